@@ -1,0 +1,28 @@
+//! Finds what runs on a Docker Swarm and keeps Prometheus targets of it fresh.
+//!
+//! ```text
+//!  SdConfig ─build→ Discoverer ─fetch→ supervisor ─watch→ target manager: merge → relabel → dedupe
+//!                                                             │ watch<Arc<TargetSet>>, one per job
+//! ```
+//!
+//! A [`Discoverer`] lists what it sees and knows nothing of time. Its supervisor owns the clock: the
+//! deadline of a look, the retry with backoff, the last good answer and its age. The
+//! [`manager::Manager`] gives every job the sources it names, each running once however many jobs
+//! name it, relabels what changed, and hands over one [`TargetSet`] per job.
+//!
+//! The sources of the configuration file are a closed set, [`config::SdConfig`]; a program of your
+//! own may add any [`Discoverer`].
+
+pub mod config;
+pub mod discoverer;
+pub mod job;
+pub mod manager;
+pub mod set;
+pub mod source;
+pub mod supervisor;
+
+pub use config::SdConfig;
+pub use discoverer::{BoxFuture, Discoverer, Error, Look, Problem};
+pub use job::JobConfig;
+pub use manager::Manager;
+pub use set::{SourceStatus, TargetSet};

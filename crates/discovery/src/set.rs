@@ -1,0 +1,129 @@
+//! What a job hands over: its targets and the state of its sources.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use swarmscout_model::{RelabelledGroup, Target};
+
+use crate::{JobConfig, Problem};
+
+/// All that is known of a job's targets at one moment. Immutable; cheap to clone parts of.
+#[derive(Clone, Debug)]
+pub struct TargetSet {
+    /// The job whose rules were applied.
+    pub job: Arc<JobConfig>,
+    /// In the order of the job's sources, then of the groups' source keys. A group that did not
+    /// change is the same `Arc` as in the set before.
+    pub groups: Vec<Arc<RelabelledGroup>>,
+    /// Active targets that are the same as a later one: `(index in groups, index in active)`,
+    /// sorted. They are not scraped and stand in no list of active targets.
+    pub duplicates: Arc<[(u32, u32)]>,
+    /// How many targets there are of each kind.
+    pub counts: Counts,
+    /// One for each of the job's sources, in the order of the file.
+    pub sources: Vec<SourceStatus>,
+    /// `target_limit exceeded (number of targets: N, limit: M)`: then no target is scraped.
+    pub limit_error: Option<String>,
+    /// Whether this set is still that of the job's configuration before a reload, shown until
+    /// every source of the new one has answered.
+    pub stale_config: bool,
+}
+
+/// How many targets of a job there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// To scrape, duplicates not counted.
+    pub active: usize,
+    /// Dropped by relabeling.
+    pub dropped: usize,
+    /// Without address or otherwise unusable.
+    pub refused: usize,
+    /// Equal to another active one.
+    pub duplicates: usize,
+}
+
+impl TargetSet {
+    /// Whether every source has answered once: until then the set says nothing.
+    pub fn is_ready(&self) -> bool {
+        self.sources.iter().all(|source| source.as_of.is_some())
+    }
+
+    /// The active targets without duplicates, with their group.
+    pub fn active(&self) -> impl Iterator<Item = (&Arc<RelabelledGroup>, &Target)> {
+        self.groups.iter().enumerate().flat_map(move |(g, group)| {
+            group.active.iter().enumerate().filter_map(move |(t, target)| {
+                let place = (narrow(g), narrow(t));
+                self.duplicates.binary_search(&place).is_err().then_some((group, target))
+            })
+        })
+    }
+
+    /// The age of the source that was confirmed longest ago. `None` while one has never answered.
+    /// A source that needs no refresh (`static_configs`) is never old.
+    pub fn oldest_age(&self, now: Instant) -> Option<Duration> {
+        let mut oldest = Duration::ZERO;
+        for source in &self.sources {
+            let age = now.saturating_duration_since(source.as_of?);
+            if source.refreshes {
+                oldest = oldest.max(age);
+            }
+        }
+        Some(oldest)
+    }
+}
+
+fn narrow(n: usize) -> u32 {
+    u32::try_from(n).expect("fewer than 2^32 targets fit in memory")
+}
+
+/// How a source is doing.
+#[derive(Clone, Debug)]
+pub struct SourceStatus {
+    /// Prometheus' name of the mechanism: `dockerswarm`.
+    pub mechanism: &'static str,
+    /// Tells the source from the job's others and stays the same over a reload: `dockerswarm/0`.
+    pub name: Arc<str>,
+    /// What is asked, for people, without secrets: `unix:///var/run/docker.sock role tasks`.
+    pub what: Arc<str>,
+    /// When the origin last confirmed what is shown. `None` until the first good look.
+    pub as_of: Option<Instant>,
+    /// Whether it is looked at again by itself, so that its age means something.
+    pub refreshes: bool,
+    /// Why the last look failed; `None` while all is well.
+    pub error: Option<Arc<str>>,
+    /// What the last good look had to skip.
+    pub problems: Arc<[Problem]>,
+    /// Looks that brought a set, and looks that failed, since the source was started.
+    pub looks: u64,
+    /// Looks that failed since the source was started.
+    pub failures: u64,
+    /// How long looks took, failed ones included.
+    pub durations: Arc<Durations>,
+    /// How many groups and targets it has now, before relabeling.
+    pub groups: usize,
+    /// Targets before relabeling.
+    pub targets: usize,
+}
+
+/// A histogram of how long looks took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Durations {
+    /// How many looks fell into each bucket of [`Durations::BOUNDS`] and, last, above all; not
+    /// cumulative.
+    pub buckets: [u64; Durations::BOUNDS.len() + 1],
+    /// The sum of all, in seconds.
+    pub sum: f64,
+}
+
+impl Durations {
+    /// Upper bounds in seconds.
+    pub const BOUNDS: [f64; 9] = [0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
+
+    /// Adds one look.
+    pub fn observe(&mut self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let bucket = Self::BOUNDS.iter().position(|bound| seconds <= *bound);
+        self.buckets[bucket.unwrap_or(Self::BOUNDS.len())] += 1;
+        self.sum += seconds;
+    }
+}

@@ -1,0 +1,1 @@
+//! The owner of time: see the module documentation of the crate.

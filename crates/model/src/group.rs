@@ -1,0 +1,31 @@
+//! Target groups: what a source hands over.
+
+use std::sync::Arc;
+
+use crate::labels::{Labels, LabelsBuilder};
+
+/// Targets that came from one place of a source and share labels.
+///
+/// The unit of change: a group that did not change between two looks is the same `Arc` in both, and
+/// all that is derived from it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetGroup {
+    /// Names the place within its source, stable from look to look and unique within the source:
+    /// `swarm_nodes`, `DockerSwarm/<service ID>/<part>`, `targets.json:0`.
+    pub source: Arc<str>,
+    /// Each target's own labels, `__address__` among them. They win over the group's.
+    pub targets: Vec<Labels>,
+    /// Labels that all targets of the group have.
+    pub labels: Labels,
+}
+
+impl TargetGroup {
+    /// Puts the labels of target `index` together with the group's into `builder`, which is
+    /// cleared first. What the source told, before any default of a job.
+    pub fn merged(&self, index: usize, builder: &mut LabelsBuilder) {
+        builder.reset(&self.labels);
+        for (name, value) in &self.targets[index] {
+            builder.set(name, value);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! Label sets.
+//!
+//! A [`Labels`] is one immutable, shared string: for every label the length of its name, the name,
+//! the length of its value, the value. Labels stand in the byte order of their names, no name
+//! stands twice, and no value is empty (to Prometheus an empty label does not exist). That makes a
+//! set one allocation, its clone a reference count, and equality and hashing those of a string.
+//!
+//! Lengths are written in base 64, least significant digit first, one ASCII character a digit, with
+//! `0x40` added to every digit but the last. All of them are therefore valid UTF-8 and the whole
+//! set can be a `str`, which keeps this module free of `unsafe`.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The name of the label that holds a target's `host:port`.
+pub const ADDRESS: &str = "__address__";
+
+/// An immutable, sorted set of labels with distinct names and no empty value.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Labels(Arc<str>);
+
+impl Labels {
+    /// The set without labels.
+    pub fn empty() -> Self {
+        Self(Arc::from(""))
+    }
+
+    /// The value of `name`, or `None` where the set has no such label.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        // The names are sorted, so the first one that is greater ends the search.
+        for (candidate, value) in self {
+            match candidate.cmp(name) {
+                std::cmp::Ordering::Less => {}
+                std::cmp::Ordering::Equal => return Some(value),
+                std::cmp::Ordering::Greater => return None,
+            }
+        }
+        None
+    }
+
+    /// All labels in the byte order of their names.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { rest: &self.0 }
+    }
+
+    /// How many labels there are. Walks the set.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is no label at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes this set takes on the heap.
+    pub fn heap_size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The encoded form: equal for equal sets and different for different ones, so it can be
+    /// hashed or digested as a whole. Not meant to be stored.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Whether two sets share their memory. Equal sets need not.
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+/// Shows the set as Prometheus prints one: `{a="1", b="2"}`, values quoted and escaped.
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (i, (name, value)) in self.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{name}={value:?}")?;
+        }
+        f.write_str("}")
+    }
+}
+
+/// Collects labels in any order; of a name given twice the last wins, empty values are left out.
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(labels: I) -> Self {
+        let mut builder = LabelsBuilder::new();
+        for (name, value) in labels {
+            builder.set(name.as_ref(), value.as_ref());
+        }
+        builder.build()
+    }
+}
+
+impl<'a> IntoIterator for &'a Labels {
+    type Item = (&'a str, &'a str);
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// Walks a set in the byte order of its names.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (name, rest) = split_piece(self.rest);
+        let (value, rest) = split_piece(rest);
+        self.rest = rest;
+        Some((name, value))
+    }
+}
+
+fn split_piece(text: &str) -> (&str, &str) {
+    let mut length = 0;
+    let mut shift = 0;
+    for (i, byte) in text.bytes().enumerate() {
+        length |= usize::from(byte & 0x3f) << shift;
+        if byte & 0x40 == 0 {
+            return text[i + 1..].split_at(length);
+        }
+        shift += 6;
+    }
+    unreachable!("a label set always holds whole pieces")
+}
+
+fn push_piece(text: &mut String, piece: &str) {
+    let mut length = piece.len();
+    while length >= 0x40 {
+        text.push(char::from(0x40 | (length & 0x3f) as u8));
+        length >>= 6;
+    }
+    text.push(char::from(length as u8));
+    text.push_str(piece);
+}
+
+/// A label set under construction, or one being relabelled. Made to be reused: it keeps its memory
+/// from one target to the next.
+#[derive(Clone, Debug, Default)]
+pub struct LabelsBuilder {
+    /// Names and values, those replaced or removed included.
+    text: String,
+    /// Sorted by name, without empty values.
+    entries: Vec<Entry>,
+    /// Where `build` writes the encoded set before it is shared.
+    encoded: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    name: (u32, u32),
+    value: (u32, u32),
+    /// Put there by `set_default` and not set since.
+    default: bool,
+}
+
+impl LabelsBuilder {
+    /// A builder without labels.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Removes all labels.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.entries.clear();
+    }
+
+    /// Starts over from `labels`.
+    pub fn reset(&mut self, labels: &Labels) {
+        self.clear();
+        self.text.push_str(&labels.0);
+        let start = labels.0.as_ptr() as usize;
+        let place = |piece: &str| {
+            let from = piece.as_ptr() as usize - start;
+            narrow(from..from + piece.len())
+        };
+        for (name, value) in labels {
+            self.entries.push(Entry { name: place(name), value: place(value), default: false });
+        }
+    }
+
+    /// The value of `name`, or `None` where there is no such label.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.find(name).ok().map(|i| self.piece(self.entries[i].value))
+    }
+
+    /// Sets `name` to `value`; an empty value removes the label.
+    pub fn set(&mut self, name: &str, value: &str) {
+        match self.find(name) {
+            Ok(i) if value.is_empty() => {
+                self.entries.remove(i);
+            }
+            Ok(i) => {
+                let value = self.push(value);
+                self.entries[i] = Entry { value, default: false, ..self.entries[i] };
+            }
+            Err(i) => self.insert(i, name, value, false),
+        }
+    }
+
+    /// Sets `name` to `value` unless the label is there already. A label that came this way is
+    /// remembered as a default until it is set: see [`Self::drop_defaults`].
+    pub fn set_default(&mut self, name: &str, value: &str) {
+        if let Err(i) = self.find(name) {
+            self.insert(i, name, value, true);
+        }
+    }
+
+    /// Removes the labels that are there only because of [`Self::set_default`]: what is left was
+    /// set by somebody, even where it was set to the very value of the default.
+    pub fn drop_defaults(&mut self) {
+        self.entries.retain(|entry| !entry.default);
+    }
+
+    fn insert(&mut self, at: usize, name: &str, value: &str, default: bool) {
+        if !value.is_empty() {
+            let entry = Entry { name: self.push(name), value: self.push(value), default };
+            self.entries.insert(at, entry);
+        }
+    }
+
+    /// Removes `name`.
+    pub fn remove(&mut self, name: &str) {
+        if let Ok(i) = self.find(name) {
+            self.entries.remove(i);
+        }
+    }
+
+    /// Keeps the labels for which `keep(name, value)` is true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
+        let text = &self.text;
+        let piece = |(from, to): (u32, u32)| &text[from as usize..to as usize];
+        self.entries.retain(|entry| keep(piece(entry.name), piece(entry.value)));
+    }
+
+    /// All labels in the byte order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|entry| (self.piece(entry.name), self.piece(entry.value)))
+    }
+
+    /// How many labels there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no label.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The labels as they stand now.
+    pub fn build(&mut self) -> Labels {
+        let mut encoded = std::mem::take(&mut self.encoded);
+        encoded.clear();
+        for (name, value) in self.iter() {
+            push_piece(&mut encoded, name);
+            push_piece(&mut encoded, value);
+        }
+        let labels = Labels(Arc::from(encoded.as_str()));
+        self.encoded = encoded;
+        labels
+    }
+
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.entries.binary_search_by(|entry| self.piece(entry.name).cmp(name))
+    }
+
+    fn piece(&self, (from, to): (u32, u32)) -> &str {
+        &self.text[from as usize..to as usize]
+    }
+
+    fn push(&mut self, piece: &str) -> (u32, u32) {
+        let from = self.text.len();
+        self.text.push_str(piece);
+        narrow(from..self.text.len())
+    }
+}
+
+fn narrow(range: Range<usize>) -> (u32, u32) {
+    let narrow = |n| u32::try_from(n).expect("all that is read has a size limit far below 4 GiB");
+    (narrow(range.start), narrow(range.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn sorts_drops_empty_values_and_lets_the_last_win() {
+        let labels: Labels = [("b", "1"), ("a", "2"), ("c", ""), ("b", "3")].into_iter().collect();
+        assert_eq!(format!("{labels:?}"), r#"{a="2", b="3"}"#);
+        assert_eq!(labels.get("b"), Some("3"));
+        assert_eq!(labels.get("c"), None);
+        assert_eq!(labels.len(), 2);
+    }
+
+    #[test]
+    fn an_emptied_builder_builds_the_empty_set() {
+        let mut builder = LabelsBuilder::new();
+        builder.set("a", "1");
+        builder.set("a", "");
+        assert_eq!(builder.build(), Labels::empty());
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_sorted_map(
+            first in prop::collection::vec(("[a-c]{0,2}", ".{0,200}"), 0..12),
+            then in prop::collection::vec(("[a-c]{0,2}", "x{0,2}"), 0..12),
+        ) {
+            let mut model = BTreeMap::new();
+            let mut builder = LabelsBuilder::new();
+            for (name, value) in &first {
+                model.insert(name.clone(), value.clone());
+                builder.set(name, value);
+            }
+            let built = builder.build();
+            builder.reset(&built);
+            for (name, value) in &then {
+                model.insert(name.clone(), value.clone());
+                builder.set(name, value);
+            }
+            model.retain(|_, value| !value.is_empty());
+            let built = builder.build();
+            let got: Vec<_> = built.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+            let expected: Vec<_> = model.clone().into_iter().collect();
+            prop_assert_eq!(got, expected);
+            for (name, value) in &model {
+                prop_assert_eq!(built.get(name), Some(value.as_str()));
+            }
+        }
+    }
+}

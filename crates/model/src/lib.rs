@@ -1,0 +1,21 @@
+//! The vocabulary of Swarmscout and everything in it that is a pure function: label sets, target
+//! groups, relabeling, and how a discovered group becomes targets.
+//!
+//! Nothing in this crate reads a clock, a file or a socket, so nothing in it can fail for a reason
+//! that is not in its arguments. The program, its pages and its tests call the same functions.
+
+pub mod duration;
+pub mod group;
+pub mod labels;
+pub mod name;
+pub mod relabel;
+pub mod secret;
+pub mod size;
+pub mod target;
+
+pub use duration::PromDuration;
+pub use group::TargetGroup;
+pub use labels::{Labels, LabelsBuilder};
+pub use name::NameScheme;
+pub use secret::Secret;
+pub use target::{DropReason, Dropped, Refused, RelabelledGroup, Target, TargetDefaults};

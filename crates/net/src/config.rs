@@ -1,0 +1,99 @@
+//! `http_config`: what a client is built from. Checked; nothing here is as the user wrote it.
+
+use std::path::PathBuf;
+
+use swarmscout_model::Secret;
+
+/// How to talk to an HTTP server. Equal values make equal clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// At most one kind of credentials.
+    pub auth: Option<Auth>,
+    /// TLS options; they matter for `https` only.
+    pub tls: TlsConfig,
+    /// Whether a redirect is followed. Default true.
+    pub follow_redirects: bool,
+    /// Whether HTTP/2 may be negotiated over TLS. Default true.
+    pub enable_http2: bool,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { auth: None, tls: TlsConfig::default(), follow_redirects: true, enable_http2: true }
+    }
+}
+
+/// Credentials sent with each request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// `basic_auth`.
+    Basic {
+        /// User name.
+        username: SecretSource,
+        /// Password.
+        password: SecretSource,
+    },
+    /// `authorization`, `bearer_token`, `bearer_token_file`.
+    Header {
+        /// `Bearer` unless configured.
+        scheme: String,
+        /// What follows the scheme.
+        credentials: SecretSource,
+    },
+}
+
+/// Where a secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// Written in the configuration (may be empty).
+    Inline(Secret),
+    /// Read from this file for each request, surrounding white space removed.
+    File(PathBuf),
+}
+
+impl Default for SecretSource {
+    fn default() -> Self {
+        Self::Inline(Secret::default())
+    }
+}
+
+/// `tls_config`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Certificates to trust instead of the system's, PEM.
+    pub ca: Option<PemSource>,
+    /// Client certificate chain, PEM. With a key or not at all.
+    pub cert: Option<PemSource>,
+    /// Key of the client certificate, PEM.
+    pub key: Option<PemSource>,
+    /// Name the server's certificate must have, and SNI, instead of the URL's host.
+    pub server_name: Option<String>,
+    /// Accept any certificate.
+    pub insecure_skip_verify: bool,
+    /// Lowest version to accept.
+    pub min_version: Option<TlsVersion>,
+    /// Highest version to accept.
+    pub max_version: Option<TlsVersion>,
+}
+
+/// Where a certificate or key comes from. Files are read anew when they changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PemSource {
+    /// Written in the configuration.
+    Inline(Secret),
+    /// A file.
+    File(PathBuf),
+}
+
+/// `TLS10` to `TLS13`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.0: accepted in a file, refused by rustls when the client is built.
+    Tls10,
+    /// TLS 1.1: as 1.0.
+    Tls11,
+    /// TLS 1.2.
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}

@@ -1,0 +1,6 @@
+//! Swarmscout: monitoring for Docker Swarm, classic and swarm mode.
+
+use mimalloc as _;
+use swarmscout as _;
+
+fn main() {}
