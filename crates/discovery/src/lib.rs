@@ -15,6 +15,7 @@
 
 pub mod config;
 pub mod discoverer;
+pub mod engine;
 pub mod job;
 pub mod manager;
 pub mod set;

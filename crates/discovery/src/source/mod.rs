@@ -1,1 +1,4 @@
 //! The sources of the configuration file.
+
+pub mod docker;
+pub mod dockerswarm;
