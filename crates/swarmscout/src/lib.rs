@@ -2,3 +2,5 @@
 //!
 //! A library so that tests, benchmarks and fuzz targets reach its parts; its interface is the
 //! command line, not this.
+
+pub mod config;
