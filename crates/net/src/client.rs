@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::{Error, HttpConfig};
+use crate::{Error, HttpConfig, Request};
 
 /// What a client is made with besides its `http_config`.
 #[derive(Clone, Debug)]
@@ -19,19 +19,6 @@ pub struct ClientOptions {
 /// An HTTP client. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {}
-
-/// A request for one resource.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Absolute URL: `http`, `https`, `tcp` (plain HTTP) or `unix` (see [`Request::unix`]).
-    pub url: String,
-    /// Headers besides those that the client adds itself.
-    pub headers: HeaderMap,
-    /// Time for the whole exchange, redirects and the reading of the body included.
-    pub timeout: Duration,
-    /// The most bytes that the answer's body may have, counted after decompression.
-    pub max_body: u64,
-}
 
 /// An answer whose body is still to be read.
 #[derive(Debug)]

@@ -3,12 +3,16 @@
 //! One [`Client`] per configuration. Every request has a deadline and a limit for its answer;
 //! credentials are read anew for each request and never cross to another host.
 
-pub mod client;
+mod client;
 pub mod config;
 mod error;
-pub mod url;
+mod host;
+mod request;
+mod url;
 
-pub use client::{Body, Client, ClientOptions, Request, Response};
+pub use client::{Body, Client, ClientOptions, Response};
 pub use config::HttpConfig;
 pub use error::Error;
-pub use url::Host;
+pub use host::{Host, Scheme};
+pub use request::Request;
+pub use url::{Url, UserInfo};

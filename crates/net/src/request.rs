@@ -1,0 +1,109 @@
+//! What is asked for, and within which limits.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::host::{Host, Scheme};
+use crate::{Error, Url};
+
+/// A request for one resource, with its deadline and the limit for its answer.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(crate) target: Target,
+    pub(crate) headers: HeaderMap,
+    pub(crate) limits: Limits,
+    pub(crate) compressed: bool,
+}
+
+/// How long an answer may take and how large it may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) timeout: Duration,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) max_body: u64,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) host: Host,
+    /// Path and query, as in the request line.
+    pub(crate) path: String,
+}
+
+impl Request {
+    /// Time for the whole exchange unless [`Request::timeout`] says otherwise.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+    /// The most bytes of a body unless [`Request::max_body`] says otherwise.
+    pub const DEFAULT_MAX_BODY: u64 = 64 << 20;
+
+    /// For an absolute `http` or `https` URL. User and password in it become basic auth.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        Ok(Self::with(Target::of_url(Url::parse(url)?)?))
+    }
+
+    /// For `path`, with its query, at `host`: `/v1.41/tasks?filters=…`. Asks for no compression on a
+    /// unix socket.
+    pub fn to(host: &Host, path: &str) -> Result<Self, Error> {
+        let base = host.url().map_or("", |url| url.path().trim_end_matches('/'));
+        let target = Url::parse(path)?.request_target();
+        Ok(Self::with(Target { host: host.clone(), path: format!("{base}{target}") }))
+    }
+
+    fn with(target: Target) -> Self {
+        let compressed = target.host.scheme() != Scheme::Unix;
+        let limits =
+            Limits { timeout: Self::DEFAULT_TIMEOUT, idle: None, max_body: Self::DEFAULT_MAX_BODY };
+        Self { target, headers: HeaderMap::new(), limits, compressed }
+    }
+
+    /// Adds a header to those that the client sends itself.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// Time for the whole exchange, redirects and the reading of the body included.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
+        self
+    }
+
+    /// The most bytes that the answer's body may have, counted after decompression.
+    #[must_use]
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.limits.max_body = bytes;
+        self
+    }
+
+    /// Whether gzip is asked for. Default: yes, except on a unix socket.
+    #[must_use]
+    pub fn compressed(mut self, compressed: bool) -> Self {
+        self.compressed = compressed;
+        self
+    }
+
+    /// For an answer without an end (`/events`): the timeout holds until its header is there, then
+    /// each piece may take `idle`. The limit for the body holds for all pieces together.
+    #[must_use]
+    pub fn open_ended(mut self, idle: Duration) -> Self {
+        self.limits.idle = Some(idle);
+        self
+    }
+}
+
+impl Target {
+    pub(crate) fn of_url(url: Url) -> Result<Self, Error> {
+        let refuse = |url: &Url, reason: &str| {
+            Err(Error::Url { url: url.to_string(), reason: reason.to_owned() })
+        };
+        if !matches!(url.scheme(), "http" | "https") {
+            return refuse(&url, "URL scheme must be 'http' or 'https'");
+        }
+        let path = url.request_target();
+        Ok(Self { host: Host::of_url(url)?, path })
+    }
+}
