@@ -2,11 +2,17 @@
 //!
 //! Equal values mean the same source: it then runs once, however many jobs name it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use swarmscout_model::{Labels, PromDuration};
 use swarmscout_net::HttpConfig;
+use tokio_util::task::TaskTracker;
+
+use crate::figures::Figures;
+use crate::{Discoverer, Error};
 
 /// A source of targets, as the configuration file names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,11 +29,13 @@ pub enum SdConfig {
     DockerSwarm(DockerSwarmConfig),
     /// One of `docker_sd_configs`.
     Docker(DockerConfig),
+    /// A discoverer of the program that uses this crate. No configuration file names it.
+    Custom(CustomConfig),
 }
 
 impl SdConfig {
     /// Prometheus' name of the mechanism: `dockerswarm`, `file`; classic Swarm's is `swarm`.
-    pub fn mechanism(&self) -> &'static str {
+    pub const fn mechanism(&self) -> &'static str {
         match self {
             Self::Static(_) => "static",
             Self::File(_) => "file",
@@ -35,6 +43,7 @@ impl SdConfig {
             Self::Classic(_) => "swarm",
             Self::DockerSwarm(_) => "dockerswarm",
             Self::Docker(_) => "docker",
+            Self::Custom(config) => config.mechanism,
         }
     }
 
@@ -47,8 +56,26 @@ impl SdConfig {
             Self::Classic(config) => Some(config.refresh_interval),
             Self::DockerSwarm(config) => Some(config.engine.refresh_interval),
             Self::Docker(config) => Some(config.engine.refresh_interval),
+            Self::Custom(config) => config.refresh_interval,
         }
     }
+
+    /// How many servers one look may have to try, one after the other.
+    pub const fn hosts(&self) -> usize {
+        match self {
+            Self::Classic(config) => config.masters.len(),
+            Self::DockerSwarm(config) => config.engine.hosts.len(),
+            Self::Docker(config) => config.engine.hosts.len(),
+            Self::Static(_) | Self::File(_) | Self::Http(_) | Self::Custom(_) => 1,
+        }
+    }
+}
+
+/// The deadline of one attempt to ask one server: the refresh interval, but at least a second, and
+/// at most ten while `others_left` more servers can still be tried.
+pub fn attempt_deadline(refresh_interval: PromDuration, others_left: usize) -> Duration {
+    let deadline = refresh_interval.get().max(Duration::from_secs(1));
+    if others_left == 0 { deadline } else { deadline.min(Duration::from_secs(10)) }
 }
 
 /// `static_configs`.
@@ -188,9 +215,59 @@ pub struct DockerConfig {
     pub match_first_network: bool,
 }
 
-/// What every source is built with, besides its configuration.
+/// A discoverer that is not among those of the configuration file.
+#[derive(Clone)]
+pub struct CustomConfig {
+    /// Name of the mechanism, for logs and metrics.
+    pub mechanism: &'static str,
+    /// What is asked, for people, without secrets.
+    pub what: Arc<str>,
+    /// `None`: one good look is enough.
+    pub refresh_interval: Option<PromDuration>,
+    /// Makes the discoverer. Called again after it failed or after the discoverer panicked.
+    pub build: BuildCustom,
+}
+
+/// Makes a discoverer of the program that uses this crate.
+pub type BuildCustom =
+    Arc<dyn Fn(&BuildContext) -> Result<Box<dyn Discoverer>, Error> + Send + Sync>;
+
+/// The same source if it is made by the very same function and looked at as often.
+impl PartialEq for CustomConfig {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.build, &other.build)
+            && self.mechanism == other.mechanism
+            && self.what == other.what
+            && self.refresh_interval == other.refresh_interval
+    }
+}
+
+impl Eq for CustomConfig {}
+
+impl fmt::Debug for CustomConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CustomConfig")
+            .field("mechanism", &self.mechanism)
+            .field("what", &self.what)
+            .field("refresh_interval", &self.refresh_interval)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What every source is built with, besides its configuration. Cheap to clone; clones share all.
 #[derive(Clone, Debug)]
 pub struct BuildContext {
     /// `User-Agent` of all requests.
     pub user_agent: Arc<str>,
+    /// Where tasks that sources start are kept, so that shutdown can wait for them.
+    pub tasks: TaskTracker,
+    /// What is counted along the way.
+    pub figures: Arc<Figures>,
+}
+
+impl BuildContext {
+    /// A context with figures at zero and without tasks.
+    pub fn new(user_agent: impl Into<Arc<str>>) -> Self {
+        Self { user_agent: user_agent.into(), tasks: TaskTracker::new(), figures: Arc::default() }
+    }
 }

@@ -10,14 +10,20 @@ use swarmscout_model::TargetGroup;
 /// A future on the heap.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// The groups that a source of targets yields.
+pub type Groups = Vec<Arc<TargetGroup>>;
+
 /// Lists what it sees. Knows nothing of time, retries or relabeling.
-pub trait Discoverer: Send {
+///
+/// `T` is what one look yields: target groups, or, for what several sources read together, a
+/// snapshot of an engine.
+pub trait Discoverer<T = Groups>: Send {
     /// The complete present set, when its origin last confirmed it, and what was skipped on the
     /// way. An error means "nothing new is known": what was known stays.
     ///
     /// The supervisor drops the future when the deadline of the look passes; what must survive
     /// that (which master is next) is state of `self`, written before each await.
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Vec<Arc<TargetGroup>>>, Error>>;
+    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<T>, Error>>;
 
     /// Resolves when another look may be worth it. Cancel-safe. Never, unless overridden.
     fn changed(&mut self) -> BoxFuture<'_, ()> {

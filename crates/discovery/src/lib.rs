@@ -16,6 +16,7 @@
 pub mod config;
 pub mod discoverer;
 pub mod engine;
+pub mod figures;
 pub mod job;
 pub mod manager;
 pub mod set;
@@ -23,7 +24,7 @@ pub mod source;
 pub mod supervisor;
 
 pub use config::SdConfig;
-pub use discoverer::{BoxFuture, Discoverer, Error, Look, Problem};
+pub use discoverer::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 pub use job::JobConfig;
 pub use manager::Manager;
-pub use set::{SourceStatus, TargetSet};
+pub use set::{SetGroup, SourceStatus, TargetSet};

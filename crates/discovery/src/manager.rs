@@ -5,11 +5,13 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::config::BuildContext;
+use crate::figures::Figures;
 use crate::{JobConfig, TargetSet};
 
 /// Owns all sources and jobs. Dropping it ends them.
 #[derive(Debug)]
 pub struct Manager {
+    context: BuildContext,
     jobs: watch::Sender<Arc<[Job]>>,
 }
 
@@ -25,8 +27,12 @@ pub struct Job {
 impl Manager {
     /// A manager without jobs.
     pub fn new(context: BuildContext) -> Self {
-        let _ = context;
-        Self { jobs: watch::Sender::new(Arc::from([])) }
+        Self { context, jobs: watch::Sender::new(Arc::from([])) }
+    }
+
+    /// What is counted for all jobs together.
+    pub fn figures(&self) -> &Arc<Figures> {
+        &self.context.figures
     }
 
     /// Makes these the jobs, in the order of their names. A job whose configuration is equal to

@@ -1,32 +1,82 @@
 //! What a job hands over: its targets and the state of its sources.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use swarmscout_model::{RelabelledGroup, Target};
 
 use crate::{JobConfig, Problem};
 
-/// All that is known of a job's targets at one moment. Immutable; cheap to clone parts of.
+/// All that is known of a job's targets at one moment. Immutable; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TargetSet {
     /// The job whose rules were applied.
     pub job: Arc<JobConfig>,
     /// In the order of the job's sources, then of the groups' source keys. A group that did not
-    /// change is the same `Arc` as in the set before.
-    pub groups: Vec<Arc<RelabelledGroup>>,
-    /// Active targets that are the same as a later one: `(index in groups, index in active)`,
-    /// sorted. They are not scraped and stand in no list of active targets.
-    pub duplicates: Arc<[(u32, u32)]>,
+    /// change [is the same](SetGroup::is_same) as in the set before.
+    pub groups: Arc<[SetGroup]>,
     /// How many targets there are of each kind.
     pub counts: Counts,
-    /// One for each of the job's sources, in the order of the file.
+    /// One for each different source of the job, in the order of the file.
     pub sources: Vec<SourceStatus>,
     /// `target_limit exceeded (number of targets: N, limit: M)`: then no target is scraped.
     pub limit_error: Option<String>,
     /// Whether this set is still that of the job's configuration before a reload, shown until
     /// every source of the new one has answered.
     pub stale_config: bool,
+    /// While `stale_config`: the sources of the new configuration.
+    pub next_sources: Vec<SourceStatus>,
+    /// When the groups last changed.
+    pub changed: SystemTime,
+    /// What bringing the set up to date took, since the job was started.
+    pub syncs: Syncs,
+}
+
+/// A group of a set.
+#[derive(Clone, Debug)]
+pub struct SetGroup {
+    /// The group with the job's rules applied.
+    pub relabelled: Arc<RelabelledGroup>,
+    /// See [`Self::duplicates`]. Most groups have none.
+    pub(crate) duplicates: Option<Arc<[u32]>>,
+}
+
+impl SetGroup {
+    /// Indexes in [`RelabelledGroup::active`], ascending, of the targets that are the same as a
+    /// later one of the set. They are not scraped and stand in no list of active targets.
+    pub fn duplicates(&self) -> &[u32] {
+        self.duplicates.as_deref().unwrap_or_default()
+    }
+
+    /// The active targets without duplicates.
+    pub fn active(&self) -> impl Iterator<Item = &Target> {
+        let mut hidden = self.duplicates().iter().peekable();
+        (0_u32..).zip(&self.relabelled.active).filter_map(move |(index, target)| {
+            hidden.next_if(|next| **next == index).is_none().then_some(target)
+        })
+    }
+
+    /// Whether nothing changed between the two, so that what was made of one holds for the other.
+    /// Compares no target.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.relabelled, &other.relabelled)
+            && match (&self.duplicates, &other.duplicates) {
+                (None, None) => true,
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                _ => false,
+            }
+    }
+}
+
+/// What bringing a job's set up to date took.
+#[derive(Clone, Debug, Default)]
+pub struct Syncs {
+    /// How often groups were relabelled, and how long each time took.
+    pub durations: Arc<Durations>,
+    /// Targets that were refused, each time they were.
+    pub refused: u64,
+    /// How often the target limit was exceeded.
+    pub limit_exceeded: u64,
 }
 
 /// How many targets of a job there are of each kind.
@@ -50,12 +100,9 @@ impl TargetSet {
 
     /// The active targets without duplicates, with their group.
     pub fn active(&self) -> impl Iterator<Item = (&Arc<RelabelledGroup>, &Target)> {
-        self.groups.iter().enumerate().flat_map(move |(g, group)| {
-            group.active.iter().enumerate().filter_map(move |(t, target)| {
-                let place = (narrow(g), narrow(t));
-                self.duplicates.binary_search(&place).is_err().then_some((group, target))
-            })
-        })
+        self.groups
+            .iter()
+            .flat_map(|group| group.active().map(move |target| (&group.relabelled, target)))
     }
 
     /// The age of the source that was confirmed longest ago. `None` while one has never answered.
@@ -70,10 +117,6 @@ impl TargetSet {
         }
         Some(oldest)
     }
-}
-
-fn narrow(n: usize) -> u32 {
-    u32::try_from(n).expect("fewer than 2^32 targets fit in memory")
 }
 
 /// How a source is doing.
@@ -105,11 +148,10 @@ pub struct SourceStatus {
     pub targets: usize,
 }
 
-/// A histogram of how long looks took.
+/// A histogram of how long something took.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Durations {
-    /// How many looks fell into each bucket of [`Durations::BOUNDS`] and, last, above all; not
-    /// cumulative.
+    /// How many fell into each bucket of [`Durations::BOUNDS`] and, last, above all; not cumulative.
     pub buckets: [u64; Durations::BOUNDS.len() + 1],
     /// The sum of all, in seconds.
     pub sum: f64,
@@ -119,11 +161,16 @@ impl Durations {
     /// Upper bounds in seconds.
     pub const BOUNDS: [f64; 9] = [0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
 
-    /// Adds one look.
+    /// Adds one.
     pub fn observe(&mut self, took: Duration) {
         let seconds = took.as_secs_f64();
         let bucket = Self::BOUNDS.iter().position(|bound| seconds <= *bound);
         self.buckets[bucket.unwrap_or(Self::BOUNDS.len())] += 1;
         self.sum += seconds;
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
     }
 }

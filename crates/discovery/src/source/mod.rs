@@ -1,4 +1,27 @@
 //! The sources of the configuration file.
+//!
+//! Each is one [`Discoverer`] that is made from its part of [`SdConfig`]. A new one needs its file
+//! here, its variant there, and its arm in [`build`].
 
 pub mod docker;
 pub mod dockerswarm;
+pub mod fixed;
+
+use crate::config::{BuildContext, SdConfig};
+use crate::{Discoverer, Error};
+
+/// Makes the discoverer of one source. It asks nobody yet; it fails where files that it needs at
+/// once (certificates) or addresses cannot be used.
+pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discoverer>, Error> {
+    Ok(match config {
+        SdConfig::Static(config) => Box::new(fixed::Fixed::new(config)),
+        SdConfig::DockerSwarm(config) => {
+            Box::new(dockerswarm::DockerSwarm::new(config.clone(), context)?)
+        }
+        SdConfig::Docker(config) => Box::new(docker::Docker::new(config.clone(), context)?),
+        SdConfig::Custom(config) => (config.build)(context)?,
+        SdConfig::File(_) | SdConfig::Http(_) | SdConfig::Classic(_) => {
+            return Err(Error::Other("not there yet".to_owned()));
+        }
+    })
+}

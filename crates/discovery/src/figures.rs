@@ -1,0 +1,66 @@
+//! What discovery counts, for the program's own metrics.
+//!
+//! Only what no [`TargetSet`](crate::TargetSet) can tell stands here: events that belong to no job
+//! or to several at once.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::Problem;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// The sum so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything that is counted for all jobs together, since the program started.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Looks that brought something new (`prometheus_sd_received_updates_total`).
+    pub received_updates: Counter,
+    /// Sets handed over because targets changed (`prometheus_sd_updates_total`).
+    pub updates: Counter,
+    /// Sets that had to wait because the one before was too recent
+    /// (`prometheus_sd_updates_delayed_total`).
+    pub updates_delayed: Counter,
+    /// Discoverers that panicked and were built anew.
+    pub panics: Counter,
+    /// Failed requests of HTTP SD (`prometheus_sd_http_failures_total`).
+    pub http_failures: Counter,
+    /// Files of file SD that could not be read (`prometheus_sd_file_read_errors_total`).
+    pub file_read_errors: Counter,
+    /// Failures of the watch on files (`prometheus_sd_file_watcher_errors_total`).
+    pub file_watcher_errors: Counter,
+    skipped: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+}
+
+impl Figures {
+    /// Counts each of `problems`; every look that skips an object counts it again.
+    pub fn count_skipped(&self, problems: &[Problem]) {
+        if problems.is_empty() {
+            return;
+        }
+        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        for problem in problems {
+            *skipped.entry((problem.kind, problem.reason)).or_default() += 1;
+        }
+    }
+
+    /// `((kind, reason), how often)`, sorted (`swarmscout_objects_skipped_total`).
+    pub fn skipped(&self) -> Vec<((&'static str, &'static str), u64)> {
+        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.iter().map(|(key, count)| (*key, *count)).collect()
+    }
+}
