@@ -1,0 +1,353 @@
+//! A real Swarm on one machine: every engine in network, mount, host-name and process namespaces of
+//! its own, joined by a bridge in the namespace of the tests.
+//!
+//! Virtual IPs do not answer where the kernel has no IPVS; addresses of tasks and ports in host mode
+//! do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::process::{Process, run};
+use crate::until;
+
+/// The script that turns the child of `unshare` into an engine: name, address and state folder are
+/// its first arguments, the rest goes to dockerd.
+const ENGINE: &str = r#"
+name=$1 address=$2 state=$3; shift 3
+hostname "$name"
+mkdir -p /run/docker /run/containerd /etc/docker /var/lib/docker "$state/etc" "$state/data"
+mount -t tmpfs tmpfs /run/docker
+mount -t tmpfs tmpfs /run/containerd
+mount --bind "$state/etc" /etc/docker
+mount --bind "$state/data" /var/lib/docker
+exec dockerd --pidfile /run/docker/engine.pid --storage-driver overlay2 \
+    -H "tcp://$address:2375" -H "unix://$state/docker.sock" "$@"
+"#;
+
+/// What every container serves at `/metrics`.
+const METRICS: &str = "# HELP demo_requests_total Requests.\n# TYPE demo_requests_total counter\ndemo_requests_total 7\n";
+
+/// A Swarm of real engines.
+#[derive(Debug)]
+pub struct Cluster {
+    state: PathBuf,
+    /// Name of the bridge and prefix of the namespaces.
+    bridge: String,
+    /// The first three bytes of all addresses.
+    net: String,
+    engines: Vec<Engine>,
+}
+
+/// One engine of a Swarm.
+#[derive(Debug)]
+pub struct Engine {
+    pub name: String,
+    pub address: String,
+    manager: bool,
+    labels: &'static [&'static str],
+    process: Option<Process>,
+}
+
+impl Cluster {
+    /// Brings up managers and workers and joins them. Takes some 20 s.
+    pub fn up(managers: usize, workers: usize) -> Result<Self> {
+        let pid = std::process::id();
+        let state = std::env::temp_dir().join(format!("swarmscout-e2e-{pid}"));
+        fs::create_dir_all(&state)?;
+        let bridge = format!("ss{}", pid % 100_000);
+        let net = format!("10.86.{}", pid % 250);
+        let mut cluster = Self { state, bridge, net, engines: Vec::new() };
+        cluster.add_bridge()?;
+        for i in 1..=managers {
+            cluster.add_engine(true, i);
+        }
+        for i in 1..=workers {
+            cluster.add_engine(false, i);
+        }
+        for i in 0..cluster.engines.len() {
+            cluster.start(i)?;
+        }
+        for i in 0..cluster.engines.len() {
+            cluster.await_answer(i)?;
+        }
+        cluster.load_images()?;
+        cluster.join()?;
+        Ok(cluster)
+    }
+
+    /// The folder of this cluster's files; it goes with the cluster.
+    pub fn folder(&self) -> &Path {
+        &self.state
+    }
+
+    /// The engine of this name: `manager-1`, `worker-2`.
+    pub fn engine(&self, name: &str) -> &Engine {
+        &self.engines[self.index(name)]
+    }
+
+    /// The URL of an engine's API.
+    pub fn url(&self, name: &str) -> String {
+        format!("tcp://{}:2375", self.engine(name).address)
+    }
+
+    /// The path of an engine's unix socket.
+    pub fn socket(&self, name: &str) -> PathBuf {
+        self.state.join(name).join("docker.sock")
+    }
+
+    /// Runs the docker command against the first manager.
+    pub fn docker<S: AsRef<str>>(&self, arguments: &[S]) -> Result<String> {
+        self.docker_at("manager-1", arguments)
+    }
+
+    /// Runs the docker command against one engine.
+    pub fn docker_at<S: AsRef<str>>(&self, name: &str, arguments: &[S]) -> Result<String> {
+        let mut command = Command::new("docker");
+        command.arg("-H").arg(self.url(name));
+        run(command.args(arguments.iter().map(AsRef::as_ref)))
+    }
+
+    /// Stops an engine: its node goes down.
+    pub fn stop(&mut self, name: &str) {
+        let i = self.index(name);
+        self.engines[i].halt();
+    }
+
+    /// Starts an engine again.
+    pub fn restart(&mut self, name: &str) -> Result<()> {
+        let i = self.index(name);
+        self.start(i)?;
+        self.await_answer(i)
+    }
+
+    /// Creates a service of every kind that discovery has to cope with, and waits until those that
+    /// can run do.
+    pub fn deploy(&self) -> Result<()> {
+        self.docker(&["node", "update", "--label-add", "tier=front", "worker-1"])?;
+        self.docker(&["node", "update", "--label-add", "note=x=y, z ✓", "manager-1"])?;
+        for network in [
+            &["front", "--subnet", "10.91.1.0/24", "--label", "team=a"][..],
+            &["back", "--subnet", "10.91.2.0/24", "--internal"],
+        ] {
+            self.docker(
+                &[&["network", "create", "-d", "overlay"], &network[1..], &network[..1]].concat(),
+            )?;
+        }
+        for service in SERVICES {
+            let mut arguments =
+                vec!["service", "create", "-d", "-q", "--no-resolve-image", "--name"];
+            arguments.extend(service.split_whitespace());
+            self.docker(&arguments)?;
+        }
+        // One rolling update, so that a service has an update status and old tasks.
+        self.docker(&[
+            "service",
+            "update",
+            "-d",
+            "-q",
+            "--no-resolve-image",
+            "--env-add",
+            "V=2",
+            "web",
+        ])?;
+        until("all services", Duration::from_secs(120), || {
+            let state =
+                self.docker(&["service", "inspect", "-f", "{{.UpdateStatus.State}}", "web"])?;
+            let list = self.docker(&["service", "ls", "--format", "{{.Name}} {{.Replicas}}"])?;
+            let up = ["web 3/3", "agent 3/3", "both 2/2", "dnsrr 2/2", "host-network 3/3"];
+            let missing: Vec<_> =
+                up.iter().filter(|want| !list.lines().any(|l| l.starts_with(**want))).collect();
+            anyhow::ensure!(
+                missing.is_empty() && state == "completed",
+                "{state}, missing {missing:?} in\n{list}"
+            );
+            Ok(())
+        })
+    }
+
+    fn index(&self, name: &str) -> usize {
+        let found = self.engines.iter().position(|engine| engine.name == name);
+        found.unwrap_or_else(|| panic!("there is no engine {name}"))
+    }
+
+    fn add_bridge(&self) -> Result<()> {
+        ip(&["link", "add", &self.bridge, "type", "bridge"])?;
+        ip(&["addr", "add", &format!("{}.1/24", self.net), "dev", &self.bridge])?;
+        ip(&["link", "set", &self.bridge, "up"])
+    }
+
+    fn add_engine(&mut self, manager: bool, number: usize) {
+        let (kind, offset) = if manager { ("manager", 10) } else { ("worker", 20) };
+        let labels: &[&str] = match (manager, number) {
+            (true, 1) => &["--label", "zone=z1", "--label", "com.example.rack-id=r 1"],
+            (false, 1) => &[
+                "--label",
+                "city=Zürich ✓",
+                "--label",
+                "empty=",
+                "--node-generic-resource",
+                "gpu=2",
+            ],
+            _ => &["--label", "url=http://h:1/?q=1&r=2"],
+        };
+        self.engines.push(Engine {
+            name: format!("{kind}-{number}"),
+            address: format!("{}.{}", self.net, offset + number),
+            manager,
+            labels,
+            process: None,
+        });
+    }
+
+    fn start(&mut self, i: usize) -> Result<()> {
+        let engine = &self.engines[i];
+        let folder = self.state.join(&engine.name);
+        let namespace = format!("{}-{}", self.bridge, engine.name);
+        if !folder.exists() {
+            fs::create_dir_all(&folder)?;
+            let veth = format!("{}v{i}", self.bridge);
+            ip(&["netns", "add", &namespace])?;
+            ip(&[
+                "link", "add", &veth, "type", "veth", "peer", "name", "eth0", "netns", &namespace,
+            ])?;
+            ip(&["link", "set", &veth, "master", &self.bridge, "up"])?;
+            ip(&[
+                "-n",
+                &namespace,
+                "addr",
+                "add",
+                &format!("{}/24", engine.address),
+                "dev",
+                "eth0",
+            ])?;
+            ip(&["-n", &namespace, "link", "set", "lo", "up"])?;
+            ip(&["-n", &namespace, "link", "set", "eth0", "up"])?;
+        }
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{namespace}"));
+        command.args(["unshare", "-m", "-u", "-p", "-f", "--mount-proc", "--kill-child=KILL"]);
+        command.args(["bash", "-c", ENGINE, "engine", &engine.name, &engine.address]);
+        command.arg(&folder).args(engine.labels);
+        let process = Process::start(&mut command, &folder.join("log"))?;
+        self.engines[i].process = Some(process);
+        Ok(())
+    }
+
+    fn await_answer(&self, i: usize) -> Result<()> {
+        let engine = &self.engines[i];
+        let url = format!("http://{}:2375/_ping", engine.address);
+        until("the engine's answer", Duration::from_secs(60), || crate::get(&url)).with_context(
+            || {
+                let log = engine.process.as_ref().map(Process::printed).unwrap_or_default();
+                format!("{}: {log}", engine.name)
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Gives every engine the image `demo:1`: a static busybox that serves [`METRICS`] at port 8080.
+    fn load_images(&self) -> Result<()> {
+        let root = self.state.join("image");
+        for folder in ["bin", "www", "tmp", "etc"] {
+            fs::create_dir_all(root.join(folder))?;
+        }
+        let busybox = run(Command::new("sh").args(["-c", "command -v busybox"]))?;
+        fs::copy(busybox, root.join("bin/busybox"))?;
+        for applet in ["sh", "httpd", "sleep", "true", "false"] {
+            std::os::unix::fs::symlink("busybox", root.join("bin").join(applet))?;
+        }
+        fs::write(root.join("www/metrics"), METRICS)?;
+        let archive = self.state.join("image.tar");
+        let archive = archive.to_str().context("the temporary folder's path is not UTF-8")?;
+        run(Command::new("tar").arg("-C").arg(&root).args(["-cf", archive, "."]))?;
+        let serve = r#"CMD ["sh","-c","trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"]"#;
+        for engine in &self.engines {
+            self.docker_at(
+                &engine.name,
+                &["import", "-c", serve, "-c", "EXPOSE 8080", archive, "demo:1"],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn join(&self) -> Result<()> {
+        let first = &self.engines[0];
+        self.docker(&[
+            "swarm",
+            "init",
+            "--advertise-addr",
+            &first.address,
+            "--task-history-limit",
+            "5",
+        ])?;
+        let leader = format!("{}:2377", first.address);
+        for engine in &self.engines[1..] {
+            let role = if engine.manager { "manager" } else { "worker" };
+            let token = self.docker(&["swarm", "join-token", "-q", role])?;
+            let address = &engine.address;
+            self.docker_at(
+                &engine.name,
+                &["swarm", "join", "--token", &token, "--advertise-addr", address, &leader],
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Name and options of each service; a word each.
+const SERVICES: &[&str] = &[
+    "web --replicas 3 -p 8081:8080 --network front -l prometheus.io/scrape=true --container-label app=web demo:1",
+    "agent --mode global -p mode=host,published=9100,target=8080 -l prometheus-job=agent demo:1",
+    "both --replicas 2 --network front --network back -l empty= -l a.b=dot -l a-b=dash --limit-memory 64m demo:1",
+    "plain demo:1",
+    "ports --network front -p 5353:53/udp -p 5353:53/tcp -p 8053:8080 demo:1",
+    "dnsrr --replicas 2 --endpoint-mode dnsrr --network back demo:1",
+    "random-port -p 8080 demo:1",
+    "two-host-ports -p mode=host,target=8080,published=9201 -p mode=host,target=53,protocol=udp --constraint node.role==worker demo:1",
+    "host-network --mode global --network host demo:1",
+    "nowhere --replicas 2 --constraint node.labels.none==such demo:1",
+    "zero --replicas 0 -p 8099:8080 demo:1",
+    "crash --restart-delay 1s --restart-max-attempts 2 demo:1 false",
+    "no-image --restart-max-attempts 1 --restart-delay 1s no-such-image:9",
+    "job --mode replicated-job --replicas 2 demo:1 true",
+    "job-everywhere --mode global-job demo:1 true",
+];
+
+impl Engine {
+    /// TERM to dockerd, which is the only child of `unshare`; KILL to its whole process namespace
+    /// after a while.
+    fn halt(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        let children = format!("/proc/{0}/task/{0}/children", process.pid());
+        if let Ok(children) = fs::read_to_string(children) {
+            for child in children.split_whitespace() {
+                let _ = run(Command::new("kill").args(["-s", "TERM", child]));
+            }
+        }
+        // Should it hang, dropping the value kills `unshare`, and the kernel the rest with it.
+        let _ = process.wait(Duration::from_secs(15));
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        std::thread::scope(|scope| {
+            for engine in &mut self.engines {
+                scope.spawn(|| engine.halt());
+            }
+        });
+        for engine in &self.engines {
+            let _ = ip(&["netns", "del", &format!("{}-{}", self.bridge, engine.name)]);
+        }
+        let _ = ip(&["link", "del", &self.bridge]);
+        let _ = fs::remove_dir_all(&self.state);
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    run(Command::new("ip").args(arguments)).map(drop)
+}

@@ -1,0 +1,92 @@
+//! The programs under test and beside it: Swarmscout, promtool, Prometheus.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::process::{Process, run};
+use crate::{get, until};
+
+/// The release binary: `SWARMSCOUT`, or where `cargo build --release` in the folder above puts it.
+pub fn swarmscout() -> Command {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/swarmscout");
+    Command::new(std::env::var_os("SWARMSCOUT").map_or(built, PathBuf::from))
+}
+
+/// A program with a web server on a loopback port.
+#[derive(Debug)]
+pub struct Server {
+    pub process: Process,
+    pub url: String,
+}
+
+impl Server {
+    /// Starts Swarmscout with a configuration file and waits until it is ready.
+    pub fn swarmscout(folder: &Path, name: &str, config: &str) -> Result<Self> {
+        let file = folder.join(format!("{name}.yml"));
+        fs::write(&file, config)?;
+        let mut command = swarmscout();
+        command.arg(format!("--config.file={}", file.display()));
+        command.arg("--web.enable-lifecycle");
+        Self::start(command, folder, name)
+    }
+
+    /// Starts Debian's Prometheus with a configuration file and waits until it is ready.
+    pub fn prometheus(folder: &Path, config: &str) -> Result<Self> {
+        let file = folder.join("prometheus.yml");
+        fs::write(&file, config)?;
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", file.display()));
+        command.arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()));
+        Self::start(command, folder, "prometheus")
+    }
+
+    /// Starts a command that takes `--web.listen-address` and serves `/-/ready`.
+    pub fn start(mut command: Command, folder: &Path, name: &str) -> Result<Self> {
+        let port = free_port()?;
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        let process = Process::start(&mut command, &folder.join(format!("{name}.log")))?;
+        let url = format!("http://127.0.0.1:{port}");
+        until(name, Duration::from_secs(30), || get(&format!("{url}/-/ready")))
+            .with_context(|| process.printed())?;
+        Ok(Self { process, url })
+    }
+
+    /// The targets that `/sd/<job>` gives: address and labels.
+    pub fn sd(&self, job: &str) -> Result<Vec<(String, Value)>> {
+        let groups = crate::get_json(&format!("{}/sd/{job}", self.url))?;
+        let mut targets = Vec::new();
+        for group in groups.as_array().context("no list")? {
+            for target in group["targets"].as_array().context("no targets")? {
+                targets.push((
+                    target.as_str().context("no string")?.to_owned(),
+                    group["labels"].clone(),
+                ));
+            }
+        }
+        Ok(targets)
+    }
+}
+
+/// What `check service-discovery` of either program prints for a job, as a sorted list of
+/// discovered label sets without doubles.
+pub fn check_sd(command: &mut Command) -> Result<Vec<Value>> {
+    let printed = run(command)?;
+    let found: Value = serde_json::from_str(&printed).with_context(|| printed.clone())?;
+    let Some(found) = found.as_array() else { bail!("no list: {printed}") };
+    let mut sets: Vec<Value> =
+        found.iter().map(|target| target["discoveredLabels"].clone()).collect();
+    sets.sort_by_key(Value::to_string);
+    sets.dedup();
+    Ok(sets)
+}
+
+/// A port that nobody listens on now. Another process could take it before it is used; on the
+/// machines where these tests run nobody does.
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

@@ -1,0 +1,185 @@
+//! A recording proxy before an engine: every list is asked of the engine once, and everybody who
+//! asks for it afterwards gets the same bytes. It also notes what was asked, so that a test can say
+//! which requests Swarmscout makes.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+/// A proxy on a port of its own, for as long as the process lives.
+#[derive(Debug)]
+pub struct Proxy {
+    address: String,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    engine: String,
+    /// Whether virtual IPs without `Addr` are taken out of `/services`: on one of them the old
+    /// Prometheus gives up the whole list.
+    without_bare_vips: bool,
+    answers: Arc<Mutex<HashMap<String, Answer>>>,
+    requests: Mutex<Vec<String>>,
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    status_line: String,
+    headers: Vec<String>,
+    body: Vec<u8>,
+}
+
+impl Proxy {
+    /// A proxy before the engine at `host:port`.
+    pub fn before(engine: &str) -> Result<Self> {
+        Self::start(engine, false, Arc::default())
+    }
+
+    /// Another view of the same recorded answers, with the virtual IPs that have no address left
+    /// out of the services.
+    pub fn without_bare_vips(&self) -> Result<Self> {
+        Self::start(&self.shared.engine, true, Arc::clone(&self.shared.answers))
+    }
+
+    fn start(
+        engine: &str,
+        without_bare_vips: bool,
+        answers: Arc<Mutex<HashMap<String, Answer>>>,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?.to_string();
+        let requests = Mutex::default();
+        let shared =
+            Arc::new(Shared { engine: engine.to_owned(), without_bare_vips, answers, requests });
+        let server = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let server = Arc::clone(&server);
+                std::thread::spawn(move || server.converse(stream));
+            }
+        });
+        Ok(Self { address, shared })
+    }
+
+    /// What to write as `host`.
+    pub fn url(&self) -> String {
+        format!("tcp://{}", self.address)
+    }
+
+    /// `METHOD path` of every request so far.
+    pub fn requests(&self) -> Vec<String> {
+        self.shared.requests.lock().expect("no holder panics").clone()
+    }
+}
+
+impl Shared {
+    fn converse(&self, stream: TcpStream) {
+        let mut reader = BufReader::new(stream);
+        while let Ok(Some((method, path))) = read_request(&mut reader) {
+            self.requests.lock().expect("no holder panics").push(format!("{method} {path}"));
+            let answer = self.answer(&method, &path).unwrap_or_else(|error| Answer {
+                status_line: "HTTP/1.1 502 Bad Gateway".to_owned(),
+                headers: Vec::new(),
+                body: format!("{error:#}").into_bytes(),
+            });
+            if answer.send(&method, reader.get_mut()).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, method: &str, path: &str) -> Result<Answer> {
+        let key = format!("{method} {}", without_version(path));
+        // The lock is held while the engine is asked: nobody gets a second answer.
+        let mut answers = self.answers.lock().expect("no holder panics");
+        let mut answer = match answers.get(&key) {
+            Some(answer) => answer.clone(),
+            None => {
+                let answer = ask(&self.engine, method, path)?;
+                answers.insert(key, answer.clone());
+                answer
+            }
+        };
+        drop(answers);
+        if self.without_bare_vips && without_version(path).starts_with("/services") {
+            answer.body = strip_bare_vips(&answer.body)?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    fn send(&self, method: &str, stream: &mut TcpStream) -> Result<()> {
+        let mut head = format!("{}\r\n", self.status_line);
+        for header in &self.headers {
+            head += &format!("{header}\r\n");
+        }
+        head += &format!("Content-Length: {}\r\n\r\n", self.body.len());
+        stream.write_all(head.as_bytes())?;
+        if method != "HEAD" {
+            stream.write_all(&self.body)?;
+        }
+        Ok(stream.flush()?)
+    }
+}
+
+/// `/v1.41/nodes?x` and `/nodes?x` are the same question.
+fn without_version(path: &str) -> &str {
+    match path.strip_prefix("/v1.") {
+        Some(rest) => rest.find('/').map_or("", |slash| &rest[slash..]),
+        None => path,
+    }
+}
+
+fn read_request(reader: &mut BufReader<TcpStream>) -> Result<Option<(String, String)>> {
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let mut words = line.split_whitespace();
+    let method = words.next().context("no method")?.to_owned();
+    let path = words.next().context("no path")?.to_owned();
+    loop {
+        let mut header = String::new();
+        if reader.read_line(&mut header)? == 0 || header == "\r\n" {
+            return Ok(Some((method, path)));
+        }
+    }
+}
+
+fn ask(engine: &str, method: &str, path: &str) -> Result<Answer> {
+    let mut stream = TcpStream::connect(engine).with_context(|| engine.to_owned())?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    // HTTP/1.0 and no keep-alive: the body ends with the connection and is never chunked.
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: engine\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").context("no header")?;
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let status_line = lines.next().unwrap_or_default().replacen("HTTP/1.0", "HTTP/1.1", 1);
+    let own = ["content-length:", "connection:", "transfer-encoding:"];
+    let headers = lines
+        .filter(|line| !own.iter().any(|name| line.to_ascii_lowercase().starts_with(name)))
+        .map(str::to_owned)
+        .collect();
+    Ok(Answer { status_line, headers, body: answer[end + 4..].to_vec() })
+}
+
+fn strip_bare_vips(body: &[u8]) -> Result<Vec<u8>> {
+    let mut services: Value = serde_json::from_slice(body)?;
+    for service in services.as_array_mut().into_iter().flatten() {
+        if let Some(vips) =
+            service.pointer_mut("/Endpoint/VirtualIPs").and_then(Value::as_array_mut)
+        {
+            vips.retain(|vip| vip["Addr"].as_str().is_some_and(|address| !address.is_empty()));
+        }
+    }
+    Ok(serde_json::to_vec(&services)?)
+}

@@ -1,0 +1,352 @@
+//! Swarmscout on a real Swarm: one manager, two workers, services of every kind.
+//!
+//! The cluster is brought up once; the tests run one after the other and leave it as they found it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+use swarmscout_e2e::cluster::Cluster;
+use swarmscout_e2e::process::run;
+use swarmscout_e2e::program::{Server, check_sd, swarmscout};
+use swarmscout_e2e::proxy::Proxy;
+use swarmscout_e2e::{get, get_any, get_json, until};
+
+type Case = fn(&mut Cluster, &Path) -> Result<()>;
+
+const CASES: &[(&str, Case)] = &[
+    ("discovered labels equal those of promtool: nodes", |c, f| parity(c, f, "nodes")),
+    ("discovered labels equal those of promtool: services", |c, f| parity(c, f, "services")),
+    ("discovered labels equal those of promtool: tasks", |c, f| parity(c, f, "tasks")),
+    ("discovered labels equal those of promtool: docker", |c, f| parity(c, f, "docker")),
+    ("only known paths are asked for, and only read", only_reads),
+    ("Prometheus scrapes containers from our HTTP SD", prometheus_scrapes),
+    ("a worker as host fails over to a manager, alone it names them", worker_as_host),
+    ("without a file the Swarm at hand is discovered", without_a_file),
+    ("a socket without permission is explained", socket_without_permission),
+    ("the index page shows jobs in a browser", index_page),
+    ("a drained and a stopped worker", drained_and_stopped),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        let trials = CASES.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    let cluster = Cluster::up(1, 2).and_then(|cluster| cluster.deploy().map(|()| cluster));
+    let cluster = match cluster {
+        Ok(cluster) => Arc::new(Mutex::new(cluster)),
+        Err(error) => {
+            eprintln!("cannot bring up a Swarm: {error:?}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let trials = CASES.iter().enumerate().map(|(i, (name, case))| {
+        let cluster = Arc::clone(&cluster);
+        Trial::test(*name, move || {
+            let mut cluster = cluster.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let folder = cluster.folder().join(format!("case-{i}"));
+            fs::create_dir_all(&folder)?;
+            case(&mut cluster, &folder).map_err(|error| Failed::from(format!("{error:?}")))
+        })
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// What Prometheus 2.42 lacks against 3.14, by the labels' names (without prefix, `*` for any end),
+/// and what Swarmscout adds. Everything else must be equal.
+const NEWER_THAN_2_42: &[&str] = &[
+    "__convert_classic_histograms_to_nhcb__",
+    "__always_scrape_classic_histograms__",
+    "__scrape_native_histograms__",
+    "__meta_docker_container_image",
+    "__meta_docker_container_image_id",
+    "__meta_swarmscout_*",
+];
+
+fn is_newer(label: &str) -> bool {
+    NEWER_THAN_2_42.iter().any(|known| match known.strip_suffix('*') {
+        Some(start) => label.starts_with(start),
+        None => label == *known,
+    })
+}
+
+/// Both programs read the same file, each its host line, and the same recorded answers.
+fn parity(cluster: &mut Cluster, folder: &Path, role: &str) -> Result<()> {
+    let proxy = Proxy::before(&format!("{}:2375", cluster.engine("manager-1").address))?;
+    let theirs = proxy.without_bare_vips()?;
+    let check = |mut command: Command, host: &str| -> Result<Vec<Value>> {
+        let kind = if role == "docker" { "docker_sd_configs" } else { "dockerswarm_sd_configs" };
+        let role = if role == "docker" { String::new() } else { format!("\n        role: {role}") };
+        let config = format!(
+            "scrape_configs:\n  - job_name: real\n    {kind}:\n      - host: {host}{role}\n        port: 8080\n"
+        );
+        let file = folder.join("prometheus.yml");
+        fs::write(&file, config)?;
+        check_sd(
+            command
+                .args(["check", "service-discovery"])
+                .args(["--timeout=5s"])
+                .arg(&file)
+                .arg("real"),
+        )
+    };
+    let mut ours = swarmscout();
+    ours.env("NO_COLOR", "1");
+    // Ours prints JSON only when asked; promtool knows nothing else.
+    let wrapped = |mut command: Command| {
+        command.arg("--format=json");
+        command
+    };
+    let expected = check(Command::new("promtool"), &theirs.url())?;
+    let got = {
+        let file = folder.join("prometheus.yml");
+        let text = fs::read_to_string(&file)?.replace(&theirs.url(), &proxy.url());
+        fs::write(&file, text)?;
+        ours.args(["check", "service-discovery"]);
+        check_sd(wrapped(ours).arg(&file).arg("real"))?
+    };
+    ensure!(!expected.is_empty(), "promtool found nothing");
+    let mut got: Vec<Value> = got
+        .into_iter()
+        .map(|mut set| {
+            if let Some(labels) = set.as_object_mut() {
+                labels.retain(|name, _| !is_newer(name));
+            }
+            set
+        })
+        .collect();
+    got.sort_by_key(Value::to_string);
+    got.dedup();
+    let missing: Vec<_> = expected.iter().filter(|set| !got.contains(set)).collect();
+    let added: Vec<_> = got.iter().filter(|set| !expected.contains(set)).collect();
+    ensure!(
+        missing.is_empty() && added.is_empty(),
+        "only promtool:\n{missing:#?}\nonly swarmscout:\n{added:#?}"
+    );
+    println!("{role}: {} label sets are equal", expected.len());
+    Ok(())
+}
+
+fn only_reads(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let proxy = Proxy::before(&format!("{}:2375", cluster.engine("manager-1").address))?;
+    let host = proxy.url();
+    let config = format!(
+        "scrape_configs:\n\
+         - job_name: tasks\n  dockerswarm_sd_configs: [{{host: '{host}', role: tasks}}]\n\
+         - job_name: services\n  dockerswarm_sd_configs: [{{host: '{host}', role: services}}]\n\
+         - job_name: nodes\n  dockerswarm_sd_configs: [{{host: '{host}', role: nodes}}]\n\
+         - job_name: docker\n  docker_sd_configs: [{{host: '{host}'}}]\n"
+    );
+    let server = Server::swarmscout(folder, "reads", &config)?;
+    for job in ["tasks", "services", "nodes", "docker"] {
+        until(job, Duration::from_secs(20), || server.sd(job))?;
+    }
+    let allowed =
+        ["/_ping", "/info", "/nodes", "/services", "/tasks", "/networks", "/containers/json"];
+    for request in proxy.requests() {
+        let (method, path) = request.split_once(' ').context("no path")?;
+        let path = path.split('?').next().unwrap_or_default();
+        let path =
+            path.strip_prefix("/v1.").map_or(path, |rest| &rest[rest.find('/').unwrap_or(0)..]);
+        ensure!(
+            ["GET", "HEAD"].contains(&method) && allowed.contains(&path),
+            "asked for {request}"
+        );
+    }
+    Ok(())
+}
+
+fn prometheus_scrapes(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let config = format!(
+        "scrape_configs:\n- job_name: agents\n  dockerswarm_sd_configs:\n  - host: {}\n    role: tasks\n    \
+         refresh_interval: 5s\n    filters: [{{name: desired-state, values: [running]}}]\n  relabel_configs:\n  \
+         - source_labels: [__meta_dockerswarm_service_label_prometheus_job]\n    regex: agent\n    action: keep\n  \
+         - source_labels: [__meta_dockerswarm_task_port_publish_mode]\n    regex: host\n    action: keep\n  \
+         - source_labels: [__meta_dockerswarm_node_hostname]\n    target_label: node\n",
+        cluster.url("manager-1")
+    );
+    let scout = Server::swarmscout(folder, "agents", &config)?;
+    let prometheus = Server::prometheus(
+        folder,
+        &format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: from-swarmscout\n  \
+             http_sd_configs:\n  - url: {}/sd/agents\n    refresh_interval: 1s\n",
+            scout.url
+        ),
+    )?;
+    let query = format!("{}/api/v1/query?query=demo_requests_total", prometheus.url);
+    let nodes = until("samples of three nodes", Duration::from_secs(60), || {
+        let answer = get_json(&query)?;
+        let result = answer["data"]["result"].as_array().context("no result")?.clone();
+        let mut nodes: Vec<_> =
+            result.iter().filter_map(|s| s["metric"]["node"].as_str()).map(str::to_owned).collect();
+        nodes.sort();
+        ensure!(nodes == ["manager-1", "worker-1", "worker-2"], "samples of {nodes:?}");
+        Ok(result)
+    })?;
+    for sample in &nodes {
+        ensure!(
+            sample["metric"]["job"] == "from-swarmscout",
+            "the reader's job name is kept: {sample}"
+        );
+        ensure!(sample["value"][1] == "7", "the container's own figure: {sample}");
+    }
+    Ok(())
+}
+
+fn worker_as_host(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let (manager, worker) = (cluster.url("manager-1"), cluster.url("worker-1"));
+    let config = format!(
+        "scrape_configs:\n\
+         - job_name: both\n  dockerswarm_sd_configs: [{{hosts: ['{worker}', '{manager}'], role: nodes}}]\n\
+         - job_name: alone\n  dockerswarm_sd_configs: [{{host: '{worker}', role: nodes}}]\n"
+    );
+    let server = Server::swarmscout(folder, "worker", &config)?;
+    let nodes = until("nodes through the manager", Duration::from_secs(20), || server.sd("both"))?;
+    ensure!(nodes.len() == 3, "{nodes:?}");
+    let (status, body) = until("an error that names the manager", Duration::from_secs(20), || {
+        let (status, body) = get_any(&format!("{}/sd/alone", server.url))?;
+        ensure!(body.contains(&cluster.engine("manager-1").address), "{body}");
+        Ok((status, body))
+    })?;
+    ensure!(status == 503 && body.contains("not a swarm manager"), "{status}: {body}");
+    Ok(())
+}
+
+fn without_a_file(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let mut command = swarmscout();
+    command.current_dir(folder).env("DOCKER_HOST", cluster.url("manager-1"));
+    let server = Server::start(command, folder, "no-file")?;
+    let nodes = until("swarm-nodes", Duration::from_secs(20), || server.sd("swarm-nodes"))?;
+    ensure!(nodes.len() == 3 && nodes.iter().all(|(a, _)| a.ends_with(":9323")), "{nodes:?}");
+    let tasks = until("swarm-tasks", Duration::from_secs(20), || server.sd("swarm-tasks"))?;
+    let running = tasks
+        .iter()
+        .all(|(_, labels)| labels["__meta_dockerswarm_task_desired_state"] == "running");
+    ensure!(!tasks.is_empty() && running, "{tasks:?}");
+
+    let mut command = swarmscout();
+    command.current_dir(folder).env("DOCKER_HOST", cluster.url("worker-1"));
+    let output = command.arg("--web.listen-address=127.0.0.1:0").output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        !output.status.success() && said.contains(&cluster.engine("manager-1").address),
+        "{said}"
+    );
+    Ok(())
+}
+
+fn socket_without_permission(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let socket = cluster.socket("manager-1");
+    let group = run(Command::new("stat").args(["-c", "%g"]).arg(&socket))?;
+    let file = folder.join("prometheus.yml");
+    let host = format!("unix://{}", socket.display());
+    fs::write(
+        &file,
+        format!(
+            "scrape_configs:\n- job_name: nodes\n  dockerswarm_sd_configs: [{{host: '{host}', role: nodes}}]\n"
+        ),
+    )?;
+    // As somebody who may reach the program and the folder, but not the socket.
+    let program = Path::new("/tmp").join(format!("swarmscout-{}", std::process::id()));
+    fs::copy(swarmscout().get_program(), &program)?;
+    let output = Command::new("setpriv")
+        .args(["--reuid=65532", "--regid=65532", "--clear-groups"])
+        .arg(&program)
+        .args(["check", "service-discovery", "--timeout=5s"])
+        .arg(&file)
+        .arg("nodes")
+        .output();
+    fs::remove_file(&program)?;
+    let output = output?;
+    let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    ensure!(!output.status.success(), "it must not succeed: {said}");
+    ensure!(
+        said.contains("permission denied") && said.contains(&format!("65532:{group}")),
+        "{said}"
+    );
+
+    let server = Server::swarmscout(folder, "as-root", &fs::read_to_string(&file)?)?;
+    let nodes = until("nodes over the socket", Duration::from_secs(20), || server.sd("nodes"))?;
+    ensure!(nodes.len() == 3, "{nodes:?}");
+    Ok(())
+}
+
+fn index_page(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let config = format!(
+        "scrape_configs:\n- job_name: nodes <of> the Swarm\n  dockerswarm_sd_configs: [{{host: '{}', role: nodes}}]\n",
+        cluster.url("manager-1")
+    );
+    let server = Server::swarmscout(folder, "index", &config)?;
+    until("nodes", Duration::from_secs(20), || server.sd("nodes%20%3Cof%3E%20the%20Swarm"))?;
+    let profile = folder.join("profile");
+    let page = run(Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .args(["--virtual-time-budget=2000", "--dump-dom"])
+        .arg(format!("{}/", server.url)))?;
+    ensure!(page.contains("nodes &lt;of&gt; the Swarm"), "{page}");
+    ensure!(page.contains("/sd/nodes%20%3Cof%3E%20the%20Swarm"), "{page}");
+    Ok(())
+}
+
+fn drained_and_stopped(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let host = cluster.url("manager-1");
+    let config = format!(
+        "scrape_configs:\n\
+         - job_name: nodes\n  dockerswarm_sd_configs: [{{host: '{host}', role: nodes, refresh_interval: 1s}}]\n\
+         - job_name: agents\n  dockerswarm_sd_configs:\n  - host: '{host}'\n    role: tasks\n    refresh_interval: 1s\n    \
+         filters:\n    - {{name: desired-state, values: [running]}}\n    - {{name: service, values: [agent]}}\n"
+    );
+    let server = Server::swarmscout(folder, "churn", &config)?;
+    let nodes_of = |server: &Server| -> Result<Vec<String>> {
+        let mut nodes: Vec<String> = server
+            .sd("agents")?
+            .iter()
+            .filter_map(|(_, labels)| {
+                labels["__meta_dockerswarm_node_hostname"].as_str().map(str::to_owned)
+            })
+            .collect();
+        nodes.sort();
+        nodes.dedup();
+        Ok(nodes)
+    };
+    let await_nodes = |server: &Server, expected: &[&str]| {
+        until("agents", Duration::from_secs(60), || {
+            let nodes = nodes_of(server)?;
+            ensure!(nodes == expected, "agents on {nodes:?}, expected on {expected:?}");
+            Ok(())
+        })
+    };
+    await_nodes(&server, &["manager-1", "worker-1", "worker-2"])?;
+
+    cluster.docker(&["node", "update", "--availability", "drain", "worker-2"])?;
+    await_nodes(&server, &["manager-1", "worker-1"])?;
+    cluster.docker(&["node", "update", "--availability", "active", "worker-2"])?;
+    await_nodes(&server, &["manager-1", "worker-1", "worker-2"])?;
+
+    cluster.stop("worker-1");
+    until("worker-1 down", Duration::from_secs(60), || {
+        let nodes = server.sd("nodes")?;
+        let down = nodes.iter().any(|(_, labels)| {
+            labels["__meta_dockerswarm_node_hostname"] == "worker-1"
+                && labels["__meta_dockerswarm_node_status"] == "down"
+        });
+        ensure!(down && nodes.len() == 3, "{nodes:?}");
+        Ok(())
+    })?;
+    cluster.restart("worker-1")?;
+    await_nodes(&server, &["manager-1", "worker-1", "worker-2"])?;
+    let metrics = get(&format!("{}/metrics", server.url))?;
+    ensure!(metrics.contains("swarmscout_source_up"), "{metrics}");
+    Ok(())
+}
