@@ -3,5 +3,6 @@
 //! A library so that tests, benchmarks and fuzz targets reach its parts; its interface is the
 //! command line, not this.
 
+pub mod cli;
 pub mod config;
 pub mod web;

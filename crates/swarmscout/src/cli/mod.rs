@@ -1,0 +1,392 @@
+//! The command line, with Prometheus' names.
+//!
+//! [`Cli`] holds exactly what was given and what is the default; what it means for the program is
+//! decided in [`crate::app`]. Booleans take Prometheus' spellings, `--web.enable-lifecycle` and
+//! `--no-web.enable-lifecycle`. Flags that are known only so that a Prometheus' command line can be
+//! taken over stand in [`compat`].
+
+pub mod compat;
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use swarmscout_model::PromDuration;
+
+use compat::{FLAGS, Value, Verdict};
+
+/// Read when `--config.file` is not given and there is one in the current folder.
+pub const DEFAULT_CONFIG_FILE: &str = "prometheus.yml";
+
+/// Where the web server listens unless told otherwise: Swarmscout's port, this machine only.
+pub const DEFAULT_LISTEN_ADDRESS: &str = "127.0.0.1:9465";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "swarmscout",
+    version,
+    about = "Finds everything that runs on a Docker Swarm, classic or swarm mode, and serves it to Prometheus",
+    after_help = "Without a sub-command it runs: with the file of --config.file, else with \
+                  prometheus.yml of this folder, else on the Docker engine or Swarm at hand. \
+                  Flags of Prometheus that do nothing here are accepted with a warning; \
+                  docs/flags.md lists them.",
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    infer_long_args = false,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Flags of the program when it runs.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// What else to do than run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of [`compat::FLAGS`] that were given and only deserve a warning.
+    #[clap(skip)]
+    pub ignored: Vec<IgnoredFlag>,
+    #[arg(long, action = ArgAction::Version, help = "Show the version")]
+    version: (),
+}
+
+/// A flag that was given and has no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IgnoredFlag {
+    /// Without the leading dashes.
+    pub name: &'static str,
+    /// Why it has none.
+    pub reason: &'static str,
+}
+
+/// Flags of the program when it runs.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Configuration file, as of Prometheus [default: prometheus.yml, if there is one]
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+
+    /// Refuse what Prometheus' agent mode refuses in the file
+    #[arg(long = "agent", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub agent: bool,
+
+    /// The web server's flags.
+    #[command(flatten)]
+    pub web: WebArgs,
+}
+
+/// Flags of the web server.
+#[derive(Clone, Debug, Args)]
+pub struct WebArgs {
+    /// Address to listen on; may be given several times
+    #[arg(long = "web.listen-address", value_name = "HOST:PORT",
+          default_value = DEFAULT_LISTEN_ADDRESS)]
+    pub listen_addresses: Vec<String>,
+
+    /// Allow reload and shutdown over HTTP: /-/reload, /-/quit
+    #[arg(long = "web.enable-lifecycle", value_parser = BoolishValueParser::new(),
+          num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    pub enable_lifecycle: bool,
+
+    /// URL under which this is reached from outside, for instance through a proxy
+    #[arg(
+        long = "web.external-url",
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub external_url: String,
+
+    /// Prefix of all paths [default: the path of --web.external-url]
+    #[arg(long = "web.route-prefix", value_name = "PATH")]
+    pub route_prefix: Option<String>,
+
+    /// Most connections at one time, over all addresses
+    #[arg(long = "web.max-connections", value_name = "N", default_value = "512",
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub max_connections: usize,
+
+    /// Time for a request to arrive, and for an idle connection to stay
+    #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m")]
+    pub read_timeout: PromDuration,
+
+    /// Title of the pages
+    #[arg(long = "web.page-title", value_name = "TEXT", default_value = "Swarmscout")]
+    pub page_title: String,
+
+    /// Regex of the origins that CORS admits, anchored at both ends [default: none]
+    #[arg(long = "web.cors.origin", value_name = "REGEX")]
+    pub cors_origin: Option<String>,
+}
+
+/// How to log.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct LogArgs {
+    /// Least severity of a line to be written
+    #[arg(
+        long = "log.level",
+        value_name = "LEVEL",
+        default_value = "info",
+        ignore_case = true,
+        global = true
+    )]
+    pub level: LogLevel,
+
+    /// Format of the lines
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", global = true)]
+    pub format: LogFormat,
+}
+
+/// Severity of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// For finding a fault.
+    Debug,
+    /// What one wants to know.
+    Info,
+    /// What one should look at.
+    Warn,
+    /// What failed.
+    Error,
+}
+
+/// Format of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// `key=value`.
+    Logfmt,
+    /// One JSON object.
+    Json,
+}
+
+/// What else to do than run.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a file, a job's targets, or a running Swarmscout
+    #[command(subcommand, arg_required_else_help = true)]
+    Check(CheckCommand),
+    /// Show all of it on a Swarm that is simulated, with real sockets, without Docker
+    Demo(DemoArgs),
+}
+
+/// What to check.
+#[derive(Debug, Subcommand)]
+pub enum CheckCommand {
+    /// Check configuration files
+    Config(CheckConfigArgs),
+    /// Look for the targets of a job once and show what relabeling makes of them
+    ServiceDiscovery(CheckDiscoveryArgs),
+    /// Ask a running Swarmscout (or Prometheus) whether it is healthy
+    Healthy(CheckStatusArgs),
+    /// Ask a running Swarmscout (or Prometheus) whether it is ready
+    Ready(CheckStatusArgs),
+}
+
+/// Of `check config`.
+#[derive(Debug, Args)]
+pub struct CheckConfigArgs {
+    /// The files
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Do not look for the files that they name
+    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", value_name = "BOOL",
+          hide_possible_values = true)]
+    pub syntax_only: bool,
+
+    /// Refuse what Prometheus' agent mode refuses
+    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", value_name = "BOOL",
+          hide_possible_values = true)]
+    pub agent: bool,
+}
+
+/// Of `check service-discovery`.
+#[derive(Debug, Args)]
+pub struct CheckDiscoveryArgs {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// The job
+    #[arg(value_name = "JOB")]
+    pub job: String,
+
+    /// How to show the targets
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: DiscoveryFormat,
+
+    /// How long to wait for sources that have not answered
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub timeout: PromDuration,
+}
+
+/// How to show targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiscoveryFormat {
+    /// For people.
+    Table,
+    /// As `promtool check service-discovery` does.
+    Json,
+}
+
+/// Of `check healthy` and `check ready`.
+#[derive(Debug, Args)]
+pub struct CheckStatusArgs {
+    /// Where it listens; a path is kept as prefix
+    #[arg(long, value_name = "URL", default_value = concat!("http://", "127.0.0.1:9465"))]
+    pub url: String,
+}
+
+/// Of `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long = "web.listen-address", value_name = "HOST:PORT",
+          default_value = DEFAULT_LISTEN_ADDRESS)]
+    pub listen_addresses: Vec<String>,
+}
+
+/// Reads the command line, the program's name first. The error knows how to print itself and which
+/// exit code to end with; `--help` and `--version` come as one, too.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let args = normalise(&command, args)?;
+    let matches = command.try_get_matches_from_mut(args)?;
+    refuse_misplaced(&mut command, &matches)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    for flag in FLAGS {
+        if matches.value_source(flag.name) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        match flag.verdict {
+            Verdict::Ignored(reason) => cli.ignored.push(IgnoredFlag { name: flag.name, reason }),
+            // Switched off, there is nothing to miss.
+            Verdict::Refused(_) if is_false(&matches, flag) => {}
+            Verdict::Refused(reason) => {
+                let message = format!("cannot use --{}: {reason}", flag.name);
+                return Err(command.error(clap::error::ErrorKind::ArgumentConflict, message));
+            }
+        }
+    }
+    Ok(cli)
+}
+
+/// The flags that act when the program runs, with the values they have: Prometheus'
+/// `/api/v1/status/flags`.
+pub fn values(cli: &Cli) -> Vec<(String, String)> {
+    let RunArgs { config_file, agent, web } = &cli.run;
+    let shown = |path: &PathBuf| path.display().to_string();
+    let mut values = vec![
+        ("agent", agent.to_string()),
+        ("config.file", config_file.as_ref().map(shown).unwrap_or_default()),
+        ("log.format", name_of(cli.log.format)),
+        ("log.level", name_of(cli.log.level)),
+        ("web.cors.origin", web.cors_origin.clone().unwrap_or_default()),
+        ("web.enable-lifecycle", web.enable_lifecycle.to_string()),
+        ("web.external-url", web.external_url.clone()),
+        ("web.listen-address", web.listen_addresses.join(",")),
+        ("web.max-connections", web.max_connections.to_string()),
+        ("web.page-title", web.page_title.clone()),
+        ("web.read-timeout", web.read_timeout.to_string()),
+        ("web.route-prefix", web.route_prefix.clone().unwrap_or_default()),
+    ];
+    values.sort_unstable();
+    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn name_of(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// A flag before a sub-command belongs to the running program, and would be silently without effect.
+fn refuse_misplaced(
+    command: &mut clap::Command,
+    matches: &clap::ArgMatches,
+) -> Result<(), clap::Error> {
+    let Some(subcommand) = matches.subcommand_name() else { return Ok(()) };
+    let misplaced = command.get_arguments().find(|arg| {
+        !arg.is_global_set()
+            && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+    });
+    let Some(flag) = misplaced.and_then(Arg::get_long) else { return Ok(()) };
+    let message = format!(
+        "--{flag} before `{subcommand}` has no effect: write the flags of a sub-command after it"
+    );
+    Err(command.error(clap::error::ErrorKind::ArgumentConflict, message))
+}
+
+fn is_false(matches: &clap::ArgMatches, flag: &compat::CompatFlag) -> bool {
+    flag.value == Value::Switch && matches.get_one::<bool>(flag.name) == Some(&false)
+}
+
+/// The derived command with the flags of the table, hidden.
+fn command() -> clap::Command {
+    FLAGS.iter().fold(Cli::command(), |command, flag| {
+        let arg = Arg::new(flag.name).long(flag.name).hide(true);
+        command.arg(match flag.value {
+            Value::Switch => arg
+                .value_parser(BoolishValueParser::new())
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true"),
+            Value::One => arg,
+            Value::Many => arg.action(ArgAction::Append),
+        })
+    })
+}
+
+/// Turns Prometheus' `--no-flag` into `--flag=false`, and says so where somebody writes flags as
+/// Prometheus 1 had them, with one dash.
+fn normalise(
+    command: &clap::Command,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<Vec<OsString>, clap::Error> {
+    let mut out = Vec::new();
+    for arg in args {
+        if let Some(name) = arg.to_str().and_then(|arg| arg.strip_prefix("--no-"))
+            && has_switch(command, name)
+        {
+            out.push(OsString::from(format!("--{name}=false")));
+            continue;
+        }
+        if let Some(flag) = one_dash(&arg)
+            && find(command, flag).is_some()
+        {
+            let message = format!(
+                "flags have two dashes since Prometheus 2: write --{flag} instead of -{flag}"
+            );
+            return Err(command.clone().error(clap::error::ErrorKind::UnknownArgument, message));
+        }
+        out.push(arg);
+    }
+    Ok(out)
+}
+
+/// The name in `-name` or `-name=value`.
+fn one_dash(arg: &OsStr) -> Option<&str> {
+    let name = arg.to_str()?.strip_prefix('-')?;
+    let name = name.split_once('=').map_or(name, |(name, _)| name);
+    (!name.starts_with('-') && name.len() > 1).then_some(name)
+}
+
+fn find<'a>(command: &'a clap::Command, name: &str) -> Option<&'a Arg> {
+    command.get_arguments().find(|arg| arg.get_long() == Some(name))
+}
+
+fn has_switch(command: &clap::Command, name: &str) -> bool {
+    let here = find(command, name).is_some_and(|arg| arg.is_require_equals_set());
+    here || command.get_subcommands().any(|command| has_switch(command, name))
+}
+
+#[cfg(test)]
+mod tests;
