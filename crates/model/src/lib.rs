@@ -8,6 +8,7 @@ pub mod duration;
 pub mod group;
 pub mod labels;
 pub mod name;
+pub mod quote;
 pub mod relabel;
 pub mod secret;
 pub mod size;

@@ -1,10 +1,53 @@
-//! Relabeling, as Prometheus' `model/relabel` does it.
+//! Relabeling, as Prometheus' `model/relabel` does it: a list of rules that rewrites the labels of
+//! a target, or drops it.
 
-/// One relabeling rule, checked and compiled.
+mod apply;
+mod case;
+pub mod regex;
+mod rule;
+mod template;
+
+use std::fmt;
+
+use crate::labels::{Labels, LabelsBuilder};
+
+use self::apply::{Scratch, apply};
+pub use self::regex::{Regex, RegexError};
+pub use self::rule::{
+    DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, RawRule, RelabelError, RelabelRule,
+};
+
+/// Applies `rules` in order. `Err` is the index of the rule that drops the target; `labels` is then
+/// as that rule found it.
+pub fn process(rules: &[RelabelRule], labels: &mut LabelsBuilder) -> Result<(), usize> {
+    let mut scratch = Scratch::default();
+    match rules.iter().position(|rule| !apply(rule, labels, &mut scratch)) {
+        Some(dropping) => Err(dropping),
+        None => Ok(()),
+    }
+}
+
+/// What one rule did to a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RelabelRule {
-    /// What the rule does.
-    pub action: Action,
+pub struct Step<'a> {
+    /// The rule.
+    pub rule: &'a RelabelRule,
+    /// The labels after it; none where the target is dropped.
+    pub output: Labels,
+    /// Whether the target is still there.
+    pub keep: bool,
+}
+
+/// Applies `rules` in order and tells what each of them did. After the rule that drops the target,
+/// all are told to have dropped it.
+pub fn steps<'a>(rules: &'a [RelabelRule], labels: &mut LabelsBuilder) -> Vec<Step<'a>> {
+    let mut scratch = Scratch::default();
+    let mut keep = true;
+    let step = |rule| {
+        keep = keep && apply(rule, labels, &mut scratch);
+        Step { rule, output: if keep { labels.build() } else { Labels::empty() }, keep }
+    };
+    rules.iter().map(step).collect()
 }
 
 /// What a relabeling rule does.
@@ -33,4 +76,62 @@ pub enum Action {
     Lowercase,
     /// Sets the target label to the joined source labels in upper case.
     Uppercase,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Replace,
+        Self::Keep,
+        Self::Drop,
+        Self::KeepEqual,
+        Self::DropEqual,
+        Self::HashMod,
+        Self::LabelMap,
+        Self::LabelDrop,
+        Self::LabelKeep,
+        Self::Lowercase,
+        Self::Uppercase,
+    ];
+
+    /// The name in the file: lower case, in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Keep => "keep",
+            Self::Drop => "drop",
+            Self::KeepEqual => "keepequal",
+            Self::DropEqual => "dropequal",
+            Self::HashMod => "hashmod",
+            Self::LabelMap => "labelmap",
+            Self::LabelDrop => "labeldrop",
+            Self::LabelKeep => "labelkeep",
+            Self::Lowercase => "lowercase",
+            Self::Uppercase => "uppercase",
+        }
+    }
+
+    /// The action of this name, which may be written in any case.
+    pub fn parse(name: &str) -> Option<Self> {
+        let name = name.to_lowercase();
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    /// Whether a rule of this action needs a `target_label`.
+    fn needs_target_label(self) -> bool {
+        use Action::{DropEqual, HashMod, KeepEqual, Lowercase, Replace, Uppercase};
+        matches!(self, Replace | HashMod | Lowercase | Uppercase | KeepEqual | DropEqual)
+    }
+
+    /// Whether a rule of this action may not have a `replacement`, and Prometheus says so in words
+    /// of their own.
+    fn refuses_replacement(self) -> bool {
+        matches!(self, Self::Lowercase | Self::Uppercase | Self::KeepEqual | Self::DropEqual)
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
