@@ -42,6 +42,12 @@ pub struct SetGroup {
 }
 
 impl SetGroup {
+    /// A group of which these active targets, by ascending index, are duplicates.
+    pub fn new(relabelled: Arc<RelabelledGroup>, duplicates: &[u32]) -> Self {
+        let duplicates = (!duplicates.is_empty()).then(|| Arc::from(duplicates));
+        Self { relabelled, duplicates }
+    }
+
     /// Indexes in [`RelabelledGroup::active`], ascending, of the targets that are the same as a
     /// later one of the set. They are not scraped and stand in no list of active targets.
     pub fn duplicates(&self) -> &[u32] {

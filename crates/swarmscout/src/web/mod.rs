@@ -10,7 +10,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
+use swarmscout_model::relabel::Regex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -21,6 +23,8 @@ use crate::config::Config;
 pub struct Context {
     /// The running jobs, sorted by name.
     pub jobs: watch::Receiver<Arc<[Job]>>,
+    /// What discovery counts.
+    pub figures: Arc<Figures>,
     /// The configuration in use.
     pub config: watch::Receiver<Arc<Config>>,
     /// How the last reload went.
@@ -83,8 +87,8 @@ pub struct Options {
     pub route_prefix: String,
     /// `--web.enable-lifecycle`.
     pub enable_lifecycle: bool,
-    /// `--web.cors.origin`. `None`: no other site may read the API.
-    pub cors_origin: Option<CorsOrigin>,
+    /// `--web.cors.origin`: pages of which origins may read the API. `None`: no other site's.
+    pub cors_origin: Option<Arc<Regex>>,
     /// `--web.page-title`.
     pub page_title: String,
     /// `--web.read-timeout`: within this time the header of a request must have arrived.
@@ -126,24 +130,6 @@ pub struct ExternalUrl {
 impl fmt::Display for ExternalUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme, self.authority, self.path)
-    }
-}
-
-/// Which other sites may read the API.
-#[derive(Clone)]
-pub enum CorsOrigin {
-    /// All (`.*`).
-    Any,
-    /// Those for whose `Origin` this is true.
-    Matching(Arc<dyn Fn(&str) -> bool + Send + Sync>),
-}
-
-impl fmt::Debug for CorsOrigin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Any => "Any",
-            Self::Matching(_) => "Matching(…)",
-        })
     }
 }
 
