@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::quote::Quoted;
+
 /// A duration of whole milliseconds in Prometheus' grammar (prometheus/common `model.Duration`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PromDuration(Duration);
@@ -15,10 +17,10 @@ pub enum DurationError {
     #[error("empty duration string")]
     Empty,
     /// The text has another form.
-    #[error("not a valid duration string: {0:?}")]
+    #[error("not a valid duration string: {}", Quoted(.0))]
     Invalid(String),
     /// A number without a unit, or with one that is not known.
-    #[error("unknown unit {unit:?} in duration {text:?}")]
+    #[error("unknown unit {} in duration {}", Quoted(.unit), Quoted(.text))]
     UnknownUnit {
         /// The unit as written.
         unit: String,

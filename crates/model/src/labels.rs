@@ -15,6 +15,14 @@ use std::sync::Arc;
 
 /// The name of the label that holds a target's `host:port`.
 pub const ADDRESS: &str = "__address__";
+/// The name of the label that holds the job's name.
+pub const JOB: &str = "job";
+/// The name of the label that tells the targets of a job apart.
+pub const INSTANCE: &str = "instance";
+/// What the names of labels begin with that are there for relabeling only.
+pub const META_PREFIX: &str = "__meta_";
+/// What the names of labels begin with that hold URL parameters.
+pub const PARAM_PREFIX: &str = "__param_";
 
 /// An immutable, sorted set of labels with distinct names and no empty value.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -147,10 +155,10 @@ fn split_piece(text: &str) -> (&str, &str) {
 fn push_piece(text: &mut String, piece: &str) {
     let mut length = piece.len();
     while length >= 0x40 {
-        text.push(char::from(0x40 | (length & 0x3f) as u8));
+        text.push(char::from(0x40 | (length.to_le_bytes()[0] & 0x3f)));
         length >>= 6;
     }
-    text.push(char::from(length as u8));
+    text.push(char::from(length.to_le_bytes()[0]));
     text.push_str(piece);
 }
 
@@ -220,17 +228,20 @@ impl LabelsBuilder {
     }
 
     /// Sets `name` to `value` unless the label is there already. A label that came this way is
-    /// remembered as a default until it is set: see [`Self::drop_defaults`].
+    /// remembered as a default until it is set: see [`Self::retain_with_origin`].
     pub fn set_default(&mut self, name: &str, value: &str) {
         if let Err(i) = self.find(name) {
             self.insert(i, name, value, true);
         }
     }
 
-    /// Removes the labels that are there only because of [`Self::set_default`]: what is left was
-    /// set by somebody, even where it was set to the very value of the default.
-    pub fn drop_defaults(&mut self) {
-        self.entries.retain(|entry| !entry.default);
+    /// Gives `name` the value of `from`, as a default.
+    pub fn copy_default(&mut self, name: &str, from: &str) {
+        if let (Err(i), Ok(from)) = (self.find(name), self.find(from)) {
+            let value = self.entries[from].value;
+            let name = self.push(name);
+            self.entries.insert(i, Entry { name, value, default: true });
+        }
     }
 
     fn insert(&mut self, at: usize, name: &str, value: &str, default: bool) {
@@ -249,9 +260,16 @@ impl LabelsBuilder {
 
     /// Keeps the labels for which `keep(name, value)` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
+        self.retain_with_origin(|name, value, _| keep(name, value));
+    }
+
+    /// Keeps the labels for which `keep(name, value, is_default)` is true. A label is a default if
+    /// it is there only because of [`Self::set_default`]. One that was set since is not, even where
+    /// it was set to the very value of the default.
+    pub fn retain_with_origin(&mut self, mut keep: impl FnMut(&str, &str, bool) -> bool) {
         let text = &self.text;
         let piece = |(from, to): (u32, u32)| &text[from as usize..to as usize];
-        self.entries.retain(|entry| keep(piece(entry.name), piece(entry.value)));
+        self.entries.retain(|e| keep(piece(e.name), piece(e.value), e.default));
     }
 
     /// All labels in the byte order of their names.

@@ -13,10 +13,13 @@ pub mod relabel;
 pub mod secret;
 pub mod size;
 pub mod target;
+mod url;
 
 pub use duration::PromDuration;
 pub use group::TargetGroup;
 pub use labels::{Labels, LabelsBuilder};
 pub use name::NameScheme;
 pub use secret::Secret;
-pub use target::{DropReason, Dropped, Refused, RelabelledGroup, Target, TargetDefaults};
+pub use target::{
+    DropReason, Dropped, MetaLabels, Refused, RelabelledGroup, Target, TargetDefaults,
+};

@@ -1,15 +1,32 @@
 //! From a discovered group to the targets of a job (Prometheus `scrape/target.go`,
 //! `PopulateLabels`).
 //!
-//! A target keeps only what relabeling left of it. What was discovered is not stored a second time:
-//! it is a function of the group and the job's defaults, see [`discovered`].
+//! A target keeps only what relabeling left of it. What was discovered, and what a reader of HTTP
+//! SD gets, are not stored a second time: they are functions of the group, the job's defaults and
+//! its rules, see [`discovered`] and [`served`].
 
 use std::sync::Arc;
 
-use crate::duration::PromDuration;
+use xxhash_rust::xxh3::Xxh3Default;
+
+use crate::duration::{DurationError, PromDuration};
 use crate::group::TargetGroup;
-use crate::labels::{Labels, LabelsBuilder};
-use crate::relabel::RelabelRule;
+use crate::labels::{ADDRESS, INSTANCE, JOB, Labels, LabelsBuilder, META_PREFIX, PARAM_PREFIX};
+use crate::quote::Quoted;
+use crate::relabel::{self, RelabelRule};
+use crate::url;
+
+const SCRAPE_INTERVAL: &str = "__scrape_interval__";
+const SCRAPE_TIMEOUT: &str = "__scrape_timeout__";
+const METRICS_PATH: &str = "__metrics_path__";
+const SCHEME: &str = "__scheme__";
+
+/// The labels that hold a boolean, with what Prometheus calls them, in the order of its checks.
+const BOOLEANS: [(&str, &str); 3] = [
+    ("__convert_classic_histograms_to_nhcb__", "convert classic histograms to nhcb"),
+    ("__always_scrape_classic_histograms__", "always scrape classic histograms"),
+    ("__scrape_native_histograms__", "scrape native histograms"),
+];
 
 /// What a job says of its targets unless their labels say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +71,9 @@ pub struct Dropped {
 }
 
 /// Why a target is dropped.
+///
+/// Prometheus also drops a target without public labels. There is none: what passes the rules has
+/// an address, and with it an `instance`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
@@ -62,8 +82,6 @@ pub enum DropReason {
         /// Index of the rule.
         rule: usize,
     },
-    /// The rules left no label that does not start with `__`.
-    NoPublicLabels,
 }
 
 /// A target that cannot be scraped: Prometheus logs it as `Creating target failed`.
@@ -89,25 +107,226 @@ pub struct RelabelledGroup {
     pub refused: Vec<Refused>,
 }
 
-/// Relabels every target of `group`.
+/// Relabels every target of `group`. The builder only lends its memory.
 pub fn relabel_group(
     group: Arc<TargetGroup>,
     defaults: &TargetDefaults,
     rules: &[RelabelRule],
     builder: &mut LabelsBuilder,
 ) -> RelabelledGroup {
-    let _ = (defaults, rules, builder);
-    RelabelledGroup { group, active: Vec::new(), dropped: Vec::new(), refused: Vec::new() }
+    let (mut active, mut dropped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    let texts = DefaultTexts::new(defaults);
+    for (i, index) in (0..group.targets.len()).zip(0..) {
+        texts.discovered(&group, i, builder);
+        if let Err(rule) = relabel::process(rules, builder) {
+            dropped.push(Dropped { index, reason: DropReason::Relabel { rule } });
+            continue;
+        }
+        match finish(builder) {
+            Ok(()) => active.push(Target { index, labels: builder.build() }),
+            Err(error) => refused.push(Refused { index, reason: error.to_string() }),
+        }
+    }
+    active.shrink_to_fit();
+    RelabelledGroup { group, active, dropped, refused }
 }
 
 /// The labels of target `index` as relabeling sees them first: its own, its group's, the job's
-/// defaults. Prometheus' `discoveredLabels`.
+/// defaults. Prometheus' `discoveredLabels`. Clears `builder` first.
 pub fn discovered(
     group: &TargetGroup,
     index: usize,
     defaults: &TargetDefaults,
     builder: &mut LabelsBuilder,
 ) {
-    group.merged(index, builder);
-    builder.set_default("job", &defaults.job);
+    DefaultTexts::new(defaults).discovered(group, index, builder);
+}
+
+/// Whether `__meta_*` labels are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetaLabels {
+    /// They are.
+    Show,
+    /// They are not.
+    Hide,
+}
+
+/// What HTTP SD tells of target `index` to a reader that has defaults of its own: the labels as our
+/// rules leave them, without those that only our defaults put there. Returns the address, which is
+/// not among the labels left in `builder`; `None` where our rules drop the target or there is no
+/// address.
+///
+/// - `job`, `instance`, `__scrape_*__` and the histogram booleans are there only if a source or a
+///   rule set them, even to the value of the default: otherwise ours would override the reader's.
+/// - `__scheme__`, `__metrics_path__` and `__param_*` say how the target is reached, so ours count;
+///   they are left out where they are what Prometheus takes anyway (`http`, `/metrics`, none).
+pub fn served(
+    group: &TargetGroup,
+    index: usize,
+    defaults: &TargetDefaults,
+    rules: &[RelabelRule],
+    meta: MetaLabels,
+    builder: &mut LabelsBuilder,
+) -> Option<String> {
+    discovered(group, index, defaults, builder);
+    relabel::process(rules, builder).ok()?;
+    let address = builder.get(ADDRESS)?.to_owned();
+    builder.retain_with_origin(|name, value, is_default| match name {
+        ADDRESS => false,
+        SCHEME => value != "http",
+        METRICS_PATH => value != "/metrics",
+        _ if name.starts_with(PARAM_PREFIX) => true,
+        _ if name.starts_with(META_PREFIX) => meta == MetaLabels::Show,
+        _ => !is_default,
+    });
+    Some(address)
+}
+
+impl Target {
+    /// The labels that its metrics get: all whose name does not start with `__`.
+    pub fn public_labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().filter(|(name, _)| !name.starts_with("__"))
+    }
+
+    /// Where it is scraped: scheme, address and path of its labels, and the job's `params`
+    /// ([`TargetDefaults::params`]) with `__param_*` in place of their first values. A `?` in the
+    /// path is escaped, never the beginning of a query.
+    pub fn url(&self, params: &[(String, Vec<String>)]) -> String {
+        let label = |name| self.labels.get(name).unwrap_or_default();
+        let mut out = String::new();
+        url::push_base(&mut out, label(SCHEME), label(ADDRESS), label(METRICS_PATH));
+        url::push_query(&mut out, self.params(params));
+        out
+    }
+
+    /// All URL parameters, sorted by name. The values of one name stay in their order.
+    fn params<'a>(&'a self, params: &'a [(String, Vec<String>)]) -> Vec<(&'a str, &'a str)> {
+        let own = || {
+            let labels = self.labels.iter();
+            labels.filter_map(|(name, value)| Some((name.strip_prefix(PARAM_PREFIX)?, value)))
+        };
+        let rest_of_jobs = params.iter().flat_map(|(name, values)| {
+            let overridden = usize::from(own().any(|(own, _)| own == name));
+            values.iter().skip(overridden).map(move |value| (name.as_str(), value.as_str()))
+        });
+        let mut all: Vec<_> = own().chain(rest_of_jobs).collect();
+        all.sort_by_key(|(name, _)| *name);
+        all
+    }
+
+    /// A hash of all that makes this target another one than the others of its job: its labels,
+    /// `__*` included, and its URL. Two targets of equal identity are one.
+    pub fn identity(&self, params: &[(String, Vec<String>)]) -> u128 {
+        let mut hash = Xxh3Default::new();
+        hash.update(self.labels.as_bytes());
+        // The URL is made of the labels and the job's parameters.
+        for (name, values) in params {
+            for text in std::iter::once(name).chain(values) {
+                hash.update(&text.len().to_le_bytes());
+                hash.update(text.as_bytes());
+            }
+            hash.update(&[0xff]);
+        }
+        hash.digest128()
+    }
+}
+
+/// What makes a target impossible to scrape, in Prometheus' words.
+#[derive(Debug, thiserror::Error)]
+enum TargetError {
+    #[error("no address")]
+    NoAddress,
+    #[error("{} is not a valid hostname", Quoted(.0))]
+    Hostname(String),
+    #[error("error parsing scrape interval: {0}")]
+    Interval(DurationError),
+    #[error("scrape interval cannot be 0")]
+    ZeroInterval,
+    #[error("error parsing scrape timeout: {0}")]
+    Timeout(DurationError),
+    #[error("scrape timeout cannot be 0")]
+    ZeroTimeout,
+    #[error(
+        "scrape timeout cannot be greater than scrape interval ({} > {})",
+        Quoted(.timeout), Quoted(.interval)
+    )]
+    TimeoutOverInterval { timeout: String, interval: String },
+    #[error("error parsing {what}: strconv.ParseBool: parsing {}: invalid syntax", Quoted(.value))]
+    Bool { what: &'static str, value: String },
+}
+
+/// Checks what relabeling left, removes `__meta_*` and sets `instance`. That label values are valid
+/// UTF-8, which Prometheus checks as well, is certain here.
+fn finish(builder: &mut LabelsBuilder) -> Result<(), TargetError> {
+    let label = |name| builder.get(name).unwrap_or_default();
+    let address = label(ADDRESS);
+    if address.is_empty() {
+        return Err(TargetError::NoAddress);
+    }
+    if address.contains('/') {
+        return Err(TargetError::Hostname(address.to_owned()));
+    }
+    let (interval, timeout) = (label(SCRAPE_INTERVAL), label(SCRAPE_TIMEOUT));
+    let interval_time: PromDuration = interval.parse().map_err(TargetError::Interval)?;
+    if interval_time.is_zero() {
+        return Err(TargetError::ZeroInterval);
+    }
+    let timeout_time: PromDuration = timeout.parse().map_err(TargetError::Timeout)?;
+    if timeout_time.is_zero() {
+        return Err(TargetError::ZeroTimeout);
+    }
+    if timeout_time > interval_time {
+        let (timeout, interval) = (timeout.to_owned(), interval.to_owned());
+        return Err(TargetError::TimeoutOverInterval { timeout, interval });
+    }
+    for (name, what) in BOOLEANS {
+        let value = label(name);
+        if !value.is_empty() && !is_go_bool(value) {
+            return Err(TargetError::Bool { what, value: value.to_owned() });
+        }
+    }
+    builder.retain(|name, _| !name.starts_with(META_PREFIX));
+    builder.copy_default(INSTANCE, ADDRESS);
+    Ok(())
+}
+
+/// Whether Go's `strconv.ParseBool` takes the text.
+fn is_go_bool(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "TRUE" | "true" | "True")
+        || matches!(text, "0" | "f" | "F" | "FALSE" | "false" | "False")
+}
+
+/// A job's defaults as labels, sorted by name.
+struct DefaultTexts(Labels);
+
+impl DefaultTexts {
+    fn new(defaults: &TargetDefaults) -> Self {
+        let mut labels = LabelsBuilder::new();
+        labels.set(JOB, &defaults.job);
+        labels.set(SCRAPE_INTERVAL, &defaults.scrape_interval.to_string());
+        labels.set(SCRAPE_TIMEOUT, &defaults.scrape_timeout.to_string());
+        labels.set(METRICS_PATH, &defaults.metrics_path);
+        labels.set(SCHEME, &defaults.scheme);
+        let values = [
+            defaults.convert_classic_histograms_to_nhcb,
+            defaults.always_scrape_classic_histograms,
+            defaults.scrape_native_histograms,
+        ];
+        for ((name, _), value) in BOOLEANS.into_iter().zip(values) {
+            labels.set(name, if value { "true" } else { "false" });
+        }
+        for (name, values) in &defaults.params {
+            if let Some(value) = values.first() {
+                labels.set(&format!("{PARAM_PREFIX}{name}"), value);
+            }
+        }
+        Self(labels.build())
+    }
+
+    fn discovered(&self, group: &TargetGroup, index: usize, builder: &mut LabelsBuilder) {
+        group.merged(index, builder);
+        for (name, value) in &self.0 {
+            builder.set_default(name, value);
+        }
+    }
 }

@@ -65,8 +65,8 @@ fn with_source(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch
         }
         Action::HashMod => {
             let digest: [u8; 16] = Md5::digest(source.as_bytes()).into();
-            let low = u128::from_be_bytes(digest) as u64;
-            let _ = write!(value, "{}", low % rule.modulus);
+            let low = digest.last_chunk().expect("an MD5 digest has 16 bytes");
+            let _ = write!(value, "{}", u64::from_be_bytes(*low) % rule.modulus);
         }
         Action::Lowercase => push_lower(value, source),
         Action::Uppercase => push_upper(value, source),
@@ -124,8 +124,7 @@ impl Checked {
     fn replace_all(&self, text: &str, slots: &mut Slots, out: &mut String) {
         let mut copied = 0;
         let mut from = 0;
-        loop {
-            let [Some(start), Some(end)] = slots[..2] else { break };
+        while let [Some(start), Some(end)] = slots[..2] {
             let (start, end) = (start.get(), end.get());
             out.push_str(&text[copied..start]);
             // An empty match right after another match does not count.
