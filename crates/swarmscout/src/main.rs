@@ -1,6 +1,48 @@
 //! Swarmscout: monitoring for Docker Swarm, classic and swarm mode.
 
-use mimalloc as _;
-use swarmscout as _;
+use std::process::ExitCode;
 
-fn main() {}
+use mimalloc::MiMalloc;
+use swarmscout::{cli, logging};
+
+/// A static binary has musl's allocator, which is slow; see ARCHITECTURE.md.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// More do not make discovery faster, and each costs memory, which small machines lack.
+const MAX_WORKERS: usize = 4;
+
+/// For reading files and resolving names. Idle ones end after ten seconds.
+const MAX_BLOCKING_THREADS: usize = 32;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody is left to hear of it where the terminal is gone.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match start(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "Cannot start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: cli::Cli) -> anyhow::Result<ExitCode> {
+    logging::init(cli.log)?;
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .enable_all()
+        .build()?;
+    let code = runtime.block_on(swarmscout::run(cli));
+    // A read that hangs must not hold up the end.
+    runtime.shutdown_background();
+    Ok(code)
+}

@@ -6,6 +6,7 @@
 //! taken over stand in [`compat`].
 
 pub mod compat;
+pub mod web;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

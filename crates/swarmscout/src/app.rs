@@ -1,0 +1,304 @@
+//! The running program: what is started in which order, what may happen, and how it ends.
+//!
+//! ```text
+//!  start:  signals → configuration → listeners → discovery → web → ready
+//!  events: a signal · a request to reload or quit · a reload that is done      (one loop, `run`)
+//!  end:    not ready → discovery → web
+//! ```
+//!
+//! A reload reads and checks the whole configuration first and then applies it at once; on any
+//! error everything runs on as before, and log, metric and API say so. One reload runs at a time:
+//! requests that come meanwhile are all answered by the one after it, since the file may have
+//! changed after the running one read it.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context as _;
+use swarmscout_discovery::Manager;
+use swarmscout_discovery::config::BuildContext;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::cli::IgnoredFlag;
+use crate::config::{Config, Loaded};
+use crate::listen;
+use crate::reload::ConfigSource;
+use crate::signals::{Received, Signals};
+use crate::web::{self, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
+
+/// How long discovery may take to end. Together with the web server's `shutdown_timeout` it stays
+/// under the 10 s after which Docker kills a container.
+const DISCOVERY_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What this binary is.
+pub const BUILD: BuildInfo = BuildInfo {
+    version: env!("CARGO_PKG_VERSION"),
+    revision: env!("SWARMSCOUT_REVISION"),
+    branch: env!("SWARMSCOUT_BRANCH"),
+    build_user: "unknown",
+    build_date: "unknown",
+    compiler: env!("SWARMSCOUT_COMPILER"),
+};
+
+/// What the program is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// Where the configuration comes from.
+    pub source: ConfigSource,
+    /// Where the web server listens.
+    pub listen_addresses: Vec<String>,
+    /// What else the web server obeys.
+    pub web: web::Options,
+    /// What `/api/v1/status/flags` shows.
+    pub flags: Vec<(String, String)>,
+    /// Flags that were given and have no effect.
+    pub ignored_flags: Vec<IgnoredFlag>,
+}
+
+/// Why the program did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration cannot be used. Holds one line for each error.
+    Config(String),
+    /// Something else, a taken port for instance.
+    Other(anyhow::Error),
+    /// It was told to end before it had started.
+    Stopped,
+}
+
+impl From<anyhow::Error> for StartError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything was ended in order and in time.
+    Clean,
+    /// A second signal asked for the end at once, or something did not end in time.
+    Forced,
+    /// The web server ended by itself.
+    Failed,
+}
+
+/// The program, running.
+#[derive(Debug)]
+pub struct App {
+    source: ConfigSource,
+    signals: Signals,
+    manager: Manager,
+    config: watch::Sender<Arc<Config>>,
+    status: watch::Sender<ReloadStatus>,
+    readiness: watch::Sender<Readiness>,
+    lifecycle: mpsc::Receiver<LifecycleCommand>,
+    web: JoinSet<()>,
+    stop_web: oneshot::Sender<()>,
+    web_timeout: Duration,
+    addresses: Vec<SocketAddr>,
+}
+
+type Loading = Pin<Box<dyn Future<Output = Result<Loaded, String>> + Send>>;
+
+impl App {
+    /// Reads the configuration, listens, and starts discovery and web server.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let started = SystemTime::now();
+        // First of all: a SIGHUP that nobody waits for ends a process.
+        let mut signals = Signals::new().context("cannot take over signals")?;
+        for flag in &options.ignored_flags {
+            tracing::warn!(flag = %format_args!("--{}", flag.name), reason = flag.reason,
+                "Flag has no effect");
+        }
+        let loaded = tokio::select! {
+            loaded = load(&options.source) => loaded.map_err(StartError::Config)?,
+            _ = signals.stop() => return Err(StartError::Stopped),
+        };
+        let listeners = listen::bind(&options.listen_addresses).await?;
+        let addresses = listeners
+            .iter()
+            .map(tokio::net::TcpListener::local_addr)
+            .collect::<Result<Vec<_>, _>>()
+            .context("cannot tell where it listens")?;
+
+        let mut manager = Manager::new(BuildContext::new(format!("Swarmscout/{}", BUILD.version)));
+        manager.apply(loaded.config.job_configs());
+        let (config, config_receiver) = watch::channel(Arc::new(loaded.config));
+        let (status, status_receiver) = watch::channel(ReloadStatus {
+            error: None,
+            loaded: SystemTime::now(),
+            warnings: texts(&loaded.warnings),
+        });
+        let (readiness, readiness_receiver) = watch::channel(Readiness::Starting);
+        let (lifecycle_sender, lifecycle) = mpsc::channel(16);
+        let web_timeout = options.web.shutdown_timeout;
+        let context = web::Context {
+            jobs: manager.jobs(),
+            figures: Arc::clone(manager.figures()),
+            config: config_receiver,
+            reload: status_receiver,
+            ready: readiness_receiver,
+            lifecycle: lifecycle_sender,
+            flags: options.flags.into(),
+            options: Arc::new(options.web),
+            build: BUILD,
+            started,
+            clock: web::Clock::System,
+        };
+        let (stop_web, stopped) = oneshot::channel();
+        let mut web = JoinSet::new();
+        web.spawn(web::serve(listeners, context, async {
+            // A sender that is gone means the end as well.
+            let _ = stopped.await;
+        }));
+        for address in &addresses {
+            tracing::info!(%address, "Web server listens");
+        }
+        readiness.send_replace(Readiness::Ready);
+        Ok(Self {
+            source: options.source,
+            signals,
+            manager,
+            config,
+            status,
+            readiness,
+            lifecycle,
+            web,
+            stop_web,
+            web_timeout,
+            addresses,
+        })
+    }
+
+    /// Where the web server listens, in the order of the flags.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Reloads as asked until it is told to end, and ends everything in order.
+    pub async fn run(mut self) -> Ended {
+        let mut loading: Option<Loading> = None;
+        // Those that the running reload answers, and those that the next one will.
+        let mut answered: Vec<oneshot::Sender<Result<(), String>>> = Vec::new();
+        let mut waiting = Vec::new();
+        let mut hangup = false;
+        let mut ended = Ended::Clean;
+        loop {
+            if loading.is_none() && (hangup || !waiting.is_empty()) {
+                hangup = false;
+                answered = std::mem::take(&mut waiting);
+                let source = self.source.clone();
+                loading = Some(Box::pin(async move { load(&source).await }));
+            }
+            tokio::select! {
+                signal = self.signals.next() => match signal {
+                    Received::Reload => hangup = true,
+                    Received::Stop(signal) => {
+                        tracing::info!(signal, "Ending on a signal");
+                        break;
+                    }
+                },
+                // None comes only when the web server has ended, which is told below.
+                Some(command) = self.lifecycle.recv() => match command {
+                    LifecycleCommand::Reload(reply) => waiting.push(reply),
+                    LifecycleCommand::Quit => {
+                        tracing::info!("Ending on a request to /-/quit");
+                        break;
+                    }
+                },
+                loaded = async { loading.as_mut().expect("guarded below").await },
+                        if loading.is_some() => {
+                    loading = None;
+                    let result = self.apply(loaded);
+                    for reply in answered.drain(..) {
+                        // Whoever asked may have gone.
+                        let _ = reply.send(result.clone());
+                    }
+                }
+                _ = self.web.join_next() => {
+                    tracing::error!("The web server has ended by itself");
+                    ended = Ended::Failed;
+                    break;
+                }
+            }
+        }
+        self.shutdown(ended).await
+    }
+
+    /// Makes a configuration that was read the one in use, or says why the old one stays.
+    fn apply(&mut self, loaded: Result<Loaded, String>) -> Result<(), String> {
+        match loaded {
+            Ok(Loaded { config, warnings }) => {
+                self.manager.apply(config.job_configs());
+                self.config.send_replace(Arc::new(config));
+                self.status.send_replace(ReloadStatus {
+                    error: None,
+                    loaded: SystemTime::now(),
+                    warnings: texts(&warnings),
+                });
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(error, "Reload failed, the old configuration stays in use");
+                self.status.send_modify(|status| status.error = Some(error.as_str().into()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Downstream: what finds targets first, what others read last.
+    async fn shutdown(self, ended: Ended) -> Ended {
+        let Self { mut signals, manager, readiness, mut web, stop_web, web_timeout, .. } = self;
+        readiness.send_replace(Readiness::Stopping);
+        let in_order = async move {
+            let mut in_time = true;
+            if timeout(DISCOVERY_SHUTDOWN_TIMEOUT, manager.shutdown()).await.is_err() {
+                tracing::warn!("Discovery did not end in time");
+                in_time = false;
+            }
+            // The server is gone already where it ended by itself.
+            let _ = stop_web.send(());
+            let last = web_timeout + Duration::from_secs(1);
+            if timeout(last, web.join_next()).await.is_err() {
+                tracing::warn!("Web server did not end in time");
+                in_time = false;
+            }
+            in_time
+        };
+        tokio::select! {
+            in_time = in_order => match ended {
+                Ended::Clean if !in_time => Ended::Forced,
+                ended => {
+                    tracing::info!("Ended");
+                    ended
+                }
+            },
+            signal = signals.stop() => {
+                tracing::warn!(signal, "Ending at once on a second signal");
+                Ended::Forced
+            }
+        }
+    }
+}
+
+/// Reads the configuration and logs what is doubtful in it. The error holds one line for each fault.
+async fn load(source: &ConfigSource) -> Result<Loaded, String> {
+    let begin = Instant::now();
+    tracing::info!(from = %source, "Loading configuration");
+    let loaded = source.load().await?;
+    for warning in &loaded.warnings {
+        tracing::warn!(warning = %warning, "Doubtful configuration");
+    }
+    let jobs = loaded.config.jobs.len();
+    tracing::info!(from = %source, jobs, duration = ?begin.elapsed(), "Loaded configuration");
+    Ok(loaded)
+}
+
+fn texts(warnings: &[crate::config::Warning]) -> Arc<[String]> {
+    warnings.iter().map(ToString::to_string).collect()
+}
