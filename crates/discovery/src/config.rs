@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarmscout_model::{Labels, PromDuration};
-use swarmscout_net::HttpConfig;
+use swarmscout_net::{HttpConfig, Url};
 use tokio_util::task::TaskTracker;
 
 use crate::figures::Figures;
@@ -60,6 +60,30 @@ impl SdConfig {
         }
     }
 
+    /// What is asked, for people, without secrets: `unix:///var/run/docker.sock role tasks`.
+    pub fn what(&self) -> Arc<str> {
+        let what = match self {
+            Self::Static(config) => match config.groups.len() {
+                1 => "1 group".to_owned(),
+                groups => format!("{groups} groups"),
+            },
+            Self::File(config) => {
+                let files: Vec<_> =
+                    config.files.iter().map(|file| file.to_string_lossy()).collect();
+                files.join(", ")
+            }
+            Self::Http(config) => without_password(&config.url),
+            Self::Classic(config) => without_passwords(&config.masters),
+            Self::DockerSwarm(config) => {
+                let hosts = without_passwords(&config.engine.hosts);
+                format!("{hosts} role {}", config.role.as_str())
+            }
+            Self::Docker(config) => without_passwords(&config.engine.hosts),
+            Self::Custom(config) => return config.what.clone(),
+        };
+        what.into()
+    }
+
     /// How many servers one look may have to try, one after the other.
     pub const fn hosts(&self) -> usize {
         match self {
@@ -68,6 +92,19 @@ impl SdConfig {
             Self::Docker(config) => config.engine.hosts.len(),
             Self::Static(_) | Self::File(_) | Self::Http(_) | Self::Custom(_) => 1,
         }
+    }
+}
+
+fn without_passwords(urls: &[String]) -> String {
+    let urls: Vec<_> = urls.iter().map(|url| without_password(url)).collect();
+    urls.join(", ")
+}
+
+/// A URL as it may be shown: with `xxxxx` in place of a password.
+pub(crate) fn without_password(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) => url.to_string(),
+        Err(error) => error.to_string(),
     }
 }
 
@@ -178,6 +215,17 @@ pub enum Role {
     Tasks,
     /// A target for each node.
     Nodes,
+}
+
+impl Role {
+    /// As it is written in the configuration file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Services => "services",
+            Self::Tasks => "tasks",
+            Self::Nodes => "nodes",
+        }
+    }
 }
 
 /// `overlay_port`.

@@ -56,7 +56,7 @@ impl<T> Look<T> {
 }
 
 /// A part of an answer that was skipped so that the rest could be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Problem {
     /// What kind of object it is: `node`, `service`, `task`, `network`, `container`, `file`, `host`.
     /// One of a small closed set: it becomes the metric label `kind`.
@@ -110,6 +110,9 @@ pub enum Error {
     /// The deadline of the whole look passed.
     #[error("look not finished within {0:?}")]
     Deadline(std::time::Duration),
+    /// The discoverer panicked. It was built anew; the look is repeated.
+    #[error("internal error, please report it: {0}")]
+    Panic(String),
     /// Anything else a discoverer wants to say.
     #[error("{0}")]
     Other(String),

@@ -1,1 +1,378 @@
-//! The owner of time: see the module documentation of the crate.
+//! The owner of time. A [`Discoverer`] only looks; everything that has to do with *when* and with
+//! *what if not* stands here, once for all sources:
+//!
+//! - The first look starts at once, the next one after each refresh interval or as soon as the
+//!   discoverer says that something [changed](Discoverer::changed). Looks are level-triggered: each
+//!   brings the whole present set, so a lost hint costs one interval and never a wrong set.
+//! - A look has a deadline. A failed one is repeated with a growing, jittered pause that is never
+//!   longer than the refresh interval, so recovery takes one refresh.
+//! - What the last good look brought stays known for ever, together with its age.
+//! - Only what differs is published as different: an unchanged set stays the same value.
+//! - A panic is one more failed look. The discoverer, whose state nobody can trust any more, is
+//!   built anew.
+//!
+//! Time is tokio's, so tests without I/O run it on a paused clock.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::config::{BuildContext, SdConfig, attempt_deadline};
+use crate::set::Durations;
+use crate::{Discoverer, Error, Look, Problem};
+
+/// The shortest time between two looks, however often the discoverer speaks of a change.
+pub const SHORTEST_GAP: Duration = Duration::from_millis(50);
+
+/// The pause after a first failure, before jitter. It doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause after failures of what has no refresh interval.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// An error that repeats itself is logged this often.
+const LOG_AGAIN: Duration = Duration::from_secs(60);
+
+/// So many skipped objects are logged one by one, the others as a number.
+const LOG_OBJECTS: usize = 10;
+
+/// What to supervise. `L` is what a look yields, `T` what is kept of it.
+pub struct Origin<L, T> {
+    /// Prometheus' name of the mechanism, for the log.
+    pub mechanism: &'static str,
+    /// The job that it was started for, for the log.
+    pub job: Arc<str>,
+    /// What is asked, for the log, without secrets.
+    pub what: Arc<str>,
+    /// When to look, and for how long.
+    pub pace: Pace,
+    /// Makes the discoverer; called again after it failed, and after a panic.
+    pub build: Box<dyn FnMut() -> Result<Box<dyn Discoverer<L>>, Error> + Send>,
+    /// Makes of a look what is kept, with as much as possible of what was known already. `None`:
+    /// nothing differs.
+    pub settle: fn(Option<&T>, L) -> Option<T>,
+}
+
+impl<L, T> fmt::Debug for Origin<L, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin")
+            .field("mechanism", &self.mechanism)
+            .field("job", &self.job)
+            .field("what", &self.what)
+            .field("pace", &self.pace)
+            .finish_non_exhaustive()
+    }
+}
+
+/// When to look, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// From the start of one good look to the start of the next. `None`: one good look is enough.
+    pub refresh_interval: Option<Duration>,
+    /// For a whole look, all attempts at all servers together.
+    pub deadline: Duration,
+}
+
+impl Pace {
+    /// The pace of a configured source. Its deadline leaves every server its attempt, and the
+    /// discoverer a second to name those that failed.
+    pub fn of(config: &SdConfig) -> Self {
+        let Some(interval) = config.refresh_interval() else {
+            return Self { refresh_interval: None, deadline: LONGEST_PAUSE };
+        };
+        let attempts = (0..config.hosts().max(1)).map(|left| attempt_deadline(interval, left));
+        let deadline = attempts.sum::<Duration>() + Duration::from_secs(1);
+        Self { refresh_interval: Some(interval.get()), deadline }
+    }
+}
+
+/// What is known of an origin at one moment.
+#[derive(Clone, Debug)]
+pub struct Known<T> {
+    /// What the last good look brought; the same value as before if nothing differs.
+    pub what: Option<T>,
+    /// How its looks are going.
+    pub health: Health,
+}
+
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self { what: None, health: Health::default() }
+    }
+}
+
+/// How the looks at an origin are going.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// When the origin last confirmed what is known. `None` until the first good look.
+    pub as_of: Option<std::time::Instant>,
+    /// Why the last look failed; `None` while all is well.
+    pub error: Option<Arc<str>>,
+    /// What the last good look had to skip. The same slice as before if nothing differs.
+    pub problems: Arc<[Problem]>,
+    /// Looks so far, failed ones included.
+    pub looks: u64,
+    /// Looks that failed.
+    pub failures: u64,
+    /// How long looks took, failed ones included.
+    pub durations: Arc<Durations>,
+}
+
+/// A running supervisor. Dropping it ends the looks.
+#[derive(Debug)]
+pub struct Supervised<T> {
+    known: watch::Receiver<Known<T>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl<T> Supervised<T> {
+    /// What is known, now and as it changes. Wakes after every look.
+    pub fn known(&self) -> watch::Receiver<Known<T>> {
+        self.known.clone()
+    }
+}
+
+/// Starts to look, as a task of `context`.
+pub fn start<L, T>(origin: Origin<L, T>, context: &BuildContext) -> Supervised<T>
+where
+    L: Send + 'static,
+    T: Send + Sync + 'static,
+{
+    let (publish, known) = watch::channel(Known::default());
+    let context_of_run = context.clone();
+    let run = Run {
+        origin,
+        context: context_of_run,
+        publish,
+        discoverer: None,
+        failures: 0,
+        logged: None,
+    };
+    let task = AbortOnDropHandle::new(context.tasks.spawn(run.forever()));
+    Supervised { known, _task: task }
+}
+
+struct Run<L, T> {
+    origin: Origin<L, T>,
+    context: BuildContext,
+    publish: watch::Sender<Known<T>>,
+    /// `None` until it could be built, and after it panicked.
+    discoverer: Option<Box<dyn Discoverer<L>>>,
+    /// Failed looks since the last good one.
+    failures: u32,
+    /// The last error that was logged, and when.
+    logged: Option<(Arc<str>, Instant)>,
+}
+
+impl<L: Send, T> Run<L, T> {
+    async fn forever(mut self) {
+        let mut started = Instant::now();
+        let mut outcome = self.look().await;
+        loop {
+            let next = match outcome {
+                Ok(look) => self.succeeded(started, look),
+                Err(error) => self.failed(started, &error),
+            };
+            let waited = self.wait(next).await;
+            started = Instant::now();
+            outcome = match waited {
+                Ok(()) => self.look().await,
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// One look, within its deadline.
+    async fn look(&mut self) -> Result<Look<L>, Error> {
+        let discoverer = match &mut self.discoverer {
+            Some(discoverer) => discoverer,
+            empty => {
+                let build = std::panic::catch_unwind(AssertUnwindSafe(&mut self.origin.build));
+                match build {
+                    Ok(built) => empty.insert(built?),
+                    Err(payload) => return Err(self.give_up(payload.as_ref())),
+                }
+            }
+        };
+        let deadline = self.origin.pace.deadline;
+        // The call itself may panic as well as the future that it returns.
+        let fetch = AssertUnwindSafe(async { discoverer.fetch().await }).catch_unwind();
+        match timeout(deadline, fetch).await {
+            Err(_) => Err(Error::Deadline(deadline)),
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(payload)) => Err(self.give_up(payload.as_ref())),
+        }
+    }
+
+    /// Waits until the next look is due, or may be worth it.
+    async fn wait(&mut self, next: Option<Instant>) -> Result<(), Error> {
+        let earliest = Instant::now() + SHORTEST_GAP;
+        let due = async {
+            match next {
+                Some(next) => sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        };
+        let changed = async {
+            match &mut self.discoverer {
+                Some(discoverer) => discoverer.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let changed = AssertUnwindSafe(changed).catch_unwind();
+        let outcome = tokio::select! {
+            biased;
+            () = due => Ok(()),
+            outcome = changed => outcome,
+        };
+        match outcome {
+            Ok(()) => {
+                sleep_until(next.map_or(earliest, |next| next.min(earliest))).await;
+                Ok(())
+            }
+            Err(payload) => Err(self.give_up(payload.as_ref())),
+        }
+    }
+
+    /// Keeps what a good look brought. Returns when the next one is due.
+    fn succeeded(&mut self, started: Instant, look: Look<L>) -> Option<Instant> {
+        let Look { what, as_of, problems } = look;
+        self.context.figures.count_skipped(&problems);
+        self.log_recovery();
+        let before = self.publish.borrow().health.problems.clone();
+        let problems = if *before == *problems {
+            before
+        } else {
+            self.log_problems(&before, &problems);
+            problems.into()
+        };
+        let what = (self.origin.settle)(self.publish.borrow().what.as_ref(), what);
+        if what.is_some() {
+            self.context.figures.received_updates.add(1);
+        }
+        self.publish.send_modify(|known| {
+            if what.is_some() {
+                known.what = what;
+            }
+            let health = &mut known.health;
+            health.as_of = Some(as_of);
+            health.error = None;
+            health.problems = problems;
+            health.looks += 1;
+            Arc::make_mut(&mut health.durations).observe(started.elapsed());
+        });
+        self.origin.pace.refresh_interval.map(|interval| started + interval)
+    }
+
+    /// Notes why a look failed. Returns when to try again.
+    fn failed(&mut self, started: Instant, error: &Error) -> Option<Instant> {
+        let text: Arc<str> = error.to_string().into();
+        self.log_failure(&text);
+        self.failures = self.failures.saturating_add(1);
+        self.publish.send_modify(|known| {
+            let health = &mut known.health;
+            health.error = Some(text);
+            health.looks += 1;
+            health.failures += 1;
+            Arc::make_mut(&mut health.durations).observe(started.elapsed());
+        });
+        let longest = self.origin.pace.refresh_interval.unwrap_or(LONGEST_PAUSE);
+        Some(Instant::now() + pause(self.failures, longest, random_fraction()))
+    }
+
+    /// Drops the discoverer that panicked.
+    fn give_up(&mut self, payload: &(dyn Any + Send)) -> Error {
+        self.discoverer = None;
+        self.context.figures.panics.add(1);
+        panicked(payload)
+    }
+
+    fn log_failure(&mut self, text: &Arc<str>) {
+        let known = self.logged.as_ref();
+        if known.is_some_and(|(logged, when)| logged == text && when.elapsed() < LOG_AGAIN) {
+            return;
+        }
+        let Origin { mechanism, job, what, .. } = &self.origin;
+        tracing::error!(
+            discovery = mechanism,
+            config = %job,
+            source = %what,
+            err = %text,
+            "Unable to refresh target groups"
+        );
+        self.logged = Some((text.clone(), Instant::now()));
+    }
+
+    fn log_recovery(&mut self) {
+        if self.failures > 0 {
+            let Origin { mechanism, job, what, .. } = &self.origin;
+            tracing::info!(
+                discovery = mechanism,
+                config = %job,
+                source = %what,
+                failures = self.failures,
+                "Target groups are refreshed again"
+            );
+        }
+        self.failures = 0;
+        self.logged = None;
+    }
+
+    fn log_problems(&self, before: &[Problem], now: &[Problem]) {
+        let Origin { mechanism, job, what, .. } = &self.origin;
+        let before: BTreeSet<_> = before.iter().collect();
+        let mut new = now.iter().filter(|problem| !before.contains(problem));
+        for Problem { kind, object, reason, detail } in new.by_ref().take(LOG_OBJECTS) {
+            tracing::warn!(
+                discovery = mechanism,
+                config = %job,
+                source = %what,
+                kind,
+                object,
+                reason,
+                detail,
+                "Object skipped"
+            );
+        }
+        let others = new.count();
+        if others > 0 {
+            tracing::warn!(
+                discovery = mechanism,
+                config = %job,
+                source = %what,
+                objects = others,
+                "Further objects skipped"
+            );
+        }
+    }
+}
+
+/// The pause after so many failures in a row. `fraction` in 0..1 spreads it between half and
+/// whole, so that many clients of one server do not come back together.
+fn pause(failures: u32, longest: Duration, fraction: f64) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(longest).mul_f64(0.5 + fraction / 2.0)
+}
+
+/// Every `RandomState` has other keys: enough for jitter, and no dependency.
+fn random_fraction() -> f64 {
+    RandomState::new().hash_one(()) as f64 / u64::MAX as f64
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Error {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    Error::Panic(text.unwrap_or("no message").to_owned())
+}
+
+#[cfg(test)]
+mod tests;

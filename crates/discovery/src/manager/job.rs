@@ -1,0 +1,339 @@
+//! The task of one job: reads its sources, keeps its [`Pool`] up to date, hands over its set.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::select_all;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::pool::{Pool, Update};
+use super::settle::Settled;
+use crate::config::{BuildContext, SdConfig};
+use crate::set::{Counts, SetGroup, SourceStatus, Syncs, TargetSet};
+use crate::supervisor::{Health, Known, Supervised};
+use crate::{BoxFuture, JobConfig};
+
+/// Changes are handed over at once, and after that at most this often.
+pub(super) const SHORTEST_GAP: Duration = Duration::from_millis(50);
+
+/// More targets than this are relabelled on a thread of their own: here they would hold up
+/// everything else that runs on the runtime's thread, for some 5 µs each.
+const LARGE: usize = 1000;
+
+/// What a job is to do.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub job: Arc<JobConfig>,
+    /// The different ones of the job's sources.
+    pub sources: Vec<PlannedSource>,
+}
+
+/// A source of a job.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedSource {
+    /// See [`SourceStatus::name`].
+    pub name: Arc<str>,
+    pub config: Arc<SdConfig>,
+    pub running: Arc<Supervised<Settled>>,
+}
+
+/// The set of a new job, and the future that keeps it up to date for ever.
+pub(super) fn run(
+    mut plan: watch::Receiver<Plan>,
+    context: BuildContext,
+    workers: Arc<Semaphore>,
+) -> (watch::Receiver<Arc<TargetSet>>, impl Future<Output = ()> + Send) {
+    let syncs = Syncs::default();
+    let current = Line::new(plan.borrow_and_update().clone());
+    let (publish, set) = watch::channel(Arc::new(current.set(None, &syncs)));
+    let job = JobTask { plan, context, workers, current, next: None, publish, syncs };
+    (set, job.forever())
+}
+
+struct JobTask {
+    plan: watch::Receiver<Plan>,
+    context: BuildContext,
+    workers: Arc<Semaphore>,
+    current: Line,
+    /// Takes the place of `current` as soon as all its sources have answered.
+    next: Option<Line>,
+    publish: watch::Sender<Arc<TargetSet>>,
+    syncs: Syncs,
+}
+
+/// One configuration of the job, with its sources and targets.
+struct Line {
+    job: Arc<JobConfig>,
+    sources: Vec<Source>,
+    /// Elsewhere while it is being brought up to date; lost if that panics.
+    pool: Option<Pool>,
+    groups: Arc<[SetGroup]>,
+    counts: Counts,
+    changed: SystemTime,
+}
+
+struct Source {
+    /// Keeps it running.
+    _running: Arc<Supervised<Settled>>,
+    known: watch::Receiver<Known<Settled>>,
+    /// What the pool holds of it.
+    pooled: Option<Settled>,
+    status: SourceStatus,
+}
+
+/// What a sync found, the more important last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
+    /// Ages and counters at most.
+    Nothing,
+    /// A source answered, failed or skips something for the first time, or no longer.
+    Status,
+    /// Other targets, or another configuration.
+    Targets,
+}
+
+impl JobTask {
+    async fn forever(mut self) {
+        let mut earliest = Instant::now();
+        loop {
+            if self.sync().await == News::Targets {
+                earliest = Instant::now() + SHORTEST_GAP;
+            }
+            self.wait().await;
+            if Instant::now() < earliest && !self.has_first_answer() {
+                self.context.figures.updates_delayed.add(1);
+                sleep_until(earliest).await;
+            }
+        }
+    }
+
+    /// Brings everything up to date and hands it over.
+    async fn sync(&mut self) -> News {
+        let mut news = self.adopt_plan();
+        news = news.max(self.current.sync(&self.context, &self.workers, &mut self.syncs).await);
+        if let Some(next) = &mut self.next {
+            news = news.max(next.sync(&self.context, &self.workers, &mut self.syncs).await);
+        }
+        if let Some(next) = self.next.take_if(|next| next.is_ready()) {
+            self.current = next;
+            news = News::Targets;
+        }
+        let set = Arc::new(self.current.set(self.next.as_ref(), &self.syncs));
+        if news == News::Targets {
+            self.context.figures.updates.add(1);
+            self.syncs.limit_exceeded += u64::from(set.limit_error.is_some());
+        }
+        self.publish.send_if_modified(|published| {
+            *published = set;
+            news > News::Nothing
+        });
+        news
+    }
+
+    /// Turns to a new configuration, if there is one: at once if the present one has never been
+    /// complete, so that there is nothing to lose.
+    fn adopt_plan(&mut self) -> News {
+        if !self.plan.has_changed().unwrap_or(false) {
+            return News::Nothing;
+        }
+        let line = Line::new(self.plan.borrow_and_update().clone());
+        if self.current.is_ready() {
+            self.next = Some(line);
+        } else {
+            self.next = None;
+            self.current = line;
+        }
+        News::Status
+    }
+
+    /// Waits until a source was looked at or the configuration changed.
+    async fn wait(&mut self) {
+        let lines = std::iter::once(&mut self.current).chain(&mut self.next);
+        let sources = lines.flat_map(|line| &mut line.sources);
+        let mut changes: Vec<_> = sources.map(|source| changed(&mut source.known)).collect();
+        changes.push(changed(&mut self.plan));
+        select_all(changes).await;
+    }
+
+    /// Whether a source has answered for the first time since the last sync.
+    fn has_first_answer(&self) -> bool {
+        let lines = std::iter::once(&self.current).chain(&self.next);
+        lines.flat_map(|line| &line.sources).any(|source| {
+            source.status.as_of.is_none() && source.known.borrow().health.as_of.is_some()
+        })
+    }
+}
+
+/// Resolves when there is something new; never, once the sender is gone.
+fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, ()> {
+    Box::pin(async {
+        if receiver.changed().await.is_err() {
+            std::future::pending().await
+        }
+    })
+}
+
+impl Line {
+    fn new(Plan { job, sources }: Plan) -> Self {
+        let sources: Vec<_> = sources.into_iter().map(Source::new).collect();
+        let pool = Some(Pool::new(job.clone(), sources.len()));
+        let (groups, counts) = (Arc::default(), Counts::default());
+        Self { job, sources, pool, groups, counts, changed: SystemTime::now() }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.sources.iter().all(|source| source.status.as_of.is_some())
+    }
+
+    /// Takes over what the sources know.
+    async fn sync(
+        &mut self,
+        context: &BuildContext,
+        workers: &Arc<Semaphore>,
+        syncs: &mut Syncs,
+    ) -> News {
+        let mut news = News::Nothing;
+        let mut updates = Vec::new();
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            let Known { what, health } = source.known.borrow_and_update().clone();
+            news = news.max(source.note(health));
+            let Some(groups) = what else { continue };
+            if !source.pooled.as_ref().is_some_and(|pooled| Arc::ptr_eq(pooled, &groups)) {
+                source.pool(&groups);
+                updates.push((index, groups));
+            }
+        }
+        if updates.is_empty() {
+            return news;
+        }
+        let started = std::time::Instant::now();
+        let sources = self.sources.len();
+        let pool = self.pool.take().unwrap_or_else(|| Pool::new(self.job.clone(), sources));
+        match relabel(pool, updates, context, workers).await {
+            Some((pool, update)) => {
+                self.groups = pool.groups();
+                self.counts = pool.counts();
+                self.changed = SystemTime::now();
+                self.pool = Some(pool);
+                self.log_refused(&update);
+                syncs.refused += update.refused as u64;
+                Arc::make_mut(&mut syncs.durations).observe(started.elapsed());
+                News::Targets
+            }
+            None => {
+                // What was known stays; the next look at a source tries everything again.
+                context.figures.panics.add(1);
+                tracing::error!(
+                    config = %self.job.name(),
+                    "Internal error, please report it: relabeling failed, targets stay as they were"
+                );
+                self.sources.iter_mut().for_each(|source| source.pooled = None);
+                news
+            }
+        }
+    }
+
+    fn log_refused(&self, update: &Update) {
+        for err in &update.refusals {
+            tracing::error!(config = %self.job.name(), err, "Creating target failed");
+        }
+        let others = update.refused - update.refusals.len();
+        if others > 0 {
+            tracing::error!(
+                config = %self.job.name(),
+                targets = others,
+                "Creating further targets failed"
+            );
+        }
+    }
+
+    fn set(&self, next: Option<&Self>, syncs: &Syncs) -> TargetSet {
+        let statuses =
+            |line: &Self| line.sources.iter().map(|source| source.status.clone()).collect();
+        let (number, limit) = (self.counts.active, self.job.target_limit);
+        let exceeded = limit > 0 && number as u64 > limit;
+        TargetSet {
+            job: self.job.clone(),
+            groups: self.groups.clone(),
+            counts: self.counts,
+            sources: statuses(self),
+            limit_error: exceeded.then(|| {
+                format!("target_limit exceeded (number of targets: {number}, limit: {limit})")
+            }),
+            stale_config: next.is_some(),
+            next_sources: next.map(statuses).unwrap_or_default(),
+            changed: self.changed,
+            syncs: syncs.clone(),
+        }
+    }
+}
+
+/// Applies `updates` to `pool`, large ones on a thread of their own. `None` after a panic.
+async fn relabel(
+    pool: Pool,
+    updates: Vec<(usize, Settled)>,
+    context: &BuildContext,
+    workers: &Arc<Semaphore>,
+) -> Option<(Pool, Update)> {
+    let work: usize = updates.iter().map(|(source, groups)| pool.work(*source, groups)).sum();
+    let apply = move || {
+        let mut pool = pool;
+        let mut done = Update::default();
+        for (source, groups) in &updates {
+            pool.update(*source, groups, &mut done);
+        }
+        (pool, done)
+    };
+    let apply = move || std::panic::catch_unwind(AssertUnwindSafe(apply)).ok();
+    if work <= LARGE {
+        return apply();
+    }
+    let _permit = workers.acquire().await.expect("the semaphore is never closed");
+    context.tasks.spawn_blocking(apply).await.ok().flatten()
+}
+
+impl Source {
+    fn new(plan: PlannedSource) -> Self {
+        let PlannedSource { name, config, running } = &plan;
+        let status = SourceStatus {
+            mechanism: config.mechanism(),
+            name: name.clone(),
+            what: config.what(),
+            as_of: None,
+            refreshes: config.refresh_interval().is_some(),
+            error: None,
+            problems: Arc::default(),
+            looks: 0,
+            failures: 0,
+            durations: Arc::default(),
+            groups: 0,
+            targets: 0,
+        };
+        let known = running.known();
+        Self { _running: plan.running, known, pooled: None, status }
+    }
+
+    fn note(&mut self, health: Health) -> News {
+        let status = &mut self.status;
+        let same = status.as_of.is_some() == health.as_of.is_some()
+            && status.error == health.error
+            && Arc::ptr_eq(&status.problems, &health.problems);
+        let Health { as_of, error, problems, looks, failures, durations } = health;
+        status.as_of = as_of;
+        status.error = error;
+        status.problems = problems;
+        status.looks = looks;
+        status.failures = failures;
+        status.durations = durations;
+        if same { News::Nothing } else { News::Status }
+    }
+
+    fn pool(&mut self, groups: &Settled) {
+        self.status.groups = groups.len();
+        self.status.targets = groups.iter().map(|group| group.targets.len()).sum();
+        self.pooled = Some(groups.clone());
+    }
+}

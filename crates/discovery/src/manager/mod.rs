@@ -1,0 +1,173 @@
+//! The target manager: runs the sources that the jobs name, and gives every job its targets.
+//!
+//! Invariants:
+//! - A source runs as long as some job names it, and once, however many jobs do. A reload that
+//!   still names it does not disturb it.
+//! - A job whose configuration is equal after a reload keeps its set and its channel.
+//! - A job whose configuration changed serves the targets of the old one, kept fresh by the old
+//!   one's sources, until every source of the new one has answered.
+//! - Nothing here waits for a look: [`Manager::apply`] returns at once.
+
+mod job;
+mod pool;
+pub(crate) mod settle;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use self::job::{Plan, PlannedSource};
+use self::settle::{Settled, settle};
+use crate::config::{BuildContext, SdConfig};
+use crate::figures::Figures;
+use crate::supervisor::{Origin, Pace, Supervised, start};
+use crate::{JobConfig, TargetSet, source};
+
+/// Owns all sources and jobs. Dropping it ends them.
+#[derive(Debug)]
+pub struct Manager {
+    context: BuildContext,
+    running: BTreeMap<Arc<str>, Running>,
+    /// The sources that some job names, or named until lately.
+    sources: Vec<(Arc<SdConfig>, Weak<Supervised<Settled>>)>,
+    jobs: watch::Sender<Arc<[Job]>>,
+    /// How many large sets may be relabelled at the same time.
+    workers: Arc<Semaphore>,
+}
+
+/// A running job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its configuration. During a reload newer than that of the set.
+    pub config: Arc<JobConfig>,
+    /// Its newest targets. Wakes when targets, or what is said of a source, change; not for ages
+    /// and counters.
+    pub set: watch::Receiver<Arc<TargetSet>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    config: Arc<JobConfig>,
+    plan: watch::Sender<Plan>,
+    set: watch::Receiver<Arc<TargetSet>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Manager {
+    /// A manager without jobs.
+    pub fn new(context: BuildContext) -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            context,
+            running: BTreeMap::new(),
+            sources: Vec::new(),
+            jobs: watch::Sender::new(Arc::from([])),
+            workers: Arc::new(Semaphore::new(workers)),
+        }
+    }
+
+    /// What is counted for all jobs together.
+    pub fn figures(&self) -> &Arc<Figures> {
+        &self.context.figures
+    }
+
+    /// Makes these the jobs. A job whose configuration is equal to that of a running one is left
+    /// alone; so is every source that some job still names. Of two jobs of one name the last
+    /// counts.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn apply(&mut self, jobs: Vec<JobConfig>) {
+        let mut before = std::mem::take(&mut self.running);
+        let jobs: BTreeMap<_, _> = jobs.into_iter().map(|job| (job.name().clone(), job)).collect();
+        for (name, config) in jobs {
+            let running = match before.remove(&name) {
+                Some(running) if *running.config == config => running,
+                Some(mut running) => {
+                    running.config = Arc::new(config);
+                    running.plan.send_replace(self.plan(&running.config));
+                    running
+                }
+                None => self.start_job(Arc::new(config)),
+            };
+            self.running.insert(name, running);
+        }
+        self.sources.retain(|(_, source)| source.strong_count() > 0);
+        let jobs = self.running.values();
+        self.jobs.send_replace(
+            jobs.map(|job| Job { config: job.config.clone(), set: job.set.clone() }).collect(),
+        );
+    }
+
+    /// The running jobs, sorted by name.
+    pub fn jobs(&self) -> watch::Receiver<Arc<[Job]>> {
+        self.jobs.subscribe()
+    }
+
+    /// Ends all sources and jobs, and waits for them.
+    pub async fn shutdown(self) {
+        let Self { context, running, jobs, .. } = self;
+        drop(running);
+        jobs.send_replace(Arc::from([]));
+        context.tasks.close();
+        context.tasks.wait().await;
+    }
+
+    fn start_job(&mut self, config: Arc<JobConfig>) -> Running {
+        let plan = watch::Sender::new(self.plan(&config));
+        let (set, run) = job::run(plan.subscribe(), self.context.clone(), self.workers.clone());
+        let task = AbortOnDropHandle::new(self.context.tasks.spawn(run));
+        Running { config, plan, set, _task: task }
+    }
+
+    /// The sources of a job: those that run already, and the others, started.
+    fn plan(&mut self, job: &Arc<JobConfig>) -> Plan {
+        let mut sources = Vec::<PlannedSource>::new();
+        let mut of_mechanism = BTreeMap::<_, usize>::new();
+        for config in &job.sources {
+            let number = of_mechanism.entry(config.mechanism()).or_default();
+            let name = format!("{}/{number}", config.mechanism());
+            *number += 1;
+            if sources.iter().all(|source| *source.config != *config) {
+                let (config, running) = self.source(config, job.name());
+                sources.push(PlannedSource { name: name.into(), config, running });
+            }
+        }
+        Plan { job: job.clone(), sources }
+    }
+
+    fn source(
+        &mut self,
+        config: &SdConfig,
+        job: &Arc<str>,
+    ) -> (Arc<SdConfig>, Arc<Supervised<Settled>>) {
+        let known = self.sources.iter().position(|(known, _)| **known == *config);
+        if let Some(known) = known {
+            let (config, running) = &self.sources[known];
+            if let Some(running) = running.upgrade() {
+                return (config.clone(), running);
+            }
+            self.sources.swap_remove(known);
+        }
+        let config = Arc::new(config.clone());
+        let build = {
+            let (config, context) = (config.clone(), self.context.clone());
+            Box::new(move || source::build(&config, &context))
+        };
+        let origin = Origin {
+            mechanism: config.mechanism(),
+            job: job.clone(),
+            what: config.what(),
+            pace: Pace::of(&config),
+            build,
+            settle,
+        };
+        let running = Arc::new(start(origin, &self.context));
+        self.sources.push((config.clone(), Arc::downgrade(&running)));
+        (config, running)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! A scripted discoverer under a paused clock.
