@@ -19,6 +19,8 @@ pub mod engine;
 pub mod figures;
 pub mod job;
 pub mod manager;
+#[cfg(test)]
+mod scripted;
 pub mod set;
 pub mod source;
 pub mod supervisor;

@@ -65,7 +65,7 @@ mod tests {
     }
 
     /// Two looks, each a list of `(source key, addresses)`. Shows what the second left: `=` before
-    /// a group that is the very one of the first.
+    /// a group that is the very one of the first, `+` before a new one.
     fn check(first: &[(&str, &[&str])], second: &[(&str, &[&str])], expected: Expect) {
         let look = |groups: &[(&str, &[&str])]| -> Groups {
             groups.iter().map(|(source, addresses)| group(source, addresses)).collect()
@@ -77,7 +77,7 @@ mod tests {
                 .iter()
                 .map(|group| {
                     let same = known.iter().any(|old| Arc::ptr_eq(old, group));
-                    let sign = if same { '=' } else { ' ' };
+                    let sign = if same { '=' } else { '+' };
                     let targets = group.targets.iter().filter_map(|t| t.get("__address__"));
                     format!("{sign}{} {}\n", group.source, targets.collect::<Vec<_>>().join(" "))
                 })
@@ -96,11 +96,11 @@ mod tests {
         "]],
         );
         check(&[("a", &["1"]), ("c", &["2"])], &[("a", &["9"]), ("b", &["3"]), ("c", &["2"])], {
-            expect![[r"
-                 a 9
-                 b 3
+            expect![[r#"
+                +a 9
+                +b 3
                 =c 2
-            "]]
+            "#]]
         });
     }
 
@@ -109,9 +109,9 @@ mod tests {
         check(
             &[],
             &[("a", &["1"]), ("b", &[]), ("a", &["2"])],
-            expect![[r"
-             a 2
-        "]],
+            expect![[r#"
+                +a 2
+            "#]],
         );
         check(&[("a", &["1"])], &[("a", &[])], expect![""]);
         check(
@@ -126,12 +126,12 @@ mod tests {
     #[test]
     fn numbers_at_the_end_of_keys_count() {
         check(&[], &[("f:10", &["1"]), ("f:9", &["1"]), ("e:11", &["1"]), ("f", &["1"])], {
-            expect![[r"
-                 e:11 1
-                 f 1
-                 f:9 1
-                 f:10 1
-            "]]
+            expect![[r#"
+                +e:11 1
+                +f 1
+                +f:9 1
+                +f:10 1
+            "#]]
         });
     }
 }
