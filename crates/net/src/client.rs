@@ -1,67 +1,220 @@
-//! The client.
+//! The client: one per `http_config`.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
 
-use crate::{Error, HttpConfig, Request};
+use crate::body::{Body, Patience};
+use crate::config::Auth;
+use crate::connect::{Connector, Secure};
+use crate::exchange::Pool;
+use crate::gzip::Inflater;
+use crate::redirect::{self, Chain};
+use crate::request::{Limits, Target};
+use crate::tls::Tls;
+use crate::{Error, HttpConfig, Request, Scheme, auth};
 
 /// What a client is made with besides its `http_config`.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// Sent as `User-Agent`.
     pub user_agent: String,
-    /// Deadline for a TCP or TLS connection to stand, within each request's own deadline.
+    /// Time for a connection to stand, TLS included, within each request's own deadline.
     pub connect_timeout: Duration,
 }
 
 /// An HTTP client. Cheap to clone; clones share their connections.
-#[derive(Clone, Debug)]
-pub struct Client {}
+///
+/// No proxy is taken from the environment. Nothing is read and no connection is made before the
+/// first request.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    user_agent: HeaderValue,
+    auth: Option<Auth>,
+    follow_redirects: bool,
+    connect_timeout: Duration,
+    /// Connections without TLS.
+    plain: Pool,
+    tls: Tls,
+    /// Connections with TLS, for the certificates as they were at the last request.
+    secure: Mutex<Option<(Secure, Pool)>>,
+}
 
 /// An answer whose body is still to be read.
 #[derive(Debug)]
 pub struct Response {
     /// Status of the last answer, after redirects.
     pub status: StatusCode,
-    /// Headers of it.
+    /// Headers of it. `Content-Encoding` and `Content-Length` are gone where it was inflated.
     pub headers: HeaderMap,
     /// Its body, decompressed.
     pub body: Body,
 }
 
-/// A body that arrives piece by piece, within the deadline and size limit of its request.
-#[derive(Debug)]
-pub struct Body {}
+/// The longest deadline: what lies beyond it is as good as none, and cannot be added to a clock.
+const FAR: Duration = Duration::from_hours(365 * 24);
 
 impl Client {
-    /// Builds a client. Fails where TLS options or files cannot be used.
+    /// Builds a client. Fails where options cannot be used together, and for inline certificates
+    /// that are none; files are read when the first request needs them.
     pub fn new(config: &HttpConfig, options: ClientOptions) -> Result<Self, Error> {
-        let _ = (config, options);
-        Ok(Self {})
+        let ClientOptions { user_agent, connect_timeout } = options;
+        let user_agent = HeaderValue::try_from(user_agent)
+            .map_err(|_| Error::Header { what: "User-Agent", reason: "it is not plain text" })?;
+        Ok(Self(Arc::new(Inner {
+            user_agent,
+            auth: config.auth.clone(),
+            follow_redirects: config.follow_redirects,
+            connect_timeout,
+            plain: Pool::new(Connector::new(None, connect_timeout)),
+            tls: Tls::new(&config.tls, config.enable_http2)?,
+            secure: Mutex::new(None),
+        })))
     }
 
-    /// Sends a GET and waits for the header of the answer.
+    /// Sends a GET and waits for the header of the answer. Any status is an answer.
     pub async fn get(&self, request: Request) -> Result<Response, Error> {
-        let _ = request;
-        Ok(Response { status: StatusCode::OK, headers: HeaderMap::new(), body: Body {} })
+        self.follow(Method::GET, request).await
     }
 
     /// Sends a HEAD.
     pub async fn head(&self, request: Request) -> Result<Response, Error> {
-        self.get(request).await
+        self.follow(Method::HEAD, request).await
+    }
+
+    async fn follow(&self, method: Method, request: Request) -> Result<Response, Error> {
+        let Request { mut target, mut headers, limits, compressed } = request;
+        let deadline = Instant::now() + limits.timeout.min(FAR);
+        let mut chain = Chain::new(&target.host);
+        // http_config means the server that was named, not one that it sends us to.
+        let configured = self.0.auth.as_ref().filter(|_| target.host.scheme().takes_http_config());
+        loop {
+            if chain.left_origin() {
+                redirect::strip(&mut headers);
+            }
+            let configured = configured.filter(|_| !chain.left_origin());
+            let exchange = async {
+                let headers = self.headers(&target, &headers, configured, compressed).await?;
+                self.send(&method, &target, headers).await
+            };
+            let Ok(answer) = timeout_at(deadline, exchange).await else {
+                let to = target.host.address();
+                return Err(Error::Deadline { to, within: limits.timeout });
+            };
+            let answer = answer?;
+            let next = if self.0.follow_redirects {
+                chain.next(&target, answer.status(), answer.headers())?
+            } else {
+                None
+            };
+            match next {
+                Some(next) => target = next,
+                None => return response(&method, &target, answer, limits, deadline),
+            }
+        }
+    }
+
+    /// All headers of one request.
+    async fn headers(
+        &self,
+        target: &Target,
+        own: &HeaderMap,
+        auth: Option<&Auth>,
+        compressed: bool,
+    ) -> Result<HeaderMap, Error> {
+        let mut headers = own.clone();
+        headers.insert(USER_AGENT, self.0.user_agent.clone());
+        if compressed {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        if target.host.scheme() == Scheme::Unix {
+            headers.insert(HOST, HeaderValue::from_static("localhost"));
+        }
+        if !headers.contains_key(AUTHORIZATION)
+            && let Some(value) = auth::authorization(auth, target.user()).await?
+        {
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(headers)
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        target: &Target,
+        headers: HeaderMap,
+    ) -> Result<http::Response<Incoming>, Error> {
+        let pool = match target.host.scheme() {
+            Scheme::Https => &self.secure().await?,
+            _ => &self.0.plain,
+        };
+        let mut request = http::Request::new(());
+        *request.method_mut() = method.clone();
+        *request.headers_mut() = headers;
+        pool.send(target, &request).await
+    }
+
+    /// The connections made with the certificates as they are now.
+    async fn secure(&self) -> Result<Pool, Error> {
+        let secure = self.0.tls.current().await?;
+        let mut kept = self.0.secure.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((with, pool)) = &*kept
+            && Arc::ptr_eq(&with.config, &secure.config)
+        {
+            return Ok(pool.clone());
+        }
+        let pool = Pool::new(Connector::new(Some(secure.clone()), self.0.connect_timeout));
+        *kept = Some((secure, pool.clone()));
+        Ok(pool)
     }
 }
 
-impl Body {
-    /// The next piece, or `None` at the end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        Ok(None)
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("auth", &self.0.auth).finish_non_exhaustive()
     }
+}
 
-    /// All of it.
-    pub async fn bytes(self) -> Result<Bytes, Error> {
-        Ok(Bytes::new())
+fn response(
+    method: &Method,
+    target: &Target,
+    answer: http::Response<Incoming>,
+    limits: Limits,
+    deadline: Instant,
+) -> Result<Response, Error> {
+    let (head, incoming) = answer.into_parts();
+    let mut headers = head.headers;
+    let to = target.host.address();
+    let encoding = headers.get(CONTENT_ENCODING).filter(|_| *method != Method::HEAD);
+    let inflater = match encoding.map(HeaderValue::as_bytes) {
+        None | Some(b"" | b"identity") => None,
+        Some(b"gzip" | b"x-gzip") => Some(Inflater::new()),
+        Some(other) => {
+            let other = String::from_utf8_lossy(other);
+            let reason = format!("the answer has content encoding {other:?}, which is not known");
+            return Err(Error::Exchange { to, reason });
+        }
+    };
+    if inflater.is_some() {
+        headers.remove(CONTENT_ENCODING);
+        headers.remove(CONTENT_LENGTH);
     }
+    let patience = match limits.idle {
+        Some(idle) => Patience::per_piece(idle.min(FAR)),
+        None => Patience::until(deadline, limits.timeout),
+    };
+    let body = Body::new(incoming, inflater, to, patience, limits.max_body);
+    if body.is_announced_too_large() {
+        return Err(body.too_large());
+    }
+    Ok(Response { status: head.status, headers, body })
 }

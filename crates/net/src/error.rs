@@ -1,3 +1,6 @@
+//! Errors, and causes in plain words.
+
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,6 +26,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A header that cannot be sent.
+    #[error("cannot send {what}: {reason}")]
+    Header {
+        /// `User-Agent`, `password`, …
+        what: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// TLS options that cannot be used together or are not supported.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
@@ -35,12 +46,20 @@ pub enum Error {
         reason: String,
     },
     /// The deadline passed.
-    #[error("no answer from {to} within {within:?}")]
+    #[error("no complete answer from {to} within {within:?}")]
     Deadline {
         /// Host and port, or the path of the socket.
         to: String,
         /// The deadline, from the start of the request.
         within: Duration,
+    },
+    /// An open-ended answer fell silent.
+    #[error("{to} sent nothing for {idle:?}")]
+    Silent {
+        /// Host and port, or the path of the socket.
+        to: String,
+        /// How long silence was allowed.
+        idle: Duration,
     },
     /// More than was asked for.
     #[error("answer of {to} is larger than {limit} bytes")]
@@ -58,4 +77,35 @@ pub enum Error {
         /// The cause.
         reason: String,
     },
+}
+
+/// An error of the operating system without its number, and without capitals where they only
+/// begin a sentence.
+pub(crate) fn io_words(error: &io::Error) -> String {
+    let words = match error.kind() {
+        io::ErrorKind::NotFound => "no such file",
+        io::ErrorKind::PermissionDenied => "permission denied",
+        io::ErrorKind::ConnectionRefused => "connection refused",
+        io::ErrorKind::ConnectionReset => "connection reset by the server",
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            "connection closed by the server"
+        }
+        io::ErrorKind::TimedOut => "connection timed out",
+        io::ErrorKind::HostUnreachable => "no route to host",
+        io::ErrorKind::NetworkUnreachable => "network is unreachable",
+        io::ErrorKind::IsADirectory => "is a directory",
+        _ => return without_number(&error.to_string()),
+    };
+    words.to_owned()
+}
+
+fn without_number(text: &str) -> String {
+    let text = text.split(" (os error").next().unwrap_or(text);
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain(text.chars().skip(1)).collect()
+        }
+        _ => text.to_owned(),
+    }
 }

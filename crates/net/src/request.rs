@@ -1,11 +1,12 @@
 //! What is asked for, and within which limits.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::host::{Host, Scheme};
-use crate::{Error, Url};
+use crate::{Error, Url, UserInfo};
 
 /// A request for one resource, with its deadline and the limit for its answer.
 #[derive(Clone, Debug)]
@@ -96,6 +97,12 @@ impl Request {
 }
 
 impl Target {
+    /// Credentials written in the URL; none but `http` and `https` have them.
+    pub(crate) fn user(&self) -> Option<&UserInfo> {
+        let scheme = self.host.scheme();
+        self.host.url().filter(|_| scheme.takes_http_config()).and_then(Url::user)
+    }
+
     pub(crate) fn of_url(url: Url) -> Result<Self, Error> {
         let refuse = |url: &Url, reason: &str| {
             Err(Error::Url { url: url.to_string(), reason: reason.to_owned() })
@@ -105,5 +112,27 @@ impl Target {
         }
         let path = url.request_target();
         Ok(Self { host: Host::of_url(url)?, path })
+    }
+
+    /// Where a `Location` leads. A unix socket is never left, whatever host is named: that name was
+    /// made up by the server, or by us.
+    pub(crate) fn join(&self, location: &str) -> Result<Self, Error> {
+        let Some(base) = self.host.url() else {
+            let base = Url::parse(&format!("http://localhost{}", self.path))?;
+            let path = base.join(location)?.request_target();
+            return Ok(Self { host: self.host.clone(), path });
+        };
+        let url = base.at(&self.path)?.join(location)?;
+        let path = url.request_target();
+        Ok(Self { host: Host::of_url(url)?, path })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.url().map(|url| url.at(&self.path)) {
+            Some(Ok(url)) => url.fmt(f),
+            _ => write!(f, "{}{}", self.host, self.path),
+        }
     }
 }

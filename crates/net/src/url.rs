@@ -164,6 +164,12 @@ impl Url {
         target
     }
 
+    /// This URL with another path and query.
+    pub(crate) fn at(&self, request_target: &str) -> Result<Self, Error> {
+        let Self { path, query, .. } = Self::parse(request_target)?;
+        Ok(Self { path, query, ..self.clone() })
+    }
+
     /// Resolves `reference` against this URL (RFC 3986, section 5.2).
     pub(crate) fn join(&self, reference: &str) -> Result<Self, Error> {
         let mut url = Self::parse(reference)?;

@@ -1,0 +1,64 @@
+//! Credentials, made anew for each request.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use swarmscout_model::Secret;
+use zeroize::Zeroizing;
+
+use crate::config::{Auth, SecretSource};
+use crate::url::UserInfo;
+use crate::{Error, file};
+
+/// The value of `Authorization` for one request. Credentials written in the URL come before
+/// configured ones, as Go's client sets them first and prometheus/common then leaves them.
+pub(crate) async fn authorization(
+    configured: Option<&Auth>,
+    in_url: Option<&UserInfo>,
+) -> Result<Option<HeaderValue>, Error> {
+    if let Some(user) = in_url {
+        let password = user.password.as_ref().map_or("", Secret::expose);
+        return basic(&user.username, password).map(Some);
+    }
+    match configured {
+        None => Ok(None),
+        Some(Auth::Basic { username, password }) => {
+            let username = read("username", username).await?;
+            let password = read("password", password).await?;
+            basic(username.expose(), password.expose()).map(Some)
+        }
+        Some(Auth::Header { scheme, credentials }) => {
+            let secret = read("credentials", credentials).await?;
+            header("credentials", &Zeroizing::new(format!("{scheme} {}", secret.expose())))
+                .map(Some)
+        }
+    }
+}
+
+fn basic(username: &str, password: &str) -> Result<HeaderValue, Error> {
+    let pair = Zeroizing::new(format!("{username}:{password}"));
+    let encoded = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+    header("password", &encoded)
+}
+
+fn header(what: &'static str, text: &str) -> Result<HeaderValue, Error> {
+    let reason = "it holds a line break or another control character";
+    let mut value = HeaderValue::from_str(text).map_err(|_| Error::Header { what, reason })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+async fn read(what: &'static str, source: &SecretSource) -> Result<Secret, Error> {
+    match source {
+        SecretSource::Inline(secret) => Ok(secret.clone()),
+        SecretSource::File(path) => {
+            let content = file::read(what, path).await?;
+            let text = str::from_utf8(&content).map_err(|_| Error::File {
+                what,
+                path: path.clone(),
+                reason: "not UTF-8 text".to_owned(),
+            })?;
+            Ok(Secret::new(text.trim()))
+        }
+    }
+}

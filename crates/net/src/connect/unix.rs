@@ -1,0 +1,147 @@
+//! Unix sockets, and errors that help where Docker's cannot be opened.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use http::Uri;
+use tokio::net::UnixStream;
+
+use crate::Error;
+use crate::error::io_words;
+
+/// Scheme of the URIs that name a socket to hyper's pool.
+pub(crate) const UNIX_SCHEME: &str = "unix";
+
+/// The user of a container image without root, as in the one that this program is shipped in.
+const NOBODY_IN_PARTICULAR: u32 = 65532;
+
+/// A path as the authority of a URI: its bytes in hexadecimal.
+pub(crate) fn socket_uri_authority(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes();
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+/// The path that [`socket_uri_authority`] wrote.
+pub(super) fn socket_path(uri: &Uri) -> Option<PathBuf> {
+    if uri.scheme_str() != Some(UNIX_SCHEME) {
+        return None;
+    }
+    let (pairs, _) = uri.host()?.as_bytes().as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+    let bytes = pairs.iter().map(byte).collect::<Option<Vec<u8>>>()?;
+    Some(OsString::from_vec(bytes).into())
+}
+
+pub(super) async fn open(uri: &Uri) -> Result<UnixStream, Error> {
+    let path = socket_path(uri).unwrap_or_default();
+    match UnixStream::connect(&path).await {
+        Ok(socket) => Ok(socket),
+        Err(error) => Err(Error::Connect {
+            to: path.display().to_string(),
+            reason: explain(&path, &error).await,
+        }),
+    }
+}
+
+async fn explain(path: &Path, error: &io::Error) -> String {
+    let metadata = tokio::fs::metadata(path).await;
+    match (error.kind(), metadata) {
+        (io::ErrorKind::PermissionDenied, Ok(socket)) => {
+            let groups = tokio::fs::read_to_string("/etc/group").await.unwrap_or_default();
+            let user = tokio::fs::metadata("/proc/self").await.map(|me| me.uid()).ok();
+            denied(user, socket.gid(), socket.mode(), &groups)
+        }
+        (io::ErrorKind::PermissionDenied, Err(_)) => {
+            "permission denied: a folder above the socket cannot be entered".to_owned()
+        }
+        (io::ErrorKind::NotFound, _) => "no such socket: in a container, mount it \
+             (volumes: [\"/var/run/docker.sock:/var/run/docker.sock\"])"
+            .to_owned(),
+        (_, Ok(file)) if file.is_dir() => "is a folder, not a socket: Docker makes one where a \
+             mounted socket did not exist; remove it and start the engine"
+            .to_owned(),
+        (_, Ok(file)) if !file.file_type().is_socket() => "not a socket".to_owned(),
+        (io::ErrorKind::ConnectionRefused, _) => "connection refused: nothing listens on this \
+             socket; a single socket mounted into a container goes stale when the engine \
+             restarts, mount its folder instead"
+            .to_owned(),
+        (io::ErrorKind::InvalidInput, _) => {
+            "the path is longer than a socket's may be (107 bytes)".to_owned()
+        }
+        _ => io_words(error),
+    }
+}
+
+/// What a user without permission can do. `groups` is the text of `/etc/group`.
+fn denied(user: Option<u32>, gid: u32, mode: u32, groups: &str) -> String {
+    const GROUP_MAY_WRITE: u32 = 0o020;
+    if user == Some(0) {
+        return "permission denied although running as root: a security profile (SELinux, \
+             AppArmor) or a dropped capability stands in between"
+            .to_owned();
+    }
+    let group = match group_name(gid, groups) {
+        Some(name) => format!("group {name} (gid {gid})"),
+        None => format!("the group with gid {gid}"),
+    };
+    if mode & GROUP_MAY_WRITE == 0 {
+        return format!(
+            "permission denied: the socket has mode {:04o}, so that {group} may not use it",
+            mode & 0o7777
+        );
+    }
+    let user = user.unwrap_or(NOBODY_IN_PARTICULAR);
+    format!(
+        "permission denied: the socket belongs to {group}; on Swarm write \
+         user: \"{user}:{gid}\" into the service (docker stack deploy drops group_add), \
+         elsewhere add the group: docker run --group-add {gid}"
+    )
+}
+
+fn group_name(gid: u32, groups: &str) -> Option<&str> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let id = fields.nth(1)?;
+        (id.parse() == Ok(gid)).then_some(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn any_path_survives_as_an_authority() {
+        for bytes in [&b"/var/run/docker.sock"[..], b"/tmp/\xff b:%41", b"relative"] {
+            let path = PathBuf::from(OsString::from_vec(bytes.to_vec()));
+            let uri: Uri =
+                format!("{UNIX_SCHEME}://{}/x", socket_uri_authority(&path)).parse().unwrap();
+            assert_eq!(socket_path(&uri), Some(path));
+        }
+    }
+
+    #[test]
+    fn says_which_group_and_what_to_write() {
+        let groups = "root:x:0:\ndocker:x:998:alice\n";
+        expect![[r#"permission denied: the socket belongs to group docker (gid 998); on Swarm write user: "65532:998" into the service (docker stack deploy drops group_add), elsewhere add the group: docker run --group-add 998"#]]
+            .assert_eq(&denied(Some(65532), 998, 0o140_660, groups));
+        expect![[r#"permission denied: the socket belongs to the group with gid 119; on Swarm write user: "65532:119" into the service (docker stack deploy drops group_add), elsewhere add the group: docker run --group-add 119"#]]
+            .assert_eq(&denied(None, 119, 0o140_660, groups));
+        expect![
+            "permission denied: the socket has mode 0600, so that group root (gid 0) may not use it"
+        ]
+        .assert_eq(&denied(Some(1000), 0, 0o140_600, groups));
+        expect!["permission denied although running as root: a security profile (SELinux, AppArmor) or a dropped capability stands in between"]
+            .assert_eq(&denied(Some(0), 998, 0o140_660, groups));
+    }
+}

@@ -1,0 +1,138 @@
+//! One request and the header of its answer, over the pool of kept connections.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Extensions, Request, Response, Uri};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioTimer;
+use tokio_util::task::TaskTracker;
+
+use crate::connect::{Connector, UNIX_SCHEME, Wear, socket_uri_authority};
+use crate::error::io_words;
+use crate::request::Target;
+use crate::{Error, Scheme, tls};
+
+/// Connections without a request are closed after so long: Prometheus' figure.
+const IDLE: Duration = Duration::from_mins(5);
+/// Kept connections per server. Role discoverers ask for a few lists at the same time.
+const KEPT: usize = 8;
+/// The most bytes of an answer's header section. hyper reads the body through a buffer that may
+/// grow to the same size.
+const MAX_HEADER: usize = 256 << 10;
+
+/// Connections to any number of servers, opened when they are needed and kept for a while.
+#[derive(Clone)]
+pub(crate) struct Pool(legacy::Client<Connector, Empty<Bytes>>);
+
+/// Spawns what hyper needs beside a request: each task is one connection, and ends when the pool
+/// or the answer's body, its only owners, let go of it.
+#[derive(Clone)]
+struct Connections(TaskTracker);
+
+impl<F> Executor<F> for Connections
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, connection: F) {
+        self.0.spawn(connection);
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(connector: Connector) -> Self {
+        let client = legacy::Client::builder(Connections(TaskTracker::new()))
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(KEPT)
+            .http1_max_buf_size(MAX_HEADER)
+            .http2_max_header_list_size(u32::try_from(MAX_HEADER).expect("256 KiB fits u32"))
+            .http2_adaptive_window(true)
+            .build(connector);
+        Self(client)
+    }
+
+    /// Sends a request without a body. It is sent again where a kept connection turns out to have
+    /// been closed by the server before anything of the answer came.
+    pub(crate) async fn send(
+        &self,
+        target: &Target,
+        request: &Request<()>,
+    ) -> Result<Response<Incoming>, Error> {
+        let uri = uri(target)?;
+        let mut stale = 0;
+        loop {
+            let mut request = request.clone().map(|()| Empty::new());
+            *request.uri_mut() = uri.clone();
+            match self.0.request(request).await {
+                Ok(response) => return Ok(response),
+                // Each failure takes a connection out of the pool, so a fresh one comes soon.
+                Err(error) if stale <= KEPT && met_stale_connection(&error) => stale += 1,
+                Err(error) => return Err(failure(target, &error)),
+            }
+        }
+    }
+}
+
+fn uri(target: &Target) -> Result<Uri, Error> {
+    let (scheme, authority) = match (target.host.scheme(), target.host.socket_path()) {
+        (_, Some(path)) => (UNIX_SCHEME, socket_uri_authority(path)),
+        (Scheme::Https, None) => ("https", target.host.address()),
+        (_, None) => ("http", target.host.address()),
+    };
+    Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query(target.path.as_str())
+        .build()
+        .map_err(|error| Error::Url { url: target.to_string(), reason: error.to_string() })
+}
+
+fn met_stale_connection(error: &legacy::Error) -> bool {
+    let mut extensions = Extensions::new();
+    if let Some(connection) = error.connect_info() {
+        connection.get_extras(&mut extensions);
+    }
+    extensions.get::<Arc<Wear>>().is_some_and(|wear| wear.is_stale())
+}
+
+fn failure(target: &Target, error: &legacy::Error) -> Error {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<Error>() {
+            return error.clone();
+        }
+        cause = error.source();
+    }
+    Error::Exchange { to: target.host.address(), reason: explain(error) }
+}
+
+/// The cause of a broken exchange in plain words.
+pub(crate) fn explain(error: &(dyn StdError + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return tls::explain_io(error).unwrap_or_else(|| io_words(error));
+        }
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            words = if error.is_incomplete_message() {
+                "the server closed the connection before the answer was complete".to_owned()
+            } else if error.is_parse_too_large() {
+                format!("the header of the answer is too large (limit {} KiB)", MAX_HEADER >> 10)
+            } else if error.is_parse() {
+                format!("the answer is not HTTP: {error}")
+            } else {
+                error.to_string()
+            };
+        }
+        cause = error.source();
+    }
+    words
+}

@@ -1,0 +1,109 @@
+//! TLS errors in words that say what to do.
+
+use std::io;
+
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+
+/// The words for an I/O error, where TLS is behind it.
+pub(crate) fn explain_io(error: &io::Error) -> Option<String> {
+    error.get_ref()?.downcast_ref().map(explain)
+}
+
+/// The words for an error of rustls.
+pub(crate) fn explain(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(error) => {
+            format!("the server's certificate {}", certificate(error))
+        }
+        Error::AlertReceived(alert) => alert_words(*alert),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the server does not speak TLS here: is http:// meant?".to_owned()
+        }
+        Error::PeerIncompatible(reason) => {
+            format!("the server speaks no TLS version or cipher that is allowed here ({reason:?})")
+        }
+        Error::InconsistentKeys(_) => "it does not belong to the certificate".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+fn certificate(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => "is signed by an unknown authority: name the \
+             authority's certificate in tls_config.ca_file"
+            .to_owned(),
+        CertificateError::NotValidForNameContext { presented, expected } => {
+            let expected = expected.to_str();
+            let names: Vec<_> = presented.iter().map(|name| plain_name(name)).collect();
+            if names.is_empty() {
+                return format!(
+                    "has no subject alternative name (a common name does not count), so that it \
+                     is not valid for {expected}"
+                );
+            }
+            let names = names.join(", ");
+            format!("is valid for {names}, not for {expected}: set tls_config.server_name")
+        }
+        CertificateError::ExpiredContext { time, not_after } => {
+            format!("expired {} ago", span(*not_after, *time))
+        }
+        CertificateError::NotValidYetContext { time, not_before } => {
+            format!("is valid only in {}: is the clock right?", span(*time, *not_before))
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "has a signature of a kind that is no longer trusted".to_owned()
+        }
+        CertificateError::Other(other)
+            if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity) =>
+        {
+            "is an authority's: put it into tls_config.ca_file if it is to be trusted".to_owned()
+        }
+        error => format!("cannot be accepted: {error}"),
+    }
+}
+
+/// `DnsName("a.example")` and `IpAddress(10.0.0.1)`, as rustls lists names, without the kind.
+fn plain_name(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
+}
+
+fn alert_words(alert: AlertDescription) -> String {
+    match alert {
+        AlertDescription::CertificateRequired => {
+            "the server wants a client certificate: set tls_config.cert_file and key_file"
+                .to_owned()
+        }
+        AlertDescription::BadCertificate
+        | AlertDescription::UnknownCA
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::AccessDenied => {
+            format!("the server refused our client certificate ({alert:?})")
+        }
+        AlertDescription::ProtocolVersion => {
+            "the server speaks no TLS version that is allowed here".to_owned()
+        }
+        AlertDescription::UnrecognisedName => {
+            "the server does not know the name it was called by: set tls_config.server_name"
+                .to_owned()
+        }
+        alert => format!("the server ended the TLS handshake ({alert:?})"),
+    }
+}
+
+/// From one time to a later one, in the largest unit that fits.
+fn span(from: UnixTime, to: UnixTime) -> String {
+    let seconds = to.as_secs().saturating_sub(from.as_secs());
+    let (count, unit) = match seconds {
+        0..60 => (seconds, "second"),
+        60..3600 => (seconds / 60, "minute"),
+        3600..86_400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
