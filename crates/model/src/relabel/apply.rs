@@ -104,40 +104,13 @@ fn replace(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
 /// become one name, the byte-largest of them wins, as the labels are walked in order; Prometheus
 /// leaves that to chance for targets.
 fn label_map(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
-    let Scratch { source: old, name, value, slots } = scratch;
+    let Scratch { name, slots, .. } = scratch;
     let before = labels.clone();
-    for (from, from_value) in before.iter() {
-        if rule.regex.search(from, 0, slots) {
-            old.clear();
-            old.push_str(from);
-            value.clear();
-            value.push_str(from_value);
+    for (from, value) in before.iter() {
+        if rule.regex.is_match(from) {
             name.clear();
-            rule.replace_all(old, slots, name);
+            rule.replacement.replace_all(&rule.regex, from, slots, name);
             labels.set(name, value);
         }
-    }
-}
-
-impl Checked {
-    /// Go's `ReplaceAllString` of the first match, which is in `slots`, and all that follow it.
-    fn replace_all(&self, text: &str, slots: &mut Slots, out: &mut String) {
-        let mut copied = 0;
-        let mut from = 0;
-        while let [Some(start), Some(end)] = slots[..2] {
-            let (start, end) = (start.get(), end.get());
-            out.push_str(&text[copied..start]);
-            // An empty match right after another match does not count.
-            if end > copied || start == 0 {
-                self.replacement.expand(text, slots, out);
-            }
-            copied = end;
-            let width = text[from..].chars().next().map_or(1, char::len_utf8);
-            from = end.max(from + width);
-            if from > text.len() || !self.regex.search(text, from, slots) {
-                break;
-            }
-        }
-        out.push_str(&text[copied..]);
     }
 }

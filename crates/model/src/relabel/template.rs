@@ -1,6 +1,6 @@
 //! Texts with variables, as Go's `Regexp.Expand` reads them.
 
-use super::regex::{Regex, Slots};
+use super::regex::{Regex, Slots, is_letter_or_digit};
 
 /// A text with variables (`$1`, `${1}`, `$name`, `${name}`; `$$` is a `$`), split once. A variable
 /// is as long as it can be: `$1x` is the group named `1x`. What is no variable stands for itself;
@@ -75,6 +75,34 @@ impl Template {
             }
         }
     }
+
+    /// Appends `text` with every match of `regex` replaced by the expanded template: Go's
+    /// `ReplaceAllString`.
+    pub(super) fn replace_all(
+        &self,
+        regex: &Regex,
+        text: &str,
+        slots: &mut Slots,
+        out: &mut String,
+    ) {
+        let mut copied = 0;
+        let mut from = 0;
+        while from <= text.len() && regex.search(text, from, slots) {
+            let [Some(start), Some(end)] = slots[..2] else {
+                unreachable!("a match has a beginning and an end")
+            };
+            let (start, end) = (start.get(), end.get());
+            out.push_str(&text[copied..start]);
+            // An empty match right after another match does not count.
+            if end > copied || start == 0 {
+                self.expand(text, slots, out);
+            }
+            copied = end;
+            let width = text[from..].chars().next().map_or(1, char::len_utf8);
+            from = end.max(from + width);
+        }
+        out.push_str(&text[copied..]);
+    }
 }
 
 /// Splits what follows a `$` into the variable's name and the rest.
@@ -91,7 +119,7 @@ fn variable(text: &str) -> Option<(&str, &str)> {
 
 /// Letters, decimal digits and `_`, of all scripts.
 fn is_name_char(c: char) -> bool {
-    if c.is_ascii() { c.is_ascii_alphanumeric() || c == '_' } else { c.is_alphanumeric() }
+    if c.is_ascii() { c.is_ascii_alphanumeric() || c == '_' } else { is_letter_or_digit(c) }
 }
 
 /// A number without leading zeros is a group's index, everything else a group's name.

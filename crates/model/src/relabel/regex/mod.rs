@@ -4,12 +4,18 @@
 //! `regex-automata` have the same semantics, but its dialect differs in ways that no flag repairs:
 //! which patterns compile, what `\d`, `\w`, `\s` and `\b` mean, `[a&&b]`, `\Q…\E`, octal escapes.
 
+mod class;
+mod parse;
+
 use std::fmt;
+use std::thread;
 
 use regex_automata::Input;
 use regex_automata::meta;
 use regex_automata::util::primitives::NonMaxUsize;
-use regex_automata::util::syntax;
+use regex_syntax::hir::{ClassUnicode, Hir};
+
+use self::parse::Parsed;
 
 /// Where the groups of a match begin and end: those of group `n` are at `2n` and `2n + 1`, group 0
 /// is the whole match. `None` where the group took no part.
@@ -19,25 +25,42 @@ pub(super) type Slots = Vec<Option<NonMaxUsize>>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("error parsing regexp: {what}: `{part}`")]
 pub struct RegexError {
-    what: String,
+    what: &'static str,
     part: String,
 }
+
+impl RegexError {
+    fn new(what: &'static str, part: &str) -> Self {
+        Self { what, part: part.to_owned() }
+    }
+}
+
+/// The compiler of `regex-automata` calls itself for every level of a pattern. Up to this height it
+/// fits any stack; higher ones get a stack of their own.
+const MAX_PLAIN_HEIGHT: u32 = 50;
+/// Bytes, enough for the highest pattern that Go takes.
+const DEEP_STACK_SIZE: usize = 32 << 20;
+
+/// The most memory that the compiled form of a pattern takes, in bytes, and one half of its
+/// compilation as well. Go's limits alone would admit patterns of several gigabytes.
+const MAX_NFA_SIZE: usize = 64 << 20;
 
 /// A compiled pattern, anchored as Prometheus anchors it: `^(?s:` pattern `)$`.
 pub struct Regex {
     pattern: Box<str>,
     engine: meta::Regex,
+    /// The names of its groups.
+    names: Vec<Option<Box<str>>>,
 }
 
 impl Regex {
     /// Compiles `pattern`.
     pub fn new(pattern: &str) -> Result<Self, RegexError> {
         let anchored = format!("^(?s:{pattern})$");
-        let engine = meta::Regex::builder()
-            .syntax(syntax::Config::new())
-            .build(&anchored)
-            .map_err(|error| RegexError { what: error.to_string(), part: anchored })?;
-        Ok(Self { pattern: pattern.into(), engine })
+        let Parsed { hir, groups: names, height } = parse::parse(&anchored)?;
+        let engine = compile(&hir, height);
+        let engine = engine.ok_or_else(|| RegexError::new(parse::LARGE, &anchored))?;
+        Ok(Self { pattern: pattern.into(), engine, names })
     }
 
     /// The pattern as it was written, without the anchors.
@@ -59,9 +82,31 @@ impl Regex {
 
     /// The groups that have this name. More than one group may.
     pub(super) fn groups_named(&self, name: &str) -> Vec<usize> {
-        let names = self.engine.group_info().all_names();
-        names.enumerate().filter(|(_, (_, _, n))| *n == Some(name)).map(|(i, _)| i).collect()
+        let named = |i: &usize| self.names[*i].as_deref() == Some(name);
+        (0..self.names.len()).filter(named).collect()
     }
+}
+
+/// Compiles what was read; `None` if it becomes too large.
+fn compile(hir: &Hir, height: u32) -> Option<meta::Regex> {
+    let compile = || {
+        let config = meta::Config::new().nfa_size_limit(Some(MAX_NFA_SIZE));
+        meta::Builder::new().configure(config).build_from_hir(hir).ok()
+    };
+    if height <= MAX_PLAIN_HEIGHT {
+        return compile();
+    }
+    thread::scope(|scope| {
+        let thread =
+            thread::Builder::new().stack_size(DEEP_STACK_SIZE).spawn_scoped(scope, compile);
+        thread.ok()?.join().ok()?
+    })
+}
+
+/// Whether `c` is in one of Unicode's categories L and Nd.
+pub(super) fn is_letter_or_digit(c: char) -> bool {
+    let is_in = |class: ClassUnicode| class.iter().any(|r| (r.start()..=r.end()).contains(&c));
+    ["L", "Nd"].into_iter().filter_map(class::unicode).any(is_in)
 }
 
 impl fmt::Debug for Regex {
@@ -69,3 +114,6 @@ impl fmt::Debug for Regex {
         write!(f, "Regex({:?})", self.pattern)
     }
 }
+
+#[cfg(test)]
+mod tests;
