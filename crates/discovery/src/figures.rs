@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Problem;
 
@@ -44,6 +44,9 @@ pub struct Figures {
     /// Failures of the watch on files (`prometheus_sd_file_watcher_errors_total`).
     pub file_watcher_errors: Counter,
     skipped: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    /// By the source that reads the files.
+    file_times: Mutex<BTreeMap<u64, Vec<(Arc<str>, f64)>>>,
+    file_sources: AtomicU64,
 }
 
 impl Figures {
@@ -62,5 +65,46 @@ impl Figures {
     pub fn skipped(&self) -> Vec<((&'static str, &'static str), u64)> {
         let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
         skipped.iter().map(|(key, count)| (*key, *count)).collect()
+    }
+
+    /// When each file of file SD was last modified, in seconds since 1970, sorted by path
+    /// (`prometheus_sd_file_mtime_seconds`).
+    pub fn file_times(&self) -> Vec<(Arc<str>, f64)> {
+        let times = self.file_times.lock().unwrap_or_else(PoisonError::into_inner);
+        // Several sources may read one file.
+        let times: BTreeMap<_, _> = times.values().flatten().cloned().collect();
+        times.into_iter().collect()
+    }
+}
+
+/// The times of the files that one source reads. They are forgotten with it.
+#[derive(Debug)]
+pub(crate) struct FileTimes {
+    figures: Arc<Figures>,
+    source: u64,
+}
+
+impl FileTimes {
+    pub(crate) fn new(figures: Arc<Figures>) -> Self {
+        let source = figures.file_sources.fetch_add(1, Ordering::Relaxed);
+        Self { figures, source }
+    }
+
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// Replaces the times of this source.
+    pub(crate) fn set(&self, times: impl IntoIterator<Item = (Arc<str>, f64)>) {
+        let times = times.into_iter().collect();
+        let mut all = self.figures.file_times.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(self.source, times);
+    }
+}
+
+impl Drop for FileTimes {
+    fn drop(&mut self) {
+        let mut all = self.figures.file_times.lock().unwrap_or_else(PoisonError::into_inner);
+        all.remove(&self.source);
     }
 }

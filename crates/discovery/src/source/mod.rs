@@ -5,7 +5,9 @@
 
 pub mod docker;
 pub mod dockerswarm;
+pub mod file;
 pub mod fixed;
+mod listing;
 
 use crate::config::{BuildContext, SdConfig};
 use crate::{Discoverer, Error};
@@ -20,7 +22,8 @@ pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discov
         }
         SdConfig::Docker(config) => Box::new(docker::Docker::new(config.clone(), context)?),
         SdConfig::Custom(config) => (config.build)(context)?,
-        SdConfig::File(_) | SdConfig::Http(_) | SdConfig::Classic(_) => {
+        SdConfig::File(config) => Box::new(file::File::new(config.clone(), context)),
+        SdConfig::Http(_) | SdConfig::Classic(_) => {
             return Err(Error::Other("not there yet".to_owned()));
         }
     })

@@ -1,0 +1,264 @@
+//! `file_sd_configs`: target groups in JSON and YAML files (Prometheus `discovery/file`).
+//!
+//! - All files that the patterns name are looked at with the refresh interval and, soon, after
+//!   anything changes in one of their directories. One that has not changed is not read again.
+//! - A file that cannot be read or understood keeps the groups it had, and is a [`Problem`]; the
+//!   others go on. Only where no file has ever been understood the look fails, so that a first
+//!   mistake is not taken for a list without targets.
+//! - A file that is not there has no groups.
+
+mod pattern;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use swarmscout_model::LabelsBuilder;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::Instant;
+
+use self::watch::{Hints, Watch};
+use super::listing;
+use crate::config::{BuildContext, FileConfig};
+use crate::figures::FileTimes;
+use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 256 << 20;
+
+/// A file that was changed so shortly before it was read may change again without another time of
+/// modification.
+const CLOCK_GRAIN: Duration = Duration::from_secs(2);
+
+/// The files of one of `file_sd_configs`. The source of a group is `<path>:<index>`.
+#[derive(Debug)]
+pub struct File {
+    hints: Hints,
+    /// Elsewhere while it reads.
+    reader: Option<Box<Reader>>,
+    /// Files are read on a thread of their own: one may hang (NFS) as a server may. A look that is
+    /// given up leaves its thread alone, and the next one waits for it rather than start another.
+    reading: Option<JoinHandle<Finished>>,
+}
+
+type Finished = (Box<Reader>, Result<Look<Groups>, Error>);
+
+impl File {
+    /// The files of `config`. Nothing is read or watched yet.
+    pub fn new(config: FileConfig, context: &BuildContext) -> Self {
+        let watch = Watch::new(context.figures.clone());
+        let hints = watch.hints();
+        let reader = Reader {
+            patterns: config.files,
+            watch,
+            files: BTreeMap::new(),
+            times: FileTimes::new(context.figures.clone()),
+            max_file: MAX_FILE,
+            builder: LabelsBuilder::new(),
+        };
+        Self { hints, reader: Some(Box::new(reader)), reading: None }
+    }
+
+    async fn finish(&mut self) -> Option<Result<Look<Groups>, Error>> {
+        let read = self.reading.as_mut()?.await;
+        self.reading = None;
+        let (reader, look) = read.unwrap_or_else(|error| panic_on(error));
+        self.reader = Some(reader);
+        Some(look)
+    }
+}
+
+impl Discoverer for File {
+    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+        Box::pin(async {
+            // What a look that was given up finds in the end may be out of date already.
+            self.finish().await;
+            let mut reader = self.reader.take().expect("it is here unless it reads");
+            self.reading = Some(spawn_blocking(move || {
+                let look = reader.look();
+                (reader, look)
+            }));
+            self.finish().await.expect("it has just begun to read")
+        })
+    }
+
+    fn changed(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(self.hints.changed())
+    }
+}
+
+/// Hands a panic on to the supervisor. The only other reason is that the runtime ends.
+fn panic_on(error: JoinError) -> ! {
+    match error.try_into_panic() {
+        Ok(payload) => std::panic::resume_unwind(payload),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Reads the files, and remembers them.
+#[derive(Debug)]
+struct Reader {
+    patterns: Vec<PathBuf>,
+    watch: Watch,
+    files: BTreeMap<PathBuf, Known>,
+    times: FileTimes,
+    max_file: u64,
+    builder: LabelsBuilder,
+}
+
+/// What is known of a file.
+#[derive(Debug, Default)]
+struct Known {
+    /// What it was like when it was understood, unless that may be ambiguous.
+    stamp: Option<Stamp>,
+    modified: Option<SystemTime>,
+    /// What it held when it was last understood.
+    groups: Option<Groups>,
+    /// Why it is not understood now.
+    problem: Option<Problem>,
+}
+
+/// A file of the same stamp has the same content.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Reader {
+    fn look(&mut self) -> Result<Look<Groups>, Error> {
+        let as_of = Instant::now().into_std();
+        // Watched first, and read then: whatever changes in between is seen twice, not missed.
+        let mut directories = BTreeSet::new();
+        for pattern in &self.patterns {
+            let of = pattern.parent().unwrap_or(pattern);
+            directories.extend(pattern::directories(of).map_err(|error| cannot_list(of, &error))?);
+        }
+        self.watch.set(&directories);
+        let mut found = BTreeSet::new();
+        for pattern in &self.patterns {
+            found.extend(pattern::glob(pattern).map_err(|error| cannot_list(pattern, &error))?);
+        }
+        let mut before = std::mem::take(&mut self.files);
+        for path in found {
+            let mut known = before.remove(&path).unwrap_or_default();
+            known.update(&path, self.max_file, &mut self.builder);
+            self.times.figures().file_read_errors.add(u64::from(known.problem.is_some()));
+            self.files.insert(path, known);
+        }
+        self.times.set(self.files.iter().filter_map(|(path, known)| {
+            let since = known.modified?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+            Some((path.to_string_lossy().into(), since.as_secs_f64()))
+        }));
+        let files = || self.files.values();
+        let problems: Vec<_> = files().filter_map(|known| known.problem.clone()).collect();
+        if let Some(Problem { object, reason, detail, .. }) = problems.first()
+            && files().all(|known| known.groups.is_none())
+        {
+            return Err(Error::File {
+                path: object.clone(),
+                reason: format!("{reason}: {detail}"),
+            });
+        }
+        let groups = files().filter_map(|known| known.groups.as_ref()).flatten();
+        Ok(Look { what: groups.cloned().collect(), as_of, problems })
+    }
+}
+
+impl Known {
+    fn update(&mut self, path: &Path, max: u64, builder: &mut LabelsBuilder) {
+        let began = SystemTime::now();
+        let problem = |reason, detail| {
+            Some(Problem { kind: "file", object: path.display().to_string(), reason, detail })
+        };
+        let (text, stamp) = match read(path, self.stamp.as_ref(), max) {
+            Ok(Some(read)) => read,
+            Ok(None) => return,
+            Err(error) => {
+                self.stamp = None;
+                self.problem = problem("cannot be read", error.to_string());
+                return;
+            }
+        };
+        self.modified = Some(stamp.1);
+        let settled = began.duration_since(stamp.1).is_ok_and(|age| age > CLOCK_GRAIN);
+        match parse(path, &text, builder) {
+            Ok(groups) => {
+                self.groups = Some(groups);
+                self.problem = None;
+                self.stamp = settled.then_some(stamp.0);
+            }
+            Err(error) => {
+                self.stamp = None;
+                self.problem = problem("cannot be understood", error);
+            }
+        }
+    }
+}
+
+/// The content of a file, unless it still has this stamp.
+fn read(
+    path: &Path,
+    known: Option<&Stamp>,
+    max: u64,
+) -> io::Result<Option<(Vec<u8>, (Stamp, SystemTime))>> {
+    // Asked before it is opened: opening a pipe would wait for somebody who writes.
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let file = fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    let stamp = Stamp::of(&metadata);
+    if known == Some(&stamp) {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    file.take(max + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > max {
+        return Err(io::Error::other(format!("larger than {max} bytes")));
+    }
+    Ok(Some((text, (stamp, metadata.modified()?))))
+}
+
+/// The groups of a file; its extension says what it is.
+fn parse(path: &Path, text: &[u8], builder: &mut LabelsBuilder) -> Result<Groups, String> {
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let groups = if is_json {
+        listing::from_json(text)?
+    } else {
+        listing::from_yaml(std::str::from_utf8(text).map_err(|error| error.to_string())?)?
+    };
+    let path = path.to_string_lossy();
+    let groups = groups.into_iter().enumerate().map(|(index, group)| {
+        group.named(format!("{path}:{index}").into(), ("__meta_filepath", &path), builder)
+    });
+    Ok(groups.collect())
+}
+
+fn cannot_list(path: &Path, error: &io::Error) -> Error {
+    let path = path.display().to_string();
+    Error::File { path, reason: format!("cannot list files: {error}") }
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

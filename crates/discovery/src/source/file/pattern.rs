@@ -1,0 +1,158 @@
+//! Go's `filepath.Glob`: a pattern's elements may hold `*`, `?`, `[a-z]`, `[^a]` and `\` before one
+//! of these. Prometheus lets `*` stand in the last element only.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// All paths that the pattern names now, sorted. One without special characters names itself if
+/// something is there. What cannot be looked into is an error; what is not there is not.
+pub(super) fn glob(pattern: &Path) -> io::Result<Vec<PathBuf>> {
+    let Some((directory, name)) = split(pattern) else {
+        return Ok(if exists(pattern)? { vec![pattern.to_owned()] } else { Vec::new() });
+    };
+    let mut found = Vec::new();
+    for directory in directories(directory)? {
+        let entries = match fs::read_dir(or_here(&directory)) {
+            Ok(entries) => entries,
+            Err(error) if is_absence(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?.file_name();
+            if entry.to_str().is_some_and(|entry| matches(name, entry)) {
+                found.push(directory.join(entry));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The directories in which files of the pattern may turn up.
+pub(super) fn directories(of: &Path) -> io::Result<Vec<PathBuf>> {
+    match of.to_str() {
+        Some(text) if text.contains(SPECIAL) => glob(of),
+        _ => Ok(vec![of.to_owned()]),
+    }
+}
+
+/// The directory of a pattern: the working directory is `.`.
+pub(super) fn or_here(directory: &Path) -> &Path {
+    if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
+}
+
+const SPECIAL: [char; 4] = ['*', '?', '[', '\\'];
+
+/// Directory and last element, if the pattern has special characters at all.
+fn split(pattern: &Path) -> Option<(&Path, &str)> {
+    pattern.to_str().filter(|text| text.contains(SPECIAL))?;
+    Some((pattern.parent()?, pattern.file_name()?.to_str()?))
+}
+
+fn exists(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if is_absence(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Go's `filepath.Match` for one element. A pattern that Go calls malformed matches nothing.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some(first) = pattern.chars().next() else { return name.is_empty() };
+    let rest = &pattern[first.len_utf8()..];
+    if first == '*' {
+        let ends = name.char_indices().map(|(end, _)| end).chain([name.len()]);
+        return ends.into_iter().any(|end| matches(rest, &name[end..]));
+    }
+    let Some(c) = name.chars().next() else { return false };
+    let left = &name[c.len_utf8()..];
+    match first {
+        '?' => matches(rest, left),
+        '[' => class(rest, c).is_some_and(|(within, rest)| within && matches(rest, left)),
+        '\\' => rest.strip_prefix(c).is_some_and(|rest| matches(rest, left)),
+        _ => first == c && matches(rest, left),
+    }
+}
+
+/// Whether `c` is in the class that `pattern` begins with, after its `[`; and what follows the
+/// class. `None` where it is malformed.
+fn class(pattern: &str, c: char) -> Option<(bool, &str)> {
+    let (negated, mut rest) = match pattern.strip_prefix('^') {
+        Some(rest) => (true, rest),
+        None => (false, pattern),
+    };
+    let mut within = false;
+    let mut first = true;
+    loop {
+        if !first && let Some(rest) = rest.strip_prefix(']') {
+            return Some((within != negated, rest));
+        }
+        first = false;
+        let (low, after) = class_char(rest)?;
+        let (high, after) = match after.strip_prefix('-') {
+            Some(after) => class_char(after)?,
+            None => (low, after),
+        };
+        within |= (low..=high).contains(&c);
+        rest = after;
+    }
+}
+
+fn class_char(text: &str) -> Option<(char, &str)> {
+    let mut chars = text.chars();
+    match chars.next()? {
+        '-' | ']' => None,
+        '\\' => chars.next().map(|c| (c, chars.as_str())),
+        c => Some((c, chars.as_str())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cases of Go's own test of `filepath.Match`, and the patterns that people write.
+    #[test]
+    fn matches_as_go_does() {
+        for (pattern, name, expected) in [
+            ("*.json", "a.json", true),
+            ("*.json", ".json", true),
+            ("*.json", "a.jsonx", false),
+            ("node-*.yml", "node-7.yml", true),
+            ("node-?.yml", "node-7.yml", true),
+            ("node-?.yml", "node-77.yml", false),
+            ("n[0-9].yml", "n7.yml", true),
+            ("n[^0-9].yml", "n7.yml", false),
+            ("a*c", "abc", true),
+            ("a*b*c*d*e*", "axbxcxdxe", true),
+            ("a*b?c*x", "abxbbxdbxebxczzx", true),
+            ("a*b?c*x", "abxbbxdbxebxczzy", false),
+            ("ab[c]", "abc", true),
+            ("ab[b-d]", "abc", true),
+            ("ab[e-g]", "abc", false),
+            ("ab[^e-g]", "abc", true),
+            (r"a\*b", "a*b", true),
+            (r"a\*b", "ab", false),
+            ("a?b", "a☺b", true),
+            ("a[^a]b", "a☺b", true),
+            ("[a-ζ]*", "α", true),
+            (r"[\]a]", "]", true),
+            (r"[\-x]", "-", true),
+            ("[]a]", "]", false),
+            ("[-]", "-", false),
+            ("[x-]", "x", false),
+            ("[", "a", false),
+            ("[^", "a", false),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} on {name}");
+        }
+    }
+}
