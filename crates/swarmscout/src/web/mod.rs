@@ -5,11 +5,25 @@
 //! of the discovery but caches of what was rendered from it, so nothing can be stale after a
 //! reload, and no reader can hold up discovery.
 
+mod gzip;
+mod json;
+mod lifecycle;
+mod links;
+mod router;
+mod sd;
+mod server;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
 use swarmscout_model::relabel::Regex;
@@ -186,6 +200,59 @@ pub async fn serve(
     context: Context,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let _ = (listeners, context);
-    shutdown.await;
+    let limits = server::Limits {
+        connections: context.options.max_connections,
+        read_timeout: context.options.read_timeout,
+        shutdown_timeout: context.options.shutdown_timeout,
+    };
+    let app = Arc::new(App::new(context));
+    let site = router::Site::new(&app);
+    let handle = move |request| site.clone().answer(request);
+    let forgetting = async {
+        loop {
+            tokio::time::sleep(sd::IDLE / 10).await;
+            app.sd.forget_idle(Instant::now());
+        }
+    };
+    tokio::select! {
+        () = server::run(listeners, limits, handle, shutdown) => {}
+        () = forgetting => {}
+    }
+}
+
+/// What all handlers share.
+#[derive(Debug)]
+struct App {
+    context: Context,
+    sd: sd::Cache,
+}
+
+impl App {
+    fn new(context: Context) -> Self {
+        Self { context, sd: sd::Cache::default() }
+    }
+
+    /// The running jobs, sorted by name.
+    fn jobs(&self) -> Arc<[Job]> {
+        Arc::clone(&self.context.jobs.borrow())
+    }
+
+    fn job(&self, name: &str) -> Option<Job> {
+        let jobs = self.context.jobs.borrow();
+        let place = jobs.binary_search_by(|job| (**job.config.name()).cmp(name));
+        place.ok().map(|place| jobs[place].clone())
+    }
+}
+
+/// An answer for people.
+fn text(status: StatusCode, body: impl Into<Body>) -> Response {
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    (status, [(header::CONTENT_TYPE, content_type)], body.into()).into_response()
+}
+
+/// An answer for programs.
+fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
+    let json = serde_json::to_vec(body).expect("what is answered has string keys only");
+    let content_type = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, content_type)], json).into_response()
 }

@@ -1,0 +1,151 @@
+//! Which path is answered by what, and what holds for all answers.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use futures_util::FutureExt as _;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, StatusCode, Uri, header};
+use tower::ServiceExt as _;
+
+use super::{App, gzip, lifecycle, sd, text};
+
+/// All pages, below the route prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    app: Arc<App>,
+    router: Router,
+}
+
+impl Site {
+    pub(super) fn new(app: &Arc<App>) -> Self {
+        // Answered only while the program runs.
+        let data = Router::new()
+            .route("/sd", get(sd::index))
+            .route("/sd/", get(sd::index))
+            .route("/sd/{*job}", get(sd::job))
+            .route_layer(middleware::from_fn_with_state(Arc::clone(app), while_ready));
+        let lifecycle = Router::new()
+            .route("/-/healthy", get(lifecycle::healthy))
+            .route("/-/ready", get(lifecycle::ready))
+            .route("/-/reload", change(lifecycle::reload))
+            .route("/-/quit", change(lifecycle::quit))
+            .route("/version", get(lifecycle::version));
+        let router = data
+            .merge(lifecycle)
+            .fallback(not_found)
+            .layer(middleware::from_fn(compress))
+            .layer(middleware::from_fn(harden))
+            .layer(middleware::from_fn(survive))
+            .with_state(Arc::clone(app));
+        Self { app: Arc::clone(app), router }
+    }
+
+    /// Answers a request as it comes from a connection.
+    pub(super) async fn answer<B>(self, mut request: http::Request<B>) -> Response
+    where
+        B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    {
+        let prefix = &self.app.context.options.route_prefix;
+        if !prefix.is_empty() {
+            match without_prefix(request.uri(), prefix) {
+                Some(uri) => *request.uri_mut() = uri,
+                None if request.uri().path() == "/" => {
+                    let to = HeaderValue::try_from(format!("{prefix}/"));
+                    let to = to.unwrap_or(HeaderValue::from_static("/"));
+                    return (StatusCode::FOUND, [(header::LOCATION, to)]).into_response();
+                }
+                None => return text(StatusCode::NOT_FOUND, "404 page not found\n"),
+            }
+        }
+        let Ok(response) = self.router.oneshot(request).await;
+        response
+    }
+}
+
+/// The address below the prefix, or `None` where it is not there.
+fn without_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str).strip_prefix(prefix)?;
+    match path.as_bytes().first() {
+        None | Some(b'?') => format!("/{path}").parse().ok(),
+        Some(b'/') => path.parse().ok(),
+        Some(_) => None,
+    }
+}
+
+/// A route that changes something.
+fn change<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>
+where
+    H: axum::handler::Handler<T, Arc<App>> + Clone,
+    T: 'static,
+{
+    post(handler.clone()).put(handler).get(lifecycle::wrong_method)
+}
+
+async fn not_found() -> Response {
+    text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+async fn while_ready(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match lifecycle::unavailable(&app) {
+        Some(response) => response,
+        None => next.run(request).await,
+    }
+}
+
+/// Compresses what is worth it and not compressed already.
+async fn compress(request: Request, next: Next) -> Response {
+    let accepted = gzip::is_accepted(request.headers()) && request.method() != Method::HEAD;
+    let response = next.run(request).await;
+    let headers = response.headers();
+    if headers.contains_key(header::CONTENT_ENCODING) || !headers.contains_key(header::CONTENT_TYPE)
+    {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    parts.headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if !accepted || !gzip::is_worth_it(&body) {
+        return Response::from_parts(parts, body);
+    }
+    parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, gzip::compress(body))
+}
+
+/// Says to browsers what none of our answers needs.
+async fn harden(request: Request, next: Next) -> Response {
+    const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
+        base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A panic in a handler costs its request, nothing else.
+async fn survive(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            let cause = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(path, cause, "A request panicked");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log\n")
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! HTTP SD: the targets of each job for any Prometheus, at `/sd/<job>`.
+//!
+//! Three forms: kept targets as they stand after our rules; the same without `__meta_*`
+//! (`?meta=0`); and all targets as the sources told them (`?raw=1`), for a Prometheus that relabels
+//! itself. Prometheus drops every target that an answer does not hold, so an answer is given only
+//! where all sources of the job have spoken; else 503, which makes Prometheus keep what it has.
+
+mod cache;
+mod render;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use http_body::{Frame, SizeHint};
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use swarmscout_discovery::{SourceStatus, TargetSet};
+use swarmscout_model::quote::Quoted;
+
+use self::cache::Key;
+pub(super) use self::cache::{Cache, IDLE};
+use self::render::{Form, Rendered};
+use super::{App, gzip, json_response, links, text};
+
+/// Whole seconds since the source that was confirmed longest ago was confirmed.
+const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
+
+/// What Prometheus asks for, to the letter.
+const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// `/sd`: the jobs, and where their targets are.
+pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    #[derive(Serialize)]
+    struct Entry {
+        job: String,
+        url: String,
+        targets: usize,
+        ready: bool,
+    }
+    let base = links::base(&app.context.options, &headers);
+    let jobs = app.jobs();
+    let entry = |job: &swarmscout_discovery::manager::Job| {
+        let set = job.set.borrow();
+        Entry {
+            job: job.config.name().to_string(),
+            url: format!("{base}{}", links::sd(job.config.name())),
+            targets: set.counts.active,
+            ready: refusal(&set, Form::Full).is_none(),
+        }
+    };
+    json_response(StatusCode::OK, &jobs.iter().map(entry).collect::<Vec<_>>())
+}
+
+/// `/sd/<job>`.
+pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Response {
+    let encoded = uri.path().strip_prefix("/sd/").unwrap_or_default();
+    let Ok(name) = percent_decode_str(encoded).decode_utf8() else {
+        return text(StatusCode::BAD_REQUEST, "the job's name is not UTF-8\n");
+    };
+    let form = match form(uri.query().unwrap_or_default()) {
+        Ok(form) => form,
+        Err(message) => return text(StatusCode::BAD_REQUEST, message),
+    };
+    let Some(job) = app.job(&name) else {
+        let message = format!("there is no job {}; /sd lists the jobs\n", Quoted(&name));
+        return text(StatusCode::NOT_FOUND, message);
+    };
+    let set = Arc::clone(&job.set.borrow());
+    if let Some(message) = refusal(&set, form) {
+        return text(StatusCode::SERVICE_UNAVAILABLE, message);
+    }
+    let key = Key { job: Arc::clone(job.config.name()), form, gzip: gzip::is_accepted(&headers) };
+    let gzip = key.gzip;
+    let Some(rendered) = app.sd.get(key, &job.set).await else {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot write the targets; see the log\n");
+    };
+    let age = set.oldest_age(app.context.clock.now().instant).unwrap_or_default();
+    respond(rendered, &headers, gzip, age.as_secs())
+}
+
+fn respond(rendered: Arc<Rendered>, request: &HeaderMap, gzip: bool, age: u64) -> Response {
+    let unchanged = is_known(request, &rendered.etag);
+    let etag = rendered.etag.clone();
+    let mut response = if unchanged {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Response::new(Body::new(Pieces { left: rendered.size, rendered, next: 0 }))
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, etag);
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(AGE, HeaderValue::from(age));
+    if !unchanged {
+        headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+        if gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+    }
+    response
+}
+
+/// What the query asks for.
+fn form(query: &str) -> Result<Form, &'static str> {
+    let (mut raw, mut meta) = (false, true);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let value = match &*value {
+            "1" | "true" => true,
+            "0" | "false" => false,
+            _ if name == "raw" || name == "meta" => return Err("raw and meta are 0 or 1\n"),
+            _ => continue,
+        };
+        match &*name {
+            "raw" => raw = value,
+            "meta" => meta = value,
+            _ => {}
+        }
+    }
+    match (raw, meta) {
+        (false, true) => Ok(Form::Full),
+        (false, false) => Ok(Form::WithoutMeta),
+        (true, true) => Ok(Form::Raw),
+        (true, false) => {
+            Err("raw=1 is what the sources told, __meta_ labels too: leave out meta=0\n")
+        }
+    }
+}
+
+/// Why there can be no answer yet.
+fn refusal(set: &TargetSet, form: Form) -> Option<String> {
+    let waiting: Vec<_> = set.sources.iter().filter(|source| source.as_of.is_none()).collect();
+    if !waiting.is_empty() {
+        let mut message = format!(
+            "job {}: {} of {} sources have not answered yet\n",
+            Quoted(set.job.name()),
+            waiting.len(),
+            set.sources.len()
+        );
+        for SourceStatus { name, what, error, .. } in waiting {
+            let error = error.as_deref().unwrap_or("the first look is not finished");
+            message.push_str(&format!("{name} ({what}): {error}\n"));
+        }
+        return Some(message);
+    }
+    // With too many targets none is scraped; an empty list would say that there are none.
+    let limit = set.limit_error.as_ref().filter(|_| form != Form::Raw)?;
+    Some(format!("job {}: {limit}\n", Quoted(set.job.name())))
+}
+
+/// Whether the client has this very content already (RFC 9110, 13.1.2).
+fn is_known(request: &HeaderMap, etag: &HeaderValue) -> bool {
+    let etag = etag.as_bytes();
+    request
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|known| known == b"*" || known.strip_prefix(b"W/").unwrap_or(known) == etag)
+}
+
+/// A body that is sent from the memory that all its readers share.
+struct Pieces {
+    rendered: Arc<Rendered>,
+    next: usize,
+    /// Bytes that are not sent yet.
+    left: u64,
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(piece) = self.rendered.pieces.get(self.next).cloned() else {
+            return Poll::Ready(None);
+        };
+        self.next += 1;
+        self.left -= piece.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.next >= self.rendered.pieces.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,341 @@
+//! The body of `/sd/<job>`, made of parts that are kept.
+//!
+//! A part is what one target group contributes. It is rendered once and kept as long as the group
+//! stays the same `Arc`, so a change costs one part however large the job. A part holds either its
+//! JSON or its compressed JSON, as the readers want it, and neither the group nor its labels: these
+//! go when discovery lets go of them.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use bytes::Bytes;
+use flate2::Crc;
+use hashbrown::HashTable;
+use http::HeaderValue;
+use swarmscout_discovery::{SetGroup, TargetSet};
+use swarmscout_model::labels::ADDRESS;
+use swarmscout_model::target::{MetaLabels, served};
+use swarmscout_model::{LabelsBuilder, RelabelledGroup, TargetGroup};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use crate::web::gzip::{Blocks, Deflater, Join};
+use crate::web::json;
+
+/// Stands between two parts, and at the start of each that is kept.
+const SEPARATOR: &[u8] = b",\n";
+
+/// What a reader wants of each target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Form {
+    /// Kept targets after our rules, `__meta_*` included.
+    Full,
+    /// `?meta=0`: the same without `__meta_*`.
+    WithoutMeta,
+    /// `?raw=1`: all targets as the sources told them.
+    Raw,
+}
+
+/// A complete answer: immutable, shared by all who read it.
+#[derive(Debug)]
+pub(super) struct Rendered {
+    /// When `set` was the newest.
+    pub(super) at: Instant,
+    /// Equal for equal content; of another encoding it is another.
+    pub(super) etag: HeaderValue,
+    /// The body, in the order in which it is sent.
+    pub(super) pieces: Vec<Bytes>,
+    /// Bytes of the whole body.
+    pub(super) size: u64,
+    set: Weak<TargetSet>,
+    parts: Vec<Arc<Part>>,
+}
+
+/// What one group contributes.
+#[derive(Debug)]
+struct Part {
+    origin: Origin,
+    /// Which active targets of the group are left out because an equal one stands elsewhere.
+    duplicates: Box<[u32]>,
+    /// A separator and then the elements of the list, encoded. Empty where there are none.
+    bytes: Bytes,
+    /// Of the elements, without the separator.
+    crc: Crc,
+    /// Of the elements, before compression.
+    digest: u128,
+}
+
+/// What a part was made from. The weak reference keeps the address from being used again, and
+/// nothing else alive.
+#[derive(Debug)]
+enum Origin {
+    Relabelled(Weak<RelabelledGroup>),
+    Discovered(Weak<TargetGroup>),
+}
+
+impl Origin {
+    fn new(group: &SetGroup, form: Form) -> Self {
+        match form {
+            Form::Raw => Self::Discovered(Arc::downgrade(&group.relabelled.group)),
+            Form::Full | Form::WithoutMeta => Self::Relabelled(Arc::downgrade(&group.relabelled)),
+        }
+    }
+
+    /// Tells groups apart as long as something was made of them.
+    fn address(&self) -> usize {
+        match self {
+            Self::Relabelled(group) => group.as_ptr() as usize,
+            Self::Discovered(group) => group.as_ptr() as usize,
+        }
+    }
+}
+
+/// The parts of an earlier answer that still hold.
+struct Known<'a>(HashMap<usize, &'a Arc<Part>, foldhash::fast::FixedState>);
+
+impl<'a> Known<'a> {
+    fn new(previous: Option<&'a Rendered>) -> Self {
+        let parts = previous.map(|previous| &previous.parts[..]).unwrap_or_default();
+        Self(parts.iter().map(|part| (part.origin.address(), part)).collect())
+    }
+
+    fn find(&self, origin: &Origin, group: &SetGroup, form: Form) -> Option<&'a Arc<Part>> {
+        let part = self.0.get(&origin.address())?;
+        (form == Form::Raw || *part.duplicates == *group.duplicates()).then_some(part)
+    }
+}
+
+impl Rendered {
+    /// Whether this was made from `set`.
+    pub(super) fn is_of(&self, set: &Arc<TargetSet>) -> bool {
+        std::ptr::eq(self.set.as_ptr(), Arc::as_ptr(set))
+    }
+
+    /// Renders `set`, which was the newest at `at`. Parts of `previous` are used again where their
+    /// groups did not change.
+    pub(super) fn new(
+        set: &Arc<TargetSet>,
+        at: Instant,
+        form: Form,
+        gzip: bool,
+        previous: Option<&Self>,
+    ) -> Self {
+        let known = Known::new(previous);
+        let mut renderer = Renderer::new(set, form, gzip);
+        let part = |group: &SetGroup| {
+            let origin = Origin::new(group, form);
+            match known.find(&origin, group, form) {
+                Some(part) => Arc::clone(part),
+                None => Arc::new(renderer.part(origin, group)),
+            }
+        };
+        let parts: Vec<_> = set.groups.iter().map(part).collect();
+        Self::join(set, at, gzip, parts)
+    }
+
+    /// How many targets [`Self::new`] would have to render: a measure of its work.
+    pub(super) fn work(set: &TargetSet, form: Form, previous: Option<&Self>) -> usize {
+        let known = Known::new(previous);
+        let is_new =
+            |group: &&SetGroup| known.find(&Origin::new(group, form), group, form).is_none();
+        let targets = |group: &SetGroup| group.relabelled.group.targets.len();
+        set.groups.iter().filter(is_new).map(targets).sum()
+    }
+
+    fn join(set: &Arc<TargetSet>, at: Instant, gzip: bool, parts: Vec<Arc<Part>>) -> Self {
+        let encode = |content: &[u8]| {
+            let mut blocks = Blocks::default();
+            if gzip {
+                blocks.push_stored(content);
+            } else {
+                blocks.bytes.extend(content);
+            }
+            blocks
+        };
+        let separator = encode(SEPARATOR);
+        let mut pieces = Vec::with_capacity(parts.len() + 4);
+        let mut join = Join::default();
+        if gzip {
+            pieces.push(Bytes::from_static(Join::header()));
+        }
+        let mut digests = Vec::with_capacity(parts.len() * size_of::<u128>());
+        for part in parts.iter().filter(|part| !part.bytes.is_empty()) {
+            if digests.is_empty() {
+                let open = encode(b"[\n");
+                join.push(&open.crc);
+                pieces.push(Bytes::from(open.bytes));
+                pieces.push(part.bytes.slice(separator.bytes.len()..));
+            } else {
+                join.push(&separator.crc);
+                pieces.push(part.bytes.clone());
+            }
+            join.push(&part.crc);
+            digests.extend(part.digest.to_le_bytes());
+        }
+        let close = encode(if digests.is_empty() { b"[]\n" } else { b"\n]\n" });
+        join.push(&close.crc);
+        pieces.push(Bytes::from(close.bytes));
+        if gzip {
+            pieces.push(Bytes::copy_from_slice(&join.trailer()));
+        }
+        let etag = format!("\"{:032x}{}\"", xxh3_128(&digests), if gzip { "-gzip" } else { "" });
+        Self {
+            at,
+            etag: HeaderValue::try_from(etag).expect("hexadecimal digits are a header value"),
+            size: pieces.iter().map(|piece| piece.len() as u64).sum(),
+            pieces,
+            set: Arc::downgrade(set),
+            parts,
+        }
+    }
+}
+
+/// Renders parts, keeping its memory from one to the next.
+struct Renderer<'a> {
+    set: &'a TargetSet,
+    form: Form,
+    deflater: Option<Deflater>,
+    builder: LabelsBuilder,
+    /// The label objects and addresses of the group, as JSON, one behind the other.
+    arena: Vec<u8>,
+    elements: Vec<Element>,
+    addresses: Vec<Address>,
+    by_labels: HashTable<u32>,
+    json: Vec<u8>,
+}
+
+/// Targets with equal labels.
+struct Element {
+    hash: u64,
+    labels: Range<usize>,
+    first: u32,
+    last: u32,
+}
+
+/// A target of an element.
+struct Address {
+    json: Range<usize>,
+    next: Option<u32>,
+}
+
+impl<'a> Renderer<'a> {
+    fn new(set: &'a TargetSet, form: Form, gzip: bool) -> Self {
+        Self {
+            set,
+            form,
+            deflater: gzip.then(Deflater::new),
+            builder: LabelsBuilder::new(),
+            arena: Vec::new(),
+            elements: Vec::new(),
+            addresses: Vec::new(),
+            by_labels: HashTable::new(),
+            json: Vec::new(),
+        }
+    }
+
+    fn part(&mut self, origin: Origin, group: &SetGroup) -> Part {
+        self.arena.clear();
+        self.elements.clear();
+        self.addresses.clear();
+        self.by_labels.clear();
+        if self.form == Form::Raw {
+            for index in 0..group.relabelled.group.targets.len() {
+                self.add(&group.relabelled, index);
+            }
+        } else {
+            for target in group.active() {
+                self.add(&group.relabelled, target.index as usize);
+            }
+        }
+        self.write();
+        let mut blocks = Blocks::default();
+        match &mut self.deflater {
+            _ if self.json.is_empty() => {}
+            Some(deflater) => {
+                blocks.push_stored(SEPARATOR);
+                blocks.crc = Crc::new();
+                deflater.push(&mut blocks, &self.json);
+            }
+            None => {
+                blocks.bytes.reserve_exact(SEPARATOR.len() + self.json.len());
+                blocks.bytes.extend(SEPARATOR);
+                blocks.bytes.extend(&self.json);
+            }
+        }
+        Part {
+            origin,
+            duplicates: Box::from(group.duplicates()),
+            bytes: Bytes::from(blocks.bytes.into_boxed_slice()),
+            crc: blocks.crc,
+            digest: xxh3_128(&self.json),
+        }
+    }
+
+    /// Adds target `index` of the group to the element of its labels.
+    fn add(&mut self, group: &RelabelledGroup, index: usize) {
+        let job = &self.set.job;
+        let served = |meta, builder: &mut LabelsBuilder| {
+            served(&group.group, index, &job.defaults, &job.relabel, meta, builder)
+                .expect("an active target passes the rules and has an address")
+        };
+        let address = match self.form {
+            Form::Full => served(MetaLabels::Show, &mut self.builder),
+            Form::WithoutMeta => served(MetaLabels::Hide, &mut self.builder),
+            Form::Raw => {
+                group.group.merged(index, &mut self.builder);
+                let address = self.builder.get(ADDRESS).unwrap_or_default().to_owned();
+                self.builder.remove(ADDRESS);
+                address
+            }
+        };
+        let start = self.arena.len();
+        json::string(&mut self.arena, &address);
+        let labels = self.arena.len();
+        json::object(&mut self.arena, self.builder.iter());
+        let object = &self.arena[labels..];
+        let hash = xxh3_64(object);
+        let target = narrow(self.addresses.len());
+        self.addresses.push(Address { json: start..labels, next: None });
+        let same =
+            |element: &u32| self.arena[self.elements[*element as usize].labels.clone()] == *object;
+        if let Some(element) = self.by_labels.find(hash, same) {
+            let element = &mut self.elements[*element as usize];
+            self.addresses[element.last as usize].next = Some(target);
+            element.last = target;
+            self.arena.truncate(labels);
+        } else {
+            let place = narrow(self.elements.len());
+            self.by_labels.insert_unique(hash, place, |at| self.elements[*at as usize].hash);
+            let labels = labels..self.arena.len();
+            self.elements.push(Element { hash, labels, first: target, last: target });
+        }
+    }
+
+    /// Writes the elements as JSON, one a line.
+    fn write(&mut self) {
+        self.json.clear();
+        for (index, element) in self.elements.iter().enumerate() {
+            if index > 0 {
+                self.json.extend(SEPARATOR);
+            }
+            self.json.extend(b"{\"targets\":[");
+            let mut next = Some(element.first);
+            while let Some(target) = next {
+                let address = &self.addresses[target as usize];
+                if target != element.first {
+                    self.json.push(b',');
+                }
+                self.json.extend(&self.arena[address.json.clone()]);
+                next = address.next;
+            }
+            self.json.extend(b"],\"labels\":");
+            self.json.extend(&self.arena[element.labels.clone()]);
+            self.json.push(b'}');
+        }
+    }
+}
+
+fn narrow(n: usize) -> u32 {
+    u32::try_from(n).expect("fewer than 2^32 targets fit in memory")
+}

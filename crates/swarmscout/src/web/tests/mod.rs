@@ -1,0 +1,281 @@
+//! Everything over real sockets on loopback, with jobs and sets made by hand.
+
+mod lifecycle;
+mod sd;
+mod site;
+
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use swarmscout_discovery::figures::Figures;
+use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::set::{Counts, Durations, Syncs};
+use swarmscout_discovery::{JobConfig, SetGroup, SourceStatus, TargetSet};
+use swarmscout_model::relabel::{RawRule, RelabelRule};
+use swarmscout_model::target::relabel_group;
+use swarmscout_model::{
+    Labels, LabelsBuilder, NameScheme, PromDuration, TargetDefaults, TargetGroup,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::{BuildInfo, Clock, Context, LifecycleCommand, Now, Options, Readiness, ReloadStatus};
+use crate::config::Config;
+
+/// A job whose rules keep what they are given.
+pub(super) fn job(name: &str) -> JobConfig {
+    JobConfig {
+        defaults: TargetDefaults {
+            job: Arc::from(name),
+            scrape_interval: PromDuration::from_secs(60),
+            scrape_timeout: PromDuration::from_secs(10),
+            metrics_path: String::from("/metrics"),
+            scheme: String::from("http"),
+            params: Vec::new(),
+            convert_classic_histograms_to_nhcb: false,
+            always_scrape_classic_histograms: false,
+            scrape_native_histograms: false,
+        },
+        relabel: Arc::from([]),
+        sources: Vec::new(),
+        target_limit: 0,
+        keep_dropped_targets: 0,
+    }
+}
+
+/// A rule that keeps or drops the targets of which this label has this value.
+pub(super) fn rule(action: &str, label: &str, regex: &str) -> RelabelRule {
+    let rule = RawRule {
+        source_labels: Some(vec![label.to_owned()]),
+        regex: Some(regex.to_owned()),
+        action: Some(action.to_owned()),
+        ..RawRule::default()
+    };
+    rule.check(NameScheme::Utf8).unwrap()
+}
+
+/// A rule that sets a label.
+pub(super) fn replace(label: &str, regex: &str, target_label: &str, to: &str) -> RelabelRule {
+    let rule = RawRule {
+        source_labels: Some(vec![label.to_owned()]),
+        regex: Some(regex.to_owned()),
+        target_label: Some(target_label.to_owned()),
+        replacement: Some(to.to_owned()),
+        ..RawRule::default()
+    };
+    rule.check(NameScheme::Utf8).unwrap()
+}
+
+/// A group whose targets have these labels: `a=1 b=2`, the first being the address alone.
+pub(super) fn group(source: &str, common: &str, targets: &[&str]) -> Arc<TargetGroup> {
+    let labels = |text: &str| -> Labels {
+        text.split_whitespace().map(|label| label.split_once('=').unwrap()).collect()
+    };
+    Arc::new(TargetGroup {
+        source: Arc::from(source),
+        targets: targets.iter().map(|text| labels(&format!("__address__={text}"))).collect(),
+        labels: labels(common),
+    })
+}
+
+/// A source that answered `age` seconds before `now`, if ever.
+pub(super) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus {
+    SourceStatus {
+        mechanism: "dockerswarm",
+        name: Arc::from(name),
+        what: Arc::from("unix:///var/run/docker.sock role tasks"),
+        as_of: age.map(|age| now.checked_sub(Duration::from_secs(age)).unwrap()),
+        refreshes: true,
+        error: None,
+        problems: Arc::from([]),
+        looks: 3,
+        failures: 1,
+        durations: Arc::new(Durations::default()),
+        groups: 1,
+        targets: 2,
+    }
+}
+
+/// What the target manager would make of these groups.
+pub(super) fn set(
+    job: &Arc<JobConfig>,
+    groups: &[Arc<TargetGroup>],
+    sources: Vec<SourceStatus>,
+) -> TargetSet {
+    let mut builder = LabelsBuilder::new();
+    let groups = groups
+        .iter()
+        .map(|group| relabel_group(Arc::clone(group), &job.defaults, &job.relabel, &mut builder));
+    let groups: Arc<[SetGroup]> = groups.map(|group| SetGroup::new(Arc::new(group), &[])).collect();
+    let count = |of: fn(&SetGroup) -> usize| groups.iter().map(of).sum();
+    TargetSet {
+        job: Arc::clone(job),
+        counts: Counts {
+            active: count(|group| group.active().count()),
+            dropped: count(|group| group.relabelled.dropped.len()),
+            refused: count(|group| group.relabelled.refused.len()),
+            duplicates: count(|group| group.duplicates().len()),
+        },
+        groups,
+        sources,
+        limit_error: None,
+        stale_config: false,
+        next_sources: Vec::new(),
+        changed: SystemTime::UNIX_EPOCH,
+        syncs: Syncs::default(),
+    }
+}
+
+/// A server of its own on a port of its own.
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    pub(super) now: Now,
+    pub(super) sets: Vec<watch::Sender<Arc<TargetSet>>>,
+    pub(super) jobs: watch::Sender<Arc<[Job]>>,
+    pub(super) config: watch::Sender<Arc<Config>>,
+    pub(super) reload: watch::Sender<ReloadStatus>,
+    pub(super) ready: watch::Sender<Readiness>,
+    pub(super) commands: mpsc::Receiver<LifecycleCommand>,
+    pub(super) figures: Arc<Figures>,
+    pub(super) stop: Option<oneshot::Sender<()>>,
+    pub(super) tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Serves these sets, sorted by the names of their jobs.
+    pub(super) async fn start(now: Instant, sets: Vec<TargetSet>) -> Self {
+        Self::with_options(now, sets, Options::default()).await
+    }
+
+    pub(super) async fn with_options(now: Instant, sets: Vec<TargetSet>, options: Options) -> Self {
+        let now = Now {
+            instant: now,
+            system: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        };
+        let sets: Vec<_> = sets.into_iter().map(|set| watch::Sender::new(Arc::new(set))).collect();
+        let job = |set: &watch::Sender<Arc<TargetSet>>| Job {
+            config: Arc::clone(&set.borrow().job),
+            set: set.subscribe(),
+        };
+        let jobs = watch::Sender::new(sets.iter().map(job).collect::<Arc<[_]>>());
+        let config = watch::Sender::new(Arc::new(Config::default()));
+        let reload = watch::Sender::new(ReloadStatus {
+            error: None,
+            loaded: now.system - Duration::from_secs(60),
+            warnings: Arc::from([]),
+        });
+        let ready = watch::Sender::new(Readiness::Ready);
+        let (lifecycle, commands) = mpsc::channel(1);
+        let figures = Arc::new(Figures::default());
+        let context = Context {
+            jobs: jobs.subscribe(),
+            figures: Arc::clone(&figures),
+            config: config.subscribe(),
+            reload: reload.subscribe(),
+            ready: ready.subscribe(),
+            lifecycle,
+            flags: Arc::from([(String::from("config.file"), String::from("prometheus.yml"))]),
+            options: Arc::new(options),
+            build: BuildInfo {
+                version: "0.1.0",
+                revision: "0123abc",
+                branch: "main",
+                build_user: "somebody",
+                build_date: "2026-11-23",
+                compiler: "rustc 1.95.0",
+            },
+            started: now.system - Duration::from_secs(3600),
+            clock: Clock::Fixed(now),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(super::serve(vec![listener], context, async {
+            let _ = stopped.await;
+        }));
+        let stop = Some(stop);
+        Self { address, now, sets, jobs, config, reload, ready, commands, figures, stop, tasks }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Reply {
+        self.request("GET", path, &[]).await
+    }
+
+    pub(super) async fn request(&self, method: &str, path: &str, headers: &[&str]) -> Reply {
+        request(self.address, method, path, headers).await
+    }
+}
+
+/// Sends a request on a connection of its own.
+pub(super) async fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+) -> Reply {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: swarm.example:9465\r\nConnection: close\r\n{headers}\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    Reply::parse(&answer)
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// `name: value` each.
+    pub(super) headers: Vec<String>,
+    /// Without chunks, still compressed.
+    pub(super) body: Vec<u8>,
+}
+
+impl Reply {
+    fn parse(answer: &[u8]) -> Self {
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let head = std::str::from_utf8(&answer[..end]).unwrap();
+        let mut lines = head.split("\r\n").map(str::to_owned);
+        let status = lines.next().unwrap()[9..12].parse().unwrap();
+        let mut reply = Self { status, headers: lines.collect(), body: answer[end + 4..].to_vec() };
+        if reply.header("transfer-encoding") == Some("chunked") {
+            let mut rest = &reply.body[..];
+            let mut body = Vec::new();
+            while let Some(line) = rest.windows(2).position(|window| window == b"\r\n") {
+                let size = std::str::from_utf8(&rest[..line]).unwrap();
+                let size = usize::from_str_radix(size, 16).unwrap();
+                body.extend(&rest[line + 2..line + 2 + size]);
+                rest = &rest[line + 4 + size..];
+            }
+            reply.body = body;
+        }
+        reply
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let value =
+            |header: &'_ String| header.split_once(": ").filter(|(n, _)| *n == name).is_some();
+        self.headers.iter().find(|header| value(header)).map(|header| &header[name.len() + 2..])
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        match self.header("content-encoding") {
+            Some("gzip") => {
+                let mut decoder = flate2::read::GzDecoder::new(&self.body[..]);
+                decoder.read_to_string(&mut text).unwrap();
+                assert!(decoder.into_inner().is_empty(), "the answer is one gzip file");
+            }
+            _ => text.push_str(std::str::from_utf8(&self.body).unwrap()),
+        }
+        text
+    }
+}

@@ -1,0 +1,264 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use expect_test::{Expect, expect};
+use swarmscout_discovery::{SetGroup, TargetSet};
+
+use super::{Reply, Server, group, job, replace, rule, set, source};
+
+/// A job with rules, two groups, and all that decides what is served.
+fn web_set(now: Instant) -> TargetSet {
+    let mut job = job("web");
+    job.defaults.scheme = String::from("https");
+    job.defaults.params = vec![(String::from("module"), vec![String::from("x")])];
+    job.relabel = Arc::from([
+        rule("drop", "__meta_state", "shutdown"),
+        replace("__meta_node", "(.+)", "node", "$1"),
+        replace("__meta_interval", "(.+)", "__scrape_interval__", "$1"),
+    ]);
+    let groups = [
+        group(
+            "a",
+            "__meta_node=n1",
+            &[
+                "10.0.0.1:80",
+                "10.0.0.2:80",
+                "10.0.0.3:80 __meta_state=shutdown",
+                "10.0.0.4:80 x=\"\u{1}",
+            ],
+        ),
+        group("b", "__meta_node=n2", &["10.0.0.5:80 __meta_interval=2m"]),
+    ];
+    set(&Arc::new(job), &groups, vec![source("dockerswarm/0", now, Some(7))])
+}
+
+async fn check(path: &str, expected: Expect) {
+    let now = Instant::now();
+    let server = Server::start(now, vec![web_set(now)]).await;
+    let reply = server.get(path).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("content-type"), Some("application/json; charset=utf-8"));
+    let text = reply.text();
+    serde_json::from_str::<serde_json::Value>(&text).unwrap();
+    expected.assert_eq(&text);
+}
+
+#[tokio::test]
+async fn serves_kept_targets_without_our_defaults() {
+    check("/sd/web", expect![[r#"
+        [
+        {"targets":["10.0.0.1:80","10.0.0.2:80"],"labels":{"__meta_node":"n1","__param_module":"x","__scheme__":"https","node":"n1"}},
+        {"targets":["10.0.0.4:80"],"labels":{"__meta_node":"n1","__param_module":"x","__scheme__":"https","node":"n1","x":"\"\u0001"}},
+        {"targets":["10.0.0.5:80"],"labels":{"__meta_interval":"2m","__meta_node":"n2","__param_module":"x","__scheme__":"https","__scrape_interval__":"2m","node":"n2"}}
+        ]
+    "#]])
+    .await;
+}
+
+#[tokio::test]
+async fn leaves_out_meta_labels_if_asked() {
+    check("/sd/web?meta=0", expect![[r#"
+        [
+        {"targets":["10.0.0.1:80","10.0.0.2:80"],"labels":{"__param_module":"x","__scheme__":"https","node":"n1"}},
+        {"targets":["10.0.0.4:80"],"labels":{"__param_module":"x","__scheme__":"https","node":"n1","x":"\"\u0001"}},
+        {"targets":["10.0.0.5:80"],"labels":{"__param_module":"x","__scheme__":"https","__scrape_interval__":"2m","node":"n2"}}
+        ]
+    "#]])
+    .await;
+}
+
+#[tokio::test]
+async fn serves_what_the_source_told_if_asked() {
+    check(
+        "/sd/web?raw=1",
+        expect![[r#"
+        [
+        {"targets":["10.0.0.1:80","10.0.0.2:80"],"labels":{"__meta_node":"n1"}},
+        {"targets":["10.0.0.3:80"],"labels":{"__meta_node":"n1","__meta_state":"shutdown"}},
+        {"targets":["10.0.0.4:80"],"labels":{"__meta_node":"n1","x":"\"\u0001"}},
+        {"targets":["10.0.0.5:80"],"labels":{"__meta_interval":"2m","__meta_node":"n2"}}
+        ]
+    "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_index_lists_all_jobs() {
+    let now = Instant::now();
+    let odd = set(&Arc::new(job("../../ö x")), &[], vec![source("dockerswarm/0", now, None)]);
+    let server = Server::start(now, vec![odd, web_set(now)]).await;
+    expect![[r#"[{"job":"../../ö x","url":"http://swarm.example:9465/sd/..%2F..%2F%C3%B6%20x","targets":0,"ready":false},{"job":"web","url":"http://swarm.example:9465/sd/web","targets":4,"ready":true}]"#]]
+    .assert_eq(&server.get("/sd").await.text());
+}
+
+#[tokio::test]
+async fn finds_jobs_by_their_encoded_name() {
+    let now = Instant::now();
+    let names = ["../../x", "a b", "a/b", "ö", "100%"];
+    let mut sets: Vec<_> =
+        names.iter().map(|name| set(&Arc::new(job(name)), &[], Vec::new())).collect();
+    sets.sort_by(|a, b| a.job.name().cmp(b.job.name()));
+    let server = Server::start(now, sets).await;
+    for (path, status) in [
+        ("/sd/..%2F..%2Fx", 200),
+        ("/sd/../../x", 200),
+        ("/sd/a%20b", 200),
+        ("/sd/a/b", 200),
+        ("/sd/a%2fb", 200),
+        ("/sd/%c3%b6", 200),
+        ("/sd/100%25", 200),
+        ("/sd/", 200),
+        ("/sd/x", 404),
+        ("/sd/a", 404),
+        ("/sd/%ff", 400),
+        ("/sd/ö?raw=2", 400),
+        ("/sd/a%2fb?raw=yes", 400),
+        ("/sd/a%2fb?raw=1&meta=0", 400),
+        ("/sd/a%2fb?other=x", 200),
+    ] {
+        assert_eq!(server.get(path).await.status, status, "{path}");
+    }
+    let missing = server.get("/sd/no%0Ajob").await.text();
+    assert_eq!(missing, "there is no job \"no\\njob\"; /sd lists the jobs\n");
+}
+
+#[tokio::test]
+async fn an_empty_list_means_that_there_is_nothing() {
+    let now = Instant::now();
+    let job = Arc::new(job("web"));
+    let mut server =
+        Server::start(now, vec![set(&job, &[], vec![source("s/0", now, Some(0))])]).await;
+    let reply = server.get("/sd/web").await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "[]\n"));
+    assert_eq!(server.request("GET", "/sd/web", &["Accept-Encoding: gzip"]).await.text(), "[]\n");
+
+    // One of two sources has not spoken: what the other one tells is not the whole list.
+    let groups = [group("a", "", &["10.0.0.1:80"])];
+    let mut failing = source("dockerswarm/1", now, None);
+    failing.error = Some(Arc::from("cannot connect to 10.0.0.9:2375: connection refused"));
+    let sources =
+        vec![source("dockerswarm/0", now, Some(0)), failing, source("dockerswarm/2", now, None)];
+    server.sets[0].send_replace(Arc::new(set(&job, &groups, sources)));
+    let reply = server.get("/sd/web").await;
+    assert_eq!(reply.status, 503);
+    expect![[r#"
+        job "web": 2 of 3 sources have not answered yet
+        dockerswarm/1 (unix:///var/run/docker.sock role tasks): cannot connect to 10.0.0.9:2375: connection refused
+        dockerswarm/2 (unix:///var/run/docker.sock role tasks): the first look is not finished
+    "#]]
+    .assert_eq(&reply.text());
+
+    // So many that none is scraped.
+    let mut limited = set(&job, &groups, vec![source("s/0", now, Some(0))]);
+    limited.limit_error =
+        Some(String::from("target_limit exceeded (number of targets: 1, limit: 0)"));
+    server.sets[0].send_replace(Arc::new(limited));
+    let reply = server.get("/sd/web").await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(
+        reply.text(),
+        "job \"web\": target_limit exceeded (number of targets: 1, limit: 0)\n"
+    );
+    assert_eq!(server.get("/sd/web?raw=1").await.status, 200);
+
+    server.stop.take();
+}
+
+#[tokio::test]
+async fn tells_its_age_and_its_version() {
+    let now = Instant::now();
+    let server = Server::start(now, vec![web_set(now)]).await;
+    let first = server.get("/sd/web").await;
+    let etag = first.header("etag").unwrap().to_owned();
+    assert_eq!(first.header("x-swarmscout-oldest-source-age-seconds"), Some("7"));
+    assert_eq!(first.header("content-length"), Some(&*first.body.len().to_string()));
+
+    let ask = async |condition: &str| server.request("GET", "/sd/web", &[condition]).await;
+    for condition in [&etag, &format!("W/{etag}"), &format!("\"x\", {etag}"), "*"] {
+        let reply = ask(&format!("If-None-Match: {condition}")).await;
+        assert_eq!((reply.status, reply.body.len()), (304, 0), "{condition}");
+        assert_eq!(reply.header("etag"), Some(&*etag));
+        assert_eq!(reply.header("x-swarmscout-oldest-source-age-seconds"), Some("7"));
+    }
+    assert_eq!(ask("If-None-Match: \"x\"").await.status, 200);
+
+    let head = server.request("HEAD", "/sd/web", &[]).await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(head.header("etag"), Some(&*etag));
+    assert_eq!(head.header("content-length"), first.header("content-length"));
+
+    // The same content of another set has the same version; another content has another.
+    let again = Arc::new(web_set(now));
+    server.sets[0].send_replace(Arc::clone(&again));
+    assert_eq!(server.get("/sd/web").await.header("etag"), Some(&*etag));
+    let fewer = TargetSet { groups: again.groups[..1].into(), ..(*again).clone() };
+    server.sets[0].send_replace(Arc::new(fewer));
+    assert_ne!(server.get("/sd/web").await.header("etag"), Some(&*etag));
+}
+
+#[tokio::test]
+async fn compresses_for_those_who_accept_it() {
+    let now = Instant::now();
+    let server = Server::start(now, vec![web_set(now)]).await;
+    for path in ["/sd/web", "/sd/web?meta=0", "/sd/web?raw=1"] {
+        let plain = server.get(path).await;
+        let gzip = server.request("GET", path, &["Accept-Encoding: gzip, deflate"]).await;
+        assert_eq!(gzip.header("content-encoding"), Some("gzip"));
+        assert_eq!(gzip.header("content-length"), Some(&*gzip.body.len().to_string()));
+        assert_eq!(gzip.header("vary"), Some("Accept-Encoding"));
+        assert_eq!(gzip.text(), plain.text());
+        assert_ne!(gzip.header("etag"), plain.header("etag"));
+    }
+}
+
+/// An answer made of kept parts must equal one made anew.
+#[tokio::test]
+async fn a_change_leaves_other_parts_alone() {
+    let now = Instant::now();
+    let first = web_set(now);
+    let server = Server::start(now, vec![first.clone()]).await;
+    let read = async || {
+        let gzip = server.request("GET", "/sd/web", &["Accept-Encoding: gzip"]).await.text();
+        let plain = server.get("/sd/web").await.text();
+        assert_eq!(gzip, plain);
+        plain
+    };
+    let whole = read().await;
+    let groups = [first.groups[0].clone(), first.groups[1].clone()];
+    let [a, b] = groups;
+    let hidden = SetGroup::new(Arc::clone(&a.relabelled), &[0, 2]);
+    for (groups, expected) in [
+        (vec![b.clone()], "[\n{\"targets\":[\"10.0.0.5:80\"]"),
+        (vec![b.clone(), a.clone()], "[\n{\"targets\":[\"10.0.0.5:80\"]"),
+        (vec![hidden.clone(), b.clone()], "[\n{\"targets\":[\"10.0.0.2:80\"],"),
+        (vec![SetGroup::new(Arc::clone(&a.relabelled), &[0, 1, 2])], "[]\n"),
+        (vec![a.clone(), b.clone()], whole.as_str()),
+    ] {
+        let set = TargetSet { groups: groups.into(), ..first.clone() };
+        server.sets[0].send_replace(Arc::new(set));
+        let text = read().await;
+        assert!(text.starts_with(expected), "{text}");
+        assert!(serde_json::from_str::<Vec<serde_json::Value>>(&text).is_ok(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn many_readers_share_one_answer() {
+    let now = Instant::now();
+    let addresses: Vec<_> =
+        (0..5000).map(|i| format!("10.1.{}.{}:80 id=task-{i}", i / 250, i % 250)).collect();
+    let targets: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let groups = [group("a", "__meta_long=text", &targets)];
+    let set = set(&Arc::new(job("web")), &groups, vec![source("s/0", now, Some(0))]);
+    let server = Arc::new(Server::start(now, vec![set]).await);
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let server = Arc::clone(&server);
+        readers.spawn(async move { server.get("/sd/web").await });
+    }
+    let replies: Vec<Reply> = readers.join_all().await;
+    assert!(replies.iter().all(|reply| reply.body == replies[0].body));
+    let list: Vec<serde_json::Value> = serde_json::from_slice(&replies[0].body).unwrap();
+    assert_eq!(list.len(), 5000);
+}

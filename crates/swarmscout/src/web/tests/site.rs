@@ -1,0 +1,89 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{Server, job, set};
+use crate::web::{ExternalUrl, Options};
+
+#[tokio::test]
+async fn lives_below_its_prefix() {
+    let options = Options {
+        route_prefix: String::from("/swarm/scout"),
+        external_url: Some(ExternalUrl {
+            scheme: String::from("https"),
+            authority: String::from("proxy.example"),
+            path: String::from("/x"),
+        }),
+        ..Options::default()
+    };
+    let sets = vec![set(&Arc::new(job("web")), &[], Vec::new())];
+    let server = Server::with_options(Instant::now(), sets, options).await;
+    for (path, status) in [
+        ("/swarm/scout/-/healthy", 200),
+        ("/swarm/scout/sd/web?raw=1", 200),
+        ("/swarm/scouts/-/healthy", 404),
+        ("/-/healthy", 404),
+        ("/", 302),
+    ] {
+        assert_eq!(server.get(path).await.status, status, "{path}");
+    }
+    assert_eq!(server.get("/").await.header("location"), Some("/swarm/scout/"));
+    let index = server.get("/swarm/scout/sd").await.text();
+    assert!(index.contains(r#""url":"https://proxy.example/x/sd/web""#), "{index}");
+}
+
+#[tokio::test]
+async fn says_what_is_not_there() {
+    let server = Server::start(Instant::now(), Vec::new()).await;
+    assert_eq!(server.get("/nothing").await.status, 404);
+    let reply = server.request("POST", "/sd", &[]).await;
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET,HEAD")));
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+}
+
+#[tokio::test]
+async fn a_slow_client_is_cut_off() {
+    let options = Options { read_timeout: Duration::from_millis(50), ..Options::default() };
+    let server = Server::with_options(Instant::now(), Vec::new(), options).await;
+    for sent in ["", "GET /-/healthy HTTP/1.1\r\nHost: x\r\n"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // Ends only because the server ends it.
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(!answer.starts_with(b"HTTP/1.1 200"), "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn more_connections_wait() {
+    let options = Options { max_connections: 1, ..Options::default() };
+    let server = Server::with_options(Instant::now(), Vec::new(), options).await;
+    let first = TcpStream::connect(server.address).await.unwrap();
+    // In the queue of the kernel, not served.
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(b"GET /-/healthy HTTP/1.1\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    let early = tokio::time::timeout(Duration::from_millis(50), second.read(&mut byte)).await;
+    assert!(early.is_err());
+    drop(first);
+    assert_eq!(second.read(&mut byte).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn ends_when_told_whoever_is_connected() {
+    let options = Options { shutdown_timeout: Duration::from_millis(20), ..Options::default() };
+    let mut server = Server::with_options(Instant::now(), Vec::new(), options).await;
+    // Idle after a request, and in the middle of one.
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut byte = [0];
+    assert_eq!(idle.read(&mut byte).await.unwrap(), 1);
+    let mut half = TcpStream::connect(server.address).await.unwrap();
+    half.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    server.stop.take().unwrap().send(()).unwrap();
+    server.tasks.join_next().await.unwrap().unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
