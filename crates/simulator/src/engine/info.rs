@@ -1,0 +1,171 @@
+//! The body of `/info`: that of a real engine with the members changed that tell of its Swarm.
+
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{NO_LEADER, Release, Standing, json};
+use crate::swarm::objects::{Json, Meta};
+use crate::swarm::{NodeRole, State};
+
+const V20_10: &str = include_str!("../../fixtures/swarm-mode/3-nodes/info.json");
+const V28: &str = include_str!("../../fixtures/swarm-mode/3-nodes-docker-28.5.2/info.json");
+
+pub(super) fn body(release: Release, state: &State, node: &str, standing: Standing) -> Vec<u8> {
+    let recorded = if release.api < 42 { V20_10 } else { V28 };
+    let mut info: Members =
+        serde_json::from_str(recorded).expect("what a real engine answered is JSON");
+    let description = state.nodes.get(node).map(|node| &node.description);
+    let engine = state.engines.get(node);
+    let labels: Vec<_> = description
+        .map(|description| &description.engine.labels)
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let containers = super::containers::of(state, node, standing);
+    let running = containers.iter().filter(|container| container.state == "running").count();
+    info.set("ID", &engine.map_or("", |engine| &engine.id));
+    info.set("Containers", &containers.len());
+    info.set("ContainersRunning", &running);
+    info.set("ContainersStopped", &(containers.len() - running));
+    info.set("Name", &description.map_or("", |description| &description.hostname));
+    info.set("Labels", &labels);
+    info.set("ServerVersion", &release.version);
+    info.set("Swarm", &swarm(state, node, standing));
+    json::encode(&info)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Swarm<'a> {
+    #[serde(rename = "NodeID")]
+    node_id: &'a str,
+    node_addr: &'a str,
+    local_node_state: &'a str,
+    control_available: bool,
+    error: &'a str,
+    remote_managers: Option<Vec<Json>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managers: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<Cluster<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Cluster<'a> {
+    #[serde(flatten)]
+    meta: &'a Meta,
+    spec: serde_json::Value,
+    root_rotation_in_progress: bool,
+    subnet_size: u32,
+    data_path_port: u32,
+}
+
+fn swarm<'a>(state: &'a State, node: &'a str, standing: Standing) -> Swarm<'a> {
+    let addr = state.nodes.get(node).map_or("", |node| node.status.addr.as_str());
+    let managers = state.nodes.values().filter_map(|node| {
+        let status = node.manager_status.as_ref()?;
+        let manager = json!({ "NodeID": node.meta.id, "Addr": status.addr });
+        Some(Json::new(manager.to_string()))
+    });
+    let managers: Vec<_> = managers.collect();
+    let member = Swarm {
+        node_id: node,
+        node_addr: addr,
+        local_node_state: "active",
+        control_available: standing == Standing::Manager,
+        error: "",
+        remote_managers: Some(managers),
+        nodes: None,
+        managers: None,
+        cluster: None,
+    };
+    match standing {
+        Standing::Worker => member,
+        Standing::Standalone => Swarm {
+            node_id: "",
+            node_addr: "",
+            local_node_state: "inactive",
+            remote_managers: None,
+            ..member
+        },
+        Standing::Locked => Swarm {
+            node_id: "",
+            node_addr: "",
+            local_node_state: "locked",
+            remote_managers: None,
+            ..member
+        },
+        Standing::NoQuorum => Swarm { control_available: true, error: NO_LEADER, ..member },
+        Standing::Manager => {
+            let managers = state.nodes.values().filter(|n| n.spec.role == NodeRole::Manager);
+            Swarm {
+                nodes: Some(state.nodes.len()),
+                managers: Some(managers.count()),
+                cluster: Some(Cluster {
+                    meta: &state.cluster,
+                    spec: json!({
+                        "Name": "default",
+                        "Labels": {},
+                        "Orchestration": { "TaskHistoryRetentionLimit": 5 },
+                    }),
+                    root_rotation_in_progress: false,
+                    subnet_size: 24,
+                    data_path_port: 4789,
+                }),
+                ..member
+            }
+        }
+    }
+}
+
+/// The members of an object, in their order.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl Members {
+    fn set(&mut self, name: &str, value: &impl Serialize) {
+        let mut text = Vec::new();
+        json::append(&mut text, value);
+        let text = String::from_utf8(text).expect("JSON is UTF-8");
+        let value = RawValue::from_string(text).expect("just made");
+        match self.0.iter_mut().find(|(member, _)| member == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+impl Serialize for Members {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
