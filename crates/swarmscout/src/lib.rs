@@ -6,16 +6,19 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod detect;
 pub mod listen;
 pub mod logging;
 pub mod reload;
 pub mod signals;
 pub mod web;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use app::{App, Ended, StartError};
-use cli::{Cli, DEFAULT_CONFIG_FILE};
+use cli::{Cli, DEFAULT_CONFIG_FILE, RunArgs};
+use detect::Environment;
 use reload::ConfigSource;
 
 /// Does what the command line says and returns the exit code: 0 for success, 1 for a failure while
@@ -43,15 +46,28 @@ async fn serve(cli: &Cli) -> ExitCode {
 }
 
 fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
-    let path = cli.run.config_file.clone().unwrap_or_else(|| DEFAULT_CONFIG_FILE.into());
-    let options = config::Options { agent: cli.run.agent, ..config::Options::default() };
     Ok(app::Options {
-        source: ConfigSource::File { path, options },
+        source: config_source(&cli.run),
         listen_addresses: cli.run.web.listen_addresses.clone(),
         web: cli::web::options(&cli.run.web)?,
         flags: cli::values(cli),
         ignored_flags: cli.ignored.clone(),
     })
+}
+
+/// The file that was named, else the one of this folder, else the engine at hand.
+fn config_source(args: &RunArgs) -> ConfigSource {
+    let default = Path::new(DEFAULT_CONFIG_FILE);
+    let path = match &args.config_file {
+        Some(path) => path.clone(),
+        // One that cannot be looked at is there, and its error is worth more than a guess.
+        None if default.try_exists().unwrap_or(true) => default.to_owned(),
+        None => {
+            return ConfigSource::Engine(Environment::read(|name| std::env::var(name).ok()));
+        }
+    };
+    let options = config::Options { agent: args.agent, ..config::Options::default() };
+    ConfigSource::File { path, options }
 }
 
 /// Says why the program did not start.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::config::{self, Loaded};
+use crate::detect::{self, Environment, Found};
 
 /// How long a file may take to be read and checked: it may lie on a network that hangs.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,6 +23,8 @@ pub enum ConfigSource {
         /// How it is to be read.
         options: config::Options,
     },
+    /// What runs at the Docker engine at hand, asked anew each time.
+    Engine(Environment),
     /// A text that the program holds itself.
     Text {
         /// How it is called in messages.
@@ -45,19 +48,30 @@ impl ConfigSource {
                     Err(_) => Err(format!("{shown}: not read within {LOAD_TIMEOUT:?}")),
                 }
             }
-            Self::Text { name, yaml } => {
-                let options = config::Options { agent: false, env: |_| None };
-                config::parse(yaml.as_bytes(), name.as_ref(), &options)
-                    .map_err(|errors| errors.to_string())
+            Self::Engine(environment) => {
+                let Found { what, host, yaml } = detect::detect(environment).await?;
+                tracing::info!(found = what, host, "Configured for the Docker engine at hand");
+                parse(ENGINE, &yaml)
             }
+            Self::Text { name, yaml } => parse(name, yaml),
         }
     }
+}
+
+/// How a configuration made for the engine at hand is called in messages.
+const ENGINE: &str = "the Docker engine at hand";
+
+/// Checks a text that the program made itself.
+fn parse(name: &str, yaml: &str) -> Result<Loaded, String> {
+    let options = config::Options { agent: false, env: |_| None };
+    config::parse(yaml.as_bytes(), name.as_ref(), &options).map_err(|errors| errors.to_string())
 }
 
 impl fmt::Display for ConfigSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { path, .. } => path.display().fmt(f),
+            Self::Engine(_) => f.write_str(ENGINE),
             Self::Text { name, .. } => f.write_str(name),
         }
     }

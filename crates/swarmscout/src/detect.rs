@@ -1,0 +1,305 @@
+//! Without a configuration file: what runs at the Docker engine at hand?
+//!
+//! The engine is the one that the `docker` command would speak to (`DOCKER_HOST`,
+//! `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`, else the default socket). What it says of itself decides
+//! on an ordinary configuration, written as the text of a file: it goes the way of every other file,
+//! and `/api/v1/status/config` shows it as one to be saved and changed.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use swarmscout_net::config::{HttpConfig, PemSource, TlsConfig};
+use swarmscout_net::{Client, ClientOptions, Host, Request};
+
+use crate::app::BUILD;
+
+/// How long the engine may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `/info` of a classic Swarm of 10,000 nodes has some 10 MB.
+const MAX_ANSWER: u64 = 64 << 20;
+
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+
+const ADVICE: &str = "write a prometheus.yml and give it with --config.file, or set DOCKER_HOST to \
+                      an engine, or see `swarmscout demo`, which needs neither";
+
+/// What the environment says of the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `DOCKER_HOST`.
+    host: Option<String>,
+    /// Whether `DOCKER_TLS_VERIFY` is set to anything.
+    tls_verify: bool,
+    /// `DOCKER_CERT_PATH`, else `~/.docker`.
+    certificates: Option<PathBuf>,
+}
+
+/// What was found, and the configuration for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// In a few words: `a manager of a Swarm`.
+    pub what: &'static str,
+    /// Where: `unix:///var/run/docker.sock`.
+    pub host: String,
+    /// A configuration file.
+    pub yaml: String,
+}
+
+/// An engine to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Engine {
+    url: String,
+    /// Folder of `ca.pem`, `cert.pem` and `key.pem`, for `https`.
+    certificates: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Reads the variables through `get`; an empty one counts as not set, as for `docker`.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name| get(name).filter(|value| !value.is_empty());
+        Self {
+            host: set("DOCKER_HOST"),
+            tls_verify: set("DOCKER_TLS_VERIFY").is_some(),
+            certificates: set("DOCKER_CERT_PATH")
+                .map(PathBuf::from)
+                .or_else(|| Some(PathBuf::from(set("HOME")?).join(".docker"))),
+        }
+    }
+
+    /// Where the engine is, for messages.
+    pub fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or(DEFAULT_HOST)
+    }
+
+    /// The engine in the form of a configuration file's `host`.
+    fn engine(&self) -> Result<Engine, String> {
+        let host = self.host();
+        let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
+        if scheme == "ssh" {
+            return Err(format!(
+                "DOCKER_HOST is {host}, and ssh:// is not spoken here: forward the engine's socket \
+                 (ssh -L /tmp/docker.sock:/var/run/docker.sock …) and set \
+                 DOCKER_HOST=unix:///tmp/docker.sock"
+            ));
+        }
+        if !matches!(scheme, "tcp" | "http" | "https") {
+            return Ok(Engine { url: host.to_owned(), certificates: None });
+        }
+        let tls = scheme == "https" || (scheme == "tcp" && self.tls_verify);
+        let scheme = if tls { "https" } else { scheme };
+        let rest = rest.trim_end_matches('/');
+        let (name, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let has_port = name.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+        let port = match (has_port, tls) {
+            (true, _) => "",
+            (false, true) => ":2376",
+            (false, false) => ":2375",
+        };
+        let name = if name.starts_with(':') { format!("localhost{name}") } else { name.to_owned() };
+        let certificates = tls.then(|| self.certificates.clone()).flatten();
+        Ok(Engine { url: format!("{scheme}://{name}{port}{path}"), certificates })
+    }
+}
+
+/// Asks the engine at hand what it is. The error holds one line for each thing to say.
+pub async fn detect(environment: &Environment) -> Result<Found, String> {
+    let engine = environment.engine()?;
+    let body = ask(&engine).await.map_err(|error| {
+        format!(
+            "no configuration file, and no Docker engine answers at {}: {error}\n{ADVICE}",
+            engine.url
+        )
+    })?;
+    let info: Info = serde_json::from_slice(&body).map_err(|error| {
+        format!("{} does not answer as a Docker engine does: {error}\n{ADVICE}", engine.url)
+    })?;
+    let jobs = classify(&info).map_err(|error| format!("{}: {error}\n{ADVICE}", engine.url))?;
+    Ok(Found { what: jobs.what, yaml: engine.yaml(&jobs), host: engine.url })
+}
+
+async fn ask(engine: &Engine) -> Result<bytes::Bytes, String> {
+    let exchange = async {
+        let host = Host::parse(&engine.url)?;
+        let options = ClientOptions {
+            user_agent: format!("Swarmscout/{}", BUILD.version),
+            connect_timeout: TIMEOUT,
+        };
+        let client = Client::new(&engine.http_config(), options)?;
+        let request = Request::to(&host, "/info")?.timeout(TIMEOUT).max_body(MAX_ANSWER);
+        let response = client.get(request).await?;
+        Ok((response.status, response.body.bytes().await?))
+    };
+    let (status, body) =
+        exchange.await.map_err(|error: swarmscout_net::Error| error.to_string())?;
+    if status.is_success() {
+        return Ok(body);
+    }
+    let text = String::from_utf8_lossy(&body);
+    let text: String = text.trim().chars().take(200).collect();
+    Err(format!("it answers {status} to GET /info: {text}"))
+}
+
+/// What the answer to `/info` tells of the engine.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Info {
+    /// How many there are. In the answer of every engine and master.
+    containers: Option<i64>,
+    swarm: Option<SwarmInfo>,
+    system_status: Option<Vec<Vec<String>>>,
+    driver_status: Option<Vec<Vec<String>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct SwarmInfo {
+    local_node_state: String,
+    control_available: bool,
+    error: String,
+    remote_managers: Option<Vec<RemoteManager>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct RemoteManager {
+    addr: String,
+}
+
+/// What is to be found at an engine: one `*_sd_configs` key, and job names with further lines.
+#[derive(Debug)]
+struct Jobs {
+    what: &'static str,
+    key: &'static str,
+    host_key: &'static str,
+    jobs: &'static [(&'static str, &'static [&'static str])],
+}
+
+const MANAGER: Jobs = Jobs {
+    what: "a manager of a Swarm",
+    key: "dockerswarm_sd_configs",
+    host_key: "host: ",
+    jobs: &[
+        ("swarm-nodes", &["role: nodes", "port: 9323"]),
+        (
+            "swarm-tasks",
+            &["role: tasks", "filters:", "  - name: desired-state", "    values: [running]"],
+        ),
+    ],
+};
+
+const PLAIN_ENGINE: Jobs = Jobs {
+    what: "an engine without Swarm",
+    key: "docker_sd_configs",
+    host_key: "host: ",
+    jobs: &[("docker", &[])],
+};
+
+const CLASSIC_MASTER: Jobs = Jobs {
+    what: "a master of classic Swarm",
+    key: "swarm_sd_configs",
+    host_key: "masters:\n          - ",
+    jobs: &[("swarm", &[])],
+};
+
+fn classify(info: &Info) -> Result<&'static Jobs, String> {
+    if info.containers.is_none() {
+        return Err(String::from("what answers GET /info there is no Docker engine"));
+    }
+    if is_classic_master(info) {
+        return Ok(&CLASSIC_MASTER);
+    }
+    let Some(swarm) = &info.swarm else { return Ok(&PLAIN_ENGINE) };
+    match swarm.local_node_state.as_str() {
+        _ if swarm.control_available => Ok(&MANAGER),
+        "" | "inactive" => Ok(&PLAIN_ENGINE),
+        "active" => {
+            let managers: Vec<_> = swarm
+                .remote_managers
+                .iter()
+                .flatten()
+                .map(|manager| {
+                    manager.addr.rsplit_once(':').map_or(&*manager.addr, |(host, _)| host)
+                })
+                .collect();
+            Err(format!(
+                "this engine is a worker of a Swarm, and only managers know what runs: start this \
+                 on a manager ({}), or set DOCKER_HOST to one",
+                if managers.is_empty() {
+                    String::from("none is known")
+                } else {
+                    managers.join(", ")
+                }
+            ))
+        }
+        "locked" => Err(String::from(
+            "this engine is a manager of a locked Swarm: run `docker swarm unlock` on it first",
+        )),
+        "pending" => {
+            Err(String::from("this engine is still joining its Swarm: start again once it is in"))
+        }
+        state => Err(format!("the Swarm of this engine is in state {state}: {}", swarm.error)),
+    }
+}
+
+/// Recognised by the rows that come before those of the nodes: `Strategy` and `Nodes`, and in 0.1.0
+/// `Nodes` alone. Up to 1.0.1 a backspace stands before each.
+fn is_classic_master(info: &Info) -> bool {
+    let rows = || info.system_status.iter().chain(&info.driver_status).flatten();
+    let has = |key: &str| rows().any(|row| row.first().is_some_and(|first| first == key));
+    has("\u{8}Nodes") || (has("Strategy") && has("Nodes"))
+}
+
+impl Engine {
+    /// `(key, file)` of the TLS files.
+    fn tls_files(&self) -> Vec<(&'static str, PathBuf)> {
+        let Some(folder) = &self.certificates else { return Vec::new() };
+        let files = [("ca_file", "ca.pem"), ("cert_file", "cert.pem"), ("key_file", "key.pem")];
+        files.into_iter().map(|(key, file)| (key, folder.join(file))).collect()
+    }
+
+    fn http_config(&self) -> HttpConfig {
+        let mut tls = TlsConfig::default();
+        for (key, path) in self.tls_files() {
+            let place = match key {
+                "ca_file" => &mut tls.ca,
+                "cert_file" => &mut tls.cert,
+                _ => &mut tls.key,
+            };
+            *place = Some(PemSource::File(path));
+        }
+        HttpConfig { tls, ..HttpConfig::default() }
+    }
+
+    fn yaml(&self, jobs: &Jobs) -> String {
+        let mut yaml = String::from("scrape_configs:\n");
+        for (name, lines) in jobs.jobs {
+            let Jobs { key, host_key, .. } = jobs;
+            let host = quote(&self.url);
+            write!(yaml, "  - job_name: {name}\n    {key}:\n      - {host_key}{host}\n")
+                .expect("a string takes all");
+            for line in *lines {
+                writeln!(yaml, "        {line}").expect("a string takes all");
+            }
+            let files = self.tls_files();
+            if !files.is_empty() {
+                yaml.push_str("        tls_config:\n");
+            }
+            for (key, path) in files {
+                let path = quote(&path.to_string_lossy());
+                writeln!(yaml, "          {key}: {path}").expect("a string takes all");
+            }
+        }
+        yaml
+    }
+}
+
+/// A JSON string is a YAML string.
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests;
