@@ -23,7 +23,7 @@ const MAX_ANSWER: u64 = 64 << 20;
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
-const ADVICE: &str = "write a prometheus.yml and give it with --config.file, or set DOCKER_HOST to \
+const ADVICE: &str = "to go on, write a prometheus.yml and give it with --config.file, or set DOCKER_HOST to \
                       an engine, or see `swarmscout demo`, which needs neither";
 
 /// What the environment says of the engine.
@@ -104,19 +104,19 @@ impl Environment {
     }
 }
 
-/// Asks the engine at hand what it is. The error holds one line for each thing to say.
+/// Asks the engine at hand what it is. The error says what to do.
 pub async fn detect(environment: &Environment) -> Result<Found, String> {
     let engine = environment.engine()?;
     let body = ask(&engine).await.map_err(|error| {
         format!(
-            "no configuration file, and no Docker engine answers at {}: {error}\n{ADVICE}",
+            "no configuration file, and no Docker engine answers at {}: {error}; {ADVICE}",
             engine.url
         )
     })?;
     let info: Info = serde_json::from_slice(&body).map_err(|error| {
-        format!("{} does not answer as a Docker engine does: {error}\n{ADVICE}", engine.url)
+        format!("{} does not answer as a Docker engine does: {error}; {ADVICE}", engine.url)
     })?;
-    let jobs = classify(&info).map_err(|error| format!("{}: {error}\n{ADVICE}", engine.url))?;
+    let jobs = classify(&info).map_err(|error| format!("{}: {error}; {ADVICE}", engine.url))?;
     Ok(Found { what: jobs.what, yaml: engine.yaml(&jobs), host: engine.url })
 }
 

@@ -4,11 +4,13 @@
 //! command line, not this.
 
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod detect;
 pub mod listen;
 pub mod logging;
+pub mod output;
 pub mod reload;
 pub mod signals;
 pub mod web;
@@ -17,14 +19,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use app::{App, Ended, StartError};
-use cli::{Cli, DEFAULT_CONFIG_FILE, RunArgs};
+use cli::{Cli, Command, DEFAULT_CONFIG_FILE, RunArgs};
 use detect::Environment;
 use reload::ConfigSource;
 
 /// Does what the command line says and returns the exit code: 0 for success, 1 for a failure while
 /// running, 2 for a command line or configuration that cannot be used.
 pub async fn run(cli: Cli) -> ExitCode {
-    serve(&cli).await
+    match &cli.command {
+        None => serve(&cli).await,
+        Some(Command::Check(command)) => check::run(command).await,
+    }
 }
 
 /// Runs until it is told to end.

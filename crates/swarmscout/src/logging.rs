@@ -25,6 +25,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::{LogArgs, LogFormat, LogLevel};
+use crate::output::is_invisible;
 
 /// Sends the log of the whole process to stderr. To be called once, by `main`.
 pub fn init(args: LogArgs) -> anyhow::Result<()> {
@@ -221,11 +222,6 @@ fn write_logfmt(out: &mut impl fmt::Write, value: &str) -> fmt::Result {
         }
     }
     out.write_char('"')
-}
-
-/// Characters that change how a terminal shows the rest: directions, line and paragraph ends.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn json_string(value: &str) -> String {

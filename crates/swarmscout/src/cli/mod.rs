@@ -35,6 +35,7 @@ pub const DEFAULT_LISTEN_ADDRESS: &str = "127.0.0.1:9465";
                   Flags of Prometheus that do nothing here are accepted with a warning; \
                   docs/flags.md lists them.",
     disable_version_flag = true,
+    disable_help_flag = true,
     disable_help_subcommand = true,
     infer_long_args = false,
     max_term_width = 100
@@ -54,6 +55,8 @@ pub struct Cli {
     pub ignored: Vec<IgnoredFlag>,
     #[arg(long, action = ArgAction::Version, help = "Show the version")]
     version: (),
+    #[arg(long, short, action = ArgAction::HelpShort, global = true, help = "Show this help")]
+    help: (),
 }
 
 /// A flag that was given and has no effect.
@@ -133,6 +136,7 @@ pub struct WebArgs {
 pub struct LogArgs {
     /// Least severity of a line to be written
     #[arg(
+        id = "log.level",
         long = "log.level",
         value_name = "LEVEL",
         default_value = "info",
@@ -142,7 +146,13 @@ pub struct LogArgs {
     pub level: LogLevel,
 
     /// Format of the lines
-    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt", global = true)]
+    #[arg(
+        id = "log.format",
+        long = "log.format",
+        value_name = "FORMAT",
+        default_value = "logfmt",
+        global = true
+    )]
     pub format: LogFormat,
 }
 
@@ -174,8 +184,6 @@ pub enum Command {
     /// Check a file, a job's targets, or a running Swarmscout
     #[command(subcommand, arg_required_else_help = true)]
     Check(CheckCommand),
-    /// Show all of it on a Swarm that is simulated, with real sockets, without Docker
-    Demo(DemoArgs),
 }
 
 /// What to check.
@@ -246,15 +254,6 @@ pub struct CheckStatusArgs {
     /// Where it listens; a path is kept as prefix
     #[arg(long, value_name = "URL", default_value = concat!("http://", "127.0.0.1:9465"))]
     pub url: String,
-}
-
-/// Of `demo`.
-#[derive(Clone, Debug, Args)]
-pub struct DemoArgs {
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long = "web.listen-address", value_name = "HOST:PORT",
-          default_value = DEFAULT_LISTEN_ADDRESS)]
-    pub listen_addresses: Vec<String>,
 }
 
 /// Reads the command line, the program's name first. The error knows how to print itself and which

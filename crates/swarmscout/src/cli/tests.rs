@@ -75,6 +75,18 @@ fn switches_take_the_spellings_of_prometheus() {
         let cli = parse_words(words).unwrap_or_else(|error| panic!("{words}: {error}"));
         assert_eq!(cli.run.web.enable_lifecycle, expected, "{words}");
     }
+}
+
+#[test]
+fn sub_commands_take_their_own_flags() {
+    let words = "check service-discovery a.yml job --format=json --timeout 5s --log.format=json";
+    let cli = parse_words(words).unwrap();
+    let Some(Command::Check(CheckCommand::ServiceDiscovery(args))) = cli.command else {
+        panic!("another command: {:?}", cli.command);
+    };
+    assert_eq!(args.format, DiscoveryFormat::Json);
+    assert_eq!((args.timeout.to_string().as_str(), &*args.job), ("5s", "job"));
+
     let cli = parse_words("check config --no-syntax-only --agent a.yml b.yml").unwrap();
     let Some(Command::Check(CheckCommand::Config(args))) = cli.command else {
         panic!("another command: {:?}", cli.command);
@@ -204,9 +216,9 @@ fn a_wrong_flag_gets_the_nearest_one() {
     "#]],
     );
     check_error(
-        "--web.listen-address=:0 demo",
+        "--web.listen-address=:0 check healthy",
         expect![[r#"
-        error: --web.listen-address before `demo` has no effect: write the flags of a sub-command after it
+        error: --web.listen-address before `check` has no effect: write the flags of a sub-command after it
 
         Usage: swarmscout [OPTIONS] [COMMAND]
 

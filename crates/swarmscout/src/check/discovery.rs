@@ -1,0 +1,195 @@
+//! `check service-discovery`: one look at a job's sources, and what its rules make of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use swarmscout_discovery::config::BuildContext;
+use swarmscout_discovery::{JobConfig, Manager, TargetSet};
+use swarmscout_model::target::{DropReason, discovered};
+use swarmscout_model::{Labels, LabelsBuilder, RelabelledGroup};
+use tokio::time::timeout;
+
+use crate::app::BUILD;
+use crate::cli::{CheckDiscoveryArgs, DiscoveryFormat};
+use crate::config;
+use crate::output::{print, print_error, printable};
+
+/// How long sources may take to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Shows the targets of a job. Whether each of its sources answered.
+pub(super) async fn check(args: &CheckDiscoveryArgs) -> bool {
+    match look(args).await {
+        Ok(set) => show(&set, args.format),
+        Err(error) => {
+            print_error(&format!("{error:#}\n"));
+            false
+        }
+    }
+}
+
+/// Runs the job alone until each source has answered once, or the time is over.
+async fn look(args: &CheckDiscoveryArgs) -> anyhow::Result<Arc<TargetSet>> {
+    let options = config::Options::default();
+    let loaded = config::load(&args.file, &options).context("Cannot load config")?;
+    let mut jobs = loaded.config.job_configs();
+    let Some(job) = jobs.iter().position(|job| **job.name() == *args.job) else {
+        let names: Vec<_> = jobs.iter().map(|job| format!("\t{}", job.name())).collect();
+        bail!("Job {} not found. Select one of:\n{}", args.job, names.join("\n"));
+    };
+    // Everything is to be seen.
+    let job = JobConfig { keep_dropped_targets: 0, ..jobs.swap_remove(job) };
+
+    let mut manager = Manager::new(BuildContext::new(format!("Swarmscout/{}", BUILD.version)));
+    manager.apply(vec![job]);
+    let jobs = manager.jobs();
+    let mut set = jobs.borrow().first().context("the job has not started")?.set.clone();
+    // What is known by then is shown in either case.
+    let _ = timeout(args.timeout.into(), set.wait_for(|set| set.is_ready())).await;
+    let set = Arc::clone(&set.borrow());
+    let _ = timeout(SHUTDOWN_TIMEOUT, manager.shutdown()).await;
+    Ok(set)
+}
+
+fn show(set: &TargetSet, format: DiscoveryFormat) -> bool {
+    let results = results(set);
+    match format {
+        DiscoveryFormat::Json => {
+            let json = serde_json::to_string_pretty(&results).expect("strings and maps of strings");
+            print(&format!("{json}\n"));
+        }
+        DiscoveryFormat::Table => print(&table(set, &results)),
+    }
+    let mut good = true;
+    for source in &set.sources {
+        let what = format!("{} ({})", source.name, source.what);
+        for problem in source.problems.iter() {
+            let text = format!(
+                "{what}: skipped {} {}: {}{}{}",
+                problem.kind,
+                problem.object,
+                problem.reason,
+                if problem.detail.is_empty() { "" } else { ": " },
+                problem.detail
+            );
+            print_error(&format!("  WARNING: {}\n", printable(&text)));
+        }
+        if source.as_of.is_none() {
+            let why = source.error.as_deref().unwrap_or("no answer within --timeout");
+            print_error(&format!("  FAILED: {}\n", printable(&format!("{what}: {why}"))));
+            good = false;
+        }
+    }
+    if let Some(error) = &set.limit_error {
+        print_error(&format!("  FAILED: {}\n", printable(error)));
+        good = false;
+    }
+    good
+}
+
+/// A target, as promtool shows it.
+#[derive(Serialize, PartialEq, Eq, Hash)]
+#[serde(rename_all = "camelCase")]
+struct CheckResult {
+    #[serde(serialize_with = "as_map")]
+    discovered_labels: Labels,
+    /// Empty unless the target is kept.
+    #[serde(serialize_with = "as_map")]
+    labels: Labels,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// In words, for the table.
+    #[serde(skip)]
+    state: String,
+}
+
+fn as_map<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(labels.len()))?;
+    for (name, value) in labels.iter() {
+        map.serialize_entry(name, value)?;
+    }
+    map.end()
+}
+
+/// All targets in the order in which they were discovered; equal ones stand once.
+fn results(set: &TargetSet) -> Vec<CheckResult> {
+    let mut builder = LabelsBuilder::new();
+    let mut results = Vec::new();
+    let mut seen = HashSet::new();
+    for group in set.groups.iter() {
+        let mut of_group =
+            results_of_group(set, &group.relabelled, group.duplicates(), &mut builder);
+        of_group.sort_by_key(|(index, _)| *index);
+        for (_, result) in of_group {
+            let key = (result.discovered_labels.clone(), result.labels.clone());
+            if seen.insert(key) {
+                results.push(result);
+            }
+        }
+    }
+    results
+}
+
+fn results_of_group(
+    set: &TargetSet,
+    group: &RelabelledGroup,
+    duplicates: &[u32],
+    builder: &mut LabelsBuilder,
+) -> Vec<(u32, CheckResult)> {
+    let mut result = |index: u32, labels: Labels, state: String, error: Option<String>| {
+        let at = usize::try_from(index).expect("an index of a list in memory");
+        discovered(&group.group, at, &set.job.defaults, builder);
+        (index, CheckResult { discovered_labels: builder.build(), labels, error, state })
+    };
+    let mut results = Vec::new();
+    for (i, target) in (0_u32..).zip(&group.active) {
+        let duplicate = duplicates.binary_search(&i).is_ok();
+        let state = if duplicate { "duplicate" } else { "active" };
+        results.push(result(target.index, target.labels.clone(), state.to_owned(), None));
+    }
+    for dropped in &group.dropped {
+        let state = match dropped.reason {
+            DropReason::Relabel { rule } => format!("dropped by relabel_configs[{rule}]"),
+            reason => format!("dropped: {reason:?}"),
+        };
+        results.push(result(dropped.index, Labels::empty(), state, None));
+    }
+    for refused in &group.refused {
+        let state = format!("refused: {}", refused.reason);
+        results.push(result(refused.index, Labels::empty(), state, Some(refused.reason.clone())));
+    }
+    results
+}
+
+/// One row for each target, one line for each label.
+fn table(set: &TargetSet, results: &[CheckResult]) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["STATE", "LABELS", "DISCOVERED LABELS"]);
+    for result in results {
+        table.add_row([
+            printable(&result.state),
+            lines(&result.labels),
+            lines(&result.discovered_labels),
+        ]);
+    }
+    let counts = set.counts;
+    let mut text =
+        if results.is_empty() { String::new() } else { format!("{}\n\n", table.trim_fmt()) };
+    text.push_str(&format!(
+        "{} active, {} dropped, {} refused, {} duplicates\n",
+        counts.active, counts.dropped, counts.refused, counts.duplicates
+    ));
+    text
+}
+
+fn lines(labels: &Labels) -> String {
+    let lines = labels.iter().map(|(name, value)| printable(&format!("{name}={value:?}")));
+    lines.collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,34 @@
+//! What sub-commands print.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+/// Writes `text` to stdout at once. A reader that has gone (`| head`) is no error.
+pub fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes `text` to stderr at once.
+pub fn print_error(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// `text` with everything escaped that would move the cursor or hide what follows: what was
+/// discovered may hold anything.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_invisible(c) {
+            write!(out, "{}", c.escape_default()).expect("a string takes all");
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Characters that change how a terminal shows the rest: directions, line and paragraph ends.
+pub fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
