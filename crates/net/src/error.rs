@@ -17,7 +17,7 @@ pub enum Error {
         reason: String,
     },
     /// A secret, certificate or key file that cannot be read or used.
-    #[error("cannot read {what} file {}: {reason}", path.display())]
+    #[error("cannot use {what} file {}: {reason}", path.display())]
     File {
         /// `password`, `CA`, …
         what: &'static str,
@@ -87,8 +87,9 @@ pub(crate) fn io_words(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied",
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::ConnectionReset => "connection reset by the server",
-        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
-            "connection closed by the server"
+        io::ErrorKind::BrokenPipe => "connection closed by the server",
+        io::ErrorKind::UnexpectedEof => {
+            "the server closed the connection before the answer was complete"
         }
         io::ErrorKind::TimedOut => "connection timed out",
         io::ErrorKind::HostUnreachable => "no route to host",

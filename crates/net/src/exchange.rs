@@ -119,7 +119,11 @@ pub(crate) fn explain(error: &(dyn StdError + 'static)) -> String {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return tls::explain_io(error).unwrap_or_else(|| io_words(error));
+            return match error.kind() {
+                // hyper's words for a body whose framing is broken.
+                io::ErrorKind::InvalidInput => format!("the answer is not HTTP: {error}"),
+                _ => tls::explain_io(error).unwrap_or_else(|| io_words(error)),
+            };
         }
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             words = if error.is_incomplete_message() {

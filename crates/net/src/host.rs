@@ -78,6 +78,9 @@ impl Host {
         if url.hostname().is_empty() {
             return refuse("host is missing in URL");
         }
+        if !url.hostname().is_ascii() {
+            return refuse("host name is not ASCII: write it in its xn-- form");
+        }
         if url.port().is_some_and(|port| port.parse::<u16>().is_err()) {
             return refuse("port is not between 0 and 65535");
         }
@@ -128,7 +131,7 @@ impl Host {
     pub fn address(&self) -> String {
         match &self.0 {
             Kind::Socket(path) => path.display().to_string(),
-            Kind::Server(_, url) => url.host().to_owned(),
+            Kind::Server(_, url) => url.host().trim_end_matches(':').to_owned(),
         }
     }
 

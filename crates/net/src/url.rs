@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::fmt::Write as _;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use swarmscout_model::Secret;
@@ -114,6 +114,11 @@ impl Url {
         &self.scheme
     }
 
+    /// What follows the scheme where it is not a path: `a@b` in `mailto:a@b`.
+    pub fn opaque(&self) -> Option<&str> {
+        self.opaque.as_deref()
+    }
+
     /// Host with its port and brackets, as written; may be empty.
     pub fn host(&self) -> &str {
         &self.host
@@ -200,7 +205,11 @@ impl fmt::Display for Url {
             write!(f, "{}:", self.scheme)?;
         }
         if let Some(opaque) = &self.opaque {
-            f.write_str(opaque)?;
+            // `user:password@host` without a scheme looks like this.
+            match opaque.rsplit_once('@') {
+                Some((_, host)) => write!(f, "xxxxx@{host}")?,
+                None => f.write_str(opaque)?,
+            }
         } else {
             if !self.host.is_empty() || self.user.is_some() || !self.scheme.is_empty() {
                 f.write_str("//")?;
@@ -275,6 +284,9 @@ fn read_host(scheme: &str, host: &str) -> Result<String, String> {
         }
         let close = host.rfind(']').ok_or("missing ']' in host")?;
         let address = &host[1..close];
+        if address.parse::<Ipv4Addr>().is_ok() {
+            return Err("invalid IP-literal".into());
+        }
         if address.parse::<Ipv6Addr>().is_err() {
             return Err(format!("invalid host: {address:?} is not an IPv6 address"));
         }
@@ -296,6 +308,12 @@ fn read_host(scheme: &str, host: &str) -> Result<String, String> {
         return Err(format!("invalid character {:?} in host name", c.to_string()));
     }
     check_escapes(name)?;
+    for (at, _) in name.match_indices('%') {
+        // RFC 3986 lets a host escape what is not ASCII, and nothing else.
+        if name[at + 1..].starts_with(|c: char| c.is_ascii() && c < '8') {
+            return Err(format!("invalid URL escape {:?}", &name[at..at + 3]));
+        }
+    }
     Ok(percent_decode_str(host).decode_utf8_lossy().into_owned())
 }
 

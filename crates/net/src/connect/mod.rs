@@ -25,7 +25,6 @@ use tower_service::Service;
 pub(crate) use stream::{Stream, Wear};
 pub(crate) use unix::{UNIX_SCHEME, socket_uri_authority};
 
-use crate::error::io_words;
 use crate::{Error, tls};
 
 /// Opens connections for hyper's pool, TLS included.
@@ -69,7 +68,7 @@ impl Connector {
         };
         match TlsConnector::from(config).connect(name, socket).await {
             Ok(socket) => Ok(TokioIo::new(Stream::tls(socket))),
-            Err(error) => Err(failed(tls::explain_io(&error).unwrap_or_else(|| io_words(&error)))),
+            Err(error) => Err(failed(tls::explain_handshake(&error))),
         }
     }
 }

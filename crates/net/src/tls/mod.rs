@@ -20,7 +20,7 @@ use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-pub(crate) use words::{explain, explain_io};
+pub(crate) use words::{explain, explain_handshake, explain_io};
 
 use crate::config::{PemSource, TlsConfig, TlsVersion};
 use crate::connect::Secure;
@@ -94,8 +94,7 @@ impl Tls {
                     self.certificates("client certificate", cert, self.options.cert.as_ref())?;
                 let key = self.private_key(key)?;
                 builder.with_client_auth_cert(chain, key).map_err(|error| {
-                    let reason = format!("cannot use it with the certificate: {}", explain(&error));
-                    unusable("client key", self.options.key.as_ref(), reason)
+                    unusable("client key", self.options.key.as_ref(), explain(&error))
                 })?
             }
             _ => builder.with_no_client_auth(),

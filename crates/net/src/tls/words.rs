@@ -5,6 +5,18 @@ use std::io;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
+use crate::error::io_words;
+
+/// The words for a handshake that failed.
+pub(crate) fn explain_handshake(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            "the server closed the connection during the TLS handshake".to_owned()
+        }
+        _ => explain_io(error).unwrap_or_else(|| io_words(error)),
+    }
+}
+
 /// The words for an I/O error, where TLS is behind it.
 pub(crate) fn explain_io(error: &io::Error) -> Option<String> {
     error.get_ref()?.downcast_ref().map(explain)
@@ -33,6 +45,11 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::UnknownIssuer => "is signed by an unknown authority: name the \
              authority's certificate in tls_config.ca_file"
             .to_owned(),
+        CertificateError::BadSignature => {
+            "is signed by an unknown authority, which has the name of \
+             a trusted one but another key"
+                .to_owned()
+        }
         CertificateError::NotValidForNameContext { presented, expected } => {
             let expected = expected.to_str();
             let names: Vec<_> = presented.iter().map(|name| plain_name(name)).collect();
@@ -82,6 +99,7 @@ fn alert_words(alert: AlertDescription) -> String {
         | AlertDescription::CertificateRevoked
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnsupportedCertificate
+        | AlertDescription::DecryptError
         | AlertDescription::AccessDenied => {
             format!("the server refused our client certificate ({alert:?})")
         }
