@@ -1,12 +1,9 @@
 //! The body of `/info`: that of a real engine with the members changed that tell of its Swarm.
 
-use std::fmt;
-
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Serialize;
 use serde_json::json;
-use serde_json::value::RawValue;
 
+use super::json::Members;
 use super::{NO_LEADER, Release, Standing, json};
 use crate::swarm::objects::{Json, Meta};
 use crate::swarm::{NodeRole, State};
@@ -16,8 +13,7 @@ const V28: &str = include_str!("../../fixtures/swarm-mode/3-nodes-docker-28.5.2/
 
 pub(super) fn body(release: Release, state: &State, node: &str, standing: Standing) -> Vec<u8> {
     let recorded = if release.api < 42 { V20_10 } else { V28 };
-    let mut info: Members =
-        serde_json::from_str(recorded).expect("what a real engine answered is JSON");
+    let mut info = Members::of(recorded);
     let description = state.nodes.get(node).map(|node| &node.description);
     let engine = state.engines.get(node);
     let labels: Vec<_> = description
@@ -123,49 +119,5 @@ fn swarm<'a>(state: &'a State, node: &'a str, standing: Standing) -> Swarm<'a> {
                 ..member
             }
         }
-    }
-}
-
-/// The members of an object, in their order.
-struct Members(Vec<(String, Box<RawValue>)>);
-
-impl Members {
-    fn set(&mut self, name: &str, value: &impl Serialize) {
-        let mut text = Vec::new();
-        json::append(&mut text, value);
-        let text = String::from_utf8(text).expect("JSON is UTF-8");
-        let value = RawValue::from_string(text).expect("just made");
-        match self.0.iter_mut().find(|(member, _)| member == name) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((name.to_owned(), value)),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
-}
-
-impl Serialize for Members {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }

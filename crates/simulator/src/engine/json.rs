@@ -1,9 +1,11 @@
 //! JSON as Go's `encoding/json` writes it.
 
-use std::io;
+use std::{fmt, io};
 
-use serde::Serialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter};
+use serde_json::value::RawValue;
 
 /// Encodes a value as Go does: `<`, `>`, `&`, U+2028 and U+2029 escaped, and a newline at the end.
 pub fn encode(value: &impl Serialize) -> Vec<u8> {
@@ -49,6 +51,56 @@ impl Formatter for Go {
             CharEscape::FormFeed => writer.write_all(br"\u000c"),
             escape => CompactFormatter.write_char_escape(writer, escape),
         }
+    }
+}
+
+/// The members of an object, in their order.
+pub(crate) struct Members(Vec<(String, Box<RawValue>)>);
+
+impl Members {
+    /// The members of an object.
+    pub(crate) fn of(recorded: &str) -> Self {
+        serde_json::from_str(recorded).expect("what a real server answered is JSON")
+    }
+
+    /// Replaces a member, or adds it.
+    pub(crate) fn set(&mut self, name: &str, value: &impl Serialize) {
+        let mut text = Vec::new();
+        append(&mut text, value);
+        let text = String::from_utf8(text).expect("JSON is UTF-8");
+        let value = RawValue::from_string(text).expect("just made");
+        match self.0.iter_mut().find(|(member, _)| member == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+impl Serialize for Members {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 

@@ -5,12 +5,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 /// The whole answer to a GET, header included, until the server ends the connection.
-pub async fn get(server: &Server, path: &str) -> String {
+pub(crate) async fn get(server: &Server, path: &str) -> String {
     request(server, "GET", path).await
 }
 
 /// The whole answer, header included, until the server ends the connection.
-pub async fn request(server: &Server, method: &str, path: &str) -> String {
+pub(crate) async fn request(server: &Server, method: &str, path: &str) -> String {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let answer = match (server.addr(), server.socket()) {
         (Some(addr), _) => exchange(TcpStream::connect(addr).await.unwrap(), &request).await,
