@@ -7,7 +7,10 @@ pub mod docker;
 pub mod dockerswarm;
 pub mod file;
 pub mod fixed;
+pub mod http;
 mod listing;
+
+use tokio::task::JoinError;
 
 use crate::config::{BuildContext, SdConfig};
 use crate::{Discoverer, Error};
@@ -23,8 +26,18 @@ pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discov
         SdConfig::Docker(config) => Box::new(docker::Docker::new(config.clone(), context)?),
         SdConfig::Custom(config) => (config.build)(context)?,
         SdConfig::File(config) => Box::new(file::File::new(config.clone(), context)),
-        SdConfig::Http(_) | SdConfig::Classic(_) => {
+        SdConfig::Http(config) => Box::new(http::Http::new(config.clone(), context)?),
+        SdConfig::Classic(_) => {
             return Err(Error::Other("not there yet".to_owned()));
         }
     })
+}
+
+/// Hands the panic of a thread that a source reads on to the supervisor. The only other reason why
+/// it brought nothing is that the runtime ends.
+fn panic_on(error: JoinError) -> ! {
+    match error.try_into_panic() {
+        Ok(payload) => std::panic::resume_unwind(payload),
+        Err(error) => panic!("{error}"),
+    }
 }

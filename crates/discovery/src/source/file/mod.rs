@@ -18,11 +18,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use swarmscout_model::LabelsBuilder;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
 use self::watch::{Hints, Watch};
-use super::listing;
+use super::{listing, panic_on};
 use crate::config::{BuildContext, FileConfig};
 use crate::figures::FileTimes;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
@@ -88,14 +88,6 @@ impl Discoverer for File {
 
     fn changed(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(self.hints.changed())
-    }
-}
-
-/// Hands a panic on to the supervisor. The only other reason is that the runtime ends.
-fn panic_on(error: JoinError) -> ! {
-    match error.try_into_panic() {
-        Ok(payload) => std::panic::resume_unwind(payload),
-        Err(error) => panic!("{error}"),
     }
 }
 

@@ -1,0 +1,374 @@
+//! `http_sd_configs`: target groups from an HTTP server, as JSON (Prometheus `discovery/http`).
+//!
+//! The whole answer counts or none of it: one bad group fails the look. A server that is a
+//! Swarmscout itself tells how old its knowledge is, and ours is then as old.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use swarmscout_model::LabelsBuilder;
+use swarmscout_model::quote::Quoted;
+use swarmscout_net::{Body, Client, ClientOptions, Request, Url};
+use tokio::task::spawn_blocking;
+
+use super::listing;
+use crate::config::{BuildContext, HttpSdConfig, attempt_deadline};
+use crate::figures::Figures;
+use crate::{BoxFuture, Discoverer, Error, Groups, Look};
+
+/// How old the oldest source behind an answer of Swarmscout is, in seconds.
+const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
+
+/// How often the server is asked, in seconds.
+const INTERVAL: HeaderName = HeaderName::from_static("x-prometheus-refresh-interval-seconds");
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 256 << 20;
+
+/// So much of the body of an answer that is an error is shown, in bytes.
+const SHOWN_OF_ERROR: usize = 256;
+
+/// Larger answers are parsed on a thread of their own.
+const LARGE: usize = 64 << 10;
+
+/// One of `http_sd_configs`. The source of a group is `<url>:<index>`, without the URL's password.
+#[derive(Debug)]
+pub struct Http {
+    url: String,
+    /// Without its password.
+    shown: String,
+    client: Client,
+    request: Request,
+    figures: Arc<Figures>,
+    hasher: RandomState,
+    /// The hash of the last good answer, and its groups.
+    known: Option<(u64, Groups)>,
+}
+
+impl Http {
+    /// Fails where the URL cannot be used or TLS options cannot be used together.
+    pub fn new(config: HttpSdConfig, context: &BuildContext) -> Result<Self, Error> {
+        let HttpSdConfig { url, refresh_interval, http } = config;
+        let deadline = attempt_deadline(refresh_interval, 0);
+        let user_agent = context.user_agent.to_string();
+        let client = Client::new(&http, ClientOptions { user_agent, connect_timeout: deadline })?;
+        let interval = refresh_interval.get().as_secs_f64().to_string();
+        let interval = HeaderValue::try_from(interval).expect("a number is plain text");
+        let request = Request::new(&url)?
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(INTERVAL, interval)
+            .timeout(deadline)
+            .max_body(MAX_ANSWER);
+        let shown = Url::parse(&url)?.to_string();
+        let figures = context.figures.clone();
+        Ok(Self {
+            url,
+            shown,
+            client,
+            request,
+            figures,
+            hasher: RandomState::default(),
+            known: None,
+        })
+    }
+
+    async fn look(&mut self) -> Result<Look<Groups>, Error> {
+        let asked = tokio::time::Instant::now().into_std();
+        let answer = self.client.get(self.request.clone()).await?;
+        if answer.status != StatusCode::OK {
+            return Err(Error::Status {
+                url: self.shown.clone(),
+                status: answer.status.to_string(),
+                message: beginning(answer.body).await,
+            });
+        }
+        let content_type = answer.headers.get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
+        if !is_json(content_type) {
+            let content_type = String::from_utf8_lossy(content_type);
+            let content_type = Quoted(content_type.trim());
+            return Err(self.bad_answer(format!("unsupported content type {content_type}")));
+        }
+        let as_of = as_of(asked, &answer.headers);
+        let groups = self.groups(answer.body.bytes().await?).await?;
+        Ok(Look::new(groups, as_of))
+    }
+
+    /// The groups of an answer: those known already if it is the same as before.
+    async fn groups(&mut self, json: Bytes) -> Result<Groups, Error> {
+        let hash = self.hasher.hash_one(&json);
+        if let Some((known, groups)) = &self.known
+            && *known == hash
+        {
+            return Ok(groups.clone());
+        }
+        let read = if json.len() > LARGE {
+            let (url, shown) = (self.url.clone(), self.shown.clone());
+            let parse = spawn_blocking(move || parse(&json, &url, &shown)).await;
+            parse.unwrap_or_else(|error| super::panic_on(error))
+        } else {
+            parse(&json, &self.url, &self.shown)
+        };
+        let groups = read.map_err(|reason| self.bad_answer(reason))?;
+        self.known = Some((hash, groups.clone()));
+        Ok(groups)
+    }
+
+    fn bad_answer(&self, reason: String) -> Error {
+        Error::Answer { url: self.shown.clone(), reason }
+    }
+}
+
+impl Discoverer for Http {
+    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+        Box::pin(async {
+            let look = self.look().await;
+            self.figures.http_failures.add(u64::from(look.is_err()));
+            look
+        })
+    }
+}
+
+fn parse(json: &[u8], url: &str, shown: &str) -> Result<Groups, String> {
+    let mut builder = LabelsBuilder::new();
+    let groups = listing::from_json(json)?.into_iter().enumerate().map(|(index, group)| {
+        group.named(format!("{shown}:{index}").into(), ("__meta_url", url), &mut builder)
+    });
+    Ok(groups.collect())
+}
+
+/// `application/json`, alone or with `charset=utf-8`, in any case.
+fn is_json(content_type: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(content_type) else { return false };
+    let text = text.trim().to_ascii_lowercase();
+    let Some(parameter) = text.strip_prefix("application/json") else { return false };
+    let charset = parameter.strip_prefix(';').map(|p| p.trim_start_matches(is_go_space));
+    parameter.is_empty() || matches!(charset, Some("charset=utf-8" | "charset=\"utf-8\""))
+}
+
+fn is_go_space(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\x0c' | '\r' | ' ')
+}
+
+/// When the origin of the answer last confirmed it.
+fn as_of(asked: Instant, headers: &HeaderMap) -> Instant {
+    let age = headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+    let age = age.and_then(|age| Duration::try_from_secs_f64(age).ok()).unwrap_or_default();
+    asked.checked_sub(age).unwrap_or(asked)
+}
+
+/// What the body of an error says, on one line; nothing if that cannot be read.
+async fn beginning(mut body: Body) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < SHOWN_OF_ERROR
+        && let Ok(Some(piece)) = body.chunk().await
+    {
+        bytes.extend_from_slice(&piece);
+    }
+    bytes.truncate(SHOWN_OF_ERROR);
+    let text = String::from_utf8_lossy(&bytes);
+    text.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use expect_test::{Expect, expect};
+    use swarmscout_model::{PromDuration, TargetGroup};
+    use swarmscout_net::HttpConfig;
+    use swarmscout_simulator::{Fault, Listen, Response, Server};
+
+    use super::*;
+
+    /// A server, and a source that asks it at `path`.
+    struct Pair {
+        server: Server,
+        answer: Arc<Mutex<Response>>,
+        source: Http,
+        context: BuildContext,
+    }
+
+    impl Pair {
+        fn new(credentials: &str) -> Self {
+            let answer = Arc::new(Mutex::new(Response::json("[]")));
+            let server = {
+                let answer = answer.clone();
+                Server::start(Listen::Tcp, move |_| answer.lock().unwrap().clone()).unwrap()
+            };
+            let address = server.addr().unwrap();
+            let config = HttpSdConfig {
+                url: format!("http://{credentials}{address}/sd?a=b"),
+                refresh_interval: PromDuration::from_millis(1500),
+                http: HttpConfig::default(),
+            };
+            let context = BuildContext::new("test/1");
+            let source = Http::new(config, &context).unwrap();
+            Self { server, answer, source, context }
+        }
+
+        async fn look(&mut self, answer: Response) -> Result<Look<Groups>, Error> {
+            *self.answer.lock().unwrap() = answer;
+            self.source.fetch().await
+        }
+
+        /// What a look brings, with `HOST` in place of the server's address.
+        async fn check(&mut self, answer: Response, expected: Expect) {
+            let mut shown = String::new();
+            match self.look(answer).await {
+                Err(error) => shown += &format!("error: {error}\n"),
+                Ok(look) => {
+                    for group in look.what {
+                        let TargetGroup { source, targets, labels } = &*group;
+                        shown += &format!("{source} {targets:?} {labels:?}\n");
+                    }
+                }
+            }
+            let host = self.server.addr().unwrap().to_string();
+            expected.assert_eq(&shown.replace(&host, "HOST"));
+        }
+    }
+
+    #[tokio::test]
+    async fn reads_groups_and_hides_the_password_where_it_can() {
+        let mut pair = Pair::new("me:secret@");
+        let answer = r#"[{"targets":["a:1"],"labels":{"x":"1"}},{"targets":["b:1"]}]"#;
+        pair.check(Response::json(answer), expect![[r#"
+            http://me:xxxxx@HOST/sd?a=b:0 [{__address__="a:1"}] {__meta_url="http://me:secret@HOST/sd?a=b", x="1"}
+            http://me:xxxxx@HOST/sd?a=b:1 [{__address__="b:1"}] {__meta_url="http://me:secret@HOST/sd?a=b"}
+        "#]]).await;
+        let request = &pair.server.requests()[0];
+        assert_eq!((&*request.path, &*request.query), ("/sd", "a=b"));
+        for (name, value) in [
+            ("accept", "application/json"),
+            ("x-prometheus-refresh-interval-seconds", "1.5"),
+            ("user-agent", "test/1"),
+            ("authorization", "Basic bWU6c2VjcmV0"),
+        ] {
+            assert_eq!(request.headers[name], value, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_groups_is_an_answer() {
+        let mut pair = Pair::new("");
+        pair.check(Response::json("[]"), expect![[""]]).await;
+        pair.check(Response::json("null"), expect![[""]]).await;
+        let json = "application/json; charset=\"UTF-8\"";
+        pair.check(Response::new(json, "[]"), expect![[""]]).await;
+        assert_eq!(pair.context.figures.http_failures.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn refuses_the_whole_answer() {
+        let mut pair = Pair::new("me:secret@");
+        pair.check(Response::message(503, "no\nleader"), expect![[r#"
+            error: http://me:xxxxx@HOST/sd?a=b: server returned HTTP status 503 Service Unavailable: {"message":"no\nleader"}
+        "#]]).await;
+        pair.check(
+            Response { status: 204, ..Response::json("") },
+            expect![[r#"
+            error: http://me:xxxxx@HOST/sd?a=b: server returned HTTP status 204 No Content
+        "#]],
+        )
+        .await;
+        pair.check(
+            Response::new("text/html", "<html>"),
+            expect![[r#"
+            error: http://me:xxxxx@HOST/sd?a=b: unsupported content type "text/html"
+        "#]],
+        )
+        .await;
+        pair.check(Response::new("application/json ; charset=utf-8", "[]"), expect![[r#"
+            error: http://me:xxxxx@HOST/sd?a=b: unsupported content type "application/json ; charset=utf-8"
+        "#]]).await;
+        pair.check(
+            Response::json(r#"[{"targets":["a"]},null]"#),
+            expect![[r#"
+            error: http://me:xxxxx@HOST/sd?a=b: nil target group item found
+        "#]],
+        )
+        .await;
+        pair.check(
+            Response::json(r#"[{"targets":["a"]},{"labels":{"":"x"}}]"#),
+            expect![[r#"
+            error: http://me:xxxxx@HOST/sd?a=b: "" is not a valid label name at line 1 column 32
+        "#]],
+        )
+        .await;
+        pair.check(
+            Response::json(""),
+            expect![[r#"
+            error: http://me:xxxxx@HOST/sd?a=b: EOF while parsing a value at line 1 column 0
+        "#]],
+        )
+        .await;
+        assert_eq!(pair.context.figures.http_failures.get(), 7);
+    }
+
+    #[tokio::test]
+    async fn broken_and_endless_answers_end() {
+        let mut pair = Pair::new("");
+        pair.source.request = pair.source.request.max_body(100_000);
+        for fault in [
+            Fault::CutJson,
+            Fault::Truncate,
+            Fault::Reset,
+            Fault::nested(10_000),
+            Fault::endless_array(r#"{"targets":["a"]}"#),
+            Fault::GzipBomb,
+            Fault::Body(Bytes::from_static(b"[{\"targets\":[\"\xff\"]}]")),
+        ] {
+            pair.server.faults().set(fault.clone());
+            let answer = Response::json(r#"[{"targets":["a"]}]"#);
+            assert!(pair.look(answer).await.is_err(), "{fault:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_equal_answer_brings_the_same_groups() {
+        let mut pair = Pair::new("");
+        let first = pair.look(Response::json(r#"[{"targets":["a"]}]"#)).await.unwrap();
+        let second = pair.look(Response::json(r#"[{"targets":["a"]}]"#)).await.unwrap();
+        assert!(Arc::ptr_eq(&first.what[0], &second.what[0]));
+        let third = pair.look(Response::json(r#"[{"targets":["b"]}]"#)).await.unwrap();
+        assert_ne!(second.what, third.what);
+    }
+
+    #[tokio::test]
+    async fn is_as_old_as_the_swarmscout_it_asks() {
+        let mut pair = Pair::new("");
+        for (age, expected) in [("90.5", 90), ("0", 0), ("-1", 0), ("NaN", 0), ("old", 0)] {
+            let answer = Response::json("[]").with("X-Swarmscout-Oldest-Source-Age-Seconds", age);
+            let look = pair.look(answer).await.unwrap();
+            let age_now = look.as_of.elapsed().as_secs();
+            assert!((expected..expected + 60).contains(&age_now), "{age}: {age_now}");
+        }
+    }
+
+    #[test]
+    fn content_types() {
+        for (text, expected) in [
+            ("application/json", true),
+            (" application/json\t", true),
+            ("Application/JSON;charset=UTF-8", true),
+            ("application/json; charset=\"utf-8\"", true),
+            ("application/json; charset=utf-8;", false),
+            ("application/json ; charset=utf-8", false),
+            ("application/json; charset=latin1", false),
+            ("application/json;", false),
+            ("application/jsonx", false),
+            ("text/plain", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json(text.as_bytes()), expected, "{text}");
+        }
+    }
+}
