@@ -195,13 +195,10 @@ impl<L: Send, T> Run<L, T> {
     async fn look(&mut self) -> Result<Look<L>, Error> {
         let discoverer = match &mut self.discoverer {
             Some(discoverer) => discoverer,
-            empty => {
-                let build = std::panic::catch_unwind(AssertUnwindSafe(&mut self.origin.build));
-                match build {
-                    Ok(built) => empty.insert(built?),
-                    Err(payload) => return Err(self.give_up(payload.as_ref())),
-                }
-            }
+            empty => match std::panic::catch_unwind(AssertUnwindSafe(&mut self.origin.build)) {
+                Ok(built) => empty.insert(built?),
+                Err(payload) => return Err(self.give_up(payload.as_ref())),
+            },
         };
         let deadline = self.origin.pace.deadline;
         // The call itself may panic as well as the future that it returns.

@@ -179,6 +179,7 @@ async fn beginning(mut body: Body) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
     use std::sync::Mutex;
 
     use expect_test::{Expect, expect};
@@ -223,11 +224,11 @@ mod tests {
         async fn check(&mut self, answer: Response, expected: Expect) {
             let mut shown = String::new();
             match self.look(answer).await {
-                Err(error) => shown += &format!("error: {error}\n"),
+                Err(error) => writeln!(shown, "error: {error}").unwrap(),
                 Ok(look) => {
                     for group in look.what {
                         let TargetGroup { source, targets, labels } = &*group;
-                        shown += &format!("{source} {targets:?} {labels:?}\n");
+                        writeln!(shown, "{source} {targets:?} {labels:?}").unwrap();
                     }
                 }
             }

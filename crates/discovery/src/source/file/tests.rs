@@ -1,5 +1,6 @@
 //! Real files in a folder of each test's own.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use expect_test::{Expect, expect};
@@ -45,14 +46,14 @@ impl Folder {
     async fn check(&self, source: &mut File, expected: Expect) {
         let mut shown = String::new();
         match source.fetch().await {
-            Err(error) => shown += &format!("error: {error}\n"),
+            Err(error) => writeln!(shown, "error: {error}").unwrap(),
             Ok(Look { what, problems, .. }) => {
                 for group in what {
                     let TargetGroup { source, targets, labels } = &*group;
-                    shown += &format!("{source} {targets:?} {labels:?}\n");
+                    writeln!(shown, "{source} {targets:?} {labels:?}").unwrap();
                 }
                 for Problem { object, reason, detail, .. } in problems {
-                    shown += &format!("problem: {object} {reason}: {detail}\n");
+                    writeln!(shown, "problem: {object} {reason}: {detail}").unwrap();
                 }
             }
         }

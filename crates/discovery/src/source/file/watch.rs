@@ -56,8 +56,13 @@ impl Watch {
             figures.file_watcher_errors.add(1);
             tracing::warn!(err = %error, "Cannot watch files, they are polled only");
         });
-        let (watched, unwatched) = (BTreeSet::new(), BTreeMap::new());
-        Self { watcher: watcher.ok(), watched, unwatched, hints, figures }
+        Self {
+            watcher: watcher.ok(),
+            watched: BTreeSet::new(),
+            unwatched: BTreeMap::new(),
+            hints,
+            figures,
+        }
     }
 
     pub(super) fn hints(&self) -> Hints {
