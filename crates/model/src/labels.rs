@@ -9,9 +9,13 @@
 //! `0x40` added to every digit but the last. All of them are therefore valid UTF-8 and the whole
 //! set can be a `str`, which keeps this module free of `unsafe`.
 
+mod writer;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+pub use writer::LabelsWriter;
 
 /// The name of the label that holds a target's `host:port`.
 pub const ADDRESS: &str = "__address__";

@@ -17,7 +17,7 @@ mod url;
 
 pub use duration::PromDuration;
 pub use group::TargetGroup;
-pub use labels::{Labels, LabelsBuilder};
+pub use labels::{Labels, LabelsBuilder, LabelsWriter};
 pub use name::NameScheme;
 pub use secret::Secret;
 pub use target::{

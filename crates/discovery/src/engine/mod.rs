@@ -1,1 +1,37 @@
-//! The Docker Engine API, as far as discovery needs it: read only, and nothing pinned.
+//! The Docker Engine API, as far as discovery needs it: read only, and with no version pinned.
+//!
+//! ```text
+//!  Hosts (failover) → Session (one host: version, paths, refusals) → ListScanner → Decoder → objects
+//! ```
+//!
+//! Nothing but GET and HEAD is ever sent, and only to the paths of [`Resource`]. An answer is read
+//! piece by piece: the scanner cuts it into objects, and of each object only what becomes a label
+//! or an address is decoded, and held.
+
+mod client;
+mod decode;
+mod hosts;
+mod info;
+mod labels;
+mod lists;
+mod objects;
+mod read;
+mod refusal;
+mod scan;
+mod text;
+mod version;
+
+pub use client::{List, Resource};
+pub use decode::{Decoder, Head, Object};
+pub use hosts::Hosts;
+pub use info::Info;
+pub(crate) use info::host_of;
+pub use labels::LabelMap;
+pub use lists::{Lists, Query};
+pub use objects::{
+    Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Port,
+    Service, Task, VirtualIp,
+};
+pub use read::{Fault, Reader};
+pub use scan::{Element, ListScanner, MAX_DEPTH, MAX_ELEMENT, ScanError};
+pub use version::ApiVersion;

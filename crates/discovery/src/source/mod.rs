@@ -9,6 +9,8 @@ pub mod file;
 pub mod fixed;
 pub mod http;
 mod listing;
+mod moby;
+mod partition;
 
 use tokio::task::JoinError;
 

@@ -1,28 +1,148 @@
-//! `docker_sd_configs`: the containers of one Docker Engine.
+//! `docker_sd_configs`: the containers of one Docker Engine (Prometheus `discovery/moby/docker.go`,
+//! with the image labels that came after v3.14).
 
-use std::sync::Arc;
-
-use swarmscout_model::TargetGroup;
+use swarmscout_model::labels::ADDRESS;
+use swarmscout_model::{Labels, LabelsWriter};
 
 use crate::config::{BuildContext, DockerConfig};
-use crate::{BoxFuture, Discoverer, Error, Look};
+use crate::engine::{Container, ContainerPort, Endpoint, Hosts, List, Lists, Query};
+use crate::source::moby::{self, AddressWriter, ById, Collisions};
+use crate::source::partition::Partition;
+use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+
+/// The source that Prometheus gives to all of an Engine's targets.
+const SOURCE: &str = "Docker";
+
+const PREFIX: &str = "__meta_docker_";
 
 /// One of `docker_sd_configs`.
 #[derive(Debug)]
 pub struct Docker {
-    config: DockerConfig,
+    hosts: Hosts,
+    query: Query,
+    options: Options,
+}
+
+/// What of the configuration decides which targets are made of the lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Port of targets without one of their own.
+    pub port: u16,
+    /// Address of containers on the host's network.
+    pub host_networking_host: String,
+    /// Only the first network of a container by name gives targets.
+    pub match_first_network: bool,
 }
 
 impl Docker {
     /// Fails where the host cannot be used or its TLS options cannot.
     pub fn new(config: DockerConfig, context: &BuildContext) -> Result<Self, Error> {
-        let _ = context;
-        Ok(Self { config })
+        let hosts = Hosts::new(&config.engine, context)?;
+        let query = Query::new(List::Containers, &[List::Networks], &config.engine.filters);
+        let options = Options {
+            port: config.engine.port,
+            host_networking_host: config.host_networking_host,
+            match_first_network: config.match_first_network,
+        };
+        Ok(Self { hosts, query, options })
     }
 }
 
 impl Discoverer for Docker {
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Vec<Arc<TargetGroup>>>, Error>> {
-        Box::pin(async { Err(Error::AllHosts(self.config.engine.hosts.clone())) })
+    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+        Box::pin(async {
+            let look = self.hosts.look(&self.query).await?;
+            let (groups, mut problems) = find(&look.what, &self.options);
+            problems.extend(look.problems);
+            Ok(Look { what: groups, as_of: look.as_of, problems })
+        })
     }
+}
+
+/// What is found in the lists of one look, in an order that does not depend on theirs.
+pub fn find(lists: &Lists, options: &Options) -> (Groups, Vec<Problem>) {
+    let mut writer = LabelsWriter::new();
+    let mut address = AddressWriter::default();
+    let mut collisions = Collisions::default();
+    let networks = moby::networks(PREFIX, &lists.networks, &mut collisions, &mut writer);
+    let by_id: ById<&Container> =
+        lists.containers.iter().map(|container| (container.id.clone(), container)).collect();
+    let mut targets = Partition::default();
+    for container in &lists.containers {
+        let Some(name) = &container.name else { continue };
+        collisions.note("container", &container.id, &container.labels);
+        let known = container_labels(container, name, &mut writer);
+        for endpoint in endpoints(container, &by_id, options) {
+            let network = networks.get(&endpoint.network);
+            let ip = endpoint.address.map(|ip| ip.to_string()).unwrap_or_default();
+            let mut target = |address: &str, port: Option<&ContainerPort>| {
+                writer.push(ADDRESS, address);
+                writer.extend(&known);
+                if let Some(network) = network {
+                    writer.extend(network);
+                }
+                writer.push("__meta_docker_network_ip", &ip);
+                if let Some(port) = port {
+                    write_port(port, &mut writer);
+                }
+                targets.push(&container.id, writer.build());
+            };
+            let mut ports =
+                container.ports.iter().filter(|port| &*port.protocol == "tcp").peekable();
+            if ports.peek().is_none() {
+                // A container on the host's network has no ports, so it is always here.
+                if &*container.network_mode == "host" {
+                    target(&options.host_networking_host, None);
+                } else {
+                    target(address.host(&ip, options.port), None);
+                }
+            }
+            for port in ports {
+                target(address.host(&ip, port.private), Some(port));
+            }
+        }
+    }
+    let mut groups = Vec::new();
+    targets.groups(SOURCE, &Labels::empty(), &mut groups);
+    (groups, collisions.into_problems().collect())
+}
+
+fn container_labels(container: &Container, name: &str, writer: &mut LabelsWriter) -> Labels {
+    writer.push("__meta_docker_container_id", &container.id);
+    writer.push("__meta_docker_container_image", &container.image);
+    writer.push("__meta_docker_container_image_id", &container.image_id);
+    container.labels.write("__meta_docker_container_label_", writer);
+    writer.push("__meta_docker_container_name", name);
+    writer.push("__meta_docker_container_network_mode", &container.network_mode);
+    writer.build()
+}
+
+fn write_port(port: &ContainerPort, writer: &mut LabelsWriter) {
+    writer.push("__meta_docker_port_private", &port.private.to_string());
+    if port.public > 0 {
+        writer.push("__meta_docker_port_public", &port.public.to_string());
+        let ip = port.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        writer.push("__meta_docker_port_public_ip", &ip);
+    }
+}
+
+/// The networks that give targets, by name: all or the first of the container's own, or of the one
+/// whose network it shares.
+fn endpoints<'a>(
+    container: &'a Container,
+    by_id: &ById<&'a Container>,
+    options: &Options,
+) -> impl Iterator<Item = &'a Endpoint> {
+    let mut owner = container;
+    // A chain cannot be longer than the list; two that share each other's network have none.
+    for _ in 0..by_id.len() {
+        if !owner.networks.is_empty() {
+            break;
+        }
+        let Some(id) = owner.network_mode.strip_prefix("container:") else { break };
+        let Some(next) = by_id.get(id) else { break };
+        owner = next;
+    }
+    let most = if options.match_first_network { 1 } else { usize::MAX };
+    owner.networks.iter().filter_map(|(_, endpoint)| endpoint.as_ref()).take(most)
 }

@@ -1,0 +1,232 @@
+//! One host: which version of the API it speaks, and what it lists.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use swarmscout_net::{Body, Client, Host, Request, Response};
+use tokio::time::Instant;
+
+use super::decode::{Decoder, Object};
+use super::info::Info;
+use super::refusal;
+use super::scan::{Element, ListScanner, ScanError};
+use super::version::ApiVersion;
+use crate::{Error, Problem};
+
+/// The largest answer that is read. 100,000 tasks have some 300 MB.
+const MAX_ANSWER: u64 = 1 << 30;
+
+/// The most of a refusal's body that is read.
+const MAX_REFUSAL: usize = 16 << 10;
+
+/// The largest `/info`; a usual one has 10 kB.
+const MAX_INFO: u64 = 4 << 20;
+
+/// All that is ever asked of an Engine, by GET or HEAD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Resource {
+    /// Which version it speaks.
+    Ping,
+    /// Which Swarm it is in, and as what.
+    Info,
+    /// One of its lists.
+    List(List),
+}
+
+/// A list that an Engine keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum List {
+    /// Nodes of the Swarm.
+    Nodes,
+    /// Services of the Swarm.
+    Services,
+    /// Tasks of the Swarm.
+    Tasks,
+    /// Networks of the Engine and of its Swarm.
+    Networks,
+    /// Running containers of the Engine.
+    Containers,
+}
+
+impl Resource {
+    /// Its path, after the version.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Ping => "/_ping",
+            Self::Info => "/info",
+            Self::List(List::Nodes) => "/nodes",
+            Self::List(List::Services) => "/services",
+            Self::List(List::Tasks) => "/tasks",
+            Self::List(List::Networks) => "/networks",
+            Self::List(List::Containers) => "/containers/json",
+        }
+    }
+}
+
+/// Why an attempt ended.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The host wants to be asked with another version.
+    Version(ApiVersion),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<swarmscout_net::Error> for Failed {
+    fn from(error: swarmscout_net::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// A host, for one attempt, with the version that it speaks.
+#[derive(Debug)]
+pub(super) struct Session<'a> {
+    pub(super) client: &'a Client,
+    pub(super) host: &'a Host,
+    pub(super) version: ApiVersion,
+    /// When the attempt must be over.
+    pub(super) deadline: Instant,
+}
+
+impl Session<'_> {
+    /// Asks for a resource; `filters` is the JSON of the query parameter, or empty. Fails unless
+    /// the answer is a good one, with the reason in words.
+    pub(super) async fn open(&self, resource: Resource, filters: &str) -> Result<Response, Failed> {
+        let path = self.path(resource, filters);
+        let request = request(self.host, &path, self.deadline)?.max_body(match resource {
+            Resource::Info => MAX_INFO,
+            _ => MAX_ANSWER,
+        });
+        let response = self.client.get(request).await?;
+        if response.status.is_success() {
+            return Ok(response);
+        }
+        let status = response.status;
+        let is_engine = is_engine(&response.headers);
+        let message = refusal::message(&start_of(response.body).await);
+        if status == StatusCode::BAD_REQUEST
+            && let Some(version) = ApiVersion::asked_for(&message)
+            && version != self.version
+        {
+            return Err(Failed::Version(version));
+        }
+        Err(refusal::error(self.host, resource, &path, status, is_engine, message).into())
+    }
+
+    /// Reads the list that was asked for.
+    pub(super) async fn list<T: Object>(
+        &self,
+        list: List,
+        mut body: Body,
+    ) -> Result<(Vec<T>, Vec<Problem>), Failed> {
+        let mut scanner = ListScanner::default();
+        let mut decoder = Decoder::default();
+        let mut objects = Vec::new();
+        let bad = |error: ScanError| Error::Answer {
+            url: format!("{}{}", self.host, Resource::List(list).path()),
+            reason: error.to_string(),
+        };
+        while let Some(piece) = body.chunk().await? {
+            let mut each = |element: Element<'_>| {
+                objects.extend(decoder.decode(element)?);
+                Ok::<(), ScanError>(())
+            };
+            scanner.push(&piece, &mut each).map_err(bad)?;
+        }
+        scanner.finish().map_err(bad)?;
+        objects.shrink_to_fit();
+        Ok((objects, decoder.take_problems()))
+    }
+
+    /// Asks for `/info`. `None` where it is not told: a socket proxy may withhold it, and that
+    /// costs what it is needed for, never the targets.
+    pub(super) async fn info(&self) -> Option<Info> {
+        // Whatever it takes, lists must still fit into the attempt.
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let info = async {
+            let response = self.open(Resource::Info, "").await.ok()?;
+            Info::read(&response.body.bytes().await.ok()?)
+        };
+        tokio::time::timeout(left / 2, info).await.ok()?
+    }
+
+    fn path(&self, resource: Resource, filters: &str) -> String {
+        let path = format!("/v{}{}", self.version, resource.path());
+        if filters.is_empty() {
+            return path;
+        }
+        let encoded = percent_encoding::utf8_percent_encode(filters, QUERY);
+        format!("{path}?filters={encoded}")
+    }
+}
+
+/// What Go's `url.QueryEscape` leaves as it is.
+const QUERY: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Asks which version a host speaks, as Docker's own client does: by HEAD, and by GET where that
+/// does not work. Where a proxy does not let it be asked, or does not tell, the newest is tried.
+pub(super) async fn negotiate(
+    client: &Client,
+    host: &Host,
+    deadline: Instant,
+) -> Result<ApiVersion, Error> {
+    let path = Resource::Ping.path();
+    let answer = match client.head(request(host, path, deadline)?).await {
+        Ok(answer) if answer.status == StatusCode::OK => answer,
+        Err(
+            error
+            @ (swarmscout_net::Error::Connect { .. } | swarmscout_net::Error::Deadline { .. }),
+        ) => {
+            return Err(error.into());
+        }
+        _ => client.get(request(host, path, deadline)?).await?,
+    };
+    let spoken = answer.headers.get("api-version").and_then(|value| value.to_str().ok());
+    match spoken.and_then(ApiVersion::parse) {
+        Some(version) if version < ApiVersion::OLDEST => Err(Error::Answer {
+            url: host.to_string(),
+            reason: format!(
+                "the Engine speaks API version {version}, swarm mode begins with {} (Docker 1.12)",
+                ApiVersion::OLDEST
+            ),
+        }),
+        Some(version) => Ok(version.min(ApiVersion::NEWEST)),
+        None if answer.status.is_success() || answer.status.is_client_error() => {
+            Ok(ApiVersion::NEWEST)
+        }
+        None => {
+            let status = answer.status;
+            let message = refusal::message(&start_of(answer.body).await);
+            Err(refusal::error(host, Resource::Ping, path, status, false, message))
+        }
+    }
+}
+
+fn request(host: &Host, path: &str, deadline: Instant) -> Result<Request, swarmscout_net::Error> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Ok(Request::to(host, path)?.timeout(left.max(Duration::from_millis(1))).compressed(false))
+}
+
+/// Whether an Engine answered, and not something in its place.
+fn is_engine(headers: &HeaderMap) -> bool {
+    headers.contains_key("api-version")
+}
+
+/// The beginning of a body; what cannot be read is missing.
+async fn start_of(mut body: Body) -> Vec<u8> {
+    let mut start = Vec::new();
+    while start.len() < MAX_REFUSAL {
+        let Ok(Some(piece)) = body.chunk().await else { break };
+        let piece: Bytes = piece;
+        start.extend_from_slice(&piece[..piece.len().min(MAX_REFUSAL - start.len())]);
+    }
+    start
+}

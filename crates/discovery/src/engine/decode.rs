@@ -1,0 +1,177 @@
+//! From the bytes of a list's element to an object, leaving out the smallest part that is bad.
+
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
+
+use super::labels::LabelMap;
+use super::read::{Fault, Reader};
+use super::scan::{Element, ScanError};
+use crate::Problem;
+
+/// An object that the Engine lists.
+pub trait Object: Sized {
+    /// What [`Problem::kind`] calls it.
+    const KIND: &'static str;
+
+    /// Reads one. A fault of type means that the object cannot be used at all; smaller parts are
+    /// left out with [`Decoder::part`].
+    fn read(reader: &mut Reader<'_>, decoder: &mut Decoder) -> Result<Self, Fault>;
+}
+
+/// What stands at the beginning of an object and tells whether it is known already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// `ID` (swarm objects) or `Id` (networks, containers), empty where it cannot be read.
+    pub id: String,
+    /// `Version.Index`: changes with every change of a swarm object. Containers, and networks as
+    /// the Engine lists them, have none.
+    pub version: Option<u64>,
+}
+
+impl Head {
+    /// Reads no further than it must. An Engine writes ID and version first.
+    pub fn read(text: &[u8]) -> Self {
+        let mut head = Self::default();
+        // What cannot be read is missing: whoever reads the whole object tells why.
+        let _ = Reader::new(text).object(|reader, key| {
+            match key {
+                b"ID" | b"Id" => head.id = reader.string()?.into_owned(),
+                b"Version" => reader.object(|reader, key| match key {
+                    b"Index" => reader.unsigned().map(|index| head.version = Some(index)),
+                    _ => reader.skip().map(drop),
+                })?,
+                _ => drop(reader.skip()?),
+            }
+            let known = !head.id.is_empty() && head.version.is_some();
+            // Any fault ends the reading.
+            if known { Err(Fault::Syntax { at: 0 }) } else { Ok(()) }
+        });
+        head
+    }
+}
+
+/// Decodes the elements of one list. Strings that occur again and again are held once, and so are
+/// label maps: the 500 tasks of a service share one.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    symbols: HashSet<Arc<str>, RandomState>,
+    label_maps: HashMap<Box<[u8]>, Arc<LabelMap>, RandomState>,
+    problems: Vec<Problem>,
+    kind: &'static str,
+}
+
+impl Decoder {
+    /// Decodes an element, or tells in the problems why it is left out. Fails where it is not JSON.
+    pub fn decode<T: Object>(&mut self, element: Element<'_>) -> Result<Option<T>, ScanError> {
+        self.kind = T::KIND;
+        if element.too_large {
+            self.problem("object too large", String::new());
+            self.name_problems(self.problems.len() - 1, &Head::read(element.text).id);
+            return Ok(None);
+        }
+        let before = self.problems.len();
+        let mut reader = Reader::new(element.text);
+        let read = T::read(&mut reader, self).and_then(|object| reader.end().map(|()| object));
+        let object = match read {
+            Ok(object) => Some(object),
+            Err(Fault::Type { at, expected }) => {
+                self.problems.truncate(before);
+                self.problem("wrong type", format!("expected {expected} at byte {at}"));
+                None
+            }
+            Err(Fault::Syntax { at }) => {
+                let found = element.text.get(at).copied().unwrap_or(b'}');
+                let at = element.offset + at as u64;
+                return Err(ScanError::Unexpected { at, expected: "JSON", found });
+            }
+        };
+        if self.problems.len() > before {
+            self.name_problems(before, &Head::read(element.text).id);
+        }
+        Ok(object)
+    }
+
+    /// What was left out since this was last asked.
+    pub fn take_problems(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.problems)
+    }
+
+    /// The text as a shared string, the same one each time.
+    pub fn symbol(&mut self, text: &str) -> Arc<str> {
+        Arc::clone(self.symbols.get_or_insert_with(text, |text| Arc::from(text)))
+    }
+
+    /// Reads a string that occurs again and again.
+    pub fn text(&mut self, reader: &mut Reader<'_>) -> Result<Arc<str>, Fault> {
+        let text = reader.string()?;
+        Ok(self.symbol(&text))
+    }
+
+    /// Reads a part that can be left out. `reason` is what the problem says then.
+    pub fn part<T>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        reason: &'static str,
+        read: impl FnOnce(&mut Reader<'_>, &mut Self) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        Ok(match reader.attempt(|reader| read(reader, self))? {
+            Ok(part) => Some(part),
+            Err(expected) => {
+                self.problem(reason, format!("expected {expected}"));
+                None
+            }
+        })
+    }
+
+    /// Reads a list of which every element can be left out.
+    pub fn parts<T>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        reason: &'static str,
+        read: fn(&mut Reader<'_>, &mut Self) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut parts = Vec::new();
+        reader.array(|reader| {
+            parts.extend(self.part(reader, reason, read)?);
+            Ok(())
+        })?;
+        Ok(parts)
+    }
+
+    /// Reads a map of labels.
+    pub fn labels(&mut self, reader: &mut Reader<'_>) -> Result<Arc<LabelMap>, Fault> {
+        let mut after = reader.clone();
+        let raw = after.skip()?;
+        if let Some(known) = self.label_maps.get(raw) {
+            let known = Arc::clone(known);
+            *reader = after;
+            return Ok(known);
+        }
+        let problems = self.problems.len();
+        let mut pairs = Vec::new();
+        reader.map(|reader, key| {
+            let read = |reader: &mut Reader<'_>, _: &mut Self| Ok(reader.string()?.into_owned());
+            let value = self.part(reader, "label of wrong type", read)?;
+            pairs.extend(value.map(|value| (key.into_owned(), value)));
+            Ok(())
+        })?;
+        let labels = Arc::new(LabelMap::new(pairs));
+        if self.problems.len() == problems {
+            self.label_maps.insert(raw.into(), Arc::clone(&labels));
+        }
+        Ok(labels)
+    }
+
+    /// Tells of a part that was left out, of the object that is being read.
+    pub fn problem(&mut self, reason: &'static str, detail: String) {
+        self.problems.push(Problem { kind: self.kind, object: String::new(), reason, detail });
+    }
+
+    fn name_problems(&mut self, from: usize, id: &str) {
+        for problem in &mut self.problems[from..] {
+            id.clone_into(&mut problem.object);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Several hosts that stand for one Swarm, asked one after the other until one answers.
+//!
+//! Invariants:
+//! - What answered last is asked first the next time.
+//! - Whatever goes wrong (no connection, no answer in time, a refusal, half an answer, another
+//!   Swarm) moves on to the next host within the same look. Where the rotation stands is written
+//!   before each attempt, so a look that is cancelled does not begin again at the host that hung.
+//! - With several hosts, the ID of the Swarm is remembered. A host that answers for another one is
+//!   passed over, by name, as long as some host of the list was last seen to be in the right one.
+
+use futures_util::future::try_join;
+use swarmscout_model::PromDuration;
+use swarmscout_net::{Client, ClientOptions, Host};
+use tokio::time::Instant;
+
+use super::client::{Failed, Session, negotiate};
+use super::info::Info;
+use super::lists::{Lists, Query};
+use super::refusal;
+use super::version::ApiVersion;
+use crate::config::{BuildContext, EngineConfig, attempt_deadline};
+use crate::{Error, Look, Problem};
+
+/// The hosts of one source.
+#[derive(Debug)]
+pub struct Hosts {
+    client: Client,
+    known: Vec<Known>,
+    /// The next to ask.
+    at: usize,
+    /// The Swarm that is looked at, once its ID was told.
+    cluster: Option<String>,
+    refresh_interval: PromDuration,
+}
+
+/// A host, and what is known of it.
+#[derive(Debug)]
+struct Known {
+    host: Host,
+    /// `None` before the first attempt and after one that failed: versions change where an Engine
+    /// goes down and comes back.
+    version: Option<ApiVersion>,
+    /// The Swarm that it last answered for.
+    cluster: Option<String>,
+}
+
+/// What a host answered.
+#[derive(Debug)]
+struct Answer {
+    lists: Lists,
+    problems: Vec<Problem>,
+    cluster: Option<String>,
+    as_of: Instant,
+}
+
+impl Hosts {
+    /// Connects to nobody yet. Fails where a host cannot be one, or TLS options cannot be used.
+    pub fn new(config: &EngineConfig, context: &BuildContext) -> Result<Self, Error> {
+        let hosts = config
+            .hosts
+            .iter()
+            .map(|text| Ok(Known { host: Host::parse(text)?, version: None, cluster: None }));
+        let hosts: Vec<_> = hosts.collect::<Result<_, swarmscout_net::Error>>()?;
+        if hosts.is_empty() {
+            return Err(Error::Other("host missing".to_owned()));
+        }
+        let options = ClientOptions {
+            user_agent: context.user_agent.to_string(),
+            connect_timeout: attempt_deadline(config.refresh_interval, 1),
+        };
+        let client = Client::new(&config.http, options)?;
+        let refresh_interval = config.refresh_interval;
+        Ok(Self { client, known: hosts, at: 0, cluster: None, refresh_interval })
+    }
+
+    /// Asks the hosts, beginning with the one that answered last, until one answers.
+    pub async fn look(&mut self, query: &Query) -> Result<Look<Lists>, Error> {
+        let count = self.known.len();
+        let first = self.at;
+        let mut failures: Vec<(usize, Error)> = Vec::new();
+        // The first host that answered for another Swarm.
+        let mut stranger = None;
+        for tried in 0..count {
+            let index = (first + tried) % count;
+            self.at = (index + 1) % count;
+            match self.attempt(index, count - tried - 1, query).await {
+                Ok(answer) if self.is_another_swarm(index, &answer) => {
+                    let cluster = answer.cluster.as_deref().unwrap_or_default();
+                    let expected = self.cluster.as_deref().unwrap_or_default();
+                    let reason = format!("is in another Swarm: {cluster}, not {expected}");
+                    let url = self.known[index].host.to_string();
+                    failures.push((index, Error::Answer { url, reason }));
+                    stranger.get_or_insert((index, answer));
+                }
+                Ok(answer) => return Ok(self.accept(index, answer, failures)),
+                Err(error) => {
+                    self.known[index].version = None;
+                    failures.push((index, error));
+                }
+            }
+        }
+        self.at = first;
+        if let Some((index, answer)) = stranger
+            && !self.known.iter().any(|host| host.cluster == self.cluster)
+        {
+            failures.retain(|(failed, _)| *failed != index);
+            return Ok(self.accept(index, answer, failures));
+        }
+        match failures.pop() {
+            Some((_, error)) if failures.is_empty() => Err(error),
+            last => {
+                let lines = failures.iter().chain(&last).map(|(_, error)| error.to_string());
+                Err(Error::AllHosts(lines.collect()))
+            }
+        }
+    }
+
+    /// Notes which Swarm a host answered for; whether that is not the one that is looked at.
+    fn is_another_swarm(&mut self, index: usize, answer: &Answer) -> bool {
+        if answer.cluster.is_some() {
+            self.known[index].cluster.clone_from(&answer.cluster);
+        }
+        matches!((&self.cluster, &answer.cluster), (Some(known), Some(told)) if known != told)
+    }
+
+    fn accept(
+        &mut self,
+        index: usize,
+        answer: Answer,
+        failures: Vec<(usize, Error)>,
+    ) -> Look<Lists> {
+        self.at = index;
+        if answer.cluster.is_some() {
+            self.cluster = answer.cluster;
+        }
+        let mut problems = answer.problems;
+        problems.extend(failures.into_iter().map(|(failed, error)| Problem {
+            kind: "host",
+            object: self.known[failed].host.to_string(),
+            reason: "passed over",
+            detail: error.to_string(),
+        }));
+        // In whatever order the Engine lists its objects.
+        problems.sort();
+        Look { what: answer.lists, as_of: answer.as_of.into_std(), problems }
+    }
+
+    /// Asks one host.
+    async fn attempt(
+        &mut self,
+        index: usize,
+        others_left: usize,
+        query: &Query,
+    ) -> Result<Answer, Error> {
+        let as_of = Instant::now();
+        let deadline = as_of + attempt_deadline(self.refresh_interval, others_left);
+        let several = self.known.len() > 1;
+        let Known { host, version, .. } = &mut self.known[index];
+        let mut refused = false;
+        loop {
+            let spoken = match *version {
+                Some(version) => version,
+                None => *version.insert(negotiate(&self.client, host, deadline).await?),
+            };
+            let session = Session { client: &self.client, host, version: spoken, deadline };
+            match read(&session, query, several).await {
+                Ok((lists, problems, info)) => {
+                    let cluster = info.map(|info| info.cluster).filter(|id| !id.is_empty());
+                    return Ok(Answer { lists, problems, cluster, as_of });
+                }
+                // The Engine was replaced by another version, or hides what it speaks.
+                Err(Failed::Version(wanted)) if !refused && wanted >= ApiVersion::OLDEST => {
+                    refused = true;
+                    *version = Some(wanted);
+                }
+                Err(Failed::Version(wanted)) => {
+                    let reason = format!("it refuses API version {spoken} and asks for {wanted}");
+                    return Err(Error::Answer { url: host.to_string(), reason });
+                }
+                Err(Failed::Other(error)) if refusal::is_not_a_manager(&error) => {
+                    return Err(match session.info().await {
+                        Some(info) => refusal::name_managers(error, &info),
+                        None => error,
+                    });
+                }
+                Err(Failed::Other(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Reads all lists of a query from one host and, where it is asked for, its `/info`.
+async fn read(
+    session: &Session<'_>,
+    query: &Query,
+    with_info: bool,
+) -> Result<(Lists, Vec<Problem>, Option<Info>), Failed> {
+    let info = async { Ok(if with_info { session.info().await } else { None }) };
+    let ((lists, problems), info) = try_join(query.read(session), info).await?;
+    Ok((lists, problems, info))
+}

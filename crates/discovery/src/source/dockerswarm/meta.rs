@@ -1,0 +1,111 @@
+//! The `__meta_dockerswarm_*` labels of each kind of object, and ours beside them.
+//!
+//! Prometheus' labels and when they are there: `discovery/moby` of v3.14. What it lacks is added
+//! under `__meta_swarmscout_` alone, so that a `labelmap` over Prometheus' prefixes makes the same
+//! labels as ever. The pieces are written in the byte order of their names.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use swarmscout_model::{Labels, LabelsWriter};
+
+use crate::engine::{LabelMap, Mode, Node, Service, host_of};
+use crate::source::moby::truth;
+
+/// What Prometheus' labels begin with.
+pub(super) const PREFIX: &str = "__meta_dockerswarm_";
+
+const OWN_NODE_ADDRESS: &str = "__meta_swarmscout_node_address";
+const OWN_NODE_ENGINE_LABEL: &str = "__meta_swarmscout_node_engine_label_";
+const OWN_SERVICE_JOB_MODE: &str = "__meta_swarmscout_service_job_mode";
+const OWN_SERVICE_STACK: &str = "__meta_swarmscout_service_stack";
+/// Label of our own: where a task's container listens.
+pub(super) const OWN_TASK_TARGET_PORT: &str = "__meta_swarmscout_task_target_port";
+
+/// The label that `docker stack deploy` gives to all it makes.
+const STACK_KEY: &str = "com.docker.stack.namespace";
+
+/// Prometheus' labels of a node. Those that only the nodes role has are left out of tasks'.
+pub(super) fn node(node: &Node, nodes_role: bool, labels: &mut LabelsWriter) -> Labels {
+    labels.push("__meta_dockerswarm_node_address", &node.address);
+    labels.push("__meta_dockerswarm_node_availability", &node.availability);
+    if nodes_role {
+        labels.push("__meta_dockerswarm_node_engine_version", &node.engine_version);
+    }
+    labels.push("__meta_dockerswarm_node_hostname", &node.hostname);
+    labels.push("__meta_dockerswarm_node_id", &node.id);
+    node.labels.write("__meta_dockerswarm_node_label_", labels);
+    if let Some(manager) = node.manager.as_ref().filter(|_| nodes_role) {
+        labels.push("__meta_dockerswarm_node_manager_address", &manager.address);
+        labels.push("__meta_dockerswarm_node_manager_leader", truth(manager.leader));
+        labels.push("__meta_dockerswarm_node_manager_reachability", &manager.reachability);
+    }
+    labels.push("__meta_dockerswarm_node_platform_architecture", &node.architecture);
+    labels.push("__meta_dockerswarm_node_platform_os", &node.os);
+    labels.push("__meta_dockerswarm_node_role", &node.role);
+    labels.push("__meta_dockerswarm_node_status", &node.state);
+    labels.build()
+}
+
+/// Our labels of a node.
+pub(super) fn own_node(node: &Node, labels: &mut LabelsWriter) -> Labels {
+    labels.push(OWN_NODE_ADDRESS, &repaired_address(node).unwrap_or_default());
+    node.engine_labels.write(OWN_NODE_ENGINE_LABEL, labels);
+    labels.build()
+}
+
+/// The labels of a service that its tasks have too: Prometheus' and ours.
+pub(super) fn service(service: &Service, services_role: bool, labels: &mut LabelsWriter) -> Labels {
+    labels.push("__meta_dockerswarm_service_id", &service.id);
+    service.labels.write("__meta_dockerswarm_service_label_", labels);
+    labels.push("__meta_dockerswarm_service_mode", mode(service.mode));
+    labels.push("__meta_dockerswarm_service_name", &service.name);
+    if services_role {
+        labels.push("__meta_dockerswarm_service_task_container_hostname", &service.hostname);
+        labels.push("__meta_dockerswarm_service_task_container_image", &service.image);
+        labels.push("__meta_dockerswarm_service_updating_status", &service.update_state);
+    }
+    labels.push(OWN_SERVICE_JOB_MODE, job_mode(service.mode));
+    labels.push(OWN_SERVICE_STACK, service.labels.get(STACK_KEY).unwrap_or_default());
+    labels.build()
+}
+
+/// The labels of a task's container.
+pub(super) fn container(container: &LabelMap, labels: &mut LabelsWriter) -> Labels {
+    container.write("__meta_dockerswarm_container_label_", labels);
+    labels.build()
+}
+
+/// Where a node can be reached: its address, or the manager's where the Engine tells none that
+/// another machine could use (moby#35437, moby#30119).
+fn repaired_address(node: &Node) -> Option<Cow<'_, str>> {
+    if is_usable(&node.address) {
+        return Some(Cow::Borrowed(&node.address));
+    }
+    let manager = host_of(&node.manager.as_ref()?.address)?;
+    is_usable(&manager).then_some(Cow::Owned(manager))
+}
+
+fn is_usable(address: &str) -> bool {
+    match address.parse::<IpAddr>() {
+        Ok(ip) => !ip.is_unspecified() && !ip.is_loopback(),
+        Err(_) => !address.is_empty(),
+    }
+}
+
+/// Prometheus knows no name for jobs.
+const fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Global => "global",
+        Mode::Replicated => "replicated",
+        Mode::GlobalJob | Mode::ReplicatedJob | Mode::Unknown => "",
+    }
+}
+
+const fn job_mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::GlobalJob => "global-job",
+        Mode::ReplicatedJob => "replicated-job",
+        Mode::Global | Mode::Replicated | Mode::Unknown => "",
+    }
+}

@@ -1,0 +1,98 @@
+//! What the two Docker sources share, as in Prometheus' `discovery/moby`.
+
+use std::collections::BTreeSet;
+use std::fmt::{Display, Write as _};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use swarmscout_model::{Labels, LabelsWriter};
+
+use crate::Problem;
+use crate::engine::{LabelMap, Network};
+
+/// What something is found by: an ID as the Engine tells it.
+pub(super) type ById<T> = HashMap<Arc<str>, T, RandomState>;
+
+/// The labels of all networks.
+pub(super) fn networks(
+    prefix: &str,
+    networks: &[Network],
+    collisions: &mut Collisions,
+    writer: &mut LabelsWriter,
+) -> ById<Labels> {
+    let labels = networks.iter().map(|network| {
+        collisions.note("network", &network.id, &network.labels);
+        (Arc::clone(&network.id), network_labels(prefix, network, writer))
+    });
+    labels.collect()
+}
+
+fn network_labels(prefix: &str, network: &Network, writer: &mut LabelsWriter) -> Labels {
+    let name = |suffix: &str| format!("{prefix}network_{suffix}");
+    writer.push(&name("id"), &network.id);
+    writer.push(&name("ingress"), truth(network.ingress));
+    writer.push(&name("internal"), truth(network.internal));
+    network.labels.write(&name("label_"), writer);
+    writer.push(&name("name"), &network.name);
+    writer.push(&name("scope"), &network.scope);
+    writer.build()
+}
+
+/// As Go's `strconv.FormatBool`.
+pub(super) const fn truth(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+/// Writes addresses as Go's `net.JoinHostPort`, into the same memory again and again.
+#[derive(Debug, Default)]
+pub(super) struct AddressWriter(String);
+
+impl AddressWriter {
+    /// `10.0.1.2:80`, `[2001:db8::1]:80`.
+    pub(super) fn ip(&mut self, ip: IpAddr, port: impl Display) -> &str {
+        match ip {
+            IpAddr::V4(ip) => self.write(format_args!("{ip}:{port}")),
+            IpAddr::V6(ip) => self.write(format_args!("[{ip}]:{port}")),
+        }
+    }
+
+    /// For a host as it was told, which may be empty.
+    pub(super) fn host(&mut self, host: &str, port: impl Display) -> &str {
+        if host.contains(':') {
+            self.write(format_args!("[{host}]:{port}"))
+        } else {
+            self.write(format_args!("{host}:{port}"))
+        }
+    }
+
+    /// Anything.
+    pub(super) fn write(&mut self, text: std::fmt::Arguments<'_>) -> &str {
+        self.0.clear();
+        // Writing to a string does not fail.
+        let _ = self.0.write_fmt(text);
+        &self.0
+    }
+}
+
+/// Label keys that become one name, each told once however many objects share them.
+#[derive(Debug, Default)]
+pub(super) struct Collisions(BTreeSet<Problem>);
+
+impl Collisions {
+    /// Looks through the labels of an object.
+    pub(super) fn note(&mut self, kind: &'static str, object: &str, labels: &LabelMap) {
+        self.0.extend(labels.collisions().map(|detail| Problem {
+            kind,
+            object: object.to_owned(),
+            reason: "label keys that become one name",
+            detail,
+        }));
+    }
+
+    /// In order.
+    pub(super) fn into_problems(self) -> impl Iterator<Item = Problem> {
+        self.0.into_iter()
+    }
+}

@@ -1,0 +1,70 @@
+//! Cuts the targets of one service, or of one Engine, into groups of a size that makes a change
+//! cheap: what changes is relabelled and handed on by the group.
+//!
+//! Which group a target is in depends on a hash of its object's ID: an object that comes or goes
+//! changes one group, and at most splits it in two or joins it with its other half. It never
+//! depends on the order in which the Engine lists objects, which is another one at every call.
+
+use std::sync::Arc;
+
+use swarmscout_model::{Labels, TargetGroup};
+
+/// A group has no more targets than this, unless a single object has.
+pub(super) const MOST: usize = 64;
+
+/// Targets with what they have in common.
+#[derive(Debug, Default)]
+pub(super) struct Partition {
+    /// With the hash of the object's ID; the targets of one object one after the other.
+    targets: Vec<(u64, Labels)>,
+}
+
+impl Partition {
+    /// Adds a target of the object with this ID.
+    pub(super) fn push(&mut self, id: &str, target: Labels) {
+        self.targets.push((xxhash_rust::xxh3::xxh3_64(id.as_bytes()), target));
+    }
+
+    /// Appends the groups, in the order of their sources: `source` where one is enough, else
+    /// `source` with `/` and the first bits of the hash. No target, no group.
+    pub(super) fn groups(
+        mut self,
+        source: &str,
+        labels: &Labels,
+        into: &mut Vec<Arc<TargetGroup>>,
+    ) {
+        // Stable: the targets of an object stay in their order.
+        self.targets.sort_by_key(|(hash, _)| *hash);
+        split(&mut self.targets, 0, &mut source.to_owned(), labels, into);
+    }
+}
+
+fn split(
+    targets: &mut [(u64, Labels)],
+    bits: u32,
+    source: &mut String,
+    labels: &Labels,
+    into: &mut Vec<Arc<TargetGroup>>,
+) {
+    let (Some((first, _)), Some((last, _))) = (targets.first(), targets.last()) else { return };
+    if targets.len() <= MOST || first == last {
+        into.push(Arc::new(TargetGroup {
+            source: source.as_str().into(),
+            targets: targets.iter_mut().map(|(_, target)| std::mem::take(target)).collect(),
+            labels: labels.clone(),
+        }));
+        return;
+    }
+    let bit = 1 << (u64::BITS - 1 - bits);
+    let middle = targets.partition_point(|(hash, _)| hash & bit == 0);
+    let (zeros, ones) = targets.split_at_mut(middle);
+    let length = source.len();
+    for (digit, half) in [('0', zeros), ('1', ones)] {
+        if bits == 0 {
+            source.push('/');
+        }
+        source.push(digit);
+        split(half, bits + 1, source, labels, into);
+        source.truncate(length);
+    }
+}
