@@ -1,8 +1,9 @@
 //! Small files that hold a secret, a certificate or a key.
 
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
-use tokio::io::AsyncReadExt;
 use zeroize::Zeroizing;
 
 use crate::Error;
@@ -13,18 +14,27 @@ const MAX_FILE: u64 = 4 << 20;
 
 /// Reads `path` whole. `what` names it in errors: `password`, `CA`, …
 pub(crate) async fn read(what: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let failed = |reason| Error::File { what, path: path.to_owned(), reason };
-    let mut content = Zeroizing::new(Vec::new());
-    let file = tokio::fs::File::open(path).await.map_err(|error| failed(io_words(&error)))?;
-    let kind = file.metadata().await.map_err(|error| failed(io_words(&error)))?.file_type();
-    if !kind.is_file() {
-        // A pipe or device could keep a request waiting for ever.
-        return Err(failed("not a regular file".to_owned()));
+    let own = path.to_owned();
+    let content = tokio::task::spawn_blocking(move || read_blocking(&own))
+        .await
+        .unwrap_or_else(|_| Err("reading was stopped".to_owned()));
+    content.map_err(|reason| Error::File { what, path: path.to_owned(), reason })
+}
+
+fn read_blocking(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let words = |error| io_words(&error);
+    let metadata = fs::metadata(path).map_err(words)?;
+    if !metadata.is_file() {
+        // Opening a pipe, or reading a device, may never end.
+        return Err("not a regular file".to_owned());
     }
-    let mut file = file.take(MAX_FILE + 1);
-    file.read_to_end(&mut content).await.map_err(|error| failed(io_words(&error)))?;
+    // Room for all of it from the start: a growing buffer would leave pieces of a secret behind.
+    let room = usize::try_from(metadata.len().min(MAX_FILE) + 1).unwrap_or(0);
+    let mut content = Zeroizing::new(Vec::with_capacity(room));
+    let file = File::open(path).map_err(words)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut content).map_err(words)?;
     if content.len() as u64 > MAX_FILE {
-        return Err(failed(format!("larger than {MAX_FILE} bytes")));
+        return Err(format!("larger than {MAX_FILE} bytes"));
     }
     Ok(content)
 }

@@ -1,7 +1,38 @@
 //! Outbound HTTP as Prometheus does it (prometheus/common `config/http_config.go`).
 //!
 //! One [`Client`] per configuration. Every request has a deadline and a limit for its answer;
-//! credentials are read anew for each request and never cross to another host.
+//! credentials are read anew for each request and never cross to another host; no proxy is taken
+//! from the environment.
+//!
+//! The layers, from the outside in, each a small module that knows only the next:
+//!
+//! | module | does |
+//! |---|---|
+//! | `client` | holds the deadline, follows redirects, puts the headers together |
+//! | `redirect` | decides where an answer leads, and what must stay behind |
+//! | `auth`, `file` | make the `Authorization` header, from files where configured |
+//! | `exchange` | sends one request over hyper's pool, once more if a kept connection had died |
+//! | `connect` | opens sockets: TCP or unix, and TLS on top |
+//! | `tls` | makes TLS configurations, anew when files change, and words for what goes wrong |
+//! | `body`, `gzip` | hand out the answer piece by piece, within the deadline and the limit |
+//!
+//! What is asked for stands beside them: a [`Request`] goes to a [`Url`] or a Docker [`Host`].
+//!
+//! ```
+//! use std::time::Duration;
+//! use swarmscout_net::{Client, ClientOptions, Error, Host, HttpConfig, Request};
+//!
+//! async fn info(engine: &str) -> Result<bytes::Bytes, Error> {
+//!     let options = ClientOptions {
+//!         user_agent: "example/1.0".to_owned(),
+//!         connect_timeout: Duration::from_secs(5),
+//!     };
+//!     let client = Client::new(&HttpConfig::default(), options)?;
+//!     let host = Host::parse(engine)?; // unix:///var/run/docker.sock
+//!     let request = Request::to(&host, "/info")?.timeout(Duration::from_secs(10)).max_body(1 << 20);
+//!     client.get(request).await?.body.bytes().await
+//! }
+//! ```
 
 mod auth;
 mod body;

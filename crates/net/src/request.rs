@@ -9,7 +9,7 @@ use crate::host::{Host, Scheme};
 use crate::{Error, Url, UserInfo};
 
 /// A request for one resource, with its deadline and the limit for its answer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     pub(crate) target: Target,
     pub(crate) headers: HeaderMap,
@@ -47,9 +47,13 @@ impl Request {
     /// For `path`, with its query, at `host`: `/v1.41/tasks?filters=…`. Asks for no compression on a
     /// unix socket.
     pub fn to(host: &Host, path: &str) -> Result<Self, Error> {
+        if !path.starts_with('/') {
+            let reason = "path does not begin with a slash".to_owned();
+            return Err(Error::Url { url: path.to_owned(), reason });
+        }
         let base = host.url().map_or("", |url| url.path().trim_end_matches('/'));
-        let target = Url::parse(path)?.request_target();
-        Ok(Self::with(Target { host: host.clone(), path: format!("{base}{target}") }))
+        let path = Url::default().at(&format!("{base}{path}")).request_target();
+        Ok(Self::with(Target { host: host.clone(), path }))
     }
 
     fn with(target: Target) -> Self {
@@ -117,22 +121,37 @@ impl Target {
     /// Where a `Location` leads. A unix socket is never left, whatever host is named: that name was
     /// made up by the server, or by us.
     pub(crate) fn join(&self, location: &str) -> Result<Self, Error> {
-        let Some(base) = self.host.url() else {
-            let base = Url::parse(&format!("http://localhost{}", self.path))?;
-            let path = base.join(location)?.request_target();
-            return Ok(Self { host: self.host.clone(), path });
-        };
-        let url = base.at(&self.path)?.join(location)?;
+        let url = self.url().join(location)?;
         let path = url.request_target();
-        Ok(Self { host: Host::of_url(url)?, path })
+        let host = match self.host.socket_path() {
+            Some(_) => self.host.clone(),
+            None => Host::of_url(url)?,
+        };
+        Ok(Self { host, path })
+    }
+
+    fn url(&self) -> Url {
+        self.host.url().cloned().unwrap_or_default().at(&self.path)
+    }
+}
+
+/// Shows no header's value: one may be a secret.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("Request")
+            .field("target", &format_args!("{}", self.target))
+            .field("headers", &headers)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.url().map(|url| url.at(&self.path)) {
-            Some(Ok(url)) => url.fmt(f),
-            _ => write!(f, "{}{}", self.host, self.path),
+        match self.host.socket_path() {
+            Some(_) => write!(f, "{}{}", self.host, self.path),
+            None => self.url().fmt(f),
         }
     }
 }

@@ -16,7 +16,7 @@ use swarmscout_model::Secret;
 use crate::Error;
 
 /// A URL reference. `Display` and `Debug` show `xxxxx` in place of a password.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Url {
     scheme: String,
     user: Option<UserInfo>,
@@ -27,7 +27,7 @@ pub struct Url {
 }
 
 /// `user:password@` of a URL, decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserInfo {
     /// The part before the colon.
     pub username: String,
@@ -109,6 +109,15 @@ impl Url {
         Ok(url)
     }
 
+    /// This URL with the path and query of a request line, whatever they begin with.
+    pub(crate) fn at(&self, target: &str) -> Self {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(escape(query))),
+            None => (target, None),
+        };
+        Self { path: escape(path), query, ..self.clone() }
+    }
+
     /// Lower-case scheme; empty for a relative reference.
     pub fn scheme(&self) -> &str {
         &self.scheme
@@ -167,12 +176,6 @@ impl Url {
             target.push_str(query);
         }
         target
-    }
-
-    /// This URL with another path and query.
-    pub(crate) fn at(&self, request_target: &str) -> Result<Self, Error> {
-        let Self { path, query, .. } = Self::parse(request_target)?;
-        Ok(Self { path, query, ..self.clone() })
     }
 
     /// Resolves `reference` against this URL (RFC 3986, section 5.2).

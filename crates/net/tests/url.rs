@@ -175,6 +175,13 @@ fn what_is_no_docker_host_is_refused() {
 }
 
 #[test]
+fn a_path_begins_with_a_slash() {
+    let host = Host::parse("tcp://h").unwrap();
+    let error = Request::to(&host, "info").unwrap_err().to_string();
+    assert_eq!(error, r#"parse "info": path does not begin with a slash"#);
+}
+
+#[test]
 fn requests_want_an_absolute_url() {
     for (text, expected) in [
         ("/path", r#"parse "/path": URL scheme must be 'http' or 'https'"#),
