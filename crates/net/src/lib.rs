@@ -55,4 +55,4 @@ pub use config::HttpConfig;
 pub use error::Error;
 pub use host::{Host, Scheme};
 pub use request::Request;
-pub use url::{Url, UserInfo};
+pub use url::{Url, UserInfo, redact as redact_url};

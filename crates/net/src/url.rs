@@ -237,7 +237,7 @@ impl fmt::Debug for Url {
 }
 
 /// `text` with what may be a password replaced, whether or not it is a URL.
-pub(crate) fn redact(text: &str) -> String {
+pub fn redact(text: &str) -> String {
     let start = text.find("//").map_or(0, |slashes| slashes + 2);
     let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
     // A password may hold a slash that somebody forgot to escape: then the last `@` decides.

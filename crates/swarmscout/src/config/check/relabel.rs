@@ -1,0 +1,61 @@
+//! Relabeling rules.
+
+use std::sync::Arc;
+
+use swarmscout_model::NameScheme;
+use swarmscout_model::quote::Quoted;
+use swarmscout_model::relabel::{Action, RawRule, RelabelRule};
+
+use crate::config::Position;
+use crate::config::decode::Cx;
+use crate::config::raw::RelabelConfig;
+
+/// Checks and compiles a list of rules, noting what is wrong below `key`. `null` is the text for an
+/// item without content.
+pub(super) fn check(
+    rules: &mut [Option<RelabelConfig>],
+    key: &str,
+    list_at: Position,
+    scheme: NameScheme,
+    null: &str,
+    cx: &mut Cx<'_>,
+) -> Arc<[RelabelRule]> {
+    let mut checked = Vec::with_capacity(rules.len());
+    cx.within(key, |cx| {
+        for (i, rule) in rules.iter_mut().enumerate() {
+            cx.item(i, |cx| match rule {
+                None => cx.error(list_at, null),
+                Some(rule) => checked.extend(check_rule(rule, scheme, cx)),
+            });
+        }
+    });
+    checked.into()
+}
+
+fn check_rule(
+    rule: &mut RelabelConfig,
+    scheme: NameScheme,
+    cx: &mut Cx<'_>,
+) -> Option<RelabelRule> {
+    for name in rule.source_labels.iter().flatten().filter(|name| name.is_empty()) {
+        let text = format!("{} is not a valid label name", Quoted(name));
+        cx.error(rule.at.key("source_labels"), text);
+    }
+    if rule.at.any_failed() {
+        return None;
+    }
+    if let Some(action) = Action::parse(&rule.action) {
+        // Prometheus shows the name in lower case, however it was written.
+        action.name().clone_into(&mut rule.action);
+    }
+    let raw = RawRule {
+        source_labels: rule.source_labels.clone(),
+        separator: Some(rule.separator.clone()),
+        regex: rule.regex.clone(),
+        modulus: Some(rule.modulus),
+        target_label: Some(rule.target_label.clone()),
+        replacement: Some(rule.replacement.clone()),
+        action: Some(rule.action.clone()),
+    };
+    raw.check(scheme).map_err(|error| cx.error(rule.at.section(), error)).ok()
+}

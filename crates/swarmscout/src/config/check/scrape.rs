@@ -1,0 +1,176 @@
+//! A job.
+
+use std::sync::Arc;
+
+use swarmscout_discovery::JobConfig;
+use swarmscout_model::quote::Quoted;
+use swarmscout_model::{PromDuration, TargetDefaults};
+
+use super::{global, http, relabel, sd};
+use crate::config::decode::{Cx, Section, State};
+use crate::config::raw::{Global, ScrapeConfig};
+
+/// Keys of a job that concern the scrape, of `http_config` too: nothing scrapes yet.
+pub(super) fn kept_keys() -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    ScrapeConfig::keys(&mut keys);
+    let of_scrape = |of| of == "http_config";
+    keys.iter()
+        .filter(|key| key.marks.state == State::Kept || of_scrape(key.of))
+        .map(|key| key.name)
+        .collect()
+}
+
+/// Warns of each of those keys once in a file.
+pub(super) fn warn_of_kept(job: &ScrapeConfig, kept: &[&'static str], cx: &mut Cx<'_>) {
+    for (key, at) in job.at.keys().filter(|(key, _)| kept.contains(key)) {
+        cx.warn_once(key, |cx| {
+            let text = "has no effect: this version finds targets and does not scrape them; set it \
+                        where they are scraped";
+            cx.within(key, |cx| cx.warn(at, text));
+        });
+    }
+}
+
+/// Checks a job and fills in what it takes from the global section.
+pub(super) fn check(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) -> JobConfig {
+    if job.job_name.is_empty() && !job.at.failed("job_name") {
+        cx.error(job.at.key("job_name"), "job_name is empty");
+    }
+    inherit(job, global);
+    times(job, global, cx);
+    protocols(job, global, cx);
+    names(job, global, cx);
+    http::check(&mut job.http, cx);
+
+    let scheme = global::read_scheme(&job.metric_name_validation_scheme).flatten();
+    let scheme = scheme.unwrap_or_default();
+    let relabel = relabel::check(
+        &mut job.relabel_configs,
+        "relabel_configs",
+        job.at.key("relabel_configs"),
+        scheme,
+        "empty or null target relabeling rule in scrape config",
+        cx,
+    );
+    relabel::check(
+        &mut job.metric_relabel_configs,
+        "metric_relabel_configs",
+        job.at.key("metric_relabel_configs"),
+        scheme,
+        "empty or null metric relabeling rule in scrape config",
+        cx,
+    );
+    let sources = sd::check(&mut job.sd, !job.relabel_configs.is_empty(), cx);
+    JobConfig {
+        defaults: TargetDefaults {
+            job: Arc::from(job.job_name.as_str()),
+            scrape_interval: job.scrape_interval,
+            scrape_timeout: job.scrape_timeout,
+            metrics_path: job.metrics_path.clone(),
+            scheme: job.scheme.clone(),
+            params: job.params.clone().into_iter().collect(),
+            convert_classic_histograms_to_nhcb: job.convert_classic_histograms_to_nhcb
+                == Some(true),
+            always_scrape_classic_histograms: job.always_scrape_classic_histograms == Some(true),
+            scrape_native_histograms: job.scrape_native_histograms == Some(true),
+        },
+        relabel,
+        sources,
+        target_limit: job.target_limit,
+        keep_dropped_targets: job.keep_dropped_targets,
+    }
+}
+
+fn inherit(job: &mut ScrapeConfig, global: &Global) {
+    let limit = |own: &mut u64, global: u64| {
+        if *own == 0 {
+            *own = global;
+        }
+    };
+    limit(&mut job.sample_limit, global.sample_limit);
+    limit(&mut job.target_limit, global.target_limit);
+    limit(&mut job.label_limit, global.label_limit);
+    limit(&mut job.label_name_length_limit, global.label_name_length_limit);
+    limit(&mut job.label_value_length_limit, global.label_value_length_limit);
+    limit(&mut job.keep_dropped_targets, global.keep_dropped_targets);
+    limit(&mut job.body_size_limit.0, global.body_size_limit.0);
+    if job.scrape_failure_log_file.0.is_empty() {
+        job.scrape_failure_log_file.clone_from(&global.scrape_failure_log_file);
+    }
+    let flag = |own: &mut Option<bool>, global: Option<bool>| {
+        own.get_or_insert(global == Some(true));
+    };
+    flag(&mut job.scrape_native_histograms, global.scrape_native_histograms);
+    flag(&mut job.extra_scrape_metrics, global.extra_scrape_metrics);
+    flag(
+        &mut job.convert_classic_histograms_to_nhcb,
+        Some(global.convert_classic_histograms_to_nhcb),
+    );
+    flag(&mut job.always_scrape_classic_histograms, Some(global.always_scrape_classic_histograms));
+}
+
+fn times(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) {
+    if job.scrape_interval == PromDuration::ZERO {
+        job.scrape_interval = global.scrape_interval;
+    }
+    if job.scrape_timeout > job.scrape_interval && !job.at.failed("scrape_interval") {
+        let name = Quoted(&job.job_name);
+        let text = format!(
+            "scrape timeout greater than scrape interval for scrape config with job name {name}"
+        );
+        cx.error(job.at.key("scrape_timeout"), text);
+    }
+    if job.scrape_timeout == PromDuration::ZERO {
+        job.scrape_timeout = global.scrape_timeout.min(job.scrape_interval);
+    }
+}
+
+fn protocols(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) {
+    let native = job.scrape_native_histograms == Some(true);
+    let name = Quoted(&job.job_name);
+    if let Some(own) = &job.scrape_protocols {
+        if let Err(text) = global::check_protocols(own) {
+            let text = format!("{text} for scrape config with job name {name}");
+            cx.error(job.at.key("scrape_protocols"), text);
+        }
+    } else {
+        let all = [
+            "PrometheusProto",
+            "OpenMetricsText1.0.0",
+            "OpenMetricsText0.0.1",
+            "PrometheusText1.0.0",
+            "PrometheusText0.0.4",
+        ];
+        let default = if native { &all[..] } else { &all[1..] };
+        job.scrape_protocols = Some(
+            global
+                .scrape_protocols
+                .clone()
+                .unwrap_or_else(|| default.iter().map(|&name| name.to_owned()).collect()),
+        );
+    }
+    if !job.fallback_scrape_protocol.is_empty()
+        && let Err(text) = global::check_protocol(&job.fallback_scrape_protocol)
+    {
+        let whose =
+            format!("invalid fallback_scrape_protocol for scrape config with job name {name}");
+        cx.error(job.at.key("fallback_scrape_protocol"), format!("{whose}: {text}"));
+    }
+}
+
+fn names(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) {
+    let own = global::read_scheme(&job.metric_name_validation_scheme);
+    let Some(own) = own else {
+        global::unknown_scheme(&job.metric_name_validation_scheme, "scrape config", &job.at, cx);
+        return;
+    };
+    let scheme = own.unwrap_or_else(|| global::scheme(global));
+    global::scheme_name(scheme).clone_into(&mut job.metric_name_validation_scheme);
+    if job.metric_name_escaping_scheme.is_empty() && own.is_none() {
+        job.metric_name_escaping_scheme.clone_from(&global.metric_name_escaping_scheme);
+        return;
+    }
+    let escaping = &mut job.metric_name_escaping_scheme;
+    global::escaping(escaping, scheme, "scrape config", &job.at, cx);
+}

@@ -1,0 +1,358 @@
+//! Sources of targets.
+
+use std::path::PathBuf;
+
+use swarmscout_discovery::SdConfig;
+use swarmscout_discovery::config::{
+    ClassicConfig, DockerConfig, DockerSwarmConfig, EngineConfig, Events, FileConfig, Filter,
+    HttpSdConfig, OverlayPort, Role, StaticConfig, StaticGroup,
+};
+use swarmscout_model::quote::Quoted;
+use swarmscout_net::{Host, HttpConfig, Scheme, Url};
+
+use super::{NOT_YET, http, is_glob, refresh_interval};
+use crate::config::decode::{Address, At, Cx, Section};
+use crate::config::{Position, raw};
+
+/// Checks the sources of a job, in the order in which the file has them. Without rules of its own
+/// (`relabels`) nobody would make hosts of static targets that are URLs: they are refused.
+pub(super) fn check(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) -> Vec<SdConfig> {
+    let at = sd.at.clone();
+    let mut sources: Vec<(Position, SdConfig)> = Vec::new();
+    if !sd.static_configs.is_empty() {
+        let groups = list(&mut sd.static_configs, "static_configs", &at, cx, |group, cx| {
+            Some(static_group(group, relabels, cx))
+        });
+        let groups = groups.into_iter().map(|(_, group)| group).collect();
+        sources.push((at.key("static_configs"), SdConfig::Static(StaticConfig { groups })));
+    }
+    sources.extend(list(&mut sd.file_sd_configs, "file_sd_configs", &at, cx, file));
+    sources.extend(list(&mut sd.http_sd_configs, "http_sd_configs", &at, cx, http_sd));
+    sources.extend(list(&mut sd.swarm_sd_configs, "swarm_sd_configs", &at, cx, classic));
+    let key = "dockerswarm_sd_configs";
+    sources.extend(list(&mut sd.dockerswarm_sd_configs, key, &at, cx, dockerswarm));
+    sources.extend(list(&mut sd.docker_sd_configs, "docker_sd_configs", &at, cx, docker));
+    list(&mut sd.dns_sd_configs, "dns_sd_configs", &at, cx, dns);
+    refuse_missing(sd, cx);
+    // Lists of one key stay in order: the sort is stable.
+    sources.sort_by_key(|(at, _)| *at);
+    sources.into_iter().map(|(_, source)| source).collect()
+}
+
+/// As [`check`], for Alertmanagers, whose sources nobody runs: others than ours are fine too.
+pub(super) fn check_unused(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) {
+    let at = sd.at.clone();
+    list(&mut sd.static_configs, "static_configs", &at, cx, |group, cx| {
+        Some(static_group(group, relabels, cx))
+    });
+    list(&mut sd.file_sd_configs, "file_sd_configs", &at, cx, file);
+    list(&mut sd.http_sd_configs, "http_sd_configs", &at, cx, http_sd);
+    list(&mut sd.swarm_sd_configs, "swarm_sd_configs", &at, cx, classic);
+    list(&mut sd.dockerswarm_sd_configs, "dockerswarm_sd_configs", &at, cx, dockerswarm);
+    list(&mut sd.docker_sd_configs, "docker_sd_configs", &at, cx, docker);
+    list(&mut sd.dns_sd_configs, "dns_sd_configs", &at, cx, dns);
+}
+
+/// Checks every item below `key`; each comes back with the place of the key.
+fn list<T, U>(
+    items: &mut [Option<T>],
+    key: &str,
+    at: &At,
+    cx: &mut Cx<'_>,
+    mut check: impl FnMut(&mut T, &mut Cx<'_>) -> Option<U>,
+) -> Vec<(Position, U)> {
+    let mut checked = Vec::with_capacity(items.len());
+    let at = at.key(key);
+    cx.within(key, |cx| {
+        for (i, item) in items.iter_mut().enumerate() {
+            cx.item(i, |cx| match item {
+                None => cx.error(at, format!("empty or null section in {key}")),
+                Some(item) => checked.extend(check(item, cx).map(|item| (at, item))),
+            });
+        }
+    });
+    checked
+}
+
+/// Refuses by name the sources that this version, or this program, does not have.
+fn refuse_missing(sd: &raw::SdConfigs, cx: &mut Cx<'_>) {
+    if !sd.dns_sd_configs.is_empty() {
+        cx.within("dns_sd_configs", |cx| cx.error(sd.at.key("dns_sd_configs"), NOT_YET));
+    }
+    let mut foreign = Vec::new();
+    sd.foreign.write(&mut foreign);
+    for (key, _) in foreign {
+        cx.within(&key, |cx| {
+            cx.error(
+                sd.foreign.at.key(&key),
+                format!(
+                    "{key} is not supported: this program discovers Docker Swarms; let a Prometheus \
+                     discover these targets, or hand them over by http_sd_configs or \
+                     file_sd_configs"
+                ),
+            );
+        });
+    }
+}
+
+fn static_group(group: &raw::StaticGroup, relabels: bool, cx: &mut Cx<'_>) -> StaticGroup {
+    if !relabels {
+        for target in group.targets.iter().filter(|target| target.contains('/')) {
+            let text = format!("{} is not a valid hostname", Quoted(target));
+            cx.error(group.at.key("targets"), text);
+        }
+    }
+    if group.labels.contains_key("") {
+        cx.error(group.at.key("labels"), "\"\" is not a valid label name");
+    }
+    StaticGroup { targets: group.targets.clone(), labels: group.labels.iter().collect() }
+}
+
+fn file(file: &mut raw::FileSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
+    if file.files.is_empty() && !file.at.failed("files") {
+        let text = "file service discovery config must contain at least one path name";
+        cx.error(file.at.key("files"), text);
+    }
+    let endings = [".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML"];
+    for (i, path) in file.files.iter().map(|path| &path.0).enumerate() {
+        if !is_glob(path) || !endings.iter().any(|ending| path.ends_with(ending)) {
+            let text = format!("path name {} is not valid for file discovery", Quoted(path));
+            cx.within("files", |cx| cx.item(i, |cx| cx.error(file.at.key("files"), text)));
+        }
+    }
+    refresh_interval(file.refresh_interval, &file.at, cx);
+    Some(SdConfig::File(FileConfig {
+        files: file.files.iter().map(|path| PathBuf::from(&path.0)).collect(),
+        refresh_interval: file.refresh_interval,
+    }))
+}
+
+fn http_sd(sd: &mut raw::HttpSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
+    let http = http::of_source(&mut sd.http, cx);
+    if !sd.at.failed("url")
+        && let Err(text) = http_url(&sd.url.0)
+    {
+        cx.error(sd.at.key("url"), text);
+    }
+    refresh_interval(sd.refresh_interval, &sd.at, cx);
+    let (url, refresh_interval) = (sd.url.0.clone(), sd.refresh_interval);
+    Some(SdConfig::Http(HttpSdConfig { url, refresh_interval, http }))
+}
+
+fn http_url(url: &str) -> Result<(), String> {
+    if url.is_empty() {
+        return Err("URL is missing".into());
+    }
+    let url = Url::parse(url).map_err(|error| error.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("URL scheme must be 'http' or 'https'".into());
+    }
+    if url.host().is_empty() {
+        return Err("host is missing in URL".into());
+    }
+    Ok(())
+}
+
+fn classic(sd: &mut raw::SwarmSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
+    for key in ["discovery", "etcd_api", "token_url"] {
+        if sd.at.has(key) {
+            let text = format!("{NOT_YET}: list the masters under masters");
+            cx.within(key, |cx| cx.error(sd.at.key(key), text));
+        }
+    }
+    let http = http::of_source(&mut sd.http, cx);
+    if sd.masters.is_empty() && !sd.at.failed("masters") && !sd.at.has("discovery") {
+        cx.error(sd.at.key("masters"), "Swarm SD configuration requires at least one Swarm master");
+    }
+    cx.within("masters", |cx| hosts(&sd.masters, &sd.at, "masters", &sd.http, &http, cx));
+    if !sd.at.failed("metrics_port") && sd.metrics_port.parse::<u16>().ok().is_none_or(|p| p == 0) {
+        let text = format!("{} is not a port: 1 to 65535", Quoted(&sd.metrics_port));
+        cx.within("metrics_port", |cx| cx.error(sd.at.key("metrics_port"), text));
+    }
+    refresh_interval(sd.refresh_interval, &sd.at, cx);
+    Some(SdConfig::Classic(ClassicConfig {
+        masters: sd.masters.iter().map(|master| master.0.clone()).collect(),
+        refresh_interval: sd.refresh_interval,
+        metrics_port: sd.metrics_port.clone(),
+        http,
+    }))
+}
+
+fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
+    let http = http::of_source(&mut sd.http, cx);
+    let at = &sd.at;
+    let host = (!sd.host.0.is_empty()).then_some(&sd.host);
+    match (host, sd.hosts.is_empty()) {
+        (None, true) if !at.failed("host") && !at.failed("hosts") => {
+            cx.error(at.key("host"), "host missing");
+        }
+        (Some(_), false) => {
+            cx.error(at.key("hosts"), "at most one of host & hosts must be configured");
+        }
+        _ => {}
+    }
+    let key = if host.is_some() { "host" } else { "hosts" };
+    let addresses = host.map_or(&sd.hosts[..], std::slice::from_ref);
+    cx.within(key, |cx| hosts(addresses, at, key, &sd.http, &http, cx));
+    let role = match sd.role.as_str() {
+        "services" => Some(Role::Services),
+        "tasks" => Some(Role::Tasks),
+        "nodes" => Some(Role::Nodes),
+        _ if at.failed("role") => None,
+        "" => {
+            cx.error(at.key("role"), "role missing (one of: tasks, services, nodes)");
+            None
+        }
+        role => {
+            let text = format!("invalid role {role}, expected tasks, services, or nodes");
+            cx.error(at.key("role"), text);
+            None
+        }
+    };
+    let overlay_port = match sd.overlay_port.as_str() {
+        "published" => OverlayPort::Published,
+        "target" => OverlayPort::Target,
+        other => {
+            let text = format!("invalid overlay_port {other}, expected published or target");
+            cx.error(at.key("overlay_port"), text);
+            OverlayPort::default()
+        }
+    };
+    let events = match sd.events.as_str() {
+        "auto" => Events::Auto,
+        "watch" => Events::Watch,
+        "events" => Events::Events,
+        "poll" => Events::Poll,
+        other => {
+            let text = format!("invalid events {other}, expected auto, watch, events or poll");
+            cx.error(at.key("events"), text);
+            Events::default()
+        }
+    };
+    for key in ["events", "swarmkit_socket"] {
+        if at.has(key) && (key != "events" || matches!(events, Events::Watch | Events::Events)) {
+            let place = at.key(key);
+            cx.warn_once(key, |cx| {
+                let text = "has no effect yet: this version polls at the refresh interval";
+                cx.within(key, |cx| cx.warn(place, text));
+            });
+        }
+    }
+    let engine = engine(sd.port, &sd.filters, sd.refresh_interval, addresses, at, http, cx);
+    Some(SdConfig::DockerSwarm(DockerSwarmConfig {
+        engine,
+        role: role?,
+        match_first_network: sd.match_first_network,
+        overlay_port,
+        events,
+        swarmkit_socket: (!sd.swarmkit_socket.0.is_empty())
+            .then(|| PathBuf::from(&sd.swarmkit_socket.0)),
+    }))
+}
+
+fn docker(sd: &mut raw::DockerSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
+    let http = http::of_source(&mut sd.http, cx);
+    if sd.host.0.is_empty() && !sd.at.failed("host") {
+        cx.error(sd.at.key("host"), "host missing");
+        return None;
+    }
+    let host = std::slice::from_ref(&sd.host);
+    cx.within("host", |cx| hosts(host, &sd.at, "host", &sd.http, &http, cx));
+    let engine = engine(sd.port, &sd.filters, sd.refresh_interval, host, &sd.at, http, cx);
+    Some(SdConfig::Docker(DockerConfig {
+        engine,
+        host_networking_host: sd.host_networking_host.clone(),
+        match_first_network: sd.match_first_network,
+    }))
+}
+
+fn engine(
+    port: i64,
+    filters: &[raw::Filter],
+    interval: swarmscout_model::PromDuration,
+    hosts: &[Address],
+    at: &At,
+    http: HttpConfig,
+    cx: &mut Cx<'_>,
+) -> EngineConfig {
+    refresh_interval(interval, at, cx);
+    let port = u16::try_from(port).unwrap_or_else(|_| {
+        let text = format!("{port} is not a port: 0 to 65535");
+        cx.within("port", |cx| cx.error(at.key("port"), text));
+        0
+    });
+    let filter =
+        |filter: &raw::Filter| Filter { name: filter.name.clone(), values: filter.values.clone() };
+    EngineConfig {
+        hosts: hosts.iter().map(|host| host.0.clone()).collect(),
+        port,
+        filters: filters.iter().map(filter).collect(),
+        refresh_interval: interval,
+        http,
+    }
+}
+
+fn dns(sd: &mut raw::DnsSd, cx: &mut Cx<'_>) -> Option<()> {
+    if sd.names.is_empty() && !sd.at.failed("names") {
+        let text = "DNS-SD config must contain at least one SRV record name";
+        cx.error(sd.at.key("names"), text);
+    }
+    match sd.r#type.to_uppercase().as_str() {
+        "SRV" => {}
+        "A" | "AAAA" | "MX" | "NS" if sd.port == 0 && !sd.at.failed("port") => {
+            let text = "a port is required in DNS-SD configs for all record types except SRV";
+            cx.error(sd.at.key("port"), text);
+        }
+        "A" | "AAAA" | "MX" | "NS" => {}
+        _ => cx.error(sd.at.key("type"), format!("invalid DNS-SD records type {}", sd.r#type)),
+    }
+    refresh_interval(sd.refresh_interval, &sd.at, cx);
+    None
+}
+
+/// Checks that every address is one, and warns of options that it has no use for.
+fn hosts(
+    addresses: &[Address],
+    at: &At,
+    key: &str,
+    raw_http: &raw::HttpClient,
+    http: &HttpConfig,
+    cx: &mut Cx<'_>,
+) {
+    let plain = HttpConfig::default();
+    for (i, address) in addresses.iter().enumerate() {
+        let host = match Host::parse(&address.0) {
+            Ok(host) => host,
+            Err(error) if key == "host" => {
+                cx.error(at.key(key), error);
+                continue;
+            }
+            Err(error) => {
+                cx.item(i, |cx| cx.error(at.key(key), error));
+                continue;
+            }
+        };
+        if host.scheme().takes_http_config() {
+            continue;
+        }
+        let effectless = [
+            (
+                http.auth != plain.auth,
+                &["basic_auth", "authorization", "bearer_token", "bearer_token_file"][..],
+            ),
+            (http.tls != plain.tls, &["tls_config"][..]),
+        ];
+        for (set, keys) in effectless {
+            let place = keys.iter().find_map(|key| Some((*key, raw_http.at.find(key)?)));
+            if let (true, Some((option, place))) = (set, place) {
+                let scheme = host.scheme().as_str();
+                let instead = match host.scheme() {
+                    Scheme::Tcp => ", use https://",
+                    _ => "",
+                };
+                let text = format!("{option} has no effect on {scheme}://{instead}");
+                cx.warn(place, text);
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! How a server is spoken to: Prometheus' `http_config`, which stands among the keys of its section.
+
+use std::collections::BTreeMap;
+
+use swarmscout_model::Secret;
+use swarmscout_net::Url;
+use swarmscout_net::config::TlsVersion;
+
+use crate::config::decode::{Address, Any, Cx, FilePath, Value, section};
+use crate::config::out::Out;
+use crate::config::yaml::Node;
+
+section! {
+    /// How a server is spoken to. At most one kind of credentials. Files are read anew for each
+    /// request. In a job itself these keys concern the scrape and are kept until this program
+    /// scrapes.
+    HttpClient: "config.HTTPClientConfig", "http_config" {
+        /// User name and password.
+        key basic_auth: Option<BasicAuth> = None;
+        /// Any other `Authorization` header.
+        key authorization: Option<Authorization> = None;
+        /// OAuth 2.
+        key oauth2: Option<OAuth2> = None, refused;
+        /// The same as `authorization` with `credentials`.
+        key bearer_token: Secret = Secret::default();
+        /// The same as `authorization` with `credentials_file`.
+        key bearer_token_file: FilePath = FilePath::default();
+        /// TLS options, for `https://`.
+        key tls_config: TlsConfig = TlsConfig::default();
+        /// Follow redirects. Credentials do not go to another host.
+        key follow_redirects: bool = true, always;
+        /// Use HTTP/2 where the server offers it over TLS. False for `remote_write`.
+        key enable_http2: bool = true, always;
+        /// The proxy.
+        inline proxy: Proxy = Proxy::default();
+        /// More headers, by name.
+        key http_headers: BTreeMap<String, Header> = BTreeMap::new(), refused;
+    }
+}
+
+section! {
+    /// The proxy on the way to a server.
+    Proxy: "config.ProxyConfig", "proxy" {
+        /// Its URL.
+        key proxy_url: Option<Url> = None, refused;
+        /// Hosts that are reached without it, separated by commas.
+        key no_proxy: String = String::new(), refused;
+        /// Take it from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+        key proxy_from_environment: bool = false, refused;
+        /// Headers for it, by name.
+        key proxy_connect_header: BTreeMap<String, Vec<Secret>> = BTreeMap::new(), refused;
+    }
+}
+
+section! {
+    /// User name and password.
+    BasicAuth: "config.BasicAuth", "basic_auth" {
+        /// User name.
+        key username: String = String::new();
+        /// A file that holds it.
+        key username_file: FilePath = FilePath::default();
+        /// Its name in a secret manager, which does not exist here.
+        key username_ref: String = String::new(), refused;
+        /// Password.
+        key password: Secret = Secret::default();
+        /// A file that holds it.
+        key password_file: FilePath = FilePath::default();
+        /// Its name in a secret manager, which does not exist here.
+        key password_ref: String = String::new(), refused;
+    }
+}
+
+section! {
+    /// An `Authorization` header.
+    Authorization: "config.Authorization", "authorization" {
+        /// Its first word. Not `basic`.
+        key r#type: String = String::new(), shown("Bearer");
+        /// What follows.
+        key credentials: Secret = Secret::default();
+        /// A file that holds it.
+        key credentials_file: FilePath = FilePath::default();
+        /// Its name in a secret manager, which does not exist here.
+        key credentials_ref: String = String::new(), refused;
+    }
+}
+
+section! {
+    /// OAuth 2.
+    OAuth2: "config.OAuth2", "oauth2" {
+        /// Identifier of the client, required.
+        key client_id: String = String::new();
+        /// Its secret.
+        key client_secret: Secret = Secret::default();
+        /// A file that holds it.
+        key client_secret_file: FilePath = FilePath::default();
+        /// Its name in a secret manager, which does not exist here.
+        key client_secret_ref: String = String::new(), refused;
+        /// Identifier of the key.
+        key client_certificate_key_id: String = String::new();
+        /// Key that signs, PEM.
+        key client_certificate_key: Secret = Secret::default();
+        /// A file that holds it.
+        key client_certificate_key_file: FilePath = FilePath::default();
+        /// Its name in a secret manager, which does not exist here.
+        key client_certificate_key_ref: String = String::new(), refused;
+        /// `client_credentials` or `urn:ietf:params:oauth:grant-type:jwt-bearer`.
+        key grant_type: String = String::new(), shown("client_credentials");
+        /// `RS256`, `RS384` or `RS512`.
+        key signature_algorithm: String = String::new(), shown("RS256");
+        /// Issuer.
+        key iss: String = String::new(), shown("client_id");
+        /// Audience.
+        key audience: String = String::new(), shown("token_url");
+        /// More claims.
+        key claims: BTreeMap<String, Any> = BTreeMap::new();
+        /// Scopes.
+        key scopes: Vec<String> = Vec::new();
+        /// Where tokens come from, required.
+        key token_url: Address = Address::default();
+        /// More parameters of the request.
+        key endpoint_params: BTreeMap<String, String> = BTreeMap::new();
+        /// TLS options for the token server.
+        key tls_config: TlsConfig = TlsConfig::default();
+        /// The proxy on the way to it.
+        inline proxy: Proxy = Proxy::default();
+    }
+}
+
+section! {
+    /// A header.
+    Header: "config.Header", "http_header" {
+        /// Values.
+        key values: Vec<String> = Vec::new();
+        /// Values that are not shown.
+        key secrets: Vec<Secret> = Vec::new();
+        /// Files that hold values.
+        key files: Vec<FilePath> = Vec::new();
+    }
+}
+
+section! {
+    /// TLS options. Files are read anew when they change.
+    TlsConfig: "config.TLSConfig", "tls_config" {
+        /// Certificates to trust instead of the system's, PEM.
+        key ca: String = String::new();
+        /// Certificate of the client, PEM.
+        key cert: String = String::new();
+        /// Its key, PEM.
+        key key: Secret = Secret::default();
+        /// A file that holds `ca`.
+        key ca_file: FilePath = FilePath::default();
+        /// A file that holds `cert`.
+        key cert_file: FilePath = FilePath::default();
+        /// A file that holds `key`.
+        key key_file: FilePath = FilePath::default();
+        /// Name of `ca` in a secret manager, which does not exist here.
+        key ca_ref: String = String::new(), refused;
+        /// Name of `cert` in a secret manager, which does not exist here.
+        key cert_ref: String = String::new(), refused;
+        /// Name of `key` in a secret manager, which does not exist here.
+        key key_ref: String = String::new(), refused;
+        /// The name that the server's certificate must have, instead of the URL's host.
+        key server_name: String = String::new();
+        /// Accept any certificate.
+        key insecure_skip_verify: bool = false, always;
+        /// The lowest version, `TLS10` to `TLS13`. Below `TLS12` no connection is made.
+        key min_version: Option<TlsVersion> = None, shown("TLS12");
+        /// The highest version.
+        key max_version: Option<TlsVersion> = None, shown("TLS13");
+    }
+}
+
+impl Value for Option<TlsVersion> {
+    fn name() -> String {
+        "TLS version".into()
+    }
+
+    fn zero() -> Self {
+        None
+    }
+
+    fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let text = String::decode(node, cx)?;
+        let version = match text.as_str() {
+            "TLS10" => TlsVersion::Tls10,
+            "TLS11" => TlsVersion::Tls11,
+            "TLS12" => TlsVersion::Tls12,
+            "TLS13" => TlsVersion::Tls13,
+            _ => {
+                cx.error(node.at, format!("unknown TLS version: {text}"));
+                return None;
+            }
+        };
+        Some(Some(version))
+    }
+
+    fn encode(&self) -> Out {
+        Out::String(
+            match self {
+                None => "",
+                Some(TlsVersion::Tls10) => "TLS10",
+                Some(TlsVersion::Tls11) => "TLS11",
+                Some(TlsVersion::Tls12) => "TLS12",
+                Some(TlsVersion::Tls13) => "TLS13",
+            }
+            .into(),
+        )
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_none()
+    }
+}

@@ -1,0 +1,229 @@
+//! Where targets come from.
+
+use std::collections::BTreeMap;
+
+use swarmscout_model::PromDuration;
+
+use super::{HttpClient, renamed};
+use crate::config::decode::{Address, Any, FilePath, section};
+
+section! {
+    /// The sources of a job. Each key holds a list; a job may have several, of several kinds.
+    SdConfigs: "config.ScrapeConfig", "sd_configs" {
+        /// Targets written in the file.
+        key static_configs: Vec<Option<StaticGroup>> = Vec::new();
+        /// Targets in JSON or YAML files.
+        key file_sd_configs: Vec<Option<FileSd>> = Vec::new();
+        /// Targets as a web server lists them.
+        key http_sd_configs: Vec<Option<HttpSd>> = Vec::new();
+        /// A classic Swarm: its masters and nodes.
+        key swarm_sd_configs: Vec<Option<SwarmSd>> = Vec::new(), ours;
+        /// A Swarm of swarm mode: its services, tasks or nodes.
+        key dockerswarm_sd_configs: Vec<Option<DockerSwarmSd>> = Vec::new();
+        /// Containers of one Docker engine.
+        key docker_sd_configs: Vec<Option<DockerSd>> = Vec::new();
+        /// Names of the DNS.
+        key dns_sd_configs: Vec<Option<DnsSd>> = Vec::new(), refused;
+        /// All others.
+        inline foreign: ForeignSd = ForeignSd::default();
+    }
+}
+
+section! {
+    /// Prometheus' other sources. This program does not have them: a job that uses one is refused
+    /// by name. Let a Prometheus discover them, or hand their targets over through
+    /// `http_sd_configs` or `file_sd_configs`.
+    ForeignSd: "config.ScrapeConfig", "other_sd_configs" {
+        /// Amazon Web Services.
+        key aws_sd_configs: Any = Any::default(), refused;
+        /// Microsoft Azure.
+        key azure_sd_configs: Any = Any::default(), refused;
+        /// Consul.
+        key consul_sd_configs: Any = Any::default(), refused;
+        /// DigitalOcean.
+        key digitalocean_sd_configs: Any = Any::default(), refused;
+        /// Amazon EC2.
+        key ec2_sd_configs: Any = Any::default(), refused;
+        /// Amazon ECS.
+        key ecs_sd_configs: Any = Any::default(), refused;
+        /// Amazon ElastiCache.
+        key elasticache_sd_configs: Any = Any::default(), refused;
+        /// Eureka.
+        key eureka_sd_configs: Any = Any::default(), refused;
+        /// Google Compute Engine.
+        key gce_sd_configs: Any = Any::default(), refused;
+        /// Hetzner.
+        key hetzner_sd_configs: Any = Any::default(), refused;
+        /// IONOS.
+        key ionos_sd_configs: Any = Any::default(), refused;
+        /// Kubernetes.
+        key kubernetes_sd_configs: Any = Any::default(), refused;
+        /// Kuma.
+        key kuma_sd_configs: Any = Any::default(), refused;
+        /// Amazon Lightsail.
+        key lightsail_sd_configs: Any = Any::default(), refused;
+        /// Linode.
+        key linode_sd_configs: Any = Any::default(), refused;
+        /// Marathon.
+        key marathon_sd_configs: Any = Any::default(), refused;
+        /// Amazon MSK.
+        key msk_sd_configs: Any = Any::default(), refused;
+        /// Nerve.
+        key nerve_sd_configs: Any = Any::default(), refused;
+        /// Nomad.
+        key nomad_sd_configs: Any = Any::default(), refused;
+        /// Oracle Cloud.
+        key oci_sd_configs: Any = Any::default(), refused;
+        /// OpenStack.
+        key openstack_sd_configs: Any = Any::default(), refused;
+        /// Outscale.
+        key outscale_sd_configs: Any = Any::default(), refused;
+        /// OVHcloud.
+        key ovhcloud_sd_configs: Any = Any::default(), refused;
+        /// PuppetDB.
+        key puppetdb_sd_configs: Any = Any::default(), refused;
+        /// Amazon RDS.
+        key rds_sd_configs: Any = Any::default(), refused;
+        /// Scaleway.
+        key scaleway_sd_configs: Any = Any::default(), refused;
+        /// ZooKeeper serversets.
+        key serverset_sd_configs: Any = Any::default(), refused;
+        /// STACKIT.
+        key stackit_sd_configs: Any = Any::default(), refused;
+        /// Triton.
+        key triton_sd_configs: Any = Any::default(), refused;
+        /// Uyuni.
+        key uyuni_sd_configs: Any = Any::default(), refused;
+        /// Vultr.
+        key vultr_sd_configs: Any = Any::default(), refused;
+    }
+}
+
+section! {
+    /// A group of targets that share labels.
+    StaticGroup: "targetgroup.Group", "static_config" {
+        /// `host:port` each.
+        key targets: Vec<String> = Vec::new();
+        /// Labels of all of them.
+        key labels: BTreeMap<String, String> = BTreeMap::new();
+    }
+}
+
+section! {
+    /// Targets in files, looked at when they change and every `refresh_interval`.
+    FileSd: "file.SDConfig", "file_sd_config" {
+        /// Paths that end in `.json`, `.yml` or `.yaml`; the last part may hold one `*`. Required.
+        key files: Vec<FilePath> = Vec::new();
+        /// How often they are read without being told of a change.
+        key refresh_interval: PromDuration = PromDuration::from_secs(300);
+    }
+    unknown |key| (key == "names").then(|| renamed(key, "files", "the item of file_sd_configs"));
+}
+
+section! {
+    /// Targets as a web server lists them (Prometheus' HTTP SD).
+    HttpSd: "http.SDConfig", "http_sd_config" {
+        /// How the server is spoken to.
+        inline http: HttpClient = HttpClient::default();
+        /// How often it is asked.
+        key refresh_interval: PromDuration = PromDuration::from_secs(60);
+        /// `http://` or `https://`, required.
+        key url: Address = Address::default(), always;
+    }
+}
+
+section! {
+    /// A classic Swarm, as the Swarm plugin of 2016 reads it from its masters.
+    SwarmSd: "config.SwarmSDConfig", "swarm_sd_config" {
+        /// URLs of the masters, at least one: `http://`, `https://`, `tcp://` or `unix://`.
+        key masters: Vec<Address> = Vec::new(), ours;
+        /// How often they are asked.
+        key refresh_interval: PromDuration = PromDuration::from_secs(1), ours;
+        /// Port of the metrics on every master and node, as a string or a number.
+        key metrics_port: String = "8070".into(), ours;
+        /// The store that Swarm itself has its nodes from, in place of `masters`.
+        key discovery: Address = Address::default(), ours refused;
+        /// Version of the etcd API, `v2` or `v3`.
+        key etcd_api: String = String::new(), shown("v2") ours refused;
+        /// Where `token://` is resolved.
+        key token_url: Address = Address::default(), ours refused;
+        /// How they are spoken to.
+        inline http: HttpClient = HttpClient::default();
+    }
+    unknown |key| Some(format!(
+        "unknown fields in swarm_sd_config: {}",
+        crate::config::decode::not_found::<SwarmSd>(key)
+    ));
+}
+
+section! {
+    /// A filter of the Engine's lists.
+    Filter: "moby.Filter", "filter" {
+        /// Its name, as the Engine API has it: `label`, `desired-state`.
+        key name: String = String::new();
+        /// Any of these.
+        key values: Vec<String> = Vec::new();
+    }
+}
+
+section! {
+    /// A Swarm of swarm mode.
+    DockerSwarmSd: "moby.DockerSwarmSDConfig", "dockerswarm_sd_config" {
+        /// How `http://` and `https://` hosts are spoken to.
+        inline http: HttpClient = HttpClient::default();
+        /// A manager: `unix://`, `tcp://`, `http://` or `https://`. Exactly one of `host` and `hosts`.
+        key host: Address = Address::default();
+        /// Several managers of one Swarm: asked in turn until one answers.
+        key hosts: Vec<Address> = Vec::new(), ours;
+        /// `services`, `tasks` or `nodes`, required.
+        key role: String = String::new(), always;
+        /// Port of targets without a published one.
+        key port: i64 = 80, always;
+        /// Which objects of the role are wanted.
+        key filters: Vec<Filter> = Vec::new();
+        /// How often the manager is asked.
+        key refresh_interval: PromDuration = PromDuration::from_secs(60);
+        /// Targets on the first network by name only.
+        key match_first_network: bool = false, ours;
+        /// Port of targets on overlay networks: `published`, as in Prometheus, or `target`, the one the container listens on.
+        key overlay_port: String = "published".into(), ours;
+        /// How changes are learned: `auto`, `watch`, `events` or `poll`. Until the watch exists, all poll.
+        key events: String = "auto".into(), ours kept;
+        /// SwarmKit's control socket, where it is not found by itself.
+        key swarmkit_socket: FilePath = FilePath::default(), ours kept;
+    }
+}
+
+section! {
+    /// Containers of one Docker engine.
+    DockerSd: "moby.DockerSDConfig", "docker_sd_config" {
+        /// How an `http://` or `https://` host is spoken to.
+        inline http: HttpClient = HttpClient::default();
+        /// The engine, required: `unix://`, `tcp://`, `http://` or `https://`.
+        key host: Address = Address::default();
+        /// Port of targets without one.
+        key port: i64 = 80, always;
+        /// Which containers are wanted.
+        key filters: Vec<Filter> = Vec::new();
+        /// Address of containers on the host's network.
+        key host_networking_host: String = "localhost".into(), always;
+        /// How often the engine is asked.
+        key refresh_interval: PromDuration = PromDuration::from_secs(60);
+        /// Targets on the first network by name only.
+        key match_first_network: bool = true, always;
+    }
+}
+
+section! {
+    /// Names of the DNS.
+    DnsSd: "dns.SDConfig", "dns_sd_config" {
+        /// Names to look up, at least one.
+        key names: Vec<String> = Vec::new();
+        /// How often.
+        key refresh_interval: PromDuration = PromDuration::from_secs(30);
+        /// `SRV`, `A`, `AAAA`, `MX` or `NS`.
+        key r#type: String = "SRV".into();
+        /// Port of the targets, required unless the type is SRV.
+        key port: i64 = 0;
+    }
+}
