@@ -1,7 +1,5 @@
 //! Tells the program what it was built from.
 
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-
 use std::process::Command;
 
 fn main() {
@@ -9,7 +7,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=SWARMSCOUT_REVISION");
     println!("cargo::rerun-if-env-changed=SWARMSCOUT_BRANCH");
     let compiler = std::env::var("RUSTC").ok().and_then(|rustc| first_line(&rustc, &["--version"]));
-    let compiler = compiler.as_deref().and_then(|line| line.splitn(3, ' ').nth(1));
+    let compiler = compiler.as_deref().and_then(|line| line.split(' ').nth(1));
     let compiler = compiler.map_or_else(|| String::from("unknown"), |v| format!("rustc {v}"));
     println!("cargo::rustc-env=SWARMSCOUT_COMPILER={compiler}");
     for name in ["SWARMSCOUT_REVISION", "SWARMSCOUT_BRANCH"] {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
+use futures_util::future::OptionFuture;
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -103,6 +104,7 @@ pub struct App {
     addresses: Vec<SocketAddr>,
 }
 
+type Reply = oneshot::Sender<Result<(), String>>;
 type Loading = Pin<Box<dyn Future<Output = Result<Loaded, String>> + Send>>;
 
 impl App {
@@ -182,18 +184,19 @@ impl App {
 
     /// Reloads as asked until it is told to end, and ends everything in order.
     pub async fn run(mut self) -> Ended {
-        let mut loading: Option<Loading> = None;
-        // Those that the running reload answers, and those that the next one will.
-        let mut answered: Vec<oneshot::Sender<Result<(), String>>> = Vec::new();
-        let mut waiting = Vec::new();
+        let mut loading: OptionFuture<Loading> = None.into();
+        // Whom the running reload answers, if one runs, and whom the next one will.
+        let mut answered: Option<Vec<Reply>> = None;
+        let mut waiting: Vec<Reply> = Vec::new();
         let mut hangup = false;
         let mut ended = Ended::Clean;
         loop {
-            if loading.is_none() && (hangup || !waiting.is_empty()) {
+            if answered.is_none() && (hangup || !waiting.is_empty()) {
                 hangup = false;
-                answered = std::mem::take(&mut waiting);
+                answered = Some(std::mem::take(&mut waiting));
                 let source = self.source.clone();
-                loading = Some(Box::pin(async move { load(&source).await }));
+                let load: Loading = Box::pin(async move { load(&source).await });
+                loading = Some(load).into();
             }
             tokio::select! {
                 signal = self.signals.next() => match signal {
@@ -211,11 +214,10 @@ impl App {
                         break;
                     }
                 },
-                loaded = async { loading.as_mut().expect("guarded below").await },
-                        if loading.is_some() => {
-                    loading = None;
+                Some(loaded) = &mut loading => {
+                    loading = None.into();
                     let result = self.apply(loaded);
-                    for reply in answered.drain(..) {
+                    for reply in answered.take().into_iter().flatten() {
                         // Whoever asked may have gone.
                         let _ = reply.send(result.clone());
                     }

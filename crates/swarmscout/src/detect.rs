@@ -221,7 +221,7 @@ fn classify(info: &Info) -> Result<&'static Jobs, String> {
                 .iter()
                 .flatten()
                 .map(|manager| {
-                    manager.addr.rsplit_once(':').map_or(&*manager.addr, |(host, _)| host)
+                    manager.addr.rsplit_once(':').map_or(manager.addr.as_str(), |(host, _)| host)
                 })
                 .collect();
             Err(format!(

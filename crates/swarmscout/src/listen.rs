@@ -96,30 +96,32 @@ mod tests {
         assert!(all[0].local_addr().expect("it is bound").ip().is_unspecified());
     }
 
-    async fn check_error(address: &str, expected: Expect) {
+    async fn check_error(address: &str, expected: &Expect) {
         let error = bind(&[address.to_owned()]).await.expect_err(address);
         expected.assert_eq(&format!("{error:#}"));
     }
 
     #[tokio::test]
     async fn says_what_is_wrong_and_what_helps() {
-        check_error("9465", expect!["cannot listen on 9465: the port is missing: write host:port, or :port for all addresses"]).await;
+        check_error("9465", &expect!["cannot listen on 9465: the port is missing: write host:port, or :port for all addresses"]).await;
         check_error(
             "::1:9465",
-            expect!["cannot listen on ::1:9465: an IPv6 address stands in brackets: [::1]:9465"],
+            &expect!["cannot listen on ::1:9465: an IPv6 address stands in brackets: [::1]:9465"],
         )
         .await;
         check_error(
             "127.0.0.1:70000",
-            expect![[r#"cannot listen on 127.0.0.1:70000: "70000" is not a port from 0 to 65535"#]],
+            &expect![[
+                r#"cannot listen on 127.0.0.1:70000: "70000" is not a port from 0 to 65535"#
+            ]],
         )
         .await;
         check_error(
             "127.0.0.1:http",
-            expect![[r#"cannot listen on 127.0.0.1:http: "http" is not a port from 0 to 65535"#]],
+            &expect![[r#"cannot listen on 127.0.0.1:http: "http" is not a port from 0 to 65535"#]],
         )
         .await;
-        check_error("192.0.2.1:0", expect!["cannot listen on 192.0.2.1:0: Cannot assign requested address (os error 99): this machine does not have that address: choose one of its own with --web.listen-address"]).await;
+        check_error("192.0.2.1:0", &expect!["cannot listen on 192.0.2.1:0: Cannot assign requested address (os error 99): this machine does not have that address: choose one of its own with --web.listen-address"]).await;
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! `check service-discovery`: one look at a job's sources, and what its rules make of it.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,7 +123,7 @@ fn results(set: &TargetSet) -> Vec<CheckResult> {
     let mut builder = LabelsBuilder::new();
     let mut results = Vec::new();
     let mut seen = HashSet::new();
-    for group in set.groups.iter() {
+    for group in &*set.groups {
         let mut of_group =
             results_of_group(set, &group.relabelled, group.duplicates(), &mut builder);
         of_group.sort_by_key(|(index, _)| *index);
@@ -182,10 +183,12 @@ fn table(set: &TargetSet, results: &[CheckResult]) -> String {
     let counts = set.counts;
     let mut text =
         if results.is_empty() { String::new() } else { format!("{}\n\n", table.trim_fmt()) };
-    text.push_str(&format!(
-        "{} active, {} dropped, {} refused, {} duplicates\n",
+    writeln!(
+        text,
+        "{} active, {} dropped, {} refused, {} duplicates",
         counts.active, counts.dropped, counts.refused, counts.duplicates
-    ));
+    )
+    .expect("a string takes all");
     text
 }
 

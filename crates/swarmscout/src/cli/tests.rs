@@ -11,7 +11,7 @@ fn parse_words(words: &str) -> Result<Cli, clap::Error> {
 }
 
 #[track_caller]
-fn check_error(words: &str, expected: Expect) {
+fn check_error(words: &str, expected: &Expect) {
     let error = parse_words(words).expect_err("the command line is refused");
     assert_eq!(error.exit_code(), 2, "{words}");
     expected.assert_eq(&error.to_string());
@@ -140,7 +140,7 @@ fn the_table_is_sorted_and_knows_no_flag_twice() {
 fn a_wrong_flag_gets_the_nearest_one() {
     check_error(
         "--web.listen-adress=:1",
-        expect![[r#"
+        &expect![[r#"
         error: unexpected argument '--web.listen-adress' found
 
           tip: a similar argument exists: '--web.listen-address'
@@ -152,7 +152,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     );
     check_error(
         "--storage.tsdb.retention.tme=1d",
-        expect![[r#"
+        &expect![[r#"
         error: unexpected argument '--storage.tsdb.retention.tme' found
 
           tip: a similar argument exists: '--storage.tsdb.retention.time'
@@ -164,7 +164,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     );
     check_error(
         "-config.file=x.yml",
-        expect![[r#"
+        &expect![[r#"
         error: flags have two dashes since Prometheus 2: write --config.file instead of -config.file
 
         Usage: swarmscout [OPTIONS] [COMMAND]
@@ -174,7 +174,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     );
     check_error(
         "--config.file",
-        expect![[r#"
+        &expect![[r#"
         error: a value is required for '--config.file <FILE>' but none was supplied
 
         For more information, try '--help'.
@@ -182,7 +182,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     );
     check_error(
         "--log.level=loud",
-        expect![[r#"
+        &expect![[r#"
         error: invalid value 'loud' for '--log.level <LEVEL>'
           [possible values: debug, info, warn, error]
 
@@ -191,7 +191,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     );
     check_error(
         "--web.read-timeout=5",
-        expect![[r#"
+        &expect![[r#"
         error: invalid value '5' for '--web.read-timeout <DURATION>': unknown unit "" in duration "5"
 
         For more information, try '--help'.
@@ -199,7 +199,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     );
     check_error(
         "--web.max-connections=0",
-        expect![[r#"
+        &expect![[r#"
         error: invalid value '0' for '--web.max-connections <N>': 0 is not in 1..18446744073709551615
 
         For more information, try '--help'.
@@ -207,7 +207,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     );
     check_error(
         "--web.config.file=web.yml",
-        expect![[r#"
+        &expect![[r#"
         error: cannot use --web.config.file: TLS and passwords for the web server do not exist yet, and without them whoever reaches the port would be let in: listen on 127.0.0.1 and put a proxy in front
 
         Usage: swarmscout [OPTIONS] [COMMAND]
@@ -217,7 +217,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     );
     check_error(
         "--web.listen-address=:0 check healthy",
-        expect![[r#"
+        &expect![[r#"
         error: --web.listen-address before `check` has no effect: write the flags of a sub-command after it
 
         Usage: swarmscout [OPTIONS] [COMMAND]
@@ -227,7 +227,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     );
     check_error(
         "chekc",
-        expect![[r#"
+        &expect![[r#"
         error: unrecognized subcommand 'chekc'
 
           tip: a similar subcommand exists: 'check'
@@ -239,7 +239,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     );
     check_error(
         "check config",
-        expect![[r#"
+        &expect![[r#"
         error: the following required arguments were not provided:
           <FILE>...
 

@@ -44,7 +44,7 @@ fn ssh_is_refused_with_what_to_do() {
 
 /// What is made of an answer to `/info`: a configuration that parses without a warning.
 #[track_caller]
-fn check(info: &str, expected: Expect) {
+fn check(info: &str, expected: &Expect) {
     let info = info.replacen('{', r#"{"Containers": 1, "#, 1).replace(", }", "}");
     let info: Info = serde_json::from_str(&info).expect("it is JSON of the right shape");
     let engine = Engine { url: String::from("unix:///d.sock"), certificates: None };
@@ -59,7 +59,7 @@ fn check(info: &str, expected: Expect) {
 fn a_manager_gives_nodes_and_running_tasks() {
     check(
         r#"{"Swarm": {"LocalNodeState": "active", "ControlAvailable": true}}"#,
-        expect![[r#"
+        &expect![[r#"
         a manager of a Swarm
         scrape_configs:
           - job_name: swarm-nodes
@@ -82,7 +82,7 @@ fn a_manager_gives_nodes_and_running_tasks() {
 fn an_engine_alone_gives_its_containers() {
     check(
         r#"{"Swarm": {"LocalNodeState": "inactive"}, "SystemStatus": null}"#,
-        expect![[r#"
+        &expect![[r#"
         an engine without Swarm
         scrape_configs:
           - job_name: docker
@@ -92,7 +92,7 @@ fn an_engine_alone_gives_its_containers() {
     );
     check(
         "{}",
-        expect![[r#"
+        &expect![[r#"
         an engine without Swarm
         scrape_configs:
           - job_name: docker
@@ -106,7 +106,7 @@ fn an_engine_alone_gives_its_containers() {
 fn a_classic_master_gives_its_nodes() {
     check(
         r#"{"SystemStatus": [["Role", "primary"], ["Strategy", "spread"], ["Nodes", "0"]]}"#,
-        expect![[r#"
+        &expect![[r#"
             a master of classic Swarm
             scrape_configs:
               - job_name: swarm
@@ -117,7 +117,7 @@ fn a_classic_master_gives_its_nodes() {
     );
     check(
         r#"{"DriverStatus": [["\bNodes", "1"], ["a", "b"], [" └ Containers", "1"]]}"#,
-        expect![[r#"
+        &expect![[r#"
             a master of classic Swarm
             scrape_configs:
               - job_name: swarm
@@ -135,29 +135,29 @@ fn others_are_told_what_to_do() {
         &state(
             r#"{"LocalNodeState": "active", "RemoteManagers": [{"NodeID": "x", "Addr": "10.0.0.1:2377"}, {"Addr": "[fd00::1]:2377"}]}"#,
         ),
-        expect![
+        &expect![
             "this engine is a worker of a Swarm, and only managers know what runs: start this on a manager (10.0.0.1, [fd00::1]), or set DOCKER_HOST to one"
         ],
     );
     check(
         &state(r#"{"LocalNodeState": "active", "RemoteManagers": null}"#),
-        expect![
+        &expect![
             "this engine is a worker of a Swarm, and only managers know what runs: start this on a manager (none is known), or set DOCKER_HOST to one"
         ],
     );
     check(
         &state(r#"{"LocalNodeState": "locked"}"#),
-        expect![
+        &expect![
             "this engine is a manager of a locked Swarm: run `docker swarm unlock` on it first"
         ],
     );
     check(
         &state(r#"{"LocalNodeState": "pending"}"#),
-        expect!["this engine is still joining its Swarm: start again once it is in"],
+        &expect!["this engine is still joining its Swarm: start again once it is in"],
     );
     check(
         &state(r#"{"LocalNodeState": "error", "Error": "certificate expired"}"#),
-        expect!["the Swarm of this engine is in state error: certificate expired"],
+        &expect!["the Swarm of this engine is in state error: certificate expired"],
     );
 }
 
