@@ -117,7 +117,7 @@ pub async fn detect(environment: &Environment) -> Result<Found, String> {
         format!("{} does not answer as a Docker engine does: {error}; {ADVICE}", engine.url)
     })?;
     let jobs = classify(&info).map_err(|error| format!("{}: {error}; {ADVICE}", engine.url))?;
-    Ok(Found { what: jobs.what, yaml: engine.yaml(&jobs), host: engine.url })
+    Ok(Found { what: jobs.what, yaml: engine.yaml(jobs), host: engine.url })
 }
 
 async fn ask(engine: &Engine) -> Result<bytes::Bytes, String> {
@@ -174,14 +174,14 @@ struct Jobs {
     what: &'static str,
     key: &'static str,
     host_key: &'static str,
-    jobs: &'static [(&'static str, &'static [&'static str])],
+    named: &'static [(&'static str, &'static [&'static str])],
 }
 
 const MANAGER: Jobs = Jobs {
     what: "a manager of a Swarm",
     key: "dockerswarm_sd_configs",
     host_key: "host: ",
-    jobs: &[
+    named: &[
         ("swarm-nodes", &["role: nodes", "port: 9323"]),
         (
             "swarm-tasks",
@@ -194,14 +194,14 @@ const PLAIN_ENGINE: Jobs = Jobs {
     what: "an engine without Swarm",
     key: "docker_sd_configs",
     host_key: "host: ",
-    jobs: &[("docker", &[])],
+    named: &[("docker", &[])],
 };
 
 const CLASSIC_MASTER: Jobs = Jobs {
     what: "a master of classic Swarm",
     key: "swarm_sd_configs",
     host_key: "masters:\n          - ",
-    jobs: &[("swarm", &[])],
+    named: &[("swarm", &[])],
 };
 
 fn classify(info: &Info) -> Result<&'static Jobs, String> {
@@ -275,7 +275,7 @@ impl Engine {
 
     fn yaml(&self, jobs: &Jobs) -> String {
         let mut yaml = String::from("scrape_configs:\n");
-        for (name, lines) in jobs.jobs {
+        for (name, lines) in jobs.named {
             let Jobs { key, host_key, .. } = jobs;
             let host = quote(&self.url);
             write!(yaml, "  - job_name: {name}\n    {key}:\n      - {host_key}{host}\n")

@@ -270,21 +270,20 @@ mod tests {
         tracing::subscriber::with_default(subscriber, log);
         let bytes = std::mem::take(&mut *buffer.0.lock().unwrap());
         let text = String::from_utf8(bytes).unwrap();
-        text.lines()
-            .map(|line| {
-                let from = line.find("20").unwrap();
-                let to = from + line[from..].find('Z').unwrap() + 1;
-                let time: Timestamp = line[from..to].parse().unwrap();
-                assert!(Timestamp::now().duration_since(time).as_secs() < 60, "{line}");
-                let source = line.find("logging.rs:").unwrap() + "logging.rs:".len();
-                let digits = line[source..].find(|c: char| !c.is_ascii_digit()).unwrap();
-                format!("{}TIME{}N{}\n", &line[..from], &line[to..source], &line[source + digits..])
-            })
-            .collect()
+        let lines = text.lines().map(|line| {
+            let from = line.find("20").unwrap();
+            let to = from + line[from..].find('Z').unwrap() + 1;
+            let time: Timestamp = line[from..to].parse().unwrap();
+            assert!(Timestamp::now().duration_since(time).as_secs() < 60, "{line}");
+            let source = line.find("logging.rs:").unwrap() + "logging.rs:".len();
+            let digits = line[source..].find(|c: char| !c.is_ascii_digit()).unwrap();
+            format!("{}TIME{}N{}\n", &line[..from], &line[to..source], &line[source + digits..])
+        });
+        lines.collect::<Vec<_>>().concat()
     }
 
     #[track_caller]
-    fn check(format: LogFormat, log: impl FnOnce(), expected: Expect) {
+    fn check(format: LogFormat, log: impl FnOnce(), expected: &Expect) {
         expected.assert_eq(&lines(LogLevel::Info, format, log));
     }
 
@@ -313,7 +312,7 @@ mod tests {
         check(
             LogFormat::Logfmt,
             awkward,
-            expect![[r#"
+            &expect![[r#"
                 time=TIME level=WARN source=logging.rs:N msg="Cannot look" error="an error occurred when formatting an argument" path="C:\\x" empty="" evil="a\"\n\x1b[2Jlevel=ERROR\u202e" umlaut=ü✓ number=-3 big=7 ratio=0.5 nan=NaN yes=true list="[\"x\", \"y\"]" job="a b" field_source=swarm/0
             "#]],
         );
@@ -324,7 +323,7 @@ mod tests {
         check(
             LogFormat::Json,
             awkward,
-            expect![[r#"
+            &expect![[r#"
                 {"time":"TIME","level":"WARN","source":"logging.rs:N","msg":"Cannot look","error":"an error occurred when formatting an argument","path":"C:\\x","empty":"","evil":"a\"\n\u001b[2Jlevel=ERROR\u202e","umlaut":"ü✓","number":-3,"big":7,"ratio":0.5,"nan":"NaN","yes":true,"list":"[\"x\", \"y\"]","job":"a b","field_source":"swarm/0"}
             "#]],
         );

@@ -289,8 +289,8 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
     let mut values = vec![
         ("agent", agent.to_string()),
         ("config.file", config_file.as_ref().map(shown).unwrap_or_default()),
-        ("log.format", name_of(cli.log.format)),
-        ("log.level", name_of(cli.log.level)),
+        ("log.format", name_of(&cli.log.format)),
+        ("log.level", name_of(&cli.log.level)),
         ("web.cors.origin", web.cors_origin.clone().unwrap_or_default()),
         ("web.enable-lifecycle", web.enable_lifecycle.to_string()),
         ("web.external-url", web.external_url.clone()),
@@ -304,7 +304,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn name_of(value: impl ValueEnum) -> String {
+fn name_of(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -384,7 +384,7 @@ fn find<'a>(command: &'a clap::Command, name: &str) -> Option<&'a Arg> {
 }
 
 fn has_switch(command: &clap::Command, name: &str) -> bool {
-    let here = find(command, name).is_some_and(|arg| arg.is_require_equals_set());
+    let here = find(command, name).is_some_and(Arg::is_require_equals_set);
     here || command.get_subcommands().any(|command| has_switch(command, name))
 }
 

@@ -21,10 +21,9 @@ fn check_error(words: &str, expected: &Expect) {
 fn defaults_and_values() {
     let show = |words: &str| {
         let cli = parse_words(words).unwrap_or_else(|error| panic!("{words}: {error}"));
-        values(&cli)
-            .into_iter()
-            .map(|(name, value)| format!("{name}={value}\n"))
-            .collect::<String>()
+        let lines: Vec<_> =
+            values(&cli).into_iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        lines.concat()
     };
     expect![[r#"
         agent=false
