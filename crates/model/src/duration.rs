@@ -19,7 +19,7 @@ pub enum DurationError {
     /// The text has another form.
     #[error("not a valid duration string: {}", Quoted(.0))]
     Invalid(String),
-    /// A number without a unit, or with one that is not known.
+    /// A number with a unit that is not known.
     #[error("unknown unit {} in duration {}", Quoted(.unit), Quoted(.text))]
     UnknownUnit {
         /// The unit as written.
@@ -97,15 +97,14 @@ impl FromStr for PromDuration {
             }
             let (number, tail) = rest.split_at(digits);
             let end = tail.bytes().position(|b| b.is_ascii_digit()).unwrap_or(tail.len());
-            let unit = tail.get(..end).ok_or_else(invalid)?;
+            let unit = tail.get(..end).filter(|unit| !unit.is_empty()).ok_or_else(invalid)?;
             let Some(place) = UNITS.iter().position(|(name, _)| *name == unit) else {
                 return Err(DurationError::UnknownUnit { unit: unit.into(), text: text.into() });
             };
             let place = place.checked_sub(UNITS.len() - units.len()).ok_or_else(invalid)?;
+            let number: u64 = number.parse().map_err(|_| invalid())?;
             let value = number
-                .parse::<u64>()
-                .ok()
-                .and_then(|n| n.checked_mul(units[place].1))
+                .checked_mul(units[place].1)
                 .and_then(|n| n.checked_add(millis))
                 .filter(|n| *n <= MAX_MILLIS);
             millis = value.ok_or(DurationError::OutOfRange)?;
@@ -168,7 +167,10 @@ mod tests {
     fn refuses_in_prometheus_words() {
         for (text, message) in [
             ("", "empty duration string"),
-            ("1", r#"unknown unit "" in duration "1""#),
+            ("1", r#"not a valid duration string: "1""#),
+            ("1m30", r#"not a valid duration string: "1m30""#),
+            ("1m ", r#"unknown unit "m " in duration "1m ""#),
+            ("99999999999999999999s", r#"not a valid duration string: "99999999999999999999s""#),
             ("1y1m1d", r#"not a valid duration string: "1y1m1d""#),
             ("-1w", r#"not a valid duration string: "-1w""#),
             ("1.5d", r#"unknown unit "." in duration "1.5d""#),

@@ -140,7 +140,7 @@ func main() {
 		write(a)
 	}
 	deep := strings.Repeat("(", 997) + "a" + strings.Repeat(")", 997)
-	for _, pattern := range []string{deep, "(" + deep + ")", "((" + deep + "))", "(((" + deep + ")))", strings.Repeat("(?:", 2000) + "a" + strings.Repeat(")", 2000), strings.Repeat("(?:a|(?:", 500) + "ab" + strings.Repeat("))", 500), strings.Repeat("(?:b|a(?:", 600) + "ab" + strings.Repeat("))", 600), strings.Repeat("(?:", 1200) + "a" + strings.Repeat(")?", 1200), `((((((((((x{2}){2}){2}){2}){2}){2}){2}){2}){2}))`, `(?:(?:\pL{100}){5}|[a-z]{2}){2}`, `(?:(?:(?:a*){50}b{10}){10}(?:c?){500}){2}`} {
+	for _, pattern := range []string{deep, "(" + deep + ")", "((" + deep + "))", "(((" + deep + ")))", strings.Repeat("(?:", 2000) + "a" + strings.Repeat(")", 2000), strings.Repeat("(?:a|(?:", 500) + "ab" + strings.Repeat("))", 500), strings.Repeat("(?:b|a(?:", 600) + "ab" + strings.Repeat("))", 600), strings.Repeat("(?:", 1200) + "a" + strings.Repeat(")?", 1200), `((((((((((x{2}){2}){2}){2}){2}){2}){2}){2}){2}))`, `(?:(?:\pL{5}){5}|[a-z]{2}){2}`, `(?:(?:(?:a*){50}b{10}){10}(?:c?){500}){2}`} {
 		_, a := ask(pattern)
 		write(a)
 	}
