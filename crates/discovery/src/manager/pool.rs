@@ -355,3 +355,6 @@ impl Members {
 fn narrow(n: usize) -> u32 {
     u32::try_from(n).expect("fewer than 2^32 groups fit in memory")
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,7 @@ pub(super) fn from_yaml(yaml: &str) -> Result<Vec<ListedGroup>, String> {
             max_nodes: length + 1_000_000,
             max_total_scalar_bytes: length + (16 << 20),
         },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
         // A snippet would show neighbouring lines, and with them whatever they hold.
         with_snippet: false,
     };
@@ -345,7 +346,7 @@ mod tests {
         yaml(
             &bomb,
             expect![
-                "error: YAML document too large or too complex: limits breached: ScalarBytes { total_scalar_bytes: 34018 } at line 1, column 5710 (defined at line 1, column 15) (used at line 17, column 12)"
+                "error: YAML document too large or too complex: total_replayed_events=100001 > 100000 at line 1, column 5719 (defined at line 1, column 15) (used at line 51, column 12)"
             ],
         );
     }

@@ -1,1 +1,287 @@
-//! A scripted discoverer under a paused clock.
+//! A scripted discoverer under a paused clock: time passes only where everybody waits for it.
+
+use swarmscout_model::PromDuration;
+use tokio::time::sleep;
+
+use super::*;
+use crate::Groups;
+use crate::config::{ClassicConfig, StaticConfig};
+use crate::scripted::{Answer, Script, group, targets};
+
+/// A running supervisor of a script.
+struct Run {
+    script: Script,
+    context: BuildContext,
+    known: watch::Receiver<Known<Groups>>,
+    supervised: Supervised<Groups>,
+}
+
+/// Looks every 60 s, with a deadline of 100 s.
+fn run(answer: Answer) -> Run {
+    let script = Script::answering(60, answer);
+    let context = BuildContext::new("test");
+    let config = script.config();
+    let build = {
+        let context = context.clone();
+        Box::new(move || crate::source::build(&config, &context))
+    };
+    let origin = Origin {
+        mechanism: "scripted",
+        job: "job".into(),
+        what: "a script".into(),
+        pace: Pace {
+            refresh_interval: Some(Duration::from_secs(60)),
+            deadline: Duration::from_secs(100),
+        },
+        build,
+        settle: |known: Option<&Groups>, look| (known != Some(&look)).then_some(look),
+    };
+    let supervised = start(origin, &context);
+    Run { script, context, known: supervised.known(), supervised }
+}
+
+impl Run {
+    /// Waits for so many looks, and for what the last of them left.
+    async fn looked(&mut self, times: u64) -> Known<Groups> {
+        self.known.wait_for(|known| known.health.looks >= times).await.unwrap().clone()
+    }
+
+    /// Whole seconds from each look to the next.
+    fn gaps(&self) -> Vec<u64> {
+        self.script.looks().windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect()
+    }
+}
+
+fn addresses(known: &Known<Groups>) -> Option<Vec<&str>> {
+    let groups = known.what.as_ref()?;
+    let targets = groups.iter().flat_map(|group| &group.targets);
+    Some(targets.filter_map(|target| target.get("__address__")).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn looks_at_once_and_then_every_interval() {
+    let mut run = run(targets(&["a"]));
+    let known = run.looked(4).await;
+    assert_eq!(run.script.looks()[0], Duration::ZERO);
+    assert_eq!(run.gaps(), [60, 60, 60]);
+    assert_eq!(addresses(&known), Some(vec!["a"]));
+    assert_eq!((known.health.looks, known.health.failures), (4, 0));
+    assert_eq!(known.health.durations.count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_differ_stays_the_same_value_and_only_grows_older() {
+    let mut run = run(targets(&["a"]));
+    let first = run.looked(1).await;
+    let second = run.looked(2).await;
+    assert!(Arc::ptr_eq(&first.what.unwrap()[0], &second.what.unwrap()[0]));
+    assert_eq!(second.health.as_of.unwrap() - first.health.as_of.unwrap(), Duration::from_secs(60));
+    assert_eq!(run.context.figures.received_updates.get(), 1);
+    run.script.answer(targets(&["b"]));
+    assert_eq!(addresses(&run.looked(3).await), Some(vec!["b"]));
+    assert_eq!(run.context.figures.received_updates.get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_keeps_what_is_known_and_its_age() {
+    let mut run = run(targets(&["a"]));
+    let good = run.looked(1).await;
+    run.script.answer(Answer::Fail("no route"));
+    let failed = run.looked(3).await;
+    assert_eq!(addresses(&failed), Some(vec!["a"]));
+    assert_eq!(failed.health.as_of, good.health.as_of);
+    assert_eq!(failed.health.error.as_deref(), Some("no route"));
+    assert_eq!(failed.health.failures, 2);
+    run.script.answer(targets(&["a"]));
+    let recovered = run.looked(4).await;
+    assert_eq!(recovered.health.error, None);
+    assert!(recovered.health.as_of > good.health.as_of);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_grow_to_the_interval_and_begin_anew() {
+    let mut run = run(Answer::Fail("no route"));
+    run.looked(12).await;
+    let looks = run.script.looks();
+    for (failures, pair) in (1..).zip(looks.windows(2)) {
+        let (least, most) = (
+            pause(failures, Duration::from_secs(60), 0.0),
+            pause(failures, Duration::from_secs(60), 1.0),
+        );
+        let gap = pair[1] - pair[0];
+        // The timer's grain is a millisecond.
+        assert!(gap >= least && gap <= most + Duration::from_millis(1), "{failures}: {gap:?}");
+    }
+    run.script.answer(targets(&["a"]));
+    run.looked(13).await;
+    run.script.answer(Answer::Fail("no route"));
+    run.looked(15).await;
+    assert!(run.gaps()[13] <= 1, "{:?}", run.gaps());
+}
+
+#[test]
+fn recovery_takes_one_refresh() {
+    let pauses = |longest| {
+        let longest = Duration::from_secs(longest);
+        (1..=8).map(|failures| pause(failures, longest, 1.0).as_secs()).collect::<Vec<_>>()
+    };
+    assert_eq!(pauses(60), [1, 2, 4, 8, 16, 32, 60, 60]);
+    assert_eq!(pauses(1), [1; 8]);
+    assert_eq!(pause(u32::MAX, LONGEST_PAUSE, 0.0), LONGEST_PAUSE / 2);
+    for _ in 0..100 {
+        assert!((0.0..=1.0).contains(&random_fraction()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hung_look_ends_at_its_deadline() {
+    let mut run = run(targets(&["a"]));
+    run.looked(1).await;
+    run.script.answer(Answer::Hang);
+    let hung = run.looked(2).await;
+    assert_eq!(hung.health.error.as_deref(), Some("look not finished within 100s"));
+    assert_eq!(addresses(&hung), Some(vec!["a"]));
+    assert_eq!(run.script.looks().len(), 2);
+    run.script.answer(targets(&["b"]));
+    assert_eq!(addresses(&run.looked(3).await), Some(vec!["b"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_looked_at_at_once() {
+    let mut run = run(targets(&["a"]));
+    run.looked(1).await;
+    sleep(Duration::from_secs(7)).await;
+    run.script.change(targets(&["b"]));
+    assert_eq!(addresses(&run.looked(2).await), Some(vec!["b"]));
+    // The interval counts from the newest look.
+    run.looked(3).await;
+    assert_eq!(run.gaps(), [7, 60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_ends_the_pause_after_a_failure() {
+    let mut run = run(Answer::Fail("not understood"));
+    run.looked(6).await;
+    run.script.change(targets(&["a"]));
+    assert_eq!(addresses(&run.looked(7).await), Some(vec!["a"]));
+    assert_eq!(run.gaps()[5], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_hints_is_bounded() {
+    let mut run = run(targets(&["a"]));
+    run.looked(1).await;
+    let hints = async {
+        loop {
+            run.script.hint();
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let second = Duration::from_secs(1);
+    let _ = timeout(second, hints).await;
+    let looks = run.script.looks().len();
+    assert!((18..=21).contains(&looks), "{looks} looks in a second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_hint_costs_one_interval() {
+    let mut run = run(targets(&["a"]));
+    run.looked(1).await;
+    run.script.answer(targets(&["b"]));
+    let known = run.known.wait_for(|known| addresses(known) == Some(vec!["b"])).await;
+    assert!(known.is_ok());
+    drop(known);
+    assert_eq!(run.gaps(), [60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_a_failed_look_of_a_discoverer_that_is_built_anew() {
+    let mut run = run(targets(&["a"]));
+    run.looked(1).await;
+    run.script.answer(Answer::Panic);
+    let known = run.looked(2).await;
+    assert_eq!(known.health.error.as_deref(), Some("internal error, please report it: scripted"));
+    assert_eq!(addresses(&known), Some(vec!["a"]));
+    run.script.answer(targets(&["b"]));
+    assert_eq!(addresses(&run.looked(3).await), Some(vec!["b"]));
+    assert_eq!(run.script.builds(), 2);
+    assert_eq!(run.context.figures.panics.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_between_looks_is_caught_too() {
+    let mut run = run(Answer::PanicWaiting);
+    let known = run.looked(2).await;
+    assert!(known.health.error.is_some());
+    run.script.answer(targets(&["a"]));
+    assert_eq!(addresses(&run.looked(3).await), Some(vec!["a"]));
+    assert_eq!(run.context.figures.panics.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_built_is_tried_again() {
+    let mut run = run(Answer::NoBuild("no such file: ca.pem"));
+    let known = run.looked(2).await;
+    assert_eq!(known.health.error.as_deref(), Some("no such file: ca.pem"));
+    assert_eq!(known.health.as_of, None);
+    run.script.answer(targets(&["a"]));
+    assert_eq!(addresses(&run.looked(3).await), Some(vec!["a"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn problems_are_counted_at_each_look_and_kept_while_they_last() {
+    let problem = |object: &str| Problem {
+        kind: "service",
+        object: object.to_owned(),
+        reason: "virtual IP without address",
+        detail: String::new(),
+    };
+    let groups = vec![group("g", &["a"])];
+    let answer = |objects: &[&str]| {
+        Answer::Skipping(groups.clone(), objects.iter().map(|object| problem(object)).collect())
+    };
+    let mut run = run(answer(&["x", "y"]));
+    let first = run.looked(1).await;
+    let second = run.looked(2).await;
+    assert!(Arc::ptr_eq(&first.health.problems, &second.health.problems));
+    assert_eq!(second.health.error, None);
+    run.script.answer(answer(&["y"]));
+    assert_eq!(*run.looked(3).await.health.problems, [problem("y")]);
+    let skipped = run.context.figures.skipped();
+    assert_eq!(skipped, [(("service", "virtual IP without address"), 5)]);
+    // A failed look says nothing of problems.
+    run.script.answer(Answer::Fail("no route"));
+    assert_eq!(run.looked(4).await.health.problems.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_handle_ends_a_hung_look() {
+    let mut run = run(Answer::Hang);
+    run.script.looked(1).await;
+    assert!(run.script.is_running());
+    drop(run.supervised);
+    run.context.tasks.close();
+    run.context.tasks.wait().await;
+    assert!(!run.script.is_running());
+    assert!(run.known.changed().await.is_err());
+}
+
+#[test]
+fn the_deadline_leaves_every_server_its_attempt() {
+    let classic = |interval, masters: usize| {
+        Pace::of(&SdConfig::Classic(ClassicConfig {
+            masters: vec![String::new(); masters],
+            refresh_interval: PromDuration::from_millis(interval),
+            metrics_port: String::new(),
+            http: swarmscout_net::HttpConfig::default(),
+        }))
+    };
+    for (interval, masters, seconds) in
+        [(1000, 1, 1 + 1), (500, 3, 3 + 1), (60_000, 1, 60 + 1), (60_000, 3, 80 + 1)]
+    {
+        let expected = Duration::from_secs(seconds);
+        assert_eq!(classic(interval, masters).deadline, expected, "{interval} {masters}");
+    }
+    let fixed = Pace::of(&SdConfig::Static(StaticConfig::default()));
+    assert_eq!(fixed.refresh_interval, None);
+}

@@ -1,0 +1,160 @@
+//! The incremental bookkeeping against a recomputation from nothing.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use swarmscout_model::NameScheme;
+use swarmscout_model::relabel::RawRule;
+
+use super::*;
+use crate::manager::settle::settle;
+use crate::scripted::{group, job};
+
+const SOURCES: usize = 3;
+
+/// Targets `drop…` are dropped, those with a slash refused; targets that end in `+` become those
+/// without it.
+fn config() -> Arc<JobConfig> {
+    let rule = |regex: &str, action: &str| RawRule {
+        source_labels: Some(vec!["__address__".to_owned()]),
+        regex: Some(regex.to_owned()),
+        action: Some(action.to_owned()),
+        target_label: (action == "replace").then(|| "__address__".to_owned()),
+        ..RawRule::default()
+    };
+    let rules = [rule("drop.*", "drop"), rule("(.*)\\+", "replace")];
+    let rules = rules.map(|rule| rule.check(NameScheme::Utf8).unwrap());
+    Arc::new(JobConfig { relabel: Arc::from(rules), ..job("job", Vec::new()) })
+}
+
+/// A set as it must be: for each group its key and its active targets, hidden ones in brackets.
+fn recompute(job: &JobConfig, sources: &[Settled]) -> (Vec<String>, Counts) {
+    let mut builder = LabelsBuilder::new();
+    let relabelled: Vec<_> = sources
+        .iter()
+        .flat_map(|groups| groups.iter())
+        .map(|group| relabel_group(group.clone(), &job.defaults, &job.relabel, &mut builder))
+        .collect();
+    let all = || relabelled.iter().flat_map(|group| &group.active);
+    let mut left = HashMap::<_, usize>::new();
+    for target in all() {
+        *left.entry(target.labels.clone()).or_default() += 1;
+    }
+    let counts = Counts {
+        active: left.len(),
+        dropped: relabelled.iter().map(|group| group.dropped.len()).sum(),
+        refused: relabelled.iter().map(|group| group.refused.len()).sum(),
+        duplicates: all().count() - left.len(),
+    };
+    let shown = relabelled.iter().map(|group| {
+        let mut shown = group.group.source.to_string();
+        for target in &group.active {
+            let left = left.get_mut(&target.labels).unwrap();
+            *left -= 1;
+            show(&mut shown, &target.labels, *left > 0);
+        }
+        shown
+    });
+    (shown.collect(), counts)
+}
+
+fn show(shown: &mut String, labels: &Labels, hidden: bool) {
+    let address = labels.get("__address__").unwrap();
+    *shown += &if hidden { format!(" [{address}]") } else { format!(" {address}") };
+}
+
+fn present(pool: &Pool) -> (Vec<String>, Counts) {
+    let shown = pool.groups().iter().map(show_group).collect();
+    (shown, pool.counts())
+}
+
+fn show_group(group: &SetGroup) -> String {
+    let mut shown = group.relabelled.group.source.to_string();
+    for (index, target) in (0..).zip(&group.relabelled.active) {
+        show(&mut shown, &target.labels, group.duplicates().contains(&index));
+    }
+    let visible: Vec<_> = group.active().collect();
+    assert_eq!(visible.len() + group.duplicates().len(), group.relabelled.active.len());
+    shown
+}
+
+/// For each source, what it shows after each of some updates.
+fn updates() -> impl Strategy<Value = Vec<(usize, Vec<(&'static str, Vec<&'static str>)>)>> {
+    let key = prop::sample::select(vec!["a", "b", "g:2", "g:10"]);
+    let addresses = vec!["x", "y", "z", "x+", "y+", "drop", "bad/address", ""];
+    let targets = prop::collection::vec(prop::sample::select(addresses), 0..6);
+    let groups = prop::collection::vec((key, targets), 0..5);
+    prop::collection::vec((0..SOURCES, groups), 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn equals_a_recomputation_and_keeps_what_did_not_change(updates in updates()) {
+        let job = config();
+        let mut pool = Pool::new(job.clone(), SOURCES);
+        let mut sources: Vec<Settled> = vec![Arc::from([]); SOURCES];
+        for (source, groups) in updates {
+            let look = groups.iter().map(|(key, targets)| group(key, targets)).collect();
+            let Some(settled) = settle(Some(&sources[source]), look) else { continue };
+            let before = pool.groups();
+            let relabelled_before: Vec<_> = sources[source].to_vec();
+            sources[source] = settled.clone();
+            let mut done = Update::default();
+            let work = pool.work(source, &settled);
+            pool.update(source, &settled, &mut done);
+            prop_assert_eq!(present(&pool), recompute(&job, &sources));
+
+            // Only groups that came are relabelled.
+            let come: Vec<_> = settled
+                .iter()
+                .filter(|group| !relabelled_before.iter().any(|old| Arc::ptr_eq(old, group)))
+                .collect();
+            prop_assert_eq!(done.relabelled, come.len());
+            prop_assert_eq!(work, come.iter().map(|group| group.targets.len()).sum::<usize>());
+
+            // What looks the same and comes from the same group is the same.
+            for new in pool.groups().iter() {
+                let old = before.iter().find(|old| {
+                    Arc::ptr_eq(&old.relabelled.group, &new.relabelled.group)
+                });
+                if let Some(old) = old {
+                    let equal = show_group(old) == show_group(new);
+                    prop_assert_eq!(old.is_same(new), equal);
+                }
+            }
+        }
+        // Nothing is left behind.
+        for source in 0..SOURCES {
+            pool.update(source, &Arc::from([]), &mut Update::default());
+        }
+        prop_assert_eq!(pool.counts(), Counts::default());
+        prop_assert_eq!(pool.groups().len(), 0);
+        prop_assert!(pool.identities.is_empty());
+        prop_assert!(pool.members.groups.iter().all(Option::is_none));
+    }
+}
+
+#[test]
+fn many_equal_targets_cost_no_square() {
+    // A list to walk for each would make this a minute.
+    let equal = vec!["x"; 30_000];
+    let mut pool = Pool::new(config(), 1);
+    let groups = |addresses| settle(None, vec![group("g", addresses)]).unwrap();
+    pool.update(0, &groups(&equal), &mut Update::default());
+    assert_eq!((pool.counts().active, pool.counts().duplicates), (1, 29_999));
+    pool.update(0, &groups(&equal[1..]), &mut Update::default());
+    assert_eq!((pool.counts().active, pool.counts().duplicates), (1, 29_998));
+}
+
+#[test]
+fn tells_the_first_refused_targets() {
+    let mut pool = Pool::new(config(), 1);
+    let refused = vec!["/"; 12];
+    let groups = settle(None, vec![group("a", &["/", "x"]), group("b", &refused)]).unwrap();
+    let mut done = Update::default();
+    pool.update(0, &groups, &mut done);
+    assert_eq!((done.refused, done.refusals.len()), (13, TELL_REFUSED));
+    assert_eq!(done.refusals[0], r#"instance 0 in group a: "/" is not a valid hostname"#);
+}
