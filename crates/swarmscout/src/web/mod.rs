@@ -5,10 +5,12 @@
 //! of the discovery but caches of what was rendered from it, so nothing can be stale after a
 //! reload, and no reader can hold up discovery.
 
+mod api;
 mod gzip;
 mod json;
 mod lifecycle;
 mod links;
+mod metrics;
 mod router;
 mod sd;
 mod server;
@@ -205,7 +207,8 @@ pub async fn serve(
         read_timeout: context.options.read_timeout,
         shutdown_timeout: context.options.shutdown_timeout,
     };
-    let app = Arc::new(App::new(context));
+    let ports = listeners.iter().filter_map(|listener| Some(listener.local_addr().ok()?.port()));
+    let app = Arc::new(App::new(context, ports.collect()));
     let site = router::Site::new(&app);
     let handle = move |request| site.clone().answer(request);
     let forgetting = async {
@@ -225,11 +228,29 @@ pub async fn serve(
 struct App {
     context: Context,
     sd: sd::Cache,
+    metrics: metrics::Metrics,
+    global_url: api::GlobalUrl,
+    /// Name of this machine; empty where it cannot be told.
+    hostname: String,
+    /// Where the program was started.
+    directory: String,
 }
 
 impl App {
-    fn new(context: Context) -> Self {
-        Self { context, sd: sd::Cache::default() }
+    fn new(context: Context, ports: Vec<u16>) -> Self {
+        // Where Linux tells it; a name is nothing to fail for.
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let hostname = hostname.trim().to_owned();
+        let directory = std::env::current_dir().unwrap_or_default().display().to_string();
+        let port = ports.first().map(|port| format!(":{port}")).unwrap_or_default();
+        let (scheme, authority) = match &context.options.external_url {
+            Some(url) => (url.scheme.clone(), url.authority.clone()),
+            None => (String::from("http"), format!("{hostname}{port}")),
+        };
+        let global_url = api::GlobalUrl { scheme, authority, ports };
+        let metrics = metrics::Metrics::new(&context);
+        let sd = sd::Cache::default();
+        Self { context, sd, metrics, global_url, hostname, directory }
     }
 
     /// The running jobs, sorted by name.

@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use tower::ServiceExt as _;
 
-use super::{App, gzip, lifecycle, sd, text};
+use super::{App, api, gzip, lifecycle, metrics, sd, text};
 
 /// All pages, below the route prefix.
 #[derive(Clone, Debug)]
@@ -29,19 +29,22 @@ impl Site {
             .route("/sd", get(sd::index))
             .route("/sd/", get(sd::index))
             .route("/sd/{*job}", get(sd::job))
+            .nest("/api/v1", api::routes(app))
             .route_layer(middleware::from_fn_with_state(Arc::clone(app), while_ready));
         let lifecycle = Router::new()
             .route("/-/healthy", get(lifecycle::healthy))
             .route("/-/ready", get(lifecycle::ready))
             .route("/-/reload", change(lifecycle::reload))
             .route("/-/quit", change(lifecycle::quit))
-            .route("/version", get(lifecycle::version));
+            .route("/version", get(lifecycle::version))
+            .route("/metrics", get(metrics::metrics));
         let router = data
             .merge(lifecycle)
             .fallback(not_found)
             .layer(middleware::from_fn(compress))
             .layer(middleware::from_fn(harden))
             .layer(middleware::from_fn(survive))
+            .layer(middleware::from_fn_with_state(Arc::clone(app), metrics::count))
             .with_state(Arc::clone(app));
         Self { app: Arc::clone(app), router }
     }

@@ -1,6 +1,8 @@
 //! Everything over real sockets on loopback, with jobs and sets made by hand.
 
+mod api;
 mod lifecycle;
+mod metrics;
 mod sd;
 mod site;
 
@@ -264,6 +266,10 @@ impl Reply {
         let value =
             |header: &'_ String| header.split_once(": ").filter(|(n, _)| *n == name).is_some();
         self.headers.iter().find(|header| value(header)).map(|header| &header[name.len() + 2..])
+    }
+
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text()).unwrap()
     }
 
     pub(super) fn text(&self) -> String {

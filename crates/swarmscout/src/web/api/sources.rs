@@ -1,0 +1,115 @@
+//! `/api/v1/sources`: how each source is doing. Prometheus has nothing like it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::Uri;
+use serde::Serialize;
+use swarmscout_discovery::SourceStatus;
+
+use super::status::time;
+use super::{parameter, success};
+use crate::web::{App, Now};
+
+#[derive(Serialize)]
+struct Sources {
+    sources: Vec<Source>,
+}
+
+/// A source of a job. A source that several jobs share stands in each of them.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Source {
+    /// The job.
+    scrape_pool: String,
+    /// Tells it from the job's other sources.
+    name: String,
+    /// Prometheus' name of the mechanism: `dockerswarm`.
+    mechanism: &'static str,
+    /// What is asked.
+    what: String,
+    /// `up`: the last look was good. `down`: it failed, and what is shown is from the one before.
+    /// `unknown`: there was no good look yet.
+    health: &'static str,
+    /// When what is shown was last confirmed by where it comes from; null until the first good
+    /// look.
+    last_confirmed: Option<String>,
+    /// Seconds since then; null as well for what is never asked again (`static_configs`).
+    age_seconds: Option<f64>,
+    /// Why the last look failed; empty while all is well.
+    last_error: String,
+    /// What the last good look had to skip.
+    problems: Vec<Problem>,
+    looks: u64,
+    failed_looks: u64,
+    /// Target groups, and targets before relabeling.
+    groups: usize,
+    targets: usize,
+    /// Whether this is a source of a new configuration that waits for its first good look, while
+    /// the job still has the targets of the configuration before.
+    pending: bool,
+}
+
+#[derive(Serialize)]
+struct Problem {
+    kind: &'static str,
+    object: String,
+    reason: &'static str,
+    detail: String,
+}
+
+/// `?scrapePool=` leaves out other jobs.
+pub(super) async fn sources(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    let pool = parameter(&uri, "scrapePool");
+    let now = app.context.clock.now();
+    let mut sources = Vec::new();
+    for job in app.jobs().iter() {
+        let name = job.config.name();
+        if pool.is_empty() || pool == **name {
+            let set = Arc::clone(&job.set.borrow());
+            sources.extend(set.sources.iter().map(|source| Source::new(name, source, now, false)));
+            let next = set.next_sources.iter().map(|source| Source::new(name, source, now, true));
+            sources.extend(next);
+        }
+    }
+    success(Sources { sources })
+}
+
+impl Source {
+    fn new(job: &str, source: &SourceStatus, now: Now, pending: bool) -> Self {
+        let age = source.as_of.map(|at| now.instant.saturating_duration_since(at));
+        let problem = |problem: &swarmscout_discovery::Problem| Problem {
+            kind: problem.kind,
+            object: problem.object.clone(),
+            reason: problem.reason,
+            detail: problem.detail.clone(),
+        };
+        Self {
+            scrape_pool: job.to_owned(),
+            name: source.name.to_string(),
+            mechanism: source.mechanism,
+            what: source.what.to_string(),
+            health: health(source),
+            last_confirmed: age.and_then(|age| now.system.checked_sub(age)).map(time),
+            age_seconds: age.filter(|_| source.refreshes).as_ref().map(Duration::as_secs_f64),
+            last_error: source.error.as_deref().unwrap_or_default().to_owned(),
+            problems: source.problems.iter().map(problem).collect(),
+            looks: source.looks,
+            failed_looks: source.failures,
+            groups: source.groups,
+            targets: source.targets,
+            pending,
+        }
+    }
+}
+
+/// In Prometheus' words for targets.
+fn health(source: &SourceStatus) -> &'static str {
+    match (&source.error, source.as_of) {
+        (_, None) => "unknown",
+        (None, Some(_)) => "up",
+        (Some(_), Some(_)) => "down",
+    }
+}

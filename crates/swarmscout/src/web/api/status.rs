@@ -1,0 +1,90 @@
+//! `/api/v1/status/…`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::extract::State;
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::success;
+use crate::web::App;
+use crate::web::lifecycle::Version;
+
+#[derive(Serialize)]
+pub(super) struct Yaml {
+    pub(super) yaml: String,
+}
+
+/// The configuration in use, written anew: what the file says of secrets is not in it.
+pub(super) async fn config(State(app): State<Arc<App>>) -> Response {
+    let config = Arc::clone(&app.context.config.borrow());
+    success(Yaml { yaml: config.to_yaml() })
+}
+
+pub(super) async fn flags(State(app): State<Arc<App>>) -> Response {
+    let flags = app.context.flags.iter().map(|(name, value)| (&**name, &**value));
+    success(flags.collect::<BTreeMap<_, _>>())
+}
+
+pub(super) async fn build_info(State(app): State<Arc<App>>) -> Response {
+    success(Version::new(&app))
+}
+
+/// The members are Prometheus'. Those about Go tell what comes nearest, or what Go tells where
+/// nothing is set.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RuntimeInfo {
+    start_time: String,
+    #[serde(rename = "CWD")]
+    directory: String,
+    hostname: String,
+    server_time: String,
+    reload_config_success: bool,
+    last_config_time: String,
+    corruption_count: u64,
+    /// Tasks.
+    goroutine_count: usize,
+    /// Threads that run tasks.
+    #[serde(rename = "GOMAXPROCS")]
+    workers: usize,
+    #[serde(rename = "GOMEMLIMIT")]
+    memory_limit: i64,
+    #[serde(rename = "GOGC")]
+    gogc: &'static str,
+    #[serde(rename = "GODEBUG")]
+    godebug: &'static str,
+    storage_retention: &'static str,
+}
+
+pub(super) async fn runtime_info(State(app): State<Arc<App>>) -> Response {
+    let tasks = tokio::runtime::Handle::current().metrics();
+    let (reload_config_success, loaded) = {
+        let reload = app.context.reload.borrow();
+        (reload.error.is_none(), reload.loaded)
+    };
+    success(RuntimeInfo {
+        start_time: time(app.context.started),
+        directory: app.directory.clone(),
+        hostname: app.hostname.clone(),
+        server_time: time(app.context.clock.now().system),
+        reload_config_success,
+        last_config_time: time(loaded),
+        corruption_count: 0,
+        goroutine_count: tasks.num_alive_tasks(),
+        workers: tasks.num_workers(),
+        memory_limit: i64::MAX,
+        gogc: "",
+        godebug: "",
+        storage_retention: "",
+    })
+}
+
+/// RFC 3339, in UTC.
+pub(super) fn time(time: SystemTime) -> String {
+    Timestamp::try_from(time)
+        .map_or_else(|_| String::from("0001-01-01T00:00:00Z"), |t| t.to_string())
+}

@@ -1,0 +1,432 @@
+//! `/api/v1/targets` and `/api/v1/scrape_pools`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderValue, Uri, header};
+use serde::Serialize;
+use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::{SetGroup, TargetSet};
+use swarmscout_model::quote::Quoted;
+use swarmscout_model::relabel::{self, RelabelRule};
+use swarmscout_model::target::discovered;
+use swarmscout_model::{DropReason, Labels, LabelsBuilder, Target};
+
+use super::status::Yaml;
+use super::{ApiError, parameter, success};
+use crate::web::{App, json};
+
+/// A list is written in pieces of about this size, each when the one before is on its way: however
+/// long the list, a reader costs no more memory than this.
+const PIECE: usize = 64 << 10;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScrapePools {
+    scrape_pools: Vec<String>,
+}
+
+pub(super) async fn scrape_pools(State(app): State<Arc<App>>) -> Response {
+    let scrape_pools = app.jobs().iter().map(|job| job.config.name().to_string()).collect();
+    success(ScrapePools { scrape_pools })
+}
+
+pub(super) async fn scrape_pool_config(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let job = scrape_pool(&app, &uri)?;
+    let config = Arc::clone(&app.context.config.borrow());
+    let yaml = config.job_yaml(job.config.name()).ok_or_else(|| no_pool(job.config.name()))?;
+    Ok(success(Yaml { yaml }))
+}
+
+fn scrape_pool(app: &App, uri: &Uri) -> Result<Job, ApiError> {
+    let name = parameter(uri, "scrapePool");
+    if name.is_empty() {
+        return Err(ApiError::BadData(String::from("no scrapePool parameter provided")));
+    }
+    app.job(&name).ok_or_else(|| no_pool(&name))
+}
+
+fn no_pool(name: &str) -> ApiError {
+    let name = Quoted(name);
+    ApiError::BadData(format!("error retrieving scrape config: scrape pool {name} not found"))
+}
+
+/// What each rule makes of the labels given (`?labels=`, a JSON object).
+pub(super) async fn relabel_steps(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let bad_data = |message: &str| ApiError::BadData(String::from(message));
+    if parameter(&uri, "scrapePool").is_empty() {
+        return Err(bad_data("no scrapePool parameter provided"));
+    }
+    let labels = parameter(&uri, "labels");
+    if labels.is_empty() {
+        return Err(bad_data("no labels parameter provided"));
+    }
+    let labels: BTreeMap<String, String> = serde_json::from_str(&labels)
+        .map_err(|error| ApiError::BadData(format!("error parsing labels: {error}")))?;
+    let job = scrape_pool(&app, &uri)?;
+    let mut builder = LabelsBuilder::new();
+    builder.reset(&labels.iter().collect::<Labels>());
+    let steps = relabel::steps(&job.config.relabel, &mut builder);
+    let step = |step: &'_ relabel::Step<'_>| Step {
+        rule: Rule::new(step.rule),
+        output: step.output.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+        keep: step.keep,
+    };
+    Ok(success(Steps { steps: steps.iter().map(step).collect() }))
+}
+
+#[derive(Serialize)]
+struct Steps {
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    rule: Rule,
+    /// No labels where the target is dropped.
+    output: BTreeMap<String, String>,
+    keep: bool,
+}
+
+/// A rule, as Prometheus writes one in JSON.
+#[derive(Serialize)]
+struct Rule {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    source_labels: Vec<String>,
+    separator: String,
+    regex: String,
+    #[serde(skip_serializing_if = "is_zero")]
+    modulus: u64,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    target_label: String,
+    replacement: String,
+    action: &'static str,
+}
+
+impl Rule {
+    fn new(rule: &RelabelRule) -> Self {
+        Self {
+            source_labels: rule.source_labels().to_vec(),
+            separator: rule.separator().to_owned(),
+            regex: rule.regex().to_owned(),
+            modulus: rule.modulus(),
+            target_label: rule.target_label().to_owned(),
+            replacement: rule.replacement().to_owned(),
+            action: rule.action().name(),
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// `?state=active|dropped|any`, `?scrapePool=`.
+pub(super) async fn targets(State(app): State<Arc<App>>, uri: Uri) -> Response {
+    let state = parameter(&uri, "state").to_lowercase();
+    let shows = |what| state.is_empty() || state == "any" || state == what;
+    let lists = Lists::new(app, &parameter(&uri, "scrapePool"), shows("active"), shows("dropped"));
+    let body = Body::from_stream(stream::unfold(lists, |mut lists| async move {
+        // Other requests have their turn between two pieces.
+        tokio::task::yield_now().await;
+        lists.piece().map(|piece| (Ok::<_, std::convert::Infallible>(piece), lists))
+    }));
+    let content_type = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+/// The lists of an answer, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    Active,
+    Dropped,
+    Refused,
+    End,
+}
+
+/// Writes the answer piece by piece. Holds nothing but the sets, which it shares with all others.
+struct Lists {
+    app: Arc<App>,
+    /// Of all jobs, for the counts.
+    counts: BTreeMap<String, usize>,
+    /// Of the jobs that are asked for.
+    sets: Vec<Arc<TargetSet>>,
+    active: bool,
+    dropped: bool,
+    /// What comes next.
+    list: List,
+    set: usize,
+    group: usize,
+    target: usize,
+    /// How many of the set stand in the list already.
+    listed: u64,
+    begun: bool,
+    /// Whether the list has an element yet.
+    empty: bool,
+    builder: LabelsBuilder,
+}
+
+impl Lists {
+    fn new(app: Arc<App>, pool: &str, active: bool, dropped: bool) -> Self {
+        let jobs = app.jobs();
+        let sets = jobs.iter().map(|job| Arc::clone(&job.set.borrow()));
+        let sets: Vec<Arc<TargetSet>> = sets.collect();
+        let count = |set: &Arc<TargetSet>| (set.job.name().to_string(), set.counts.dropped);
+        Self {
+            app,
+            counts: sets.iter().map(count).collect(),
+            sets: sets
+                .into_iter()
+                .filter(|set| pool.is_empty() || pool == &**set.job.name())
+                .collect(),
+            active,
+            dropped,
+            list: List::Active,
+            set: 0,
+            group: 0,
+            target: 0,
+            listed: 0,
+            begun: false,
+            empty: true,
+            builder: LabelsBuilder::new(),
+        }
+    }
+
+    /// The next piece of the answer.
+    fn piece(&mut self) -> Option<Bytes> {
+        let mut out = Vec::with_capacity(PIECE + 8192);
+        if !self.begun {
+            self.begun = true;
+            out.extend(b"{\"status\":\"success\",\"data\":{\"activeTargets\":[");
+        }
+        while self.list != List::End && out.len() < PIECE {
+            self.step(&mut out);
+        }
+        (!out.is_empty()).then(|| Bytes::from(out))
+    }
+
+    /// Writes one target, or goes on to the next group, set or list.
+    fn step(&mut self, out: &mut Vec<u8>) {
+        let wanted = match self.list {
+            List::Active => self.active,
+            _ => self.dropped,
+        };
+        let Some(set) = self.sets.get(self.set).filter(|_| wanted).map(Arc::clone) else {
+            self.end_list(out);
+            return;
+        };
+        let limit = set.job.keep_dropped_targets;
+        let full = self.list != List::Active && limit > 0 && self.listed >= limit;
+        let Some(group) = set.groups.get(self.group).filter(|_| !full) else {
+            (self.set, self.group, self.target, self.listed) = (self.set + 1, 0, 0, 0);
+            return;
+        };
+        let start = out.len();
+        if !self.empty {
+            out.push(b',');
+        }
+        let body = out.len();
+        let more = match self.list {
+            List::Active => self.active(out, &set, group),
+            List::Dropped => self.dropped(out, &set, group),
+            List::Refused | List::End => self.refused(out, &set, group),
+        };
+        if out.len() == body {
+            out.truncate(start);
+        } else {
+            self.empty = false;
+            self.listed += 1;
+        }
+        if more {
+            self.target += 1;
+        } else {
+            (self.group, self.target) = (self.group + 1, 0);
+        }
+    }
+
+    fn end_list(&mut self, out: &mut Vec<u8>) {
+        match self.list {
+            List::Active => out.extend(b"],\"droppedTargets\":["),
+            List::Dropped => {
+                out.extend(b"],\"droppedTargetCounts\":");
+                let counts = self.dropped.then_some(&self.counts);
+                serde_json::to_writer(&mut *out, &counts).expect("numbers by name are JSON");
+                out.extend(b",\"refusedTargets\":[");
+            }
+            List::Refused | List::End => out.extend(b"]}}"),
+        }
+        self.list = match self.list {
+            List::Active => List::Dropped,
+            List::Dropped => List::Refused,
+            List::Refused | List::End => List::End,
+        };
+        (self.set, self.group, self.target, self.listed) = (0, 0, 0, 0);
+        self.empty = true;
+    }
+
+    /// Writes an active target, unless it is a duplicate. `false`: the group has no more.
+    fn active(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup) -> bool {
+        let Some(target) = group.relabelled.active.get(self.target) else { return false };
+        if group.duplicates().binary_search(&narrow(self.target)).is_ok() {
+            return true;
+        }
+        self.discovered(out, set, group, target.index);
+        out.extend(b",\"labels\":");
+        json::object(out, target.public_labels());
+        let url = target.url(&set.job.defaults.params);
+        let global_url = self.app.global_url.of(&url);
+        let label = |name| target.labels.get(name).unwrap_or_default();
+        for (name, value) in [
+            ("scrapePool", &**set.job.name()),
+            ("scrapeUrl", &url),
+            ("globalUrl", global_url.as_deref().unwrap_or(&url)),
+            ("lastError", set.limit_error.as_deref().unwrap_or_default()),
+            ("lastScrape", "0001-01-01T00:00:00Z"),
+            ("health", "unknown"),
+            ("scrapeInterval", label("__scrape_interval__")),
+            ("scrapeTimeout", label("__scrape_timeout__")),
+        ] {
+            member(out, name, value);
+        }
+        out.extend(b",\"lastScrapeDuration\":0}");
+        true
+    }
+
+    /// Writes a dropped target. `false`: the group has no more.
+    fn dropped(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup) -> bool {
+        let Some(target) = group.relabelled.dropped.get(self.target) else { return false };
+        self.discovered(out, set, group, target.index);
+        member(out, "scrapePool", set.job.name());
+        member(out, "dropReason", &drop_reason(target.reason, &set.job.relabel));
+        out.push(b'}');
+        true
+    }
+
+    /// Writes a target that cannot be scraped, or is equal to another. `false`: the group has no
+    /// more.
+    fn refused(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup) -> bool {
+        let refused = &group.relabelled.refused;
+        let (index, reason) = match refused.get(self.target) {
+            Some(target) => (target.index, target.reason.as_str()),
+            None => match group.duplicates().get(self.target - refused.len()) {
+                Some(place) => {
+                    let target: &Target = &group.relabelled.active[*place as usize];
+                    (target.index, "duplicate: another target has the same labels and URL")
+                }
+                None => return false,
+            },
+        };
+        self.discovered(out, set, group, index);
+        member(out, "scrapePool", set.job.name());
+        member(out, "reason", reason);
+        out.push(b'}');
+        true
+    }
+
+    /// Opens the object of a target with what was discovered of it.
+    fn discovered(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup, index: u32) {
+        let group = &group.relabelled.group;
+        discovered(group, index as usize, &set.job.defaults, &mut self.builder);
+        out.extend(b"{\"discoveredLabels\":");
+        json::object(out, self.builder.iter());
+    }
+}
+
+fn member(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.push(b',');
+    json::string(out, name);
+    out.push(b':');
+    json::string(out, value);
+}
+
+/// Which rule, and what it did: `relabel_configs[2]: drop`.
+fn drop_reason(reason: DropReason, rules: &[RelabelRule]) -> String {
+    match reason {
+        DropReason::Relabel { rule } => {
+            let action = rules.get(rule).map_or("", |rule| rule.action().name());
+            format!("relabel_configs[{rule}]: {action}")
+        }
+        _ => String::from("dropped"),
+    }
+}
+
+fn narrow(n: usize) -> u32 {
+    u32::try_from(n).expect("fewer than 2^32 targets fit in memory")
+}
+
+/// Makes the URLs of targets on this machine reachable from others, as far as that can be guessed.
+#[derive(Debug)]
+pub(in crate::web) struct GlobalUrl {
+    /// `http` or `https`.
+    pub(in crate::web) scheme: String,
+    /// Where others reach us: `host` or `host:port`.
+    pub(in crate::web) authority: String,
+    /// Where we listen.
+    pub(in crate::web) ports: Vec<u16>,
+}
+
+impl GlobalUrl {
+    /// The URL of the same target for others; `None` where it is the same.
+    fn of(&self, url: &str) -> Option<String> {
+        let (scheme, rest) = url.split_once("://")?;
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let (host, port) = split_port(authority);
+        if !matches!(host, "127.0.0.1" | "localhost" | "[::1]") {
+            return None;
+        }
+        let own = port.and_then(|port| port.parse().ok()).is_some_and(|p| self.ports.contains(&p));
+        let external = split_port(&self.authority).0;
+        Some(match port {
+            Some(_) if own => format!("{}://{}{path}", self.scheme, self.authority),
+            Some(port) => format!("{scheme}://{external}:{port}{path}"),
+            None => format!("{scheme}://{external}{path}"),
+        })
+    }
+}
+
+/// Host, in brackets where it has them, and port.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    let after = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    match authority[after..].rfind(':') {
+        Some(colon) => (&authority[..after + colon], Some(&authority[after + colon + 1..])),
+        None => (authority, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_of_this_machine_are_shown_as_others_reach_them() {
+        let global = GlobalUrl {
+            scheme: String::from("https"),
+            authority: String::from("swarm.example:8443"),
+            ports: vec![9465],
+        };
+        for (url, expected) in [
+            ("http://127.0.0.1:9465/metrics", "https://swarm.example:8443/metrics"),
+            ("http://localhost:9100/metrics?a=b", "http://swarm.example:9100/metrics?a=b"),
+            ("http://[::1]:9100/metrics", "http://swarm.example:9100/metrics"),
+            ("https://localhost/metrics", "https://swarm.example/metrics"),
+        ] {
+            assert_eq!(global.of(url).as_deref(), Some(expected), "{url}");
+        }
+        for url in ["http://10.0.0.1:9465/", "http://localhosts:1/", "http://[::2]:9465/"] {
+            assert_eq!(global.of(url), None, "{url}");
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! `/metrics`: what Swarmscout tells of itself.
+//!
+//! Nearly everything is read from the [`Context`] when it is asked for, so no series outlives the
+//! job or source that it is about. The names that Prometheus has too are Prometheus', so that its
+//! dashboards and alerts work; where it has a summary, there is a histogram of the same name.
+
+mod exposition;
+mod process;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use swarmscout_discovery::SourceStatus;
+use swarmscout_discovery::TargetSet;
+use swarmscout_discovery::set::Durations;
+
+use self::exposition::Exposition;
+use super::{App, Context, Readiness, text};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All that `/metrics` shows.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    requests: Family<[(&'static str, String); 2], Counter>,
+    durations: Family<[(&'static str, String); 1], Histogram>,
+}
+
+impl Metrics {
+    pub(super) fn new(context: &Context) -> Self {
+        let mut registry = Registry::default();
+        let requests = Family::default();
+        let durations = Family::<_, _, fn() -> Histogram>::new_with_constructor(|| {
+            Histogram::new([0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0])
+        });
+        registry.register(
+            "prometheus_http_requests",
+            "Counter of HTTP requests",
+            Family::clone(&requests),
+        );
+        registry.register(
+            "prometheus_http_request_duration_seconds",
+            "Histogram of latencies for HTTP requests",
+            Family::clone(&durations),
+        );
+        registry.register_collector(Box::new(Collected(context.clone())));
+        Self { registry, requests, durations }
+    }
+}
+
+/// `/metrics`, in OpenMetrics where the reader asks for that, else in Prometheus' text format.
+pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let mut open_metrics = String::new();
+    let encoded =
+        prometheus_client::encoding::text::encode(&mut open_metrics, &app.metrics.registry);
+    if encoded.is_err() {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot write the metrics\n");
+    }
+    let wants_open_metrics = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .any(|accept| accept.to_str().is_ok_and(|a| a.contains("application/openmetrics-text")));
+    let (content_type, body) = if wants_open_metrics {
+        (OPEN_METRICS, open_metrics)
+    } else {
+        (TEXT, exposition::to_text_format(&open_metrics))
+    };
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
+}
+
+/// Counts requests by route: a path of its own for each job would be without limit.
+pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let handler =
+        route.unwrap_or("/notfound").replace("{*", ":").replace('{', ":").replace('}', "");
+    let started = std::time::Instant::now();
+    let response = next.run(request).await;
+    let code = response.status().as_str().to_owned();
+    let Metrics { requests, durations, .. } = &app.metrics;
+    durations
+        .get_or_create(&[("handler", handler.clone())])
+        .observe(started.elapsed().as_secs_f64());
+    requests.get_or_create(&[("code", code), ("handler", handler)]).inc();
+    response
+}
+
+/// What is read when it is asked for.
+#[derive(Debug)]
+struct Collected(Context);
+
+impl Collector for Collected {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let context = &self.0;
+        let sets = context.jobs.borrow().iter().map(|job| Arc::clone(&job.set.borrow())).collect();
+        let mut out = Exposition::new(encoder);
+        program(&mut out, context)?;
+        discovery(&mut out, context, &sets)?;
+        sources(&mut out, context, &sets)?;
+        pools(&mut out, &sets)?;
+        process::encode(&mut out, context.started)
+    }
+}
+
+type Sets = Vec<Arc<TargetSet>>;
+
+fn program(out: &mut Exposition<'_>, context: &Context) -> std::fmt::Result {
+    let build = &context.build;
+    let labels = [
+        ("branch", build.branch),
+        ("goversion", build.compiler),
+        ("revision", build.revision),
+        ("version", build.version),
+    ];
+    out.gauge(
+        "prometheus_build_info",
+        "What this binary is, under the name that dashboards for Prometheus look for",
+        [(&labels[..], 1.0)],
+    )?;
+    let labels = [
+        ("branch", build.branch),
+        ("compiler", build.compiler),
+        ("revision", build.revision),
+        ("version", build.version),
+    ];
+    out.gauge("swarmscout_build_info", "What this binary is", [(&labels[..], 1.0)])?;
+    let ready = *context.ready.borrow() == Readiness::Ready;
+    out.gauge("prometheus_ready", "Whether startup has finished", [(&[][..], flag(ready))])?;
+    let (successful, loaded, warnings) = {
+        let reload = context.reload.borrow();
+        (reload.error.is_none(), reload.loaded, reload.warnings.len())
+    };
+    out.gauge(
+        "prometheus_config_last_reload_successful",
+        "Whether the last attempt to load the configuration was successful",
+        [(&[][..], flag(successful))],
+    )?;
+    out.gauge(
+        "prometheus_config_last_reload_success_timestamp_seconds",
+        "When the configuration in use was loaded",
+        [(&[][..], timestamp(loaded))],
+    )?;
+    out.gauge(
+        "swarmscout_config_warnings",
+        "How much in the configuration in use is accepted but does not do what it seems to",
+        [(&[][..], warnings as f64)],
+    )
+}
+
+fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt::Result {
+    const NAME: (&str, &str) = ("name", "scrape");
+    let figures = &context.figures;
+    for (name, help, value) in [
+        (
+            "prometheus_sd_received_updates",
+            "Looks of a source that brought something new",
+            figures.received_updates.get(),
+        ),
+        (
+            "prometheus_sd_updates",
+            "Sets of targets handed over because they changed",
+            figures.updates.get(),
+        ),
+        (
+            "prometheus_sd_updates_delayed",
+            "Sets of targets that had to wait because the one before was too recent",
+            figures.updates_delayed.get(),
+        ),
+    ] {
+        out.counter(name, help, [(&[NAME][..], value)])?;
+    }
+    for (name, help, value) in [
+        ("prometheus_sd_http_failures", "Failed requests of HTTP SD", figures.http_failures.get()),
+        (
+            "prometheus_sd_file_read_errors",
+            "Files of file SD that could not be read",
+            figures.file_read_errors.get(),
+        ),
+        (
+            "prometheus_sd_file_watcher_errors",
+            "Failures of the watch on the files of file SD",
+            figures.file_watcher_errors.get(),
+        ),
+        (
+            "swarmscout_source_panics",
+            "Sources that failed by a fault of the program and were started anew",
+            figures.panics.get(),
+        ),
+    ] {
+        out.counter(name, help, [(&[][..], value)])?;
+    }
+    // A configuration is used as a whole or not at all.
+    out.gauge(
+        "prometheus_sd_failed_configs",
+        "Service discovery configurations that failed to load",
+        [(&[NAME][..], 0.0)],
+    )?;
+    let skipped = figures.skipped();
+    let skipped: Vec<_> = skipped
+        .iter()
+        .map(|((kind, reason), count)| ([("kind", *kind), ("reason", *reason)], *count))
+        .collect();
+    out.counter(
+        "swarmscout_objects_skipped",
+        "Parts of answers that were skipped so that the rest could be used, at each look anew",
+        skipped.iter().map(|(labels, count)| (&labels[..], *count)),
+    )?;
+    let by_job: Vec<_> =
+        sets.iter().map(|set| ([NAME, ("config", &**set.job.name())], set)).collect();
+    let discovered =
+        |set: &TargetSet| set.sources.iter().map(|source| source.targets).sum::<usize>();
+    out.gauge(
+        "prometheus_sd_discovered_targets",
+        "Targets of each job before relabeling",
+        by_job.iter().map(|(labels, set)| (&labels[..], discovered(set) as f64)),
+    )?;
+    out.gauge(
+        "prometheus_sd_last_update_timestamp_seconds",
+        "When the targets of each job last changed",
+        by_job.iter().map(|(labels, set)| (&labels[..], timestamp(set.changed))),
+    )
+}
+
+fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt::Result {
+    let now = context.clock.now().instant;
+    let all: Vec<([(&str, &str); 2], &SourceStatus)> = sets
+        .iter()
+        .flat_map(|set| set.sources.iter().map(move |source| (set.job.name(), source)))
+        .map(|(job, source)| ([("job", &**job), ("source", &*source.name)], source))
+        .collect();
+    let up = |source: &SourceStatus| source.error.is_none() && source.as_of.is_some();
+    out.gauge(
+        "swarmscout_source_up",
+        "Whether the last look of the source was good",
+        all.iter().map(|(labels, source)| (&labels[..], flag(up(source)))),
+    )?;
+    let age = |source: &SourceStatus| {
+        let age = now.saturating_duration_since(source.as_of.filter(|_| source.refreshes)?);
+        Some(age.as_secs_f64())
+    };
+    out.gauge(
+        "swarmscout_source_age_seconds",
+        "Time since what the source shows was last confirmed by where it comes from",
+        all.iter().filter_map(|(labels, source)| Some((&labels[..], age(source)?))),
+    )?;
+    out.gauge(
+        "swarmscout_source_problems",
+        "Parts that the last good look of the source had to skip",
+        all.iter().map(|(labels, source)| (&labels[..], source.problems.len() as f64)),
+    )?;
+    // Prometheus has these by mechanism and job.
+    let mut by_mechanism = std::collections::BTreeMap::<_, (u64, Durations)>::new();
+    for (labels, source) in &all {
+        let (failures, durations) =
+            by_mechanism.entry((source.mechanism, labels[0].1)).or_default();
+        *failures += source.failures;
+        durations.sum += source.durations.sum;
+        for (sum, count) in durations.buckets.iter_mut().zip(source.durations.buckets) {
+            *sum += count;
+        }
+    }
+    let by_mechanism: Vec<_> = by_mechanism
+        .iter()
+        .map(|((mechanism, job), figures)| ([("mechanism", *mechanism), ("config", *job)], figures))
+        .collect();
+    out.counter(
+        "prometheus_sd_refresh_failures",
+        "Failed looks",
+        by_mechanism.iter().map(|(labels, (failures, _))| (&labels[..], *failures)),
+    )?;
+    for name in [
+        "prometheus_sd_refresh_duration_seconds",
+        "prometheus_sd_refresh_duration_histogram_seconds",
+    ] {
+        out.histogram(
+            name,
+            "How long looks took, failed ones included",
+            by_mechanism.iter().map(|(labels, (_, durations))| (&labels[..], durations)),
+        )?;
+    }
+    Ok(())
+}
+
+fn pools(out: &mut Exposition<'_>, sets: &Sets) -> std::fmt::Result {
+    let states: Vec<_> = sets
+        .iter()
+        .flat_map(|set| {
+            let counts = set.counts;
+            [
+                ("active", counts.active),
+                ("dropped", counts.dropped),
+                ("refused", counts.refused),
+                ("duplicate", counts.duplicates),
+            ]
+            .map(|(state, count)| ([("job", &**set.job.name()), ("state", state)], count))
+        })
+        .collect();
+    out.gauge(
+        "swarmscout_targets",
+        "Targets of each job: active, dropped by a rule, refused as unusable, equal to another",
+        states.iter().map(|(labels, count)| (&labels[..], *count as f64)),
+    )?;
+    let by_job: Vec<_> =
+        sets.iter().map(|set| ([("scrape_job", &**set.job.name())], set)).collect();
+    out.gauge(
+        "prometheus_target_scrape_pool_targets",
+        "Current number of targets in this scrape pool",
+        by_job.iter().map(|(labels, set)| (&labels[..], set.counts.active as f64)),
+    )?;
+    out.gauge(
+        "prometheus_target_scrape_pool_target_limit",
+        "Maximum number of targets allowed in this scrape pool; 0 is no limit",
+        by_job.iter().map(|(labels, set)| (&labels[..], set.job.target_limit as f64)),
+    )?;
+    out.counter(
+        "prometheus_target_scrape_pool_exceeded_target_limit",
+        "How often scrape pools hit their target limit",
+        [(&[][..], sets.iter().map(|set| set.syncs.limit_exceeded).sum::<u64>())],
+    )?;
+    out.counter(
+        "prometheus_target_scrape_pool_sync",
+        "How often the scrape pool was brought up to date",
+        by_job.iter().map(|(labels, set)| (&labels[..], set.syncs.durations.count())),
+    )?;
+    out.histogram(
+        "prometheus_target_sync_length_seconds",
+        "How long bringing the scrape pool up to date took",
+        by_job.iter().map(|(labels, set)| (&labels[..], &*set.syncs.durations)),
+    )?;
+    out.counter(
+        "prometheus_target_sync_failed",
+        "Targets that were refused as unusable",
+        by_job.iter().map(|(labels, set)| (&labels[..], set.syncs.refused)),
+    )
+}
+
+fn flag(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+fn timestamp(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).as_ref().map_or(0.0, Duration::as_secs_f64)
+}

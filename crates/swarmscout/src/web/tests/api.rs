@@ -1,0 +1,621 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use expect_test::{Expect, expect};
+use swarmscout_discovery::{Problem, SetGroup, TargetSet};
+use swarmscout_model::relabel::Regex;
+
+use super::{Server, group, job, replace, rule, set, source};
+use crate::web::{Options, ReloadStatus};
+
+/// Two jobs: one with a target of every kind, one without any.
+fn sets(now: Instant) -> Vec<TargetSet> {
+    let mut web = job("web");
+    web.relabel = Arc::from([
+        rule("drop", "__meta_state", "shutdown"),
+        replace("__meta_node", "(.+)", "node", "$1"),
+    ]);
+    let targets = [
+        "10.0.0.1:80 __meta_node=n\"1",
+        "10.0.0.2:80 __meta_state=shutdown",
+        " __meta_node=n3",
+        "10.0.0.1:80 __meta_node=n\"1 __meta_task=2",
+        "127.0.0.1:9100 __meta_state=shutdown",
+    ];
+    let mut first = set(
+        &Arc::new(web),
+        &[group("a", "", &targets)],
+        vec![source("dockerswarm/0", now, Some(7))],
+    );
+    let hidden = SetGroup::new(Arc::clone(&first.groups[0].relabelled), &[0]);
+    first.groups = Arc::from([hidden]);
+    first.counts.active = 1;
+    first.counts.duplicates = 1;
+    vec![set(&Arc::new(job("empty")), &[], Vec::new()), first]
+}
+
+async fn check(path: &str, expected: Expect) {
+    let now = Instant::now();
+    let server = Server::start(now, sets(now)).await;
+    let reply = server.get(path).await;
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    expected.assert_eq(&format!("{} {json:#}", reply.status));
+}
+
+#[tokio::test]
+async fn shows_targets_as_prometheus_does() {
+    check(
+        "/api/v1/targets",
+        expect![[r#"
+        200 {
+          "data": {
+            "activeTargets": [
+              {
+                "discoveredLabels": {
+                  "__address__": "10.0.0.1:80",
+                  "__always_scrape_classic_histograms__": "false",
+                  "__convert_classic_histograms_to_nhcb__": "false",
+                  "__meta_node": "n\"1",
+                  "__meta_task": "2",
+                  "__metrics_path__": "/metrics",
+                  "__scheme__": "http",
+                  "__scrape_interval__": "1m",
+                  "__scrape_native_histograms__": "false",
+                  "__scrape_timeout__": "10s",
+                  "job": "web"
+                },
+                "globalUrl": "http://10.0.0.1:80/metrics",
+                "health": "unknown",
+                "labels": {
+                  "instance": "10.0.0.1:80",
+                  "job": "web",
+                  "node": "n\"1"
+                },
+                "lastError": "",
+                "lastScrape": "0001-01-01T00:00:00Z",
+                "lastScrapeDuration": 0,
+                "scrapeInterval": "1m",
+                "scrapePool": "web",
+                "scrapeTimeout": "10s",
+                "scrapeUrl": "http://10.0.0.1:80/metrics"
+              }
+            ],
+            "droppedTargetCounts": {
+              "empty": 0,
+              "web": 2
+            },
+            "droppedTargets": [
+              {
+                "discoveredLabels": {
+                  "__address__": "10.0.0.2:80",
+                  "__always_scrape_classic_histograms__": "false",
+                  "__convert_classic_histograms_to_nhcb__": "false",
+                  "__meta_state": "shutdown",
+                  "__metrics_path__": "/metrics",
+                  "__scheme__": "http",
+                  "__scrape_interval__": "1m",
+                  "__scrape_native_histograms__": "false",
+                  "__scrape_timeout__": "10s",
+                  "job": "web"
+                },
+                "dropReason": "relabel_configs[0]: drop",
+                "scrapePool": "web"
+              },
+              {
+                "discoveredLabels": {
+                  "__address__": "127.0.0.1:9100",
+                  "__always_scrape_classic_histograms__": "false",
+                  "__convert_classic_histograms_to_nhcb__": "false",
+                  "__meta_state": "shutdown",
+                  "__metrics_path__": "/metrics",
+                  "__scheme__": "http",
+                  "__scrape_interval__": "1m",
+                  "__scrape_native_histograms__": "false",
+                  "__scrape_timeout__": "10s",
+                  "job": "web"
+                },
+                "dropReason": "relabel_configs[0]: drop",
+                "scrapePool": "web"
+              }
+            ],
+            "refusedTargets": [
+              {
+                "discoveredLabels": {
+                  "__always_scrape_classic_histograms__": "false",
+                  "__convert_classic_histograms_to_nhcb__": "false",
+                  "__meta_node": "n3",
+                  "__metrics_path__": "/metrics",
+                  "__scheme__": "http",
+                  "__scrape_interval__": "1m",
+                  "__scrape_native_histograms__": "false",
+                  "__scrape_timeout__": "10s",
+                  "job": "web"
+                },
+                "reason": "no address",
+                "scrapePool": "web"
+              },
+              {
+                "discoveredLabels": {
+                  "__address__": "10.0.0.1:80",
+                  "__always_scrape_classic_histograms__": "false",
+                  "__convert_classic_histograms_to_nhcb__": "false",
+                  "__meta_node": "n\"1",
+                  "__metrics_path__": "/metrics",
+                  "__scheme__": "http",
+                  "__scrape_interval__": "1m",
+                  "__scrape_native_histograms__": "false",
+                  "__scrape_timeout__": "10s",
+                  "job": "web"
+                },
+                "reason": "duplicate: another target has the same labels and URL",
+                "scrapePool": "web"
+              }
+            ]
+          },
+          "status": "success"
+        }"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn shows_the_targets_that_are_asked_for() {
+    check(
+        "/api/v1/targets?state=Active&scrapePool=empty",
+        expect![[r#"
+        200 {
+          "data": {
+            "activeTargets": [],
+            "droppedTargetCounts": null,
+            "droppedTargets": [],
+            "refusedTargets": []
+          },
+          "status": "success"
+        }"#]],
+    )
+    .await;
+    check(
+        "/api/v1/targets?state=none",
+        expect![[r#"
+        200 {
+          "data": {
+            "activeTargets": [],
+            "droppedTargetCounts": null,
+            "droppedTargets": [],
+            "refusedTargets": []
+          },
+          "status": "success"
+        }"#]],
+    )
+    .await;
+    check(
+        "/api/v1/targets?state=dropped&scrapePool=empty",
+        expect![[r#"
+        200 {
+          "data": {
+            "activeTargets": [],
+            "droppedTargetCounts": {
+              "empty": 0,
+              "web": 2
+            },
+            "droppedTargets": [],
+            "refusedTargets": []
+          },
+          "status": "success"
+        }"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn lists_no_more_dropped_targets_than_configured() {
+    let now = Instant::now();
+    let mut sets = sets(now);
+    let mut limited = (*sets[1].job).clone();
+    limited.keep_dropped_targets = 1;
+    sets[1].job = Arc::new(limited);
+    let server = Server::start(now, sets).await;
+    let targets = server.get("/api/v1/targets?state=dropped").await.json();
+    assert_eq!(targets["data"]["droppedTargets"].as_array().unwrap().len(), 1);
+    assert_eq!(targets["data"]["droppedTargetCounts"]["web"], 2);
+}
+
+/// More than one piece of the answer.
+#[tokio::test]
+async fn long_lists_are_whole() {
+    let now = Instant::now();
+    let addresses: Vec<_> = (0..3000)
+        .map(|i| {
+            format!(
+                "10.1.{}.{}:80 __meta_state={}",
+                i / 250,
+                i % 250,
+                ["running", "shutdown"][i % 2]
+            )
+        })
+        .collect();
+    let targets: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let mut job = job("web");
+    job.relabel = Arc::from([rule("drop", "__meta_state", "shutdown")]);
+    let groups: Vec<_> = targets.chunks(700).map(|part| group("a", "", part)).collect();
+    let set = set(&Arc::new(job), &groups, vec![source("s/0", now, Some(0))]);
+    let server = Server::start(now, vec![set]).await;
+    for headers in [&[][..], &["Accept-Encoding: gzip"]] {
+        let reply = server.request("GET", "/api/v1/targets", headers).await;
+        assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
+        let json = reply.json();
+        assert_eq!(json["data"]["activeTargets"].as_array().unwrap().len(), 1500);
+        assert_eq!(json["data"]["droppedTargets"].as_array().unwrap().len(), 1500);
+        assert_eq!(json["data"]["droppedTargetCounts"]["web"], 1500);
+    }
+    let head = server.request("HEAD", "/api/v1/targets", &[]).await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+}
+
+#[tokio::test]
+async fn lists_scrape_pools() {
+    check(
+        "/api/v1/scrape_pools",
+        expect![[r#"
+        200 {
+          "data": {
+            "scrapePools": [
+              "empty",
+              "web"
+            ]
+          },
+          "status": "success"
+        }"#]],
+    )
+    .await;
+    check(
+        "/api/v1/scrape_pools/config",
+        expect![[r#"
+        400 {
+          "error": "no scrapePool parameter provided",
+          "errorType": "bad_data",
+          "status": "error"
+        }"#]],
+    )
+    .await;
+    check(
+        "/api/v1/scrape_pools/config?scrapePool=x",
+        expect![[r#"
+        400 {
+          "error": "error retrieving scrape config: scrape pool \"x\" not found",
+          "errorType": "bad_data",
+          "status": "error"
+        }"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn replays_the_rules() {
+    let path = "/api/v1/targets/relabel_steps";
+    check(
+        &format!("{path}?scrapePool=web&labels=%7B%22__meta_node%22:%22n1%22,%22x%22:%22%22%7D"),
+        expect![[r#"
+            200 {
+              "data": {
+                "steps": [
+                  {
+                    "keep": true,
+                    "output": {
+                      "__meta_node": "n1"
+                    },
+                    "rule": {
+                      "action": "drop",
+                      "regex": "shutdown",
+                      "replacement": "$1",
+                      "separator": ";",
+                      "source_labels": [
+                        "__meta_state"
+                      ]
+                    }
+                  },
+                  {
+                    "keep": true,
+                    "output": {
+                      "__meta_node": "n1",
+                      "node": "n1"
+                    },
+                    "rule": {
+                      "action": "replace",
+                      "regex": "(.+)",
+                      "replacement": "$1",
+                      "separator": ";",
+                      "source_labels": [
+                        "__meta_node"
+                      ],
+                      "target_label": "node"
+                    }
+                  }
+                ]
+              },
+              "status": "success"
+            }"#]],
+    )
+    .await;
+    check(
+        &format!("{path}?scrapePool=web&labels=%7B%22__meta_state%22:%22shutdown%22%7D"),
+        expect![[r#"
+            200 {
+              "data": {
+                "steps": [
+                  {
+                    "keep": false,
+                    "output": {},
+                    "rule": {
+                      "action": "drop",
+                      "regex": "shutdown",
+                      "replacement": "$1",
+                      "separator": ";",
+                      "source_labels": [
+                        "__meta_state"
+                      ]
+                    }
+                  },
+                  {
+                    "keep": false,
+                    "output": {},
+                    "rule": {
+                      "action": "replace",
+                      "regex": "(.+)",
+                      "replacement": "$1",
+                      "separator": ";",
+                      "source_labels": [
+                        "__meta_node"
+                      ],
+                      "target_label": "node"
+                    }
+                  }
+                ]
+              },
+              "status": "success"
+            }"#]],
+    )
+    .await;
+    check(
+        path,
+        expect![[r#"
+        400 {
+          "error": "no scrapePool parameter provided",
+          "errorType": "bad_data",
+          "status": "error"
+        }"#]],
+    )
+    .await;
+    check(
+        &format!("{path}?scrapePool=web"),
+        expect![[r#"
+        400 {
+          "error": "no labels parameter provided",
+          "errorType": "bad_data",
+          "status": "error"
+        }"#]],
+    )
+    .await;
+    check(&format!("{path}?scrapePool=web&labels=%5B"), expect![[r#"
+        400 {
+          "error": "error parsing labels: invalid type: sequence, expected a map at line 1 column 0",
+          "errorType": "bad_data",
+          "status": "error"
+        }"#]]).await;
+    check(
+        &format!("{path}?scrapePool=no&labels=%7B%7D"),
+        expect![[r#"
+        400 {
+          "error": "error retrieving scrape config: scrape pool \"no\" not found",
+          "errorType": "bad_data",
+          "status": "error"
+        }"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn tells_of_itself() {
+    check(
+        "/api/v1/status/flags",
+        expect![[r#"
+        200 {
+          "data": {
+            "config.file": "prometheus.yml"
+          },
+          "status": "success"
+        }"#]],
+    )
+    .await;
+    check(
+        "/api/v1/status/buildinfo",
+        expect![[r#"
+        200 {
+          "data": {
+            "branch": "main",
+            "buildDate": "2026-11-23",
+            "buildUser": "somebody",
+            "goVersion": "rustc 1.95.0",
+            "revision": "0123abc",
+            "version": "0.1.0"
+          },
+          "status": "success"
+        }"#]],
+    )
+    .await;
+    let now = Instant::now();
+    let server = Server::start(now, Vec::new()).await;
+    let mut info = server.get("/api/v1/status/runtimeinfo").await.json();
+    for member in ["CWD", "hostname", "goroutineCount", "GOMAXPROCS"] {
+        assert!(!info["data"][member].take().is_null(), "{member}");
+    }
+    expect![[r#"
+        {
+          "data": {
+            "CWD": null,
+            "GODEBUG": "",
+            "GOGC": "",
+            "GOMAXPROCS": null,
+            "GOMEMLIMIT": 9223372036854775807,
+            "corruptionCount": 0,
+            "goroutineCount": null,
+            "hostname": null,
+            "lastConfigTime": "2023-11-14T22:12:20Z",
+            "reloadConfigSuccess": true,
+            "serverTime": "2023-11-14T22:13:20Z",
+            "startTime": "2023-11-14T21:13:20Z",
+            "storageRetention": ""
+          },
+          "status": "success"
+        }"#]]
+    .assert_eq(&format!("{info:#}"));
+
+    let broken = ReloadStatus { error: Some(Arc::from("x")), ..server.reload.borrow().clone() };
+    server.reload.send_replace(broken);
+    let info = server.get("/api/v1/status/runtimeinfo").await.json();
+    assert_eq!(info["data"]["reloadConfigSuccess"], false);
+}
+
+#[tokio::test]
+async fn shows_the_sources() {
+    let now = Instant::now();
+    let mut sets = sets(now);
+    let mut failing = source("dockerswarm/1", now, Some(125));
+    failing.error = Some(Arc::from("no answer from 10.0.0.9:2375 within 10s"));
+    failing.problems = Arc::from([Problem {
+        kind: "service",
+        object: String::from("abc"),
+        reason: "virtual IP without address",
+        detail: String::new(),
+    }]);
+    sets[1].sources.push(failing);
+    sets[0].stale_config = true;
+    sets[0].next_sources.push(source("file/0", now, None));
+    let server = Server::start(now, sets).await;
+    let sources = server.get("/api/v1/sources").await.json();
+    expect![[r#"
+        {
+          "data": {
+            "sources": [
+              {
+                "ageSeconds": null,
+                "failedLooks": 1,
+                "groups": 1,
+                "health": "unknown",
+                "lastConfirmed": null,
+                "lastError": "",
+                "looks": 3,
+                "mechanism": "dockerswarm",
+                "name": "file/0",
+                "pending": true,
+                "problems": [],
+                "scrapePool": "empty",
+                "targets": 2,
+                "what": "unix:///var/run/docker.sock role tasks"
+              },
+              {
+                "ageSeconds": 7.0,
+                "failedLooks": 1,
+                "groups": 1,
+                "health": "up",
+                "lastConfirmed": "2023-11-14T22:13:13Z",
+                "lastError": "",
+                "looks": 3,
+                "mechanism": "dockerswarm",
+                "name": "dockerswarm/0",
+                "pending": false,
+                "problems": [],
+                "scrapePool": "web",
+                "targets": 2,
+                "what": "unix:///var/run/docker.sock role tasks"
+              },
+              {
+                "ageSeconds": 125.0,
+                "failedLooks": 1,
+                "groups": 1,
+                "health": "down",
+                "lastConfirmed": "2023-11-14T22:11:15Z",
+                "lastError": "no answer from 10.0.0.9:2375 within 10s",
+                "looks": 3,
+                "mechanism": "dockerswarm",
+                "name": "dockerswarm/1",
+                "pending": false,
+                "problems": [
+                  {
+                    "detail": "",
+                    "kind": "service",
+                    "object": "abc",
+                    "reason": "virtual IP without address"
+                  }
+                ],
+                "scrapePool": "web",
+                "targets": 2,
+                "what": "unix:///var/run/docker.sock role tasks"
+              }
+            ]
+          },
+          "status": "success"
+        }"#]]
+    .assert_eq(&format!("{sources:#}"));
+    let one = server.get("/api/v1/sources?scrapePool=empty").await.json();
+    assert_eq!(one["data"]["sources"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn says_that_nothing_is_stored_here() {
+    check(
+        "/api/v1/query?query=up",
+        expect![[r#"
+        422 {
+          "error": "unavailable with Prometheus Agent",
+          "errorType": "execution",
+          "status": "error"
+        }"#]],
+    )
+    .await;
+    check(
+        "/api/v1/nothing",
+        expect![[r#"
+        404 {
+          "error": "there is no /nothing",
+          "errorType": "not_found",
+          "status": "error"
+        }"#]],
+    )
+    .await;
+    let server = Server::start(Instant::now(), Vec::new()).await;
+    for (method, path) in [
+        ("POST", "/api/v1/query_range"),
+        ("GET", "/api/v1/labels"),
+        ("GET", "/api/v1/label/job/values"),
+        ("PUT", "/api/v1/admin/tsdb/snapshot"),
+        ("GET", "/api/v1/rules"),
+    ] {
+        let reply = server.request(method, path, &[]).await;
+        assert_eq!(reply.status, 422, "{path}");
+        assert_eq!(reply.json()["error"], "unavailable with Prometheus Agent", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn other_sites_read_only_if_allowed() {
+    let allowed = |regex: &str| Options {
+        cors_origin: Some(Arc::new(Regex::new(regex).unwrap())),
+        ..Options::default()
+    };
+    for (options, origin, expected) in [
+        (Options::default(), "https://a.example", None),
+        (allowed(".*"), "https://a.example", Some("*")),
+        (allowed("https://.\\.example"), "https://a.example", Some("https://a.example")),
+        (allowed("https://.\\.example"), "https://a.example.org", None),
+    ] {
+        let server = Server::with_options(Instant::now(), Vec::new(), options).await;
+        for (method, status) in [("GET", 200), ("OPTIONS", 204)] {
+            let origin = format!("Origin: {origin}");
+            let reply = server.request(method, "/api/v1/targets", &[&origin]).await;
+            assert_eq!(reply.status, status);
+            assert_eq!(reply.header("access-control-allow-origin"), expected);
+        }
+    }
+}

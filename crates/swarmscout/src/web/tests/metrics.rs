@@ -1,0 +1,193 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use expect_test::expect;
+use swarmscout_discovery::Problem;
+use swarmscout_discovery::set::Durations;
+
+use super::{Server, group, job, set, source};
+
+#[tokio::test]
+async fn shows_the_state_of_the_moment() {
+    let now = Instant::now();
+    let mut durations = Durations::default();
+    durations.observe(Duration::from_millis(20));
+    durations.observe(Duration::from_secs(100));
+    let mut up = source("dockerswarm/0", now, Some(7));
+    up.durations = Arc::new(durations);
+    let mut down = source("dockerswarm/1", now, None);
+    down.error = Some(Arc::from("x"));
+    let job = Arc::new(job("we\"b"));
+    let first = set(&job, &[group("a", "", &["10.0.0.1:80", ""])], vec![up, down]);
+    let server = Server::start(now, vec![first]).await;
+    server.figures.count_skipped(&[Problem {
+        kind: "service",
+        object: String::from("abc"),
+        reason: "virtual IP without address",
+        detail: String::new(),
+    }]);
+    server.get("/sd/no-such-job").await;
+    let reply = server.get("/metrics").await;
+    assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = reply.text();
+    let stable: String = text
+        .lines()
+        .filter(|line| !line.contains("process_") && !line.contains("request_duration_seconds"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    expect![[r##"
+        # HELP prometheus_http_requests_total Counter of HTTP requests.
+        # TYPE prometheus_http_requests_total counter
+        prometheus_http_requests_total{code="404",handler="/sd/:job"} 1
+        # HELP prometheus_build_info What this binary is, under the name that dashboards for Prometheus look for
+        # TYPE prometheus_build_info gauge
+        prometheus_build_info{branch="main",goversion="rustc 1.95.0",revision="0123abc",version="0.1.0"} 1.0
+        # HELP swarmscout_build_info What this binary is
+        # TYPE swarmscout_build_info gauge
+        swarmscout_build_info{branch="main",compiler="rustc 1.95.0",revision="0123abc",version="0.1.0"} 1.0
+        # HELP prometheus_ready Whether startup has finished
+        # TYPE prometheus_ready gauge
+        prometheus_ready 1.0
+        # HELP prometheus_config_last_reload_successful Whether the last attempt to load the configuration was successful
+        # TYPE prometheus_config_last_reload_successful gauge
+        prometheus_config_last_reload_successful 1.0
+        # HELP prometheus_config_last_reload_success_timestamp_seconds When the configuration in use was loaded
+        # TYPE prometheus_config_last_reload_success_timestamp_seconds gauge
+        prometheus_config_last_reload_success_timestamp_seconds 1699999940.0
+        # HELP swarmscout_config_warnings How much in the configuration in use is accepted but does not do what it seems to
+        # TYPE swarmscout_config_warnings gauge
+        swarmscout_config_warnings 0.0
+        # HELP prometheus_sd_received_updates_total Looks of a source that brought something new
+        # TYPE prometheus_sd_received_updates_total counter
+        prometheus_sd_received_updates_total{name="scrape"} 0
+        # HELP prometheus_sd_updates_total Sets of targets handed over because they changed
+        # TYPE prometheus_sd_updates_total counter
+        prometheus_sd_updates_total{name="scrape"} 0
+        # HELP prometheus_sd_updates_delayed_total Sets of targets that had to wait because the one before was too recent
+        # TYPE prometheus_sd_updates_delayed_total counter
+        prometheus_sd_updates_delayed_total{name="scrape"} 0
+        # HELP prometheus_sd_http_failures_total Failed requests of HTTP SD
+        # TYPE prometheus_sd_http_failures_total counter
+        prometheus_sd_http_failures_total 0
+        # HELP prometheus_sd_file_read_errors_total Files of file SD that could not be read
+        # TYPE prometheus_sd_file_read_errors_total counter
+        prometheus_sd_file_read_errors_total 0
+        # HELP prometheus_sd_file_watcher_errors_total Failures of the watch on the files of file SD
+        # TYPE prometheus_sd_file_watcher_errors_total counter
+        prometheus_sd_file_watcher_errors_total 0
+        # HELP swarmscout_source_panics_total Sources that failed by a fault of the program and were started anew
+        # TYPE swarmscout_source_panics_total counter
+        swarmscout_source_panics_total 0
+        # HELP prometheus_sd_failed_configs Service discovery configurations that failed to load
+        # TYPE prometheus_sd_failed_configs gauge
+        prometheus_sd_failed_configs{name="scrape"} 0.0
+        # HELP swarmscout_objects_skipped_total Parts of answers that were skipped so that the rest could be used, at each look anew
+        # TYPE swarmscout_objects_skipped_total counter
+        swarmscout_objects_skipped_total{kind="service",reason="virtual IP without address"} 1
+        # HELP prometheus_sd_discovered_targets Targets of each job before relabeling
+        # TYPE prometheus_sd_discovered_targets gauge
+        prometheus_sd_discovered_targets{name="scrape",config="we\"b"} 4.0
+        # HELP prometheus_sd_last_update_timestamp_seconds When the targets of each job last changed
+        # TYPE prometheus_sd_last_update_timestamp_seconds gauge
+        prometheus_sd_last_update_timestamp_seconds{name="scrape",config="we\"b"} 0.0
+        # HELP swarmscout_source_up Whether the last look of the source was good
+        # TYPE swarmscout_source_up gauge
+        swarmscout_source_up{job="we\"b",source="dockerswarm/0"} 1.0
+        swarmscout_source_up{job="we\"b",source="dockerswarm/1"} 0.0
+        # HELP swarmscout_source_age_seconds Time since what the source shows was last confirmed by where it comes from
+        # TYPE swarmscout_source_age_seconds gauge
+        swarmscout_source_age_seconds{job="we\"b",source="dockerswarm/0"} 7.0
+        # HELP swarmscout_source_problems Parts that the last good look of the source had to skip
+        # TYPE swarmscout_source_problems gauge
+        swarmscout_source_problems{job="we\"b",source="dockerswarm/0"} 0.0
+        swarmscout_source_problems{job="we\"b",source="dockerswarm/1"} 0.0
+        # HELP prometheus_sd_refresh_failures_total Failed looks
+        # TYPE prometheus_sd_refresh_failures_total counter
+        prometheus_sd_refresh_failures_total{mechanism="dockerswarm",config="we\"b"} 2
+        # HELP prometheus_sd_refresh_duration_seconds How long looks took, failed ones included
+        # TYPE prometheus_sd_refresh_duration_seconds histogram
+        prometheus_sd_refresh_duration_seconds_sum{mechanism="dockerswarm",config="we\"b"} 100.02
+        prometheus_sd_refresh_duration_seconds_count{mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_seconds_bucket{le="0.005",mechanism="dockerswarm",config="we\"b"} 0
+        prometheus_sd_refresh_duration_seconds_bucket{le="0.01",mechanism="dockerswarm",config="we\"b"} 0
+        prometheus_sd_refresh_duration_seconds_bucket{le="0.05",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_seconds_bucket{le="0.1",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_seconds_bucket{le="0.5",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_seconds_bucket{le="1.0",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_seconds_bucket{le="5.0",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_seconds_bucket{le="10.0",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_seconds_bucket{le="60.0",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_seconds_bucket{le="+Inf",mechanism="dockerswarm",config="we\"b"} 2
+        # HELP prometheus_sd_refresh_duration_histogram_seconds How long looks took, failed ones included
+        # TYPE prometheus_sd_refresh_duration_histogram_seconds histogram
+        prometheus_sd_refresh_duration_histogram_seconds_sum{mechanism="dockerswarm",config="we\"b"} 100.02
+        prometheus_sd_refresh_duration_histogram_seconds_count{mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="0.005",mechanism="dockerswarm",config="we\"b"} 0
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="0.01",mechanism="dockerswarm",config="we\"b"} 0
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="0.05",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="0.1",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="0.5",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="1.0",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="5.0",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="10.0",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="60.0",mechanism="dockerswarm",config="we\"b"} 1
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="+Inf",mechanism="dockerswarm",config="we\"b"} 2
+        # HELP swarmscout_targets Targets of each job: active, dropped by a rule, refused as unusable, equal to another
+        # TYPE swarmscout_targets gauge
+        swarmscout_targets{job="we\"b",state="active"} 1.0
+        swarmscout_targets{job="we\"b",state="dropped"} 0.0
+        swarmscout_targets{job="we\"b",state="refused"} 1.0
+        swarmscout_targets{job="we\"b",state="duplicate"} 0.0
+        # HELP prometheus_target_scrape_pool_targets Current number of targets in this scrape pool
+        # TYPE prometheus_target_scrape_pool_targets gauge
+        prometheus_target_scrape_pool_targets{scrape_job="we\"b"} 1.0
+        # HELP prometheus_target_scrape_pool_target_limit Maximum number of targets allowed in this scrape pool; 0 is no limit
+        # TYPE prometheus_target_scrape_pool_target_limit gauge
+        prometheus_target_scrape_pool_target_limit{scrape_job="we\"b"} 0.0
+        # HELP prometheus_target_scrape_pool_exceeded_target_limit_total How often scrape pools hit their target limit
+        # TYPE prometheus_target_scrape_pool_exceeded_target_limit_total counter
+        prometheus_target_scrape_pool_exceeded_target_limit_total 0
+        # HELP prometheus_target_scrape_pool_sync_total How often the scrape pool was brought up to date
+        # TYPE prometheus_target_scrape_pool_sync_total counter
+        prometheus_target_scrape_pool_sync_total{scrape_job="we\"b"} 0
+        # HELP prometheus_target_sync_length_seconds How long bringing the scrape pool up to date took
+        # TYPE prometheus_target_sync_length_seconds histogram
+        prometheus_target_sync_length_seconds_sum{scrape_job="we\"b"} 0.0
+        prometheus_target_sync_length_seconds_count{scrape_job="we\"b"} 0
+        prometheus_target_sync_length_seconds_bucket{le="0.005",scrape_job="we\"b"} 0
+        prometheus_target_sync_length_seconds_bucket{le="0.01",scrape_job="we\"b"} 0
+        prometheus_target_sync_length_seconds_bucket{le="0.05",scrape_job="we\"b"} 0
+        prometheus_target_sync_length_seconds_bucket{le="0.1",scrape_job="we\"b"} 0
+        prometheus_target_sync_length_seconds_bucket{le="0.5",scrape_job="we\"b"} 0
+        prometheus_target_sync_length_seconds_bucket{le="1.0",scrape_job="we\"b"} 0
+        prometheus_target_sync_length_seconds_bucket{le="5.0",scrape_job="we\"b"} 0
+        prometheus_target_sync_length_seconds_bucket{le="10.0",scrape_job="we\"b"} 0
+        prometheus_target_sync_length_seconds_bucket{le="60.0",scrape_job="we\"b"} 0
+        prometheus_target_sync_length_seconds_bucket{le="+Inf",scrape_job="we\"b"} 0
+        # HELP prometheus_target_sync_failed_total Targets that were refused as unusable
+        # TYPE prometheus_target_sync_failed_total counter
+        prometheus_target_sync_failed_total{scrape_job="we\"b"} 0
+    "##]].assert_eq(&stable);
+    if cfg!(target_os = "linux") {
+        for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds"] {
+            assert!(text.contains(&format!("\nprocess_{name} ")), "{name}");
+        }
+    }
+
+    // A job that is gone leaves no series.
+    server.jobs.send_replace(Arc::from([]));
+    let text = server.get("/metrics").await.text();
+    assert!(!text.contains("we\\\"b"), "{text}");
+}
+
+#[tokio::test]
+async fn speaks_open_metrics_if_asked() {
+    let server = Server::start(Instant::now(), Vec::new()).await;
+    let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+    let reply = server.request("GET", "/metrics", &[accept]).await;
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(reply.text().ends_with("# EOF\n"));
+}
