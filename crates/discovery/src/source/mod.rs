@@ -3,6 +3,7 @@
 //! Each is one [`Discoverer`] that is made from its part of [`SdConfig`]. A new one needs its file
 //! here, its variant there, and its arm in [`build`].
 
+pub mod classic;
 pub mod docker;
 pub mod dockerswarm;
 pub mod file;
@@ -29,9 +30,7 @@ pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discov
         SdConfig::Custom(config) => (config.build)(context)?,
         SdConfig::File(config) => Box::new(file::File::new(config.clone(), context)),
         SdConfig::Http(config) => Box::new(http::Http::new(config.clone(), context)?),
-        SdConfig::Classic(_) => {
-            return Err(Error::Other("not there yet".to_owned()));
-        }
+        SdConfig::Classic(config) => Box::new(classic::Classic::new(config, context)?),
     })
 }
 

@@ -1,0 +1,264 @@
+//! `swarm_sd_configs`: the nodes of a standalone ("classic") Swarm, from its masters' `/info`.
+//!
+//! Two groups, as the plugin of 2016 documents them: `swarm_masters`, the masters of the
+//! configuration, and `swarm_nodes`, what one of them lists. Targets of both are meant for a
+//! cAdvisor beside each engine. More than 64 nodes come in several groups, `swarm_nodes/01…`: the
+//! group is what is compared, relabelled and handed on as a whole, so one node that changes must
+//! not cost ten thousand.
+//!
+//! Invariants:
+//! - One master that answers is enough, primary or replica: each of them knows all nodes.
+//! - Whatever goes wrong with a master moves on to the next one within the same look, and the one
+//!   that answered is asked first the next time. Where the rotation stands is written before each
+//!   attempt, so a look that is cancelled does not begin again at the master that hung.
+//! - A node whose rows are the same bytes as before is not read again.
+//! - No list is empty by mistake: an answer without a `Nodes` row, or with nodes that it does not
+//!   list, is a failure. `Nodes` 0 is an answer.
+
+mod info;
+mod node;
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use swarmscout_model::labels::{ADDRESS, INSTANCE};
+use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
+use swarmscout_net::{Client, ClientOptions, Host, Request, Scheme};
+use tokio::task::spawn_blocking;
+
+use self::info::Info;
+use self::node::Node;
+use super::moby::AddressWriter;
+use super::partition::Partition;
+use crate::config::{BuildContext, ClassicConfig, attempt_deadline};
+use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+
+/// The largest answer that is read, in bytes: some 100,000 nodes.
+const MAX_ANSWER: u64 = 64 << 20;
+
+/// So much of the body of a refusal is shown, in characters.
+const SHOWN_OF_REFUSAL: usize = 200;
+
+/// Larger answers are read on a thread of their own.
+const LARGE: usize = 64 << 10;
+
+/// One of `swarm_sd_configs`.
+#[derive(Debug)]
+pub struct Classic {
+    client: Client,
+    masters: Vec<Host>,
+    /// The next master to ask.
+    at: usize,
+    refresh_interval: PromDuration,
+    /// Deadline of one attempt: [`attempt_deadline`].
+    deadline: fn(PromDuration, usize) -> Duration,
+    /// The targets of the group of masters; they are those of the configuration.
+    master_targets: Vec<Labels>,
+    known: Known,
+}
+
+impl Classic {
+    /// Asks nobody yet. Fails where a URL cannot be used, or TLS options cannot be used together.
+    pub fn new(config: &ClassicConfig, context: &BuildContext) -> Result<Self, Error> {
+        let masters = config.masters.iter().map(|text| Host::parse(text));
+        let masters: Vec<_> = masters.collect::<Result<_, _>>()?;
+        if masters.is_empty() {
+            let reason = "Swarm SD configuration requires at least one Swarm master";
+            return Err(Error::Other(reason.to_owned()));
+        }
+        let options = ClientOptions {
+            user_agent: context.user_agent.to_string(),
+            connect_timeout: attempt_deadline(config.refresh_interval, 1),
+        };
+        let port = &config.metrics_port;
+        Ok(Self {
+            client: Client::new(&config.http, options)?,
+            master_targets: masters.iter().map(|host| master_target(host, port)).collect(),
+            masters,
+            at: 0,
+            refresh_interval: config.refresh_interval,
+            deadline: attempt_deadline,
+            known: Known { port: port.clone(), ..Known::default() },
+        })
+    }
+
+    /// Asks the masters, beginning with the one that answered last, until one answers.
+    async fn look(&mut self) -> Result<Look<Groups>, Error> {
+        let count = self.masters.len();
+        let first = self.at;
+        let mut failures = Vec::new();
+        for tried in 0..count {
+            let index = (first + tried) % count;
+            self.at = (index + 1) % count;
+            match self.attempt(index, count - tried - 1).await {
+                Ok(mut look) => {
+                    self.at = index;
+                    look.problems.extend(failures.into_iter().map(
+                        |(master, error): (usize, Error)| Problem {
+                            kind: "host",
+                            object: self.masters[master].to_string(),
+                            reason: "passed over",
+                            detail: error.to_string(),
+                        },
+                    ));
+                    // In whatever order the master lists its nodes.
+                    look.problems.sort();
+                    return Ok(look);
+                }
+                Err(error) => failures.push((index, error)),
+            }
+        }
+        self.at = first;
+        Err(match failures.pop() {
+            Some((_, error)) if failures.is_empty() => error,
+            last => {
+                let failures = failures.into_iter().chain(last);
+                Error::AllHosts(failures.map(|(_, error)| error.to_string()).collect())
+            }
+        })
+    }
+
+    /// Asks one master.
+    async fn attempt(&mut self, index: usize, others_left: usize) -> Result<Look<Groups>, Error> {
+        let as_of = tokio::time::Instant::now().into_std();
+        let master = &self.masters[index];
+        let request = Request::to(master, "/info")?
+            .timeout((self.deadline)(self.refresh_interval, others_left))
+            .max_body(MAX_ANSWER);
+        let answer = self.client.get(request).await?;
+        let (status, url) = (answer.status, format!("{master}/info"));
+        let body = answer.body.bytes().await?;
+        if !status.is_success() {
+            let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_OF_REFUSAL)]);
+            let message = text.trim().chars().take(SHOWN_OF_REFUSAL).collect();
+            return Err(Error::Status { url, status: status.to_string(), message });
+        }
+        let read = self.read(body, as_of).await;
+        read.map_err(|reason| Error::Answer { url, reason })
+    }
+
+    async fn read(&mut self, body: Bytes, as_of: Instant) -> Result<Look<Groups>, String> {
+        let look = if body.len() > LARGE {
+            // A look that is cancelled here forgets what was known, and reads all nodes again.
+            let mut known = mem::take(&mut self.known);
+            self.known.port.clone_from(&known.port);
+            let masters = self.master_targets.clone();
+            let read = spawn_blocking(move || (known.read(&body, masters, as_of), known)).await;
+            let (look, known) = read.unwrap_or_else(|error| super::panic_on(error));
+            self.known = known;
+            look
+        } else {
+            self.known.read(&body, self.master_targets.clone(), as_of)
+        };
+        look
+    }
+}
+
+impl Discoverer for Classic {
+    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+        Box::pin(self.look())
+    }
+}
+
+/// The target of a master: the cAdvisor beside it. `instance` and scheme are those of its URL.
+fn master_target(master: &Host, port: &str) -> Labels {
+    let host = match master.scheme() {
+        // A unix socket is on this very machine.
+        Scheme::Unix => "localhost",
+        _ => master.hostname(),
+    };
+    let scheme = if master.scheme() == Scheme::Https { "https" } else { "http" };
+    let mut writer = LabelsWriter::new();
+    writer.push(ADDRESS, AddressWriter::default().host(host, port));
+    writer.push("__scheme__", scheme);
+    writer.push(INSTANCE, &master.address());
+    writer.build()
+}
+
+/// What was read of nodes before.
+#[derive(Debug, Default)]
+struct Known {
+    /// Of cAdvisor.
+    port: String,
+    /// By their rows, as they were sent.
+    nodes: HashMap<Vec<u8>, KnownNode, RandomState>,
+    /// Counts the looks.
+    look: u64,
+    writer: LabelsWriter,
+    address: AddressWriter,
+}
+
+#[derive(Debug)]
+struct KnownNode {
+    identity: Box<str>,
+    target: Labels,
+    problems: Box<[Problem]>,
+    /// The last look that saw it.
+    seen: u64,
+}
+
+impl Known {
+    /// Makes groups of an answer.
+    fn read(
+        &mut self,
+        json: &[u8],
+        masters: Vec<Labels>,
+        as_of: Instant,
+    ) -> Result<Look<Groups>, String> {
+        let info = Info::read(json)?;
+        let mut problems = info.problems;
+        let listed = info.nodes.len();
+        if info.count != listed as u64 {
+            problems.push(Problem {
+                kind: "host",
+                object: String::new(),
+                reason: "another number of nodes than listed",
+                detail: format!("the master says {}, and lists {listed}", info.count),
+            });
+        }
+        self.look += 1;
+        let mut nodes = Partition::default();
+        for rows in info.nodes {
+            let node = self.node(rows);
+            nodes.push(&node.identity, node.target.clone());
+            problems.extend_from_slice(&node.problems);
+        }
+        let look = self.look;
+        self.nodes.retain(|_, node| node.seen == look);
+
+        let mut group = |role| {
+            self.writer.push("__meta_swarm_primary", &info.primary);
+            self.writer.push("__meta_swarm_role", role);
+            self.writer.push("__meta_swarm_strategy", &info.strategy);
+            self.writer.build()
+        };
+        let mut groups = vec![Arc::new(TargetGroup {
+            source: "swarm_masters".into(),
+            targets: masters,
+            labels: group("master"),
+        })];
+        nodes.groups("swarm_nodes", &group("node"), &mut groups);
+        Ok(Look { what: groups, as_of, problems })
+    }
+
+    fn node(&mut self, rows: &[u8]) -> &KnownNode {
+        let (look, port) = (self.look, &self.port);
+        let (writer, address) = (&mut self.writer, &mut self.address);
+        let node = self.nodes.entry_ref(rows).or_insert_with(|| {
+            let mut problems = Vec::new();
+            let list = [b"[", rows, b"]"].concat();
+            let node = Node::read(&list, &mut problems);
+            let target = node.labels(port, address, writer, &mut problems);
+            let identity = node.identity().into();
+            KnownNode { identity, target, problems: problems.into(), seen: look }
+        });
+        node.seen = look;
+        node
+    }
+}
