@@ -110,3 +110,28 @@ fn without_number(text: &str) -> String {
         _ => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_plain_words() {
+        // Linux' numbers.
+        for (number, words) in [
+            (2, "no such file"),
+            (5, "input/output error"),
+            (13, "permission denied"),
+            (21, "is a directory"),
+            (24, "too many open files"),
+            (101, "network is unreachable"),
+            (104, "connection reset by the server"),
+            (110, "connection timed out"),
+            (111, "connection refused"),
+            (113, "no route to host"),
+        ] {
+            assert_eq!(io_words(&io::Error::from_raw_os_error(number)), words);
+        }
+        assert_eq!(io_words(&io::Error::other("TLS is needed")), "TLS is needed");
+    }
+}

@@ -31,8 +31,9 @@ const MAX_HEADER: usize = 256 << 10;
 #[derive(Clone)]
 pub(crate) struct Pool(legacy::Client<Connector, Empty<Bytes>>);
 
-/// Spawns what hyper needs beside a request: each task is one connection, and ends when the pool
-/// or the answer's body, its only owners, let go of it.
+/// Spawns what hyper needs beside a request: a task for each connection, which ends when the pool
+/// and the answer's body, its only owners, let go of it, and one that closes idle connections for
+/// as long as the pool lives.
 #[derive(Clone)]
 struct Connections(TaskTracker);
 

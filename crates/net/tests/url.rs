@@ -1,5 +1,6 @@
 //! URLs are read as Go reads them.
 
+use proptest::prelude::*;
 use swarmscout_model::Secret;
 use swarmscout_net::{Host, Request, Scheme, Url};
 
@@ -190,5 +191,24 @@ fn requests_want_an_absolute_url() {
         ("http:a", r#"parse "http:a": host is missing in URL"#),
     ] {
         assert_eq!(Request::new(text).unwrap_err().to_string(), expected);
+    }
+}
+
+proptest! {
+    /// Nothing that looks like a URL makes the parser stumble, and what was read can be shown and
+    /// requested, or is refused.
+    #[test]
+    fn any_text_is_read_or_refused(text in r"[a-z:/@%\[\]?#.0-9 üC3B]{0,24}|(http|tcp|unix)://\PC{0,16}") {
+        if let Ok(url) = Url::parse(&text) {
+            let _ = (url.to_string(), url.hostname(), url.port());
+        }
+        if let Ok(host) = Host::parse(&text) {
+            let _ = (host.to_string(), host.address(), host.hostname(), host.port());
+            let request = Request::to(&host, &format!("/{text}"));
+            prop_assert!(request.is_ok());
+        }
+        if let Ok(request) = Request::new(&text) {
+            let _ = format!("{request:?}");
+        }
     }
 }

@@ -69,8 +69,8 @@ async fn explain(path: &Path, error: &io::Error) -> String {
             .to_owned(),
         (_, Ok(file)) if !file.file_type().is_socket() => "not a socket".to_owned(),
         (io::ErrorKind::ConnectionRefused, _) => "connection refused: nothing listens on this \
-             socket; a single socket mounted into a container goes stale when the engine \
-             restarts, mount its folder instead"
+             socket: is the engine running? A container keeps a socket that the engine has since \
+             replaced: restart the container"
             .to_owned(),
         (io::ErrorKind::InvalidInput, _) => {
             "the path is longer than a socket's may be (107 bytes)".to_owned()

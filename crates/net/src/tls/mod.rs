@@ -168,9 +168,10 @@ impl Tls {
     }
 }
 
-/// The name that a server's certificate must have.
+/// The name that a server's certificate must have. A final dot, which ends the search for a DNS
+/// name, is no part of it.
 pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
-    ServerName::try_from(name.to_owned())
+    ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
         .map_err(|_| Error::Tls(format!("{name:?} is not a name that a certificate can have")))
 }
 

@@ -94,7 +94,7 @@ async fn errors_say_what_helps() {
             drop(std::os::unix::net::UnixListener::bind(folder.path("stale.sock")).unwrap());
             "stale.sock".to_owned()
         },
-        expect!["cannot connect to DIR/stale.sock: connection refused: nothing listens on this socket; a single socket mounted into a container goes stale when the engine restarts, mount its folder instead"],
+        expect!["cannot connect to DIR/stale.sock: connection refused: nothing listens on this socket: is the engine running? A container keeps a socket that the engine has since replaced: restart the container"],
     )
     .await;
     let folder = Folder::new();
