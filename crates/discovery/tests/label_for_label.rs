@@ -18,6 +18,7 @@ type Target = BTreeMap<String, String>;
 #[serde(deny_unknown_fields)]
 struct Entry {
     fixture: String,
+    lists: BTreeMap<String, String>,
     kind: String,
     config: Config,
     #[serde(default)]
@@ -64,7 +65,11 @@ fn label_for_label() {
 }
 
 fn find(entry: &Entry) -> Vec<Target> {
-    let lists = lists::read(Path::new(&entry.fixture));
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let lists = lists::read(|list| {
+        let file = entry.lists.get(list);
+        file.map_or(b"[]".to_vec(), |file| std::fs::read(crates.join(file)).unwrap())
+    });
     let config = &entry.config;
     let port = config.port.unwrap_or(80);
     let (groups, _) = if entry.kind == "docker" {

@@ -1,15 +1,9 @@
-//! Reads the recorded lists of a folder, as a look does.
-
-use std::path::Path;
+//! Reads lists as a look does.
 
 use swarmscout_discovery::engine::{Decoder, ListScanner, Lists, Object, ScanError};
 
-/// All lists that are there.
-pub(crate) fn read(fixture: &Path) -> Lists {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/swarm-mode");
-    let text = |list: &str| {
-        std::fs::read(folder.join(fixture).join(format!("{list}.json"))).unwrap_or(b"[]".to_vec())
-    };
+/// All lists, from the text of each.
+pub(crate) fn read(text: impl Fn(&str) -> Vec<u8>) -> Lists {
     Lists {
         nodes: objects(&text("nodes")),
         services: objects(&text("services")),
@@ -19,17 +13,15 @@ pub(crate) fn read(fixture: &Path) -> Lists {
     }
 }
 
-/// The objects of one list.
-pub(crate) fn objects<T: Object>(text: &[u8]) -> Vec<T> {
+fn objects<T: Object>(text: &[u8]) -> Vec<T> {
     let mut scanner = ListScanner::default();
     let mut decoder = Decoder::default();
     let mut objects = Vec::new();
-    scanner
-        .push(text, &mut |element| {
-            objects.extend(decoder.decode(element)?);
-            Ok::<(), ScanError>(())
-        })
-        .unwrap();
+    let mut each = |element: swarmscout_discovery::engine::Element<'_>| {
+        objects.extend(decoder.decode(element)?);
+        Ok::<(), ScanError>(())
+    };
+    scanner.push(text, &mut each).unwrap();
     scanner.finish().unwrap();
     objects
 }

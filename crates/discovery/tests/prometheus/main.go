@@ -26,6 +26,8 @@ import (
 // entry is one line of the table.
 type entry struct {
 	Fixture string `json:"fixture"`
+	// Lists names the file of each list, relative to the folder crates.
+	Lists map[string]string `json:"lists"`
 	// Kind is the block it would stand in, dockerswarm or docker.
 	Kind string `json:"kind"`
 	// Config holds what differs from the defaults, without the host.
@@ -38,53 +40,101 @@ type entry struct {
 	Targets []map[string]string `json:"targets"`
 }
 
+// fixtures are the recorded answers: of each the folder, and the name of each list's file where it
+// is not that of the list.
+var fixtures = []struct {
+	name, folder string
+	lists        map[string]string
+}{
+	{"3-nodes", recorded + "3-nodes/", lists("nodes", "services", "tasks", "networks", "containers")},
+	{"3-nodes, worker", recorded + "3-nodes/", map[string]string{
+		"networks": "worker-networks", "containers": "worker-containers",
+	}},
+	{"3-nodes, one drained and down", recorded + "3-nodes-one-drained-and-down/", map[string]string{
+		"nodes": "nodes", "services": "services", "tasks": "tasks", "networks": "../3-nodes/networks",
+	}},
+	{"6-nodes, leader", recorded + "6-nodes/", map[string]string{
+		"nodes": "nodes-leader", "services": "services-leader", "tasks": "tasks-leader",
+		"networks": "networks-leader",
+	}},
+	{"6-nodes, follower", recorded + "6-nodes/", map[string]string{
+		"nodes": "nodes-follower", "services": "services-follower", "tasks": "tasks-follower",
+		"networks": "networks-follower",
+	}},
+	{"6-nodes, after a leader change", recorded + "6-nodes/", map[string]string{
+		"nodes": "nodes-after-leader-change",
+	}},
+	{"empty", recorded + "empty/", lists("nodes", "services", "tasks", "networks")},
+	{"empty, a worker joined again", recorded + "empty/", map[string]string{
+		"nodes": "nodes-worker-rejoined",
+	}},
+	{"moby v2", recorded + "3-nodes-moby-v2.0.0-beta.24/", lists("nodes")},
+	{"awkward", "discovery/tests/fixtures/awkward/",
+		lists("nodes", "services", "tasks", "networks", "containers")},
+}
+
+const recorded = "simulator/fixtures/swarm-mode/"
+
+func lists(names ...string) map[string]string {
+	files := map[string]string{}
+	for _, name := range names {
+		files[name] = name
+	}
+	return files
+}
+
 func main() {
-	fixtures := os.Args[1]
-	dirs, err := filepath.Glob(filepath.Join(fixtures, "*"))
-	check(err)
-	sort.Strings(dirs)
+	crates := os.Args[1]
 	out := json.NewEncoder(os.Stdout)
 	out.SetEscapeHTML(false)
-	for _, dir := range dirs {
-		for _, e := range entries(dir) {
-			e.Fixture = filepath.Base(dir)
-			run(dir, &e)
+	for _, fixture := range fixtures {
+		files := map[string]string{}
+		for list, name := range fixture.lists {
+			files[list] = path.Join(fixture.folder, name+".json")
+		}
+		for _, e := range entries(files) {
+			e.Fixture, e.Lists = fixture.name, files
+			run(crates, &e)
 			check(out.Encode(e))
 		}
 	}
 }
 
-// entries lists what is asked of a folder, as far as it has the answers.
-func entries(dir string) []entry {
+// entries lists what can be asked of a fixture with these lists.
+func entries(files map[string]string) []entry {
 	has := func(lists ...string) bool {
 		for _, list := range lists {
-			if _, err := os.Stat(filepath.Join(dir, list+".json")); err != nil {
+			if files[list] == "" {
 				return false
 			}
 		}
 		return true
 	}
+	swarm := func(role string, port int, withheld bool) entry {
+		config := map[string]any{"role": role, "port": port}
+		return entry{Kind: "dockerswarm", Config: config, Withheld: withheld}
+	}
 	var all []entry
 	if has("nodes") {
-		all = append(all, entry{Kind: "dockerswarm", Config: map[string]any{"role": "nodes", "port": 9323}})
+		all = append(all, swarm("nodes", 9323, false))
 	}
 	if has("services", "networks") {
-		all = append(all,
-			entry{Kind: "dockerswarm", Config: map[string]any{"role": "services"}},
-			entry{Kind: "dockerswarm", Config: map[string]any{"role": "services"}, Withheld: true})
+		all = append(all, swarm("services", 80, false), swarm("services", 80, true))
 	}
 	if has("tasks", "services", "nodes", "networks") {
-		all = append(all, entry{Kind: "dockerswarm", Config: map[string]any{"role": "tasks"}})
+		all = append(all, swarm("tasks", 8080, false))
 	}
 	if has("containers", "networks") {
 		all = append(all,
 			entry{Kind: "docker", Config: map[string]any{}},
-			entry{Kind: "docker", Config: map[string]any{"match_first_network": false, "port": 8080, "host_networking_host": "box"}})
+			entry{Kind: "docker", Config: map[string]any{
+				"match_first_network": false, "port": 8080, "host_networking_host": "box",
+			}})
 	}
 	return all
 }
 
-func run(dir string, e *entry) {
+func run(crates string, e *entry) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		list := path.Base(r.URL.Path)
 		switch list {
@@ -94,11 +144,13 @@ func run(dir string, e *entry) {
 		case "json":
 			list = "containers"
 		}
-		body, err := os.ReadFile(filepath.Join(dir, list+".json"))
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusNotFound)
+		file, known := e.Lists[list]
+		if !known {
+			http.NotFound(w, r)
 			return
 		}
+		body, err := os.ReadFile(filepath.Join(crates, file))
+		check(err)
 		if list == "services" && e.Withheld {
 			body = withhold(body)
 		}
