@@ -22,8 +22,9 @@ pub struct Network {
     pub attachable: bool,
     /// The network of published ports.
     pub ingress: bool,
-    /// The third and second byte of its addresses, `10.N.0.0/16`; `None`: it has no addresses.
-    pub subnet: Option<u8>,
+    /// The first two bytes of its addresses, `10.N.0.0/16` unless set otherwise: in 127.0.0.0/8 the
+    /// addresses of tasks can be listened on. `None`: it has no addresses.
+    pub subnet: Option<[u8; 2]>,
     /// Addresses given away so far.
     pub(super) used: u32,
     /// How an attachment shows it.
@@ -37,22 +38,22 @@ impl Network {
     /// The next free address, with its prefix: `10.4.0.2/16`. Addresses are used again after
     /// 65,000, so very large networks have some twice.
     pub(super) fn next_address(&mut self) -> Option<String> {
-        let second = self.subnet?;
+        let [first, second] = self.subnet?;
         let [_, _, third, fourth] = (2 + self.used % ADDRESSES).to_be_bytes();
         self.used += 1;
-        Some(format!("10.{second}.{third}.{fourth}/16"))
+        Some(format!("{first}.{second}.{third}.{fourth}/16"))
     }
 
     fn ipam(&self) -> Vec<Subnet> {
-        let subnet = self.subnet.map(|second| Subnet {
-            subnet: format!("10.{second}.0.0/16"),
-            gateway: format!("10.{second}.0.1"),
+        let subnet = self.subnet.map(|[first, second]| Subnet {
+            subnet: format!("{first}.{second}.0.0/16"),
+            gateway: format!("{first}.{second}.0.1"),
         });
         subnet.into_iter().collect()
     }
 
     fn vxlan(&self) -> Map {
-        let id = self.subnet.map(|second| 4096 + u32::from(second));
+        let id = self.subnet.map(|[_, second]| 4096 + u32::from(second));
         let name = "com.docker.network.driver.overlay.vxlanid_list";
         id.map(|id| (name.to_owned(), id.to_string())).into_iter().collect()
     }

@@ -109,7 +109,7 @@ impl State {
         };
         state.ingress = state.add_network("ingress", |network| {
             network.ingress = true;
-            network.subnet = Some(0);
+            network.subnet = Some([10, 0]);
         });
         state
     }
@@ -192,10 +192,11 @@ impl State {
         id
     }
 
-    /// The second byte of the next network's addresses: `10.N.0.0/16`.
-    pub(super) fn next_subnet(&self) -> u8 {
+    /// The first two bytes of the next network's addresses: `10.N.0.0/16`.
+    pub(super) fn next_subnet(&self) -> [u8; 2] {
         let used: BTreeSet<_> = self.networks.values().filter_map(|n| n.subnet).collect();
-        (1..=u8::MAX).find(|byte| !used.contains(byte)).expect("fewer than 255 networks")
+        let mut free = (1..=u8::MAX).map(|second| [10, second]);
+        free.find(|subnet| !used.contains(subnet)).expect("fewer than 255 networks")
     }
 
     /// What a service that is new or was changed is reached by. Addresses and ports that it has
