@@ -302,7 +302,7 @@ impl<L: Send, T> Run<L, T> {
         tracing::error!(
             discovery = mechanism,
             config = %job,
-            source = %what,
+            asked = %what,
             err = %text,
             "Unable to refresh target groups"
         );
@@ -315,7 +315,7 @@ impl<L: Send, T> Run<L, T> {
             tracing::info!(
                 discovery = mechanism,
                 config = %job,
-                source = %what,
+                asked = %what,
                 failures = self.failures,
                 "Target groups are refreshed again"
             );
@@ -332,7 +332,7 @@ impl<L: Send, T> Run<L, T> {
             tracing::warn!(
                 discovery = mechanism,
                 config = %job,
-                source = %what,
+                asked = %what,
                 kind,
                 object,
                 reason,
@@ -345,7 +345,7 @@ impl<L: Send, T> Run<L, T> {
             tracing::warn!(
                 discovery = mechanism,
                 config = %job,
-                source = %what,
+                asked = %what,
                 objects = others,
                 "Further objects skipped"
             );

@@ -20,6 +20,7 @@ use anyhow::Context as _;
 use futures_util::future::OptionFuture;
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
+use swarmscout_discovery::manager::Job;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -180,6 +181,11 @@ impl App {
     /// Where the web server listens, in the order of the flags.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The running jobs, sorted by name.
+    pub fn jobs(&self) -> watch::Receiver<Arc<[Job]>> {
+        self.manager.jobs()
     }
 
     /// Reloads as asked until it is told to end, and ends everything in order.

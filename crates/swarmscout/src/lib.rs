@@ -7,6 +7,7 @@ pub mod app;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod detect;
 pub mod listen;
 pub mod logging;
@@ -29,6 +30,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     match &cli.command {
         None => serve(&cli).await,
         Some(Command::Check(command)) => check::run(command).await,
+        Some(Command::Demo(args)) => demo::run(args, &cli).await.unwrap_or_else(report),
     }
 }
 

@@ -184,6 +184,8 @@ pub enum Command {
     /// Check a file, a job's targets, or a running Swarmscout
     #[command(subcommand, arg_required_else_help = true)]
     Check(CheckCommand),
+    /// Show all of it on a Swarm that is simulated, with real sockets, without Docker
+    Demo(DemoArgs),
 }
 
 /// What to check.
@@ -256,6 +258,19 @@ pub struct CheckStatusArgs {
     pub url: String,
 }
 
+/// Of `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long = "web.listen-address", value_name = "HOST:PORT",
+          default_value = DEFAULT_LISTEN_ADDRESS)]
+    pub listen_addresses: Vec<String>,
+
+    /// Time between two things that happen
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub pace: PromDuration,
+}
+
 /// Reads the command line, the program's name first. The error knows how to print itself and which
 /// exit code to end with; `--help` and `--version` come as one, too.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
@@ -264,6 +279,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     let matches = command.try_get_matches_from_mut(args)?;
     refuse_misplaced(&mut command, &matches)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    if matches!(cli.command, Some(Command::Demo(_)))
+        && matches.value_source("log.level") == Some(ValueSource::DefaultValue)
+    {
+        // The demo tells by itself what happens.
+        cli.log.level = LogLevel::Warn;
+    }
     for flag in FLAGS {
         if matches.value_source(flag.name) != Some(ValueSource::CommandLine) {
             continue;

@@ -191,10 +191,10 @@ fn a_wrong_flag_gets_the_nearest_one() {
     check_error(
         "--web.read-timeout=5",
         &expect![[r#"
-        error: invalid value '5' for '--web.read-timeout <DURATION>': unknown unit "" in duration "5"
+            error: invalid value '5' for '--web.read-timeout <DURATION>': not a valid duration string: "5"
 
-        For more information, try '--help'.
-    "#]],
+            For more information, try '--help'.
+        "#]],
     );
     check_error(
         "--web.max-connections=0",
@@ -215,9 +215,9 @@ fn a_wrong_flag_gets_the_nearest_one() {
     "#]],
     );
     check_error(
-        "--web.listen-address=:0 check healthy",
+        "--web.listen-address=:0 demo",
         &expect![[r#"
-        error: --web.listen-address before `check` has no effect: write the flags of a sub-command after it
+        error: --web.listen-address before `demo` has no effect: write the flags of a sub-command after it
 
         Usage: swarmscout [OPTIONS] [COMMAND]
 

@@ -1,0 +1,236 @@
+//! `swarmscout demo`: all of it on a machine that has no Docker.
+//!
+//! The simulator plays a Swarm and a classic Swarm in this process; everything else is the real
+//! thing: the configuration goes through the parser, discovery asks over sockets, and every target
+//! has an exporter behind it that a Prometheus may scrape. What is printed of a change is what the
+//! target sets say, not what ought to be in them.
+
+mod classic;
+mod exporters;
+mod story;
+mod swarm;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use swarmscout_discovery::manager::Job;
+use swarmscout_model::labels::ADDRESS;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::app::{self, App, Ended, StartError};
+use crate::cli::{Cli, DemoArgs};
+use crate::output::print;
+use crate::reload::ConfigSource;
+use crate::web;
+
+use classic::Classic;
+use story::{STEPS, Step};
+use swarm::SwarmMode;
+
+/// How long a change may take to be seen before the demo says that it was not.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Time between two looks at what discovery has seen.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// The demo's configuration, with what is only known at run time in `{{…}}`.
+const TEMPLATE: &str = include_str!("prometheus.yml");
+
+/// Everything that is simulated.
+struct World {
+    swarm: SwarmMode,
+    classic: Classic,
+}
+
+/// Runs until Ctrl-C.
+pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
+    let mut world = World { swarm: SwarmMode::start()?, classic: Classic::start()? };
+    let app = App::start(app::Options {
+        source: ConfigSource::Text {
+            name: "the demo's configuration",
+            yaml: configuration(&world),
+        },
+        listen_addresses: args.listen_addresses.clone(),
+        web: web::Options {
+            page_title: String::from("Swarmscout demo"),
+            ..web::Options::default()
+        },
+        flags: crate::cli::values(cli),
+        ignored_flags: cli.ignored.clone(),
+    })
+    .await?;
+    let jobs = app.jobs();
+    let address = app.addresses().first().copied();
+    let pace = args.pace.into();
+    let story = async {
+        let all = jobs.borrow().clone();
+        for job in all.iter() {
+            let _ = timeout(PATIENCE, job.set.clone().wait_for(|set| set.is_ready())).await;
+        }
+        print(&guide(address, &all, pace));
+        tell(&mut world, jobs, pace).await
+    };
+    let ended = tokio::select! {
+        ended = app.run() => ended,
+        never = story => match never {},
+    };
+    Ok(match ended {
+        Ended::Clean => ExitCode::SUCCESS,
+        Ended::Forced | Ended::Failed => ExitCode::FAILURE,
+    })
+}
+
+fn configuration(world: &World) -> Arc<str> {
+    let list = |urls: Vec<String>| {
+        let urls: Vec<_> = urls.iter().map(|url| format!("{url:?}")).collect();
+        format!("[{}]", urls.join(", "))
+    };
+    TEMPLATE
+        .replace("{{hosts}}", &list(world.swarm.hosts()))
+        .replace("{{engine_port}}", &world.swarm.ports().engines.to_string())
+        .replace("{{masters}}", &list(world.classic.masters()))
+        .replace("{{cadvisor_port}}", &world.classic.metrics_port().to_string())
+        .into()
+}
+
+/// Lets one thing after the other happen, and says what discovery made of it.
+async fn tell(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Duration) -> Infallible {
+    let began = Instant::now();
+    let mut steps = STEPS.iter().cycle();
+    loop {
+        let step = steps.next().expect("a cycle of some steps has no end");
+        sleep(pace).await;
+        let before = addresses(&jobs);
+        let happened = Instant::now();
+        if let Err(error) = (step.act)(world) {
+            tracing::warn!(%error, step = step.what, "A step of the demo failed");
+        }
+        world.swarm.sync();
+        world.classic.sync();
+        let clock = (happened - began).as_secs();
+        print(&format!("[{:02}:{:02}] {}\n", clock / 60, clock % 60, step.what));
+        let seen = timeout(PATIENCE, seen_since(&jobs, happened)).await.is_ok();
+        print(&outcome(step, &before, &addresses(&jobs), seen.then(|| happened.elapsed())));
+    }
+}
+
+/// Waits until every source was confirmed after `moment`. A set whose age alone changes wakes nobody,
+/// so this looks again and again.
+async fn seen_since(jobs: &watch::Receiver<Arc<[Job]>>, moment: Instant) {
+    let fresh = |job: &Job| {
+        let set = job.set.borrow();
+        set.sources.iter().all(|source| source.as_of.is_some_and(|as_of| as_of > moment))
+    };
+    while !jobs.borrow().iter().all(fresh) {
+        sleep(GLANCE).await;
+    }
+}
+
+/// Addresses of the active targets of each job.
+fn addresses(jobs: &watch::Receiver<Arc<[Job]>>) -> BTreeMap<Arc<str>, BTreeSet<String>> {
+    let all = jobs.borrow();
+    let of_job = |job: &Job| {
+        let set = job.set.borrow();
+        let addresses = set.active().filter_map(|(_, target)| target.labels.get(ADDRESS));
+        (Arc::clone(job.config.name()), addresses.map(str::to_owned).collect())
+    };
+    all.iter().map(of_job).collect()
+}
+
+fn outcome(
+    step: &Step,
+    before: &BTreeMap<Arc<str>, BTreeSet<String>>,
+    after: &BTreeMap<Arc<str>, BTreeSet<String>>,
+    took: Option<Duration>,
+) -> String {
+    let mut changes = Vec::new();
+    for (job, after) in after {
+        let known = before.get(job).into_iter().flatten().collect::<BTreeSet<_>>();
+        let added = after.iter().filter(|address| !known.contains(address)).count();
+        let gone = known.iter().filter(|address| !after.contains(**address)).count();
+        if added + gone > 0 {
+            changes.push(format!("{job}: {added} new, {gone} gone, {} targets", after.len()));
+        }
+    }
+    if changes.is_empty() {
+        changes.push(String::from("the same targets as before"));
+    }
+    let mut text = format!("        {}\n        {}", step.look, changes.join("; "));
+    match took {
+        Some(took) => writeln!(text, "; served {:.1} s later", took.as_secs_f64()),
+        None => writeln!(text, "; not confirmed within {PATIENCE:?}, see the log"),
+    }
+    .expect("a string takes all");
+    text
+}
+
+/// Where to look.
+fn guide(address: Option<SocketAddr>, jobs: &[Job], pace: Duration) -> String {
+    let url = address.map_or_else(|| String::from("http://127.0.0.1"), url_of);
+    let mut text = String::from(
+        "\nA Swarm of three managers, three workers and a shop, and a classic Swarm of two masters \
+         and\nthree nodes run in this process, on loopback. What Swarmscout finds there:\n\n",
+    );
+    for job in jobs {
+        let counts = job.set.borrow().counts;
+        let name = job.config.name();
+        writeln!(
+            text,
+            "  {name:<12} {:>3} targets, {} dropped by rules   {url}/sd/{name}",
+            counts.active, counts.dropped
+        )
+        .expect("a string takes all");
+    }
+    let target = jobs
+        .iter()
+        .find(|job| &**job.config.name() == "swarm-tasks")
+        .and_then(|job| Some(job.set.borrow().active().next()?.1.url(&[])));
+    write!(
+        text,
+        "\nLook at it:\n\n  \
+           {url}/                  jobs, sources, counts\n  \
+           curl -s {url}/sd/swarm-tasks\n  \
+           curl -s {url}/api/v1/targets\n"
+    )
+    .expect("a string takes all");
+    if let Some(target) = target {
+        writeln!(text, "  curl -s {target}      one of the targets").expect("a string takes all");
+    }
+    text.push_str("\nLet a Prometheus on this machine scrape it:\n\n  scrape_configs:\n");
+    for job in jobs {
+        let name = job.config.name();
+        write!(
+            text,
+            "    - job_name: {name}\n      http_sd_configs:\n        - url: {url}/sd/{name}\n          \
+             refresh_interval: 5s\n"
+        )
+        .expect("a string takes all");
+    }
+    writeln!(
+        text,
+        "\nThe configuration is at {url}/api/v1/status/config. Something happens every {pace:?}; \
+         Ctrl-C ends it.\n"
+    )
+    .expect("a string takes all");
+    text
+}
+
+/// Where a server that listens at `address` is reached from this machine.
+fn url_of(address: SocketAddr) -> String {
+    let host = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port()))
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from((Ipv6Addr::LOCALHOST, v6.port()))
+        }
+        address => address,
+    };
+    format!("http://{host}")
+}

@@ -1,0 +1,86 @@
+//! What happens in the demo, over and over.
+
+use super::World;
+
+/// One thing that happens.
+pub(super) struct Step {
+    /// What one would type on a real Swarm, or what happens to it.
+    pub(super) what: &'static str,
+    /// What to look at.
+    pub(super) look: &'static str,
+    /// Makes it happen.
+    pub(super) act: fn(&mut World) -> std::io::Result<()>,
+}
+
+/// All of it, ending where it began.
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        what: "docker service create --name shop_pay --replicas 2 … shop/pay:1.0",
+        look: "a new service is found with its label prometheus.port",
+        act: |world| {
+            world.swarm.deploy("shop_pay", "shop/pay:1.0", 2);
+            Ok(())
+        },
+    },
+    Step {
+        what: "docker service scale shop_web=5",
+        look: "two more tasks",
+        act: |world| {
+            world.swarm.scale("shop_web", 5);
+            Ok(())
+        },
+    },
+    Step {
+        what: "docker service update --image shop/api:1.1 shop_api",
+        look: "new tasks at new addresses take the place of the old ones",
+        act: |world| {
+            world.swarm.update("shop_api", "shop/api:1.1");
+            Ok(())
+        },
+    },
+    Step {
+        what: "docker node update --availability drain worker-2",
+        look: "its tasks move to the other workers; the node itself stays a target",
+        act: |world| {
+            world.swarm.drain("worker-2");
+            Ok(())
+        },
+    },
+    Step {
+        what: "manager-1 loses its power: the Docker engine that was asked is gone",
+        look: "the next manager of `hosts` is asked; no target is lost",
+        act: |world| {
+            world.swarm.stop_manager("manager-1");
+            Ok(())
+        },
+    },
+    Step {
+        what: "the primary master of the classic Swarm dies, its replica leads",
+        look: "the other one of `masters` is asked; no target is lost",
+        act: |world| {
+            world.classic.stop_primary();
+            Ok(())
+        },
+    },
+    Step {
+        what: "node-4 joins the classic Swarm",
+        look: "its cAdvisor is a new target of the job classic",
+        act: |world| {
+            world.classic.add_node();
+            Ok(())
+        },
+    },
+    Step {
+        what: "everything returns to how it was",
+        look: "and begins again",
+        act: |world| {
+            world.swarm.restore_manager("manager-1")?;
+            world.swarm.activate("worker-2");
+            world.swarm.update("shop_api", "shop/api:1.0");
+            world.swarm.scale("shop_web", 3);
+            world.swarm.remove("shop_pay");
+            world.classic.remove_node();
+            world.classic.restore_primary()
+        },
+    },
+];
