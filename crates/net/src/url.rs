@@ -71,14 +71,7 @@ impl Url {
             Some((rest, query)) => (rest, Some(escape(query))),
             None => (rest, None),
         };
-        let mut url = Self {
-            scheme,
-            user: None,
-            host: String::new(),
-            path: String::new(),
-            query,
-            opaque: None,
-        };
+        let mut url = Self { scheme, query, ..Self::default() };
         let mut path = rest;
         if !rest.starts_with('/') {
             if !url.scheme.is_empty() {

@@ -48,7 +48,8 @@ type Pem = Zeroizing<Vec<u8>>;
 impl Tls {
     /// Checks what can be checked without reading a file.
     pub(crate) fn new(options: &TlsConfig, http2: bool) -> Result<Self, Error> {
-        let server_name = options.server_name.as_deref().map(server_name).transpose()?;
+        let name = options.server_name.as_deref().filter(|name| !name.is_empty());
+        let server_name = name.map(server_name).transpose()?;
         let tls = Self {
             options: options.clone(),
             server_name,
@@ -90,9 +91,8 @@ impl Tls {
             .with_custom_certificate_verifier(verifier);
         let mut config = match (&material.cert, &material.key) {
             (Some(cert), Some(key)) => {
-                let chain =
-                    self.certificates("client certificate", cert, self.options.cert.as_ref())?;
-                let key = self.private_key(key)?;
+                let chain = certificates("client certificate", cert, self.options.cert.as_ref())?;
+                let key = private_key(key, self.options.key.as_ref())?;
                 builder.with_client_auth_cert(chain, key).map_err(|error| {
                     unusable("client key", self.options.key.as_ref(), explain(&error))
                 })?
@@ -115,7 +115,7 @@ impl Tls {
         }
         match ca {
             Some(pem) => {
-                let trusted = self.certificates("CA", pem, self.options.ca.as_ref())?;
+                let trusted = certificates("CA", pem, self.options.ca.as_ref())?;
                 verify::Trusted::new(trusted, provider)
                     .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
                     .map_err(|reason| unusable("CA", self.options.ca.as_ref(), reason))
@@ -133,38 +133,15 @@ impl Tls {
             _ => None,
         };
         if let Some(ca) = inline(&self.options.ca) {
-            self.certificates("CA", &ca, None)?;
+            certificates("CA", &ca, None)?;
         }
         if let Some(cert) = inline(&self.options.cert) {
-            self.certificates("client certificate", &cert, None)?;
+            certificates("client certificate", &cert, None)?;
         }
         if let Some(key) = inline(&self.options.key) {
-            self.private_key(&Zeroizing::new(key))?;
+            private_key(&Zeroizing::new(key), None)?;
         }
         Ok(())
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as a sentence beside private_key")]
-    fn certificates(
-        &self,
-        what: &'static str,
-        pem: &[u8],
-        source: Option<&PemSource>,
-    ) -> Result<Vec<CertificateDer<'static>>, Error> {
-        let certificates = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| unusable(what, source, "not PEM".to_owned()))?;
-        if certificates.is_empty() {
-            return Err(unusable(what, source, "no certificate (PEM) in it".to_owned()));
-        }
-        Ok(certificates)
-    }
-
-    fn private_key(&self, pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
-        PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-            let reason = "no unencrypted private key (PEM) in it".to_owned();
-            unusable("client key", self.options.key.as_ref(), reason)
-        })
     }
 }
 
@@ -213,6 +190,27 @@ async fn read(what: &'static str, source: Option<&PemSource>) -> Result<Option<P
         Some(PemSource::Inline(pem)) => Ok(Some(Zeroizing::new(pem.expose().as_bytes().to_vec()))),
         Some(PemSource::File(path)) => file::read(what, path).await.map(Some),
     }
+}
+
+fn certificates(
+    what: &'static str,
+    pem: &[u8],
+    source: Option<&PemSource>,
+) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| unusable(what, source, "not PEM".to_owned()))?;
+    if certificates.is_empty() {
+        return Err(unusable(what, source, "no certificate (PEM) in it".to_owned()));
+    }
+    Ok(certificates)
+}
+
+fn private_key(pem: &Pem, source: Option<&PemSource>) -> Result<PrivateKeyDer<'static>, Error> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+        let reason = "no unencrypted private key (PEM) in it".to_owned();
+        unusable("client key", source, reason)
+    })
 }
 
 fn unusable(what: &'static str, source: Option<&PemSource>, reason: String) -> Error {
