@@ -121,11 +121,11 @@ impl JobTask {
             self.current = next;
             news = News::Targets;
         }
-        let set = Arc::new(self.current.set(self.next.as_ref(), &self.syncs));
         if news == News::Targets {
             self.context.figures.updates.add(1);
-            self.syncs.limit_exceeded += u64::from(set.limit_error.is_some());
+            self.syncs.limit_exceeded += u64::from(self.current.limit_error().is_some());
         }
+        let set = Arc::new(self.current.set(self.next.as_ref(), &self.syncs));
         self.publish.send_if_modified(|published| {
             *published = set;
             news > News::Nothing
@@ -136,10 +136,12 @@ impl JobTask {
     /// Turns to a new configuration, if there is one: at once if the present one has never been
     /// complete, so that there is nothing to lose.
     fn adopt_plan(&mut self) -> News {
-        if !self.plan.has_changed().unwrap_or(false) {
+        let newest = self.next.as_ref().unwrap_or(&self.current);
+        let plan = self.plan.borrow_and_update().clone();
+        if Arc::ptr_eq(&plan.job, &newest.job) {
             return News::Nothing;
         }
-        let line = Line::new(self.plan.borrow_and_update().clone());
+        let line = Line::new(plan);
         if self.current.is_ready() {
             self.next = Some(line);
         } else {
@@ -250,19 +252,21 @@ impl Line {
         }
     }
 
+    fn limit_error(&self) -> Option<String> {
+        let (number, limit) = (self.counts.active, self.job.target_limit);
+        (limit > 0 && number as u64 > limit)
+            .then(|| format!("target_limit exceeded (number of targets: {number}, limit: {limit})"))
+    }
+
     fn set(&self, next: Option<&Self>, syncs: &Syncs) -> TargetSet {
         let statuses =
             |line: &Self| line.sources.iter().map(|source| source.status.clone()).collect();
-        let (number, limit) = (self.counts.active, self.job.target_limit);
-        let exceeded = limit > 0 && number as u64 > limit;
         TargetSet {
             job: self.job.clone(),
             groups: self.groups.clone(),
             counts: self.counts,
             sources: statuses(self),
-            limit_error: exceeded.then(|| {
-                format!("target_limit exceeded (number of targets: {number}, limit: {limit})")
-            }),
+            limit_error: self.limit_error(),
             stale_config: next.is_some(),
             next_sources: next.map(statuses).unwrap_or_default(),
             changed: self.changed,

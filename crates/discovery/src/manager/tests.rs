@@ -1,12 +1,14 @@
 //! Scripted sources under a paused clock, seen through the manager's public face.
 
-use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::watch;
+use swarmscout_model::NameScheme;
+use swarmscout_model::relabel::{RawRule, RelabelRule};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::config::{StaticConfig, StaticGroup};
-use crate::scripted::job;
+use crate::scripted::{Answer, Script, group, job, targets};
 
 fn manager() -> Manager {
     Manager::new(BuildContext::new("test"))
@@ -20,17 +22,37 @@ fn fixed(groups: &[&[&str]]) -> SdConfig {
     SdConfig::Static(StaticConfig { groups: groups.collect() })
 }
 
-/// The set of the only job, as soon as `ready` says so.
-async fn set_when(manager: &Manager, ready: impl FnMut(&Arc<TargetSet>) -> bool) -> Arc<TargetSet> {
-    let mut set = only_job(manager).set;
-    set.wait_for(ready).await.unwrap().clone()
+/// Drops the targets whose address matches.
+fn drop_rule(regex: &str) -> RelabelRule {
+    let rule = RawRule {
+        source_labels: Some(vec!["__address__".to_owned()]),
+        regex: Some(regex.to_owned()),
+        action: Some("drop".to_owned()),
+        ..RawRule::default()
+    };
+    rule.check(NameScheme::Utf8).unwrap()
+}
+
+fn with_rule(job: JobConfig, regex: &str) -> JobConfig {
+    JobConfig { relabel: Arc::from([drop_rule(regex)]), ..job }
 }
 
 fn only_job(manager: &Manager) -> Job {
-    let jobs: watch::Receiver<_> = manager.jobs();
+    let jobs = manager.jobs();
     let jobs = jobs.borrow();
     assert_eq!(jobs.len(), 1);
     jobs[0].clone()
+}
+
+/// The set of the only job, as soon as it is like that.
+async fn set_when(manager: &Manager, like: impl FnMut(&Arc<TargetSet>) -> bool) -> Arc<TargetSet> {
+    let mut set = only_job(manager).set;
+    let day = Duration::from_secs(24 * 3600);
+    timeout(day, set.wait_for(like)).await.expect("it never was like that").unwrap().clone()
+}
+
+async fn set_of(manager: &Manager, expected: &str) -> Arc<TargetSet> {
+    set_when(manager, |set| set.is_ready() && addresses(set) == expected).await
 }
 
 fn addresses(set: &TargetSet) -> String {
@@ -43,7 +65,363 @@ fn addresses(set: &TargetSet) -> String {
 async fn static_targets_are_there_after_one_look() {
     let mut manager = manager();
     manager.apply(vec![job("a", vec![fixed(&[&["x:1", "x:2"], &["y:1"]])])]);
-    let set = set_when(&manager, |set| set.is_ready()).await;
-    assert_eq!(addresses(&set), "x:1 x:2 y:1");
+    let set = set_of(&manager, "x:1 x:2 y:1").await;
+    assert_eq!((&*set.sources[0].name, &*set.sources[0].what), ("static/0", "2 groups"));
+    assert_eq!((set.sources[0].groups, set.sources[0].targets), (2, 3));
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(set.oldest_age(Instant::now().into_std()), Some(Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_without_sources_is_ready_and_empty() {
+    let mut manager = manager();
+    manager.apply(vec![job("a", Vec::new())]);
+    assert!(only_job(&manager).set.borrow().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_order_is_that_of_sources_keys_and_targets() {
+    let script = Script::answering(
+        60,
+        Answer::Groups(vec![group("g:10", &["c"]), group("g:9", &["b", "a"]), group("e", &[])]),
+    );
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![fixed(&[&["z"]]), script.config(), fixed(&[&["y"]])])]);
+    let set = set_of(&manager, "z b a c y").await;
+    let names: Vec<_> = set.sources.iter().map(|source| &*source.name).collect();
+    assert_eq!(names, ["static/0", "scripted/0", "static/1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_same_targets_the_last_is_shown() {
+    let (first, last) = (Script::new(60), Script::new(60));
+    first.answer(targets(&["a", "b"]));
+    last.answer(targets(&["b", "c", "b"]));
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![first.config(), last.config()])]);
+    let set = set_of(&manager, "a c b").await;
+    assert_eq!((set.counts.active, set.counts.duplicates), (3, 2));
+
+    first.change(targets(&["c"]));
+    let set = set_of(&manager, "c b").await;
+    assert_eq!(set.counts.duplicates, 2);
+    last.change(targets(&["d"]));
+    let set = set_of(&manager, "c d").await;
+    assert_eq!(set.counts.duplicates, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_change_costs_one_group() {
+    let script = Script::new(60);
+    let groups = |b: &[&str]| {
+        Answer::Groups(vec![group("a", &["a:1"]), group("b", b), group("c", &["c:1", "c:2"])])
+    };
+    script.answer(groups(&["b:1"]));
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![script.config()])]);
+    let before = set_of(&manager, "a:1 b:1 c:1 c:2").await;
+    script.change(groups(&["b:2"]));
+    let after = set_of(&manager, "a:1 b:2 c:1 c:2").await;
+    let same: Vec<_> =
+        before.groups.iter().zip(after.groups.iter()).map(|(a, b)| a.is_same(b)).collect();
+    assert_eq!(same, [true, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_sources_run_once() {
+    let script = Script::answering(60, targets(&["a"]));
+    let mut manager = manager();
+    let both = || vec![script.config(), script.config()];
+    manager.apply(vec![job("a", both()), job("b", both()), job("c", vec![script.config()])]);
+    let jobs = manager.jobs().borrow().clone();
+    for job in jobs.iter() {
+        let mut set = job.set.clone();
+        let set = set.wait_for(|set| set.is_ready()).await.unwrap();
+        assert_eq!((addresses(&set), set.sources.len()), ("a".to_owned(), 1));
+        assert_eq!(set.counts.duplicates, 0);
+    }
+    script.looked(3).await;
+    assert_eq!(script.builds(), 1);
+    assert_eq!(script.looks()[2], Duration::from_secs(120));
+    // It runs on as long as one job names it.
+    manager.apply(vec![job("c", vec![script.config()])]);
+    script.looked(4).await;
+    assert_eq!((script.builds(), script.looks()[3]), (1, Duration::from_secs(180)));
+    manager.apply(Vec::new());
+    sleep(Duration::from_millis(1)).await;
+    assert!(!script.is_running());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_leaves_an_equal_job_alone() {
+    let script = Script::answering(60, targets(&["a"]));
+    let config = || with_rule(job("a", vec![script.config()]), "x");
+    let mut manager = manager();
+    manager.apply(vec![config()]);
+    let before = set_of(&manager, "a").await;
+    let channel = only_job(&manager).set;
+    manager.apply(vec![config()]);
+    sleep(Duration::from_secs(1)).await;
+    let after = only_job(&manager);
+    assert!(channel.same_channel(&after.set));
+    assert!(Arc::ptr_eq(&before, &after.set.borrow()));
+    assert_eq!(script.builds(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_rules_take_effect_at_once_and_disturb_no_source() {
+    let script = Script::answering(60, targets(&["a", "b"]));
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![script.config()])]);
+    set_of(&manager, "a b").await;
+    let channel = only_job(&manager).set;
+    manager.apply(vec![with_rule(job("a", vec![script.config()]), "b")]);
+    let set = set_of(&manager, "a").await;
+    assert!(channel.same_channel(&only_job(&manager).set));
+    assert!(!set.stale_config);
+    assert_eq!(set.counts.dropped, 1);
+    assert_eq!((script.builds(), script.looks().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_job_serves_its_previous_set_until_the_new_one_is_complete() {
+    let (old, new) = (Script::new(60), Script::answering(60, Answer::Fail("no route")));
+    old.answer(targets(&["a"]));
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![old.config()])]);
+    set_of(&manager, "a").await;
+
+    manager.apply(vec![with_rule(job("a", vec![new.config(), old.config()]), "a")]);
+    let stale = set_when(&manager, |set| {
+        set.next_sources.first().is_some_and(|source| source.error.is_some())
+    });
+    let stale = stale.await;
+    assert!(stale.is_ready() && stale.stale_config);
+    assert_eq!((addresses(&stale), stale.sources.len()), ("a".to_owned(), 1));
+    assert_ne!(*stale.job, *only_job(&manager).config);
+
+    // It is kept fresh by the rules that it was made with.
+    old.change(targets(&["a", "b"]));
+    let stale = set_of(&manager, "a b").await;
+    assert!(stale.stale_config);
+
+    new.answer(targets(&["c"]));
+    let set = set_of(&manager, "c b").await;
+    assert!(!set.stale_config && set.next_sources.is_empty());
+    assert_eq!(*set.job, *only_job(&manager).config);
+    assert_eq!(old.builds(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_was_never_complete_turns_to_its_new_configuration_at_once() {
+    let (hung, new) =
+        (Script::answering(60, Answer::Hang), Script::answering(60, Answer::Fail("no")));
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![hung.config()])]);
+    hung.looked(1).await;
+    manager.apply(vec![job("a", vec![new.config()])]);
+    let set = set_when(&manager, |set| set.sources[0].error.is_some()).await;
+    assert!(!set.stale_config && !set.is_ready());
+    assert!(!hung.is_running());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_reloads_the_newest_counts() {
+    let scripts: Vec<_> = ["a", "b", "c"].map(|a| Script::answering(60, targets(&[a]))).into();
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![scripts[0].config()])]);
+    set_of(&manager, "a").await;
+    scripts[1].answer(Answer::Hang);
+    manager.apply(vec![job("a", vec![scripts[1].config()])]);
+    scripts[1].looked(1).await;
+    manager.apply(vec![job("a", vec![scripts[2].config()])]);
+    set_of(&manager, "c").await;
+    sleep(Duration::from_millis(1)).await;
+    assert!(!scripts[0].is_running() && !scripts[1].is_running());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_job_ends() {
+    let script = Script::answering(60, targets(&["a"]));
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![script.config()])]);
+    let mut set = only_job(&manager).set;
+    manager.apply(vec![job("b", Vec::new())]);
+    assert_eq!(&**only_job(&manager).config.name(), "b");
+    while set.changed().await.is_ok() {}
+    assert!(!script.is_running());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_is_handed_over_at_once_and_then_every_50_ms() {
+    let scripts: Vec<_> = (0..20).map(|_| Script::answering(60, targets(&["a"]))).collect();
+    let mut manager = manager();
+    manager.apply(vec![job("a", scripts.iter().map(Script::config).collect())]);
+    let mut set = only_job(&manager).set;
+    set.wait_for(|set| set.is_ready()).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    set.borrow_and_update();
+
+    // For 200 ms one source or another changes in every millisecond.
+    let began = Instant::now();
+    let mut wakes = Vec::new();
+    let changes = async {
+        for i in 0..200 {
+            let address = i.to_string();
+            scripts[i % scripts.len()].change(targets(&[&address]));
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let wake = async {
+        loop {
+            set.changed().await.unwrap();
+            wakes.push(began.elapsed().as_millis());
+        }
+    };
+    tokio::select! {
+        () = changes => {}
+        () = wake => {}
+    }
+    assert_eq!(wakes[0], 0);
+    assert!((4..=5).contains(&wakes.len()), "{wakes:?}");
+    assert!(wakes.windows(2).all(|pair| pair[1] - pair[0] >= 50), "{wakes:?}");
+    assert!(manager.figures().updates_delayed.get() >= 3);
+    set_of(&manager, &(180..200).map(|i| i.to_string()).collect::<Vec<_>>().join(" ")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_answer_of_a_source_waits_for_nothing() {
+    let (quick, slow) = (Script::new(60), Script::answering(60, Answer::Fail("no route")));
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![quick.config(), slow.config()])]);
+    quick.looked(1).await;
+    slow.looked(1).await;
+    sleep(Duration::from_secs(10)).await;
+    quick.change(targets(&["a"]));
+    set_when(&manager, |set| addresses(set) == "a").await;
+    let began = Instant::now();
+    slow.change(targets(&["b"]));
+    set_of(&manager, "a b").await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_source_is_told_of_and_keeps_its_targets() {
+    let (good, bad) = (Script::new(10), Script::new(10));
+    good.answer(targets(&["a"]));
+    bad.answer(targets(&["b"]));
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![good.config(), bad.config()])]);
+    let before = set_of(&manager, "a b").await;
+    bad.answer(Answer::Fail("no route"));
+    let after = set_when(&manager, |set| set.sources[1].error.is_some()).await;
+    assert_eq!(after.sources[1].error.as_deref(), Some("no route"));
+    assert_eq!(after.sources[0].error, None);
+    assert!(after.groups.iter().zip(before.groups.iter()).all(|(a, b)| a.is_same(b)));
+    sleep(Duration::from_secs(100)).await;
+    let now = Instant::now().into_std();
+    let set = only_job(&manager).set.borrow().clone();
+    assert_eq!(addresses(&set), "a b");
+    // Confirmed at 0 s for the last time.
+    assert_eq!(set.oldest_age(now), Some(now - before.sources[1].as_of.unwrap()));
+    assert!(set.oldest_age(now) > Some(Duration::from_secs(100)));
+    assert!(now - set.sources[0].as_of.unwrap() < Duration::from_secs(11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ages_and_counters_wake_nobody() {
+    let script = Script::answering(1, targets(&["a"]));
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![script.config()])]);
+    let first = set_of(&manager, "a").await;
+    let mut set = only_job(&manager).set;
+    set.borrow_and_update();
+    assert!(timeout(Duration::from_millis(100_500), set.changed()).await.is_err());
+    let last = set.borrow().clone();
+    assert!(last.sources[0].as_of > first.sources[0].as_of);
+    assert_eq!(last.sources[0].looks, 101);
+    assert!(Arc::ptr_eq(&first.groups, &last.groups));
+    assert_eq!((last.syncs.durations.count(), manager.figures().updates.get()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_built_hurts_nobody_else() {
+    let bad = Script::answering(60, Answer::NoBuild("no such file: ca.pem"));
+    let mut manager = manager();
+    manager.apply(vec![job("a", vec![bad.config()]), job("b", vec![fixed(&[&["x"]])])]);
+    let jobs = manager.jobs().borrow().clone();
+    let (mut a, mut b) = (jobs[0].set.clone(), jobs[1].set.clone());
+    assert_eq!(addresses(&*b.wait_for(|set| set.is_ready()).await.unwrap()), "x");
+    let set = a.wait_for(|set| set.sources[0].error.is_some()).await.unwrap().clone();
+    assert!(!set.is_ready());
+    bad.answer(targets(&["y"]));
+    assert_eq!(addresses(&*a.wait_for(|set| set.is_ready()).await.unwrap()), "y");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_targets_than_the_limit_fail_all_of_them() {
+    let script = Script::answering(60, targets(&["a", "b", "b"]));
+    let mut manager = manager();
+    manager.apply(vec![JobConfig { target_limit: 2, ..job("a", vec![script.config()]) }]);
+    let set = set_of(&manager, "a b").await;
+    assert_eq!(set.limit_error, None);
+    script.change(targets(&["a", "b", "c"]));
+    let set = set_of(&manager, "a b c").await;
+    let error = "target_limit exceeded (number of targets: 3, limit: 2)";
+    assert_eq!(set.limit_error.as_deref(), Some(error));
+    assert_eq!(set.syncs.limit_exceeded, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_sets_are_relabelled_elsewhere_to_the_same_end() {
+    let all: Vec<_> = (0..5000).map(|i| i.to_string()).collect();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    let groups = all.chunks(64).enumerate().map(|(i, part)| group(&format!("g:{i}"), part));
+    let script = Script::answering(60, Answer::Groups(groups.collect()));
+    let mut manager = manager();
+    let config = with_rule(job("a", vec![script.config()]), "1.*");
+    manager.apply(vec![config]);
+    let set = set_when(&manager, |set| set.is_ready() && set.counts.active > 0).await;
+    assert_eq!((set.counts.active, set.counts.dropped), (5000 - 1111, 1111));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hundreds_of_reloads_leave_nothing_behind() {
+    let stays = Script::answering(60, targets(&["a"]));
+    let mut manager = manager();
+    let tasks = manager.context.tasks.clone();
+    for i in 0..200 {
+        let comes = Script::answering(60, if i % 2 == 0 { targets(&["b"]) } else { Answer::Hang });
+        manager.apply(vec![
+            job("stays", vec![stays.config()]),
+            with_rule(job("changes", vec![stays.config(), comes.config()]), &i.to_string()),
+            job(&format!("new-{i}"), vec![comes.config(), fixed(&[&["c"]])]),
+        ]);
+        sleep(Duration::from_millis(300)).await;
+        // Three jobs and three sources, and before them the sources of an older configuration
+        // that is still served.
+        assert!(tasks.len() <= 7, "{i}: {} tasks", tasks.len());
+        assert!(manager.sources.len() <= 7, "{i}: {} sources", manager.sources.len());
+    }
+    assert_eq!(stays.builds(), 1);
+    manager.apply(Vec::new());
+    sleep(Duration::from_millis(1)).await;
+    assert!(tasks.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn hung_looks_hold_up_neither_reload_nor_end() {
+    let scripts: Vec<_> = (0..10).map(|_| Script::answering(3600, Answer::Hang)).collect();
+    let mut manager = manager();
+    let began = Instant::now();
+    for script in &scripts {
+        manager.apply(vec![job("a", vec![script.config()])]);
+        script.looked(1).await;
+    }
+    let mut jobs = manager.jobs();
+    jobs.borrow_and_update();
     manager.shutdown().await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert!(scripts.iter().all(|script| !script.is_running()));
+    assert!(jobs.borrow().is_empty());
 }
