@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarmscout_model::{Labels, PromDuration};
-use swarmscout_net::{HttpConfig, Url};
+use swarmscout_net::{HttpConfig, Url, redact_url};
 use tokio_util::task::TaskTracker;
 
 use crate::figures::Figures;
@@ -142,7 +142,7 @@ pub struct FileConfig {
 }
 
 /// One of `http_sd_configs`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpSdConfig {
     /// As written.
     pub url: String,
@@ -153,7 +153,7 @@ pub struct HttpSdConfig {
 }
 
 /// One of `swarm_sd_configs`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ClassicConfig {
     /// URLs as written, at least one.
     pub masters: Vec<String>,
@@ -166,7 +166,7 @@ pub struct ClassicConfig {
 }
 
 /// What the two sources that talk to a Docker Engine share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct EngineConfig {
     /// URLs as written, at least one; tried in this order.
     pub hosts: Vec<String>,
@@ -261,6 +261,46 @@ pub struct DockerConfig {
     pub host_networking_host: String,
     /// Only the first network by name gives targets. Default true.
     pub match_first_network: bool,
+}
+
+/// Shows no password of a URL.
+impl fmt::Debug for HttpSdConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSdConfig")
+            .field("url", &redact_url(&self.url))
+            .field("refresh_interval", &self.refresh_interval)
+            .field("http", &self.http)
+            .finish()
+    }
+}
+
+/// Shows no password of a URL.
+impl fmt::Debug for ClassicConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClassicConfig")
+            .field("masters", &redact_all(&self.masters))
+            .field("refresh_interval", &self.refresh_interval)
+            .field("metrics_port", &self.metrics_port)
+            .field("http", &self.http)
+            .finish()
+    }
+}
+
+/// Shows no password of a URL.
+impl fmt::Debug for EngineConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineConfig")
+            .field("hosts", &redact_all(&self.hosts))
+            .field("port", &self.port)
+            .field("filters", &self.filters)
+            .field("refresh_interval", &self.refresh_interval)
+            .field("http", &self.http)
+            .finish()
+    }
+}
+
+fn redact_all(urls: &[String]) -> Vec<String> {
+    urls.iter().map(|url| redact_url(url)).collect()
 }
 
 /// A discoverer that is not among those of the configuration file.

@@ -48,7 +48,7 @@ impl Errors {
 
     /// Sorts `errors` into the order of the file; `None` where there are none.
     pub(crate) fn new(mut errors: Vec<ConfigError>) -> Option<Self> {
-        errors.sort_by(|a, b| a.position.cmp(&b.position));
+        errors.sort_by_key(|error| error.position);
         (!errors.is_empty()).then_some(Self(errors))
     }
 }

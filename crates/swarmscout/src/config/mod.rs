@@ -128,13 +128,11 @@ pub fn parse(text: &[u8], path: &Path, options: &Options) -> Result<Loaded, Erro
         cx.read(&root, &mut file);
     }
     let config = check::check(file, options, &mut cx);
-    match Errors::new(cx.errors) {
-        Some(errors) => Err(errors),
-        None => {
-            cx.warnings.sort_by_key(|warning| warning.position);
-            Ok(Loaded { config, warnings: cx.warnings })
-        }
+    if let Some(errors) = Errors::new(cx.errors) {
+        return Err(errors);
     }
+    cx.warnings.sort_by_key(|warning| warning.position);
+    Ok(Loaded { config, warnings: cx.warnings })
 }
 
 fn unreadable_text(error: &std::io::Error) -> String {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{NameScheme, PromDuration};
 
-use crate::config::Options;
-use crate::config::decode::Cx;
+use crate::config::decode::{At, Cx};
 use crate::config::raw::Global;
+use crate::config::{Options, Position};
 
 pub(super) const ALLOW_UTF8: &str = "allow-utf-8";
 pub(super) const UNDERSCORES: &str = "underscores";
@@ -21,12 +21,8 @@ const PROTOCOLS: [&str; 5] = [
 
 /// Checks the section and fills in its defaults.
 pub(super) fn check(global: &mut Global, options: &Options, cx: &mut Cx<'_>) {
-    let scheme = read_scheme(&global.metric_name_validation_scheme);
-    if scheme.is_none() {
-        unknown_scheme(&global.metric_name_validation_scheme, "global", &global.at, cx);
-    }
-    let scheme = scheme.flatten().unwrap_or_default();
-    global.metric_name_validation_scheme = scheme_name(scheme).to_owned();
+    let scheme = &mut global.metric_name_validation_scheme;
+    let scheme = validation(scheme, NameScheme::default(), "global", &global.at, cx);
     escaping(&mut global.metric_name_escaping_scheme, scheme, "global", &global.at, cx);
 
     for name in global.external_labels.keys().filter(|name| !scheme.is_valid_label_name(name)) {
@@ -59,37 +55,41 @@ pub(super) fn check(global: &mut Global, options: &Options, cx: &mut Cx<'_>) {
 
 /// Which names are valid, of a section that was checked.
 pub(super) fn scheme(global: &Global) -> NameScheme {
-    read_scheme(&global.metric_name_validation_scheme).flatten().unwrap_or_default()
+    scheme_of(&global.metric_name_validation_scheme).unwrap_or_default()
 }
 
-/// `None`: no such scheme. `Some(None)`: not set.
-pub(super) fn read_scheme(name: &str) -> Option<Option<NameScheme>> {
+fn scheme_of(name: &str) -> Option<NameScheme> {
     match name {
-        "" => Some(None),
-        "utf8" => Some(Some(NameScheme::Utf8)),
-        "legacy" => Some(Some(NameScheme::Legacy)),
+        "utf8" => Some(NameScheme::Utf8),
+        "legacy" => Some(NameScheme::Legacy),
         _ => None,
     }
 }
 
-pub(super) const fn scheme_name(scheme: NameScheme) -> &'static str {
-    match scheme {
+/// Reads a validation scheme, which is `default` where none is named, and writes it out.
+pub(super) fn validation(
+    name: &mut String,
+    default: NameScheme,
+    whose: &str,
+    at: &At,
+    cx: &mut Cx<'_>,
+) -> NameScheme {
+    if let Some(scheme) = scheme_of(name) {
+        return scheme;
+    }
+    if !name.is_empty() {
+        let text = format!(
+            "unknown {whose} name validation method specified, must be either '', 'legacy' or \
+             'utf8', got {name}"
+        );
+        cx.error(at.key("metric_name_validation_scheme"), text);
+    }
+    let written = match default {
         NameScheme::Utf8 => "utf8",
         NameScheme::Legacy => "legacy",
-    }
-}
-
-pub(super) fn unknown_scheme(
-    name: &str,
-    whose: &str,
-    at: &crate::config::decode::At,
-    cx: &mut Cx<'_>,
-) {
-    let text = format!(
-        "unknown {whose} name validation method specified, must be either '', 'legacy' or 'utf8', \
-         got {name}"
-    );
-    cx.error(at.key("metric_name_validation_scheme"), text);
+    };
+    written.clone_into(name);
+    default
 }
 
 /// Fills in an empty escaping scheme, and checks that the scheme goes with the names.
@@ -97,7 +97,7 @@ pub(super) fn escaping(
     escaping: &mut String,
     scheme: NameScheme,
     whose: &str,
-    at: &crate::config::decode::At,
+    at: &At,
     cx: &mut Cx<'_>,
 ) {
     let at = at.key("metric_name_escaping_scheme");
@@ -144,12 +144,7 @@ pub(super) fn check_protocol(protocol: &str) -> Result<(), String> {
 }
 
 /// Replaces `$NAME` and `${NAME}` by the environment's values, as Go's `os.Expand` reads them.
-fn expand(
-    labels: &mut BTreeMap<String, String>,
-    at: crate::config::Position,
-    options: &Options,
-    cx: &mut Cx<'_>,
-) {
+fn expand(labels: &mut BTreeMap<String, String>, at: Position, options: &Options, cx: &mut Cx<'_>) {
     cx.within("external_labels", |cx| {
         for (label, value) in labels {
             let mut unset = Vec::new();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use swarmscout_discovery::JobConfig;
 use swarmscout_model::quote::Quoted;
-use swarmscout_model::{PromDuration, TargetDefaults};
+use swarmscout_model::{NameScheme, PromDuration, TargetDefaults};
 
 use super::{global, http, relabel, sd};
 use crate::config::decode::{Cx, Section, State};
@@ -40,11 +40,9 @@ pub(super) fn check(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) ->
     inherit(job, global);
     times(job, global, cx);
     protocols(job, global, cx);
-    names(job, global, cx);
+    let scheme = names(job, global, cx);
     http::check(&mut job.http, cx);
 
-    let scheme = global::read_scheme(&job.metric_name_validation_scheme).flatten();
-    let scheme = scheme.unwrap_or_default();
     let relabel = relabel::check(
         &mut job.relabel_configs,
         "relabel_configs",
@@ -159,18 +157,17 @@ fn protocols(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) {
     }
 }
 
-fn names(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) {
-    let own = global::read_scheme(&job.metric_name_validation_scheme);
-    let Some(own) = own else {
-        global::unknown_scheme(&job.metric_name_validation_scheme, "scrape config", &job.at, cx);
-        return;
-    };
-    let scheme = own.unwrap_or_else(|| global::scheme(global));
-    global::scheme_name(scheme).clone_into(&mut job.metric_name_validation_scheme);
-    if job.metric_name_escaping_scheme.is_empty() && own.is_none() {
-        job.metric_name_escaping_scheme.clone_from(&global.metric_name_escaping_scheme);
-        return;
-    }
+/// Which names are valid, and how others are escaped. A job that has a validation scheme of its own
+/// does not take the escaping of the global one: they might not go together.
+fn names(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) -> NameScheme {
+    let inherits = job.metric_name_validation_scheme.is_empty();
+    let scheme = &mut job.metric_name_validation_scheme;
+    let scheme = global::validation(scheme, global::scheme(global), "scrape config", &job.at, cx);
     let escaping = &mut job.metric_name_escaping_scheme;
-    global::escaping(escaping, scheme, "scrape config", &job.at, cx);
+    if escaping.is_empty() && inherits {
+        escaping.clone_from(&global.metric_name_escaping_scheme);
+    } else {
+        global::escaping(escaping, scheme, "scrape config", &job.at, cx);
+    }
+    scheme
 }

@@ -21,7 +21,7 @@ pub(super) fn check(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) ->
     let mut sources: Vec<(Position, SdConfig)> = Vec::new();
     if !sd.static_configs.is_empty() {
         let groups = list(&mut sd.static_configs, "static_configs", &at, cx, |group, cx| {
-            Some(static_group(group, relabels, cx))
+            static_group(group, relabels, cx)
         });
         let groups = groups.into_iter().map(|(_, group)| group).collect();
         sources.push((at.key("static_configs"), SdConfig::Static(StaticConfig { groups })));
@@ -43,7 +43,7 @@ pub(super) fn check(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) ->
 pub(super) fn check_unused(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) {
     let at = sd.at.clone();
     list(&mut sd.static_configs, "static_configs", &at, cx, |group, cx| {
-        Some(static_group(group, relabels, cx))
+        static_group(group, relabels, cx)
     });
     list(&mut sd.file_sd_configs, "file_sd_configs", &at, cx, file);
     list(&mut sd.http_sd_configs, "http_sd_configs", &at, cx, http_sd);
@@ -59,7 +59,7 @@ fn list<T, U>(
     key: &str,
     at: &At,
     cx: &mut Cx<'_>,
-    mut check: impl FnMut(&mut T, &mut Cx<'_>) -> Option<U>,
+    mut check: impl FnMut(&mut T, &mut Cx<'_>) -> U,
 ) -> Vec<(Position, U)> {
     let mut checked = Vec::with_capacity(items.len());
     let at = at.key(key);
@@ -67,7 +67,7 @@ fn list<T, U>(
         for (i, item) in items.iter_mut().enumerate() {
             cx.item(i, |cx| match item {
                 None => cx.error(at, format!("empty or null section in {key}")),
-                Some(item) => checked.extend(check(item, cx).map(|item| (at, item))),
+                Some(item) => checked.push((at, check(item, cx))),
             });
         }
     });
@@ -108,7 +108,7 @@ fn static_group(group: &raw::StaticGroup, relabels: bool, cx: &mut Cx<'_>) -> St
     StaticGroup { targets: group.targets.clone(), labels: group.labels.iter().collect() }
 }
 
-fn file(file: &mut raw::FileSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
+fn file(file: &mut raw::FileSd, cx: &mut Cx<'_>) -> SdConfig {
     if file.files.is_empty() && !file.at.failed("files") {
         let text = "file service discovery config must contain at least one path name";
         cx.error(file.at.key("files"), text);
@@ -121,13 +121,13 @@ fn file(file: &mut raw::FileSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
         }
     }
     refresh_interval(file.refresh_interval, &file.at, cx);
-    Some(SdConfig::File(FileConfig {
+    SdConfig::File(FileConfig {
         files: file.files.iter().map(|path| PathBuf::from(&path.0)).collect(),
         refresh_interval: file.refresh_interval,
-    }))
+    })
 }
 
-fn http_sd(sd: &mut raw::HttpSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
+fn http_sd(sd: &mut raw::HttpSd, cx: &mut Cx<'_>) -> SdConfig {
     let http = http::of_source(&mut sd.http, cx);
     if !sd.at.failed("url")
         && let Err(text) = http_url(&sd.url.0)
@@ -136,7 +136,7 @@ fn http_sd(sd: &mut raw::HttpSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
     }
     refresh_interval(sd.refresh_interval, &sd.at, cx);
     let (url, refresh_interval) = (sd.url.0.clone(), sd.refresh_interval);
-    Some(SdConfig::Http(HttpSdConfig { url, refresh_interval, http }))
+    SdConfig::Http(HttpSdConfig { url, refresh_interval, http })
 }
 
 fn http_url(url: &str) -> Result<(), String> {
@@ -153,7 +153,7 @@ fn http_url(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn classic(sd: &mut raw::SwarmSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
+fn classic(sd: &mut raw::SwarmSd, cx: &mut Cx<'_>) -> SdConfig {
     for key in ["discovery", "etcd_api", "token_url"] {
         if sd.at.has(key) {
             let text = format!("{NOT_YET}: list the masters under masters");
@@ -170,15 +170,15 @@ fn classic(sd: &mut raw::SwarmSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
         cx.within("metrics_port", |cx| cx.error(sd.at.key("metrics_port"), text));
     }
     refresh_interval(sd.refresh_interval, &sd.at, cx);
-    Some(SdConfig::Classic(ClassicConfig {
+    SdConfig::Classic(ClassicConfig {
         masters: sd.masters.iter().map(|master| master.0.clone()).collect(),
         refresh_interval: sd.refresh_interval,
         metrics_port: sd.metrics_port.clone(),
         http,
-    }))
+    })
 }
 
-fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
+fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> SdConfig {
     let http = http::of_source(&mut sd.http, cx);
     let at = &sd.at;
     let host = (!sd.host.0.is_empty()).then_some(&sd.host);
@@ -194,19 +194,20 @@ fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> Option<SdConfig>
     let key = if host.is_some() { "host" } else { "hosts" };
     let addresses = host.map_or(&sd.hosts[..], std::slice::from_ref);
     cx.within(key, |cx| hosts(addresses, at, key, &sd.http, &http, cx));
+    // What is wrong is noted: the role that stands in for it is never used.
     let role = match sd.role.as_str() {
-        "services" => Some(Role::Services),
-        "tasks" => Some(Role::Tasks),
-        "nodes" => Some(Role::Nodes),
-        _ if at.failed("role") => None,
+        "services" => Role::Services,
+        "tasks" => Role::Tasks,
+        "nodes" => Role::Nodes,
+        _ if at.failed("role") => Role::Nodes,
         "" => {
             cx.error(at.key("role"), "role missing (one of: tasks, services, nodes)");
-            None
+            Role::Nodes
         }
         role => {
             let text = format!("invalid role {role}, expected tasks, services, or nodes");
             cx.error(at.key("role"), text);
-            None
+            Role::Nodes
         }
     };
     let overlay_port = match sd.overlay_port.as_str() {
@@ -239,31 +240,30 @@ fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> Option<SdConfig>
         }
     }
     let engine = engine(sd.port, &sd.filters, sd.refresh_interval, addresses, at, http, cx);
-    Some(SdConfig::DockerSwarm(DockerSwarmConfig {
+    SdConfig::DockerSwarm(DockerSwarmConfig {
         engine,
-        role: role?,
+        role,
         match_first_network: sd.match_first_network,
         overlay_port,
         events,
         swarmkit_socket: (!sd.swarmkit_socket.0.is_empty())
             .then(|| PathBuf::from(&sd.swarmkit_socket.0)),
-    }))
+    })
 }
 
-fn docker(sd: &mut raw::DockerSd, cx: &mut Cx<'_>) -> Option<SdConfig> {
+fn docker(sd: &mut raw::DockerSd, cx: &mut Cx<'_>) -> SdConfig {
     let http = http::of_source(&mut sd.http, cx);
-    if sd.host.0.is_empty() && !sd.at.failed("host") {
+    let host = if sd.host.0.is_empty() { &[][..] } else { std::slice::from_ref(&sd.host) };
+    if host.is_empty() && !sd.at.failed("host") {
         cx.error(sd.at.key("host"), "host missing");
-        return None;
     }
-    let host = std::slice::from_ref(&sd.host);
     cx.within("host", |cx| hosts(host, &sd.at, "host", &sd.http, &http, cx));
     let engine = engine(sd.port, &sd.filters, sd.refresh_interval, host, &sd.at, http, cx);
-    Some(SdConfig::Docker(DockerConfig {
+    SdConfig::Docker(DockerConfig {
         engine,
         host_networking_host: sd.host_networking_host.clone(),
         match_first_network: sd.match_first_network,
-    }))
+    })
 }
 
 fn engine(
@@ -292,22 +292,20 @@ fn engine(
     }
 }
 
-fn dns(sd: &mut raw::DnsSd, cx: &mut Cx<'_>) -> Option<()> {
+fn dns(sd: &mut raw::DnsSd, cx: &mut Cx<'_>) {
     if sd.names.is_empty() && !sd.at.failed("names") {
         let text = "DNS-SD config must contain at least one SRV record name";
         cx.error(sd.at.key("names"), text);
     }
     match sd.r#type.to_uppercase().as_str() {
-        "SRV" => {}
         "A" | "AAAA" | "MX" | "NS" if sd.port == 0 && !sd.at.failed("port") => {
             let text = "a port is required in DNS-SD configs for all record types except SRV";
             cx.error(sd.at.key("port"), text);
         }
-        "A" | "AAAA" | "MX" | "NS" => {}
+        "SRV" | "A" | "AAAA" | "MX" | "NS" => {}
         _ => cx.error(sd.at.key("type"), format!("invalid DNS-SD records type {}", sd.r#type)),
     }
     refresh_interval(sd.refresh_interval, &sd.at, cx);
-    None
 }
 
 /// Checks that every address is one, and warns of options that it has no use for.

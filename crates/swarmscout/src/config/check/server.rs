@@ -7,9 +7,8 @@ use swarmscout_model::NameScheme;
 use swarmscout_model::quote::Quoted;
 
 use super::{http, relabel, remote, sd};
-use crate::config::Options;
 use crate::config::decode::{Cx, Value};
-use crate::config::raw;
+use crate::config::{Options, Position, raw};
 
 /// Checks all of them.
 pub(super) fn check(file: &mut raw::File, scheme: NameScheme, options: &Options, cx: &mut Cx<'_>) {
@@ -203,13 +202,7 @@ fn otlp(otlp: &mut raw::Otlp, scheme: NameScheme, cx: &mut Cx<'_>) {
     }
 }
 
-fn attributes(
-    attributes: &mut [String],
-    which: &str,
-    key: &str,
-    at: crate::config::Position,
-    cx: &mut Cx<'_>,
-) {
+fn attributes(attributes: &mut [String], which: &str, key: &str, at: Position, cx: &mut Cx<'_>) {
     let mut seen = HashSet::new();
     for attribute in attributes {
         let trimmed = attribute.trim();
