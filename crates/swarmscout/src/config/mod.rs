@@ -122,7 +122,7 @@ pub fn load(path: &Path, options: &Options) -> Result<Loaded, Errors> {
 /// Checks the text of a configuration file that is, or would be, at `path`.
 pub fn parse(text: &[u8], path: &Path, options: &Options) -> Result<Loaded, Errors> {
     let root = yaml::parse(text).map_err(|error| whole_file(path, error.at, &error.message))?;
-    let mut cx = Cx::new(path);
+    let mut cx = Cx::new(path, root.clone());
     let mut file = raw::File::default();
     if let Some(root) = root {
         cx.read(&root, &mut file);

@@ -6,13 +6,16 @@ use swarmscout_model::quote::Quoted;
 
 use super::{NOT_YET, global, is_glob, remote, scrape, server};
 use crate::config::decode::Cx;
-use crate::config::raw::File;
+use crate::config::raw::{self, File};
 use crate::config::{Config, Options, RemoteWrite, ScrapeConfig};
 
 /// Checks `file` and fills in what is absent from it. What is wrong is noted in `cx`; the result is
 /// of use only where nothing was.
 pub(in crate::config) fn check(mut file: File, options: &Options, cx: &mut Cx<'_>) -> Config {
-    cx.within("global", |cx| global::check(&mut file.global, options, cx));
+    cx.within("global", |cx| {
+        scrape::warn_of_kept(&file.global.at, &scrape::kept_keys::<raw::Global>(), cx);
+        global::check(&mut file.global, options, cx);
+    });
     globs(&file, cx);
     let jobs = jobs(&mut file, cx);
     let scheme = global::scheme(&file.global);
@@ -26,15 +29,16 @@ fn globs(file: &File, cx: &mut Cx<'_>) {
         ("rule_files", &file.rule_files, "rule file"),
         ("scrape_config_files", &file.scrape_config_files, "scrape config file"),
     ] {
-        for path in paths.iter().filter(|path| !is_glob(&path.0)) {
-            let message = format!("invalid {what} path {}", Quoted(&path.0));
-            cx.within(key, |cx| cx.error(file.at.key(key), message));
-        }
+        cx.within(key, |cx| {
+            for (i, path) in paths.iter().enumerate().filter(|(_, path)| !is_glob(&path.0)) {
+                let text = format!("invalid {what} path {}", Quoted(&path.0));
+                cx.item(i, |cx| cx.error_here(text));
+            }
+        });
     }
     if !file.scrape_config_files.is_empty() {
         cx.within("scrape_config_files", |cx| {
-            let at = file.at.key("scrape_config_files");
-            cx.error(at, format!("{NOT_YET}: put the jobs under scrape_configs"));
+            cx.error_here(format!("{NOT_YET}: put the jobs under scrape_configs"));
         });
     }
 }
@@ -42,13 +46,12 @@ fn globs(file: &File, cx: &mut Cx<'_>) {
 fn jobs(file: &mut File, cx: &mut Cx<'_>) -> Vec<ScrapeConfig> {
     let mut names = HashSet::new();
     let mut checked = Vec::with_capacity(file.scrape_configs.len());
-    let list_at = file.at.key("scrape_configs");
-    let kept = scrape::kept_keys();
+    let kept = scrape::kept_keys::<raw::ScrapeConfig>();
     cx.within("scrape_configs", |cx| {
         for (i, job) in file.scrape_configs.iter_mut().enumerate() {
             cx.item(i, |cx| {
                 let Some(job) = job else {
-                    cx.error(list_at, "empty or null scrape config section");
+                    cx.error_here("empty or null scrape config section");
                     return;
                 };
                 if !job.job_name.is_empty() && !names.insert(job.job_name.clone()) {
@@ -56,7 +59,7 @@ fn jobs(file: &mut File, cx: &mut Cx<'_>) -> Vec<ScrapeConfig> {
                     let text = format!("found multiple scrape configs with job name {name}");
                     cx.error(job.at.key("job_name"), text);
                 }
-                scrape::warn_of_kept(job, &kept, cx);
+                scrape::warn_of_kept(&job.at, &kept, cx);
                 checked.push(ScrapeConfig { job: scrape::check(job, &file.global, cx) });
             });
         }
@@ -68,12 +71,11 @@ fn remote_writes(file: &mut File, cx: &mut Cx<'_>) -> Vec<RemoteWrite> {
     let scheme = global::scheme(&file.global);
     let mut names = HashSet::new();
     let mut checked = Vec::with_capacity(file.remote_write.len());
-    let list_at = file.at.key("remote_write");
     cx.within("remote_write", |cx| {
         for (i, write) in file.remote_write.iter_mut().enumerate() {
             cx.item(i, |cx| {
                 let Some(write) = write else {
-                    cx.error(list_at, "empty or null remote write config section");
+                    cx.error_here("empty or null remote write config section");
                     return;
                 };
                 if !write.name.is_empty() && !names.insert(write.name.clone()) {
@@ -85,8 +87,7 @@ fn remote_writes(file: &mut File, cx: &mut Cx<'_>) -> Vec<RemoteWrite> {
             });
         }
         if !checked.is_empty() {
-            cx.warn(
-                list_at,
+            cx.warn_here(
                 "nothing is sent: this version does not scrape; let Prometheus scrape the targets \
                  from /sd and write",
             );

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{NameScheme, PromDuration};
 
+use crate::config::Options;
 use crate::config::decode::{At, Cx};
 use crate::config::raw::Global;
-use crate::config::{Options, Position};
 
 pub(super) const ALLOW_UTF8: &str = "allow-utf-8";
 pub(super) const UNDERSCORES: &str = "underscores";
@@ -25,11 +25,13 @@ pub(super) fn check(global: &mut Global, options: &Options, cx: &mut Cx<'_>) {
     let scheme = validation(scheme, NameScheme::default(), "global", &global.at, cx);
     escaping(&mut global.metric_name_escaping_scheme, scheme, "global", &global.at, cx);
 
-    for name in global.external_labels.keys().filter(|name| !scheme.is_valid_label_name(name)) {
-        let text = format!("{} is not a valid label name", Quoted(name));
-        cx.within("external_labels", |cx| cx.error(global.at.key("external_labels"), text));
-    }
-    expand(&mut global.external_labels, global.at.key("external_labels"), options, cx);
+    cx.within("external_labels", |cx| {
+        for name in global.external_labels.keys().filter(|name| !scheme.is_valid_label_name(name)) {
+            let text = format!("{} is not a valid label name", Quoted(name));
+            cx.within(name, |cx| cx.error_here(text));
+        }
+    });
+    expand(&mut global.external_labels, options, cx);
 
     if global.scrape_interval.is_zero() {
         global.scrape_interval = PromDuration::from_secs(60);
@@ -144,7 +146,7 @@ pub(super) fn check_protocol(protocol: &str) -> Result<(), String> {
 }
 
 /// Replaces `$NAME` and `${NAME}` by the environment's values, as Go's `os.Expand` reads them.
-fn expand(labels: &mut BTreeMap<String, String>, at: Position, options: &Options, cx: &mut Cx<'_>) {
+fn expand(labels: &mut BTreeMap<String, String>, options: &Options, cx: &mut Cx<'_>) {
     cx.within("external_labels", |cx| {
         for (label, value) in labels {
             let mut unset = Vec::new();
@@ -157,7 +159,7 @@ fn expand(labels: &mut BTreeMap<String, String>, at: Position, options: &Options
             });
             for name in unset {
                 cx.within(label, |cx| {
-                    cx.warn(at, format!("environment variable {name} is empty or not set"));
+                    cx.warn_here(format!("environment variable {name} is empty or not set"));
                 });
             }
             *value = expanded;

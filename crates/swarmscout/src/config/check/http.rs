@@ -60,12 +60,14 @@ pub(super) fn of_source(http: &mut raw::HttpClient, cx: &mut Cx<'_>) -> HttpConf
 pub(super) fn check(http: &mut raw::HttpClient, cx: &mut Cx<'_>) -> HttpConfig {
     credentials(http, cx);
     proxy(&http.proxy, cx);
-    for name in http.http_headers.keys() {
-        if let Some(name) = reserved_header(name) {
-            let text = format!("setting header {} is not allowed", Quoted(name));
-            cx.within("http_headers", |cx| cx.error(http.at.key("http_headers"), text));
+    cx.within("http_headers", |cx| {
+        for name in http.http_headers.keys() {
+            if let Some(reserved) = reserved_header(name) {
+                let text = format!("setting header {} is not allowed", Quoted(reserved));
+                cx.within(name, |cx| cx.error_here(text));
+            }
         }
-    }
+    });
     HttpConfig {
         auth: auth(http),
         tls: cx.within("tls_config", |cx| tls(&http.tls_config, cx)),

@@ -6,7 +6,6 @@ use swarmscout_model::NameScheme;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::relabel::{Action, RawRule, RelabelRule};
 
-use crate::config::Position;
 use crate::config::decode::Cx;
 use crate::config::raw::RelabelConfig;
 
@@ -15,7 +14,6 @@ use crate::config::raw::RelabelConfig;
 pub(super) fn check(
     rules: &mut [Option<RelabelConfig>],
     key: &str,
-    list_at: Position,
     scheme: NameScheme,
     null: &str,
     cx: &mut Cx<'_>,
@@ -24,7 +22,7 @@ pub(super) fn check(
     cx.within(key, |cx| {
         for (i, rule) in rules.iter_mut().enumerate() {
             cx.item(i, |cx| match rule {
-                None => cx.error(list_at, null),
+                None => cx.error_here(null),
                 Some(rule) => checked.extend(check_rule(rule, scheme, cx)),
             });
         }
@@ -37,10 +35,15 @@ fn check_rule(
     scheme: NameScheme,
     cx: &mut Cx<'_>,
 ) -> Option<RelabelRule> {
-    for name in rule.source_labels.iter().flatten().filter(|name| name.is_empty()) {
-        let text = format!("{} is not a valid label name", Quoted(name));
-        cx.error(rule.at.key("source_labels"), text);
-    }
+    cx.within("source_labels", |cx| {
+        for (i, name) in rule.source_labels.iter().flatten().enumerate() {
+            if name.is_empty() {
+                cx.item(i, |cx| {
+                    cx.error_here(format!("{} is not a valid label name", Quoted(name)));
+                });
+            }
+        }
+    });
     if rule.at.any_failed() {
         return None;
     }

@@ -21,12 +21,11 @@ pub(super) fn write(
     relabel::check(
         &mut write.write_relabel_configs,
         "write_relabel_configs",
-        at.key("write_relabel_configs"),
         scheme,
         "empty or null relabeling rule in remote write config",
         cx,
     );
-    headers(&write.headers, &at, cx);
+    headers(&write.headers, cx);
     let message = write.protobuf_message.as_str();
     if !matches!(message, "prometheus.WriteRequest" | "io.prometheus.write.v2.Request") {
         cx.error(
@@ -56,23 +55,23 @@ pub(super) fn read(read: &mut raw::RemoteRead, cx: &mut Cx<'_>) {
     if read.url.is_none() && !at.failed("url") {
         cx.error(at.key("url"), "url for remote_read is empty");
     }
-    headers(&read.headers, &at, cx);
+    headers(&read.headers, cx);
     http::check(&mut read.http, cx);
 }
 
-fn headers(headers: &BTreeMap<String, String>, at: &At, cx: &mut Cx<'_>) {
-    let at = at.key("headers");
+fn headers(headers: &BTreeMap<String, String>, cx: &mut Cx<'_>) {
     cx.within("headers", |cx| {
         for name in headers.keys() {
-            if name.eq_ignore_ascii_case("authorization") {
-                cx.error(
-                    at,
-                    "authorization header must be changed via the basic_auth, authorization, \
-                     oauth2, sigv4, azuread or google_iam parameter",
-                );
+            let text = if name.eq_ignore_ascii_case("authorization") {
+                "authorization header must be changed via the basic_auth, authorization, oauth2, \
+                 sigv4, azuread or google_iam parameter"
+                    .to_owned()
             } else if is_reserved(name) {
-                cx.error(at, format!("{name} is a reserved header. It must not be changed"));
-            }
+                format!("{name} is a reserved header. It must not be changed")
+            } else {
+                continue;
+            };
+            cx.within(name, |cx| cx.error_here(text));
         }
     });
 }

@@ -7,23 +7,22 @@ use swarmscout_model::quote::Quoted;
 use swarmscout_model::{NameScheme, PromDuration, TargetDefaults};
 
 use super::{global, http, relabel, sd};
-use crate::config::decode::{Cx, Section, State};
+use crate::config::decode::{At, Cx, Section, State};
 use crate::config::raw::{Global, ScrapeConfig};
 
-/// Keys of a job that concern the scrape, of `http_config` too: nothing scrapes yet.
-pub(super) fn kept_keys() -> Vec<&'static str> {
+/// Keys that concern the scrape, of `http_config` too where it is a job's: nothing scrapes yet.
+pub(super) fn kept_keys<S: Section>() -> Vec<&'static str> {
     let mut keys = Vec::new();
-    ScrapeConfig::keys(&mut keys);
-    let of_scrape = |of| of == "http_config";
+    S::keys(&mut keys);
     keys.iter()
-        .filter(|key| key.marks.state == State::Kept || of_scrape(key.of))
+        .filter(|key| key.marks.state == State::Kept || key.of == "http_config")
         .map(|key| key.name)
         .collect()
 }
 
 /// Warns of each of those keys once in a file.
-pub(super) fn warn_of_kept(job: &ScrapeConfig, kept: &[&'static str], cx: &mut Cx<'_>) {
-    for (key, at) in job.at.keys().filter(|(key, _)| kept.contains(key)) {
+pub(super) fn warn_of_kept(at: &At, kept: &[&'static str], cx: &mut Cx<'_>) {
+    for (key, at) in at.keys().filter(|(key, _)| kept.contains(key)) {
         cx.warn_once(key, |cx| {
             let text = "has no effect: this version finds targets and does not scrape them; set it \
                         where they are scraped";
@@ -46,7 +45,6 @@ pub(super) fn check(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) ->
     let relabel = relabel::check(
         &mut job.relabel_configs,
         "relabel_configs",
-        job.at.key("relabel_configs"),
         scheme,
         "empty or null target relabeling rule in scrape config",
         cx,
@@ -54,7 +52,6 @@ pub(super) fn check(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) ->
     relabel::check(
         &mut job.metric_relabel_configs,
         "metric_relabel_configs",
-        job.at.key("metric_relabel_configs"),
         scheme,
         "empty or null metric relabeling rule in scrape config",
         cx,

@@ -66,7 +66,7 @@ fn list<T, U>(
     cx.within(key, |cx| {
         for (i, item) in items.iter_mut().enumerate() {
             cx.item(i, |cx| match item {
-                None => cx.error(at, format!("empty or null section in {key}")),
+                None => cx.error_here(format!("empty or null section in {key}")),
                 Some(item) => checked.push((at, check(item, cx))),
             });
         }
@@ -96,14 +96,18 @@ fn refuse_missing(sd: &raw::SdConfigs, cx: &mut Cx<'_>) {
 }
 
 fn static_group(group: &raw::StaticGroup, relabels: bool, cx: &mut Cx<'_>) -> StaticGroup {
-    if !relabels {
-        for target in group.targets.iter().filter(|target| target.contains('/')) {
-            let text = format!("{} is not a valid hostname", Quoted(target));
-            cx.error(group.at.key("targets"), text);
+    cx.within("targets", |cx| {
+        for (i, target) in group.targets.iter().enumerate() {
+            if !relabels && target.contains('/') {
+                let text = format!("{} is not a valid hostname", Quoted(target));
+                cx.item(i, |cx| cx.error_here(text));
+            }
         }
-    }
+    });
     if group.labels.contains_key("") {
-        cx.error(group.at.key("labels"), "\"\" is not a valid label name");
+        cx.within("labels", |cx| {
+            cx.within("", |cx| cx.error_here("\"\" is not a valid label name"));
+        });
     }
     StaticGroup { targets: group.targets.clone(), labels: group.labels.iter().collect() }
 }
@@ -117,7 +121,7 @@ fn file(file: &mut raw::FileSd, cx: &mut Cx<'_>) -> SdConfig {
     for (i, path) in file.files.iter().map(|path| &path.0).enumerate() {
         if !is_glob(path) || !endings.iter().any(|ending| path.ends_with(ending)) {
             let text = format!("path name {} is not valid for file discovery", Quoted(path));
-            cx.within("files", |cx| cx.item(i, |cx| cx.error(file.at.key("files"), text)));
+            cx.within("files", |cx| cx.item(i, |cx| cx.error_here(text)));
         }
     }
     refresh_interval(file.refresh_interval, &file.at, cx);
@@ -164,7 +168,7 @@ fn classic(sd: &mut raw::SwarmSd, cx: &mut Cx<'_>) -> SdConfig {
     if sd.masters.is_empty() && !sd.at.failed("masters") && !sd.at.has("discovery") {
         cx.error(sd.at.key("masters"), "Swarm SD configuration requires at least one Swarm master");
     }
-    cx.within("masters", |cx| hosts(&sd.masters, &sd.at, "masters", &sd.http, &http, cx));
+    cx.within("masters", |cx| hosts(&sd.masters, "masters", &sd.http, &http, cx));
     if !sd.at.failed("metrics_port") && sd.metrics_port.parse::<u16>().ok().is_none_or(|p| p == 0) {
         let text = format!("{} is not a port: 1 to 65535", Quoted(&sd.metrics_port));
         cx.within("metrics_port", |cx| cx.error(sd.at.key("metrics_port"), text));
@@ -193,7 +197,7 @@ fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> SdConfig {
     }
     let key = if host.is_some() { "host" } else { "hosts" };
     let addresses = host.map_or(&sd.hosts[..], std::slice::from_ref);
-    cx.within(key, |cx| hosts(addresses, at, key, &sd.http, &http, cx));
+    cx.within(key, |cx| hosts(addresses, key, &sd.http, &http, cx));
     // What is wrong is noted: the role that stands in for it is never used.
     let role = match sd.role.as_str() {
         "services" => Role::Services,
@@ -257,7 +261,7 @@ fn docker(sd: &mut raw::DockerSd, cx: &mut Cx<'_>) -> SdConfig {
     if host.is_empty() && !sd.at.failed("host") {
         cx.error(sd.at.key("host"), "host missing");
     }
-    cx.within("host", |cx| hosts(host, &sd.at, "host", &sd.http, &http, cx));
+    cx.within("host", |cx| hosts(host, "host", &sd.http, &http, cx));
     let engine = engine(sd.port, &sd.filters, sd.refresh_interval, host, &sd.at, http, cx);
     SdConfig::Docker(DockerConfig {
         engine,
@@ -311,7 +315,6 @@ fn dns(sd: &mut raw::DnsSd, cx: &mut Cx<'_>) {
 /// Checks that every address is one, and warns of options that it has no use for.
 fn hosts(
     addresses: &[Address],
-    at: &At,
     key: &str,
     raw_http: &raw::HttpClient,
     http: &HttpConfig,
@@ -321,12 +324,12 @@ fn hosts(
     for (i, address) in addresses.iter().enumerate() {
         let host = match Host::parse(&address.0) {
             Ok(host) => host,
-            Err(error) if key == "host" => {
-                cx.error(at.key(key), error);
-                continue;
-            }
             Err(error) => {
-                cx.item(i, |cx| cx.error(at.key(key), error));
+                if key == "host" {
+                    cx.error_here(error);
+                } else {
+                    cx.item(i, |cx| cx.error_here(error));
+                }
                 continue;
             }
         };

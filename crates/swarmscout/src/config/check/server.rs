@@ -8,7 +8,7 @@ use swarmscout_model::quote::Quoted;
 
 use super::{http, relabel, remote, sd};
 use crate::config::decode::{Cx, Value};
-use crate::config::{Options, Position, raw};
+use crate::config::{Options, raw};
 
 /// Checks all of them.
 pub(super) fn check(file: &mut raw::File, scheme: NameScheme, options: &Options, cx: &mut Cx<'_>) {
@@ -42,9 +42,7 @@ pub(super) fn check(file: &mut raw::File, scheme: NameScheme, options: &Options,
         let mut names = HashSet::new();
         for (i, read) in file.remote_read.iter_mut().enumerate() {
             cx.item(i, |cx| match read {
-                None => {
-                    cx.error(at.key("remote_read"), "empty or null remote read config section");
-                }
+                None => cx.error_here("empty or null remote read config section"),
                 Some(read) => {
                     if !read.name.is_empty() && !names.insert(read.name.clone()) {
                         let name = Quoted(&read.name);
@@ -65,10 +63,9 @@ pub(super) fn check(file: &mut raw::File, scheme: NameScheme, options: &Options,
 }
 
 fn alerting(alerting: &mut raw::Alerting, scheme: NameScheme, cx: &mut Cx<'_>) {
-    let at = alerting.at.clone();
     let key = "alert_relabel_configs";
     let null = "empty or null alert relabeling rule";
-    relabel::check(&mut alerting.alert_relabel_configs, key, at.key(key), scheme, null, cx);
+    relabel::check(&mut alerting.alert_relabel_configs, key, scheme, null, cx);
     cx.within("alertmanagers", |cx| {
         for (i, manager) in alerting.alertmanagers.iter_mut().enumerate() {
             cx.item(i, |cx| match manager {
@@ -100,10 +97,10 @@ fn alertmanager(manager: &mut raw::Alertmanager, scheme: NameScheme, cx: &mut Cx
     }
     let key = "relabel_configs";
     let null = "empty or null Alertmanager target relabeling rule";
-    relabel::check(&mut manager.relabel_configs, key, at.key(key), scheme, null, cx);
+    relabel::check(&mut manager.relabel_configs, key, scheme, null, cx);
     let key = "alert_relabel_configs";
     let null = "empty or null Alertmanager alert relabeling rule";
-    relabel::check(&mut manager.alert_relabel_configs, key, at.key(key), scheme, null, cx);
+    relabel::check(&mut manager.alert_relabel_configs, key, scheme, null, cx);
     sd::check_unused(&mut manager.sd, !manager.relabel_configs.is_empty(), cx);
 }
 
@@ -140,15 +137,18 @@ fn tracing(tracing: &raw::Tracing, cx: &mut Cx<'_>) {
         );
         cx.error(at.key("client_type"), text);
     }
-    for name in tracing.headers.keys() {
-        if name.eq_ignore_ascii_case("authorization") {
-            let text = "custom authorization header configuration is not yet supported";
-            cx.error(at.key("headers"), text);
-        } else if remote::is_reserved(name) {
-            let text = format!("{name} is a reserved header. It must not be changed");
-            cx.error(at.key("headers"), text);
+    cx.within("headers", |cx| {
+        for name in tracing.headers.keys() {
+            let text = if name.eq_ignore_ascii_case("authorization") {
+                "custom authorization header configuration is not yet supported".to_owned()
+            } else if remote::is_reserved(name) {
+                format!("{name} is a reserved header. It must not be changed")
+            } else {
+                continue;
+            };
+            cx.within(name, |cx| cx.error_here(text));
         }
-    }
+    });
     if tracing.endpoint.is_empty() && !at.failed("endpoint") {
         cx.error(at.key("endpoint"), "tracing endpoint must be set");
     }
@@ -171,7 +171,7 @@ fn otlp(otlp: &mut raw::Otlp, scheme: NameScheme, cx: &mut Cx<'_>) {
             );
         }
         let key = "ignore_resource_attributes";
-        attributes(&mut otlp.ignore_resource_attributes, "ignored", key, at.key(key), cx);
+        attributes(&mut otlp.ignore_resource_attributes, "ignored", key, cx);
     } else {
         if !otlp.ignore_resource_attributes.is_empty() {
             cx.error(
@@ -181,7 +181,7 @@ fn otlp(otlp: &mut raw::Otlp, scheme: NameScheme, cx: &mut Cx<'_>) {
             );
         }
         let key = "promote_resource_attributes";
-        attributes(&mut otlp.promote_resource_attributes, "promoted", key, at.key(key), cx);
+        attributes(&mut otlp.promote_resource_attributes, "promoted", key, cx);
     }
     let strategy = otlp.translation_strategy.as_str();
     match strategy {
@@ -202,18 +202,21 @@ fn otlp(otlp: &mut raw::Otlp, scheme: NameScheme, cx: &mut Cx<'_>) {
     }
 }
 
-fn attributes(attributes: &mut [String], which: &str, key: &str, at: Position, cx: &mut Cx<'_>) {
+fn attributes(attributes: &mut [String], which: &str, key: &str, cx: &mut Cx<'_>) {
     let mut seen = HashSet::new();
-    for attribute in attributes {
-        let trimmed = attribute.trim();
-        if trimmed.is_empty() {
-            cx.error(at, format!("invalid '{key}': empty {which} OTel resource attribute"));
-        } else if !seen.insert(trimmed.to_owned()) {
-            let name = Quoted(trimmed);
-            let text =
-                format!("invalid '{key}': duplicated {which} OTel resource attribute {name}");
-            cx.error(at, text);
+    cx.within(key, |cx| {
+        for (i, attribute) in attributes.iter_mut().enumerate() {
+            let name = attribute.trim().to_owned();
+            let text = if name.is_empty() {
+                format!("invalid '{key}': empty {which} OTel resource attribute")
+            } else if !seen.insert(name.clone()) {
+                let name = Quoted(&name);
+                format!("invalid '{key}': duplicated {which} OTel resource attribute {name}")
+            } else {
+                *attribute = name;
+                continue;
+            };
+            cx.item(i, |cx| cx.error_here(text));
         }
-        *attribute = trimmed.to_owned();
-    }
+    });
 }

@@ -35,9 +35,9 @@ section! {
         key otlp: Otlp = Otlp::default(), kept;
     }
     unknown |key| match key {
-        "labels" => Some(renamed("labels", "external_labels", "global")),
-        "target_groups" => Some(renamed("target_groups", "static_configs", "an item of scrape_configs")),
-        "jobs" => Some(renamed("jobs", "scrape_configs", "the top of the file")),
+        "labels" => Some(renamed("labels", "external_labels", "under global")),
+        "target_groups" => Some(renamed("target_groups", "static_configs", "in an item of scrape_configs")),
+        "jobs" => Some(renamed("jobs", "scrape_configs", "at the top of the file")),
         _ => None,
     };
 }
@@ -88,7 +88,7 @@ section! {
         /// Store additional series for every scrape.
         key extra_scrape_metrics: Option<bool> = None, shown("false") kept;
     }
-    unknown |key| (key == "labels").then(|| renamed("labels", "external_labels", "global"));
+    unknown |key| (key == "labels").then(|| renamed("labels", "external_labels", "under global"));
 }
 
 section! {

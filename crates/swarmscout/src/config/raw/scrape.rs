@@ -78,11 +78,11 @@ section! {
         inline sd: SdConfigs = SdConfigs::default();
     }
     unknown |key| match key {
-        "target_groups" => Some(renamed(key, "static_configs", "the job")),
-        "name" => Some(renamed(key, "job_name", "the job")),
-        "labels" => Some(renamed(key, "labels", "an item of static_configs")),
-        "sd_name" => Some(renamed(key, "dns_sd_configs", "the job")),
-        "sd_refresh_interval" => Some(renamed(key, "refresh_interval", "the item of *_sd_configs")),
+        "target_groups" => Some(renamed(key, "static_configs", "in the job")),
+        "name" => Some(renamed(key, "job_name", "in the job")),
+        "labels" => Some(renamed(key, "labels", "in an item of static_configs")),
+        "sd_name" => Some(renamed(key, "dns_sd_configs", "in the job")),
+        "sd_refresh_interval" => Some(renamed(key, "refresh_interval", "in the item of *_sd_configs")),
         _ if key.ends_with("_sd_config") => Some(format!(
             "field {key} not found in type config.ScrapeConfig: the key has an s and its value is \
              a list: write `{key}s:`"
@@ -94,5 +94,5 @@ section! {
 /// What to say of a key that an old Prometheus (0.17 and before) had under another name or at
 /// another place: the line to write.
 pub(in crate::config) fn renamed(old: &str, new: &str, place: &str) -> String {
-    format!("{old} is how Prometheus 0.17 and older had it: write `{new}:` in {place} instead")
+    format!("{old} is how Prometheus 0.17 and older had it: write `{new}:` {place} instead")
 }

@@ -117,7 +117,7 @@ section! {
         /// How often they are read without being told of a change.
         key refresh_interval: PromDuration = PromDuration::from_secs(300);
     }
-    unknown |key| (key == "names").then(|| renamed(key, "files", "the item of file_sd_configs"));
+    unknown |key| (key == "names").then(|| renamed(key, "files", "in the item of file_sd_configs"));
 }
 
 section! {

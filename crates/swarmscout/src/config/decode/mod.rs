@@ -1,0 +1,414 @@
+//! From nodes to typed values, with every error kept.
+//!
+//! A [`Value`] reads itself from a node and writes itself back. A [`Section`] is a mapping with
+//! fixed keys; the `section!` macro makes one from a table of its keys, which is also what the
+//! suggestions for unknown keys and the reference in `docs/configuration.md` are made from.
+//!
+//! Two rules of Go's YAML hold for every key: one that is absent keeps its default, one that is
+//! null becomes the type's zero ([`Value::zero`]), which is not the same.
+
+mod table;
+mod values;
+
+use std::collections::HashSet;
+use std::fmt::{self, Display, Write as _};
+use std::ops::Range;
+use std::path::Path;
+
+use super::out::Out;
+use super::reference::Reference;
+use super::suggest::nearest;
+use super::yaml::{Data, Key, Node, Scalar};
+use super::{ConfigError, Position, Warning};
+pub(super) use table::{KeyInfo, Marks, State, key_name, section, shown_default};
+pub(super) use values::{Address, Any, FilePath};
+
+/// Where decoding and checking stands, and what it has found.
+#[derive(Debug)]
+pub(super) struct Cx<'a> {
+    /// The file, as it was named.
+    pub(super) file: &'a Path,
+    /// The folder that relative paths are joined to.
+    pub(super) folder: &'a Path,
+    /// The document, to find the place of what is wrong in it.
+    root: Option<Node>,
+    /// The way from the top, as it is shown.
+    path: String,
+    /// The same, step by step.
+    steps: Vec<Step>,
+    pub(super) errors: Vec<ConfigError>,
+    pub(super) warnings: Vec<Warning>,
+    /// What was warned of already, and need not be again.
+    warned: HashSet<&'static str>,
+}
+
+impl<'a> Cx<'a> {
+    pub(super) fn new(file: &'a Path, root: Option<Node>) -> Self {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let (path, steps) = Default::default();
+        let (errors, warnings, warned) = Default::default();
+        Self { file, folder, root, path, steps, errors, warnings, warned }
+    }
+
+    /// Does something below the key `key`.
+    pub(super) fn within<R>(&mut self, key: &str, run: impl FnOnce(&mut Self) -> R) -> R {
+        let length = self.path.len();
+        if length > 0 {
+            self.path.push('.');
+        }
+        let start = self.path.len();
+        self.path.push_str(key);
+        self.step(Step::Key(start..self.path.len()), length, run)
+    }
+
+    /// Does something below the item `index` of a list.
+    pub(super) fn item<R>(&mut self, index: usize, run: impl FnOnce(&mut Self) -> R) -> R {
+        let length = self.path.len();
+        write!(self.path, "[{index}]").expect("writing to a string cannot fail");
+        self.step(Step::Item(index), length, run)
+    }
+
+    fn step<R>(&mut self, step: Step, length: usize, run: impl FnOnce(&mut Self) -> R) -> R {
+        self.steps.push(step);
+        let result = run(self);
+        self.steps.pop();
+        self.path.truncate(length);
+        result
+    }
+
+    /// Where the path leads to in the file: a key, or an item of a list. The nearest that is there
+    /// where something is not.
+    fn here(&self) -> Position {
+        let mut at = Position::default();
+        let mut node = self.root.as_ref();
+        for step in &self.steps {
+            let next = match (step, node.map(Node::data)) {
+                (Step::Key(key), Some(Data::Mapping(entries))) => entries
+                    .iter()
+                    .find(|(other, _)| *other.text == self.path[key.clone()])
+                    .map(|(key, value)| (key.at, value)),
+                (Step::Item(i), Some(Data::Sequence(items))) => {
+                    items.get(*i).map(|item| (item.at, item))
+                }
+                _ => None,
+            };
+            let Some((place, value)) = next else { break };
+            (at, node) = (place, Some(value));
+        }
+        at
+    }
+
+    /// Notes an error at the place that the path leads to.
+    pub(super) fn error_here(&mut self, message: impl Display) {
+        self.error(self.here(), message);
+    }
+
+    /// Notes a warning at the place that the path leads to.
+    pub(super) fn warn_here(&mut self, message: impl Display) {
+        self.warn(self.here(), message);
+    }
+
+    /// Notes an error at `at`, unless there are [`MAX_ERRORS`].
+    pub(super) fn error(&mut self, at: Position, message: impl Display) {
+        if self.errors.len() >= MAX_ERRORS {
+            return;
+        }
+        self.errors.push(ConfigError {
+            file: self.file.to_owned(),
+            position: Some(at),
+            path: self.path.clone(),
+            message: message.to_string(),
+        });
+    }
+
+    /// Notes a warning at `at`.
+    pub(super) fn warn(&mut self, at: Position, message: impl Display) {
+        self.warnings.push(Warning {
+            file: self.file.to_owned(),
+            position: Some(at),
+            path: self.path.clone(),
+            message: message.to_string(),
+        });
+    }
+
+    /// Does `warn` the first time that it is asked to for `what`.
+    pub(super) fn warn_once(&mut self, what: &'static str, warn: impl FnOnce(&mut Self)) {
+        if self.warned.insert(what) {
+            warn(self);
+        }
+    }
+
+    /// Go's text for a value of the wrong type, with what is due. The value is not shown: it may be
+    /// a secret at the wrong place.
+    pub(super) fn mismatch(&mut self, node: &Node, due: &str, go_type: &str) {
+        let quoted = match node.data() {
+            Data::Scalar(Scalar { plain: false, .. }) => " in quotes",
+            _ => "",
+        };
+        let tag = node.tag();
+        self.error(node.at, format!("cannot unmarshal {tag}{quoted} into {go_type}: {due} is due"));
+    }
+
+    /// The text of a single value; an error where it is a collection.
+    fn text<'n>(&mut self, node: &'n Node, go_type: &str) -> Option<&'n str> {
+        if let Data::Scalar(scalar) = node.data() {
+            return Some(&scalar.text);
+        }
+        self.mismatch(node, "a single value", go_type);
+        None
+    }
+
+    /// Reads `node` into `slot`. False where an error was noted.
+    pub(super) fn read<T: Value>(&mut self, node: &Node, slot: &mut T) -> bool {
+        let value = if node.is_null() { Some(T::zero()) } else { T::decode(node, self) };
+        match value {
+            Some(value) => {
+                *slot = value;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// A step on the way from the top of the file.
+#[derive(Clone, Debug)]
+enum Step {
+    /// To the value of a key; where the key stands in the path's text.
+    Key(Range<usize>),
+    /// To an item of a list.
+    Item(usize),
+}
+
+/// A type that a key can have.
+pub(super) trait Value: Sized {
+    /// Its name in the reference: `duration`.
+    fn name() -> String;
+
+    /// What a null makes of it: Go's zero value.
+    fn zero() -> Self;
+
+    /// Reads a node that is not null. `None`: the whole value is unusable, and why was noted.
+    fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self>;
+
+    /// How it is written back. Secrets are hidden here.
+    fn encode(&self) -> Out;
+
+    /// Whether it is left out when it is written back (Go's `omitempty`).
+    fn is_empty(&self) -> bool;
+
+    /// Adds the sections that it consists of to the reference.
+    fn refer(_reference: &mut Reference) {}
+}
+
+/// A mapping with fixed keys. Made by `section!`.
+pub(super) trait Section: Default {
+    /// Its type's name in error texts: `config.ScrapeConfig`.
+    const TYPE: &'static str;
+    /// Its heading in the reference: `scrape_config`.
+    const TITLE: &'static str;
+
+    /// Where it and its keys stand.
+    fn at(&self) -> &At;
+    /// All fields zero.
+    fn empty() -> Self;
+    /// Reads the value of a key into its field. `None`: there is no such key.
+    fn take(&mut self, key: &Key, node: &Node, cx: &mut Cx<'_>) -> Option<&'static str>;
+    /// Notes where the section itself stands.
+    fn place(&mut self, at: Position);
+    /// All keys, inlined ones included.
+    fn keys(out: &mut Vec<KeyInfo>);
+    /// Writes all keys.
+    fn write(&self, out: &mut Vec<(String, Out)>);
+    /// Whether all fields are empty.
+    fn all_empty(&self) -> bool;
+    /// Adds itself and the sections of its fields to the reference.
+    fn refer_fields(reference: &mut Reference);
+
+    /// What to say of a key that this section does not have but that people write.
+    fn unknown(_key: &str) -> Option<String> {
+        None
+    }
+}
+
+/// Where a section and its keys stand. Takes no part in comparisons: a job that only moved within
+/// its file is the same job.
+#[derive(Clone, Default)]
+pub(super) struct At {
+    section: Position,
+    keys: Vec<(&'static str, Position)>,
+    failed: Vec<&'static str>,
+}
+
+impl At {
+    /// Where the section stands.
+    pub(super) const fn section(&self) -> Position {
+        self.section
+    }
+
+    /// Where `key` stands, or the section where it was not written.
+    pub(super) fn key(&self, key: &str) -> Position {
+        self.find(key).unwrap_or(self.section)
+    }
+
+    /// Where `key` stands, if it was written.
+    pub(super) fn find(&self, key: &str) -> Option<Position> {
+        self.keys.iter().find(|(name, _)| *name == key).map(|(_, at)| *at)
+    }
+
+    /// Whether `key` was written.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Whether `key` was written and could not be read: its field holds the default, which means
+    /// nothing.
+    pub(super) fn failed(&self, key: &str) -> bool {
+        self.failed.contains(&key)
+    }
+
+    /// Whether any key could not be read.
+    pub(super) fn any_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
+    /// All keys that were written, in the order of the file.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&'static str, Position)> + '_ {
+        self.keys.iter().copied()
+    }
+
+    pub(super) fn place(&mut self, at: Position) {
+        self.section = at;
+    }
+
+    pub(super) fn note(&mut self, key: &'static str, at: Position, good: bool) {
+        self.keys.push((key, at));
+        if !good {
+            self.failed.push(key);
+        }
+    }
+}
+
+impl PartialEq for At {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.section.line, self.section.column)
+    }
+}
+
+/// No more errors than this are noted: whoever has a thousand will look for one cause.
+const MAX_ERRORS: usize = 1000;
+
+/// Reads a mapping into a section, key by key, past every error.
+fn decode_section<S: Section>(node: &Node, cx: &mut Cx<'_>) -> Option<S> {
+    let Data::Mapping(entries) = node.data() else {
+        cx.mismatch(node, "a mapping", S::TYPE);
+        return None;
+    };
+    let mut section = S::default();
+    section.place(node.at);
+    let mut unknown: HashSet<&str> = HashSet::new();
+    for (key, value) in entries {
+        if let Some(first) = section.at().find(&key.text) {
+            repeated(key, first, S::TYPE, cx);
+            continue;
+        }
+        let taken = cx.within(&key.text, |cx| section.take(key, value, cx));
+        if taken.is_none() && unknown.insert(&key.text) && cx.errors.len() < MAX_ERRORS {
+            unknown_key::<S>(key, cx);
+        }
+    }
+    Some(section)
+}
+
+fn repeated(key: &Key, first: Position, section: &str, cx: &mut Cx<'_>) {
+    let (key, at) = (&key.text, key.at);
+    let Position { line, column } = first;
+    cx.error(
+        at,
+        format!("field {key} already set in type {section}: first at {line}:{column}, keep one"),
+    );
+}
+
+fn unknown_key<S: Section>(key: &Key, cx: &mut Cx<'_>) {
+    if let Some(message) = S::unknown(&key.text) {
+        cx.error(key.at, message);
+        return;
+    }
+    cx.error(key.at, not_found::<S>(&key.text));
+}
+
+/// Prometheus' text for an unknown key, and the nearest known one.
+pub(super) fn not_found<S: Section>(key: &str) -> String {
+    let mut keys = Vec::new();
+    S::keys(&mut keys);
+    let own = || keys.iter().filter(|key| key.of == S::TITLE).map(|key| key.name);
+    let hint = match nearest(key, keys.iter().map(|key| key.name)) {
+        Some(name) => format!(": did you mean \"{name}\"?"),
+        None if own().count() <= 12 => {
+            format!(": known keys are {}", own().collect::<Vec<_>>().join(", "))
+        }
+        None => String::new(),
+    };
+    format!("field {key} not found in type {}{hint}", S::TYPE)
+}
+
+impl<S: Section> Value for S {
+    fn name() -> String {
+        format!("[{0}](#{0})", S::TITLE)
+    }
+
+    fn zero() -> Self {
+        S::empty()
+    }
+
+    fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        decode_section(node, cx)
+    }
+
+    fn encode(&self) -> Out {
+        let mut entries = Vec::new();
+        self.write(&mut entries);
+        Out::Map(entries)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all_empty()
+    }
+
+    fn refer(reference: &mut Reference) {
+        S::refer_fields(reference);
+    }
+}
+
+/// A section that may be absent (a pointer in Prometheus): null takes it away again.
+impl<S: Section> Value for Option<S> {
+    fn name() -> String {
+        S::name()
+    }
+
+    fn zero() -> Self {
+        None
+    }
+
+    fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        S::decode(node, cx).map(Some)
+    }
+
+    fn encode(&self) -> Out {
+        self.as_ref().map_or(Out::Null, Value::encode)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.is_none()
+    }
+
+    fn refer(reference: &mut Reference) {
+        S::refer(reference);
+    }
+}

@@ -1,0 +1,268 @@
+//! The `section!` macro: a section from a table of its keys.
+
+use super::Value;
+use crate::config::out::Out;
+
+/// What is known of a key besides its type.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct KeyInfo {
+    pub(in crate::config) name: &'static str,
+    /// Heading of the section whose key it is, where sections are inlined.
+    pub(in crate::config) of: &'static str,
+    /// One sentence.
+    pub(in crate::config) doc: &'static str,
+    /// Name of its type.
+    pub(in crate::config) value: String,
+    /// The default as it is written; empty for none.
+    pub(in crate::config) default: String,
+    pub(in crate::config) marks: Marks,
+}
+
+/// What a key's row in its section's table says beyond type and default.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::config) struct Marks {
+    /// Written back even where it is empty.
+    pub(in crate::config) always: bool,
+    /// Written back on one line.
+    pub(in crate::config) flow: bool,
+    /// Prometheus does not have it.
+    pub(in crate::config) ours: bool,
+    pub(in crate::config) state: State,
+    /// The default, where the field's own is only a mark for "not set".
+    pub(in crate::config) shown: Option<&'static str>,
+}
+
+/// What this version makes of a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::config) enum State {
+    /// What it says.
+    #[default]
+    Works,
+    /// Checked, kept, written back, without effect yet: a warning.
+    Kept,
+    /// Checked and kept; only a Prometheus server has a use for it, so no warning.
+    Ignored,
+    /// Refused by name until its part exists.
+    Refused,
+}
+
+impl Marks {
+    pub(in crate::config) const fn always(mut self) -> Self {
+        self.always = true;
+        self
+    }
+
+    pub(in crate::config) const fn flow(mut self) -> Self {
+        self.flow = true;
+        self
+    }
+
+    pub(in crate::config) const fn ours(mut self) -> Self {
+        self.ours = true;
+        self
+    }
+
+    pub(in crate::config) const fn kept(mut self) -> Self {
+        self.state = State::Kept;
+        self
+    }
+
+    pub(in crate::config) const fn ignored(mut self) -> Self {
+        self.state = State::Ignored;
+        self
+    }
+
+    pub(in crate::config) const fn refused(mut self) -> Self {
+        self.state = State::Refused;
+        self
+    }
+
+    pub(in crate::config) const fn shown(mut self, default: &'static str) -> Self {
+        self.shown = Some(default);
+        self
+    }
+}
+
+/// Makes a [`Section`] from a table of keys.
+///
+/// ```ignore
+/// section! {
+///     /// What it is.
+///     Name: "go.Type", "heading" {
+///         /// What the key does.
+///         key name: Type = default, marks(…) mark;
+///         /// All keys of another section stand among this one's.
+///         inline field: Section = default;
+///     }
+/// }
+/// ```
+macro_rules! section {
+    (
+        $(#[doc = $about:literal])+
+        $name:ident: $type:literal, $title:literal {
+            $(
+                $(#[doc = $doc:literal])+
+                $kind:ident $field:ident: $value:ty = $default:expr
+                $(, $($mark:ident $(($($argument:tt)*))?)+)?;
+            )+
+        }
+        $(unknown $unknown:expr;)?
+    ) => {
+        $(#[doc = $about])+
+        #[derive(Clone, Debug, PartialEq)]
+        pub(in crate::config) struct $name {
+            pub(in crate::config) at: $crate::config::decode::At,
+            $($(#[doc = $doc])+ pub(in crate::config) $field: $value,)+
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { at: Default::default(), $($field: $default,)+ }
+            }
+        }
+
+        impl $crate::config::decode::Section for $name {
+            const TYPE: &'static str = $type;
+            const TITLE: &'static str = $title;
+
+            fn at(&self) -> &$crate::config::decode::At {
+                &self.at
+            }
+
+            fn empty() -> Self {
+                Self {
+                    at: Default::default(),
+                    $($field: <$value as $crate::config::decode::Value>::zero(),)+
+                }
+            }
+
+            fn take(
+                &mut self,
+                key: &$crate::config::yaml::Key,
+                node: &$crate::config::yaml::Node,
+                cx: &mut $crate::config::decode::Cx<'_>,
+            ) -> Option<&'static str> {
+                $($crate::config::decode::section!(@take $kind self $field key node cx);)+
+                None
+            }
+
+            fn place(&mut self, at: $crate::config::Position) {
+                self.at.place(at);
+                $($crate::config::decode::section!(@place $kind self $field at);)+
+            }
+
+            fn keys(out: &mut Vec<$crate::config::decode::KeyInfo>) {
+                let defaults = Self::default();
+                $(
+                    let marks = $crate::config::decode::Marks::default()
+                        $($(.$mark($($($argument)*)?))+)?;
+                    let doc = concat!($($doc),+);
+                    $crate::config::decode::section!(
+                        @keys $kind defaults $field $value, marks doc out
+                    );
+                )+
+            }
+
+            fn write(&self, out: &mut Vec<(String, $crate::config::out::Out)>) {
+                let defaults = Self::default();
+                $(
+                    let marks = $crate::config::decode::Marks::default()
+                        $($(.$mark($($($argument)*)?))+)?;
+                    $crate::config::decode::section!(
+                        @write $kind self defaults $field marks out
+                    );
+                )+
+            }
+
+            fn all_empty(&self) -> bool {
+                true $(&& $crate::config::decode::Value::is_empty(&self.$field))+
+            }
+
+            fn refer_fields(reference: &mut $crate::config::reference::Reference) {
+                if !reference.begin::<Self>(concat!($($about),+)) {
+                    return;
+                }
+                $(<$value as $crate::config::decode::Value>::refer(reference);)+
+            }
+
+            $(fn unknown(key: &str) -> Option<String> {
+                let unknown: fn(&str) -> Option<String> = $unknown;
+                unknown(key)
+            })?
+        }
+    };
+
+    (@take key $self:ident $field:ident $key:ident $node:ident $cx:ident) => {
+        let name = $crate::config::decode::key_name(stringify!($field));
+        if &*$key.text == name {
+            let good = $cx.read($node, &mut $self.$field);
+            $self.at.note(name, $key.at, good);
+            return Some(name);
+        }
+    };
+    (@take inline $self:ident $field:ident $key:ident $node:ident $cx:ident) => {
+        if let Some(name) = $self.$field.take($key, $node, $cx) {
+            let failed = $self.$field.at.failed(name);
+            $self.at.note(name, $key.at, !failed);
+            return Some(name);
+        }
+    };
+
+    (@place key $self:ident $field:ident $at:ident) => {};
+    (@place inline $self:ident $field:ident $at:ident) => {
+        $crate::config::decode::Section::place(&mut $self.$field, $at);
+    };
+
+    (@keys key $defaults:ident $field:ident $value:ty, $marks:ident $doc:ident $out:ident) => {
+        $out.push($crate::config::decode::KeyInfo {
+            name: $crate::config::decode::key_name(stringify!($field)),
+            of: <Self as $crate::config::decode::Section>::TITLE,
+            doc: $doc,
+            value: <$value as $crate::config::decode::Value>::name(),
+            default: $crate::config::decode::shown_default(&$defaults.$field, $marks),
+            marks: $marks,
+        });
+    };
+    (@keys inline $defaults:ident $field:ident $value:ty, $marks:ident $doc:ident $out:ident) => {
+        let _ = ($marks, $doc, &$defaults.$field);
+        let first = $out.len();
+        <$value as $crate::config::decode::Section>::keys($out);
+        for key in &mut $out[first..] {
+            key.of = <$value as $crate::config::decode::Section>::TITLE;
+        }
+    };
+
+    // What is empty is left out, unless it would then be read as a default that is not.
+    (@write key $self:ident $defaults:ident $field:ident $marks:ident $out:ident) => {
+        if $marks.always
+            || !$crate::config::decode::Value::is_empty(&$self.$field)
+            || !$crate::config::decode::Value::is_empty(&$defaults.$field)
+        {
+            let name = $crate::config::decode::key_name(stringify!($field));
+            let value = $crate::config::decode::Value::encode(&$self.$field);
+            $out.push((name.to_owned(), if $marks.flow { value.on_one_line() } else { value }));
+        }
+    };
+    (@write inline $self:ident $defaults:ident $field:ident $marks:ident $out:ident) => {
+        let _ = ($marks, &$defaults.$field);
+        $crate::config::decode::Section::write(&$self.$field, $out);
+    };
+}
+pub(in crate::config) use section;
+
+/// A field's key: raw identifiers (`r#type`) lose their mark.
+pub(in crate::config) fn key_name(field: &'static str) -> &'static str {
+    field.strip_prefix("r#").unwrap_or(field)
+}
+
+/// A default as the reference shows it.
+pub(in crate::config) fn shown_default<T: Value>(value: &T, marks: Marks) -> String {
+    match (marks.shown, value.encode()) {
+        (Some(text), _) => text.to_owned(),
+        (None, Out::Bool(value)) => value.to_string(),
+        (None, Out::Int(value)) if value != 0 => value.to_string(),
+        (None, Out::Float(value)) if value != 0.0 => value.to_string(),
+        (None, Out::String(text)) if !value.is_empty() => text,
+        _ => String::new(),
+    }
+}
