@@ -39,7 +39,9 @@ const LARGE: usize = 64 << 10;
 /// One of `http_sd_configs`. The source of a group is `<url>:<index>`, without the URL's password.
 #[derive(Debug)]
 pub struct Http {
-    url: String,
+    /// `__meta_url`: the URL as it was written, unless it holds a password. Labels are shown to
+    /// whoever asks, so here Prometheus is not followed.
+    meta_url: String,
     /// Without its password.
     shown: String,
     client: Client,
@@ -65,9 +67,10 @@ impl Http {
             .timeout(deadline)
             .max_body(MAX_ANSWER);
         let shown = Url::parse(&url)?.to_string();
+        let meta_url = if shown.contains(":xxxxx@") { shown.clone() } else { url };
         let figures = context.figures.clone();
         Ok(Self {
-            url,
+            meta_url,
             shown,
             client,
             request,
@@ -107,11 +110,11 @@ impl Http {
             return Ok(groups.clone());
         }
         let read = if json.len() > LARGE {
-            let (url, shown) = (self.url.clone(), self.shown.clone());
+            let (url, shown) = (self.meta_url.clone(), self.shown.clone());
             let parse = spawn_blocking(move || parse(&json, &url, &shown)).await;
             parse.unwrap_or_else(|error| super::panic_on(error))
         } else {
-            parse(&json, &self.url, &self.shown)
+            parse(&json, &self.meta_url, &self.shown)
         };
         let groups = read.map_err(|reason| self.bad_answer(reason))?;
         self.known = Some((hash, groups.clone()));
@@ -238,12 +241,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_groups_and_hides_the_password_where_it_can() {
+    async fn reads_groups_and_hides_the_password() {
         let mut pair = Pair::new("me:secret@");
         let answer = r#"[{"targets":["a:1"],"labels":{"x":"1"}},{"targets":["b:1"]}]"#;
         pair.check(Response::json(answer), expect![[r#"
-            http://me:xxxxx@HOST/sd?a=b:0 [{__address__="a:1"}] {__meta_url="http://me:secret@HOST/sd?a=b", x="1"}
-            http://me:xxxxx@HOST/sd?a=b:1 [{__address__="b:1"}] {__meta_url="http://me:secret@HOST/sd?a=b"}
+            http://me:xxxxx@HOST/sd?a=b:0 [{__address__="a:1"}] {__meta_url="http://me:xxxxx@HOST/sd?a=b", x="1"}
+            http://me:xxxxx@HOST/sd?a=b:1 [{__address__="b:1"}] {__meta_url="http://me:xxxxx@HOST/sd?a=b"}
         "#]]).await;
         let request = &pair.server.requests()[0];
         assert_eq!((&*request.path, &*request.query), ("/sd", "a=b"));
