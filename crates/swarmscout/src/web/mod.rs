@@ -11,6 +11,7 @@ mod json;
 mod lifecycle;
 mod links;
 mod metrics;
+mod page;
 mod router;
 mod sd;
 mod server;

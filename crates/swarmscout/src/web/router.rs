@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use tower::ServiceExt as _;
 
-use super::{App, api, gzip, lifecycle, metrics, sd, text};
+use super::{App, api, gzip, lifecycle, metrics, page, sd, text};
 
 /// All pages, below the route prefix.
 #[derive(Clone, Debug)]
@@ -31,7 +31,10 @@ impl Site {
             .route("/sd/{*job}", get(sd::job))
             .nest("/api/v1", api::routes(app))
             .route_layer(middleware::from_fn_with_state(Arc::clone(app), while_ready));
-        let lifecycle = Router::new()
+        let always = Router::new()
+            .route("/", get(page::index))
+            .route("/style.css", get(page::style))
+            .route("/icon.svg", get(page::icon))
             .route("/-/healthy", get(lifecycle::healthy))
             .route("/-/ready", get(lifecycle::ready))
             .route("/-/reload", change(lifecycle::reload))
@@ -39,8 +42,8 @@ impl Site {
             .route("/version", get(lifecycle::version))
             .route("/metrics", get(metrics::metrics));
         let router = data
-            .merge(lifecycle)
-            .fallback(not_found)
+            .merge(always)
+            .fallback(page::not_found)
             .layer(middleware::from_fn(compress))
             .layer(middleware::from_fn(harden))
             .layer(middleware::from_fn(survive))
@@ -88,10 +91,6 @@ where
     T: 'static,
 {
     post(handler.clone()).put(handler).get(lifecycle::wrong_method)
-}
-
-async fn not_found() -> Response {
-    text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
 async fn while_ready(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

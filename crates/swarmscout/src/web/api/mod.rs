@@ -62,10 +62,16 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
 struct Success<T> {
     status: &'static str,
     data: T,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 fn success(data: impl Serialize) -> Response {
-    json_response(StatusCode::OK, &Success { status: "success", data })
+    success_with_warnings(data, Vec::new())
+}
+
+fn success_with_warnings(data: impl Serialize, warnings: Vec<String>) -> Response {
+    json_response(StatusCode::OK, &Success { status: "success", data, warnings })
 }
 
 /// Why a request is refused. The variants are Prometheus' error types.

@@ -9,7 +9,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::success;
+use super::{success, success_with_warnings};
 use crate::web::App;
 use crate::web::lifecycle::Version;
 
@@ -18,10 +18,12 @@ pub(super) struct Yaml {
     pub(super) yaml: String,
 }
 
-/// The configuration in use, written anew: what the file says of secrets is not in it.
+/// The configuration in use, written anew: what the file says of secrets is not in it. With it what
+/// is doubtful in it, where Prometheus has warnings.
 pub(super) async fn config(State(app): State<Arc<App>>) -> Response {
     let config = Arc::clone(&app.context.config.borrow());
-    success(Yaml { yaml: config.to_yaml() })
+    let warnings = app.context.reload.borrow().warnings.to_vec();
+    success_with_warnings(Yaml { yaml: config.to_yaml() }, warnings)
 }
 
 pub(super) async fn flags(State(app): State<Arc<App>>) -> Response {
@@ -45,6 +47,8 @@ struct RuntimeInfo {
     server_time: String,
     reload_config_success: bool,
     last_config_time: String,
+    /// Why the last reload failed; empty where it did not. Prometheus does not tell.
+    last_config_error: String,
     corruption_count: u64,
     /// Tasks.
     goroutine_count: usize,
@@ -62,17 +66,15 @@ struct RuntimeInfo {
 
 pub(super) async fn runtime_info(State(app): State<Arc<App>>) -> Response {
     let tasks = tokio::runtime::Handle::current().metrics();
-    let (reload_config_success, loaded) = {
-        let reload = app.context.reload.borrow();
-        (reload.error.is_none(), reload.loaded)
-    };
+    let reload = app.context.reload.borrow().clone();
     success(RuntimeInfo {
         start_time: time(app.context.started),
         directory: app.directory.clone(),
         hostname: app.hostname.clone(),
         server_time: time(app.context.clock.now().system),
-        reload_config_success,
-        last_config_time: time(loaded),
+        reload_config_success: reload.error.is_none(),
+        last_config_time: time(reload.loaded),
+        last_config_error: reload.error.as_deref().unwrap_or_default().to_owned(),
         corruption_count: 0,
         goroutine_count: tasks.num_alive_tasks(),
         workers: tasks.num_workers(),

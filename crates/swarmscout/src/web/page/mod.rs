@@ -1,0 +1,325 @@
+//! The index page: what is found, from where, how fresh, and where to read it. Plain HTML, without
+//! scripts.
+
+mod escape;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use maud::{DOCTYPE, Markup, html};
+use swarmscout_discovery::{SourceStatus, TargetSet};
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::escape::Visible;
+use super::{App, Now, Readiness, links, text};
+
+const STYLE: &str = include_str!("style.css");
+const ICON: &str = include_str!("icon.svg");
+
+/// More problems of a source than these are only counted: the API has them all.
+const SHOWN_PROBLEMS: usize = 10;
+
+/// `/`.
+pub(super) async fn index(State(app): State<Arc<App>>) -> Response {
+    let jobs = app.jobs();
+    let sets: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.set.borrow())).collect();
+    let now = app.context.clock.now();
+    let body = html! {
+        (status(&app, now))
+        (summary(&sets))
+        @for set in &sets { (job(&app, set, now)) }
+        @if sets.is_empty() {
+            p.empty { "The configuration names no job: there is nothing to discover." }
+        }
+        (endpoints(&app))
+    };
+    respond(StatusCode::OK, &page(&app, &app.context.options.page_title, &body))
+}
+
+/// What is answered where there is nothing.
+pub(super) async fn not_found(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    if !accept.is_some_and(|accept| accept.contains("text/html")) {
+        return text(StatusCode::NOT_FOUND, "404 page not found\n");
+    }
+    let body = html! {
+        h2 { "There is no such page" }
+        p { code { (Visible(uri.path())) } }
+        p { a href=(path(&app, "/")) { "Everything that there is" } }
+    };
+    respond(StatusCode::NOT_FOUND, &page(&app, "Not found", &body))
+}
+
+pub(super) async fn style() -> Response {
+    asset("text/css; charset=utf-8", STYLE)
+}
+
+pub(super) async fn icon() -> Response {
+    asset("image/svg+xml", ICON)
+}
+
+/// Never changes: its address holds a digest of its content.
+fn asset(content_type: &'static str, content: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+    ];
+    (headers, content).into_response()
+}
+
+fn respond(status: StatusCode, page: &Markup) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (status, headers, page.0.clone()).into_response()
+}
+
+fn path(app: &App, below: &str) -> String {
+    format!("{}{below}", links::path_prefix(&app.context.options))
+}
+
+fn page(app: &App, title: &str, body: &Markup) -> Markup {
+    let style = path(app, &format!("/style.css?v={:016x}", xxh3_64(STYLE.as_bytes())));
+    let icon = path(app, &format!("/icon.svg?v={:016x}", xxh3_64(ICON.as_bytes())));
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                link rel="icon" type="image/svg+xml" href=(icon);
+                link rel="stylesheet" href=(style);
+            }
+            body {
+                header {
+                    a.name href=(path(app, "/")) {
+                        img src=(icon) alt="" width="28" height="28";
+                        (app.context.options.page_title)
+                    }
+                    span.version { (app.context.build.version) }
+                }
+                main { (body) }
+            }
+        }
+    }
+}
+
+/// Whether all is well with the program itself.
+fn status(app: &App, now: Now) -> Markup {
+    let ready = *app.context.ready.borrow();
+    let reload = app.context.reload.borrow().clone();
+    let since = |time| now.system.duration_since(time).map(age).unwrap_or_default();
+    html! {
+        p.state {
+            @match ready {
+                Readiness::Starting => { span.badge.unknown { "Starting" } },
+                Readiness::Ready => { span.badge.up { "Ready" } },
+                Readiness::Stopping => { span.badge.down { "Stopping" } },
+            }
+            " Up for " (since(app.context.started))
+            ", configuration of " (since(reload.loaded)) " ago."
+        }
+        @if let Some(error) = &reload.error {
+            section.note.down {
+                h2 { "The last reload failed: the configuration before it is in use" }
+                pre { (Visible(error)) }
+            }
+        }
+        @if !reload.warnings.is_empty() {
+            section.note.warn {
+                h2 { "The configuration has " (counted(reload.warnings.len(), "warning")) }
+                ul { @for warning in &*reload.warnings { li { (Visible(warning)) } } }
+            }
+        }
+    }
+}
+
+fn summary(sets: &[Arc<TargetSet>]) -> Markup {
+    let sum = |of: fn(&TargetSet) -> usize| sets.iter().map(|set| of(set)).sum::<usize>();
+    let sources = sum(|set| set.sources.len());
+    let down = sum(|set| set.sources.iter().filter(|source| source.error.is_some()).count());
+    html! {
+        dl.summary {
+            div { dt { "Jobs" } dd { (sets.len()) } }
+            div { dt { "Active targets" } dd { (sum(|set| set.counts.active)) } }
+            div { dt { "Dropped by rules" } dd { (sum(|set| set.counts.dropped)) } }
+            div { dt { "Refused" } dd { (sum(|set| set.counts.refused)) } }
+            div.down[down > 0] {
+                dt { "Sources" }
+                dd { (sources) @if down > 0 { small { " " (down) " failing" } } }
+            }
+        }
+    }
+}
+
+fn job(app: &App, set: &TargetSet, now: Now) -> Markup {
+    let name = set.job.name();
+    let sd = path(app, &links::sd(name));
+    let query =
+        form_urlencoded::Serializer::new(String::new()).append_pair("scrapePool", name).finish();
+    let counts = set.counts;
+    html! {
+        section.job {
+            div.title {
+                h2 { (Visible(name)) }
+                @if !set.is_ready() { span.badge.unknown { "waiting for the first look" } }
+            }
+            p.counts {
+                strong { (counts.active) } " active"
+                @for (count, what) in [
+                    (counts.dropped, "dropped"),
+                    (counts.refused, "refused"),
+                    (counts.duplicates, "duplicate"),
+                ] {
+                    @if count > 0 { ", " strong { (count) } " " (what) }
+                }
+            }
+            @if let Some(error) = &set.limit_error { p.error { (Visible(error)) } }
+            @if set.stale_config {
+                p.warn { "Shown as before the last reload, until all sources of the new configuration have answered." }
+            }
+            p.links {
+                a href=(sd) { "HTTP SD" }
+                a href={ (sd) "?meta=0" } { "without " code { "__meta_*" } }
+                a href={ (sd) "?raw=1" } { "before our rules" }
+                a href=(path(app, &format!("/api/v1/targets?{query}"))) { "targets" }
+                a href=(path(app, &format!("/api/v1/scrape_pools/config?{query}"))) { "configuration" }
+            }
+            @if set.sources.is_empty() { p.empty { "No source: this job never has targets." } }
+            @for source in set.sources.iter().chain(&set.next_sources) {
+                (self::source(app, source, now, &query))
+            }
+        }
+    }
+}
+
+fn source(app: &App, source: &SourceStatus, now: Now, query: &str) -> Markup {
+    let (state, says) = match (&source.error, source.as_of) {
+        (None, Some(_)) => ("up", "up"),
+        (Some(_), Some(_)) => ("down", "failing"),
+        (Some(_), None) => ("down", "never answered"),
+        (None, None) => ("unknown", "first look"),
+    };
+    let confirmed = source.as_of.map(|at| age(now.instant.saturating_duration_since(at)));
+    let more = source.problems.len().saturating_sub(SHOWN_PROBLEMS);
+    html! {
+        div.source {
+            div.line {
+                span.badge.(state) { (says) }
+                span.what { strong { (Visible(&source.name)) } " " (Visible(&source.what)) }
+                span.figures {
+                    (counted(source.targets, "target"))
+                    @if let Some(confirmed) = confirmed.filter(|_| source.refreshes) {
+                        ", confirmed " (confirmed) " ago"
+                    }
+                }
+            }
+            @if let Some(error) = &source.error { p.error { (Visible(error)) } }
+            @if !source.problems.is_empty() {
+                details {
+                    summary { (counted(source.problems.len(), "object")) " skipped" }
+                    ul {
+                        @for problem in source.problems.iter().take(SHOWN_PROBLEMS) {
+                            li {
+                                (problem.kind) " " code { (Visible(&problem.object)) } ": " (problem.reason)
+                                @if !problem.detail.is_empty() { " (" (Visible(&problem.detail)) ")" }
+                            }
+                        }
+                        @if more > 0 {
+                            li {
+                                a href=(path(app, &format!("/api/v1/sources?{query}"))) {
+                                    "and " (more) " more"
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All there is to read.
+fn endpoints(app: &App) -> Markup {
+    const ALL: [(&str, &str); 14] = [
+        ("/sd", "the jobs, and where Prometheus gets their targets"),
+        ("/metrics", "metrics of this program"),
+        ("/api/v1/targets", "targets: active, dropped with the rule that did it, refused"),
+        ("/api/v1/sources", "sources: age, error, what was skipped"),
+        ("/api/v1/scrape_pools", "names of the jobs"),
+        ("/api/v1/status/config", "configuration in use, without secrets"),
+        ("/api/v1/status/flags", "command line"),
+        ("/api/v1/status/runtimeinfo", "process"),
+        ("/api/v1/status/buildinfo", "version"),
+        ("/-/healthy", "whether the process lives"),
+        ("/-/ready", "whether it serves"),
+        ("/-/reload", "POST: read the configuration again"),
+        ("/-/quit", "POST: end"),
+        ("/version", "version, as Prometheus tells its own"),
+    ];
+    let lifecycle = app.context.options.enable_lifecycle;
+    let enabled = |below: &str| lifecycle || !matches!(below, "/-/reload" | "/-/quit");
+    html! {
+        section.endpoints {
+            h2 { "Everything else" }
+            ul {
+                @for (below, what) in ALL.into_iter().filter(|(below, _)| enabled(below)) {
+                    li {
+                        @if what.starts_with("POST") { code { (below) } }
+                        @else { a href=(path(app, below)) { code { (below) } } }
+                        " " (what)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `1 target`, `2 targets`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A duration in its two largest units: `2 h 5 min`.
+fn age(age: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let seconds = age.as_secs();
+    let largest = UNITS.iter().position(|(size, _)| seconds >= *size).unwrap_or(UNITS.len() - 1);
+    let (size, unit) = UNITS[largest];
+    let rest =
+        UNITS.get(largest + 1).map(|(size, unit)| ((seconds % UNITS[largest].0) / size, unit));
+    match rest {
+        Some((count, next)) if count > 0 => format!("{} {unit} {count} {next}", seconds / size),
+        _ => format!("{} {unit}", seconds / size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_short() {
+        for (seconds, expected) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (125, "2 min 5 s"),
+            (3600, "1 h"),
+            (7503, "2 h 5 min"),
+            (86_400 * 3 + 59, "3 d"),
+        ] {
+            assert_eq!(age(Duration::from_secs(seconds)), expected);
+        }
+    }
+}
