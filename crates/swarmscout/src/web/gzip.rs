@@ -181,7 +181,7 @@ mod tests {
         let mut file = Join::header().to_vec();
         let mut expected: Vec<u8> = Vec::new();
         let noise: Vec<u8> =
-            (0..200_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            (0..50_000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         for content in [&b"a"[..], &b"abc".repeat(100_000), b"", &noise, b"end"] {
             let mut blocks = Blocks::default();
             blocks.push_stored(b",\n");

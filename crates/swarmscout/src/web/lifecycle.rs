@@ -79,6 +79,7 @@ fn forbidden(app: &App, headers: &HeaderMap) -> Option<Response> {
 /// What this binary is. The names of the members are Prometheus'.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "they are the names of the members")]
 pub(super) struct Version {
     version: &'static str,
     revision: &'static str,

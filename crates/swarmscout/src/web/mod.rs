@@ -125,7 +125,7 @@ impl Default for Options {
             enable_lifecycle: false,
             cors_origin: None,
             page_title: String::from("Swarmscout"),
-            read_timeout: Duration::from_secs(300),
+            read_timeout: Duration::from_mins(5),
             max_connections: 512,
             shutdown_timeout: Duration::from_secs(5),
         }

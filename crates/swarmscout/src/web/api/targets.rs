@@ -150,6 +150,7 @@ pub(super) async fn targets(State(app): State<Arc<App>>, uri: Uri) -> Response {
 /// The lists of an answer, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum List {
+    Begin,
     Active,
     Dropped,
     Refused,
@@ -172,7 +173,6 @@ struct Lists {
     target: usize,
     /// How many of the set stand in the list already.
     listed: u64,
-    begun: bool,
     /// Whether the list has an element yet.
     empty: bool,
     builder: LabelsBuilder,
@@ -193,12 +193,11 @@ impl Lists {
                 .collect(),
             active,
             dropped,
-            list: List::Active,
+            list: List::Begin,
             set: 0,
             group: 0,
             target: 0,
             listed: 0,
-            begun: false,
             empty: true,
             builder: LabelsBuilder::new(),
         }
@@ -207,10 +206,6 @@ impl Lists {
     /// The next piece of the answer.
     fn piece(&mut self) -> Option<Bytes> {
         let mut out = Vec::with_capacity(PIECE + 8192);
-        if !self.begun {
-            self.begun = true;
-            out.extend(b"{\"status\":\"success\",\"data\":{\"activeTargets\":[");
-        }
         while self.list != List::End && out.len() < PIECE {
             self.step(&mut out);
         }
@@ -220,11 +215,12 @@ impl Lists {
     /// Writes one target, or goes on to the next group, set or list.
     fn step(&mut self, out: &mut Vec<u8>) {
         let wanted = match self.list {
+            List::Begin | List::End => false,
             List::Active => self.active,
-            _ => self.dropped,
+            List::Dropped | List::Refused => self.dropped,
         };
         let Some(set) = self.sets.get(self.set).filter(|_| wanted).map(Arc::clone) else {
-            self.end_list(out);
+            self.next_list(out);
             return;
         };
         let limit = set.job.keep_dropped_targets;
@@ -241,7 +237,8 @@ impl Lists {
         let more = match self.list {
             List::Active => self.active(out, &set, group),
             List::Dropped => self.dropped(out, &set, group),
-            List::Refused | List::End => self.refused(out, &set, group),
+            List::Refused => self.refused(out, &set, group),
+            List::Begin | List::End => false,
         };
         if out.len() == body {
             out.truncate(start);
@@ -256,21 +253,27 @@ impl Lists {
         }
     }
 
-    fn end_list(&mut self, out: &mut Vec<u8>) {
-        match self.list {
-            List::Active => out.extend(b"],\"droppedTargets\":["),
+    fn next_list(&mut self, out: &mut Vec<u8>) {
+        self.list = match self.list {
+            List::Begin => {
+                out.extend(b"{\"status\":\"success\",\"data\":{\"activeTargets\":[");
+                List::Active
+            }
+            List::Active => {
+                out.extend(b"],\"droppedTargets\":[");
+                List::Dropped
+            }
             List::Dropped => {
                 out.extend(b"],\"droppedTargetCounts\":");
                 let counts = self.dropped.then_some(&self.counts);
                 serde_json::to_writer(&mut *out, &counts).expect("numbers by name are JSON");
                 out.extend(b",\"refusedTargets\":[");
+                List::Refused
             }
-            List::Refused | List::End => out.extend(b"]}}"),
-        }
-        self.list = match self.list {
-            List::Active => List::Dropped,
-            List::Dropped => List::Refused,
-            List::Refused | List::End => List::End,
+            List::Refused | List::End => {
+                out.extend(b"]}}");
+                List::End
+            }
         };
         (self.set, self.group, self.target, self.listed) = (0, 0, 0, 0);
         self.empty = true;

@@ -23,7 +23,7 @@ const ICON: &str = include_str!("icon.svg");
 const SHOWN_PROBLEMS: usize = 10;
 
 /// `/`.
-pub(super) async fn index(State(app): State<Arc<App>>) -> Response {
+pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let jobs = app.jobs();
     let sets: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.set.borrow())).collect();
     let now = app.context.clock.now();
@@ -33,6 +33,9 @@ pub(super) async fn index(State(app): State<Arc<App>>) -> Response {
         @for set in &sets { (job(&app, set, now)) }
         @if sets.is_empty() {
             p.empty { "The configuration names no job: there is nothing to discover." }
+        }
+        @if let Some(set) = sets.first() {
+            (usage(&links::base(&app.context.options, &headers), set.job.name()))
         }
         (endpoints(&app))
     };
@@ -245,6 +248,19 @@ fn source(app: &App, source: &SourceStatus, now: Now, query: &str) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// What to write into the file of the Prometheus that reads the targets.
+fn usage(base: &str, job: &str) -> Markup {
+    let url = format!("{base}{}", links::sd(job));
+    // JSON strings are YAML strings.
+    let (name, url) = (serde_json::json!(job).to_string(), serde_json::json!(url).to_string());
+    html! {
+        section.endpoints {
+            h2 { "In the file of your Prometheus" }
+            pre { "scrape_configs:\n  - job_name: " (Visible(&name)) "\n    http_sd_configs:\n      - url: " (Visible(&url)) }
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::render::{Form, Rendered};
 
 /// An answer that nobody asked for that long is forgotten.
-pub(in crate::web) const IDLE: Duration = Duration::from_secs(600);
+pub(in crate::web) const IDLE: Duration = Duration::from_mins(10);
 
 /// With more targets to render than this, a thread for blocking work does it: a few milliseconds.
 const INLINE: usize = 500;

@@ -142,10 +142,10 @@ fn refusal(set: &TargetSet, form: Form) -> Option<String> {
             waiting.len(),
             set.sources.len()
         );
-        for SourceStatus { name, what, error, .. } in waiting {
+        message.extend(waiting.iter().map(|SourceStatus { name, what, error, .. }| {
             let error = error.as_deref().unwrap_or("the first look is not finished");
-            message.push_str(&format!("{name} ({what}): {error}\n"));
-        }
+            format!("{name} ({what}): {error}\n")
+        }));
         return Some(message);
     }
     // With too many targets none is scraped; an empty list would say that there are none.

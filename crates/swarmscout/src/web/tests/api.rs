@@ -461,6 +461,7 @@ async fn tells_of_itself() {
             "corruptionCount": 0,
             "goroutineCount": null,
             "hostname": null,
+            "lastConfigError": "",
             "lastConfigTime": "2023-11-14T22:12:20Z",
             "reloadConfigSuccess": true,
             "serverTime": "2023-11-14T22:13:20Z",
@@ -617,5 +618,37 @@ async fn other_sites_read_only_if_allowed() {
             assert_eq!(reply.status, status);
             assert_eq!(reply.header("access-control-allow-origin"), expected);
         }
+    }
+}
+
+#[tokio::test]
+async fn shows_no_secret() {
+    let text = r#"
+scrape_configs:
+  - job_name: web
+    basic_auth: {username: me, password: hidden-1}
+    http_sd_configs:
+      - url: http://me:hidden-2@10.0.0.1/sd
+        authorization: {credentials: hidden-3}
+remote_write:
+  - url: http://me:hidden-4@10.0.0.2/write
+"#;
+    let options = crate::config::Options { agent: false, env: |_| None };
+    let loaded = crate::config::parse(text.as_bytes(), "prometheus.yml".as_ref(), &options);
+    let loaded = loaded.unwrap();
+    let job = Arc::new(loaded.config.job_configs().remove(0));
+    let server = Server::start(Instant::now(), vec![set(&job, &[], Vec::new())]).await;
+    server.config.send_replace(Arc::new(loaded.config));
+    for (path, shown) in [
+        ("/api/v1/status/config", "http://me:xxxxx@10.0.0.1/sd"),
+        ("/api/v1/scrape_pools/config?scrapePool=web", "password: <secret>"),
+        ("/", "web"),
+        ("/metrics", "web"),
+        ("/api/v1/targets", "web"),
+    ] {
+        let reply = server.get(path).await;
+        let text = reply.text();
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(text.contains(shown) && !text.contains("hidden"), "{path}: {text}");
     }
 }

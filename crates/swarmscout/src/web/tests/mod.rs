@@ -3,6 +3,7 @@
 mod api;
 mod lifecycle;
 mod metrics;
+mod page;
 mod sd;
 mod site;
 
@@ -167,7 +168,7 @@ impl Server {
         let config = watch::Sender::new(Arc::new(Config::default()));
         let reload = watch::Sender::new(ReloadStatus {
             error: None,
-            loaded: now.system - Duration::from_secs(60),
+            loaded: now.system - Duration::from_mins(1),
             warnings: Arc::from([]),
         });
         let ready = watch::Sender::new(Readiness::Ready);
@@ -190,7 +191,7 @@ impl Server {
                 build_date: "2026-11-23",
                 compiler: "rustc 1.95.0",
             },
-            started: now.system - Duration::from_secs(3600),
+            started: now.system - Duration::from_hours(1),
             clock: Clock::Fixed(now),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -263,9 +264,8 @@ impl Reply {
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let value =
-            |header: &'_ String| header.split_once(": ").filter(|(n, _)| *n == name).is_some();
-        self.headers.iter().find(|header| value(header)).map(|header| &header[name.len() + 2..])
+        let mut headers = self.headers.iter().filter_map(|header| header.split_once(": "));
+        headers.find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
     pub(super) fn json(&self) -> serde_json::Value {

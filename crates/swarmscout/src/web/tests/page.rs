@@ -1,0 +1,141 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use swarmscout_discovery::Problem;
+
+use super::{Server, group, job, set, source};
+use crate::web::{ExternalUrl, Options, Readiness, ReloadStatus};
+
+#[tokio::test]
+async fn shows_how_everything_is() {
+    let now = Instant::now();
+    let mut failing = source("dockerswarm/0", now, Some(125));
+    failing.error = Some(Arc::from("no answer from <10.0.0.9> within \u{1b}10s"));
+    failing.problems = (0..12)
+        .map(|i| Problem {
+            kind: "service",
+            object: format!("service-{i}"),
+            reason: "virtual IP without address",
+            detail: String::from("network <b>"),
+        })
+        .collect();
+    let mut first = set(
+        &Arc::new(job("<web> & \"more\"")),
+        &[group("a", "", &["10.0.0.1:80", ""])],
+        vec![failing, source("dockerswarm/1", now, None)],
+    );
+    first.limit_error = Some(String::from("target_limit exceeded"));
+    let server = Server::start(now, vec![first]).await;
+    let page = server.get("/").await;
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let page = page.text();
+    for expected in [
+        "&lt;web&gt; &amp; &quot;more&quot;",
+        "href=\"/sd/%3Cweb%3E%20%26%20%22more%22?raw=1\"",
+        "href=\"/api/v1/targets?scrapePool=%3Cweb%3E+%26+%22more%22\"",
+        "no answer from &lt;10.0.0.9&gt; within \\u{1b}10s",
+        "failing",
+        "waiting for the first look",
+        "<strong>1</strong> active, <strong>1</strong> refused",
+        "confirmed 2 min 5 s ago",
+        "12 objects skipped",
+        "service-9",
+        "and 2 more",
+        "network &lt;b&gt;",
+        "target_limit exceeded",
+        "Up for 1 h, configuration of 1 min ago",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    for hidden in ["service-10", "<web>", "<b>", "\u{1b}", "/-/quit"] {
+        assert!(!page.contains(hidden), "{hidden}\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn shows_what_is_wrong_with_the_configuration() {
+    let server = Server::start(Instant::now(), Vec::new()).await;
+    server.ready.send_replace(Readiness::Starting);
+    server.reload.send_replace(ReloadStatus {
+        error: Some(Arc::from("prometheus.yml:3:1: unknown key \"x\"")),
+        loaded: server.now.system - Duration::from_secs(90),
+        warnings: Arc::from([String::from("remote_write: nothing is sent yet")]),
+    });
+    let page = server.get("/").await.text();
+    for expected in [
+        "Starting",
+        "prometheus.yml:3:1: unknown key &quot;x&quot;",
+        "configuration of 1 min 30 s ago",
+        "1 warning<",
+        "remote_write: nothing is sent yet",
+        "The configuration names no job",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    let config = server.get("/api/v1/status/config").await;
+    assert_eq!(config.status, 503);
+    server.ready.send_replace(Readiness::Ready);
+    let config = server.get("/api/v1/status/config").await.json();
+    assert_eq!(config["warnings"][0], "remote_write: nothing is sent yet");
+    let info = server.get("/api/v1/status/runtimeinfo").await.json();
+    assert_eq!(info["data"]["reloadConfigSuccess"], false);
+    assert_eq!(info["data"]["lastConfigError"], "prometheus.yml:3:1: unknown key \"x\"");
+}
+
+/// Every address in a page must lead somewhere, behind a proxy that strips a prefix too.
+#[tokio::test]
+async fn links_lead_somewhere() {
+    let now = Instant::now();
+    let options = Options {
+        external_url: Some(ExternalUrl {
+            scheme: String::from("https"),
+            authority: String::from("proxy.example"),
+            path: String::from("/outside"),
+        }),
+        route_prefix: String::from("/inside"),
+        enable_lifecycle: true,
+        ..Options::default()
+    };
+    let sets = vec![set(&Arc::new(job("../../x")), &[], vec![source("file/0", now, Some(0))])];
+    let server = Server::with_options(now, sets, options).await;
+    let page = server.get("/inside/").await.text();
+    let mut links: Vec<_> = ["href=\"", "src=\""]
+        .into_iter()
+        .flat_map(|attribute| page.split(attribute).skip(1))
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    links.sort_unstable();
+    links.dedup();
+    assert!(links.len() > 15, "{links:?}");
+    for link in links {
+        let path = link.replace("&amp;", "&");
+        let path = path.strip_prefix("/outside").unwrap();
+        let reply = server.get(&format!("/inside{path}")).await;
+        // No job of this name is in the empty configuration of this test.
+        let config = path.starts_with("/api/v1/scrape_pools/config");
+        assert_eq!(reply.status, if config { 400 } else { 200 }, "{path}");
+    }
+    assert!(page.contains("url: &quot;https://proxy.example/outside/sd/..%2F..%2Fx&quot;"));
+}
+
+#[tokio::test]
+async fn a_missing_page_says_so_to_people_and_programs() {
+    let server = Server::start(Instant::now(), Vec::new()).await;
+    let reply = server.get("/nothing").await;
+    assert_eq!((reply.status, &*reply.text()), (404, "404 page not found\n"));
+    let reply = server.request("GET", "/a%3Cb", &["Accept: text/html,*/*;q=0.8"]).await;
+    assert_eq!(reply.status, 404);
+    assert!(reply.text().contains("<code>/a%3Cb</code>"));
+}
+
+#[tokio::test]
+async fn looks_are_kept_by_the_browser() {
+    let server = Server::start(Instant::now(), Vec::new()).await;
+    for (path, content_type) in
+        [("/style.css", "text/css; charset=utf-8"), ("/icon.svg", "image/svg+xml")]
+    {
+        let reply = server.get(path).await;
+        assert_eq!(reply.header("content-type"), Some(content_type));
+        assert!(reply.header("cache-control").unwrap().contains("immutable"));
+    }
+}
