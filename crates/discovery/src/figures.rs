@@ -25,6 +25,9 @@ impl Counter {
     }
 }
 
+/// A file, and when it was last modified, in seconds since 1970.
+pub type FileTime = (Arc<str>, f64);
+
 /// Everything that is counted for all jobs together, since the program started.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -45,7 +48,7 @@ pub struct Figures {
     pub file_watcher_errors: Counter,
     skipped: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     /// By the source that reads the files.
-    file_times: Mutex<BTreeMap<u64, Vec<(Arc<str>, f64)>>>,
+    file_times: Mutex<BTreeMap<u64, Vec<FileTime>>>,
     file_sources: AtomicU64,
 }
 
@@ -67,9 +70,9 @@ impl Figures {
         skipped.iter().map(|(key, count)| (*key, *count)).collect()
     }
 
-    /// When each file of file SD was last modified, in seconds since 1970, sorted by path
+    /// When each file of file SD was last modified, sorted by path
     /// (`prometheus_sd_file_mtime_seconds`).
-    pub fn file_times(&self) -> Vec<(Arc<str>, f64)> {
+    pub fn file_times(&self) -> Vec<FileTime> {
         let times = self.file_times.lock().unwrap_or_else(PoisonError::into_inner);
         // Several sources may read one file.
         let times: BTreeMap<_, _> = times.values().flatten().cloned().collect();
@@ -95,7 +98,7 @@ impl FileTimes {
     }
 
     /// Replaces the times of this source.
-    pub(crate) fn set(&self, times: impl IntoIterator<Item = (Arc<str>, f64)>) {
+    pub(crate) fn set(&self, times: impl IntoIterator<Item = FileTime>) {
         let times = times.into_iter().collect();
         let mut all = self.figures.file_times.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(self.source, times);

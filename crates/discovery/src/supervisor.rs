@@ -37,10 +37,10 @@ pub const SHORTEST_GAP: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause after failures of what has no refresh interval.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// An error that repeats itself is logged this often.
-const LOG_AGAIN: Duration = Duration::from_secs(60);
+const LOG_AGAIN: Duration = Duration::from_mins(1);
 
 /// So many skipped objects are logged one by one, the others as a number.
 const LOG_OBJECTS: usize = 10;
@@ -56,11 +56,14 @@ pub struct Origin<L, T> {
     /// When to look, and for how long.
     pub pace: Pace,
     /// Makes the discoverer; called again after it failed, and after a panic.
-    pub build: Box<dyn FnMut() -> Result<Box<dyn Discoverer<L>>, Error> + Send>,
+    pub build: Build<L>,
     /// Makes of a look what is kept, with as much as possible of what was known already. `None`:
     /// nothing differs.
     pub settle: fn(Option<&T>, L) -> Option<T>,
 }
+
+/// Makes a discoverer.
+pub type Build<L> = Box<dyn FnMut() -> Result<Box<dyn Discoverer<L>>, Error> + Send>;
 
 impl<L, T> fmt::Debug for Origin<L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,7 +183,7 @@ impl<L: Send, T> Run<L, T> {
         loop {
             let next = match outcome {
                 Ok(look) => self.succeeded(started, look),
-                Err(error) => self.failed(started, &error),
+                Err(error) => Some(self.failed(started, &error)),
             };
             let waited = self.wait(next).await;
             started = Instant::now();
@@ -271,7 +274,7 @@ impl<L: Send, T> Run<L, T> {
     }
 
     /// Notes why a look failed. Returns when to try again.
-    fn failed(&mut self, started: Instant, error: &Error) -> Option<Instant> {
+    fn failed(&mut self, started: Instant, error: &Error) -> Instant {
         let text: Arc<str> = error.to_string().into();
         self.log_failure(&text);
         self.failures = self.failures.saturating_add(1);
@@ -283,7 +286,7 @@ impl<L: Send, T> Run<L, T> {
             Arc::make_mut(&mut health.durations).observe(started.elapsed());
         });
         let longest = self.origin.pace.refresh_interval.unwrap_or(LONGEST_PAUSE);
-        Some(Instant::now() + pause(self.failures, longest, random_fraction()))
+        Instant::now() + pause(self.failures, longest, random_fraction())
     }
 
     /// Drops the discoverer that panicked.

@@ -173,7 +173,7 @@ impl JobTask {
 fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, ()> {
     Box::pin(async {
         if receiver.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     })
 }
@@ -214,28 +214,24 @@ impl Line {
         let started = std::time::Instant::now();
         let sources = self.sources.len();
         let pool = self.pool.take().unwrap_or_else(|| Pool::new(self.job.clone(), sources));
-        match relabel(pool, updates, context, workers).await {
-            Some((pool, update)) => {
-                self.groups = pool.groups();
-                self.counts = pool.counts();
-                self.changed = SystemTime::now();
-                self.pool = Some(pool);
-                self.log_refused(&update);
-                syncs.refused += update.refused as u64;
-                Arc::make_mut(&mut syncs.durations).observe(started.elapsed());
-                News::Targets
-            }
-            None => {
-                // What was known stays; the next look at a source tries everything again.
-                context.figures.panics.add(1);
-                tracing::error!(
-                    config = %self.job.name(),
-                    "Internal error, please report it: relabeling failed, targets stay as they were"
-                );
-                self.sources.iter_mut().for_each(|source| source.pooled = None);
-                news
-            }
-        }
+        let Some((pool, update)) = relabel(pool, updates, context, workers).await else {
+            // What was known stays; the next look at a source tries everything again.
+            context.figures.panics.add(1);
+            tracing::error!(
+                config = %self.job.name(),
+                "Internal error, please report it: relabeling failed, targets stay as they were"
+            );
+            self.sources.iter_mut().for_each(|source| source.pooled = None);
+            return news;
+        };
+        self.groups = pool.groups();
+        self.counts = pool.counts();
+        self.changed = SystemTime::now();
+        self.pool = Some(pool);
+        self.log_refused(&update);
+        syncs.refused += update.refused as u64;
+        Arc::make_mut(&mut syncs.durations).observe(started.elapsed());
+        News::Targets
     }
 
     fn log_refused(&self, update: &Update) {

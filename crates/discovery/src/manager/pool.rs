@@ -95,6 +95,7 @@ enum Places {
     /// By far the most common.
     One(GroupId, u32),
     /// Two or more.
+    #[expect(clippy::box_collection, reason = "it keeps the common case small")]
     Many(Box<BTreeMap<Place, GroupId>>),
 }
 
@@ -174,7 +175,7 @@ impl Pool {
                 let JobConfig { defaults, relabel, .. } = &*self.job;
                 let relabelled = relabel_group(group, defaults, relabel, &mut self.builder);
                 update.note(&relabelled);
-                self.add(narrow(source), Arc::new(relabelled))
+                self.add(narrow(source), relabelled)
             })
         });
         let ids = ids.collect();
@@ -211,7 +212,8 @@ impl Pool {
         present.for_each(|id| change(Change::Removed(id)));
     }
 
-    fn add(&mut self, source: u32, relabelled: Arc<RelabelledGroup>) -> GroupId {
+    fn add(&mut self, source: u32, relabelled: RelabelledGroup) -> GroupId {
+        let relabelled = Arc::new(relabelled);
         self.counts.dropped += relabelled.dropped.len();
         self.counts.refused += relabelled.refused.len();
         let shown = SetGroup { relabelled: relabelled.clone(), duplicates: None };
@@ -260,10 +262,9 @@ impl Pool {
             let same = |identity: &Identity| {
                 identity.hash == hash && *members.labels(&identity.places) == target.labels
             };
-            let mut entry = identities
-                .find_entry(hash, same)
-                .ok()
-                .expect("every active target of a member has an identity");
+            let Ok(mut entry) = identities.find_entry(hash, same) else {
+                unreachable!("every active target of a member has an identity")
+            };
             let places = match &mut entry.get_mut().places {
                 Places::One(..) => {
                     entry.remove();

@@ -50,88 +50,57 @@ pub(crate) fn source_order(a: &str, b: &str) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::{Expect, expect};
-    use swarmscout_model::Labels;
-
     use super::*;
-    use crate::source::fixed::address_only;
+    use crate::scripted::group;
 
-    fn group(source: &str, addresses: &[&str]) -> Arc<TargetGroup> {
-        Arc::new(TargetGroup {
-            source: source.into(),
-            targets: addresses.iter().map(|address| address_only(address)).collect(),
-            labels: Labels::empty(),
-        })
-    }
-
-    /// Two looks, each a list of `(source key, addresses)`. Shows what the second left: `=` before
-    /// a group that is the very one of the first, `+` before a new one.
-    fn check(first: &[(&str, &[&str])], second: &[(&str, &[&str])], expected: Expect) {
+    /// Two looks, each a list of `(source key, addresses)`, and what the second left: `=` before a
+    /// group that is the very one of the first, `+` before a new one; `None` if nothing differs.
+    fn check(
+        first: &[(&str, &[&str])],
+        second: &[(&str, &[&str])],
+        expected: Option<&[(&str, &str)]>,
+    ) {
         let look = |groups: &[(&str, &[&str])]| -> Groups {
             groups.iter().map(|(source, addresses)| group(source, addresses)).collect()
         };
         let known = settle(None, look(first)).unwrap();
-        let shown = match settle(Some(&known), look(second)) {
-            None => "nothing differs\n".to_owned(),
-            Some(settled) => settled
-                .iter()
-                .map(|group| {
-                    let same = known.iter().any(|old| Arc::ptr_eq(old, group));
-                    let sign = if same { '=' } else { '+' };
-                    let targets = group.targets.iter().filter_map(|t| t.get("__address__"));
-                    format!("{sign}{} {}\n", group.source, targets.collect::<Vec<_>>().join(" "))
-                })
-                .collect(),
-        };
-        expected.assert_eq(&shown);
+        let settled = settle(Some(&known), look(second));
+        let shown = settled.as_ref().map(|settled| -> Vec<_> {
+            let lines = settled.iter().map(|group| {
+                let same = known.iter().any(|old| Arc::ptr_eq(old, group));
+                let targets = group.targets.iter().filter_map(|target| target.get("__address__"));
+                let source = format!("{}{}", if same { '=' } else { '+' }, group.source);
+                (source, targets.collect::<Vec<_>>().join(" "))
+            });
+            lines.collect()
+        });
+        let expected = expected
+            .map(|lines| lines.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect::<Vec<_>>());
+        assert_eq!(shown, expected);
     }
 
     #[test]
     fn equal_groups_keep_their_identity() {
+        check(&[("a", &["1"]), ("b", &["2"])], &[("b", &["2"]), ("a", &["1"])], None);
         check(
-            &[("a", &["1"]), ("b", &["2"])],
-            &[("b", &["2"]), ("a", &["1"])],
-            expect![[r"
-            nothing differs
-        "]],
+            &[("a", &["1"]), ("c", &["2"])],
+            &[("a", &["9"]), ("b", &["3"]), ("c", &["2"])],
+            Some(&[("+a", "9"), ("+b", "3"), ("=c", "2")]),
         );
-        check(&[("a", &["1"]), ("c", &["2"])], &[("a", &["9"]), ("b", &["3"]), ("c", &["2"])], {
-            expect![[r#"
-                +a 9
-                +b 3
-                =c 2
-            "#]]
-        });
     }
 
     #[test]
     fn a_key_given_twice_is_replaced_and_an_empty_group_is_no_group() {
-        check(
-            &[],
-            &[("a", &["1"]), ("b", &[]), ("a", &["2"])],
-            expect![[r#"
-                +a 2
-            "#]],
-        );
-        check(&[("a", &["1"])], &[("a", &[])], expect![""]);
-        check(
-            &[],
-            &[],
-            expect![[r"
-            nothing differs
-        "]],
-        );
+        let twice: &[(&str, &[&str])] = &[("a", &["1"]), ("b", &[]), ("a", &["2"])];
+        check(&[], twice, Some(&[("+a", "2")]));
+        check(&[("a", &["1"])], &[("a", &[])], Some(&[]));
+        check(&[], &[], None);
     }
 
     #[test]
     fn numbers_at_the_end_of_keys_count() {
-        check(&[], &[("f:10", &["1"]), ("f:9", &["1"]), ("e:11", &["1"]), ("f", &["1"])], {
-            expect![[r#"
-                +e:11 1
-                +f 1
-                +f:9 1
-                +f:10 1
-            "#]]
-        });
+        let unordered: &[(&str, &[&str])] =
+            &[("f:10", &["1"]), ("f:9", &["1"]), ("e:11", &["1"]), ("f", &["1"])];
+        check(&[], unordered, Some(&[("+e:11", "1"), ("+f", "1"), ("+f:9", "1"), ("+f:10", "1")]));
     }
 }

@@ -47,7 +47,7 @@ fn only_job(manager: &Manager) -> Job {
 /// The set of the only job, as soon as it is like that.
 async fn set_when(manager: &Manager, like: impl FnMut(&Arc<TargetSet>) -> bool) -> Arc<TargetSet> {
     let mut set = only_job(manager).set;
-    let day = Duration::from_secs(24 * 3600);
+    let day = Duration::from_hours(24);
     timeout(day, set.wait_for(like)).await.expect("it never was like that").unwrap().clone()
 }
 
@@ -68,7 +68,7 @@ async fn static_targets_are_there_after_one_look() {
     let set = set_of(&manager, "x:1 x:2 y:1").await;
     assert_eq!((&*set.sources[0].name, &*set.sources[0].what), ("static/0", "2 groups"));
     assert_eq!((set.sources[0].groups, set.sources[0].targets), (2, 3));
-    sleep(Duration::from_secs(3600)).await;
+    sleep(Duration::from_hours(1)).await;
     assert_eq!(set.oldest_age(Instant::now().into_std()), Some(Duration::ZERO));
 }
 
@@ -142,11 +142,11 @@ async fn equal_sources_run_once() {
     }
     script.looked(3).await;
     assert_eq!(script.builds(), 1);
-    assert_eq!(script.looks()[2], Duration::from_secs(120));
+    assert_eq!(script.looks()[2], Duration::from_mins(2));
     // It runs on as long as one job names it.
     manager.apply(vec![job("c", vec![script.config()])]);
     script.looked(4).await;
-    assert_eq!((script.builds(), script.looks()[3]), (1, Duration::from_secs(180)));
+    assert_eq!((script.builds(), script.looks()[3]), (1, Duration::from_mins(3)));
     manager.apply(Vec::new());
     sleep(Duration::from_millis(1)).await;
     assert!(!script.is_running());
@@ -351,11 +351,11 @@ async fn what_cannot_be_built_hurts_nobody_else() {
     manager.apply(vec![job("a", vec![bad.config()]), job("b", vec![fixed(&[&["x"]])])]);
     let jobs = manager.jobs().borrow().clone();
     let (mut a, mut b) = (jobs[0].set.clone(), jobs[1].set.clone());
-    assert_eq!(addresses(&*b.wait_for(|set| set.is_ready()).await.unwrap()), "x");
+    assert_eq!(addresses(&b.wait_for(|set| set.is_ready()).await.unwrap()), "x");
     let set = a.wait_for(|set| set.sources[0].error.is_some()).await.unwrap().clone();
     assert!(!set.is_ready());
     bad.answer(targets(&["y"]));
-    assert_eq!(addresses(&*a.wait_for(|set| set.is_ready()).await.unwrap()), "y");
+    assert_eq!(addresses(&a.wait_for(|set| set.is_ready()).await.unwrap()), "y");
 }
 
 #[tokio::test(start_paused = true)]

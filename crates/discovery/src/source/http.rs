@@ -60,7 +60,8 @@ impl Http {
         let user_agent = context.user_agent.to_string();
         let client = Client::new(&http, ClientOptions { user_agent, connect_timeout: deadline })?;
         let interval = refresh_interval.get().as_secs_f64().to_string();
-        let interval = HeaderValue::try_from(interval).expect("a number is plain text");
+        let interval =
+            HeaderValue::try_from(interval).map_err(|error| Error::Other(error.to_string()))?;
         let request = Request::new(&url)?
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .header(INTERVAL, interval)

@@ -208,11 +208,11 @@ mod tests {
         }
     }
 
-    fn json(text: &str, expected: Expect) {
+    fn json(text: &str, expected: &Expect) {
         expected.assert_eq(&show(from_json(text.as_bytes())));
     }
 
-    fn yaml(text: &str, expected: Expect) {
+    fn yaml(text: &str, expected: &Expect) {
         expected.assert_eq(&show(from_yaml(text)));
     }
 
@@ -220,65 +220,68 @@ mod tests {
     fn json_lists() {
         json(
             r#"[{"targets":["a:1","b:2"],"labels":{"x":"1","e":""}},{"targets":["c"]}]"#,
-            expect![[r#"
+            &expect![[r#"
                 [{__address__="a:1"}, {__address__="b:2"}] {x="1"}
                 [{__address__="c"}] {}"#]],
         );
         json(
             r#"[{"Targets":["a:1"],"LABELS":{"x":"1"}}]"#,
-            expect![[r#"[{__address__="a:1"}] {x="1"}"#]],
+            &expect![[r#"[{__address__="a:1"}] {x="1"}"#]],
         );
         json(
             r#"[{"targets":null,"labels":null},{}]"#,
-            expect![[r#"
+            &expect![[r#"
             [] {}
             [] {}"#]],
         );
-        json(r#"[{"targets":[null],"labels":{"x":null}}]"#, expect!["[{}] {}"]);
-        json("[]", expect!["no group"]);
-        json("null", expect!["no group"]);
+        json(r#"[{"targets":[null],"labels":{"x":null}}]"#, &expect!["[{}] {}"]);
+        json("[]", &expect!["no group"]);
+        json("null", &expect!["no group"]);
     }
 
     #[test]
     fn json_refusals() {
-        json("", expect!["error: EOF while parsing a value at line 1 column 0"]);
-        json("[null]", expect!["error: nil target group item found"]);
+        json("", &expect!["error: EOF while parsing a value at line 1 column 0"]);
+        json("[null]", &expect!["error: nil target group item found"]);
         json(
             r#"[{"targets":["a"]},{"target":["b"]}]"#,
-            expect![
+            &expect![
                 "error: unknown field `target`, expected `targets` or `labels` at line 1 column 28"
             ],
         );
         json(
             r#"[{"targets":[1]}]"#,
-            expect!["error: invalid type: integer `1`, expected a string at line 1 column 14"],
+            &expect!["error: invalid type: integer `1`, expected a string at line 1 column 14"],
         );
         json(
             r#"[{"targets":"a"}]"#,
-            expect![[
+            &expect![[
                 r#"error: invalid type: string "a", expected a sequence at line 1 column 15"#
             ]],
         );
         json(
             r#"[{"labels":{"x":1}}]"#,
-            expect!["error: invalid type: integer `1`, expected a string at line 1 column 17"],
+            &expect!["error: invalid type: integer `1`, expected a string at line 1 column 17"],
         );
         json(
             r#"[{"labels":{"":"1"}}]"#,
-            expect![[r#"error: "" is not a valid label name at line 1 column 14"#]],
+            &expect![[r#"error: "" is not a valid label name at line 1 column 14"#]],
         );
         json(
             r#"{"targets":["a"]}"#,
-            expect!["error: invalid type: map, expected a sequence at line 1 column 0"],
+            &expect!["error: invalid type: map, expected a sequence at line 1 column 0"],
         );
-        json(r#"[{"targets":["a"]}] x"#, expect!["error: trailing characters at line 1 column 21"]);
+        json(
+            r#"[{"targets":["a"]}] x"#,
+            &expect!["error: trailing characters at line 1 column 21"],
+        );
         json(
             r#"[{"targets":["a"]}"#,
-            expect!["error: EOF while parsing a list at line 1 column 18"],
+            &expect!["error: EOF while parsing a list at line 1 column 18"],
         );
         json(
             &"[".repeat(100_000),
-            expect![
+            &expect![
                 "error: invalid type: sequence, expected a target group: targets and labels at line 1 column 1"
             ],
         );
@@ -290,62 +293,62 @@ mod tests {
     fn yaml_lists() {
         yaml(
             "- targets: [a:1, 'b:2']\n  labels: {x: 1.0, y: yes, z: 0x10, n: ~, o: 010}",
-            expect![[
+            &expect![[
                 r#"[{__address__="a:1"}, {__address__="b:2"}] {o="010", x="1.0", y="yes", z="0x10"}"#
             ]],
         );
         yaml(
             "- targets:\n  - 127.0.0.1:80\n  - 8080\n  -\n  labels:\n",
-            expect![[r#"[{__address__="127.0.0.1:80"}, {__address__="8080"}, {}] {}"#]],
+            &expect![[r#"[{__address__="127.0.0.1:80"}, {__address__="8080"}, {}] {}"#]],
         );
         yaml(
             "- &a\n  targets: [x]\n- *a\n- <<: *a\n  labels: {b: c}\n",
-            expect![[r#"
+            &expect![[r#"
             [{__address__="x"}] {}
             [{__address__="x"}] {}
             [{__address__="x"}] {b="c"}"#]],
         );
-        yaml("", expect!["no group"]);
-        yaml("# nothing\n", expect!["no group"]);
-        yaml("---\n...\n", expect!["no group"]);
-        yaml("- targets: [a]\n---\n- targets: [b]\n", expect![[r#"[{__address__="a"}] {}"#]]);
+        yaml("", &expect!["no group"]);
+        yaml("# nothing\n", &expect!["no group"]);
+        yaml("---\n...\n", &expect!["no group"]);
+        yaml("- targets: [a]\n---\n- targets: [b]\n", &expect![[r#"[{__address__="a"}] {}"#]]);
         yaml(
             r#"[{"targets": ["a:1"], "labels": {"x": "1"}}]"#,
-            expect![[r#"[{__address__="a:1"}] {x="1"}"#]],
+            &expect![[r#"[{__address__="a:1"}] {x="1"}"#]],
         );
     }
 
     #[test]
     fn yaml_refusals() {
-        yaml("-\n", expect!["error: nil target group item found"]);
+        yaml("-\n", &expect!["error: nil target group item found"]);
         yaml(
             "- Targets: [a]\n",
-            expect![
+            &expect![
                 "error: unknown field `Targets`, expected one of targets, labels at line 1, column 3"
             ],
         );
         yaml(
             "- targets: [a]\n  targets: [b]\n",
-            expect![
+            &expect![
                 "error: duplicate mapping key `targets` is not allowed here at line 2, column 3"
             ],
         );
         yaml(
             "- labels: {a: 1, a: 2}\n",
-            expect!["error: duplicate mapping key `a` is not allowed here at line 1, column 18"],
+            &expect!["error: duplicate mapping key `a` is not allowed here at line 1, column 18"],
         );
         yaml(
             "- labels: {'': 1}\n",
-            expect![[r#"error: "" is not a valid label name at line 1, column 11"#]],
+            &expect![[r#"error: "" is not a valid label name at line 1, column 11"#]],
         );
-        yaml("- targets: a\n", expect!["error: expected sequence start at line 1, column 12"]);
-        yaml("targets: [a]\n", expect!["error: expected sequence start at line 1, column 1"]);
-        yaml("- targets: [a\n", expect!["error: unclosed bracket '[' at line 1, column 12"]);
+        yaml("- targets: a\n", &expect!["error: expected sequence start at line 1, column 12"]);
+        yaml("targets: [a]\n", &expect!["error: expected sequence start at line 1, column 1"]);
+        yaml("- targets: [a\n", &expect!["error: unclosed bracket '[' at line 1, column 12"]);
         let targets = "x, ".repeat(2000);
         let bomb = format!("- targets: &a [{targets}]\n{}", "- targets: *a\n".repeat(2000));
         yaml(
             &bomb,
-            expect![
+            &expect![
                 "error: YAML document too large or too complex: total_replayed_events=100001 > 100000 at line 1, column 5719 (defined at line 1, column 15) (used at line 51, column 12)"
             ],
         );

@@ -30,7 +30,7 @@ fn run(answer: Answer) -> Run {
         job: "job".into(),
         what: "a script".into(),
         pace: Pace {
-            refresh_interval: Some(Duration::from_secs(60)),
+            refresh_interval: Some(Duration::from_mins(1)),
             deadline: Duration::from_secs(100),
         },
         build,
@@ -48,8 +48,12 @@ impl Run {
 
     /// Whole seconds from each look to the next.
     fn gaps(&self) -> Vec<u64> {
-        self.script.looks().windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect()
+        gaps(&self.script.looks()).map(|gap| gap.as_secs()).collect()
     }
+}
+
+fn gaps(looks: &[Duration]) -> impl Iterator<Item = Duration> {
+    looks.windows(2).map(|pair| pair[1].saturating_sub(pair[0]))
 }
 
 fn addresses(known: &Known<Groups>) -> Option<Vec<&str>> {
@@ -75,7 +79,7 @@ async fn what_does_not_differ_stays_the_same_value_and_only_grows_older() {
     let first = run.looked(1).await;
     let second = run.looked(2).await;
     assert!(Arc::ptr_eq(&first.what.unwrap()[0], &second.what.unwrap()[0]));
-    assert_eq!(second.health.as_of.unwrap() - first.health.as_of.unwrap(), Duration::from_secs(60));
+    assert_eq!(second.health.as_of.unwrap() - first.health.as_of.unwrap(), Duration::from_mins(1));
     assert_eq!(run.context.figures.received_updates.get(), 1);
     run.script.answer(targets(&["b"]));
     assert_eq!(addresses(&run.looked(3).await), Some(vec!["b"]));
@@ -102,13 +106,11 @@ async fn a_failure_keeps_what_is_known_and_its_age() {
 async fn pauses_grow_to_the_interval_and_begin_anew() {
     let mut run = run(Answer::Fail("no route"));
     run.looked(12).await;
-    let looks = run.script.looks();
-    for (failures, pair) in (1..).zip(looks.windows(2)) {
+    for (failures, gap) in (1..).zip(gaps(&run.script.looks())) {
         let (least, most) = (
-            pause(failures, Duration::from_secs(60), 0.0),
-            pause(failures, Duration::from_secs(60), 1.0),
+            pause(failures, Duration::from_mins(1), 0.0),
+            pause(failures, Duration::from_mins(1), 1.0),
         );
-        let gap = pair[1] - pair[0];
         // The timer's grain is a millisecond.
         assert!(gap >= least && gap <= most + Duration::from_millis(1), "{failures}: {gap:?}");
     }

@@ -1,6 +1,7 @@
 //! The incremental bookkeeping against a recomputation from nothing.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use swarmscout_model::NameScheme;
@@ -46,21 +47,23 @@ fn recompute(job: &JobConfig, sources: &[Settled]) -> (Vec<String>, Counts) {
         refused: relabelled.iter().map(|group| group.refused.len()).sum(),
         duplicates: all().count() - left.len(),
     };
-    let shown = relabelled.iter().map(|group| {
-        let mut shown = group.group.source.to_string();
+    let mut shown = Vec::new();
+    for group in &relabelled {
+        let mut line = group.group.source.to_string();
         for target in &group.active {
             let left = left.get_mut(&target.labels).unwrap();
             *left -= 1;
-            show(&mut shown, &target.labels, *left > 0);
+            show(&mut line, &target.labels, *left > 0);
         }
-        shown
-    });
-    (shown.collect(), counts)
+        shown.push(line);
+    }
+    (shown, counts)
 }
 
 fn show(shown: &mut String, labels: &Labels, hidden: bool) {
     let address = labels.get("__address__").unwrap();
-    *shown += &if hidden { format!(" [{address}]") } else { format!(" {address}") };
+    let (open, close) = if hidden { ("[", "]") } else { ("", "") };
+    write!(shown, " {open}{address}{close}").unwrap();
 }
 
 fn present(pool: &Pool) -> (Vec<String>, Counts) {
@@ -78,8 +81,11 @@ fn show_group(group: &SetGroup) -> String {
     shown
 }
 
-/// For each source, what it shows after each of some updates.
-fn updates() -> impl Strategy<Value = Vec<(usize, Vec<(&'static str, Vec<&'static str>)>)>> {
+/// The keys of groups, and the addresses of their targets.
+type Listed = Vec<(&'static str, Vec<&'static str>)>;
+
+/// One update after the other: the source, and all that it has then.
+fn updates() -> impl Strategy<Value = Vec<(usize, Listed)>> {
     let key = prop::sample::select(vec!["a", "b", "g:2", "g:10"]);
     let addresses = vec!["x", "y", "z", "x+", "y+", "drop", "bad/address", ""];
     let targets = prop::collection::vec(prop::sample::select(addresses), 0..6);

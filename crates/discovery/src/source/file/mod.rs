@@ -170,8 +170,8 @@ impl Known {
         let problem = |reason, detail| {
             Some(Problem { kind: "file", object: path.display().to_string(), reason, detail })
         };
-        let (text, stamp) = match read(path, self.stamp.as_ref(), max) {
-            Ok(Some(read)) => read,
+        let Content { text, stamp, modified } = match read(path, self.stamp.as_ref(), max) {
+            Ok(Some(content)) => content,
             Ok(None) => return,
             Err(error) => {
                 self.stamp = None;
@@ -179,13 +179,13 @@ impl Known {
                 return;
             }
         };
-        self.modified = Some(stamp.1);
-        let settled = began.duration_since(stamp.1).is_ok_and(|age| age > CLOCK_GRAIN);
+        self.modified = Some(modified);
+        let settled = began.duration_since(modified).is_ok_and(|age| age > CLOCK_GRAIN);
         match parse(path, &text, builder) {
             Ok(groups) => {
                 self.groups = Some(groups);
                 self.problem = None;
-                self.stamp = settled.then_some(stamp.0);
+                self.stamp = settled.then_some(stamp);
             }
             Err(error) => {
                 self.stamp = None;
@@ -195,12 +195,15 @@ impl Known {
     }
 }
 
+/// What is read of a file.
+struct Content {
+    text: Vec<u8>,
+    stamp: Stamp,
+    modified: SystemTime,
+}
+
 /// The content of a file, unless it still has this stamp.
-fn read(
-    path: &Path,
-    known: Option<&Stamp>,
-    max: u64,
-) -> io::Result<Option<(Vec<u8>, (Stamp, SystemTime))>> {
+fn read(path: &Path, known: Option<&Stamp>, max: u64) -> io::Result<Option<Content>> {
     // Asked before it is opened: opening a pipe would wait for somebody who writes.
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
@@ -217,7 +220,7 @@ fn read(
     if text.len() as u64 > max {
         return Err(io::Error::other(format!("larger than {max} bytes")));
     }
-    Ok(Some((text, (stamp, metadata.modified()?))))
+    Ok(Some(Content { text, stamp, modified: metadata.modified()? }))
 }
 
 /// The groups of a file; its extension says what it is.
