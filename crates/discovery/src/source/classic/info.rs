@@ -83,7 +83,9 @@ impl<'a> Info<'a> {
                             "Nodes" => count = Some(value),
                             _ => {}
                         },
-                        Err(_) => info.problems.push(bad_row(row)),
+                        // Between the rows of a node it is told with that node.
+                        Err(_) if start.is_none() => info.problems.push(bad_row(row)),
+                        Err(_) => {}
                     }
                 }
             }

@@ -58,6 +58,8 @@ pub struct Classic {
     refresh_interval: PromDuration,
     /// Deadline of one attempt: [`attempt_deadline`].
     deadline: fn(PromDuration, usize) -> Duration,
+    /// [`MAX_ANSWER`].
+    max_answer: u64,
     /// The targets of the group of masters; they are those of the configuration.
     master_targets: Vec<Labels>,
     known: Known,
@@ -84,6 +86,7 @@ impl Classic {
             at: 0,
             refresh_interval: config.refresh_interval,
             deadline: attempt_deadline,
+            max_answer: MAX_ANSWER,
             known: Known { port: port.clone(), ..Known::default() },
         })
     }
@@ -130,9 +133,10 @@ impl Classic {
         let master = &self.masters[index];
         let request = Request::to(master, "/info")?
             .timeout((self.deadline)(self.refresh_interval, others_left))
-            .max_body(MAX_ANSWER);
+            .max_body(self.max_answer);
         let answer = self.client.get(request).await?;
-        let (status, url) = (answer.status, format!("{master}/info"));
+        let url = format!("{}/info", master.to_string().trim_end_matches('/'));
+        let status = answer.status;
         let body = answer.body.bytes().await?;
         if !status.is_success() {
             let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_OF_REFUSAL)]);

@@ -1,0 +1,158 @@
+//! What can go wrong with a master, at the first look and at a later one.
+
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use swarmscout_simulator::Fault;
+
+use super::*;
+
+/// All that can go wrong, by name.
+fn faults() -> Vec<(&'static str, Option<Fault>)> {
+    let body = |text: &'static str| Some(Fault::Body(Bytes::from_static(text.as_bytes())));
+    vec![
+        ("refused", None),
+        ("hung before the header", Some(Fault::HangBeforeHeader)),
+        ("hung in the header", Some(Fault::HangInHeader)),
+        ("hung in the body", Some(Fault::HangInBody)),
+        ("reset", Some(Fault::Reset)),
+        ("closed", Some(Fault::Close)),
+        ("500", Some(Fault::Status(500, "no".to_owned()))),
+        ("503", Some(Fault::Status(503, "no".to_owned()))),
+        ("404", Some(Fault::Status(404, "no".to_owned()))),
+        ("half an answer", Some(Fault::Truncate)),
+        ("half a JSON", Some(Fault::CutJson)),
+        ("too short", Some(Fault::WrongLength(100))),
+        ("no JSON", body("<html>")),
+        ("nothing", body("")),
+        ("null", body("null")),
+        ("JSON without rows", body("{}")),
+        ("no Nodes row", body(r#"{"SystemStatus":[["Role","primary"]]}"#)),
+        ("a Nodes row without number", body(r#"{"SystemStatus":[["Nodes","many"]]}"#)),
+        ("nodes that are not listed", body(r#"{"SystemStatus":[["Nodes","2"]]}"#)),
+        ("rows of another type", body(r#"{"SystemStatus":{"Nodes":"2"}}"#)),
+        ("two answers", body(r#"{"SystemStatus":[["Nodes","0"]]}{}"#)),
+        ("an Engine", body(r#"{"DriverStatus":[["Backing Filesystem","extfs"]]}"#)),
+        ("100,000 levels", Some(Fault::nested(100_000))),
+        ("no HTTP", Some(Fault::Raw(Bytes::from_static(b"SSH-2.0-OpenSSH_9.2\r\n")))),
+        ("a gzip bomb", Some(Fault::GzipBomb)),
+        ("an endless answer", Some(Fault::endless_array("{}"))),
+    ]
+}
+
+fn spoil(master: &Master, fault: Option<Fault>) {
+    match fault {
+        None => master.server.refuse(),
+        Some(fault) => master.server.faults().set(fault),
+    }
+}
+
+fn heal(master: &Master) {
+    master.server.faults().clear();
+    master.server.accept().unwrap();
+}
+
+/// Hung masters are left soon, while another one is left to try.
+fn impatient(classic: &mut Classic) {
+    classic.deadline = |_, others_left| match others_left {
+        0 => Duration::from_mins(1),
+        _ => Duration::from_millis(30),
+    };
+}
+
+#[tokio::test]
+async fn the_next_master_answers_at_the_first_look() {
+    for (name, fault) in faults() {
+        let cluster = Cluster::of(3);
+        let (bad, good) = (master(&cluster), master(&cluster));
+        spoil(&bad, fault);
+        let mut classic = classic(&[bad.server.url(), good.server.url()]);
+        impatient(&mut classic);
+        let first = classic.fetch().await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(first.what[1].targets.len(), 3, "{name}");
+        assert_eq!(first.problems.len(), 1, "{name}");
+        assert_eq!(first.problems[0].object, bad.server.url(), "{name}");
+        // It stays with the good one, and does not ask the bad one again.
+        let asked = bad.server.request_count();
+        assert_eq!(nodes(&mut classic).await.unwrap().len(), 3, "{name}");
+        assert_eq!((bad.server.request_count(), good.server.request_count()), (asked, 2), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_next_master_answers_at_a_later_look() {
+    for (name, fault) in faults() {
+        let cluster = Cluster::of(3);
+        let (first, second) = (master(&cluster), master(&cluster));
+        let mut classic = classic(&[first.server.url(), second.server.url()]);
+        let before = nodes(&mut classic).await.unwrap();
+        assert_eq!(second.server.request_count(), 0, "{name}");
+        spoil(&first, fault);
+        impatient(&mut classic);
+        assert_eq!(nodes(&mut classic).await.unwrap(), before, "{name}");
+        // And back again: the second is the one that is kept now.
+        heal(&first);
+        classic.deadline = |_, _| Duration::from_mins(1);
+        let asked = first.server.request_count();
+        assert_eq!(nodes(&mut classic).await.unwrap(), before, "{name}");
+        assert_eq!(first.server.request_count(), asked, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn when_all_fail_each_is_named_in_the_order_of_the_attempts() {
+    let cluster = Cluster::of(1);
+    let (first, second) = (master(&cluster), master(&cluster));
+    let mut classic = classic(&[first.server.url(), second.server.url()]);
+    first.server.faults().set(Fault::Status(500, "boom".to_owned()));
+    second.server.faults().set(Fault::CutJson);
+    let error = classic.fetch().await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!(
+            "no host answered: {}/info: server returned HTTP status 500 Internal Server Error: \
+             {{\"message\":\"boom\"}}; {}/info: the answer ends early",
+            first.server.url(),
+            second.server.url()
+        )
+    );
+    // One that recovers is found by the next look.
+    second.server.faults().clear();
+    assert_eq!(nodes(&mut classic).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_look_that_is_cancelled_does_not_begin_again_at_the_master_that_hung() {
+    let cluster = Cluster::of(2);
+    let (hung, good) = (master(&cluster), master(&cluster));
+    hung.server.faults().set(Fault::HangBeforeHeader);
+    let mut classic = classic(&[hung.server.url(), good.server.url()]);
+    {
+        let mut look = classic.fetch();
+        // The request is on its way; then the deadline of the whole look passes.
+        let poll = look.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(poll, Poll::Pending));
+    }
+    assert_eq!(nodes(&mut classic).await.unwrap().len(), 2);
+    assert_eq!(good.server.request_count(), 1);
+}
+
+#[tokio::test]
+async fn one_master_alone_fails_with_its_own_error() {
+    let master = master(&Cluster::of(1));
+    let mut classic = classic(&[master.server.url()]);
+    master.server.refuse();
+    let error = classic.fetch().await.unwrap_err().to_string();
+    let address = master.server.addr().unwrap();
+    assert!(error.starts_with(&format!("cannot connect to {address}: ")), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_left() {
+    let master = master(&Cluster::of(1));
+    master.server.faults().set(Fault::endless_array("{\"a\":\"0123456789012345678901234567890\"}"));
+    let mut classic = classic(&[master.server.url()]);
+    let error = classic.fetch().await.unwrap_err().to_string();
+    let address = master.server.addr().unwrap();
+    assert_eq!(error, format!("answer of {address} is larger than 1048576 bytes"));
+}
