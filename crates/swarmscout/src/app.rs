@@ -140,6 +140,7 @@ impl App {
         let (readiness, readiness_receiver) = watch::channel(Readiness::Starting);
         let (lifecycle_sender, lifecycle) = mpsc::channel(16);
         let web_timeout = options.web.shutdown_timeout;
+        let prefix = options.web.route_prefix.clone();
         let context = web::Context {
             jobs: manager.jobs(),
             figures: Arc::clone(manager.figures()),
@@ -159,10 +160,17 @@ impl App {
             // A sender that is gone means the end as well.
             let _ = stopped.await;
         }));
+        readiness.send_replace(Readiness::Ready);
         for address in &addresses {
             tracing::info!(%address, "Web server listens");
         }
-        readiness.send_replace(Readiness::Ready);
+        if let (ConfigSource::Engine(_), Some(address)) = (&options.source, addresses.first()) {
+            let url = format!("http://{address}{prefix}/api/v1/status/config");
+            tracing::info!(
+                url,
+                "To change what is discovered, save this configuration as prometheus.yml"
+            );
+        }
         Ok(Self {
             source: options.source,
             signals,

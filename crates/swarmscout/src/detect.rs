@@ -116,7 +116,7 @@ pub async fn detect(environment: &Environment) -> Result<Found, String> {
     let info: Info = serde_json::from_slice(&body).map_err(|error| {
         format!("{} does not answer as a Docker engine does: {error}; {ADVICE}", engine.url)
     })?;
-    let jobs = classify(&info).map_err(|error| format!("{}: {error}; {ADVICE}", engine.url))?;
+    let jobs = classify(&info).map_err(|error| format!("{}: {error}", engine.url))?;
     Ok(Found { what: jobs.what, yaml: engine.yaml(jobs), host: engine.url })
 }
 
@@ -206,7 +206,9 @@ const CLASSIC_MASTER: Jobs = Jobs {
 
 fn classify(info: &Info) -> Result<&'static Jobs, String> {
     if info.containers.is_none() {
-        return Err(String::from("what answers GET /info there is no Docker engine"));
+        return Err(String::from(
+            "what answers GET /info there is no Docker engine; set DOCKER_HOST to one",
+        ));
     }
     if is_classic_master(info) {
         return Ok(&CLASSIC_MASTER);

@@ -34,7 +34,9 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: cli::Cli) -> anyhow::Result<ExitCode> {
-    logging::init(cli.log)?;
+    if cli.logs {
+        logging::init(cli.log)?;
+    }
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)

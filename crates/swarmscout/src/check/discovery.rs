@@ -105,9 +105,12 @@ struct CheckResult {
     labels: Labels,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// In words, for the table.
+    /// What became of it, in words, for the table.
     #[serde(skip)]
     state: String,
+    /// Of the discovered labels those that are not the job's defaults, for the table.
+    #[serde(skip)]
+    found: Labels,
 }
 
 fn as_map<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
@@ -146,7 +149,10 @@ fn results_of_group(
     let mut result = |index: u32, labels: Labels, state: String, error: Option<String>| {
         let at = usize::try_from(index).expect("an index of a list in memory");
         discovered(&group.group, at, &set.job.defaults, builder);
-        (index, CheckResult { discovered_labels: builder.build(), labels, error, state })
+        let discovered_labels = builder.build();
+        builder.retain_with_origin(|_, _, is_default| !is_default);
+        let found = builder.build();
+        (index, CheckResult { discovered_labels, labels, error, state, found })
     };
     let mut results = Vec::new();
     for (i, target) in (0_u32..).zip(&group.active) {
@@ -172,12 +178,12 @@ fn results_of_group(
 fn table(set: &TargetSet, results: &[CheckResult]) -> String {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["STATE", "LABELS", "DISCOVERED LABELS"]);
+    table.set_header(["STATE", "LABELS OF ITS METRICS", "DISCOVERED LABELS"]);
     for result in results {
         table.add_row([
             printable(&result.state),
-            lines(&result.labels),
-            lines(&result.discovered_labels),
+            lines(result.labels.iter().filter(|(name, _)| !name.starts_with("__"))),
+            lines(result.found.iter()),
         ]);
     }
     let counts = set.counts;
@@ -192,7 +198,7 @@ fn table(set: &TargetSet, results: &[CheckResult]) -> String {
     text
 }
 
-fn lines(labels: &Labels) -> String {
-    let lines = labels.iter().map(|(name, value)| printable(&format!("{name}={value:?}")));
+fn lines<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let lines = labels.map(|(name, value)| printable(&format!("{name}={value:?}")));
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -53,6 +53,9 @@ pub struct Cli {
     /// Flags of [`compat::FLAGS`] that were given and only deserve a warning.
     #[clap(skip)]
     pub ignored: Vec<IgnoredFlag>,
+    /// Whether there is a log. `check` says by itself what is wrong, unless a level is asked for.
+    #[clap(skip)]
+    pub logs: bool,
     #[arg(long, action = ArgAction::Version, help = "Show the version")]
     version: (),
     #[arg(long, short, action = ArgAction::HelpShort, global = true, help = "Show this help")]
@@ -279,9 +282,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     let matches = command.try_get_matches_from_mut(args)?;
     refuse_misplaced(&mut command, &matches)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-    if matches!(cli.command, Some(Command::Demo(_)))
-        && matches.value_source("log.level") == Some(ValueSource::DefaultValue)
-    {
+    let level_given = matches.value_source("log.level") == Some(ValueSource::CommandLine);
+    cli.logs = level_given || !matches!(cli.command, Some(Command::Check(_)));
+    if !level_given && matches!(cli.command, Some(Command::Demo(_))) {
         // The demo tells by itself what happens.
         cli.log.level = LogLevel::Warn;
     }

@@ -164,7 +164,8 @@ fn others_are_told_what_to_do() {
 #[test]
 fn another_server_is_no_engine() {
     let error = classify(&Info::default()).expect_err("nothing speaks for an engine");
-    expect!["what answers GET /info there is no Docker engine"].assert_eq(&error);
+    expect!["what answers GET /info there is no Docker engine; set DOCKER_HOST to one"]
+        .assert_eq(&error);
 }
 
 #[test]

@@ -1,0 +1,18 @@
+//! The program as its users run it: the real binary, in a folder of its own, over real sockets.
+//!
+//! A test waits for lines of the log and for answers, never for time; every wait has a deadline
+//! that only a fault reaches.
+
+#[path = "program/harness.rs"]
+mod harness;
+
+#[path = "program/check.rs"]
+mod check;
+#[path = "program/demo.rs"]
+mod demo;
+#[path = "program/detect.rs"]
+mod detect;
+#[path = "program/lifecycle.rs"]
+mod lifecycle;
+#[path = "program/reload.rs"]
+mod reload;

@@ -1,0 +1,131 @@
+//! No configuration file: what runs at the engine at hand.
+
+use std::path::Path;
+
+use swarmscout_simulator::Listen;
+use swarmscout_simulator::classic::{Cluster, Master};
+use swarmscout_simulator::engine::{Condition, Engine};
+use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
+
+use crate::harness::{Folder, Program, get};
+
+/// A Swarm of a manager and a worker, and one service.
+fn swarm() -> (Swarm, String, String) {
+    let swarm = Swarm::new(1);
+    let manager = swarm.add_manager("manager-1");
+    let worker = swarm.add_worker("worker-1");
+    let network = swarm.create_network("front");
+    swarm.create_service(ServiceSpec::new("web", "web:1").replicas(2).network(&network));
+    (swarm, manager, worker)
+}
+
+/// An engine in a runtime of its own, so that it answers while the test waits for the program.
+struct Running {
+    engine: Option<Engine>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Running {
+    fn start(socket: &Path, swarm: &Swarm, node: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let guard = runtime.enter();
+        let engine = Engine::start(Listen::Unix(socket.to_owned()), swarm, node);
+        drop(guard);
+        Self { engine: Some(engine.expect("the socket is new")), runtime }
+    }
+
+    fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("it runs")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _guard = self.runtime.enter();
+        self.engine = None;
+    }
+}
+
+fn start(folder: &Folder, host: &str) -> Program {
+    let mut command = folder.command();
+    command.arg("--web.listen-address=127.0.0.1:0").env("DOCKER_HOST", host);
+    Program::spawn(&mut command)
+}
+
+#[test]
+fn a_manager_gives_nodes_and_running_tasks() {
+    let folder = Folder::new();
+    let (swarm, manager, _) = swarm();
+    let socket = folder.path().join("docker.sock");
+    let _engine = Running::start(&socket, &swarm, &manager);
+    let mut program = start(&folder, &format!("unix://{}", socket.display()));
+    program.line("a manager of a Swarm");
+    let address = program.address();
+    let yaml = get(address, "/api/v1/status/config").body;
+    for part in ["job_name: swarm-nodes", "job_name: swarm-tasks", "desired-state", "port: 9323"] {
+        assert!(yaml.contains(part), "{part} in {yaml}");
+    }
+    program.line("save");
+}
+
+#[test]
+fn an_engine_alone_gives_its_containers() {
+    let folder = Folder::new();
+    let (swarm, manager, _) = swarm();
+    let socket = folder.path().join("docker.sock");
+    let engine = Running::start(&socket, &swarm, &manager);
+    engine.engine().set_condition(Condition::Standalone);
+    let mut program = start(&folder, &format!("unix://{}", socket.display()));
+    program.line("an engine without Swarm");
+    let yaml = get(program.address(), "/api/v1/status/config").body;
+    assert!(yaml.contains("job_name: docker"), "{yaml}");
+}
+
+#[test]
+fn a_worker_names_the_managers() {
+    let folder = Folder::new();
+    let (swarm, manager, worker) = swarm();
+    let socket = folder.path().join("docker.sock");
+    let _engine = Running::start(&socket, &swarm, &worker);
+    let (status, log) = start(&folder, &format!("unix://{}", socket.display())).end();
+    assert_eq!(status.code(), Some(2), "{log}");
+    let nodes = swarm.nodes();
+    let manager = nodes.iter().find(|node| node.meta.id == manager).expect("it is a node");
+    let expected = format!(
+        "this engine is a worker of a Swarm, and only managers know what runs: \
+                            start this on a manager ({})",
+        manager.status.addr
+    );
+    assert!(log.contains(&expected), "{log}");
+}
+
+#[test]
+fn a_classic_master_gives_masters_and_nodes() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let guard = runtime.enter();
+    let master = Master::start(Listen::Tcp, &Cluster::of(2), (1, 2, 9)).expect("a free port");
+    drop(guard);
+    let folder = Folder::new();
+    let host = master.server.url().replace("http://", "tcp://");
+    let mut program = start(&folder, &host);
+    program.line("a master of classic Swarm");
+    let yaml = get(program.address(), "/api/v1/status/config").body;
+    assert!(yaml.contains("swarm_sd_configs"), "{yaml}");
+    let _guard = runtime.enter();
+    drop(master);
+}
+
+#[test]
+fn nothing_there_says_what_to_do() {
+    let folder = Folder::new();
+    let socket = folder.path().join("docker.sock");
+    let (status, log) = start(&folder, &format!("unix://{}", socket.display())).end();
+    assert_eq!(status.code(), Some(2), "{log}");
+    for part in ["no Docker engine answers", "--config.file", "DOCKER_HOST", "swarmscout demo"] {
+        assert!(log.contains(part), "{part} in {log}");
+    }
+}
