@@ -1,0 +1,87 @@
+//! One look at 1,000 nodes and 10,000 tasks, role tasks, every task's state told anew.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use swarmscout_simulator::Listen;
+use swarmscout_simulator::engine::Engine;
+use tempfile::TempDir;
+
+use crate::process::until;
+use crate::programs::Program;
+use crate::report::{Report, mebibytes, seconds};
+
+const NODES: usize = 1000;
+const TASKS: usize = 10_000;
+/// Looks that are counted, after the first.
+const LOOKS: usize = 4;
+
+/// A simulated Swarm behind a unix socket.
+#[derive(Debug)]
+pub struct Swarm {
+    engine: Engine,
+    _folder: TempDir,
+}
+
+impl Swarm {
+    /// A Swarm with so many nodes and tasks.
+    pub fn start(nodes: usize, tasks: usize) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let swarm = swarmscout_simulator::swarm::Swarm::grown(1, nodes, tasks);
+        let manager = swarm.nodes().first().map(|node| node.id.clone()).unwrap_or_default();
+        let engine = Engine::start(Listen::Unix(folder.path().join("docker.sock")), &swarm, &manager)?;
+        Ok(Self { engine, _folder: folder })
+    }
+
+    /// A file that both programs read. It keeps the tasks of one service, so that Prometheus, which
+    /// would scrape what it keeps, is measured for its discovery.
+    pub fn config(&self, refresh_interval: &str) -> String {
+        let host = self.engine.server.url();
+        format!(
+            "scrape_configs:\n- job_name: tasks\n  scrape_interval: 1h\n  dockerswarm_sd_configs:\n  - host: {host}\n    \
+             role: tasks\n    refresh_interval: {refresh_interval}\n  relabel_configs:\n  \
+             - source_labels: [__meta_dockerswarm_service_name]\n    target_label: service\n  \
+             - source_labels: [__meta_dockerswarm_task_slot]\n    regex: '1'\n    action: keep\n"
+        )
+    }
+
+    /// How often the list of tasks was asked for.
+    fn looks(&self) -> usize {
+        self.engine.server.requests().iter().filter(|request| request.path.ends_with("/tasks")).count()
+    }
+
+    fn await_look(&self, number: usize) -> Result<()> {
+        until("the next look", Duration::from_secs(120), || Ok((self.looks() >= number).then_some(())))
+    }
+}
+
+pub fn run(report: &mut Report) -> Result<()> {
+    let ours = measure(Program::Swarmscout)?;
+    let peer = Program::Prometheus.is_there().then(|| measure(Program::Prometheus)).transpose()?;
+    let what = format!("{NODES} nodes, {TASKS} tasks");
+    let cpu = peer.as_ref().map(|peer| peer.cpu);
+    report.row(&format!("CPU of one look at {what}"), ours.cpu, cpu, "< 0.1", seconds);
+    let memory = peer.as_ref().map(|peer| peer.memory);
+    report.row(&format!("peak memory, {what}"), ours.memory, memory, "< 0.167", mebibytes);
+    Ok(())
+}
+
+struct Figures {
+    /// Seconds a look.
+    cpu: f64,
+    /// Bytes.
+    memory: f64,
+}
+
+fn measure(program: Program) -> Result<Figures> {
+    let swarm = Swarm::start(NODES, TASKS)?;
+    let folder = tempfile::tempdir()?;
+    let running = program.start(folder.path(), &swarm.config("10s"))?;
+    // From one request for the tasks to the one of some looks later: whole looks, and what the
+    // program does between them.
+    swarm.await_look(2)?;
+    let before = running.process.cpu()?;
+    swarm.await_look(2 + LOOKS)?;
+    let cpu = (running.process.cpu()? - before) / LOOKS as f64;
+    Ok(Figures { cpu, memory: running.process.peak_memory()? })
+}
