@@ -28,7 +28,7 @@ impl Swarm {
     pub fn start(nodes: usize, tasks: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let swarm = swarmscout_simulator::swarm::Swarm::grown(1, nodes, tasks);
-        let manager = swarm.nodes().first().map(|node| node.id.clone()).unwrap_or_default();
+        let manager = swarm.nodes().first().map(|node| node.meta.id.clone()).unwrap_or_default();
         let engine = Engine::start(Listen::Unix(folder.path().join("docker.sock")), &swarm, &manager)?;
         Ok(Self { engine, _folder: folder })
     }
