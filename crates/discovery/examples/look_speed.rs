@@ -89,7 +89,7 @@ async fn look(socket: &Path, role: Role) -> Result<(), Error> {
         events: Events::Poll,
         swarmkit_socket: None,
     };
-    let mut source = DockerSwarm::new(config, &BuildContext::new("look_speed"))?;
+    let mut source = DockerSwarm::new(&config, &BuildContext::new("look_speed"))?;
     println!("look  CPU s  wall s  groups  targets  problems  largest MiB");
     for number in 1..=LOOKS {
         let (cpu, wall) = (cpu_seconds()?, Instant::now());

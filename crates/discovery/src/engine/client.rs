@@ -17,6 +17,10 @@ use crate::{Error, Problem};
 /// The largest answer that is read. 100,000 tasks have some 300 MB.
 const MAX_ANSWER: u64 = 1 << 30;
 
+/// The most objects of a list: as many empty ones as fit into the largest answer would take many
+/// times its size.
+const MAX_OBJECTS: usize = 1_000_000;
+
 /// The most of a refusal's body that is read.
 const MAX_REFUSAL: usize = 16 << 10;
 
@@ -129,18 +133,21 @@ impl Session<'_> {
         let mut scanner = ListScanner::default();
         let mut decoder = Decoder::default();
         let mut objects = Vec::new();
-        let bad = |error: ScanError| Error::Answer {
+        let bad = |reason: String| Error::Answer {
             url: format!("{}{}", self.host, Resource::List(list).path()),
-            reason: error.to_string(),
+            reason,
         };
         while let Some(piece) = body.chunk().await? {
             let mut each = |element: Element<'_>| {
                 objects.extend(decoder.decode(element)?);
                 Ok::<(), ScanError>(())
             };
-            scanner.push(&piece, &mut each).map_err(bad)?;
+            scanner.push(&piece, &mut each).map_err(|error| bad(error.to_string()))?;
+            if objects.len() > MAX_OBJECTS {
+                return Err(bad(format!("more than {MAX_OBJECTS} objects")).into());
+            }
         }
-        scanner.finish().map_err(bad)?;
+        scanner.finish().map_err(|error| bad(error.to_string()))?;
         objects.shrink_to_fit();
         Ok((objects, decoder.take_problems()))
     }

@@ -8,6 +8,8 @@
 //! - With several hosts, the ID of the Swarm is remembered. A host that answers for another one is
 //!   passed over, by name, as long as some host of the list was last seen to be in the right one.
 
+use std::time::Duration;
+
 use futures_util::future::try_join;
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Client, ClientOptions, Host};
@@ -153,14 +155,18 @@ impl Hosts {
         query: &Query,
     ) -> Result<Answer, Error> {
         let as_of = Instant::now();
-        let deadline = as_of + attempt_deadline(self.refresh_interval, others_left);
+        let within = attempt_deadline(self.refresh_interval, others_left);
+        let deadline = as_of + within;
         let several = self.known.len() > 1;
         let Known { host, version, .. } = &mut self.known[index];
         let mut refused = false;
         loop {
             let spoken = match *version {
                 Some(version) => version,
-                None => *version.insert(negotiate(&self.client, host, deadline).await?),
+                None => match negotiate(&self.client, host, deadline).await {
+                    Ok(spoken) => *version.insert(spoken),
+                    Err(error) => return Err(in_words(error, host, within)),
+                },
             };
             let session = Session { client: &self.client, host, version: spoken, deadline };
             match read(&session, query, several).await {
@@ -183,9 +189,20 @@ impl Hosts {
                         None => error,
                     });
                 }
-                Err(Failed::Other(error)) => return Err(error),
+                Err(Failed::Other(error)) => return Err(in_words(error, host, within)),
             }
         }
+    }
+}
+
+/// Tells the deadline of the attempt instead of what of it a single request had left.
+fn in_words(error: Error, host: &Host, within: Duration) -> Error {
+    match error {
+        Error::Http(swarmscout_net::Error::Deadline { .. }) => Error::Answer {
+            url: host.to_string(),
+            reason: format!("no complete answer within {within:?}"),
+        },
+        error => error,
     }
 }
 

@@ -372,3 +372,6 @@ fn hex_unit(text: &[u8]) -> Option<(u16, &[u8])> {
     let digits = std::str::from_utf8(digits).ok().filter(|d| !d.starts_with('+'))?;
     Some((u16::from_str_radix(digits, 16).ok()?, tail))
 }
+
+#[cfg(test)]
+mod tests;

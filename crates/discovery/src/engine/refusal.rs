@@ -49,9 +49,9 @@ pub(super) fn error(
     let has = |text: &str| message.contains(text);
     let reason = if has("This node is not a swarm manager") {
         if has("Worker nodes can't") {
-            format!("{NOT_A_MANAGER} but a worker, and only managers know the Swarm")
+            format!("{NOT_A_MANAGER} but a worker, and only a manager knows its Swarm")
         } else {
-            format!("{NOT_A_MANAGER}: it never joined a Swarm, or has left it")
+            format!("{NOT_A_MANAGER}, as it never joined a Swarm or has left it")
         }
     } else if has("Swarm is encrypted and needs to be unlocked") {
         "this manager is locked: run `docker swarm unlock` on it".to_owned()
@@ -72,6 +72,8 @@ pub(super) fn error(
             resource.path()
         )
     } else {
+        // Without the filters: they are in the configuration, and percent-encoded here.
+        let path = path.split('?').next().unwrap_or(path);
         return Error::Status { url: format!("{host}{path}"), status: status.to_string(), message };
     };
     Error::Answer { url: host.to_string(), reason }
@@ -86,7 +88,7 @@ pub(super) fn is_not_a_manager(error: &Error) -> bool {
 pub(super) fn name_managers(error: Error, info: &Info) -> Error {
     match error {
         Error::Answer { url, reason } if !info.managers.is_empty() => {
-            Error::Answer { url, reason: format!("{reason}; ask {}", info.managers.join(", ")) }
+            Error::Answer { url, reason: format!("{reason}: ask {}", info.managers.join(", ")) }
         }
         error => error,
     }

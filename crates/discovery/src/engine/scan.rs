@@ -307,3 +307,6 @@ impl ListScanner {
         ScanError::Unexpected { at: self.offset + at as u64, expected, found }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,10 +23,8 @@ use crate::{Discoverer, Error};
 pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discoverer>, Error> {
     Ok(match config {
         SdConfig::Static(config) => Box::new(fixed::Fixed::new(config)),
-        SdConfig::DockerSwarm(config) => {
-            Box::new(dockerswarm::DockerSwarm::new(config.clone(), context)?)
-        }
-        SdConfig::Docker(config) => Box::new(docker::Docker::new(config.clone(), context)?),
+        SdConfig::DockerSwarm(config) => Box::new(dockerswarm::DockerSwarm::new(config, context)?),
+        SdConfig::Docker(config) => Box::new(docker::Docker::new(config, context)?),
         SdConfig::Custom(config) => (config.build)(context)?,
         SdConfig::File(config) => Box::new(file::File::new(config.clone(), context)),
         SdConfig::Http(config) => Box::new(http::Http::new(config.clone(), context)?),

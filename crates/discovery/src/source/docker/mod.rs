@@ -36,12 +36,12 @@ pub struct Options {
 
 impl Docker {
     /// Fails where the host cannot be used or its TLS options cannot.
-    pub fn new(config: DockerConfig, context: &BuildContext) -> Result<Self, Error> {
+    pub fn new(config: &DockerConfig, context: &BuildContext) -> Result<Self, Error> {
         let hosts = Hosts::new(&config.engine, context)?;
         let query = Query::new(List::Containers, &[List::Networks], &config.engine.filters);
         let options = Options {
             port: config.engine.port,
-            host_networking_host: config.host_networking_host,
+            host_networking_host: config.host_networking_host.clone(),
             match_first_network: config.match_first_network,
         };
         Ok(Self { hosts, query, options })

@@ -46,7 +46,7 @@ pub struct Options {
 
 impl Options {
     /// The port at which a task or virtual IP is looked for.
-    fn overlay_port(&self, port: &Port) -> u32 {
+    fn overlay_port(self, port: &Port) -> u32 {
         match self.overlay_port {
             OverlayPort::Published => port.published,
             OverlayPort::Target => port.target,
@@ -56,7 +56,7 @@ impl Options {
 
 impl DockerSwarm {
     /// Fails where a host cannot be used or its TLS options cannot.
-    pub fn new(config: DockerSwarmConfig, context: &BuildContext) -> Result<Self, Error> {
+    pub fn new(config: &DockerSwarmConfig, context: &BuildContext) -> Result<Self, Error> {
         let hosts = Hosts::new(&config.engine, context)?;
         let (main, also): (_, &[_]) = match config.role {
             Role::Nodes => (List::Nodes, &[]),
@@ -78,7 +78,7 @@ impl Discoverer for DockerSwarm {
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(async {
             let look = self.hosts.look(&self.query).await?;
-            let (groups, mut problems) = find(&look.what, &self.options);
+            let (groups, mut problems) = find(&look.what, self.options);
             problems.extend(look.problems);
             Ok(Look { what: groups, as_of: look.as_of, problems })
         })
@@ -87,7 +87,7 @@ impl Discoverer for DockerSwarm {
 
 /// What is found in the lists of one look, in an order that does not depend on theirs. A list that
 /// the role does not need may be empty.
-pub fn find(lists: &Lists, options: &Options) -> (Groups, Vec<Problem>) {
+pub fn find(lists: &Lists, options: Options) -> (Groups, Vec<Problem>) {
     let mut found = Found::default();
     match options.role {
         Role::Nodes => nodes::find(lists, options, &mut found),

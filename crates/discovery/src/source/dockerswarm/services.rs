@@ -9,7 +9,7 @@ use crate::engine::{Lists, Network, Service, VirtualIp};
 use crate::source::moby::{self, AddressWriter, ById};
 use crate::source::partition::Partition;
 
-pub(super) fn find(lists: &Lists, options: &Options, found: &mut Found) {
+pub(super) fn find(lists: &Lists, options: Options, found: &mut Found) {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
     let networks =
@@ -46,7 +46,7 @@ pub(super) fn find(lists: &Lists, options: &Options, found: &mut Found) {
 /// of published ports comes last: no container can be reached by it.
 fn virtual_ips<'a>(
     service: &'a Service,
-    options: &Options,
+    options: Options,
     networks: &ById<&Network>,
 ) -> &'a [VirtualIp] {
     if !options.match_first_network {

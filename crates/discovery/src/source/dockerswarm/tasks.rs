@@ -17,7 +17,7 @@ use crate::engine::{Attachment, LabelMap, Lists, Port, Service, Task};
 use crate::source::moby::{self, AddressWriter, ById, Collisions};
 use crate::source::partition::Partition;
 
-pub(super) fn find(lists: &Lists, options: &Options, found: &mut Found) {
+pub(super) fn find(lists: &Lists, options: Options, found: &mut Found) {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
     let collisions = &mut found.collisions;
@@ -159,7 +159,7 @@ fn tcp(ports: &[Port]) -> impl Iterator<Item = &Port> {
 
 /// The attachments that give targets: all, or the first with an address by the name of its
 /// network. The network of published ports comes last: no container can be reached by it.
-fn attachments<'a>(task: &'a Task, options: &Options) -> &'a [Attachment] {
+fn attachments(task: &Task, options: Options) -> &[Attachment] {
     let all = &task.attachments;
     if !options.match_first_network {
         return all;
