@@ -196,6 +196,9 @@ impl Clock {
     }
 }
 
+/// How long a client may take none of its answer: longer than any that is only slow.
+const STALLED: Duration = Duration::from_secs(30);
+
 /// Serves all of it on these listeners until `shutdown` resolves; requests that are running then
 /// have [`Options::shutdown_timeout`] to end.
 pub async fn serve(
@@ -206,6 +209,7 @@ pub async fn serve(
     let limits = server::Limits {
         connections: context.options.max_connections,
         read_timeout: context.options.read_timeout,
+        stalled: STALLED,
         shutdown_timeout: context.options.shutdown_timeout,
     };
     let ports = listeners.iter().filter_map(|listener| Some(listener.local_addr().ok()?.port()));

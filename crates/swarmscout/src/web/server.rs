@@ -30,9 +30,6 @@ use tokio_util::task::TaskTracker;
 /// client connects again; a server without this can be filled with idle clients.
 const HEADER_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long a client may take none of its answer.
-const STALLED: Duration = Duration::from_secs(30);
-
 /// How long to wait when no connection can be accepted, as without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -43,6 +40,8 @@ pub(super) struct Limits {
     pub(super) connections: usize,
     /// For the header of a request; at most [`HEADER_DEADLINE`] whatever this says.
     pub(super) read_timeout: Duration,
+    /// How long a client may take none of its answer.
+    pub(super) stalled: Duration,
     /// For requests that are running at the end.
     pub(super) shutdown_timeout: Duration,
 }
@@ -131,7 +130,7 @@ async fn serve<H, F>(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.read_timeout.min(HEADER_DEADLINE))
-        .serve_connection(TokioIo::new(Patience::new(stream, STALLED)), service);
+        .serve_connection(TokioIo::new(Patience::new(stream, limits.stalled)), service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -216,5 +215,45 @@ impl AsyncWrite for Patience {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::response::IntoResponse as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// With one connection at a time, the next client is served only once the first is gone.
+    #[tokio::test]
+    async fn a_client_that_does_not_read_is_cut_off() {
+        let limits = Limits {
+            connections: 1,
+            read_timeout: Duration::from_secs(10),
+            stalled: Duration::from_millis(50),
+            shutdown_timeout: Duration::ZERO,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let endless = || {
+            Body::from_stream(futures_util::stream::repeat(Ok::<_, Infallible>("x".repeat(65_536))))
+        };
+        let handle = move |request: http::Request<Incoming>| async move {
+            match request.uri().path() {
+                "/endless" => endless().into_response(),
+                _ => "short".into_response(),
+            }
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(run(vec![listener], limits, handle, std::future::pending()));
+
+        let mut first = TcpStream::connect(address).await.unwrap();
+        first.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut byte = [0];
+        first.read_exact(&mut byte).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        second.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        second.read_exact(&mut byte).await.unwrap();
     }
 }

@@ -247,18 +247,18 @@ async fn a_change_leaves_other_parts_alone() {
 async fn many_readers_share_one_answer() {
     let now = Instant::now();
     let addresses: Vec<_> =
-        (0..5000).map(|i| format!("10.1.{}.{}:80 id=task-{i}", i / 250, i % 250)).collect();
+        (0..1000).map(|i| format!("10.1.{}.{}:80 id=task-{i}", i / 250, i % 250)).collect();
     let targets: Vec<_> = addresses.iter().map(String::as_str).collect();
     let groups = [group("a", "__meta_long=text", &targets)];
     let set = set(&Arc::new(job("web")), &groups, vec![source("s/0", now, Some(0))]);
     let server = Arc::new(Server::start(now, vec![set]).await);
     let mut readers = tokio::task::JoinSet::new();
-    for _ in 0..50 {
+    for _ in 0..20 {
         let server = Arc::clone(&server);
         readers.spawn(async move { server.get("/sd/web").await });
     }
     let replies: Vec<Reply> = readers.join_all().await;
     assert!(replies.iter().all(|reply| reply.body == replies[0].body));
     let list: Vec<serde_json::Value> = serde_json::from_slice(&replies[0].body).unwrap();
-    assert_eq!(list.len(), 5000);
+    assert_eq!(list.len(), 1000);
 }

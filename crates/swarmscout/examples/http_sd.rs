@@ -1,0 +1,301 @@
+//! How fast and how large HTTP SD is at 100,000 targets. Run with
+//! `cargo run --release -p swarmscout --example http_sd`.
+//!
+//! The targets are like tasks of a Swarm: 40 labels, groups of 64, a few relabeling rules. Server and
+//! readers are one process, so the figures hold both sides.
+
+#![allow(clippy::print_stdout, reason = "the figures are the output")]
+#![allow(clippy::unwrap_used, reason = "what fails here ends the measurement")]
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use swarmscout::config::Config;
+use swarmscout::web::{self, BuildInfo, Clock, Context, Options, Readiness, ReloadStatus};
+use swarmscout_discovery::figures::Figures;
+use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::set::{Counts, Syncs};
+use swarmscout_discovery::{JobConfig, SetGroup, TargetSet};
+use swarmscout_model::relabel::{RawRule, RelabelRule};
+use swarmscout_model::target::relabel_group;
+use swarmscout_model::{
+    Labels, LabelsBuilder, NameScheme, PromDuration, RelabelledGroup, TargetDefaults, TargetGroup,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TARGETS: usize = 100_000;
+const PER_GROUP: usize = 64;
+const READERS: usize = 200;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let job = Arc::new(job()?);
+    let started = Instant::now();
+    let groups: Vec<_> = (0..TARGETS.div_ceil(PER_GROUP)).map(|n| group(n, 0, &job)).collect();
+    println!(
+        "{TARGETS} targets in {} groups relabelled in {:.2?}",
+        groups.len(),
+        started.elapsed()
+    );
+    let (set, receiver) = watch::channel(Arc::new(target_set(&job, &groups)));
+    let (address, _stop, _tasks) = serve(&job, receiver).await?;
+    println!("memory with all targets: {} MiB", memory("VmRSS:") >> 20);
+
+    for (what, path, gzip) in [
+        ("plain, without __meta_*", "/sd/tasks?meta=0", false),
+        ("gzip, without __meta_*", "/sd/tasks?meta=0", true),
+        ("gzip", "/sd/tasks", true),
+        ("plain", "/sd/tasks", false),
+    ] {
+        println!("\n{path} ({what})");
+        measure("first answer", || get(address, path, gzip)).await?;
+        measure("unchanged, from memory", || get(address, path, gzip)).await?;
+        for change in 1..=3 {
+            let mut groups = groups.clone();
+            groups[TARGETS / PER_GROUP / 2] = group(TARGETS / PER_GROUP / 2, change, &job);
+            let newer = Arc::new(target_set(&job, &groups));
+            set.send_replace(newer);
+            measure("HEAD after one group changed", || head(address, path, gzip)).await?;
+        }
+        println!("  memory: {} MiB", memory("VmRSS:") >> 20);
+    }
+
+    println!("\n{READERS} readers at one time of /sd/tasks (plain), each the whole list");
+    let before = memory("VmRSS:");
+    let mut readers = JoinSet::new();
+    let (started, cpu_started) = (Instant::now(), cpu());
+    for _ in 0..READERS {
+        readers.spawn(async move { get(address, "/sd/tasks", false).await.unwrap() });
+    }
+    let mut largest = before;
+    let mut bytes = 0;
+    while let Some(read) = readers.join_next().await {
+        bytes += read?;
+        largest = largest.max(memory("VmRSS:"));
+    }
+    let took = started.elapsed();
+    println!(
+        "  {:.1} GB in {took:.2?}: {:.2} GB/s, {:.2} s of CPU; memory {} MiB before, {} MiB at most",
+        bytes as f64 / 1e9,
+        bytes as f64 / 1e9 / took.as_secs_f64(),
+        cpu() - cpu_started,
+        before >> 20,
+        largest >> 20,
+    );
+
+    println!("\n/api/v1/targets");
+    measure("all, written as it is sent", || get(address, "/api/v1/targets", false)).await?;
+    println!("  memory: {} MiB", memory("VmRSS:") >> 20);
+    Ok(())
+}
+
+async fn measure<F>(what: &str, request: impl Fn() -> F) -> Result<(), Box<dyn Error>>
+where
+    F: Future<Output = Result<usize, std::io::Error>>,
+{
+    let (started, cpu_started) = (Instant::now(), cpu());
+    let bytes = request().await?;
+    let took = started.elapsed();
+    println!(
+        "  {what}: {:.1} MB in {took:.2?}, {:.2} GB/s, {:.2} s of CPU",
+        bytes as f64 / 1e6,
+        bytes as f64 / 1e9 / took.as_secs_f64(),
+        cpu() - cpu_started,
+    );
+    Ok(())
+}
+
+/// Bytes of the answer.
+async fn get(address: SocketAddr, path: &str, gzip: bool) -> std::io::Result<usize> {
+    request(address, "GET", path, gzip).await
+}
+
+async fn head(address: SocketAddr, path: &str, gzip: bool) -> std::io::Result<usize> {
+    request(address, "HEAD", path, gzip).await
+}
+
+async fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    gzip: bool,
+) -> std::io::Result<usize> {
+    let mut stream = TcpStream::connect(address).await?;
+    let accept = if gzip { "Accept-Encoding: gzip\r\n" } else { "" };
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{accept}\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut buffer = vec![0; 256 << 10];
+    let mut bytes = 0;
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(bytes),
+            read => bytes += read,
+        }
+    }
+}
+
+async fn serve(
+    job: &Arc<JobConfig>,
+    set: watch::Receiver<Arc<TargetSet>>,
+) -> Result<(SocketAddr, oneshot::Sender<()>, JoinSet<()>), Box<dyn Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let jobs: Arc<[Job]> = Arc::from([Job { config: Arc::clone(job), set }]);
+    let now = SystemTime::now();
+    let reload = ReloadStatus { error: None, loaded: now, warnings: Arc::from([]) };
+    let context = Context {
+        jobs: watch::Sender::new(jobs).subscribe(),
+        figures: Arc::new(Figures::default()),
+        config: watch::Sender::new(Arc::new(Config::default())).subscribe(),
+        reload: watch::Sender::new(reload).subscribe(),
+        ready: watch::Sender::new(Readiness::Ready).subscribe(),
+        lifecycle: mpsc::channel(1).0,
+        flags: Arc::from([]),
+        options: Arc::new(Options::default()),
+        build: BuildInfo {
+            version: "0",
+            revision: "",
+            branch: "",
+            build_user: "",
+            build_date: "",
+            compiler: "",
+        },
+        started: now,
+        clock: Clock::System,
+    };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(web::serve(vec![listener], context, async {
+        let _ = stopped.await;
+    }));
+    Ok((address, stop, tasks))
+}
+
+fn job() -> Result<JobConfig, Box<dyn Error>> {
+    let rule =
+        |action: &str, label: &str, regex: &str, target_label: &str| -> Result<RelabelRule, _> {
+            let rule = RawRule {
+                source_labels: Some(vec![label.to_owned()]),
+                regex: Some(regex.to_owned()),
+                target_label: (!target_label.is_empty()).then(|| target_label.to_owned()),
+                action: Some(action.to_owned()),
+                ..RawRule::default()
+            };
+            rule.check(NameScheme::Utf8)
+        };
+    Ok(JobConfig {
+        defaults: TargetDefaults {
+            job: Arc::from("tasks"),
+            scrape_interval: PromDuration::from_secs(60),
+            scrape_timeout: PromDuration::from_secs(10),
+            metrics_path: String::from("/metrics"),
+            scheme: String::from("http"),
+            params: Vec::new(),
+            convert_classic_histograms_to_nhcb: false,
+            always_scrape_classic_histograms: false,
+            scrape_native_histograms: false,
+        },
+        relabel: Arc::from([
+            rule("keep", "__meta_dockerswarm_task_desired_state", "running", "")?,
+            rule("replace", "__meta_dockerswarm_service_name", "(.*)", "service")?,
+            rule("replace", "__meta_dockerswarm_node_hostname", "(.*)", "node")?,
+            rule("replace", "__meta_dockerswarm_task_slot", "(.+)", "slot")?,
+        ]),
+        sources: Vec::new(),
+        target_limit: 0,
+        keep_dropped_targets: 0,
+    })
+}
+
+/// Tasks of one service; `version` tells one state of them from another.
+fn group(number: usize, version: usize, job: &JobConfig) -> SetGroup {
+    let mut builder = LabelsBuilder::new();
+    let task = |slot: usize| -> Labels {
+        let node = (number * 7 + slot) % 1000;
+        let mut labels = vec![
+            (
+                String::from("__address__"),
+                format!("10.{}.{}.{slot}:8080", number / 250, number % 250),
+            ),
+            (String::from("__meta_dockerswarm_task_id"), format!("task{number:012}{slot:08}")),
+            (String::from("__meta_dockerswarm_task_slot"), slot.to_string()),
+            (String::from("__meta_dockerswarm_task_desired_state"), String::from("running")),
+            (String::from("__meta_dockerswarm_task_state"), format!("running{version}")),
+            (
+                String::from("__meta_dockerswarm_task_container_id"),
+                format!("{:064x}", number * 64 + slot),
+            ),
+            (String::from("__meta_dockerswarm_node_hostname"), format!("worker-{node:04}.example")),
+            (String::from("__meta_dockerswarm_node_id"), format!("node{node:021}")),
+            (
+                String::from("__meta_dockerswarm_node_address"),
+                format!("192.168.{}.{}", node / 250, node % 250),
+            ),
+        ];
+        for label in 0..15 {
+            labels.push((
+                format!("__meta_dockerswarm_node_label_custom_{label:02}"),
+                format!("value-{label}-{node}"),
+            ));
+        }
+        labels.into_iter().collect()
+    };
+    let service: Labels = (0..15)
+        .map(|label| {
+            (
+                format!("__meta_dockerswarm_service_label_com_example_{label:02}"),
+                format!("service-{number}-{label}"),
+            )
+        })
+        .chain([(
+            String::from("__meta_dockerswarm_service_name"),
+            format!("stack_service-{number}"),
+        )])
+        .collect();
+    let group = TargetGroup {
+        source: Arc::from(format!("DockerSwarm/{number:08}")),
+        targets: (0..PER_GROUP.min(TARGETS - number * PER_GROUP)).map(task).collect(),
+        labels: service,
+    };
+    let group: RelabelledGroup =
+        relabel_group(Arc::new(group), &job.defaults, &job.relabel, &mut builder);
+    SetGroup::new(Arc::new(group), &[])
+}
+
+fn target_set(job: &Arc<JobConfig>, groups: &[SetGroup]) -> TargetSet {
+    TargetSet {
+        job: Arc::clone(job),
+        groups: Arc::from(groups),
+        counts: Counts { active: TARGETS, ..Counts::default() },
+        sources: Vec::new(),
+        limit_error: None,
+        stale_config: false,
+        next_sources: Vec::new(),
+        changed: SystemTime::now(),
+        syncs: Syncs::default(),
+    }
+}
+
+/// Seconds of CPU that the process has used.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).unwrap_or_default();
+    let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10).as_secs_f64()
+}
+
+/// Bytes, by the name that Linux has for them.
+fn memory(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() << 10
+}
