@@ -12,6 +12,8 @@ mod check;
 mod demo;
 #[path = "program/detect.rs"]
 mod detect;
+#[path = "program/docs.rs"]
+mod docs;
 #[path = "program/lifecycle.rs"]
 mod lifecycle;
 #[path = "program/reload.rs"]

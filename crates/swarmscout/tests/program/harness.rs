@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes on a machine that is busy with other tests.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A folder that is removed with its test.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ impl Program {
                         return line;
                     }
                 }
-                Err(_) => panic!("no line with {text:?}:\n{}", self.log.join("\n")),
+                Err(error) => panic!("{error}: no line with {text:?}:\n{}", self.log.join("\n")),
             }
         }
     }
