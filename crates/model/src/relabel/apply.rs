@@ -89,7 +89,7 @@ fn replace(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
         labels.set(rule.target_label.text(), rule.replacement.text());
         return;
     }
-    if !rule.regex.search(source, 0, slots) {
+    if !rule.regex.find(source, slots) {
         return;
     }
     name.clear();

@@ -87,7 +87,8 @@ impl Template {
     ) {
         let mut copied = 0;
         let mut from = 0;
-        while from <= text.len() && regex.search(text, from, slots) {
+        let mut found = regex.find(text, slots);
+        while found {
             let [Some(start), Some(end)] = slots[..2] else {
                 unreachable!("a match has a beginning and an end")
             };
@@ -100,6 +101,7 @@ impl Template {
             copied = end;
             let width = text[from..].chars().next().map_or(1, char::len_utf8);
             from = end.max(from + width);
+            found = from <= text.len() && regex.find_from(text, from, slots);
         }
         out.push_str(&text[copied..]);
     }

@@ -6,6 +6,7 @@
 
 mod class;
 mod parse;
+mod shape;
 
 use std::fmt;
 use std::thread;
@@ -16,6 +17,7 @@ use regex_automata::util::primitives::NonMaxUsize;
 use regex_syntax::hir::{ClassUnicode, Hir};
 
 use self::parse::Parsed;
+use self::shape::Shape;
 
 /// Where the groups of a match begin and end: those of group `n` are at `2n` and `2n + 1`, group 0
 /// is the whole match. `None` where the group took no part.
@@ -49,6 +51,8 @@ const MAX_NFA_SIZE: usize = 64 << 20;
 pub struct Regex {
     pattern: Box<str>,
     engine: meta::Regex,
+    /// What spares us the engine.
+    shape: Option<Shape>,
     /// The names of its groups.
     names: Vec<Option<Box<str>>>,
 }
@@ -60,7 +64,8 @@ impl Regex {
         let Parsed { hir, groups: names, height } = parse::parse(&anchored)?;
         let engine = compile(&hir, height);
         let engine = engine.ok_or_else(|| RegexError::new(parse::LARGE, &anchored))?;
-        Ok(Self { pattern: pattern.into(), engine, names })
+        let shape = if height <= MAX_PLAIN_HEIGHT { Shape::of(&hir, names.len()) } else { None };
+        Ok(Self { pattern: pattern.into(), engine, shape, names })
     }
 
     /// The pattern as it was written, without the anchors.
@@ -70,11 +75,26 @@ impl Regex {
 
     /// Whether the pattern matches `text`.
     pub fn is_match(&self, text: &str) -> bool {
-        self.engine.is_match(text)
+        match self.shape.as_ref().and_then(|shape| shape.body.as_ref()) {
+            Some(body) => body.matches(text),
+            None => self.engine.is_match(text),
+        }
     }
 
-    /// Finds the leftmost match at or after `from` and fills `slots`. `false` leaves them undefined.
-    pub(super) fn search(&self, text: &str, from: usize, slots: &mut Slots) -> bool {
+    /// Finds the leftmost match and fills `slots`. `false` leaves them undefined.
+    pub(super) fn find(&self, text: &str, slots: &mut Slots) -> bool {
+        match &self.shape {
+            Some(shape) if shape.groups.is_some() => self.is_match(text) && shape.fill(text, slots),
+            _ => self.find_from(text, 0, slots),
+        }
+    }
+
+    /// Finds the leftmost match that begins at `from` or behind it and fills `slots`. `false` leaves
+    /// them undefined.
+    pub(super) fn find_from(&self, text: &str, from: usize, slots: &mut Slots) -> bool {
+        if from > 0 && self.shape.is_some() {
+            return false; // A match of this pattern begins where the text does.
+        }
         slots.clear();
         slots.resize(self.engine.group_info().slot_len(), None);
         self.engine.search_slots(&Input::new(text).range(from..), slots).is_some()

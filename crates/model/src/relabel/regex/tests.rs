@@ -16,7 +16,7 @@ fn answers() -> (Vec<String>, Vec<Value>) {
 
 /// The bounds of all groups in the way Go gives them.
 fn bounds(regex: &Regex, text: &str, slots: &mut Slots) -> Option<Vec<i64>> {
-    if !regex.search(text, 0, slots) {
+    if !regex.find(text, slots) {
         return None;
     }
     let bound = |i: usize| match slots.get(i) {
@@ -58,7 +58,7 @@ fn agrees_with_go() {
             let [template, text, expanded, replaced] = [0, 1, 2, 3].map(|i| expansion[i].as_str());
             let text = text.unwrap();
             let template = Template::new(template.unwrap().to_owned(), &regex);
-            let matches = regex.search(text, 0, &mut slots);
+            let matches = regex.find(text, &mut slots);
             let got = matches.then(|| {
                 let mut out = String::new();
                 template.expand(text, &slots, &mut out);
