@@ -23,9 +23,9 @@ impl TargetGroup {
     /// Puts the labels of target `index` together with the group's into `builder`, which is
     /// cleared first. What the source told, before any default of a job.
     pub fn merged(&self, index: usize, builder: &mut LabelsBuilder) {
-        builder.reset(&self.labels);
-        for (name, value) in &self.targets[index] {
-            builder.set(name, value);
+        builder.reset(&self.targets[index]);
+        for (name, value) in &self.labels {
+            builder.set_absent(name, value);
         }
     }
 }

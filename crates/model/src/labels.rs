@@ -11,9 +11,12 @@
 
 mod writer;
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+use crate::relabel::regex::Slots;
 
 pub use writer::LabelsWriter;
 
@@ -43,9 +46,9 @@ impl Labels {
         // The names are sorted, so the first one that is greater ends the search.
         for (candidate, value) in self {
             match candidate.cmp(name) {
-                std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => return Some(value),
-                std::cmp::Ordering::Greater => return None,
+                Ordering::Less => {}
+                Ordering::Equal => return Some(value),
+                Ordering::Greater => return None,
             }
         }
         None
@@ -167,8 +170,9 @@ fn push_piece(text: &mut String, piece: &str) {
 }
 
 /// A label set under construction, or one being relabelled. Made to be reused: it keeps its memory
-/// from one target to the next.
-#[derive(Clone, Debug, Default)]
+/// from one target to the next, and remembers where names were found, as the next target mostly has
+/// the same.
+#[derive(Clone, Debug)]
 pub struct LabelsBuilder {
     /// Names and values, those replaced or removed included.
     text: String,
@@ -176,14 +180,60 @@ pub struct LabelsBuilder {
     entries: Vec<Entry>,
     /// Where `build` writes the encoded set before it is shared.
     encoded: String,
+    /// Where a name was found last, by a hash of where it lies in memory: rules and defaults ask
+    /// for the same names again and again. Only ever a guess.
+    hints: [u16; 1 << HINT_BITS],
+    copies: Copies,
+    /// What relabeling works with. It is only kept here.
+    pub(crate) scratch: Scratch,
 }
+
+const HINT_BITS: u32 = 7;
+
+/// Memory that one relabeling rule uses after the other.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch {
+    /// The values of several source labels, joined.
+    pub(crate) source: String,
+    /// The name of the label to write.
+    pub(crate) name: String,
+    /// The value to write.
+    pub(crate) value: String,
+    /// Where the groups of a match begin and end.
+    pub(crate) slots: Slots,
+}
+
+/// Memory of [`LabelsBuilder::copy_all`].
+#[derive(Clone, Debug, Default)]
+struct Copies {
+    /// The new names.
+    names: String,
+    /// Where the new names are in `names`, and the values in the builder's text.
+    places: Vec<(Place, Place)>,
+}
+
+/// From and to, in bytes.
+type Place = (u32, u32);
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    name: (u32, u32),
-    value: (u32, u32),
+    name: Place,
+    value: Place,
     /// Put there by `set_default` and not set since.
     default: bool,
+}
+
+impl Default for LabelsBuilder {
+    fn default() -> Self {
+        Self {
+            text: String::new(),
+            entries: Vec::new(),
+            encoded: String::new(),
+            hints: [0; 1 << HINT_BITS],
+            copies: Copies::default(),
+            scratch: Scratch::default(),
+        }
+    }
 }
 
 impl LabelsBuilder {
@@ -202,9 +252,9 @@ impl LabelsBuilder {
     pub fn reset(&mut self, labels: &Labels) {
         self.clear();
         self.text.push_str(&labels.0);
-        let start = labels.0.as_ptr() as usize;
+        let start = labels.0.as_ptr().addr();
         let place = |piece: &str| {
-            let from = piece.as_ptr() as usize - start;
+            let from = piece.as_ptr().addr() - start;
             narrow(from..from + piece.len())
         };
         for (name, value) in labels {
@@ -217,9 +267,17 @@ impl LabelsBuilder {
         self.find(name).ok().map(|i| self.piece(self.entries[i].value))
     }
 
+    /// The value of `name`, or nothing where there is no such label. Remembers where it was.
+    pub(crate) fn value(&mut self, name: &str) -> &str {
+        match self.find_and_remember(name) {
+            Ok(i) => self.piece(self.entries[i].value),
+            Err(_) => "",
+        }
+    }
+
     /// Sets `name` to `value`; an empty value removes the label.
     pub fn set(&mut self, name: &str, value: &str) {
-        match self.find(name) {
+        match self.find_and_remember(name) {
             Ok(i) if value.is_empty() => {
                 self.entries.remove(i);
             }
@@ -231,17 +289,24 @@ impl LabelsBuilder {
         }
     }
 
+    /// Sets `name` to `value` unless the label is there already.
+    pub fn set_absent(&mut self, name: &str, value: &str) {
+        if let Err(i) = self.find_and_remember(name) {
+            self.insert(i, name, value, false);
+        }
+    }
+
     /// Sets `name` to `value` unless the label is there already. A label that came this way is
     /// remembered as a default until it is set: see [`Self::retain_with_origin`].
     pub fn set_default(&mut self, name: &str, value: &str) {
-        if let Err(i) = self.find(name) {
+        if let Err(i) = self.find_and_remember(name) {
             self.insert(i, name, value, true);
         }
     }
 
     /// Gives `name` the value of `from`, as a default.
     pub fn copy_default(&mut self, name: &str, from: &str) {
-        if let (Err(i), Ok(from)) = (self.find(name), self.find(from)) {
+        if let (Err(i), Ok(from)) = (self.find_and_remember(name), self.find(from)) {
             let value = self.entries[from].value;
             let name = self.push(name);
             self.entries.insert(i, Entry { name, value, default: true });
@@ -262,6 +327,35 @@ impl LabelsBuilder {
         }
     }
 
+    /// Copies every label for which `rename` is true to the name that `rename(name, new name)`
+    /// appends to `new name`. Labels are asked for as they were before, in the byte order of their
+    /// names; of several that get one name the last wins.
+    pub(crate) fn copy_all(&mut self, mut rename: impl FnMut(&str, &mut String) -> bool) {
+        let Copies { mut names, mut places } = std::mem::take(&mut self.copies);
+        names.clear();
+        places.clear();
+        for entry in &self.entries {
+            let from = names.len();
+            if rename(self.piece(entry.name), &mut names) {
+                places.push((narrow(from..names.len()), entry.value));
+            }
+        }
+        for ((from, to), value) in &places {
+            let name = &names[*from as usize..*to as usize];
+            match self.search(name) {
+                Ok(i) => {
+                    let name = self.entries[i].name;
+                    self.entries[i] = Entry { name, value: *value, default: false };
+                }
+                Err(i) => {
+                    let name = self.push(name);
+                    self.entries.insert(i, Entry { name, value: *value, default: false });
+                }
+            }
+        }
+        self.copies = Copies { names, places };
+    }
+
     /// Keeps the labels for which `keep(name, value)` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
         self.retain_with_origin(|name, value, _| keep(name, value));
@@ -272,7 +366,7 @@ impl LabelsBuilder {
     /// it was set to the very value of the default.
     pub fn retain_with_origin(&mut self, mut keep: impl FnMut(&str, &str, bool) -> bool) {
         let text = &self.text;
-        let piece = |(from, to): (u32, u32)| &text[from as usize..to as usize];
+        let piece = |(from, to): Place| &text[from as usize..to as usize];
         self.entries.retain(|e| keep(piece(e.name), piece(e.value), e.default));
     }
 
@@ -304,22 +398,60 @@ impl LabelsBuilder {
         labels
     }
 
+    /// Where `name` is, or where it would have to be inserted.
     fn find(&self, name: &str) -> Result<usize, usize> {
+        self.check(name, usize::from(self.hints[hint(name)])).unwrap_or_else(|| self.search(name))
+    }
+
+    /// Like `find`, for those who may change the hints.
+    fn find_and_remember(&mut self, name: &str) -> Result<usize, usize> {
+        let hint = hint(name);
+        if let Some(found) = self.check(name, usize::from(self.hints[hint])) {
+            return found;
+        }
+        let found = self.search(name);
+        let (Ok(place) | Err(place)) = found;
+        self.hints[hint] = u16::try_from(place).unwrap_or_default();
+        found
+    }
+
+    /// `find` for a name that is, or would be, at `guess`; `None` if it would not.
+    fn check(&self, name: &str, guess: usize) -> Option<Result<usize, usize>> {
+        let compare = |i: usize| self.piece(self.entries[i].name).cmp(name);
+        match guess.cmp(&self.entries.len()) {
+            Ordering::Greater => return None,
+            Ordering::Less => match compare(guess) {
+                Ordering::Less => return None,
+                Ordering::Equal => return Some(Ok(guess)),
+                Ordering::Greater => {}
+            },
+            Ordering::Equal => {}
+        }
+        (guess == 0 || compare(guess - 1) == Ordering::Less).then_some(Err(guess))
+    }
+
+    fn search(&self, name: &str) -> Result<usize, usize> {
         self.entries.binary_search_by(|entry| self.piece(entry.name).cmp(name))
     }
 
-    fn piece(&self, (from, to): (u32, u32)) -> &str {
+    fn piece(&self, (from, to): Place) -> &str {
         &self.text[from as usize..to as usize]
     }
 
-    fn push(&mut self, piece: &str) -> (u32, u32) {
+    fn push(&mut self, piece: &str) -> Place {
         let from = self.text.len();
         self.text.push_str(piece);
         narrow(from..self.text.len())
     }
 }
 
-fn narrow(range: Range<usize>) -> (u32, u32) {
+/// Where the hint for `name` is kept.
+fn hint(name: &str) -> usize {
+    let address = name.as_ptr().addr() as u64;
+    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HINT_BITS)) as usize
+}
+
+fn narrow(range: Range<usize>) -> Place {
     let narrow = |n| u32::try_from(n).expect("all that is read has a size limit far below 4 GiB");
     (narrow(range.start), narrow(range.end))
 }

@@ -11,7 +11,7 @@ use std::fmt;
 
 use crate::labels::{Labels, LabelsBuilder};
 
-use self::apply::{Scratch, apply};
+use self::apply::apply;
 pub use self::regex::{Regex, RegexError};
 pub use self::rule::{
     DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, RawRule, RelabelError, RelabelRule,
@@ -20,8 +20,7 @@ pub use self::rule::{
 /// Applies `rules` in order. `Err` is the index of the rule that drops the target; `labels` is then
 /// as that rule found it.
 pub fn process(rules: &[RelabelRule], labels: &mut LabelsBuilder) -> Result<(), usize> {
-    let mut scratch = Scratch::default();
-    match rules.iter().position(|rule| !apply(rule, labels, &mut scratch)) {
+    match rules.iter().position(|rule| !apply(rule, labels)) {
         Some(dropping) => Err(dropping),
         None => Ok(()),
     }
@@ -41,10 +40,9 @@ pub struct Step<'a> {
 /// Applies `rules` in order and tells what each of them did. After the rule that drops the target,
 /// all are told to have dropped it.
 pub fn steps<'a>(rules: &'a [RelabelRule], labels: &mut LabelsBuilder) -> Vec<Step<'a>> {
-    let mut scratch = Scratch::default();
     let mut keep = true;
     let step = |rule| {
-        keep = keep && apply(rule, labels, &mut scratch);
+        keep = keep && apply(rule, labels);
         Step { rule, output: if keep { labels.build() } else { Labels::empty() }, keep }
     };
     rules.iter().map(step).collect()

@@ -21,7 +21,7 @@ use self::shape::Shape;
 
 /// Where the groups of a match begin and end: those of group `n` are at `2n` and `2n + 1`, group 0
 /// is the whole match. `None` where the group took no part.
-pub(super) type Slots = Vec<Option<NonMaxUsize>>;
+pub(crate) type Slots = Vec<Option<NonMaxUsize>>;
 
 /// Why a pattern is refused, in the words of Go's `regexp/syntax`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
