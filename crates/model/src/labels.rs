@@ -269,7 +269,7 @@ impl LabelsBuilder {
 
     /// The value of `name`, or nothing where there is no such label. Remembers where it was.
     pub(crate) fn value(&mut self, name: &str) -> &str {
-        match self.find_and_remember(name) {
+        match self.find_and_remember(name, hint(name.as_ptr().addr())) {
             Ok(i) => self.piece(self.entries[i].value),
             Err(_) => "",
         }
@@ -277,7 +277,7 @@ impl LabelsBuilder {
 
     /// Sets `name` to `value`; an empty value removes the label.
     pub fn set(&mut self, name: &str, value: &str) {
-        match self.find_and_remember(name) {
+        match self.find_and_remember(name, hint(name.as_ptr().addr())) {
             Ok(i) if value.is_empty() => {
                 self.entries.remove(i);
             }
@@ -291,7 +291,7 @@ impl LabelsBuilder {
 
     /// Sets `name` to `value` unless the label is there already.
     pub fn set_absent(&mut self, name: &str, value: &str) {
-        if let Err(i) = self.find_and_remember(name) {
+        if let Err(i) = self.find_and_remember(name, hint(name.as_ptr().addr())) {
             self.insert(i, name, value, false);
         }
     }
@@ -299,14 +299,16 @@ impl LabelsBuilder {
     /// Sets `name` to `value` unless the label is there already. A label that came this way is
     /// remembered as a default until it is set: see [`Self::retain_with_origin`].
     pub fn set_default(&mut self, name: &str, value: &str) {
-        if let Err(i) = self.find_and_remember(name) {
+        if let Err(i) = self.find_and_remember(name, hint(name.as_ptr().addr())) {
             self.insert(i, name, value, true);
         }
     }
 
     /// Gives `name` the value of `from`, as a default.
     pub fn copy_default(&mut self, name: &str, from: &str) {
-        if let (Err(i), Ok(from)) = (self.find_and_remember(name), self.find(from)) {
+        if let (Err(i), Ok(from)) =
+            (self.find_and_remember(name, hint(name.as_ptr().addr())), self.find(from))
+        {
             let value = self.entries[from].value;
             let name = self.push(name);
             self.entries.insert(i, Entry { name, value, default: true });
@@ -329,8 +331,13 @@ impl LabelsBuilder {
 
     /// Copies every label for which `rename` is true to the name that `rename(name, new name)`
     /// appends to `new name`. Labels are asked for as they were before, in the byte order of their
-    /// names; of several that get one name the last wins.
-    pub(crate) fn copy_all(&mut self, mut rename: impl FnMut(&str, &mut String) -> bool) {
+    /// names; of several that get one name the last wins. `key` tells one user from the other, for
+    /// the hints.
+    pub(crate) fn copy_all(
+        &mut self,
+        key: usize,
+        mut rename: impl FnMut(&str, &mut String) -> bool,
+    ) {
         let Copies { mut names, mut places } = std::mem::take(&mut self.copies);
         names.clear();
         places.clear();
@@ -340,9 +347,10 @@ impl LabelsBuilder {
                 places.push((narrow(from..names.len()), entry.value));
             }
         }
-        for ((from, to), value) in &places {
+        for (i, ((from, to), value)) in places.iter().enumerate() {
             let name = &names[*from as usize..*to as usize];
-            match self.search(name) {
+            // What the same user copies next time mostly goes to the same places.
+            match self.find_and_remember(name, hint(key.wrapping_add(i))) {
                 Ok(i) => {
                     let name = self.entries[i].name;
                     self.entries[i] = Entry { name, value: *value, default: false };
@@ -400,12 +408,12 @@ impl LabelsBuilder {
 
     /// Where `name` is, or where it would have to be inserted.
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.check(name, usize::from(self.hints[hint(name)])).unwrap_or_else(|| self.search(name))
+        let guess = self.hints[hint(name.as_ptr().addr())];
+        self.check(name, usize::from(guess)).unwrap_or_else(|| self.search(name))
     }
 
-    /// Like `find`, for those who may change the hints.
-    fn find_and_remember(&mut self, name: &str) -> Result<usize, usize> {
-        let hint = hint(name);
+    /// Like `find`, with the hint kept at `hint`, which is brought up to date.
+    fn find_and_remember(&mut self, name: &str, hint: usize) -> Result<usize, usize> {
         if let Some(found) = self.check(name, usize::from(self.hints[hint])) {
             return found;
         }
@@ -417,21 +425,27 @@ impl LabelsBuilder {
 
     /// `find` for a name that is, or would be, at `guess`; `None` if it would not.
     fn check(&self, name: &str, guess: usize) -> Option<Result<usize, usize>> {
-        let compare = |i: usize| self.piece(self.entries[i].name).cmp(name);
-        match guess.cmp(&self.entries.len()) {
-            Ordering::Greater => return None,
-            Ordering::Less => match compare(guess) {
+        let is = |i: usize| self.compare(self.entries[i], name);
+        if guess > self.entries.len() {
+            return None;
+        }
+        if guess < self.entries.len() {
+            match is(guess) {
                 Ordering::Less => return None,
                 Ordering::Equal => return Some(Ok(guess)),
                 Ordering::Greater => {}
-            },
-            Ordering::Equal => {}
+            }
         }
-        (guess == 0 || compare(guess - 1) == Ordering::Less).then_some(Err(guess))
+        (guess == 0 || is(guess - 1) == Ordering::Less).then_some(Err(guess))
     }
 
     fn search(&self, name: &str) -> Result<usize, usize> {
-        self.entries.binary_search_by(|entry| self.piece(entry.name).cmp(name))
+        self.entries.binary_search_by(|entry| self.compare(*entry, name))
+    }
+
+    fn compare(&self, entry: Entry, name: &str) -> Ordering {
+        let (from, to) = entry.name;
+        self.text.as_bytes()[from as usize..to as usize].cmp(name.as_bytes())
     }
 
     fn piece(&self, (from, to): Place) -> &str {
@@ -445,10 +459,10 @@ impl LabelsBuilder {
     }
 }
 
-/// Where the hint for `name` is kept.
-fn hint(name: &str) -> usize {
-    let address = name.as_ptr().addr() as u64;
-    (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - HINT_BITS)) as usize
+/// Where the hint for a name at `address` is kept.
+fn hint(address: usize) -> usize {
+    let spread = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    usize::try_from(spread >> (64 - HINT_BITS)).unwrap_or_default()
 }
 
 fn narrow(range: Range<usize>) -> Place {

@@ -258,29 +258,30 @@ enum TargetError {
 /// Checks what relabeling left, removes `__meta_*` and sets `instance`. That label values are valid
 /// UTF-8, which Prometheus checks as well, is certain here.
 fn finish(builder: &mut LabelsBuilder) -> Result<(), TargetError> {
-    let label = |name| builder.get(name).unwrap_or_default();
-    let address = label(ADDRESS);
+    let address = builder.value(ADDRESS);
     if address.is_empty() {
         return Err(TargetError::NoAddress);
     }
     if address.contains('/') {
         return Err(TargetError::Hostname(address.to_owned()));
     }
-    let (interval, timeout) = (label(SCRAPE_INTERVAL), label(SCRAPE_TIMEOUT));
-    let interval_time: PromDuration = interval.parse().map_err(TargetError::Interval)?;
-    if interval_time.is_zero() {
+    let interval: PromDuration =
+        builder.value(SCRAPE_INTERVAL).parse().map_err(TargetError::Interval)?;
+    if interval.is_zero() {
         return Err(TargetError::ZeroInterval);
     }
-    let timeout_time: PromDuration = timeout.parse().map_err(TargetError::Timeout)?;
-    if timeout_time.is_zero() {
+    let timeout: PromDuration =
+        builder.value(SCRAPE_TIMEOUT).parse().map_err(TargetError::Timeout)?;
+    if timeout.is_zero() {
         return Err(TargetError::ZeroTimeout);
     }
-    if timeout_time > interval_time {
-        let (timeout, interval) = (timeout.to_owned(), interval.to_owned());
+    if timeout > interval {
+        let timeout = builder.value(SCRAPE_TIMEOUT).to_owned();
+        let interval = builder.value(SCRAPE_INTERVAL).to_owned();
         return Err(TargetError::TimeoutOverInterval { timeout, interval });
     }
     for (name, what) in BOOLEANS {
-        let value = label(name);
+        let value = builder.value(name);
         if !value.is_empty() && !is_go_bool(value) {
             return Err(TargetError::Bool { what, value: value.to_owned() });
         }

@@ -125,7 +125,8 @@ fn replace(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
 /// Copies labels to other names. Where several become one name, the byte-largest of them wins;
 /// Prometheus leaves that to chance for targets.
 fn label_map(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
-    labels.copy_all(|name, new_name| {
+    let key = std::ptr::from_ref(rule).addr();
+    labels.copy_all(key, |name, new_name| {
         let matches = rule.regex.is_match(name);
         if matches {
             rule.replacement.replace_all(&rule.regex, name, &mut scratch.slots, new_name);

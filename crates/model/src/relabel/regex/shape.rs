@@ -97,10 +97,14 @@ impl Body {
     pub(super) fn matches(&self, text: &str) -> bool {
         match self {
             Self::OneOf(texts) => texts.binary_search_by(|one| (**one).cmp(text)).is_ok(),
-            Self::Between { prefix, suffix, nothing } => text
-                .strip_prefix(&**prefix)
-                .and_then(|rest| rest.strip_suffix(&**suffix))
-                .is_some_and(|rest| *nothing || !rest.is_empty()),
+            Self::Between { prefix, suffix, nothing } => {
+                let between = text.len().checked_sub(prefix.len() + suffix.len());
+                // To compare with nothing is slow: an empty box points nowhere, and the processor
+                // stumbles over that.
+                between.is_some_and(|between| between > 0 || *nothing)
+                    && (prefix.is_empty() || text.starts_with(&**prefix))
+                    && (suffix.is_empty() || text.ends_with(&**suffix))
+            }
         }
     }
 }
