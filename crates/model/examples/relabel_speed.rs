@@ -1,6 +1,6 @@
 //! How long it takes to relabel 100,000 targets of a Swarm with fifteen usual rules.
 //!
-//! `cargo run --release -p swarmscout-model --example relabel_speed`
+//! `cargo run --release -p swarmscout-model --example relabel_speed [targets]`
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for a terminal")]
 
@@ -12,16 +12,16 @@ use swarmscout_model::target::relabel_group;
 use swarmscout_model::{Labels, LabelsBuilder, NameScheme, PromDuration};
 use swarmscout_model::{TargetDefaults, TargetGroup};
 
-const TARGETS: usize = 100_000;
 const TARGETS_PER_GROUP: usize = 50;
 const ROUNDS: usize = 5;
 
 fn main() {
+    let targets = std::env::args().nth(1).map_or(100_000, |arg| arg.parse().unwrap());
     let defaults = defaults();
     let rules = rules();
-    let groups: Vec<_> = (0..TARGETS / TARGETS_PER_GROUP).map(group).collect();
+    let groups: Vec<_> = (0..targets / TARGETS_PER_GROUP).map(group).collect();
     let labels = groups[0].targets[0].len();
-    println!("{TARGETS} targets of {labels} labels, {} rules", rules.len());
+    println!("{targets} targets of {labels} labels, {} rules", rules.len());
 
     let mut builder = LabelsBuilder::new();
     for _ in 0..ROUNDS {

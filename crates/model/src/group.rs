@@ -24,8 +24,6 @@ impl TargetGroup {
     /// cleared first. What the source told, before any default of a job.
     pub fn merged(&self, index: usize, builder: &mut LabelsBuilder) {
         builder.reset(&self.targets[index]);
-        for (name, value) in &self.labels {
-            builder.set_absent(name, value);
-        }
+        builder.add_absent(&self.labels);
     }
 }

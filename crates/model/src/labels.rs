@@ -147,16 +147,15 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 fn split_piece(text: &str) -> (&str, &str) {
-    let mut length = 0;
-    let mut shift = 0;
-    for (i, byte) in text.bytes().enumerate() {
-        length |= usize::from(byte & 0x3f) << shift;
-        if byte & 0x40 == 0 {
-            return text[i + 1..].split_at(length);
-        }
-        shift += 6;
+    let bytes = text.as_bytes();
+    let mut length = usize::from(bytes[0] & 0x3f);
+    let mut start = 1;
+    while bytes[start - 1] & 0x40 != 0 {
+        length |= usize::from(bytes[start] & 0x3f) << (6 * start);
+        start += 1;
     }
-    unreachable!("a label set always holds whole pieces")
+    let (piece, rest) = text.split_at(start + length);
+    (&piece[start..], rest)
 }
 
 fn push_piece(text: &mut String, piece: &str) {
@@ -219,7 +218,7 @@ type Place = (u32, u32);
 struct Entry {
     name: Place,
     value: Place,
-    /// Put there by `set_default` and not set since.
+    /// Put there by `add_defaults` or `copy_default` and not set since.
     default: bool,
 }
 
@@ -251,14 +250,29 @@ impl LabelsBuilder {
     /// Starts over from `labels`.
     pub fn reset(&mut self, labels: &Labels) {
         self.clear();
+        let entries = entries(labels, 0, false);
+        self.entries.extend(entries);
         self.text.push_str(&labels.0);
-        let start = labels.0.as_ptr().addr();
-        let place = |piece: &str| {
-            let from = piece.as_ptr().addr() - start;
-            narrow(from..from + piece.len())
-        };
-        for (name, value) in labels {
-            self.entries.push(Entry { name: place(name), value: place(value), default: false });
+    }
+
+    /// Sets those of `labels` that are not there already.
+    pub fn add_absent(&mut self, labels: &Labels) {
+        self.add(labels, false);
+    }
+
+    /// Sets those of `defaults` that are not there already. A label that came this way is remembered
+    /// as a default until it is set: see [`Self::retain_with_origin`].
+    pub fn add_defaults(&mut self, defaults: &Labels) {
+        self.add(defaults, true);
+    }
+
+    fn add(&mut self, labels: &Labels, default: bool) {
+        let start = self.text.len();
+        self.text.push_str(&labels.0);
+        for ((name, _), entry) in labels.iter().zip(entries(labels, start, default)) {
+            if let Err(i) = self.find_and_remember(name, hint(name.as_ptr().addr())) {
+                self.entries.insert(i, entry);
+            }
         }
     }
 
@@ -285,22 +299,12 @@ impl LabelsBuilder {
                 let value = self.push(value);
                 self.entries[i] = Entry { value, default: false, ..self.entries[i] };
             }
-            Err(i) => self.insert(i, name, value, false),
-        }
-    }
-
-    /// Sets `name` to `value` unless the label is there already.
-    pub fn set_absent(&mut self, name: &str, value: &str) {
-        if let Err(i) = self.find_and_remember(name, hint(name.as_ptr().addr())) {
-            self.insert(i, name, value, false);
-        }
-    }
-
-    /// Sets `name` to `value` unless the label is there already. A label that came this way is
-    /// remembered as a default until it is set: see [`Self::retain_with_origin`].
-    pub fn set_default(&mut self, name: &str, value: &str) {
-        if let Err(i) = self.find_and_remember(name, hint(name.as_ptr().addr())) {
-            self.insert(i, name, value, true);
+            Err(_) if value.is_empty() => {}
+            Err(i) => {
+                let entry =
+                    Entry { name: self.push(name), value: self.push(value), default: false };
+                self.entries.insert(i, entry);
+            }
         }
     }
 
@@ -315,13 +319,6 @@ impl LabelsBuilder {
         }
     }
 
-    fn insert(&mut self, at: usize, name: &str, value: &str, default: bool) {
-        if !value.is_empty() {
-            let entry = Entry { name: self.push(name), value: self.push(value), default };
-            self.entries.insert(at, entry);
-        }
-    }
-
     /// Removes `name`.
     pub fn remove(&mut self, name: &str) {
         if let Ok(i) = self.find(name) {
@@ -331,17 +328,18 @@ impl LabelsBuilder {
 
     /// Copies every label for which `rename` is true to the name that `rename(name, new name)`
     /// appends to `new name`. Labels are asked for as they were before, in the byte order of their
-    /// names; of several that get one name the last wins. `key` tells one user from the other, for
-    /// the hints.
+    /// names; of several that get one name the last wins. Labels without `prefix` are not asked for.
+    /// `key` tells one user from the other, for the hints.
     pub(crate) fn copy_all(
         &mut self,
         key: usize,
+        prefix: &str,
         mut rename: impl FnMut(&str, &mut String) -> bool,
     ) {
         let Copies { mut names, mut places } = std::mem::take(&mut self.copies);
         names.clear();
         places.clear();
-        for entry in &self.entries {
+        for entry in &self.entries[self.with_prefix(prefix)] {
             let from = names.len();
             if rename(self.piece(entry.name), &mut names) {
                 places.push((narrow(from..names.len()), entry.value));
@@ -364,13 +362,34 @@ impl LabelsBuilder {
         self.copies = Copies { names, places };
     }
 
+    /// Removes the labels whose name begins with `prefix` and for whom `remove(name)` is true.
+    pub(crate) fn remove_all(&mut self, prefix: &str, mut remove: impl FnMut(&str) -> bool) {
+        let range = self.with_prefix(prefix);
+        let text = &self.text;
+        let gone = self.entries.extract_if(range, |entry| {
+            let (from, to) = entry.name;
+            remove(&text[from as usize..to as usize])
+        });
+        gone.for_each(drop);
+    }
+
+    /// Which labels have a name that begins with `prefix`: they stand together.
+    fn with_prefix(&self, prefix: &str) -> Range<usize> {
+        if prefix.is_empty() {
+            return 0..self.entries.len();
+        }
+        let (Ok(from) | Err(from)) = self.search(prefix);
+        let rest = &self.entries[from..];
+        from..from + rest.partition_point(|entry| self.piece(entry.name).starts_with(prefix))
+    }
+
     /// Keeps the labels for which `keep(name, value)` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
         self.retain_with_origin(|name, value, _| keep(name, value));
     }
 
     /// Keeps the labels for which `keep(name, value, is_default)` is true. A label is a default if
-    /// it is there only because of [`Self::set_default`]. One that was set since is not, even where
+    /// it is there only because of [`Self::add_defaults`]. One that was set since is not, even where
     /// it was set to the very value of the default.
     pub fn retain_with_origin(&mut self, mut keep: impl FnMut(&str, &str, bool) -> bool) {
         let text = &self.text;
@@ -463,6 +482,20 @@ impl LabelsBuilder {
 fn hint(address: usize) -> usize {
     let spread = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     usize::try_from(spread >> (64 - HINT_BITS)).unwrap_or_default()
+}
+
+/// The entries of a set whose encoded form begins at `start`.
+fn entries(labels: &Labels, start: usize, default: bool) -> impl Iterator<Item = Entry> {
+    let origin = labels.0.as_ptr().addr();
+    let place = move |piece: &str| {
+        let from = piece.as_ptr().addr() - origin + start;
+        narrow(from..from + piece.len())
+    };
+    labels.iter().map(move |(name, value)| Entry {
+        name: place(name),
+        value: place(value),
+        default,
+    })
 }
 
 fn narrow(range: Range<usize>) -> Place {

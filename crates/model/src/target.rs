@@ -286,7 +286,7 @@ fn finish(builder: &mut LabelsBuilder) -> Result<(), TargetError> {
             return Err(TargetError::Bool { what, value: value.to_owned() });
         }
     }
-    builder.retain(|name, _| !name.starts_with(META_PREFIX));
+    builder.remove_all(META_PREFIX, |_| true);
     builder.copy_default(INSTANCE, ADDRESS);
     Ok(())
 }
@@ -326,8 +326,6 @@ impl DefaultTexts {
 
     fn discovered(&self, group: &TargetGroup, index: usize, builder: &mut LabelsBuilder) {
         group.merged(index, builder);
-        for (name, value) in &self.0 {
-            builder.set_default(name, value);
-        }
+        builder.add_defaults(&self.0);
     }
 }

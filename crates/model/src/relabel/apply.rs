@@ -20,7 +20,7 @@ pub(super) fn apply(rule: &RelabelRule, labels: &mut LabelsBuilder) -> bool {
         Action::KeepEqual => equals_target(rule, labels, &mut scratch),
         Action::DropEqual => !equals_target(rule, labels, &mut scratch),
         Action::LabelDrop => {
-            labels.retain(|name, _| !rule.regex.is_match(name));
+            labels.remove_all(rule.regex.prefix(), |name| rule.regex.is_match(name));
             true
         }
         Action::LabelKeep => {
@@ -126,7 +126,7 @@ fn replace(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
 /// Prometheus leaves that to chance for targets.
 fn label_map(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
     let key = std::ptr::from_ref(rule).addr();
-    labels.copy_all(key, |name, new_name| {
+    labels.copy_all(key, rule.regex.prefix(), |name, new_name| {
         let matches = rule.regex.is_match(name);
         if matches {
             rule.replacement.replace_all(&rule.regex, name, &mut scratch.slots, new_name);

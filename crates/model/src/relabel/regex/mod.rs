@@ -17,7 +17,7 @@ use regex_automata::util::primitives::NonMaxUsize;
 use regex_syntax::hir::{ClassUnicode, Hir};
 
 use self::parse::Parsed;
-use self::shape::Shape;
+use self::shape::{Body, Shape};
 
 /// Where the groups of a match begin and end: those of group `n` are at `2n` and `2n + 1`, group 0
 /// is the whole match. `None` where the group took no part.
@@ -78,6 +78,14 @@ impl Regex {
         match self.shape.as_ref().and_then(|shape| shape.body.as_ref()) {
             Some(body) => body.matches(text),
             None => self.engine.is_match(text),
+        }
+    }
+
+    /// What every text that matches begins with, as far as that is known.
+    pub(super) fn prefix(&self) -> &str {
+        match self.shape.as_ref().and_then(|shape| shape.body.as_ref()) {
+            Some(Body::Between { prefix, .. }) => prefix,
+            _ => "",
         }
     }
 
