@@ -5,27 +5,55 @@ use std::fmt::Write as _;
 use super::decode::{KeyInfo, Section, State, Value};
 use super::raw;
 
-/// Sections in the order in which they are first named.
+/// The sections of the file, as they are found on the way from its top.
 #[derive(Debug, Default)]
-pub(super) struct Reference(Vec<Entry>);
+pub(super) struct Reference {
+    sections: Vec<Entry>,
+    /// What this version makes of the key that leads on.
+    state: State,
+}
 
 #[derive(Debug)]
 struct Entry {
     title: &'static str,
     about: &'static str,
     keys: Vec<KeyInfo>,
+    /// The best that this version makes of a key that leads here.
+    state: State,
 }
 
 impl Reference {
-    /// Adds a section; false where it is there already.
+    /// Adds a section; false where it is there already and nothing new leads to it.
     pub(super) fn begin<S: Section>(&mut self, about: &'static str) -> bool {
-        if self.0.iter().any(|entry| entry.title == S::TITLE) {
-            return false;
+        if let Some(entry) = self.sections.iter_mut().find(|entry| entry.title == S::TITLE) {
+            let better = self.state == State::Works && entry.state != State::Works;
+            if better {
+                entry.state = State::Works;
+            }
+            return better;
         }
         let mut keys = Vec::new();
         S::keys(&mut keys);
-        self.0.push(Entry { title: S::TITLE, about: about.trim(), keys });
+        let (title, about, state) = (S::TITLE, about.trim(), self.state);
+        self.sections.push(Entry { title, about, keys, state });
         true
+    }
+
+    /// Adds the sections of a key that has `state`.
+    pub(super) fn below<V: Value>(&mut self, state: State) {
+        let above = self.state;
+        self.state = below(above, state);
+        V::refer(self);
+        self.state = above;
+    }
+}
+
+/// What becomes of a key below one of which `above` becomes.
+fn below(above: State, own: State) -> State {
+    match above {
+        State::Works => own,
+        _ if own == State::Refused => own,
+        _ => above,
     }
 }
 
@@ -34,10 +62,14 @@ impl Reference {
 pub fn reference() -> String {
     let mut reference = Reference::default();
     raw::File::refer(&mut reference);
+    // What works comes first.
+    reference.sections.sort_by_key(|entry| entry.state != State::Works);
     let mut text = String::new();
-    for Entry { title, about, keys } in &reference.0 {
+    for Entry { title, about, keys, state: above } in &reference.sections {
         let _ = writeln!(text, "### {title}\n\n{about}\n");
-        text.push_str("| key | type | default | in this version | |\n|---|---|---|---|---|\n");
+        text.push_str(
+            "| key | type | default | in this version | meaning |\n|---|---|---|---|---|\n",
+        );
         let mut inlined = "";
         for key in keys {
             if key.of != *title {
@@ -48,7 +80,7 @@ pub fn reference() -> String {
                 }
                 continue;
             }
-            let state = match key.marks.state {
+            let state = match below(*above, key.marks.state) {
                 State::Works => "works",
                 State::Kept => "checked, no effect yet",
                 State::Ignored => "checked, no effect",

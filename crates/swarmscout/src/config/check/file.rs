@@ -51,7 +51,7 @@ fn jobs(file: &mut File, cx: &mut Cx<'_>) -> Vec<ScrapeConfig> {
         for (i, job) in file.scrape_configs.iter_mut().enumerate() {
             cx.item(i, |cx| {
                 let Some(job) = job else {
-                    cx.error_here("empty or null scrape config section");
+                    cx.missing_here("empty or null scrape config section");
                     return;
                 };
                 if !job.job_name.is_empty() && !names.insert(job.job_name.clone()) {
@@ -75,7 +75,7 @@ fn remote_writes(file: &mut File, cx: &mut Cx<'_>) -> Vec<RemoteWrite> {
         for (i, write) in file.remote_write.iter_mut().enumerate() {
             cx.item(i, |cx| {
                 let Some(write) = write else {
-                    cx.error_here("empty or null remote write config section");
+                    cx.missing_here("empty or null remote write config section");
                     return;
                 };
                 if !write.name.is_empty() && !names.insert(write.name.clone()) {

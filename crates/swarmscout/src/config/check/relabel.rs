@@ -22,7 +22,7 @@ pub(super) fn check(
     cx.within(key, |cx| {
         for (i, rule) in rules.iter_mut().enumerate() {
             cx.item(i, |cx| match rule {
-                None => cx.error_here(null),
+                None => cx.missing_here(null),
                 Some(rule) => checked.extend(check_rule(rule, scheme, cx)),
             });
         }

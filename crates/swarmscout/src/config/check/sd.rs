@@ -66,7 +66,7 @@ fn list<T, U>(
     cx.within(key, |cx| {
         for (i, item) in items.iter_mut().enumerate() {
             cx.item(i, |cx| match item {
-                None => cx.error_here(format!("empty or null section in {key}")),
+                None => cx.missing_here(format!("empty or null section in {key}")),
                 Some(item) => checked.push((at, check(item, cx))),
             });
         }

@@ -42,7 +42,7 @@ pub(super) fn check(file: &mut raw::File, scheme: NameScheme, options: &Options,
         let mut names = HashSet::new();
         for (i, read) in file.remote_read.iter_mut().enumerate() {
             cx.item(i, |cx| match read {
-                None => cx.error_here("empty or null remote read config section"),
+                None => cx.missing_here("empty or null remote read config section"),
                 Some(read) => {
                     if !read.name.is_empty() && !names.insert(read.name.clone()) {
                         let name = Quoted(&read.name);

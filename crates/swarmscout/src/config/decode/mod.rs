@@ -103,6 +103,15 @@ impl<'a> Cx<'a> {
         self.error(self.here(), message);
     }
 
+    /// As [`Self::error_here`], for an item that is missing: unless it is missing because it could
+    /// not be read, which was said already.
+    pub(super) fn missing_here(&mut self, message: impl Display) {
+        let at = self.here();
+        if !self.errors.iter().any(|error| error.position == Some(at)) {
+            self.error(at, message);
+        }
+    }
+
     /// Notes a warning at the place that the path leads to.
     pub(super) fn warn_here(&mut self, message: impl Display) {
         self.warn(self.here(), message);
@@ -182,6 +191,9 @@ enum Step {
 
 /// A type that a key can have.
 pub(super) trait Value: Sized {
+    /// Whether one that cannot be read leaves the others of its list or map as good as they are.
+    const STANDS_ALONE: bool = false;
+
     /// Its name in the reference: `duration`.
     fn name() -> String;
 
@@ -359,6 +371,8 @@ pub(super) fn not_found<S: Section>(key: &str) -> String {
 }
 
 impl<S: Section> Value for S {
+    const STANDS_ALONE: bool = true;
+
     fn name() -> String {
         format!("[{0}](#{0})", S::TITLE)
     }
@@ -388,6 +402,8 @@ impl<S: Section> Value for S {
 
 /// A section that may be absent (a pointer in Prometheus): null takes it away again.
 impl<S: Section> Value for Option<S> {
+    const STANDS_ALONE: bool = true;
+
     fn name() -> String {
         S::name()
     }

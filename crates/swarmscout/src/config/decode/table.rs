@@ -182,7 +182,11 @@ macro_rules! section {
                 if !reference.begin::<Self>(concat!($($about),+)) {
                     return;
                 }
-                $(<$value as $crate::config::decode::Value>::refer(reference);)+
+                $(
+                    let marks = $crate::config::decode::Marks::default()
+                        $($(.$mark($($($argument)*)?))+)?;
+                    reference.below::<$value>(marks.state);
+                )+
             }
 
             $(fn unknown(key: &str) -> Option<String> {

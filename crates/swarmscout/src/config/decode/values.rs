@@ -39,7 +39,7 @@ impl<T: Value> Value for Vec<T> {
             good &= cx.item(i, |cx| cx.read(item, &mut value));
             list.push(value);
         }
-        good.then_some(list)
+        (good || T::STANDS_ALONE).then_some(list)
     }
 
     fn encode(&self) -> Out {
@@ -85,7 +85,7 @@ impl<T: Value> Value for BTreeMap<String, T> {
             good &= cx.within(&key.text, |cx| cx.read(node, &mut value));
             map.insert(key.text.to_string(), value);
         }
-        good.then_some(map)
+        (good || T::STANDS_ALONE).then_some(map)
     }
 
     fn encode(&self) -> Out {

@@ -92,7 +92,7 @@ section! {
 }
 
 section! {
-    /// Settings of the Go runtime: without effect, this program has none.
+    /// Settings of the Go runtime, which this program does not have.
     Runtime: "config.RuntimeConfig", "runtime" {
         /// Percentage of growth before a garbage collection.
         key gogc: i64 = 75;
