@@ -244,10 +244,10 @@ fn head(response: &Response, length: Option<usize>) -> Vec<u8> {
     let status = http::StatusCode::from_u16(response.status).unwrap_or_default();
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), reason(status));
     for (name, value) in &response.headers {
-        head += &format!("{name}: {value}\r\n");
+        head.extend([name, ": ", value, "\r\n"]);
     }
     if let Some(length) = length {
-        head += &format!("Content-Length: {length}\r\n");
+        head.extend(["Content-Length: ", &length.to_string(), "\r\n"]);
     }
     head += "Connection: close\r\n\r\n";
     head.into_bytes()

@@ -318,8 +318,8 @@ impl Swarm {
     pub fn continue_update(&self, service: &str) -> bool {
         let mut state = self.lock();
         let template = state.template(service);
-        let stale = state.tasks_of(service).find(|task| task.is_live() && *task.spec != template);
-        if let Some(task) = stale.map(|task| task.meta.id.clone()) {
+        let old = state.tasks_of(service).find(|task| task.is_live() && *task.spec != template);
+        if let Some(task) = old.map(|task| task.meta.id.clone()) {
             state.shut_down(&task);
             state.reconcile(service);
             return true;
@@ -349,7 +349,8 @@ impl Swarm {
     /// Removes a service and all its tasks.
     pub fn remove_service(&self, service: &str) {
         let mut state = self.lock();
-        state.services.remove(service).unwrap_or_else(|| panic!("no service {service}"));
+        state.change_service(service, |_, _| {});
+        state.services.remove(service);
         for task in state.tasks_of.remove(service).unwrap_or_default() {
             state.remove_task(&task);
         }

@@ -63,6 +63,7 @@ struct NetworkSettings {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_field_names, reason = "they are the Engine's")]
 struct Endpoint {
     /// Always null.
     #[serde(rename = "IPAMConfig")]

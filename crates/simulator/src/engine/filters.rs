@@ -16,6 +16,12 @@ pub(super) struct Filters {
     values: BTreeMap<String, BTreeSet<String>>,
 }
 
+/// `{"name":{"value":true}}`
+type Sets = BTreeMap<String, Option<BTreeMap<String, bool>>>;
+
+/// `{"name":["value"]}`
+type Lists = BTreeMap<String, Option<Vec<String>>>;
+
 /// Why there is no list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -33,8 +39,6 @@ impl Filters {
         if text.is_empty() {
             return Ok(Self { release, values: BTreeMap::new() });
         }
-        type Sets = BTreeMap<String, Option<BTreeMap<String, bool>>>;
-        type Lists = BTreeMap<String, Option<Vec<String>>>;
         let sets = serde_json::from_str::<Option<Sets>>(text).map(|sets| {
             let sets = sets.unwrap_or_default().into_iter();
             sets.map(|(k, v)| (k, v.unwrap_or_default().into_keys().collect())).collect()
@@ -80,9 +84,8 @@ impl Filters {
                 && self.is("mode", service.spec.mode.name())
                 && (self.of("runtime").is_none() || self.is("runtime", "container"))
         });
-        let json = |service: &super::Stored<Service>| match status {
-            false => service.json().into(),
-            true => with_status(service, state),
+        let json = |service: &super::Stored<Service>| {
+            if status { with_status(service, state) } else { service.json().into() }
         };
         Ok(services.map(json).collect())
     }
@@ -100,12 +103,13 @@ impl Filters {
         ])?;
         let states = TaskState::ALL.map(|state| format!("{state:?}").to_uppercase());
         self.one_of("desired-state", &states.each_ref().map(String::as_str))?;
-        let services = state.services.values();
-        let services = services.map(|s| (s.meta.id.as_str(), s.spec.name.as_str())).collect();
-        let services = self.resolve("service", services)?;
-        let nodes = state.nodes.values();
-        let nodes = nodes.map(|n| (n.meta.id.as_str(), n.description.hostname.as_str())).collect();
-        let nodes = self.resolve("node", nodes)?;
+        let known = state.services.values();
+        let known: Vec<_> = known.map(|s| (s.meta.id.as_str(), s.spec.name.as_str())).collect();
+        let services = self.resolve("service", &known)?;
+        let known = state.nodes.values();
+        let known: Vec<_> =
+            known.map(|n| (n.meta.id.as_str(), n.description.hostname.as_str())).collect();
+        let nodes = self.resolve("node", &known)?;
         let tasks = state.tasks.values().filter(|task| {
             let service = state.services.get(&task.service_id);
             let desired = format!("{:?}", task.desired_state).to_lowercase();
@@ -224,7 +228,7 @@ impl Filters {
     fn resolve(
         &self,
         kind: &str,
-        known: Vec<(&str, &str)>,
+        known: &[(&str, &str)],
     ) -> Result<Option<BTreeSet<String>>, Refusal> {
         let Some(values) = self.of(kind) else { return Ok(None) };
         let find = |value: &String| {

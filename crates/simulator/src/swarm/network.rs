@@ -168,6 +168,7 @@ fn to_json(value: &impl Serialize) -> Json {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_excessive_bools, reason = "they are the Engine's")]
 struct Listed<'a> {
     name: &'a str,
     id: &'a str,

@@ -76,7 +76,7 @@ impl<'a> Info<'a> {
                 }
                 Row::Master { backspace } => {
                     old |= backspace;
-                    match pair(row) {
+                    match pair(&mut Reader::new(row)) {
                         Ok((key, value)) => match key.trim_start_matches(['\u{8}', ' ']) {
                             "Strategy" => info.strategy = value,
                             "Primary" => info.primary = value,
@@ -130,10 +130,10 @@ impl Row {
 }
 
 /// Key and value of a row.
-pub(super) fn pair(row: &[u8]) -> Result<(Cow<'_, str>, Cow<'_, str>), Fault> {
+pub(super) fn pair<'a>(reader: &mut Reader<'a>) -> Result<(Cow<'a, str>, Cow<'a, str>), Fault> {
     let mut texts = [Cow::Borrowed(""), Cow::Borrowed("")];
     let mut count = 0;
-    Reader::new(row).array(|reader| {
+    reader.array(|reader| {
         match texts.get_mut(count) {
             Some(text) => *text = reader.string()?,
             None => drop(reader.skip()?),

@@ -37,6 +37,7 @@ use self::node::Node;
 use super::moby::AddressWriter;
 use super::partition::Partition;
 use crate::config::{BuildContext, ClassicConfig, attempt_deadline};
+use crate::engine::Reader;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// The largest answer that is read, in bytes: some 100,000 nodes.
@@ -148,7 +149,7 @@ impl Classic {
     }
 
     async fn read(&mut self, body: Bytes, as_of: Instant) -> Result<Look<Groups>, String> {
-        let look = if body.len() > LARGE {
+        if body.len() > LARGE {
             // A look that is cancelled here forgets what was known, and reads all nodes again.
             let mut known = mem::take(&mut self.known);
             self.known.port.clone_from(&known.port);
@@ -159,8 +160,7 @@ impl Classic {
             look
         } else {
             self.known.read(&body, self.master_targets.clone(), as_of)
-        };
-        look
+        }
     }
 }
 
@@ -194,12 +194,15 @@ struct Known {
     nodes: HashMap<Vec<u8>, KnownNode, RandomState>,
     /// Counts the looks.
     look: u64,
+    // Memory that is used again and again.
+    list: Vec<u8>,
     writer: LabelsWriter,
     address: AddressWriter,
 }
 
 #[derive(Debug)]
 struct KnownNode {
+    /// Its first row, which tells it from other nodes, pending ones included.
     identity: Box<str>,
     target: Labels,
     problems: Box<[Problem]>,
@@ -253,13 +256,17 @@ impl Known {
 
     fn node(&mut self, rows: &[u8]) -> &KnownNode {
         let (look, port) = (self.look, &self.port);
-        let (writer, address) = (&mut self.writer, &mut self.address);
+        let (list, writer, address) = (&mut self.list, &mut self.writer, &mut self.address);
         let node = self.nodes.entry_ref(rows).or_insert_with(|| {
             let mut problems = Vec::new();
-            let list = [b"[", rows, b"]"].concat();
-            let node = Node::read(&list, &mut problems);
+            list.clear();
+            list.push(b'[');
+            list.extend_from_slice(rows);
+            list.push(b']');
+            let node = Node::read(list, &mut problems);
             let target = node.labels(port, address, writer, &mut problems);
-            let identity = node.identity().into();
+            let first = Reader::new(rows).skip().unwrap_or_default();
+            let identity = String::from_utf8_lossy(first).into();
             KnownNode { identity, target, problems: problems.into(), seen: look }
         });
         node.seen = look;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
+use std::ops::Range;
 
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::name::push_sanitized;
@@ -37,14 +38,14 @@ impl<'a> Node<'a> {
         let mut node = Self::default();
         let mut first = true;
         let read = Reader::new(rows).array(|reader| {
-            let row = reader.skip()?;
-            let Ok((key, value)) = pair(row) else {
-                problems.push(bad_row(row));
-                first = false;
+            let start = reader.clone();
+            let row = reader.attempt(pair)?;
+            let is_first = std::mem::take(&mut first);
+            let Ok((key, value)) = row else {
+                problems.push(bad_row(start.clone().skip()?));
                 return Ok(());
             };
-            if first {
-                first = false;
+            if is_first {
                 node.addr = value;
                 node.name = match key {
                     Cow::Borrowed(key) => key.trim_start().into(),
@@ -68,11 +69,6 @@ impl<'a> Node<'a> {
         });
         debug_assert!(read.is_ok(), "the rows were found by the same reader");
         node
-    }
-
-    /// What tells it from other nodes, pending ones included.
-    pub(super) fn identity(&self) -> String {
-        format!("{}\n{}", self.name, self.addr)
     }
 
     /// The labels of its target.
@@ -127,21 +123,25 @@ fn write_labels(
     writer: &mut LabelsWriter,
     problem: &mut impl FnMut(&'static str, String),
 ) {
-    let mut labels: Vec<(String, &str, &str)> = split_labels(row)
+    let mut names = String::with_capacity(2 * row.len());
+    let mut labels: Vec<_> = split_labels(row)
         .map(|(key, value)| {
-            let mut name = String::from("__meta_swarm_node_label_");
-            push_sanitized(&mut name, key);
-            (name, key, value)
+            let start = names.len();
+            names.push_str("__meta_swarm_node_label_");
+            push_sanitized(&mut names, key);
+            (start..names.len(), key, value)
         })
         .collect();
+    let name = |(name, ..): &(Range<usize>, &str, &str)| &names[name.clone()];
     // Stable: of one key the last one of the row comes last.
-    labels.sort_by(|(a, a_key, _), (b, b_key, _)| (a, a_key).cmp(&(b, b_key)));
-    for same_name in labels.chunk_by(|(a, ..), (b, ..)| a == b) {
-        let mut same_key = same_name.chunk_by(|(_, a, _), (_, b, _)| a == b);
+    labels.sort_by(|a, b| (name(a), a.1).cmp(&(name(b), b.1)));
+    for same_name in labels.chunk_by(|a, b| name(a) == name(b)) {
+        let mut same_key = same_name.chunk_by(|a, b| a.1 == b.1);
         // Of different keys that become one name the smallest counts, whatever the order was.
-        if let Some((name, key, value)) = same_key.next().and_then(<[_]>::last) {
-            writer.push(name, value);
+        if let Some(label @ (_, key, value)) = same_key.next().and_then(<[_]>::last) {
+            writer.push(name(label), value);
             for (_, other, _) in same_key.flatten() {
+                let name = name(label);
                 let detail = format!("{other:?} is hidden by {key:?}, both are {name}");
                 problem("label keys that become one name", detail);
             }
