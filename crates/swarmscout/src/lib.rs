@@ -53,11 +53,19 @@ async fn serve(cli: &Cli) -> ExitCode {
 }
 
 fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
+    let source = config_source(&cli.run);
+    let mut flags = cli::values(cli);
+    if let ConfigSource::File { path, .. } = &source {
+        // The default may have been taken.
+        flags.retain(|(name, _)| name != "config.file");
+        flags.push((String::from("config.file"), path.display().to_string()));
+        flags.sort_unstable();
+    }
     Ok(app::Options {
-        source: config_source(&cli.run),
+        source,
         listen_addresses: cli.run.web.listen_addresses.clone(),
         web: cli::web::options(&cli.run.web)?,
-        flags: cli::values(cli),
+        flags,
         ignored_flags: cli.ignored.clone(),
     })
 }

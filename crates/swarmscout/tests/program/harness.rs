@@ -68,7 +68,8 @@ impl Drop for Folder {
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
-    lines: Receiver<String>,
+    /// Gone once nobody reads what it writes.
+    lines: Option<Receiver<String>>,
     /// What it wrote to stderr and stdout so far, as far as it was waited for.
     pub(crate) log: Vec<String>,
 }
@@ -96,11 +97,13 @@ impl Program {
             let sender = sender.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(output).lines().map_while(Result::ok) {
-                    let _ = sender.send(line);
+                    if sender.send(line).is_err() {
+                        break;
+                    }
                 }
             });
         }
-        Self { child, lines, log: Vec::new() }
+        Self { child, lines: Some(lines), log: Vec::new() }
     }
 
     /// The next line that holds `text`.
@@ -108,7 +111,7 @@ impl Program {
         let until = Instant::now() + DEADLINE;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            match self.lines().recv_timeout(left) {
                 Ok(line) => {
                     self.log.push(line.clone());
                     if line.contains(text) {
@@ -139,7 +142,7 @@ impl Program {
         let until = Instant::now() + DEADLINE;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            match self.lines().recv_timeout(left) {
                 Ok(line) => self.log.push(line),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
@@ -147,8 +150,20 @@ impl Program {
                 }
             }
         }
-        let status = self.child.wait().expect("it is a child of this process");
-        (status, self.log.join("\n"))
+        (self.wait(), self.log.join("\n"))
+    }
+
+    /// Stops to read what it writes: each pipe is closed with the next line that comes through it.
+    pub(crate) fn close_log(&mut self) {
+        self.lines = None;
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it is a child of this process")
+    }
+
+    fn lines(&self) -> &Receiver<String> {
+        self.lines.as_ref().expect("the log is still read")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Start, readiness, and the end.
 
 use std::net::TcpListener;
+use std::process::Command;
 
 use crate::harness::{Folder, get, request, wait_for};
 
@@ -127,4 +128,42 @@ fn the_command_line_of_a_prometheus_starts_it_with_a_warning_for_each_flag() {
     for flag in ["storage.tsdb.path", "storage.tsdb.retention.time", "auto-gomemlimit"] {
         assert_eq!(warned(flag), 1, "{flag}: {:#?}", program.log);
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_is_no_reason_to_end() {
+    let folder = Folder::new();
+    folder.write("prometheus.yml", STATIC);
+    let mut program = folder.start(&["--web.enable-lifecycle"]);
+    let address = program.address();
+    program.close_log();
+    assert_eq!(request(address, "POST", "/-/reload").status, 200);
+    assert_eq!(get(address, "/-/ready").status, 200);
+    program.signal("TERM");
+    assert_eq!(program.wait().code(), Some(0));
+}
+
+/// A FIFO takes for ever to be read, as a file on a network does that hangs.
+#[test]
+fn a_file_that_hangs_holds_up_neither_the_end_nor_the_rest() {
+    let folder = Folder::new();
+    let fifo = folder.path().join("fifo.yml");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo is there").success());
+
+    let mut program = folder.start(&["--config.file=fifo.yml"]);
+    program.line("Loading configuration");
+    program.signal("TERM");
+    let (status, log) = program.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+
+    let path = folder.write("prometheus.yml", STATIC);
+    let mut program = folder.start(&[]);
+    let address = program.address();
+    std::fs::rename(&fifo, &path).expect("both are in one folder");
+    program.signal("HUP");
+    program.line("Loading configuration");
+    wait_for(address, "/sd/a", "h:1");
+    program.signal("TERM");
+    let (status, log) = program.end();
+    assert_eq!(status.code(), Some(0), "{log}");
 }

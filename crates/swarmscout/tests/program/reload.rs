@@ -102,3 +102,22 @@ fn warnings_of_the_file_are_told_at_the_start_and_at_each_reload() {
     program.line("Loaded configuration");
     assert_eq!(warnings(&program.log), 2, "{:#?}", program.log);
 }
+
+#[test]
+fn many_reloads_at_once_are_all_answered() {
+    let folder = Folder::new();
+    let (program, address) = start(&folder);
+    std::thread::scope(|scope| {
+        let reload = || request(address, "POST", "/-/reload").status;
+        let all: Vec<_> = (0..20).map(|_| scope.spawn(reload)).collect();
+        for one in all {
+            assert_eq!(one.join().expect("it does not panic"), 200);
+        }
+    });
+    assert_eq!(jobs(address), ["kept", "old"]);
+    program.signal("TERM");
+    let (status, log) = program.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let loads = log.matches("msg=\"Loaded configuration\"").count();
+    assert!((2..=21).contains(&loads), "{loads} loads:\n{log}");
+}
