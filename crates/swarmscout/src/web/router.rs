@@ -44,9 +44,9 @@ impl Site {
         let router = data
             .merge(always)
             .fallback(page::not_found)
+            .layer(middleware::from_fn(survive))
             .layer(middleware::from_fn(compress))
             .layer(middleware::from_fn(harden))
-            .layer(middleware::from_fn(survive))
             .layer(middleware::from_fn_with_state(Arc::clone(app), metrics::count))
             .with_state(Arc::clone(app));
         Self { app: Arc::clone(app), router }
@@ -148,6 +148,28 @@ async fn survive(request: Request, next: Next) -> Response {
                 .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             tracing::error!(path, cause, "A request panicked");
             text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log\n")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    #[tokio::test]
+    async fn a_panic_costs_its_request_only() {
+        async fn panics() -> &'static str {
+            panic!("as this test wants it")
+        }
+        let router: Router = Router::new()
+            .route("/panics", get(panics))
+            .route("/works", get(|| async { "works" }))
+            .layer(middleware::from_fn(survive));
+        for (path, status) in [("/panics", 500), ("/works", 200)] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let Ok(response) = router.clone().oneshot(request).await;
+            assert_eq!(response.status(), status, "{path}");
         }
     }
 }

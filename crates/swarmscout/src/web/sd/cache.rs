@@ -37,7 +37,7 @@ struct Slot {
 }
 
 impl Cache {
-    /// The answer for the newest set, or for one that was the newest when this was called. However
+    /// The answer for the newest set, or for one that was the newest after this was called. However
     /// many ask at one time, it is rendered once. `None` where rendering failed, which is logged.
     pub(super) async fn get(
         &self,
@@ -47,7 +47,9 @@ impl Cache {
         let asked = Instant::now();
         let slot = self.slot(key.clone(), asked);
         let mut slot = slot.lock_owned().await;
-        let (set, at) = (Arc::clone(&newest.borrow()), Instant::now());
+        // In this order: what is read after `at` is at least as new as what was there at `at`.
+        let at = Instant::now();
+        let set = Arc::clone(&newest.borrow());
         let previous = slot.clone();
         if let Some(rendered) = &previous
             && (rendered.is_of(&set) || rendered.at >= asked)

@@ -40,7 +40,7 @@ pub(super) enum Form {
 /// A complete answer: immutable, shared by all who read it.
 #[derive(Debug)]
 pub(super) struct Rendered {
-    /// When `set` was the newest.
+    /// `set` is at least as new as what was the newest at this moment.
     pub(super) at: Instant,
     /// Equal for equal content; of another encoding it is another.
     pub(super) etag: HeaderValue,
@@ -112,8 +112,8 @@ impl Rendered {
         std::ptr::eq(self.set.as_ptr(), Arc::as_ptr(set))
     }
 
-    /// Renders `set`, which was the newest at `at`. Parts of `previous` are used again where their
-    /// groups did not change.
+    /// Renders `set`, which is at least as new as what was the newest at `at`. Parts of `previous`
+    /// are used again where their groups did not change.
     pub(super) fn new(
         set: &Arc<TargetSet>,
         at: Instant,
