@@ -526,31 +526,118 @@ mod tests {
         assert_eq!(builder.build(), Labels::empty());
     }
 
+    /// What can be done to a builder.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Set(String, String),
+        Remove(String),
+        AddAbsent(Vec<(String, String)>),
+        AddDefaults(Vec<(String, String)>),
+        CopyDefault(String, String),
+        /// Copies the labels with this prefix to their names as [`renamed`] makes them.
+        CopyAll(String),
+        RemoveAll(String),
+        DropDefaults,
+        Rebuild,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let name = || "[abé]{0,3}";
+        let labels = || prop::collection::vec((name(), ".{0,70}"), 0..6);
+        prop_oneof![
+            (name(), ".{0,200}").prop_map(|(name, value)| Step::Set(name, value)),
+            name().prop_map(Step::Remove),
+            labels().prop_map(Step::AddAbsent),
+            labels().prop_map(Step::AddDefaults),
+            (name(), name()).prop_map(|(name, from)| Step::CopyDefault(name, from)),
+            "[ab]{0,2}".prop_map(Step::CopyAll),
+            "[ab]{0,2}".prop_map(Step::RemoveAll),
+            Just(Step::DropDefaults),
+            Just(Step::Rebuild),
+        ]
+    }
+
+    /// Does the same to a map from names to values and whether they are defaults.
+    fn model(map: &mut BTreeMap<String, (String, bool)>, step: &Step) {
+        let mut add = |labels: &[(String, String)], default| {
+            let labels: BTreeMap<_, _> = labels.iter().cloned().collect();
+            for (name, value) in labels.into_iter().filter(|(_, value)| !value.is_empty()) {
+                map.entry(name).or_insert((value, default));
+            }
+        };
+        match step {
+            Step::Set(name, value) => {
+                map.insert(name.clone(), (value.clone(), false));
+            }
+            Step::Remove(name) => {
+                map.remove(name);
+            }
+            Step::AddAbsent(labels) => add(labels, false),
+            Step::AddDefaults(labels) => add(labels, true),
+            Step::CopyDefault(name, from) => {
+                if let Some((value, _)) = map.get(from).cloned() {
+                    map.entry(name.clone()).or_insert((value, true));
+                }
+            }
+            Step::CopyAll(prefix) => {
+                for (name, (value, _)) in map.clone() {
+                    if name.starts_with(prefix) {
+                        map.insert(renamed(&name), (value, false));
+                    }
+                }
+            }
+            Step::RemoveAll(prefix) => map.retain(|name, _| !name.starts_with(prefix)),
+            Step::DropDefaults => map.retain(|_, (_, default)| !*default),
+            Step::Rebuild => map.values_mut().for_each(|(_, default)| *default = false),
+        }
+        map.retain(|_, (value, _)| !value.is_empty());
+    }
+
+    fn apply(builder: &mut LabelsBuilder, step: &Step) {
+        match step {
+            Step::Set(name, value) => builder.set(name, value),
+            Step::Remove(name) => builder.remove(name),
+            Step::AddAbsent(labels) => builder.add_absent(&labels.iter().cloned().collect()),
+            Step::AddDefaults(labels) => builder.add_defaults(&labels.iter().cloned().collect()),
+            Step::CopyDefault(name, from) => builder.copy_default(name, from),
+            Step::CopyAll(prefix) => builder.copy_all(1, prefix, |name, new| {
+                new.push_str(&renamed(name));
+                true
+            }),
+            Step::RemoveAll(prefix) => builder.remove_all(prefix, |_| true),
+            Step::DropDefaults => builder.retain_with_origin(|_, _, default| !default),
+            Step::Rebuild => {
+                let labels = builder.build();
+                builder.reset(&labels);
+            }
+        }
+    }
+
+    /// The name with an `x` before it and without its last character.
+    fn renamed(name: &str) -> String {
+        let end = name.char_indices().next_back().map_or(0, |(i, _)| i);
+        format!("x{}", &name[..end])
+    }
+
     proptest! {
         #[test]
-        fn behaves_like_a_sorted_map(
-            first in prop::collection::vec(("[a-c]{0,2}", ".{0,200}"), 0..12),
-            then in prop::collection::vec(("[a-c]{0,2}", "x{0,2}"), 0..12),
-        ) {
-            let mut model = BTreeMap::new();
+        fn behaves_like_a_sorted_map(steps in prop::collection::vec(step(), 0..20)) {
+            let mut map = BTreeMap::new();
             let mut builder = LabelsBuilder::new();
-            for (name, value) in &first {
-                model.insert(name.clone(), value.clone());
-                builder.set(name, value);
-            }
-            let built = builder.build();
-            builder.reset(&built);
-            for (name, value) in &then {
-                model.insert(name.clone(), value.clone());
-                builder.set(name, value);
-            }
-            model.retain(|_, value| !value.is_empty());
-            let built = builder.build();
-            let got: Vec<_> = built.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
-            let expected: Vec<_> = model.clone().into_iter().collect();
-            prop_assert_eq!(got, expected);
-            for (name, value) in &model {
-                prop_assert_eq!(built.get(name), Some(value.as_str()));
+            for step in &steps {
+                model(&mut map, step);
+                apply(&mut builder, step);
+                let expected: Vec<_> =
+                    map.iter().map(|(name, (value, _))| (name.as_str(), value.as_str())).collect();
+                prop_assert_eq!(builder.iter().collect::<Vec<_>>(), expected.clone());
+                let built = builder.build();
+                prop_assert_eq!(built.iter().collect::<Vec<_>>(), expected.clone());
+                for (name, value) in &expected {
+                    prop_assert_eq!(built.get(name), Some(*value));
+                    prop_assert_eq!(builder.get(name), Some(*value));
+                    prop_assert_eq!(builder.value(name), *value);
+                }
+                prop_assert_eq!(built.get("nobody"), None);
             }
         }
     }

@@ -133,3 +133,6 @@ impl fmt::Display for Action {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests;

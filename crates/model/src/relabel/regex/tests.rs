@@ -1,5 +1,6 @@
 //! Holds the dialect against what Go answered: see `tests/go-regexp/README.md`.
 
+use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
@@ -77,4 +78,73 @@ fn agrees_with_go() {
         }
     }
     assert!(wrong.is_empty(), "{} of the answers differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Pieces of patterns that come near the shapes that need no engine.
+const PIECES: [&str; 28] = [
+    "a", "b", "ab", "é", "(", ")", "(?:", "(?i)", "|", ".*", ".+", ".*?", "(.*)", "(.+)", "(.+?)",
+    "?", "*", "{2}", "[ab]", "[^a]", "(a|b)", "(a)", "()", "^", "$", r"\b", r"\d", ".",
+];
+
+fn pattern() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(&PIECES[..]), 0..7).prop_map(|p| p.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// What is known of a pattern without the engine is what the engine finds.
+    #[test]
+    fn shapes_agree_with_the_engine(
+        pattern in pattern(),
+        texts in prop::collection::vec("[abé\n1]{0,5}", 1..20),
+    ) {
+        if let Ok(regex) = Regex::new(&pattern) {
+            let (mut quick, mut slow) = (Slots::new(), Slots::new());
+            for text in &texts {
+                let found = regex.find_from(text, 0, &mut slow);
+                prop_assert_eq!(regex.is_match(text), found);
+                prop_assert_eq!(regex.find(text, &mut quick), found);
+                if found {
+                    // Groups that take part in no match may be missing at the end.
+                    quick.resize(2 * regex.names.len(), None);
+                    slow.resize(2 * regex.names.len(), None);
+                    prop_assert_eq!(&quick, &slow, "{} on {}", &pattern, text);
+                    prop_assert!(text.starts_with(regex.prefix()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_pattern_is_read_or_refused(
+        pattern in r"([\\\[\](){}?*+|^$.:<>PpQExziUms,0-9-]|\PC){0,20}",
+        text in ".{0,10}",
+        template in r"([${}0-9n]|.){0,8}",
+    ) {
+        if let Ok(regex) = Regex::new(&pattern) {
+            let (mut slots, mut out) = (Slots::new(), String::new());
+            Template::new(template, &regex).replace_all(&regex, &text, &mut slots, &mut out);
+        }
+    }
+}
+
+#[test]
+fn shapes_are_seen() {
+    let check = |pattern: &str, body: bool, groups: bool| {
+        let shape = Regex::new(pattern).unwrap().shape;
+        let seen = shape.map_or((false, false), |s| (s.body.is_some(), s.groups.is_some()));
+        assert_eq!(seen, (body, groups), "{pattern}");
+    };
+    for pattern in ["", "(.*)", "foo", "foo|bar", "(foo|bar)", "foo.+", "__meta_(.+)", "a(.*?)b"] {
+        check(pattern, true, true);
+    }
+    for pattern in ["(https?)", "[0-3]", "(?i)ab", "((a|b)c)"] {
+        check(pattern, true, true);
+    }
+    check("(a|ab)(c|bcd)", true, false);
+    check("([^:]+):9100", false, true);
+    check(r"(\w+)", false, true);
+    check(r"([^:]+)(?::\d+)?", false, false);
+    check("a|b)|(?:c", false, false);
 }
