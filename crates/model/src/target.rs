@@ -329,3 +329,169 @@ impl DefaultTexts {
         builder.add_defaults(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NameScheme;
+    use crate::relabel::RawRule;
+
+    fn defaults() -> TargetDefaults {
+        TargetDefaults {
+            job: "ours".into(),
+            scrape_interval: PromDuration::from_secs(30),
+            scrape_timeout: PromDuration::from_secs(10),
+            metrics_path: "/metrics".into(),
+            scheme: "http".into(),
+            params: Vec::new(),
+            convert_classic_histograms_to_nhcb: false,
+            always_scrape_classic_histograms: false,
+            scrape_native_histograms: false,
+        }
+    }
+
+    fn group(target: &[(&str, &str)], shared: &[(&str, &str)]) -> TargetGroup {
+        TargetGroup {
+            source: "test".into(),
+            targets: vec![target.iter().copied().collect()],
+            labels: shared.iter().copied().collect(),
+        }
+    }
+
+    /// A rule that sets `target` to the replacement, or to the value of a label (`=label`).
+    fn replace(target: &str, replacement: &str) -> RelabelRule {
+        let source = replacement.strip_prefix('=');
+        let rule = RawRule {
+            source_labels: source.map(|name| vec![name.to_owned()]),
+            target_label: Some(target.into()),
+            replacement: source.is_none().then(|| replacement.to_owned()),
+            ..RawRule::default()
+        };
+        rule.check(NameScheme::Utf8).unwrap()
+    }
+
+    /// What HTTP SD tells of a target at `host:1` with these labels.
+    fn check_served(
+        labels: &[(&str, &str)],
+        defaults: &TargetDefaults,
+        rules: &[RelabelRule],
+        meta: MetaLabels,
+        expected: Option<&str>,
+    ) {
+        let group = group(&[&[(ADDRESS, "host:1")], labels].concat(), &[]);
+        let mut builder = LabelsBuilder::new();
+        let address = served(&group, 0, defaults, rules, meta, &mut builder);
+        let got = address.map(|address| format!("{address} {:?}", builder.build()));
+        assert_eq!(got.as_deref(), expected);
+    }
+
+    #[test]
+    fn a_reader_with_defaults_of_its_own_gets_none_of_ours() {
+        check_served(&[], &defaults(), &[], MetaLabels::Show, Some("host:1 {}"));
+    }
+
+    #[test]
+    fn a_reader_gets_what_the_source_set() {
+        let labels = [
+            ("__meta_x", "1"),
+            ("__scrape_interval__", "30s"),
+            ("__scrape_native_histograms__", "false"),
+            ("instance", "host:1"),
+            ("job", "ours"),
+        ];
+        check_served(
+            &labels,
+            &defaults(),
+            &[],
+            MetaLabels::Show,
+            Some(
+                r#"host:1 {__meta_x="1", __scrape_interval__="30s", __scrape_native_histograms__="false", instance="host:1", job="ours"}"#,
+            ),
+        );
+        check_served(&labels[..1], &defaults(), &[], MetaLabels::Hide, Some("host:1 {}"));
+    }
+
+    #[test]
+    fn a_reader_gets_what_a_rule_set_even_to_our_default() {
+        let rules = [replace("job", "=job"), replace("team", "=job"), replace("__tmp", "x")];
+        let expected = Some(r#"host:1 {__tmp="x", job="ours", team="ours"}"#);
+        check_served(&[], &defaults(), &rules, MetaLabels::Show, expected);
+    }
+
+    #[test]
+    fn a_reader_gets_how_the_target_is_reached() {
+        let ours = TargetDefaults {
+            metrics_path: "/m".into(),
+            scheme: "https".into(),
+            params: vec![("a".into(), vec!["1".into(), "2".into()]), ("b".into(), vec![])],
+            ..defaults()
+        };
+        let expected = Some(r#"host:1 {__metrics_path__="/m", __param_a="1", __scheme__="https"}"#);
+        check_served(&[], &ours, &[], MetaLabels::Show, expected);
+
+        let own = [("__metrics_path__", "/metrics"), ("__scheme__", "http"), ("__param_a", "3")];
+        let expected = Some(r#"host:1 {__param_a="3"}"#);
+        check_served(&own, &ours, &[], MetaLabels::Show, expected);
+
+        let rules = [replace("__scheme__", "https"), replace("__address__", "other:2")];
+        let expected = Some(r#"other:2 {__scheme__="https"}"#);
+        check_served(&[], &defaults(), &rules, MetaLabels::Show, expected);
+    }
+
+    #[test]
+    fn a_reader_does_not_get_what_is_dropped() {
+        let drop = RawRule { action: Some("drop".into()), ..RawRule::default() };
+        let drop = drop.check(NameScheme::Utf8).unwrap();
+        check_served(&[], &defaults(), &[drop], MetaLabels::Show, None);
+        check_served(&[], &defaults(), &[replace(ADDRESS, "")], MetaLabels::Show, None);
+    }
+
+    #[test]
+    fn targets_of_a_group_keep_their_places() {
+        let keep = RawRule {
+            source_labels: Some(vec!["keep".into()]),
+            regex: Some("yes|bad".into()),
+            action: Some("keep".into()),
+            ..RawRule::default()
+        };
+        let rules = [replace("x", "y"), keep.check(NameScheme::Utf8).unwrap()];
+        let target = |address, keep| [(ADDRESS, address), ("keep", keep)].into_iter().collect();
+        let group = Arc::new(TargetGroup {
+            source: "test".into(),
+            targets: vec![
+                target("a", "no"),
+                target("b", "yes"),
+                target("c/d", "bad"),
+                target("e", "yes"),
+            ],
+            labels: Labels::empty(),
+        });
+        let mut builder = LabelsBuilder::new();
+        let made = relabel_group(group, &defaults(), &rules, &mut builder);
+        let active: Vec<_> = made.active.iter().map(|t| (t.index, t.url(&[]))).collect();
+        assert_eq!(active, [(1, "http://b/metrics".into()), (3, "http://e/metrics".into())]);
+        let reason = DropReason::Relabel { rule: 1 };
+        assert_eq!(made.dropped, [Dropped { index: 0, reason }]);
+        let reason = r#""c/d" is not a valid hostname"#.to_owned();
+        assert_eq!(made.refused, [Refused { index: 2, reason }]);
+    }
+
+    #[test]
+    fn identity_is_that_of_labels_and_url() {
+        let params = |values: &[&str]| {
+            vec![("p".to_owned(), values.iter().map(ToString::to_string).collect::<Vec<_>>())]
+        };
+        let target = |index, labels: &[(&str, &str)]| Target {
+            index,
+            labels: labels.iter().copied().collect(),
+        };
+        let one = target(0, &[(ADDRESS, "a"), ("b", "c")]).identity(&params(&["1"]));
+        let same = target(7, &[("b", "c"), (ADDRESS, "a")]).identity(&params(&["1"]));
+        let hidden = target(0, &[(ADDRESS, "a"), ("b", "c"), ("__d", "e")]);
+        assert_eq!(one, same);
+        assert_ne!(one, hidden.identity(&params(&["1"])));
+        assert_ne!(one, target(0, &[(ADDRESS, "a"), ("bc", "")]).identity(&params(&["1"])));
+        assert_ne!(one, target(0, &[(ADDRESS, "a"), ("b", "c")]).identity(&params(&["1", ""])));
+        assert_ne!(one, target(0, &[(ADDRESS, "a"), ("b", "c")]).identity(&[]));
+    }
+}
