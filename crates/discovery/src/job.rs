@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use swarmscout_model::TargetDefaults;
 use swarmscout_model::relabel::RelabelRule;
+use swarmscout_model::{PromDuration, TargetDefaults};
 
 use crate::SdConfig;
 
@@ -24,6 +24,23 @@ pub struct JobConfig {
 }
 
 impl JobConfig {
+    /// A job that says nothing but its name and its sources: Prometheus' defaults for the rest.
+    pub fn new(name: impl Into<Arc<str>>, sources: Vec<SdConfig>) -> Self {
+        let defaults = TargetDefaults {
+            job: name.into(),
+            scrape_interval: PromDuration::from_secs(60),
+            scrape_timeout: PromDuration::from_secs(10),
+            metrics_path: "/metrics".to_owned(),
+            scheme: "http".to_owned(),
+            params: Vec::new(),
+            convert_classic_histograms_to_nhcb: false,
+            always_scrape_classic_histograms: false,
+            scrape_native_histograms: false,
+        };
+        let relabel = Arc::from([]);
+        Self { defaults, relabel, sources, target_limit: 0, keep_dropped_targets: 0 }
+    }
+
     /// The job's name.
     pub fn name(&self) -> &Arc<str> {
         &self.defaults.job

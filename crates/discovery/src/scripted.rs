@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use swarmscout_model::{Labels, PromDuration, TargetDefaults, TargetGroup};
+use swarmscout_model::{Labels, PromDuration, TargetGroup};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant};
 
 use crate::config::{CustomConfig, SdConfig};
 use crate::source::fixed::address_only;
-use crate::{BoxFuture, Discoverer, Error, Groups, JobConfig, Look, Problem};
+use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// Tells a discoverer what to answer, and knows when it was asked.
 #[derive(Clone, Debug)]
@@ -161,26 +161,4 @@ pub(crate) fn group(source: &str, addresses: &[&str]) -> Arc<TargetGroup> {
 /// One group, `g`, with these targets.
 pub(crate) fn targets(addresses: &[&str]) -> Answer {
     Answer::Groups(vec![group("g", addresses)])
-}
-
-/// A job without rules.
-pub(crate) fn job(name: &str, sources: Vec<SdConfig>) -> JobConfig {
-    let defaults = TargetDefaults {
-        job: name.into(),
-        scrape_interval: PromDuration::from_secs(60),
-        scrape_timeout: PromDuration::from_secs(10),
-        metrics_path: "/metrics".to_owned(),
-        scheme: "http".to_owned(),
-        params: Vec::new(),
-        convert_classic_histograms_to_nhcb: false,
-        always_scrape_classic_histograms: false,
-        scrape_native_histograms: false,
-    };
-    JobConfig {
-        defaults,
-        relabel: Arc::from([]),
-        sources,
-        target_limit: 0,
-        keep_dropped_targets: 0,
-    }
 }

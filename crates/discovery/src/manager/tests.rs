@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::config::{StaticConfig, StaticGroup};
-use crate::scripted::{Answer, Script, group, job, targets};
+use crate::scripted::{Answer, Script, group, targets};
 
 fn manager() -> Manager {
     Manager::new(BuildContext::new("test"))
@@ -64,7 +64,7 @@ fn addresses(set: &TargetSet) -> String {
 #[tokio::test(start_paused = true)]
 async fn static_targets_are_there_after_one_look() {
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![fixed(&[&["x:1", "x:2"], &["y:1"]])])]);
+    manager.apply(vec![JobConfig::new("a", vec![fixed(&[&["x:1", "x:2"], &["y:1"]])])]);
     let set = set_of(&manager, "x:1 x:2 y:1").await;
     assert_eq!((&*set.sources[0].name, &*set.sources[0].what), ("static/0", "2 groups"));
     assert_eq!((set.sources[0].groups, set.sources[0].targets), (2, 3));
@@ -75,7 +75,7 @@ async fn static_targets_are_there_after_one_look() {
 #[tokio::test(start_paused = true)]
 async fn a_job_without_sources_is_ready_and_empty() {
     let mut manager = manager();
-    manager.apply(vec![job("a", Vec::new())]);
+    manager.apply(vec![JobConfig::new("a", Vec::new())]);
     assert!(only_job(&manager).set.borrow().is_ready());
 }
 
@@ -86,7 +86,10 @@ async fn the_order_is_that_of_sources_keys_and_targets() {
         Answer::Groups(vec![group("g:10", &["c"]), group("g:9", &["b", "a"]), group("e", &[])]),
     );
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![fixed(&[&["z"]]), script.config(), fixed(&[&["y"]])])]);
+    manager.apply(vec![JobConfig::new(
+        "a",
+        vec![fixed(&[&["z"]]), script.config(), fixed(&[&["y"]])],
+    )]);
     let set = set_of(&manager, "z b a c y").await;
     let names: Vec<_> = set.sources.iter().map(|source| &*source.name).collect();
     assert_eq!(names, ["static/0", "scripted/0", "static/1"]);
@@ -98,7 +101,7 @@ async fn of_the_same_targets_the_last_is_shown() {
     first.answer(targets(&["a", "b"]));
     last.answer(targets(&["b", "c", "b"]));
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![first.config(), last.config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![first.config(), last.config()])]);
     let set = set_of(&manager, "a c b").await;
     assert_eq!((set.counts.active, set.counts.duplicates), (3, 2));
 
@@ -118,7 +121,7 @@ async fn one_change_costs_one_group() {
     };
     script.answer(groups(&["b:1"]));
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![script.config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![script.config()])]);
     let before = set_of(&manager, "a:1 b:1 c:1 c:2").await;
     script.change(groups(&["b:2"]));
     let after = set_of(&manager, "a:1 b:2 c:1 c:2").await;
@@ -132,7 +135,11 @@ async fn equal_sources_run_once() {
     let script = Script::answering(60, targets(&["a"]));
     let mut manager = manager();
     let both = || vec![script.config(), script.config()];
-    manager.apply(vec![job("a", both()), job("b", both()), job("c", vec![script.config()])]);
+    manager.apply(vec![
+        JobConfig::new("a", both()),
+        JobConfig::new("b", both()),
+        JobConfig::new("c", vec![script.config()]),
+    ]);
     let jobs = manager.jobs().borrow().clone();
     for job in jobs.iter() {
         let mut set = job.set.clone();
@@ -144,7 +151,7 @@ async fn equal_sources_run_once() {
     assert_eq!(script.builds(), 1);
     assert_eq!(script.looks()[2], Duration::from_mins(2));
     // It runs on as long as one job names it.
-    manager.apply(vec![job("c", vec![script.config()])]);
+    manager.apply(vec![JobConfig::new("c", vec![script.config()])]);
     script.looked(4).await;
     assert_eq!((script.builds(), script.looks()[3]), (1, Duration::from_mins(3)));
     manager.apply(Vec::new());
@@ -155,7 +162,7 @@ async fn equal_sources_run_once() {
 #[tokio::test(start_paused = true)]
 async fn a_reload_leaves_an_equal_job_alone() {
     let script = Script::answering(60, targets(&["a"]));
-    let config = || with_rule(job("a", vec![script.config()]), "x");
+    let config = || with_rule(JobConfig::new("a", vec![script.config()]), "x");
     let mut manager = manager();
     manager.apply(vec![config()]);
     let before = set_of(&manager, "a").await;
@@ -172,10 +179,10 @@ async fn a_reload_leaves_an_equal_job_alone() {
 async fn other_rules_take_effect_at_once_and_disturb_no_source() {
     let script = Script::answering(60, targets(&["a", "b"]));
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![script.config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![script.config()])]);
     set_of(&manager, "a b").await;
     let channel = only_job(&manager).set;
-    manager.apply(vec![with_rule(job("a", vec![script.config()]), "b")]);
+    manager.apply(vec![with_rule(JobConfig::new("a", vec![script.config()]), "b")]);
     let set = set_of(&manager, "a").await;
     assert!(channel.same_channel(&only_job(&manager).set));
     assert!(!set.stale_config);
@@ -188,10 +195,10 @@ async fn a_changed_job_serves_its_previous_set_until_the_new_one_is_complete() {
     let (old, new) = (Script::new(60), Script::answering(60, Answer::Fail("no route")));
     old.answer(targets(&["a"]));
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![old.config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![old.config()])]);
     set_of(&manager, "a").await;
 
-    manager.apply(vec![with_rule(job("a", vec![new.config(), old.config()]), "a")]);
+    manager.apply(vec![with_rule(JobConfig::new("a", vec![new.config(), old.config()]), "a")]);
     let stale = set_when(&manager, |set| {
         set.next_sources.first().is_some_and(|source| source.error.is_some())
     });
@@ -217,9 +224,9 @@ async fn a_job_that_was_never_complete_turns_to_its_new_configuration_at_once() 
     let (hung, new) =
         (Script::answering(60, Answer::Hang), Script::answering(60, Answer::Fail("no")));
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![hung.config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![hung.config()])]);
     hung.looked(1).await;
-    manager.apply(vec![job("a", vec![new.config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![new.config()])]);
     let set = set_when(&manager, |set| set.sources[0].error.is_some()).await;
     assert!(!set.stale_config && !set.is_ready());
     assert!(!hung.is_running());
@@ -229,12 +236,12 @@ async fn a_job_that_was_never_complete_turns_to_its_new_configuration_at_once() 
 async fn of_several_reloads_the_newest_counts() {
     let scripts: Vec<_> = ["a", "b", "c"].map(|a| Script::answering(60, targets(&[a]))).into();
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![scripts[0].config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![scripts[0].config()])]);
     set_of(&manager, "a").await;
     scripts[1].answer(Answer::Hang);
-    manager.apply(vec![job("a", vec![scripts[1].config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![scripts[1].config()])]);
     scripts[1].looked(1).await;
-    manager.apply(vec![job("a", vec![scripts[2].config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![scripts[2].config()])]);
     set_of(&manager, "c").await;
     sleep(Duration::from_millis(1)).await;
     assert!(!scripts[0].is_running() && !scripts[1].is_running());
@@ -244,9 +251,9 @@ async fn of_several_reloads_the_newest_counts() {
 async fn a_removed_job_ends() {
     let script = Script::answering(60, targets(&["a"]));
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![script.config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![script.config()])]);
     let mut set = only_job(&manager).set;
-    manager.apply(vec![job("b", Vec::new())]);
+    manager.apply(vec![JobConfig::new("b", Vec::new())]);
     assert_eq!(&**only_job(&manager).config.name(), "b");
     while set.changed().await.is_ok() {}
     assert!(!script.is_running());
@@ -256,7 +263,7 @@ async fn a_removed_job_ends() {
 async fn a_burst_is_handed_over_at_once_and_then_every_50_ms() {
     let scripts: Vec<_> = (0..20).map(|_| Script::answering(60, targets(&["a"]))).collect();
     let mut manager = manager();
-    manager.apply(vec![job("a", scripts.iter().map(Script::config).collect())]);
+    manager.apply(vec![JobConfig::new("a", scripts.iter().map(Script::config).collect())]);
     let mut set = only_job(&manager).set;
     set.wait_for(|set| set.is_ready()).await.unwrap();
     sleep(Duration::from_secs(1)).await;
@@ -293,7 +300,7 @@ async fn a_burst_is_handed_over_at_once_and_then_every_50_ms() {
 async fn the_first_answer_of_a_source_waits_for_nothing() {
     let (quick, slow) = (Script::new(60), Script::answering(60, Answer::Fail("no route")));
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![quick.config(), slow.config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![quick.config(), slow.config()])]);
     quick.looked(1).await;
     slow.looked(1).await;
     sleep(Duration::from_secs(10)).await;
@@ -311,7 +318,7 @@ async fn a_failing_source_is_told_of_and_keeps_its_targets() {
     good.answer(targets(&["a"]));
     bad.answer(targets(&["b"]));
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![good.config(), bad.config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![good.config(), bad.config()])]);
     let before = set_of(&manager, "a b").await;
     bad.answer(Answer::Fail("no route"));
     let after = set_when(&manager, |set| set.sources[1].error.is_some()).await;
@@ -332,7 +339,7 @@ async fn a_failing_source_is_told_of_and_keeps_its_targets() {
 async fn ages_and_counters_wake_nobody() {
     let script = Script::answering(1, targets(&["a"]));
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![script.config()])]);
+    manager.apply(vec![JobConfig::new("a", vec![script.config()])]);
     let first = set_of(&manager, "a").await;
     let mut set = only_job(&manager).set;
     set.borrow_and_update();
@@ -348,7 +355,10 @@ async fn ages_and_counters_wake_nobody() {
 async fn what_cannot_be_built_hurts_nobody_else() {
     let bad = Script::answering(60, Answer::NoBuild("no such file: ca.pem"));
     let mut manager = manager();
-    manager.apply(vec![job("a", vec![bad.config()]), job("b", vec![fixed(&[&["x"]])])]);
+    manager.apply(vec![
+        JobConfig::new("a", vec![bad.config()]),
+        JobConfig::new("b", vec![fixed(&[&["x"]])]),
+    ]);
     let jobs = manager.jobs().borrow().clone();
     let (mut a, mut b) = (jobs[0].set.clone(), jobs[1].set.clone());
     assert_eq!(addresses(&b.wait_for(|set| set.is_ready()).await.unwrap()), "x");
@@ -362,7 +372,8 @@ async fn what_cannot_be_built_hurts_nobody_else() {
 async fn more_targets_than_the_limit_fail_all_of_them() {
     let script = Script::answering(60, targets(&["a", "b", "b"]));
     let mut manager = manager();
-    manager.apply(vec![JobConfig { target_limit: 2, ..job("a", vec![script.config()]) }]);
+    manager
+        .apply(vec![JobConfig { target_limit: 2, ..JobConfig::new("a", vec![script.config()]) }]);
     let set = set_of(&manager, "a b").await;
     assert_eq!(set.limit_error, None);
     script.change(targets(&["a", "b", "c"]));
@@ -379,7 +390,7 @@ async fn large_sets_are_relabelled_elsewhere_to_the_same_end() {
     let groups = all.chunks(64).enumerate().map(|(i, part)| group(&format!("g:{i}"), part));
     let script = Script::answering(60, Answer::Groups(groups.collect()));
     let mut manager = manager();
-    let config = with_rule(job("a", vec![script.config()]), "1.*");
+    let config = with_rule(JobConfig::new("a", vec![script.config()]), "1.*");
     manager.apply(vec![config]);
     let set = set_when(&manager, |set| set.is_ready() && set.counts.active > 0).await;
     assert_eq!((set.counts.active, set.counts.dropped), (5000 - 1111, 1111));
@@ -393,9 +404,12 @@ async fn hundreds_of_reloads_leave_nothing_behind() {
     for i in 0..200 {
         let comes = Script::answering(60, if i % 2 == 0 { targets(&["b"]) } else { Answer::Hang });
         manager.apply(vec![
-            job("stays", vec![stays.config()]),
-            with_rule(job("changes", vec![stays.config(), comes.config()]), &i.to_string()),
-            job(&format!("new-{i}"), vec![comes.config(), fixed(&[&["c"]])]),
+            JobConfig::new("stays", vec![stays.config()]),
+            with_rule(
+                JobConfig::new("changes", vec![stays.config(), comes.config()]),
+                &i.to_string(),
+            ),
+            JobConfig::new(format!("new-{i}"), vec![comes.config(), fixed(&[&["c"]])]),
         ]);
         sleep(Duration::from_millis(300)).await;
         // Three jobs and three sources, and before them the sources of an older configuration
@@ -415,7 +429,7 @@ async fn hung_looks_hold_up_neither_reload_nor_end() {
     let mut manager = manager();
     let began = Instant::now();
     for script in &scripts {
-        manager.apply(vec![job("a", vec![script.config()])]);
+        manager.apply(vec![JobConfig::new("a", vec![script.config()])]);
         script.looked(1).await;
     }
     let mut jobs = manager.jobs();

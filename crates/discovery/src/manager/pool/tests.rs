@@ -9,7 +9,7 @@ use swarmscout_model::relabel::RawRule;
 
 use super::*;
 use crate::manager::settle::settle;
-use crate::scripted::{group, job};
+use crate::scripted::group;
 
 const SOURCES: usize = 3;
 
@@ -25,7 +25,7 @@ fn config() -> Arc<JobConfig> {
     };
     let rules = [rule("drop.*", "drop"), rule("(.*)\\+", "replace")];
     let rules = rules.map(|rule| rule.check(NameScheme::Utf8).unwrap());
-    Arc::new(JobConfig { relabel: Arc::from(rules), ..job("job", Vec::new()) })
+    Arc::new(JobConfig { relabel: Arc::from(rules), ..JobConfig::new("job", Vec::new()) })
 }
 
 /// A set as it must be: for each group its key and its active targets, hidden ones in brackets.
