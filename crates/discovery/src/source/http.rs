@@ -2,6 +2,10 @@
 //!
 //! The whole answer counts or none of it: one bad group fails the look. A server that is a
 //! Swarmscout itself tells how old its knowledge is, and ours is then as old.
+//!
+//! `__meta_url` is the URL as it was written, but with `xxxxx` in place of a password. Prometheus
+//! keeps the password there; from a label it would come to pages, to whoever reads our HTTP SD, and,
+//! by a rule that copies the label, into series.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -39,11 +43,8 @@ const LARGE: usize = 64 << 10;
 /// One of `http_sd_configs`. The source of a group is `<url>:<index>`, without the URL's password.
 #[derive(Debug)]
 pub struct Http {
-    /// `__meta_url`: the URL as it was written, unless it holds a password. Labels are shown to
-    /// whoever asks, so here Prometheus is not followed.
-    meta_url: String,
     /// Without its password.
-    shown: String,
+    url: Arc<str>,
     client: Client,
     request: Request,
     figures: Arc<Figures>,
@@ -67,18 +68,11 @@ impl Http {
             .header(INTERVAL, interval)
             .timeout(deadline)
             .max_body(MAX_ANSWER);
-        let shown = Url::parse(&url)?.to_string();
-        let meta_url = if shown.contains(":xxxxx@") { shown.clone() } else { url };
+        let parsed = Url::parse(&url)?;
+        let has_password = parsed.user().is_some_and(|user| user.password.is_some());
+        let url = if has_password { parsed.to_string() } else { url }.into();
         let figures = context.figures.clone();
-        Ok(Self {
-            meta_url,
-            shown,
-            client,
-            request,
-            figures,
-            hasher: RandomState::default(),
-            known: None,
-        })
+        Ok(Self { url, client, request, figures, hasher: RandomState::default(), known: None })
     }
 
     async fn look(&mut self) -> Result<Look<Groups>, Error> {
@@ -86,7 +80,7 @@ impl Http {
         let answer = self.client.get(self.request.clone()).await?;
         if answer.status != StatusCode::OK {
             return Err(Error::Status {
-                url: self.shown.clone(),
+                url: self.url.to_string(),
                 status: answer.status.to_string(),
                 message: beginning(answer.body).await,
             });
@@ -111,11 +105,11 @@ impl Http {
             return Ok(groups.clone());
         }
         let read = if json.len() > LARGE {
-            let (url, shown) = (self.meta_url.clone(), self.shown.clone());
-            let parse = spawn_blocking(move || parse(&json, &url, &shown)).await;
+            let url = self.url.clone();
+            let parse = spawn_blocking(move || parse(&json, &url)).await;
             parse.unwrap_or_else(|error| super::panic_on(error))
         } else {
-            parse(&json, &self.meta_url, &self.shown)
+            parse(&json, &self.url)
         };
         let groups = read.map_err(|reason| self.bad_answer(reason))?;
         self.known = Some((hash, groups.clone()));
@@ -123,7 +117,7 @@ impl Http {
     }
 
     fn bad_answer(&self, reason: String) -> Error {
-        Error::Answer { url: self.shown.clone(), reason }
+        Error::Answer { url: self.url.to_string(), reason }
     }
 }
 
@@ -137,10 +131,10 @@ impl Discoverer for Http {
     }
 }
 
-fn parse(json: &[u8], url: &str, shown: &str) -> Result<Groups, String> {
+fn parse(json: &[u8], url: &str) -> Result<Groups, String> {
     let mut builder = LabelsBuilder::new();
     let groups = listing::from_json(json)?.into_iter().enumerate().map(|(index, group)| {
-        group.named(format!("{shown}:{index}").into(), ("__meta_url", url), &mut builder)
+        group.named(format!("{url}:{index}").into(), ("__meta_url", url), &mut builder)
     });
     Ok(groups.collect())
 }
