@@ -5,22 +5,24 @@
 //! ```
 //!
 //! A second process simulates the Swarm behind a unix socket, so that what is shown is the look
-//! alone: CPU seconds of this process, user and system, and its largest resident size.
+//! alone: CPU seconds of this process, user and system, and its largest resident size. Then, for
+//! the list of tasks alone and in memory, what finding its objects takes, and what decoding them.
 
 #![expect(clippy::print_stdout, reason = "it is what the example is for")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use swarmscout_discovery::Discoverer;
 use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, OverlayPort, Role,
 };
+use swarmscout_discovery::engine::{Decoder, Element, Head, ListScanner, ScanError, Task};
 use swarmscout_discovery::source::dockerswarm::DockerSwarm;
 use swarmscout_model::PromDuration;
-use swarmscout_net::HttpConfig;
+use swarmscout_net::{Client, ClientOptions, Host, HttpConfig, Request};
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::Swarm;
@@ -28,6 +30,8 @@ use swarmscout_simulator::swarm::Swarm;
 type Error = Box<dyn std::error::Error>;
 
 const LOOKS: usize = 10;
+
+const DEADLINE: Duration = Duration::from_mins(1);
 
 fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -53,7 +57,10 @@ fn main() -> Result<(), Error> {
         .spawn()?;
     let mut ready = String::new();
     BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut ready)?;
-    let looked = runtime.block_on(look(&socket, role));
+    let looked = runtime.block_on(async {
+        look(&socket, role).await?;
+        steps(&socket).await
+    });
     // The server ends with its standard input.
     drop(server.stdin.take());
     server.wait()?;
@@ -71,6 +78,60 @@ async fn serve(socket: &str, nodes: &str, tasks: &str) -> Result<(), Error> {
     let until_end = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
     tokio::task::spawn_blocking(until_end).await??;
     drop(engine);
+    Ok(())
+}
+
+/// What each step of reading the list of tasks takes, the fastest of some tries.
+async fn steps(socket: &Path) -> Result<(), Error> {
+    let options = ClientOptions { user_agent: "look_speed".into(), connect_timeout: DEADLINE };
+    let request = Request::to(&Host::socket(socket), "/tasks")?.timeout(DEADLINE).max_body(1 << 30);
+    let client = Client::new(&HttpConfig::default(), options)?;
+    let text = client.get(request).await?.body.bytes().await?;
+    let step = |work: &dyn Fn() -> Result<usize, ScanError>| {
+        let mut fastest = f64::INFINITY;
+        for _ in 0..LOOKS {
+            let before = cpu_seconds()?;
+            std::hint::black_box(work()?);
+            fastest = fastest.min(cpu_seconds()? - before);
+        }
+        Ok::<f64, Error>(fastest)
+    };
+    let scan = |each: &mut dyn FnMut(Element<'_>) -> Result<(), ScanError>| {
+        let mut scanner = ListScanner::default();
+        for piece in text.chunks(128 << 10) {
+            scanner.push(piece, &mut |element: Element<'_>| each(element))?;
+        }
+        scanner.finish()
+    };
+    let found = step(&|| {
+        let mut count = 0;
+        scan(&mut |_| {
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    })?;
+    let headed = step(&|| {
+        let mut sum = 0;
+        scan(&mut |element| {
+            sum += Head::read(element.text).id.len();
+            Ok(())
+        })?;
+        Ok(sum)
+    })?;
+    let decoded = step(&|| {
+        let mut decoder = Decoder::default();
+        let mut tasks = Vec::new();
+        scan(&mut |element| {
+            tasks.extend(decoder.decode::<Task>(element)?);
+            Ok(())
+        })?;
+        Ok(tasks.len())
+    })?;
+    println!("tasks of {:.1} MB in memory: CPU s", text.len() as f64 / 1e6);
+    println!("  {found:.4}  objects found");
+    println!("  {headed:.4}  ID and version read as well");
+    println!("  {decoded:.4}  all decoded");
     Ok(())
 }
 

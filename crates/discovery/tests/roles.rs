@@ -130,15 +130,14 @@ fn fault_2_a_virtual_ip_without_address_costs_nothing_else() {
         SERVICES,
         &[("services", services)],
         &expect![[r#"
-        DockerSwarm/host {…_service_id="host"}
-          {__address__="10.0.1.3:80"}
-        DockerSwarm/other {…_service_id="other"}
-          {__address__="10.0.1.5:80"}
-        ! service host: virtual IP without address: on network "h"
-        ! service host: virtual IP without address: on network "h"
-        ! service other: virtual IP that is no address: "10.0.1.4"
-        ! service other: virtual IP that is no address: "10.0.1.6/33"
-    "#]],
+            DockerSwarm/host {…_service_id="host"}
+              {__address__="10.0.1.3:80"}
+            DockerSwarm/other {…_service_id="other"}
+              {__address__="10.0.1.5:80"}
+            ! service other: virtual IP of wrong type: expected an address with the length of its network, found {"NetworkID":"net","Addr":"10.0.1.4"}
+            ! service other: virtual IP of wrong type: expected an address with the length of its network, found {"NetworkID":"net","Addr":"10.0.1.6/33"}
+            ! service host: virtual IP without address: on network h
+        "#]],
     );
 }
 
@@ -321,19 +320,19 @@ fn the_smallest_bad_part_is_left_out() {
         TASKS,
         &given,
         &expect![[r#"
-        DockerSwarm/s {…_service_id="s"}
-          {__address__="10.0.1.6:81", …_container_label_good="1", …_task_id="t", …_task_slot="0"}
-        ! service s: port of wrong type: expected a whole number that is not negative
-        ! service s: port of wrong type: expected a smaller number
-        ! service list: wrong type: expected an object at byte 20
-        ! task bad-slot: wrong type: expected a whole number at byte 24
-        ! task : wrong type: expected a string at byte 6
-        ! task : wrong type: expected an object at byte 0
-        ! task t: label of wrong type: expected a string
-        ! task t: network attachment of wrong type: expected an object
-        ! task t: task address of wrong type: expected a string
-        ! task t: task address that is no address: "nowhere"
-    "#]],
+            DockerSwarm/s {…_service_id="s"}
+              {__address__="10.0.1.6:81", …_container_label_good="1", …_task_id="t", …_task_slot="0"}
+            ! service s: port of wrong type: expected a whole number that is not negative, found {"Protocol":"tcp","PublishedPort":"80"}
+            ! service s: port of wrong type: expected a smaller number, found {"Protocol":"tcp","PublishedPort":4294967296}
+            ! service list: wrong type: expected an object at byte 20
+            ! task bad-slot: wrong type: expected a whole number at byte 24
+            ! task : wrong type: expected a string at byte 6
+            ! task : wrong type: expected an object at byte 0
+            ! task t: label of wrong type: expected a string, found 2
+            ! task t: network attachment of wrong type: expected an object, found 5
+            ! task t: task address of wrong type: expected a string, found 6
+            ! task t: task address of wrong type: expected an address with the length of its network, found "nowhere"
+        "#]],
     );
 }
 
@@ -378,11 +377,84 @@ fn a_bad_network_or_port_of_a_container_is_left_out() {
         true,
         &[("containers", containers)],
         &expect![[r#"
-        Docker {}
-          {__address__="10.0.0.2:81", …_container_id="c", …_container_image="i", …_container_image_id="sha256:1", …_container_name="/c", …_network_ip="10.0.0.2", …_port_private="81", …_port_public="82", …_port_public_ip="::"}
-        ! container c: port of wrong type: expected a smaller number
-        ! container c: port of wrong type: expected an IP address
-        ! container c: network of wrong type: expected an IP address
-    "#]],
+            Docker {}
+              {__address__="10.0.0.2:81", …_container_id="c", …_container_image="i", …_container_image_id="sha256:1", …_container_name="/c", …_network_ip="10.0.0.2", …_port_private="81", …_port_public="82", …_port_public_ip="::"}
+            ! container c: port of wrong type: expected a smaller number, found {"PrivatePort":70000,"Type":"tcp"}
+            ! container c: port of wrong type: expected an IP address, found {"PrivatePort":80,"Type":"tcp","IP":"nowhere"}
+            ! container c: network of wrong type: expected an IP address, found {"IPAddress":"x"}
+        "#]],
     );
+}
+
+/// The Swarm of the fixture `3-nodes`, recorded from real engines.
+#[test]
+fn a_real_swarm_as_a_whole() {
+    let list = |path: &str| {
+        let body = swarmscout_simulator::engine::Recording::THREE_NODES.body(path).unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    };
+    let (nodes, services, tasks, networks) =
+        (list("/nodes"), list("/services"), list("/tasks"), list("/networks"));
+    let given = [
+        ("nodes", &*nodes),
+        ("services", &*services),
+        ("tasks", &*tasks),
+        ("networks", &*networks),
+    ];
+    check(
+        NODES,
+        &given,
+        &expect![[r#"
+            DockerSwarm {}
+              {__address__="10.77.2.11:80", …_node_address="10.77.2.11", …_node_availability="active", …_node_engine_version="20.10.24+dfsg1", …_node_hostname="manager-1", …_node_id="pg4w5h7apw80npjxq6ieqpie6", …_node_label_stadt="Köln", …_node_label_tier="back", …_node_manager_address="10.77.2.11:2377", …_node_manager_leader="true", …_node_manager_reachability="reachable", …_node_platform_architecture="x86_64", …_node_platform_os="linux", …_node_role="manager", …_node_status="ready", ~_node_address="10.77.2.11", ~_node_engine_label_com_example_rack_id="r 1", ~_node_engine_label_note="a,b=c d", ~_node_engine_label_zone="z1"}
+              {__address__="10.77.2.22:80", …_node_address="10.77.2.22", …_node_availability="active", …_node_engine_version="20.10.24+dfsg1", …_node_hostname="worker-2", …_node_id="hc4hrozlq94bc0plqfjc4pqsl", …_node_platform_architecture="x86_64", …_node_platform_os="linux", …_node_role="worker", …_node_status="ready", ~_node_address="10.77.2.22", ~_node_engine_label_url="http://h:1/?q=1&r=2", ~_node_engine_label_zone="z2"}
+              {__address__="10.77.2.21:80", …_node_address="10.77.2.21", …_node_availability="active", …_node_engine_version="20.10.24+dfsg1", …_node_hostname="worker-1", …_node_id="m7n14jx9eyloqrqtt89s1b990", …_node_label_note="x=y, z", …_node_label_tier="front", …_node_platform_architecture="x86_64", …_node_platform_os="linux", …_node_role="worker", …_node_status="ready", ~_node_address="10.77.2.21", ~_node_engine_label_city="Zürich ✓", ~_node_engine_label_zone="z2"}
+        "#]],
+    );
+    check(
+        SERVICES,
+        &given,
+        &expect![[r#"
+            DockerSwarm/92juuygbxntfs44thl768udu7 {…_service_id="92juuygbxntfs44thl768udu7", …_service_label_prometheus_io_port="8080", …_service_label_prometheus_io_scrape="true", …_service_mode="replicated", …_service_name="web", …_service_task_container_image="demo:1", …_service_updating_status="completed"}
+              {__address__="10.0.0.5:8081", …_network_id="jlvnrioz9uqvy4apibdmk86w9", …_network_ingress="true", …_network_internal="false", …_network_name="ingress", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
+              {__address__="10.90.1.2:8081", …_network_id="map9i8vmclz4keyta6ft3umv0", …_network_ingress="false", …_network_internal="false", …_network_label_team="a", …_network_name="front", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
+            DockerSwarm/e0xv12cx4vn2jnjjxcqyz6tv0 {…_service_id="e0xv12cx4vn2jnjjxcqyz6tv0", …_service_label_prometheus_io_port="8080", …_service_mode="replicated", …_service_name="api", …_service_task_container_image="demo:1"}
+              {__address__="10.90.2.2:80", …_network_id="h83kx073j8nem27hq8kpyz7xc", …_network_ingress="false", …_network_internal="true", …_network_name="back", …_network_scope="swarm"}
+              {__address__="10.90.1.9:80", …_network_id="map9i8vmclz4keyta6ft3umv0", …_network_ingress="false", …_network_internal="false", …_network_label_team="a", …_network_name="front", …_network_scope="swarm"}
+            DockerSwarm/hlsbaqhe7ox3vv4fkmr4jdgn7 {…_service_id="hlsbaqhe7ox3vv4fkmr4jdgn7", …_service_mode="replicated", …_service_name="zero", …_service_task_container_image="demo:1"}
+              {__address__="10.0.0.13:8099", …_network_id="jlvnrioz9uqvy4apibdmk86w9", …_network_ingress="true", …_network_internal="false", …_network_name="ingress", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
+            DockerSwarm/os91q181g85fbxxe1bnltd3ia {…_service_id="os91q181g85fbxxe1bnltd3ia", …_service_mode="replicated", …_service_name="random-port", …_service_task_container_image="demo:1"}
+              {__address__="10.0.0.11:30000", …_network_id="jlvnrioz9uqvy4apibdmk86w9", …_network_ingress="true", …_network_internal="false", …_network_name="ingress", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
+            DockerSwarm/v7aq773w525xmc1in3gvymr6l {…_service_id="v7aq773w525xmc1in3gvymr6l", …_service_mode="replicated", …_service_name="dns", …_service_task_container_image="demo:1"}
+              {__address__="10.0.0.9:5353", …_network_id="jlvnrioz9uqvy4apibdmk86w9", …_network_ingress="true", …_network_internal="false", …_network_name="ingress", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
+              {__address__="10.0.0.9:8053", …_network_id="jlvnrioz9uqvy4apibdmk86w9", …_network_ingress="true", …_network_internal="false", …_network_name="ingress", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
+              {__address__="10.90.1.12:5353", …_network_id="map9i8vmclz4keyta6ft3umv0", …_network_ingress="false", …_network_internal="false", …_network_label_team="a", …_network_name="front", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
+              {__address__="10.90.1.12:8053", …_network_id="map9i8vmclz4keyta6ft3umv0", …_network_ingress="false", …_network_internal="false", …_network_label_team="a", …_network_name="front", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
+            ! service igzzwiixall0gm5ojdn1nw8m5: virtual IP without address: on network yuy11utngy01qemnlion0pl8s
+        "#]],
+    );
+    let first = dockerswarm::Options {
+        match_first_network: true,
+        overlay_port: OverlayPort::Target,
+        ..TASKS
+    };
+    let (lists, _) = read(&given);
+    let (groups, _) = dockerswarm::find(&lists, first);
+    let mut addresses = String::new();
+    for group in &groups {
+        let name = group.labels.get("__meta_dockerswarm_service_name").unwrap_or_default();
+        let addresses_of = group.targets.iter().map(|target| target.get("__address__").unwrap());
+        let mut addresses_of: Vec<_> = addresses_of.collect();
+        addresses_of.sort_unstable();
+        writeln!(addresses, "{name} {}", addresses_of.join(" ")).unwrap();
+    }
+    expect![[r#"
+        web 10.90.1.14:8080 10.90.1.15:8080 10.90.1.16:8080 10.90.1.3:8080 10.90.1.4:8080 10.90.1.5:8080
+        two-host-ports 10.77.2.21:9201 10.77.2.21:9201
+        api 10.90.2.3:80 10.90.2.4:80
+        random-port 10.0.0.12:8080
+        rr 10.90.2.7:80 10.90.2.8:80
+        dns 10.90.1.13:53 10.90.1.13:8080
+        agent 10.77.2.11:9100 10.77.2.11:9100 10.77.2.21:9100 10.77.2.21:9100 10.77.2.22:9100 10.77.2.22:9100
+    "#]].assert_eq(&addresses);
 }

@@ -118,8 +118,8 @@ impl Decoder {
     ) -> Result<Option<T>, Fault> {
         Ok(match reader.attempt(|reader| read(reader, self))? {
             Ok(part) => Some(part),
-            Err(expected) => {
-                self.problem(reason, format!("expected {expected}"));
+            Err((expected, written)) => {
+                self.problem(reason, format!("expected {expected}, found {}", shown(written)));
                 None
             }
         })
@@ -175,3 +175,13 @@ impl Decoder {
         }
     }
 }
+
+/// The beginning of a text, for people.
+fn shown(text: &[u8]) -> String {
+    const MOST: usize = 60;
+    let start = String::from_utf8_lossy(&text[..text.len().min(MOST)]);
+    if text.len() > MOST { format!("{start}…") } else { start.into_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,7 @@ pub struct Service {
     pub update_state: Arc<str>,
     /// Published ports, those that Swarm picked included.
     pub ports: Vec<Port>,
-    /// Virtual IPs that have an address.
+    /// Its address on each of its networks.
     pub virtual_ips: Vec<VirtualIp>,
 }
 
@@ -115,8 +115,8 @@ pub struct Port {
 pub struct VirtualIp {
     /// ID of its network.
     pub network: Arc<str>,
-    /// The address.
-    pub address: IpAddr,
+    /// The address. None on the host's network.
+    pub address: Option<IpAddr>,
 }
 
 /// A task, of `/tasks`.
@@ -326,8 +326,8 @@ impl Object for Service {
                     match key {
                         b"Ports" => service.ports = d.parts(r, BAD_PORT, port)?,
                         b"VirtualIPs" => {
-                            let ips = d.parts(r, "virtual IP of wrong type", virtual_ip)?;
-                            service.virtual_ips = ips.into_iter().flatten().collect();
+                            service.virtual_ips =
+                                d.parts(r, "virtual IP of wrong type", virtual_ip)?;
                         }
                         _ => drop(r.skip()?),
                     }
@@ -389,31 +389,24 @@ fn port(r: &mut Reader<'_>, d: &mut Decoder) -> Result<Port, Fault> {
     Ok(port)
 }
 
-/// `None` for one without a usable address, which is a problem of its own: every service on the
-/// host's network has one, and Prometheus gives up all services for it.
-fn virtual_ip(r: &mut Reader<'_>, d: &mut Decoder) -> Result<Option<VirtualIp>, Fault> {
+fn virtual_ip(r: &mut Reader<'_>, d: &mut Decoder) -> Result<VirtualIp, Fault> {
     let (mut network, mut address) = (Arc::default(), None);
-    let mut written = String::new();
     r.object(|r, key| {
         match key {
             b"NetworkID" => network = d.text(r)?,
             b"Addr" => {
+                let before = r.clone();
                 let text = r.string()?;
                 address = parse_cidr(&text);
-                written = text.into_owned();
+                if address.is_none() && !text.is_empty() {
+                    return Err(before.wrong_type("an address with the length of its network"));
+                }
             }
             _ => drop(r.skip()?),
         }
         Ok(())
     })?;
-    match address {
-        Some(address) => return Ok(Some(VirtualIp { network, address })),
-        None if written.is_empty() => {
-            d.problem("virtual IP without address", format!("on network {network:?}"));
-        }
-        None => d.problem("virtual IP that is no address", format!("{written:?}")),
-    }
-    Ok(None)
+    Ok(VirtualIp { network, address })
 }
 
 impl Object for Task {
@@ -492,15 +485,12 @@ fn attachment(r: &mut Reader<'_>, d: &mut Decoder) -> Result<Attachment, Fault> 
                 Ok(())
             })?,
             b"Addresses" => {
-                let addresses = d.parts(r, "task address of wrong type", |r, d| {
-                    let text = r.string()?;
-                    let address = parse_cidr(&text);
-                    if address.is_none() {
-                        d.problem("task address that is no address", format!("{text:?}"));
-                    }
-                    Ok(address)
+                attachment.addresses = d.parts(r, "task address of wrong type", |r, _| {
+                    let before = r.clone();
+                    parse_cidr(&r.string()?).ok_or_else(|| {
+                        before.wrong_type("an address with the length of its network")
+                    })
                 })?;
-                attachment.addresses = addresses.into_iter().flatten().collect();
             }
             _ => drop(r.skip()?),
         }

@@ -160,18 +160,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next value with `read`; where something in it is of the wrong type, leaves the
-    /// value out as a whole and returns what was expected.
+    /// value out as a whole and returns what was expected, and how the value was written.
     pub fn attempt<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T>,
-    ) -> Result<std::result::Result<T, &'static str>> {
+    ) -> Result<std::result::Result<T, (&'static str, &'a [u8])>> {
         let start = self.at;
         match read(self) {
             Ok(value) => Ok(Ok(value)),
             Err(Fault::Type { expected, .. }) => {
                 self.at = start;
-                self.skip()?;
-                Ok(Err(expected))
+                let written = self.skip()?;
+                Ok(Err((expected, written)))
             }
             Err(fault) => Err(fault),
         }

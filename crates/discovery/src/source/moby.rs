@@ -19,11 +19,11 @@ pub(super) type ById<T> = HashMap<Arc<str>, T, RandomState>;
 pub(super) fn networks(
     prefix: &str,
     networks: &[Network],
-    collisions: &mut Collisions,
+    skipped: &mut Skipped,
     writer: &mut LabelsWriter,
 ) -> ById<Labels> {
     let labels = networks.iter().map(|network| {
-        collisions.note("network", &network.id, &network.labels);
+        skipped.collisions("network", &network.id, &network.labels);
         (Arc::clone(&network.id), network_labels(prefix, network, writer))
     });
     labels.collect()
@@ -76,19 +76,28 @@ impl AddressWriter {
     }
 }
 
-/// Label keys that become one name, each told once however many objects share them.
+/// What was left out on the way from objects to targets, each told once however many objects share
+/// it.
 #[derive(Debug, Default)]
-pub(super) struct Collisions(BTreeSet<Problem>);
+pub(super) struct Skipped(BTreeSet<Problem>);
 
-impl Collisions {
-    /// Looks through the labels of an object.
-    pub(super) fn note(&mut self, kind: &'static str, object: &str, labels: &LabelMap) {
-        self.0.extend(labels.collisions().map(|detail| Problem {
-            kind,
-            object: object.to_owned(),
-            reason: "label keys that become one name",
-            detail,
-        }));
+impl Skipped {
+    /// Notes a part of an object that gives no target.
+    pub(super) fn part(
+        &mut self,
+        kind: &'static str,
+        object: &str,
+        reason: &'static str,
+        detail: String,
+    ) {
+        self.0.insert(Problem { kind, object: object.to_owned(), reason, detail });
+    }
+
+    /// Notes which label keys of an object become one name.
+    pub(super) fn collisions(&mut self, kind: &'static str, object: &str, labels: &LabelMap) {
+        for detail in labels.collisions() {
+            self.part(kind, object, "label keys that become one name", detail);
+        }
     }
 
     /// In order.

@@ -6,7 +6,7 @@ use swarmscout_model::{Labels, LabelsWriter};
 
 use crate::config::{BuildContext, DockerConfig};
 use crate::engine::{Container, ContainerPort, Endpoint, Hosts, List, Lists, Query};
-use crate::source::moby::{self, AddressWriter, ById, Collisions};
+use crate::source::moby::{self, AddressWriter, ById, Skipped};
 use crate::source::partition::Partition;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
@@ -63,14 +63,14 @@ impl Discoverer for Docker {
 pub fn find(lists: &Lists, options: &Options) -> (Groups, Vec<Problem>) {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
-    let mut collisions = Collisions::default();
-    let networks = moby::networks(PREFIX, &lists.networks, &mut collisions, &mut writer);
+    let mut skipped = Skipped::default();
+    let networks = moby::networks(PREFIX, &lists.networks, &mut skipped, &mut writer);
     let by_id: ById<&Container> =
         lists.containers.iter().map(|container| (container.id.clone(), container)).collect();
     let mut targets = Partition::default();
     for container in &lists.containers {
         let Some(name) = &container.name else { continue };
-        collisions.note("container", &container.id, &container.labels);
+        skipped.collisions("container", &container.id, &container.labels);
         let known = container_labels(container, name, &mut writer);
         for endpoint in endpoints(container, &by_id, options) {
             let network = networks.get(&endpoint.network);
@@ -104,7 +104,7 @@ pub fn find(lists: &Lists, options: &Options) -> (Groups, Vec<Problem>) {
     }
     let mut groups = Vec::new();
     targets.groups(SOURCE, &Labels::empty(), &mut groups);
-    (groups, collisions.into_problems().collect())
+    (groups, skipped.into_problems().collect())
 }
 
 fn container_labels(container: &Container, name: &str, writer: &mut LabelsWriter) -> Labels {

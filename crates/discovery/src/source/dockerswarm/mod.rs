@@ -17,7 +17,7 @@ mod tasks;
 
 use crate::config::{BuildContext, DockerSwarmConfig, OverlayPort, Role};
 use crate::engine::{Hosts, List, Lists, Port, Query};
-use crate::source::moby::Collisions;
+use crate::source::moby::Skipped;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// The source that Prometheus gives to all; ours goes on with the service's ID.
@@ -95,11 +95,11 @@ pub fn find(lists: &Lists, options: Options) -> (Groups, Vec<Problem>) {
         Role::Tasks => tasks::find(lists, options, &mut found),
     }
     found.groups.sort_by(|a, b| a.source.cmp(&b.source));
-    (found.groups, found.collisions.into_problems().collect())
+    (found.groups, found.skipped.into_problems().collect())
 }
 
 #[derive(Debug, Default)]
 struct Found {
     groups: Groups,
-    collisions: Collisions,
+    skipped: Skipped,
 }

@@ -13,8 +13,8 @@ pub(super) fn find(lists: &Lists, options: Options, found: &mut Found) {
     let mut address = AddressWriter::default();
     let mut targets = Partition::default();
     for node in &lists.nodes {
-        found.collisions.note("node", &node.id, &node.labels);
-        found.collisions.note("node", &node.id, &node.engine_labels);
+        found.skipped.collisions("node", &node.id, &node.labels);
+        found.skipped.collisions("node", &node.id, &node.engine_labels);
         let known = meta::node(node, true, &mut writer);
         let own = meta::own_node(node, &mut writer);
         writer.push(ADDRESS, address.host(&node.address, options.port));

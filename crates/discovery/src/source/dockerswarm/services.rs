@@ -12,24 +12,31 @@ use crate::source::partition::Partition;
 pub(super) fn find(lists: &Lists, options: Options, found: &mut Found) {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
-    let networks =
-        moby::networks(meta::PREFIX, &lists.networks, &mut found.collisions, &mut writer);
+    let networks = moby::networks(meta::PREFIX, &lists.networks, &mut found.skipped, &mut writer);
     let by_id: ById<&Network> =
         lists.networks.iter().map(|network| (network.id.clone(), network)).collect();
     for service in &lists.services {
-        found.collisions.note("service", &service.id, &service.labels);
+        found.skipped.collisions("service", &service.id, &service.labels);
         let mut targets = Partition::default();
         for ip in virtual_ips(service, options, &by_id) {
             let network = networks.get(&ip.network);
+            let Some(ip) = ip.address else {
+                // Every service on the host's network has one, and Prometheus gives up all
+                // services for it.
+                let detail = format!("on network {}", ip.network);
+                let reason = "virtual IP without address";
+                found.skipped.part("service", &service.id, reason, detail);
+                continue;
+            };
             let tcp = service.ports.iter().filter(|port| &*port.protocol == "tcp");
             let mut published = tcp.peekable();
             if published.peek().is_none() {
-                writer.push(ADDRESS, address.ip(ip.address, options.port));
+                writer.push(ADDRESS, address.ip(ip, options.port));
                 network.inspect(|network| writer.extend(network));
                 targets.push(&service.id, writer.build());
             }
             for port in published {
-                writer.push(ADDRESS, address.ip(ip.address, options.overlay_port(port)));
+                writer.push(ADDRESS, address.ip(ip, options.overlay_port(port)));
                 network.inspect(|network| writer.extend(network));
                 writer.push("__meta_dockerswarm_service_endpoint_port_name", &port.name);
                 writer.push("__meta_dockerswarm_service_endpoint_port_publish_mode", &port.mode);
@@ -53,7 +60,8 @@ fn virtual_ips<'a>(
         return &service.virtual_ips;
     }
     let all = &service.virtual_ips;
-    let first = (0..all.len()).min_by_key(|at| {
+    let with_address = (0..all.len()).filter(|at| all[*at].address.is_some());
+    let first = with_address.min_by_key(|at| {
         let id = &all[*at].network;
         match networks.get(id) {
             Some(network) => (network.ingress, &network.name, id),

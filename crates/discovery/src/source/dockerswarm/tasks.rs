@@ -14,18 +14,18 @@ use swarmscout_model::{Labels, LabelsWriter};
 
 use super::{Found, Options, SOURCE, meta};
 use crate::engine::{Attachment, LabelMap, Lists, Port, Service, Task};
-use crate::source::moby::{self, AddressWriter, ById, Collisions};
+use crate::source::moby::{self, AddressWriter, ById, Skipped};
 use crate::source::partition::Partition;
 
 pub(super) fn find(lists: &Lists, options: Options, found: &mut Found) {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
-    let collisions = &mut found.collisions;
-    let networks = moby::networks(meta::PREFIX, &lists.networks, collisions, &mut writer);
-    let nodes = nodes(lists, collisions, &mut writer);
+    let skipped = &mut found.skipped;
+    let networks = moby::networks(meta::PREFIX, &lists.networks, skipped, &mut writer);
+    let nodes = nodes(lists, skipped, &mut writer);
     let services: ById<&Service> =
         lists.services.iter().map(|service| (service.id.clone(), service)).collect();
-    let containers = containers(lists, collisions, &mut writer);
+    let containers = containers(lists, skipped, &mut writer);
 
     let mut by_service: BTreeMap<&Arc<str>, Partition> = BTreeMap::new();
     for task in &lists.tasks {
@@ -62,7 +62,7 @@ pub(super) fn find(lists: &Lists, options: Options, found: &mut Found) {
 
     for (id, targets) in by_service {
         let labels = services.get(id).map_or_else(Labels::empty, |service| {
-            found.collisions.note("service", id, &service.labels);
+            found.skipped.collisions("service", id, &service.labels);
             meta::service(service, false, &mut writer)
         });
         targets.groups(&format!("{SOURCE}/{id}"), &labels, &mut found.groups);
@@ -120,10 +120,10 @@ struct OfNode {
     own: Labels,
 }
 
-fn nodes(lists: &Lists, collisions: &mut Collisions, writer: &mut LabelsWriter) -> ById<OfNode> {
+fn nodes(lists: &Lists, skipped: &mut Skipped, writer: &mut LabelsWriter) -> ById<OfNode> {
     let nodes = lists.nodes.iter().map(|node| {
-        collisions.note("node", &node.id, &node.labels);
-        collisions.note("node", &node.id, &node.engine_labels);
+        skipped.collisions("node", &node.id, &node.labels);
+        skipped.collisions("node", &node.id, &node.engine_labels);
         let known = meta::node(node, false, writer);
         let own = meta::own_node(node, writer);
         (node.id.clone(), OfNode { address: node.address.clone(), known, own })
@@ -135,7 +135,7 @@ fn nodes(lists: &Lists, collisions: &mut Collisions, writer: &mut LabelsWriter) 
 /// and the same; they are known by their address, which stands as long as the lists do.
 fn containers(
     lists: &Lists,
-    collisions: &mut Collisions,
+    skipped: &mut Skipped,
     writer: &mut LabelsWriter,
 ) -> HashMap<*const LabelMap, Labels, RandomState> {
     let mut containers = HashMap::default();
@@ -146,7 +146,7 @@ fn containers(
                 "" => ("task", &task.id),
                 _ => ("service", &task.service),
             };
-            collisions.note(kind, id, &task.labels);
+            skipped.collisions(kind, id, &task.labels);
             meta::container(&task.labels, writer)
         });
     }
