@@ -413,9 +413,9 @@ fn strings_keep_their_text_and_others_follow_yaml_1_1() {
     let jobs: Vec<_> = config
         .job_configs()
         .iter()
-        .map(|job| (job.name().to_string(), job.sources.len()))
+        .map(|job| (job.name().to_string(), job.defaults.scheme.clone(), job.sources.len()))
         .collect();
-    expect![[r#"[("one", 1), ("two", 1), ("three", 1), ("four", 1)]"#]]
+    expect![[r#"[("one", "http", 1), ("two", "http", 1), ("three", "https", 1), ("four", "http", 1), ("five", "ftp", 0)]"#]]
         .assert_eq(&format!("{jobs:?}"));
 }
 
@@ -462,6 +462,14 @@ fn external_labels_are_taken_from_the_environment_and_nothing_else_is() {
         "/etc/prometheus.yml:1:28: global.external_labels.a: environment variable NONE is empty or \
          not set"
     );
+}
+
+/// Whatever comes of it, it comes without a panic and as one of the two.
+#[test]
+fn a_file_may_be_cut_anywhere() {
+    let text = include_bytes!("config/all.good.yml");
+    let refused = (0..text.len()).step_by(61).filter(|end| read(&text[..*end]).is_err()).count();
+    assert!(refused > 20, "{refused}");
 }
 
 /// A file of some 5 MB: half a million values, every one in its place.

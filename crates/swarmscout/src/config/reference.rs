@@ -11,6 +11,8 @@ pub(super) struct Reference {
     sections: Vec<Entry>,
     /// What this version makes of the key that leads on.
     state: State,
+    /// The first pass goes by what works, so that it comes first; the second goes everywhere.
+    pass: u8,
 }
 
 #[derive(Debug)]
@@ -20,22 +22,21 @@ struct Entry {
     keys: Vec<KeyInfo>,
     /// The best that this version makes of a key that leads here.
     state: State,
+    /// The last pass that came here.
+    pass: u8,
 }
 
 impl Reference {
-    /// Adds a section; false where it is there already and nothing new leads to it.
+    /// Adds a section; false where this pass came by already.
     pub(super) fn begin<S: Section>(&mut self, about: &'static str) -> bool {
         if let Some(entry) = self.sections.iter_mut().find(|entry| entry.title == S::TITLE) {
-            let better = self.state == State::Works && entry.state != State::Works;
-            if better {
-                entry.state = State::Works;
-            }
-            return better;
+            let again = std::mem::replace(&mut entry.pass, self.pass) == self.pass;
+            return !again;
         }
         let mut keys = Vec::new();
         S::keys(&mut keys);
-        let (title, about, state) = (S::TITLE, about.trim(), self.state);
-        self.sections.push(Entry { title, about, keys, state });
+        let (title, about, state, pass) = (S::TITLE, about.trim(), self.state, self.pass);
+        self.sections.push(Entry { title, about, keys, state, pass });
         true
     }
 
@@ -43,7 +44,9 @@ impl Reference {
     pub(super) fn below<V: Value>(&mut self, state: State) {
         let above = self.state;
         self.state = below(above, state);
-        V::refer(self);
+        if self.state == State::Works || self.pass > 0 {
+            V::refer(self);
+        }
         self.state = above;
     }
 }
@@ -62,10 +65,10 @@ fn below(above: State, own: State) -> State {
 pub fn reference() -> String {
     let mut reference = Reference::default();
     raw::File::refer(&mut reference);
-    // What works comes first.
-    reference.sections.sort_by_key(|entry| entry.state != State::Works);
+    reference.pass += 1;
+    raw::File::refer(&mut reference);
     let mut text = String::new();
-    for Entry { title, about, keys, state: above } in &reference.sections {
+    for Entry { title, about, keys, state: above, .. } in &reference.sections {
         let _ = writeln!(text, "### {title}\n\n{about}\n");
         text.push_str(
             "| key | type | default | in this version | meaning |\n|---|---|---|---|---|\n",

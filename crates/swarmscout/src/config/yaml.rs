@@ -48,7 +48,8 @@ pub(super) enum Data {
     Scalar(Scalar),
     /// A list.
     Sequence(Vec<Node>),
-    /// Keys and values in the order of the file, repeated keys included; merged ones (`<<`) follow.
+    /// Keys and values in the order of the file, repeated keys included. Those that `<<` brings
+    /// stand among them: as in Go, they replace what stands before and give way to what follows.
     Mapping(Vec<(Key, Node)>),
 }
 
@@ -66,8 +67,10 @@ pub(super) struct Scalar {
 pub(super) struct Key {
     /// Where it stands.
     pub(super) at: Position,
-    /// Its text.
+    /// Its text; empty for a null.
     pub(super) text: Rc<str>,
+    /// Whether a `<<` brought it.
+    merged: bool,
 }
 
 /// Why a text is no document. The position is missing where the whole text is meant.
@@ -242,8 +245,8 @@ struct Open {
     data: Data,
     /// The key whose value comes next, and whether it was a plain `<<`.
     key: Option<(Key, bool)>,
-    /// Values of `<<`.
-    merges: Vec<Node>,
+    /// Where each key is among the entries, once there was a `<<`.
+    places: Option<HashMap<Rc<str>, usize>>,
     weight: usize,
     depth: usize,
 }
@@ -264,8 +267,7 @@ impl Builder {
             Event::SequenceStart(_, anchor, _) => self.open(at, anchor, Data::Sequence(Vec::new())),
             Event::MappingStart(_, anchor, _) => self.open(at, anchor, Data::Mapping(Vec::new())),
             Event::SequenceEnd | Event::MappingEnd => {
-                let mut open = self.open.pop().expect("the parser ends only what it has begun");
-                open.merge()?;
+                let open = self.open.pop().expect("the parser ends only what it has begun");
                 let Open { at, anchor, data, weight, depth, .. } = open;
                 let inner = Rc::new(Inner { data, weight, depth: depth + 1 });
                 self.complete(Node { at, inner }, anchor)
@@ -285,8 +287,8 @@ impl Builder {
         if self.open.len() >= MAX_DEPTH {
             return Err(too_deep(at));
         }
-        let (key, merges) = (None, Vec::new());
-        self.open.push(Open { at, anchor, data, key, merges, weight: 1, depth: 0 });
+        let (key, places) = (None, None);
+        self.open.push(Open { at, anchor, data, key, places, weight: 1, depth: 0 });
         Ok(())
     }
 
@@ -316,10 +318,11 @@ impl Builder {
                     return Err(error(node.at, "cannot read YAML: a key must be a single value"));
                 };
                 let is_merge = *plain && text == "<<";
-                open.key = Some((Key { at: node.at, text: text.as_str().into() }, is_merge));
+                let text = if node.is_null() { "" } else { text.as_str() }.into();
+                open.key = Some((Key { at: node.at, text, merged: false }, is_merge));
             }
-            (Data::Mapping(_), Some((_, true))) => open.merges.push(node),
-            (Data::Mapping(entries), Some((key, false))) => entries.push((key, node)),
+            (Data::Mapping(_), Some((_, true))) => open.merge(&node)?,
+            (Data::Mapping(_), Some((key, false))) => open.entry(key, node),
             (Data::Scalar(_), _) => unreachable!("only collections are opened"),
         }
         Ok(())
@@ -327,31 +330,39 @@ impl Builder {
 }
 
 impl Open {
-    /// Adds the entries that `<<` names and that the mapping does not have itself. Of several
-    /// mappings the first that has a key wins.
-    fn merge(&mut self) -> Result<(), YamlError> {
-        let Data::Mapping(entries) = &mut self.data else { return Ok(()) };
-        if self.merges.is_empty() {
-            return Ok(());
-        }
-        let mut known: std::collections::HashSet<Rc<str>> =
-            entries.iter().map(|(key, _)| Rc::clone(&key.text)).collect();
-        for node in &self.merges {
-            let one = std::slice::from_ref(node);
-            let maps = if let Data::Sequence(items) = node.data() { items } else { one };
-            for map in maps {
-                let Data::Mapping(merged) = map.data() else {
-                    let text = "map merge requires map or sequence of maps as the value";
-                    return Err(error(map.at, text));
-                };
-                for (key, value) in merged {
-                    if known.insert(Rc::clone(&key.text)) {
-                        entries.push((key.clone(), value.clone()));
-                    }
-                }
+    /// Adds what a `<<` names. Of several mappings the first that has a key wins.
+    fn merge(&mut self, node: &Node) -> Result<(), YamlError> {
+        let Data::Mapping(entries) = &self.data else { return Ok(()) };
+        self.places.get_or_insert_with(|| {
+            entries.iter().enumerate().map(|(i, (key, _))| (Rc::clone(&key.text), i)).collect()
+        });
+        let one = std::slice::from_ref(node);
+        let maps = if let Data::Sequence(items) = node.data() { items } else { one };
+        for map in maps.iter().rev() {
+            let Data::Mapping(merged) = map.data() else {
+                let text = "map merge requires map or sequence of maps as the value";
+                return Err(error(map.at, text));
+            };
+            for (key, value) in merged {
+                self.entry(Key { merged: true, ..key.clone() }, value.clone());
             }
         }
         Ok(())
+    }
+
+    /// Adds an entry, in place of one that it overrides.
+    fn entry(&mut self, key: Key, value: Node) {
+        let Data::Mapping(entries) = &mut self.data else { return };
+        if let Some(places) = &mut self.places {
+            let place = *places.entry(Rc::clone(&key.text)).or_insert(entries.len());
+            if let Some(entry) = entries.get_mut(place)
+                && (key.merged || entry.0.merged)
+            {
+                *entry = (key, value);
+                return;
+            }
+        }
+        entries.push((key, value));
     }
 }
 

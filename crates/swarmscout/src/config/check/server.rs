@@ -69,8 +69,8 @@ fn alerting(alerting: &mut raw::Alerting, scheme: NameScheme, cx: &mut Cx<'_>) {
     cx.within("alertmanagers", |cx| {
         for (i, manager) in alerting.alertmanagers.iter_mut().enumerate() {
             cx.item(i, |cx| match manager {
-                // Prometheus itself takes an empty item.
-                None => {}
+                // Prometheus itself crashes on it.
+                None => cx.missing_here("empty or null Alertmanager config section"),
                 Some(manager) => alertmanager(manager, scheme, cx),
             });
         }
