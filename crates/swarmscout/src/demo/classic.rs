@@ -8,9 +8,9 @@ use anyhow::Context as _;
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::classic::{Cluster, Master, Node, Status};
 
-use super::exporters::{Exporters, free_port};
+use super::exporters::{Exporters, with_free_ports};
 
-/// The last version, and the one before labels were told apart.
+/// The last version.
 const VERSION: (u8, u8, u8) = (1, 2, 9);
 
 /// A classic Swarm with everything that answers for it.
@@ -25,7 +25,10 @@ pub(super) struct Classic {
 impl Classic {
     /// Starts masters and exporters.
     pub(super) fn start() -> anyhow::Result<Self> {
-        let metrics_port = free_port(8070).context("no port is free for cAdvisor's metrics")?;
+        with_free_ports([8070], |[metrics_port]| Self::start_with(metrics_port))
+    }
+
+    fn start_with(metrics_port: u16) -> anyhow::Result<Self> {
         let cluster = Cluster::default();
         cluster.edit(|nodes| {
             nodes.extend((1..=3_u8).map(|i| {
@@ -43,7 +46,7 @@ impl Classic {
         let primary = masters[0].server.addr().map(|addr| addr.to_string());
         masters[1].set_primary(primary.as_deref());
         let mut classic = Self { cluster, masters, exporters: Exporters::default(), metrics_port };
-        classic.sync();
+        classic.sync()?;
         Ok(classic)
     }
 
@@ -83,7 +86,7 @@ impl Classic {
     }
 
     /// Starts and ends exporters, so that there is one where a target is to be found.
-    pub(super) fn sync(&mut self) {
+    pub(super) fn sync(&mut self) -> anyhow::Result<()> {
         let nodes = self.cluster.edit(|nodes| nodes.clone());
         let healthy = nodes.iter().filter(|node| node.status == Status::Healthy);
         let mut wanted: BTreeMap<SocketAddr, String> = healthy
@@ -97,10 +100,10 @@ impl Classic {
             let addr = SocketAddr::from((master_ip(i), self.metrics_port));
             wanted.insert(addr, format!("master-{i}"));
         }
-        self.exporters.keep(wanted);
         for master in &self.masters {
             master.server.forget_requests();
         }
+        self.exporters.keep(wanted)
     }
 }
 

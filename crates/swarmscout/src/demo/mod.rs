@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use swarmscout_discovery::manager::Job;
 use swarmscout_model::labels::ADDRESS;
 use tokio::sync::watch;
@@ -48,9 +49,17 @@ struct World {
     classic: Classic,
 }
 
+impl World {
+    fn start() -> anyhow::Result<Self> {
+        Ok(Self { swarm: SwarmMode::start()?, classic: Classic::start()? })
+    }
+}
+
 /// Runs until Ctrl-C.
 pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
-    let mut world = World { swarm: SwarmMode::start()?, classic: Classic::start()? };
+    let mut world = World::start().context(
+        "cannot start the demo, which needs all of 127.0.0.0/8 as loopback, as Linux has it",
+    )?;
     let app = App::start(app::Options {
         source: ConfigSource::Text {
             name: "the demo's configuration",
@@ -108,11 +117,12 @@ async fn tell(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Durati
         sleep(pace).await;
         let before = addresses(&jobs);
         let happened = Instant::now();
-        if let Err(error) = (step.act)(world) {
-            tracing::warn!(%error, step = step.what, "A step of the demo failed");
+        for result in [(step.act)(world), world.swarm.sync(), world.classic.sync()] {
+            if let Err(error) = result {
+                let error = format!("{error:#}");
+                tracing::warn!(error, step = step.what, "A step of the demo failed");
+            }
         }
-        world.swarm.sync();
-        world.classic.sync();
         let clock = (happened - began).as_secs();
         print(&format!("[{:02}:{:02}] {}\n", clock / 60, clock % 60, step.what));
         let seen = timeout(PATIENCE, seen_since(&jobs, happened)).await.is_ok();

@@ -9,7 +9,7 @@ pub(super) struct Step {
     /// What to look at.
     pub(super) look: &'static str,
     /// Makes it happen.
-    pub(super) act: fn(&mut World) -> std::io::Result<()>,
+    pub(super) act: fn(&mut World) -> anyhow::Result<()>,
 }
 
 /// All of it, ending where it began.
@@ -80,7 +80,8 @@ pub(super) const STEPS: &[Step] = &[
             world.swarm.scale("shop_web", 3);
             world.swarm.remove("shop_pay");
             world.classic.remove_node();
-            world.classic.restore_primary()
+            world.classic.restore_primary()?;
+            Ok(())
         },
     },
 ];

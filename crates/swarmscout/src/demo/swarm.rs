@@ -13,7 +13,7 @@ use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{NodeState, ServiceSpec, Swarm, TaskState};
 
-use super::exporters::{Exporters, free_port};
+use super::exporters::{Exporters, with_free_ports};
 
 /// `127.98.0.0/16` in place of the usual `10.0.1.0/24`.
 const OVERLAY: [u8; 2] = [127, 98];
@@ -51,10 +51,12 @@ pub(super) struct Ports {
 impl SwarmMode {
     /// Starts engines, services and exporters.
     pub(super) fn start() -> anyhow::Result<Self> {
-        let ports = Ports {
-            engines: free_port(9323).context("no port is free for the engines' metrics")?,
-            services: free_port(8080).context("no port is free for the services' metrics")?,
-        };
+        with_free_ports([9323, 8080], |[engines, services]| {
+            Self::start_with(Ports { engines, services })
+        })
+    }
+
+    fn start_with(ports: Ports) -> anyhow::Result<Self> {
         let swarm = Swarm::new(1);
         let overlay = swarm.create_network_with("monitoring", |network| {
             network.subnet = Some(OVERLAY);
@@ -101,7 +103,7 @@ impl SwarmMode {
         // A database has no metrics of its own: its tasks are dropped.
         let database = ServiceSpec::new("shop_db", "postgres:17").network(&demo.overlay);
         demo.create(database.label("com.docker.stack.namespace", "shop"), "shop_db");
-        demo.sync();
+        demo.sync()?;
         Ok(demo)
     }
 
@@ -184,7 +186,7 @@ impl SwarmMode {
     }
 
     /// Starts and ends exporters, so that there is one where a target is to be found.
-    pub(super) fn sync(&mut self) {
+    pub(super) fn sync(&mut self) -> anyhow::Result<()> {
         let mut wanted = BTreeMap::new();
         for node in self.swarm.nodes() {
             if node.status.state == NodeState::Ready
@@ -205,9 +207,9 @@ impl SwarmMode {
                 }
             }
         }
-        self.exporters.keep(wanted);
         for manager in &self.managers {
             manager.engine.server.forget_requests();
         }
+        self.exporters.keep(wanted)
     }
 }

@@ -1,6 +1,7 @@
 //! Start, readiness, and the end.
 
-use std::net::TcpListener;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use crate::harness::{Folder, get, request, wait_for};
@@ -36,6 +37,21 @@ fn ends_cleanly_on_each_signal_that_asks_for_it() {
         assert!(log.contains(&format!("signal=SIG{signal}")), "{log}");
         assert!(log.ends_with("msg=Ended"), "{log}");
     }
+}
+
+#[test]
+fn a_second_signal_ends_at_once_what_the_first_left_to_finish() {
+    let folder = Folder::new();
+    folder.write("prometheus.yml", STATIC);
+    let mut program = folder.start(&[]);
+    // A request that never comes to its end has five seconds.
+    let mut stream = TcpStream::connect(program.address()).expect("it listens");
+    stream.write_all(b"GET /-/ready HT").expect("it reads");
+    program.signal("TERM");
+    program.line("Ending on a signal");
+    program.signal("TERM");
+    program.line("Ending at once on a second signal");
+    assert_eq!(program.wait().code(), Some(1));
 }
 
 #[test]
