@@ -20,6 +20,10 @@ use swarmscout_simulator::classic::Cluster;
 use swarmscout_simulator::{Listen, Response, Server};
 use tokio::sync::oneshot;
 
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The thread of the simulated master; the kernel keeps 15 characters.
 const MASTER: &str = "master";
 

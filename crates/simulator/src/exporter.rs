@@ -66,3 +66,29 @@ demo_request_duration_seconds_count{{exporter=\"{name}\"}} {work}
     );
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn counters_grow_and_labels_are_escaped() {
+        expect![[r#"
+            # HELP demo_requests_total Requests served, by status.
+            # TYPE demo_requests_total counter
+            demo_requests_total{exporter="a\"b\\c",code="200"} 95
+            demo_requests_total{exporter="a\"b\\c",code="500"} 5
+            # HELP demo_busy_workers Workers that serve a request now.
+            # TYPE demo_busy_workers gauge
+            demo_busy_workers{exporter="a\"b\\c"} 2
+            # HELP demo_request_duration_seconds How long requests took.
+            # TYPE demo_request_duration_seconds histogram
+            demo_request_duration_seconds_bucket{exporter="a\"b\\c",le="0.01"} 90
+            demo_request_duration_seconds_bucket{exporter="a\"b\\c",le="+Inf"} 100
+            demo_request_duration_seconds_sum{exporter="a\"b\\c"} 0.4
+            demo_request_duration_seconds_count{exporter="a\"b\\c"} 100
+        "#]]
+        .assert_eq(&exposition("a\"b\\c", 100));
+    }
+}

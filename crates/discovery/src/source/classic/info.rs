@@ -35,72 +35,91 @@ pub(super) struct Info<'a> {
 impl<'a> Info<'a> {
     /// Reads the body of `/info`. Fails where it is not that of a classic master.
     pub(super) fn read(json: &'a [u8]) -> Result<Self, String> {
-        let (mut system, mut driver) = (None, None);
+        let (mut system, mut driver) = (Rows::default(), Rows::default());
         let mut reader = Reader::new(json);
         let read = reader.object(|reader, key| {
-            match key {
-                b"SystemStatus" => system = Some(reader.skip()?),
-                b"DriverStatus" => driver = Some(reader.skip()?),
-                _ => drop(reader.skip()?),
-            }
+            let rows = match key {
+                b"SystemStatus" => &mut system,
+                b"DriverStatus" => &mut driver,
+                _ => return reader.skip().map(drop),
+            };
+            // A value of another type has no rows.
+            *rows = reader.attempt(|reader| Rows::read(reader, json))?.unwrap_or_default();
             Ok(())
         });
         read.and_then(|()| reader.end()).map_err(|fault| explain(fault, json.len()))?;
-        for rows in [system, driver].into_iter().flatten() {
-            if let Some(info) = Self::read_rows(rows)? {
-                return Ok(info);
-            }
-        }
-        Err("there is no Nodes row in the answer, so this is no classic Swarm master (for swarm \
-             mode use dockerswarm_sd_configs)"
-            .to_owned())
-    }
-
-    /// `None` where no row says how many nodes there are.
-    fn read_rows(rows: &'a [u8]) -> Result<Option<Self>, String> {
-        let mut info = Self::default();
-        let mut count = None;
-        let mut old = false;
-        // Where the rows of the present node begin.
-        let mut start = None;
-        let mut end = 0;
-        let mut reader = Reader::new(rows);
-        let read = reader.array(|reader| {
-            let row = reader.skip()?;
-            let to = row.as_ptr() as usize - rows.as_ptr() as usize + row.len();
-            match Row::of(row, old) {
-                Row::Attribute => {}
-                Row::Node => {
-                    info.nodes.extend(start.map(|start| &rows[start..end]));
-                    start = Some(to - row.len());
-                }
-                Row::Master { backspace } => {
-                    old |= backspace;
-                    match pair(&mut Reader::new(row)) {
-                        Ok((key, value)) => match key.trim_start_matches(['\u{8}', ' ']) {
-                            "Strategy" => info.strategy = value,
-                            "Primary" => info.primary = value,
-                            "Nodes" => count = Some(value),
-                            _ => {}
-                        },
-                        // Between the rows of a node it is told with that node.
-                        Err(_) if start.is_none() => info.problems.push(bad_row(row)),
-                        Err(_) => {}
-                    }
-                }
-            }
-            end = to;
-            Ok(())
-        });
-        read.map_err(|fault| explain(fault, rows.len()))?;
-        info.nodes.extend(start.map(|start| &rows[start..end]));
-        let Some(count) = count else { return Ok(None) };
+        let rows = if system.count.is_some() { system } else { driver };
+        let Some(count) = rows.count else {
+            return Err("there is no Nodes row in the answer, so this is no classic Swarm master \
+                        (for swarm mode use dockerswarm_sd_configs)"
+                .to_owned());
+        };
+        let mut info = rows.info;
         let number = count.trim().parse();
         info.count = number.map_err(|_| format!("its Nodes row is no number: {count:?}"))?;
         if info.count > 0 && info.nodes.is_empty() {
             return Err(format!("it says that there are {count} nodes and lists none"));
         }
-        Ok(Some(info))
+        Ok(info)
+    }
+}
+
+/// What is read of rows.
+#[derive(Default)]
+struct Rows<'a> {
+    info: Info<'a>,
+    /// The value of the row `Nodes`.
+    count: Option<Cow<'a, str>>,
+    /// Whether a key began with a backspace.
+    old: bool,
+    /// Where in the answer the rows of the present node begin, and where they end so far.
+    node: Option<(usize, usize)>,
+}
+
+impl<'a> Rows<'a> {
+    fn read(reader: &mut Reader<'a>, json: &'a [u8]) -> Result<Self, Fault> {
+        let mut rows = Self::default();
+        reader.array(|reader| {
+            let row = reader.skip()?;
+            let start = row.as_ptr() as usize - json.as_ptr() as usize;
+            rows.push(json, row, start);
+            Ok(())
+        })?;
+        rows.end_node(json);
+        Ok(rows)
+    }
+
+    fn push(&mut self, json: &'a [u8], row: &'a [u8], start: usize) {
+        match Row::of(row, self.old) {
+            Row::Attribute => {}
+            Row::Node => {
+                self.end_node(json);
+                self.node = Some((start, start));
+            }
+            Row::Master { backspace } => {
+                self.old |= backspace;
+                match pair(&mut Reader::new(row)) {
+                    Ok((key, value)) => match key.trim_start_matches(['\u{8}', ' ']) {
+                        "Strategy" => self.info.strategy = value,
+                        "Primary" => self.info.primary = value,
+                        "Nodes" => self.count = Some(value),
+                        _ => {}
+                    },
+                    // Between the rows of a node it is told with that node.
+                    Err(_) if self.node.is_none() => self.info.problems.push(bad_row(row)),
+                    Err(_) => {}
+                }
+            }
+        }
+        if let Some((_, end)) = &mut self.node {
+            *end = start + row.len();
+        }
+    }
+
+    fn end_node(&mut self, json: &'a [u8]) {
+        if let Some((start, end)) = self.node.take() {
+            self.info.nodes.push(&json[start..end]);
+        }
     }
 }
 

@@ -1,11 +1,9 @@
 //! Faults, as they go over the wire.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::client::request;
 use bytes::Bytes;
-use common::request;
 use swarmscout_simulator::{Fault, Listen, Response, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

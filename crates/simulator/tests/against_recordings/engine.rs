@@ -1,13 +1,12 @@
 //! The simulated Engine API against what real engines answered.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{get, request, split};
+use crate::client::{get, request, split};
 use serde_json::Value;
 use swarmscout_simulator::Listen;
-use swarmscout_simulator::engine::{Condition, Engine, Recording, Release};
+use swarmscout_simulator::engine::Condition::{Locked, Member, NoQuorum, Standalone};
+use swarmscout_simulator::engine::{Engine, Recording, Release as R};
 use swarmscout_simulator::swarm::{Mode, ServiceSpec, Swarm};
 
 /// A manager and two workers; services of every kind.
@@ -45,7 +44,7 @@ fn swarm() -> (Swarm, String, String) {
 /// What a real engine answered, in a file of this folder.
 macro_rules! recorded {
     ($file:literal) => {
-        split(include_str!(concat!("../fixtures/swarm-mode/", $file)))
+        split(include_str!(concat!("../../fixtures/swarm-mode/", $file)))
     };
 }
 
@@ -55,8 +54,6 @@ async fn refuses_in_the_words_of_real_engines() {
     let start =
         |node: &str, release| Engine::start_release(Listen::Tcp, &swarm, node, release).unwrap();
     let (manager, worker) = (manager.as_str(), worker.as_str());
-    use Condition::{Locked, Member, NoQuorum, Standalone};
-    use Release as R;
     for (node, release, condition, path, expected) in [
         (worker, R::V20_10, Member, "/nodes", recorded!("errors/worker-nodes-503.txt")),
         (worker, R::V20_10, Member, "/v1.41/tasks", recorded!("errors/worker-tasks-503.txt")),
@@ -267,7 +264,7 @@ async fn info_tells_of_the_swarm() {
     assert_eq!(told["Swarm"]["ControlAvailable"], false);
     assert_eq!(told["Swarm"]["RemoteManagers"][0]["Addr"], "10.77.0.11:2377");
     assert!(told["Swarm"].get("Cluster").is_none());
-    manager.set_condition(Condition::Standalone);
+    manager.set_condition(Standalone);
     assert_eq!(info(&manager).await["Swarm"]["LocalNodeState"], "inactive");
 }
 

@@ -1,0 +1,8 @@
+//! The simulator against what real Swarms did and answered.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod classic;
+mod client;
+mod engine;
+mod fault;
+mod swarm;
