@@ -146,16 +146,26 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
+/// Cuts the first piece off.
 fn split_piece(text: &str) -> (&str, &str) {
-    let bytes = text.as_bytes();
-    let mut length = usize::from(bytes[0] & 0x3f);
-    let mut start = 1;
-    while bytes[start - 1] & 0x40 != 0 {
-        length |= usize::from(bytes[start] & 0x3f) << (6 * start);
-        start += 1;
+    let (from, to) = piece_at(text.as_bytes(), 0);
+    let (piece, rest) = text.split_at(to as usize);
+    (&piece[from as usize..], rest)
+}
+
+/// Where the piece is whose length stands at `at`.
+fn piece_at(text: &[u8], mut at: u32) -> Place {
+    let mut length = 0;
+    let mut shift = 0;
+    loop {
+        let digit = text[at as usize];
+        length |= u32::from(digit & 0x3f) << shift;
+        at += 1;
+        if digit & 0x40 == 0 {
+            return (at, at + length);
+        }
+        shift += 6;
     }
-    let (piece, rest) = text.split_at(start + length);
-    (&piece[start..], rest)
 }
 
 fn push_piece(text: &mut String, piece: &str) {
@@ -187,7 +197,7 @@ pub struct LabelsBuilder {
     pub(crate) scratch: Scratch,
 }
 
-const HINT_BITS: u32 = 7;
+const HINT_BITS: u32 = 9;
 
 /// Memory that one relabeling rule uses after the other.
 #[derive(Clone, Debug, Default)]
@@ -250,9 +260,8 @@ impl LabelsBuilder {
     /// Starts over from `labels`.
     pub fn reset(&mut self, labels: &Labels) {
         self.clear();
-        let entries = entries(labels, 0, false);
-        self.entries.extend(entries);
         self.text.push_str(&labels.0);
+        self.entries.extend(entries(labels, 0, false));
     }
 
     /// Sets those of `labels` that are not there already.
@@ -339,7 +348,8 @@ impl LabelsBuilder {
         let Copies { mut names, mut places } = std::mem::take(&mut self.copies);
         names.clear();
         places.clear();
-        for entry in &self.entries[self.with_prefix(prefix)] {
+        let range = self.with_prefix(prefix);
+        for entry in &self.entries[range] {
             let from = names.len();
             if rename(self.piece(entry.name), &mut names) {
                 places.push((narrow(from..names.len()), entry.value));
@@ -374,11 +384,11 @@ impl LabelsBuilder {
     }
 
     /// Which labels have a name that begins with `prefix`: they stand together.
-    fn with_prefix(&self, prefix: &str) -> Range<usize> {
+    fn with_prefix(&mut self, prefix: &str) -> Range<usize> {
         if prefix.is_empty() {
             return 0..self.entries.len();
         }
-        let (Ok(from) | Err(from)) = self.search(prefix);
+        let (Ok(from) | Err(from)) = self.find_and_remember(prefix, hint(prefix.as_ptr().addr()));
         let rest = &self.entries[from..];
         from..from + rest.partition_point(|entry| self.piece(entry.name).starts_with(prefix))
     }
@@ -484,17 +494,19 @@ fn hint(address: usize) -> usize {
     usize::try_from(spread >> (64 - HINT_BITS)).unwrap_or_default()
 }
 
-/// The entries of a set whose encoded form begins at `start`.
+/// The entries of a set whose encoded form stands at `start`.
 fn entries(labels: &Labels, start: usize, default: bool) -> impl Iterator<Item = Entry> {
-    let origin = labels.0.as_ptr().addr();
-    let place = move |piece: &str| {
-        let from = piece.as_ptr().addr() - origin + start;
-        narrow(from..from + piece.len())
-    };
-    labels.iter().map(move |(name, value)| Entry {
-        name: place(name),
-        value: place(value),
-        default,
+    let text = labels.0.as_bytes();
+    let (start, end) = narrow(start..start + text.len());
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        (at < end - start).then(|| {
+            let name = piece_at(text, at);
+            let value = piece_at(text, name.1);
+            at = value.1;
+            let place = |(from, to): Place| (from + start, to + start);
+            Entry { name: place(name), value: place(value), default }
+        })
     })
 }
 

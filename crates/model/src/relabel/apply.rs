@@ -127,10 +127,6 @@ fn replace(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
 fn label_map(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
     let key = std::ptr::from_ref(rule).addr();
     labels.copy_all(key, rule.regex.prefix(), |name, new_name| {
-        let matches = rule.regex.is_match(name);
-        if matches {
-            rule.replacement.replace_all(&rule.regex, name, &mut scratch.slots, new_name);
-        }
-        matches
+        rule.replacement.replace_all(&rule.regex, name, &mut scratch.slots, new_name)
     });
 }

@@ -77,18 +77,20 @@ impl Template {
     }
 
     /// Appends `text` with every match of `regex` replaced by the expanded template: Go's
-    /// `ReplaceAllString`.
+    /// `ReplaceAllString`. Without a match nothing is appended, and the answer is `false`.
     pub(super) fn replace_all(
         &self,
         regex: &Regex,
         text: &str,
         slots: &mut Slots,
         out: &mut String,
-    ) {
+    ) -> bool {
+        if !regex.find(text, slots) {
+            return false;
+        }
         let mut copied = 0;
         let mut from = 0;
-        let mut found = regex.find(text, slots);
-        while found {
+        loop {
             let [Some(start), Some(end)] = slots[..2] else {
                 unreachable!("a match has a beginning and an end")
             };
@@ -101,9 +103,12 @@ impl Template {
             copied = end;
             let width = text[from..].chars().next().map_or(1, char::len_utf8);
             from = end.max(from + width);
-            found = from <= text.len() && regex.find_from(text, from, slots);
+            if from > text.len() || !regex.find_from(text, from, slots) {
+                break;
+            }
         }
         out.push_str(&text[copied..]);
+        true
     }
 }
 
