@@ -18,7 +18,7 @@ use swarmscout_discovery::{
     BoxFuture, Discoverer, Error, Groups, JobConfig, Look, Manager, SdConfig,
 };
 use swarmscout_model::relabel::{RawRule, RelabelRule};
-use swarmscout_model::{Labels, LabelsBuilder, NameScheme, TargetGroup};
+use swarmscout_model::{LabelsBuilder, NameScheme, TargetGroup};
 use tokio::sync::Notify;
 
 type Failure = Box<dyn std::error::Error>;

@@ -79,8 +79,6 @@ struct Source {
     /// Keeps it running.
     _running: Arc<Supervised<Settled>>,
     known: watch::Receiver<Known<Settled>>,
-    /// What the pool holds of it.
-    pooled: Option<Settled>,
     status: SourceStatus,
 }
 
@@ -203,8 +201,7 @@ impl Line {
             let Known { what, health } = source.known.borrow_and_update().clone();
             news = news.max(source.note(health));
             let Some(groups) = what else { continue };
-            if !source.pooled.as_ref().is_some_and(|pooled| Arc::ptr_eq(pooled, &groups)) {
-                source.pool(&groups);
+            if !self.pool.as_ref().is_some_and(|pool| pool.holds(index, &groups)) {
                 updates.push((index, groups));
             }
         }
@@ -214,16 +211,19 @@ impl Line {
         let started = std::time::Instant::now();
         let sources = self.sources.len();
         let pool = self.pool.take().unwrap_or_else(|| Pool::new(self.job.clone(), sources));
-        let Some((pool, update)) = relabel(pool, updates, context, workers).await else {
+        let Some((pool, update)) = relabel(pool, updates.clone(), context, workers).await else {
             // What was known stays; the next look at a source tries everything again.
             context.figures.panics.add(1);
             tracing::error!(
                 config = %self.job.name(),
                 "Internal error, please report it: relabeling failed, targets stay as they were"
             );
-            self.sources.iter_mut().for_each(|source| source.pooled = None);
             return news;
         };
+        for (index, groups) in updates {
+            let status = &mut self.sources[index].status;
+            (status.groups, status.targets) = (groups.len(), pool.targets(index));
+        }
         self.groups = pool.groups();
         self.counts = pool.counts();
         self.changed = SystemTime::now();
@@ -313,7 +313,7 @@ impl Source {
             targets: 0,
         };
         let known = running.known();
-        Self { _running: plan.running, known, pooled: None, status }
+        Self { _running: plan.running, known, status }
     }
 
     fn note(&mut self, health: Health) -> News {
@@ -329,11 +329,5 @@ impl Source {
         status.failures = failures;
         status.durations = durations;
         if same { News::Nothing } else { News::Status }
-    }
-
-    fn pool(&mut self, groups: &Settled) {
-        self.status.groups = groups.len();
-        self.status.targets = groups.iter().map(|group| group.targets.len()).sum();
-        self.pooled = Some(groups.clone());
     }
 }

@@ -22,7 +22,7 @@ use hashbrown::hash_table::Entry;
 use swarmscout_model::target::relabel_group;
 use swarmscout_model::{Labels, LabelsBuilder, Refused, RelabelledGroup, TargetGroup};
 
-use super::settle::{Settled, source_order};
+use super::settle::{Settled, differing, source_order};
 use crate::JobConfig;
 use crate::set::{Counts, SetGroup};
 
@@ -30,13 +30,22 @@ use crate::set::{Counts, SetGroup};
 #[derive(Debug)]
 pub(super) struct Pool {
     job: Arc<JobConfig>,
-    /// For each source its groups, in the order of their source keys.
-    sources: Vec<Vec<GroupId>>,
+    sources: Vec<Source>,
     members: Members,
     identities: HashTable<Identity>,
     hasher: RandomState,
     counts: Counts,
     builder: LabelsBuilder,
+}
+
+/// What a source has.
+#[derive(Debug, Default)]
+struct Source {
+    groups: Settled,
+    /// The IDs of `groups`, in the same order.
+    ids: Vec<GroupId>,
+    /// Of all groups, before relabeling.
+    targets: usize,
 }
 
 /// What updates did.
@@ -127,7 +136,7 @@ impl Pool {
     pub(super) fn new(job: Arc<JobConfig>, sources: usize) -> Self {
         Self {
             job,
-            sources: vec![Vec::new(); sources],
+            sources: (0..sources).map(|_| Source::default()).collect(),
             members: Members::default(),
             identities: HashTable::new(),
             hasher: RandomState::default(),
@@ -136,80 +145,81 @@ impl Pool {
         }
     }
 
-    /// How many targets an update to `groups` would relabel.
+    /// Whether `groups` are those of `source` already. Compares no group.
+    pub(super) fn holds(&self, source: usize, groups: &Settled) -> bool {
+        Arc::ptr_eq(&self.sources[source].groups, groups)
+    }
+
+    /// How many targets `source` has, before relabeling.
+    pub(super) fn targets(&self, source: usize) -> usize {
+        self.sources[source].targets
+    }
+
+    /// At most how many targets an update to `groups` would relabel.
     pub(super) fn work(&self, source: usize, groups: &Settled) -> usize {
-        let mut work = 0;
-        self.compare(source, groups, |change| {
-            if let Change::Replaced(_, group) | Change::Added(group) = change {
-                work += group.targets.len();
-            }
-        });
-        work
+        let (.., new) = differing(&self.sources[source].groups, groups);
+        groups[new].iter().map(|group| group.targets.len()).sum()
     }
 
     /// Makes `groups` those of `source`.
     pub(super) fn update(&mut self, source: usize, groups: &Settled, update: &mut Update) {
-        let mut ids = Vec::with_capacity(groups.len());
+        let number = narrow(source);
+        let known = &self.sources[source];
+        let (old, new) = differing(&known.groups, groups);
+        let mut targets = known.targets;
+        let mut kept = Vec::with_capacity(new.len());
         let mut gone = Vec::new();
-        let mut come = Vec::new();
-        self.compare(source, groups, |change| match change {
-            Change::Kept(id) => ids.push(Some(id)),
-            Change::Removed(id) => gone.push(id),
-            Change::Replaced(id, group) => {
-                gone.push(id);
-                ids.push(None);
-                come.push(group.clone());
+        let mut present = known.groups[old.clone()].iter().zip(&known.ids[old.clone()]).peekable();
+        for group in &groups[new.clone()] {
+            let earlier = |(old, _): &(&Arc<TargetGroup>, _)| {
+                source_order(&old.source, &group.source).is_lt()
+            };
+            while let Some((old, id)) = present.next_if(earlier) {
+                targets -= old.targets.len();
+                gone.push(*id);
             }
-            Change::Added(group) => {
-                ids.push(None);
-                come.push(group.clone());
-            }
-        });
+            let same = present.next_if(|(old, _)| Arc::ptr_eq(old, group));
+            targets += if same.is_some() { 0 } else { group.targets.len() };
+            kept.push(same.map(|(_, id)| *id));
+        }
+        for (old, id) in present {
+            targets -= old.targets.len();
+            gone.push(*id);
+        }
         for id in gone {
             self.subtract(id);
         }
-        let mut come = come.into_iter();
-        let ids = ids.into_iter().map(|kept| {
-            kept.unwrap_or_else(|| {
-                let group = come.next().expect("there is a group for each place without one");
-                let JobConfig { defaults, relabel, .. } = &*self.job;
-                let relabelled = relabel_group(group, defaults, relabel, &mut self.builder);
-                update.note(&relabelled);
-                self.add(narrow(source), relabelled)
+        let ids: Vec<_> = kept
+            .into_iter()
+            .zip(&groups[new])
+            .map(|(kept, group)| {
+                kept.unwrap_or_else(|| {
+                    let JobConfig { defaults, relabel, .. } = &*self.job;
+                    let group = group.clone();
+                    let relabelled = relabel_group(group, defaults, relabel, &mut self.builder);
+                    update.note(&relabelled);
+                    self.add(number, relabelled)
+                })
             })
-        });
-        let ids = ids.collect();
-        self.sources[source] = ids;
+            .collect();
+        let known = &mut self.sources[source];
+        known.ids.splice(old, ids);
+        known.groups = groups.clone();
+        known.targets = targets;
         self.members.settle();
     }
 
     /// All groups in their order.
     pub(super) fn groups(&self) -> Arc<[SetGroup]> {
-        let ids: Vec<_> = self.sources.iter().flatten().collect();
-        ids.into_iter().map(|id| self.members.get(*id).shown.clone()).collect()
+        let ids = self.sources.iter().flat_map(|source| &source.ids);
+        let mut groups = Vec::with_capacity(self.sources.iter().map(|s| s.ids.len()).sum());
+        groups.extend(ids.map(|id| self.members.get(*id).shown.clone()));
+        groups.into()
     }
 
     /// How many targets there are of each kind.
     pub(super) fn counts(&self) -> Counts {
         Counts { active: self.identities.len(), ..self.counts }
-    }
-
-    /// Walks the present groups of `source` and `groups` side by side, in their order.
-    fn compare<'a>(&self, source: usize, groups: &'a Settled, mut change: impl FnMut(Change<'a>)) {
-        let key = |id: GroupId| &self.members.get(id).shown.relabelled.group;
-        let mut present = self.sources[source].iter().copied().peekable();
-        for group in groups.iter() {
-            let before = |id: &GroupId| source_order(&key(*id).source, &group.source).is_lt();
-            while let Some(id) = present.next_if(before) {
-                change(Change::Removed(id));
-            }
-            change(match present.next_if(|id| key(*id).source == group.source) {
-                Some(id) if Arc::ptr_eq(key(id), group) => Change::Kept(id),
-                Some(id) => Change::Replaced(id, group),
-                None => Change::Added(group),
-            });
-        }
-        present.for_each(|id| change(Change::Removed(id)));
     }
 
     fn add(&mut self, source: u32, relabelled: RelabelledGroup) -> GroupId {
@@ -287,13 +297,6 @@ impl Pool {
         }
         self.members.remove(id);
     }
-}
-
-enum Change<'a> {
-    Kept(GroupId),
-    Removed(GroupId),
-    Replaced(GroupId, &'a Arc<TargetGroup>),
-    Added(&'a Arc<TargetGroup>),
 }
 
 impl Members {

@@ -1,6 +1,7 @@
 //! What is kept of the groups that a look brings.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use swarmscout_model::TargetGroup;
@@ -12,29 +13,57 @@ pub(crate) type Settled = Arc<[Arc<TargetGroup>]>;
 
 /// Puts the groups of a look in order. A group that equals the one known before is that very one,
 /// so that all that was made of it can be kept; `None` if that holds for all of them.
-pub(crate) fn settle(known: Option<&Settled>, mut groups: Groups) -> Option<Settled> {
-    groups.retain(|group| !group.targets.is_empty());
-    let in_order = |a: &Arc<TargetGroup>, b: &Arc<TargetGroup>| {
-        source_order(&a.source, &b.source) == Ordering::Less
+pub(crate) fn settle(known: Option<&Settled>, groups: Groups) -> Option<Settled> {
+    let Some(known) = known else { return Some(in_order(groups).into()) };
+    // Most looks bring most of what is known, in the order that it has there.
+    let (mut old, new) = differing(known, &groups);
+    if old.is_empty() && new.is_empty() {
+        return None;
+    }
+    let mut changed = in_order(groups[new].to_vec());
+    let follows = |a: Option<&Arc<TargetGroup>>, b: Option<&Arc<TargetGroup>>| {
+        a.zip(b).is_none_or(|(a, b)| source_order(&a.source, &b.source).is_lt())
     };
-    if !groups.is_sorted_by(in_order) {
-        // The sort is stable: of a key given twice, the last one stands last and wins.
+    let (before, after) = (&known[..old.start], &known[old.end..]);
+    if !follows(before.last(), changed.first()) || !follows(changed.last(), after.first()) {
+        old = 0..known.len();
+        changed = in_order(groups);
+    }
+    let mut unchanged = changed.len() == old.len();
+    let mut present = known[old.clone()].iter().peekable();
+    for group in &mut changed {
+        let earlier = |old: &&Arc<_>| follows(Some(*old), Some(group));
+        while present.next_if(earlier).is_some() {}
+        match present.next_if(|old| old.source == group.source) {
+            Some(old) if Arc::ptr_eq(old, group) || old == group => *group = old.clone(),
+            _ => unchanged = false,
+        }
+    }
+    let (before, after) = (&known[..old.start], &known[old.end..]);
+    (!unchanged).then(|| before.iter().chain(&changed).chain(after).cloned().collect())
+}
+
+/// Where two lists differ, leaving out what they have in common at their beginning and at their end:
+/// a range of each. Compares addresses only.
+pub(crate) fn differing<T>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Range<usize>) {
+    let same = |(a, b): &(&Arc<T>, &Arc<T>)| Arc::ptr_eq(a, b);
+    let start = old.iter().zip(new).take_while(same).count();
+    let (rest_of_old, rest_of_new) = (&old[start..], &new[start..]);
+    let end = rest_of_old.iter().rev().zip(rest_of_new.iter().rev()).take_while(same).count();
+    (start..old.len() - end, start..new.len() - end)
+}
+
+/// The groups with targets, sorted by source key; of a key given twice the last.
+fn in_order(mut groups: Groups) -> Groups {
+    groups.retain(|group| !group.targets.is_empty());
+    if !groups.is_sorted_by(|a, b| source_order(&a.source, &b.source).is_lt()) {
+        // The sort is stable: of a key given twice, the last one stands last.
         groups.sort_by(|a, b| source_order(&a.source, &b.source));
         groups.reverse();
         groups.dedup_by(|a, b| a.source == b.source);
         groups.reverse();
     }
-    let Some(known) = known else { return Some(groups.into()) };
-    let mut unchanged = groups.len() == known.len();
-    let mut before = known.iter().peekable();
-    for group in &mut groups {
-        while before.next_if(|old| in_order(old, group)).is_some() {}
-        match before.next_if(|old| old.source == group.source) {
-            Some(old) if Arc::ptr_eq(old, group) || old == group => *group = old.clone(),
-            _ => unchanged = false,
-        }
-    }
-    (!unchanged).then(|| groups.into())
+    groups
 }
 
 /// The order of source keys: bytewise, but a number at the end counts as a number, so that group
@@ -50,6 +79,8 @@ pub(crate) fn source_order(a: &str, b: &str) -> Ordering {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::scripted::group;
 
@@ -95,6 +126,37 @@ mod tests {
         check(&[], twice, Some(&[("+a", "2")]));
         check(&[("a", &["1"])], &[("a", &[])], Some(&[]));
         check(&[], &[], None);
+    }
+
+    /// Whatever was known, a look leaves what it would leave if nothing had been known.
+    #[test]
+    fn what_was_known_makes_no_difference() {
+        let groups = |looks: &[usize]| -> Groups {
+            // The first letter is the key, an empty text no target.
+            let all = [("a", "1"), ("a", "2"), ("b", "1"), ("c", ""), ("c", "1"), ("d", "1")];
+            let of = |i: &usize| {
+                let (key, address) = all[*i];
+                let targets: &[&str] = &[address];
+                group(key, &targets[..usize::from(!address.is_empty())])
+            };
+            looks.iter().map(of).collect()
+        };
+        let strategy = || proptest::collection::vec(0..6_usize, 0..7);
+        proptest!(|(first in strategy(), second in strategy(), shared in 0..7_usize)| {
+            let known = settle(None, groups(&first)).unwrap();
+            let mut look = groups(&second);
+            // Some of the groups known are handed over again, as a source with a memory does.
+            look.extend(known.iter().take(shared).cloned());
+            let expected = settle(None, look.clone()).unwrap();
+            let settled = settle(Some(&known), look);
+            prop_assert_eq!(settled.is_none(), known == expected);
+            let settled = settled.unwrap_or_else(|| known.clone());
+            prop_assert_eq!(&settled, &expected);
+            for group in settled.iter() {
+                let old = known.iter().find(|old| *old == group);
+                prop_assert!(old.is_none_or(|old| Arc::ptr_eq(old, group)));
+            }
+        });
     }
 
     #[test]
