@@ -13,7 +13,9 @@ pub struct TargetGroup {
     /// Names the place within its source, stable from look to look and unique within the source:
     /// `swarm_nodes`, `DockerSwarm/<service ID>/<part>`, `targets.json:0`.
     pub source: Arc<str>,
-    /// Each target's own labels, `__address__` among them. They win over the group's.
+    /// Each target's own labels, `__address__` among them. They win over the group's. As there are no
+    /// empty values, a target cannot hide a label of its group: a source whose targets could leaves
+    /// it out of the group.
     pub targets: Vec<Labels>,
     /// Labels that all targets of the group have.
     pub labels: Labels,

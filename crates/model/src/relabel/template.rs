@@ -103,7 +103,7 @@ impl Template {
             copied = end;
             let width = text[from..].chars().next().map_or(1, char::len_utf8);
             from = end.max(from + width);
-            if from > text.len() || !regex.find_from(text, from, slots) {
+            if from > text.len() || !regex.find_next(text, from, slots) {
                 break;
             }
         }

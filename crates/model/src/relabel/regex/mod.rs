@@ -5,6 +5,7 @@
 //! which patterns compile, what `\d`, `\w`, `\s` and `\b` mean, `[a&&b]`, `\Q…\E`, octal escapes.
 
 mod class;
+mod node;
 mod parse;
 mod shape;
 
@@ -50,9 +51,10 @@ const MAX_NFA_SIZE: usize = 64 << 20;
 /// A compiled pattern, anchored as Prometheus anchors it: `^(?s:` pattern `)$`.
 pub struct Regex {
     pattern: Box<str>,
-    engine: meta::Regex,
-    /// What spares us the engine.
+    /// What is known of it without an engine.
     shape: Option<Shape>,
+    /// Not there if the shape tells all.
+    engine: Option<meta::Regex>,
     /// The names of its groups.
     names: Vec<Option<Box<str>>>,
 }
@@ -62,10 +64,14 @@ impl Regex {
     pub fn new(pattern: &str) -> Result<Self, RegexError> {
         let anchored = format!("^(?s:{pattern})$");
         let Parsed { hir, groups: names, height } = parse::parse(&anchored)?;
-        let engine = compile(&hir, height);
-        let engine = engine.ok_or_else(|| RegexError::new(parse::LARGE, &anchored))?;
         let shape = if height <= MAX_PLAIN_HEIGHT { Shape::of(&hir, names.len()) } else { None };
-        Ok(Self { pattern: pattern.into(), engine, shape, names })
+        let engine = if shape.as_ref().is_some_and(Shape::tells_all) {
+            None
+        } else {
+            let engine = compile(&hir, height);
+            Some(engine.ok_or_else(|| RegexError::new(node::LARGE, &anchored))?)
+        };
+        Ok(Self { pattern: pattern.into(), shape, engine, names })
     }
 
     /// The pattern as it was written, without the anchors.
@@ -77,7 +83,7 @@ impl Regex {
     pub fn is_match(&self, text: &str) -> bool {
         match self.shape.as_ref().and_then(|shape| shape.body.as_ref()) {
             Some(body) => body.matches(text),
-            None => self.engine.is_match(text),
+            None => self.engine().is_match(text),
         }
     }
 
@@ -93,19 +99,18 @@ impl Regex {
     pub(super) fn find(&self, text: &str, slots: &mut Slots) -> bool {
         match &self.shape {
             Some(shape) if shape.groups.is_some() => self.is_match(text) && shape.fill(text, slots),
-            _ => self.find_from(text, 0, slots),
+            _ => search(self.engine(), text, 0, slots),
         }
     }
 
-    /// Finds the leftmost match that begins at `from` or behind it and fills `slots`. `false` leaves
-    /// them undefined.
-    pub(super) fn find_from(&self, text: &str, from: usize, slots: &mut Slots) -> bool {
-        if from > 0 && self.shape.is_some() {
-            return false; // A match of this pattern begins where the text does.
-        }
-        slots.clear();
-        slots.resize(self.engine.group_info().slot_len(), None);
-        self.engine.search_slots(&Input::new(text).range(from..), slots).is_some()
+    /// Finds the leftmost match that begins at `from`, which is not 0, or behind it.
+    pub(super) fn find_next(&self, text: &str, from: usize, slots: &mut Slots) -> bool {
+        // A match of a pattern that has a shape begins where the text does.
+        self.shape.is_none() && search(self.engine(), text, from, slots)
+    }
+
+    fn engine(&self) -> &meta::Regex {
+        self.engine.as_ref().expect("a pattern whose shape does not tell all has an engine")
     }
 
     /// The groups that have this name. More than one group may.
@@ -129,6 +134,12 @@ fn compile(hir: &Hir, height: u32) -> Option<meta::Regex> {
             thread::Builder::new().stack_size(DEEP_STACK_SIZE).spawn_scoped(scope, compile);
         thread.ok()?.join().ok()?
     })
+}
+
+fn search(engine: &meta::Regex, text: &str, from: usize, slots: &mut Slots) -> bool {
+    slots.clear();
+    slots.resize(engine.group_info().slot_len(), None);
+    engine.search_slots(&Input::new(text).range(from..), slots).is_some()
 }
 
 /// Whether `c` is in one of Unicode's categories L and Nd.

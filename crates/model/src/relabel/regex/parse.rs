@@ -4,17 +4,14 @@
 //! A pattern is read in one pass from left to right, as Go reads it, so that of several faults the
 //! same one is found. Open groups stand on a stack: no pattern can exhaust the call stack.
 
-use regex_syntax::hir::{Capture, Class, ClassUnicode, Dot, Hir, Look, Repetition};
+use regex_syntax::hir::{Class, ClassUnicode, Dot, Hir, Look, Repetition};
 
 use super::RegexError;
 use super::class::{self, ClassBuilder};
+use super::node::{LARGE, Node, NodeKind};
 
 /// The most repetitions of one thing, those of nested repetitions multiplied.
 const MAX_REPEAT: u64 = 1000;
-/// The deepest nesting of the syntax tree.
-const MAX_HEIGHT: u32 = 1000;
-/// The most instructions of Go's compiled program.
-const MAX_SIZE: u64 = (128 << 20) / 40;
 /// The most bounds of ranges in all character classes together.
 const MAX_RUNES: usize = (128 << 20) / 4;
 
@@ -29,8 +26,6 @@ const MISSING_PAREN: &str = "missing closing )";
 const MISSING_REPEAT_ARGUMENT: &str = "missing argument to repetition operator";
 const TRAILING_BACKSLASH: &str = "trailing backslash at end of expression";
 const UNEXPECTED_PAREN: &str = "unexpected )";
-const NESTING_DEPTH: &str = "expression nests too deeply";
-pub(super) const LARGE: &str = "expression too large";
 
 /// A pattern that was understood.
 pub(super) struct Parsed {
@@ -71,102 +66,6 @@ struct Flags {
     dot_matches_newline: bool,
     /// `U`
     swap_greed: bool,
-}
-
-/// Part of a pattern, with what Go's limits are about.
-#[derive(Debug)]
-struct Node {
-    hir: Hir,
-    kind: NodeKind,
-    /// Instructions of Go's program.
-    size: u64,
-    /// Height of Go's syntax tree.
-    height: u32,
-    /// How often the innermost thing is repeated.
-    repeats: u64,
-}
-
-/// What Go merges with its neighbours or its parent, which makes trees less high.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum NodeKind {
-    /// One character, case folded or not.
-    Char {
-        fold_case: bool,
-    },
-    Class,
-    Concat,
-    Alternation,
-    Other,
-}
-
-impl Node {
-    fn leaf(hir: Hir, kind: NodeKind) -> Self {
-        Self { hir, kind, size: 1, height: 1, repeats: 1 }
-    }
-
-    /// A node with `self` below it.
-    fn wrapped(self, size: u64, repeats: u64, wrap: impl FnOnce(Hir) -> Hir) -> Self {
-        Self { hir: wrap(self.hir), kind: NodeKind::Other, size, height: self.height + 1, repeats }
-    }
-
-    fn limited(self) -> Result<Self, &'static str> {
-        if self.size > MAX_SIZE {
-            return Err(LARGE);
-        }
-        if self.height > MAX_HEIGHT {
-            return Err(NESTING_DEPTH);
-        }
-        Ok(self)
-    }
-
-    /// One after the other.
-    fn concat(mut nodes: Vec<Self>) -> Self {
-        if nodes.len() == 1 {
-            return nodes.remove(0);
-        }
-        if nodes.is_empty() {
-            return Self::leaf(Hir::empty(), NodeKind::Other);
-        }
-        // Characters next to each other are one string.
-        let is_string = |node: &Self| matches!(node.kind, NodeKind::Char { .. });
-        let one_string = nodes.windows(2).all(|w| w[0].kind == w[1].kind) && is_string(&nodes[0]);
-        let size = nodes.iter().map(|node| node.size).sum();
-        Self::joined(nodes, NodeKind::Concat, one_string, size, Hir::concat)
-    }
-
-    /// One of several, the first that matches.
-    fn alternation(mut nodes: Vec<Self>) -> Self {
-        if nodes.len() == 1 {
-            return nodes.remove(0);
-        }
-        let is_char = |node: &Self| matches!(node.kind, NodeKind::Char { .. } | NodeKind::Class);
-        let one_class = nodes.iter().all(is_char);
-        let size = nodes.iter().map(|node| node.size + 1).sum::<u64>() - 1;
-        Self::joined(nodes, NodeKind::Alternation, one_class, size, Hir::alternation)
-    }
-
-    fn joined(
-        nodes: Vec<Self>,
-        kind: NodeKind,
-        is_leaf: bool,
-        size: u64,
-        join: impl FnOnce(Vec<Hir>) -> Hir,
-    ) -> Self {
-        // A node of the same kind is not below this one but becomes a part of it.
-        let below = nodes.iter().map(|n| n.height - u32::from(n.kind == kind)).max();
-        let height = if is_leaf { 1 } else { 1 + below.unwrap_or(0) };
-        let repeats = nodes.iter().map(|node| node.repeats).max().unwrap_or(1);
-        let kind = if is_leaf { NodeKind::Other } else { kind };
-        Self { hir: join(nodes.into_iter().map(|n| n.hir).collect()), kind, size, height, repeats }
-    }
-
-    fn captured(self, index: usize) -> Self {
-        let index = u32::try_from(index).expect("a pattern is shorter than 4 GiB");
-        let (size, repeats) = (self.size + 2, self.repeats);
-        self.wrapped(size, repeats, |sub| {
-            Hir::capture(Capture { index, name: None, sub: Box::new(sub) })
-        })
-    }
 }
 
 /// A group that is still open, or the pattern as a whole.

@@ -61,6 +61,11 @@ impl Shape {
         (shape.body.is_some() || shape.groups.is_some()).then_some(shape)
     }
 
+    /// Whether no engine is needed at all.
+    pub(super) fn tells_all(&self) -> bool {
+        self.body.is_some() && self.groups.is_some()
+    }
+
     /// Fills `slots` with the groups of a match; `false` if they are not known.
     pub(super) fn fill(&self, text: &str, slots: &mut Slots) -> bool {
         let Some(groups) = &self.groups else { return false };

@@ -102,9 +102,11 @@ proptest! {
         texts in prop::collection::vec("[abé\n1]{0,5}", 1..20),
     ) {
         if let Ok(regex) = Regex::new(&pattern) {
+            let parsed = parse::parse(&format!("^(?s:{pattern})$")).unwrap();
+            let engine = compile(&parsed.hir, parsed.height).unwrap();
             let (mut quick, mut slow) = (Slots::new(), Slots::new());
             for text in &texts {
-                let found = regex.find_from(text, 0, &mut slow);
+                let found = search(&engine, text, 0, &mut slow);
                 prop_assert_eq!(regex.is_match(text), found);
                 prop_assert_eq!(regex.find(text, &mut quick), found);
                 if found {
