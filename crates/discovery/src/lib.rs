@@ -11,7 +11,7 @@
 //! name it, relabels what changed, and hands over one [`TargetSet`] per job.
 //!
 //! The sources of the configuration file are a closed set, [`config::SdConfig`]; a program of your
-//! own may add any [`Discoverer`].
+//! own may add any [`Discoverer`] as [`SdConfig::Custom`] (`examples/own_discoverer.rs`).
 
 pub mod config;
 pub mod discoverer;
