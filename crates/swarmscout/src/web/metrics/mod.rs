@@ -200,6 +200,13 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
     ] {
         out.counter(name, help, [(&[][..], value)])?;
     }
+    let times = figures.file_times();
+    let times: Vec<_> = times.iter().map(|(file, time)| ([("filename", &**file)], *time)).collect();
+    out.gauge(
+        "prometheus_sd_file_mtime_seconds",
+        "When each file of file SD was last modified",
+        times.iter().map(|(labels, time)| (&labels[..], *time)),
+    )?;
     // A configuration is used as a whole or not at all.
     out.gauge(
         "prometheus_sd_failed_configs",
