@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use mimalloc::MiMalloc;
 use swarmscout::{cli, logging};
 
-/// A static binary has musl's allocator, which is slow; see ARCHITECTURE.md.
+/// A static binary has musl's allocator, which is slow. Built without huge pages (`no_thp`): they
+/// double the idle memory, 21 MB instead of 11.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
