@@ -24,6 +24,7 @@ const CASES: &[(&str, Case)] = &[
     ("discovered labels equal those of promtool: services", |c, f| parity(c, f, "services")),
     ("discovered labels equal those of promtool: tasks", |c, f| parity(c, f, "tasks")),
     ("discovered labels equal those of promtool: docker", |c, f| parity(c, f, "docker")),
+    ("/api/v1/targets equals that of Prometheus", api_parity),
     ("only known paths are asked for, and only read", only_reads),
     ("Prometheus scrapes containers from our HTTP SD", prometheus_scrapes),
     ("a worker as host fails over to a manager, alone it names them", worker_as_host),
@@ -111,14 +112,6 @@ fn parity(cluster: &mut Cluster, folder: &Path, role: &str) -> Result<()> {
     ensure!(!expected.is_empty(), "promtool found nothing");
     let collided = |set: &&Value| set.get(COLLISION.0).is_some_and(|value| value != COLLISION.1);
     ensure!(!got.iter().any(|set| collided(&set)), "the collision went the other way");
-    let comparable = |mut sets: Vec<Value>| {
-        for labels in sets.iter_mut().filter_map(Value::as_object_mut) {
-            labels.retain(|name, _| !is_newer(name) && name != COLLISION.0);
-        }
-        sets.sort_by_key(Value::to_string);
-        sets.dedup();
-        sets
-    };
     let (expected, got) = (comparable(expected), comparable(got));
     let missing: Vec<_> = expected.iter().filter(|set| !got.contains(set)).collect();
     let added: Vec<_> = got.iter().filter(|set| !expected.contains(set)).collect();
@@ -127,6 +120,75 @@ fn parity(cluster: &mut Cluster, folder: &Path, role: &str) -> Result<()> {
         "only promtool:\n{missing:#?}\nonly swarmscout:\n{added:#?}"
     );
     println!("{role}: {} label sets are equal", expected.len());
+    Ok(())
+}
+
+/// Label sets as both programs can know them, in one order, without doubles.
+fn comparable(mut sets: Vec<Value>) -> Vec<Value> {
+    for labels in sets.iter_mut().filter_map(Value::as_object_mut) {
+        labels.retain(|name, _| !is_newer(name) && name != COLLISION.0);
+    }
+    sets.sort_by_key(Value::to_string);
+    sets.dedup();
+    sets
+}
+
+/// One file, both programs running, the same recorded answers: what existing tools read of the API
+/// is the same.
+fn api_parity(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let proxy = Proxy::before(&format!("{}:2375", cluster.engine("manager-1").address))?;
+    let config = format!(
+        "global: {{scrape_interval: 1h}}\nscrape_configs:\n- job_name: tasks\n  dockerswarm_sd_configs: [{{host: '{}', role: tasks}}]\n  \
+         relabel_configs:\n  - source_labels: [__meta_dockerswarm_task_desired_state]\n    regex: running\n    action: keep\n  \
+         - source_labels: [__meta_dockerswarm_service_name]\n    target_label: service\n\
+         - job_name: fixed\n  metrics_path: /m?x=1\n  params: {{a: ['1', '2'], b: [ü]}}\n  static_configs:\n  \
+         - targets: ['localhost:9', '[::1]:9']\n    labels: {{__param_a: changed}}\n",
+        proxy.url()
+    );
+    let ours = Server::swarmscout(folder, "swarmscout", &config)?;
+    let theirs = Server::prometheus(folder, &config)?;
+    let targets = |server: &Server| {
+        until("targets", Duration::from_secs(30), || {
+            let data = get_json(&format!("{}/api/v1/targets", server.url))?["data"].take();
+            let active = data["activeTargets"].as_array().context("no active targets")?.len();
+            ensure!(active > 2, "{active} targets");
+            Ok(data)
+        })
+    };
+    let (ours, theirs) = (targets(&ours)?, targets(&theirs)?);
+    let view = |data: &Value, list: &str, members: &[&str]| -> Result<Vec<String>> {
+        let targets = data[list].as_array().with_context(|| list.to_owned())?;
+        let mut views: Vec<String> = targets
+            .iter()
+            .map(|target| {
+                let discovered = comparable(vec![target["discoveredLabels"].clone()]);
+                let rest: Vec<_> =
+                    members.iter().map(|member| target[member].to_string()).collect();
+                format!("{discovered:?} {}", rest.join(" "))
+            })
+            .collect();
+        views.sort();
+        Ok(views)
+    };
+    for (list, members) in [
+        (
+            "activeTargets",
+            &["labels", "scrapePool", "scrapeUrl", "scrapeInterval", "scrapeTimeout"][..],
+        ),
+        ("droppedTargets", &[]),
+    ] {
+        let (ours, theirs) = (view(&ours, list, members)?, view(&theirs, list, members)?);
+        let only = |a: &[String], b: &[String]| {
+            a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>()
+        };
+        let (added, missing) = (only(&ours, &theirs), only(&theirs, &ours));
+        ensure!(
+            ours.len() == theirs.len() && added.is_empty() && missing.is_empty(),
+            "{list}: {} here, {} there\nonly swarmscout: {added:#?}\nonly Prometheus: {missing:#?}",
+            ours.len(),
+            theirs.len()
+        );
+    }
     Ok(())
 }
 
