@@ -31,6 +31,12 @@ pub fn run(report: &mut Report) -> Result<()> {
     let before = scout.process.cpu()?;
     looks(2 + LOOKS)?;
     let cpu = (scout.process.cpu()? - before) / LOOKS as f64;
-    report.row("CPU of one look at a classic Swarm of 10,000 nodes", cpu, None, "< 0.02 s", seconds);
+    report.row(
+        "CPU of one look at a classic Swarm of 10,000 nodes",
+        cpu,
+        None,
+        "< 0.02 s",
+        seconds,
+    );
     Ok(())
 }

@@ -29,7 +29,8 @@ impl Swarm {
         let folder = tempfile::tempdir()?;
         let swarm = swarmscout_simulator::swarm::Swarm::grown(1, nodes, tasks);
         let manager = swarm.nodes().first().map(|node| node.meta.id.clone()).unwrap_or_default();
-        let engine = Engine::start(Listen::Unix(folder.path().join("docker.sock")), &swarm, &manager)?;
+        let engine =
+            Engine::start(Listen::Unix(folder.path().join("docker.sock")), &swarm, &manager)?;
         Ok(Self { engine, _folder: folder })
     }
 
@@ -47,11 +48,18 @@ impl Swarm {
 
     /// How often the list of tasks was asked for.
     fn looks(&self) -> usize {
-        self.engine.server.requests().iter().filter(|request| request.path.ends_with("/tasks")).count()
+        self.engine
+            .server
+            .requests()
+            .iter()
+            .filter(|request| request.path.ends_with("/tasks"))
+            .count()
     }
 
     fn await_look(&self, number: usize) -> Result<()> {
-        until("the next look", Duration::from_secs(120), || Ok((self.looks() >= number).then_some(())))
+        until("the next look", Duration::from_secs(120), || {
+            Ok((self.looks() >= number).then_some(()))
+        })
     }
 }
 

@@ -33,7 +33,9 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(unknown) = wanted.iter().find(|name| BENCHMARKS.iter().all(|(known, _)| known != name)) {
+    if let Some(unknown) =
+        wanted.iter().find(|name| BENCHMARKS.iter().all(|(known, _)| known != name))
+    {
         let known: Vec<_> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
         bail!("there is no benchmark {unknown:?}; there are {}", known.join(", "));
     }

@@ -44,7 +44,8 @@ impl Process {
 
     fn status(&self, key: &str) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix(key)).context("no such line")?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib * 1024.0)
     }
@@ -58,7 +59,11 @@ impl Drop for Process {
 }
 
 /// Asks `probe` until it gives something.
-pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub fn until<T>(
+    what: &str,
+    within: Duration,
+    mut probe: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let end = Instant::now() + within;
     loop {
         if let Some(found) = probe()? {

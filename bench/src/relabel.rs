@@ -42,7 +42,8 @@ pub fn run(report: &mut Report) -> Result<()> {
 
 fn rule(written: &Value) -> Result<RelabelRule> {
     let text = |key: &str| written[key].as_str().map(str::to_owned);
-    let names = |list: &Vec<Value>| list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let names =
+        |list: &Vec<Value>| list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     let raw = RawRule {
         source_labels: written["source_labels"].as_array().map(names),
         separator: text("separator"),
@@ -62,7 +63,9 @@ fn target(template: &Value, i: usize) -> Labels {
     template
         .map(|(name, value)| {
             let value = value.as_str().unwrap_or_default().to_owned();
-            let fill = |text: String, (place, number): &(&str, usize)| text.replace(place, &number.to_string());
+            let fill = |text: String, (place, number): &(&str, usize)| {
+                text.replace(place, &number.to_string())
+            };
             (name, numbers.iter().fold(value, fill))
         })
         .collect()

@@ -26,10 +26,13 @@ pub fn run(report: &mut Report) -> Result<()> {
     }
     groups.push(']');
     fs::write(folder.path().join("targets.json"), groups)?;
-    let config = "scrape_configs:\n- job_name: many\n  file_sd_configs:\n  - files: [targets.json]\n";
+    let config =
+        "scrape_configs:\n- job_name: many\n  file_sd_configs:\n  - files: [targets.json]\n";
     let scout = Program::Swarmscout.start(folder.path(), config)?;
     let url = format!("{}/sd/many", scout.url);
-    let body = until("100,000 targets", Duration::from_secs(60), || Ok(get(&url).filter(|body| body.len() > 1000)))?;
+    let body = until("100,000 targets", Duration::from_secs(60), || {
+        Ok(get(&url).filter(|body| body.len() > 1000))
+    })?;
 
     let cpu = scout.process.cpu()?;
     let started = Instant::now();
@@ -39,8 +42,20 @@ pub fn run(report: &mut Report) -> Result<()> {
     let wall = started.elapsed().as_secs_f64() / f64::from(ROUNDS);
     let cpu = (scout.process.cpu()? - cpu) / f64::from(ROUNDS);
     let size = mebibytes(body.len() as f64);
-    report.row(&format!("wall time of an unchanged /sd, 100,000 targets, {size}, one reader"), wall, None, "", seconds);
+    report.row(
+        &format!("wall time of an unchanged /sd, 100,000 targets, {size}, one reader"),
+        wall,
+        None,
+        "",
+        seconds,
+    );
     report.row("CPU of it", cpu, None, "> 1 GB/s", seconds);
-    report.row("peak memory with 100,000 targets from a file", scout.process.peak_memory()?, None, "", mebibytes);
+    report.row(
+        "peak memory with 100,000 targets from a file",
+        scout.process.peak_memory()?,
+        None,
+        "",
+        mebibytes,
+    );
     Ok(())
 }

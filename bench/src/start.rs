@@ -12,21 +12,51 @@ use crate::report::{Report, mebibytes, seconds};
 pub fn run(report: &mut Report) -> Result<()> {
     let small = Swarm::start(3, 30)?;
     let (first, ours) = first_answer(Program::Swarmscout, &small)?;
-    let peer = Program::Prometheus.is_there().then(|| first_answer(Program::Prometheus, &small)).transpose()?;
+    let peer = Program::Prometheus
+        .is_there()
+        .then(|| first_answer(Program::Prometheus, &small))
+        .transpose()?;
     let wall = peer.as_ref().map(|(first, _)| *first);
-    report.row("wall time to the first complete answer, 3 nodes and 30 tasks", first, wall, "< 0.1 s", seconds);
+    report.row(
+        "wall time to the first complete answer, 3 nodes and 30 tasks",
+        first,
+        wall,
+        "< 0.1 s",
+        seconds,
+    );
     let theirs = peer.as_ref().map(|(_, peer)| peer.process.memory()).transpose()?;
-    report.row("memory at rest, 3 nodes and 30 tasks", ours.process.memory()?, theirs, "< 20 MB", mebibytes);
+    report.row(
+        "memory at rest, 3 nodes and 30 tasks",
+        ours.process.memory()?,
+        theirs,
+        "< 20 MB",
+        mebibytes,
+    );
     drop((ours, peer));
 
     let large = Swarm::start(1000, 10_000)?;
     let (first, _ours) = first_answer(Program::Swarmscout, &large)?;
-    let peer = Program::Prometheus.is_there().then(|| first_answer(Program::Prometheus, &large)).transpose()?;
+    let peer = Program::Prometheus
+        .is_there()
+        .then(|| first_answer(Program::Prometheus, &large))
+        .transpose()?;
     let wall = peer.map(|(first, _)| first);
-    report.row("wall time to the first complete answer, 1,000 nodes and 10,000 tasks", first, wall, "< 0.5 s", seconds);
+    report.row(
+        "wall time to the first complete answer, 1,000 nodes and 10,000 tasks",
+        first,
+        wall,
+        "< 0.5 s",
+        seconds,
+    );
 
     let theirs = Program::Prometheus.size().ok().map(|size| size as f64);
-    report.row("size of the binary", Program::Swarmscout.size()? as f64, theirs, "< 20 MB", mebibytes);
+    report.row(
+        "size of the binary",
+        Program::Swarmscout.size()? as f64,
+        theirs,
+        "< 20 MB",
+        mebibytes,
+    );
     Ok(())
 }
 

@@ -142,7 +142,7 @@ fn api_parity(cluster: &mut Cluster, folder: &Path) -> Result<()> {
          relabel_configs:\n  - source_labels: [__meta_dockerswarm_task_desired_state]\n    regex: running\n    action: keep\n  \
          - source_labels: [__meta_dockerswarm_service_name]\n    target_label: service\n\
          - job_name: fixed\n  metrics_path: /m?x=1\n  params: {{a: ['1', '2'], b: [ü]}}\n  static_configs:\n  \
-         - targets: ['localhost:9', '[::1]:9']\n    labels: {{__param_a: changed}}\n",
+         - targets: ['localhost:9', '[::1]:9']\n    labels: {{__param_c: x}}\n",
         proxy.url()
     );
     let ours = Server::swarmscout(folder, "swarmscout", &config)?;
