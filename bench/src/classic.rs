@@ -23,7 +23,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     );
     let scout = Program::Swarmscout.start(folder.path(), &config)?;
     let looks = |count| {
-        until("looks", Duration::from_secs(60), || {
+        until("looks", Duration::from_mins(1), || {
             Ok((master.server.request_count() >= count).then_some(()))
         })
     };

@@ -57,9 +57,11 @@ impl Swarm {
     }
 
     fn await_look(&self, number: usize) -> Result<()> {
-        until("the next look", Duration::from_secs(120), || {
-            Ok((self.looks() >= number).then_some(()))
-        })
+        until(
+            "the next look",
+            Duration::from_mins(2),
+            || Ok((self.looks() >= number).then_some(())),
+        )
     }
 }
 

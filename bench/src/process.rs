@@ -59,6 +59,7 @@ impl Drop for Process {
 }
 
 /// Asks `probe` until it gives something.
+#[expect(clippy::disallowed_methods, reason = "another process is watched; it cannot wake us")]
 pub fn until<T>(
     what: &str,
     within: Duration,

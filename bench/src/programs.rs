@@ -68,7 +68,7 @@ impl Program {
 /// GETs a page; `None` for any status but 200 or while nobody listens.
 pub fn get(url: &str) -> Option<Vec<u8>> {
     let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).build().into();
+        ureq::Agent::config_builder().timeout_global(Some(Duration::from_mins(1))).build().into();
     let mut response = agent.get(url).call().ok()?;
     response.body_mut().with_config().limit(4 << 30).read_to_vec().ok()
 }

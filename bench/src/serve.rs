@@ -30,7 +30,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         "scrape_configs:\n- job_name: many\n  file_sd_configs:\n  - files: [targets.json]\n";
     let scout = Program::Swarmscout.start(folder.path(), config)?;
     let url = format!("{}/sd/many", scout.url);
-    let body = until("100,000 targets", Duration::from_secs(60), || {
+    let body = until("100,000 targets", Duration::from_mins(1), || {
         Ok(get(&url).filter(|body| body.len() > 1000))
     })?;
 

@@ -68,7 +68,7 @@ fn first_answer(program: Program, swarm: &Swarm) -> Result<(f64, Running)> {
         Program::Swarmscout => format!("{}/sd/tasks?meta=0", running.url),
         Program::Prometheus => format!("{}/api/v1/targets?state=active", running.url),
     };
-    until("the first answer", Duration::from_secs(60), || {
+    until("the first answer", Duration::from_mins(1), || {
         let found = get(&url).is_some_and(|body| body.windows(9).any(|w| w == br#""service""#));
         Ok(found.then_some(()))
     })?;

@@ -154,7 +154,7 @@ impl Cluster {
             "V=2",
             "web",
         ])?;
-        until("all services", Duration::from_secs(120), || {
+        until("all services", Duration::from_mins(2), || {
             let state =
                 self.docker(&["service", "inspect", "-f", "{{.UpdateStatus.State}}", "web"])?;
             let list = self.docker(&["service", "ls", "--format", "{{.Name}} {{.Replicas}}"])?;
@@ -240,7 +240,7 @@ impl Cluster {
     fn await_answer(&self, i: usize) -> Result<()> {
         let engine = &self.engines[i];
         let url = format!("http://{}:2375/_ping", engine.address);
-        until("the engine's answer", Duration::from_secs(60), || crate::get(&url)).with_context(
+        until("the engine's answer", Duration::from_mins(1), || crate::get(&url)).with_context(
             || {
                 let log = engine.process.as_ref().map(Process::printed).unwrap_or_default();
                 format!("{}: {log}", engine.name)

@@ -98,13 +98,12 @@ impl Shared {
         let key = format!("{method} {}", without_version(path));
         // The lock is held while the engine is asked: nobody gets a second answer.
         let mut answers = self.answers.lock().expect("no holder panics");
-        let mut answer = match answers.get(&key) {
-            Some(answer) => answer.clone(),
-            None => {
-                let answer = ask(&self.engine, method, path)?;
-                answers.insert(key, answer.clone());
-                answer
-            }
+        let mut answer = if let Some(answer) = answers.get(&key) {
+            answer.clone()
+        } else {
+            let answer = ask(&self.engine, method, path)?;
+            answers.insert(key, answer.clone());
+            answer
         };
         drop(answers);
         if self.without_bare_vips && without_version(path).starts_with("/services") {
@@ -116,12 +115,11 @@ impl Shared {
 
 impl Answer {
     fn send(&self, method: &str, stream: &mut TcpStream) -> Result<()> {
-        let mut head = format!("{}\r\n", self.status_line);
+        write!(stream, "{}\r\n", self.status_line)?;
         for header in &self.headers {
-            head += &format!("{header}\r\n");
+            write!(stream, "{header}\r\n")?;
         }
-        head += &format!("Content-Length: {}\r\n\r\n", self.body.len());
-        stream.write_all(head.as_bytes())?;
+        write!(stream, "Content-Length: {}\r\n\r\n", self.body.len())?;
         if method != "HEAD" {
             stream.write_all(&self.body)?;
         }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let trials = CASES.iter().enumerate().map(|(i, (name, case))| {
         let cluster = Arc::clone(&cluster);
         Trial::test(*name, move || {
-            let mut cluster = cluster.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
             let folder = cluster.folder().join(format!("case-{i}"));
             fs::create_dir_all(&folder)?;
             case(&mut cluster, &folder).map_err(|error| Failed::from(format!("{error:#}")))
@@ -240,7 +240,7 @@ fn prometheus_scrapes(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         ),
     )?;
     let query = format!("{}/api/v1/query?query=demo_requests_total", prometheus.url);
-    let nodes = until("samples of three nodes", Duration::from_secs(60), || {
+    let nodes = until("samples of three nodes", Duration::from_mins(1), || {
         let answer = get_json(&query)?;
         let result = answer["data"]["result"].as_array().context("no result")?.clone();
         let mut nodes: Vec<_> =
@@ -378,7 +378,7 @@ fn drained_and_stopped(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         Ok(nodes)
     };
     let await_nodes = |server: &Server, expected: &[&str]| {
-        until("agents", Duration::from_secs(60), || {
+        until("agents", Duration::from_mins(1), || {
             let nodes = nodes_of(server)?;
             ensure!(nodes == expected, "agents on {nodes:?}, expected on {expected:?}");
             Ok(())
@@ -392,7 +392,7 @@ fn drained_and_stopped(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     await_nodes(&server, &["manager-1", "worker-1", "worker-2"])?;
 
     cluster.stop("worker-1");
-    until("worker-1 down", Duration::from_secs(60), || {
+    until("worker-1 down", Duration::from_mins(1), || {
         let nodes = server.sd("nodes")?;
         let down = nodes.iter().any(|(_, labels)| {
             labels["__meta_dockerswarm_node_hostname"] == "worker-1"
