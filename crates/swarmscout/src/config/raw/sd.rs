@@ -183,7 +183,7 @@ section! {
         key filters: Vec<Filter> = Vec::new();
         /// How often the manager is asked.
         key refresh_interval: PromDuration = PromDuration::from_secs(60);
-        /// Targets on the first network by name only.
+        /// Targets on the first network by name only; `ingress` counts as the last.
         key match_first_network: bool = false, ours;
         /// Port of targets on overlay networks: `published`, as in Prometheus, or `target`, the one the container listens on.
         key overlay_port: String = "published".into(), ours;
