@@ -4,8 +4,8 @@
 //! bytes ─yaml→ nodes ─decode→ raw: what was written ─check→ Config: what the program needs
 //! ```
 //!
-//! Two types with one step between. [`raw`] has every key of every section as a flat table, with
-//! its type, its default and its place in the file; [`check`] holds the rules between keys. All
+//! Two types with one step between. `raw` has every key of every section as a flat table, with
+//! its type, its default and its place in the file; `check` holds the rules between keys. All
 //! errors of a file are shown at once, each with its place; only what is no YAML ends at the first.
 //!
 //! Nothing here reads anything but the text that it is given: secret files are read when they are
