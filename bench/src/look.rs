@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
+use swarmscout_simulator::swarm::NodeRole;
 use tempfile::TempDir;
 
 use crate::process::until;
@@ -28,7 +29,8 @@ impl Swarm {
     pub fn start(nodes: usize, tasks: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let swarm = swarmscout_simulator::swarm::Swarm::grown(1, nodes, tasks);
-        let manager = swarm.nodes().first().map(|node| node.meta.id.clone()).unwrap_or_default();
+        let managers = swarm.nodes().into_iter().filter(|node| node.spec.role == NodeRole::Manager);
+        let manager = managers.map(|node| node.meta.id).next().context("a Swarm has a manager")?;
         let engine =
             Engine::start(Listen::Unix(folder.path().join("docker.sock")), &swarm, &manager)?;
         Ok(Self { engine, _folder: folder })

@@ -24,7 +24,7 @@ const NODES: dockerswarm::Options = dockerswarm::Options { role: Role::Nodes, ..
 #[track_caller]
 fn check(options: dockerswarm::Options, given: &[(&str, &str)], expected: &Expect) {
     let (lists, mut problems) = read(given);
-    let (groups, collisions) = dockerswarm::find(&lists, options);
+    let (groups, collisions) = dockerswarm::find(&lists, options, &[]);
     problems.extend(collisions);
     expected.assert_eq(&show(&groups, &problems));
 }
@@ -342,7 +342,7 @@ fn tasks_of_one_service_are_cut_into_groups_that_stay() {
         let tasks =
             tasks.map(|n| format!(r#"{{"ID":"task{n}","ServiceID":"s",{ON_ONE_NETWORK}}}"#));
         let text = format!("[{}]", tasks.collect::<Vec<_>>().join(","));
-        dockerswarm::find(&read(&[("tasks", &text)]).0, TASKS).0
+        dockerswarm::find(&read(&[("tasks", &text)]).0, TASKS, &[]).0
     };
     let groups = list(&mut (0..1000));
     let count = |groups: &Groups| groups.iter().map(|group| group.targets.len()).sum::<usize>();
@@ -439,7 +439,7 @@ fn a_real_swarm_as_a_whole() {
         ..TASKS
     };
     let (lists, _) = read(&given);
-    let (groups, _) = dockerswarm::find(&lists, first);
+    let (groups, _) = dockerswarm::find(&lists, first, &[]);
     let mut addresses = String::new();
     for group in &groups {
         let name = group.labels.get("__meta_dockerswarm_service_name").unwrap_or_default();
@@ -457,4 +457,27 @@ fn a_real_swarm_as_a_whole() {
         dns 10.90.1.13:53 10.90.1.13:8080
         agent 10.77.2.11:9100 10.77.2.11:9100 10.77.2.21:9100 10.77.2.21:9100 10.77.2.22:9100 10.77.2.22:9100
     "#]].assert_eq(&addresses);
+}
+
+#[test]
+fn a_group_that_is_known_is_kept_as_it_is() {
+    let (lists, _) = read(&[(
+        "tasks",
+        r#"[
+        {"ID":"t1","ServiceID":"s1","NetworksAttachments":[{"Network":{"ID":"n"},"Addresses":["10.0.0.1/24"]}]},
+        {"ID":"t2","ServiceID":"s2","NetworksAttachments":[{"Network":{"ID":"n"},"Addresses":["10.0.0.2/24"]}]}
+    ]"#,
+    )]);
+    let (before, _) = dockerswarm::find(&lists, TASKS, &[]);
+    let (lists, _) = read(&[(
+        "tasks",
+        r#"[
+        {"ID":"t2","ServiceID":"s2","NetworksAttachments":[{"Network":{"ID":"n"},"Addresses":["10.0.0.3/24"]}]},
+        {"ID":"t1","ServiceID":"s1","NetworksAttachments":[{"Network":{"ID":"n"},"Addresses":["10.0.0.1/24"]}]}
+    ]"#,
+    )]);
+    let (after, _) = dockerswarm::find(&lists, TASKS, &before);
+    let same: Vec<_> =
+        before.iter().zip(&after).map(|(a, b)| std::sync::Arc::ptr_eq(a, b)).collect();
+    assert_eq!(same, [true, false]);
 }

@@ -9,8 +9,38 @@ use std::sync::Arc;
 
 use swarmscout_model::{Labels, TargetGroup};
 
+use crate::Groups;
+
 /// A group has no more targets than this, unless a single object has.
 pub(super) const MOST: usize = 64;
+
+/// The groups of one look. One that is equal to the one of the look before is that one, at once:
+/// so a look of thousands of targets never has them all in memory twice.
+#[derive(Debug, Default)]
+pub(super) struct Cut<'a> {
+    known: &'a [Arc<TargetGroup>],
+    groups: Groups,
+}
+
+impl<'a> Cut<'a> {
+    /// `known` are the groups of the look before, as [`Self::into_groups`] gave them.
+    pub(super) fn new(known: &'a [Arc<TargetGroup>]) -> Self {
+        Self { known, groups: Groups::new() }
+    }
+
+    /// The groups in the order of their sources.
+    pub(super) fn into_groups(mut self) -> Groups {
+        self.groups.sort_by(|a, b| a.source.cmp(&b.source));
+        self.groups
+    }
+
+    /// Adds a group.
+    pub(super) fn push(&mut self, group: TargetGroup) {
+        let place = self.known.binary_search_by(|known| known.source.cmp(&group.source));
+        let known = place.ok().map(|at| &self.known[at]).filter(|known| ***known == group);
+        self.groups.push(known.cloned().unwrap_or_else(|| Arc::new(group)));
+    }
+}
 
 /// Targets with what they have in common.
 #[derive(Debug, Default)]
@@ -25,14 +55,9 @@ impl Partition {
         self.targets.push((xxhash_rust::xxh3::xxh3_64(id.as_bytes()), target));
     }
 
-    /// Appends the groups, in the order of their sources: `source` where one is enough, else
+    /// Adds the groups: `source` where one is enough, else
     /// `source` with `/` and the first bits of the hash. No target, no group.
-    pub(super) fn groups(
-        mut self,
-        source: &str,
-        labels: &Labels,
-        into: &mut Vec<Arc<TargetGroup>>,
-    ) {
+    pub(super) fn groups(mut self, source: &str, labels: &Labels, into: &mut Cut<'_>) {
         // Stable: the targets of an object stay in their order.
         self.targets.sort_by_key(|(hash, _)| *hash);
         split(&mut self.targets, 0, &mut source.to_owned(), labels, into);
@@ -44,15 +69,15 @@ fn split(
     bits: u32,
     source: &mut String,
     labels: &Labels,
-    into: &mut Vec<Arc<TargetGroup>>,
+    into: &mut Cut<'_>,
 ) {
     let (Some((first, _)), Some((last, _))) = (targets.first(), targets.last()) else { return };
     if targets.len() <= MOST || first == last {
-        into.push(Arc::new(TargetGroup {
+        into.push(TargetGroup {
             source: source.as_str().into(),
             targets: targets.iter_mut().map(|(_, target)| std::mem::take(target)).collect(),
             labels: labels.clone(),
-        }));
+        });
         return;
     }
     let bit = 1 << (u64::BITS - 1 - bits);

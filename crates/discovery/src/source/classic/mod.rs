@@ -21,7 +21,6 @@ mod node;
 mod tests;
 
 use std::mem;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -35,7 +34,7 @@ use tokio::task::spawn_blocking;
 use self::info::Info;
 use self::node::Node;
 use super::moby::AddressWriter;
-use super::partition::Partition;
+use super::partition::{Cut, Partition};
 use crate::config::{BuildContext, ClassicConfig, attempt_deadline};
 use crate::engine::Reader;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
@@ -245,13 +244,14 @@ impl Known {
             self.writer.push("__meta_swarm_strategy", &info.strategy);
             self.writer.build()
         };
-        let mut groups = vec![Arc::new(TargetGroup {
+        let mut cut = Cut::default();
+        cut.push(TargetGroup {
             source: "swarm_masters".into(),
             targets: masters,
             labels: group("master"),
-        })];
-        nodes.groups("swarm_nodes", &group("node"), &mut groups);
-        Ok(Look { what: groups, as_of, problems })
+        });
+        nodes.groups("swarm_nodes", &group("node"), &mut cut);
+        Ok(Look { what: cut.into_groups(), as_of, problems })
     }
 
     fn node(&mut self, rows: &[u8]) -> &KnownNode {

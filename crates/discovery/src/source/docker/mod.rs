@@ -7,7 +7,7 @@ use swarmscout_model::{Labels, LabelsWriter};
 use crate::config::{BuildContext, DockerConfig};
 use crate::engine::{Container, ContainerPort, Endpoint, Hosts, List, Lists, Query};
 use crate::source::moby::{self, AddressWriter, ById, Skipped};
-use crate::source::partition::Partition;
+use crate::source::partition::{Cut, Partition};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// The source that Prometheus gives to all of an Engine's targets.
@@ -102,9 +102,9 @@ pub fn find(lists: &Lists, options: &Options) -> (Groups, Vec<Problem>) {
             }
         }
     }
-    let mut groups = Vec::new();
-    targets.groups(SOURCE, &Labels::empty(), &mut groups);
-    (groups, skipped.into_problems().collect())
+    let mut cut = Cut::default();
+    targets.groups(SOURCE, &Labels::empty(), &mut cut);
+    (cut.into_groups(), skipped.into_problems().collect())
 }
 
 fn container_labels(container: &Container, name: &str, writer: &mut LabelsWriter) -> Labels {

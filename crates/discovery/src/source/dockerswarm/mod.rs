@@ -15,9 +15,14 @@ mod nodes;
 mod services;
 mod tasks;
 
+use std::sync::Arc;
+
+use swarmscout_model::TargetGroup;
+
 use crate::config::{BuildContext, DockerSwarmConfig, OverlayPort, Role};
 use crate::engine::{Hosts, List, Lists, Port, Query};
 use crate::source::moby::Skipped;
+use crate::source::partition::Cut;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// The source that Prometheus gives to all; ours goes on with the service's ID.
@@ -29,6 +34,8 @@ pub struct DockerSwarm {
     hosts: Hosts,
     query: Query,
     options: Options,
+    /// The groups of the last good look.
+    known: Groups,
 }
 
 /// What of the configuration decides which targets are made of the lists.
@@ -70,7 +77,7 @@ impl DockerSwarm {
             match_first_network: config.match_first_network,
             overlay_port: config.overlay_port,
         };
-        Ok(Self { hosts, query, options })
+        Ok(Self { hosts, query, options, known: Groups::new() })
     }
 }
 
@@ -78,7 +85,8 @@ impl Discoverer for DockerSwarm {
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(async {
             let look = self.hosts.look(&self.query).await?;
-            let (groups, mut problems) = find(&look.what, self.options);
+            let (groups, mut problems) = find(&look.what, self.options, &self.known);
+            self.known.clone_from(&groups);
             problems.extend(look.problems);
             Ok(Look { what: groups, as_of: look.as_of, problems })
         })
@@ -86,20 +94,20 @@ impl Discoverer for DockerSwarm {
 }
 
 /// What is found in the lists of one look, in an order that does not depend on theirs. A list that
-/// the role does not need may be empty.
-pub fn find(lists: &Lists, options: Options) -> (Groups, Vec<Problem>) {
-    let mut found = Found::default();
+/// the role does not need may be empty. A group that is equal to one of `known`, the groups of the
+/// look before, is that one.
+pub fn find(lists: &Lists, options: Options, known: &[Arc<TargetGroup>]) -> (Groups, Vec<Problem>) {
+    let mut found = Found { groups: Cut::new(known), skipped: Skipped::default() };
     match options.role {
         Role::Nodes => nodes::find(lists, options, &mut found),
         Role::Services => services::find(lists, options, &mut found),
         Role::Tasks => tasks::find(lists, options, &mut found),
     }
-    found.groups.sort_by(|a, b| a.source.cmp(&b.source));
-    (found.groups, found.skipped.into_problems().collect())
+    (found.groups.into_groups(), found.skipped.into_problems().collect())
 }
 
-#[derive(Debug, Default)]
-struct Found {
-    groups: Groups,
+#[derive(Debug)]
+struct Found<'a> {
+    groups: Cut<'a>,
     skipped: Skipped,
 }

@@ -8,7 +8,7 @@ use crate::engine::Lists;
 use crate::source::moby::AddressWriter;
 use crate::source::partition::Partition;
 
-pub(super) fn find(lists: &Lists, options: Options, found: &mut Found) {
+pub(super) fn find(lists: &Lists, options: Options, found: &mut Found<'_>) {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
     let mut targets = Partition::default();

@@ -9,7 +9,7 @@ use crate::engine::{Lists, Network, Service, VirtualIp};
 use crate::source::moby::{self, AddressWriter, ById};
 use crate::source::partition::Partition;
 
-pub(super) fn find(lists: &Lists, options: Options, found: &mut Found) {
+pub(super) fn find(lists: &Lists, options: Options, found: &mut Found<'_>) {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
     let networks = moby::networks(meta::PREFIX, &lists.networks, &mut found.skipped, &mut writer);

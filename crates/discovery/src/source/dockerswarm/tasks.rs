@@ -17,7 +17,7 @@ use crate::engine::{Attachment, LabelMap, Lists, Port, Service, Task};
 use crate::source::moby::{self, AddressWriter, ById, Skipped};
 use crate::source::partition::Partition;
 
-pub(super) fn find(lists: &Lists, options: Options, found: &mut Found) {
+pub(super) fn find(lists: &Lists, options: Options, found: &mut Found<'_>) {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
     let skipped = &mut found.skipped;
@@ -27,41 +27,45 @@ pub(super) fn find(lists: &Lists, options: Options, found: &mut Found) {
         lists.services.iter().map(|service| (service.id.clone(), service)).collect();
     let containers = containers(lists, skipped, &mut writer);
 
-    let mut by_service: BTreeMap<&Arc<str>, Partition> = BTreeMap::new();
+    // One service after the other, so that only its targets are there beside those known already.
+    let mut by_service: BTreeMap<&Arc<str>, Vec<&Task>> = BTreeMap::new();
     for task in &lists.tasks {
-        let targets = by_service.entry(&task.service).or_default();
-        let node = nodes.get(&task.node);
-        let ports = services.get(&task.service).map_or(&[][..], |service| &service.ports);
-        let pieces = Pieces {
-            task,
-            container: &containers[&Arc::as_ptr(&task.labels)],
-            node,
-            slot: &task.slot.to_string(),
-        };
-        for port in tcp(&task.host_ports) {
-            let node_address = node.map_or("", |node| &*node.address);
-            let address = address.host(node_address, port.published);
-            targets.push(&task.id, pieces.target(address, None, Some(port), &mut writer));
-        }
-        for attachment in attachments(task, options) {
-            let network = networks.get(&attachment.network);
-            for ip in &attachment.addresses {
-                let mut published = tcp(ports).peekable();
-                if published.peek().is_none() {
-                    let address = address.ip(*ip, options.port);
-                    targets.push(&task.id, pieces.target(address, network, None, &mut writer));
-                }
-                for port in published {
-                    let address = address.ip(*ip, options.overlay_port(port));
-                    let target = pieces.target(address, network, Some(port), &mut writer);
-                    targets.push(&task.id, target);
+        by_service.entry(&task.service).or_default().push(task);
+    }
+    for (id, tasks) in by_service {
+        let service = services.get(id);
+        let ports = service.map_or(&[][..], |service| &service.ports);
+        let mut targets = Partition::default();
+        for task in tasks {
+            let node = nodes.get(&task.node);
+            let pieces = Pieces {
+                task,
+                container: &containers[&Arc::as_ptr(&task.labels)],
+                node,
+                slot: &task.slot.to_string(),
+            };
+            for port in tcp(&task.host_ports) {
+                let node_address = node.map_or("", |node| &*node.address);
+                let address = address.host(node_address, port.published);
+                targets.push(&task.id, pieces.target(address, None, Some(port), &mut writer));
+            }
+            for attachment in attachments(task, options) {
+                let network = networks.get(&attachment.network);
+                for ip in &attachment.addresses {
+                    let mut published = tcp(ports).peekable();
+                    if published.peek().is_none() {
+                        let address = address.ip(*ip, options.port);
+                        targets.push(&task.id, pieces.target(address, network, None, &mut writer));
+                    }
+                    for port in published {
+                        let address = address.ip(*ip, options.overlay_port(port));
+                        let target = pieces.target(address, network, Some(port), &mut writer);
+                        targets.push(&task.id, target);
+                    }
                 }
             }
         }
-    }
-
-    for (id, targets) in by_service {
-        let labels = services.get(id).map_or_else(Labels::empty, |service| {
+        let labels = service.map_or_else(Labels::empty, |service| {
             found.skipped.collisions("service", id, &service.labels);
             meta::service(service, false, &mut writer)
         });

@@ -1,5 +1,7 @@
 //! Masters behind TLS that want to see a certificate, as `swarm manage --tlsverify` does.
 
+use std::sync::Arc;
+
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::PrivateKeyDer;
