@@ -85,7 +85,7 @@ impl Marks {
 
 /// Makes a [`Section`] from a table of keys.
 ///
-/// ```ignore
+/// ```text
 /// section! {
 ///     /// What it is.
 ///     Name: "go.Type", "heading" {
