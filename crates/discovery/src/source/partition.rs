@@ -10,6 +10,7 @@ use std::sync::Arc;
 use swarmscout_model::{Labels, TargetGroup};
 
 use crate::Groups;
+use crate::manager::settle::source_order;
 
 /// A group has no more targets than this, unless a single object has.
 pub(super) const MOST: usize = 64;
@@ -28,15 +29,16 @@ impl<'a> Cut<'a> {
         Self { known, groups: Groups::new() }
     }
 
-    /// The groups in the order of their sources.
+    /// The groups in the order that they have in every set: those of an unchanged look are then
+    /// recognised as they stand, without another sort.
     pub(super) fn into_groups(mut self) -> Groups {
-        self.groups.sort_by(|a, b| a.source.cmp(&b.source));
+        self.groups.sort_by(|a, b| source_order(&a.source, &b.source));
         self.groups
     }
 
     /// Adds a group.
     pub(super) fn push(&mut self, group: TargetGroup) {
-        let place = self.known.binary_search_by(|known| known.source.cmp(&group.source));
+        let place = self.known.binary_search_by(|known| source_order(&known.source, &group.source));
         let known = place.ok().map(|at| &self.known[at]).filter(|known| ***known == group);
         self.groups.push(known.cloned().unwrap_or_else(|| Arc::new(group)));
     }
