@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST,
+    USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
@@ -36,6 +38,11 @@ pub struct ClientOptions {
 /// first request.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
+
+/// A client that sends GET and HEAD and nothing else: whoever holds it cannot change what it talks
+/// to, as anybody can who may POST to a Docker Engine.
+#[derive(Clone, Debug)]
+pub struct ReadClient(Client);
 
 struct Inner {
     user_agent: HeaderValue,
@@ -83,15 +90,33 @@ impl Client {
 
     /// Sends a GET and waits for the header of the answer. Any status is an answer.
     pub async fn get(&self, request: Request) -> Result<Response, Error> {
-        self.follow(Method::GET, request).await
+        self.follow(Method::GET, request, Bytes::new()).await
     }
 
     /// Sends a HEAD.
     pub async fn head(&self, request: Request) -> Result<Response, Error> {
-        self.follow(Method::HEAD, request).await
+        self.follow(Method::HEAD, request, Bytes::new()).await
     }
 
-    async fn follow(&self, method: Method, request: Request) -> Result<Response, Error> {
+    /// Sends a POST with a body. It must be one that can be repeated: it is sent again where a kept
+    /// connection dies before the answer begins, and where a redirect within the host says so (307,
+    /// 308); any other redirect is the answer.
+    pub async fn post(
+        &self,
+        request: Request,
+        content_type: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Result<Response, Error> {
+        let request = request.header(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.follow(Method::POST, request, body.into()).await
+    }
+
+    async fn follow(
+        &self,
+        method: Method,
+        request: Request,
+        body: Bytes,
+    ) -> Result<Response, Error> {
         let Request { mut target, mut headers, limits, compressed } = request;
         let deadline = Instant::now() + limits.timeout.min(FAR);
         let mut chain = Chain::new(&target.host);
@@ -104,7 +129,7 @@ impl Client {
             let configured = configured.filter(|_| !chain.left_origin());
             let exchange = async {
                 let headers = self.headers(&target, &headers, configured, compressed).await?;
-                self.send(&method, &target, headers).await
+                self.send(&method, &target, headers, &body).await
             };
             let Ok(answer) = timeout_at(deadline, exchange).await else {
                 let to = target.host.address();
@@ -112,7 +137,7 @@ impl Client {
             };
             let answer = answer?;
             let next = if self.0.follow_redirects {
-                chain.next(&target, answer.status(), answer.headers())?
+                chain.next(&method, &target, answer.status(), answer.headers())?
             } else {
                 None
             };
@@ -152,12 +177,13 @@ impl Client {
         method: &Method,
         target: &Target,
         headers: HeaderMap,
+        body: &Bytes,
     ) -> Result<http::Response<Incoming>, Error> {
         let pool = match target.host.scheme() {
             Scheme::Https => &self.secure().await?,
             _ => &self.0.plain,
         };
-        let mut request = http::Request::new(());
+        let mut request = http::Request::new(body.clone());
         *request.method_mut() = method.clone();
         *request.headers_mut() = headers;
         pool.send(target, &request).await
@@ -175,6 +201,23 @@ impl Client {
         let pool = Pool::new(Connector::new(Some(secure.clone()), self.0.connect_timeout));
         *kept = Some((secure, pool.clone()));
         Ok(pool)
+    }
+}
+
+impl ReadClient {
+    /// As [`Client::new`].
+    pub fn new(config: &HttpConfig, options: ClientOptions) -> Result<Self, Error> {
+        Client::new(config, options).map(Self)
+    }
+
+    /// As [`Client::get`].
+    pub async fn get(&self, request: Request) -> Result<Response, Error> {
+        self.0.get(request).await
+    }
+
+    /// As [`Client::head`].
+    pub async fn head(&self, request: Request) -> Result<Response, Error> {
+        self.0.head(request).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Extensions, Request, Response, Uri};
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper_util::client::legacy;
@@ -29,7 +29,7 @@ const MAX_HEADER: usize = 256 << 10;
 
 /// Connections to any number of servers, opened when they are needed and kept for a while.
 #[derive(Clone)]
-pub(crate) struct Pool(legacy::Client<Connector, Empty<Bytes>>);
+pub(crate) struct Pool(legacy::Client<Connector, Full<Bytes>>);
 
 /// Spawns what hyper needs beside a request: a task for each connection, which ends when the pool
 /// and the answer's body, its only owners, let go of it, and one that closes idle connections for
@@ -59,17 +59,18 @@ impl Pool {
         Self(client)
     }
 
-    /// Sends a request without a body. It is sent again where a kept connection turns out to have
-    /// been closed by the server before anything of the answer came.
+    /// Sends a request. It is sent again where a kept connection turns out to have been closed by
+    /// the server before anything of the answer came. Go does not do so for a POST, as the server
+    /// may have done what was asked; ours only ask.
     pub(crate) async fn send(
         &self,
         target: &Target,
-        request: &Request<()>,
+        request: &Request<Bytes>,
     ) -> Result<Response<Incoming>, Error> {
         let uri = uri(target)?;
         let mut stale = 0;
         loop {
-            let mut request = request.clone().map(|()| Empty::new());
+            let mut request = request.clone().map(Full::new);
             *request.uri_mut() = uri.clone();
             match self.0.request(request).await {
                 Ok(response) => return Ok(response),

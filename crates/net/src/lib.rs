@@ -50,7 +50,7 @@ mod tls;
 mod url;
 
 pub use body::Body;
-pub use client::{Client, ClientOptions, Response};
+pub use client::{Client, ClientOptions, ReadClient, Response};
 pub use config::HttpConfig;
 pub use error::Error;
 pub use host::{Host, Scheme};

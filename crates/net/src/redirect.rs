@@ -7,7 +7,7 @@
 use http::header::{
     AUTHORIZATION, COOKIE, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use crate::request::Target;
 use crate::{Error, Host};
@@ -43,15 +43,21 @@ impl Chain {
         self.left
     }
 
-    /// Where an answer leads, or `None` where it is the final one.
+    /// Where an answer leads, or `None` where it is the final one. A POST is repeated, with its
+    /// body, where the status asks for exactly that (307, 308) and the host is the same: the body
+    /// may hold a secret. The others ask for a GET, which would bring something else than what was
+    /// posted for.
     pub(crate) fn next(
         &mut self,
+        method: &Method,
         from: &Target,
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Result<Option<Target>, Error> {
-        if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Ok(None);
+        match status.as_u16() {
+            307 | 308 => {}
+            301..=303 if *method != Method::POST => {}
+            _ => return Ok(None),
         }
         let Some(location) = headers.get(LOCATION).filter(|location| !location.is_empty()) else {
             return Ok(None);
@@ -67,6 +73,9 @@ impl Chain {
         self.requests += 1;
         let host = target.host.hostname().to_ascii_lowercase();
         self.left |= !is_domain_or_subdomain(&host, &self.origin);
+        if self.left && *method == Method::POST {
+            return Ok(None);
+        }
         Ok(Some(target))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use swarmscout_net::{Body, Client, Host, Request, Response};
+use swarmscout_net::{Body, Host, ReadClient, Request, Response};
 use tokio::time::Instant;
 
 use super::decode::{Decoder, Object};
@@ -92,7 +92,7 @@ impl From<swarmscout_net::Error> for Failed {
 /// A host, for one attempt, with the version that it speaks.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
-    pub(super) client: &'a Client,
+    pub(super) client: &'a ReadClient,
     pub(super) host: &'a Host,
     pub(super) version: ApiVersion,
     /// When the attempt must be over.
@@ -181,7 +181,7 @@ const QUERY: &percent_encoding::AsciiSet =
 /// Asks which version a host speaks, as Docker's own client does: by HEAD, and by GET where that
 /// does not work. Where a proxy does not let it be asked, or does not tell, the newest is tried.
 pub(super) async fn negotiate(
-    client: &Client,
+    client: &ReadClient,
     host: &Host,
     deadline: Instant,
 ) -> Result<ApiVersion, Error> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join;
 use swarmscout_model::PromDuration;
-use swarmscout_net::{Client, ClientOptions, Host};
+use swarmscout_net::{ClientOptions, Host, ReadClient};
 use tokio::time::Instant;
 
 use super::client::{Failed, Session, negotiate};
@@ -26,7 +26,7 @@ use crate::{Error, Look, Problem};
 /// The hosts of one source.
 #[derive(Debug)]
 pub struct Hosts {
-    client: Client,
+    client: ReadClient,
     known: Vec<Known>,
     /// The next to ask.
     at: usize,
@@ -70,7 +70,7 @@ impl Hosts {
             user_agent: context.user_agent.to_string(),
             connect_timeout: attempt_deadline(config.refresh_interval, 1),
         };
-        let client = Client::new(&config.http, options)?;
+        let client = ReadClient::new(&config.http, options)?;
         let refresh_interval = config.refresh_interval;
         Ok(Self { client, known: hosts, at: 0, cluster: None, refresh_interval })
     }

@@ -5,6 +5,7 @@ mod auth;
 mod bodies;
 mod connections;
 mod deadlines;
+mod post;
 mod redirects;
 mod server;
 mod tls;

@@ -81,7 +81,7 @@ struct Counts {
     requests: usize,
 }
 
-/// Makes an answer from a request's head and its number on its connection, from 0.
+/// Makes an answer from a request and its number on its connection, from 0.
 type Script = dyn Fn(&str, usize) -> Reply + Send + Sync;
 
 impl Server {
@@ -133,18 +133,14 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// Heads of all requests so far.
+    /// All requests so far, each with its body.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.log.requests.lock().unwrap().clone()
     }
 
     /// Value of a header of the last request.
     pub(crate) fn last_header(&self, name: &str) -> Option<String> {
-        let requests = self.requests();
-        let lines = requests.last()?.lines().skip(1).filter_map(|line| line.split_once(": "));
-        let mut values =
-            lines.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-        values.next().map(str::to_owned)
+        header(self.requests().last()?, name)
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -162,6 +158,14 @@ impl Server {
         let mut counts = self.log.counts.subscribe();
         counts.wait_for(|counts| counts.closed >= count).await.unwrap();
     }
+}
+
+/// Value of a header of `request`.
+pub(crate) fn header(request: &str, name: &str) -> Option<String> {
+    let lines = request.lines().skip(1).take_while(|line| !line.is_empty());
+    let mut headers = lines.filter_map(|line| line.split_once(": "));
+    let value = headers.find(|(n, _)| n.eq_ignore_ascii_case(name))?.1;
+    Some(value.to_owned())
 }
 
 impl Log {
@@ -209,10 +213,10 @@ async fn accept(listener: Listener, script: Arc<Script>, log: Arc<Log>) {
 async fn answer(mut stream: Box<dyn Io>, script: Arc<Script>, log: Arc<Log>) {
     log.count(|counts| counts.opened += 1);
     let mut number = 0;
-    while let Some(head) = read_head(&mut stream).await {
-        let reply = script(&head, number);
+    while let Some(request) = read_request(&mut stream).await {
+        let reply = script(&request, number);
         number += 1;
-        log.requests.lock().unwrap().push(head);
+        log.requests.lock().unwrap().push(request);
         log.count(|counts| counts.requests += 1);
         // A client that has enough closes the connection while we write.
         let mut gone = stream.write_all(&reply.bytes).await.is_err();
@@ -231,10 +235,17 @@ async fn answer(mut stream: Box<dyn Io>, script: Arc<Script>, log: Arc<Log>) {
     log.count(|counts| counts.closed += 1);
 }
 
-async fn read_head(stream: &mut Box<dyn Io>) -> Option<String> {
+/// A request's head, and its body where it has a `Content-Length`.
+async fn read_request(stream: &mut Box<dyn Io>) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
-    Some(String::from_utf8(head).unwrap())
+    let mut request = String::from_utf8(head).unwrap();
+    if let Some(length) = header(&request, "content-length") {
+        let mut body = vec![0; length.parse().unwrap()];
+        stream.read_exact(&mut body).await.ok()?;
+        request.push_str(str::from_utf8(&body).unwrap());
+    }
+    Some(request)
 }

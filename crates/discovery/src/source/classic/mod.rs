@@ -28,7 +28,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
-use swarmscout_net::{Client, ClientOptions, Host, Request, Scheme};
+use swarmscout_net::{ClientOptions, Host, ReadClient, Request, Scheme};
 use tokio::task::spawn_blocking;
 
 use self::info::Info;
@@ -51,7 +51,7 @@ const LARGE: usize = 64 << 10;
 /// One of `swarm_sd_configs`.
 #[derive(Debug)]
 pub struct Classic {
-    client: Client,
+    client: ReadClient,
     masters: Vec<Host>,
     /// The next master to ask.
     at: usize,
@@ -80,7 +80,7 @@ impl Classic {
         };
         let port = &config.metrics_port;
         Ok(Self {
-            client: Client::new(&config.http, options)?,
+            client: ReadClient::new(&config.http, options)?,
             master_targets: masters.iter().map(|host| master_target(host, port)).collect(),
             masters,
             at: 0,
