@@ -83,7 +83,7 @@ async fn serve(socket: &str, nodes: &str, tasks: &str) -> Result<(), Error> {
 
 /// What each step of reading the list of tasks takes, the fastest of some tries.
 async fn steps(socket: &Path) -> Result<(), Error> {
-    let options = ClientOptions { user_agent: "look_speed".into(), connect_timeout: DEADLINE };
+    let options = ClientOptions::new("look_speed", DEADLINE);
     let request = Request::to(&Host::socket(socket), "/tasks")?.timeout(DEADLINE).max_body(1 << 30);
     let client = Client::new(&HttpConfig::default(), options)?;
     let text = client.get(request).await?.body.bytes().await?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarmscout_model::{Labels, PromDuration};
-use swarmscout_net::{HttpConfig, Url, redact_url};
+use swarmscout_net::{ClientOptions, HttpConfig, SystemRoots, Url, redact_url};
 use tokio_util::task::TaskTracker;
 
 use crate::figures::Figures;
@@ -351,11 +351,24 @@ pub struct BuildContext {
     pub tasks: TaskTracker,
     /// What is counted along the way.
     pub figures: Arc<Figures>,
+    /// The system's certificates, shared by all sources.
+    pub roots: SystemRoots,
 }
 
 impl BuildContext {
     /// A context with figures at zero and without tasks.
     pub fn new(user_agent: impl Into<Arc<str>>) -> Self {
-        Self { user_agent: user_agent.into(), tasks: TaskTracker::new(), figures: Arc::default() }
+        Self {
+            user_agent: user_agent.into(),
+            tasks: TaskTracker::new(),
+            figures: Arc::default(),
+            roots: SystemRoots::default(),
+        }
+    }
+
+    /// What a source makes its HTTP client with.
+    pub fn client_options(&self, connect_timeout: Duration) -> ClientOptions {
+        let user_agent = self.user_agent.to_string();
+        ClientOptions { user_agent, connect_timeout, roots: self.roots.clone() }
     }
 }

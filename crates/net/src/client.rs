@@ -20,7 +20,7 @@ use crate::exchange::Pool;
 use crate::gzip::Inflater;
 use crate::redirect::{self, Chain};
 use crate::request::{Limits, Target};
-use crate::tls::Tls;
+use crate::tls::{SystemRoots, Tls};
 use crate::{Error, HttpConfig, Request, Scheme, auth};
 
 /// What a client is made with besides its `http_config`.
@@ -30,6 +30,15 @@ pub struct ClientOptions {
     pub user_agent: String,
     /// Time for a connection to stand, TLS included, within each request's own deadline.
     pub connect_timeout: Duration,
+    /// What is trusted where `tls_config` does not name authorities. Best shared by all clients.
+    pub roots: SystemRoots,
+}
+
+impl ClientOptions {
+    /// With system certificates that no other client shares.
+    pub fn new(user_agent: impl Into<String>, connect_timeout: Duration) -> Self {
+        Self { user_agent: user_agent.into(), connect_timeout, roots: SystemRoots::default() }
+    }
 }
 
 /// An HTTP client. Cheap to clone; clones share their connections.
@@ -74,7 +83,7 @@ impl Client {
     /// Builds a client. Fails where options cannot be used together, and for inline certificates
     /// that are none; files are read when the first request needs them.
     pub fn new(config: &HttpConfig, options: ClientOptions) -> Result<Self, Error> {
-        let ClientOptions { user_agent, connect_timeout } = options;
+        let ClientOptions { user_agent, connect_timeout, roots } = options;
         let user_agent = HeaderValue::try_from(user_agent)
             .map_err(|_| Error::Header { what: "User-Agent", reason: "it is not plain text" })?;
         Ok(Self(Arc::new(Inner {
@@ -83,7 +92,7 @@ impl Client {
             follow_redirects: config.follow_redirects,
             connect_timeout,
             plain: Pool::new(Connector::new(None, connect_timeout)),
-            tls: Tls::new(&config.tls, config.enable_http2)?,
+            tls: Tls::new(&config.tls, config.enable_http2, roots)?,
             secure: Mutex::new(None),
         })))
     }

@@ -23,10 +23,7 @@
 //! use swarmscout_net::{Client, ClientOptions, Error, Host, HttpConfig, Request};
 //!
 //! async fn info(engine: &str) -> Result<bytes::Bytes, Error> {
-//!     let options = ClientOptions {
-//!         user_agent: "example/1.0".to_owned(),
-//!         connect_timeout: Duration::from_secs(5),
-//!     };
+//!     let options = ClientOptions::new("example/1.0", Duration::from_secs(5));
 //!     let client = Client::new(&HttpConfig::default(), options)?;
 //!     let host = Host::parse(engine)?; // unix:///var/run/docker.sock
 //!     let request = Request::to(&host, "/info")?.timeout(Duration::from_secs(10)).max_body(1 << 20);
@@ -55,4 +52,5 @@ pub use config::HttpConfig;
 pub use error::Error;
 pub use host::{Host, Scheme};
 pub use request::Request;
+pub use tls::SystemRoots;
 pub use url::{Url, UserInfo, redact as redact_url};

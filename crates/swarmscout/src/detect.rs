@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use swarmscout_net::config::{HttpConfig, PemSource, TlsConfig};
-use swarmscout_net::{Client, ClientOptions, Host, Request};
+use swarmscout_net::{ClientOptions, Host, ReadClient, Request};
 
 use crate::app::BUILD;
 
@@ -123,11 +123,8 @@ pub async fn detect(environment: &Environment) -> Result<Found, String> {
 async fn ask(engine: &Engine) -> Result<bytes::Bytes, String> {
     let exchange = async {
         let host = Host::parse(&engine.url)?;
-        let options = ClientOptions {
-            user_agent: format!("Swarmscout/{}", BUILD.version),
-            connect_timeout: TIMEOUT,
-        };
-        let client = Client::new(&engine.http_config(), options)?;
+        let options = ClientOptions::new(format!("Swarmscout/{}", BUILD.version), TIMEOUT);
+        let client = ReadClient::new(&engine.http_config(), options)?;
         let request = Request::to(&host, "/info")?.timeout(TIMEOUT).max_body(MAX_ANSWER);
         let response = client.get(request).await?;
         Ok((response.status, response.body.bytes().await?))

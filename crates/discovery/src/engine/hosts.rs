@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join;
 use swarmscout_model::PromDuration;
-use swarmscout_net::{ClientOptions, Host, ReadClient};
+use swarmscout_net::{Host, ReadClient};
 use tokio::time::Instant;
 
 use super::client::{Failed, Session, negotiate};
@@ -66,10 +66,7 @@ impl Hosts {
         if hosts.is_empty() {
             return Err(Error::Other("host missing".to_owned()));
         }
-        let options = ClientOptions {
-            user_agent: context.user_agent.to_string(),
-            connect_timeout: attempt_deadline(config.refresh_interval, 1),
-        };
+        let options = context.client_options(attempt_deadline(config.refresh_interval, 1));
         let client = ReadClient::new(&config.http, options)?;
         let refresh_interval = config.refresh_interval;
         Ok(Self { client, known: hosts, at: 0, cluster: None, refresh_interval })

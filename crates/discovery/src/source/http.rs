@@ -17,7 +17,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use swarmscout_model::LabelsBuilder;
 use swarmscout_model::quote::Quoted;
-use swarmscout_net::{Body, Client, ClientOptions, Request, Url};
+use swarmscout_net::{Body, Client, Request, Url};
 use tokio::task::spawn_blocking;
 
 use super::listing;
@@ -58,8 +58,7 @@ impl Http {
     pub fn new(config: HttpSdConfig, context: &BuildContext) -> Result<Self, Error> {
         let HttpSdConfig { url, refresh_interval, http } = config;
         let deadline = attempt_deadline(refresh_interval, 0);
-        let user_agent = context.user_agent.to_string();
-        let client = Client::new(&http, ClientOptions { user_agent, connect_timeout: deadline })?;
+        let client = Client::new(&http, context.client_options(deadline))?;
         let interval = refresh_interval.get().as_secs_f64().to_string();
         let interval =
             HeaderValue::try_from(interval).map_err(|error| Error::Other(error.to_string()))?;

@@ -20,6 +20,7 @@ use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
+pub use roots::SystemRoots;
 pub(crate) use words::{explain, explain_handshake, explain_io};
 
 use crate::config::{PemSource, TlsConfig, TlsVersion};
@@ -32,6 +33,7 @@ pub(crate) struct Tls {
     server_name: Option<ServerName<'static>>,
     versions: Vec<&'static SupportedProtocolVersion>,
     http2: bool,
+    roots: SystemRoots,
     current: Mutex<Option<(Material, Secure)>>,
 }
 
@@ -47,7 +49,7 @@ type Pem = Zeroizing<Vec<u8>>;
 
 impl Tls {
     /// Checks what can be checked without reading a file.
-    pub(crate) fn new(options: &TlsConfig, http2: bool) -> Result<Self, Error> {
+    pub(crate) fn new(options: &TlsConfig, http2: bool, roots: SystemRoots) -> Result<Self, Error> {
         let name = options.server_name.as_deref().filter(|name| !name.is_empty());
         let server_name = name.map(server_name).transpose()?;
         let tls = Self {
@@ -55,6 +57,7 @@ impl Tls {
             server_name,
             versions: versions(options)?,
             http2,
+            roots,
             current: Mutex::new(None),
         };
         tls.check_inline()?;
@@ -120,7 +123,7 @@ impl Tls {
                     .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
                     .map_err(|reason| unusable("CA", self.options.ca.as_ref(), reason))
             }
-            None => verify::of_roots(roots::system().await, provider)
+            None => verify::of_roots(self.roots.get().await, provider)
                 .map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
                 .map_err(Error::Tls),
         }

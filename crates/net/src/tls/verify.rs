@@ -12,10 +12,10 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 pub(super) fn of_roots(
-    roots: RootCertStore,
+    roots: Arc<RootCertStore>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<WebPkiServerVerifier>, String> {
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+    WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider))
         .build()
         .map_err(|error| error.to_string())
 }
@@ -41,7 +41,7 @@ impl Trusted {
         if usable == 0 {
             return Err("no certificate in it can be used".to_owned());
         }
-        Ok(Self { webpki: of_roots(roots, provider)?, certificates })
+        Ok(Self { webpki: of_roots(Arc::new(roots), provider)?, certificates })
     }
 }
 

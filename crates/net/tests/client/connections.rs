@@ -31,8 +31,7 @@ async fn a_connection_has_a_deadline_of_its_own() {
     // A TLS handshake that nobody answers, with ample time for the request.
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap().to_string();
-    let options =
-        ClientOptions { user_agent: String::new(), connect_timeout: Duration::from_millis(50) };
+    let options = ClientOptions::new("", Duration::from_millis(50));
     let client = Client::new(&HttpConfig::default(), options).unwrap();
     let error = client.get(request(&format!("https://{address}/"))).await.unwrap_err().to_string();
     expect!["cannot connect to SERVER: no connection within 50ms"]

@@ -26,9 +26,7 @@ fn client(config: &HttpConfig) -> Client {
 }
 
 fn try_client(config: &HttpConfig) -> Result<Client, Error> {
-    let options =
-        ClientOptions { user_agent: "Swarmscout/test".to_owned(), connect_timeout: AMPLE };
-    Client::new(config, options)
+    Client::new(config, ClientOptions::new("Swarmscout/test", AMPLE))
 }
 
 fn request(url: &str) -> Request {

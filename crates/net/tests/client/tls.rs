@@ -14,14 +14,14 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use swarmscout_model::Secret;
 use swarmscout_net::config::{PemSource, TlsConfig, TlsVersion};
-use swarmscout_net::{Error, HttpConfig};
+use swarmscout_net::{Client, ClientOptions, Error, HttpConfig, SystemRoots};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::server::{Reply, Server};
-use crate::{Folder, client, request, text, try_client};
+use crate::{AMPLE, Folder, client, request, text, try_client};
 
 /// An authority that signs certificates.
 struct Authority {
@@ -162,6 +162,27 @@ async fn certificates_are_checked() {
     check(&server, "127.0.0.1", &TlsConfig::default(), expect!["cannot connect to 127.0.0.1:PORT: the server's certificate is signed by an unknown authority: name the authority's certificate in tls_config.ca_file"]).await;
     let anything = TlsConfig { insecure_skip_verify: true, ..TlsConfig::default() };
     check(&server, "localhost", &anything, expect!["secure"]).await;
+}
+
+#[tokio::test]
+async fn the_systems_certificates_are_read_once_and_only_when_needed() {
+    let roots = SystemRoots::default();
+    let client = |tls: TlsConfig| {
+        let options = ClientOptions { roots: roots.clone(), ..ClientOptions::new("", AMPLE) };
+        Client::new(&HttpConfig { tls, ..HttpConfig::default() }, options).unwrap()
+    };
+    let plain = Server::start(|_, _| Reply::ok("")).await;
+    let authority = Authority::new();
+    let server = server_of(&authority.sign_for(&["127.0.0.1"])).await;
+    let url = format!("https://{}/", server.address());
+    client(TlsConfig::default()).get(request(&plain.url("/"))).await.unwrap();
+    client(trusting(&authority.pem)).get(request(&url)).await.unwrap();
+    assert_eq!(format!("{roots:?}"), "SystemRoots(None)");
+    client(TlsConfig::default()).get(request(&url)).await.unwrap_err();
+    let read = format!("{roots:?}");
+    assert!(read.starts_with("SystemRoots(Some("), "{read}");
+    client(TlsConfig::default()).get(request(&url)).await.unwrap_err();
+    assert_eq!(format!("{roots:?}"), read);
 }
 
 #[tokio::test]

@@ -28,10 +28,7 @@ pub(super) async fn check(args: &CheckStatusArgs, path: &str) -> bool {
 async fn ask(url: &str, path: &str) -> anyhow::Result<String> {
     let base = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let url = format!("{}{path}", base.trim_end_matches('/'));
-    let options = ClientOptions {
-        user_agent: format!("Swarmscout/{}", BUILD.version),
-        connect_timeout: TIMEOUT,
-    };
+    let options = ClientOptions::new(format!("Swarmscout/{}", BUILD.version), TIMEOUT);
     let client = Client::new(&HttpConfig::default(), options)?;
     let request = Request::new(&url)?.timeout(TIMEOUT).max_body(64 << 10);
     let response = client.get(request).await?;

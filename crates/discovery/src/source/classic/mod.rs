@@ -28,7 +28,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
-use swarmscout_net::{ClientOptions, Host, ReadClient, Request, Scheme};
+use swarmscout_net::{Host, ReadClient, Request, Scheme};
 use tokio::task::spawn_blocking;
 
 use self::info::Info;
@@ -74,10 +74,7 @@ impl Classic {
             let reason = "Swarm SD configuration requires at least one Swarm master";
             return Err(Error::Other(reason.to_owned()));
         }
-        let options = ClientOptions {
-            user_agent: context.user_agent.to_string(),
-            connect_timeout: attempt_deadline(config.refresh_interval, 1),
-        };
+        let options = context.client_options(attempt_deadline(config.refresh_interval, 1));
         let port = &config.metrics_port;
         Ok(Self {
             client: ReadClient::new(&config.http, options)?,
