@@ -353,6 +353,9 @@ pub struct BuildContext {
     pub figures: Arc<Figures>,
     /// The system's certificates, shared by all sources.
     pub roots: SystemRoots,
+    /// No answer and no file of more bytes is read, whatever a source would take by itself: for
+    /// tests of what happens then.
+    pub max_answer: u64,
 }
 
 impl BuildContext {
@@ -363,6 +366,7 @@ impl BuildContext {
             tasks: TaskTracker::new(),
             figures: Arc::default(),
             roots: SystemRoots::default(),
+            max_answer: u64::MAX,
         }
     }
 

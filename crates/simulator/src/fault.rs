@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::http::Response;
 
@@ -56,6 +57,8 @@ pub enum Fault {
     },
     /// `Content-Encoding: gzip`, whose few bytes unpack to spaces without end.
     GzipBomb,
+    /// So many bytes of white space, which the header announces.
+    Huge(u64),
 }
 
 impl Fault {
@@ -89,7 +92,8 @@ impl Fault {
 #[derive(Debug, Default)]
 pub struct Faults {
     rules: Mutex<Vec<Rule>>,
-    struck: AtomicU64,
+    struck: watch::Sender<u64>,
+    sent: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -124,7 +128,23 @@ impl Faults {
 
     /// How many requests met a fault so far.
     pub fn struck(&self) -> u64 {
-        self.struck.load(Ordering::Relaxed)
+        *self.struck.borrow()
+    }
+
+    /// Waits until so many requests met a fault.
+    pub async fn struck_times(&self, count: u64) {
+        let reached = self.struck.subscribe().wait_for(|struck| *struck >= count).await.map(drop);
+        debug_assert!(reached.is_ok(), "the sender is part of these faults");
+    }
+
+    /// How many bytes of answers that are written by hand went into sockets. That is what clients
+    /// took, and what the kernel still holds for them.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// The fault that a request for `path` meets now.
@@ -141,7 +161,7 @@ impl Faults {
                 rules.remove(place);
             }
         }
-        self.struck.fetch_add(1, Ordering::Relaxed);
+        self.struck.send_modify(|struck| *struck += 1);
         Some(fault)
     }
 
@@ -154,12 +174,24 @@ impl Faults {
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) bytes: Vec<u8>,
-    /// Comes after `bytes` again and again, without end.
+    /// Comes after `bytes` again and again.
     pub(crate) repeat: Option<Bytes>,
+    /// How many bytes of `repeat` come in all.
+    pub(crate) most: u64,
     /// Bytes at a time, and the pause after each piece.
     pub(crate) pace: Option<(usize, Duration)>,
     pub(crate) end: End,
 }
+
+impl Script {
+    /// Bytes, and how the connection then ends.
+    fn new(bytes: Vec<u8>, end: End) -> Self {
+        Self { bytes, repeat: None, most: u64::MAX, pace: None, end }
+    }
+}
+
+/// White space at a time.
+const SPACES: usize = 64 << 10;
 
 /// How a connection ends after a [`Script`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,33 +209,30 @@ pub(crate) enum Spoiled {
 
 impl Fault {
     pub(crate) fn spoil(self, response: Response) -> Spoiled {
-        let script =
-            |bytes: Vec<u8>, end| Spoiled::Script(Script { bytes, repeat: None, pace: None, end });
+        let script = |bytes: Vec<u8>, end| Spoiled::Script(Script::new(bytes, end));
         let half = response.body.len() / 2;
+        let whole = response.body.len() as u64;
         match self {
             Self::HangBeforeHeader => script(Vec::new(), End::Hang),
             Self::HangInHeader => {
-                let mut bytes = head(&response, Some(response.body.len()));
+                let mut bytes = head(&response, Some(whole));
                 bytes.truncate(bytes.len() / 2);
                 script(bytes, End::Hang)
             }
             Self::HangInBody => {
-                let mut bytes = head(&response, Some(response.body.len()));
+                let mut bytes = head(&response, Some(whole));
                 bytes.extend(&response.body[..half]);
                 script(bytes, End::Hang)
             }
             Self::Reset => script(Vec::new(), End::Reset),
             Self::Close => script(Vec::new(), End::Close),
             Self::Truncate => {
-                let mut bytes = head(&response, Some(response.body.len()));
+                let mut bytes = head(&response, Some(whole));
                 bytes.extend(&response.body[..half]);
                 script(bytes, End::Close)
             }
             Self::WrongLength(difference) => {
-                let length = isize::try_from(difference)
-                    .ok()
-                    .and_then(|difference| response.body.len().checked_add_signed(difference));
-                let mut bytes = head(&response, Some(length.unwrap_or(0)));
+                let mut bytes = head(&response, Some(whole.saturating_add_signed(difference)));
                 bytes.extend(&response.body);
                 script(bytes, End::Close)
             }
@@ -211,14 +240,10 @@ impl Fault {
                 Spoiled::Answer(Response { body: response.body.slice(..half), ..response })
             }
             Self::Drip { piece, pause } => {
-                let mut bytes = head(&response, Some(response.body.len()));
+                let mut bytes = head(&response, Some(whole));
                 bytes.extend(&response.body);
-                Spoiled::Script(Script {
-                    bytes,
-                    repeat: None,
-                    pace: Some((piece.max(1), pause)),
-                    end: End::Close,
-                })
+                let pace = Some((piece.max(1), pause));
+                Spoiled::Script(Script { pace, ..Script::new(bytes, End::Close) })
             }
             Self::Status(status, message) => Spoiled::Answer(Response::message(status, &message)),
             Self::Body(body) => Spoiled::Answer(Response { body, ..response }),
@@ -227,12 +252,18 @@ impl Fault {
             Self::Endless { start, repeat } => {
                 let mut bytes = head(&response, None);
                 bytes.extend(&start);
-                Spoiled::Script(Script { bytes, repeat: Some(repeat), pace: None, end: End::Close })
+                let repeat = Some(repeat);
+                Spoiled::Script(Script { repeat, ..Script::new(bytes, End::Close) })
             }
             Self::GzipBomb => {
                 let bytes = head(&response.with("Content-Encoding", "gzip"), None);
                 let repeat = Some(spaces_packed());
-                Spoiled::Script(Script { bytes, repeat, pace: None, end: End::Close })
+                Spoiled::Script(Script { repeat, ..Script::new(bytes, End::Close) })
+            }
+            Self::Huge(length) => {
+                let bytes = head(&response, Some(length));
+                let repeat = Some(Bytes::from(vec![b' '; SPACES]));
+                Spoiled::Script(Script { repeat, most: length, ..Script::new(bytes, End::Close) })
             }
         }
     }
@@ -240,7 +271,7 @@ impl Fault {
 
 /// The header of an answer as it stands on the wire. Without a length the body ends with the
 /// connection.
-fn head(response: &Response, length: Option<usize>) -> Vec<u8> {
+fn head(response: &Response, length: Option<u64>) -> Vec<u8> {
     let status = http::StatusCode::from_u16(response.status).unwrap_or_default();
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_str(), reason(status));
     for (name, value) in &response.headers {

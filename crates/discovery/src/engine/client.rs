@@ -14,8 +14,8 @@ use super::scan::{Element, ListScanner, ScanError};
 use super::version::ApiVersion;
 use crate::{Error, Problem};
 
-/// The largest answer that is read. 100,000 tasks have some 300 MB.
-const MAX_ANSWER: u64 = 1 << 30;
+/// The largest list that is read. 100,000 tasks have some 300 MB.
+pub(super) const MAX_ANSWER: u64 = 1 << 30;
 
 /// The most objects of a list: as many empty ones as fit into the largest answer would take many
 /// times its size.
@@ -97,6 +97,8 @@ pub(super) struct Session<'a> {
     pub(super) version: ApiVersion,
     /// When the attempt must be over.
     pub(super) deadline: Instant,
+    /// The largest list that is read, in bytes.
+    pub(super) max_answer: u64,
 }
 
 impl Session<'_> {
@@ -106,7 +108,7 @@ impl Session<'_> {
         let path = self.path(resource, filters);
         let request = request(self.host, &path, self.deadline)?.max_body(match resource {
             Resource::Info => MAX_INFO,
-            _ => MAX_ANSWER,
+            _ => self.max_answer,
         });
         let response = self.client.get(request).await?;
         if response.status.is_success() {

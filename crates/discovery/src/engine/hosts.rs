@@ -15,7 +15,7 @@ use swarmscout_model::PromDuration;
 use swarmscout_net::{Host, ReadClient};
 use tokio::time::Instant;
 
-use super::client::{Failed, Session, negotiate};
+use super::client::{Failed, MAX_ANSWER, Session, negotiate};
 use super::info::Info;
 use super::lists::{Lists, Query};
 use super::refusal;
@@ -33,6 +33,8 @@ pub struct Hosts {
     /// The Swarm that is looked at, once its ID was told.
     cluster: Option<String>,
     refresh_interval: PromDuration,
+    /// The largest list that is read, in bytes.
+    max_answer: u64,
 }
 
 /// A host, and what is known of it.
@@ -69,7 +71,8 @@ impl Hosts {
         let options = context.client_options(attempt_deadline(config.refresh_interval, 1));
         let client = ReadClient::new(&config.http, options)?;
         let refresh_interval = config.refresh_interval;
-        Ok(Self { client, known: hosts, at: 0, cluster: None, refresh_interval })
+        let max_answer = MAX_ANSWER.min(context.max_answer);
+        Ok(Self { client, known: hosts, at: 0, cluster: None, refresh_interval, max_answer })
     }
 
     /// Asks the hosts, beginning with the one that answered last, until one answers.
@@ -165,7 +168,13 @@ impl Hosts {
                     Err(error) => return Err(in_words(error, host, within)),
                 },
             };
-            let session = Session { client: &self.client, host, version: spoken, deadline };
+            let session = Session {
+                client: &self.client,
+                host,
+                version: spoken,
+                deadline,
+                max_answer: self.max_answer,
+            };
             match read(&session, query, several).await {
                 Ok((lists, problems, info)) => {
                     let cluster = info.map(|info| info.cluster).filter(|id| !id.is_empty());

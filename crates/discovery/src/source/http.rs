@@ -66,7 +66,7 @@ impl Http {
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .header(INTERVAL, interval)
             .timeout(deadline)
-            .max_body(MAX_ANSWER);
+            .max_body(MAX_ANSWER.min(context.max_answer));
         let parsed = Url::parse(&url)?;
         let has_password = parsed.user().is_some_and(|user| user.password.is_some());
         let url = if has_password { parsed.to_string() } else { url }.into();

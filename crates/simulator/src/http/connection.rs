@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use super::listener::{Io, Stream};
 use super::{Request, Response, Shared};
-use crate::fault::{End, Script, Spoiled};
+use crate::fault::{End, Faults, Script, Spoiled};
 
 /// Most bytes of a request's body.
 const MAX_REQUEST: usize = 16 << 20;
@@ -98,7 +98,7 @@ async fn serve(shared: &Arc<Shared>, stream: impl Io + 'static) {
     let script = script.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(script) = script {
         // The client may go away at any time, as it should.
-        let _ = play(script, &mut stream).await;
+        let _ = play(script, &mut stream, &shared.faults).await;
     }
 }
 
@@ -123,20 +123,27 @@ fn finish(response: Response) -> io::Result<http::Response<Whole>> {
 }
 
 /// Writes what no HTTP server would, and ends as the script says.
-async fn play(script: Script, stream: &mut (impl Io + ?Sized)) -> io::Result<()> {
-    match script.pace {
-        None => stream.write_all(&script.bytes).await?,
-        Some((piece, pause)) => {
-            for piece in script.bytes.chunks(piece) {
-                stream.write_all(piece).await?;
-                stream.flush().await?;
-                tokio::time::sleep(pause).await;
-            }
+async fn play(script: Script, stream: &mut impl Io, faults: &Faults) -> io::Result<()> {
+    let (piece, pause) = script.pace.unwrap_or((usize::MAX, Duration::ZERO));
+    for piece in script.bytes.chunks(piece) {
+        stream.write_all(piece).await?;
+        stream.flush().await?;
+        faults.count_sent(piece.len());
+        if script.pace.is_some() {
+            tokio::time::sleep(pause).await;
         }
     }
-    stream.flush().await?;
-    while let Some(repeat) = &script.repeat {
-        stream.write_all(repeat).await?;
+    if let Some(repeat) = &script.repeat {
+        let mut left = script.most;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(repeat.len());
+            let mut piece = repeat.slice(..most);
+            while !piece.is_empty() {
+                let taken = stream.write_buf(&mut piece).await?;
+                faults.count_sent(taken);
+                left -= taken as u64;
+            }
+        }
     }
     match script.end {
         End::Close => stream.shutdown().await,

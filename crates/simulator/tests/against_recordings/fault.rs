@@ -33,6 +33,7 @@ async fn answers_that_end() {
         (Fault::WrongLength(-3), raw(20, BODY)),
         (Fault::Drip { piece: 10, pause: Duration::from_millis(1) }, raw(23, BODY)),
         (Fault::Raw(Bytes::from_static(b"hello\n")), "hello\n".to_owned()),
+        (Fault::Huge(3), raw(3, "   ")),
     ] {
         server.faults().set(fault.clone());
         assert_eq!(answer(&server).await, expected, "{fault:?}");
@@ -53,8 +54,8 @@ async fn answers_that_end() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{fault:?}: {answer}");
         assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{fault:?}: {answer}");
     }
-    assert_eq!(server.faults().struck(), 12);
-    assert_eq!(server.request_count(), 12);
+    assert_eq!(server.faults().struck(), 13);
+    assert_eq!(server.request_count(), 13);
 }
 
 /// Sends a request and reads what comes until `count` bytes are there.
@@ -74,11 +75,14 @@ async fn answers_that_do_not_end() {
         (Fault::HangInBody, 99),
         (Fault::endless_array("{}"), 1 << 20),
         (Fault::GzipBomb, 1 << 20),
+        (Fault::Huge(u64::MAX), 1 << 20),
     ] {
         server.faults().set(fault.clone());
         let (_stream, bytes) = read(&server, count).await;
         assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\nContent-Type: "), "{fault:?}");
     }
+    assert!(server.faults().sent() > 3 << 20, "{}", server.faults().sent());
+    server.faults().struck_times(5).await;
     // Whoever hangs does not know that the server ends; the connection does.
     server.faults().set(Fault::HangBeforeHeader);
     let (mut stream, _) = read(&server, 0).await;

@@ -58,7 +58,7 @@ pub struct Classic {
     refresh_interval: PromDuration,
     /// Deadline of one attempt: [`attempt_deadline`].
     deadline: fn(PromDuration, usize) -> Duration,
-    /// [`MAX_ANSWER`].
+    /// The largest answer that is read, in bytes.
     max_answer: u64,
     /// The targets of the group of masters; they are those of the configuration.
     master_targets: Vec<Labels>,
@@ -83,7 +83,7 @@ impl Classic {
             at: 0,
             refresh_interval: config.refresh_interval,
             deadline: attempt_deadline,
-            max_answer: MAX_ANSWER,
+            max_answer: MAX_ANSWER.min(context.max_answer),
             known: Known { port: port.clone(), ..Known::default() },
         })
     }

@@ -57,7 +57,7 @@ impl File {
             watch,
             files: BTreeMap::new(),
             times: FileTimes::new(context.figures.clone()),
-            max_file: MAX_FILE,
+            max_file: MAX_FILE.min(context.max_answer),
             builder: LabelsBuilder::new(),
         };
         Self { hints, reader: Some(Box::new(reader)), reading: None }
