@@ -249,7 +249,7 @@ impl App {
     /// Makes a configuration that was read the one in use, or says why the old one stays.
     fn apply(&mut self, loaded: Result<Loaded, String>) -> Result<(), String> {
         match loaded {
-            Ok(Loaded { config, warnings }) => {
+            Ok(Loaded { config, warnings, .. }) => {
                 self.manager.apply(config.job_configs());
                 self.config.send_replace(Arc::new(config));
                 self.status.send_replace(ReloadStatus {

@@ -8,6 +8,8 @@ mod harness;
 
 #[path = "program/check.rs"]
 mod check;
+#[path = "program/config_files.rs"]
+mod config_files;
 #[path = "program/demo.rs"]
 mod demo;
 #[path = "program/detect.rs"]

@@ -24,8 +24,12 @@ pub(super) fn check(args: &CheckConfigArgs) -> bool {
 fn check_file(file: &Path, options: &config::Options, syntax_only: bool) -> bool {
     let shown = printable(&file.display().to_string());
     print(&format!("Checking {shown}\n"));
-    let (errors, warnings) = match config::load(file, options) {
+    let loaded =
+        if syntax_only { config::load_main(file, options) } else { config::load(file, options) };
+    let mut found = 0;
+    let (errors, warnings) = match loaded {
         Ok(loaded) => {
+            found = loaded.files.len() - 1;
             let mut warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
             let mut errors = Vec::new();
             if !syntax_only {
@@ -40,6 +44,11 @@ fn check_file(file: &Path, options: &config::Options, syntax_only: bool) -> bool
         writeln!(text, "  WARNING: {}", printable(warning)).expect("a string takes all");
     }
     if errors.is_empty() {
+        if found > 0 {
+            let files = if found == 1 { "file" } else { "files" };
+            writeln!(text, "  SUCCESS: {found} scrape config {files} found")
+                .expect("a string takes all");
+        }
         writeln!(text, " SUCCESS: {shown} is valid prometheus config file syntax\n")
             .expect("a string takes all");
         print(&text);

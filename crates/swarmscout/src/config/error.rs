@@ -36,19 +36,18 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// All that is wrong with a configuration file, in the order of the file. Never empty.
+/// All that is wrong with the files of a configuration, in their order. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Errors(Vec<ConfigError>);
 
 impl Errors {
-    /// The errors in the order of the file.
+    /// The errors in the order of the files.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.0.iter()
     }
 
-    /// Sorts `errors` into the order of the file; `None` where there are none.
-    pub(crate) fn new(mut errors: Vec<ConfigError>) -> Option<Self> {
-        errors.sort_by_key(|error| error.position);
+    /// `None` where there are no `errors`.
+    pub(crate) fn new(errors: Vec<ConfigError>) -> Option<Self> {
         (!errors.is_empty()).then_some(Self(errors))
     }
 }
@@ -102,6 +101,12 @@ impl fmt::Display for Warning {
         write_place(f, &self.file, self.position, &self.path)?;
         f.write_str(&self.message)
     }
+}
+
+/// An error that is about a file as a whole, or about what no key leads to.
+pub(super) fn whole_file(file: &Path, position: Option<Position>, message: &str) -> ConfigError {
+    let (path, message) = (String::new(), message.to_owned());
+    ConfigError { file: file.to_owned(), position, path, message }
 }
 
 fn write_place(

@@ -2,46 +2,48 @@
 //!
 //! ```text
 //! bytes ─yaml→ nodes ─decode→ raw: what was written ─check→ Config: what the program needs
+//!                                                             └ scrape_config_files: the same again
 //! ```
 //!
 //! Two types with one step between. `raw` has every key of every section as a flat table, with
 //! its type, its default and its place in the file; `check` holds the rules between keys. All
 //! errors of a file are shown at once, each with its place; only what is no YAML ends at the first.
 //!
-//! Nothing here reads anything but the text that it is given: secret files are read when they are
-//! needed, by whoever needs them.
+//! Nothing here reads other files than the main one and those of its `scrape_config_files`: secret
+//! files are read when they are needed, by whoever needs them.
 
 mod check;
 mod decode;
 mod error;
+mod files;
 mod out;
 mod raw;
 mod reference;
 mod suggest;
 mod yaml;
 
-use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use swarmscout_discovery::JobConfig;
 use swarmscout_net::Url;
 
-use decode::{Cx, Value as _};
+use check::JobPlaces;
+use decode::{Cx, Findings, Value as _};
 pub use error::{ConfigError, Errors, Position, Warning};
+pub use files::{Fingerprint, fingerprint};
 pub use reference::reference;
-
-/// The largest file that is read, in bytes.
-const MAX_BYTES: u64 = 16 << 20;
 
 /// A configuration file, checked, with all defaults filled in. No secret shows in its `Debug`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
-    /// `scrape_configs`, in the order of the file.
+    /// `scrape_configs`, in the order of the file, then those of `scrape_config_files`.
     pub jobs: Vec<ScrapeConfig>,
     /// `remote_write`, in the order of the file.
     pub remote_write: Vec<RemoteWrite>,
-    /// What was written, with what is absent filled in.
+    /// What was written in the main file, with what is absent filled in.
     file: raw::File,
+    /// The same of `scrape_config_files`.
+    more: Vec<raw::ScrapeConfigFile>,
 }
 
 /// One of `scrape_configs`.
@@ -66,16 +68,17 @@ impl Config {
         self.jobs.iter().map(|job| job.job.clone()).collect()
     }
 
-    /// The file as Prometheus' `/status/config` shows it: every default written out, secrets as
-    /// `<secret>`, passwords in URLs as `xxxxx`. Reading it again gives the same configuration, but
-    /// for the secrets.
+    /// The main file as Prometheus' `/status/config` shows it: every default written out, secrets as
+    /// `<secret>`, passwords in URLs as `xxxxx`. `scrape_config_files` stands in it as it is; what
+    /// those files hold does not. Reading it again gives the same configuration, but for the secrets.
     pub fn to_yaml(&self) -> String {
         self.file.encode().to_yaml()
     }
 
     /// One job as [`Self::to_yaml`] writes it, or `None` where there is no such job.
     pub fn job_yaml(&self, name: &str) -> Option<String> {
-        let mut jobs = self.file.scrape_configs.iter().flatten();
+        let more = self.more.iter().flat_map(|file| &file.scrape_configs);
+        let mut jobs = self.file.scrape_configs.iter().chain(more).flatten();
         jobs.find(|job| job.job_name == name).map(|job| job.encode().to_yaml())
     }
 }
@@ -85,8 +88,10 @@ impl Config {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// In the order of the file. The program logs them.
+    /// In the order of the files. The program logs them.
     pub warnings: Vec<Warning>,
+    /// Every file that was read, the main one first, then those of `scrape_config_files`.
+    pub files: Vec<PathBuf>,
 }
 
 /// How a file is to be read.
@@ -105,41 +110,41 @@ impl Default for Options {
     }
 }
 
-/// Reads and checks the file at `path`. Relative paths in it are joined to its folder.
+/// Reads and checks the file at `path`, and the files that its `scrape_config_files` name. Relative
+/// paths in a file are joined to its folder.
 pub fn load(path: &Path, options: &Options) -> Result<Loaded, Errors> {
-    let unreadable = |reason: String| whole_file(path, None, &reason);
-    let file = std::fs::File::open(path).map_err(|error| unreadable(unreadable_text(&error)))?;
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| unreadable(unreadable_text(&error)))?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(unreadable(format!("the file is larger than {} MiB", MAX_BYTES >> 20)));
-    }
-    parse(&text, path, options)
+    read(&files::read_main(path)?, path, options, true)
 }
 
-/// Checks the text of a configuration file that is, or would be, at `path`.
+/// As [`load`], but what `scrape_config_files` name is not looked for.
+pub fn load_main(path: &Path, options: &Options) -> Result<Loaded, Errors> {
+    parse(&files::read_main(path)?, path, options)
+}
+
+/// Checks the text of a configuration file that is, or would be, at `path`. What its
+/// `scrape_config_files` name is not looked for.
 pub fn parse(text: &[u8], path: &Path, options: &Options) -> Result<Loaded, Errors> {
-    let root = yaml::parse(text).map_err(|error| whole_file(path, error.at, &error.message))?;
+    read(text, path, options, false)
+}
+
+fn read(text: &[u8], path: &Path, options: &Options, all_files: bool) -> Result<Loaded, Errors> {
+    let root = yaml::parse(text).map_err(|error| error.of_file(path))?;
     let mut cx = Cx::new(path, root.clone());
     let mut file = raw::File::default();
     if let Some(root) = root {
         cx.read(&root, &mut file);
     }
-    let config = check::check(file, options, &mut cx);
-    if let Some(errors) = Errors::new(cx.errors) {
+    let mut places = JobPlaces::default();
+    let mut config = check::check(file, options, &mut places, &mut cx);
+    let found = if all_files { files::find(&config.file, &mut cx) } else { Vec::new() };
+    let mut findings = Findings::default();
+    findings.add(cx);
+    let (more, jobs) = files::read_found(&found, &config.file, &mut places, &mut findings);
+    config.more = more;
+    config.jobs.extend(jobs);
+    if let Some(errors) = Errors::new(findings.errors) {
         return Err(errors);
     }
-    cx.warnings.sort_by_key(|warning| warning.position);
-    Ok(Loaded { config, warnings: cx.warnings })
-}
-
-fn unreadable_text(error: &std::io::Error) -> String {
-    format!("cannot read the configuration file: {error}")
-}
-
-fn whole_file(file: &Path, position: Option<Position>, message: &str) -> Errors {
-    let (path, message) = (String::new(), message.to_owned());
-    ConfigError { file: file.to_owned(), position, path, message }.into()
+    let files = [path.to_owned()].into_iter().chain(found).collect();
+    Ok(Loaded { config, warnings: findings.warnings, files })
 }

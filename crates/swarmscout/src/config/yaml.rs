@@ -11,11 +11,13 @@
 //! shares the node that it names. Errors never quote the file: a neighbour may be a secret.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::rc::Rc;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
-use super::Position;
+use super::error::whole_file;
+use super::{ConfigError, Position};
 
 /// How deep collections may be nested.
 const MAX_DEPTH: usize = 100;
@@ -78,6 +80,13 @@ pub(super) struct Key {
 pub(super) struct YamlError {
     pub(super) at: Option<Position>,
     pub(super) message: String,
+}
+
+impl YamlError {
+    /// As an error of the file whose text it is.
+    pub(super) fn of_file(&self, path: &Path) -> ConfigError {
+        whole_file(path, self.at, &self.message)
+    }
 }
 
 impl Node {

@@ -46,21 +46,21 @@ fn config_says_which_files_are_good_and_all_that_is_wrong_in_others() {
         &folder,
         &["check", "config", "good.yml", "bad.yml", "none.yml"],
         &expect![[r#"
-        exit code 1
-        --- stdout
-        Checking good.yml
-         SUCCESS: good.yml is valid prometheus config file syntax
+            exit code 1
+            --- stdout
+            Checking good.yml
+             SUCCESS: good.yml is valid prometheus config file syntax
 
-        Checking bad.yml
+            Checking bad.yml
 
-        Checking none.yml
+            Checking none.yml
 
-        --- stderr
-          FAILED: bad.yml:3:3: scrape_configs[0]: field scheem not found in type config.ScrapeConfig: did you mean "scheme"?
-          FAILED: bad.yml:4:3: scrape_configs[1]: found multiple scrape configs with job name "a"
-          FAILED: bad.yml:5:20: scrape_configs[1].scrape_interval: not a valid duration string: "5"
-          FAILED: none.yml: cannot read the configuration file: No such file or directory (os error 2)
-    "#]],
+            --- stderr
+              FAILED: bad.yml:3:3: scrape_configs[0]: field scheem not found in type config.ScrapeConfig: did you mean "scheme"?
+              FAILED: bad.yml:4:3: scrape_configs[1]: found multiple scrape configs with job name "a", first found in bad.yml:2:3
+              FAILED: bad.yml:5:20: scrape_configs[1].scrape_interval: not a valid duration string: "5"
+              FAILED: none.yml: cannot read the configuration file: No such file or directory (os error 2)
+        "#]],
     );
 }
 

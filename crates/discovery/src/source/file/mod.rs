@@ -10,6 +10,8 @@
 mod pattern;
 mod watch;
 
+pub use self::pattern::glob;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
@@ -136,7 +138,7 @@ impl Reader {
         self.watch.set(&directories);
         let mut found = BTreeSet::new();
         for pattern in &self.patterns {
-            found.extend(pattern::glob(pattern).map_err(|error| cannot_list(pattern, &error))?);
+            found.extend(glob(pattern).map_err(|error| cannot_list(pattern, &error))?);
         }
         let mut before = std::mem::take(&mut self.files);
         for path in found {

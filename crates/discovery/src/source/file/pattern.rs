@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// All paths that the pattern names now, sorted. One without special characters names itself if
 /// something is there. What cannot be looked into is an error; what is not there is not.
-pub(super) fn glob(pattern: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn glob(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     let Some((directory, name)) = split(pattern) else {
         return Ok(if exists(pattern)? { vec![pattern.to_owned()] } else { Vec::new() });
     };

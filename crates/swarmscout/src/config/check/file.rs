@@ -1,27 +1,33 @@
 //! The file as a whole.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use swarmscout_model::quote::Quoted;
 
-use super::{NOT_YET, global, is_glob, remote, scrape, server};
+use super::{global, is_glob, remote, scrape, server};
 use crate::config::decode::Cx;
-use crate::config::raw::{self, File};
+use crate::config::raw::{self, File, Global};
 use crate::config::{Config, Options, RemoteWrite, ScrapeConfig};
 
 /// Checks `file` and fills in what is absent from it. What is wrong is noted in `cx`; the result is
 /// of use only where nothing was.
-pub(in crate::config) fn check(mut file: File, options: &Options, cx: &mut Cx<'_>) -> Config {
+pub(in crate::config) fn check(
+    mut file: File,
+    options: &Options,
+    places: &mut JobPlaces,
+    cx: &mut Cx<'_>,
+) -> Config {
     cx.within("global", |cx| {
-        scrape::warn_of_kept(&file.global.at, &scrape::kept_keys::<raw::Global>(), cx);
+        scrape::warn_of_kept(&file.global.at, &scrape::kept_keys::<Global>(), cx);
         global::check(&mut file.global, options, cx);
     });
     globs(&file, cx);
-    let jobs = jobs(&mut file, cx);
+    let jobs = jobs(&mut file.scrape_configs, &file.global, places, cx);
     let scheme = global::scheme(&file.global);
     server::check(&mut file, scheme, options, cx);
     let remote_write = remote_writes(&mut file, cx);
-    Config { jobs, remote_write, file }
+    Config { jobs, remote_write, file, more: Vec::new() }
 }
 
 fn globs(file: &File, cx: &mut Cx<'_>) {
@@ -36,35 +42,54 @@ fn globs(file: &File, cx: &mut Cx<'_>) {
             }
         });
     }
-    if !file.scrape_config_files.is_empty() {
-        cx.within("scrape_config_files", |cx| {
-            cx.error_here(format!("{NOT_YET}: put the jobs under scrape_configs"));
-        });
-    }
 }
 
-fn jobs(file: &mut File, cx: &mut Cx<'_>) -> Vec<ScrapeConfig> {
-    let mut names = HashSet::new();
-    let mut checked = Vec::with_capacity(file.scrape_configs.len());
+/// Where the jobs of all files stand, by their names.
+pub(in crate::config) type JobPlaces = HashMap<String, String>;
+
+/// Checks the jobs of the main file, or of one of `scrape_config_files`, and fills in what they take
+/// from the main file's `global` section. Their names are added to `places`.
+pub(in crate::config) fn jobs(
+    jobs: &mut [Option<raw::ScrapeConfig>],
+    global: &Global,
+    places: &mut JobPlaces,
+    cx: &mut Cx<'_>,
+) -> Vec<ScrapeConfig> {
+    let mut checked = Vec::with_capacity(jobs.len());
     let kept = scrape::kept_keys::<raw::ScrapeConfig>();
     cx.within("scrape_configs", |cx| {
-        for (i, job) in file.scrape_configs.iter_mut().enumerate() {
+        for (i, job) in jobs.iter_mut().enumerate() {
             cx.item(i, |cx| {
                 let Some(job) = job else {
                     cx.missing_here("empty or null scrape config section");
                     return;
                 };
-                if !job.job_name.is_empty() && !names.insert(job.job_name.clone()) {
-                    let name = Quoted(&job.job_name);
-                    let text = format!("found multiple scrape configs with job name {name}");
-                    cx.error(job.at.key("job_name"), text);
-                }
+                is_unique(job, places, cx);
                 scrape::warn_of_kept(&job.at, &kept, cx);
-                checked.push(ScrapeConfig { job: scrape::check(job, &file.global, cx) });
+                checked.push(ScrapeConfig { job: scrape::check(job, global, cx) });
             });
         }
     });
     checked
+}
+
+fn is_unique(job: &raw::ScrapeConfig, places: &mut JobPlaces, cx: &mut Cx<'_>) {
+    if job.job_name.is_empty() {
+        return;
+    }
+    let at = job.at.key("job_name");
+    match places.entry(job.job_name.clone()) {
+        Entry::Vacant(place) => {
+            place.insert(format!("{}:{}:{}", cx.file.display(), at.line, at.column));
+        }
+        Entry::Occupied(first) => {
+            let (name, first) = (Quoted(&job.job_name), first.get());
+            let text = format!(
+                "found multiple scrape configs with job name {name}, first found in {first}"
+            );
+            cx.error(at, text);
+        }
+    }
 }
 
 fn remote_writes(file: &mut File, cx: &mut Cx<'_>) -> Vec<RemoteWrite> {

@@ -13,7 +13,7 @@ mod scrape;
 mod sd;
 mod server;
 
-pub(super) use file::check;
+pub(super) use file::{JobPlaces, check, jobs};
 
 use swarmscout_model::PromDuration;
 
@@ -42,6 +42,6 @@ fn refresh_interval(interval: PromDuration, at: &At, cx: &mut Cx<'_>) {
 }
 
 /// Whether a path of `rule_files` and the like is one: `*` in its last part only.
-fn is_glob(path: &str) -> bool {
+pub(super) fn is_glob(path: &str) -> bool {
     path.find('*').is_none_or(|star| !path[star..].contains('/'))
 }

@@ -36,8 +36,8 @@ pub(super) struct Cx<'a> {
     path: String,
     /// The same, step by step.
     steps: Vec<Step>,
-    pub(super) errors: Vec<ConfigError>,
-    pub(super) warnings: Vec<Warning>,
+    errors: Vec<ConfigError>,
+    warnings: Vec<Warning>,
     /// What was warned of already, and need not be again.
     warned: HashSet<&'static str>,
 }
@@ -48,6 +48,11 @@ impl<'a> Cx<'a> {
         let (path, steps) = Default::default();
         let (errors, warnings, warned) = Default::default();
         Self { file, folder, root, path, steps, errors, warnings, warned }
+    }
+
+    /// A context for the next file: what was warned of in others is not warned of again.
+    pub(super) fn after(findings: &mut Findings, file: &'a Path, root: Node) -> Self {
+        Self { warned: std::mem::take(&mut findings.warned), ..Self::new(file, Some(root)) }
     }
 
     /// Does something below the key `key`.
@@ -177,6 +182,26 @@ impl<'a> Cx<'a> {
             }
             None => false,
         }
+    }
+}
+
+/// What was found in the files that were read so far, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) errors: Vec<ConfigError>,
+    pub(super) warnings: Vec<Warning>,
+    warned: HashSet<&'static str>,
+}
+
+impl Findings {
+    /// Adds what was found in a file, sorted into its order.
+    pub(super) fn add(&mut self, mut of_file: Cx<'_>) {
+        of_file.errors.sort_by_key(|error| error.position);
+        of_file.warnings.sort_by_key(|warning| warning.position);
+        self.errors.append(&mut of_file.errors);
+        self.errors.truncate(MAX_ERRORS);
+        self.warnings.append(&mut of_file.warnings);
+        self.warned.extend(of_file.warned);
     }
 }
 

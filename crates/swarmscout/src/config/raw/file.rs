@@ -19,8 +19,8 @@ section! {
         key alerting: Alerting = Alerting::default(), kept;
         /// Rule files, for a server only. The last part of a path may hold one `*`.
         key rule_files: Vec<FilePath> = Vec::new(), kept;
-        /// Files with more `scrape_configs`. The last part of a path may hold one `*`.
-        key scrape_config_files: Vec<FilePath> = Vec::new(), refused;
+        /// Files with more jobs, read at each load and reload. The last part of a path may hold one `*`. A file holds `scrape_configs` and nothing else; its relative paths begin in its own folder.
+        key scrape_config_files: Vec<FilePath> = Vec::new();
         /// The jobs.
         key scrape_configs: Vec<Option<ScrapeConfig>> = Vec::new();
         /// The local database, for a server only.
@@ -39,6 +39,22 @@ section! {
         "target_groups" => Some(renamed("target_groups", "static_configs", "in an item of scrape_configs")),
         "jobs" => Some(renamed("jobs", "scrape_configs", "at the top of the file")),
         _ => None,
+    };
+}
+
+section! {
+    /// One of `scrape_config_files`.
+    ScrapeConfigFile: "config.ScrapeConfigs", "scrape_config_file" {
+        /// The jobs.
+        key scrape_configs: Vec<Option<ScrapeConfig>> = Vec::new();
+    }
+    unknown |key| {
+        let mut keys = Vec::new();
+        File::keys(&mut keys);
+        keys.iter().any(|known| known.name == key).then(|| format!(
+            "field {key} not found in type config.ScrapeConfigs: it belongs in the main file, \
+             this one is named by scrape_config_files and holds scrape_configs alone"
+        ))
     };
 }
 
