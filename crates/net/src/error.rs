@@ -81,7 +81,7 @@ pub enum Error {
 
 /// An error of the operating system without its number, and without capitals where they only
 /// begin a sentence.
-pub(crate) fn io_words(error: &io::Error) -> String {
+pub fn io_words(error: &io::Error) -> String {
     let words = match error.kind() {
         io::ErrorKind::NotFound => "no such file",
         io::ErrorKind::PermissionDenied => "permission denied",

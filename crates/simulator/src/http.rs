@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::Faults;
-use listener::Listener;
+pub(crate) use listener::{Listener, Stream};
 
 /// How many of the newest requests are kept. All are counted.
 const LOGGED: usize = 20_000;
@@ -163,10 +163,7 @@ impl Server {
 
     /// Host and port; `None` for a unix socket.
     pub fn addr(&self) -> Option<SocketAddr> {
-        match self.shared.listener.address() {
-            listener::Address::Tcp(addr) => Some(*addr),
-            listener::Address::Unix(_) => None,
-        }
+        self.shared.listener.tcp_addr()
     }
 
     /// The path of the socket; `None` for TCP.

@@ -7,6 +7,7 @@
 //!                     exporter::Exporter  `/metrics`
 //!                           │
 //!                      http::Server     faults on demand, a log of the requests
+//!  zookeeper::ZooKeeper  an ensemble, with faults of its own
 //! ```
 //!
 //! Everything here is written against what real Swarms answered (`fixtures/`, each file recorded
@@ -23,6 +24,7 @@ pub mod exporter;
 pub mod fault;
 pub mod http;
 pub mod swarm;
+pub mod zookeeper;
 
 pub use fault::{Fault, Faults};
 pub use http::{Listen, Request, Response, Server};

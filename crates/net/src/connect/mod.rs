@@ -19,6 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
@@ -70,6 +71,19 @@ impl Connector {
             Ok(socket) => Ok(TokioIo::new(Stream::tls(socket))),
             Err(error) => Err(failed(tls::explain_handshake(&error))),
         }
+    }
+}
+
+/// Opens a TCP connection for what speaks no HTTP. `to` is `host:port`, an IPv6 address in brackets;
+/// names are resolved, and their addresses tried, as for HTTP.
+pub async fn connect_tcp(to: &str, within: Duration) -> Result<TcpStream, Error> {
+    let failed = |reason| Error::Connect { to: to.to_owned(), reason };
+    let uri = Uri::builder().scheme("tcp").authority(to).path_and_query("/").build();
+    let uri = uri.map_err(|error| failed(error.to_string()))?;
+    let mut connector = tcp::connector();
+    match tokio::time::timeout(within, tcp::open(&mut connector, uri)).await {
+        Ok(opened) => opened.map_err(failed),
+        Err(_) => Err(failed(format!("no connection within {within:?}"))),
     }
 }
 

@@ -15,7 +15,7 @@ use super::Listen;
 /// Connections that wait to be accepted; as many as the kernel allows by default.
 const BACKLOG: u32 = 4096;
 
-pub(super) struct Listener {
+pub(crate) struct Listener {
     address: Address,
     state: Mutex<State>,
     /// Counts how often the port was closed; connections of an earlier time end.
@@ -42,7 +42,7 @@ enum Socket {
 }
 
 /// An accepted connection.
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -69,7 +69,7 @@ impl Io for tokio_rustls::server::TlsStream<TcpStream> {
 }
 
 impl Listener {
-    pub(super) fn bind(listen: Listen) -> io::Result<Self> {
+    pub(crate) fn bind(listen: Listen) -> io::Result<Self> {
         let (address, bound) = match listen {
             Listen::Unix(path) => (Address::Unix(path), None),
             Listen::Addr(addr) => tcp(addr)?,
@@ -85,7 +85,15 @@ impl Listener {
         &self.address
     }
 
-    pub(super) fn open(&self) -> io::Result<()> {
+    /// Host and port; `None` for a unix socket.
+    pub(crate) fn tcp_addr(&self) -> Option<SocketAddr> {
+        match &self.address {
+            Address::Tcp(addr) => Some(*addr),
+            Address::Unix(_) => None,
+        }
+    }
+
+    pub(crate) fn open(&self) -> io::Result<()> {
         let mut state = self.lock();
         if state.socket.is_none() {
             state.socket = Some(match &self.address {
@@ -106,13 +114,13 @@ impl Listener {
         Ok(())
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().socket = None;
         self.closed.send_modify(|count| *count += 1);
     }
 
     /// The next connection. Waits while the port is closed. For one task only.
-    pub(super) async fn accept(&self) -> io::Result<Stream> {
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
         std::future::poll_fn(|cx| {
             let mut state = self.lock();
             state.acceptor = Some(cx.waker().clone());
@@ -130,7 +138,7 @@ impl Listener {
     }
 
     /// Tells how often the port was closed so far, and when it is closed again.
-    pub(super) fn closed(&self) -> watch::Receiver<u64> {
+    pub(crate) fn closed(&self) -> watch::Receiver<u64> {
         self.closed.subscribe()
     }
 

@@ -6,3 +6,4 @@ mod client;
 mod engine;
 mod fault;
 mod swarm;
+mod zookeeper;
