@@ -12,6 +12,7 @@ use swarmscout_net::{ClientOptions, HttpConfig, SystemRoots, Url, redact_url};
 use tokio_util::task::TaskTracker;
 
 use crate::figures::Figures;
+use crate::source::nodelist::Location;
 use crate::{Discoverer, Error};
 
 /// A source of targets, as the configuration file names it.
@@ -23,8 +24,10 @@ pub enum SdConfig {
     File(FileConfig),
     /// One of `http_sd_configs`.
     Http(HttpSdConfig),
-    /// One of `swarm_sd_configs`: classic Swarm.
+    /// One of `swarm_sd_configs` with `masters`: classic Swarm.
     Classic(ClassicConfig),
+    /// One of `swarm_sd_configs` with `discovery`: classic Swarm's own list of nodes.
+    NodeList(NodeListConfig),
     /// One of `dockerswarm_sd_configs`.
     DockerSwarm(DockerSwarmConfig),
     /// One of `docker_sd_configs`.
@@ -40,7 +43,7 @@ impl SdConfig {
             Self::Static(_) => "static",
             Self::File(_) => "file",
             Self::Http(_) => "http",
-            Self::Classic(_) => "swarm",
+            Self::Classic(_) | Self::NodeList(_) => "swarm",
             Self::DockerSwarm(_) => "dockerswarm",
             Self::Docker(_) => "docker",
             Self::Custom(config) => config.mechanism,
@@ -50,10 +53,13 @@ impl SdConfig {
     /// How often to look without being told of a change. `None`: one look is enough.
     pub fn refresh_interval(&self) -> Option<PromDuration> {
         match self {
-            Self::Static(_) => None,
+            // Both stand in the configuration file itself.
+            Self::Static(_)
+            | Self::NodeList(NodeListConfig { location: Location::Nodes(_), .. }) => None,
             Self::File(config) => Some(config.refresh_interval),
             Self::Http(config) => Some(config.refresh_interval),
             Self::Classic(config) => Some(config.refresh_interval),
+            Self::NodeList(config) => Some(config.refresh_interval),
             Self::DockerSwarm(config) => Some(config.engine.refresh_interval),
             Self::Docker(config) => Some(config.engine.refresh_interval),
             Self::Custom(config) => config.refresh_interval,
@@ -74,6 +80,7 @@ impl SdConfig {
             }
             Self::Http(config) => without_password(&config.url),
             Self::Classic(config) => without_passwords(&config.masters),
+            Self::NodeList(config) => config.location.to_string(),
             Self::DockerSwarm(config) => {
                 let hosts = without_passwords(&config.engine.hosts);
                 format!("{hosts} role {}", config.role.as_str())
@@ -88,9 +95,16 @@ impl SdConfig {
     pub const fn hosts(&self) -> usize {
         match self {
             Self::Classic(config) => config.masters.len(),
+            Self::NodeList(NodeListConfig { location: Location::Store(servers), .. }) => {
+                servers.addresses.len()
+            }
             Self::DockerSwarm(config) => config.engine.hosts.len(),
             Self::Docker(config) => config.engine.hosts.len(),
-            Self::Static(_) | Self::File(_) | Self::Http(_) | Self::Custom(_) => 1,
+            Self::Static(_)
+            | Self::File(_)
+            | Self::Http(_)
+            | Self::NodeList(_)
+            | Self::Custom(_) => 1,
         }
     }
 }
@@ -152,7 +166,7 @@ pub struct HttpSdConfig {
     pub http: HttpConfig,
 }
 
-/// One of `swarm_sd_configs`.
+/// One of `swarm_sd_configs` with `masters`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClassicConfig {
     /// URLs as written, at least one.
@@ -163,6 +177,33 @@ pub struct ClassicConfig {
     pub metrics_port: String,
     /// How to talk to the masters.
     pub http: HttpConfig,
+}
+
+/// One of `swarm_sd_configs` with `discovery`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NodeListConfig {
+    /// Where the list is.
+    pub location: Location,
+    /// How etcd is spoken to.
+    pub etcd_api: EtcdApi,
+    /// The URL of the service that knows `token://`, as written.
+    pub token_url: Option<String>,
+    /// Default 60s; changes that the place tells of are seen at once.
+    pub refresh_interval: PromDuration,
+    /// Port of cAdvisor on masters and nodes, default `8070`.
+    pub metrics_port: String,
+    /// How to talk to etcd, Consul and the service of tokens.
+    pub http: HttpConfig,
+}
+
+/// `etcd_api`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EtcdApi {
+    /// The keys API, which is what Swarm itself speaks.
+    #[default]
+    V2,
+    /// The JSON gateway of version 3.
+    V3,
 }
 
 /// What the two sources that talk to a Docker Engine share.
@@ -279,6 +320,20 @@ impl fmt::Debug for ClassicConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClassicConfig")
             .field("masters", &redact_all(&self.masters))
+            .field("refresh_interval", &self.refresh_interval)
+            .field("metrics_port", &self.metrics_port)
+            .field("http", &self.http)
+            .finish()
+    }
+}
+
+/// Shows no password of a URL, and no token.
+impl fmt::Debug for NodeListConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeListConfig")
+            .field("location", &self.location)
+            .field("etcd_api", &self.etcd_api)
+            .field("token_url", &self.token_url.as_deref().map(redact_url))
             .field("refresh_interval", &self.refresh_interval)
             .field("metrics_port", &self.metrics_port)
             .field("http", &self.http)

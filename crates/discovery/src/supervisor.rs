@@ -286,7 +286,7 @@ impl<L: Send, T> Run<L, T> {
             Arc::make_mut(&mut health.durations).observe(started.elapsed());
         });
         let longest = self.origin.pace.refresh_interval.unwrap_or(LONGEST_PAUSE);
-        Instant::now() + pause(self.failures, longest, random_fraction())
+        Instant::now() + jittered_pause(self.failures, longest)
     }
 
     /// Drops the discoverer that panicked.
@@ -354,6 +354,11 @@ impl<L: Send, T> Run<L, T> {
             );
         }
     }
+}
+
+/// The pause after so many failures in a row, at least one.
+pub(crate) fn jittered_pause(failures: u32, longest: Duration) -> Duration {
+    pause(failures, longest, random_fraction())
 }
 
 /// The pause after so many failures in a row. `fraction` in 0..1 spreads it between half and

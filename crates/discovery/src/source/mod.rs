@@ -11,7 +11,9 @@ pub mod fixed;
 pub mod http;
 mod listing;
 mod moby;
+pub mod nodelist;
 mod partition;
+mod rotation;
 
 use tokio::task::JoinError;
 
@@ -29,6 +31,7 @@ pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discov
         SdConfig::File(config) => Box::new(file::File::new(config.clone(), context)),
         SdConfig::Http(config) => Box::new(http::Http::new(config.clone(), context)?),
         SdConfig::Classic(config) => Box::new(classic::Classic::new(config, context)?),
+        SdConfig::NodeList(config) => Box::new(nodelist::NodeList::new(config, context)?),
     })
 }
 

@@ -96,6 +96,7 @@ fn source_http(source: &SdConfig) -> Option<&HttpConfig> {
     match source {
         SdConfig::Http(config) => Some(&config.http),
         SdConfig::Classic(config) => Some(&config.http),
+        SdConfig::NodeList(config) => Some(&config.http),
         SdConfig::DockerSwarm(config) => Some(&config.engine.http),
         SdConfig::Docker(config) => Some(&config.engine.http),
         _ => None,

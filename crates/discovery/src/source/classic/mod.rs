@@ -8,9 +8,8 @@
 //!
 //! Invariants:
 //! - One master that answers is enough, primary or replica: each of them knows all nodes.
-//! - Whatever goes wrong with a master moves on to the next one within the same look, and the one
-//!   that answered is asked first the next time. Where the rotation stands is written before each
-//!   attempt, so a look that is cancelled does not begin again at the master that hung.
+//! - Whatever goes wrong with a master moves on to the next one within the same look
+//!   ([`rotation`](super::rotation)).
 //! - A node whose rows are the same bytes as before is not read again.
 //! - No list is empty by mistake: an answer without a `Nodes` row, or with nodes that it does not
 //!   list, is a failure. `Nodes` 0 is an answer.
@@ -33,8 +32,10 @@ use tokio::task::spawn_blocking;
 
 use self::info::Info;
 use self::node::Node;
+pub(super) use self::node::host_of;
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
+use super::rotation::{Rotation, Turn};
 use crate::config::{BuildContext, ClassicConfig, attempt_deadline};
 use crate::engine::Reader;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
@@ -53,8 +54,7 @@ const LARGE: usize = 64 << 10;
 pub struct Classic {
     client: ReadClient,
     masters: Vec<Host>,
-    /// The next master to ask.
-    at: usize,
+    rotation: Rotation,
     refresh_interval: PromDuration,
     /// Deadline of one attempt: [`attempt_deadline`].
     deadline: fn(PromDuration, usize) -> Duration,
@@ -79,8 +79,8 @@ impl Classic {
         Ok(Self {
             client: ReadClient::new(&config.http, options)?,
             master_targets: masters.iter().map(|host| master_target(host, port)).collect(),
+            rotation: Rotation::new(masters.len()),
             masters,
-            at: 0,
             refresh_interval: config.refresh_interval,
             deadline: attempt_deadline,
             max_answer: MAX_ANSWER.min(context.max_answer),
@@ -90,46 +90,28 @@ impl Classic {
 
     /// Asks the masters, beginning with the one that answered last, until one answers.
     async fn look(&mut self) -> Result<Look<Groups>, Error> {
-        let count = self.masters.len();
-        let first = self.at;
-        let mut failures = Vec::new();
-        for tried in 0..count {
-            let index = (first + tried) % count;
-            self.at = (index + 1) % count;
-            match self.attempt(index, count - tried - 1).await {
+        let mut round = self.rotation.round();
+        while let Some(turn) = self.rotation.next(&mut round) {
+            match self.attempt(turn).await {
                 Ok(mut look) => {
-                    self.at = index;
-                    look.problems.extend(failures.into_iter().map(
-                        |(master, error): (usize, Error)| Problem {
-                            kind: "host",
-                            object: self.masters[master].to_string(),
-                            reason: "passed over",
-                            detail: error.to_string(),
-                        },
-                    ));
+                    let name = |master: usize| self.masters[master].to_string();
+                    look.problems.extend(self.rotation.answered(round, turn, name));
                     // In whatever order the master lists its nodes.
                     look.problems.sort();
                     return Ok(look);
                 }
-                Err(error) => failures.push((index, error)),
+                Err(error) => round.failed(turn, error),
             }
         }
-        self.at = first;
-        Err(match failures.pop() {
-            Some((_, error)) if failures.is_empty() => error,
-            last => {
-                let failures = failures.into_iter().chain(last);
-                Error::AllHosts(failures.map(|(_, error)| error.to_string()).collect())
-            }
-        })
+        Err(self.rotation.exhausted(round))
     }
 
     /// Asks one master.
-    async fn attempt(&mut self, index: usize, others_left: usize) -> Result<Look<Groups>, Error> {
+    async fn attempt(&mut self, turn: Turn) -> Result<Look<Groups>, Error> {
         let as_of = tokio::time::Instant::now().into_std();
-        let master = &self.masters[index];
+        let master = &self.masters[turn.index];
         let request = Request::to(master, "/info")?
-            .timeout((self.deadline)(self.refresh_interval, others_left))
+            .timeout((self.deadline)(self.refresh_interval, turn.others_left))
             .max_body(self.max_answer);
         let answer = self.client.get(request).await?;
         let url = format!("{}/info", master.to_string().trim_end_matches('/'));

@@ -220,7 +220,7 @@ fn push_bytes(name: &str, text: &str, writer: &mut LabelsWriter) {
 ///
 /// Some versions write IPv6 addresses without brackets (`fe80::1:2375`); the port is then what
 /// follows the last colon.
-fn host_of(addr: &str) -> Option<&str> {
+pub(in crate::source) fn host_of(addr: &str) -> Option<&str> {
     let host = if let Some(rest) = addr.strip_prefix('[') {
         rest.split_once(']')?.0
     } else {

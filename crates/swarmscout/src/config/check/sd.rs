@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use swarmscout_discovery::SdConfig;
 use swarmscout_discovery::config::{
-    ClassicConfig, DockerConfig, DockerSwarmConfig, EngineConfig, Events, FileConfig, Filter,
-    HttpSdConfig, OverlayPort, Role, StaticConfig, StaticGroup,
+    ClassicConfig, DockerConfig, DockerSwarmConfig, EngineConfig, EtcdApi, Events, FileConfig,
+    Filter, HttpSdConfig, NodeListConfig, OverlayPort, Role, StaticConfig, StaticGroup,
 };
+use swarmscout_discovery::source::nodelist::Location;
+use swarmscout_model::PromDuration;
 use swarmscout_model::quote::Quoted;
 use swarmscout_net::{Host, HttpConfig, Scheme, Url};
 
 use super::{NOT_YET, http, is_glob, refresh_interval};
-use crate::config::decode::{Address, At, Cx, Section};
+use crate::config::decode::{Address, At, Cx, Section, in_folder};
 use crate::config::{Position, raw};
 
 /// Checks the sources of a job, in the order in which the file has them. Without rules of its own
@@ -157,29 +159,78 @@ fn http_url(url: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A classic Swarm, from its masters or from where it has its nodes itself.
 fn classic(sd: &mut raw::SwarmSd, cx: &mut Cx<'_>) -> SdConfig {
-    for key in ["discovery", "etcd_api", "token_url"] {
-        if sd.at.has(key) {
-            let text = format!("{NOT_YET}: list the masters under masters");
-            cx.within(key, |cx| cx.error(sd.at.key(key), text));
-        }
-    }
     let http = http::of_source(&mut sd.http, cx);
-    if sd.masters.is_empty() && !sd.at.failed("masters") && !sd.at.has("discovery") {
-        cx.error(sd.at.key("masters"), "Swarm SD configuration requires at least one Swarm master");
+    let at = &sd.at;
+    if at.has("masters") && at.has("discovery") {
+        cx.error(at.key("discovery"), "at most one of masters & discovery must be configured");
+    } else if sd.masters.is_empty() && !at.failed("masters") && !at.has("discovery") {
+        cx.error(at.key("masters"), "Swarm SD configuration requires at least one Swarm master");
     }
     cx.within("masters", |cx| hosts(&sd.masters, "masters", &sd.http, &http, cx));
-    if !sd.at.failed("metrics_port") && sd.metrics_port.parse::<u16>().ok().is_none_or(|p| p == 0) {
+    if !at.failed("metrics_port") && sd.metrics_port.parse::<u16>().ok().is_none_or(|p| p == 0) {
         let text = format!("{} is not a port: 1 to 65535", Quoted(&sd.metrics_port));
-        cx.within("metrics_port", |cx| cx.error(sd.at.key("metrics_port"), text));
+        cx.within("metrics_port", |cx| cx.error(at.key("metrics_port"), text));
     }
-    refresh_interval(sd.refresh_interval, &sd.at, cx);
+    refresh_interval(sd.refresh_interval, at, cx);
+    for key in ["etcd_api", "token_url"] {
+        if at.has(key) {
+            cx.within(key, |cx| cx.error(at.key(key), NOT_YET));
+        }
+    }
+    if at.has("discovery") {
+        return SdConfig::NodeList(node_list(sd, http, cx));
+    }
     SdConfig::Classic(ClassicConfig {
         masters: sd.masters.iter().map(|master| master.0.clone()).collect(),
         refresh_interval: sd.refresh_interval,
         metrics_port: sd.metrics_port.clone(),
         http,
     })
+}
+
+/// The list that a classic Swarm has its nodes from.
+fn node_list(sd: &mut raw::SwarmSd, http: HttpConfig, cx: &mut Cx<'_>) -> NodeListConfig {
+    let at = &sd.at;
+    if !at.has("refresh_interval") {
+        // Masters have to be polled; what can be watched, or hardly changes, need not be.
+        sd.refresh_interval = PromDuration::from_secs(60);
+    }
+    let mut location = match Location::parse(&sd.discovery.0) {
+        Ok(location) => location,
+        Err(error) => {
+            if !at.failed("discovery") {
+                cx.within("discovery", |cx| cx.error(at.key("discovery"), error));
+            }
+            Location::Nodes(Vec::new())
+        }
+    };
+    if let Location::File(path) = &mut location {
+        *path = in_folder(cx.folder, path);
+    }
+    if !matches!(location, Location::Nodes(_)) {
+        let text = format!("{location}: {NOT_YET}");
+        cx.within("discovery", |cx| cx.error(at.key("discovery"), text));
+    }
+    let etcd_api = match sd.etcd_api.as_str() {
+        "" | "v2" => EtcdApi::V2,
+        "v3" => EtcdApi::V3,
+        other => {
+            let text = format!("invalid etcd_api {other}, expected v2 or v3");
+            cx.error(at.key("etcd_api"), text);
+            EtcdApi::default()
+        }
+    };
+    let token_url = (!sd.token_url.0.is_empty()).then(|| sd.token_url.0.clone());
+    NodeListConfig {
+        location,
+        etcd_api,
+        token_url,
+        refresh_interval: sd.refresh_interval,
+        metrics_port: sd.metrics_port.clone(),
+        http,
+    }
 }
 
 fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> SdConfig {
@@ -273,7 +324,7 @@ fn docker(sd: &mut raw::DockerSd, cx: &mut Cx<'_>) -> SdConfig {
 fn engine(
     port: i64,
     filters: &[raw::Filter],
-    interval: swarmscout_model::PromDuration,
+    interval: PromDuration,
     hosts: &[Address],
     at: &At,
     http: HttpConfig,

@@ -21,7 +21,7 @@ use super::suggest::nearest;
 use super::yaml::{Data, Key, Node, Scalar};
 use super::{ConfigError, Position, Warning};
 pub(super) use table::{KeyInfo, Marks, State, key_name, section, shown_default};
-pub(super) use values::{Address, Any, FilePath};
+pub(super) use values::{Address, Any, Discovery, FilePath, in_folder};
 
 /// Where decoding and checking stands, and what it has found.
 #[derive(Debug)]

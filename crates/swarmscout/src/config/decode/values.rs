@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use swarmscout_model::secret::HIDDEN;
 use swarmscout_model::size::Bytes;
@@ -420,6 +420,16 @@ impl Value for Option<Url> {
     }
 }
 
+/// A path, joined to the configuration's folder where it is relative.
+pub(in crate::config) fn in_folder(folder: &Path, path: &Path) -> PathBuf {
+    if path.is_absolute() {
+        return path.to_owned();
+    }
+    let mut joined = folder.to_owned();
+    joined.extend(path.components().filter(|part| *part != Component::CurDir));
+    joined
+}
+
 /// A path of the local file system. A relative one is joined to the configuration's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::config) struct FilePath(pub(in crate::config) String);
@@ -435,12 +445,10 @@ impl Value for FilePath {
 
     fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let text = cx.text(node, "string")?;
-        if text.is_empty() || Path::new(text).is_absolute() {
-            return Some(Self(text.to_owned()));
+        if text.is_empty() {
+            return Some(Self::default());
         }
-        let mut path = cx.folder.to_path_buf();
-        path.extend(Path::new(text).components().filter(|part| *part != Component::CurDir));
-        Some(Self(path.to_string_lossy().into_owned()))
+        Some(Self(in_folder(cx.folder, Path::new(text)).to_string_lossy().into_owned()))
     }
 
     fn encode(&self) -> Out {
@@ -477,6 +485,50 @@ impl Value for Address {
 
     fn encode(&self) -> Out {
         Out::String(swarmscout_net::redact_url(&self.0))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Where a classic Swarm keeps its nodes. Passwords and tokens show as `xxxxx`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(in crate::config) struct Discovery(pub(in crate::config) String);
+
+impl Discovery {
+    fn shown(&self) -> String {
+        match self.0.strip_prefix("token://") {
+            Some(rest) => {
+                let service = rest.rfind('/').map_or("", |slash| &rest[..=slash]);
+                format!("token://{service}xxxxx")
+            }
+            None => swarmscout_net::redact_url(&self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Discovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.shown())
+    }
+}
+
+impl Value for Discovery {
+    fn name() -> String {
+        Address::name()
+    }
+
+    fn zero() -> Self {
+        Self::default()
+    }
+
+    fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        cx.text(node, "string").map(|text| Self(text.to_owned()))
+    }
+
+    fn encode(&self) -> Out {
+        Out::String(self.shown())
     }
 
     fn is_empty(&self) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use swarmscout_model::PromDuration;
 
 use super::{HttpClient, renamed};
-use crate::config::decode::{Address, Any, FilePath, section};
+use crate::config::decode::{Address, Any, Discovery, FilePath, section};
 
 section! {
     /// The sources of a job. Each key holds a list; a job may have several, of several kinds.
@@ -133,16 +133,16 @@ section! {
 }
 
 section! {
-    /// A classic Swarm, as the Swarm plugin of 2016 reads it from its masters.
+    /// A classic Swarm: from its masters, as the Swarm plugin of 2016 reads it, or from its own list of nodes.
     SwarmSd: "config.SwarmSDConfig", "swarm_sd_config" {
-        /// URLs of the masters, at least one: `http://`, `https://`, `tcp://` or `unix://`.
+        /// URLs of the masters: `http://`, `https://`, `tcp://` or `unix://`. Exactly one of `masters` and `discovery`.
         key masters: Vec<Address> = Vec::new(), ours;
-        /// How often they are asked.
+        /// How often they are asked. With `discovery` the default is `1m`.
         key refresh_interval: PromDuration = PromDuration::from_secs(1), ours;
         /// Port of the metrics on every master and node, as a string or a number.
         key metrics_port: String = "8070".into(), ours;
-        /// The store that Swarm itself has its nodes from, in place of `masters`.
-        key discovery: Address = Address::default(), ours refused;
+        /// Where Swarm itself has its nodes from, as it was given to `swarm manage`: `nodes://` or a list of `host:port`.
+        key discovery: Discovery = Discovery::default(), ours;
         /// Version of the etcd API, `v2` or `v3`.
         key etcd_api: String = String::new(), shown("v2") ours refused;
         /// Where `token://` is resolved.

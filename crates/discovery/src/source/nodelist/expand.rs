@@ -1,0 +1,90 @@
+//! Addresses and ranges of `nodes://` and `file://`, as Swarm 1.2.9 reads them (docker/docker
+//! `pkg/discovery`, `Generate` and `NewEntry`).
+//!
+//! Versions differ in one thing only: before 1.2, an IPv6 address lost its brackets. In one thing
+//! we differ from all of them: a `%` beside a range is refused, where Swarm makes an address of
+//! it that nobody meant.
+
+use crate::Error;
+
+/// The most nodes that one list may have, ranges counted out.
+pub const MOST_NODES: usize = 100_000;
+
+/// The addresses of a comma-separated list. Nothing is trimmed, and one bad piece is an error.
+pub fn expand_list(list: &str) -> Result<Vec<String>, Error> {
+    let mut nodes = Vec::new();
+    for piece in list.split(',') {
+        expand(piece, &mut nodes).map_err(Error::Other)?;
+    }
+    Ok(nodes)
+}
+
+/// Adds the addresses of one piece: `10.0.0.[1:200]:2375` is 200, a range from high to low none.
+pub fn expand(piece: &str, nodes: &mut Vec<String>) -> Result<(), String> {
+    let Some((before, from, to, after)) = range(piece) else {
+        return push(piece, piece.to_owned(), nodes);
+    };
+    if piece.contains('%') {
+        return Err(format!("{piece:?}: a range and % do not go together"));
+    }
+    for number in from..=to {
+        push(piece, format!("{before}{number}{after}"), nodes)?;
+    }
+    Ok(())
+}
+
+fn push(piece: &str, address: String, nodes: &mut Vec<String>) -> Result<(), String> {
+    if nodes.len() >= MOST_NODES {
+        return Err(format!("{piece:?}: more than {MOST_NODES} nodes"));
+    }
+    if let Err(reason) = split_host_port(&address) {
+        let form = "write host:port, or a range as in 10.0.0.[1:200]:2375";
+        return Err(format!("{piece:?}: {reason}: {form}"));
+    }
+    nodes.push(address);
+    Ok(())
+}
+
+/// What is before, from, to and what is after, where a piece holds a range of integers. Swarm's
+/// expression is `\[(.+):(.+)\]`: of all colons and closing brackets the last ones count.
+fn range(piece: &str) -> Option<(&str, i64, i64, &str)> {
+    let close = piece.rfind(']')?;
+    // The second part has at least one character, the first one too.
+    let colon = piece[..close].rfind(':')?;
+    let colon = if colon + 1 == close { piece[..colon].rfind(':')? } else { colon };
+    let open = piece[..colon].find('[').filter(|open| open + 1 < colon)?;
+    let from = piece[open + 1..colon].parse().ok()?;
+    let to = piece[colon + 1..close].parse().ok()?;
+    Some((&piece[..open], from, to, &piece[close + 1..]))
+}
+
+/// Go's `net.SplitHostPort`: the port may be anything.
+fn split_host_port(address: &str) -> Result<(&str, &str), &'static str> {
+    let colon = address.rfind(':').ok_or("missing port in address")?;
+    let (host, open_from, close_from) = if address.starts_with('[') {
+        let close = address.find(']').ok_or("missing ']' in address")?;
+        if close + 1 != colon {
+            let next = address.as_bytes().get(close + 1);
+            let many = next == Some(&b':');
+            return Err(if many {
+                "too many colons in address"
+            } else {
+                "missing port in address"
+            });
+        }
+        (&address[1..close], 1, close + 1)
+    } else {
+        let host = &address[..colon];
+        if host.contains(':') {
+            return Err("too many colons in address");
+        }
+        (host, 0, 0)
+    };
+    if address[open_from..].contains('[') {
+        return Err("unexpected '[' in address");
+    }
+    if address[close_from..].contains(']') {
+        return Err("unexpected ']' in address");
+    }
+    Ok((host, &address[colon + 1..]))
+}

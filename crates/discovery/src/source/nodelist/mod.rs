@@ -1,0 +1,203 @@
+//! `swarm_sd_configs` with `discovery`: the nodes of a classic Swarm from where Swarm itself has
+//! them (docker/docker `pkg/discovery`), with no master asked.
+//!
+//! The groups are those that a master gives, as far as they can be known: `swarm_nodes` (in parts of
+//! 64, as there), and `swarm_masters`, the primary, where a store names one.
+//!
+//! Invariants:
+//! - A look is the complete list, whatever the place; a watch only says that another look may be
+//!   worth it, and never for a heartbeat that changed nothing.
+//! - A watch that breaks waits before the next look is asked for, longer each time: a server that
+//!   drops watches is polled, not stormed.
+//! - No list is empty by mistake: a key that does not exist is a failure, a directory or file
+//!   without nodes is an answer.
+//! - One bad address in a store costs that address. In `nodes://` it is refused when the
+//!   configuration is loaded, and in a file it fails the look, as Swarm does it.
+
+mod expand;
+pub(crate) mod layout;
+mod location;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use swarmscout_model::labels::{ADDRESS, INSTANCE};
+use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
+use tokio::time::{Instant, sleep};
+
+pub use self::expand::{MOST_NODES, expand, expand_list};
+pub use self::location::{Location, Servers, StoreKind};
+use super::classic::host_of;
+use super::moby::AddressWriter;
+use super::partition::{Cut, Partition};
+use crate::config::{BuildContext, NodeListConfig};
+use crate::supervisor::jittered_pause;
+use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+
+/// Where a classic Swarm keeps its list of nodes.
+pub(super) trait Store: Send {
+    /// The complete present list. An error means "nothing new is known".
+    ///
+    /// The supervisor may drop the future at its deadline: which server is next must be state,
+    /// written before each await ([`Rotation`](super::rotation::Rotation)).
+    fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>>;
+
+    /// Resolves with `Ok` when the list may have changed since [`Self::list`] gave it, and with an
+    /// error when the watch broke; who waits for it makes the pause. Cancel-safe. Never resolves,
+    /// unless overridden: some places cannot tell.
+    fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// What one look at a [`Store`] brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Listing {
+    /// `host:port` each, as it is stored: what an engine advertised.
+    pub(super) nodes: Vec<String>,
+    /// The primary master's `host:port`.
+    pub(super) primary: Option<String>,
+    /// Servers that were passed over, and the like.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// One of `swarm_sd_configs` with `discovery`.
+pub struct NodeList {
+    store: Box<dyn Store>,
+    /// For the log, without secrets.
+    what: String,
+    metrics_port: String,
+    /// The longest pause after a watch broke.
+    longest_pause: Duration,
+    /// Whether the last watch stood until nobody waited for it any more.
+    stood: bool,
+    /// Watches that broke since the last one that stood, or told something.
+    broken: u32,
+    /// Why the last watch broke, as it was logged.
+    logged: Option<String>,
+    /// The groups of the look before.
+    groups: Groups,
+}
+
+impl NodeList {
+    /// Asks nobody yet. Fails where options cannot be used together.
+    pub fn new(config: &NodeListConfig, context: &BuildContext) -> Result<Self, Error> {
+        Ok(Self {
+            store: open(config, context)?,
+            what: config.location.to_string(),
+            metrics_port: config.metrics_port.clone(),
+            longest_pause: config.refresh_interval.get(),
+            stood: false,
+            broken: 0,
+            logged: None,
+            groups: Groups::new(),
+        })
+    }
+
+    async fn look(&mut self) -> Result<Look<Groups>, Error> {
+        let as_of = Instant::now().into_std();
+        let Listing { nodes, primary, mut problems } = self.store.list().await?;
+        let (primary, port) = (primary.as_deref(), &self.metrics_port);
+        self.groups = groups(&nodes, primary, port, &self.groups, &mut problems);
+        problems.sort();
+        Ok(Look { what: self.groups.clone(), as_of, problems })
+    }
+
+    async fn wait(&mut self) {
+        if std::mem::replace(&mut self.stood, true) {
+            (self.broken, self.logged) = (0, None);
+        }
+        let Err(error) = self.store.changed().await else { return };
+        // Cancelled from here on it is one that broke all the same.
+        self.stood = false;
+        self.broken = self.broken.saturating_add(1);
+        let error = error.to_string();
+        if self.logged.as_ref() != Some(&error) {
+            tracing::warn!(
+                asked = %self.what,
+                err = error,
+                "A watch on the nodes of a classic Swarm broke, they are polled until it stands again"
+            );
+            self.logged = Some(error);
+        }
+        sleep(jittered_pause(self.broken, self.longest_pause)).await;
+    }
+}
+
+impl Discoverer for NodeList {
+    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+        Box::pin(self.look())
+    }
+
+    fn changed(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(self.wait())
+    }
+}
+
+/// Shows no secret: stores hold passwords.
+impl std::fmt::Debug for NodeList {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeList").field("what", &self.what).finish_non_exhaustive()
+    }
+}
+
+fn open(config: &NodeListConfig, _context: &BuildContext) -> Result<Box<dyn Store>, Error> {
+    match &config.location {
+        Location::Nodes(nodes) => Ok(Box::new(Written(nodes.clone()))),
+        location => Err(Error::Other(format!("{location}: not supported yet by this version"))),
+    }
+}
+
+/// `nodes://`: the list stands in the configuration itself.
+#[derive(Debug)]
+struct Written(Vec<String>);
+
+impl Store for Written {
+    fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
+        let listing = Listing { nodes: self.0.clone(), ..Listing::default() };
+        Box::pin(std::future::ready(Ok(listing)))
+    }
+}
+
+/// The groups of a list, with those of the look before where they are the same.
+fn groups(
+    nodes: &[String],
+    primary: Option<&str>,
+    port: &str,
+    known: &Groups,
+    problems: &mut Vec<Problem>,
+) -> Groups {
+    let (mut writer, mut address) = (LabelsWriter::new(), AddressWriter::default());
+    let mut target = |listed: &str, kind| {
+        let Some(host) = host_of(listed) else {
+            let (reason, detail) = ("address without host", String::new());
+            problems.push(Problem { kind, object: listed.to_owned(), reason, detail });
+            return None;
+        };
+        writer.push(ADDRESS, address.host(host, port));
+        writer.push(INSTANCE, listed);
+        Some(writer.build())
+    };
+    let mut partition = Partition::default();
+    for node in nodes {
+        if let Some(target) = target(node, "node") {
+            partition.push(node, target);
+        }
+    }
+    let master = primary.and_then(|primary| target(primary, "host"));
+    let labels = |role| -> Labels {
+        let primary = ("__meta_swarm_primary", primary.unwrap_or_default());
+        [primary, ("__meta_swarm_role", role)].into_iter().collect()
+    };
+    let mut cut = Cut::new(known);
+    if let Some(master) = master {
+        cut.push(TargetGroup {
+            source: "swarm_masters".into(),
+            targets: vec![master],
+            labels: labels("master"),
+        });
+    }
+    partition.groups("swarm_nodes", &labels("node"), &mut cut);
+    cut.into_groups()
+}

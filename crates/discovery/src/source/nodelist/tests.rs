@@ -1,0 +1,149 @@
+//! What lists are made of; the stores have their tests beside them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use expect_test::expect;
+use serde_json::Value;
+
+use super::expand::expand_list;
+use super::*;
+
+/// What the real `swarm list` of three versions made of 32 lists.
+const RECORDED: &str = include_str!("../../../tests/fixtures/swarm-list.json");
+
+#[test]
+fn lists_are_read_as_by_swarm() {
+    let recorded: Value = serde_json::from_str(RECORDED).unwrap();
+    let lists = recorded["nodes"].as_object().unwrap();
+    assert_eq!(lists.len(), 32);
+    for (list, by_version) in lists {
+        let recorded = &by_version["1.2.9"];
+        let expected: Vec<_> = recorded["stdout"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|node| node.as_str().unwrap())
+            .collect();
+        match (expand_list(list), recorded["exit"].as_u64()) {
+            (Ok(nodes), Some(0)) => assert_eq!(nodes, expected, "{list}"),
+            // Swarm hands the address to a function that takes % for an instruction.
+            (Err(_), Some(0)) => assert_eq!(list, "10.0.0.[1:2]:2375%d"),
+            (Err(error), _) => {
+                // `2026/11/23 00:19:26 address node-a: missing port in address, please check …`
+                let stderr = recorded["stderr"][0].as_str().unwrap();
+                let reason = stderr[20..].split(", please").next().unwrap();
+                let reason = reason.rsplit_once(": ").map_or(reason, |(_, reason)| reason);
+                assert!(error.to_string().contains(reason), "{list}: {error}, not {reason}");
+            }
+            (Ok(nodes), _) => panic!("{list} was refused, and gives {nodes:?}"),
+        }
+    }
+}
+
+/// A store that answers what it is told, and says when its list changed.
+struct Told(Listing);
+
+impl Store for Told {
+    fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
+        let listing = self.0.clone();
+        Box::pin(async { Ok(listing) })
+    }
+}
+
+fn node_list(store: impl Store + 'static) -> NodeList {
+    NodeList {
+        store: Box::new(store),
+        what: "a store".to_owned(),
+        metrics_port: "8070".to_owned(),
+        longest_pause: Duration::from_mins(1),
+        stood: false,
+        broken: 0,
+        logged: None,
+        groups: Groups::new(),
+    }
+}
+
+fn show(look: &Look<Groups>) -> String {
+    let mut text = String::new();
+    for group in &look.what {
+        let _ = writeln!(text, "{} {:?}", group.source, group.labels);
+        for target in &group.targets {
+            let _ = writeln!(text, "  {target:?}");
+        }
+    }
+    for Problem { kind, object, reason, detail } in &look.problems {
+        let _ = writeln!(text, "problem: {kind} {object:?}: {reason}: {detail}");
+    }
+    text
+}
+
+#[tokio::test]
+async fn targets_are_beside_each_engine_and_the_primary() {
+    let nodes = ["10.0.0.1:2375", "node-2:2376", "[fe80::1]:2375", " 10.0.0.4:2375"];
+    let mut list = node_list(Told(Listing {
+        nodes: nodes.map(str::to_owned).to_vec(),
+        primary: Some("10.0.0.9:3375".to_owned()),
+        problems: Vec::new(),
+    }));
+    let first = list.fetch().await.unwrap();
+    expect![[r#"
+        swarm_masters {__meta_swarm_primary="10.0.0.9:3375", __meta_swarm_role="master"}
+          {__address__="10.0.0.9:8070", instance="10.0.0.9:3375"}
+        swarm_nodes {__meta_swarm_primary="10.0.0.9:3375", __meta_swarm_role="node"}
+          {__address__="node-2:8070", instance="node-2:2376"}
+          {__address__="[fe80::1]:8070", instance="[fe80::1]:2375"}
+          {__address__="10.0.0.1:8070", instance="10.0.0.1:2375"}
+        problem: node " 10.0.0.4:2375": address without host: 
+    "#]]
+    .assert_eq(&show(&first));
+    // What did not change is the same value.
+    let second = list.fetch().await.unwrap();
+    assert!(first.what.iter().zip(&second.what).all(|(a, b)| Arc::ptr_eq(a, b)));
+}
+
+#[tokio::test]
+async fn a_list_without_nodes_has_no_group() {
+    let look = node_list(Told(Listing::default())).fetch().await.unwrap();
+    expect![[""]].assert_eq(&show(&look));
+}
+
+/// A watch that breaks, but for the ninth time.
+struct Broken(u32);
+
+impl Store for Broken {
+    fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
+        Box::pin(async { Ok(Listing::default()) })
+    }
+
+    fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        self.0 += 1;
+        let stands = self.0 == 9;
+        Box::pin(async move {
+            if stands {
+                std::future::pending::<()>().await;
+            }
+            Err(Error::Other("no watch today".to_owned()))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_breaks_waits_longer_each_time() {
+    let mut list = node_list(Broken(0));
+    let check = |half_seconds: u32, pause: Duration| {
+        let least = Duration::from_millis(500) * half_seconds;
+        assert!((least..=2 * least).contains(&pause), "{half_seconds}: {pause:?}");
+    };
+    for half_seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let began = Instant::now();
+        list.changed().await;
+        check(half_seconds, began.elapsed());
+    }
+    // One stands until the next look is due: then all is well again.
+    let due = Duration::from_mins(1);
+    assert!(tokio::time::timeout(due, list.changed()).await.is_err());
+    let began = Instant::now();
+    list.changed().await;
+    check(1, began.elapsed());
+}
