@@ -14,6 +14,7 @@
 
 mod check;
 mod decode;
+mod elsewhere;
 mod error;
 mod files;
 mod out;

@@ -7,6 +7,7 @@ use swarmscout_model::quote::Quoted;
 use swarmscout_model::relabel::{Action, RawRule, RelabelRule};
 
 use crate::config::decode::Cx;
+use crate::config::elsewhere;
 use crate::config::raw::RelabelConfig;
 
 /// Checks and compiles a list of rules, noting what is wrong below `key`. `null` is the text for an
@@ -50,6 +51,11 @@ fn check_rule(
     if let Some(action) = Action::parse(&rule.action) {
         // Prometheus shows the name in lower case, however it was written.
         action.name().clone_into(&mut rule.action);
+    }
+    if let Some(instead) = elsewhere::instead_of_action(&rule.action) {
+        let action = Quoted(&rule.action);
+        cx.error(rule.at.section(), format!("unknown relabel action {action}: {instead}"));
+        return None;
     }
     let raw = RawRule {
         source_labels: rule.source_labels.clone(),

@@ -15,6 +15,7 @@ use std::fmt::{self, Display, Write as _};
 use std::ops::Range;
 use std::path::Path;
 
+use super::elsewhere::{self, Instead};
 use super::out::Out;
 use super::reference::Reference;
 use super::suggest::nearest;
@@ -166,6 +167,14 @@ impl<'a> Cx<'a> {
     /// The text of a single value; an error where it is a collection.
     fn text<'n>(&mut self, node: &'n Node, go_type: &str) -> Option<&'n str> {
         if let Data::Scalar(scalar) = node.data() {
+            if elsewhere::has_placeholder(&scalar.text) {
+                // Its name is not shown: it may be part of a secret.
+                self.warn(
+                    node.at,
+                    "%{...} stays as it is: only vmagent takes it from the environment; use a \
+                     *_file key, or write the value",
+                );
+            }
             return Some(&scalar.text);
         }
         self.mismatch(node, "a single value", go_type);
@@ -247,6 +256,8 @@ pub(super) trait Section: Default {
 
     /// Where it and its keys stand.
     fn at(&self) -> &At;
+    /// The same, to note more.
+    fn at_mut(&mut self) -> &mut At;
     /// All fields zero.
     fn empty() -> Self;
     /// Reads the value of a key into its field. `None`: there is no such key.
@@ -357,7 +368,7 @@ fn decode_section<S: Section>(node: &Node, cx: &mut Cx<'_>) -> Option<S> {
         }
         let taken = cx.within(&key.text, |cx| section.take(key, value, cx));
         if taken.is_none() && unknown.insert(&key.text) && cx.errors.len() < MAX_ERRORS {
-            unknown_key::<S>(key, cx);
+            unknown_key(key, &mut section, cx);
         }
     }
     Some(section)
@@ -372,7 +383,15 @@ fn repeated(key: &Key, first: Position, section: &str, cx: &mut Cx<'_>) {
     );
 }
 
-fn unknown_key<S: Section>(key: &Key, cx: &mut Cx<'_>) {
+fn unknown_key<S: Section>(key: &Key, section: &mut S, cx: &mut Cx<'_>) {
+    if let Some(Instead { message, meant }) = elsewhere::instead(S::TYPE, &key.text) {
+        cx.within(&key.text, |cx| cx.error(key.at, message));
+        if let Some(meant) = meant {
+            // It is not missing as well.
+            section.at_mut().note(meant, key.at, false);
+        }
+        return;
+    }
     if let Some(message) = S::unknown(&key.text) {
         cx.error(key.at, message);
         return;

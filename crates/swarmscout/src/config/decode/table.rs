@@ -129,6 +129,10 @@ macro_rules! section {
                 &self.at
             }
 
+            fn at_mut(&mut self) -> &mut $crate::config::decode::At {
+                &mut self.at
+            }
+
             fn empty() -> Self {
                 Self {
                     at: Default::default(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use swarmscout_model::PromDuration;
 use swarmscout_model::size::Bytes;
 
-use super::{Alerting, RemoteRead, RemoteWrite, ScrapeConfig, TlsConfig, renamed};
+use super::{Alerting, RemoteRead, RemoteWrite, ScrapeConfig, TlsConfig};
 use crate::config::decode::{FilePath, Value as _, section};
 
 section! {
@@ -34,12 +34,6 @@ section! {
         /// How OTLP metrics are received.
         key otlp: Otlp = Otlp::default(), kept;
     }
-    unknown |key| match key {
-        "labels" => Some(renamed("labels", "external_labels", "under global")),
-        "target_groups" => Some(renamed("target_groups", "static_configs", "in an item of scrape_configs")),
-        "jobs" => Some(renamed("jobs", "scrape_configs", "at the top of the file")),
-        _ => None,
-    };
 }
 
 section! {
@@ -104,7 +98,6 @@ section! {
         /// Store additional series for every scrape.
         key extra_scrape_metrics: Option<bool> = None, shown("false") kept;
     }
-    unknown |key| (key == "labels").then(|| renamed("labels", "external_labels", "under global"));
 }
 
 section! {

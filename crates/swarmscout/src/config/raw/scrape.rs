@@ -77,22 +77,8 @@ section! {
         /// Where targets come from.
         inline sd: SdConfigs = SdConfigs::default();
     }
-    unknown |key| match key {
-        "target_groups" => Some(renamed(key, "static_configs", "in the job")),
-        "name" => Some(renamed(key, "job_name", "in the job")),
-        "labels" => Some(renamed(key, "labels", "in an item of static_configs")),
-        "sd_name" => Some(renamed(key, "dns_sd_configs", "in the job")),
-        "sd_refresh_interval" => Some(renamed(key, "refresh_interval", "in the item of *_sd_configs")),
-        _ if key.ends_with("_sd_config") => Some(format!(
-            "field {key} not found in type config.ScrapeConfig: the key has an s and its value is \
-             a list: write `{key}s:`"
-        )),
-        _ => None,
-    };
-}
-
-/// What to say of a key that an old Prometheus (0.17 and before) had under another name or at
-/// another place: the line to write.
-pub(in crate::config) fn renamed(old: &str, new: &str, place: &str) -> String {
-    format!("{old} is how Prometheus 0.17 and older had it: write `{new}:` {place} instead")
+    unknown |key| key.ends_with("_sd_config").then(|| format!(
+        "field {key} not found in type config.ScrapeConfig: the key has an s and its value is a \
+         list: write `{key}s:`"
+    ));
 }

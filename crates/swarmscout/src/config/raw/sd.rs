@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use swarmscout_model::PromDuration;
 
-use super::{HttpClient, renamed};
+use super::HttpClient;
 use crate::config::decode::{Address, Any, Discovery, FilePath, section};
 
 section! {
@@ -117,7 +117,6 @@ section! {
         /// How often they are read without being told of a change.
         key refresh_interval: PromDuration = PromDuration::from_secs(300);
     }
-    unknown |key| (key == "names").then(|| renamed(key, "files", "in the item of file_sd_configs"));
 }
 
 section! {
