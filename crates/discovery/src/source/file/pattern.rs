@@ -63,21 +63,42 @@ fn is_absence(error: &io::Error) -> bool {
 }
 
 /// Go's `filepath.Match` for one element. A pattern that Go calls malformed matches nothing.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some(first) = pattern.chars().next() else { return name.is_empty() };
-    let rest = &pattern[first.len_utf8()..];
-    if first == '*' {
-        let ends = name.char_indices().map(|(end, _)| end).chain([name.len()]);
-        return ends.into_iter().any(|end| matches(rest, &name[end..]));
+pub(crate) fn matches(mut pattern: &str, mut name: &str) -> bool {
+    // What follows the last `*`, and where in the name it was tried last. No earlier `*` is ever
+    // tried again: whatever it could take, the last one can take as well.
+    let mut retry = None;
+    loop {
+        if let Some(rest) = pattern.strip_prefix('*') {
+            pattern = rest;
+            retry = Some((pattern, name));
+        } else if let Some(rest) = match_one(pattern, name) {
+            (pattern, name) = rest;
+        } else if pattern.is_empty() && name.is_empty() {
+            return true;
+        } else {
+            let Some((after, from)) = retry else { return false };
+            let mut from = from.chars();
+            if from.next().is_none() {
+                return false;
+            }
+            (pattern, name) = (after, from.as_str());
+            retry = Some((pattern, name));
+        }
     }
-    let Some(c) = name.chars().next() else { return false };
-    let left = &name[c.len_utf8()..];
-    match first {
-        '?' => matches(rest, left),
-        '[' => class(rest, c).is_some_and(|(within, rest)| within && matches(rest, left)),
-        '\\' => rest.strip_prefix(c).is_some_and(|rest| matches(rest, left)),
-        _ => first == c && matches(rest, left),
-    }
+}
+
+/// What is left of both where the pattern's first part, which is no `*`, matches the first
+/// character of the name.
+fn match_one<'a, 'b>(pattern: &'a str, name: &'b str) -> Option<(&'a str, &'b str)> {
+    let (mut parts, mut left) = (pattern.chars(), name.chars());
+    let c = left.next()?;
+    let rest = match parts.next()? {
+        '?' => Some(parts.as_str()),
+        '[' => class(parts.as_str(), c).and_then(|(within, rest)| within.then_some(rest)),
+        '\\' => parts.as_str().strip_prefix(c),
+        first => (first == c).then_some(parts.as_str()),
+    };
+    Some((rest?, left.as_str()))
 }
 
 /// Whether `c` is in the class that `pattern` begins with, after its `[`; and what follows the
@@ -116,6 +137,14 @@ fn class_char(text: &str) -> Option<(char, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Trying every length of every wildcard would take longer than the universe has.
+    #[test]
+    fn many_wildcards_are_no_burden() {
+        let (pattern, name) = ("a*".repeat(30), "a".repeat(200));
+        assert!(matches(&pattern, &name));
+        assert!(!matches(&format!("{pattern}b"), &name));
+    }
 
     /// Cases of Go's own test of `filepath.Match`, and the patterns that people write.
     #[test]
