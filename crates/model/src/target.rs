@@ -160,6 +160,8 @@ pub enum MetaLabels {
 ///   rule set them, even to the value of the default: otherwise ours would override the reader's.
 /// - `__scheme__`, `__metrics_path__` and `__param_*` say how the target is reached, so ours count;
 ///   they are left out where they are what Prometheus takes anyway (`http`, `/metrics`, none).
+/// - A label without a name, which `labelmap` can make, is never there: readers refuse the whole
+///   answer for it.
 pub fn served(
     group: &TargetGroup,
     index: usize,
@@ -172,7 +174,7 @@ pub fn served(
     relabel::process(rules, builder).ok()?;
     let address = builder.get(ADDRESS)?.to_owned();
     builder.retain_with_origin(|name, value, is_default| match name {
-        ADDRESS => false,
+        ADDRESS | "" => false,
         SCHEME => value != "http",
         METRICS_PATH => value != "/metrics",
         _ if name.starts_with(PARAM_PREFIX) => true,
@@ -388,6 +390,20 @@ mod tests {
     #[test]
     fn a_reader_with_defaults_of_its_own_gets_none_of_ours() {
         check_served(&[], &defaults(), &[], MetaLabels::Show, Some("host:1 {}"));
+    }
+
+    /// Readers refuse the whole answer for it.
+    #[test]
+    fn a_reader_gets_no_label_without_a_name() {
+        let rule = RawRule {
+            regex: Some("__meta_(.*)".into()),
+            action: Some("labelmap".into()),
+            ..RawRule::default()
+        };
+        let rules = [rule.check(NameScheme::Utf8).unwrap()];
+        let expected = Some(r#"host:1 {x="1"}"#);
+        let labels = [("__meta_", "2"), ("__meta_x", "1")];
+        check_served(&labels, &defaults(), &rules, MetaLabels::Hide, expected);
     }
 
     #[test]
