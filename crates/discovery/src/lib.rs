@@ -17,6 +17,8 @@ pub mod config;
 pub mod discoverer;
 pub mod engine;
 pub mod figures;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod job;
 pub mod manager;
 #[cfg(test)]

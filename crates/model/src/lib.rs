@@ -5,6 +5,8 @@
 //! that is not in its arguments. The program, its pages and its tests call the same functions.
 
 pub mod duration;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod group;
 pub mod labels;
 pub mod name;

@@ -39,6 +39,8 @@ mod connect;
 mod error;
 mod exchange;
 mod file;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gzip;
 mod host;
 mod redirect;

@@ -9,6 +9,8 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod detect;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod listen;
 pub mod logging;
 pub mod output;

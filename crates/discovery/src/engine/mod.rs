@@ -16,7 +16,7 @@ mod labels;
 mod lists;
 mod objects;
 mod read;
-mod refusal;
+pub(crate) mod refusal;
 mod scan;
 mod text;
 mod version;

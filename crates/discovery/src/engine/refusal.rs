@@ -17,7 +17,7 @@ const SHOWN: usize = 300;
 const NOT_A_MANAGER: &str = "this Engine is not a manager";
 
 /// The message in the body of a refusal: `{"message":"…"}`, or plain text.
-pub(super) fn message(body: &[u8]) -> String {
+pub(crate) fn message(body: &[u8]) -> String {
     let mut told = None;
     let read = Reader::new(body).object(|reader, key| {
         match key {

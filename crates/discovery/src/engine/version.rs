@@ -27,7 +27,7 @@ impl ApiVersion {
     /// The version that a server asks for where it refuses another (400): `client version 1.99 is
     /// too new. Maximum supported API version is 1.41`, `client version 1.23 is too old. Minimum
     /// supported API version is 1.24, please upgrade …`.
-    pub(super) fn asked_for(message: &str) -> Option<Self> {
+    pub(crate) fn asked_for(message: &str) -> Option<Self> {
         let after = message.split_once("supported API version is ")?.1;
         let end = after.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(after.len());
         Self::parse(after[..end].trim_end_matches('.'))

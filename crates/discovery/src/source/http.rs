@@ -130,7 +130,8 @@ impl Discoverer for Http {
     }
 }
 
-fn parse(json: &[u8], url: &str) -> Result<Groups, String> {
+/// The groups of an answer from `url`, which has no password.
+pub(crate) fn parse(json: &[u8], url: &str) -> Result<Groups, String> {
     let mut builder = LabelsBuilder::new();
     let groups = listing::from_json(json)?.into_iter().enumerate().map(|(index, group)| {
         group.named(format!("{url}:{index}").into(), ("__meta_url", url), &mut builder)

@@ -13,7 +13,7 @@ mod links;
 mod metrics;
 mod page;
 mod router;
-mod sd;
+pub(crate) mod sd;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -84,7 +84,7 @@ impl Classic {
             refresh_interval: config.refresh_interval,
             deadline: attempt_deadline,
             max_answer: MAX_ANSWER.min(context.max_answer),
-            known: Known { port: port.clone(), ..Known::default() },
+            known: Known::new(port),
         })
     }
 
@@ -165,7 +165,7 @@ fn master_target(master: &Host, port: &str) -> Labels {
 
 /// What was read of nodes before.
 #[derive(Debug, Default)]
-struct Known {
+pub(crate) struct Known {
     /// Of cAdvisor.
     port: String,
     /// By their rows, as they were sent.
@@ -189,8 +189,13 @@ struct KnownNode {
 }
 
 impl Known {
+    /// Nothing is known yet; targets of nodes get this port.
+    pub(crate) fn new(port: &str) -> Self {
+        Self { port: port.to_owned(), ..Self::default() }
+    }
+
     /// Makes groups of an answer.
-    fn read(
+    pub(crate) fn read(
         &mut self,
         json: &[u8],
         masters: Vec<Labels>,

@@ -7,7 +7,7 @@
 //!   mistake is not taken for a list without targets.
 //! - A file that is not there has no groups.
 
-mod pattern;
+pub(crate) mod pattern;
 mod watch;
 
 pub use self::pattern::glob;
@@ -226,7 +226,11 @@ fn read(path: &Path, known: Option<&Stamp>, max: u64) -> io::Result<Option<Conte
 }
 
 /// The groups of a file; its extension says what it is.
-fn parse(path: &Path, text: &[u8], builder: &mut LabelsBuilder) -> Result<Groups, String> {
+pub(crate) fn parse(
+    path: &Path,
+    text: &[u8],
+    builder: &mut LabelsBuilder,
+) -> Result<Groups, String> {
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let groups = if is_json {
         listing::from_json(text)?

@@ -4,6 +4,7 @@
 //! `regex-automata` have the same semantics, but its dialect differs in ways that no flag repairs:
 //! which patterns compile, what `\d`, `\w`, `\s` and `\b` mean, `[a&&b]`, `\Q…\E`, octal escapes.
 
+pub mod both_ways;
 mod class;
 mod node;
 mod parse;

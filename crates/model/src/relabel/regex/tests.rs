@@ -101,22 +101,11 @@ proptest! {
         pattern in pattern(),
         texts in prop::collection::vec("[abé\n1]{0,5}", 1..20),
     ) {
-        if let Ok(regex) = Regex::new(&pattern) {
-            let parsed = parse::parse(&format!("^(?s:{pattern})$")).unwrap();
-            let engine = compile(&parsed.hir, parsed.height).unwrap();
-            let (mut quick, mut slow) = (Slots::new(), Slots::new());
-            for text in &texts {
-                let found = search(&engine, text, 0, &mut slow);
-                prop_assert_eq!(regex.is_match(text), found);
-                prop_assert_eq!(regex.find(text, &mut quick), found);
-                if found {
-                    // Groups that take part in no match may be missing at the end.
-                    quick.resize(2 * regex.names.len(), None);
-                    slow.resize(2 * regex.names.len(), None);
-                    prop_assert_eq!(&quick, &slow, "{} on {}", &pattern, text);
-                    prop_assert!(text.starts_with(regex.prefix()));
-                }
-            }
+        let found = both_ways::find(&pattern, texts.iter().map(String::as_str));
+        for (found, text) in found.iter().flatten().zip(&texts) {
+            prop_assert_eq!(&found.quick, &found.slow, "{} on {}", &pattern, text);
+            prop_assert_eq!(found.is_match, found.slow.is_some());
+            prop_assert!(found.has_prefix || !found.is_match);
         }
     }
 

@@ -11,6 +11,7 @@ mod render;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -104,6 +105,12 @@ fn respond(rendered: Arc<Rendered>, request: &HeaderMap, gzip: bool, age: u64) -
         }
     }
     response
+}
+
+/// The body that a reader of `set` gets, in one piece.
+pub(crate) fn body(set: &Arc<TargetSet>, raw: bool, gzip: bool) -> Vec<u8> {
+    let form = if raw { Form::Raw } else { Form::Full };
+    Rendered::new(set, Instant::now(), form, gzip, None).pieces.concat()
 }
 
 /// What the query asks for.

@@ -1,0 +1,53 @@
+//! The ways in for the fuzz targets of `crates/fuzz`: parsers that are reached through their source
+//! only. No part of this crate's interface.
+
+use std::path::Path;
+use std::time::Instant;
+
+use swarmscout_model::LabelsBuilder;
+
+use crate::engine::{ApiVersion, refusal};
+use crate::source::{classic, file, http};
+use crate::{Groups, Problem};
+
+/// What one look yields: groups, and what was skipped.
+pub type Found = Result<(Groups, Vec<Problem>), String>;
+
+/// Reads the answers of a classic master, one look after the other, as the source does.
+#[derive(Debug)]
+pub struct Master(classic::Known);
+
+impl Master {
+    /// Nothing is known yet; targets get this port.
+    pub fn new(port: &str) -> Self {
+        Self(classic::Known::new(port))
+    }
+
+    /// Reads the body of `/info`.
+    pub fn read(&mut self, json: &[u8]) -> Found {
+        let look = self.0.read(json, Vec::new(), Instant::now())?;
+        Ok((look.what, look.problems))
+    }
+}
+
+/// Reads an answer to HTTP SD that came from `url`.
+pub fn http_sd(json: &[u8], url: &str) -> Result<Groups, String> {
+    http::parse(json, url)
+}
+
+/// Reads a file of file SD; its name says what it is.
+pub fn file_sd(path: &Path, text: &[u8]) -> Result<Groups, String> {
+    file::parse(path, text, &mut LabelsBuilder::new())
+}
+
+/// Whether one element of a path matches the pattern of one.
+pub fn matches_pattern(pattern: &str, name: &str) -> bool {
+    file::pattern::matches(pattern, name)
+}
+
+/// What an Engine says in the body of a refusal, and which version it asks for.
+pub fn read_refusal(body: &[u8]) -> (String, Option<ApiVersion>) {
+    let message = refusal::message(body);
+    let version = ApiVersion::asked_for(&message);
+    (message, version)
+}

@@ -1,0 +1,46 @@
+//! What is true of everything that comes out.
+
+use std::collections::BTreeSet;
+
+use swarmscout_discovery::{Groups, Problem};
+use swarmscout_model::Labels;
+use swarmscout_model::labels::META_PREFIX;
+
+/// Sorted by name, no name twice, no name and no value empty.
+pub fn labels<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    let mut before = "";
+    for (name, value) in labels {
+        assert!(before < name, "{name:?} stands after {before:?}");
+        assert!(!value.is_empty(), "{name:?} is empty");
+        before = name;
+    }
+}
+
+/// The label set of something that was discovered. Names that are made of what users wrote can be
+/// read by every Prometheus.
+pub fn discovered(set: &Labels) {
+    labels(set);
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    for (name, _) in set {
+        assert!(!name.starts_with(META_PREFIX) || name.chars().all(is_word), "{name:?}");
+    }
+}
+
+/// The groups of one look: no source twice, and good labels.
+pub fn groups(groups: &Groups) {
+    let mut sources = BTreeSet::new();
+    for group in groups {
+        assert!(sources.insert(&group.source), "{:?} stands twice", group.source);
+        discovered(&group.labels);
+        group.targets.iter().for_each(discovered);
+    }
+}
+
+/// A problem becomes a log line, a row of the API and two metric labels.
+pub fn problems(problems: &[Problem], input: usize) {
+    for Problem { kind, object, reason, detail } in problems {
+        assert!(!kind.is_empty() && !reason.is_empty());
+        // Every byte that is no UTF-8 becomes three, and is then shown escaped.
+        assert!(object.len() + detail.len() <= 10 * input + 200, "{reason}: {detail}");
+    }
+}

@@ -1,0 +1,276 @@
+//! What each target begins with: the answers that were recorded for the tests, read where they are,
+//! and what the tests of the parsers know to be difficult.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+
+use crate::engine::NEXT_LIST;
+
+/// The folder of all crates.
+const CRATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+type Seeds = Vec<Vec<u8>>;
+
+/// `/info` of every version of the classic master.
+pub fn classic_info() -> Seeds {
+    contents(&files("simulator/fixtures/classic", "json", |name| name.starts_with("info")))
+}
+
+/// The files of the tests, good and bad, and those that we ship.
+pub fn config() -> Seeds {
+    contents(&files("swarmscout/tests/config", "yml", |_| true))
+}
+
+/// Lists of containers.
+pub fn containers() -> Seeds {
+    lists("containers")
+}
+
+/// Lists of networks.
+pub fn networks() -> Seeds {
+    lists("networks")
+}
+
+/// Lists of nodes.
+pub fn nodes() -> Seeds {
+    lists("nodes")
+}
+
+/// Lists of services.
+pub fn services() -> Seeds {
+    lists("services")
+}
+
+/// Lists of tasks.
+pub fn tasks() -> Seeds {
+    lists("tasks")
+}
+
+/// `/info`, `/version`, and the bodies of refusals.
+pub fn engine_info() -> Seeds {
+    let answers = |name: &str| name.contains("info") || name.contains("version");
+    let mut seeds = contents(&files("simulator/fixtures/swarm-mode", "json", answers));
+    for text in contents(&files("simulator/fixtures/swarm-mode", "txt", |_| true)) {
+        let body = text.windows(4).position(|end| end == b"\r\n\r\n");
+        seeds.extend(body.map(|at| text[at + 4..].to_vec()));
+    }
+    seeds
+}
+
+/// All lists of one look.
+pub fn roles() -> Seeds {
+    let mut folders: Vec<_> =
+        files("simulator/fixtures/swarm-mode", "json", |name| name == "tasks")
+            .into_iter()
+            .chain(files("discovery/tests/fixtures/awkward", "json", |name| name == "tasks"))
+            .filter_map(|path| Some(path.parent()?.to_owned()))
+            .collect();
+    folders.sort();
+    let read = |folder: PathBuf| {
+        let names = ["nodes", "services", "tasks", "networks", "containers"];
+        let lists = names.map(|name| fs::read(folder.join(name).with_extension("json")));
+        lists.map(Result::unwrap_or_default).join(NEXT_LIST)
+    };
+    folders.into_iter().map(read).collect()
+}
+
+/// Values of every kind.
+pub fn json_reader() -> Seeds {
+    let texts = [
+        "null",
+        "true",
+        "-1",
+        "1.5e3",
+        "18446744073709551615",
+        r#""\u00e9\ud83d\ude00\ud83d""#,
+        "[]",
+        r#"{"a":[1,{"b":"\"\\"}],"a":2," ":null}"#,
+    ];
+    let mut seeds = texts.map(|text| text.as_bytes().to_vec()).to_vec();
+    seeds.extend(lists("nodes"));
+    seeds
+}
+
+/// Lists behind the sizes of pieces.
+pub fn scan() -> Seeds {
+    let behind = |list: Vec<u8>| [b"\x03\x11\x07\x40", &list[..]].concat();
+    lists("networks").into_iter().chain(json_reader()).map(behind).collect()
+}
+
+/// Lists of groups as JSON.
+pub fn http_sd() -> Seeds {
+    texts(&[
+        r#"[{"targets":["a:1","b:2"],"labels":{"x":"1","e":""}},{"targets":["c"]}]"#,
+        r#"[{"Targets":["a:1"],"LABELS":{"__scheme__":"https","__address__":"b:2"}}]"#,
+        r#"[{"targets":null,"labels":null},{},{"targets":[null],"labels":{"x":null}}]"#,
+        r#"[{"targets":["[::1]:9100","a/b"],"labels":{"job":"j","__param_x":"\u0001\"\\é😀"}}]"#,
+        r#"[{"targets":["a"],"labels":{"__scrape_interval__":"1m","__scrape_timeout__":"2m"}}]"#,
+        r#"[{"targets":["a"],"labels":{"x_":"1","x_job":"2","y_z":"3","x___address__":"b"}}]"#,
+        "null",
+    ])
+}
+
+/// Lists of groups as YAML.
+pub fn file_sd() -> Seeds {
+    let mut seeds = http_sd();
+    seeds.extend(texts(&[
+        "- targets: [a:1, 'b:2']\n  labels: {x: 1.0, y: yes, z: 0x10, n: ~, o: 010}",
+        "- targets:\n  - 127.0.0.1:80\n  - 8080\n  -\n  labels:\n",
+        "- &a\n  targets: [x]\n- *a\n- <<: *a\n  labels: {b: c}\n",
+        "# nothing\n---\n- targets: [\"a\\u00e9\"]\n  labels:\n    a: |\n      b\n    c: >-\n      d\n",
+    ]));
+    seeds
+}
+
+/// Patterns of which Go's answers were recorded, with some of the texts that they were tried on.
+pub fn regex() -> Seeds {
+    let lines = lines("model/tests/go-regexp/answers.jsonl");
+    let texts: Vec<_> =
+        lines[0].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let patterns = lines[1..].iter().filter_map(|line| line["pattern"].as_str());
+    let patterns = patterns.filter(|pattern| pattern.len() < 200 && !pattern.contains('\n'));
+    let seed = |(i, pattern): (usize, &str)| {
+        let texts = texts.iter().cycle().skip(i).step_by(7).take(6);
+        let lines: Vec<_> = std::iter::once(&pattern).chain(texts).copied().collect();
+        lines.join("\n").into_bytes()
+    };
+    patterns.enumerate().map(seed).collect()
+}
+
+/// Rules of which Prometheus' answers were recorded, in the form of [`crate::relabel::read`].
+pub fn relabel() -> Seeds {
+    lines("model/tests/prometheus-relabel/answers.jsonl").iter().filter_map(relabel_seed).collect()
+}
+
+fn relabel_seed(case: &Value) -> Option<Vec<u8>> {
+    let mut text = String::new();
+    for rule in case["rules"].as_array()? {
+        let mut members = Vec::new();
+        for label in rule["source_labels"].as_array().into_iter().flatten() {
+            members.push(format!("s={}", label.as_str()?));
+        }
+        for (short, name) in [
+            ("a", "action"),
+            ("e", "separator"),
+            ("r", "regex"),
+            ("m", "modulus"),
+            ("t", "target_label"),
+            ("p", "replacement"),
+        ] {
+            match &rule[name] {
+                Value::String(value) => members.push(format!("{short}={value}")),
+                Value::Number(value) => members.push(format!("{short}={value}")),
+                _ => {}
+            }
+        }
+        if case["legacy"] == true {
+            members.push("l".to_owned());
+        }
+        text.push_str(&members.join("\t"));
+        text.push('\n');
+    }
+    text.push('\n');
+    for (name, value) in case["labels"].as_object().into_iter().flatten() {
+        for piece in [name, "=", value.as_str()?, "\n"] {
+            text.push_str(piece);
+        }
+    }
+    Some(text.into_bytes())
+}
+
+/// URLs and hosts, with places that redirects lead to.
+pub fn url() -> Seeds {
+    texts(&[
+        "http://h:80/a?b#c\n/x/../y",
+        "https://user:s3cret-word@[::1]:9090/p/\n//other:1/",
+        "unix:///var/run/docker.sock\n",
+        "tcp://manager:2375\nhttps://h/",
+        "http://u:p%40ss@h/%2F?a=b\n?c",
+        "localhost:2375\n.",
+        "npipe:////./pipe/docker\n",
+        "HTTP://H:port/\n../..",
+        "mailto:a@b\na:b",
+    ])
+}
+
+/// Streams of one member and of more.
+pub fn gzip() -> Seeds {
+    let member = |text: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(text).and_then(|()| encoder.finish()).unwrap_or_default()
+    };
+    let zeros = member(&vec![0; 100_000]);
+    let text = member(br#"[{"targets":["a:1"],"labels":{"x":"1"}}]"#);
+    vec![Vec::new(), member(b""), text.clone(), [text, zeros.clone()].concat(), zeros]
+}
+
+/// Durations, sizes, and patterns with names.
+pub fn values() -> Seeds {
+    texts(&[
+        "1y2w3d4h5m6s7ms",
+        "0",
+        "292y",
+        "10MB",
+        "1KiB",
+        "16EiB",
+        "a*b?c*x\nabxbbxdbxebxczzx",
+        "n[^0-9a].yml\nn7.yml",
+        "[a-ζ]*\\*\nα*",
+    ])
+}
+
+fn texts(texts: &[&str]) -> Seeds {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// The recorded lists of this name, and the first element of each as a list of its own.
+fn lists(name: &str) -> Seeds {
+    let is_one = |file: &str| file.starts_with(name);
+    let mut paths = files("simulator/fixtures/swarm-mode", "json", is_one);
+    paths.extend(files("discovery/tests/fixtures/awkward", "json", is_one));
+    let mut seeds = contents(&paths);
+    for list in seeds.clone() {
+        let list: Vec<Value> = serde_json::from_slice(&list).unwrap_or_default();
+        seeds.extend(list.first().map(|first| format!("[{first}]").into_bytes()));
+    }
+    seeds
+}
+
+/// The files in a folder and in those within it whose name, without its extension, is one.
+fn files(folder: &str, extension: &str, is_one: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(CRATES).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension)
+                && path.file_stem().and_then(|name| name.to_str()).is_some_and(&is_one)
+            {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "{folder} holds what its tests read");
+    found
+}
+
+fn contents(paths: &[PathBuf]) -> Seeds {
+    let read = |path: &PathBuf| {
+        fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+    };
+    paths.iter().map(read).collect()
+}
+
+fn lines(path: &str) -> Vec<Value> {
+    let text = contents(&[Path::new(CRATES).join(path)]).concat();
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).expect("one JSON value a line")).collect()
+}

@@ -1,0 +1,11 @@
+//! The ways in for the fuzz targets of `crates/fuzz`. No part of this crate's interface.
+
+use std::sync::Arc;
+
+use swarmscout_discovery::TargetSet;
+
+/// The body of `/sd/<job>` for a reader that takes gzip, or does not: the kept targets, or with
+/// `raw` all as the sources told them.
+pub fn http_sd(set: &Arc<TargetSet>, raw: bool, gzip: bool) -> Vec<u8> {
+    crate::web::sd::body(set, raw, gzip)
+}
