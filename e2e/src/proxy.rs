@@ -24,6 +24,8 @@ struct Shared {
     /// Whether virtual IPs without `Addr` are taken out of `/services`: on one of them the old
     /// Prometheus gives up the whole list.
     without_bare_vips: bool,
+    /// `METHOD path` of what is let through; everything where there is none.
+    allowed: Option<Vec<String>>,
     answers: Arc<Mutex<HashMap<String, Answer>>>,
     requests: Mutex<Vec<String>>,
 }
@@ -38,25 +40,31 @@ struct Answer {
 impl Proxy {
     /// A proxy before the engine at `host:port`.
     pub fn before(engine: &str) -> Result<Self> {
-        Self::start(engine, false, Arc::default())
+        Self::start(engine, false, None, Arc::default())
+    }
+
+    /// A proxy that answers 403 to everything but `allowed`: `METHOD path`, without versions.
+    pub fn filter(engine: &str, allowed: Vec<String>) -> Result<Self> {
+        Self::start(engine, false, Some(allowed), Arc::default())
     }
 
     /// Another view of the same recorded answers, with the virtual IPs that have no address left
     /// out of the services.
     pub fn without_bare_vips(&self) -> Result<Self> {
-        Self::start(&self.shared.engine, true, Arc::clone(&self.shared.answers))
+        Self::start(&self.shared.engine, true, None, Arc::clone(&self.shared.answers))
     }
 
     fn start(
         engine: &str,
         without_bare_vips: bool,
+        allowed: Option<Vec<String>>,
         answers: Arc<Mutex<HashMap<String, Answer>>>,
     ) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?.to_string();
         let requests = Mutex::default();
-        let shared =
-            Arc::new(Shared { engine: engine.to_owned(), without_bare_vips, answers, requests });
+        let engine = engine.to_owned();
+        let shared = Arc::new(Shared { engine, without_bare_vips, allowed, answers, requests });
         let server = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -96,13 +104,25 @@ impl Shared {
 
     fn answer(&self, method: &str, path: &str) -> Result<Answer> {
         let key = format!("{method} {}", without_version(path));
+        if let Some(allowed) = &self.allowed
+            && !allowed.iter().any(|row| Some(row.as_str()) == key.split('?').next())
+        {
+            return Ok(Answer {
+                status_line: "HTTP/1.1 403 Forbidden".to_owned(),
+                headers: Vec::new(),
+                body: b"forbidden".to_vec(),
+            });
+        }
         // The lock is held while the engine is asked: nobody gets a second answer.
         let mut answers = self.answers.lock().expect("no holder panics");
         let mut answer = if let Some(answer) = answers.get(&key) {
             answer.clone()
         } else {
             let answer = ask(&self.engine, method, path)?;
-            answers.insert(key, answer.clone());
+            // A refusal is about this request: another version of the API may be taken.
+            if answer.status_line.contains(" 200 ") {
+                answers.insert(key, answer.clone());
+            }
             answer
         };
         drop(answers);
@@ -128,7 +148,7 @@ impl Answer {
 }
 
 /// `/v1.41/nodes?x` and `/nodes?x` are the same question.
-fn without_version(path: &str) -> &str {
+pub fn without_version(path: &str) -> &str {
     match path.strip_prefix("/v1.") {
         Some(rest) => rest.find('/').map_or("", |slash| &rest[slash..]),
         None => path,

@@ -2,6 +2,9 @@
 //!
 //! The cluster is brought up once; the tests run one after the other and leave it as they found it.
 
+#[path = "swarm/reads.rs"]
+mod reads;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -25,7 +28,8 @@ const CASES: &[(&str, Case)] = &[
     ("discovered labels equal those of promtool: tasks", |c, f| parity(c, f, "tasks")),
     ("discovered labels equal those of promtool: docker", |c, f| parity(c, f, "docker")),
     ("/api/v1/targets equals that of Prometheus", api_parity),
-    ("only known paths are asked for, and only read", only_reads),
+    ("an Engine is asked for what SECURITY.md lists, and for nothing else", reads::only_reads),
+    ("a filter that lets only that through is enough", reads::through_a_filter),
     ("Prometheus scrapes containers from our HTTP SD", prometheus_scrapes),
     ("a worker as host fails over to a manager, alone it names them", worker_as_host),
     ("without a file the Swarm at hand is discovered", without_a_file),
@@ -187,35 +191,6 @@ fn api_parity(cluster: &mut Cluster, folder: &Path) -> Result<()> {
             "{list}: {} here, {} there\nonly swarmscout: {added:#?}\nonly Prometheus: {missing:#?}",
             ours.len(),
             theirs.len()
-        );
-    }
-    Ok(())
-}
-
-fn only_reads(cluster: &mut Cluster, folder: &Path) -> Result<()> {
-    let proxy = Proxy::before(&format!("{}:2375", cluster.engine("manager-1").address))?;
-    let host = proxy.url();
-    let config = format!(
-        "scrape_configs:\n\
-         - job_name: tasks\n  dockerswarm_sd_configs: [{{host: '{host}', role: tasks}}]\n\
-         - job_name: services\n  dockerswarm_sd_configs: [{{host: '{host}', role: services}}]\n\
-         - job_name: nodes\n  dockerswarm_sd_configs: [{{host: '{host}', role: nodes}}]\n\
-         - job_name: docker\n  docker_sd_configs: [{{host: '{host}'}}]\n"
-    );
-    let server = Server::swarmscout(folder, "reads", &config)?;
-    for job in ["tasks", "services", "nodes", "docker"] {
-        until(job, Duration::from_secs(20), || server.sd(job))?;
-    }
-    let allowed =
-        ["/_ping", "/info", "/nodes", "/services", "/tasks", "/networks", "/containers/json"];
-    for request in proxy.requests() {
-        let (method, path) = request.split_once(' ').context("no path")?;
-        let path = path.split('?').next().unwrap_or_default();
-        let path =
-            path.strip_prefix("/v1.").map_or(path, |rest| &rest[rest.find('/').unwrap_or(0)..]);
-        ensure!(
-            ["GET", "HEAD"].contains(&method) && allowed.contains(&path),
-            "asked for {request}"
         );
     }
     Ok(())

@@ -54,6 +54,17 @@ pub enum List {
 }
 
 impl Resource {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Ping,
+        Self::Info,
+        Self::List(List::Nodes),
+        Self::List(List::Services),
+        Self::List(List::Tasks),
+        Self::List(List::Networks),
+        Self::List(List::Containers),
+    ];
+
     /// Its path, after the version.
     pub const fn path(self) -> &'static str {
         match self {
