@@ -43,7 +43,8 @@ fn basic(username: &str, password: &str) -> Result<HeaderValue, Error> {
 
 fn header(what: &'static str, text: &str) -> Result<HeaderValue, Error> {
     let reason = "it holds a line break or another control character";
-    let mut value = HeaderValue::from_str(text).map_err(|_| Error::Header { what, reason })?;
+    let mut value = HeaderValue::from_bytes(text.as_bytes())
+        .map_err(|_| Error::Header { what: what.to_owned(), reason })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -51,14 +52,6 @@ fn header(what: &'static str, text: &str) -> Result<HeaderValue, Error> {
 async fn read(what: &'static str, source: &SecretSource) -> Result<Secret, Error> {
     match source {
         SecretSource::Inline(secret) => Ok(secret.clone()),
-        SecretSource::File(path) => {
-            let content = file::read(what, path).await?;
-            let text = str::from_utf8(&content).map_err(|_| Error::File {
-                what,
-                path: path.clone(),
-                reason: "not UTF-8 text".to_owned(),
-            })?;
-            Ok(Secret::new(text.trim()))
-        }
+        SecretSource::File(path) => file::read_text(what, path).await,
     }
 }

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::Error;
-use crate::exchange::explain;
+use crate::exchange::{SERVER, explain};
 use crate::gzip::Inflater;
 
 /// The body of an answer, decompressed. It ends with an error where the deadline passes or where
@@ -140,7 +140,7 @@ impl Body {
             let piece = match frame.transpose() {
                 Ok(frame) => frame.map(Frame::into_data),
                 Err(error) => {
-                    let reason = explain(&error);
+                    let reason = explain(&error, &SERVER);
                     return Poll::Ready(Err(Error::Exchange { to: self.to.clone(), reason }));
                 }
             };

@@ -7,21 +7,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST,
-    USER_AGENT,
+    PROXY_AUTHORIZATION, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::{Body, Patience};
-use crate::config::Auth;
-use crate::connect::{Connector, Secure};
+use crate::config::{Auth, Header};
+use crate::connect::{Connector, Secure, Way, through};
 use crate::exchange::Pool;
 use crate::gzip::Inflater;
+use crate::proxy::Proxy;
 use crate::redirect::{self, Chain};
 use crate::request::{Limits, Target};
 use crate::tls::{SystemRoots, Tls};
-use crate::{Error, HttpConfig, Request, Scheme, auth};
+use crate::{Error, HttpConfig, Request, Scheme, auth, headers};
 
 /// What a client is made with besides its `http_config`.
 #[derive(Clone, Debug)]
@@ -43,8 +44,7 @@ impl ClientOptions {
 
 /// An HTTP client. Cheap to clone; clones share their connections.
 ///
-/// No proxy is taken from the environment. Nothing is read and no connection is made before the
-/// first request.
+/// Nothing is read and no connection is made before the first request.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -54,15 +54,33 @@ pub struct Client(Arc<Inner>);
 pub struct ReadClient(Client);
 
 struct Inner {
-    user_agent: HeaderValue,
     auth: Option<Auth>,
+    headers: Vec<Header>,
     follow_redirects: bool,
-    connect_timeout: Duration,
-    /// Connections without TLS.
+    way: Arc<Way>,
+    /// Connections without TLS, neither to the server nor to a proxy.
     plain: Pool,
     tls: Tls,
     /// Connections with TLS, for the certificates as they were at the last request.
     secure: Mutex<Option<(Secure, Pool)>>,
+}
+
+/// One request on its way: the first, or one that a redirect asks for.
+struct Hop<'a> {
+    target: Target,
+    /// The proxy on the way, if there is one.
+    proxy: Option<&'a Proxy>,
+    /// How errors name where it goes.
+    to: String,
+    /// Whether it goes to another host than the first.
+    left_origin: bool,
+}
+
+impl<'a> Hop<'a> {
+    /// The proxy, where it reads the request itself and does not only let it pass.
+    fn asked_proxy(&self) -> Option<&'a Proxy> {
+        self.proxy.filter(|proxy| proxy.is_http() && self.target.host.scheme() == Scheme::Http)
+    }
 }
 
 /// An answer whose body is still to be read.
@@ -84,14 +102,18 @@ impl Client {
     /// that are none; files are read when the first request needs them.
     pub fn new(config: &HttpConfig, options: ClientOptions) -> Result<Self, Error> {
         let ClientOptions { user_agent, connect_timeout, roots } = options;
-        let user_agent = HeaderValue::try_from(user_agent)
-            .map_err(|_| Error::Header { what: "User-Agent", reason: "it is not plain text" })?;
+        let user_agent = HeaderValue::try_from(user_agent).map_err(|_| Error::Header {
+            what: "User-Agent".to_owned(),
+            reason: "it is not plain text",
+        })?;
+        let proxy = config.proxy.clone();
+        let way = Arc::new(Way { proxy, user_agent, timeout: connect_timeout });
         Ok(Self(Arc::new(Inner {
-            user_agent,
             auth: config.auth.clone(),
+            headers: config.headers.clone(),
             follow_redirects: config.follow_redirects,
-            connect_timeout,
-            plain: Pool::new(Connector::new(None, connect_timeout)),
+            plain: Pool::new(Connector::new(None, Arc::clone(&way))),
+            way,
             tls: Tls::new(&config.tls, config.enable_http2, roots)?,
             secure: Mutex::new(None),
         })))
@@ -126,76 +148,94 @@ impl Client {
         request: Request,
         body: Bytes,
     ) -> Result<Response, Error> {
-        let Request { mut target, mut headers, limits, compressed } = request;
+        let Request { target, mut headers, limits, compressed } = request;
+        headers.insert(USER_AGENT, self.0.way.user_agent.clone());
+        if compressed {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         let deadline = Instant::now() + limits.timeout.min(FAR);
         let mut chain = Chain::new(&target.host);
-        // http_config means the server that was named, not one that it sends us to.
-        let configured = self.0.auth.as_ref().filter(|_| target.host.scheme().takes_http_config());
+        // http_config means the server that was named.
+        let configured = target.host.scheme().takes_http_config();
+        let mut hop = self.hop(target, &chain);
         loop {
-            if chain.left_origin() {
-                redirect::strip(&mut headers);
-            }
-            let configured = configured.filter(|_| !chain.left_origin());
             let exchange = async {
-                let headers = self.headers(&target, &headers, configured, compressed).await?;
-                self.send(&method, &target, headers, &body).await
+                let mut request = http::Request::new(body.clone());
+                *request.method_mut() = method.clone();
+                *request.headers_mut() = self.headers(&hop, &headers, configured).await?;
+                self.send(&hop, &request).await
             };
             let Ok(answer) = timeout_at(deadline, exchange).await else {
-                let to = target.host.address();
-                return Err(Error::Deadline { to, within: limits.timeout });
+                return Err(Error::Deadline { to: hop.to, within: limits.timeout });
             };
             let answer = answer?;
+            if let Some(proxy) = hop.asked_proxy()
+                && answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            {
+                return Err(Error::Connect { to: hop.to, reason: proxy.refusal(answer.status()) });
+            }
             let next = if self.0.follow_redirects {
-                chain.next(&method, &target, answer.status(), answer.headers())?
+                chain.next(&method, &hop.target, answer.status(), answer.headers())?
             } else {
                 None
             };
             match next {
-                Some(next) => target = next,
-                None => return response(&method, &target, answer, limits, deadline),
+                Some(target) => hop = self.hop(target, &chain),
+                None => return response(&method, hop.to, answer, limits, deadline),
             }
         }
     }
 
-    /// All headers of one request.
+    fn hop(&self, target: Target, chain: &Chain) -> Hop<'_> {
+        let host = &target.host;
+        let proxy = match (host.scheme(), host.port()) {
+            (scheme @ (Scheme::Http | Scheme::Https), Some(port)) => {
+                self.0.way.proxy.of(scheme == Scheme::Https, host.hostname(), port)
+            }
+            _ => None,
+        };
+        let to = through(host.address(), proxy);
+        Hop { to, proxy, target, left_origin: chain.left_origin() }
+    }
+
+    /// All headers of one request. What is configured goes along where `configured`.
     async fn headers(
         &self,
-        target: &Target,
+        hop: &Hop<'_>,
         own: &HeaderMap,
-        auth: Option<&Auth>,
-        compressed: bool,
+        configured: bool,
     ) -> Result<HeaderMap, Error> {
         let mut headers = own.clone();
-        headers.insert(USER_AGENT, self.0.user_agent.clone());
-        if compressed {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        if configured {
+            headers::add(&self.0.headers, hop.left_origin, &mut headers).await?;
         }
-        if target.host.scheme() == Scheme::Unix {
+        if hop.left_origin {
+            redirect::strip(&mut headers);
+        }
+        if hop.target.host.scheme() == Scheme::Unix {
             headers.insert(HOST, HeaderValue::from_static("localhost"));
         }
+        let auth = self.0.auth.as_ref().filter(|_| configured && !hop.left_origin);
         if !headers.contains_key(AUTHORIZATION)
-            && let Some(value) = auth::authorization(auth, target.user()).await?
+            && let Some(value) = auth::authorization(auth, hop.target.user()).await?
         {
             headers.insert(AUTHORIZATION, value);
+        }
+        if let Some(value) = hop.asked_proxy().and_then(Proxy::authorization) {
+            headers.insert(PROXY_AUTHORIZATION, value);
         }
         Ok(headers)
     }
 
     async fn send(
         &self,
-        method: &Method,
-        target: &Target,
-        headers: HeaderMap,
-        body: &Bytes,
+        hop: &Hop<'_>,
+        request: &http::Request<Bytes>,
     ) -> Result<http::Response<Incoming>, Error> {
-        let pool = match target.host.scheme() {
-            Scheme::Https => &self.secure().await?,
-            _ => &self.0.plain,
-        };
-        let mut request = http::Request::new(body.clone());
-        *request.method_mut() = method.clone();
-        *request.headers_mut() = headers;
-        pool.send(target, &request).await
+        let over_tls =
+            hop.target.host.scheme() == Scheme::Https || hop.proxy.is_some_and(Proxy::is_over_tls);
+        let pool = if over_tls { &self.secure().await? } else { &self.0.plain };
+        pool.send(&hop.target, &hop.to, request).await
     }
 
     /// The connections made with the certificates as they are now.
@@ -207,7 +247,7 @@ impl Client {
         {
             return Ok(pool.clone());
         }
-        let pool = Pool::new(Connector::new(Some(secure.clone()), self.0.connect_timeout));
+        let pool = Pool::new(Connector::new(Some(secure.clone()), Arc::clone(&self.0.way)));
         *kept = Some((secure, pool.clone()));
         Ok(pool)
     }
@@ -238,14 +278,13 @@ impl fmt::Debug for Client {
 
 fn response(
     method: &Method,
-    target: &Target,
+    to: String,
     answer: http::Response<Incoming>,
     limits: Limits,
     deadline: Instant,
 ) -> Result<Response, Error> {
     let (head, incoming) = answer.into_parts();
     let mut headers = head.headers;
-    let to = target.host.address();
     let encoding = headers.get(CONTENT_ENCODING).filter(|_| *method != Method::HEAD);
     let inflater = match encoding.map(HeaderValue::as_bytes) {
         None | Some(b"" | b"identity") => None,

@@ -1,14 +1,21 @@
 //! `http_config`: what a client is built from. Checked; nothing here is as the user wrote it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use http::{HeaderName, HeaderValue};
 use swarmscout_model::Secret;
+
+pub use crate::proxy::ProxyConfig;
 
 /// How to talk to an HTTP server. Equal values make equal clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
     /// At most one kind of credentials.
     pub auth: Option<Auth>,
+    /// `http_headers`, in the order in which they are sent.
+    pub headers: Vec<Header>,
+    /// `proxy_url` and its relatives.
+    pub proxy: ProxyConfig,
     /// TLS options; they matter for `https` only.
     pub tls: TlsConfig,
     /// Whether a redirect is followed. Default true.
@@ -19,8 +26,70 @@ pub struct HttpConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { auth: None, tls: TlsConfig::default(), follow_redirects: true, enable_http2: true }
+        Self {
+            auth: None,
+            headers: Vec::new(),
+            proxy: ProxyConfig::default(),
+            tls: TlsConfig::default(),
+            follow_redirects: true,
+            enable_http2: true,
+        }
     }
+}
+
+impl HttpConfig {
+    /// Every file that a request needs, with what it holds: `("CA", "/etc/ca.pem")`.
+    pub fn files(&self) -> Vec<(&'static str, &Path)> {
+        let secrets = match &self.auth {
+            Some(Auth::Basic { username, password }) => {
+                vec![("basic_auth username", username), ("basic_auth password", password)]
+            }
+            Some(Auth::Header { credentials, .. }) => {
+                vec![("authorization credentials or bearer token", credentials)]
+            }
+            None => Vec::new(),
+        };
+        let secrets = secrets.into_iter().filter_map(|(what, source)| match source {
+            SecretSource::File(path) => Some((what, path.as_path())),
+            SecretSource::Inline(_) => None,
+        });
+        let headers = self.headers.iter().filter_map(|header| match &header.value {
+            HeaderSource::File(path) => Some(("http_headers", path.as_path())),
+            _ => None,
+        });
+        secrets.chain(headers).chain(self.tls.files()).collect()
+    }
+}
+
+impl TlsConfig {
+    fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let sources = [("CA", &self.ca), ("certificate", &self.cert), ("key", &self.key)];
+        sources.into_iter().filter_map(|(what, source)| match source {
+            Some(PemSource::File(path)) => Some((what, path.as_path())),
+            _ => None,
+        })
+    }
+}
+
+/// A header that is sent with each request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its name.
+    pub name: HeaderName,
+    /// Its value.
+    pub value: HeaderSource,
+}
+
+/// Where the value of a header comes from. What is secret does not show in `Debug`, and stays
+/// behind where a redirect leads to another host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderSource {
+    /// One of `values`.
+    Value(HeaderValue),
+    /// One of `secrets`, marked as sensitive.
+    Secret(HeaderValue),
+    /// One of `files`, read for each request, surrounding white space removed.
+    File(PathBuf),
 }
 
 /// Credentials sent with each request.

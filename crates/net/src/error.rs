@@ -29,10 +29,18 @@ pub enum Error {
     /// A header that cannot be sent.
     #[error("cannot send {what}: {reason}")]
     Header {
-        /// `User-Agent`, `password`, …
-        what: &'static str,
+        /// `User-Agent`, `password`, `header "X-Token"`, …
+        what: String,
         /// Why.
         reason: &'static str,
+    },
+    /// A variable of the environment that cannot be used.
+    #[error("cannot use environment variable {variable}: {reason}")]
+    Environment {
+        /// `HTTP_PROXY`, …
+        variable: &'static str,
+        /// Why, without its value's password.
+        reason: String,
     },
     /// TLS options that cannot be used together or are not supported.
     #[error("cannot set up TLS: {0}")]
@@ -40,7 +48,7 @@ pub enum Error {
     /// No connection could be made.
     #[error("cannot connect to {to}: {reason}")]
     Connect {
-        /// Host and port, or the path of the socket.
+        /// Host and port, with the proxy on the way if there is one, or the path of the socket.
         to: String,
         /// The cause, with what helps where that is known.
         reason: String,
@@ -48,7 +56,7 @@ pub enum Error {
     /// The deadline passed.
     #[error("no complete answer from {to} within {within:?}")]
     Deadline {
-        /// Host and port, or the path of the socket.
+        /// As in [`Error::Connect`].
         to: String,
         /// The deadline, from the start of the request.
         within: Duration,
@@ -56,7 +64,7 @@ pub enum Error {
     /// An open-ended answer fell silent.
     #[error("{to} sent nothing for {idle:?}")]
     Silent {
-        /// Host and port, or the path of the socket.
+        /// As in [`Error::Connect`].
         to: String,
         /// How long silence was allowed.
         idle: Duration,
@@ -64,7 +72,7 @@ pub enum Error {
     /// More than was asked for.
     #[error("answer of {to} is larger than {limit} bytes")]
     TooLarge {
-        /// Host and port, or the path of the socket.
+        /// As in [`Error::Connect`].
         to: String,
         /// The limit.
         limit: u64,
@@ -72,7 +80,7 @@ pub enum Error {
     /// The exchange broke off or was not HTTP.
     #[error("request to {to} failed: {reason}")]
     Exchange {
-        /// Host and port, or the path of the socket.
+        /// As in [`Error::Connect`].
         to: String,
         /// The cause.
         reason: String,

@@ -23,9 +23,15 @@ use crate::{Error, Scheme, tls};
 const IDLE: Duration = Duration::from_mins(5);
 /// Kept connections per server. Role discoverers ask for a few lists at the same time.
 const KEPT: usize = 8;
-/// The most bytes of an answer's header section. hyper reads the body through a buffer that may
-/// grow to the same size.
-const MAX_HEADER: usize = 256 << 10;
+
+/// Who answers, and the most bytes of the header section of its answer. hyper reads the body
+/// through a buffer that may grow to the same size.
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    pub(crate) max_header: usize,
+}
+
+pub(crate) const SERVER: Peer = Peer { name: "server", max_header: 256 << 10 };
 
 /// Connections to any number of servers, opened when they are needed and kept for a while.
 #[derive(Clone)]
@@ -52,19 +58,20 @@ impl Pool {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(KEPT)
-            .http1_max_buf_size(MAX_HEADER)
-            .http2_max_header_list_size(u32::try_from(MAX_HEADER).expect("256 KiB fits u32"))
+            .http1_max_buf_size(SERVER.max_header)
+            .http2_max_header_list_size(u32::try_from(SERVER.max_header).expect("256 KiB fits u32"))
             .http2_adaptive_window(true)
             .build(connector);
         Self(client)
     }
 
-    /// Sends a request. It is sent again where a kept connection turns out to have been closed by
+    /// Sends a request; `to` is how errors name where it goes. It is sent again where a kept connection turns out to have been closed by
     /// the server before anything of the answer came. Go does not do so for a POST, as the server
     /// may have done what was asked; ours only ask.
     pub(crate) async fn send(
         &self,
         target: &Target,
+        to: &str,
         request: &Request<Bytes>,
     ) -> Result<Response<Incoming>, Error> {
         let uri = uri(target)?;
@@ -76,7 +83,7 @@ impl Pool {
                 Ok(response) => return Ok(response),
                 // Each failure takes a connection out of the pool, so a fresh one comes soon.
                 Err(error) if stale <= KEPT && met_stale_connection(&error) => stale += 1,
-                Err(error) => return Err(failure(target, &error)),
+                Err(error) => return Err(failure(to, &error)),
             }
         }
     }
@@ -86,6 +93,8 @@ fn uri(target: &Target) -> Result<Uri, Error> {
     let (scheme, authority) = match (target.host.scheme(), target.host.socket_path()) {
         (_, Some(path)) => (UNIX_SCHEME, socket_uri_authority(path)),
         (Scheme::Https, None) => ("https", target.host.address()),
+        // Takes no proxy.
+        (Scheme::Tcp, None) => ("tcp", target.host.address()),
         (_, None) => ("http", target.host.address()),
     };
     Uri::builder()
@@ -104,7 +113,7 @@ fn met_stale_connection(error: &legacy::Error) -> bool {
     extensions.get::<Arc<Wear>>().is_some_and(|wear| wear.is_stale())
 }
 
-fn failure(target: &Target, error: &legacy::Error) -> Error {
+fn failure(to: &str, error: &legacy::Error) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<Error>() {
@@ -112,11 +121,11 @@ fn failure(target: &Target, error: &legacy::Error) -> Error {
         }
         cause = error.source();
     }
-    Error::Exchange { to: target.host.address(), reason: explain(error) }
+    Error::Exchange { to: to.to_owned(), reason: explain(error, &SERVER) }
 }
 
 /// The cause of a broken exchange in plain words.
-pub(crate) fn explain(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn explain(error: &(dyn StdError + 'static), peer: &Peer) -> String {
     let mut words = error.to_string();
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -129,9 +138,12 @@ pub(crate) fn explain(error: &(dyn StdError + 'static)) -> String {
         }
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
             words = if error.is_incomplete_message() {
-                "the server closed the connection before the answer was complete".to_owned()
+                format!("the {} closed the connection before the answer was complete", peer.name)
             } else if error.is_parse_too_large() {
-                format!("the header of the answer is too large (limit {} KiB)", MAX_HEADER >> 10)
+                format!(
+                    "the header of the answer is too large (limit {} KiB)",
+                    peer.max_header >> 10
+                )
             } else if error.is_parse() {
                 format!("the answer is not HTTP: {error}")
             } else {

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
+use swarmscout_model::Secret;
 use zeroize::Zeroizing;
 
 use crate::Error;
@@ -19,6 +20,17 @@ pub(crate) async fn read(what: &'static str, path: &Path) -> Result<Zeroizing<Ve
         .await
         .unwrap_or_else(|_| Err("reading was stopped".to_owned()));
     content.map_err(|reason| Error::File { what, path: path.to_owned(), reason })
+}
+
+/// Reads a secret: text, without the white space around it.
+pub(crate) async fn read_text(what: &'static str, path: &Path) -> Result<Secret, Error> {
+    let content = read(what, path).await?;
+    let text = str::from_utf8(&content).map_err(|_| Error::File {
+        what,
+        path: path.to_owned(),
+        reason: "not UTF-8 text".to_owned(),
+    })?;
+    Ok(Secret::new(text.trim()))
 }
 
 fn read_blocking(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {

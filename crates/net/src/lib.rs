@@ -1,8 +1,8 @@
 //! Outbound HTTP as Prometheus does it (prometheus/common `config/http_config.go`).
 //!
 //! One [`Client`] per configuration. Every request has a deadline and a limit for its answer;
-//! credentials are read anew for each request and never cross to another host; no proxy is taken
-//! from the environment.
+//! credentials are read anew for each request and never cross to another host; the environment is
+//! read by whoever makes a [`config::ProxyConfig`], never here.
 //!
 //! The layers, from the outside in, each a small module that knows only the next:
 //!
@@ -10,9 +10,10 @@
 //! |---|---|
 //! | `client` | holds the deadline, follows redirects, puts the headers together |
 //! | `redirect` | decides where an answer leads, and what must stay behind |
-//! | `auth`, `file` | make the `Authorization` header, from files where configured |
+//! | `auth`, `headers`, `file` | make `Authorization` and configured headers, from files where configured |
 //! | `exchange` | sends one request over hyper's pool, once more if a kept connection had died |
-//! | `connect` | opens sockets: TCP or unix, and TLS on top |
+//! | `proxy` | decides which proxy is on the way |
+//! | `connect` | opens sockets: TCP or unix, a way through a proxy, and TLS on top |
 //! | `tls` | makes TLS configurations, anew when files change, and words for what goes wrong |
 //! | `body`, `gzip` | hand out the answer piece by piece, within the deadline and the limit |
 //!
@@ -42,7 +43,9 @@ mod file;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gzip;
+mod headers;
 mod host;
+mod proxy;
 mod redirect;
 mod request;
 mod tls;

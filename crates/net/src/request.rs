@@ -119,9 +119,13 @@ impl Target {
     }
 
     /// Where a `Location` leads. A unix socket is never left, whatever host is named: that name was
-    /// made up by the server, or by us.
+    /// made up by the server, or by us. No server leads to `tcp://`, past its client's proxy.
     pub(crate) fn join(&self, location: &str) -> Result<Self, Error> {
         let url = self.url().join(location)?;
+        if url.scheme() == "tcp" && self.host.scheme() != Scheme::Tcp {
+            let reason = "URL scheme must be 'http' or 'https'".to_owned();
+            return Err(Error::Url { url: url.to_string(), reason });
+        }
         let path = url.request_target();
         let host = match self.host.socket_path() {
             Some(_) => self.host.clone(),

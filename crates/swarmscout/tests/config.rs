@@ -464,6 +464,23 @@ fn external_labels_are_taken_from_the_environment_and_nothing_else_is() {
     );
 }
 
+#[test]
+fn proxies_are_taken_from_the_environment_that_is_given() {
+    let text = b"scrape_configs: [{job_name: a, http_sd_configs: [{url: 'http://b', \
+        proxy_from_environment: true}]}]";
+    let read = |env| {
+        parse(text, Path::new("prometheus.yml"), &Options { agent: false, env })
+            .map(|loaded| format!("{:?}", loaded.config.job_configs()[0].sources[0]))
+            .map_err(|errors| errors.to_string())
+    };
+    let good = read(|name| (name == "HTTPS_PROXY").then(|| "u:s3cret@proxy:3128".to_owned()));
+    let shown = good.unwrap();
+    assert!(shown.contains(r#"https: Some("http://proxy:3128")"#), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let bad = read(|name| (name == "http_proxy").then(|| "ftp://u:s3cret@proxy".to_owned()));
+    expect![[r#"prometheus.yml:1:68: scrape_configs[0].http_sd_configs[0].proxy_from_environment: cannot use environment variable http_proxy: parse "ftp://u:xxxxx@proxy": the URL of a proxy begins with http://, https://, socks5:// or socks5h://"#]].assert_eq(&bad.unwrap_err());
+}
+
 /// Whatever comes of it, it comes without a panic and as one of the two.
 #[test]
 fn a_file_may_be_cut_anywhere() {

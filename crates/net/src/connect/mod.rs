@@ -1,11 +1,13 @@
 //! Connections: the one place that opens sockets.
 //!
-//! Layers, from the wire up: a TCP or unix socket ([`tcp`], [`unix`]), TLS on it where the URL says
-//! `https`, then [`Stream`], which hyper reads and writes. A proxy would stand between the socket
-//! and TLS.
+//! Layers, from the wire up: a TCP or unix socket ([`tcp`], [`unix`]); on the way through a proxy,
+//! TLS to it where its URL says `https`, then a way through it ([`tunnel`], [`socks`]); TLS to the
+//! server where its URL says `https`; then [`Stream`], which hyper reads and writes.
 
+mod socks;
 mod stream;
 mod tcp;
+mod tunnel;
 mod unix;
 
 use std::future::Future;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderValue, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -23,9 +25,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
+use self::stream::Socket;
 pub(crate) use stream::{Stream, Wear};
 pub(crate) use unix::{UNIX_SCHEME, socket_uri_authority};
 
+use crate::proxy::{Kind, Proxy, ProxyConfig, authority};
 use crate::{Error, tls};
 
 /// Opens connections for hyper's pool, TLS included.
@@ -33,7 +37,16 @@ use crate::{Error, tls};
 pub(crate) struct Connector {
     tcp: HttpConnector<tcp::Resolver>,
     tls: Option<Secure>,
-    timeout: Duration,
+    way: Arc<Way>,
+}
+
+/// How servers are reached, whatever the certificates.
+pub(crate) struct Way {
+    pub(crate) proxy: ProxyConfig,
+    /// What a proxy is told about who we are.
+    pub(crate) user_agent: HeaderValue,
+    /// Time for a connection to stand.
+    pub(crate) timeout: Duration,
 }
 
 /// How TLS is spoken.
@@ -44,32 +57,111 @@ pub(crate) struct Secure {
     pub(crate) server_name: Option<ServerName<'static>>,
 }
 
+/// The server that a connection is wanted to.
+struct Server<'a> {
+    /// IPv6 without brackets.
+    host: &'a str,
+    port: u16,
+    over_tls: bool,
+}
+
+impl<'a> Server<'a> {
+    fn of(uri: &'a Uri) -> Self {
+        let over_tls = uri.scheme_str() == Some("https");
+        let host = uri.host().unwrap_or_default();
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = uri.port_u16().unwrap_or(if over_tls { 443 } else { 80 });
+        Self { host, port, over_tls }
+    }
+}
+
+impl Way {
+    /// The proxy on the way to where `uri` leads. `tcp://` takes none.
+    fn proxy(&self, uri: &Uri) -> Option<&Proxy> {
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return None;
+        }
+        let server = Server::of(uri);
+        self.proxy.of(server.over_tls, server.host, server.port)
+    }
+}
+
 impl Connector {
-    pub(crate) fn new(tls: Option<Secure>, timeout: Duration) -> Self {
-        Self { tcp: tcp::connector(), tls, timeout }
+    pub(crate) fn new(tls: Option<Secure>, way: Arc<Way>) -> Self {
+        Self { tcp: tcp::connector(), tls, way }
     }
 
-    async fn open(mut self, uri: Uri) -> Result<TokioIo<Stream>, Error> {
+    /// The error is the cause in plain words.
+    async fn open(mut self, uri: &Uri) -> Result<Stream, String> {
         if uri.scheme_str() == Some(UNIX_SCHEME) {
-            return Ok(TokioIo::new(Stream::unix(unix::open(&uri).await?)));
+            return unix::open(uri).await.map(Socket::Unix).map(Stream::new);
         }
-        let to = uri.authority().map_or_else(String::new, ToString::to_string);
-        let failed = |reason| Error::Connect { to: to.clone(), reason };
-        let host = uri.host().unwrap_or_default();
-        let secure = uri.scheme_str() == Some("https");
-        let socket = tcp::open(&mut self.tcp, uri.clone()).await.map_err(&failed)?;
-        if !secure {
-            return Ok(TokioIo::new(Stream::tcp(socket)));
-        }
-        let Secure { config, server_name } =
-            self.tls.ok_or_else(|| failed("https was not expected".to_owned()))?;
-        let name = match server_name {
-            Some(name) => name,
-            None => tls::server_name(host.trim_start_matches('[').trim_end_matches(']'))?,
+        let way = Arc::clone(&self.way);
+        let server = Server::of(uri);
+        let socket = match way.proxy(uri) {
+            None => Socket::Tcp(tcp::open(&mut self.tcp, uri.clone()).await?),
+            Some(proxy) => {
+                let socket = self.reach(proxy).await?;
+                if proxy.is_http() && !server.over_tls {
+                    return Ok(Stream::to_proxy(socket));
+                }
+                pass(socket, proxy, &server, &way).await?
+            }
         };
+        if !server.over_tls {
+            return Ok(Stream::new(socket));
+        }
+        self.secure(socket, server.host, true).await.map(Stream::new)
+    }
+
+    /// A connection to a proxy.
+    async fn reach(&mut self, proxy: &Proxy) -> Result<Socket, String> {
+        let unreachable = |reason| format!("the proxy cannot be reached: {reason}");
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(authority(&proxy.host, proxy.port))
+            .path_and_query("/")
+            .build()
+            .map_err(|error| unreachable(error.to_string()))?;
+        let socket = tcp::open(&mut self.tcp, uri).await.map(Socket::Tcp).map_err(unreachable)?;
+        if !proxy.is_over_tls() {
+            return Ok(socket);
+        }
+        self.secure(socket, &proxy.host, false).await.map_err(unreachable)
+    }
+
+    /// Speaks TLS to `host`. As in Go, `tls_config` means the proxy as well as the server.
+    async fn secure(&self, socket: Socket, host: &str, may_be_h2: bool) -> Result<Socket, String> {
+        let Some(Secure { config, server_name }) = &self.tls else {
+            return Err("https was not expected".to_owned());
+        };
+        let name = match server_name {
+            Some(name) => name.clone(),
+            None => tls::server_name(host)?,
+        };
+        let mut config = Arc::clone(config);
+        if !may_be_h2 {
+            Arc::make_mut(&mut config).alpn_protocols.clear();
+        }
         match TlsConnector::from(config).connect(name, socket).await {
-            Ok(socket) => Ok(TokioIo::new(Stream::tls(socket))),
-            Err(error) => Err(failed(tls::explain_handshake(&error))),
+            Ok(socket) => Ok(Socket::Tls(Box::new(socket))),
+            Err(error) => Err(tls::explain_handshake(&error)),
+        }
+    }
+}
+
+/// A way through a proxy to a server.
+async fn pass(
+    socket: Socket,
+    proxy: &Proxy,
+    server: &Server<'_>,
+    way: &Way,
+) -> Result<Socket, String> {
+    match proxy.kind {
+        Kind::Socks(_) => socks::open(socket, proxy, server.host, server.port).await,
+        Kind::Http | Kind::Https => {
+            let authority = authority(server.host, server.port);
+            tunnel::open(socket, proxy, &authority, way).await
         }
     }
 }
@@ -99,14 +191,25 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.clone();
         Box::pin(async move {
-            let within = connector.timeout;
-            let to = unix::socket_path(&uri).map_or_else(
-                || uri.authority().map_or_else(String::new, ToString::to_string),
-                |path| path.display().to_string(),
-            );
-            tokio::time::timeout(within, connector.open(uri)).await.unwrap_or_else(|_| {
-                Err(Error::Connect { to, reason: format!("no connection within {within:?}") })
+            let way = Arc::clone(&connector.way);
+            let within = way.timeout;
+            let opened = tokio::time::timeout(within, connector.open(&uri)).await;
+            let opened = opened.unwrap_or_else(|_| Err(format!("no connection within {within:?}")));
+            opened.map(TokioIo::new).map_err(|reason| {
+                let server = unix::socket_path(&uri).map_or_else(
+                    || uri.authority().map_or_else(String::new, ToString::to_string),
+                    |path| path.display().to_string(),
+                );
+                Error::Connect { to: through(server, way.proxy(&uri)), reason }
             })
         })
+    }
+}
+
+/// A server with the proxy on the way to it, as errors name them.
+pub(crate) fn through(server: String, proxy: Option<&Proxy>) -> String {
+    match proxy {
+        Some(proxy) => format!("{server} through proxy {proxy}"),
+        None => server,
     }
 }

@@ -1,4 +1,8 @@
 //! An open connection, and what has passed over it.
+//!
+//! A [`Socket`] is bytes both ways; one in TLS lies in another one, so that TLS may lie in TLS where
+//! the way to a server leads through a proxy that is spoken to over TLS itself. A [`Stream`] is a
+//! socket that is ready for requests.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,16 +15,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
-/// A connection of any kind.
+/// A connection of any kind, ready for requests.
 pub(crate) struct Stream {
     socket: Socket,
+    /// Whether a proxy reads the requests, and wants to know which server they are for.
+    to_proxy: bool,
     wear: Arc<Wear>,
 }
 
-enum Socket {
+/// Bytes both ways.
+pub(super) enum Socket {
     Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
+    Tls(Box<TlsStream<Self>>),
 }
 
 /// How far a connection was used. A server may close a kept connection at the very moment when the
@@ -51,26 +58,19 @@ impl Wear {
 }
 
 impl Stream {
-    pub(super) fn tcp(socket: TcpStream) -> Self {
-        Self::new(Socket::Tcp(socket))
+    pub(super) fn new(socket: Socket) -> Self {
+        Self { socket, to_proxy: false, wear: Arc::default() }
     }
 
-    pub(super) fn tls(socket: TlsStream<TcpStream>) -> Self {
-        Self::new(Socket::Tls(Box::new(socket)))
-    }
-
-    pub(super) fn unix(socket: UnixStream) -> Self {
-        Self::new(Socket::Unix(socket))
-    }
-
-    fn new(socket: Socket) -> Self {
-        Self { socket, wear: Arc::default() }
+    /// Requests go to a proxy, which passes them on.
+    pub(super) fn to_proxy(socket: Socket) -> Self {
+        Self { to_proxy: true, ..Self::new(socket) }
     }
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        let connected = Connected::new().extra(Arc::clone(&self.wear));
+        let connected = Connected::new().proxy(self.to_proxy).extra(Arc::clone(&self.wear));
         match &self.socket {
             Socket::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
                 connected.negotiated_h2()
@@ -80,14 +80,55 @@ impl Connection for Stream {
     }
 }
 
+/// Calls what all kinds of sockets have.
 macro_rules! on_socket {
-    ($stream:expr, $socket:ident => $call:expr) => {
-        match &mut $stream.get_mut().socket {
+    ($self:expr, $socket:ident => $call:expr) => {
+        match $self {
             Socket::Tcp($socket) => $call,
-            Socket::Tls($socket) => $call,
             Socket::Unix($socket) => $call,
+            Socket::Tls($socket) => $call,
         }
     };
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        on_socket!(self, socket => socket.is_write_vectored())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_shutdown(cx))
+    }
 }
 
 impl AsyncRead for Stream {
@@ -97,7 +138,7 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = on_socket!(self.as_mut(), socket => Pin::new(socket).poll_read(cx, buf));
+        let polled = Pin::new(&mut self.socket).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.wear.read();
         }
@@ -107,36 +148,32 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.wear.wrote();
-        on_socket!(self, socket => Pin::new(socket).poll_write(cx, buf))
+        Pin::new(&mut self.socket).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.wear.wrote();
-        on_socket!(self, socket => Pin::new(socket).poll_write_vectored(cx, bufs))
+        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.socket {
-            Socket::Tcp(socket) => socket.is_write_vectored(),
-            Socket::Tls(socket) => socket.is_write_vectored(),
-            Socket::Unix(socket) => socket.is_write_vectored(),
-        }
+        self.socket.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => Pin::new(socket).poll_flush(cx))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => Pin::new(socket).poll_shutdown(cx))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use http::Uri;
 use tokio::net::UnixStream;
 
-use crate::Error;
 use crate::error::io_words;
 
 /// Scheme of the URIs that name a socket to hyper's pool.
@@ -39,14 +38,12 @@ pub(super) fn socket_path(uri: &Uri) -> Option<PathBuf> {
     Some(OsString::from_vec(bytes).into())
 }
 
-pub(super) async fn open(uri: &Uri) -> Result<UnixStream, Error> {
+/// The error is the cause, and what to do.
+pub(super) async fn open(uri: &Uri) -> Result<UnixStream, String> {
     let path = socket_path(uri).unwrap_or_default();
     match UnixStream::connect(&path).await {
         Ok(socket) => Ok(socket),
-        Err(error) => Err(Error::Connect {
-            to: path.display().to_string(),
-            reason: explain(&path, &error).await,
-        }),
+        Err(error) => Err(explain(&path, &error).await),
     }
 }
 

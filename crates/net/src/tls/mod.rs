@@ -51,7 +51,7 @@ impl Tls {
     /// Checks what can be checked without reading a file.
     pub(crate) fn new(options: &TlsConfig, http2: bool, roots: SystemRoots) -> Result<Self, Error> {
         let name = options.server_name.as_deref().filter(|name| !name.is_empty());
-        let server_name = name.map(server_name).transpose()?;
+        let server_name = name.map(server_name).transpose().map_err(Error::Tls)?;
         let tls = Self {
             options: options.clone(),
             server_name,
@@ -150,9 +150,9 @@ impl Tls {
 
 /// The name that a server's certificate must have. A final dot, which ends the search for a DNS
 /// name, is no part of it.
-pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
+pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, String> {
     ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
-        .map_err(|_| Error::Tls(format!("{name:?} is not a name that a certificate can have")))
+        .map_err(|_| format!("{name:?} is not a name that a certificate can have"))
 }
 
 fn versions(options: &TlsConfig) -> Result<Vec<&'static SupportedProtocolVersion>, Error> {

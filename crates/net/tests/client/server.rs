@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -25,6 +25,8 @@ enum Then {
     Hang,
     /// Send this again and again until the client leaves.
     Repeat(&'static [u8]),
+    /// Be a way to another server, as a proxy is.
+    Tunnel(SocketAddr),
 }
 
 impl Reply {
@@ -46,6 +48,12 @@ impl Reply {
 
     pub(crate) fn redirect(status: &str, location: &str) -> Self {
         Self::with(status, &format!("Location: {location}\r\n"), "")
+    }
+
+    /// What a proxy answers to CONNECT, and does from then on.
+    pub(crate) fn tunnel(to: SocketAddr) -> Self {
+        let bytes = b"HTTP/1.1 200 Connection established\r\nServer: proxy\r\n\r\n".to_vec();
+        Self { bytes, then: Then::Tunnel(to) }
     }
 
     pub(crate) fn then_close(self) -> Self {
@@ -123,6 +131,10 @@ impl Server {
     /// The address with the port, as in a URL.
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    pub(crate) fn socket_address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -229,6 +241,12 @@ async fn answer(mut stream: Box<dyn Io>, script: Arc<Script>, log: Arc<Log>) {
                 break;
             }
             Then::Repeat(bytes) => while stream.write_all(bytes).await.is_ok() {},
+            Then::Tunnel(to) => {
+                let mut server = TcpStream::connect(to).await.unwrap();
+                // Either side may close it.
+                let _ = copy_bidirectional(&mut stream, &mut server).await;
+                break;
+            }
             Then::Keep | Then::Hang | Then::Close => break,
         }
     }

@@ -24,13 +24,13 @@ use crate::server::{Reply, Server};
 use crate::{AMPLE, Folder, client, request, text, try_client};
 
 /// An authority that signs certificates.
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub(crate) pem: String,
 }
 
 /// A certificate with its key.
-struct Identity {
+pub(crate) struct Identity {
     cert: String,
     key: String,
     der: CertificateDer<'static>,
@@ -38,11 +38,11 @@ struct Identity {
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::named("authority")
     }
 
-    fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -57,7 +57,7 @@ impl Authority {
         Identity::new(&cert, &key)
     }
 
-    fn sign_for(&self, names: &[&str]) -> Identity {
+    pub(crate) fn sign_for(&self, names: &[&str]) -> Identity {
         self.sign(&params(names))
     }
 }
@@ -87,7 +87,7 @@ fn params(names: &[&str]) -> CertificateParams {
 }
 
 /// A server of `identity`, which demands a certificate of `clients` where that is given.
-fn acceptor(
+pub(crate) fn acceptor(
     identity: &Identity,
     clients: Option<&Authority>,
     versions: &[&'static SupportedProtocolVersion],
@@ -119,7 +119,7 @@ fn acceptor(
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn server_of(identity: &Identity) -> Server {
+pub(crate) async fn server_of(identity: &Identity) -> Server {
     let acceptor = acceptor(identity, None, rustls::ALL_VERSIONS, &[]);
     Server::start_tls(acceptor, |_, _| Reply::ok("secure")).await
 }
@@ -128,7 +128,7 @@ fn inline(pem: &str) -> PemSource {
     PemSource::Inline(Secret::new(pem))
 }
 
-fn trusting(ca: &str) -> TlsConfig {
+pub(crate) fn trusting(ca: &str) -> TlsConfig {
     TlsConfig { ca: Some(inline(ca)), ..TlsConfig::default() }
 }
 

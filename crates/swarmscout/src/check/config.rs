@@ -5,7 +5,6 @@ use std::path::Path;
 
 use swarmscout_discovery::SdConfig;
 use swarmscout_net::HttpConfig;
-use swarmscout_net::config::{Auth, PemSource, SecretSource};
 
 use crate::cli::CheckConfigArgs;
 use crate::config::{self, Config};
@@ -70,7 +69,7 @@ fn check_files(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<Str
     for job in config.job_configs() {
         let name = job.name();
         for source in &job.sources {
-            for (what, path) in source_http(source).map(http_files).unwrap_or_default() {
+            for (what, path) in source_http(source).map(HttpConfig::files).unwrap_or_default() {
                 if let Err(error) = std::fs::metadata(path) {
                     let path = path.display();
                     errors.push(format!("cannot use {what} file {path} of job {name:?}: {error}"));
@@ -101,28 +100,4 @@ fn source_http(source: &SdConfig) -> Option<&HttpConfig> {
         SdConfig::Docker(config) => Some(&config.engine.http),
         _ => None,
     }
-}
-
-/// `(what, path)` of each file that is read for a request.
-fn http_files(http: &HttpConfig) -> Vec<(&'static str, &Path)> {
-    let secrets = match &http.auth {
-        Some(Auth::Basic { username, password }) => {
-            vec![("basic_auth username", username), ("basic_auth password", password)]
-        }
-        Some(Auth::Header { credentials, .. }) => {
-            vec![("authorization credentials or bearer token", credentials)]
-        }
-        None => Vec::new(),
-    };
-    let secrets = secrets.into_iter().filter_map(|(what, source)| match source {
-        SecretSource::File(path) => Some((what, path.as_path())),
-        SecretSource::Inline(_) => None,
-    });
-    let tls = &http.tls;
-    let pems = [("CA", &tls.ca), ("certificate", &tls.cert), ("key", &tls.key)];
-    let pems = pems.into_iter().filter_map(|(what, source)| match source {
-        Some(PemSource::File(path)) => Some((what, path.as_path())),
-        _ => None,
-    });
-    secrets.chain(pems).collect()
 }

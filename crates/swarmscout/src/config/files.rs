@@ -19,7 +19,7 @@ use super::check::{self, JobPlaces};
 use super::decode::{Cx, FilePath, Findings, Value};
 use super::error::whole_file;
 use super::yaml::{self, Data};
-use super::{Errors, ScrapeConfig, raw};
+use super::{Errors, Options, ScrapeConfig, raw};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -85,6 +85,7 @@ fn names(pattern: &str) -> io::Result<Vec<PathBuf>> {
 pub(super) fn read_found(
     found: &[PathBuf],
     main: &raw::File,
+    options: Options,
     places: &mut JobPlaces,
     findings: &mut Findings,
 ) -> (Vec<raw::ScrapeConfigFile>, Vec<ScrapeConfig>) {
@@ -101,7 +102,7 @@ pub(super) fn read_found(
             .and_then(|text| yaml::parse(&text).map_err(|error| error.of_file(path)));
         match root {
             Ok(Some(root)) => {
-                let mut cx = Cx::after(findings, path, root.clone());
+                let mut cx = Cx::after(findings, path, root.clone(), options);
                 let mut file = raw::ScrapeConfigFile::default();
                 if let Data::Sequence(_) = root.data() {
                     // As vmagent has it.
@@ -163,6 +164,7 @@ fn patterns(text: &[u8], path: &Path) -> Vec<FilePath> {
     }
     let Ok(Some(root)) = yaml::parse(text) else { return Vec::new() };
     let Data::Mapping(entries) = root.data() else { return Vec::new() };
+    let mut cx = Cx::new(path, None, Options { agent: false, env: |_| None });
     let value = entries.iter().find(|(key, _)| &*key.text == KEY).map(|(_, value)| value);
-    value.and_then(|value| Value::decode(value, &mut Cx::new(path, None))).unwrap_or_default()
+    value.and_then(|value| Value::decode(value, &mut cx)).unwrap_or_default()
 }

@@ -100,7 +100,7 @@ pub struct Loaded {
 pub struct Options {
     /// `--agent`: sections that only a Prometheus server has are refused instead of warned of.
     pub agent: bool,
-    /// Looks up an environment variable for `external_labels`.
+    /// Looks up an environment variable, for `external_labels` and `proxy_from_environment`.
     pub env: fn(&str) -> Option<String>,
 }
 
@@ -130,17 +130,18 @@ pub fn parse(text: &[u8], path: &Path, options: &Options) -> Result<Loaded, Erro
 
 fn read(text: &[u8], path: &Path, options: &Options, all_files: bool) -> Result<Loaded, Errors> {
     let root = yaml::parse(text).map_err(|error| error.of_file(path))?;
-    let mut cx = Cx::new(path, root.clone());
+    let mut cx = Cx::new(path, root.clone(), *options);
     let mut file = raw::File::default();
     if let Some(root) = root {
         cx.read(&root, &mut file);
     }
     let mut places = JobPlaces::default();
-    let mut config = check::check(file, options, &mut places, &mut cx);
+    let mut config = check::check(file, &mut places, &mut cx);
     let found = if all_files { files::find(&config.file, &mut cx) } else { Vec::new() };
     let mut findings = Findings::default();
     findings.add(cx);
-    let (more, jobs) = files::read_found(&found, &config.file, &mut places, &mut findings);
+    let (more, jobs) =
+        files::read_found(&found, &config.file, *options, &mut places, &mut findings);
     config.more = more;
     config.jobs.extend(jobs);
     if let Some(errors) = Errors::new(findings.errors) {

@@ -8,24 +8,19 @@ use swarmscout_model::quote::Quoted;
 use super::{global, is_glob, remote, scrape, server};
 use crate::config::decode::Cx;
 use crate::config::raw::{self, File, Global};
-use crate::config::{Config, Options, RemoteWrite, ScrapeConfig};
+use crate::config::{Config, RemoteWrite, ScrapeConfig};
 
 /// Checks `file` and fills in what is absent from it. What is wrong is noted in `cx`; the result is
 /// of use only where nothing was.
-pub(in crate::config) fn check(
-    mut file: File,
-    options: &Options,
-    places: &mut JobPlaces,
-    cx: &mut Cx<'_>,
-) -> Config {
+pub(in crate::config) fn check(mut file: File, places: &mut JobPlaces, cx: &mut Cx<'_>) -> Config {
     cx.within("global", |cx| {
         scrape::warn_of_kept(&file.global.at, &scrape::kept_keys::<Global>(), cx);
-        global::check(&mut file.global, options, cx);
+        global::check(&mut file.global, cx);
     });
     globs(&file, cx);
     let jobs = jobs(&mut file.scrape_configs, &file.global, places, cx);
     let scheme = global::scheme(&file.global);
-    server::check(&mut file, scheme, options, cx);
+    server::check(&mut file, scheme, cx);
     let remote_write = remote_writes(&mut file, cx);
     Config { jobs, remote_write, file, more: Vec::new() }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{NameScheme, PromDuration};
 
-use crate::config::Options;
 use crate::config::decode::{At, Cx};
 use crate::config::raw::Global;
 
@@ -20,7 +19,7 @@ const PROTOCOLS: [&str; 5] = [
 ];
 
 /// Checks the section and fills in its defaults.
-pub(super) fn check(global: &mut Global, options: &Options, cx: &mut Cx<'_>) {
+pub(super) fn check(global: &mut Global, cx: &mut Cx<'_>) {
     let scheme = &mut global.metric_name_validation_scheme;
     let scheme = validation(scheme, NameScheme::default(), "global", &global.at, cx);
     escaping(&mut global.metric_name_escaping_scheme, scheme, "global", &global.at, cx);
@@ -31,7 +30,7 @@ pub(super) fn check(global: &mut Global, options: &Options, cx: &mut Cx<'_>) {
             cx.within(name, |cx| cx.error_here(text));
         }
     });
-    expand(&mut global.external_labels, options, cx);
+    expand(&mut global.external_labels, cx);
 
     if global.scrape_interval.is_zero() {
         global.scrape_interval = PromDuration::from_secs(60);
@@ -146,12 +145,12 @@ pub(super) fn check_protocol(protocol: &str) -> Result<(), String> {
 }
 
 /// Replaces `$NAME` and `${NAME}` by the environment's values, as Go's `os.Expand` reads them.
-fn expand(labels: &mut BTreeMap<String, String>, options: &Options, cx: &mut Cx<'_>) {
+fn expand(labels: &mut BTreeMap<String, String>, cx: &mut Cx<'_>) {
     cx.within("external_labels", |cx| {
         for (label, value) in labels {
             let mut unset = Vec::new();
             let expanded = expand_text(value, |name| {
-                let value = (options.env)(name).unwrap_or_default();
+                let value = (cx.options.env)(name).unwrap_or_default();
                 if value.is_empty() {
                     unset.push(name.to_owned());
                 }

@@ -1,13 +1,10 @@
-//! `http_config`: at most one kind of credentials, certificates with their keys, and what of it
-//! this version can do.
+//! `http_config`: at most one kind of credentials, certificates with their keys, a proxy that is
+//! named once.
 
-use swarmscout_model::Secret;
 use swarmscout_model::quote::Quoted;
-use swarmscout_net::HttpConfig;
-use swarmscout_net::config::{Auth, PemSource, SecretSource, TlsConfig};
 
-use super::{NOT_YET, at_most_one};
-use crate::config::decode::{At, Cx, FilePath};
+use super::at_most_one;
+use crate::config::decode::{At, Cx};
 use crate::config::raw;
 
 /// Headers that nobody may set, as Go writes them.
@@ -37,27 +34,8 @@ pub(super) fn reserved_header(name: &str) -> Option<&'static str> {
     RESERVED_HEADERS.into_iter().find(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
-/// Checks the keys of a source. What this version cannot do is refused by name: a source that
-/// silently went around its proxy would be worse than none.
-pub(super) fn of_source(http: &mut raw::HttpClient, cx: &mut Cx<'_>) -> HttpConfig {
-    let checked = check(http, cx);
-    for key in [
-        ("oauth2", http.oauth2.is_some()),
-        ("proxy_url", http.proxy.proxy_url.is_some()),
-        ("no_proxy", !http.proxy.no_proxy.is_empty()),
-        ("proxy_from_environment", http.proxy.proxy_from_environment),
-        ("proxy_connect_header", !http.proxy.proxy_connect_header.is_empty()),
-        ("http_headers", !http.http_headers.is_empty()),
-    ] {
-        if let (key, true) = key {
-            cx.within(key, |cx| cx.error(http.at.key(key), NOT_YET));
-        }
-    }
-    checked
-}
-
-/// Checks the keys where nothing uses them yet.
-pub(super) fn check(http: &mut raw::HttpClient, cx: &mut Cx<'_>) -> HttpConfig {
+/// Checks the keys by Prometheus' rules.
+pub(super) fn check(http: &mut raw::HttpClient, cx: &mut Cx<'_>) {
     credentials(http, cx);
     proxy(&http.proxy, cx);
     cx.within("http_headers", |cx| {
@@ -68,12 +46,7 @@ pub(super) fn check(http: &mut raw::HttpClient, cx: &mut Cx<'_>) -> HttpConfig {
             }
         }
     });
-    HttpConfig {
-        auth: auth(http),
-        tls: cx.within("tls_config", |cx| tls(&http.tls_config, cx)),
-        follow_redirects: http.follow_redirects,
-        enable_http2: http.enable_http2,
-    }
+    cx.within("tls_config", |cx| tls(&http.tls_config, cx));
 }
 
 /// Prometheus' exclusions; then `bearer_token` becomes the `authorization` that it stands for.
@@ -238,7 +211,7 @@ fn proxy(proxy: &raw::Proxy, cx: &mut Cx<'_>) {
 }
 
 /// Checks TLS options.
-pub(super) fn tls(tls: &raw::TlsConfig, cx: &mut Cx<'_>) -> TlsConfig {
+pub(super) fn tls(tls: &raw::TlsConfig, cx: &mut Cx<'_>) {
     let at = &tls.at;
     let ca = [("ca", !tls.ca.is_empty()), ("ca_file", !tls.ca_file.0.is_empty())];
     let cert = [("cert", !tls.cert.is_empty()), ("cert_file", !tls.cert_file.0.is_empty())];
@@ -275,15 +248,6 @@ pub(super) fn tls(tls: &raw::TlsConfig, cx: &mut Cx<'_>) -> TlsConfig {
     no_ref("ca_ref", &tls.ca_ref, at, cx);
     no_ref("cert_ref", &tls.cert_ref, at, cx);
     no_ref("key_ref", &tls.key_ref, at, cx);
-    TlsConfig {
-        ca: pem(&Secret::new(tls.ca.clone()), &tls.ca_file),
-        cert: pem(&Secret::new(tls.cert.clone()), &tls.cert_file),
-        key: pem(&tls.key, &tls.key_file),
-        server_name: (!tls.server_name.is_empty()).then(|| tls.server_name.clone()),
-        insecure_skip_verify: tls.insecure_skip_verify,
-        min_version: tls.min_version,
-        max_version: tls.max_version,
-    }
 }
 
 /// Prometheus knows secret managers as an interface only; no program has one.
@@ -292,35 +256,5 @@ fn no_ref(key: &str, value: &str, at: &At, cx: &mut Cx<'_>) {
         let instead = key.trim_end_matches("_ref");
         let text = format!("cannot use secret ref without manager: write {instead}_file instead");
         cx.within(key, |cx| cx.error(at.key(key), text));
-    }
-}
-
-fn auth(http: &raw::HttpClient) -> Option<Auth> {
-    if let Some(basic) = &http.basic_auth {
-        let username = Secret::new(basic.username.clone());
-        return Some(Auth::Basic {
-            username: secret(&username, &basic.username_file),
-            password: secret(&basic.password, &basic.password_file),
-        });
-    }
-    http.authorization.as_ref().map(|authorization| Auth::Header {
-        scheme: authorization.r#type.clone(),
-        credentials: secret(&authorization.credentials, &authorization.credentials_file),
-    })
-}
-
-fn secret(inline: &Secret, file: &FilePath) -> SecretSource {
-    if file.0.is_empty() {
-        SecretSource::Inline(inline.clone())
-    } else {
-        SecretSource::File(file.0.clone().into())
-    }
-}
-
-fn pem(inline: &Secret, file: &FilePath) -> Option<PemSource> {
-    match (file.0.is_empty(), inline.is_empty()) {
-        (false, _) => Some(PemSource::File(file.0.clone().into())),
-        (true, false) => Some(PemSource::Inline(inline.clone())),
-        (true, true) => None,
     }
 }

@@ -4,6 +4,7 @@
 //! Every rule is tried, whatever others found, so that a file's errors are shown together; a rule
 //! about a key that could not even be read stays silent.
 
+mod client;
 mod file;
 mod global;
 mod http;

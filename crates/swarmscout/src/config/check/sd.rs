@@ -12,7 +12,7 @@ use swarmscout_model::PromDuration;
 use swarmscout_model::quote::Quoted;
 use swarmscout_net::{Host, HttpConfig, Scheme, Url};
 
-use super::{NOT_YET, http, is_glob, refresh_interval};
+use super::{NOT_YET, client, is_glob, refresh_interval};
 use crate::config::decode::{Address, At, Cx, Section, in_folder};
 use crate::config::{Position, raw};
 
@@ -134,7 +134,7 @@ fn file(file: &mut raw::FileSd, cx: &mut Cx<'_>) -> SdConfig {
 }
 
 fn http_sd(sd: &mut raw::HttpSd, cx: &mut Cx<'_>) -> SdConfig {
-    let http = http::of_source(&mut sd.http, cx);
+    let http = client::of_source(&mut sd.http, cx);
     if !sd.at.failed("url")
         && let Err(text) = http_url(&sd.url.0)
     {
@@ -161,7 +161,7 @@ fn http_url(url: &str) -> Result<(), String> {
 
 /// A classic Swarm, from its masters or from where it has its nodes itself.
 fn classic(sd: &mut raw::SwarmSd, cx: &mut Cx<'_>) -> SdConfig {
-    let http = http::of_source(&mut sd.http, cx);
+    let http = client::of_source(&mut sd.http, cx);
     let at = &sd.at;
     if at.has("masters") && at.has("discovery") {
         cx.error(at.key("discovery"), "at most one of masters & discovery must be configured");
@@ -234,7 +234,7 @@ fn node_list(sd: &mut raw::SwarmSd, http: HttpConfig, cx: &mut Cx<'_>) -> NodeLi
 }
 
 fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> SdConfig {
-    let http = http::of_source(&mut sd.http, cx);
+    let http = client::of_source(&mut sd.http, cx);
     let at = &sd.at;
     let host = (!sd.host.0.is_empty()).then_some(&sd.host);
     match (host, sd.hosts.is_empty()) {
@@ -307,7 +307,7 @@ fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> SdConfig {
 }
 
 fn docker(sd: &mut raw::DockerSd, cx: &mut Cx<'_>) -> SdConfig {
-    let http = http::of_source(&mut sd.http, cx);
+    let http = client::of_source(&mut sd.http, cx);
     let host = if sd.host.0.is_empty() { &[][..] } else { std::slice::from_ref(&sd.host) };
     if host.is_empty() && !sd.at.failed("host") {
         cx.error(sd.at.key("host"), "host missing");
@@ -390,9 +390,11 @@ fn hosts(
         let effectless = [
             (
                 http.auth != plain.auth,
-                &["basic_auth", "authorization", "bearer_token", "bearer_token_file"][..],
+                &["basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"][..],
             ),
             (http.tls != plain.tls, &["tls_config"][..]),
+            (http.headers != plain.headers, &["http_headers"][..]),
+            (http.proxy != plain.proxy, &["proxy_url", "proxy_from_environment"][..]),
         ];
         for (set, keys) in effectless {
             let place = keys.iter().find_map(|key| Some((*key, raw_http.at.find(key)?)));

@@ -8,10 +8,10 @@ use swarmscout_model::quote::Quoted;
 
 use super::{http, relabel, remote, sd};
 use crate::config::decode::{Cx, Value};
-use crate::config::{Options, raw};
+use crate::config::raw;
 
 /// Checks all of them.
-pub(super) fn check(file: &mut raw::File, scheme: NameScheme, options: &Options, cx: &mut Cx<'_>) {
+pub(super) fn check(file: &mut raw::File, scheme: NameScheme, cx: &mut Cx<'_>) {
     let at = file.at.clone();
     let server_only = [
         ("alerting", !file.alerting.is_empty()),
@@ -19,7 +19,7 @@ pub(super) fn check(file: &mut raw::File, scheme: NameScheme, options: &Options,
         ("remote_read", !file.remote_read.is_empty()),
     ];
     for (key, used) in server_only {
-        if used && options.agent {
+        if used && cx.options.agent {
             cx.error(at.key(key), format!("field {key} is not allowed in agent mode"));
         } else if used {
             let text = "has no effect: only a Prometheus server uses it";

@@ -20,7 +20,7 @@ use super::out::Out;
 use super::reference::Reference;
 use super::suggest::nearest;
 use super::yaml::{Data, Key, Node, Scalar};
-use super::{ConfigError, Position, Warning};
+use super::{ConfigError, Options, Position, Warning};
 pub(super) use table::{KeyInfo, Marks, State, key_name, section, shown_default};
 pub(super) use values::{Address, Any, Discovery, FilePath, in_folder};
 
@@ -31,6 +31,8 @@ pub(super) struct Cx<'a> {
     pub(super) file: &'a Path,
     /// The folder that relative paths are joined to.
     pub(super) folder: &'a Path,
+    /// How it is to be read.
+    pub(super) options: Options,
     /// The document, to find the place of what is wrong in it.
     root: Option<Node>,
     /// The way from the top, as it is shown.
@@ -44,16 +46,22 @@ pub(super) struct Cx<'a> {
 }
 
 impl<'a> Cx<'a> {
-    pub(super) fn new(file: &'a Path, root: Option<Node>) -> Self {
+    pub(super) fn new(file: &'a Path, root: Option<Node>, options: Options) -> Self {
         let folder = file.parent().unwrap_or(Path::new(""));
         let (path, steps) = Default::default();
         let (errors, warnings, warned) = Default::default();
-        Self { file, folder, root, path, steps, errors, warnings, warned }
+        Self { file, folder, options, root, path, steps, errors, warnings, warned }
     }
 
     /// A context for the next file: what was warned of in others is not warned of again.
-    pub(super) fn after(findings: &mut Findings, file: &'a Path, root: Node) -> Self {
-        Self { warned: std::mem::take(&mut findings.warned), ..Self::new(file, Some(root)) }
+    pub(super) fn after(
+        findings: &mut Findings,
+        file: &'a Path,
+        root: Node,
+        options: Options,
+    ) -> Self {
+        let warned = std::mem::take(&mut findings.warned);
+        Self { warned, ..Self::new(file, Some(root), options) }
     }
 
     /// Does something below the key `key`.

@@ -33,22 +33,24 @@ section! {
         key enable_http2: bool = true, always;
         /// The proxy.
         inline proxy: Proxy = Proxy::default();
-        /// More headers, by name.
-        key http_headers: BTreeMap<String, Header> = BTreeMap::new(), refused;
+        /// More headers, by name. None of those that HTTP or Prometheus need themselves.
+        key http_headers: BTreeMap<String, Header> = BTreeMap::new();
     }
 }
 
 section! {
     /// The proxy on the way to a server.
     Proxy: "config.ProxyConfig", "proxy" {
-        /// Its URL.
-        key proxy_url: Option<Url> = None, refused;
-        /// Hosts that are reached without it, separated by commas.
-        key no_proxy: String = String::new(), refused;
-        /// Take it from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
-        key proxy_from_environment: bool = false, refused;
-        /// Headers for it, by name.
-        key proxy_connect_header: BTreeMap<String, Vec<Secret>> = BTreeMap::new(), refused;
+        /// Its URL: `http://`, `https://`, `socks5://` or `socks5h://`, with user and password where
+        /// it wants them.
+        key proxy_url: Option<Url> = None;
+        /// What is reached without it, separated by commas: names with all that lies below them,
+        /// addresses, networks, `*`; names and addresses may have a port.
+        key no_proxy: String = String::new();
+        /// Take it from `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, or the same in small letters.
+        key proxy_from_environment: bool = false;
+        /// Headers of the CONNECT that asks it for a way to an `https://` server, by name.
+        key proxy_connect_header: BTreeMap<String, Vec<Secret>> = BTreeMap::new();
     }
 }
 
@@ -131,9 +133,9 @@ section! {
     Header: "config.Header", "http_header" {
         /// Values.
         key values: Vec<String> = Vec::new();
-        /// Values that are not shown.
+        /// Values that are not shown, and not sent to another host.
         key secrets: Vec<Secret> = Vec::new();
-        /// Files that hold values.
+        /// Files that hold such values.
         key files: Vec<FilePath> = Vec::new();
     }
 }
