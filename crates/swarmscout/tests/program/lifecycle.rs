@@ -1,6 +1,6 @@
 //! Start, readiness, and the end.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
@@ -42,11 +42,24 @@ fn ends_cleanly_on_each_signal_that_asks_for_it() {
 #[test]
 fn a_second_signal_ends_at_once_what_the_first_left_to_finish() {
     let folder = Folder::new();
-    folder.write("prometheus.yml", STATIC);
+    // 20 MB: more than lies in the buffers of a connection.
+    let targets: Vec<_> = (0..2000).map(|i| format!("h:{i}")).collect();
+    folder.write(
+        "prometheus.yml",
+        &format!(
+            "scrape_configs:\n- job_name: a\n  static_configs: [{{targets: {targets:?}}}]\n  \
+             relabel_configs: [{{source_labels: [__address__], target_label: x, replacement: \
+             '{}$1'}}]\n",
+            "x".repeat(10_000)
+        ),
+    );
     let mut program = folder.start(&[]);
-    // A request that never comes to its end has five seconds.
-    let mut stream = TcpStream::connect(program.address()).expect("it listens");
-    stream.write_all(b"GET /-/ready HT").expect("it reads");
+    let address = program.address();
+    wait_for(address, "/sd", r#""ready":true"#);
+    // An answer that is not read to its end has five seconds.
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.write_all(b"GET /sd/a HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+    stream.read_exact(&mut [0]).expect("it answers");
     program.signal("TERM");
     program.line("Ending on a signal");
     program.signal("TERM");
