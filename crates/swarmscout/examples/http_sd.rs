@@ -154,6 +154,8 @@ async fn serve(
     let reload = ReloadStatus { error: None, loaded: now, warnings: Arc::from([]) };
     let context = Context {
         jobs: watch::Sender::new(jobs).subscribe(),
+        lists: Arc::default(),
+        files: watch::channel(Arc::from([])).1,
         figures: Arc::new(Figures::default()),
         config: watch::Sender::new(Arc::new(Config::default())).subscribe(),
         reload: watch::Sender::new(reload).subscribe(),

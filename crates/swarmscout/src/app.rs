@@ -3,7 +3,7 @@
 //! ```text
 //!  start:  signals → configuration → listeners → discovery → web → ready
 //!  events: a signal · a request to reload or quit · a reload that is done      (one loop, `run`)
-//!  end:    not ready → discovery → web
+//!  end:    not ready → file SD → discovery → web
 //! ```
 //!
 //! A reload reads and checks the whole configuration first and then applies it at once; on any
@@ -27,14 +27,19 @@ use tokio::time::timeout;
 
 use crate::cli::IgnoredFlag;
 use crate::config::{Config, Loaded};
+use crate::file_sd::{self, FileSd};
 use crate::listen;
 use crate::reload::ConfigSource;
+use crate::render::Cache;
 use crate::signals::{Received, Signals};
 use crate::web::{self, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
 
-/// How long discovery may take to end. Together with the web server's `shutdown_timeout` it stays
-/// under the 10 s after which Docker kills a container.
-const DISCOVERY_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long discovery may take to end. Together with the others and the web server's
+/// `shutdown_timeout` it stays under the 10 s after which Docker kills a container.
+const DISCOVERY_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the write of a file that has begun may take to end.
+const FILE_SD_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What this binary is.
 pub const BUILD: BuildInfo = BuildInfo {
@@ -55,6 +60,8 @@ pub struct Options {
     pub listen_addresses: Vec<String>,
     /// What else the web server obeys.
     pub web: web::Options,
+    /// Where and how to write targets into files, if at all.
+    pub file_sd: Option<file_sd::Options>,
     /// What `/api/v1/status/flags` shows.
     pub flags: Vec<(String, String)>,
     /// Flags that were given and have no effect.
@@ -99,6 +106,7 @@ pub struct App {
     status: watch::Sender<ReloadStatus>,
     readiness: watch::Sender<Readiness>,
     lifecycle: mpsc::Receiver<LifecycleCommand>,
+    file_sd: Option<FileSd>,
     web: JoinSet<()>,
     stop_web: oneshot::Sender<()>,
     web_timeout: Duration,
@@ -141,8 +149,15 @@ impl App {
         let (lifecycle_sender, lifecycle) = mpsc::channel(16);
         let web_timeout = options.web.shutdown_timeout;
         let prefix = options.web.route_prefix.clone();
+        let lists = Arc::<Cache>::default();
+        let file_sd = options
+            .file_sd
+            .map(|options| FileSd::start(options, manager.jobs(), Arc::clone(&lists)));
+        let files = file_sd.as_ref().map(FileSd::status);
         let context = web::Context {
             jobs: manager.jobs(),
+            files: files.unwrap_or_else(|| watch::channel(Arc::from([])).1),
+            lists,
             figures: Arc::clone(manager.figures()),
             config: config_receiver,
             reload: status_receiver,
@@ -179,6 +194,7 @@ impl App {
             status,
             readiness,
             lifecycle,
+            file_sd,
             web,
             stop_web,
             web_timeout,
@@ -269,10 +285,19 @@ impl App {
 
     /// Downstream: what finds targets first, what others read last.
     async fn shutdown(self, ended: Ended) -> Ended {
-        let Self { mut signals, manager, readiness, mut web, stop_web, web_timeout, .. } = self;
+        let Self {
+            mut signals, manager, readiness, file_sd, mut web, stop_web, web_timeout, ..
+        } = self;
         readiness.send_replace(Readiness::Stopping);
         let in_order = async move {
             let mut in_time = true;
+            // First: the jobs that discovery ends with are not gone.
+            if let Some(file_sd) = file_sd
+                && !file_sd.shutdown(FILE_SD_SHUTDOWN_TIMEOUT).await
+            {
+                tracing::warn!("A file of file SD was not written in time");
+                in_time = false;
+            }
             if timeout(DISCOVERY_SHUTDOWN_TIMEOUT, manager.shutdown()).await.is_err() {
                 tracing::warn!("Discovery did not end in time");
                 in_time = false;

@@ -9,12 +9,14 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod detect;
+pub mod file_sd;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod listen;
 pub mod logging;
 pub mod output;
 pub mod reload;
+pub mod render;
 pub mod signals;
 pub mod web;
 
@@ -67,6 +69,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         source,
         listen_addresses: cli.run.web.listen_addresses.clone(),
         web: cli::web::options(&cli.run.web)?,
+        file_sd: cli.run.file_sd.options(),
         flags,
         ignored_flags: cli.ignored.clone(),
     })

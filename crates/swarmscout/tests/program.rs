@@ -16,6 +16,8 @@ mod demo;
 mod detect;
 #[path = "program/docs.rs"]
 mod docs;
+#[path = "program/file_sd.rs"]
+mod file_sd;
 #[path = "program/lifecycle.rs"]
 mod lifecycle;
 #[path = "program/reload.rs"]

@@ -16,6 +16,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use swarmscout_model::PromDuration;
 
+use crate::file_sd::{self, Format, Mode, Removed};
 use compat::{FLAGS, Value, Verdict};
 
 /// Read when `--config.file` is not given and there is one in the current folder.
@@ -87,6 +88,10 @@ pub struct RunArgs {
     /// The web server's flags.
     #[command(flatten)]
     pub web: WebArgs,
+
+    /// The flags of file SD.
+    #[command(flatten)]
+    pub file_sd: FileSdArgs,
 }
 
 /// Flags of the web server.
@@ -132,6 +137,49 @@ pub struct WebArgs {
     /// Regex of the origins that CORS admits, anchored at both ends [default: none]
     #[arg(long = "web.cors.origin", value_name = "REGEX")]
     pub cors_origin: Option<String>,
+}
+
+/// Flags of file SD.
+#[derive(Clone, Debug, Args)]
+pub struct FileSdArgs {
+    /// Folder for files with the targets of each job, which Prometheus reads with file_sd_configs
+    #[arg(id = "file-sd.directory", long = "file-sd.directory", value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+
+    /// Format of these files: json, JOB.json, or yaml, JOB.yml
+    #[arg(
+        long = "file-sd.format",
+        value_name = "FORMAT",
+        default_value = "json",
+        requires = "file-sd.directory"
+    )]
+    pub format: Format,
+
+    /// Permissions of these files, in octal digits
+    #[arg(
+        long = "file-sd.mode",
+        value_name = "MODE",
+        default_value = "0644",
+        requires = "file-sd.directory"
+    )]
+    pub mode: Mode,
+
+    /// What becomes of the file of a job that is gone: an empty list, or nothing
+    #[arg(
+        long = "file-sd.removed",
+        value_name = "WHAT",
+        default_value = "empty",
+        requires = "file-sd.directory"
+    )]
+    pub removed: Removed,
+}
+
+impl FileSdArgs {
+    /// What they ask for, if anything.
+    pub fn options(&self) -> Option<file_sd::Options> {
+        let Self { directory, format, mode, removed } = self.clone();
+        directory.map(|directory| file_sd::Options { directory, format, mode, removed })
+    }
 }
 
 /// How to log.
@@ -308,11 +356,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
 /// The flags that act when the program runs, with the values they have: Prometheus'
 /// `/api/v1/status/flags`.
 pub fn values(cli: &Cli) -> Vec<(String, String)> {
-    let RunArgs { config_file, agent, web } = &cli.run;
+    let RunArgs { config_file, agent, web, file_sd } = &cli.run;
     let shown = |path: &PathBuf| path.display().to_string();
     let mut values = vec![
         ("agent", agent.to_string()),
         ("config.file", config_file.as_ref().map(shown).unwrap_or_default()),
+        ("file-sd.directory", file_sd.directory.as_ref().map(shown).unwrap_or_default()),
+        ("file-sd.format", name_of(&file_sd.format)),
+        ("file-sd.mode", file_sd.mode.to_string()),
+        ("file-sd.removed", name_of(&file_sd.removed)),
         ("log.format", name_of(&cli.log.format)),
         ("log.level", name_of(&cli.log.level)),
         ("web.cors.origin", web.cors_origin.clone().unwrap_or_default()),

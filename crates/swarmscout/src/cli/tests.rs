@@ -28,6 +28,10 @@ fn defaults_and_values() {
     expect![[r#"
         agent=false
         config.file=
+        file-sd.directory=
+        file-sd.format=json
+        file-sd.mode=0644
+        file-sd.removed=empty
         log.format=logfmt
         log.level=info
         web.cors.origin=
@@ -43,6 +47,10 @@ fn defaults_and_values() {
     expect![[r#"
         agent=true
         config.file=a.yml
+        file-sd.directory=
+        file-sd.format=json
+        file-sd.mode=0644
+        file-sd.removed=empty
         log.format=json
         log.level=debug
         web.cors.origin=https?://x

@@ -70,6 +70,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
             page_title: String::from("Swarmscout demo"),
             ..web::Options::default()
         },
+        file_sd: None,
         flags: crate::cli::values(cli),
         ignored_flags: cli.ignored.clone(),
     })

@@ -7,16 +7,15 @@
 
 mod api;
 mod gzip;
-mod json;
 mod lifecycle;
-mod links;
+pub(crate) mod links;
 mod metrics;
 mod page;
 mod router;
-pub(crate) mod sd;
+mod sd;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::future::Future;
@@ -34,12 +33,18 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
+use crate::file_sd::FileStatus;
+use crate::render::{self, Cache};
 
 /// Everything that the pages read.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The running jobs, sorted by name.
     pub jobs: watch::Receiver<Arc<[Job]>>,
+    /// What was rendered of their targets.
+    pub lists: Arc<Cache>,
+    /// How the files of file SD are doing; empty where there are none.
+    pub files: watch::Receiver<Arc<[FileStatus]>>,
     /// What discovery counts.
     pub figures: Arc<Figures>,
     /// The configuration in use.
@@ -218,8 +223,8 @@ pub async fn serve(
     let handle = move |request| site.clone().answer(request);
     let forgetting = async {
         loop {
-            tokio::time::sleep(sd::IDLE / 10).await;
-            app.sd.forget_idle(Instant::now());
+            tokio::time::sleep(render::IDLE / 10).await;
+            app.context.lists.forget_idle(Instant::now());
         }
     };
     tokio::select! {
@@ -232,7 +237,6 @@ pub async fn serve(
 #[derive(Debug)]
 struct App {
     context: Context,
-    sd: sd::Cache,
     metrics: metrics::Metrics,
     global_url: api::GlobalUrl,
     /// Name of this machine; empty where it cannot be told.
@@ -254,8 +258,7 @@ impl App {
         };
         let global_url = api::GlobalUrl { scheme, authority, ports };
         let metrics = metrics::Metrics::new(&context);
-        let sd = sd::Cache::default();
-        Self { context, sd, metrics, global_url, hostname, directory }
+        Self { context, metrics, global_url, hostname, directory }
     }
 
     /// The running jobs, sorted by name.

@@ -1,4 +1,5 @@
-//! `/api/v1/sources`: how each source is doing. Prometheus has nothing like it.
+//! `/api/v1/sources`: how each source is doing, and each file of file SD. Prometheus has nothing like
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,33 @@ use swarmscout_discovery::SourceStatus;
 
 use super::status::time;
 use super::{parameter, success};
+use crate::file_sd::FileStatus;
 use crate::web::{App, Now};
 
 #[derive(Serialize)]
 struct Sources {
     sources: Vec<Source>,
+    /// Those of file SD, by path. Empty where nothing is written.
+    files: Vec<File>,
+}
+
+/// A file that targets are written into.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct File {
+    /// The job; null for the file of a job that is gone, which is only told while it cannot be
+    /// emptied.
+    scrape_pool: Option<String>,
+    path: String,
+    /// `up`: it is as it is to be. `down`: it could not be written. `unknown`: there is no complete
+    /// list to be written yet.
+    health: &'static str,
+    /// When it was last known to hold the newest targets; null until it first did.
+    last_confirmed: Option<String>,
+    /// Why it could not be written; empty while all is well.
+    last_error: String,
+    writes: u64,
+    failed_writes: u64,
 }
 
 /// A source of a job. A source that several jobs share stands in each of them.
@@ -74,7 +97,29 @@ pub(super) async fn sources(State(app): State<Arc<App>>, uri: Uri) -> Response {
             sources.extend(next);
         }
     }
-    success(Sources { sources })
+    let files = app.context.files.borrow().clone();
+    let of_pool = |file: &&FileStatus| pool.is_empty() || file.job.as_deref() == Some(&*pool);
+    let files = files.iter().filter(of_pool).map(File::new).collect();
+    success(Sources { sources, files })
+}
+
+impl File {
+    fn new(file: &FileStatus) -> Self {
+        let health = match (&file.error, file.confirmed) {
+            (Some(_), _) => "down",
+            (None, None) => "unknown",
+            (None, Some(_)) => "up",
+        };
+        Self {
+            scrape_pool: file.job.as_deref().map(str::to_owned),
+            path: file.path.clone(),
+            health,
+            last_confirmed: file.confirmed.map(time),
+            last_error: file.error.as_deref().unwrap_or_default().to_owned(),
+            writes: file.writes,
+            failed_writes: file.failures,
+        }
+    }
 }
 
 impl Source {

@@ -7,6 +7,7 @@
 mod exposition;
 mod process;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -26,6 +27,7 @@ use swarmscout_discovery::set::Durations;
 
 use self::exposition::Exposition;
 use super::{App, Context, Readiness, text};
+use crate::file_sd::FileStatus;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -109,6 +111,7 @@ impl Collector for Collected {
         discovery(&mut out, context, &sets)?;
         sources(&mut out, context, &sets)?;
         pools(&mut out, &sets)?;
+        files(&mut out, &context.files.borrow(), &sets)?;
         process::encode(&mut out, context.started)
     }
 }
@@ -349,6 +352,33 @@ fn pools(out: &mut Exposition<'_>, sets: &Sets) -> std::fmt::Result {
         "prometheus_target_sync_failed",
         "Targets that were refused as unusable",
         by_job.iter().map(|(labels, set)| (&labels[..], set.syncs.refused)),
+    )
+}
+
+fn files(out: &mut Exposition<'_>, files: &[FileStatus], sets: &Sets) -> std::fmt::Result {
+    // The writer hears of a job that is gone a moment later.
+    let jobs: HashSet<_> = sets.iter().map(|set| &**set.job.name()).collect();
+    let by_job: Vec<_> = files
+        .iter()
+        .filter_map(|file| {
+            let job = file.job.as_deref().filter(|job| jobs.contains(job))?;
+            Some(([("job", job)], file))
+        })
+        .collect();
+    out.counter(
+        "swarmscout_file_sd_writes",
+        "How often the file of a job was written because its content changed",
+        by_job.iter().map(|(labels, file)| (&labels[..], file.writes)),
+    )?;
+    out.counter(
+        "swarmscout_file_sd_write_errors",
+        "How often the file of a job could not be written",
+        by_job.iter().map(|(labels, file)| (&labels[..], file.failures)),
+    )?;
+    out.gauge(
+        "swarmscout_file_sd_last_success_timestamp_seconds",
+        "When the file of a job was last known to hold its newest targets",
+        by_job.iter().filter_map(|(labels, file)| Some((&labels[..], timestamp(file.confirmed?)))),
     )
 }
 

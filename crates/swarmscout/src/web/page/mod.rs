@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::escape::Visible;
 use super::{App, Now, Readiness, links, text};
+use crate::file_sd::FileStatus;
 
 const STYLE: &str = include_str!("style.css");
 const ICON: &str = include_str!("icon.svg");
@@ -26,11 +27,13 @@ const SHOWN_PROBLEMS: usize = 10;
 pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let jobs = app.jobs();
     let sets: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.set.borrow())).collect();
+    let files = app.context.files.borrow().clone();
     let now = app.context.clock.now();
     let body = html! {
         (status(&app, now))
         (summary(&sets))
-        @for set in &sets { (job(&app, set, now)) }
+        (not_emptied(&files))
+        @for set in &sets { (job(&app, set, &files, now)) }
         @if sets.is_empty() {
             p.empty { "The configuration names no job: there is nothing to discover." }
         }
@@ -165,7 +168,7 @@ fn summary(sets: &[Arc<TargetSet>]) -> Markup {
     }
 }
 
-fn job(app: &App, set: &TargetSet, now: Now) -> Markup {
+fn job(app: &App, set: &TargetSet, files: &[FileStatus], now: Now) -> Markup {
     let name = set.job.name();
     let sd = path(app, &links::sd(name));
     let query =
@@ -201,6 +204,45 @@ fn job(app: &App, set: &TargetSet, now: Now) -> Markup {
             @if set.sources.is_empty() { p.empty { "No source: this job never has targets." } }
             @for source in set.sources.iter().chain(&set.next_sources) {
                 (self::source(app, source, now, &query))
+            }
+            @for file in files.iter().filter(|file| file.job.as_ref() == Some(name)) {
+                (self::file(file, now))
+            }
+        }
+    }
+}
+
+/// The file that a job's targets are written into.
+fn file(file: &FileStatus, now: Now) -> Markup {
+    let (state, says) = match (&file.error, file.confirmed) {
+        (Some(_), _) => ("down", "failing"),
+        (None, None) => ("unknown", "not yet"),
+        (None, Some(_)) => ("up", "written"),
+    };
+    let confirmed = file.confirmed.map(|at| age(now.system.duration_since(at).unwrap_or_default()));
+    html! {
+        div.source {
+            div.line {
+                span.badge.(state) { (says) }
+                span.what { strong { "file SD" } " " (Visible(&file.path)) }
+                @if let Some(confirmed) = confirmed {
+                    span.figures { "confirmed " (confirmed) " ago" }
+                }
+            }
+            @if let Some(error) = &file.error { p.error { (Visible(error)) } }
+        }
+    }
+}
+
+/// Files of jobs that are gone, which Prometheus still reads.
+fn not_emptied(files: &[FileStatus]) -> Markup {
+    let gone = files.iter().filter(|file| file.job.is_none());
+    let errors: Vec<_> = gone.filter_map(|file| file.error.as_ref()).collect();
+    html! {
+        @if !errors.is_empty() {
+            section.note.down {
+                h2 { "Files of jobs that are gone could not be emptied" }
+                ul { @for error in errors { li { (Visible(error)) } } }
             }
         }
     }

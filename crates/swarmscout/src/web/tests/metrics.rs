@@ -5,7 +5,7 @@ use expect_test::expect;
 use swarmscout_discovery::Problem;
 use swarmscout_discovery::set::Durations;
 
-use super::{Server, group, job, set, source};
+use super::{Server, file, group, job, set, source};
 
 #[tokio::test]
 async fn shows_the_state_of_the_moment() {
@@ -26,6 +26,8 @@ async fn shows_the_state_of_the_moment() {
         reason: "virtual IP without address",
         detail: String::new(),
     }]);
+    let file = |job| file(server.now, job, Some("no space left"));
+    server.files.send_replace(Arc::from([file(Some("we\"b")), file(None)]));
     server.get("/sd/no-such-job").await;
     let reply = server.get("/metrics").await;
     assert_eq!(reply.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -167,6 +169,15 @@ async fn shows_the_state_of_the_moment() {
         # HELP prometheus_target_sync_failed_total Targets that were refused as unusable
         # TYPE prometheus_target_sync_failed_total counter
         prometheus_target_sync_failed_total{scrape_job="we\"b"} 0
+        # HELP swarmscout_file_sd_writes_total How often the file of a job was written because its content changed
+        # TYPE swarmscout_file_sd_writes_total counter
+        swarmscout_file_sd_writes_total{job="we\"b"} 3
+        # HELP swarmscout_file_sd_write_errors_total How often the file of a job could not be written
+        # TYPE swarmscout_file_sd_write_errors_total counter
+        swarmscout_file_sd_write_errors_total{job="we\"b"} 1
+        # HELP swarmscout_file_sd_last_success_timestamp_seconds When the file of a job was last known to hold its newest targets
+        # TYPE swarmscout_file_sd_last_success_timestamp_seconds gauge
+        swarmscout_file_sd_last_success_timestamp_seconds{job="we\"b"} 1699999995.0
     "##]].assert_eq(&stable);
     if cfg!(target_os = "linux") {
         for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds"] {

@@ -28,9 +28,10 @@ use tokio::task::JoinSet;
 
 use super::{BuildInfo, Clock, Context, LifecycleCommand, Now, Options, Readiness, ReloadStatus};
 use crate::config::Config;
+use crate::file_sd::FileStatus;
 
 /// A job whose rules keep what they are given.
-pub(super) fn job(name: &str) -> JobConfig {
+pub(crate) fn job(name: &str) -> JobConfig {
     JobConfig {
         defaults: TargetDefaults {
             job: Arc::from(name),
@@ -51,7 +52,7 @@ pub(super) fn job(name: &str) -> JobConfig {
 }
 
 /// A rule that keeps or drops the targets of which this label has this value.
-pub(super) fn rule(action: &str, label: &str, regex: &str) -> RelabelRule {
+pub(crate) fn rule(action: &str, label: &str, regex: &str) -> RelabelRule {
     let rule = RawRule {
         source_labels: Some(vec![label.to_owned()]),
         regex: Some(regex.to_owned()),
@@ -62,7 +63,7 @@ pub(super) fn rule(action: &str, label: &str, regex: &str) -> RelabelRule {
 }
 
 /// A rule that sets a label.
-pub(super) fn replace(label: &str, regex: &str, target_label: &str, to: &str) -> RelabelRule {
+pub(crate) fn replace(label: &str, regex: &str, target_label: &str, to: &str) -> RelabelRule {
     let rule = RawRule {
         source_labels: Some(vec![label.to_owned()]),
         regex: Some(regex.to_owned()),
@@ -74,7 +75,7 @@ pub(super) fn replace(label: &str, regex: &str, target_label: &str, to: &str) ->
 }
 
 /// A group whose targets have these labels: `a=1 b=2`, the first being the address alone.
-pub(super) fn group(source: &str, common: &str, targets: &[&str]) -> Arc<TargetGroup> {
+pub(crate) fn group(source: &str, common: &str, targets: &[&str]) -> Arc<TargetGroup> {
     let labels = |text: &str| -> Labels {
         text.split_whitespace().map(|label| label.split_once('=').unwrap()).collect()
     };
@@ -86,7 +87,7 @@ pub(super) fn group(source: &str, common: &str, targets: &[&str]) -> Arc<TargetG
 }
 
 /// A source that answered `age` seconds before `now`, if ever.
-pub(super) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus {
+pub(crate) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus {
     SourceStatus {
         mechanism: "dockerswarm",
         name: Arc::from(name),
@@ -103,8 +104,20 @@ pub(super) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus
     }
 }
 
+/// The file of a job, as it is to be or not.
+pub(super) fn file(now: Now, job: Option<&str>, error: Option<&str>) -> FileStatus {
+    FileStatus {
+        job: job.map(Arc::from),
+        path: format!("/targets/{}.json", job.unwrap_or("gone")),
+        confirmed: job.map(|_| now.system - Duration::from_secs(5)),
+        error: error.map(Arc::from),
+        writes: 3,
+        failures: u64::from(error.is_some()),
+    }
+}
+
 /// What the target manager would make of these groups.
-pub(super) fn set(
+pub(crate) fn set(
     job: &Arc<JobConfig>,
     groups: &[Arc<TargetGroup>],
     sources: Vec<SourceStatus>,
@@ -144,6 +157,7 @@ pub(super) struct Server {
     pub(super) ready: watch::Sender<Readiness>,
     pub(super) commands: mpsc::Receiver<LifecycleCommand>,
     pub(super) figures: Arc<Figures>,
+    pub(super) files: watch::Sender<Arc<[FileStatus]>>,
     pub(super) stop: Option<oneshot::Sender<()>>,
     pub(super) tasks: JoinSet<()>,
 }
@@ -174,8 +188,11 @@ impl Server {
         let ready = watch::Sender::new(Readiness::Ready);
         let (lifecycle, commands) = mpsc::channel(1);
         let figures = Arc::new(Figures::default());
+        let files = watch::Sender::new(Arc::from([]));
         let context = Context {
             jobs: jobs.subscribe(),
+            lists: Arc::default(),
+            files: files.subscribe(),
             figures: Arc::clone(&figures),
             config: config.subscribe(),
             reload: reload.subscribe(),
@@ -202,7 +219,20 @@ impl Server {
             let _ = stopped.await;
         }));
         let stop = Some(stop);
-        Self { address, now, sets, jobs, config, reload, ready, commands, figures, stop, tasks }
+        Self {
+            address,
+            now,
+            sets,
+            jobs,
+            config,
+            reload,
+            ready,
+            commands,
+            figures,
+            files,
+            stop,
+            tasks,
+        }
     }
 
     pub(super) async fn get(&self, path: &str) -> Reply {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use swarmscout_discovery::Problem;
 
-use super::{Server, group, job, set, source};
+use super::{Server, file, group, job, set, source};
 use crate::web::{ExternalUrl, Options, Readiness, ReloadStatus};
 
 #[tokio::test]
@@ -26,6 +26,9 @@ async fn shows_how_everything_is() {
     );
     first.limit_error = Some(String::from("target_limit exceeded"));
     let server = Server::start(now, vec![first]).await;
+    let written = file(server.now, Some("<web> & \"more\""), Some("no space <left>"));
+    let not_emptied = file(server.now, None, Some("cannot empty <it>"));
+    server.files.send_replace(Arc::from([written, not_emptied]));
     let page = server.get("/").await;
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     let page = page.text();
@@ -43,6 +46,10 @@ async fn shows_how_everything_is() {
         "and 2 more",
         "network &lt;b&gt;",
         "target_limit exceeded",
+        "no space &lt;left&gt;",
+        "confirmed 5 s ago",
+        "Files of jobs that are gone could not be emptied",
+        "cannot empty &lt;it&gt;",
         "Up for 1 h, configuration of 1 min ago",
     ] {
         assert!(page.contains(expected), "{expected}\n{page}");

@@ -7,7 +7,8 @@ use expect_test::{Expect, expect};
 use swarmscout_discovery::{Problem, SetGroup, TargetSet};
 use swarmscout_model::relabel::Regex;
 
-use super::{Server, group, job, replace, rule, set, source};
+use super::{Server, file, group, job, replace, rule, set, source};
+use crate::file_sd::FileStatus;
 use crate::web::{Options, ReloadStatus};
 
 /// Two jobs: one with a target of every kind, one without any.
@@ -286,10 +287,53 @@ async fn shows_the_sources() {
     sets[0].stale_config = true;
     sets[0].next_sources.push(source("file/0", now, None));
     let server = Server::start(now, sets).await;
+    let written = file(server.now, Some("web"), None);
+    let failing = file(server.now, Some("empty"), Some("cannot write it: no space left"));
+    let not_yet = FileStatus { confirmed: None, ..file(server.now, Some("new"), None) };
+    let not_emptied = file(server.now, None, Some("cannot empty it: no space left"));
+    server.files.send_replace(Arc::from([written, failing, not_yet, not_emptied]));
     let sources = server.get("/api/v1/sources").await.json();
     expect![[r#"
         {
           "data": {
+            "files": [
+              {
+                "failedWrites": 0,
+                "health": "up",
+                "lastConfirmed": "2023-11-14T22:13:15Z",
+                "lastError": "",
+                "path": "/targets/web.json",
+                "scrapePool": "web",
+                "writes": 3
+              },
+              {
+                "failedWrites": 1,
+                "health": "down",
+                "lastConfirmed": "2023-11-14T22:13:15Z",
+                "lastError": "cannot write it: no space left",
+                "path": "/targets/empty.json",
+                "scrapePool": "empty",
+                "writes": 3
+              },
+              {
+                "failedWrites": 0,
+                "health": "unknown",
+                "lastConfirmed": null,
+                "lastError": "",
+                "path": "/targets/new.json",
+                "scrapePool": "new",
+                "writes": 3
+              },
+              {
+                "failedWrites": 1,
+                "health": "down",
+                "lastConfirmed": null,
+                "lastError": "cannot empty it: no space left",
+                "path": "/targets/gone.json",
+                "scrapePool": null,
+                "writes": 3
+              }
+            ],
             "sources": [
               {
                 "ageSeconds": null,
@@ -353,6 +397,7 @@ async fn shows_the_sources() {
     .assert_eq(&format!("{sources:#}"));
     let one = server.get("/api/v1/sources?scrapePool=empty").await.json();
     assert_eq!(one["data"]["sources"].as_array().unwrap().len(), 1);
+    assert_eq!(one["data"]["files"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

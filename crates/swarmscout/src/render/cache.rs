@@ -7,25 +7,25 @@ use std::time::{Duration, Instant};
 use swarmscout_discovery::TargetSet;
 use tokio::sync::watch;
 
-use super::render::{Form, Rendered};
+use super::{Encoding, Form, Rendered};
 
-/// An answer that nobody asked for that long is forgotten.
-pub(in crate::web) const IDLE: Duration = Duration::from_mins(10);
+/// A list that nobody asked for that long is forgotten.
+pub(crate) const IDLE: Duration = Duration::from_mins(10);
 
 /// With more targets to render than this, a thread for blocking work does it: a few milliseconds.
 const INLINE: usize = 500;
 
-/// Which answer.
+/// Which list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    pub(super) job: Arc<str>,
-    pub(super) form: Form,
-    pub(super) gzip: bool,
+pub(crate) struct Key {
+    pub(crate) job: Arc<str>,
+    pub(crate) form: Form,
+    pub(crate) encoding: Encoding,
 }
 
-/// The answers that were given lately.
+/// The lists that were handed out lately.
 #[derive(Debug, Default)]
-pub(in crate::web) struct Cache {
+pub struct Cache {
     slots: Mutex<HashMap<Key, Slot>>,
 }
 
@@ -37,9 +37,9 @@ struct Slot {
 }
 
 impl Cache {
-    /// The answer for the newest set, or for one that was the newest after this was called. However
+    /// The list of the newest set, or for one that was the newest after this was called. However
     /// many ask at one time, it is rendered once. `None` where rendering failed, which is logged.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         key: Key,
         newest: &watch::Receiver<Arc<TargetSet>>,
@@ -59,7 +59,7 @@ impl Cache {
         let is_small = Rendered::work(&set, key.form, previous.as_deref()) <= INLINE;
         // The slot goes along: what was begun is finished and kept, whoever hangs up meanwhile.
         let mut render = move || {
-            let rendered = Rendered::new(&set, at, key.form, key.gzip, previous.as_deref());
+            let rendered = Rendered::new(&set, at, key.form, key.encoding, previous.as_deref());
             Arc::clone(slot.insert(Arc::new(rendered)))
         };
         if is_small {
@@ -70,7 +70,7 @@ impl Cache {
     }
 
     /// Forgets what nobody asked for since `now` less [`IDLE`].
-    pub(in crate::web) fn forget_idle(&self, now: Instant) {
+    pub(crate) fn forget_idle(&self, now: Instant) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|_, slot| now.saturating_duration_since(slot.used) < IDLE);
     }

@@ -1,9 +1,9 @@
-//! The body of `/sd/<job>`, made of parts that are kept.
+//! A list of targets, made of parts that are kept.
 //!
 //! A part is what one target group contributes. It is rendered once and kept as long as the group
-//! stays the same `Arc`, so a change costs one part however large the job. A part holds either its
-//! JSON or its compressed JSON, as the readers want it, and neither the group nor its labels: these
-//! go when discovery lets go of them.
+//! stays the same `Arc`, so a change costs one part however large the job. A part holds its text in
+//! the one encoding that its readers want, and neither the group nor its labels: these go when
+//! discovery lets go of them.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,34 +20,20 @@ use swarmscout_model::target::{MetaLabels, served};
 use swarmscout_model::{LabelsBuilder, RelabelledGroup, TargetGroup};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::web::gzip::{Blocks, Deflater, Join};
-use crate::web::json;
-
-/// Stands between two parts, and at the start of each that is kept.
-const SEPARATOR: &[u8] = b",\n";
-
-/// What a reader wants of each target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Form {
-    /// Kept targets after our rules, `__meta_*` included.
-    Full,
-    /// `?meta=0`: the same without `__meta_*`.
-    WithoutMeta,
-    /// `?raw=1`: all targets as the sources told them.
-    Raw,
-}
+use super::deflate::{Blocks, Deflater, Join};
+use super::{EMPTY, Encoding, Form, json, yaml};
 
 /// A complete answer: immutable, shared by all who read it.
 #[derive(Debug)]
-pub(super) struct Rendered {
+pub(crate) struct Rendered {
     /// `set` is at least as new as what was the newest at this moment.
     pub(super) at: Instant,
     /// Equal for equal content; of another encoding it is another.
-    pub(super) etag: HeaderValue,
-    /// The body, in the order in which it is sent.
-    pub(super) pieces: Vec<Bytes>,
-    /// Bytes of the whole body.
-    pub(super) size: u64,
+    pub(crate) etag: HeaderValue,
+    /// All of it, in order.
+    pub(crate) pieces: Vec<Bytes>,
+    /// Bytes of all pieces.
+    pub(crate) size: u64,
     set: Weak<TargetSet>,
     parts: Vec<Arc<Part>>,
 }
@@ -118,11 +104,11 @@ impl Rendered {
         set: &Arc<TargetSet>,
         at: Instant,
         form: Form,
-        gzip: bool,
+        encoding: Encoding,
         previous: Option<&Self>,
     ) -> Self {
         let known = Known::new(previous);
-        let mut renderer = Renderer::new(set, form, gzip);
+        let mut renderer = Renderer::new(set, form, encoding);
         let part = |group: &SetGroup| {
             let origin = Origin::new(group, form);
             match known.find(&origin, group, form) {
@@ -131,7 +117,7 @@ impl Rendered {
             }
         };
         let parts: Vec<_> = set.groups.iter().map(part).collect();
-        Self::join(set, at, gzip, parts)
+        Self::join(set, at, encoding, parts)
     }
 
     /// How many targets [`Self::new`] would have to render: a measure of its work.
@@ -143,7 +129,8 @@ impl Rendered {
         set.groups.iter().filter(is_new).map(targets).sum()
     }
 
-    fn join(set: &Arc<TargetSet>, at: Instant, gzip: bool, parts: Vec<Arc<Part>>) -> Self {
+    fn join(set: &Arc<TargetSet>, at: Instant, encoding: Encoding, parts: Vec<Arc<Part>>) -> Self {
+        let gzip = encoding == Encoding::Gzip;
         let encode = |content: &[u8]| {
             let mut blocks = Blocks::default();
             if gzip {
@@ -153,7 +140,7 @@ impl Rendered {
             }
             blocks
         };
-        let separator = encode(SEPARATOR);
+        let separator = encode(encoding.separator());
         let mut pieces = Vec::with_capacity(parts.len() + 4);
         let mut join = Join::default();
         if gzip {
@@ -162,7 +149,7 @@ impl Rendered {
         let mut digests = Vec::with_capacity(parts.len() * size_of::<u128>());
         for part in parts.iter().filter(|part| !part.bytes.is_empty()) {
             if digests.is_empty() {
-                let open = encode(b"[\n");
+                let open = encode(encoding.open());
                 join.push(&open.crc);
                 pieces.push(Bytes::from(open.bytes));
                 pieces.push(part.bytes.slice(separator.bytes.len()..));
@@ -173,13 +160,18 @@ impl Rendered {
             join.push(&part.crc);
             digests.extend(part.digest.to_le_bytes());
         }
-        let close = encode(if digests.is_empty() { b"[]\n" } else { b"\n]\n" });
+        let close = encode(if digests.is_empty() { EMPTY } else { encoding.close() });
         join.push(&close.crc);
         pieces.push(Bytes::from(close.bytes));
         if gzip {
             pieces.push(Bytes::copy_from_slice(&join.trailer()));
         }
-        let etag = format!("\"{:032x}{}\"", xxh3_128(&digests), if gzip { "-gzip" } else { "" });
+        let suffix = match encoding {
+            Encoding::Json => "",
+            Encoding::Gzip => "-gzip",
+            Encoding::Yaml => "-yaml",
+        };
+        let etag = format!("\"{:032x}{suffix}\"", xxh3_128(&digests));
         Self {
             at,
             etag: HeaderValue::try_from(etag).expect("hexadecimal digits are a header value"),
@@ -195,14 +187,15 @@ impl Rendered {
 struct Renderer<'a> {
     set: &'a TargetSet,
     form: Form,
+    encoding: Encoding,
     deflater: Option<Deflater>,
     builder: LabelsBuilder,
-    /// The label objects and addresses of the group, as JSON, one behind the other.
+    /// The labels and addresses of the group, as text, one behind the other.
     arena: Vec<u8>,
     elements: Vec<Element>,
     addresses: Vec<Address>,
     by_labels: HashTable<u32>,
-    json: Vec<u8>,
+    text: Vec<u8>,
 }
 
 /// Targets with equal labels.
@@ -215,22 +208,23 @@ struct Element {
 
 /// A target of an element.
 struct Address {
-    json: Range<usize>,
+    text: Range<usize>,
     next: Option<u32>,
 }
 
 impl<'a> Renderer<'a> {
-    fn new(set: &'a TargetSet, form: Form, gzip: bool) -> Self {
+    fn new(set: &'a TargetSet, form: Form, encoding: Encoding) -> Self {
         Self {
             set,
             form,
-            deflater: gzip.then(Deflater::new),
+            encoding,
+            deflater: (encoding == Encoding::Gzip).then(Deflater::new),
             builder: LabelsBuilder::new(),
             arena: Vec::new(),
             elements: Vec::new(),
             addresses: Vec::new(),
             by_labels: HashTable::new(),
-            json: Vec::new(),
+            text: Vec::new(),
         }
     }
 
@@ -249,18 +243,19 @@ impl<'a> Renderer<'a> {
             }
         }
         self.write();
+        let separator = self.encoding.separator();
         let mut blocks = Blocks::default();
         match &mut self.deflater {
-            _ if self.json.is_empty() => {}
+            _ if self.text.is_empty() => {}
             Some(deflater) => {
-                blocks.push_stored(SEPARATOR);
+                blocks.push_stored(separator);
                 blocks.crc = Crc::new();
-                deflater.push(&mut blocks, &self.json);
+                deflater.push(&mut blocks, &self.text);
             }
             None => {
-                blocks.bytes.reserve_exact(SEPARATOR.len() + self.json.len());
-                blocks.bytes.extend(SEPARATOR);
-                blocks.bytes.extend(&self.json);
+                blocks.bytes.reserve_exact(separator.len() + self.text.len());
+                blocks.bytes.extend(separator);
+                blocks.bytes.extend(&self.text);
             }
         }
         Part {
@@ -268,7 +263,7 @@ impl<'a> Renderer<'a> {
             duplicates: Box::from(group.duplicates()),
             bytes: Bytes::from(blocks.bytes.into_boxed_slice()),
             crc: blocks.crc,
-            digest: xxh3_128(&self.json),
+            digest: xxh3_128(&self.text),
         }
     }
 
@@ -290,13 +285,21 @@ impl<'a> Renderer<'a> {
             }
         };
         let start = self.arena.len();
-        json::string(&mut self.arena, &address);
+        match self.encoding {
+            Encoding::Json | Encoding::Gzip => json::string(&mut self.arena, &address),
+            Encoding::Yaml => yaml::string(&mut self.arena, &address),
+        }
         let labels = self.arena.len();
-        json::object(&mut self.arena, self.builder.iter());
+        match self.encoding {
+            Encoding::Json | Encoding::Gzip => {
+                json::object(&mut self.arena, self.builder.iter());
+            }
+            Encoding::Yaml => yaml::mapping(&mut self.arena, self.builder.iter()),
+        }
         let object = &self.arena[labels..];
         let hash = xxh3_64(object);
         let target = narrow(self.addresses.len());
-        self.addresses.push(Address { json: start..labels, next: None });
+        self.addresses.push(Address { text: start..labels, next: None });
         let same =
             |element: &u32| self.arena[self.elements[*element as usize].labels.clone()] == *object;
         if let Some(element) = self.by_labels.find(hash, same) {
@@ -312,26 +315,30 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// Writes the elements as JSON, one a line.
+    /// Writes the elements.
     fn write(&mut self) {
-        self.json.clear();
+        let (before, between, after, end): (&[u8], &[u8], &[u8], &[u8]) = match self.encoding {
+            Encoding::Json | Encoding::Gzip => (b"{\"targets\":[", b",", b"],\"labels\":", b"}"),
+            Encoding::Yaml => (b"- targets:\n  - ", b"\n  - ", b"\n  labels:", b"\n"),
+        };
+        self.text.clear();
         for (index, element) in self.elements.iter().enumerate() {
             if index > 0 {
-                self.json.extend(SEPARATOR);
+                self.text.extend(self.encoding.separator());
             }
-            self.json.extend(b"{\"targets\":[");
+            self.text.extend(before);
             let mut next = Some(element.first);
             while let Some(target) = next {
                 let address = &self.addresses[target as usize];
                 if target != element.first {
-                    self.json.push(b',');
+                    self.text.extend(between);
                 }
-                self.json.extend(&self.arena[address.json.clone()]);
+                self.text.extend(&self.arena[address.text.clone()]);
                 next = address.next;
             }
-            self.json.extend(b"],\"labels\":");
-            self.json.extend(&self.arena[element.labels.clone()]);
-            self.json.push(b'}');
+            self.text.extend(after);
+            self.text.extend(&self.arena[element.labels.clone()]);
+            self.text.extend(end);
         }
     }
 }

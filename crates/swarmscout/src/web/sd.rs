@@ -5,13 +5,9 @@
 //! itself. Prometheus drops every target that an answer does not hold, so an answer is given only
 //! where all sources of the job have spoken; else 503, which makes Prometheus keep what it has.
 
-mod cache;
-mod render;
-
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -21,13 +17,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
-use swarmscout_discovery::{SourceStatus, TargetSet};
 use swarmscout_model::quote::Quoted;
 
-use self::cache::Key;
-pub(super) use self::cache::{Cache, IDLE};
-use self::render::{Form, Rendered};
 use super::{App, gzip, json_response, links, text};
+use crate::render::{Encoding, Form, Key, Rendered, withheld};
 
 /// Whole seconds since the source that was confirmed longest ago was confirmed.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
@@ -52,7 +45,7 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
             job: job.config.name().to_string(),
             url: format!("{base}{}", links::sd(job.config.name())),
             targets: set.counts.active,
-            ready: refusal(&set, Form::Full).is_none(),
+            ready: withheld(&set, Form::Full).is_none(),
         }
     };
     json_response(StatusCode::OK, &jobs.iter().map(entry).collect::<Vec<_>>())
@@ -73,12 +66,13 @@ pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
         return text(StatusCode::NOT_FOUND, message);
     };
     let set = Arc::clone(&job.set.borrow());
-    if let Some(message) = refusal(&set, form) {
+    if let Some(message) = withheld(&set, form) {
         return text(StatusCode::SERVICE_UNAVAILABLE, message);
     }
-    let key = Key { job: Arc::clone(job.config.name()), form, gzip: gzip::is_accepted(&headers) };
-    let gzip = key.gzip;
-    let Some(rendered) = app.sd.get(key, &job.set).await else {
+    let gzip = gzip::is_accepted(&headers);
+    let encoding = if gzip { Encoding::Gzip } else { Encoding::Json };
+    let key = Key { job: Arc::clone(job.config.name()), form, encoding };
+    let Some(rendered) = app.context.lists.get(key, &job.set).await else {
         return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot write the targets; see the log\n");
     };
     let age = set.oldest_age(app.context.clock.now().instant).unwrap_or_default();
@@ -107,12 +101,6 @@ fn respond(rendered: Arc<Rendered>, request: &HeaderMap, gzip: bool, age: u64) -
     response
 }
 
-/// The body that a reader of `set` gets, in one piece.
-pub(crate) fn body(set: &Arc<TargetSet>, raw: bool, gzip: bool) -> Vec<u8> {
-    let form = if raw { Form::Raw } else { Form::Full };
-    Rendered::new(set, Instant::now(), form, gzip, None).pieces.concat()
-}
-
 /// What the query asks for.
 fn form(query: &str) -> Result<Form, &'static str> {
     let (mut raw, mut meta) = (false, true);
@@ -137,27 +125,6 @@ fn form(query: &str) -> Result<Form, &'static str> {
             Err("raw=1 is what the sources told, __meta_ labels too: leave out meta=0\n")
         }
     }
-}
-
-/// Why there can be no answer yet.
-fn refusal(set: &TargetSet, form: Form) -> Option<String> {
-    let waiting: Vec<_> = set.sources.iter().filter(|source| source.as_of.is_none()).collect();
-    if !waiting.is_empty() {
-        let mut message = format!(
-            "job {}: {} of {} sources have not answered yet\n",
-            Quoted(set.job.name()),
-            waiting.len(),
-            set.sources.len()
-        );
-        message.extend(waiting.iter().map(|SourceStatus { name, what, error, .. }| {
-            let error = error.as_deref().unwrap_or("the first look is not finished");
-            format!("{name} ({what}): {error}\n")
-        }));
-        return Some(message);
-    }
-    // With too many targets none is scraped; an empty list would say that there are none.
-    let limit = set.limit_error.as_ref().filter(|_| form != Form::Raw)?;
-    Some(format!("job {}: {limit}\n", Quoted(set.job.name())))
 }
 
 /// Whether the client has this very content already (RFC 9110, 13.1.2).

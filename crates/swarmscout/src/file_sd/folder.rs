@@ -1,0 +1,422 @@
+//! The folder of file SD: everything that touches the file system. It blocks, so it runs on a thread
+//! for that.
+//!
+//! Files of others are never touched. What is ours is told by `.swarmscout`, which lies in the folder
+//! and lists the names of the files that were written there: a name is added before its file comes
+//! to be, so no file is ours without standing there, and a file that is there without its name is
+//! somebody else's. While a Swarmscout writes it holds a lock on that list, so two of them never take
+//! each other's files for those of jobs that are gone.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use swarmscout_discovery::SetGroup;
+
+use super::{Options, Removed};
+use crate::render::{EMPTY, Rendered};
+
+/// The list of our files. Prometheus reads no file of such a name, whatever its pattern.
+const LIST: &str = ".swarmscout";
+
+/// What the list begins with.
+const LIST_HEAD: &str =
+    "# The files in this folder that Swarmscout writes. Others are left alone.\n";
+
+/// The largest list that is read, in bytes: some 4,000 names of the greatest length.
+const MAX_LIST: u64 = 1 << 20;
+
+/// What is read or written at once.
+const CHUNK: usize = 64 << 10;
+
+/// The folder, as far as it is ours.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    mode: u32,
+    removed: Removed,
+    /// `None` until it could be entered.
+    entered: Option<Entered>,
+    /// Whoever holds it makes the file system hang.
+    #[cfg(test)]
+    pub(super) hang: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What is known of a folder that is there and locked.
+#[derive(Debug)]
+struct Entered {
+    /// Device and inode: another folder may be mounted, or linked to, under the same name.
+    place: (u64, u64),
+    list: File,
+    /// The names in the list.
+    ours: BTreeSet<Arc<str>>,
+    /// Those of them that no job has any more and that need no care.
+    settled: BTreeSet<Arc<str>>,
+}
+
+/// What is to be done.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    /// The files of the jobs that there are. Others of ours are of jobs that are gone.
+    pub(super) names: BTreeSet<Arc<str>>,
+    /// Files to look at, and what they were like when they were right.
+    pub(super) checks: Vec<(Arc<str>, Stamp)>,
+    /// The file that is to hold other targets now.
+    pub(super) hold: Option<Hold>,
+}
+
+/// What a file is to hold.
+#[derive(Clone, Debug)]
+pub(super) struct Hold {
+    pub(super) name: Arc<str>,
+    pub(super) content: Arc<Rendered>,
+    /// What it was made from.
+    pub(super) groups: Weak<[SetGroup]>,
+}
+
+/// How it went.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    /// For each check whether the file is as it was.
+    pub(super) checks: Vec<(Arc<str>, bool)>,
+    pub(super) hold: Option<(Hold, Result<Outcome, String>)>,
+    /// Files of jobs that are gone, and why they could not be emptied.
+    pub(super) not_emptied: Vec<(Arc<str>, String)>,
+}
+
+/// A file that holds what it is to hold.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) stamp: Stamp,
+    /// How long writing it took; `None` where it held it already.
+    pub(super) written: Option<Duration>,
+}
+
+/// A file of the same stamp has the same content: whatever changes it changes this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Folder {
+    pub(super) fn new(options: &Options) -> Self {
+        let (path, mode) = (options.directory.clone(), options.mode.0);
+        Self {
+            path,
+            mode,
+            removed: options.removed,
+            entered: None,
+            #[cfg(test)]
+            hang: Arc::default(),
+        }
+    }
+
+    /// Does `work`. The error is about the folder as a whole: nothing could be done.
+    pub(super) fn run(&mut self, work: Work) -> Result<Done, String> {
+        #[cfg(test)]
+        drop(self.hang.blocking_lock());
+        self.enter()?;
+        let mut done = Done::default();
+        if self.removed == Removed::Empty {
+            done.not_emptied = self.empty_others(&work.names);
+        }
+        for (name, stamp) in work.checks {
+            let now = fs::symlink_metadata(self.path.join(&*name));
+            let same = now.is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
+            done.checks.push((name, same));
+        }
+        done.hold = work.hold.map(|hold| {
+            let outcome = self.hold(&hold.name, &hold.content.pieces);
+            let path = self.path.join(&*hold.name);
+            (hold, outcome.map_err(|error| format!("cannot write {}: {error}", path.display())))
+        });
+        Ok(done)
+    }
+
+    /// Makes sure that the folder is there, the one that it was, and ours alone.
+    fn enter(&mut self) -> Result<(), String> {
+        let shown = self.path.display();
+        let metadata = fs::metadata(&self.path).map_err(|error| {
+            let hint = match error.kind() {
+                ErrorKind::NotFound => ": create or mount it",
+                _ => "",
+            };
+            format!("cannot open the folder {shown}: {error}{hint}")
+        })?;
+        if !metadata.is_dir() {
+            return Err(format!("{shown} is not a folder"));
+        }
+        let place = (metadata.dev(), metadata.ino());
+        let before = match self.entered.take() {
+            Some(entered) if entered.place == place && entered.list_is_there() => {
+                self.entered = Some(entered);
+                return Ok(());
+            }
+            // The list was removed; what it held is known.
+            Some(entered) if entered.place == place => entered.ours,
+            _ => BTreeSet::new(),
+        };
+        let list = self.path.join(LIST);
+        let mut entered = Entered::new(place, &list).map_err(|error| {
+            let hint = match error.kind() {
+                ErrorKind::PermissionDenied => {
+                    ": the user that Swarmscout runs as must be allowed to write there"
+                }
+                _ => "",
+            };
+            format!("cannot use {}: {error}{hint}", list.display())
+        })?;
+        self.remove_temporary();
+        for name in before {
+            entered
+                .add(&name)
+                .map_err(|error| format!("cannot use {}: {error}", list.display()))?;
+        }
+        self.entered = Some(entered);
+        Ok(())
+    }
+
+    /// Removes what a process that was killed left behind.
+    fn remove_temporary(&self) {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| is_temporary(&entry.file_name().to_string_lossy())) {
+            if entry.file_type().is_ok_and(|kind| kind.is_file())
+                && let Err(error) = fs::remove_file(entry.path())
+            {
+                let file = entry.path().display().to_string();
+                tracing::warn!(file, err = %error, "Cannot remove an old temporary file");
+            }
+        }
+    }
+
+    /// Puts an empty list into every file of ours that no job has.
+    fn empty_others(&mut self, names: &BTreeSet<Arc<str>>) -> Vec<(Arc<str>, String)> {
+        let entered = self.entered.as_mut().expect("it was entered before");
+        entered.settled.retain(|name| !names.contains(name));
+        let others = entered.ours.difference(names).filter(|name| !entered.settled.contains(*name));
+        let others: Vec<_> = others.cloned().collect();
+        let empty = [Bytes::from_static(EMPTY)];
+        let mut failed = Vec::new();
+        for name in others {
+            let path = self.path.join(&*name);
+            // What lies there instead of our file is not ours, and what is gone need not come back.
+            let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
+            if is_file {
+                match self.hold(&name, &empty) {
+                    Ok(outcome) if outcome.written.is_some() => {
+                        let file = path.display().to_string();
+                        tracing::info!(file, "Emptied the file of a job that is gone");
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        failed.push((name, format!("cannot empty {}: {error}", path.display())));
+                        continue;
+                    }
+                }
+            }
+            self.entered.as_mut().expect("it was entered before").settled.insert(name);
+        }
+        failed
+    }
+
+    /// Makes sure that the file holds `content`.
+    fn hold(&mut self, name: &Arc<str>, content: &[Bytes]) -> Result<Outcome, String> {
+        let started = Instant::now();
+        let entered = self.entered.as_mut().expect("it was entered before");
+        let path = self.path.join(&**name);
+        let text = |error: io::Error| error.to_string();
+        match fs::symlink_metadata(&path) {
+            Ok(_) if !entered.ours.contains(name) => {
+                let error = "there is one already that Swarmscout has not written: move it away, or \
+                    choose another folder";
+                return Err(error.to_owned());
+            }
+            // One that cannot be read is written anew.
+            Ok(metadata) if metadata.is_file() => {
+                if let Ok(Some(file)) = open_if_same(&path, content) {
+                    if metadata.mode() & 0o7777 != self.mode {
+                        file.set_permissions(Permissions::from_mode(self.mode)).map_err(text)?;
+                    }
+                    let stamp = Stamp::of(&file.metadata().map_err(text)?);
+                    return Ok(Outcome { stamp, written: None });
+                }
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        entered.add(name).map_err(|error| format!("cannot note it in {LIST}: {error}"))?;
+        let stamp = self.replace(&path, content).map_err(text)?;
+        Ok(Outcome { stamp, written: Some(started.elapsed()) })
+    }
+
+    /// Puts a new file into the place of whatever is at `path`: who reads it reads the old one or the
+    /// new one, also after the machine lost its power. A symbolic link is replaced, not followed.
+    fn replace(&self, path: &Path, content: &[Bytes]) -> io::Result<Stamp> {
+        let temporary = self.path.join(temporary());
+        let replace = || {
+            let file = create(&temporary)?;
+            let mut out = BufWriter::with_capacity(CHUNK, &file);
+            content.iter().try_for_each(|piece| out.write_all(piece))?;
+            out.flush()?;
+            drop(out);
+            // Whatever the mask of the process is.
+            file.set_permissions(Permissions::from_mode(self.mode))?;
+            file.sync_all()?;
+            fs::rename(&temporary, path)?;
+            // After the renaming, which changes it on some file systems.
+            Ok(Stamp::of(&file.metadata()?))
+        };
+        let replaced = replace();
+        if replaced.is_err() {
+            // Where it cannot be removed it is when the folder is entered next.
+            let _ = fs::remove_file(&temporary);
+        }
+        replaced
+    }
+}
+
+impl Entered {
+    fn new(place: (u64, u64), path: &Path) -> io::Result<Self> {
+        let mut list = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o644)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path)?;
+        if !list.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        match list.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::other(
+                    "another Swarmscout writes into this folder: give each its own",
+                ));
+            }
+            Err(TryLockError::Error(error)) => {
+                let file = path.display().to_string();
+                tracing::warn!(file, err = %error, "Cannot lock the list of file SD's files: see \
+                    that no other Swarmscout writes into this folder");
+            }
+        }
+        let mut text = Vec::new();
+        (&list).take(MAX_LIST + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > MAX_LIST {
+            return Err(io::Error::other(format!("it is larger than {MAX_LIST} bytes")));
+        }
+        // A name that was not written to its end belongs to no file.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        list.set_len(whole as u64)?;
+        if whole == 0 {
+            list.write_all(LIST_HEAD.as_bytes())?;
+        }
+        let lines = text[..whole].split(|byte| *byte == b'\n');
+        let names = lines.filter_map(|line| std::str::from_utf8(line).ok());
+        let ours = names.filter(|name| is_ours(name)).map(Arc::from).collect();
+        Ok(Self { place, list, ours, settled: BTreeSet::new() })
+    }
+
+    fn list_is_there(&self) -> bool {
+        self.list.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
+    }
+
+    /// Notes that a file is ours. Before it is written.
+    fn add(&mut self, name: &Arc<str>) -> io::Result<()> {
+        if self.ours.contains(name) {
+            return Ok(());
+        }
+        let end = self.list.seek(io::SeekFrom::End(0))?;
+        let line = format!("{name}\n");
+        let added = self.list.write_all(line.as_bytes()).and_then(|()| self.list.sync_data());
+        if added.is_err() {
+            // Half a name would spoil the next one.
+            let _ = self.list.set_len(end);
+        }
+        added?;
+        self.ours.insert(Arc::clone(name));
+        Ok(())
+    }
+}
+
+/// Whether a name could be one that [`super::file_name`] gave: no other is touched, whatever the list
+/// says.
+fn is_ours(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte);
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    !name.starts_with('.')
+        && name.bytes().all(is_plain)
+        && matches!(extension, Some("json" | "yml"))
+}
+
+/// The name under which a file is written before it takes its place. One at a time is.
+fn temporary() -> String {
+    format!("{LIST}-{}.tmp", std::process::id())
+}
+
+fn is_temporary(name: &str) -> bool {
+    let number = name
+        .strip_prefix(LIST)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .and_then(|rest| rest.strip_suffix(".tmp"));
+    number.is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// A new file, never one that is there or that a link leads to.
+fn create(path: &Path) -> io::Result<File> {
+    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match create() {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            create()
+        }
+        created => created,
+    }
+}
+
+/// The file at `path`, if it holds `content`. Never a link.
+fn open_if_same(path: &Path, content: &[Bytes]) -> io::Result<Option<File>> {
+    // A pipe that took the file's place would be waited for.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let length: u64 = content.iter().map(|piece| piece.len() as u64).sum();
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() != length {
+        return Ok(None);
+    }
+    let mut reader = BufReader::with_capacity(CHUNK, &file);
+    let mut buffer = vec![0; CHUNK];
+    for wanted in content.iter().flat_map(|piece| piece.chunks(CHUNK)) {
+        let found = &mut buffer[..wanted.len()];
+        reader.read_exact(found)?;
+        if found != wanted {
+            return Ok(None);
+        }
+    }
+    drop(reader);
+    Ok(Some(file))
+}

@@ -1,0 +1,158 @@
+//! File SD: the targets of each job in a file of their own, for a Prometheus that reads them with
+//! `file_sd_configs` instead of over HTTP.
+//!
+//! - A file has the content of `/sd/<job>`, in JSON or YAML. It is there from the first complete look
+//!   on, and replaced as a whole, and only when its content changes.
+//! - The newest set counts, never a queue of sets: after a write the next one of that file waits a
+//!   second, or longer where the disk is slow, and then takes what is newest. Discovery waits for
+//!   nothing here.
+//! - Level-triggered: each pass makes the folder as it is to be. A file that somebody else changed or
+//!   removed is soon written again, and so are all of them into a folder that was missing.
+//! - One thread at most is in the file system. What hangs there is told, and waited for.
+//! - The end of the program leaves the files as they are.
+
+mod folder;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clap::ValueEnum;
+use swarmscout_discovery::manager::Job;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use self::writer::Writer;
+use crate::render::{Cache, Encoding};
+use crate::web::links;
+
+/// `--file-sd.…`.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the files are. Never created.
+    pub directory: PathBuf,
+    /// How they are written.
+    pub format: Format,
+    /// Who may read them.
+    pub mode: Mode,
+    /// What becomes of the file of a job that is gone.
+    pub removed: Removed,
+}
+
+/// `--file-sd.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// `<job>.json`.
+    Json,
+    /// `<job>.yml`.
+    Yaml,
+}
+
+/// `--file-sd.removed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Removed {
+    /// It gets an empty list: its targets go.
+    Empty,
+    /// It stays as it is: its targets stay.
+    Keep,
+}
+
+/// `--file-sd.mode`: the permissions of a file, in octal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl FromStr for Mode {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.map(Self).ok_or("not permissions in octal digits, from 0000 to 0777")
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl Format {
+    const fn encoding(self) -> Encoding {
+        match self {
+            Self::Json => Encoding::Json,
+            Self::Yaml => Encoding::Yaml,
+        }
+    }
+}
+
+/// How one of the files is doing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileStatus {
+    /// Whose targets it holds. `None`: it should have been emptied, since its job is gone.
+    pub job: Option<Arc<str>>,
+    /// Where it is.
+    pub path: String,
+    /// When it was last known to hold the newest targets of its job. `None` until it first did.
+    pub confirmed: Option<SystemTime>,
+    /// Why it could not be written or emptied; `None` while all is well.
+    pub error: Option<Arc<str>>,
+    /// How often it was written, and how often that failed, since the job came.
+    pub writes: u64,
+    /// See `writes`.
+    pub failures: u64,
+}
+
+/// The running writer. Dropping it ends it.
+#[derive(Debug)]
+pub struct FileSd {
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    status: watch::Receiver<Arc<[FileStatus]>>,
+}
+
+impl FileSd {
+    /// Starts to keep the files up to date.
+    pub fn start(options: Options, jobs: watch::Receiver<Arc<[Job]>>, lists: Arc<Cache>) -> Self {
+        let stop = CancellationToken::new();
+        let (publish, status) = watch::channel(Arc::from([]));
+        let writer = Writer::new(options, jobs, lists, publish);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writer.run(stop.clone()));
+        Self { stop, tasks, status }
+    }
+
+    /// How the files are doing, sorted by path.
+    pub fn status(&self) -> watch::Receiver<Arc<[FileStatus]>> {
+        self.status.clone()
+    }
+
+    /// Ends it. To be called before the jobs go, or their files are emptied. A write that has begun
+    /// is finished; `false` where that takes longer than `within`.
+    pub async fn shutdown(mut self, within: Duration) -> bool {
+        self.stop.cancel();
+        let ended = timeout(within, self.tasks.join_next()).await.is_ok();
+        self.tasks.shutdown().await;
+        ended
+    }
+}
+
+/// The name of a job's file: percent-encoded, so that it is one name in one folder, whatever the job
+/// is called, and never a hidden one.
+fn file_name(job: &str, format: Format) -> Arc<str> {
+    let extension = match format {
+        Format::Json => "json",
+        Format::Yaml => "yml",
+    };
+    let name = links::segment(job).to_string();
+    match name.strip_prefix('.') {
+        Some(rest) => format!("%2E{rest}.{extension}").into(),
+        None => format!("{name}.{extension}").into(),
+    }
+}

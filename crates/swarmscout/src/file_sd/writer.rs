@@ -1,0 +1,434 @@
+//! The task that keeps the files up to date: when to write which, and what became of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::select_all;
+use http::HeaderValue;
+use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::{BoxFuture, SetGroup, TargetSet};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::folder::{Done, Folder, Hold, Outcome, Stamp, Work};
+use super::{FileStatus, Options, file_name};
+use crate::render::{Cache, Form, Key, withheld};
+
+/// The shortest time between two writes of one file.
+pub(super) const SHORTEST_GAP: Duration = Duration::from_secs(1);
+
+/// At least this many times as long as a write took passes until the next one of that file.
+const REST: u32 = 10;
+
+/// How often a file is looked at that nobody should have changed.
+pub(super) const CHECK: Duration = Duration::from_secs(10);
+
+/// How long the file system may take for one pass before that is called an error.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause after a first failure. It doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause after failures, and the longest rest.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+type Finished = (Box<Folder>, Result<Done, String>);
+
+/// Keeps the files up to date.
+pub(super) struct Writer {
+    options: Options,
+    jobs: watch::Receiver<Arc<[Job]>>,
+    /// Those that `files` are of.
+    adopted: Option<Arc<[Job]>>,
+    lists: Arc<Cache>,
+    publish: watch::Sender<Arc<[FileStatus]>>,
+    /// By name.
+    files: BTreeMap<Arc<str>, JobFile>,
+    /// Elsewhere while it is worked on.
+    pub(super) folder: Option<Box<Folder>>,
+    working: Option<JoinHandle<Finished>>,
+    /// What is wrong with the folder as a whole.
+    error: Failing,
+    /// Files of jobs that are gone, and what is wrong with them.
+    not_emptied: BTreeMap<Arc<str>, Failing>,
+    /// When the files of jobs that are gone are to be emptied. `None`: they are.
+    empty_at: Option<Instant>,
+    /// When there is something to do at the latest, as far as time goes.
+    wake: Instant,
+}
+
+/// The file of a job.
+struct JobFile {
+    job: Arc<str>,
+    set: watch::Receiver<Arc<TargetSet>>,
+    /// What it holds, as far as that is known.
+    holds: Option<Content>,
+    /// Not written before: after a write and after a failure.
+    not_before: Instant,
+    /// When to look whether it is still as it was written.
+    check_at: Instant,
+    error: Failing,
+    confirmed: Option<SystemTime>,
+    writes: u64,
+    failures: u64,
+}
+
+/// What a file holds.
+struct Content {
+    /// The same groups are the same content.
+    groups: Weak<[SetGroup]>,
+    /// As is the same tag.
+    etag: HeaderValue,
+    stamp: Stamp,
+}
+
+/// Failures in a row.
+#[derive(Debug, Default)]
+struct Failing {
+    count: u32,
+    /// The last one, which was logged.
+    error: Option<Arc<str>>,
+    /// No next attempt before.
+    until: Option<Instant>,
+}
+
+impl Failing {
+    /// Notes one more. Whether it is another one than before, to be logged.
+    fn failed(&mut self, error: &str) -> bool {
+        let doubled = FIRST_PAUSE.saturating_mul(1 << self.count.min(16));
+        self.count = self.count.saturating_add(1);
+        self.until = Some(Instant::now() + doubled.min(LONGEST_PAUSE));
+        let is_new = self.error.as_deref() != Some(error);
+        if is_new {
+            self.error = Some(error.into());
+        }
+        is_new
+    }
+
+    /// Whether there was a failure before.
+    fn succeeded(&mut self) -> bool {
+        std::mem::take(self).error.is_some()
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| until <= now)
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        options: Options,
+        jobs: watch::Receiver<Arc<[Job]>>,
+        lists: Arc<Cache>,
+        publish: watch::Sender<Arc<[FileStatus]>>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            folder: Some(Box::new(Folder::new(&options))),
+            options,
+            jobs,
+            adopted: None,
+            lists,
+            publish,
+            files: BTreeMap::new(),
+            working: None,
+            error: Failing::default(),
+            not_emptied: BTreeMap::new(),
+            empty_at: Some(now),
+            wake: now,
+        }
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.forever()).await;
+        if let Some(working) = self.working.take() {
+            // What has begun is finished, whatever comes of it.
+            let _ = working.await;
+        }
+    }
+
+    async fn forever(&mut self) {
+        loop {
+            self.adopt_jobs();
+            let work = self.due().await;
+            if let Some(work) = work {
+                self.carry_out(work).await;
+            }
+            self.publish();
+            self.wait().await;
+        }
+    }
+
+    /// Takes note of jobs that came and went.
+    fn adopt_jobs(&mut self) {
+        let jobs = Arc::clone(&self.jobs.borrow_and_update());
+        if self.adopted.as_ref().is_some_and(|adopted| Arc::ptr_eq(adopted, &jobs)) {
+            return;
+        }
+        let now = Instant::now();
+        let mut before = std::mem::take(&mut self.files);
+        for job in jobs.iter() {
+            let name = file_name(job.config.name(), self.options.format);
+            let mut file = before.remove(&name).unwrap_or_else(|| JobFile::new(job, now));
+            // A job that went and came again between two looks.
+            if !file.set.same_channel(&job.set) {
+                file.set = job.set.clone();
+                file.holds = None;
+            }
+            self.not_emptied.remove(&name);
+            self.files.insert(name, file);
+        }
+        if !before.is_empty() {
+            self.empty_at = Some(now);
+        }
+        self.adopted = Some(jobs);
+    }
+
+    /// What is to be done now, if anything is.
+    async fn due(&mut self) -> Option<Work> {
+        let now = Instant::now();
+        self.wake = now + CHECK;
+        if !self.error.is_due(now) {
+            self.wake = self.error.until.unwrap_or(self.wake);
+            return None;
+        }
+        let mut work = Work::default();
+        let mut outdated = Vec::new();
+        for (name, file) in &mut self.files {
+            work.names.insert(Arc::clone(name));
+            let set = Arc::clone(&file.set.borrow_and_update());
+            if withheld(&set, Form::Full).is_some() {
+                continue;
+            }
+            let at = file.not_before.max(file.error.until.unwrap_or(now));
+            let holds = file.holds.as_ref();
+            if let Some(content) = holds.filter(|content| content.is_of(&set.groups)) {
+                if file.check_at <= now {
+                    work.checks.push((Arc::clone(name), content.stamp.clone()));
+                } else {
+                    self.wake = self.wake.min(file.check_at);
+                }
+            } else if at <= now {
+                outdated.push((at, Arc::clone(name), Arc::downgrade(&set.groups)));
+            } else {
+                self.wake = self.wake.min(at);
+            }
+        }
+        // One at a time, each in its turn.
+        outdated.sort_by_key(|(at, ..)| *at);
+        for (_, name, groups) in outdated {
+            let file = self.files.get_mut(&name).expect("it was seen above");
+            let key = Key {
+                job: Arc::clone(&file.job),
+                form: Form::Full,
+                encoding: self.options.format.encoding(),
+            };
+            let Some(content) = self.lists.get(key, &file.set).await else {
+                file.failed(&name, "cannot render the targets; see the log");
+                continue;
+            };
+            match &mut file.holds {
+                Some(holds) if holds.etag == content.etag => {
+                    holds.groups = groups;
+                    self.wake = self.wake.min(file.check_at);
+                }
+                _ => {
+                    work.hold = Some(Hold { name, content, groups });
+                    break;
+                }
+            }
+        }
+        if let Some(at) = self.empty_at.filter(|at| *at > now) {
+            self.wake = self.wake.min(at);
+        }
+        let empties = self.empty_at.is_some_and(|at| at <= now);
+        (empties || work.hold.is_some() || !work.checks.is_empty()).then_some(work)
+    }
+
+    /// Does it, on a thread for that, and notes how it went.
+    async fn carry_out(&mut self, work: Work) {
+        let mut folder = self.folder.take().expect("it is here unless it is worked on");
+        let hold = work.hold.as_ref().map(|hold| Arc::clone(&hold.name));
+        let working = self.working.insert(spawn_blocking(move || {
+            let done = folder.run(work);
+            (folder, done)
+        }));
+        let finished = if let Ok(finished) = timeout(PATIENCE, &mut *working).await {
+            finished
+        } else {
+            self.note_patience_lost(hold.as_ref());
+            self.working.as_mut().expect("it was begun above").await
+        };
+        self.working = None;
+        let (folder, done) = finished.unwrap_or_else(|error| {
+            let error = format!("internal error, please report it: {error}");
+            (Box::new(Folder::new(&self.options)), Err(error))
+        });
+        self.folder = Some(folder);
+        // Whatever is done now begins with another look at what is due.
+        self.wake = Instant::now();
+        match done {
+            Ok(done) => self.note(done),
+            Err(error) => self.note_folder(hold.as_ref(), &error),
+        }
+    }
+
+    fn note_patience_lost(&mut self, hold: Option<&Arc<str>>) {
+        let error = format!(
+            "not finished within {PATIENCE:?}: the file system of {} is slow, or hangs",
+            self.options.directory.display()
+        );
+        self.note_folder(hold, &error);
+        self.publish();
+    }
+
+    fn note_folder(&mut self, hold: Option<&Arc<str>>, error: &str) {
+        if let Some(file) = hold.and_then(|name| self.files.get_mut(name)) {
+            file.failures += 1;
+        }
+        if self.error.failed(error) {
+            tracing::error!(err = error, "Cannot write files for file SD");
+        }
+    }
+
+    fn note(&mut self, done: Done) {
+        if self.error.succeeded() {
+            let folder = self.options.directory.display().to_string();
+            tracing::info!(folder, "Files for file SD are written again");
+        }
+        for (name, as_it_was) in done.checks {
+            let Some(file) = self.files.get_mut(&name) else { continue };
+            if as_it_was {
+                file.confirm(&name);
+            } else {
+                tracing::warn!(config = %file.job, file = %name, "The file of a job for file SD was \
+                    changed or removed by somebody else; it is written again");
+                file.holds = None;
+            }
+        }
+        if let Some((hold, outcome)) = done.hold
+            && let Some(file) = self.files.get_mut(&hold.name)
+        {
+            match outcome {
+                Ok(outcome) => file.succeeded(&hold, outcome),
+                Err(error) => file.failed(&hold.name, &error),
+            }
+        }
+        self.note_not_emptied(done.not_emptied);
+    }
+
+    fn note_not_emptied(&mut self, failed: Vec<(Arc<str>, String)>) {
+        let mut before = std::mem::take(&mut self.not_emptied);
+        self.empty_at = None;
+        for (name, error) in failed {
+            let mut failing = before.remove(&name).unwrap_or_default();
+            if failing.failed(&error) {
+                tracing::error!(err = error, "Cannot empty the file of a job that is gone");
+            }
+            self.empty_at = self.empty_at.max(failing.until);
+            self.not_emptied.insert(name, failing);
+        }
+    }
+
+    fn publish(&self) {
+        let path = |name: &str| self.options.directory.join(name).display().to_string();
+        let folder = self.error.error.as_ref();
+        let of_jobs = self.files.iter().map(|(name, file)| FileStatus {
+            job: Some(Arc::clone(&file.job)),
+            path: path(name),
+            confirmed: file.confirmed,
+            error: folder.or(file.error.error.as_ref()).cloned(),
+            writes: file.writes,
+            failures: file.failures,
+        });
+        let others = self.not_emptied.iter().map(|(name, failing)| FileStatus {
+            path: path(name),
+            error: folder.or(failing.error.as_ref()).cloned(),
+            failures: failing.count.into(),
+            ..FileStatus::default()
+        });
+        let mut all: Vec<_> = of_jobs.chain(others).collect();
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        self.publish.send_if_modified(|published| {
+            let differs = **published != *all;
+            *published = all.into();
+            differs
+        });
+    }
+
+    /// Waits until there may be something to do.
+    async fn wait(&mut self) {
+        let sets = self.files.values_mut().map(|file| changed(&mut file.set));
+        let jobs = changed(&mut self.jobs);
+        let changes = select_all(sets.chain([jobs]));
+        // Whichever it is, everything is looked at.
+        let _ = timeout_at(self.wake, changes).await;
+    }
+}
+
+impl JobFile {
+    fn new(job: &Job, now: Instant) -> Self {
+        Self {
+            job: Arc::clone(job.config.name()),
+            set: job.set.clone(),
+            holds: None,
+            not_before: now,
+            check_at: now,
+            error: Failing::default(),
+            confirmed: None,
+            writes: 0,
+            failures: 0,
+        }
+    }
+
+    fn failed(&mut self, name: &str, error: &str) {
+        self.failures += 1;
+        if self.error.failed(error) {
+            tracing::error!(config = %self.job, file = name, err = error,
+                "Cannot write the file of a job for file SD");
+        }
+    }
+
+    fn succeeded(&mut self, hold: &Hold, outcome: Outcome) {
+        if let Some(took) = outcome.written {
+            self.writes += 1;
+            let rest = took.saturating_mul(REST).clamp(SHORTEST_GAP, LONGEST_PAUSE);
+            self.not_before = Instant::now() + rest;
+        }
+        self.holds = Some(Content {
+            groups: hold.groups.clone(),
+            etag: hold.content.etag.clone(),
+            stamp: outcome.stamp,
+        });
+        self.confirm(&hold.name);
+    }
+
+    /// Notes that the file holds what it is to hold.
+    fn confirm(&mut self, name: &str) {
+        if self.error.succeeded() {
+            tracing::info!(config = %self.job, file = name,
+                "The file of a job for file SD is as it is to be again");
+        }
+        self.confirmed = Some(SystemTime::now());
+        self.check_at = Instant::now() + CHECK;
+    }
+}
+
+impl Content {
+    /// Whether it was made from these very groups.
+    fn is_of(&self, groups: &Arc<[SetGroup]>) -> bool {
+        std::ptr::addr_eq(self.groups.as_ptr(), Arc::as_ptr(groups))
+    }
+}
+
+/// Resolves when there is something new; never, once the sender is gone.
+fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, ()> {
+    Box::pin(async {
+        if receiver.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

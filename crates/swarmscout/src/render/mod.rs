@@ -1,0 +1,100 @@
+//! The targets of a job as a list that Prometheus reads, for all who hand it out: HTTP SD
+//! ([`crate::web`]) and file SD ([`crate::file_sd`]) have the same content.
+//!
+//! To Prometheus a list is complete, so there is none where something may be missing. What was
+//! rendered is kept while somebody asks for it, in parts, so that a change costs what changed.
+
+mod cache;
+mod deflate;
+pub(crate) mod json;
+mod rendered;
+mod yaml;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use swarmscout_discovery::{SourceStatus, TargetSet};
+use swarmscout_model::quote::Quoted;
+
+pub use self::cache::Cache;
+pub(crate) use self::cache::{IDLE, Key};
+pub(crate) use self::deflate::LEVEL;
+pub(crate) use self::rendered::Rendered;
+
+/// What a reader wants of each target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    /// Kept targets after our rules, `__meta_*` included.
+    Full,
+    /// `?meta=0`: the same without `__meta_*`.
+    WithoutMeta,
+    /// `?raw=1`: all targets as the sources told them.
+    Raw,
+}
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Encoding {
+    /// JSON.
+    Json,
+    /// JSON, compressed.
+    Gzip,
+    /// YAML, with every string in double quotes: nothing is left to the reader's taste.
+    Yaml,
+}
+
+/// What stands around and between the elements of a list. An empty one is `[]` in all of them.
+impl Encoding {
+    /// Before the first element.
+    const fn open(self) -> &'static [u8] {
+        match self {
+            Self::Json | Self::Gzip => b"[\n",
+            Self::Yaml => b"",
+        }
+    }
+
+    /// Between two elements.
+    const fn separator(self) -> &'static [u8] {
+        match self {
+            Self::Json | Self::Gzip => b",\n",
+            Self::Yaml => b"",
+        }
+    }
+
+    /// After the last element.
+    const fn close(self) -> &'static [u8] {
+        match self {
+            Self::Json | Self::Gzip => b"\n]\n",
+            Self::Yaml => b"",
+        }
+    }
+}
+
+/// A list without elements, in every encoding but the compressed one.
+pub(crate) const EMPTY: &[u8] = b"[]\n";
+
+/// Why there can be no list of these targets yet.
+pub(crate) fn withheld(set: &TargetSet, form: Form) -> Option<String> {
+    let waiting: Vec<_> = set.sources.iter().filter(|source| source.as_of.is_none()).collect();
+    if !waiting.is_empty() {
+        let mut message = format!(
+            "job {}: {} of {} sources have not answered yet\n",
+            Quoted(set.job.name()),
+            waiting.len(),
+            set.sources.len()
+        );
+        message.extend(waiting.iter().map(|SourceStatus { name, what, error, .. }| {
+            let error = error.as_deref().unwrap_or("the first look is not finished");
+            format!("{name} ({what}): {error}\n")
+        }));
+        return Some(message);
+    }
+    // With too many targets none is scraped; an empty list would say that there are none.
+    let limit = set.limit_error.as_ref().filter(|_| form != Form::Raw)?;
+    Some(format!("job {}: {limit}\n", Quoted(set.job.name())))
+}
+
+/// The list of `set`, in one piece.
+pub(crate) fn whole(set: &Arc<TargetSet>, form: Form, encoding: Encoding) -> Vec<u8> {
+    Rendered::new(set, Instant::now(), form, encoding, None).pieces.concat()
+}
