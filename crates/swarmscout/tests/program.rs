@@ -22,3 +22,5 @@ mod file_sd;
 mod lifecycle;
 #[path = "program/reload.rs"]
 mod reload;
+#[path = "program/stacks.rs"]
+mod stacks;

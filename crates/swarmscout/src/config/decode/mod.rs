@@ -337,6 +337,11 @@ impl At {
         self.section = at;
     }
 
+    /// Notes that `key` was meant, and written as something else.
+    fn misnamed(&mut self, key: &'static str) {
+        self.failed.push(key);
+    }
+
     pub(super) fn note(&mut self, key: &'static str, at: Position, good: bool) {
         self.keys.push((key, at));
         if !good {
@@ -396,7 +401,7 @@ fn unknown_key<S: Section>(key: &Key, section: &mut S, cx: &mut Cx<'_>) {
         cx.within(&key.text, |cx| cx.error(key.at, message));
         if let Some(meant) = meant {
             // It is not missing as well.
-            section.at_mut().note(meant, key.at, false);
+            section.at_mut().misnamed(meant);
         }
         return;
     }
