@@ -7,7 +7,9 @@
 //!                     exporter::Exporter  `/metrics`
 //!                           │
 //!                      http::Server     faults on demand, a log of the requests
-//!  zookeeper::ZooKeeper  an ensemble, with faults of its own
+//!
+//!  zookeeper::ZooKeeper                 an ensemble, with faults of its own
+//!  dns::Zone ─ dns::DnsServer           UDP and TCP, with faults of its own
 //! ```
 //!
 //! Everything here is written against what real Swarms answered (`fixtures/`, each file recorded
@@ -19,6 +21,7 @@
 //! times, addresses) depends on a seed alone.
 
 pub mod classic;
+pub mod dns;
 pub mod engine;
 pub mod exporter;
 pub mod fault;
