@@ -12,6 +12,7 @@ use swarmscout_net::{ClientOptions, HttpConfig, SystemRoots, Url, redact_url};
 use tokio_util::task::TaskTracker;
 
 use crate::figures::Figures;
+use crate::source::dns::Resolver;
 use crate::source::nodelist::Location;
 use crate::{Discoverer, Error};
 
@@ -32,6 +33,8 @@ pub enum SdConfig {
     DockerSwarm(DockerSwarmConfig),
     /// One of `docker_sd_configs`.
     Docker(DockerConfig),
+    /// One of `dns_sd_configs`.
+    Dns(DnsConfig),
     /// A discoverer of the program that uses this crate. No configuration file names it.
     Custom(CustomConfig),
 }
@@ -46,6 +49,7 @@ impl SdConfig {
             Self::Classic(_) | Self::NodeList(_) => "swarm",
             Self::DockerSwarm(_) => "dockerswarm",
             Self::Docker(_) => "docker",
+            Self::Dns(_) => "dns",
             Self::Custom(config) => config.mechanism,
         }
     }
@@ -62,6 +66,7 @@ impl SdConfig {
             Self::NodeList(config) => Some(config.refresh_interval),
             Self::DockerSwarm(config) => Some(config.engine.refresh_interval),
             Self::Docker(config) => Some(config.engine.refresh_interval),
+            Self::Dns(config) => Some(config.refresh_interval),
             Self::Custom(config) => config.refresh_interval,
         }
     }
@@ -86,6 +91,7 @@ impl SdConfig {
                 format!("{hosts} role {}", config.role.as_str())
             }
             Self::Docker(config) => without_passwords(&config.engine.hosts),
+            Self::Dns(config) => config.what(),
             Self::Custom(config) => return config.what.clone(),
         };
         what.into()
@@ -104,6 +110,7 @@ impl SdConfig {
             | Self::File(_)
             | Self::Http(_)
             | Self::NodeList(_)
+            | Self::Dns(_)
             | Self::Custom(_) => 1,
         }
     }
@@ -304,6 +311,62 @@ pub struct DockerConfig {
     pub match_first_network: bool,
 }
 
+/// One of `dns_sd_configs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// As written, at least one.
+    pub names: Vec<String>,
+    /// What is asked for. Default SRV.
+    pub record_type: RecordType,
+    /// Port of targets whose records have none: of all but SRV.
+    pub port: u16,
+    /// Default 30s.
+    pub refresh_interval: PromDuration,
+}
+
+impl DnsConfig {
+    /// So many names are shown.
+    const SHOWN: usize = 5;
+
+    fn what(&self) -> String {
+        let shown: Vec<_> = self.names.iter().take(Self::SHOWN).map(String::as_str).collect();
+        let what = format!("{} of {}", self.record_type.as_str(), shown.join(", "));
+        match self.names.len() - shown.len() {
+            0 => what,
+            others => format!("{what} and {others} more"),
+        }
+    }
+}
+
+/// `type` of `dns_sd_configs`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RecordType {
+    /// Hosts and ports.
+    #[default]
+    Srv,
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// Mail servers.
+    Mx,
+    /// Name servers.
+    Ns,
+}
+
+impl RecordType {
+    /// As it is written in the configuration file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Srv => "SRV",
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Mx => "MX",
+            Self::Ns => "NS",
+        }
+    }
+}
+
 /// Shows no password of a URL.
 impl fmt::Debug for HttpSdConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -411,10 +474,13 @@ pub struct BuildContext {
     /// No answer and no file of more bytes is read, whatever a source would take by itself: for
     /// tests of what happens then.
     pub max_answer: u64,
+    /// How names of the DNS are looked up.
+    pub dns: Arc<Resolver>,
 }
 
 impl BuildContext {
-    /// A context with figures at zero and without tasks.
+    /// A context with figures at zero and without tasks, that asks the name servers of
+    /// `/etc/resolv.conf`.
     pub fn new(user_agent: impl Into<Arc<str>>) -> Self {
         Self {
             user_agent: user_agent.into(),
@@ -422,6 +488,7 @@ impl BuildContext {
             figures: Arc::default(),
             roots: SystemRoots::default(),
             max_answer: u64::MAX,
+            dns: Arc::new(Resolver::new("/etc/resolv.conf")),
         }
     }
 

@@ -58,7 +58,8 @@ impl<T> Look<T> {
 /// A part of an answer that was skipped so that the rest could be used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Problem {
-    /// What kind of object it is: `node`, `service`, `task`, `network`, `container`, `file`, `host`.
+    /// What kind of object it is: `node`, `service`, `task`, `network`, `container`, `file`, `host`,
+    /// `name`.
     /// One of a small closed set: it becomes the metric label `kind`.
     pub kind: &'static str,
     /// Which object: an ID or name as it was sent.
@@ -107,6 +108,9 @@ pub enum Error {
     /// tried.
     #[error("no host answered: {}", .0.join("; "))]
     AllHosts(Vec<String>),
+    /// No name of the DNS could be looked up. Holds what happened with each, or with the first few.
+    #[error("cannot look up any name: {}", .0.join("; "))]
+    AllNames(Vec<String>),
     /// The deadline of the whole look passed.
     #[error("look not finished within {0:?}")]
     Deadline(std::time::Duration),

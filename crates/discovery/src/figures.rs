@@ -46,6 +46,10 @@ pub struct Figures {
     pub file_read_errors: Counter,
     /// Failures of the watch on files (`prometheus_sd_file_watcher_errors_total`).
     pub file_watcher_errors: Counter,
+    /// Names of the DNS that were looked up (`prometheus_sd_dns_lookups_total`).
+    pub dns_lookups: Counter,
+    /// Those of them that could not be (`prometheus_sd_dns_lookup_failures_total`).
+    pub dns_lookup_failures: Counter,
     skipped: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
     /// By the source that reads the files.
     file_times: Mutex<BTreeMap<u64, Vec<FileTime>>>,

@@ -4,6 +4,7 @@
 //! here, its variant there, and its arm in [`build`].
 
 pub mod classic;
+pub mod dns;
 pub mod docker;
 pub mod dockerswarm;
 pub mod file;
@@ -27,6 +28,7 @@ pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discov
         SdConfig::Static(config) => Box::new(fixed::Fixed::new(config)),
         SdConfig::DockerSwarm(config) => Box::new(dockerswarm::DockerSwarm::new(config, context)?),
         SdConfig::Docker(config) => Box::new(docker::Docker::new(config, context)?),
+        SdConfig::Dns(config) => Box::new(dns::Dns::new(config, context)),
         SdConfig::Custom(config) => (config.build)(context)?,
         SdConfig::File(config) => Box::new(file::File::new(config.clone(), context)),
         SdConfig::Http(config) => Box::new(http::Http::new(config.clone(), context)?),

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use swarmscout_discovery::SdConfig;
 use swarmscout_discovery::config::{
-    ClassicConfig, DockerConfig, DockerSwarmConfig, EngineConfig, EtcdApi, Events, FileConfig,
-    Filter, HttpSdConfig, NodeListConfig, OverlayPort, Role, StaticConfig, StaticGroup,
+    ClassicConfig, DnsConfig, DockerConfig, DockerSwarmConfig, EngineConfig, EtcdApi, Events,
+    FileConfig, Filter, HttpSdConfig, NodeListConfig, OverlayPort, RecordType, Role, StaticConfig,
+    StaticGroup,
 };
 use swarmscout_discovery::source::nodelist::Location;
 use swarmscout_model::PromDuration;
@@ -34,8 +35,8 @@ pub(super) fn check(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) ->
     let key = "dockerswarm_sd_configs";
     sources.extend(list(&mut sd.dockerswarm_sd_configs, key, &at, cx, dockerswarm));
     sources.extend(list(&mut sd.docker_sd_configs, "docker_sd_configs", &at, cx, docker));
-    list(&mut sd.dns_sd_configs, "dns_sd_configs", &at, cx, dns);
-    refuse_missing(sd, cx);
+    sources.extend(list(&mut sd.dns_sd_configs, "dns_sd_configs", &at, cx, dns));
+    refuse_foreign(sd, cx);
     // Lists of one key stay in order: the sort is stable.
     sources.sort_by_key(|(at, _)| *at);
     sources.into_iter().map(|(_, source)| source).collect()
@@ -76,11 +77,8 @@ fn list<T, U>(
     checked
 }
 
-/// Refuses by name the sources that this version, or this program, does not have.
-fn refuse_missing(sd: &raw::SdConfigs, cx: &mut Cx<'_>) {
-    if !sd.dns_sd_configs.is_empty() {
-        cx.within("dns_sd_configs", |cx| cx.error(sd.at.key("dns_sd_configs"), NOT_YET));
-    }
+/// Refuses by name the sources that this program does not have.
+fn refuse_foreign(sd: &raw::SdConfigs, cx: &mut Cx<'_>) {
     let mut foreign = Vec::new();
     sd.foreign.write(&mut foreign);
     for (key, _) in foreign {
@@ -331,36 +329,50 @@ fn engine(
     cx: &mut Cx<'_>,
 ) -> EngineConfig {
     refresh_interval(interval, at, cx);
-    let port = u16::try_from(port).unwrap_or_else(|_| {
-        let text = format!("{port} is not a port: 0 to 65535");
-        cx.within("port", |cx| cx.error(at.key("port"), text));
-        0
-    });
     let filter =
         |filter: &raw::Filter| Filter { name: filter.name.clone(), values: filter.values.clone() };
     EngineConfig {
         hosts: hosts.iter().map(|host| host.0.clone()).collect(),
-        port,
+        port: self::port(port, at, cx),
         filters: filters.iter().map(filter).collect(),
         refresh_interval: interval,
         http,
     }
 }
 
-fn dns(sd: &mut raw::DnsSd, cx: &mut Cx<'_>) {
+fn dns(sd: &mut raw::DnsSd, cx: &mut Cx<'_>) -> SdConfig {
     if sd.names.is_empty() && !sd.at.failed("names") {
         let text = "DNS-SD config must contain at least one SRV record name";
         cx.error(sd.at.key("names"), text);
     }
-    match sd.r#type.to_uppercase().as_str() {
-        "A" | "AAAA" | "MX" | "NS" if sd.port == 0 && !sd.at.failed("port") => {
-            let text = "a port is required in DNS-SD configs for all record types except SRV";
-            cx.error(sd.at.key("port"), text);
+    // What is wrong is noted: the type that stands in for it is never used.
+    let record_type = match sd.r#type.to_uppercase().as_str() {
+        "SRV" => RecordType::Srv,
+        "A" => RecordType::A,
+        "AAAA" => RecordType::Aaaa,
+        "MX" => RecordType::Mx,
+        "NS" => RecordType::Ns,
+        _ => {
+            cx.error(sd.at.key("type"), format!("invalid DNS-SD records type {}", sd.r#type));
+            RecordType::Srv
         }
-        "SRV" | "A" | "AAAA" | "MX" | "NS" => {}
-        _ => cx.error(sd.at.key("type"), format!("invalid DNS-SD records type {}", sd.r#type)),
+    };
+    if record_type != RecordType::Srv && sd.port == 0 && !sd.at.failed("port") {
+        let text = "a port is required in DNS-SD configs for all record types except SRV";
+        cx.error(sd.at.key("port"), text);
     }
+    let port = port(sd.port, &sd.at, cx);
     refresh_interval(sd.refresh_interval, &sd.at, cx);
+    let names = sd.names.clone();
+    SdConfig::Dns(DnsConfig { names, record_type, port, refresh_interval: sd.refresh_interval })
+}
+
+fn port(port: i64, at: &At, cx: &mut Cx<'_>) -> u16 {
+    u16::try_from(port).unwrap_or_else(|_| {
+        let text = format!("{port} is not a port: 0 to 65535");
+        cx.within("port", |cx| cx.error(at.key("port"), text));
+        0
+    })
 }
 
 /// Checks that every address is one, and warns of options that it has no use for.

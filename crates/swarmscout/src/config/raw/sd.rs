@@ -22,8 +22,8 @@ section! {
         key dockerswarm_sd_configs: Vec<Option<DockerSwarmSd>> = Vec::new();
         /// Containers of one Docker engine.
         key docker_sd_configs: Vec<Option<DockerSd>> = Vec::new();
-        /// Names of the DNS.
-        key dns_sd_configs: Vec<Option<DnsSd>> = Vec::new(), refused;
+        /// The records of DNS names.
+        key dns_sd_configs: Vec<Option<DnsSd>> = Vec::new();
         /// All others.
         inline foreign: ForeignSd = ForeignSd::default();
     }
@@ -214,15 +214,16 @@ section! {
 }
 
 section! {
-    /// Names of the DNS.
+    /// The records of DNS names: `tasks.<service>` has the addresses of a service's tasks. The name
+    /// servers are those of `/etc/resolv.conf`, read anew at each look, as is `search` there.
     DnsSd: "dns.SDConfig", "dns_sd_config" {
         /// Names to look up, at least one.
         key names: Vec<String> = Vec::new();
-        /// How often.
+        /// How often they are looked up, whatever time to live their records have.
         key refresh_interval: PromDuration = PromDuration::from_secs(30);
-        /// `SRV`, `A`, `AAAA`, `MX` or `NS`.
+        /// Which records: `SRV`, `A`, `AAAA`, `MX` or `NS`; in any case.
         key r#type: String = "SRV".into();
-        /// Port of the targets, required unless the type is SRV.
+        /// Port of the targets, required unless the type is SRV, whose records have their own.
         key port: i64 = 0;
     }
 }

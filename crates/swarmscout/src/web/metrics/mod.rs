@@ -196,6 +196,16 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
             figures.file_watcher_errors.get(),
         ),
         (
+            "prometheus_sd_dns_lookups",
+            "Names of the DNS that were looked up",
+            figures.dns_lookups.get(),
+        ),
+        (
+            "prometheus_sd_dns_lookup_failures",
+            "Names of the DNS that could not be looked up",
+            figures.dns_lookup_failures.get(),
+        ),
+        (
             "swarmscout_source_panics",
             "Sources that failed by a fault of the program and were started anew",
             figures.panics.get(),

@@ -77,6 +77,12 @@ async fn shows_the_state_of_the_moment() {
         # HELP prometheus_sd_file_watcher_errors_total Failures of the watch on the files of file SD
         # TYPE prometheus_sd_file_watcher_errors_total counter
         prometheus_sd_file_watcher_errors_total 0
+        # HELP prometheus_sd_dns_lookups_total Names of the DNS that were looked up
+        # TYPE prometheus_sd_dns_lookups_total counter
+        prometheus_sd_dns_lookups_total 0
+        # HELP prometheus_sd_dns_lookup_failures_total Names of the DNS that could not be looked up
+        # TYPE prometheus_sd_dns_lookup_failures_total counter
+        prometheus_sd_dns_lookup_failures_total 0
         # HELP swarmscout_source_panics_total Sources that failed by a fault of the program and were started anew
         # TYPE swarmscout_source_panics_total counter
         swarmscout_source_panics_total 0

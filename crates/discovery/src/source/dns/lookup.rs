@@ -1,0 +1,203 @@
+//! A name, asked for at all servers with all ends of `resolv.conf` (Prometheus `discovery/dns`).
+//!
+//! - A server is passed over for the next one unless it says NOERROR or NXDOMAIN.
+//! - The first of the candidates that some server knows is the answer, even without a record.
+//! - NXDOMAIN for each of them says that there is no such name.
+//! - Anything else says nothing, and what was known stays.
+
+use std::time::Duration;
+
+use domain::base::iana::{OptRcode, Rcode};
+use domain::base::{Name, Rtype};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
+
+use super::exchange::{self, Answer, Trouble};
+use super::records::{Records, to_wire};
+use super::resolv_conf::{NameServer, ResolvConf};
+use super::resolver::{MOST_AT_ONCE, Resolver};
+
+/// What holds for all names of a look.
+#[derive(Debug)]
+pub(super) struct Lookups<'a> {
+    pub(super) resolver: &'a Resolver,
+    pub(super) conf: &'a ResolvConf,
+    pub(super) kind: Rtype,
+    /// For one answer.
+    pub(super) wait: Duration,
+    /// From one question to the next.
+    pub(super) gap: Duration,
+    /// No question leaves after this.
+    pub(super) end: Instant,
+}
+
+/// What the DNS says of a name.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// It exists, and has these records of the type.
+    Known(Records),
+    /// It does not exist: what each server said.
+    Unknown(String),
+}
+
+/// Nothing is known of a name now.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// Whether no server could be spoken to.
+    pub(super) absent: bool,
+    /// What each server did.
+    pub(super) detail: String,
+}
+
+/// A reply that settles the matter for one candidate.
+enum Reply {
+    Known(Records),
+    Unknown,
+}
+
+impl Lookups<'_> {
+    /// Looks up names, so many at a time as may wait for answers. Tells of each, in their order, when
+    /// it was begun with and what came of it.
+    pub(super) async fn find_all<'n>(
+        &self,
+        names: impl ExactSizeIterator<Item = &'n str>,
+    ) -> Vec<(Instant, Result<Said, Failure>)> {
+        let mut found: Vec<_> = (0..names.len()).map(|_| None).collect();
+        let mut names = names.enumerate();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < MOST_AT_ONCE
+                && let Some((index, name)) = names.next()
+            {
+                running.push(async move { (index, Instant::now(), self.find(name).await) });
+            }
+            match running.next().await {
+                Some((index, began, said)) => found[index] = Some((began, said)),
+                None => return found.into_iter().flatten().collect(),
+            }
+        }
+    }
+
+    async fn find(&self, name: &str) -> Result<Said, Failure> {
+        // What became of each candidate.
+        let mut lines = Vec::new();
+        let (mut failed, mut absent) = (false, true);
+        for candidate in self.conf.candidates(name) {
+            let name = match to_wire(&candidate) {
+                Ok(name) => name,
+                Err(reason) => {
+                    lines.push(format!("{candidate}: {reason}"));
+                    (failed, absent) = (true, false);
+                    continue;
+                }
+            };
+            match self.ask_all(&name).await {
+                Ok((_, Reply::Known(records))) => return Ok(Said::Known(records)),
+                Ok((server, Reply::Unknown)) => {
+                    lines.push(format!("{candidate} at {}: NXDOMAIN", server.name));
+                }
+                Err(troubles) => {
+                    failed = true;
+                    absent &= troubles.iter().all(Trouble::is_absence);
+                    let troubles = self.conf.servers.iter().zip(troubles);
+                    let troubles: Vec<_> = troubles
+                        .map(|(server, trouble)| format!("{}: {trouble}", server.name))
+                        .collect();
+                    lines.push(format!("{candidate} at {}", troubles.join(", ")));
+                }
+            }
+        }
+        let detail = lines.join("; ");
+        if failed { Err(Failure { absent, detail }) } else { Ok(Said::Unknown(detail)) }
+    }
+
+    /// Asks one server after the other, those that are silent as often as the file says. The
+    /// troubles are in the order of the servers.
+    async fn ask_all(&self, name: &Name<Vec<u8>>) -> Result<(&NameServer, Reply), Vec<Trouble>> {
+        let servers = &self.conf.servers;
+        let mut troubles: Vec<Option<Trouble>> = servers.iter().map(|_| None).collect();
+        for attempt in 0..self.conf.attempts {
+            for index in self.resolver.order(servers) {
+                let before = &mut troubles[index];
+                if before.as_ref().is_some_and(|trouble| !trouble.is_silence()) {
+                    continue;
+                }
+                // There are servers that do not answer whoever speaks of EDNS.
+                match self.ask(&servers[index], name, attempt == 0).await {
+                    Ok(reply) => return Ok((&servers[index], reply)),
+                    Err(Trouble::NotAsked) if before.is_some() => {}
+                    Err(trouble) => *before = Some(trouble),
+                }
+            }
+        }
+        Err(troubles.into_iter().map(|trouble| trouble.unwrap_or(Trouble::NotAsked)).collect())
+    }
+
+    async fn ask(
+        &self,
+        server: &NameServer,
+        name: &Name<Vec<u8>>,
+        edns: bool,
+    ) -> Result<Reply, Trouble> {
+        let mut answer = self.exchange(server, name, edns).await?;
+        if edns && matches!(answer.header().rcode(), Rcode::FORMERR | Rcode::NOTIMP) {
+            // One that was there before EDNS.
+            answer = self.exchange(server, name, false).await?;
+        }
+        match answer.opt_rcode() {
+            OptRcode::NOERROR => {
+                let records = Records::read(&answer);
+                records.map(Reply::Known).map_err(|_| Trouble::Malformed("a record is damaged"))
+            }
+            OptRcode::NXDOMAIN => Ok(Reply::Unknown),
+            code => Err(Trouble::Code(code)),
+        }
+    }
+
+    /// Over UDP, and over TCP if the answer is cut short.
+    async fn exchange(
+        &self,
+        server: &NameServer,
+        name: &Name<Vec<u8>>,
+        edns: bool,
+    ) -> Result<Answer, Trouble> {
+        if self.conf.use_tcp {
+            return self.over_tcp(server, name).await;
+        }
+        let answer = {
+            let (_slot, wait) = self.turn().await?;
+            let question = exchange::question(name, self.kind, edns);
+            exchange::over_udp(server.addr, &question, wait).await
+        };
+        self.note(server, &answer);
+        match answer? {
+            cut if cut.header().tc() => {
+                let answer = self.over_tcp(server, name).await;
+                answer.map_err(|trouble| Trouble::Tcp(Box::new(trouble)))
+            }
+            answer => Ok(answer),
+        }
+    }
+
+    async fn over_tcp(&self, server: &NameServer, name: &Name<Vec<u8>>) -> Result<Answer, Trouble> {
+        let (_slot, wait) = self.turn().await?;
+        let question = exchange::question(name, self.kind, false);
+        let answer = exchange::over_tcp(server.addr, &question, wait).await;
+        if self.conf.use_tcp {
+            self.note(server, &answer);
+        }
+        answer
+    }
+
+    fn note(&self, server: &NameServer, answer: &Result<Answer, Trouble>) {
+        self.resolver.note(server.addr, !answer.as_ref().is_err_and(Trouble::is_silence));
+    }
+
+    /// Waits until one more question may leave, and tells how long its answer may take.
+    async fn turn(&self) -> Result<(SemaphorePermit<'_>, Duration), Trouble> {
+        let slot = self.resolver.turn(self.gap, self.end).await.ok_or(Trouble::NotAsked)?;
+        Ok((slot, self.wait.min(self.end - Instant::now())))
+    }
+}

@@ -1,0 +1,111 @@
+//! What all DNS sources share: where `resolv.conf` is, the pace at which servers are asked, and
+//! which of them do not answer.
+//!
+//! A thousand names are a thousand questions. Sent at once they are more than the socket of a small
+//! server holds (Docker's own among them), and the first sources of a file would meet the others at
+//! every refresh. So all questions of the program, whatever source they are for, leave one after
+//! the other, and only so many wait for their answers at a time.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use swarmscout_net::io_words;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::resolv_conf::{NameServer, ResolvConf};
+use crate::Error;
+use crate::source::panic_on;
+
+/// So many questions wait for their answers at a time.
+pub(super) const MOST_AT_ONCE: usize = 64;
+
+/// From one question to the next.
+pub(super) const GAP: Duration = Duration::from_millis(1);
+
+/// A server that did not answer is asked after the others for so long.
+const HOLD: Duration = Duration::from_secs(10);
+
+/// What all DNS sources share.
+#[derive(Debug)]
+pub struct Resolver {
+    resolv_conf: PathBuf,
+    slots: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// When the next question may leave.
+    next: Instant,
+    /// When each of these servers did not answer.
+    silent: HashMap<SocketAddr, Instant>,
+}
+
+impl Resolver {
+    /// Reads `resolv_conf` at every look.
+    pub fn new(resolv_conf: impl Into<PathBuf>) -> Self {
+        let state = State { next: Instant::now(), silent: HashMap::new() };
+        Self {
+            resolv_conf: resolv_conf.into(),
+            slots: Semaphore::new(MOST_AT_ONCE),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Where `resolv.conf` is.
+    pub(super) fn path(&self) -> &Path {
+        &self.resolv_conf
+    }
+
+    pub(super) async fn read_conf(&self) -> Result<ResolvConf, Error> {
+        let path = self.resolv_conf.clone();
+        let read = spawn_blocking(move || ResolvConf::read(&path)).await;
+        read.unwrap_or_else(|error| panic_on(error)).map_err(|error| Error::File {
+            path: self.resolv_conf.display().to_string(),
+            reason: format!("cannot read which servers to ask: {}", io_words(&error)),
+        })
+    }
+
+    /// Waits until one more question may leave, `gap` after the one before. `None` at `end`.
+    pub(super) async fn turn(&self, gap: Duration, end: Instant) -> Option<SemaphorePermit<'_>> {
+        let slot = timeout_at(end, self.slots.acquire()).await.ok()?;
+        let slot = slot.expect("the semaphore is never closed");
+        let at = {
+            let mut state = self.state();
+            let at = state.next.max(Instant::now());
+            state.next = at + gap;
+            at
+        };
+        sleep_until(at).await;
+        (at < end).then_some(slot)
+    }
+
+    /// The indexes of the servers in the order in which they are to be asked: that of the file, but
+    /// last those that were silent of late.
+    pub(super) fn order(&self, servers: &[NameServer]) -> Vec<usize> {
+        let mut state = self.state();
+        state.silent.retain(|_, since| since.elapsed() < HOLD);
+        let mut order: Vec<_> = (0..servers.len()).collect();
+        order.sort_by_key(|index| state.silent.contains_key(&servers[*index].addr));
+        order
+    }
+
+    /// Notes whether a server answers.
+    pub(super) fn note(&self, server: SocketAddr, answers: bool) {
+        let mut state = self.state();
+        if answers {
+            state.silent.remove(&server);
+        } else {
+            state.silent.insert(server, Instant::now());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
