@@ -21,6 +21,7 @@ pub mod figures;
 pub mod fuzzing;
 pub mod job;
 pub mod manager;
+mod problems;
 #[cfg(test)]
 mod scripted;
 pub mod set;

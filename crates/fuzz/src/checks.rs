@@ -38,9 +38,12 @@ pub fn groups(groups: &Groups) {
 
 /// A problem becomes a log line, a row of the API and two metric labels.
 pub fn problems(problems: &[Problem], input: usize) {
+    let mut size = 0;
     for Problem { kind, object, reason, detail } in problems {
         assert!(!kind.is_empty() && !reason.is_empty());
-        // Every byte that is no UTF-8 becomes three, and is then shown escaped.
-        assert!(object.len() + detail.len() <= 10 * input + 200, "{reason}: {detail}");
+        size += object.len() + detail.len();
     }
+    // A byte that is no UTF-8 is three bytes of text, and ten where that is shown escaped.
+    assert!(size <= 20 * input + 500 * problems.len(), "{} problems: {size}", problems.len());
+    assert!(problems.len() <= 30_000);
 }

@@ -9,6 +9,7 @@ use super::labels::LabelMap;
 use super::read::{Fault, Reader};
 use super::scan::{Element, ScanError};
 use crate::Problem;
+use crate::problems::Problems;
 
 /// An object that the Engine lists.
 pub trait Object: Sized {
@@ -58,7 +59,7 @@ impl Head {
 pub struct Decoder {
     symbols: HashSet<Arc<str>, RandomState>,
     label_maps: HashMap<Box<[u8]>, Arc<LabelMap>, RandomState>,
-    problems: Vec<Problem>,
+    problems: Problems,
     kind: &'static str,
 }
 
@@ -67,17 +68,17 @@ impl Decoder {
     pub fn decode<T: Object>(&mut self, element: Element<'_>) -> Result<Option<T>, ScanError> {
         self.kind = T::KIND;
         if element.too_large {
-            self.problem("object too large", String::new());
-            self.name_problems(self.problems.len() - 1, &Head::read(element.text).id);
+            let id = Head::read(element.text).id;
+            self.problems.push(self.kind, &id, "object too large", String::new());
             return Ok(None);
         }
-        let before = self.problems.len();
+        let before = self.problems.mark();
         let mut reader = Reader::new(element.text);
         let read = T::read(&mut reader, self).and_then(|object| reader.end().map(|()| object));
         let object = match read {
             Ok(object) => Some(object),
             Err(Fault::Type { at, expected }) => {
-                self.problems.truncate(before);
+                self.problems.forget_since(before);
                 self.problem("wrong type", format!("expected {expected} at byte {at}"));
                 None
             }
@@ -87,15 +88,15 @@ impl Decoder {
                 return Err(ScanError::Unexpected { at, expected: "JSON", found });
             }
         };
-        if self.problems.len() > before {
-            self.name_problems(before, &Head::read(element.text).id);
+        if self.problems.mark() != before {
+            self.problems.name_since(before, &Head::read(element.text).id);
         }
         Ok(object)
     }
 
     /// What was left out since this was last asked.
     pub fn take_problems(&mut self) -> Vec<Problem> {
-        std::mem::take(&mut self.problems)
+        self.problems.take()
     }
 
     /// The text as a shared string, the same one each time.
@@ -149,7 +150,7 @@ impl Decoder {
             *reader = after;
             return Ok(known);
         }
-        let problems = self.problems.len();
+        let problems = self.problems.mark();
         let mut pairs = Vec::new();
         reader.map(|reader, key| {
             let read = |reader: &mut Reader<'_>, _: &mut Self| Ok(reader.string()?.into_owned());
@@ -158,7 +159,7 @@ impl Decoder {
             Ok(())
         })?;
         let labels = Arc::new(LabelMap::new(pairs));
-        if self.problems.len() == problems {
+        if self.problems.mark() == problems {
             self.label_maps.insert(raw.into(), Arc::clone(&labels));
         }
         Ok(labels)
@@ -166,13 +167,7 @@ impl Decoder {
 
     /// Tells of a part that was left out, of the object that is being read.
     pub fn problem(&mut self, reason: &'static str, detail: String) {
-        self.problems.push(Problem { kind: self.kind, object: String::new(), reason, detail });
-    }
-
-    fn name_problems(&mut self, from: usize, id: &str) {
-        for problem in &mut self.problems[from..] {
-            id.clone_into(&mut problem.object);
-        }
+        self.problems.push(self.kind, "", reason, detail);
     }
 }
 

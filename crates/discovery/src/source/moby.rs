@@ -9,8 +9,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use swarmscout_model::{Labels, LabelsWriter};
 
-use crate::Problem;
 use crate::engine::{LabelMap, Network};
+use crate::{Problem, problems};
 
 /// What something is found by: an ID as the Engine tells it.
 pub(super) type ById<T> = HashMap<Arc<str>, T, RandomState>;
@@ -79,7 +79,11 @@ impl AddressWriter {
 /// What was left out on the way from objects to targets, each told once however many objects share
 /// it.
 #[derive(Debug, Default)]
-pub(super) struct Skipped(BTreeSet<Problem>);
+pub(super) struct Skipped {
+    told: BTreeSet<Problem>,
+    /// How many are not told.
+    more: usize,
+}
 
 impl Skipped {
     /// Notes a part of an object that gives no target.
@@ -90,7 +94,12 @@ impl Skipped {
         reason: &'static str,
         detail: String,
     ) {
-        self.0.insert(Problem { kind, object: object.to_owned(), reason, detail });
+        if self.told.len() < problems::MOST {
+            let object = problems::shown(object).to_owned();
+            self.told.insert(Problem { kind, object, reason, detail });
+        } else {
+            self.more += 1;
+        }
     }
 
     /// Notes which label keys of an object become one name.
@@ -100,8 +109,9 @@ impl Skipped {
         }
     }
 
-    /// In order.
+    /// In order; how many are missing is the last one.
     pub(super) fn into_problems(self) -> impl Iterator<Item = Problem> {
-        self.0.into_iter()
+        let more = problems::not_listed(self.told.last(), self.more);
+        self.told.into_iter().chain(more)
     }
 }

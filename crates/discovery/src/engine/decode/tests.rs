@@ -62,3 +62,19 @@ fn of_a_member_given_twice_the_last_counts() {
     let task: Task = Decoder::default().decode(element(text)).unwrap().unwrap();
     assert_eq!((&*task.id, task.labels.get("k")), ("b", Some("2")));
 }
+
+/// An object of 8 MB has room for an ID of megabytes and a million bad ports.
+#[test]
+fn what_is_told_of_bad_parts_is_bounded() {
+    let (id, ports) = ("x".repeat(100_000), "1,".repeat(100_000));
+    let text = format!(r#"{{"ID":"{id}","Status":{{"PortStatus":{{"Ports":[{ports}1]}}}}}}"#);
+    let mut decoder = Decoder::default();
+    assert!(decoder.decode::<Task>(element(&text)).unwrap().is_some());
+    let problems = decoder.take_problems();
+    let size: usize = problems.iter().map(|p| p.object.len() + p.detail.len()).sum();
+    assert!(size < 4 << 20, "{size} bytes");
+    let [first, .., last] = &problems[..] else { panic!("more than one problem") };
+    assert_eq!((first.kind, last.kind), ("task", "task"));
+    assert_eq!(last.detail, "90001 more are not listed");
+    assert_eq!(decoder.take_problems(), []);
+}

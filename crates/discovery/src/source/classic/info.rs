@@ -14,8 +14,8 @@
 
 use std::borrow::Cow;
 
-use crate::Problem;
 use crate::engine::{Fault, Reader};
+use crate::problems::Problems;
 
 /// What a master tells. Borrows from its answer.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct Info<'a> {
     /// The rows of each node, commas included: `[" node-1","10.0.0.1:2375"],["  └ Status",…],…`.
     pub(super) nodes: Vec<&'a [u8]>,
     /// Rows that are not of the form of a row.
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Problems,
 }
 
 impl<'a> Info<'a> {
@@ -106,7 +106,7 @@ impl<'a> Rows<'a> {
                         _ => {}
                     },
                     // Between the rows of a node it is told with that node.
-                    Err(_) if self.node.is_none() => self.info.problems.push(bad_row(row)),
+                    Err(_) if self.node.is_none() => bad_row(row, &mut self.info.problems),
                     Err(_) => {}
                 }
             }
@@ -164,15 +164,11 @@ pub(super) fn pair<'a>(reader: &mut Reader<'a>) -> Result<(Cow<'a, str>, Cow<'a,
     if count == 2 { Ok((key, value)) } else { Err(Fault::Type { at: 0, expected: "two texts" }) }
 }
 
-/// A row that is skipped.
-pub(super) fn bad_row(row: &[u8]) -> Problem {
+/// Tells of a row that is skipped.
+pub(super) fn bad_row(row: &[u8], problems: &mut Problems) {
     let text = String::from_utf8_lossy(row);
-    Problem {
-        kind: "node",
-        object: String::new(),
-        reason: "row that is not two texts",
-        detail: text.chars().take(100).collect(),
-    }
+    let detail = text.chars().take(100).collect();
+    problems.push("node", "", "row that is not two texts", detail);
 }
 
 fn explain(fault: Fault, length: usize) -> String {

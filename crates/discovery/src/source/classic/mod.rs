@@ -38,6 +38,7 @@ use super::partition::{Cut, Partition};
 use super::rotation::{Rotation, Turn};
 use crate::config::{BuildContext, ClassicConfig, attempt_deadline};
 use crate::engine::Reader;
+use crate::problems::Problems;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// The largest answer that is read, in bytes: some 100,000 nodes.
@@ -205,19 +206,15 @@ impl Known {
         let mut problems = info.problems;
         let listed = info.nodes.len();
         if info.count != listed as u64 {
-            problems.push(Problem {
-                kind: "host",
-                object: String::new(),
-                reason: "another number of nodes than listed",
-                detail: format!("the master says {}, and lists {listed}", info.count),
-            });
+            let detail = format!("the master says {}, and lists {listed}", info.count);
+            problems.push("host", "", "another number of nodes than listed", detail);
         }
         self.look += 1;
         let mut nodes = Partition::default();
         for rows in info.nodes {
             let node = self.node(rows);
             nodes.push(&node.identity, node.target.clone());
-            problems.extend_from_slice(&node.problems);
+            problems.extend(&node.problems);
         }
         let look = self.look;
         self.nodes.retain(|_, node| node.seen == look);
@@ -235,14 +232,14 @@ impl Known {
             labels: group("master"),
         });
         nodes.groups("swarm_nodes", &group("node"), &mut cut);
-        Ok(Look { what: cut.into_groups(), as_of, problems })
+        Ok(Look { what: cut.into_groups(), as_of, problems: problems.take() })
     }
 
     fn node(&mut self, rows: &[u8]) -> &KnownNode {
         let (look, port) = (self.look, &self.port);
         let (list, writer, address) = (&mut self.list, &mut self.writer, &mut self.address);
         let node = self.nodes.entry_ref(rows).or_insert_with(|| {
-            let mut problems = Vec::new();
+            let mut problems = Problems::default();
             list.clear();
             list.push(b'[');
             list.extend_from_slice(rows);
@@ -251,7 +248,7 @@ impl Known {
             let target = node.labels(port, address, writer, &mut problems);
             let first = Reader::new(rows).skip().unwrap_or_default();
             let identity = String::from_utf8_lossy(first).into();
-            KnownNode { identity, target, problems: problems.into(), seen: look }
+            KnownNode { identity, target, problems: problems.take().into(), seen: look }
         });
         node.seen = look;
         node

@@ -10,8 +10,8 @@ use swarmscout_model::{Labels, LabelsWriter};
 
 use super::super::moby::AddressWriter;
 use super::info::{bad_row, pair};
-use crate::Problem;
 use crate::engine::Reader;
+use crate::problems::Problems;
 
 /// The name of a node that its master never reached.
 const UNKNOWN: &str = "(unknown)";
@@ -34,7 +34,7 @@ pub(super) struct Node<'a> {
 
 impl<'a> Node<'a> {
     /// Reads `[[" node-1","10.0.0.1:2375"],["  └ Status","Healthy"],…]`.
-    pub(super) fn read(rows: &'a [u8], problems: &mut Vec<Problem>) -> Self {
+    pub(super) fn read(rows: &'a [u8], problems: &mut Problems) -> Self {
         let mut node = Self::default();
         let mut first = true;
         let read = Reader::new(rows).array(|reader| {
@@ -42,7 +42,7 @@ impl<'a> Node<'a> {
             let row = reader.attempt(pair)?;
             let is_first = std::mem::take(&mut first);
             let Ok((key, value)) = row else {
-                problems.push(bad_row(start.clone().skip()?));
+                bad_row(start.clone().skip()?, problems);
                 return Ok(());
             };
             if is_first {
@@ -77,10 +77,10 @@ impl<'a> Node<'a> {
         port: &str,
         address: &mut AddressWriter,
         writer: &mut LabelsWriter,
-        problems: &mut Vec<Problem>,
+        problems: &mut Problems,
     ) -> Labels {
         let mut problem = |reason, detail| {
-            problems.push(Problem { kind: "node", object: self.name.to_string(), reason, detail });
+            problems.push("node", &self.name, reason, detail);
         };
         // In the order of their names, which is what makes a writer fast.
         match host_of(&self.addr) {

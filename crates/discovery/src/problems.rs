@@ -1,0 +1,86 @@
+//! What is skipped of an answer, in bounded space: whoever sends the answer decides how much that
+//! is, and how long the names of things are.
+
+use crate::Problem;
+
+/// Of one answer no more are told.
+pub(crate) const MOST: usize = 10_000;
+
+/// The most of an object's name that is told, in bytes. IDs have 64 at most.
+const SHOWN: usize = 256;
+
+/// The problems of one answer, in the order in which they are met.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Problems {
+    told: Vec<Problem>,
+    /// How many are not told.
+    more: usize,
+}
+
+/// A moment in the life of [`Problems`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    told: usize,
+    more: usize,
+}
+
+impl Problems {
+    /// Adds one. `detail` has a bounded length already.
+    pub(crate) fn push(
+        &mut self,
+        kind: &'static str,
+        object: &str,
+        reason: &'static str,
+        detail: String,
+    ) {
+        if self.told.len() < MOST {
+            self.told.push(Problem { kind, object: shown(object).to_owned(), reason, detail });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Adds those of a part of the answer.
+    pub(crate) fn extend(&mut self, problems: &[Problem]) {
+        let (told, rest) = problems.split_at(problems.len().min(MOST - self.told.len()));
+        self.told.extend_from_slice(told);
+        self.more += rest.len();
+    }
+
+    /// Now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { told: self.told.len(), more: self.more }
+    }
+
+    /// Forgets those that were added since.
+    pub(crate) fn forget_since(&mut self, mark: Mark) {
+        self.told.truncate(mark.told);
+        self.more = mark.more;
+    }
+
+    /// Says which object those are about that were added since.
+    pub(crate) fn name_since(&mut self, mark: Mark, object: &str) {
+        for problem in &mut self.told[mark.told..] {
+            shown(object).clone_into(&mut problem.object);
+        }
+    }
+
+    /// All of them; how many are missing is the last one. None is left.
+    pub(crate) fn take(&mut self) -> Vec<Problem> {
+        let Self { mut told, more } = std::mem::take(self);
+        told.extend(not_listed(told.last(), more));
+        told
+    }
+}
+
+/// Says how many are missing after the last one that is told.
+pub(crate) fn not_listed(last: Option<&Problem>, more: usize) -> Option<Problem> {
+    let kind = last.filter(|_| more > 0)?.kind;
+    let detail = format!("{more} more are not listed");
+    Some(Problem { kind, object: String::new(), reason: "too many problems to list", detail })
+}
+
+/// The beginning of a name.
+pub(crate) fn shown(name: &str) -> &str {
+    &name[..name.floor_char_boundary(SHOWN)]
+}
