@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  start:  signals → configuration → listeners → discovery → web → ready
-//!  events: a signal · a request to reload or quit · a reload that is done      (one loop, `run`)
+//!  events: a signal · a request to reload or quit · a changed file · a reload that is done
+//!          (one loop, `run`)
 //!  end:    not ready → file SD → discovery → web
 //! ```
 //!
@@ -25,11 +26,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::auto_reload::AutoReload;
 use crate::cli::IgnoredFlag;
 use crate::config::{Config, Loaded};
 use crate::file_sd::{self, FileSd};
 use crate::listen;
-use crate::reload::ConfigSource;
+use crate::reload::{Attempt, ConfigSource};
 use crate::render::Cache;
 use crate::signals::{Received, Signals};
 use crate::web::{self, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
@@ -56,6 +58,8 @@ pub const BUILD: BuildInfo = BuildInfo {
 pub struct Options {
     /// Where the configuration comes from.
     pub source: ConfigSource,
+    /// `--config.auto-reload`: how often to look for a change of its files.
+    pub auto_reload: Option<Duration>,
     /// Where the web server listens.
     pub listen_addresses: Vec<String>,
     /// What else the web server obeys.
@@ -100,6 +104,7 @@ pub enum Ended {
 #[derive(Debug)]
 pub struct App {
     source: ConfigSource,
+    auto_reload: Option<AutoReload>,
     signals: Signals,
     manager: Manager,
     config: watch::Sender<Arc<Config>>,
@@ -114,7 +119,7 @@ pub struct App {
 }
 
 type Reply = oneshot::Sender<Result<(), String>>;
-type Loading = Pin<Box<dyn Future<Output = Result<Loaded, String>> + Send>>;
+type Loading = Pin<Box<dyn Future<Output = Attempt> + Send>>;
 
 impl App {
     /// Reads the configuration, listens, and starts discovery and web server.
@@ -126,10 +131,16 @@ impl App {
             tracing::warn!(flag = %format_args!("--{}", flag.name), reason = flag.reason,
                 "Flag has no effect");
         }
-        let loaded = tokio::select! {
-            loaded = load(&options.source) => loaded.map_err(StartError::Config)?,
+        let Attempt { loaded, fingerprint } = tokio::select! {
+            attempt = load(&options.source) => attempt,
             _ = signals.stop() => return Err(StartError::Stopped),
         };
+        let loaded = loaded.map_err(StartError::Config)?;
+        let auto_reload = options.auto_reload.and_then(|interval| {
+            let mut auto_reload = options.source.auto_reload(interval)?;
+            auto_reload.note(fingerprint);
+            Some(auto_reload)
+        });
         let listeners = listen::bind(&options.listen_addresses).await?;
         let addresses = listeners
             .iter()
@@ -188,6 +199,7 @@ impl App {
         }
         Ok(Self {
             source: options.source,
+            auto_reload,
             signals,
             manager,
             config,
@@ -244,8 +256,18 @@ impl App {
                         break;
                     }
                 },
-                Some(loaded) = &mut loading => {
+                Some(()) = OptionFuture::from(self.auto_reload.as_mut().map(AutoReload::changed)),
+                    if answered.is_none() =>
+                {
+                    tracing::info!(from = %self.source, "Configuration changed");
+                    hangup = true;
+                }
+                Some(attempt) = &mut loading => {
                     loading = None.into();
+                    let Attempt { loaded, fingerprint } = attempt;
+                    if let Some(auto_reload) = &mut self.auto_reload {
+                        auto_reload.note(fingerprint);
+                    }
                     let result = self.apply(loaded);
                     for reply in answered.take().into_iter().flatten() {
                         // Whoever asked may have gone.
@@ -327,17 +349,19 @@ impl App {
     }
 }
 
-/// Reads the configuration and logs what is doubtful in it. The error holds one line for each fault.
-async fn load(source: &ConfigSource) -> Result<Loaded, String> {
+/// Reads the configuration and logs what is doubtful in it.
+async fn load(source: &ConfigSource) -> Attempt {
     let begin = Instant::now();
     tracing::info!(from = %source, "Loading configuration");
-    let loaded = source.load().await?;
-    for warning in &loaded.warnings {
-        tracing::warn!(warning = %warning, "Doubtful configuration");
+    let attempt = source.load().await;
+    if let Ok(loaded) = &attempt.loaded {
+        for warning in &loaded.warnings {
+            tracing::warn!(warning = %warning, "Doubtful configuration");
+        }
+        let jobs = loaded.config.jobs.len();
+        tracing::info!(from = %source, jobs, duration = ?begin.elapsed(), "Loaded configuration");
     }
-    let jobs = loaded.config.jobs.len();
-    tracing::info!(from = %source, jobs, duration = ?begin.elapsed(), "Loaded configuration");
-    Ok(loaded)
+    attempt
 }
 
 fn texts(warnings: &[crate::config::Warning]) -> Arc<[String]> {

@@ -4,6 +4,7 @@
 //! command line, not this.
 
 pub mod app;
+pub mod auto_reload;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -67,6 +68,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
     }
     Ok(app::Options {
         source,
+        auto_reload: cli.run.auto_reload.then(|| cli.run.auto_reload_interval.into()),
         listen_addresses: cli.run.web.listen_addresses.clone(),
         web: cli::web::options(&cli.run.web)?,
         file_sd: cli.run.file_sd.options(),

@@ -1,13 +1,14 @@
 //! Where the configuration comes from, at the start and at each reload.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::config::{self, Loaded};
+use crate::auto_reload::AutoReload;
+use crate::config::{self, Fingerprint, Loaded};
 use crate::detect::{self, Environment, Found};
 
 /// How long a file may take to be read and checked: it may lie on a network that hangs.
@@ -34,28 +35,58 @@ pub enum ConfigSource {
     },
 }
 
+/// An attempt to load a configuration.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The configuration, or one line for each fault.
+    pub loaded: Result<Loaded, String>,
+    /// What its files held just before they were read; `None` where there are none, or where reading
+    /// them took too long.
+    pub fingerprint: Option<Fingerprint>,
+}
+
 impl ConfigSource {
-    /// Reads and checks all of it. The error holds one line for each fault.
-    pub async fn load(&self) -> Result<Loaded, String> {
-        match self {
-            Self::File { path, options } => {
-                let (path, options) = (path.clone(), *options);
-                let shown = path.display().to_string();
-                let read = tokio::task::spawn_blocking(move || config::load(&path, &options));
-                match timeout(LOAD_TIMEOUT, read).await {
-                    Ok(Ok(loaded)) => loaded.map_err(|errors| errors.to_string()),
-                    Ok(Err(error)) => Err(format!("{shown}: reading it broke off: {error}")),
-                    Err(_) => Err(format!("{shown}: not read within {LOAD_TIMEOUT:?}")),
-                }
-            }
-            Self::Engine(environment) => {
-                let Found { what, host, yaml } = detect::detect(environment).await?;
+    /// Reads and checks all of it.
+    pub async fn load(&self) -> Attempt {
+        let loaded = match self {
+            Self::File { path, options } => return load_file(path, *options).await,
+            Self::Engine(environment) => detect::detect(environment).await.and_then(|found| {
+                let Found { what, host, yaml } = found;
                 tracing::info!(found = what, host, "Configured for the Docker engine at hand");
                 parse(ENGINE, &yaml)
-            }
+            }),
             Self::Text { name, yaml } => parse(name, yaml),
-        }
+        };
+        Attempt { loaded, fingerprint: None }
     }
+
+    /// What looks for changes of its files. `None`, and a warning, where it has none.
+    pub fn auto_reload(&self, interval: Duration) -> Option<AutoReload> {
+        if let Self::File { path, .. } = self {
+            return Some(AutoReload::new(path.clone(), interval));
+        }
+        tracing::warn!(from = %self, "--config.auto-reload has no effect: there is no \
+            configuration file; SIGHUP looks at the engine again");
+        None
+    }
+}
+
+async fn load_file(path: &Path, options: config::Options) -> Attempt {
+    let shown = path.display();
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        // In this order: a change between the two is seen once more, not missed.
+        let fingerprint = config::fingerprint(&path);
+        (fingerprint, config::load(&path, &options))
+    });
+    let (fingerprint, loaded) = match timeout(LOAD_TIMEOUT, read).await {
+        Ok(Ok((fingerprint, loaded))) => {
+            (Some(fingerprint), loaded.map_err(|errors| errors.to_string()))
+        }
+        Ok(Err(error)) => (None, Err(format!("{shown}: reading it broke off: {error}"))),
+        Err(_) => (None, Err(format!("{shown}: not read within {LOAD_TIMEOUT:?}"))),
+    };
+    Attempt { loaded, fingerprint }
 }
 
 /// How a configuration made for the engine at hand is called in messages.

@@ -46,9 +46,6 @@ const SCRAPE: Verdict = Verdict::Ignored("it belongs to scraping, and nothing is
 const GO: Verdict = Verdict::Ignored("it tunes Go's runtime, and this is not a Go program");
 const WEB: Verdict =
     Verdict::Ignored("it belongs to a part of Prometheus' web pages without a counterpart here");
-const RELOAD: Verdict = Verdict::Ignored(
-    "the file is not watched yet: send SIGHUP or, with --web.enable-lifecycle, POST /-/reload",
-);
 
 /// All of them, by name.
 pub const FLAGS: &[CompatFlag] = &[
@@ -60,11 +57,11 @@ pub const FLAGS: &[CompatFlag] = &[
     switch("auto-gomemlimit", GO),
     one("auto-gomemlimit.ratio", GO),
     one("auto-gomemlimit.refresh-interval", GO),
-    switch("config.auto-reload", RELOAD),
-    one("config.auto-reload-interval", RELOAD),
     many(
         "enable-feature",
-        Verdict::Ignored("none of Prometheus' optional features has a switch here"),
+        Verdict::Ignored(
+            "none of Prometheus' optional features has a switch here, but auto-reload-config, which works",
+        ),
     ),
     one("query.lookback-delta", SERVER),
     one("query.max-concurrency", SERVER),

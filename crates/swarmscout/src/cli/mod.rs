@@ -25,6 +25,9 @@ pub const DEFAULT_CONFIG_FILE: &str = "prometheus.yml";
 /// Where the web server listens unless told otherwise: Swarmscout's port, this machine only.
 pub const DEFAULT_LISTEN_ADDRESS: &str = "127.0.0.1:9465";
 
+/// What Prometheus called `--config.auto-reload` before that flag was there.
+const AUTO_RELOAD_FEATURE: &str = "auto-reload-config";
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -78,6 +81,16 @@ pub struct RunArgs {
     /// Configuration file, as of Prometheus [default: prometheus.yml, if there is one]
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
+
+    /// Load the configuration again when its files change
+    #[arg(long = "config.auto-reload", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub auto_reload: bool,
+
+    /// How often to look at these files, at least 1s
+    #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s")]
+    pub auto_reload_interval: PromDuration,
 
     /// Refuse what Prometheus' agent mode refuses in the file
     #[arg(long = "agent", value_parser = BoolishValueParser::new(), num_args = 0..=1,
@@ -336,11 +349,17 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
         // The demo tells by itself what happens.
         cli.log.level = LogLevel::Warn;
     }
+    let features = matches.get_many::<String>("enable-feature").into_iter().flatten();
+    let features: Vec<_> = features.flat_map(|list| list.split(',')).collect();
+    cli.run.auto_reload |= features.contains(&AUTO_RELOAD_FEATURE);
     for flag in FLAGS {
         if matches.value_source(flag.name) != Some(ValueSource::CommandLine) {
             continue;
         }
         match flag.verdict {
+            Verdict::Ignored(_)
+                if flag.name == "enable-feature"
+                    && features.iter().all(|feature| *feature == AUTO_RELOAD_FEATURE) => {}
             Verdict::Ignored(reason) => cli.ignored.push(IgnoredFlag { name: flag.name, reason }),
             // Switched off, there is nothing to miss.
             Verdict::Refused(_) if is_false(&matches, flag) => {}
@@ -356,10 +375,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
 /// The flags that act when the program runs, with the values they have: Prometheus'
 /// `/api/v1/status/flags`.
 pub fn values(cli: &Cli) -> Vec<(String, String)> {
-    let RunArgs { config_file, agent, web, file_sd } = &cli.run;
+    let RunArgs { config_file, auto_reload, auto_reload_interval, agent, web, file_sd } = &cli.run;
     let shown = |path: &PathBuf| path.display().to_string();
     let mut values = vec![
         ("agent", agent.to_string()),
+        ("config.auto-reload", auto_reload.to_string()),
+        ("config.auto-reload-interval", auto_reload_interval.to_string()),
         ("config.file", config_file.as_ref().map(shown).unwrap_or_default()),
         ("file-sd.directory", file_sd.directory.as_ref().map(shown).unwrap_or_default()),
         ("file-sd.format", name_of(&file_sd.format)),

@@ -27,6 +27,8 @@ fn defaults_and_values() {
     };
     expect![[r#"
         agent=false
+        config.auto-reload=false
+        config.auto-reload-interval=30s
         config.file=
         file-sd.directory=
         file-sd.format=json
@@ -46,6 +48,8 @@ fn defaults_and_values() {
     .assert_eq(&show(""));
     expect![[r#"
         agent=true
+        config.auto-reload=false
+        config.auto-reload-interval=30s
         config.file=a.yml
         file-sd.directory=
         file-sd.format=json
@@ -81,6 +85,21 @@ fn switches_take_the_spellings_of_prometheus() {
     ] {
         let cli = parse_words(words).unwrap_or_else(|error| panic!("{words}: {error}"));
         assert_eq!(cli.run.web.enable_lifecycle, expected, "{words}");
+    }
+}
+
+#[test]
+fn auto_reload_is_known_by_its_older_name_too() {
+    for (words, on, ignored) in [
+        ("", false, 0),
+        ("--config.auto-reload", true, 0),
+        ("--enable-feature=auto-reload-config", true, 0),
+        ("--enable-feature=auto-reload-config --enable-feature=agent,native-histograms", true, 1),
+        ("--enable-feature=agent,auto-reload-config", true, 1),
+        ("--no-config.auto-reload --config.auto-reload-interval=5s", false, 0),
+    ] {
+        let cli = parse_words(words).unwrap_or_else(|error| panic!("{words}: {error}"));
+        assert_eq!((cli.run.auto_reload, cli.ignored.len()), (on, ignored), "{words}");
     }
 }
 

@@ -65,6 +65,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
             name: "the demo's configuration",
             yaml: configuration(&world),
         },
+        auto_reload: None,
         listen_addresses: args.listen_addresses.clone(),
         web: web::Options {
             page_title: String::from("Swarmscout demo"),

@@ -90,6 +90,52 @@ fn a_bad_file_changes_nothing_and_everybody_is_told() {
     wait_for(address, "/sd/old", "o:2");
 }
 
+/// As a mounted configuration is replaced: a link beside the files comes to lead elsewhere.
+fn link(folder: &Folder, to: &str) {
+    let new = folder.path().join("..new");
+    std::os::unix::fs::symlink(to, &new).expect("the link is new");
+    std::fs::rename(new, folder.path().join("..data")).expect("both are in one folder");
+}
+
+#[test]
+fn changed_files_are_taken_over_if_asked_for() {
+    let folder = Folder::new();
+    for (version, text) in [
+        ("..1", file(&[job("a", "a:1")])),
+        ("..2", file(&[job("a", "a:2")]) + "scrape_config_files: [../more/*.yml]\n"),
+    ] {
+        std::fs::create_dir(folder.path().join(version)).expect("the folder is new");
+        folder.write(&format!("{version}/prometheus.yml"), &text);
+    }
+    std::fs::create_dir(folder.path().join("more")).expect("the folder is new");
+    link(&folder, "..1");
+    let mut program = folder.start(&[
+        "--config.file=..data/prometheus.yml",
+        "--config.auto-reload",
+        "--config.auto-reload-interval=1s",
+    ]);
+    let address = program.address();
+    wait_for(address, "/sd/a", "a:1");
+    link(&folder, "..2");
+    wait_for(address, "/sd/a", "a:2");
+    // What the file names, though the file itself stays as it is.
+    folder.write("more/b.yml", &file(&[job("b", "b:1")]));
+    wait_for(address, "/sd/b", "b:1");
+
+    // A bad one is told once, and no harm done.
+    folder.write("more/b.yml", "scrape_configs: [{}]\n");
+    program.line("Reload failed");
+    wait_for(address, "/metrics", "prometheus_config_last_reload_successful 0.0");
+    assert_eq!(jobs(address), ["a", "b"]);
+    folder.write("more/b.yml", &file(&[job("b", "b:2")]));
+    wait_for(address, "/sd/b", "b:2");
+    wait_for(address, "/metrics", "prometheus_config_last_reload_successful 1.0");
+    program.signal("TERM");
+    let (status, log) = program.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert_eq!(log.matches("Reload failed").count(), 1, "{log}");
+}
+
 #[test]
 fn warnings_of_the_file_are_told_at_the_start_and_at_each_reload() {
     let folder = Folder::new();

@@ -1,0 +1,218 @@
+//! `--config.auto-reload`: says when the configuration's files hold something else than what was last
+//! loaded (Prometheus `config.GenerateChecksum`).
+//!
+//! Contents are compared, again and again: a file may be replaced, linked to another or mounted, on
+//! file systems that tell nothing of it, and one that was written anew with the same content is no
+//! reason to do anything. What was tried and could not be used is not tried again before it changes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep_until};
+
+use crate::config::{Fingerprint, fingerprint};
+
+/// The shortest interval, as in Prometheus.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Somebody may be about to write the files: they count as changed once they have been the same for
+/// so long …
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// … or after so many looks at files that change all the time.
+const MAX_LOOKS: u32 = 20;
+
+/// Looks at the files of a configuration.
+#[derive(Debug)]
+pub struct AutoReload {
+    path: PathBuf,
+    interval: Duration,
+    next: Instant,
+    /// What the files held when they were last loaded, well or not.
+    loaded: Option<Fingerprint>,
+    /// What the last look found that may still change, and after how many looks of that kind.
+    unsettled: Option<(Fingerprint, u32)>,
+    /// A look that has not ended, on a thread of its own: one at a time, whatever hangs.
+    looking: Option<JoinHandle<Fingerprint>>,
+}
+
+impl AutoReload {
+    /// Looks at the main file at `path` and what it names.
+    pub fn new(path: PathBuf, interval: Duration) -> Self {
+        let interval = interval.max(SHORTEST_INTERVAL);
+        let next = Instant::now() + interval;
+        Self { path, interval, next, loaded: None, unsettled: None, looking: None }
+    }
+
+    /// Notes that the files were loaded, well or not, when they held this, or somewhat later. `None`
+    /// where that is not known: they are loaded once more then.
+    pub fn note(&mut self, loaded: Option<Fingerprint>) {
+        self.loaded = loaded;
+    }
+
+    /// Resolves when the files hold something else than what was last noted. Cancel-safe.
+    pub async fn changed(&mut self) {
+        loop {
+            sleep_until(self.next).await;
+            let path = self.path.clone();
+            let looking =
+                self.looking.get_or_insert_with(|| spawn_blocking(move || fingerprint(&path)));
+            let found = looking.await;
+            // From here on nothing waits: who cancels this loses nothing.
+            self.looking = None;
+            self.next = Instant::now() + self.interval;
+            match found {
+                Ok(found) if self.is_new(found) => return,
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "Internal error, please report it: looking \
+                    at the configuration's files failed"),
+            }
+        }
+    }
+
+    /// Whether this is something new that stays. Where it may not stay the next look is soon.
+    fn is_new(&mut self, found: Fingerprint) -> bool {
+        let before = self.unsettled.take();
+        if self.loaded == Some(found) {
+            return false;
+        }
+        match before {
+            Some((before, looks)) if before == found || looks == MAX_LOOKS => true,
+            before => {
+                let looks = before.map_or(0, |(_, looks)| looks);
+                self.unsettled = Some((found, looks + 1));
+                self.next = Instant::now() + SETTLE;
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(30);
+
+    /// A folder that goes with the test.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let name = format!("swarmscout-auto-reload-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.0.join(name), text).unwrap();
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// One that has just loaded what is there.
+    fn watching(path: &Path) -> AutoReload {
+        let mut watching = AutoReload::new(path.to_owned(), INTERVAL);
+        watching.note(Some(fingerprint(path)));
+        watching
+    }
+
+    /// Whether it tells of a change, within any time; what it tells of is then loaded.
+    async fn tells(watching: &mut AutoReload) -> bool {
+        let told = timeout(Duration::from_hours(1), watching.changed()).await.is_ok();
+        if told {
+            watching.note(Some(fingerprint(&watching.path)));
+        }
+        told
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tells_of_content_however_it_came_and_of_nothing_else() {
+        let scratch = Scratch::new("content");
+        scratch.write("prometheus.yml", "a: 1\n");
+        let path = scratch.0.join("prometheus.yml");
+        let mut watching = watching(&path);
+        assert!(!tells(&mut watching).await);
+        // Written in place.
+        scratch.write("prometheus.yml", "a: 2\n");
+        assert!(tells(&mut watching).await);
+        // The same once more, and another file of the same content.
+        scratch.write("prometheus.yml", "a: 2\n");
+        assert!(!tells(&mut watching).await);
+        scratch.write("new", "a: 2\n");
+        fs::rename(scratch.0.join("new"), &path).unwrap();
+        assert!(!tells(&mut watching).await);
+        // Another file.
+        scratch.write("new", "a: 3\n");
+        fs::rename(scratch.0.join("new"), &path).unwrap();
+        assert!(tells(&mut watching).await);
+        // Away and back.
+        fs::rename(&path, scratch.0.join("new")).unwrap();
+        assert!(tells(&mut watching).await);
+        assert!(!tells(&mut watching).await);
+        fs::rename(scratch.0.join("new"), &path).unwrap();
+        assert!(tells(&mut watching).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn follows_links_as_mounted_configurations_have_them() {
+        let scratch = Scratch::new("links");
+        for (version, text) in [("..1", "a: 1\n"), ("..2", "a: 2\n")] {
+            fs::create_dir(scratch.0.join(version)).unwrap();
+            scratch.write(&format!("{version}/prometheus.yml"), text);
+        }
+        let (data, path) = (scratch.0.join("..data"), scratch.0.join("prometheus.yml"));
+        symlink("..1", &data).unwrap();
+        symlink("..data/prometheus.yml", &path).unwrap();
+        let mut watching = watching(&path);
+        symlink("..2", scratch.0.join("..new")).unwrap();
+        fs::rename(scratch.0.join("..new"), &data).unwrap();
+        assert!(tells(&mut watching).await);
+        assert!(!tells(&mut watching).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_for_who_is_writing_but_not_for_ever() {
+        let scratch = Scratch::new("settle");
+        scratch.write("prometheus.yml", "a: 1\n");
+        let mut watching = watching(&scratch.0.join("prometheus.yml"));
+        let began = Instant::now();
+        let write = async {
+            sleep(INTERVAL.saturating_sub(SETTLE / 2)).await;
+            for i in 0..4 {
+                scratch.write("prometheus.yml", &"a".repeat(i));
+                sleep(SETTLE).await;
+            }
+        };
+        tokio::join!(write, watching.changed());
+        assert_eq!(began.elapsed(), INTERVAL + SETTLE * 4);
+
+        let began = Instant::now();
+        let write = async {
+            // Never at the moment of a look.
+            sleep(SETTLE / 4).await;
+            for i in 0.. {
+                scratch.write("prometheus.yml", &format!("a: {i}\n"));
+                sleep(SETTLE / 2).await;
+            }
+        };
+        tokio::select! {
+            () = write => unreachable!("it has no end"),
+            () = watching.changed() => {}
+        }
+        assert_eq!(began.elapsed(), INTERVAL + SETTLE * MAX_LOOKS);
+    }
+}
