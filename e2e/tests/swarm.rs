@@ -2,6 +2,8 @@
 //!
 //! The cluster is brought up once; the tests run one after the other and leave it as they found it.
 
+#[path = "swarm/migration.rs"]
+mod migration;
 #[path = "swarm/reads.rs"]
 mod reads;
 
@@ -30,6 +32,7 @@ const CASES: &[(&str, Case)] = &[
     ("/api/v1/targets equals that of Prometheus", api_parity),
     ("an Engine is asked for what SECURITY.md lists, and for nothing else", reads::only_reads),
     ("a filter that lets only that through is enough", reads::through_a_filter),
+    ("a job that moves as docs/migration.md says keeps its targets", migration::from_prometheus),
     ("Prometheus scrapes containers from our HTTP SD", prometheus_scrapes),
     ("a worker as host fails over to a manager, alone it names them", worker_as_host),
     ("without a file the Swarm at hand is discovered", without_a_file),

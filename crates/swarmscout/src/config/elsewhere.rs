@@ -85,7 +85,11 @@ const ROWS: &[Row] = &[
     row(SPOKEN_TO, "proxy_bearer_token", Vmagent(TO_PROXY)),
     row(SPOKEN_TO, "proxy_bearer_token_file", Vmagent(TO_PROXY)),
     row(SPOKEN_TO, "proxy_oauth2", Vmagent("no token is fetched for a proxy here")),
-    row(SPOKEN_TO, "proxy_tls_config", Vmagent("a proxy has no TLS options of its own here")),
+    row(
+        SPOKEN_TO,
+        "proxy_tls_config",
+        Vmagent("write \"tls_config:\", which holds for an https:// proxy too"),
+    ),
     row(RULE, "if", Vmagent("write its condition as source_labels and regex")),
     row(RULE, "match", Vmagent("write source_labels and a regex with groups")),
     row(RULE, "labels", Vmagent("write a rule with target_label and replacement for each label")),
@@ -145,6 +149,11 @@ pub(super) fn instead_of_action(action: &str) -> Option<String> {
     row.map(|(_, what)| format!("only vmagent has it: {what}"))
 }
 
+/// Whether vmagent would replace a part of a `replacement` by the value of a label.
+pub(super) fn has_template(text: &str) -> bool {
+    text.split_once("{{").is_some_and(|(_, rest)| rest.contains("}}"))
+}
+
 /// Whether vmagent would replace a part of `text` by an environment variable.
 pub(super) fn has_placeholder(text: &str) -> bool {
     text.split("%{").skip(1).any(|rest| {
@@ -172,6 +181,32 @@ mod tests {
         ] {
             assert_eq!(has_placeholder(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn knows_a_template() {
+        for (text, expected) in [
+            ("{{a}}", true),
+            ("x-{{ a }}-$1", true),
+            ("{{a", false),
+            ("}}{{", false),
+            ("${1}", false),
+        ] {
+            assert_eq!(has_template(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_row_is_in_the_documentation() {
+        let text = include_str!("../../../../docs/migration.md");
+        let keys = ROWS.iter().map(|row| row.key);
+        let all = keys.chain(ACTIONS.iter().map(|(action, _)| *action));
+        let missing: Vec<_> = all
+            .filter(|name| {
+                ![format!("`{name}`"), format!("`{name}:")].iter().any(|n| text.contains(n))
+            })
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     /// Each is tried in one of `tests/config/*.bad.yml`.

@@ -57,6 +57,14 @@ fn check_rule(
         cx.error(rule.at.section(), format!("unknown relabel action {action}: {instead}"));
         return None;
     }
+    if elsewhere::has_template(&rule.replacement) {
+        cx.within("replacement", |cx| {
+            cx.warn_here(
+                "{{...}} stays as it is: only vmagent takes it for a label; write source_labels \
+                 and $1",
+            );
+        });
+    }
     let raw = RawRule {
         source_labels: rule.source_labels.clone(),
         separator: Some(rule.separator.clone()),
