@@ -9,6 +9,7 @@
 mod connection;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -28,8 +29,7 @@ use tree::Tree;
 pub enum Fault {
     /// Says nothing at all, though it accepts connections.
     Mute,
-    /// Ends connections instead of beginning a session, as a member does that is cut off from the
-    /// others.
+    /// Ends connections when something comes, as a member does that is cut off from the others.
     NoQuorum,
     /// Begins sessions, but answers nothing.
     Hang,
@@ -76,8 +76,8 @@ struct Shared {
     tree: Mutex<Tree>,
     members: Vec<Member>,
     log: Mutex<Log>,
-    /// Pings so far.
-    pings: watch::Sender<u64>,
+    /// How often each of `ping`, `close`, `exists`, `data` and `children` came so far.
+    counts: watch::Sender<BTreeMap<&'static str, u64>>,
 }
 
 struct Member {
@@ -108,7 +108,7 @@ impl ZooKeeper {
             tree: Mutex::default(),
             members,
             log: Mutex::new(log),
-            pings: watch::Sender::new(0),
+            counts: watch::Sender::default(),
         });
         let mut tasks = JoinSet::new();
         for index in 0..shared.members.len() {
@@ -211,11 +211,11 @@ impl ZooKeeper {
         lock(&self.shared.log).asked.clear();
     }
 
-    /// Waits until there were so many pings.
-    pub async fn pinged(&self, times: u64) {
-        let mut pings = self.shared.pings.subscribe();
+    /// Waits until `ping`, `close`, `exists`, `data` or `children` came so often.
+    pub async fn heard(&self, what: &str, times: u64) {
+        let mut counts = self.shared.counts.subscribe();
         // The sender is in `self`.
-        let _ = pings.wait_for(|pings| *pings >= times).await;
+        let _ = counts.wait_for(|counts| counts.get(what).is_some_and(|&n| n >= times)).await;
     }
 
     fn tree(&self) -> MutexGuard<'_, Tree> {
@@ -226,6 +226,12 @@ impl ZooKeeper {
 impl fmt::Debug for ZooKeeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ZooKeeper").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn count(&self, what: &'static str) {
+        self.counts.send_modify(|counts| *counts.entry(what).or_default() += 1);
     }
 }
 

@@ -109,7 +109,7 @@ impl Connection<'_> {
         let mut fields = Fields(request);
         match fault {
             Some(Fault::Mute) => std::future::pending().await,
-            Some(Fault::NoQuorum) if self.session == 0 => return None,
+            Some(Fault::NoQuorum) => return None,
             Some(Fault::Raw(bytes)) => {
                 self.send(bytes.to_vec());
                 return Some(());
@@ -126,6 +126,7 @@ impl Connection<'_> {
                 // The end of the session, which ends the queue, is a transaction too.
                 self.send(frame(xid, tree.zxid() + 1, 0, &[]));
                 tree.end_session(self.session);
+                self.shared.count("close");
                 return None;
             }
             11 => {
@@ -133,7 +134,7 @@ impl Connection<'_> {
                     return Some(());
                 }
                 self.send(frame(xid, lock(&self.shared.tree).zxid(), 0, &[]));
-                self.shared.pings.send_modify(|pings| *pings += 1);
+                self.shared.count("ping");
                 return Some(());
             }
             100 => {
@@ -152,6 +153,7 @@ impl Connection<'_> {
             }
         };
         let (path, watched) = (fields.string()?, fields.0.first() == Some(&1));
+        self.shared.count(what);
         let protected = {
             let mut log = lock(&self.shared.log);
             log.asked.push(Asked { member: self.member, what, path: path.clone() });

@@ -200,9 +200,15 @@ impl Tree {
         out.extend(node.children_modified.to_be_bytes());
     }
 
-    fn children<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a str> {
-        let names = self.nodes.keys().filter(move |node| node.len() > 1 && parent(node) == path);
-        names.filter_map(|node| node.rsplit('/').next())
+    fn children<'a>(&'a self, path: &str) -> impl Iterator<Item = &'a str> {
+        let start = if path == "/" { path.to_owned() } else { format!("{path}/") };
+        let length = start.len();
+        let below = self.nodes.range(start.clone()..).map(|(node, _)| node.as_str());
+        let below = below.take_while(move |node| node.starts_with(&start));
+        // Neither the root itself nor what is deeper.
+        below
+            .map(move |node| &node[length..])
+            .filter(|name| !name.is_empty() && !name.contains('/'))
     }
 
     /// A child of this node came or went.

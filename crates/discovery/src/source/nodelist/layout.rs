@@ -10,8 +10,6 @@
 //! address is at `PATH/docker/swarm/leader`. The folders are tried in the order of [`FOLDERS`]; the
 //! first that exists is the list.
 
-#![expect(dead_code, reason = "the stores that use it come one by one")]
-
 use super::Servers;
 use crate::Error;
 

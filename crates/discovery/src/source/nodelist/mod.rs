@@ -19,6 +19,7 @@ pub(crate) mod layout;
 mod location;
 #[cfg(test)]
 mod tests;
+mod zookeeper;
 
 use std::time::Duration;
 
@@ -145,6 +146,10 @@ impl std::fmt::Debug for NodeList {
 fn open(config: &NodeListConfig, _context: &BuildContext) -> Result<Box<dyn Store>, Error> {
     match &config.location {
         Location::Nodes(nodes) => Ok(Box::new(Written(nodes.clone()))),
+        Location::Store(servers) if servers.kind == StoreKind::ZooKeeper => {
+            let servers = servers.clone();
+            Ok(Box::new(zookeeper::ZooKeeper::new(servers, config.refresh_interval)))
+        }
         location => Err(Error::Other(format!("{location}: not supported yet by this version"))),
     }
 }

@@ -8,7 +8,7 @@ use swarmscout_discovery::config::{
     FileConfig, Filter, HttpSdConfig, NodeListConfig, OverlayPort, RecordType, Role, StaticConfig,
     StaticGroup,
 };
-use swarmscout_discovery::source::nodelist::Location;
+use swarmscout_discovery::source::nodelist::{Location, StoreKind};
 use swarmscout_model::PromDuration;
 use swarmscout_model::quote::Quoted;
 use swarmscout_net::{Host, HttpConfig, Scheme, Url};
@@ -207,7 +207,12 @@ fn node_list(sd: &mut raw::SwarmSd, http: HttpConfig, cx: &mut Cx<'_>) -> NodeLi
     if let Location::File(path) = &mut location {
         *path = in_folder(cx.folder, path);
     }
-    if !matches!(location, Location::Nodes(_)) {
+    let works = match &location {
+        Location::Nodes(_) => true,
+        Location::Store(servers) => servers.kind == StoreKind::ZooKeeper,
+        Location::File(_) | Location::Token { .. } => false,
+    };
+    if !works {
         let text = format!("{location}: {NOT_YET}");
         cx.within("discovery", |cx| cx.error(at.key("discovery"), text));
     }

@@ -1,0 +1,255 @@
+//! `zk://`: ZooKeeper, as Swarm's library (docker/libkv) writes it.
+//!
+//! A node is first made empty and written a moment later, so an empty one is watched until its
+//! address comes; it is ephemeral, and heartbeats write the same address again, so no other node's
+//! content is watched. The primary's address outlives it: it counts only while some master holds,
+//! or waits for, the lock below it.
+//!
+//! Invariants:
+//! - Watches are set before what they watch is read, on the same connection: nothing falls in
+//!   between. Folders that do not exist are watched, too.
+//! - A session lives as long as its connection, and a connection that broke is no failed look while
+//!   its server, or another one, takes a new one.
+//! - After a server that has seen a change, none is believed that has not, unless no server is left.
+
+mod jute;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use swarmscout_model::PromDuration;
+use swarmscout_net::{Error as NetError, connect_tcp};
+use tokio::time::{Instant, timeout_at};
+
+use self::jute::{Ask, Op, Reader};
+use self::session::Session;
+use super::layout::{self, FOLDERS, LEADER, is_bare_node, join};
+use super::{Listing, MOST_NODES, Servers, Store};
+use crate::config::attempt_deadline;
+use crate::source::rotation::Rotation;
+use crate::{BoxFuture, Error, Problem};
+
+/// The longest address of a node that is read, in bytes.
+const LONGEST_ADDRESS: usize = 1024;
+
+/// What libkv's library for ZooKeeper sometimes gives for an empty node.
+const SOH: &[u8] = b"\x01";
+
+/// A list of nodes in ZooKeeper.
+#[derive(Debug)]
+pub(super) struct ZooKeeper {
+    servers: Servers,
+    refresh_interval: PromDuration,
+    /// Deadline of one attempt: [`attempt_deadline`].
+    deadline: fn(PromDuration, usize) -> Duration,
+    rotation: Rotation,
+    /// With the server that answered last. A look that is cancelled loses it.
+    session: Option<Session>,
+    /// The last transaction that was seen; 0 to believe every server.
+    seen: i64,
+}
+
+impl ZooKeeper {
+    /// Asks nobody yet.
+    pub(super) fn new(servers: Servers, refresh_interval: PromDuration) -> Self {
+        Self {
+            rotation: Rotation::new(servers.addresses.len()),
+            servers,
+            refresh_interval,
+            deadline: attempt_deadline,
+            session: None,
+            seen: 0,
+        }
+    }
+
+    async fn look(&mut self) -> Result<Listing, Error> {
+        let mut round = self.rotation.round();
+        while let Some(turn) = self.rotation.next(&mut round) {
+            let within = (self.deadline)(self.refresh_interval, turn.others_left);
+            match self.attempt(turn.index, within).await {
+                Ok(listing) => {
+                    let name = |index: usize| self.servers.addresses[index].clone();
+                    let problems = self.rotation.answered(round, turn, name);
+                    let mut listing = listing.ok_or_else(|| layout::missing(&self.servers))?;
+                    listing.problems.extend(problems);
+                    return Ok(listing);
+                }
+                Err(error) => round.failed(turn, error),
+            }
+        }
+        // The whole ensemble may have been made anew, and count from zero.
+        self.seen = 0;
+        Err(self.rotation.exhausted(round))
+    }
+
+    /// Asks one server. A session is left over only from the server that answered last, which is
+    /// the first to be asked.
+    async fn attempt(&mut self, server: usize, within: Duration) -> Result<Option<Listing>, Error> {
+        let address = &self.servers.addresses[server];
+        let ends = Instant::now() + within;
+        let late = |_| NetError::Deadline { to: address.clone(), within };
+        if let Some(mut session) = self.session.take() {
+            let listing =
+                timeout_at(ends, list(&self.servers, &mut session)).await.map_err(late)?;
+            if let Ok(listing) = listing {
+                self.seen = session.seen();
+                self.session = Some(session);
+                return Ok(listing);
+            }
+        }
+        let stream = connect_tcp(address, within).await?;
+        let begin = async {
+            let user = self.servers.user.as_ref();
+            let mut session = Session::begin(stream, address, user, self.seen).await?;
+            let listing = list(&self.servers, &mut session).await?;
+            Ok::<_, Error>((listing, session))
+        };
+        let (listing, session) = timeout_at(ends, begin).await.map_err(late)??;
+        self.seen = session.seen();
+        self.session = Some(session);
+        Ok(listing)
+    }
+
+    async fn wait(&mut self) -> Result<(), Error> {
+        let Some(session) = &mut self.session else { return std::future::pending().await };
+        let changed = session.changed().await;
+        if changed.is_err() {
+            self.session = None;
+        }
+        Ok(changed?)
+    }
+}
+
+impl Store for ZooKeeper {
+    fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
+        Box::pin(self.look())
+    }
+
+    fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.wait())
+    }
+}
+
+/// Reads the whole list, and has it watched. `None`: it does not exist.
+async fn list(servers: &Servers, session: &mut Session) -> Result<Option<Listing>, Error> {
+    session.forget_changes();
+    let primary = primary(servers, session).await?;
+    for folder in FOLDERS {
+        let path = absolute(&join(&servers.path, folder));
+        if let Some(names) = names(&path, session).await? {
+            let mut listing = Listing { primary, ..Listing::default() };
+            nodes(folder, &path, &names, session, &mut listing).await?;
+            if folder.is_empty() && listing.nodes.is_empty() && (path == "/" || !names.is_empty()) {
+                // The path is there for something else.
+                break;
+            }
+            return Ok(Some(listing));
+        }
+    }
+    Ok(None)
+}
+
+/// The address of the primary master.
+async fn primary(servers: &Servers, session: &mut Session) -> Result<Option<String>, Error> {
+    let path = &absolute(&join(&servers.path, LEADER));
+    let asks = [
+        Ask { op: Op::Exists, path, watch: true },
+        Ask { op: Op::Children, path, watch: true },
+        Ask { op: Op::Data, path, watch: false },
+    ];
+    let (mut held, mut address) = (false, None);
+    let read = |index, body: Option<Reader<'_>>| {
+        match (index, body) {
+            (1, Some(body)) => held = !body.children()?.is_empty(),
+            (2, Some(body)) => address = str::from_utf8(body.data()?).ok().map(str::to_owned),
+            _ => {}
+        }
+        Ok(())
+    };
+    session.ask(&asks, read).await?;
+    Ok(address.filter(|address| held && !address.is_empty()))
+}
+
+/// The names in a folder. It is watched, too, if it does not exist.
+async fn names(path: &str, session: &mut Session) -> Result<Option<Vec<String>>, Error> {
+    let asks =
+        [Ask { op: Op::Exists, path, watch: true }, Ask { op: Op::Children, path, watch: true }];
+    let mut names = None;
+    let read = |index, body: Option<Reader<'_>>| {
+        if let (1, Some(body)) = (index, body) {
+            let listed = body.children()?;
+            if listed.len() > MOST_NODES {
+                return Err(format!("{} nodes, more than {MOST_NODES}", listed.len()));
+            }
+            let text = |name| str::from_utf8(name).map(str::to_owned);
+            let listed: Result<Vec<_>, _> = listed.into_iter().map(text).collect();
+            let mut listed = listed.map_err(|_| "a name that is not UTF-8")?;
+            // They come in the order of a hash table, another one at each server.
+            listed.sort_unstable();
+            names = Some(listed);
+        }
+        Ok(())
+    };
+    session.ask(&asks, read).await?;
+    Ok(names)
+}
+
+/// Reads the addresses of these nodes.
+async fn nodes(
+    folder: &str,
+    path: &str,
+    names: &[String],
+    session: &mut Session,
+    listing: &mut Listing,
+) -> Result<(), Error> {
+    let below = if path == "/" { "" } else { path };
+    // What else may be below the path itself is nobody's business here.
+    let names = names.iter().filter(|name| !folder.is_empty() || name.contains(':'));
+    let mut nodes: Vec<_> = names.map(|name| (name, format!("{below}/{name}"))).collect();
+    // Those that are empty are read once more, with a watch.
+    for watch in [false, true] {
+        let asks: Vec<_> =
+            nodes.iter().map(|(_, path)| Ask { op: Op::Data, path, watch }).collect();
+        let mut empty = Vec::new();
+        let read = |index, body: Option<Reader<'_>>| {
+            let (name, _): &(&String, String) = &nodes[index];
+            match body.map(Reader::data).transpose()? {
+                // It left in between.
+                None => {}
+                Some(b"" | SOH) => empty.push(index),
+                Some(value) => address(folder, name, value, listing),
+            }
+            Ok(())
+        };
+        session.ask(&asks, read).await?;
+        nodes = empty.into_iter().map(|index| nodes[index].clone()).collect();
+    }
+    Ok(())
+}
+
+/// Lists a node, or why it cannot be.
+fn address(folder: &str, name: &str, value: &[u8], listing: &mut Listing) {
+    let bad = |reason, value: &[u8]| Problem {
+        kind: "node",
+        object: name.to_owned(),
+        reason,
+        detail: String::from_utf8_lossy(value).into_owned(),
+    };
+    if value.len() > LONGEST_ADDRESS {
+        listing.problems.push(bad("address too long", &value[..LONGEST_ADDRESS]));
+        return;
+    }
+    match str::from_utf8(value) {
+        Ok(value) if !folder.is_empty() || is_bare_node(name, value) => {
+            listing.nodes.push(value.to_owned());
+        }
+        Ok(_) => {}
+        Err(_) => listing.problems.push(bad("address is not UTF-8", value)),
+    }
+}
+
+fn absolute(path: &str) -> String {
+    format!("/{path}")
+}
