@@ -11,7 +11,8 @@ use crate::url::UserInfo;
 use crate::{Error, file};
 
 /// The value of `Authorization` for one request. Credentials written in the URL come before
-/// configured ones, as Go's client sets them first and prometheus/common then leaves them.
+/// configured ones, as Go's client sets them first and prometheus/common then leaves them. Tokens of
+/// OAuth 2 are not of this kind: `oauth2` gets them, and they come before all others.
 pub(crate) async fn authorization(
     configured: Option<&Auth>,
     in_url: Option<&UserInfo>,
@@ -21,7 +22,7 @@ pub(crate) async fn authorization(
         return basic(&user.username, password).map(Some);
     }
     match configured {
-        None => Ok(None),
+        None | Some(Auth::OAuth2(_)) => Ok(None),
         Some(Auth::Basic { username, password }) => {
             let username = read("username", username).await?;
             let password = read("password", password).await?;
@@ -35,7 +36,7 @@ pub(crate) async fn authorization(
     }
 }
 
-fn basic(username: &str, password: &str) -> Result<HeaderValue, Error> {
+pub(crate) fn basic(username: &str, password: &str) -> Result<HeaderValue, Error> {
     let pair = Zeroizing::new(format!("{username}:{password}"));
     let encoded = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
     header("password", &encoded)
@@ -49,7 +50,7 @@ fn header(what: &'static str, text: &str) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-async fn read(what: &'static str, source: &SecretSource) -> Result<Secret, Error> {
+pub(crate) async fn read(what: &'static str, source: &SecretSource) -> Result<Secret, Error> {
     match source {
         SecretSource::Inline(secret) => Ok(secret.clone()),
         SecretSource::File(path) => file::read_text(what, path).await,

@@ -18,6 +18,7 @@ use crate::config::{Auth, Header};
 use crate::connect::{Connector, Secure, Way, through};
 use crate::exchange::Pool;
 use crate::gzip::Inflater;
+use crate::oauth2::Tokens;
 use crate::proxy::Proxy;
 use crate::redirect::{self, Chain};
 use crate::request::{Limits, Target};
@@ -48,13 +49,15 @@ impl ClientOptions {
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
-/// A client that sends GET and HEAD and nothing else: whoever holds it cannot change what it talks
-/// to, as anybody can who may POST to a Docker Engine.
+/// A client that sends its servers GET and HEAD and nothing else: whoever holds it cannot change what
+/// it talks to, as anybody can who may POST to a Docker Engine.
 #[derive(Clone, Debug)]
 pub struct ReadClient(Client);
 
 struct Inner {
     auth: Option<Auth>,
+    /// Where `auth` is OAuth 2.
+    tokens: Option<Tokens>,
     headers: Vec<Header>,
     follow_redirects: bool,
     way: Arc<Way>,
@@ -72,11 +75,17 @@ struct Hop<'a> {
     proxy: Option<&'a Proxy>,
     /// How errors name where it goes.
     to: String,
+    /// Whether the first host takes `http_config`.
+    configured: bool,
     /// Whether it goes to another host than the first.
     left_origin: bool,
 }
 
 impl<'a> Hop<'a> {
+    fn takes_credentials(&self) -> bool {
+        self.configured && !self.left_origin
+    }
+
     /// The proxy, where it reads the request itself and does not only let it pass.
     fn asked_proxy(&self) -> Option<&'a Proxy> {
         self.proxy.filter(|proxy| proxy.is_http() && self.target.host.scheme() == Scheme::Http)
@@ -101,6 +110,10 @@ impl Client {
     /// Builds a client. Fails where options cannot be used together, and for inline certificates
     /// that are none; files are read when the first request needs them.
     pub fn new(config: &HttpConfig, options: ClientOptions) -> Result<Self, Error> {
+        let tokens = match &config.auth {
+            Some(Auth::OAuth2(oauth2)) => Some(Tokens::new(oauth2, options.clone())?),
+            _ => None,
+        };
         let ClientOptions { user_agent, connect_timeout, roots } = options;
         let user_agent = HeaderValue::try_from(user_agent).map_err(|_| Error::Header {
             what: "User-Agent".to_owned(),
@@ -110,6 +123,7 @@ impl Client {
         let way = Arc::new(Way { proxy, user_agent, timeout: connect_timeout });
         Ok(Self(Arc::new(Inner {
             auth: config.auth.clone(),
+            tokens,
             headers: config.headers.clone(),
             follow_redirects: config.follow_redirects,
             plain: Pool::new(Connector::new(None, Arc::clone(&way))),
@@ -155,15 +169,25 @@ impl Client {
         }
         let deadline = Instant::now() + limits.timeout.min(FAR);
         let mut chain = Chain::new(&target.host);
-        // http_config means the server that was named.
+        // What is configured means the server that was named.
         let configured = target.host.scheme().takes_http_config();
-        let mut hop = self.hop(target, &chain);
+        let mut hop = self.hop(target, configured, &chain);
         loop {
+            let tokens = self.0.tokens.as_ref().filter(|_| hop.takes_credentials());
             let exchange = async {
+                let mut headers = self.headers(&hop, &headers).await?;
+                if let Some(tokens) = tokens {
+                    let token = tokens.get(deadline, limits.timeout).await?;
+                    headers.insert(AUTHORIZATION, token);
+                }
                 let mut request = http::Request::new(body.clone());
                 *request.method_mut() = method.clone();
-                *request.headers_mut() = self.headers(&hop, &headers, configured).await?;
-                self.send(&hop, &request).await
+                *request.headers_mut() = headers;
+                let answer = self.send(&hop, &request).await?;
+                if let (Some(tokens), StatusCode::UNAUTHORIZED) = (tokens, answer.status()) {
+                    tokens.forget(&request.headers()[AUTHORIZATION]).await;
+                }
+                Ok(answer)
             };
             let Ok(answer) = timeout_at(deadline, exchange).await else {
                 return Err(Error::Deadline { to: hop.to, within: limits.timeout });
@@ -180,13 +204,13 @@ impl Client {
                 None
             };
             match next {
-                Some(target) => hop = self.hop(target, &chain),
+                Some(target) => hop = self.hop(target, configured, &chain),
                 None => return response(&method, hop.to, answer, limits, deadline),
             }
         }
     }
 
-    fn hop(&self, target: Target, chain: &Chain) -> Hop<'_> {
+    fn hop(&self, target: Target, configured: bool, chain: &Chain) -> Hop<'_> {
         let host = &target.host;
         let proxy = match (host.scheme(), host.port()) {
             (scheme @ (Scheme::Http | Scheme::Https), Some(port)) => {
@@ -195,18 +219,13 @@ impl Client {
             _ => None,
         };
         let to = through(host.address(), proxy);
-        Hop { to, proxy, target, left_origin: chain.left_origin() }
+        Hop { to, proxy, target, configured, left_origin: chain.left_origin() }
     }
 
-    /// All headers of one request. What is configured goes along where `configured`.
-    async fn headers(
-        &self,
-        hop: &Hop<'_>,
-        own: &HeaderMap,
-        configured: bool,
-    ) -> Result<HeaderMap, Error> {
+    /// All headers of one request, but for a token.
+    async fn headers(&self, hop: &Hop<'_>, own: &HeaderMap) -> Result<HeaderMap, Error> {
         let mut headers = own.clone();
-        if configured {
+        if hop.configured {
             headers::add(&self.0.headers, hop.left_origin, &mut headers).await?;
         }
         if hop.left_origin {
@@ -215,7 +234,7 @@ impl Client {
         if hop.target.host.scheme() == Scheme::Unix {
             headers.insert(HOST, HeaderValue::from_static("localhost"));
         }
-        let auth = self.0.auth.as_ref().filter(|_| configured && !hop.left_origin);
+        let auth = self.0.auth.as_ref().filter(|_| hop.takes_credentials());
         if !headers.contains_key(AUTHORIZATION)
             && let Some(value) = auth::authorization(auth, hop.target.user()).await?
         {

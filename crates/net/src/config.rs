@@ -1,10 +1,12 @@
 //! `http_config`: what a client is built from. Checked; nothing here is as the user wrote it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderName, HeaderValue};
 use swarmscout_model::Secret;
 
+use crate::Url;
 pub use crate::proxy::ProxyConfig;
 
 /// How to talk to an HTTP server. Equal values make equal clients.
@@ -47,6 +49,10 @@ impl HttpConfig {
             Some(Auth::Header { credentials, .. }) => {
                 vec![("authorization credentials or bearer token", credentials)]
             }
+            Some(Auth::OAuth2(oauth2)) => vec![match &oauth2.grant {
+                Grant::ClientCredentials { secret } => ("oauth2 client_secret", secret),
+                Grant::JwtBearer(jwt) => ("oauth2 client_certificate_key", &jwt.key),
+            }],
             None => Vec::new(),
         };
         let secrets = secrets.into_iter().filter_map(|(what, source)| match source {
@@ -57,7 +63,12 @@ impl HttpConfig {
             HeaderSource::File(path) => Some(("http_headers", path.as_path())),
             _ => None,
         });
-        secrets.chain(headers).chain(self.tls.files()).collect()
+        let of_oauth2 = match &self.auth {
+            Some(Auth::OAuth2(oauth2)) => Some(oauth2.tls.files()),
+            _ => None,
+        };
+        let of_oauth2 = of_oauth2.into_iter().flatten();
+        secrets.chain(headers).chain(self.tls.files()).chain(of_oauth2).collect()
     }
 }
 
@@ -109,6 +120,68 @@ pub enum Auth {
         /// What follows the scheme.
         credentials: SecretSource,
     },
+    /// `oauth2`.
+    OAuth2(Box<OAuth2>),
+}
+
+/// `oauth2`: where tokens come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuth2 {
+    /// Who asks.
+    pub client_id: String,
+    /// What is given for a token.
+    pub grant: Grant,
+    /// What the token is to allow.
+    pub scopes: Vec<String>,
+    /// Who is asked, by `http` or `https`.
+    pub token_url: Url,
+    /// More parameters. `grant_type` replaces the usual one; others of the usual ones stay.
+    pub endpoint_params: BTreeMap<String, String>,
+    /// TLS options for the token server.
+    pub tls: TlsConfig,
+    /// The proxy on the way to it.
+    pub proxy: ProxyConfig,
+}
+
+/// What is given for a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// The client's secret.
+    ClientCredentials {
+        /// The secret.
+        secret: SecretSource,
+    },
+    /// An assertion that the client signs.
+    JwtBearer(JwtBearer),
+}
+
+/// How an assertion is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwtBearer {
+    /// The RSA key that signs, PEM.
+    pub key: SecretSource,
+    /// Its name; empty for none.
+    pub key_id: String,
+    /// How it signs.
+    pub algorithm: SignatureAlgorithm,
+    /// `iss`; empty for the client's ID.
+    pub issuer: String,
+    /// `aud`; empty for the token URL.
+    pub audience: String,
+    /// More claims, which may replace the usual ones.
+    pub claims: serde_json::Map<String, serde_json::Value>,
+}
+
+/// `RS256` to `RS512`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignatureAlgorithm {
+    /// RSA with SHA-256.
+    #[default]
+    Rs256,
+    /// RSA with SHA-384.
+    Rs384,
+    /// RSA with SHA-512.
+    Rs512,
 }
 
 /// Where a secret comes from.

@@ -45,6 +45,14 @@ pub enum Error {
     /// TLS options that cannot be used together or are not supported.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
+    /// A token of OAuth 2 that was not to be had.
+    #[error("cannot get a token from {url}: {reason}")]
+    Token {
+        /// The token URL, without password and query.
+        url: String,
+        /// Why, in the server's words where it has any.
+        reason: String,
+    },
     /// No connection could be made.
     #[error("cannot connect to {to}: {reason}")]
     Connect {

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `client` | holds the deadline, follows redirects, puts the headers together |
 //! | `redirect` | decides where an answer leads, and what must stay behind |
+//! | `oauth2` | gets tokens, from a client of its own |
 //! | `auth`, `headers`, `file` | make `Authorization` and configured headers, from files where configured |
 //! | `exchange` | sends one request over hyper's pool, once more if a kept connection had died |
 //! | `proxy` | decides which proxy is on the way |
@@ -45,6 +46,7 @@ pub mod fuzzing;
 mod gzip;
 mod headers;
 mod host;
+mod oauth2;
 mod proxy;
 mod redirect;
 mod request;

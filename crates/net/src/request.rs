@@ -41,7 +41,11 @@ impl Request {
 
     /// For an absolute `http` or `https` URL. User and password in it become basic auth.
     pub fn new(url: &str) -> Result<Self, Error> {
-        Ok(Self::with(Target::of_url(Url::parse(url)?)?))
+        Self::of_url(Url::parse(url)?)
+    }
+
+    pub(crate) fn of_url(url: Url) -> Result<Self, Error> {
+        Ok(Self::with(Target::of_url(url)?))
     }
 
     /// For `path`, with its query, at `host`: `/v1.41/tasks?filters=…`. Asks for no compression on a

@@ -111,6 +111,11 @@ impl Url {
         Self { path: escape(path), query, ..self.clone() }
     }
 
+    /// This URL without its user and password.
+    pub(crate) fn without_user(&self) -> Self {
+        Self { user: None, ..self.clone() }
+    }
+
     /// Lower-case scheme; empty for a relative reference.
     pub fn scheme(&self) -> &str {
         &self.scheme

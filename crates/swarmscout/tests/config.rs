@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use expect_test::{expect, expect_file};
 use swarmscout::config::{Errors, Loaded, Options, load, parse, reference};
+use swarmscout_discovery::SdConfig;
 
 /// Reads `text` as `/etc/prometheus.yml`, in an environment where only `HOST` and `EMPTY` are set.
 fn read(text: &[u8]) -> Result<Loaded, Errors> {
@@ -448,6 +449,82 @@ fn relative_paths_begin_in_the_folder_of_the_file() {
     };
     assert_eq!(yaml("prometheus.yml"), "- a.yml - /b.yml");
     assert_eq!(yaml("conf/prometheus.yml"), "- conf/a.yml - /b.yml");
+}
+
+/// Every file that a source's requests need, as `check config` looks for them and the client reads
+/// them. Prometheus joins all but `client_certificate_key_file`.
+#[test]
+fn all_files_of_http_config_begin_in_the_folder_of_the_file() {
+    let check = |keys: &str, expected: &str| {
+        let text = format!(
+            "scrape_configs: [{{job_name: a, http_sd_configs: [{{url: 'http://b', {keys}}}]}}]"
+        );
+        let config = parse(text.as_bytes(), Path::new("conf/a.yml"), &Options::default());
+        let jobs = config.unwrap().config.job_configs();
+        let SdConfig::Http(source) = &jobs[0].sources[0] else { panic!("no http_sd_config") };
+        let files = source.http.files();
+        let files: Vec<_> = files.iter().map(|(_, path)| path.to_str().unwrap()).collect();
+        assert_eq!(files.join(" "), expected);
+    };
+    check("bearer_token_file: a", "conf/a");
+    check("authorization: {credentials_file: ./a}", "conf/a");
+    check("basic_auth: {username_file: a, password_file: /b}", "conf/a /b");
+    check("tls_config: {ca_file: a, cert_file: b, key_file: ../c}", "conf/a conf/b conf/../c");
+    check("http_headers: {A: {files: [a, /b]}, B: {files: [c]}}", "conf/a /b conf/c");
+    let oauth2 = "client_id: id, token_url: 'http://c'";
+    let tls = "tls_config: {ca_file: d}";
+    check(&format!("oauth2: {{{oauth2}, client_secret_file: a, {tls}}}"), "conf/a conf/d");
+    let grant = "grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'";
+    check(&format!("oauth2: {{{oauth2}, {grant}, client_certificate_key_file: a}}"), "conf/a");
+}
+
+/// One source runs for all that say the same; a difference in any key makes another one.
+#[test]
+fn sources_are_the_same_where_all_of_http_config_is() {
+    let oauth2 = "client_id: a, token_url: 'http://t'";
+    let jwt = format!(
+        "{oauth2}, client_certificate_key_file: k, \
+        grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'"
+    );
+    let variants = [
+        "proxy_url: 'http://p'".to_owned(),
+        "proxy_url: 'http://p:81'".to_owned(),
+        "proxy_url: 'http://u@p'".to_owned(),
+        "proxy_url: 'http://u:s@p'".to_owned(),
+        "proxy_url: 'http://p', no_proxy: a".to_owned(),
+        "proxy_url: 'http://p', proxy_connect_header: {A: [s]}".to_owned(),
+        "proxy_url: 'http://p', proxy_connect_header: {A: [t]}".to_owned(),
+        "http_headers: {A: {values: [s]}}".to_owned(),
+        "http_headers: {A: {secrets: [s]}}".to_owned(),
+        "http_headers: {A: {files: [s]}}".to_owned(),
+        format!("oauth2: {{{oauth2}}}"),
+        format!("oauth2: {{{oauth2}, client_secret: s}}"),
+        format!("oauth2: {{{oauth2}, client_secret: t}}"),
+        format!("oauth2: {{{oauth2}, scopes: [a]}}"),
+        format!("oauth2: {{{oauth2}, endpoint_params: {{a: b}}}}"),
+        format!("oauth2: {{{oauth2}, tls_config: {{ca_file: a}}}}"),
+        format!("oauth2: {{{oauth2}, proxy_url: 'http://p'}}"),
+        format!("oauth2: {{{jwt}}}"),
+        format!("oauth2: {{{jwt}, iss: a}}"),
+        format!("oauth2: {{{jwt}, audience: a}}"),
+        format!("oauth2: {{{jwt}, client_certificate_key_id: a}}"),
+        format!("oauth2: {{{jwt}, signature_algorithm: RS384}}"),
+        format!("oauth2: {{{jwt}, claims: {{a: 1}}}}"),
+        format!("oauth2: {{{jwt}, claims: {{a: '1'}}}}"),
+    ];
+    let sources = variants.each_ref().map(|keys| {
+        let text = format!(
+            "scrape_configs: [{{job_name: a, http_sd_configs: [{{url: 'http://b', {keys}}}]}}]"
+        );
+        let read = || read(text.as_bytes()).unwrap().config.job_configs()[0].sources[0].clone();
+        assert!(read() == read(), "{keys}");
+        read()
+    });
+    for (i, one) in sources.iter().enumerate() {
+        for (j, other) in sources.iter().enumerate().filter(|(j, _)| *j != i) {
+            assert!(one != other, "{} | {}", variants[i], variants[j]);
+        }
+    }
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub(crate) struct Authority {
 
 /// A certificate with its key.
 pub(crate) struct Identity {
-    cert: String,
-    key: String,
+    pub(crate) cert: String,
+    pub(crate) key: String,
     der: CertificateDer<'static>,
     key_der: PrivateKeyDer<'static>,
 }

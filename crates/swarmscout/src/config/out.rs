@@ -2,6 +2,7 @@
 //! configuration.
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::Value;
 
 /// A value to be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,25 @@ impl Out {
         match self {
             Self::List(items) => Self::Flow(items),
             other => other,
+        }
+    }
+
+    /// The same in JSON. What JSON has no number for is null.
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Int(value) => match (i64::try_from(*value), u64::try_from(*value)) {
+                (Ok(value), _) => value.into(),
+                (_, Ok(value)) => value.into(),
+                _ => (*value as f64).into(),
+            },
+            Self::Float(value) => (*value).into(),
+            Self::String(text) => text.as_str().into(),
+            Self::List(items) | Self::Flow(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(entries) => {
+                entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect()
+            }
         }
     }
 

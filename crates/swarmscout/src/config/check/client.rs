@@ -5,21 +5,22 @@
 //! its proxy, or that can never get an answer, would be worse than none.
 
 use swarmscout_model::Secret;
-use swarmscout_net::config::{Auth, Header, PemSource, ProxyConfig, SecretSource, TlsConfig};
-use swarmscout_net::{Error, HttpConfig};
+use swarmscout_model::quote::Quoted;
+use swarmscout_net::config::{
+    Auth, Grant, Header, JwtBearer, OAuth2, PemSource, ProxyConfig, SecretSource,
+    SignatureAlgorithm, TlsConfig,
+};
+use swarmscout_net::{Error, HttpConfig, Request, Url};
 
-use super::{NOT_YET, http};
+use super::http;
 use crate::config::decode::{Cx, FilePath};
 use crate::config::raw;
 
 /// Checks the keys of a source, and makes of them what its client is made from.
 pub(super) fn of_source(http: &mut raw::HttpClient, cx: &mut Cx<'_>) -> HttpConfig {
     http::check(http, cx);
-    if http.oauth2.is_some() {
-        cx.within("oauth2", |cx| cx.error(http.at.key("oauth2"), NOT_YET));
-    }
     HttpConfig {
-        auth: auth(http),
+        auth: auth(http, cx),
         headers: cx.within("http_headers", |cx| headers(http, cx)),
         proxy: proxy(&http.proxy, cx),
         tls: tls(&http.tls_config),
@@ -28,7 +29,7 @@ pub(super) fn of_source(http: &mut raw::HttpClient, cx: &mut Cx<'_>) -> HttpConf
     }
 }
 
-fn auth(http: &raw::HttpClient) -> Option<Auth> {
+fn auth(http: &raw::HttpClient, cx: &mut Cx<'_>) -> Option<Auth> {
     if let Some(basic) = &http.basic_auth {
         let username = Secret::new(basic.username.clone());
         return Some(Auth::Basic {
@@ -36,10 +37,72 @@ fn auth(http: &raw::HttpClient) -> Option<Auth> {
             password: secret(&basic.password, &basic.password_file),
         });
     }
+    if let Some(raw) = &http.oauth2 {
+        let oauth2 = cx.within("oauth2", |cx| oauth2(raw, cx));
+        return oauth2.map(|oauth2| Auth::OAuth2(Box::new(oauth2)));
+    }
     http.authorization.as_ref().map(|authorization| Auth::Header {
         scheme: authorization.r#type.clone(),
         credentials: secret(&authorization.credentials, &authorization.credentials_file),
     })
+}
+
+/// `None` where the token URL is none, which is noted.
+fn oauth2(oauth2: &raw::OAuth2, cx: &mut Cx<'_>) -> Option<OAuth2> {
+    let at = &oauth2.at;
+    let by_jwt = oauth2.grant_type == http::GRANT_TYPE_JWT;
+    for (parameter, taken) in [("scope", !oauth2.scopes.is_empty()), ("assertion", by_jwt)] {
+        if taken && oauth2.endpoint_params.contains_key(parameter) {
+            cx.within("endpoint_params", |cx| {
+                let text = format!("oauth2: cannot overwrite parameter {}", Quoted(parameter));
+                cx.within(parameter, |cx| cx.error_here(text));
+            });
+        }
+    }
+    let key = secret(&oauth2.client_certificate_key, &oauth2.client_certificate_key_file);
+    let grant = if by_jwt {
+        if key == SecretSource::default() && !at.any_failed() {
+            let text =
+                "oauth2 client_certificate_key or client_certificate_key_file must be configured";
+            cx.error(at.key("client_certificate_key"), text);
+        }
+        Grant::JwtBearer(JwtBearer {
+            key,
+            key_id: oauth2.client_certificate_key_id.clone(),
+            algorithm: match oauth2.signature_algorithm.as_str() {
+                "RS384" => SignatureAlgorithm::Rs384,
+                "RS512" => SignatureAlgorithm::Rs512,
+                _ => SignatureAlgorithm::Rs256,
+            },
+            issuer: oauth2.iss.clone(),
+            audience: oauth2.audience.clone(),
+            claims: oauth2.claims.iter().map(|(name, any)| (name.clone(), any.to_json())).collect(),
+        })
+    } else {
+        let secret = secret(&oauth2.client_secret, &oauth2.client_secret_file);
+        Grant::ClientCredentials { secret }
+    };
+    let proxy = proxy(&oauth2.proxy, cx);
+    let token_url = &oauth2.token_url.0;
+    // An empty one was noted as missing.
+    if token_url.is_empty() {
+        return None;
+    }
+    match Request::new(token_url).and_then(|_| Url::parse(token_url)) {
+        Ok(token_url) => Some(OAuth2 {
+            client_id: oauth2.client_id.clone(),
+            grant,
+            scopes: oauth2.scopes.clone(),
+            token_url,
+            endpoint_params: oauth2.endpoint_params.clone(),
+            tls: tls(&oauth2.tls_config),
+            proxy,
+        }),
+        Err(error) => {
+            cx.within("token_url", |cx| cx.error(at.key("token_url"), error));
+            None
+        }
+    }
 }
 
 /// In the order of the names; for each name as Prometheus has it: values, secrets, files.

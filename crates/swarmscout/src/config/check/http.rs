@@ -29,6 +29,9 @@ const RESERVED_HEADERS: [&str; 18] = [
     "X-Amz-Content-Sha256",
 ];
 
+/// The `grant_type` that is not `client_credentials`; as in Prometheus, all others are.
+pub(super) const GRANT_TYPE_JWT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
 /// The reserved header of this name, in any case.
 pub(super) fn reserved_header(name: &str) -> Option<&'static str> {
     RESERVED_HEADERS.into_iter().find(|reserved| reserved.eq_ignore_ascii_case(name))
@@ -150,7 +153,7 @@ fn check_oauth2(oauth2: &raw::OAuth2, cx: &mut Cx<'_>) {
     if oauth2.token_url.0.is_empty() && !at.failed("token_url") {
         cx.error(at.key("token_url"), "oauth2 token_url must be configured");
     }
-    if oauth2.grant_type == "urn:ietf:params:oauth:grant-type:jwt-bearer" {
+    if oauth2.grant_type == GRANT_TYPE_JWT {
         at_most_one(
             &[
                 ("client_certificate_key", !oauth2.client_certificate_key.is_empty()),

@@ -540,6 +540,13 @@ impl Value for Discovery {
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::config) struct Any(Out);
 
+impl Any {
+    /// As it stands in JSON. What JSON has no number for is null.
+    pub(in crate::config) fn to_json(&self) -> serde_json::Value {
+        self.0.to_json()
+    }
+}
+
 impl Default for Any {
     fn default() -> Self {
         Self(Out::Null)

@@ -19,8 +19,8 @@ section! {
         key basic_auth: Option<BasicAuth> = None;
         /// Any other `Authorization` header.
         key authorization: Option<Authorization> = None;
-        /// OAuth 2.
-        key oauth2: Option<OAuth2> = None, refused;
+        /// Tokens of OAuth 2.
+        key oauth2: Option<OAuth2> = None;
         /// The same as `authorization` with `credentials`.
         key bearer_token: Secret = Secret::default();
         /// The same as `authorization` with `credentials_file`.
@@ -87,19 +87,19 @@ section! {
 }
 
 section! {
-    /// OAuth 2.
+    /// Tokens of OAuth 2. A server that answers 401 gets another one with the next request.
     OAuth2: "config.OAuth2", "oauth2" {
         /// Identifier of the client, required.
         key client_id: String = String::new();
-        /// Its secret.
+        /// Its secret, with `client_credentials`.
         key client_secret: Secret = Secret::default();
         /// A file that holds it.
         key client_secret_file: FilePath = FilePath::default();
         /// Its name in a secret manager, which does not exist here.
         key client_secret_ref: String = String::new(), refused;
-        /// Identifier of the key.
+        /// Identifier of the key (`kid`).
         key client_certificate_key_id: String = String::new();
-        /// Key that signs, PEM.
+        /// RSA key that signs, PEM, with the other grant type.
         key client_certificate_key: Secret = Secret::default();
         /// A file that holds it.
         key client_certificate_key_file: FilePath = FilePath::default();
@@ -109,17 +109,17 @@ section! {
         key grant_type: String = String::new(), shown("client_credentials");
         /// `RS256`, `RS384` or `RS512`.
         key signature_algorithm: String = String::new(), shown("RS256");
-        /// Issuer.
+        /// Issuer of what is signed.
         key iss: String = String::new(), shown("client_id");
-        /// Audience.
+        /// Audience of what is signed.
         key audience: String = String::new(), shown("token_url");
-        /// More claims.
+        /// More claims; they replace others of the same name.
         key claims: BTreeMap<String, Any> = BTreeMap::new();
-        /// Scopes.
+        /// What the token is to allow.
         key scopes: Vec<String> = Vec::new();
         /// Where tokens come from, required.
         key token_url: Address = Address::default();
-        /// More parameters of the request.
+        /// More parameters of the request; `grant_type` may be replaced by one.
         key endpoint_params: BTreeMap<String, String> = BTreeMap::new();
         /// TLS options for the token server.
         key tls_config: TlsConfig = TlsConfig::default();
