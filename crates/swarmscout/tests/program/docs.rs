@@ -54,3 +54,130 @@ fn the_paths_of_the_engine_are_those_that_the_code_knows() {
     let known: Vec<_> = Resource::ALL.iter().map(|resource| resource.path()).collect();
     assert_eq!(listed, known);
 }
+
+/// Texts in docs/errors.md, each cut at its `…`.
+fn documented_messages() -> Vec<Vec<String>> {
+    let text = read("docs/errors.md");
+    let cells = text.lines().filter(|line| line.starts_with("| `")).filter_map(|line| {
+        let (cell, _) = line.strip_prefix("| ")?.split_once(" | ")?;
+        Some(cell.to_owned())
+    });
+    cells
+        .flat_map(|cell| {
+            let messages = cell.split('`').skip(1).step_by(2);
+            messages.map(|m| m.split('…').map(str::to_owned).collect()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn is_documented(messages: &[Vec<String>], text: &str) -> bool {
+    messages.iter().any(|parts| {
+        let mut rest = text;
+        parts.iter().all(|part| match rest.split_once(part.as_str()) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
+    })
+}
+
+/// All that is ever said of a configuration file stands in the listings that `tests/config.rs` keeps.
+#[test]
+fn every_message_about_the_file_is_documented() {
+    let messages = documented_messages();
+    assert!(messages.len() > 150, "the page has another form than this reads");
+    let listings = [include_str!("../config/errors.txt"), include_str!("../config/warnings.txt")];
+    let missing: Vec<_> = listings
+        .iter()
+        .flat_map(|listing| listing.lines())
+        .filter(|line| !line.starts_with("===") && !is_documented(&messages, line))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/errors.md: {missing:#?}");
+}
+
+/// Files whose texts are messages.
+const MESSAGES: [&str; 8] = [
+    "crates/net/src/error.rs",
+    "crates/net/src/connect/unix.rs",
+    "crates/net/src/connect/socks.rs",
+    "crates/net/src/tls/words.rs",
+    "crates/discovery/src/discoverer.rs",
+    "crates/discovery/src/engine/refusal.rs",
+    "crates/model/src/target.rs",
+    "crates/swarmscout/src/listen.rs",
+];
+
+/// What stands in them and is no message, but a part of one or of what a server says.
+const PARTS: [&str; 10] = [
+    " (os error",
+    "the group with gid {gid}",
+    "group {name} (gid {gid})",
+    "expired {} ago",
+    "this Engine is not a manager",
+    "page not found",
+    "code = DeadlineExceeded",
+    "convert classic histograms to nhcb",
+    "always scrape classic histograms",
+    "scrape native histograms",
+];
+
+#[test]
+fn every_message_about_servers_is_documented() {
+    let messages = documented_messages();
+    let mut found = 0;
+    let mut missing = Vec::new();
+    for file in MESSAGES {
+        for text in literals(&read(file)) {
+            let is_word = |word: &&str| word.len() > 1 && !word.starts_with('{');
+            let words = text.split_whitespace().filter(is_word).count();
+            let is_message = words > 1 && !text.starts_with(char::is_uppercase);
+            if !is_message || PARTS.contains(&text.as_str()) {
+                continue;
+            }
+            found += 1;
+            if !is_documented(&messages, &text) {
+                missing.push(format!("{file}: {text}"));
+            }
+        }
+    }
+    assert!(found > 60, "the sources have another form than this reads: {found}");
+    assert!(missing.is_empty(), "not in docs/errors.md: {missing:#?}");
+}
+
+/// The string literals of a source file, but for those of its comments and tests.
+fn literals(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = lines.collect::<Vec<_>>().join("\n");
+    let mut literals = Vec::new();
+    let mut chars = code.chars();
+    while let Some(c) = chars.next() {
+        if c == '\'' {
+            // A quote may be a character of its own.
+            chars = chars.as_str().trim_start_matches("\"'").chars();
+        }
+        if c != '"' {
+            continue;
+        }
+        let mut literal = String::new();
+        while let Some(c) = chars.next() {
+            match c {
+                '"' => break,
+                '\\' => match chars.next() {
+                    // A line that goes on: its indentation is none of the text.
+                    Some('\n') => {
+                        let rest = chars.as_str().trim_start();
+                        chars = rest.chars();
+                    }
+                    Some(c) => literal.push(c),
+                    None => break,
+                },
+                c => literal.push(c),
+            }
+        }
+        literals.push(literal);
+    }
+    literals
+}
