@@ -23,8 +23,13 @@ pub enum Fault {
     WrongQuestion,
     /// First an answer with a wrong ID, then bytes that are no message, then the answer.
     Strays,
-    /// These bytes after the ID.
-    Raw(Vec<u8>),
+    /// These bytes after the ID. None at all, and nothing is sent.
+    Raw {
+        /// Over UDP.
+        udp: Vec<u8>,
+        /// Over TCP.
+        tcp: Vec<u8>,
+    },
     /// The first half of the answer.
     CutShort,
     /// The answer, and behind it bytes that nothing announces.
@@ -72,7 +77,10 @@ impl Fault {
                 answer
             }
             Self::Strays => return vec![of_another(), b"no message".to_vec(), Vec::new(), good],
-            Self::Raw(bytes) => with_id(bytes),
+            Self::Raw { udp, tcp } => match if query.tcp { tcp } else { udp } {
+                nothing if nothing.is_empty() => return Vec::new(),
+                bytes => with_id(bytes),
+            },
             Self::CutShort => good[..good.len() / 2].to_vec(),
             Self::Trailing => [&good[..], b"more"].concat(),
             Self::Loop => {

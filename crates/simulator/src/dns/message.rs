@@ -105,7 +105,7 @@ pub struct Query {
     pub id: u16,
     /// Whether the server is asked to ask others.
     pub recursion: bool,
-    /// With its final dot, as it was written.
+    /// With its final dot, as it was written; a dot or backslash within a label after a backslash.
     pub name: String,
     /// The type that is wanted.
     pub kind: u16,
@@ -133,7 +133,8 @@ impl Query {
             if length == 0 {
                 break;
             }
-            name.push_str(&String::from_utf8_lossy(label));
+            let label = String::from_utf8_lossy(label);
+            name.push_str(&label.replace('\\', "\\\\").replace('.', "\\."));
             name.push('.');
         }
         if name.is_empty() {

@@ -19,6 +19,9 @@ use super::records::{Records, to_wire};
 use super::resolv_conf::{NameServer, ResolvConf};
 use super::resolver::{MOST_AT_ONCE, Resolver};
 
+/// A server that was silent of late gets this part of the time, while others can still be asked.
+const IMPATIENCE: u32 = 10;
+
 /// What holds for all names of a look.
 #[derive(Debug)]
 pub(super) struct Lookups<'a> {
@@ -119,14 +122,20 @@ impl Lookups<'_> {
         let servers = &self.conf.servers;
         let mut troubles: Vec<Option<Trouble>> = servers.iter().map(|_| None).collect();
         for attempt in 0..self.conf.attempts {
-            for index in self.resolver.order(servers) {
+            for (index, server) in servers.iter().enumerate() {
                 let before = &mut troubles[index];
                 if before.as_ref().is_some_and(|trouble| !trouble.is_silence()) {
                     continue;
                 }
+                // Their order counts: another one may know less. So a server that is silent is not
+                // passed over, but need not keep every name waiting for as long.
+                let others_left = attempt == 0 && index + 1 < servers.len();
+                let impatient = others_left && self.resolver.is_silent(server.addr);
+                let wait = if impatient { self.wait / IMPATIENCE } else { self.wait };
                 // There are servers that do not answer whoever speaks of EDNS.
-                match self.ask(&servers[index], name, attempt == 0).await {
-                    Ok(reply) => return Ok((&servers[index], reply)),
+                let edns = attempt == 0;
+                match self.ask(server, name, edns, wait).await {
+                    Ok(reply) => return Ok((server, reply)),
                     Err(Trouble::NotAsked) if before.is_some() => {}
                     Err(trouble) => *before = Some(trouble),
                 }
@@ -140,11 +149,12 @@ impl Lookups<'_> {
         server: &NameServer,
         name: &Name<Vec<u8>>,
         edns: bool,
+        wait: Duration,
     ) -> Result<Reply, Trouble> {
-        let mut answer = self.exchange(server, name, edns).await?;
+        let mut answer = self.exchange(server, name, edns, wait).await?;
         if edns && matches!(answer.header().rcode(), Rcode::FORMERR | Rcode::NOTIMP) {
             // One that was there before EDNS.
-            answer = self.exchange(server, name, false).await?;
+            answer = self.exchange(server, name, false, wait).await?;
         }
         match answer.opt_rcode() {
             OptRcode::NOERROR => {
@@ -162,27 +172,33 @@ impl Lookups<'_> {
         server: &NameServer,
         name: &Name<Vec<u8>>,
         edns: bool,
+        wait: Duration,
     ) -> Result<Answer, Trouble> {
         if self.conf.use_tcp {
-            return self.over_tcp(server, name).await;
+            return self.over_tcp(server, name, wait).await;
         }
         let answer = {
-            let (_slot, wait) = self.turn().await?;
+            let (_slot, wait) = self.turn(wait).await?;
             let question = exchange::question(name, self.kind, edns);
             exchange::over_udp(server.addr, &question, wait).await
         };
         self.note(server, &answer);
         match answer? {
             cut if cut.header().tc() => {
-                let answer = self.over_tcp(server, name).await;
+                let answer = self.over_tcp(server, name, self.wait).await;
                 answer.map_err(|trouble| Trouble::Tcp(Box::new(trouble)))
             }
             answer => Ok(answer),
         }
     }
 
-    async fn over_tcp(&self, server: &NameServer, name: &Name<Vec<u8>>) -> Result<Answer, Trouble> {
-        let (_slot, wait) = self.turn().await?;
+    async fn over_tcp(
+        &self,
+        server: &NameServer,
+        name: &Name<Vec<u8>>,
+        wait: Duration,
+    ) -> Result<Answer, Trouble> {
+        let (_slot, wait) = self.turn(wait).await?;
         let question = exchange::question(name, self.kind, false);
         let answer = exchange::over_tcp(server.addr, &question, wait).await;
         if self.conf.use_tcp {
@@ -195,9 +211,9 @@ impl Lookups<'_> {
         self.resolver.note(server.addr, !answer.as_ref().is_err_and(Trouble::is_silence));
     }
 
-    /// Waits until one more question may leave, and tells how long its answer may take.
-    async fn turn(&self) -> Result<(SemaphorePermit<'_>, Duration), Trouble> {
+    /// Waits until one more question may leave, and tells how much of `wait` its answer may take.
+    async fn turn(&self, wait: Duration) -> Result<(SemaphorePermit<'_>, Duration), Trouble> {
         let slot = self.resolver.turn(self.gap, self.end).await.ok_or(Trouble::NotAsked)?;
-        Ok((slot, self.wait.min(self.end - Instant::now())))
+        Ok((slot, wait.min(self.end - Instant::now())))
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::resolv_conf::{NameServer, ResolvConf};
+use super::resolv_conf::ResolvConf;
 use crate::Error;
 use crate::source::panic_on;
 
@@ -27,8 +27,8 @@ pub(super) const MOST_AT_ONCE: usize = 64;
 /// From one question to the next.
 pub(super) const GAP: Duration = Duration::from_millis(1);
 
-/// A server that did not answer is asked after the others for so long.
-const HOLD: Duration = Duration::from_secs(10);
+/// How long a server counts as silent after it did not answer, unless it answers again before.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// What all DNS sources share.
 #[derive(Debug)]
@@ -85,23 +85,19 @@ impl Resolver {
         (at < end).then_some(slot)
     }
 
-    /// The indexes of the servers in the order in which they are to be asked: that of the file, but
-    /// last those that were silent of late.
-    pub(super) fn order(&self, servers: &[NameServer]) -> Vec<usize> {
-        let mut state = self.state();
-        state.silent.retain(|_, since| since.elapsed() < HOLD);
-        let mut order: Vec<_> = (0..servers.len()).collect();
-        order.sort_by_key(|index| state.silent.contains_key(&servers[*index].addr));
-        order
+    /// Whether a server did not answer of late.
+    pub(super) fn is_silent(&self, server: SocketAddr) -> bool {
+        self.state().silent.get(&server).is_some_and(|since| since.elapsed() < SILENCE)
     }
 
     /// Notes whether a server answers.
     pub(super) fn note(&self, server: SocketAddr, answers: bool) {
-        let mut state = self.state();
+        let silent = &mut self.state().silent;
         if answers {
-            state.silent.remove(&server);
+            silent.remove(&server);
         } else {
-            state.silent.insert(server, Instant::now());
+            silent.insert(server, Instant::now());
+            silent.retain(|_, since| since.elapsed() < SILENCE);
         }
     }
 

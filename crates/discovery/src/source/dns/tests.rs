@@ -317,11 +317,11 @@ async fn odd_names() {
         S1 . 2 edns 1232
         S1 300. 2 edns 1232
         S1 300.example.com. 2 edns 1232
-        S1 a.b. 2 edns 1232
-        S1 a.b.example.com. 2 edns 1232
+        S1 a\.b. 2 edns 1232
+        S1 a\.b.example.com. 2 edns 1232
         S1 bücher.example. 2 edns 1232
         S1 bücher.example.example.com. 2 edns 1232
-        S1 ends.example.com. 2 edns 1232"#]]
+        S1 ends\.example.com. 2 edns 1232"#]]
     .assert_eq(&asked.join("\n"));
 }
 
