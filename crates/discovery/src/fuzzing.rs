@@ -7,7 +7,8 @@ use std::time::Instant;
 use swarmscout_model::LabelsBuilder;
 
 use crate::engine::{ApiVersion, refusal};
-use crate::source::{classic, file, http};
+pub use crate::source::dns::fuzzing as dns;
+use crate::source::{classic, file, http, nodelist};
 use crate::{Groups, Problem};
 
 /// What one look yields: groups, and what was skipped.
@@ -50,4 +51,11 @@ pub fn read_refusal(body: &[u8]) -> (String, Option<ApiVersion>) {
     let message = refusal::message(body);
     let version = ApiVersion::asked_for(&message);
     (message, version)
+}
+
+/// The groups of a list of nodes, each `host:port`, with the primary master's.
+pub fn node_list(nodes: &[String], primary: Option<&str>) -> (Groups, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let groups = nodelist::groups(nodes, primary, "8080", &Groups::new(), &mut problems);
+    (groups, problems)
 }

@@ -47,3 +47,23 @@ pub fn problems(problems: &[Problem], input: usize) {
     assert!(size <= 20 * input + 500 * problems.len(), "{} problems: {size}", problems.len());
     assert!(problems.len() <= 30_000);
 }
+
+/// A password of some length, in a place where nothing but a password can stand, is in none of the
+/// texts that are shown.
+pub fn password_is_hidden(text: &str, shown: &[&str]) {
+    let after = text.split_once("://").map_or("", |(_, after)| after);
+    let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
+    let Some((user, _)) = authority.rsplit_once('@') else { return };
+    let Some((_, password)) = user.split_once(':') else { return };
+    if password.len() < 6 || text.matches(password).count() != 1 {
+        return;
+    }
+    is_hidden(password, shown);
+}
+
+/// A secret is in none of the texts that are shown.
+pub fn is_hidden(secret: &str, shown: &[&str]) {
+    for shown in shown {
+        assert!(!shown.contains(secret), "{secret:?} shows: {shown}");
+    }
+}

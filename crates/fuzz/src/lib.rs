@@ -16,6 +16,7 @@ pub mod classic;
 pub mod config;
 pub mod engine;
 pub mod listing;
+pub mod names;
 pub mod relabel;
 pub mod seeds;
 pub mod transport;
@@ -36,6 +37,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "classic_info", run: classic::info, seeds: seeds::classic_info },
     Target { name: "config", run: config::file, seeds: seeds::config },
+    Target { name: "dns_answer", run: names::dns_answer, seeds: seeds::dns_answer },
     Target { name: "engine_containers", run: engine::containers, seeds: seeds::containers },
     Target { name: "engine_info", run: engine::info, seeds: seeds::engine_info },
     Target { name: "engine_networks", run: engine::networks, seeds: seeds::networks },
@@ -46,8 +48,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "gzip", run: transport::gzip, seeds: seeds::gzip },
     Target { name: "http_sd", run: listing::http_sd, seeds: seeds::http_sd },
     Target { name: "json_reader", run: engine::json_reader, seeds: seeds::json_reader },
+    Target { name: "node_list", run: names::node_list, seeds: seeds::node_list },
     Target { name: "regex", run: relabel::regex, seeds: seeds::regex },
     Target { name: "relabel", run: relabel::rules, seeds: seeds::relabel },
+    Target { name: "resolv_conf", run: names::resolv_conf, seeds: seeds::resolv_conf },
     Target { name: "roles", run: engine::roles, seeds: seeds::roles },
     Target { name: "scan", run: engine::scan, seeds: seeds::scan },
     Target { name: "sd_round_trip", run: listing::round_trip, seeds: seeds::http_sd },

@@ -209,6 +209,50 @@ pub fn gzip() -> Seeds {
     vec![Vec::new(), member(b""), text.clone(), [text, zeros.clone()].concat(), zeros]
 }
 
+/// Places of node lists, and lists.
+pub fn node_list() -> Seeds {
+    texts(&[
+        "nodes://10.0.0.[1:200]:2375,[2001:db8::1]:2375",
+        "10.0.0.1:2375,host-[01:03].example.com:2375",
+        "etcd://user:s3cret-word@10.0.0.1:2379,h2/swarm/a",
+        "consul://h/p",
+        "zk://h1,[::1]:2181/swarm",
+        "token://service.example.com/0123456789abcdef",
+        "file:///etc/nodes",
+        "[::1]:[1:3]",
+    ])
+}
+
+/// Answers with records of each type that becomes a target, with names that point into the message.
+pub fn dns_answer() -> Seeds {
+    const HEADER: &[u8] = b"\x12\x34\x81\x80\0\x01\0\x02\0\0\0\0";
+    const NAME: &[u8] = b"\x05tasks\x03web\0";
+    // Two records of this type whose data has these bytes.
+    let answer = |kind: u8, data: &[u8]| {
+        let question = [NAME, &[0, kind, 0, 1]].concat();
+        let length = u8::try_from(data.len()).unwrap_or_default();
+        let record = [b"\xc0\x0c\0", &[kind][..], b"\0\x01\0\0\0\x3c\0", &[length], data].concat();
+        [HEADER, &question, &record, &record].concat()
+    };
+    vec![
+        answer(1, &[10, 0, 0, 1]),
+        answer(28, &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        answer(33, b"\0\x0a\0\x05\x23\x8c\x01a\xc0\x0c"),
+        answer(15, b"\0\x0a\x04m ;.\xc0\x12"),
+        answer(2, b"\xc0\x12"),
+        answer(5, b"\x01b\0"),
+    ]
+}
+
+/// What Docker and systemd write, behind a name.
+pub fn resolv_conf() -> Seeds {
+    texts(&[
+        "tasks.web\nsearch example.com b.example\nnameserver 127.0.0.11\noptions ndots:0 edns0\n",
+        "a\\.b\nnameserver fe80::1%lo\nnameserver [::1]:5353\nsearch .\noptions timeout:1 attempts:9",
+        "x.\n# none\n",
+    ])
+}
+
 /// Durations, sizes, and patterns with names.
 pub fn values() -> Seeds {
     texts(&[

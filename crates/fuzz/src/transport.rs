@@ -4,6 +4,8 @@ use std::io::Read as _;
 
 use swarmscout_net::{Host, Url, fuzzing, redact_url};
 
+use crate::checks;
+
 /// As much is inflated before a bomb is believed to be one.
 const MAX_INFLATED: usize = 8 << 20;
 
@@ -20,12 +22,12 @@ pub fn url(text: &[u8]) {
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => {
-            secret_is_hidden(text, &[&error.to_string(), &redacted]);
+            checks::password_is_hidden(text, &[&error.to_string(), &redacted]);
             return;
         }
     };
     let shown = url.to_string();
-    secret_is_hidden(text, &[&shown, &redacted, &format!("{url:?}")]);
+    checks::password_is_hidden(text, &[&shown, &redacted, &format!("{url:?}")]);
     if let Ok(again) = Url::parse(&shown) {
         assert_eq!(again.to_string(), shown, "another when shown and read");
     }
@@ -42,22 +44,7 @@ pub fn url(text: &[u8]) {
             });
             assert!(other || joined.host() == url.host(), "{url} and {reference:?}: {joined}");
         }
-        Err(error) => secret_is_hidden(reference, &[&error.to_string()]),
-    }
-}
-
-/// A password of some length, in a place where nothing but a password can stand, is in none of the
-/// texts that are shown.
-fn secret_is_hidden(text: &str, shown: &[&str]) {
-    let after = text.split_once("://").map_or("", |(_, after)| after);
-    let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
-    let Some((user, _)) = authority.rsplit_once('@') else { return };
-    let Some((_, password)) = user.split_once(':') else { return };
-    if password.len() < 6 || text.matches(password).count() != 1 {
-        return;
-    }
-    for shown in shown {
-        assert!(!shown.contains(password), "the password of {text:?} shows: {shown}");
+        Err(error) => checks::password_is_hidden(reference, &[&error.to_string()]),
     }
 }
 

@@ -13,6 +13,7 @@
 //! tells which server did what, or keeps NXDOMAIN apart from a failure where Prometheus does.
 
 mod exchange;
+pub mod fuzzing;
 mod lookup;
 mod records;
 mod resolv_conf;

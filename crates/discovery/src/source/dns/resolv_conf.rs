@@ -55,7 +55,7 @@ impl ResolvConf {
         }
     }
 
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let mut conf = Self {
             servers: Vec::new(),
             search: Vec::new(),

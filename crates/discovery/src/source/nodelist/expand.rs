@@ -1,14 +1,17 @@
 //! Addresses and ranges of `nodes://` and `file://`, as Swarm 1.2.9 reads them (docker/docker
 //! `pkg/discovery`, `Generate` and `NewEntry`).
 //!
-//! Versions differ in one thing only: before 1.2, an IPv6 address lost its brackets. In one thing
+//! Versions differ in one thing only: before 1.2, an IPv6 address lost its brackets. In two things
 //! we differ from all of them: a `%` beside a range is refused, where Swarm makes an address of
-//! it that nobody meant.
+//! it that nobody meant, and so is what is longer than any address, which a range would multiply.
 
 use crate::Error;
 
 /// The most nodes that one list may have, ranges counted out.
 pub const MOST_NODES: usize = 100_000;
+
+/// The longest address or range, in bytes. A host name has 253 at most.
+const LONGEST: usize = 300;
 
 /// The addresses of a comma-separated list. Nothing is trimmed, and one bad piece is an error.
 pub fn expand_list(list: &str) -> Result<Vec<String>, Error> {
@@ -21,6 +24,10 @@ pub fn expand_list(list: &str) -> Result<Vec<String>, Error> {
 
 /// Adds the addresses of one piece: `10.0.0.[1:200]:2375` is 200, a range from high to low none.
 pub fn expand(piece: &str, nodes: &mut Vec<String>) -> Result<(), String> {
+    if piece.len() > LONGEST {
+        let start = &piece[..piece.floor_char_boundary(40)];
+        return Err(format!("{start:?}…: longer than {LONGEST} bytes, so this is no address"));
+    }
     let Some((before, from, to, after)) = range(piece) else {
         return push(piece, piece.to_owned(), nodes);
     };

@@ -166,7 +166,7 @@ impl Store for Written {
 }
 
 /// The groups of a list, with those of the look before where they are the same.
-fn groups(
+pub(crate) fn groups(
     nodes: &[String],
     primary: Option<&str>,
     port: &str,

@@ -41,6 +41,16 @@ fn lists_are_read_as_by_swarm() {
     }
 }
 
+/// A range repeats what stands around it 100,000 times.
+#[test]
+fn an_address_is_no_longer_than_addresses_are() {
+    let long = "x".repeat(1000);
+    for list in [format!("{long}:2375"), format!("{long}[1:100000]:2375")] {
+        let error = expand_list(&list).unwrap_err().to_string();
+        assert!(error.contains("longer than 300 bytes") && error.len() < 500, "{error}");
+    }
+}
+
 /// A store that answers what it is told, and says when its list changed.
 struct Told(Listing);
 
