@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod process;
 pub mod program;
 pub mod proxy;
+pub mod store;
 
 use std::time::{Duration, Instant};
 

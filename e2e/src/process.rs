@@ -1,7 +1,7 @@
 //! Child processes that end with the value that owns them.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -18,9 +18,17 @@ pub struct Process {
 impl Process {
     /// Starts `command` with both outputs in the file `log`.
     pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
+        Self::spawn(command.stdin(Stdio::null()), log)
+    }
+
+    /// The same with an input that is written to by [`Self::write`].
+    pub fn start_with_input(command: &mut Command, log: &Path) -> Result<Self> {
+        Self::spawn(command.stdin(Stdio::piped()), log)
+    }
+
+    fn spawn(command: &mut Command, log: &Path) -> Result<Self> {
         let file = File::create(log).with_context(|| log.display().to_string())?;
         let child = command
-            .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn()
@@ -37,6 +45,20 @@ impl Process {
         let mut text = Vec::new();
         let read = File::open(&self.log).and_then(|mut file| file.read_to_end(&mut text));
         read.map_or_else(|error| error.to_string(), |_| String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Writes a line to its input.
+    pub fn write(&mut self, line: &str) -> Result<()> {
+        let input = self.child.stdin.as_mut().context("it was started without input")?;
+        writeln!(input, "{line}")?;
+        Ok(input.flush()?)
+    }
+
+    /// Ends it by KILL: it does nothing more, not even what it would do to end in order.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Sends a signal, by name: `HUP`.

@@ -87,6 +87,6 @@ pub fn check_sd(command: &mut Command) -> Result<Vec<Value>> {
 
 /// A port that nobody listens on now. Another process could take it before it is used; on the
 /// machines where these tests run nobody does.
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
