@@ -18,6 +18,8 @@ mod detect;
 mod docs;
 #[path = "program/file_sd.rs"]
 mod file_sd;
+#[path = "program/http_config.rs"]
+mod http_config;
 #[path = "program/lifecycle.rs"]
 mod lifecycle;
 #[path = "program/reload.rs"]

@@ -175,14 +175,13 @@ impl Proxy {
 
     /// The words for a refusal of the proxy itself.
     pub(crate) fn refusal(&self, status: StatusCode) -> String {
-        let hint = match (status, &self.user) {
-            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, None) => {
-                ": write user and password into the proxy's URL"
-            }
-            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(_)) => {
-                ": are user and password in the proxy's URL right?"
-            }
-            _ => "",
+        // tinyproxy says 401 to a wrong password.
+        let about_user =
+            matches!(status, StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED);
+        let hint = match &self.user {
+            _ if !about_user => "",
+            None => ": write user and password into the proxy's URL",
+            Some(_) => ": are user and password in the proxy's URL right?",
         };
         format!("{status}{hint}")
     }

@@ -204,6 +204,8 @@ async fn refusals_name_the_proxy_and_the_server() {
         check(unauthorized, "u:hunter2@", url, expect!["cannot connect to server.invalid through proxy http://PROXY: 407 Proxy Authentication Required: are user and password in the proxy's URL right?"]).await;
     }
     let https = "https://server.invalid:8443/";
+    // As tinyproxy has it.
+    check(|| Reply::with("401 Unauthorized", "", ""), "u:hunter2@", https, expect!["cannot connect to server.invalid:8443 through proxy http://PROXY: 401 Unauthorized: are user and password in the proxy's URL right?"]).await;
     check(
         || Reply::with("502 Bad Gateway", "", ""),
         "",

@@ -323,6 +323,44 @@ async fn files_are_read_again_when_they_change() {
 }
 
 #[tokio::test]
+async fn a_client_certificate_that_was_replaced_counts_from_the_next_request() {
+    let folder = Folder::new();
+    let authority = Authority::new();
+    let acceptor =
+        acceptor(&authority.sign_for(&["127.0.0.1"]), Some(&authority), rustls::ALL_VERSIONS, &[]);
+    let server = Server::start_tls(acceptor, |_, _| Reply::ok("welcome")).await;
+    let put = |identity: &Identity| {
+        folder.file("cert.pem", &identity.cert);
+        folder.file("key.pem", &identity.key);
+    };
+    let stranger = Authority::named("other").sign_for(&["client"]);
+    put(&stranger);
+    let tls = TlsConfig {
+        cert: Some(PemSource::File(folder.path("cert.pem"))),
+        key: Some(PemSource::File(folder.path("key.pem"))),
+        ..trusting(&authority.pem)
+    };
+    let client = client(&HttpConfig { tls, ..HttpConfig::default() });
+    let ask = async || client.get(request(&format!("https://{}/", server.address()))).await;
+    let refused = |answer: Result<_, Error>| {
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains("the server refused our client certificate"), "{error}");
+    };
+    refused(ask().await);
+    for _ in 0..2 {
+        // Each is another certificate, so that each makes a connection of its own.
+        put(&authority.sign_for(&["client"]));
+        let before = server.connections();
+        assert_eq!(text(ask().await.unwrap()).await, "welcome");
+        crate::settle().await;
+        assert_eq!(text(ask().await.unwrap()).await, "welcome");
+        assert_eq!(server.connections(), before + 1);
+    }
+    put(&stranger);
+    refused(ask().await);
+}
+
+#[tokio::test]
 async fn client_files_must_fit_together() {
     let folder = Folder::new();
     let authority = Authority::new();
