@@ -12,6 +12,7 @@
 //! requests that come meanwhile are all answered by the one after it, since the file may have
 //! changed after the running one read it.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,10 +31,11 @@ use crate::auto_reload::AutoReload;
 use crate::cli::IgnoredFlag;
 use crate::config::{Config, Loaded};
 use crate::file_sd::{self, FileSd};
-use crate::listen;
+use crate::listen::Listen;
 use crate::reload::{Attempt, ConfigSource};
 use crate::render::Cache;
 use crate::signals::{Received, Signals};
+use crate::systemd::Systemd;
 use crate::web::{self, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
 
 /// How long discovery may take to end. Together with the others and the web server's
@@ -61,7 +63,7 @@ pub struct Options {
     /// `--config.auto-reload`: how often to look for a change of its files.
     pub auto_reload: Option<Duration>,
     /// Where the web server listens.
-    pub listen_addresses: Vec<String>,
+    pub listen: Listen,
     /// What else the web server obeys.
     pub web: web::Options,
     /// Where and how to write targets into files, if at all.
@@ -106,6 +108,7 @@ pub struct App {
     source: ConfigSource,
     auto_reload: Option<AutoReload>,
     signals: Signals,
+    systemd: Systemd,
     manager: Manager,
     config: watch::Sender<Arc<Config>>,
     status: watch::Sender<ReloadStatus>,
@@ -127,6 +130,7 @@ impl App {
         let started = SystemTime::now();
         // First of all: a SIGHUP that nobody waits for ends a process.
         let mut signals = Signals::new().context("cannot take over signals")?;
+        let mut systemd = Systemd::from_env();
         for flag in &options.ignored_flags {
             tracing::warn!(flag = %format_args!("--{}", flag.name), reason = flag.reason,
                 "Flag has no effect");
@@ -141,7 +145,7 @@ impl App {
             auto_reload.note(fingerprint);
             Some(auto_reload)
         });
-        let listeners = listen::bind(&options.listen_addresses).await?;
+        let listeners = options.listen.open().await?;
         let addresses = listeners
             .iter()
             .map(tokio::net::TcpListener::local_addr)
@@ -197,10 +201,12 @@ impl App {
                 "To change what is discovered, save this configuration as prometheus.yml"
             );
         }
+        systemd.ready(&summary(&manager, None));
         Ok(Self {
             source: options.source,
             auto_reload,
             signals,
+            systemd,
             manager,
             config,
             status,
@@ -236,6 +242,7 @@ impl App {
             if answered.is_none() && (hangup || !waiting.is_empty()) {
                 hangup = false;
                 answered = Some(std::mem::take(&mut waiting));
+                self.systemd.reloading();
                 let source = self.source.clone();
                 let load: Loading = Box::pin(async move { load(&source).await });
                 loading = Some(load).into();
@@ -269,11 +276,13 @@ impl App {
                         auto_reload.note(fingerprint);
                     }
                     let result = self.apply(loaded);
+                    self.systemd.ready(&self.summary());
                     for reply in answered.take().into_iter().flatten() {
                         // Whoever asked may have gone.
                         let _ = reply.send(result.clone());
                     }
                 }
+                () = self.systemd.due() => self.systemd.alive(&self.summary()),
                 _ = self.web.join_next() => {
                     tracing::error!("The web server has ended by itself");
                     ended = Ended::Failed;
@@ -305,12 +314,26 @@ impl App {
         }
     }
 
+    /// How it is doing, in a line.
+    fn summary(&self) -> String {
+        summary(&self.manager, self.status.borrow().error.as_deref())
+    }
+
     /// Downstream: what finds targets first, what others read last.
     async fn shutdown(self, ended: Ended) -> Ended {
         let Self {
-            mut signals, manager, readiness, file_sd, mut web, stop_web, web_timeout, ..
+            mut signals,
+            mut systemd,
+            manager,
+            readiness,
+            file_sd,
+            mut web,
+            stop_web,
+            web_timeout,
+            ..
         } = self;
         readiness.send_replace(Readiness::Stopping);
+        systemd.stopping();
         let in_order = async move {
             let mut in_time = true;
             // First: the jobs that discovery ends with are not gone.
@@ -362,6 +385,27 @@ async fn load(source: &ConfigSource) -> Attempt {
         tracing::info!(from = %source, jobs, duration = ?begin.elapsed(), "Loaded configuration");
     }
     attempt
+}
+
+/// `3 jobs, 120 targets, 1 of 4 sources failing; the last reload failed: …`.
+fn summary(manager: &Manager, error: Option<&str>) -> String {
+    let jobs = Arc::clone(&manager.jobs().borrow());
+    let sets: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.set.borrow())).collect();
+    let targets: usize = sets.iter().map(|set| set.counts.active).sum();
+    let sources = || sets.iter().flat_map(|set| &set.sources);
+    let failing = sources().filter(|source| source.error.is_some()).count();
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let mut text =
+        format!("{} job{}, {targets} target{}", jobs.len(), plural(jobs.len()), plural(targets));
+    if failing > 0 {
+        write!(text, ", {failing} of {} sources failing", sources().count())
+            .expect("a string takes all");
+    }
+    if let Some(error) = error {
+        let first = error.lines().next().unwrap_or_default();
+        write!(text, "; the last reload failed: {first}").expect("a string takes all");
+    }
+    text
 }
 
 fn texts(warnings: &[crate::config::Warning]) -> Arc<[String]> {

@@ -19,6 +19,7 @@ pub mod output;
 pub mod reload;
 pub mod render;
 pub mod signals;
+pub mod systemd;
 pub mod web;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use app::{App, Ended, StartError};
 use cli::{Cli, Command, DEFAULT_CONFIG_FILE, RunArgs};
 use detect::Environment;
+use listen::Listen;
 use reload::ConfigSource;
 
 /// Does what the command line says and returns the exit code: 0 for success, 1 for a failure while
@@ -69,7 +71,11 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
     Ok(app::Options {
         source,
         auto_reload: cli.run.auto_reload.then(|| cli.run.auto_reload_interval.into()),
-        listen_addresses: cli.run.web.listen_addresses.clone(),
+        listen: if cli.run.web.systemd_socket {
+            Listen::Systemd
+        } else {
+            Listen::Addresses(cli.run.web.listen_addresses.clone())
+        },
         web: cli::web::options(&cli.run.web)?,
         file_sd: cli.run.file_sd.options(),
         flags,

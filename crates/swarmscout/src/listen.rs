@@ -1,4 +1,4 @@
-//! Where the web server listens: `host:port`, as Prometheus writes addresses.
+//! Where the web server listens: `host:port`, as Prometheus writes addresses, or where systemd says.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -8,11 +8,39 @@ use anyhow::{Context as _, anyhow, bail};
 use tokio::net::{TcpListener, lookup_host};
 use tokio::time::timeout;
 
+use crate::systemd;
+
 /// How long the name of an address may take to resolve.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Where to listen.
+#[derive(Clone, Debug)]
+pub enum Listen {
+    /// `--web.listen-address`.
+    Addresses(Vec<String>),
+    /// `--web.systemd-socket`: on the sockets that systemd opened (exporter-toolkit
+    /// `web.ListenAndServe`).
+    Systemd,
+}
+
+impl Listen {
+    /// Listens on all of it, or on none.
+    pub async fn open(&self) -> anyhow::Result<Vec<TcpListener>> {
+        match self {
+            Self::Addresses(addresses) => bind(addresses).await,
+            Self::Systemd => {
+                let listeners = systemd::listeners()?.into_iter().map(|listener| {
+                    listener.set_nonblocking(true)?;
+                    TcpListener::from_std(listener)
+                });
+                listeners.collect::<Result<_, _>>().context("cannot listen on systemd's sockets")
+            }
+        }
+    }
+}
+
 /// Listens on all of these addresses, or on none.
-pub async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
+async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
         let listener = bind_one(address).await;

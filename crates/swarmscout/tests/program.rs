@@ -26,3 +26,6 @@ mod lifecycle;
 mod reload;
 #[path = "program/stacks.rs"]
 mod stacks;
+#[cfg(target_os = "linux")]
+#[path = "program/systemd.rs"]
+mod systemd;

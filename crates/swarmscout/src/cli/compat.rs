@@ -134,13 +134,6 @@ pub const FLAGS: &[CompatFlag] = &[
     one("web.max-notifications-subscribers", WEB),
     many("web.remote-write-receiver.accepted-protobuf-messages", WEB),
     one("web.search.max-limit", SERVER),
-    switch(
-        "web.systemd-socket",
-        Verdict::Refused(
-            "sockets of systemd are not taken over yet, and another port than the unit's would be \
-             opened: use --web.listen-address",
-        ),
-    ),
     one("web.user-assets", WEB),
 ];
 

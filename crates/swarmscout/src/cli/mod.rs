@@ -115,6 +115,12 @@ pub struct WebArgs {
           default_value = DEFAULT_LISTEN_ADDRESS)]
     pub listen_addresses: Vec<String>,
 
+    /// Listen on the sockets that systemd passes, instead of on addresses
+    #[arg(long = "web.systemd-socket", value_parser = BoolishValueParser::new(),
+          num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    pub systemd_socket: bool,
+
     /// Allow reload and shutdown over HTTP: /-/reload, /-/quit
     #[arg(long = "web.enable-lifecycle", value_parser = BoolishValueParser::new(),
           num_args = 0..=1, require_equals = true, default_value = "false",
@@ -396,6 +402,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("web.page-title", web.page_title.clone()),
         ("web.read-timeout", web.read_timeout.to_string()),
         ("web.route-prefix", web.route_prefix.clone().unwrap_or_default()),
+        ("web.systemd-socket", web.systemd_socket.to_string()),
     ];
     values.sort_unstable();
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -44,6 +44,7 @@ fn defaults_and_values() {
         web.page-title=Swarmscout
         web.read-timeout=5m
         web.route-prefix=
+        web.systemd-socket=false
     "#]]
     .assert_eq(&show(""));
     expect![[r#"
@@ -65,6 +66,7 @@ fn defaults_and_values() {
         web.page-title=T
         web.read-timeout=30s
         web.route-prefix=/q
+        web.systemd-socket=false
     "#]]
     .assert_eq(&show(
         "--agent --config.file a.yml --log.format=json --log.level DEBUG --web.cors.origin=https?://x \

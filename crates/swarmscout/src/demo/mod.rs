@@ -26,6 +26,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::{self, App, Ended, StartError};
 use crate::cli::{Cli, DemoArgs};
+use crate::listen::Listen;
 use crate::output::print;
 use crate::reload::ConfigSource;
 use crate::web;
@@ -66,7 +67,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
             yaml: configuration(&world),
         },
         auto_reload: None,
-        listen_addresses: args.listen_addresses.clone(),
+        listen: Listen::Addresses(args.listen_addresses.clone()),
         web: web::Options {
             page_title: String::from("Swarmscout demo"),
             ..web::Options::default()

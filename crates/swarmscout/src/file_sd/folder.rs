@@ -16,6 +16,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::fs::OFlags;
 use swarmscout_discovery::SetGroup;
 
 use super::{Options, Removed};
@@ -304,7 +305,7 @@ impl Entered {
             .append(true)
             .create(true)
             .mode(0o644)
-            .custom_flags(libc::O_NOFOLLOW)
+            .custom_flags(flags(OFlags::NOFOLLOW))
             .open(path)?;
         if !list.metadata()?.is_file() {
             return Err(io::Error::other("it is not a regular file"));
@@ -398,10 +399,15 @@ fn create(path: &Path) -> io::Result<File> {
     }
 }
 
+/// As the standard library takes them.
+const fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
 /// The file at `path`, if it holds `content`. Never a link.
 fn open_if_same(path: &Path, content: &[Bytes]) -> io::Result<Option<File>> {
     // A pipe that took the file's place would be waited for.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let flags = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let length: u64 = content.iter().map(|piece| piece.len() as u64).sum();
     let metadata = file.metadata()?;
