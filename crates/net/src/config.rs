@@ -143,6 +143,9 @@ pub struct OAuth2 {
     pub proxy: ProxyConfig,
 }
 
+/// The `grant_type` of [`Grant::JwtBearer`]; as in Prometheus, all others are client credentials.
+pub const GRANT_TYPE_JWT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
 /// What is given for a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {

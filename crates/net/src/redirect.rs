@@ -10,7 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use crate::request::Target;
-use crate::{Error, Host};
+use crate::{Error, Host, Scheme};
 
 /// Go's limit: the tenth redirect is not followed.
 const MAX_REQUESTS: usize = 10;
@@ -44,8 +44,8 @@ impl Chain {
     }
 
     /// Where an answer leads, or `None` where it is the final one. A POST is repeated, with its
-    /// body, where the status asks for exactly that (307, 308) and the host is the same: the body
-    /// may hold a secret. The others ask for a GET, which would bring something else than what was
+    /// body, where the status asks for exactly that (307, 308), the host is the same, and TLS is not
+    /// given up: the body may hold a secret. The others ask for a GET, which would bring something else than what was
     /// posted for.
     pub(crate) fn next(
         &mut self,
@@ -73,7 +73,9 @@ impl Chain {
         self.requests += 1;
         let host = target.host.hostname().to_ascii_lowercase();
         self.left |= !is_domain_or_subdomain(&host, &self.origin);
-        if self.left && *method == Method::POST {
+        let gives_up_tls =
+            from.host.scheme() == Scheme::Https && target.host.scheme() != Scheme::Https;
+        if *method == Method::POST && (self.left || gives_up_tls) {
             return Ok(None);
         }
         Ok(Some(target))
@@ -100,6 +102,27 @@ fn is_domain_or_subdomain(name: &str, parent: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_stays_within_its_host_and_its_tls() {
+        let target = |url| Target::of_url(crate::Url::parse(url).unwrap()).unwrap();
+        for (from, location, followed) in [
+            ("https://a/", "/next", true),
+            ("https://a/", "https://a:8443/", true),
+            ("http://a/", "https://a/", true),
+            ("https://a/", "http://a/", false),
+            ("https://a/", "https://b/", false),
+        ] {
+            let from = target(from);
+            let headers = HeaderMap::from_iter([(LOCATION, location.parse().unwrap())]);
+            let next = |method| {
+                let mut chain = Chain::new(&from.host);
+                chain.next(&method, &from, StatusCode::TEMPORARY_REDIRECT, &headers).unwrap()
+            };
+            assert_eq!(next(Method::POST).is_some(), followed, "{from} {location}");
+            assert_eq!(next(Method::GET), Some(from.join(location).unwrap()));
+        }
+    }
 
     #[test]
     fn credentials_stay_within_the_domain() {

@@ -28,12 +28,11 @@ use tokio::time::{Instant, timeout_at};
 
 use self::answer::Granted;
 use self::form::{Form, escape};
-use crate::config::{Grant, JwtBearer, OAuth2};
+use crate::config::{GRANT_TYPE_JWT, Grant, JwtBearer, OAuth2};
 use crate::{Client, ClientOptions, Error, HttpConfig, Request, Url, auth};
 
 /// So long before its end a token is no longer used (`golang.org/x/oauth2`).
 const EARLY: Duration = Duration::from_secs(10);
-const GRANT_TYPE_JWT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The most bytes of an answer.
 const MAX_ANSWER: u64 = 1 << 20;
 

@@ -7,7 +7,7 @@
 use swarmscout_model::Secret;
 use swarmscout_model::quote::Quoted;
 use swarmscout_net::config::{
-    Auth, Grant, Header, JwtBearer, OAuth2, PemSource, ProxyConfig, SecretSource,
+    Auth, GRANT_TYPE_JWT, Grant, Header, JwtBearer, OAuth2, PemSource, ProxyConfig, SecretSource,
     SignatureAlgorithm, TlsConfig,
 };
 use swarmscout_net::{Error, HttpConfig, Request, Url};
@@ -50,7 +50,7 @@ fn auth(http: &raw::HttpClient, cx: &mut Cx<'_>) -> Option<Auth> {
 /// `None` where the token URL is none, which is noted.
 fn oauth2(oauth2: &raw::OAuth2, cx: &mut Cx<'_>) -> Option<OAuth2> {
     let at = &oauth2.at;
-    let by_jwt = oauth2.grant_type == http::GRANT_TYPE_JWT;
+    let by_jwt = oauth2.grant_type == GRANT_TYPE_JWT;
     for (parameter, taken) in [("scope", !oauth2.scopes.is_empty()), ("assertion", by_jwt)] {
         if taken && oauth2.endpoint_params.contains_key(parameter) {
             cx.within("endpoint_params", |cx| {

@@ -2,6 +2,7 @@
 //! named once.
 
 use swarmscout_model::quote::Quoted;
+use swarmscout_net::config::GRANT_TYPE_JWT;
 
 use super::at_most_one;
 use crate::config::decode::{At, Cx};
@@ -28,9 +29,6 @@ const RESERVED_HEADERS: [&str; 18] = [
     "X-Amz-Security-Token",
     "X-Amz-Content-Sha256",
 ];
-
-/// The `grant_type` that is not `client_credentials`; as in Prometheus, all others are.
-pub(super) const GRANT_TYPE_JWT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// The reserved header of this name, in any case.
 pub(super) fn reserved_header(name: &str) -> Option<&'static str> {
