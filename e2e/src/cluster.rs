@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::dns::with_resolv_conf;
 use crate::process::{Process, run};
 use crate::until;
 
@@ -109,6 +110,21 @@ impl Cluster {
         let mut command = Command::new("docker");
         command.arg("-H").arg(self.url(name));
         run(command.args(arguments.iter().map(AsRef::as_ref)))
+    }
+
+    /// The same command in the network of a container of an engine, with the container's
+    /// `resolv.conf`. All else is the engine's.
+    pub fn in_container(&self, name: &str, container: &str, command: &Command) -> Result<Command> {
+        let inspect = |format: &str| self.docker_at(name, &["inspect", "-f", format, container]);
+        let (pid, file) = (inspect("{{.State.Pid}}")?, inspect("{{.ResolvConfPath}}")?);
+        let inside = with_resolv_conf(file, command);
+        let mut entered = Command::new("nsenter");
+        let engine = self.engine(name).dockerd().context("the engine does not run")?;
+        entered.args(["--mount", "--target", &engine]);
+        // The container's process has this number where the engine is, and its /proc knows it.
+        entered.args(["nsenter", &format!("--net=/proc/{pid}/ns/net")]);
+        entered.arg(inside.get_program()).args(inside.get_args());
+        Ok(entered)
     }
 
     /// Stops an engine: its node goes down.
@@ -318,15 +334,20 @@ const SERVICES: &[&str] = &[
 ];
 
 impl Engine {
+    /// The process of dockerd, seen from here: the only child of `unshare`.
+    fn dockerd(&self) -> Option<String> {
+        let parent = self.process.as_ref()?.pid();
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+        children.split_whitespace().next().map(str::to_owned)
+    }
+
     /// TERM to dockerd, which is the only child of `unshare`; KILL to its whole process namespace
     /// after a while.
     fn halt(&mut self) {
+        let dockerd = self.dockerd();
         let Some(mut process) = self.process.take() else { return };
-        let children = format!("/proc/{0}/task/{0}/children", process.pid());
-        if let Ok(children) = fs::read_to_string(children) {
-            for child in children.split_whitespace() {
-                let _ = run(Command::new("kill").args(["-s", "TERM", child]));
-            }
+        if let Some(dockerd) = dockerd {
+            let _ = run(Command::new("kill").args(["-s", "TERM", &dockerd]));
         }
         // Should it hang, dropping the value kills `unshare`, and the kernel the rest with it.
         let _ = process.wait(Duration::from_secs(15));

@@ -5,9 +5,11 @@
 //! installs.
 
 pub mod cluster;
+pub mod dns;
 pub mod process;
 pub mod program;
 pub mod proxy;
+pub mod scratch;
 pub mod store;
 
 use std::time::{Duration, Instant};

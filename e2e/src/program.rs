@@ -90,3 +90,31 @@ pub fn check_sd(command: &mut Command) -> Result<Vec<Value>> {
 pub fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
+
+/// What Prometheus 2.42 lacks against 3.14, by the labels' names (without prefix, `*` for any end),
+/// and what Swarmscout adds. Everything else must be equal.
+const NEWER_THAN_2_42: &[&str] = &[
+    "__convert_classic_histograms_to_nhcb__",
+    "__always_scrape_classic_histograms__",
+    "__scrape_native_histograms__",
+    "__meta_docker_container_image",
+    "__meta_docker_container_image_id",
+    "__meta_swarmscout_*",
+];
+
+fn is_newer(label: &str) -> bool {
+    NEWER_THAN_2_42.iter().any(|known| match known.strip_suffix('*') {
+        Some(start) => label.starts_with(start),
+        None => label == *known,
+    })
+}
+
+/// Label sets as Prometheus 2.42 can know them, in one order, without doubles.
+pub fn known_to_2_42(mut sets: Vec<Value>) -> Vec<Value> {
+    for labels in sets.iter_mut().filter_map(Value::as_object_mut) {
+        labels.retain(|name, _| !is_newer(name));
+    }
+    sets.sort_by_key(Value::to_string);
+    sets.dedup();
+    sets
+}

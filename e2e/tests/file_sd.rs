@@ -3,43 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use swarmscout_e2e::process::run;
 use swarmscout_e2e::program::{Server, swarmscout};
+use swarmscout_e2e::scratch::Scratch;
 use swarmscout_e2e::{get, get_json, until};
 
 /// How long anything may take that is watched here.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A folder that goes with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("swarmscout-e2e-files-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-
-    fn folder(&self, name: &str) -> Result<PathBuf> {
-        let path = self.0.join(name);
-        fs::create_dir(&path)?;
-        Ok(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Starts Swarmscout with these flags and waits until it is ready.
 fn start(folder: &Path, name: &str, config: &str, flags: &[&str]) -> Result<Server> {
@@ -65,7 +39,7 @@ const AWKWARD: [&str; 8] = [
 #[test]
 fn a_prometheus_reads_the_files_scrapes_what_they_hold_and_follows() -> Result<()> {
     let scratch = Scratch::new()?;
-    let folder = &scratch.0;
+    let folder: &Path = &scratch;
     // What is scraped: another Swarmscout's own metrics.
     let exporter = start(folder, "exporter", "scrape_configs: []\n", &[])?;
     let exporter = exporter.url.strip_prefix("http://").context("a URL")?.to_owned();
@@ -165,7 +139,7 @@ impl Drop for Mount {
 #[test]
 fn a_file_system_that_fails_is_told_and_written_to_again() -> Result<()> {
     let scratch = Scratch::new()?;
-    let folder = &scratch.0;
+    let folder: &Path = &scratch;
     let find = |port: u16, padding: usize| -> Result<()> {
         let groups =
             json!([{ "targets": [format!("h:{port}")], "labels": { "x": "y".repeat(padding) } }]);

@@ -2,6 +2,8 @@
 //!
 //! The cluster is brought up once; the tests run one after the other and leave it as they found it.
 
+#[path = "swarm/dns.rs"]
+mod dns;
 #[path = "swarm/migration.rs"]
 mod migration;
 #[path = "swarm/reads.rs"]
@@ -18,7 +20,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::process::run;
-use swarmscout_e2e::program::{Server, check_sd, swarmscout};
+use swarmscout_e2e::program::{Server, check_sd, known_to_2_42, swarmscout};
 use swarmscout_e2e::proxy::Proxy;
 use swarmscout_e2e::{get, get_any, get_json, until};
 
@@ -33,6 +35,7 @@ const CASES: &[(&str, Case)] = &[
     ("an Engine is asked for what SECURITY.md lists, and for nothing else", reads::only_reads),
     ("a filter that lets only that through is enough", reads::through_a_filter),
     ("a job that moves as docs/migration.md says keeps its targets", migration::from_prometheus),
+    ("tasks.<service> of Docker's own DNS, as promtool finds them", dns::tasks_of_a_service),
     ("Prometheus scrapes containers from our HTTP SD", prometheus_scrapes),
     ("a worker as host fails over to a manager, alone it names them", worker_as_host),
     ("without a file the Swarm at hand is discovered", without_a_file),
@@ -68,27 +71,9 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
 
-/// What Prometheus 2.42 lacks against 3.14, by the labels' names (without prefix, `*` for any end),
-/// and what Swarmscout adds. Everything else must be equal.
-const NEWER_THAN_2_42: &[&str] = &[
-    "__convert_classic_histograms_to_nhcb__",
-    "__always_scrape_classic_histograms__",
-    "__scrape_native_histograms__",
-    "__meta_docker_container_image",
-    "__meta_docker_container_image_id",
-    "__meta_swarmscout_*",
-];
-
 /// The service label that two keys of the service `both` collide in: there the winner is random,
 /// here it is the byte-smaller key.
 const COLLISION: (&str, &str) = ("__meta_dockerswarm_service_label_a_b", "dash");
-
-fn is_newer(label: &str) -> bool {
-    NEWER_THAN_2_42.iter().any(|known| match known.strip_suffix('*') {
-        Some(start) => label.starts_with(start),
-        None => label == *known,
-    })
-}
 
 /// Both programs read the same file, each with its own host, and the same recorded answers.
 fn parity(cluster: &mut Cluster, folder: &Path, role: &str) -> Result<()> {
@@ -133,11 +118,9 @@ fn parity(cluster: &mut Cluster, folder: &Path, role: &str) -> Result<()> {
 /// Label sets as both programs can know them, in one order, without doubles.
 fn comparable(mut sets: Vec<Value>) -> Vec<Value> {
     for labels in sets.iter_mut().filter_map(Value::as_object_mut) {
-        labels.retain(|name, _| !is_newer(name) && name != COLLISION.0);
+        labels.retain(|name, _| name != COLLISION.0);
     }
-    sets.sort_by_key(Value::to_string);
-    sets.dedup();
-    sets
+    known_to_2_42(sets)
 }
 
 /// One file, both programs running, the same recorded answers: what existing tools read of the API
