@@ -476,6 +476,9 @@ pub struct BuildContext {
     pub max_answer: u64,
     /// How names of the DNS are looked up.
     pub dns: Arc<Resolver>,
+    /// No attempt has less time, whatever its interval is: for tests that must not depend on how
+    /// busy the machine is.
+    pub patience: Duration,
 }
 
 impl BuildContext {
@@ -489,7 +492,14 @@ impl BuildContext {
             roots: SystemRoots::default(),
             max_answer: u64::MAX,
             dns: Arc::new(Resolver::new("/etc/resolv.conf")),
+            patience: Duration::ZERO,
         }
+    }
+
+    /// The deadline of one attempt to ask one server: [`attempt_deadline`], but no less than
+    /// [`Self::patience`].
+    pub fn attempt_deadline(&self, refresh_interval: PromDuration, others_left: usize) -> Duration {
+        attempt_deadline(refresh_interval, others_left).max(self.patience)
     }
 
     /// What a source makes its HTTP client with.

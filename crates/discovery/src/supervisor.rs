@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{BuildContext, SdConfig, attempt_deadline};
+use crate::config::{BuildContext, SdConfig};
 use crate::set::Durations;
 use crate::{Discoverer, Error, Look, Problem};
 
@@ -88,11 +88,12 @@ pub struct Pace {
 impl Pace {
     /// The pace of a configured source. Its deadline leaves every server its attempt, and the
     /// discoverer a second to name those that failed.
-    pub fn of(config: &SdConfig) -> Self {
+    pub fn of(config: &SdConfig, context: &BuildContext) -> Self {
         let Some(interval) = config.refresh_interval() else {
             return Self { refresh_interval: None, deadline: LONGEST_PAUSE };
         };
-        let attempts = (0..config.hosts().max(1)).map(|left| attempt_deadline(interval, left));
+        let attempts =
+            (0..config.hosts().max(1)).map(|left| context.attempt_deadline(interval, left));
         let deadline = attempts.sum::<Duration>() + Duration::from_secs(1);
         Self { refresh_interval: Some(interval.get()), deadline }
     }

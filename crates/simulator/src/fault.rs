@@ -6,7 +6,7 @@
 //! well-behaved HTTP server would send it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -71,9 +71,11 @@ impl Fault {
 
     /// An array without end of objects like this one.
     pub fn endless_array(object: &str) -> Self {
+        let next = format!(",{object}");
         Self::Endless {
             start: Bytes::from(format!("[{object}")),
-            repeat: Bytes::from(format!(",{object}")),
+            // Written one by one, small ones would cost the machine more than who reads them.
+            repeat: Bytes::from(next.repeat(1 + AT_A_TIME / next.len())),
         }
     }
 
@@ -190,8 +192,8 @@ impl Script {
     }
 }
 
-/// White space at a time.
-const SPACES: usize = 64 << 10;
+/// What is written at a time of something that goes on and on, in bytes.
+const AT_A_TIME: usize = 64 << 10;
 
 /// How a connection ends after a [`Script`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,7 +264,7 @@ impl Fault {
             }
             Self::Huge(length) => {
                 let bytes = head(&response, Some(length));
-                let repeat = Some(Bytes::from(vec![b' '; SPACES]));
+                let repeat = Some(Bytes::from(vec![b' '; AT_A_TIME]));
                 Spoiled::Script(Script { repeat, most: length, ..Script::new(bytes, End::Close) })
             }
         }
@@ -290,9 +292,13 @@ fn reason(status: http::StatusCode) -> &'static str {
 
 /// A gzip member of one kilobyte that unpacks to a megabyte of spaces.
 fn spaces_packed() -> Bytes {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    std::io::Write::write_all(&mut encoder, &vec![b' '; 1 << 20])
-        .and_then(|()| encoder.finish())
-        .expect("writing to memory does not fail")
-        .into()
+    // Packing takes a debug build longer than a whole answer should.
+    static PACKED: LazyLock<Bytes> = LazyLock::new(|| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, &vec![b' '; 1 << 20])
+            .and_then(|()| encoder.finish())
+            .expect("writing to memory does not fail")
+            .into()
+    });
+    PACKED.clone()
 }

@@ -35,7 +35,7 @@ pub fn init(args: LogArgs) -> anyhow::Result<()> {
 
 /// What turns events into lines. Of libraries that are not ours only warnings and errors are
 /// written.
-fn subscriber<W>(args: LogArgs, writer: W) -> impl Subscriber + Send + Sync
+pub fn subscriber<W>(args: LogArgs, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {

@@ -20,7 +20,7 @@ use super::info::Info;
 use super::lists::{Lists, Query};
 use super::refusal;
 use super::version::ApiVersion;
-use crate::config::{BuildContext, EngineConfig, attempt_deadline};
+use crate::config::{BuildContext, EngineConfig};
 use crate::{Error, Look, Problem};
 
 /// The hosts of one source.
@@ -33,8 +33,7 @@ pub struct Hosts {
     /// The Swarm that is looked at, once its ID was told.
     cluster: Option<String>,
     refresh_interval: PromDuration,
-    /// The largest list that is read, in bytes.
-    max_answer: u64,
+    context: BuildContext,
 }
 
 /// A host, and what is known of it.
@@ -68,11 +67,11 @@ impl Hosts {
         if hosts.is_empty() {
             return Err(Error::Other("host missing".to_owned()));
         }
-        let options = context.client_options(attempt_deadline(config.refresh_interval, 1));
+        let options = context.client_options(context.attempt_deadline(config.refresh_interval, 1));
         let client = ReadClient::new(&config.http, options)?;
         let refresh_interval = config.refresh_interval;
-        let max_answer = MAX_ANSWER.min(context.max_answer);
-        Ok(Self { client, known: hosts, at: 0, cluster: None, refresh_interval, max_answer })
+        let context = context.clone();
+        Ok(Self { client, known: hosts, at: 0, cluster: None, refresh_interval, context })
     }
 
     /// Asks the hosts, beginning with the one that answered last, until one answers.
@@ -155,7 +154,7 @@ impl Hosts {
         query: &Query,
     ) -> Result<Answer, Error> {
         let as_of = Instant::now();
-        let within = attempt_deadline(self.refresh_interval, others_left);
+        let within = self.context.attempt_deadline(self.refresh_interval, others_left);
         let deadline = as_of + within;
         let several = self.known.len() > 1;
         let Known { host, version, .. } = &mut self.known[index];
@@ -173,7 +172,7 @@ impl Hosts {
                 host,
                 version: spoken,
                 deadline,
-                max_answer: self.max_answer,
+                max_answer: MAX_ANSWER.min(self.context.max_answer),
             };
             match read(&session, query, several).await {
                 Ok((lists, problems, info)) => {

@@ -159,7 +159,7 @@ impl Manager {
             mechanism: config.mechanism(),
             job: job.clone(),
             what: config.what(),
-            pace: Pace::of(&config),
+            pace: Pace::of(&config, &self.context),
             build,
             settle,
         };

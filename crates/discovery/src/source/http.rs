@@ -21,7 +21,7 @@ use swarmscout_net::{Body, Client, Request, Url};
 use tokio::task::spawn_blocking;
 
 use super::listing;
-use crate::config::{BuildContext, HttpSdConfig, attempt_deadline};
+use crate::config::{BuildContext, HttpSdConfig};
 use crate::figures::Figures;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look};
 
@@ -57,7 +57,7 @@ impl Http {
     /// Fails where the URL cannot be used or TLS options cannot be used together.
     pub fn new(config: HttpSdConfig, context: &BuildContext) -> Result<Self, Error> {
         let HttpSdConfig { url, refresh_interval, http } = config;
-        let deadline = attempt_deadline(refresh_interval, 0);
+        let deadline = context.attempt_deadline(refresh_interval, 0);
         let client = Client::new(&http, context.client_options(deadline))?;
         let interval = refresh_interval.get().as_secs_f64().to_string();
         let interval =

@@ -270,13 +270,15 @@ async fn dropping_the_handle_ends_a_hung_look() {
 
 #[test]
 fn the_deadline_leaves_every_server_its_attempt() {
+    let context = BuildContext::new("test");
     let classic = |interval, masters: usize| {
-        Pace::of(&SdConfig::Classic(ClassicConfig {
+        let config = ClassicConfig {
             masters: vec![String::new(); masters],
             refresh_interval: PromDuration::from_millis(interval),
             metrics_port: String::new(),
             http: swarmscout_net::HttpConfig::default(),
-        }))
+        };
+        Pace::of(&SdConfig::Classic(config), &context)
     };
     for (interval, masters, seconds) in
         [(1000, 1, 1 + 1), (500, 3, 3 + 1), (60_000, 1, 60 + 1), (60_000, 3, 80 + 1)]
@@ -284,6 +286,6 @@ fn the_deadline_leaves_every_server_its_attempt() {
         let expected = Duration::from_secs(seconds);
         assert_eq!(classic(interval, masters).deadline, expected, "{interval} {masters}");
     }
-    let fixed = Pace::of(&SdConfig::Static(StaticConfig::default()));
+    let fixed = Pace::of(&SdConfig::Static(StaticConfig::default()), &context);
     assert_eq!(fixed.refresh_interval, None);
 }

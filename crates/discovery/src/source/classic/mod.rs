@@ -59,6 +59,8 @@ pub struct Classic {
     refresh_interval: PromDuration,
     /// Deadline of one attempt: [`attempt_deadline`].
     deadline: fn(PromDuration, usize) -> Duration,
+    /// [`BuildContext::patience`].
+    patience: Duration,
     /// The largest answer that is read, in bytes.
     max_answer: u64,
     /// The targets of the group of masters; they are those of the configuration.
@@ -75,7 +77,7 @@ impl Classic {
             let reason = "Swarm SD configuration requires at least one Swarm master";
             return Err(Error::Other(reason.to_owned()));
         }
-        let options = context.client_options(attempt_deadline(config.refresh_interval, 1));
+        let options = context.client_options(context.attempt_deadline(config.refresh_interval, 1));
         let port = &config.metrics_port;
         Ok(Self {
             client: ReadClient::new(&config.http, options)?,
@@ -84,6 +86,7 @@ impl Classic {
             masters,
             refresh_interval: config.refresh_interval,
             deadline: attempt_deadline,
+            patience: context.patience,
             max_answer: MAX_ANSWER.min(context.max_answer),
             known: Known::new(port),
         })
@@ -111,9 +114,8 @@ impl Classic {
     async fn attempt(&mut self, turn: Turn) -> Result<Look<Groups>, Error> {
         let as_of = tokio::time::Instant::now().into_std();
         let master = &self.masters[turn.index];
-        let request = Request::to(master, "/info")?
-            .timeout((self.deadline)(self.refresh_interval, turn.others_left))
-            .max_body(self.max_answer);
+        let deadline = (self.deadline)(self.refresh_interval, turn.others_left).max(self.patience);
+        let request = Request::to(master, "/info")?.timeout(deadline).max_body(self.max_answer);
         let answer = self.client.get(request).await?;
         let url = format!("{}/info", master.to_string().trim_end_matches('/'));
         let status = answer.status;

@@ -37,6 +37,7 @@ impl<'a> Node<'a> {
     pub(super) fn read(rows: &'a [u8], problems: &mut Problems) -> Self {
         let mut node = Self::default();
         let mut first = true;
+        let before = problems.mark();
         let read = Reader::new(rows).array(|reader| {
             let start = reader.clone();
             let row = reader.attempt(pair)?;
@@ -68,6 +69,7 @@ impl<'a> Node<'a> {
             Ok(())
         });
         debug_assert!(read.is_ok(), "the rows were found by the same reader");
+        problems.name_since(before, &node.name);
         node
     }
 

@@ -113,9 +113,9 @@ async fn odd_rows_are_skipped_and_told() {
           __address__="10.0.0.1:8070" id="x" label_zone="<a>" name="a" instance="10.0.0.1:1"
           __address__="10.0.0.2:8070" name="b" instance="10.0.0.2:1"
           name="c"
-        problem: node "": row that is not two texts: 5
-        problem: node "": row that is not two texts: ["  └ Status",7]
         problem: node "": row that is not two texts: ["Role"]
+        problem: node "a": row that is not two texts: 5
+        problem: node "a": row that is not two texts: ["  └ Status",7]
         problem: node "c": address without host: 
     "#]]
     .assert_eq(&look(&mut classic, &server).await);
