@@ -28,11 +28,15 @@ use self::session::Session;
 use super::layout::{self, FOLDERS, LEADER, is_bare_node, join};
 use super::{Listing, MOST_NODES, Servers, Store};
 use crate::config::attempt_deadline;
+use crate::problems::Problems;
 use crate::source::rotation::Rotation;
-use crate::{BoxFuture, Error, Problem};
+use crate::{BoxFuture, Error};
 
 /// The longest address of a node that is read, in bytes.
 const LONGEST_ADDRESS: usize = 1024;
+
+/// So much of a longer one is told.
+const SHOWN_OF_ADDRESS: usize = 64;
 
 /// What libkv's library for ZooKeeper sometimes gives for an empty node.
 const SOH: &[u8] = b"\x01";
@@ -90,6 +94,7 @@ impl ZooKeeper {
         let address = &self.servers.addresses[server];
         let ends = Instant::now() + within;
         let late = |_| NetError::Deadline { to: address.clone(), within };
+        let mut left = within;
         if let Some(mut session) = self.session.take() {
             let listing =
                 timeout_at(ends, list(&self.servers, &mut session)).await.map_err(late)?;
@@ -98,8 +103,9 @@ impl ZooKeeper {
                 self.session = Some(session);
                 return Ok(listing);
             }
+            left = ends.saturating_duration_since(Instant::now());
         }
-        let stream = connect_tcp(address, within).await?;
+        let stream = connect_tcp(address, left).await?;
         let begin = async {
             let user = self.servers.user.as_ref();
             let mut session = Session::begin(stream, address, user, self.seen).await?;
@@ -139,8 +145,8 @@ async fn list(servers: &Servers, session: &mut Session) -> Result<Option<Listing
     for folder in FOLDERS {
         let path = absolute(&join(&servers.path, folder));
         if let Some(names) = names(&path, session).await? {
-            let mut listing = Listing { primary, ..Listing::default() };
-            nodes(folder, &path, &names, session, &mut listing).await?;
+            let mut listing = nodes(folder, &path, &names, session).await?;
+            listing.primary = primary;
             if folder.is_empty() && listing.nodes.is_empty() && (path == "/" || !names.is_empty()) {
                 // The path is there for something else.
                 break;
@@ -202,8 +208,8 @@ async fn nodes(
     path: &str,
     names: &[String],
     session: &mut Session,
-    listing: &mut Listing,
-) -> Result<(), Error> {
+) -> Result<Listing, Error> {
+    let (mut listing, mut problems) = (Listing::default(), Problems::default());
     let below = if path == "/" { "" } else { path };
     // What else may be below the path itself is nobody's business here.
     let names = names.iter().filter(|name| !folder.is_empty() || name.contains(':'));
@@ -219,35 +225,30 @@ async fn nodes(
                 // It left in between.
                 None => {}
                 Some(b"" | SOH) => empty.push(index),
-                Some(value) => address(folder, name, value, listing),
+                Some(value) => match address(value) {
+                    Ok(value) if !folder.is_empty() || is_bare_node(name, value) => {
+                        listing.nodes.push(value.to_owned());
+                    }
+                    Ok(_) => {}
+                    Err((reason, detail)) => problems.push("node", name, reason, detail),
+                },
             }
             Ok(())
         };
         session.ask(&asks, read).await?;
         nodes = empty.into_iter().map(|index| nodes[index].clone()).collect();
     }
-    Ok(())
+    listing.problems = problems.take();
+    Ok(listing)
 }
 
-/// Lists a node, or why it cannot be.
-fn address(folder: &str, name: &str, value: &[u8], listing: &mut Listing) {
-    let bad = |reason, value: &[u8]| Problem {
-        kind: "node",
-        object: name.to_owned(),
-        reason,
-        detail: String::from_utf8_lossy(value).into_owned(),
-    };
+/// The address in a value, or what is wrong with it.
+fn address(value: &[u8]) -> Result<&str, (&'static str, String)> {
+    let bad = |reason, value| Err((reason, String::from_utf8_lossy(value).into_owned()));
     if value.len() > LONGEST_ADDRESS {
-        listing.problems.push(bad("address too long", &value[..LONGEST_ADDRESS]));
-        return;
+        return bad("address too long", &value[..SHOWN_OF_ADDRESS]);
     }
-    match str::from_utf8(value) {
-        Ok(value) if !folder.is_empty() || is_bare_node(name, value) => {
-            listing.nodes.push(value.to_owned());
-        }
-        Ok(_) => {}
-        Err(_) => listing.problems.push(bad("address is not UTF-8", value)),
-    }
+    str::from_utf8(value).or_else(|_| bad("address is not UTF-8", value))
 }
 
 fn absolute(path: &str) -> String {

@@ -10,6 +10,7 @@ use swarmscout_simulator::zookeeper::{Fault, ZooKeeper as Ensemble};
 
 use super::super::Location;
 use super::*;
+use crate::Problem;
 
 const NODES: &str = "/swarm/docker/swarm/nodes";
 const LEADER: &str = "/swarm/docker/swarm/leader";
@@ -179,7 +180,7 @@ async fn bad_addresses_cost_themselves_only() {
         ensemble.create(&format!("{NODES}/{name}"), "");
         ensemble.set(&format!("{NODES}/{name}"), value);
     }
-    let shown = look(&mut zookeeper).await.replace(&"x".repeat(LONGEST_ADDRESS), "xx…");
+    let shown = look(&mut zookeeper).await.replace(&"x".repeat(SHOWN_OF_ADDRESS), "xx…");
     expect![[r#"
         10.0.0.1:2375 10.0.0.2:2375 10.0.0.3:2375
         primary 10.0.0.9:3375
