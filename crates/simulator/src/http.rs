@@ -12,9 +12,11 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -106,6 +108,49 @@ impl Response {
     }
 }
 
+/// What a handler makes of a request.
+pub enum Reply {
+    /// An answer that is there.
+    Now(Response),
+    /// An answer that will come.
+    Later(Pending<Response>),
+    /// Status and headers at once, and each piece of the body when it is there. The body of the
+    /// response itself is not sent.
+    Pieces(Response, Pieces),
+}
+
+/// Something that will come.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Gives the next piece of a body, or its end.
+pub type Pieces = Box<dyn FnMut() -> Pending<Option<Bytes>> + Send>;
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self::Now(response)
+    }
+}
+
+impl Reply {
+    /// What a fault can spoil: of an answer that is not there yet its beginning.
+    fn begun(self) -> Response {
+        match self {
+            Self::Now(response) | Self::Pieces(response, _) => response,
+            Self::Later(_) => Response::json(Bytes::new()),
+        }
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(response) => f.debug_tuple("Now").field(response).finish(),
+            Self::Later(_) => f.write_str("Later"),
+            Self::Pieces(response, _) => f.debug_tuple("Pieces").field(response).finish(),
+        }
+    }
+}
+
 /// A running server. Ends when it is dropped.
 pub struct Server {
     shared: Arc<Shared>,
@@ -117,22 +162,18 @@ pub struct Server {
 struct Shared {
     listener: Listener,
     tls: Option<TlsAcceptor>,
-    handler: Box<dyn Fn(&Request) -> Response + Send + Sync>,
+    handler: Box<dyn Fn(&Request) -> Reply + Send + Sync>,
     faults: Faults,
-    log: Mutex<Log>,
-}
-
-#[derive(Default)]
-struct Log {
-    newest: VecDeque<Request>,
-    count: u64,
+    log: Mutex<VecDeque<Request>>,
+    /// How many requests came.
+    count: watch::Sender<u64>,
 }
 
 impl Server {
     /// Starts to listen. `handler` answers every request that meets no fault.
-    pub fn start(
+    pub fn start<R: Into<Reply>>(
         listen: Listen,
-        handler: impl Fn(&Request) -> Response + Send + Sync + 'static,
+        handler: impl Fn(&Request) -> R + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let tls = match &listen {
             Listen::Tls(config) => Some(TlsAcceptor::from(Arc::clone(config))),
@@ -147,9 +188,10 @@ impl Server {
         let shared = Arc::new(Shared {
             listener,
             tls,
-            handler: Box::new(handler),
+            handler: Box::new(move |request| handler(request).into()),
             faults: Faults::default(),
             log: Mutex::default(),
+            count: watch::Sender::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(connection::accept(Arc::clone(&shared)));
@@ -191,17 +233,24 @@ impl Server {
 
     /// The requests so far, oldest first, those that met a fault included. Of very many the newest.
     pub fn requests(&self) -> Vec<Request> {
-        self.shared.log().newest.iter().cloned().collect()
+        self.shared.log().iter().cloned().collect()
     }
 
     /// How many requests came so far.
     pub fn request_count(&self) -> u64 {
-        self.shared.log().count
+        *self.shared.count.borrow()
+    }
+
+    /// Waits until so many requests came.
+    pub async fn requested(&self, count: u64) {
+        let reached = self.shared.count.subscribe().wait_for(|came| *came >= count).await.map(drop);
+        debug_assert!(reached.is_ok(), "the sender is part of this server");
     }
 
     /// Forgets the requests so far.
     pub fn forget_requests(&self) {
-        *self.shared.log() = Log::default();
+        self.shared.log().clear();
+        self.shared.count.send_replace(0);
     }
 
     /// Ends the server and all its connections, and waits for that.
@@ -217,18 +266,18 @@ impl fmt::Debug for Server {
 }
 
 impl Shared {
-    fn log(&self) -> MutexGuard<'_, Log> {
+    fn log(&self) -> MutexGuard<'_, VecDeque<Request>> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, request: Request) -> Response {
-        let response = (self.handler)(&request);
+    fn answer(&self, request: Request) -> Reply {
+        let reply = (self.handler)(&request);
         let mut log = self.log();
-        log.count += 1;
-        if log.newest.len() == LOGGED {
-            log.newest.pop_front();
+        if log.len() == LOGGED {
+            log.pop_front();
         }
-        log.newest.push_back(request);
-        response
+        log.push_back(request);
+        self.count.send_modify(|count| *count += 1);
+        reply
     }
 }

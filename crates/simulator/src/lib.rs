@@ -5,6 +5,9 @@
 //!  (model, seed)  └─ …
 //!  classic::Cluster ─ classic::Master   `/info` of standalone Swarm, any version from 0.1.0 on
 //!                     exporter::Exporter  `/metrics`
+//!  etcd::Etcd ───── etcd::Member        versions 2 and 3 of its API, with watches
+//!  consul::Consul ─ consul::Agent       the key-value store, with blocking queries
+//!                     tokens::Tokens      the service of `token://`
 //!                           │
 //!                      http::Server     faults on demand, a log of the requests
 //!
@@ -21,13 +24,16 @@
 //! times, addresses) depends on a seed alone.
 
 pub mod classic;
+pub mod consul;
 pub mod dns;
 pub mod engine;
+pub mod etcd;
 pub mod exporter;
 pub mod fault;
 pub mod http;
 pub mod swarm;
+pub mod tokens;
 pub mod zookeeper;
 
 pub use fault::{Fault, Faults};
-pub use http::{Listen, Request, Response, Server};
+pub use http::{Listen, Reply, Request, Response, Server};

@@ -4,6 +4,7 @@
 //! here, its variant there, and its arm in [`build`].
 
 pub mod classic;
+mod disk;
 pub mod dns;
 pub mod docker;
 pub mod dockerswarm;
@@ -16,6 +17,7 @@ pub mod nodelist;
 mod partition;
 mod rotation;
 
+use ::http::StatusCode;
 use tokio::task::JoinError;
 
 use crate::config::{BuildContext, SdConfig};
@@ -35,6 +37,16 @@ pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discov
         SdConfig::Classic(config) => Box::new(classic::Classic::new(config, context)?),
         SdConfig::NodeList(config) => Box::new(nodelist::NodeList::new(config, context)?),
     })
+}
+
+/// So much of the body of a refusal is shown, in characters.
+const SHOWN_OF_REFUSAL: usize = 200;
+
+/// An answer whose status is not the one that was needed.
+fn refused(url: String, status: StatusCode, body: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_OF_REFUSAL)]);
+    let message = text.trim().chars().take(SHOWN_OF_REFUSAL).collect();
+    Error::Status { url, status: status.to_string(), message }
 }
 
 /// Hands the panic of a thread that a source reads on to the supervisor. The only other reason why

@@ -49,6 +49,11 @@ impl Rotation {
         Self { at: 0, count }
     }
 
+    /// The server that answered last.
+    pub(super) fn current(&self) -> usize {
+        self.at
+    }
+
     pub(super) fn round(&self) -> Round {
         Round { first: self.at, tried: 0, failures: Vec::new() }
     }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::listener::{Io, Stream};
-use super::{Request, Response, Shared};
+use super::{Pending, Pieces, Reply, Request, Response, Shared};
 use crate::fault::{End, Faults, Script, Spoiled};
 
 /// Most bytes of a request's body.
@@ -77,11 +77,17 @@ async fn serve(shared: &Arc<Shared>, stream: impl Io + 'static) {
         Box::pin(async move {
             let request = read(request).await?;
             let fault = shared.faults.strike(&request.path);
-            let answer = shared.answer(request);
-            match fault.map(|fault| fault.spoil(answer.clone())) {
-                None => finish(answer),
-                Some(Spoiled::Answer(answer)) => finish(answer),
-                Some(Spoiled::Script(new)) => {
+            let reply = shared.answer(request);
+            let Some(fault) = fault else {
+                return match reply {
+                    Reply::Now(response) => finish(response),
+                    Reply::Later(response) => finish(response.await),
+                    Reply::Pieces(head, pieces) => begin(head, SentBody::pieces(pieces)),
+                };
+            };
+            match fault.spoil(reply.begun()) {
+                Spoiled::Answer(answer) => finish(answer),
+                Spoiled::Script(new) => {
                     *script.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
                     // hyper gives up on a service that fails, and leaves the socket alone.
                     Err(io::Error::other("the rest is written by hand"))
@@ -114,12 +120,17 @@ async fn read(request: http::Request<Incoming>) -> io::Result<Request> {
     })
 }
 
-fn finish(response: Response) -> io::Result<http::Response<Whole>> {
-    let mut builder = http::Response::builder().status(response.status);
-    for (name, value) in response.headers {
+fn finish(mut response: Response) -> io::Result<http::Response<SentBody>> {
+    let body = std::mem::take(&mut response.body);
+    begin(response, SentBody::Whole(Some(body)))
+}
+
+fn begin(head: Response, body: SentBody) -> io::Result<http::Response<SentBody>> {
+    let mut builder = http::Response::builder().status(head.status);
+    for (name, value) in head.headers {
         builder = builder.header(name, value);
     }
-    builder.body(Whole(Some(response.body))).map_err(io::Error::other)
+    builder.body(body).map_err(io::Error::other)
 }
 
 /// Writes what no HTTP server would, and ends as the script says.
@@ -155,28 +166,56 @@ async fn play(script: Script, stream: &mut impl Io, faults: &Faults) -> io::Resu
     }
 }
 
-/// A body that comes in one piece.
-struct Whole(Option<Bytes>);
+/// The body of an answer.
+enum SentBody {
+    /// In one piece.
+    Whole(Option<Bytes>),
+    /// Piece by piece, as they come; and the one that is waited for.
+    Pieces(Pieces, Pending<Option<Bytes>>),
+}
 
-impl Body for Whole {
+impl SentBody {
+    fn pieces(mut pieces: Pieces) -> Self {
+        let first = pieces();
+        Self::Pieces(pieces, first)
+    }
+}
+
+impl Body for SentBody {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))))
+        match &mut *self {
+            Self::Whole(body) => {
+                let body = body.take().filter(|body| !body.is_empty());
+                Poll::Ready(body.map(|body| Ok(Frame::data(body))))
+            }
+            Self::Pieces(pieces, next) => {
+                let piece = ready!(next.as_mut().poll(cx));
+                if piece.is_some() {
+                    *next = pieces();
+                }
+                Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(Bytes::is_empty)
+        match self {
+            Self::Whole(body) => body.as_ref().is_none_or(Bytes::is_empty),
+            Self::Pieces(..) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Some(body) if body.len() > GO_BUFFER => SizeHint::default(),
-            body => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
+        match self {
+            Self::Whole(Some(body)) if body.len() > GO_BUFFER => SizeHint::default(),
+            Self::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Pieces(..) => SizeHint::default(),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod classic;
 mod client;
 mod engine;
+mod etcd;
 mod fault;
 mod swarm;
 mod zookeeper;

@@ -44,9 +44,6 @@ use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 /// The largest answer that is read, in bytes: some 100,000 nodes.
 const MAX_ANSWER: u64 = 64 << 20;
 
-/// So much of the body of a refusal is shown, in characters.
-const SHOWN_OF_REFUSAL: usize = 200;
-
 /// Larger answers are read on a thread of their own.
 const LARGE: usize = 64 << 10;
 
@@ -121,9 +118,7 @@ impl Classic {
         let status = answer.status;
         let body = answer.body.bytes().await?;
         if !status.is_success() {
-            let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_OF_REFUSAL)]);
-            let message = text.trim().chars().take(SHOWN_OF_REFUSAL).collect();
-            return Err(Error::Status { url, status: status.to_string(), message });
+            return Err(super::refused(url, status, &body));
         }
         let read = self.read(body, as_of).await;
         read.map_err(|reason| Error::Answer { url, reason })

@@ -8,23 +8,23 @@
 //! - A file that is not there has no groups.
 
 pub(crate) mod pattern;
-mod watch;
+pub(super) mod watch;
 
 pub use self::pattern::glob;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use swarmscout_model::LabelsBuilder;
-use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;
 
 use self::watch::{Hints, Watch};
-use super::{listing, panic_on};
+use super::disk::{self, OffThread};
+use super::listing;
 use crate::config::{BuildContext, FileConfig};
 use crate::figures::FileTimes;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
@@ -40,14 +40,8 @@ const CLOCK_GRAIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct File {
     hints: Hints,
-    /// Elsewhere while it reads.
-    reader: Option<Box<Reader>>,
-    /// Files are read on a thread of their own: one may hang (NFS) as a server may. A look that is
-    /// given up leaves its thread alone, and the next one waits for it rather than start another.
-    reading: Option<JoinHandle<Finished>>,
+    reader: OffThread<Reader, Result<Look<Groups>, Error>>,
 }
-
-type Finished = (Box<Reader>, Result<Look<Groups>, Error>);
 
 impl File {
     /// The files of `config`. Nothing is read or watched yet.
@@ -62,30 +56,13 @@ impl File {
             max_file: MAX_FILE.min(context.max_answer),
             builder: LabelsBuilder::new(),
         };
-        Self { hints, reader: Some(Box::new(reader)), reading: None }
-    }
-
-    async fn finish(&mut self) -> Option<Result<Look<Groups>, Error>> {
-        let read = self.reading.as_mut()?.await;
-        self.reading = None;
-        let (reader, look) = read.unwrap_or_else(|error| panic_on(error));
-        self.reader = Some(reader);
-        Some(look)
+        Self { hints, reader: OffThread::new(reader) }
     }
 }
 
 impl Discoverer for File {
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
-        Box::pin(async {
-            // What a look that was given up finds in the end may be out of date already.
-            self.finish().await;
-            let mut reader = self.reader.take().expect("it is here unless it reads");
-            self.reading = Some(spawn_blocking(move || {
-                let look = reader.look();
-                (reader, look)
-            }));
-            self.finish().await.expect("it has just begun to read")
-        })
+        Box::pin(self.reader.read(Reader::look))
     }
 
     fn changed(&mut self) -> BoxFuture<'_, ()> {
@@ -206,22 +183,13 @@ struct Content {
 
 /// The content of a file, unless it still has this stamp.
 fn read(path: &Path, known: Option<&Stamp>, max: u64) -> io::Result<Option<Content>> {
-    // Asked before it is opened: opening a pipe would wait for somebody who writes.
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let file = fs::File::open(path)?;
+    let file = disk::open(path)?;
     let metadata = file.metadata()?;
     let stamp = Stamp::of(&metadata);
     if known == Some(&stamp) {
         return Ok(None);
     }
-    let mut text = Vec::new();
-    file.take(max + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > max {
-        return Err(io::Error::other(format!("larger than {max} bytes")));
-    }
+    let text = disk::whole(file, max)?;
     Ok(Some(Content { text, stamp, modified: metadata.modified()? }))
 }
 

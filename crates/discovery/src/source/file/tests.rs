@@ -166,7 +166,7 @@ async fn what_is_no_file_or_too_large_is_not_read() {
     dir.write("large.json", " ".repeat(101));
     dir.write("bytes.yml", b"- targets: [\xff]");
     let mut source = dir.source(&["*.json", "*.yml"]);
-    source.reader.as_mut().unwrap().max_file = 100;
+    source.reader.reader().unwrap().max_file = 100;
     dir.write("fine.json", "[]");
     dir.check(
         &mut source,

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A watch on directories.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(in crate::source) struct Watch {
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
     /// Directories that cannot be watched, and why, as it was logged.
@@ -36,10 +36,10 @@ pub(super) struct Watch {
 
 /// Where a watch leaves word.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hints(Arc<Notify>);
+pub(in crate::source) struct Hints(Arc<Notify>);
 
 impl Watch {
-    pub(super) fn new(figures: Arc<Figures>) -> Self {
+    pub(in crate::source) fn new(figures: Arc<Figures>) -> Self {
         let hints = Hints::default();
         let handler = {
             let (hints, figures) = (hints.clone(), figures.clone());
@@ -65,13 +65,13 @@ impl Watch {
         }
     }
 
-    pub(super) fn hints(&self) -> Hints {
+    pub(in crate::source) fn hints(&self) -> Hints {
         self.hints.clone()
     }
 
     /// Makes these the directories to watch; of one that does not exist the nearest parent that
     /// does. Watches them anew, as one may have been replaced by another of the same name.
-    pub(super) fn set(&mut self, directories: &BTreeSet<PathBuf>) {
+    pub(in crate::source) fn set(&mut self, directories: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
         let wanted: BTreeSet<_> = directories.iter().map(|directory| existing(directory)).collect();
         for gone in self.watched.difference(&wanted) {
@@ -106,7 +106,7 @@ impl Watch {
 impl Hints {
     /// Resolves when something changed, and the burst of changes is over. Cancelled in between it
     /// forgets the burst, which is right for whoever looks then.
-    pub(super) async fn changed(&self) {
+    pub(in crate::source) async fn changed(&self) {
         self.0.notified().await;
         let latest = Instant::now() + PATIENCE;
         loop {

@@ -66,7 +66,7 @@ fn range(piece: &str) -> Option<(&str, i64, i64, &str)> {
 }
 
 /// Go's `net.SplitHostPort`: the port may be anything.
-fn split_host_port(address: &str) -> Result<(&str, &str), &'static str> {
+pub(super) fn split_host_port(address: &str) -> Result<(&str, &str), &'static str> {
     let colon = address.rfind(':').ok_or("missing port in address")?;
     let (host, open_from, close_from) = if address.starts_with('[') {
         let close = address.find(']').ok_or("missing ']' in address")?;

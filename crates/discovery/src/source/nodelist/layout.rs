@@ -20,6 +20,70 @@ pub(crate) const FOLDERS: [&str; 3] = ["docker/swarm/nodes", "docker/nodes", ""]
 /// What follows the path of the configuration, for the primary master's address.
 pub(crate) const LEADER: &str = "docker/swarm/leader";
 
+/// The folder of Swarm itself: the nodes' and the primary's keys are below it.
+pub(crate) const SWARM: &str = "docker/swarm";
+
+/// A key of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Relative to the path of the configuration, without slashes around it: `docker/swarm/leader`.
+    pub(crate) key: String,
+    /// `None` for a directory, and for a primary's key that nobody holds.
+    pub(crate) value: Option<String>,
+}
+
+/// The nodes below [`SWARM`]; `None` where that has no folder for them.
+pub(crate) fn swarm_nodes(entries: &[Entry]) -> Option<Vec<String>> {
+    nodes(entries, FOLDERS[0])
+}
+
+/// The nodes of engines with `--cluster-store`.
+pub(crate) fn engine_nodes(entries: &[Entry]) -> Option<Vec<String>> {
+    nodes(entries, FOLDERS[1])
+}
+
+fn nodes(entries: &[Entry], folder: &str) -> Option<Vec<String>> {
+    let mut exists = false;
+    let mut nodes = Vec::new();
+    for Entry { key, value } in entries {
+        let Some(name) = key.strip_prefix(folder) else { continue };
+        exists |= name.is_empty() || name.starts_with('/');
+        if let (Some(name), Some(value)) = (name.strip_prefix('/'), value)
+            && !name.contains('/')
+            && !value.is_empty()
+        {
+            nodes.push(value.clone());
+        }
+    }
+    exists.then_some(nodes)
+}
+
+/// The nodes of Swarm 0.2.0, right at the path. Where there are none, an empty directory is its list
+/// still, unless it is the root of the store, which is always there.
+pub(crate) fn bare_nodes(entries: &[Entry], is_root: bool) -> Option<Vec<String>> {
+    let nodes = entries.iter().filter_map(|Entry { key, value }| {
+        let value = value.as_ref()?;
+        is_bare_node(key, value).then(|| value.clone())
+    });
+    let nodes: Vec<_> = nodes.collect();
+    let empty = !is_root && matches!(entries, [directory] if directory.key.is_empty());
+    (empty || !nodes.is_empty()).then_some(nodes)
+}
+
+/// The primary master's address.
+pub(crate) fn primary(entries: &[Entry]) -> Option<String> {
+    let leader = entries.iter().find(|entry| entry.key == LEADER)?;
+    leader.value.clone().filter(|address| !address.is_empty())
+}
+
+/// Whether a change of this key, relative to the path, can change what is listed.
+pub(crate) fn matters(key: &str) -> bool {
+    let below = |folder: &str| key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    // A key without slash may be a node of 0.2.0, or the folder that all others are in.
+    !key.contains('/')
+        || [SWARM, FOLDERS[1]].into_iter().any(|folder| key == folder || below(folder))
+}
+
 /// `path` and `rest` with one slash between them, and none around them.
 pub(crate) fn join(path: &str, rest: &str) -> String {
     let both = [path, rest];

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use swarmscout_model::Secret;
 use swarmscout_net::{Host, Url, UserInfo};
 
@@ -143,6 +144,18 @@ impl Servers {
         let addresses = addresses.collect::<Result<_, _>>()?;
         let path = path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
         Ok(Self { kind, addresses, user, path })
+    }
+
+    /// `user:password@` as it stands in a URL, password included; nothing without a user.
+    pub(super) fn userinfo(&self) -> String {
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        match &self.user {
+            Some(UserInfo { username, password: Some(password) }) => {
+                format!("{}:{}@", encode(username), encode(password.expose()))
+            }
+            Some(UserInfo { username, password: None }) => format!("{}@", encode(username)),
+            None => String::new(),
+        }
     }
 }
 

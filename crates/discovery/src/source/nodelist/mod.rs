@@ -14,11 +14,18 @@
 //! - One bad address in a store costs that address. In `nodes://` it is refused when the
 //!   configuration is loaded, and in a file it fails the look, as Swarm does it.
 
+mod consul;
+mod etcd2;
+mod etcd3;
 mod expand;
+mod file;
+mod http;
 pub(crate) mod layout;
 mod location;
+mod server;
 #[cfg(test)]
 mod tests;
+mod token;
 mod zookeeper;
 
 use std::time::Duration;
@@ -27,14 +34,23 @@ use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
 use tokio::time::{Instant, sleep};
 
+use self::consul::Consul;
+use self::etcd2::Etcd2;
+use self::etcd3::Etcd3;
+use self::expand::split_host_port;
 pub use self::expand::{MOST_NODES, expand, expand_list};
+use self::http::HttpStore;
 pub use self::location::{Location, Servers, StoreKind};
 use super::classic::host_of;
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
-use crate::config::{BuildContext, NodeListConfig};
+use crate::config::{BuildContext, EtcdApi, NodeListConfig};
 use crate::supervisor::jittered_pause;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+
+/// What is said of `token://` where nobody knows whom to ask.
+pub const NO_TOKEN_SERVICE: &str =
+    "token:// needs token_url: the public service that Swarm asked is gone";
 
 /// Where a classic Swarm keeps its list of nodes.
 pub(super) trait Store: Send {
@@ -143,15 +159,38 @@ impl std::fmt::Debug for NodeList {
     }
 }
 
-fn open(config: &NodeListConfig, _context: &BuildContext) -> Result<Box<dyn Store>, Error> {
+fn open(config: &NodeListConfig, context: &BuildContext) -> Result<Box<dyn Store>, Error> {
     match &config.location {
+        Location::File(path) => Ok(Box::new(file::File::new(path, context))),
         Location::Nodes(nodes) => Ok(Box::new(Written(nodes.clone()))),
-        Location::Store(servers) if servers.kind == StoreKind::ZooKeeper => {
-            let servers = servers.clone();
-            Ok(Box::new(zookeeper::ZooKeeper::new(servers, config.refresh_interval)))
+        Location::Token { service, token } => {
+            Ok(Box::new(token::Token::new(service.as_deref(), token, config, context)?))
         }
-        location => Err(Error::Other(format!("{location}: not supported yet by this version"))),
+        Location::Store(servers) => open_store(servers, config, context),
     }
+}
+
+fn open_store(
+    servers: &Servers,
+    config: &NodeListConfig,
+    context: &BuildContext,
+) -> Result<Box<dyn Store>, Error> {
+    let Servers { kind, addresses, user, path } = servers;
+    Ok(match (kind, config.etcd_api) {
+        (StoreKind::Etcd, EtcdApi::V2) => {
+            Box::new(HttpStore::new(servers, Etcd2::new(path), true, config, context)?)
+        }
+        (StoreKind::Etcd, EtcdApi::V3) => {
+            let protocol = Etcd3::new(path, user.clone(), addresses.len());
+            Box::new(HttpStore::new(servers, protocol, false, config, context)?)
+        }
+        (StoreKind::Consul, _) => {
+            Box::new(HttpStore::new(servers, Consul::new(path), true, config, context)?)
+        }
+        (StoreKind::ZooKeeper, _) => {
+            Box::new(zookeeper::ZooKeeper::new(servers.clone(), config.refresh_interval))
+        }
+    })
 }
 
 /// `nodes://`: the list stands in the configuration itself.
@@ -175,8 +214,10 @@ pub(crate) fn groups(
 ) -> Groups {
     let (mut writer, mut address) = (LabelsWriter::new(), AddressWriter::default());
     let mut target = |listed: &str, kind| {
-        let Some(host) = host_of(listed) else {
-            let (reason, detail) = ("address without host", String::new());
+        // What was not UTF-8 is no name either.
+        let address_at_all = split_host_port(listed).is_ok() && !listed.contains('\u{fffd}');
+        let Some(host) = host_of(listed).filter(|_| address_at_all) else {
+            let (reason, detail) = ("address that is not host:port", String::new());
             problems.push(Problem { kind, object: listed.to_owned(), reason, detail });
             return None;
         };

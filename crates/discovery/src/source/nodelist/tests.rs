@@ -6,8 +6,27 @@ use std::sync::Arc;
 use expect_test::expect;
 use serde_json::Value;
 
+use swarmscout_model::PromDuration;
+use swarmscout_net::HttpConfig;
+
 use super::expand::expand_list;
 use super::*;
+
+mod file;
+mod protocols;
+mod stores;
+
+/// The configuration of a list at this URL.
+fn config(url: &str) -> NodeListConfig {
+    NodeListConfig {
+        location: Location::parse(url).unwrap(),
+        etcd_api: EtcdApi::V2,
+        token_url: None,
+        refresh_interval: PromDuration::from_secs(60),
+        metrics_port: "8070".to_owned(),
+        http: HttpConfig::default(),
+    }
+}
 
 /// What the real `swarm list` of three versions made of 32 lists.
 const RECORDED: &str = include_str!("../../../tests/fixtures/swarm-list.json");
@@ -61,6 +80,19 @@ impl Store for Told {
     }
 }
 
+/// A store that was opened already.
+struct Boxed(Box<dyn Store>);
+
+impl Store for Boxed {
+    fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
+        self.0.list()
+    }
+
+    fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        self.0.changed()
+    }
+}
+
 fn node_list(store: impl Store + 'static) -> NodeList {
     NodeList {
         store: Box::new(store),
@@ -104,7 +136,7 @@ async fn targets_are_beside_each_engine_and_the_primary() {
           {__address__="node-2:8070", instance="node-2:2376"}
           {__address__="[fe80::1]:8070", instance="[fe80::1]:2375"}
           {__address__="10.0.0.1:8070", instance="10.0.0.1:2375"}
-        problem: node " 10.0.0.4:2375": address without host: 
+        problem: node " 10.0.0.4:2375": address that is not host:port: 
     "#]]
     .assert_eq(&show(&first));
     // What did not change is the same value.

@@ -20,9 +20,6 @@ use swarmscout_model::PromDuration;
 
 use super::decode::{At, Cx};
 
-/// What is said of a key whose part does not exist yet.
-const NOT_YET: &str = "not supported yet by this version";
-
 /// Notes that more than one of `keys` is set, at the last of them.
 fn at_most_one(set: &[(&str, bool)], at: &At, message: &str, cx: &mut Cx<'_>) {
     let mut places: Vec<_> =

@@ -8,12 +8,12 @@ use swarmscout_discovery::config::{
     FileConfig, Filter, HttpSdConfig, NodeListConfig, OverlayPort, RecordType, Role, StaticConfig,
     StaticGroup,
 };
-use swarmscout_discovery::source::nodelist::{Location, StoreKind};
+use swarmscout_discovery::source::nodelist::{Location, NO_TOKEN_SERVICE, StoreKind};
 use swarmscout_model::PromDuration;
 use swarmscout_model::quote::Quoted;
 use swarmscout_net::{Host, HttpConfig, Scheme, Url};
 
-use super::{NOT_YET, client, is_glob, refresh_interval};
+use super::{client, is_glob, refresh_interval};
 use crate::config::decode::{Address, At, Cx, Section, in_folder};
 use crate::config::{Position, raw};
 
@@ -172,13 +172,13 @@ fn classic(sd: &mut raw::SwarmSd, cx: &mut Cx<'_>) -> SdConfig {
         cx.within("metrics_port", |cx| cx.error(at.key("metrics_port"), text));
     }
     refresh_interval(sd.refresh_interval, at, cx);
-    for key in ["etcd_api", "token_url"] {
-        if at.has(key) {
-            cx.within(key, |cx| cx.error(at.key(key), NOT_YET));
-        }
-    }
     if at.has("discovery") {
         return SdConfig::NodeList(node_list(sd, http, cx));
+    }
+    for key in ["etcd_api", "token_url"] {
+        if at.has(key) {
+            cx.within(key, |cx| cx.warn(at.key(key), "has no effect without discovery"));
+        }
     }
     SdConfig::Classic(ClassicConfig {
         masters: sd.masters.iter().map(|master| master.0.clone()).collect(),
@@ -195,27 +195,6 @@ fn node_list(sd: &mut raw::SwarmSd, http: HttpConfig, cx: &mut Cx<'_>) -> NodeLi
         // Masters have to be polled; what can be watched, or hardly changes, need not be.
         sd.refresh_interval = PromDuration::from_secs(60);
     }
-    let mut location = match Location::parse(&sd.discovery.0) {
-        Ok(location) => location,
-        Err(error) => {
-            if !at.failed("discovery") {
-                cx.within("discovery", |cx| cx.error(at.key("discovery"), error));
-            }
-            Location::Nodes(Vec::new())
-        }
-    };
-    if let Location::File(path) = &mut location {
-        *path = in_folder(cx.folder, path);
-    }
-    let works = match &location {
-        Location::Nodes(_) => true,
-        Location::Store(servers) => servers.kind == StoreKind::ZooKeeper,
-        Location::File(_) | Location::Token { .. } => false,
-    };
-    if !works {
-        let text = format!("{location}: {NOT_YET}");
-        cx.within("discovery", |cx| cx.error(at.key("discovery"), text));
-    }
     let etcd_api = match sd.etcd_api.as_str() {
         "" | "v2" => EtcdApi::V2,
         "v3" => EtcdApi::V3,
@@ -226,6 +205,17 @@ fn node_list(sd: &mut raw::SwarmSd, http: HttpConfig, cx: &mut Cx<'_>) -> NodeLi
         }
     };
     let token_url = (!sd.token_url.0.is_empty()).then(|| sd.token_url.0.clone());
+    if let Some(Err(text)) = token_url.as_deref().map(http_url) {
+        cx.within("token_url", |cx| cx.error(at.key("token_url"), text));
+    }
+    let location = cx.within("discovery", |cx| {
+        location(sd, &http, token_url.is_some(), cx).unwrap_or_else(|error| {
+            if !at.failed("discovery") {
+                cx.error(at.key("discovery"), error);
+            }
+            Location::Nodes(Vec::new())
+        })
+    });
     NodeListConfig {
         location,
         etcd_api,
@@ -234,6 +224,40 @@ fn node_list(sd: &mut raw::SwarmSd, http: HttpConfig, cx: &mut Cx<'_>) -> NodeLi
         metrics_port: sd.metrics_port.clone(),
         http,
     }
+}
+
+/// Checks `discovery`, and warns of options that it has no use for.
+fn location(
+    sd: &raw::SwarmSd,
+    http: &HttpConfig,
+    has_token_url: bool,
+    cx: &mut Cx<'_>,
+) -> Result<Location, String> {
+    let mut location = Location::parse(&sd.discovery.0).map_err(|error| error.to_string())?;
+    let (scheme, takes_http) = match &mut location {
+        Location::Nodes(_) => ("nodes", false),
+        Location::File(path) => {
+            *path = in_folder(cx.folder, path);
+            ("file", false)
+        }
+        Location::Store(servers) => (servers.kind.as_str(), servers.kind != StoreKind::ZooKeeper),
+        Location::Token { service: None, .. } if !has_token_url => {
+            return Err(NO_TOKEN_SERVICE.to_owned());
+        }
+        Location::Token { service: Some(_), .. } if has_token_url => {
+            return Err("the service is named twice: here and by token_url".to_owned());
+        }
+        Location::Token { .. } => ("token", true),
+    };
+    if !takes_http {
+        warn_of_http_config(scheme, "", &sd.http, http, cx);
+    }
+    for (key, of) in [("etcd_api", "etcd"), ("token_url", "token")] {
+        if sd.at.has(key) && scheme != of {
+            cx.warn(sd.at.key(key), format!("{key} has no effect on {scheme}://"));
+        }
+    }
+    Ok(location)
 }
 
 fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> SdConfig {
@@ -388,7 +412,6 @@ fn hosts(
     http: &HttpConfig,
     cx: &mut Cx<'_>,
 ) {
-    let plain = HttpConfig::default();
     for (i, address) in addresses.iter().enumerate() {
         let host = match Host::parse(&address.0) {
             Ok(host) => host,
@@ -404,26 +427,31 @@ fn hosts(
         if host.scheme().takes_http_config() {
             continue;
         }
-        let effectless = [
-            (
-                http.auth != plain.auth,
-                &["basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"][..],
-            ),
-            (http.tls != plain.tls, &["tls_config"][..]),
-            (http.headers != plain.headers, &["http_headers"][..]),
-            (http.proxy != plain.proxy, &["proxy_url", "proxy_from_environment"][..]),
-        ];
-        for (set, keys) in effectless {
-            let place = keys.iter().find_map(|key| Some((*key, raw_http.at.find(key)?)));
-            if let (true, Some((option, place))) = (set, place) {
-                let scheme = host.scheme().as_str();
-                let instead = match host.scheme() {
-                    Scheme::Tcp => ", use https://",
-                    _ => "",
-                };
-                let text = format!("{option} has no effect on {scheme}://{instead}");
-                cx.warn(place, text);
-            }
+        let instead = if host.scheme() == Scheme::Tcp { ", use https://" } else { "" };
+        warn_of_http_config(host.scheme().as_str(), instead, raw_http, http, cx);
+    }
+}
+
+/// Warns of options for HTTP that have no effect with this scheme.
+fn warn_of_http_config(
+    scheme: &str,
+    instead: &str,
+    raw_http: &raw::HttpClient,
+    http: &HttpConfig,
+    cx: &mut Cx<'_>,
+) {
+    let plain = HttpConfig::default();
+    let auth = ["basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"];
+    let effectless = [
+        (http.auth != plain.auth, &auth[..]),
+        (http.tls != plain.tls, &["tls_config"][..]),
+        (http.headers != plain.headers, &["http_headers"][..]),
+        (http.proxy != plain.proxy, &["proxy_url", "proxy_from_environment"][..]),
+    ];
+    for (set, keys) in effectless {
+        let place = keys.iter().find_map(|key| Some((*key, raw_http.at.find(key)?)));
+        if let (true, Some((option, place))) = (set, place) {
+            cx.warn(place, format!("{option} has no effect on {scheme}://{instead}"));
         }
     }
 }

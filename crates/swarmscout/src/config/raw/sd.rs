@@ -140,12 +140,12 @@ section! {
         key refresh_interval: PromDuration = PromDuration::from_secs(1), ours;
         /// Port of the metrics on every master and node, as a string or a number.
         key metrics_port: String = "8070".into(), ours;
-        /// Where Swarm itself has its nodes from, as it was given to `swarm manage`: `nodes://` or a list of `host:port`.
+        /// Where Swarm itself has its nodes from, as it was given to `swarm manage`: `etcd://`, `consul://`, `zk://`, `file://`, `token://`, `nodes://` or a list of `host:port` ([more](#lists-of-nodes-discovery)).
         key discovery: Discovery = Discovery::default(), ours;
         /// Version of the etcd API, `v2` or `v3`.
-        key etcd_api: String = String::new(), shown("v2") ours refused;
-        /// Where `token://` is resolved.
-        key token_url: Address = Address::default(), ours refused;
+        key etcd_api: String = String::new(), shown("v2") ours;
+        /// URL of the service that knows the token of `token://`.
+        key token_url: Address = Address::default(), ours;
         /// How they are spoken to.
         inline http: HttpClient = HttpClient::default();
     }

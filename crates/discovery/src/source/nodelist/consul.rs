@@ -1,0 +1,153 @@
+//! Consul's key-value store, over its HTTP API (libkv `store/consul`).
+//!
+//! A change is waited for with a blocking query: the same question with the index of the answer
+//! before. The answer says what is there now, so it is compared: a renewed session, or in older
+//! versions each heartbeat, moves the index and changes nothing. An index that went backwards begins
+//! again at nothing, as Consul's documentation wants it.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+
+use super::http::{Protocol, Reading};
+use super::layout::{Entry, LEADER, join};
+use super::server::{Answer, Server};
+use crate::Error;
+
+/// What stays as it is in a key that stands in a path.
+const KEY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':').remove(b'/');
+
+/// How long Consul is asked to wait: it may add a sixteenth.
+const WAIT: Duration = Duration::from_mins(5);
+
+/// The pauses between answers that come at once and say nothing new.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// The key-value store.
+#[derive(Debug)]
+pub(super) struct Consul {
+    /// The path of the configuration.
+    path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Pair {
+    key: String,
+    /// In base64; null for an empty one.
+    #[serde(default)]
+    value: Option<String>,
+    /// Who holds it, if anybody does.
+    #[serde(default)]
+    session: Option<String>,
+}
+
+impl Consul {
+    pub(super) fn new(path: &str) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// What to ask for: all below a folder, or the names right below the path.
+    fn question(&self, folder: &str) -> String {
+        let key = join(&self.path, folder);
+        if !folder.is_empty() {
+            return format!("/v1/kv/{}?recurse", utf8_percent_encode(&key, KEY));
+        }
+        let slash = if key.is_empty() { "" } else { "/" };
+        format!("/v1/kv/{}{slash}?keys&separator=/", utf8_percent_encode(&key, KEY))
+    }
+
+    /// A key without the path of the configuration.
+    fn relative<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let key = if self.path.is_empty() {
+            key
+        } else {
+            key.strip_prefix(self.path.as_str())?.strip_prefix('/')?
+        };
+        Some(key.trim_end_matches('/'))
+    }
+
+    async fn reading(&self, folder: &str, answer: &Answer) -> Result<Reading, Error> {
+        let version = answer.number("x-consul-index");
+        let entries = match answer.status {
+            status if status.is_success() && folder.is_empty() => self.names(answer).await?,
+            status if status.is_success() => self.pairs(answer).await?,
+            // Only Consul itself has an index for what does not exist.
+            http::StatusCode::NOT_FOUND if version.is_some() => Vec::new(),
+            _ => return Err(answer.refused()),
+        };
+        Ok(Reading { entries, version })
+    }
+
+    /// The keys right below the path. A node of Swarm 0.2.0 has its name for a value.
+    async fn names(&self, answer: &Answer) -> Result<Vec<Entry>, Error> {
+        let names: Vec<String> = answer.json().await?;
+        let entries = names.iter().filter_map(|name| {
+            let key = self.relative(name)?;
+            let value = (!name.ends_with('/')).then(|| key.to_owned());
+            Some(Entry { key: key.to_owned(), value })
+        });
+        Ok(entries.collect())
+    }
+
+    async fn pairs(&self, answer: &Answer) -> Result<Vec<Entry>, Error> {
+        let pairs: Vec<Pair> = answer.json().await?;
+        let mut entries = Vec::with_capacity(pairs.len());
+        for Pair { key, value, session } in pairs {
+            let Some(key) = self.relative(&key) else { continue };
+            let value = STANDARD.decode(value.unwrap_or_default());
+            let value = value.map_err(|error| answer.bad(format!("not base64: {error}")))?;
+            let value = String::from_utf8_lossy(&value).into_owned();
+            // The address of who led last stays, but nobody holds it.
+            let held = key != LEADER || session.is_some_and(|session| !session.is_empty());
+            entries.push(Entry { key: key.to_owned(), value: held.then_some(value) });
+        }
+        Ok(entries)
+    }
+}
+
+impl Protocol for Consul {
+    async fn read(&mut self, server: &Server<'_>, folder: &str) -> Result<Reading, Error> {
+        let answer = server.get(&self.question(folder)).await?;
+        self.reading(folder, &answer).await
+    }
+
+    async fn changed(
+        &mut self,
+        server: &Server<'_>,
+        folder: &str,
+        known: &mut Reading,
+    ) -> Result<(), Error> {
+        let question = self.question(folder);
+        let (shortest, longest) = PAUSES;
+        let mut pause = shortest;
+        while let Some(version) = known.version {
+            // 0 would be answered at once, for ever.
+            let path = format!("{question}&index={}&wait={}s", version.max(1), WAIT.as_secs());
+            let asked = Instant::now();
+            let request = server.request(&path)?.timeout(WAIT + WAIT / 16 + server.within);
+            let answer = server.whole(&path, server.client.get(request).await).await?;
+            let reading = self.reading(folder, &answer).await?;
+            if reading.entries != known.entries {
+                return Ok(());
+            }
+            known.version = match reading.version {
+                Some(now) if now < version => Some(0),
+                Some(now) => Some(now),
+                None => return Err(answer.bad("an answer without X-Consul-Index")),
+            };
+            if asked.elapsed() < longest {
+                sleep(pause).await;
+                pause = (2 * pause).min(longest);
+            } else {
+                pause = shortest;
+            }
+        }
+        std::future::pending().await
+    }
+}

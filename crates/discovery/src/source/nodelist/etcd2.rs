@@ -1,0 +1,185 @@
+//! etcd, version 2 of its API: what Swarm itself speaks (libkv `store/etcd`).
+//!
+//! Looks are quorum reads, as Swarm's are: a member that lost its cluster fails rather than tell
+//! what once was. Changes are waited for with the index of the first answer of a look, so none that
+//! etcd still remembers (1,000 of them) is missed; one that it forgot is a change as well. Heartbeats
+//! are changes to etcd, not to us.
+
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use super::http::{Protocol, Reading};
+use super::layout::{Entry, join, matters};
+use super::server::{Answer, Server};
+use crate::Error;
+
+/// What stays as it is in a key that stands in a path.
+const KEY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':');
+
+/// etcd's code for a key that does not exist.
+const KEY_NOT_FOUND: u64 = 100;
+
+/// etcd's code for a directory that is none.
+const NOT_A_DIRECTORY: u64 = 104;
+
+/// etcd's code for an index that is so old that the events after it are forgotten.
+const EVENT_INDEX_CLEARED: u64 = 401;
+
+/// A watch without any event is begun anew after this.
+const QUIET: Duration = Duration::from_mins(10);
+
+/// The keys API.
+#[derive(Debug)]
+pub(super) struct Etcd2 {
+    /// The path of the configuration.
+    path: String,
+}
+
+/// A key as etcd tells of it. Members that are null or missing are empty.
+#[derive(Debug, Default, Deserialize)]
+struct Node {
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    value: Option<String>,
+    #[serde(default)]
+    dir: Option<bool>,
+    #[serde(default)]
+    nodes: Option<Vec<Node>>,
+    #[serde(default, rename = "modifiedIndex")]
+    modified_index: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Got {
+    node: Node,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    node: Node,
+    #[serde(default, rename = "prevNode")]
+    before: Option<Node>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(rename = "errorCode")]
+    code: u64,
+}
+
+impl Etcd2 {
+    pub(super) fn new(path: &str) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// The path of a folder's key in a URL.
+    fn url_path(&self, folder: &str) -> String {
+        let mut path = "/v2/keys".to_owned();
+        for part in join(&self.path, folder).split('/') {
+            path.push('/');
+            path.extend(utf8_percent_encode(part, KEY));
+        }
+        path
+    }
+
+    /// A key without the path of the configuration.
+    fn relative<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let key = key.trim_matches('/');
+        if self.path.is_empty() {
+            return Some(key);
+        }
+        match key.strip_prefix(self.path.as_str())? {
+            "" => Some(""),
+            rest => rest.strip_prefix('/'),
+        }
+    }
+
+    fn collect(&self, node: Node, entries: &mut Vec<Entry>) {
+        let Node { key, value, dir, nodes, .. } = node;
+        let value = value.filter(|_| dir != Some(true));
+        // The root has no key.
+        if let Some(key) = self.relative(key.as_deref().unwrap_or_default()) {
+            entries.push(Entry { key: key.to_owned(), value });
+        }
+        for node in nodes.into_iter().flatten() {
+            self.collect(node, entries);
+        }
+    }
+}
+
+impl Protocol for Etcd2 {
+    async fn read(&mut self, server: &Server<'_>, folder: &str) -> Result<Reading, Error> {
+        let depth = if folder.is_empty() { "" } else { "&recursive=true" };
+        let path = format!("{}?quorum=true{depth}", self.url_path(folder));
+        let answer = server.get(&path).await?;
+        let mut reading = Reading { entries: Vec::new(), version: answer.number("x-etcd-index") };
+        if !answer.status.is_success() {
+            return match code(&answer).await {
+                Some(KEY_NOT_FOUND | NOT_A_DIRECTORY) => Ok(reading),
+                Some(_) => Err(answer.refused()),
+                None => Err(not_v2(&answer)),
+            };
+        }
+        let Got { node } = answer.json().await?;
+        if node.dir == Some(true) {
+            self.collect(node, &mut reading.entries);
+        }
+        Ok(reading)
+    }
+
+    async fn changed(
+        &mut self,
+        server: &Server<'_>,
+        folder: &str,
+        known: &mut Reading,
+    ) -> Result<(), Error> {
+        while let Some(version) = known.version {
+            let next = version.saturating_add(1);
+            let path =
+                format!("{}?wait=true&recursive=true&waitIndex={next}", self.url_path(folder));
+            let response = server.client.get(server.request(&path)?.open_ended(QUIET)).await;
+            let answer = server.whole(&path, response).await?;
+            if !answer.status.is_success() {
+                return match code(&answer).await {
+                    Some(EVENT_INDEX_CLEARED) => Ok(()),
+                    _ => Err(answer.refused()),
+                };
+            }
+            if answer.body.is_empty() {
+                return Err(answer.bad("the watch ended without an event"));
+            }
+            let Event { node, before } = answer.json().await?;
+            match node.modified_index {
+                Some(index) if index >= next => known.version = Some(index),
+                _ => return Err(answer.bad("an event that is older than what was waited for")),
+            }
+            let same =
+                before.is_some_and(|before| node.value.is_some() && before.value == node.value);
+            let key = self.relative(node.key.as_deref().unwrap_or_default());
+            // A key above the path of the configuration can only have gone, with all below it.
+            if !same && key.is_none_or(matters) {
+                return Ok(());
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// The code of an error, where etcd gives one.
+async fn code(answer: &Answer) -> Option<u64> {
+    answer.json::<Refusal>().await.ok().map(|refusal| refusal.code)
+}
+
+fn not_v2(answer: &Answer) -> Error {
+    if answer.status == http::StatusCode::NOT_FOUND {
+        return answer.bad(
+            "there is no version 2 of the API: start etcd with --enable-v2, or write etcd_api: v3 if \
+             the nodes are kept there",
+        );
+    }
+    answer.refused()
+}

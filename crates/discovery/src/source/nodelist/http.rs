@@ -1,0 +1,180 @@
+//! Stores that speak HTTP: any of several servers answers, and the list is where [`layout`] says.
+
+use std::time::Duration;
+
+use swarmscout_model::PromDuration;
+use swarmscout_net::{Client, Host, HttpConfig};
+use tokio::time::Instant;
+
+use super::layout::{self, Entry};
+use super::server::Server;
+use super::{Listing, Servers, Store};
+use crate::config::{BuildContext, NodeListConfig, attempt_deadline};
+use crate::source::rotation::{Rotation, Turn};
+use crate::{BoxFuture, Error};
+
+/// The largest answer that is read, in bytes: some 200,000 nodes.
+const MAX_ANSWER: u64 = 64 << 20;
+
+/// How a kind of store is spoken to. What it remembers of a server is for that server alone.
+pub(super) trait Protocol: Send {
+    /// What is below `folder`, which is relative to the path of the configuration: all of it, or,
+    /// for the path itself, what is right below. Nothing where the folder does not exist.
+    fn read(
+        &mut self,
+        server: &Server<'_>,
+        folder: &str,
+    ) -> impl Future<Output = Result<Reading, Error>> + Send;
+
+    /// Resolves when something below `folder` changed since `known`, which is moved on by what
+    /// changes nothing. Cancel-safe.
+    fn changed(
+        &mut self,
+        server: &Server<'_>,
+        folder: &str,
+        known: &mut Reading,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// What is in a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) entries: Vec<Entry>,
+    /// The store's count of changes when it was read, where it tells.
+    pub(super) version: Option<u64>,
+}
+
+/// The servers of a store.
+#[derive(Debug)]
+pub(super) struct HttpStore<P> {
+    pub(super) protocol: P,
+    client: Client,
+    servers: Servers,
+    hosts: Vec<Host>,
+    rotation: Rotation,
+    /// What the watch is on: a folder, and what it held.
+    watched: Option<(&'static str, Reading)>,
+    refresh_interval: PromDuration,
+    /// Deadline of one attempt: [`attempt_deadline`].
+    pub(super) deadline: fn(PromDuration, usize) -> Duration,
+    max_answer: u64,
+}
+
+impl<P: Protocol> HttpStore<P> {
+    /// Asks nobody yet. `with_user`: user and password of the URL are sent as basic auth.
+    pub(super) fn new(
+        servers: &Servers,
+        protocol: P,
+        with_user: bool,
+        config: &NodeListConfig,
+        context: &BuildContext,
+    ) -> Result<Self, Error> {
+        let user = if with_user { servers.userinfo() } else { String::new() };
+        // As Swarm does: with options for TLS, TLS is what is spoken.
+        let tls = config.http.tls != HttpConfig::default().tls;
+        let scheme = if tls { "https" } else { "http" };
+        let hosts = servers
+            .addresses
+            .iter()
+            .map(|address| Host::parse(&format!("{scheme}://{user}{address}")));
+        let connect_timeout = attempt_deadline(config.refresh_interval, 1);
+        Ok(Self {
+            protocol,
+            client: Client::new(&config.http, context.client_options(connect_timeout))?,
+            hosts: hosts.collect::<Result<_, _>>()?,
+            rotation: Rotation::new(servers.addresses.len()),
+            servers: servers.clone(),
+            watched: None,
+            refresh_interval: config.refresh_interval,
+            deadline: attempt_deadline,
+            max_answer: MAX_ANSWER.min(context.max_answer),
+        })
+    }
+
+    async fn ask(&mut self) -> Result<Listing, Error> {
+        self.watched = None;
+        let mut round = self.rotation.round();
+        while let Some(turn) = self.rotation.next(&mut round) {
+            match self.attempt(turn).await {
+                Ok(listing) => {
+                    let name = |index: usize| self.hosts[index].to_string();
+                    let failed = self.rotation.answered(round, turn, name);
+                    // That there is no list is an answer too: no other server has one.
+                    let mut listing = listing.ok_or_else(|| layout::missing(&self.servers))?;
+                    listing.problems.extend(failed);
+                    return Ok(listing);
+                }
+                Err(error) => round.failed(turn, error),
+            }
+        }
+        Err(self.rotation.exhausted(round))
+    }
+
+    /// Asks one server. `None`: it has no list.
+    async fn attempt(&mut self, turn: Turn) -> Result<Option<Listing>, Error> {
+        let within = (self.deadline)(self.refresh_interval, turn.others_left);
+        let server = Server {
+            client: &self.client,
+            host: &self.hosts[turn.index],
+            index: turn.index,
+            deadline: Instant::now() + within,
+            within,
+            max_answer: self.max_answer,
+        };
+        let [_, engine, bare] = layout::FOLDERS;
+        let swarm = self.protocol.read(&server, layout::SWARM).await?;
+        let primary = layout::primary(&swarm.entries);
+        // Whatever changes from here on is told by the watch, whichever folder it is on.
+        let version = swarm.version;
+        let (folder, reading, nodes) = if let Some(nodes) = layout::swarm_nodes(&swarm.entries) {
+            (layout::SWARM, swarm, Some(nodes))
+        } else {
+            let engines = self.protocol.read(&server, engine).await?;
+            if let Some(nodes) = layout::engine_nodes(&engines.entries) {
+                (engine, engines, Some(nodes))
+            } else {
+                let here = self.protocol.read(&server, bare).await?;
+                match layout::bare_nodes(&here.entries, self.servers.path.is_empty()) {
+                    // Masters without any node.
+                    None if !swarm.entries.is_empty() => (layout::SWARM, swarm, Some(Vec::new())),
+                    nodes => (bare, here, nodes),
+                }
+            }
+        };
+        self.watched = Some((folder, Reading { version, ..reading }));
+        Ok(nodes.map(|nodes| Listing { nodes, primary, problems: Vec::new() }))
+    }
+
+    async fn watch(&mut self) -> Result<(), Error> {
+        let Some((folder, known)) =
+            self.watched.as_mut().filter(|(_, known)| known.version.is_some())
+        else {
+            return std::future::pending().await;
+        };
+        let within = (self.deadline)(self.refresh_interval, 0);
+        let index = self.rotation.current();
+        let server = Server {
+            client: &self.client,
+            host: &self.hosts[index],
+            index,
+            deadline: Instant::now() + within,
+            within,
+            max_answer: self.max_answer,
+        };
+        match self.protocol.changed(&server, folder, known).await {
+            // Nothing happened, or nobody is there to tell: a look finds out.
+            Err(Error::Http(swarmscout_net::Error::Silent { .. })) => Ok(()),
+            outcome => outcome,
+        }
+    }
+}
+
+impl<P: Protocol> Store for HttpStore<P> {
+    fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
+        Box::pin(self.ask())
+    }
+
+    fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(self.watch())
+    }
+}

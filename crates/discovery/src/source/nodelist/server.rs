@@ -1,0 +1,126 @@
+//! One attempt at one server that speaks HTTP.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::de::DeserializeOwned;
+use swarmscout_net::{Client, Host, Request, Response};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use crate::Error;
+use crate::source::{panic_on, refused};
+
+/// Larger answers are parsed on a thread of their own.
+const LARGE: usize = 64 << 10;
+
+/// A server, for the time of one attempt or one watch.
+#[derive(Debug)]
+pub(super) struct Server<'a> {
+    pub(super) client: &'a Client,
+    pub(super) host: &'a Host,
+    /// Which of the servers it is.
+    pub(super) index: usize,
+    /// The end of the attempt, however many requests it takes.
+    pub(super) deadline: Instant,
+    /// How long that is as a whole.
+    pub(super) within: Duration,
+    /// The largest answer that is read, in bytes.
+    pub(super) max_answer: u64,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// What was asked for, without password.
+    pub(super) url: String,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Server<'_> {
+    /// GETs `path` within the attempt.
+    pub(super) async fn get(&self, path: &str) -> Result<Answer, Error> {
+        let response = self.client.get(self.request(path)?).await;
+        self.whole(path, response).await
+    }
+
+    /// POSTs JSON to `path` within the attempt.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        authorization: Option<&HeaderValue>,
+        json: &serde_json::Value,
+    ) -> Result<Answer, Error> {
+        let mut request = self.request(path)?;
+        if let Some(value) = authorization {
+            request = request.header(header::AUTHORIZATION, value.clone());
+        }
+        let response = self.client.post(request, "application/json", json.to_string()).await;
+        self.whole(path, response).await
+    }
+
+    /// A request with what is left of the attempt, and the limit for an answer.
+    pub(super) fn request(&self, path: &str) -> Result<Request, Error> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        Ok(Request::to(self.host, path)?.timeout(left).max_body(self.max_answer))
+    }
+
+    /// Reads the body of an answer.
+    pub(super) async fn whole(
+        &self,
+        path: &str,
+        response: Result<Response, swarmscout_net::Error>,
+    ) -> Result<Answer, Error> {
+        let Response { status, headers, body } = response.map_err(|error| self.in_words(error))?;
+        let body = body.bytes().await.map_err(|error| self.in_words(error))?;
+        Ok(Answer { url: self.url(path), status, headers, body })
+    }
+
+    /// Tells the deadline of the attempt instead of what of it a single request had left.
+    fn in_words(&self, error: swarmscout_net::Error) -> Error {
+        match error {
+            swarmscout_net::Error::Deadline { .. } => Error::Answer {
+                url: self.host.to_string(),
+                reason: format!("no complete answer within {:?}", self.within),
+            },
+            error => error.into(),
+        }
+    }
+
+    /// The URL of `path`, without password.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.host)
+    }
+}
+
+impl Answer {
+    /// What it says.
+    pub(super) async fn json<T: DeserializeOwned + Send + 'static>(&self) -> Result<T, Error> {
+        let read = if self.body.len() > LARGE {
+            let body = self.body.clone();
+            let read = spawn_blocking(move || serde_json::from_slice(&body)).await;
+            read.unwrap_or_else(|error| panic_on(error))
+        } else {
+            serde_json::from_slice(&self.body)
+        };
+        read.map_err(|error| self.bad(format!("not the JSON that was asked for: {error}")))
+    }
+
+    /// A number that stands in a header.
+    pub(super) fn number(&self, header: &str) -> Option<u64> {
+        self.headers.get(header)?.to_str().ok()?.parse().ok()
+    }
+
+    /// It is not what the interface promises.
+    pub(super) fn bad(&self, reason: impl Into<String>) -> Error {
+        Error::Answer { url: self.url.clone(), reason: reason.into() }
+    }
+
+    /// Its status is not the one that is needed.
+    pub(super) fn refused(&self) -> Error {
+        refused(self.url.clone(), self.status, &self.body)
+    }
+}

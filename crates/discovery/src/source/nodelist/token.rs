@@ -1,0 +1,92 @@
+//! `token://`: Docker Hub's discovery service, which is gone, or one of one's own that speaks the same
+//! (classicswarm `discovery/token`). It cannot tell of changes.
+
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use swarmscout_model::{PromDuration, Secret};
+use swarmscout_net::{Client, Host};
+use tokio::time::Instant;
+
+use super::server::Server;
+use super::{Listing, NO_TOKEN_SERVICE, Store};
+use crate::config::{BuildContext, NodeListConfig, attempt_deadline};
+use crate::{BoxFuture, Error};
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 16 << 20;
+
+/// The nodes that registered with a token.
+#[derive(Debug)]
+pub(super) struct Token {
+    client: Client,
+    host: Host,
+    /// With the token: never shown.
+    path: Secret,
+    refresh_interval: PromDuration,
+    /// Deadline of a look: [`attempt_deadline`].
+    deadline: fn(PromDuration, usize) -> Duration,
+    max_answer: u64,
+}
+
+impl Token {
+    /// `service` is where the clusters are if the URL of the list says so itself; else
+    /// `token_url` says where the service is. Asks nobody yet.
+    pub(super) fn new(
+        service: Option<&str>,
+        token: &Secret,
+        config: &NodeListConfig,
+        context: &BuildContext,
+    ) -> Result<Self, Error> {
+        let token_url = config.token_url.as_deref();
+        let base = match (service, token_url) {
+            (Some(service), _) => service.to_owned(),
+            (None, Some(url)) => format!("{}/v1/clusters", url.trim_end_matches('/')),
+            (None, None) => return Err(Error::Other(NO_TOKEN_SERVICE.to_owned())),
+        };
+        let token = utf8_percent_encode(token.expose(), NON_ALPHANUMERIC);
+        Ok(Self {
+            client: Client::new(
+                &config.http,
+                context.client_options(attempt_deadline(config.refresh_interval, 0)),
+            )?,
+            host: Host::parse(&base)?,
+            path: Secret::new(format!("/{token}")),
+            refresh_interval: config.refresh_interval,
+            deadline: attempt_deadline,
+            max_answer: MAX_ANSWER.min(context.max_answer),
+        })
+    }
+
+    async fn ask(&self) -> Result<Listing, Error> {
+        // A server may quote what it was asked for.
+        let token = self.path.expose().trim_start_matches('/');
+        self.read().await.map_err(|error| Error::Other(error.to_string().replace(token, "xxxxx")))
+    }
+
+    async fn read(&self) -> Result<Listing, Error> {
+        let within = (self.deadline)(self.refresh_interval, 0);
+        let server = Server {
+            client: &self.client,
+            host: &self.host,
+            index: 0,
+            deadline: Instant::now() + within,
+            within,
+            max_answer: self.max_answer,
+        };
+        let mut answer = server.get(self.path.expose()).await?;
+        answer.url = server.url("/xxxxx");
+        if answer.status != http::StatusCode::OK {
+            return Err(answer.refused());
+        }
+        // Go writes a list without anything as null.
+        let nodes: Option<Vec<String>> = answer.json().await?;
+        Ok(Listing { nodes: nodes.unwrap_or_default(), ..Listing::default() })
+    }
+}
+
+impl Store for Token {
+    fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
+        Box::pin(self.ask())
+    }
+}
