@@ -3,6 +3,7 @@
 //! What is written goes through the store's own client or API, never through ours. Members that are
 //! killed keep their data.
 
+mod etcd;
 mod zookeeper;
 
 use std::fs;
@@ -10,6 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+pub use etcd::{Api, Etcd};
 pub use zookeeper::ZooKeeper;
 
 /// The key of the primary master.

@@ -13,14 +13,17 @@ use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use swarmscout_e2e::program::Server;
-use swarmscout_e2e::store::{Store, ZooKeeper, is_connected};
+use swarmscout_e2e::store::{Api, Etcd, Store, ZooKeeper, is_connected};
 use swarmscout_e2e::{get_json, until};
 
 /// Starts a store with so many members.
 type Up = fn(&Path, usize) -> Result<Box<dyn Store>>;
 
-const STORES: &[(&str, Up)] =
-    &[("ZooKeeper", |folder, members| Ok(Box::new(ZooKeeper::up(folder, members)?)))];
+const STORES: &[(&str, Up)] = &[
+    ("ZooKeeper", |folder, members| Ok(Box::new(ZooKeeper::up(folder, members)?))),
+    ("etcd v2", |folder, members| Ok(Box::new(Etcd::up(folder, members, Api::V2)?))),
+    ("etcd v3", |folder, members| Ok(Box::new(Etcd::up(folder, members, Api::V3)?))),
+];
 
 type Case = fn(Up, &Path) -> Result<()>;
 
@@ -102,7 +105,8 @@ fn targets(server: &Server) -> Result<Vec<String>> {
     Ok(sd)
 }
 
-/// Waits until the targets are these. Prints how long that took.
+/// Waits until the targets are these. Prints how long that took, up to the pause between two probes
+/// too long.
 fn expect(server: &Server, what: &str, expected: &[&str]) -> Result<()> {
     let started = Instant::now();
     until(what, PATIENCE, || {
