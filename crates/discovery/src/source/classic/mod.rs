@@ -9,7 +9,7 @@
 //! Invariants:
 //! - One master that answers is enough, primary or replica: each of them knows all nodes.
 //! - Whatever goes wrong with a master moves on to the next one within the same look
-//!   ([`rotation`](super::rotation)).
+//!   (`source::rotation`).
 //! - A node whose rows are the same bytes as before is not read again.
 //! - No list is empty by mistake: an answer without a `Nodes` row, or with nodes that it does not
 //!   list, is a failure. `Nodes` 0 is an answer.
