@@ -8,6 +8,7 @@ use swarmscout_model::LabelsBuilder;
 
 use crate::engine::{ApiVersion, refusal};
 pub use crate::source::dns::fuzzing as dns;
+pub use crate::source::nodelist::fuzzing as stores;
 use crate::source::{classic, file, http, nodelist};
 use crate::{Groups, Problem};
 

@@ -19,6 +19,7 @@ pub mod listing;
 pub mod names;
 pub mod relabel;
 pub mod seeds;
+pub mod stores;
 pub mod transport;
 pub mod values;
 
@@ -37,6 +38,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "classic_info", run: classic::info, seeds: seeds::classic_info },
     Target { name: "config", run: config::file, seeds: seeds::config },
+    Target { name: "consul", run: stores::consul, seeds: seeds::consul },
     Target { name: "dns_answer", run: names::dns_answer, seeds: seeds::dns_answer },
     Target { name: "engine_containers", run: engine::containers, seeds: seeds::containers },
     Target { name: "engine_info", run: engine::info, seeds: seeds::engine_info },
@@ -44,6 +46,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "engine_nodes", run: engine::nodes, seeds: seeds::nodes },
     Target { name: "engine_services", run: engine::services, seeds: seeds::services },
     Target { name: "engine_tasks", run: engine::tasks, seeds: seeds::tasks },
+    Target { name: "etcd2", run: stores::etcd2, seeds: seeds::etcd2 },
+    Target { name: "etcd3", run: stores::etcd3, seeds: seeds::etcd3 },
     Target { name: "file_sd", run: listing::file_sd, seeds: seeds::file_sd },
     Target { name: "gzip", run: transport::gzip, seeds: seeds::gzip },
     Target { name: "http_sd", run: listing::http_sd, seeds: seeds::http_sd },
@@ -55,6 +59,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "roles", run: engine::roles, seeds: seeds::roles },
     Target { name: "scan", run: engine::scan, seeds: seeds::scan },
     Target { name: "sd_round_trip", run: listing::round_trip, seeds: seeds::http_sd },
+    Target { name: "token", run: stores::token, seeds: seeds::token },
     Target { name: "url", run: transport::url, seeds: seeds::url },
     Target { name: "values", run: values::values, seeds: seeds::values },
+    Target { name: "zookeeper", run: stores::zookeeper, seeds: seeds::zookeeper },
 ];

@@ -55,10 +55,7 @@ pub fn tasks() -> Seeds {
 pub fn engine_info() -> Seeds {
     let answers = |name: &str| name.contains("info") || name.contains("version");
     let mut seeds = contents(&files("simulator/fixtures/swarm-mode", "json", answers));
-    for text in contents(&files("simulator/fixtures/swarm-mode", "txt", |_| true)) {
-        let body = text.windows(4).position(|end| end == b"\r\n\r\n");
-        seeds.extend(body.map(|at| text[at + 4..].to_vec()));
-    }
+    seeds.extend(bodies("simulator/fixtures/swarm-mode"));
     seeds
 }
 
@@ -266,6 +263,112 @@ pub fn values() -> Seeds {
         "n[^0-9a].yml\nn7.yml",
         "[a-ζ]*\\*\nα*",
     ])
+}
+
+/// What etcd answered to its version 2, refusals and events too.
+pub fn etcd2() -> Seeds {
+    let mut seeds = contents(&files("simulator/fixtures/kv/etcd-v2", "json", |_| true));
+    seeds.extend(bodies("simulator/fixtures/kv/etcd-v2"));
+    let mut seeds = behind("200 120 swarm-129", &seeds);
+    seeds.extend(texts(&[
+        "404 7 a\n{\"errorCode\":100}",
+        "400 7 a\n{\"errorCode\":401}",
+        "200 9 \n{\"node\":{\"dir\":true,\"nodes\":[{\"key\":\"/10.0.0.1:2375\",\"value\":\"10.0.0.1:2375\"}]}}",
+    ]));
+    seeds
+}
+
+/// What etcd answered to its version 3, and the lines of its watches.
+pub fn etcd3() -> Seeds {
+    let mut seeds = contents(&files("simulator/fixtures/kv/etcd-v3", "json", |_| true));
+    for body in bodies("simulator/fixtures/kv/etcd-v3") {
+        seeds.extend(body.split(|byte| *byte == b'\n').map(<[u8]>::to_vec));
+    }
+    behind("200 4 swarm", &seeds)
+}
+
+/// Both forms of Consul's answers.
+pub fn consul() -> Seeds {
+    texts(&[
+        r#"200 12 swarm
+[{"LockIndex":0,"Key":"swarm/docker/swarm/nodes/10.0.0.1:2375","Flags":0,"Value":"MTAuMC4wLjE6MjM3NQ==","Session":"f1"},{"Key":"swarm/docker/swarm/leader","Value":null},{"Key":"swarm/docker/swarm/leader","Value":"MTAuMC4wLjE6MzM3NQ==","Session":"a"}]"#,
+        r#"200 12 swarm
+["swarm/10.0.0.1:2375","swarm/docker/"]"#,
+        "200 1 \n[\"10.0.0.1:2375\"]",
+        "404 3 swarm\n",
+    ])
+}
+
+/// Lists of a service of tokens.
+pub fn token() -> Seeds {
+    texts(&["200 0 \n[\"10.0.0.1:2375\",\"[::1]:2375\",\"x\"]", "200 0 \nnull", "404 0 \n\"none\""])
+}
+
+/// Whole looks at ZooKeeper: a primary and two nodes, a node of Swarm 0.2.0, a refusal, events and
+/// pongs in between.
+pub fn zookeeper() -> Seeds {
+    const STAT: &[u8] = &[0; 68];
+    // An answer's header is its number, that of the last transaction, and a code.
+    let answer = |xid: i32, code: i32, body: &[&[u8]]| {
+        let header = [&xid.to_be_bytes()[..], &9_i64.to_be_bytes(), &code.to_be_bytes()].concat();
+        framed(&[&header, &body.concat()])
+    };
+    let buffer = |text: &str| [&counted(text.len())[..], text.as_bytes()].concat();
+    let children = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| buffer(name)).collect();
+        [&counted(names.len())[..], &names.concat(), STAT].concat()
+    };
+    let (node, no_node) = ("10.0.0.1:2375", -101);
+    let welcome = framed(&[&[0, 0, 0, 0, 0, 0, 0x27, 0x10, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]]);
+    let session = |answers: &[Vec<u8>]| [&b"\0"[..], &welcome, &answers.concat()].concat();
+    let mut seeds = vec![session(&[
+        answer(1, 0, &[STAT]),
+        answer(2, 0, &[&children(&["lock"])]),
+        answer(3, 0, &[&buffer("10.0.0.9:3375"), STAT]),
+        answer(-1, 0, &[&[0; 12]]),
+        answer(4, 0, &[STAT]),
+        answer(5, 0, &[&children(&[node, "10.0.0.2:2375"])]),
+        answer(6, 0, &[&buffer(node), STAT]),
+        answer(-2, 0, &[]),
+        answer(7, 0, &[&buffer(""), STAT]),
+        answer(8, 0, &[&buffer("10.0.0.2:2375"), STAT]),
+    ])];
+    let mut bare: Vec<_> = (1..=7).map(|xid| answer(xid, no_node, &[])).collect();
+    bare.push(answer(8, 0, &[STAT]));
+    bare.push(answer(9, 0, &[&children(&[node, "zookeeper"])]));
+    bare.push(answer(10, 0, &[&buffer(node), STAT]));
+    seeds.push(session(&bare));
+    seeds.push(session(&[answer(1, -102, &[])]));
+    // With a user the first answer is to who it is.
+    let user = [answer(-4, 0, &[]), answer(1, 0, &[STAT])].concat();
+    seeds.push([&b"\x03"[..], &welcome, &user].concat());
+    seeds
+}
+
+/// A frame of ZooKeeper's: its length, and what is in it.
+fn framed(parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    [&counted(body.len())[..], &body].concat()
+}
+
+fn counted(length: usize) -> [u8; 4] {
+    i32::try_from(length).expect("seeds are small").to_be_bytes()
+}
+
+/// Each of them behind this line.
+fn behind(line: &str, seeds: &[Vec<u8>]) -> Seeds {
+    seeds.iter().map(|seed| [line.as_bytes(), b"\n", seed].concat()).collect()
+}
+
+/// The bodies of the answers that were recorded with their headers.
+fn bodies(folder: &str) -> Seeds {
+    let mut bodies = Vec::new();
+    for text in contents(&files(folder, "txt", |_| true)) {
+        let blank =
+            |end: &[u8]| text.windows(end.len()).position(|at| at == end).map(|at| at + end.len());
+        bodies.extend(blank(b"\r\n\r\n").or_else(|| blank(b"\n\n")).map(|at| text[at..].to_vec()));
+    }
+    bodies
 }
 
 fn texts(texts: &[&str]) -> Seeds {

@@ -72,7 +72,8 @@ impl Consul {
         Some(key.trim_end_matches('/'))
     }
 
-    async fn reading(&self, folder: &str, answer: &Answer) -> Result<Reading, Error> {
+    /// What an answer to the question for `folder` lists.
+    pub(super) async fn reading(&self, folder: &str, answer: &Answer) -> Result<Reading, Error> {
         let version = answer.number("x-consul-index");
         let entries = match answer.status {
             status if status.is_success() && folder.is_empty() => self.names(answer).await?,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::http::{Protocol, Reading};
+use super::http::{Protocol, Reading, Told};
 use super::layout::{Entry, join, matters};
 use super::server::{Answer, Server};
 use crate::Error;
@@ -109,19 +109,15 @@ impl Etcd2 {
             self.collect(node, entries);
         }
     }
-}
 
-impl Protocol for Etcd2 {
-    async fn read(&mut self, server: &Server<'_>, folder: &str) -> Result<Reading, Error> {
-        let depth = if folder.is_empty() { "" } else { "&recursive=true" };
-        let path = format!("{}?quorum=true{depth}", self.url_path(folder));
-        let answer = server.get(&path).await?;
+    /// What an answer lists.
+    pub(super) async fn reading(&self, answer: &Answer) -> Result<Reading, Error> {
         let mut reading = Reading { entries: Vec::new(), version: answer.number("x-etcd-index") };
         if !answer.status.is_success() {
-            return match code(&answer).await {
+            return match code(answer).await {
                 Some(KEY_NOT_FOUND | NOT_A_DIRECTORY) => Ok(reading),
                 Some(_) => Err(answer.refused()),
-                None => Err(not_v2(&answer)),
+                None => Err(not_v2(answer)),
             };
         }
         let Got { node } = answer.json().await?;
@@ -129,6 +125,36 @@ impl Protocol for Etcd2 {
             self.collect(node, &mut reading.entries);
         }
         Ok(reading)
+    }
+
+    /// What an answer to a watch from the index `next` on tells.
+    pub(super) async fn told(&self, answer: &Answer, next: u64) -> Result<Told, Error> {
+        if !answer.status.is_success() {
+            return match code(answer).await {
+                Some(EVENT_INDEX_CLEARED) => Ok(Told::Change),
+                _ => Err(answer.refused()),
+            };
+        }
+        if answer.body.is_empty() {
+            return Err(answer.bad("the watch ended without an event"));
+        }
+        let Event { node, before } = answer.json().await?;
+        let Some(index) = node.modified_index.filter(|index| *index >= next) else {
+            return Err(answer.bad("an event that is older than what was waited for"));
+        };
+        let same = before.is_some_and(|before| node.value.is_some() && before.value == node.value);
+        let key = self.relative(node.key.as_deref().unwrap_or_default());
+        // A key above the path of the configuration can only have gone, with all below it.
+        let is_change = !same && key.is_none_or(matters);
+        Ok(if is_change { Told::Change } else { Told::Nothing(Some(index)) })
+    }
+}
+
+impl Protocol for Etcd2 {
+    async fn read(&mut self, server: &Server<'_>, folder: &str) -> Result<Reading, Error> {
+        let depth = if folder.is_empty() { "" } else { "&recursive=true" };
+        let path = format!("{}?quorum=true{depth}", self.url_path(folder));
+        self.reading(&server.get(&path).await?).await
     }
 
     async fn changed(
@@ -143,26 +169,9 @@ impl Protocol for Etcd2 {
                 format!("{}?wait=true&recursive=true&waitIndex={next}", self.url_path(folder));
             let response = server.client.get(server.request(&path)?.open_ended(QUIET)).await;
             let answer = server.whole(&path, response).await?;
-            if !answer.status.is_success() {
-                return match code(&answer).await {
-                    Some(EVENT_INDEX_CLEARED) => Ok(()),
-                    _ => Err(answer.refused()),
-                };
-            }
-            if answer.body.is_empty() {
-                return Err(answer.bad("the watch ended without an event"));
-            }
-            let Event { node, before } = answer.json().await?;
-            match node.modified_index {
-                Some(index) if index >= next => known.version = Some(index),
-                _ => return Err(answer.bad("an event that is older than what was waited for")),
-            }
-            let same =
-                before.is_some_and(|before| node.value.is_some() && before.value == node.value);
-            let key = self.relative(node.key.as_deref().unwrap_or_default());
-            // A key above the path of the configuration can only have gone, with all below it.
-            if !same && key.is_none_or(matters) {
-                return Ok(());
+            match self.told(&answer, next).await? {
+                Told::Change => return Ok(()),
+                Told::Nothing(index) => known.version = index,
             }
         }
         std::future::pending().await

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 use swarmscout_net::{Response, UserInfo};
 
-use super::http::{Protocol, Reading};
+use super::http::{Protocol, Reading, Told};
 use super::layout::{Entry, join};
 use super::server::{Answer, Server};
 use crate::Error;
@@ -215,6 +215,15 @@ impl Etcd3 {
         let value = String::from_utf8_lossy(&decode(pair.value)?).into_owned();
         Ok(Some(Entry { key: key.trim_matches('/').to_owned(), value: Some(value) }))
     }
+
+    /// What an answer lists.
+    pub(super) async fn reading(&self, answer: &Answer) -> Result<Reading, Error> {
+        let Range { header, kvs } = answer.json().await?;
+        let version = header.revision.and_then(|revision| revision.parse().ok());
+        let pairs = kvs.unwrap_or_default().into_iter();
+        let entries = pairs.filter_map(|pair| self.entry(pair, answer).transpose());
+        Ok(Reading { entries: entries.collect::<Result<_, _>>()?, version })
+    }
 }
 
 impl Protocol for Etcd3 {
@@ -227,13 +236,10 @@ impl Protocol for Etcd3 {
         for root in ["/", ""] {
             self.root = root;
             let answer = self.call(server, "kv/range", &self.range(folder)).await?;
-            let Range { header, kvs } = answer.json().await?;
-            version = version.or_else(|| header.revision?.parse().ok());
-            let pairs = kvs.unwrap_or_default().into_iter();
-            let entries = pairs.filter_map(|pair| self.entry(pair, &answer).transpose());
-            let entries = entries.collect::<Result<Vec<_>, _>>()?;
-            if !entries.is_empty() {
-                return Ok(Reading { entries, version });
+            let reading = self.reading(&answer).await?;
+            version = version.or(reading.version);
+            if !reading.entries.is_empty() {
+                return Ok(Reading { version, ..reading });
             }
         }
         self.root = "/";
@@ -268,30 +274,42 @@ impl Protocol for Etcd3 {
             buffer.extend_from_slice(&piece);
             while let Some(end) = memchr::memchr(b'\n', &buffer) {
                 let line = buffer.split_to(end + 1);
-                let line: Line = serde_json::from_slice(&line)
-                    .map_err(|error| bad(format!("not the JSON that was asked for: {error}")))?;
-                let Some(told) = line.result else {
-                    return Err(bad("the watch was refused".to_owned()));
-                };
-                if told.compact_revision.is_some() {
-                    return Ok(());
-                }
-                if told.canceled {
-                    self.pass = None;
-                    let reason = told.cancel_reason.unwrap_or_default();
-                    return Err(bad(format!("the watch was ended: {reason}")));
-                }
-                for event in told.events.iter().flatten() {
-                    if is_change(event) {
-                        return Ok(());
+                match told(&line) {
+                    Ok(Told::Change) => return Ok(()),
+                    Ok(Told::Nothing(revision)) => known.version = revision.max(known.version),
+                    Err(reason) => {
+                        // It may be the token that is too old.
+                        self.pass = None;
+                        return Err(bad(reason));
                     }
-                    let revision = event.kv.as_ref().and_then(|pair| pair.mod_revision.as_ref());
-                    known.version = revision.and_then(|r| r.parse().ok()).max(known.version);
                 }
             }
         }
         Err(bad("the watch ended".to_owned()))
     }
+}
+
+/// What a line of a watch tells.
+pub(super) fn told(line: &[u8]) -> Result<Told, String> {
+    let line: Line = serde_json::from_slice(line)
+        .map_err(|error| format!("not the JSON that was asked for: {error}"))?;
+    let told = line.result.ok_or("the watch was refused")?;
+    if told.compact_revision.is_some() {
+        return Ok(Told::Change);
+    }
+    if told.canceled {
+        let reason = told.cancel_reason.unwrap_or_default();
+        return Err(format!("the watch was ended: {reason}"));
+    }
+    let mut revision = None;
+    for event in told.events.iter().flatten() {
+        if is_change(event) {
+            return Ok(Told::Change);
+        }
+        let told = event.kv.as_ref().and_then(|pair| pair.mod_revision.as_ref());
+        revision = told.and_then(|told| told.parse().ok()).max(revision);
+    }
+    Ok(Told::Nothing(revision))
 }
 
 /// A heartbeat puts the value that is there already.

@@ -44,6 +44,15 @@ pub(super) struct Reading {
     pub(super) version: Option<u64>,
 }
 
+/// What a watch tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Something changed.
+    Change,
+    /// Nothing that matters, up to this version, where it says one.
+    Nothing(Option<u64>),
+}
+
 /// The servers of a store.
 #[derive(Debug)]
 pub(super) struct HttpStore<P> {

@@ -19,6 +19,7 @@ mod etcd2;
 mod etcd3;
 mod expand;
 mod file;
+pub mod fuzzing;
 mod http;
 pub(crate) mod layout;
 mod location;

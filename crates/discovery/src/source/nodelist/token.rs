@@ -8,7 +8,7 @@ use swarmscout_model::{PromDuration, Secret};
 use swarmscout_net::{Client, Host};
 use tokio::time::Instant;
 
-use super::server::Server;
+use super::server::{Answer, Server};
 use super::{Listing, NO_TOKEN_SERVICE, Store};
 use crate::config::{BuildContext, NodeListConfig, attempt_deadline};
 use crate::{BoxFuture, Error};
@@ -76,13 +76,18 @@ impl Token {
         };
         let mut answer = server.get(self.path.expose()).await?;
         answer.url = server.url("/xxxxx");
-        if answer.status != http::StatusCode::OK {
-            return Err(answer.refused());
-        }
-        // Go writes a list without anything as null.
-        let nodes: Option<Vec<String>> = answer.json().await?;
-        Ok(Listing { nodes: nodes.unwrap_or_default(), ..Listing::default() })
+        nodes(&answer).await.map(|nodes| Listing { nodes, ..Listing::default() })
     }
+}
+
+/// What an answer lists.
+pub(super) async fn nodes(answer: &Answer) -> Result<Vec<String>, Error> {
+    if answer.status != http::StatusCode::OK {
+        return Err(answer.refused());
+    }
+    // Go writes a list without anything as null.
+    let nodes: Option<Vec<String>> = answer.json().await?;
+    Ok(nodes.unwrap_or_default())
 }
 
 impl Store for Token {

@@ -12,6 +12,7 @@
 //!   its server, or another one, takes a new one.
 //! - After a server that has seen a change, none is believed that has not, unless no server is left.
 
+pub(super) mod fuzzing;
 mod jute;
 mod session;
 #[cfg(test)]
@@ -21,10 +22,11 @@ use std::time::Duration;
 
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Error as NetError, connect_tcp};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use self::jute::{Ask, Op, Reader};
-use self::session::Session;
+use self::session::{Session, Stream};
 use super::layout::{self, FOLDERS, LEADER, is_bare_node, join};
 use super::{Listing, MOST_NODES, Servers, Store};
 use crate::config::attempt_deadline;
@@ -50,7 +52,7 @@ pub(super) struct ZooKeeper {
     deadline: fn(PromDuration, usize) -> Duration,
     rotation: Rotation,
     /// With the server that answered last. A look that is cancelled loses it.
-    session: Option<Session>,
+    session: Option<Session<TcpStream>>,
     /// The last transaction that was seen; 0 to believe every server.
     seen: i64,
 }
@@ -139,7 +141,10 @@ impl Store for ZooKeeper {
 }
 
 /// Reads the whole list, and has it watched. `None`: it does not exist.
-async fn list(servers: &Servers, session: &mut Session) -> Result<Option<Listing>, Error> {
+async fn list(
+    servers: &Servers,
+    session: &mut Session<impl Stream>,
+) -> Result<Option<Listing>, Error> {
     session.forget_changes();
     let primary = primary(servers, session).await?;
     for folder in FOLDERS {
@@ -158,7 +163,10 @@ async fn list(servers: &Servers, session: &mut Session) -> Result<Option<Listing
 }
 
 /// The address of the primary master.
-async fn primary(servers: &Servers, session: &mut Session) -> Result<Option<String>, Error> {
+async fn primary(
+    servers: &Servers,
+    session: &mut Session<impl Stream>,
+) -> Result<Option<String>, Error> {
     let path = &absolute(&join(&servers.path, LEADER));
     let asks = [
         Ask { op: Op::Exists, path, watch: true },
@@ -179,7 +187,10 @@ async fn primary(servers: &Servers, session: &mut Session) -> Result<Option<Stri
 }
 
 /// The names in a folder. It is watched, too, if it does not exist.
-async fn names(path: &str, session: &mut Session) -> Result<Option<Vec<String>>, Error> {
+async fn names(
+    path: &str,
+    session: &mut Session<impl Stream>,
+) -> Result<Option<Vec<String>>, Error> {
     let asks =
         [Ask { op: Op::Exists, path, watch: true }, Ask { op: Op::Children, path, watch: true }];
     let mut names = None;
@@ -207,7 +218,7 @@ async fn nodes(
     folder: &str,
     path: &str,
     names: &[String],
-    session: &mut Session,
+    session: &mut Session<impl Stream>,
 ) -> Result<Listing, Error> {
     let (mut listing, mut problems) = (Listing::default(), Problems::default());
     let below = if path == "/" { "" } else { path };

@@ -9,10 +9,11 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use swarmscout_model::Secret;
 use swarmscout_net::{Error as NetError, UserInfo, io_words};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
 use super::jute::{self, Answer, Ask, NO_NODE, Reader};
@@ -28,11 +29,16 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// So many questions are on their way at once.
 const WINDOW: usize = 128;
 
+/// What a session can run over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// An open session.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct Session<S: Stream> {
     server: String,
-    stream: TcpStream,
+    stream: S,
     /// What has come of the next frames.
     received: BytesMut,
     /// Of the last question.
@@ -48,11 +54,11 @@ pub(super) struct Session {
     changed: bool,
 }
 
-impl Session {
+impl<S: Stream> Session<S> {
     /// Begins a session with the server `host:port`, to which `stream` is open. The server must
     /// have seen the transaction `seen`. Without deadline.
     pub(super) async fn begin(
-        stream: TcpStream,
+        stream: S,
         server: &str,
         user: Option<&UserInfo>,
         seen: i64,
@@ -218,9 +224,9 @@ impl Session {
     /// Sends a few bytes without waiting. An idle connection that has no room for them is lost.
     fn send_now(&mut self, frame: &[u8]) -> Result<(), NetError> {
         self.sent = Instant::now();
-        let reason = match self.stream.try_write(frame) {
-            Ok(written) if written == frame.len() => return Ok(()),
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => io_words(&error),
+        let reason = match at_once(&mut self.stream, frame) {
+            Some(Ok(written)) if written == frame.len() => return Ok(()),
+            Some(Err(error)) => io_words(&error),
             _ => "the server reads nothing".to_owned(),
         };
         Err(self.broken(reason))
@@ -236,9 +242,15 @@ fn after(xid: i32) -> i32 {
     xid % i32::MAX + 1
 }
 
+/// Writes what there is room for, if there is any.
+fn at_once(stream: &mut impl Stream, bytes: &[u8]) -> Option<io::Result<usize>> {
+    // The task's budget may be used up, which says nothing of the connection.
+    unconstrained(stream.write(bytes)).now_or_never()
+}
+
 /// Ends the session in order where that is possible at once; else the server ends it in its time.
-impl Drop for Session {
+impl<S: Stream> Drop for Session<S> {
     fn drop(&mut self) {
-        let _ = self.stream.try_write(&jute::close());
+        let _ = at_once(&mut self.stream, &jute::close());
     }
 }
