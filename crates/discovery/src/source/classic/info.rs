@@ -98,7 +98,7 @@ impl<'a> Rows<'a> {
             }
             Row::Master { backspace } => {
                 self.old |= backspace;
-                match pair(&mut Reader::new(row)) {
+                match pair(row) {
                     Ok((key, value)) => match key.trim_start_matches(['\u{8}', ' ']) {
                         "Strategy" => self.info.strategy = value,
                         "Primary" => self.info.primary = value,
@@ -148,11 +148,11 @@ impl Row {
     }
 }
 
-/// Key and value of a row.
-pub(super) fn pair<'a>(reader: &mut Reader<'a>) -> Result<(Cow<'a, str>, Cow<'a, str>), Fault> {
+/// Key and value of a row. Where it ends is known, but not that it is JSON.
+pub(super) fn pair(row: &[u8]) -> Result<(Cow<'_, str>, Cow<'_, str>), Fault> {
     let mut texts = [Cow::Borrowed(""), Cow::Borrowed("")];
     let mut count = 0;
-    reader.array(|reader| {
+    Reader::new(row).array(|reader| {
         match texts.get_mut(count) {
             Some(text) => *text = reader.string()?,
             None => drop(reader.skip()?),

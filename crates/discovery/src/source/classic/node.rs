@@ -39,11 +39,10 @@ impl<'a> Node<'a> {
         let mut first = true;
         let before = problems.mark();
         let read = Reader::new(rows).array(|reader| {
-            let start = reader.clone();
-            let row = reader.attempt(pair)?;
+            let row = reader.skip()?;
             let is_first = std::mem::take(&mut first);
-            let Ok((key, value)) = row else {
-                bad_row(start.clone().skip()?, problems);
+            let Ok((key, value)) = pair(row) else {
+                bad_row(row, problems);
                 return Ok(());
             };
             if is_first {

@@ -101,7 +101,7 @@ async fn a_value_that_looks_like_more_labels() {
 #[tokio::test]
 async fn odd_rows_are_skipped_and_told() {
     let rows = r#"{"SystemStatus":[["Nodes","3"],["Role"],[" a","10.0.0.1:1"],5,["  └ Status",7],
-        ["  └ Labels","zone=\u003ca\u003e"],["  \u2514 ID","x"],["  └ Mood","new"],["Motto","?"],
+        ["  └ Error"="x"],["  └ Error","y"},["  └ Labels","zone=\u003ca\u003e"],["  \u2514 ID","x"],["  └ Mood","new"],["Motto","?"],
         [" b","10.0.0.2:1"],[" c",null]],"DriverStatus":null,"Swarm":{}}"#;
     let server = Server::start(Listen::Tcp, move |_| swarmscout_simulator::Response::json(rows));
     let server = server.unwrap();
@@ -115,6 +115,8 @@ async fn odd_rows_are_skipped_and_told() {
           name="c"
         problem: node "": row that is not two texts: ["Role"]
         problem: node "a": row that is not two texts: 5
+        problem: node "a": row that is not two texts: ["  └ Error","y"}
+        problem: node "a": row that is not two texts: ["  └ Error"="x"]
         problem: node "a": row that is not two texts: ["  └ Status",7]
         problem: node "c": address without host: 
     "#]]
