@@ -136,6 +136,23 @@ pub fn attempt_deadline(refresh_interval: PromDuration, others_left: usize) -> D
     if others_left == 0 { deadline } else { deadline.min(Duration::from_secs(10)) }
 }
 
+/// How long each attempt of a source may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    refresh_interval: PromDuration,
+    /// [`BuildContext::patience`].
+    patience: Duration,
+    /// [`attempt_deadline`], unless a test wants another.
+    pub(crate) rule: fn(PromDuration, usize) -> Duration,
+}
+
+impl Deadlines {
+    /// The deadline of one attempt while `others_left` more servers can still be tried.
+    pub(crate) fn of_attempt(self, others_left: usize) -> Duration {
+        (self.rule)(self.refresh_interval, others_left).max(self.patience)
+    }
+}
+
 /// `static_configs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StaticConfig {
@@ -496,10 +513,15 @@ impl BuildContext {
         }
     }
 
+    /// How long each attempt of a source with this interval may take.
+    pub(crate) fn deadlines(&self, refresh_interval: PromDuration) -> Deadlines {
+        Deadlines { refresh_interval, patience: self.patience, rule: attempt_deadline }
+    }
+
     /// The deadline of one attempt to ask one server: [`attempt_deadline`], but no less than
     /// [`Self::patience`].
     pub fn attempt_deadline(&self, refresh_interval: PromDuration, others_left: usize) -> Duration {
-        attempt_deadline(refresh_interval, others_left).max(self.patience)
+        self.deadlines(refresh_interval).of_attempt(others_left)
     }
 
     /// What a source makes its HTTP client with.

@@ -31,9 +31,21 @@ pub fn groups(groups: &Groups) {
     let mut sources = BTreeSet::new();
     for group in groups {
         assert!(sources.insert(&group.source), "{:?} stands twice", group.source);
-        discovered(&group.labels);
-        group.targets.iter().for_each(discovered);
     }
+    each_group(groups, discovered);
+}
+
+/// The groups of one look, each by itself.
+pub fn each_group(groups: &Groups, check: fn(&Labels)) {
+    for group in groups {
+        check(&group.labels);
+        group.targets.iter().for_each(check);
+    }
+}
+
+/// The groups of a list in which users write labels of any name.
+pub fn listed(groups: &Groups) {
+    each_group(groups, |set| labels(set));
 }
 
 /// A problem becomes a log line, a row of the API and two metric labels.

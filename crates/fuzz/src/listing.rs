@@ -19,7 +19,7 @@ const URL: &str = "http://h/";
 /// An answer to HTTP SD: as many groups and targets as stand in it.
 pub fn http_sd(json: &[u8]) {
     let Ok(groups) = fuzzing::http_sd(json, URL) else { return };
-    checks::groups(&groups);
+    checks::listed(&groups);
     let written = serde_json::from_slice(json).expect("what was read is JSON");
     let groups_written = match &written {
         Value::Array(groups) => &groups[..],
@@ -44,7 +44,7 @@ pub fn file_sd(text: &[u8]) {
     let read = |name| fuzzing::file_sd(Path::new(name), text);
     let (yaml, json) = (read("targets.yml"), read("targets.json"));
     for groups in [&yaml, &json].into_iter().flatten() {
-        checks::groups(groups);
+        checks::listed(groups);
     }
     if let (Ok(yaml), Ok(json)) = (yaml, json) {
         let same = yaml.iter().zip(&json).all(|(yaml, json)| yaml.targets == json.targets);

@@ -55,11 +55,12 @@ pub fn rules(text: &[u8]) {
 
     // What one rule writes is as long as its template, with a value for each of its variables.
     let most = rules.iter().fold(before, |most: usize, rule| {
-        let text = rule.separator().len() * rule.source_labels().len() + most + 20;
+        let text = most.saturating_add(rule.separator().len() * rule.source_labels().len() + 20);
         let template = rule.replacement().len() + rule.target_label().len() + 1;
         let labels = labels.len() + MAX_RULES;
         // Upper case of one character may be three, and `labelmap` writes a name for each label.
-        most + (3 * text + 4) * template * labels
+        let written = text.saturating_mul(3).saturating_add(4).saturating_mul(template * labels);
+        most.saturating_add(written)
     });
     let size: usize = after.iter().map(|(name, value)| name.len() + value.len()).sum();
     assert!(size <= most, "{size} bytes of {before}");

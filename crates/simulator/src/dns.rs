@@ -89,6 +89,11 @@ impl DnsServer {
         self.shared.state().faults.insert(name.to_owned(), fault);
     }
 
+    /// Ends the faults of this name.
+    pub fn heal_name(&self, name: &str) {
+        self.shared.state().faults.remove(name);
+    }
+
     /// Ends all faults.
     pub fn heal(&self) {
         let mut state = self.shared.state();

@@ -18,6 +18,10 @@
 mod cell;
 #[path = "faults/edits.rs"]
 mod edits;
+#[path = "faults/lists.rs"]
+mod lists;
+#[path = "faults/origin.rs"]
+mod origin;
 #[path = "faults/rows.rs"]
 mod rows;
 #[path = "faults/site.rs"]
@@ -46,14 +50,13 @@ const AT_ONCE: usize = 4;
 async fn every_fault_of_every_source() {
     let log = Log::capture();
     let turns = Arc::new(Semaphore::new(AT_ONCE));
-    let (silent, others): (Vec<_>, Vec<_>) =
-        (0..Row::ALL.len()).partition(|number| Row::ALL[*number].is_silent());
     let mut parts = JoinSet::new();
     for source in Source::ALL {
+        let (silent, others): (Vec<_>, Vec<_>) =
+            (0..Row::ALL.len()).partition(|number| Row::ALL[*number].is_silent(source));
         // What ends by its deadline alone has the shortest that there is, all other looks have more
         // time than this test.
-        for (numbers, patience) in [(silent.clone(), Duration::ZERO), (others.clone(), cell::GUARD)]
-        {
+        for (numbers, patience) in [(silent, Duration::ZERO), (others, cell::GUARD)] {
             let (log, turns) = (log.clone(), Arc::clone(&turns));
             parts.spawn(async move {
                 let _turn = turns.acquire().await.unwrap();

@@ -13,9 +13,10 @@ use swarmscout_simulator::Fault;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::origin::{NameServer, Origin};
 use crate::rows::{Row, Spoil};
 use crate::site::{Log, MOST, Site};
-use crate::sources::{Origin, Source};
+use crate::sources::Source;
 
 /// Far longer than anything here takes.
 pub(crate) const GUARD: Duration = Duration::from_mins(2);
@@ -67,13 +68,15 @@ async fn some_rows(
     patience: Duration,
     log: &Log,
 ) -> Vec<(usize, Option<Cell>)> {
-    let well = Attempt::new(source, format!("{source:?}-well"), None);
+    let names = Arc::new(NameServer::start());
+    let well = Attempt::new(source, format!("{source:?}-well"), None, &names);
     let mut jobs = format!("scrape_configs:\n{}", well.yaml(source));
     let mut rows = Vec::new();
     for &number in numbers {
         let attempts = Row::ALL[number].spoil(source).map(|spoil| {
             ["first", "later"].map(|when| {
-                Attempt::new(source, format!("{source:?}-{when}-{number}"), Some(spoil.clone()))
+                let job = format!("{source:?}-{when}-{number}");
+                Attempt::new(source, job, Some(spoil.clone()), &names)
             })
         });
         for attempt in attempts.iter().flatten() {
@@ -84,8 +87,9 @@ async fn some_rows(
         }
         rows.push((number, attempts));
     }
-    let site = &Site::start(&jobs, patience, log).await;
-    let healthy = &timeout(GUARD, well.healthy(site)).await.expect("it answers");
+    let site = &Site::start(&jobs, patience, &names, log).await;
+    let healthy = timeout(GUARD, well.healthy(site)).await;
+    let healthy = &healthy.unwrap_or_else(|_| panic!("{source:?} has no good look"));
     join_all(rows.into_iter().map(|(number, attempts)| async move {
         let Some([first, later]) = attempts else { return (number, None) };
         let both = async {
@@ -110,8 +114,8 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn new(source: Source, job: String, spoil: Option<Spoil>) -> Self {
-        Self { job, origin: source.start(), spoil }
+    fn new(source: Source, job: String, spoil: Option<Spoil>, names: &Arc<NameServer>) -> Self {
+        Self { origin: source.start(&job, names), job, spoil }
     }
 
     fn yaml(&self, source: Source) -> String {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::lists;
 use crate::sources::Source;
 
 /// What is wrong with the object.
@@ -21,19 +22,22 @@ pub(crate) enum Edit {
 
 /// How an answer is changed. Places are JSON pointers.
 #[derive(Clone, Copy, Debug)]
-enum Change {
+pub(crate) enum Change {
+    /// All of it is this.
+    Text(&'static [u8]),
     /// This stands there instead. It need not be JSON.
     Set(&'static str, &'static [u8]),
     /// The member is not there.
     Remove(&'static str),
-    /// The element stands in the list twice, the second time with this at this place in it.
-    Again(usize, &'static str, &'static [u8]),
+    /// In the list at the first place this element stands twice, the second time with this at the
+    /// second place, which is in the element.
+    Again(&'static str, usize, &'static str, &'static [u8]),
 }
 
-use Change::{Again, Remove, Set};
+use Change::{Again, Remove, Set, Text};
 
 /// No UTF-8 has these bytes.
-const NOT_UTF8: &[u8] = b"\"x\xff\xfey\"";
+pub(crate) const NOT_UTF8: &[u8] = b"\"x\xff\xfey\"";
 
 /// A number that no type holds.
 const HUGE: &[u8] = b"1e999";
@@ -56,6 +60,12 @@ impl Source {
             Self::Tasks => tasks(edit),
             Self::OtherLists => networks(edit)?,
             Self::Docker => containers(edit),
+            Self::ListFile => lists::edit_file(edit)?,
+            Self::Etcd2 => lists::edit_etcd2(edit),
+            Self::Etcd3 => lists::edit_etcd3(edit)?,
+            Self::Consul => lists::edit_consul(edit)?,
+            Self::Token => lists::edit_token(edit)?,
+            Self::ZooKeeper | Self::Dns => return None,
         };
         Some((self.list(), change.apply(Self::answer(self.list()))))
     }
@@ -70,7 +80,7 @@ fn groups(edit: Edit) -> Change {
         Edit::Null => Set("/1", b"null"),
         Edit::OtherType => Set("/1/targets", br#"{"a":1}"#),
         Edit::UnknownWord => Set("/1/labels", br#"{"__scheme__":"gopher"}"#),
-        Edit::IdTwice => Again(1, "/labels/zone", br#""b""#),
+        Edit::IdTwice => Again("", 1, "/labels/zone", br#""b""#),
         Edit::AddressTwice => Set("/0/targets/1", br#""10.0.0.1:9100""#),
         Edit::Unspecified => Set("/0/targets/0", br#""0.0.0.0:9100""#),
     }
@@ -104,7 +114,7 @@ fn nodes(edit: Edit) -> Change {
         Edit::Null => Set("/0/Spec", b"null"),
         Edit::OtherType => Set("/1/Spec/Labels/tier", b"7"),
         Edit::UnknownWord => Set("/0/Status/State", br#""levitating""#),
-        Edit::IdTwice => Again(0, "/Status/Addr", br#""10.77.2.99""#),
+        Edit::IdTwice => Again("", 0, "/Status/Addr", br#""10.77.2.99""#),
         Edit::AddressTwice => Set("/0/Status/Addr", br#""10.77.2.21""#),
         Edit::Unspecified => Set("/2/Status/Addr", br#""0.0.0.0""#),
     }
@@ -120,7 +130,7 @@ fn services(edit: Edit) -> Change {
         Edit::Null => Set("/0/Endpoint/VirtualIPs", b"null"),
         Edit::OtherType => Set("/0/Endpoint/VirtualIPs/1", b"7"),
         Edit::UnknownWord => Set("/0/Spec/Mode", br#"{"Levitated":{}}"#),
-        Edit::IdTwice => Again(0, "/Spec/Name", br#""other""#),
+        Edit::IdTwice => Again("", 0, "/Spec/Name", br#""other""#),
         Edit::AddressTwice => Set("/1/Endpoint/VirtualIPs/0/Addr", br#""10.0.0.5/24""#),
         Edit::Unspecified => Set("/0/Endpoint/VirtualIPs/1/Addr", br#""0.0.0.0/24""#),
     }
@@ -136,7 +146,7 @@ fn tasks(edit: Edit) -> Change {
         Edit::Null => Set("/3/NetworksAttachments", b"null"),
         Edit::OtherType => Set("/3/NetworksAttachments/1", b"7"),
         Edit::UnknownWord => Set("/3/Status/State", br#""levitating""#),
-        Edit::IdTwice => Again(3, "/NetworksAttachments/1/Addresses/0", br#""10.90.1.99/24""#),
+        Edit::IdTwice => Again("", 3, "/NetworksAttachments/1/Addresses/0", br#""10.90.1.99/24""#),
         Edit::AddressTwice => Set("/4/NetworksAttachments/1/Addresses/0", br#""10.90.1.15/24""#),
         Edit::Unspecified => unreachable!("the address of a node"),
     }
@@ -151,7 +161,7 @@ fn networks(edit: Edit) -> Option<Change> {
         Edit::Null => Set("/3/Labels", b"null"),
         Edit::OtherType => Set("/3/Labels/team", b"7"),
         Edit::UnknownWord => Set("/3/Scope", br#""galaxy""#),
-        Edit::IdTwice => Again(3, "/Name", br#""other""#),
+        Edit::IdTwice => Again("", 3, "/Name", br#""other""#),
         // It has neither number nor address.
         Edit::HugeNumber | Edit::AddressTwice | Edit::Unspecified => return None,
     })
@@ -167,7 +177,7 @@ fn containers(edit: Edit) -> Change {
         Edit::Null => Set("/2/NetworkSettings", b"null"),
         Edit::OtherType => Set("/2/Ports/0", b"7"),
         Edit::UnknownWord => Set("/2/Ports/0/Type", br#""quic""#),
-        Edit::IdTwice => Again(2, "/Names/0", br#""/other""#),
+        Edit::IdTwice => Again("", 2, "/Names/0", br#""/other""#),
         Edit::AddressTwice => Set("/1/NetworkSettings/Networks/back/IPAddress", br#""10.90.2.7""#),
         Edit::Unspecified => Set("/2/NetworkSettings/Networks/open/IPAddress", br#""0.0.0.0""#),
     }
@@ -175,8 +185,12 @@ fn containers(edit: Edit) -> Change {
 
 impl Change {
     fn apply(self, answer: &[u8]) -> Vec<u8> {
+        if let Text(text) = self {
+            return text.to_vec();
+        }
         let mut root: Value = serde_json::from_slice(answer).unwrap();
         let written = match self {
+            Text(text) => text,
             Set(place, written) => {
                 *root.pointer_mut(place).unwrap() = PLACEHOLDER.into();
                 written
@@ -187,8 +201,8 @@ impl Change {
                 parent.remove(member).unwrap();
                 b""
             }
-            Again(index, place, written) => {
-                let list = root.as_array_mut().unwrap();
+            Again(list, index, place, written) => {
+                let list = root.pointer_mut(list).unwrap().as_array_mut().unwrap();
                 let mut again = list[index].clone();
                 *again.pointer_mut(place).unwrap() = PLACEHOLDER.into();
                 list.push(again);

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use swarmscout_simulator::Fault;
+use swarmscout_simulator::dns::{Data, code, kind};
 use swarmscout_simulator::engine::{LOCKED, NO_LEADER};
+use swarmscout_simulator::{Fault, dns, zookeeper};
 
 use crate::edits::Edit;
+use crate::lists;
+use crate::origin::service;
 use crate::sources::Source;
 
 /// How it goes wrong for one source.
@@ -17,16 +20,32 @@ pub(crate) enum Spoil {
     All(Fault),
     /// What is asked for at paths that end so; for a file its content.
     Path(&'static str, Fault),
+    /// Whatever a server of ZooKeeper is asked for.
+    ZooKeeper(zookeeper::Fault),
+    /// What one of its nodes holds.
+    ZNode(&'static [u8]),
+    /// Whatever is asked for a name.
+    Dns(dns::Fault),
+    /// The records of a name.
+    Records(Vec<Data>),
 }
 
 impl Spoil {
     /// Whether nothing but a deadline ends the look.
     pub(crate) fn is_silent(&self) -> bool {
-        use Fault::{Drip, HangBeforeHeader, HangInBody, HangInHeader};
         match self {
-            Self::Refuse => false,
+            Self::Refuse | Self::ZNode(_) | Self::Records(_) => false,
             Self::All(fault) | Self::Path(_, fault) => {
+                use Fault::{Drip, HangBeforeHeader, HangInBody, HangInHeader};
                 matches!(fault, HangBeforeHeader | HangInHeader | HangInBody | Drip { .. })
+            }
+            Self::ZooKeeper(fault) => {
+                use zookeeper::Fault::{Drip, Mute, Stall};
+                matches!(fault, Mute | Stall | Drip(_))
+            }
+            Self::Dns(fault) => {
+                use dns::Fault::{Raw, Silence, TcpSilence, WrongQuestion};
+                matches!(fault, Silence | TcpSilence | WrongQuestion | Raw { .. })
             }
         }
     }
@@ -48,6 +67,8 @@ enum Kind {
     List(fn() -> Fault),
     /// Of one object in it.
     Object(Edit),
+    /// Of what only ZooKeeper and the DNS have.
+    Other,
 }
 
 /// White space that comes as fast as it is taken.
@@ -67,7 +88,7 @@ impl Row {
         Self::new("fewer bytes announced than come", Kind::List(|| Fault::WrongLength(-7))),
         Self::new("500: no leader", Kind::Server(|| Fault::Status(500, NO_LEADER.to_owned()))),
         Self::new("503: locked", Kind::Server(|| Fault::Status(503, LOCKED.to_owned()))),
-        Self::new("no HTTP", Kind::Server(|| Fault::Raw("SSH-2.0-OpenSSH_9.2\r\n".into()))),
+        Self::new("another protocol", Kind::Server(|| Fault::Raw(BANNER.into()))),
         Self::new("HTML", Kind::List(|| Fault::Body("<!DOCTYPE html><html></html>".into()))),
         Self::new("JSON that ends early", Kind::List(|| Fault::CutJson)),
         Self::new("a gzip bomb", Kind::List(|| Fault::GzipBomb)),
@@ -85,33 +106,46 @@ impl Row {
         Self::new("an ID twice", Kind::Object(Edit::IdTwice)),
         Self::new("an address twice", Kind::Object(Edit::AddressTwice)),
         Self::new("the address 0.0.0.0", Kind::Object(Edit::Unspecified)),
+        Self::new("no quorum", Kind::Other),
+        Self::new("an error instead of an answer", Kind::Other),
+        Self::new("the answer to another question", Kind::Other),
+        Self::new("truncated over TCP, too", Kind::Other),
+        Self::new("a name that points to itself", Kind::Other),
+        Self::new("the name does not exist", Kind::Other),
     ];
 
     const fn new(name: &'static str, kind: Kind) -> Self {
         Self { name, kind }
     }
 
-    /// Whether nothing but a deadline ends the look.
-    pub(crate) fn is_silent(self) -> bool {
-        matches!(self.kind, Kind::Server(fault) if Spoil::All(fault()).is_silent())
+    /// Whether nothing but a deadline ends the look at `source`.
+    pub(crate) fn is_silent(self, source: Source) -> bool {
+        self.spoil(source).is_some_and(|spoil| spoil.is_silent())
     }
 
     /// What goes wrong with `source`; `None` where it has no such fault.
     pub(crate) fn spoil(self, source: Source) -> Option<Spoil> {
         let list = source.list();
+        match source {
+            Source::ZooKeeper => return self.of_zookeeper(),
+            Source::Dns => return self.of_dns(),
+            _ => {}
+        }
         Some(match self.kind {
-            Kind::Refuse if source.is_server() => Spoil::Refuse,
+            Kind::Refuse if source.is_http() => Spoil::Refuse,
             // Everything but this list is well.
             Kind::Server(fault) if source == Source::OtherLists => Spoil::Path(list, fault()),
-            Kind::Server(fault) if source.is_server() => Spoil::All(fault()),
-            Kind::Refuse | Kind::Server(_) => return None,
+            Kind::Server(fault) if source.is_http() => Spoil::All(fault()),
+            Kind::Refuse | Kind::Server(_) | Kind::Other => return None,
             Kind::List(fault) => match fault() {
                 // A file is as long as it is, and what it holds is not unpacked.
                 Fault::WrongLength(_) | Fault::GzipBomb | Fault::Endless { .. }
-                    if !source.is_server() =>
+                    if !source.is_http() =>
                 {
                     return None;
                 }
+                // Half of it is a shorter list, or a bad address.
+                Fault::CutJson if source == Source::ListFile => return None,
                 fault => Spoil::Path(list, fault),
             },
             Kind::Object(edit) => {
@@ -121,6 +155,77 @@ impl Row {
         })
     }
 }
+
+impl Row {
+    fn of_zookeeper(self) -> Option<Spoil> {
+        use zookeeper::Fault::{
+            Close, Code, Cut, Drip, Length, Mute, NoQuorum, OtherQuestion, Raw, Stall,
+        };
+        Some(Spoil::ZooKeeper(match self.kind {
+            Kind::Refuse => return Some(Spoil::Refuse),
+            Kind::Object(edit) => return lists::edit_zookeeper(edit).map(Spoil::ZNode),
+            Kind::Server(fault) => match fault() {
+                Fault::HangBeforeHeader => Mute,
+                Fault::HangInBody => Stall,
+                Fault::Drip { pause, .. } => Drip(pause),
+                Fault::Close => Close,
+                Fault::Truncate => Cut,
+                Fault::Raw(bytes) => Raw(bytes),
+                _ => return None,
+            },
+            Kind::List(fault) => match fault() {
+                Fault::Huge(length) => Length(i32::try_from(length).unwrap()),
+                _ => return None,
+            },
+            Kind::Other => match self.name {
+                "no quorum" => NoQuorum,
+                "an error instead of an answer" => Code(NO_AUTH),
+                "the answer to another question" => OtherQuestion,
+                _ => return None,
+            },
+        }))
+    }
+
+    fn of_dns(self) -> Option<Spoil> {
+        use dns::Fault::{
+            Code, Loop, Raw, Silence, TcpCloses, TcpCutShort, TcpSilence, Truncated, WrongQuestion,
+        };
+        Some(Spoil::Dns(match self.kind {
+            Kind::Server(fault) => match fault() {
+                Fault::HangBeforeHeader => Silence,
+                Fault::HangInBody => TcpSilence,
+                Fault::Close => TcpCloses,
+                Fault::Truncate => TcpCutShort,
+                Fault::Raw(bytes) => Raw { udp: bytes.to_vec(), tcp: bytes.to_vec() },
+                _ => return None,
+            },
+            Kind::Object(edit) => {
+                return Some(Spoil::Records(match edit {
+                    Edit::Missing => vec![],
+                    Edit::OtherType => vec![service(1), Data::Other(kind::SRV, vec![1, 2, 3])],
+                    Edit::AddressTwice => vec![service(1), service(1)],
+                    _ => return None,
+                }));
+            }
+            Kind::Other => match self.name {
+                "an error instead of an answer" => Code(code::SERVFAIL),
+                "the answer to another question" => WrongQuestion,
+                "truncated over TCP, too" => Truncated,
+                "a name that points to itself" => Loop,
+                "the name does not exist" => Code(code::NXDOMAIN),
+                _ => return None,
+            },
+            // A closed port is every name's: see the tests of the source.
+            Kind::Refuse | Kind::List(_) => return None,
+        }))
+    }
+}
+
+/// What a server of another kind says.
+const BANNER: &str = "SSH-2.0-OpenSSH_9.2\r\n";
+
+/// ZooKeeper's number for an ACL that lets only others read.
+const NO_AUTH: i32 = -102;
 
 fn slow() -> Fault {
     Fault::Drip { piece: 1, pause: Duration::from_millis(20) }

@@ -16,10 +16,13 @@ use swarmscout::web::{self, Clock, Readiness, ReloadStatus};
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::source::dns::Resolver;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
+
+use crate::origin::NameServer;
 
 /// No source reads more of one answer, in bytes.
 pub(crate) const MOST: u64 = 256 << 10;
@@ -75,11 +78,21 @@ pub(crate) struct Site {
 
 impl Site {
     /// Runs the jobs of a configuration file. No look has a deadline before `patience`.
-    pub(crate) async fn start(yaml: &str, patience: Duration, log: &Log) -> Self {
+    pub(crate) async fn start(
+        yaml: &str,
+        patience: Duration,
+        names: &NameServer,
+        log: &Log,
+    ) -> Self {
         let loaded = parse(yaml.as_bytes(), Path::new("/faults.yml"), &Options::default());
         let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}\n{yaml}"));
-        let context = BuildContext::new("faults");
-        let mut manager = Manager::new(BuildContext { max_answer: MOST, patience, ..context });
+        let context = BuildContext {
+            max_answer: MOST,
+            patience,
+            dns: Arc::new(Resolver::new(names.resolv_conf())),
+            ..BuildContext::new("faults")
+        };
+        let mut manager = Manager::new(context);
         manager.apply(loaded.config.job_configs());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,17 +1,15 @@
-//! What is asked, and who answers.
+//! What is asked, and what is answered while all is well.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use serde_json::Value;
 use swarmscout_simulator::engine::Recording;
-use swarmscout_simulator::{Fault, Listen, Request, Response, Server, classic};
+use swarmscout_simulator::{Listen, Request, Response, Server, classic};
 
-use crate::rows::Spoil;
+use crate::lists;
+use crate::origin::{Folder, NameServer, Origin};
 
 /// One column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +23,14 @@ pub(crate) enum Source {
     /// Tasks, where it is not their list that goes wrong but one that explains them.
     OtherLists,
     Docker,
+    /// `file://` of classic Swarm, and all below.
+    ListFile,
+    Etcd2,
+    Etcd3,
+    Consul,
+    Token,
+    ZooKeeper,
+    Dns,
 }
 
 /// The good answer of file and HTTP SD.
@@ -52,6 +58,10 @@ static ANSWERS: LazyLock<BTreeMap<&str, Bytes>> = LazyLock::new(|| {
         ("/containers/json", Bytes::from_static(recording("/containers/json"))),
         ("/info", Bytes::from_static(info)),
         ("/sd", Bytes::from_static(GROUPS.as_bytes())),
+        (Source::Etcd2.list(), lists::etcd2().to_string().into()),
+        (Source::Etcd3.list(), lists::etcd3().to_string().into()),
+        (Source::Consul.list(), lists::consul().to_string().into()),
+        (Source::Token.list(), lists::token().to_string().into()),
     ])
 });
 
@@ -62,12 +72,19 @@ const MASTER: (&str, &str) = ("1.2.9", "healthy");
 fn answer(request: &Request) -> Response {
     match request.path.trim_start_matches("/v1.41") {
         "/_ping" => Response::new("text/plain", "OK").with("Api-Version", "1.41"),
-        path => Response::json(ANSWERS[path].clone()),
+        path => {
+            // The stores are asked for folders that they do not have.
+            let nothing = || {
+                let answer = Response::json(r#"{"errorCode":100}"#);
+                Response { status: 404, ..answer }.with("X-Consul-Index", "1")
+            };
+            ANSWERS.get(path).cloned().map_or_else(nothing, Response::json)
+        }
     }
 }
 
 impl Source {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::File,
         Self::Http,
         Self::Masters,
@@ -76,6 +93,13 @@ impl Source {
         Self::Tasks,
         Self::OtherLists,
         Self::Docker,
+        Self::ListFile,
+        Self::Etcd2,
+        Self::Etcd3,
+        Self::Consul,
+        Self::Token,
+        Self::ZooKeeper,
+        Self::Dns,
     ];
 
     /// Head of its column.
@@ -89,18 +113,30 @@ impl Source {
             Self::Tasks => "tasks",
             Self::OtherLists => "networks of tasks",
             Self::Docker => "docker",
+            Self::ListFile => "list in a file",
+            Self::Etcd2 => "etcd v2",
+            Self::Etcd3 => "etcd v3",
+            Self::Consul => "Consul",
+            Self::Token => "tokens",
+            Self::ZooKeeper => "ZooKeeper",
+            Self::Dns => "DNS",
         }
     }
 
     /// Whether it is asked over HTTP.
-    pub(crate) const fn is_server(self) -> bool {
-        !matches!(self, Self::File)
+    pub(crate) const fn is_http(self) -> bool {
+        !matches!(self, Self::File | Self::ListFile | Self::ZooKeeper | Self::Dns)
     }
 
-    /// How the paths end at which the list is that goes wrong.
+    /// Whether it is in the second part of the table.
+    pub(crate) const fn is_list_or_dns(self) -> bool {
+        self as usize >= Self::ListFile as usize
+    }
+
+    /// How the paths end at which the list is that goes wrong. Empty where there is no path.
     pub(crate) const fn list(self) -> &'static str {
         match self {
-            Self::File => "",
+            Self::File | Self::ListFile | Self::ZooKeeper | Self::Dns => "",
             Self::Http => "/sd",
             Self::Masters => "/info",
             Self::Nodes => "/nodes",
@@ -108,18 +144,25 @@ impl Source {
             Self::Tasks => "/tasks",
             Self::OtherLists => "/networks",
             Self::Docker => "/containers/json",
+            Self::Etcd2 => "/v2/keys/swarm/docker/swarm",
+            Self::Etcd3 => "/v3/kv/range",
+            Self::Consul => "/v1/kv/swarm/docker/swarm",
+            Self::Token => "/v1/clusters/f00d",
         }
     }
 
-    /// What is answered at a path while all is well.
+    /// What is answered at a path while all is well; without a path, what is in its file.
     pub(crate) fn answer(path: &str) -> &'static [u8] {
         if path.is_empty() { GROUPS.as_bytes() } else { &ANSWERS[path] }
     }
 
-    /// Starts who answers.
-    pub(crate) fn start(self) -> Origin {
+    /// Starts who answers to this job.
+    pub(crate) fn start(self, job: &str, names: &Arc<NameServer>) -> Origin {
         match self {
-            Self::File => Origin::File(Folder::new()),
+            Self::File => Origin::File(Folder::new("targets.json", GROUPS)),
+            Self::ListFile => Origin::File(Folder::new("nodes", lists::FILE)),
+            Self::ZooKeeper => Origin::zookeeper(),
+            Self::Dns => Origin::name(names, format!("{}.test.", job.to_lowercase())),
             _ => Origin::Server(Server::start(Listen::Tcp, answer).unwrap()),
         }
     }
@@ -137,110 +180,21 @@ impl Source {
                 ("dockerswarm", format!("host: '{place}', role: tasks"))
             }
             Self::Docker => ("docker", format!("host: '{place}'")),
+            Self::ListFile => ("swarm", format!("discovery: 'file://{place}'")),
+            Self::Etcd2 => ("swarm", format!("discovery: 'etcd://{}/swarm'", authority(&place))),
+            Self::Etcd3 => {
+                ("swarm", format!("discovery: 'etcd://{}/swarm', etcd_api: v3", authority(&place)))
+            }
+            Self::Consul => ("swarm", format!("discovery: 'consul://{}/swarm'", authority(&place))),
+            Self::Token => ("swarm", format!("discovery: 'token://f00d', token_url: '{place}'")),
+            Self::ZooKeeper => ("swarm", format!("discovery: 'zk://{place}/swarm'")),
+            Self::Dns => ("dns", format!("names: ['{place}']")),
         };
         format!("{section}_sd_configs: [{{{keys}, refresh_interval: 300ms}}]")
     }
 }
 
-/// Who answers, and what goes wrong there.
-pub(crate) enum Origin {
-    File(Folder),
-    Server(Server),
-}
-
-impl Origin {
-    pub(crate) fn server(&self) -> Option<&Server> {
-        match self {
-            Self::File(_) => None,
-            Self::Server(server) => Some(server),
-        }
-    }
-
-    /// Its URL, or the path of the file.
-    fn place(&self) -> String {
-        match self {
-            Self::File(folder) => folder.file().display().to_string(),
-            Self::Server(server) => server.url().to_owned(),
-        }
-    }
-
-    /// From now on this goes wrong.
-    pub(crate) fn spoil(&self, spoil: &Spoil) {
-        match (self, spoil) {
-            (Self::File(folder), Spoil::Path(_, fault)) => folder.spoil(fault),
-            (Self::Server(server), Spoil::Refuse) => server.refuse(),
-            (Self::Server(server), Spoil::All(fault)) => server.faults().set(fault.clone()),
-            (Self::Server(server), Spoil::Path(path, fault)) => {
-                server.faults().set_for(path, fault.clone());
-            }
-            (Self::File(_), spoil) => unreachable!("no file has {spoil:?}"),
-        }
-    }
-
-    /// From now on all is well.
-    pub(crate) fn heal(&self) {
-        match self {
-            Self::File(folder) => folder.write(GROUPS.as_bytes()),
-            Self::Server(server) => {
-                server.faults().clear();
-                server.accept().unwrap();
-            }
-        }
-    }
-
-    /// Replaces what is another at each run.
-    pub(crate) fn anonymous(&self, text: &str) -> String {
-        match self.server() {
-            Some(server) => text.replace(&server.addr().unwrap().to_string(), "HOST"),
-            None => text.replace(&self.place(), "FILE"),
-        }
-    }
-}
-
-/// A folder with one file of targets. It goes with its owner.
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("swarmscout-faults-{}-{number}", std::process::id());
-        let folder = Self(std::env::temp_dir().join(name));
-        fs::create_dir(&folder.0).unwrap();
-        folder.write(GROUPS.as_bytes());
-        folder
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("targets.json")
-    }
-
-    /// Replaces the file as a whole.
-    fn write(&self, content: &[u8]) {
-        self.replace(|path| fs::write(path, content).unwrap());
-    }
-
-    fn replace(&self, write: impl FnOnce(&Path)) {
-        let new = self.0.join("new");
-        write(&new);
-        fs::rename(new, self.file()).unwrap();
-    }
-
-    fn spoil(&self, fault: &Fault) {
-        match fault {
-            Fault::Body(content) => self.write(content),
-            Fault::CutJson => self.write(&GROUPS.as_bytes()[..GROUPS.len() / 2]),
-            // A hole of that size.
-            Fault::Huge(length) => {
-                self.replace(|path| fs::File::create(path).unwrap().set_len(*length).unwrap());
-            }
-            fault => unreachable!("no file has {fault:?}"),
-        }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A URL without its scheme.
+fn authority(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, authority)| authority)
 }

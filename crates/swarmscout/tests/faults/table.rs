@@ -10,23 +10,31 @@ use crate::sources::Source;
 /// What was seen, by row and column.
 pub(crate) type Cells = BTreeMap<(usize, usize), Option<Cell>>;
 
-/// The table of `docs/robustness.md`.
+/// The tables of `docs/robustness.md`: files, HTTP and Docker, then node lists and the DNS.
 pub(crate) fn markdown(cells: &Cells) -> String {
-    let heads: Vec<_> = Source::ALL.iter().map(|source| source.name()).collect();
+    let (lists, others): (Vec<_>, Vec<_>) =
+        Source::ALL.into_iter().partition(|source| source.is_list_or_dns());
+    format!("{}\n{}", part(cells, &others), part(cells, &lists))
+}
+
+/// These columns, with the rows that any of them has.
+fn part(cells: &Cells, sources: &[Source]) -> String {
+    let heads: Vec<_> = sources.iter().map(|source| source.name()).collect();
     let mut table =
         format!("| fault | {} |\n|---|{}\n", heads.join(" | "), "---|".repeat(heads.len()));
     for (number, row) in Row::ALL.iter().enumerate() {
-        let cells: Vec<_> = Source::ALL
-            .iter()
-            .map(|source| match &cells[&(number, *source as usize)] {
-                None => "–".to_owned(),
-                Some(Cell { first, later }) => match (word(*source, first), word(*source, later)) {
-                    (first, later) if first == later => first.to_owned(),
-                    (first, later) => format!("{first}, later {later}"),
-                },
-            })
-            .collect();
-        writeln!(table, "| {} | {} |", row.name, cells.join(" | ")).unwrap();
+        let cell = |source: &Source| cells[&(number, *source as usize)].as_ref();
+        if sources.iter().all(|source| cell(source).is_none()) {
+            continue;
+        }
+        let words = sources.iter().map(|source| match cell(source) {
+            None => "–".to_owned(),
+            Some(Cell { first, later }) => match (word(*source, first), word(*source, later)) {
+                (first, later) if first == later => first.to_owned(),
+                (first, later) => format!("{first}, later {later}"),
+            },
+        });
+        writeln!(table, "| {} | {} |", row.name, words.collect::<Vec<_>>().join(" | ")).unwrap();
     }
     table
 }

@@ -20,13 +20,13 @@ mod node;
 mod tests;
 
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
-use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
+use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
 use swarmscout_net::{Host, ReadClient, Request, Scheme};
 use tokio::task::spawn_blocking;
 
@@ -36,7 +36,7 @@ pub(super) use self::node::host_of;
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
 use super::rotation::{Rotation, Turn};
-use crate::config::{BuildContext, ClassicConfig, attempt_deadline};
+use crate::config::{BuildContext, ClassicConfig, Deadlines};
 use crate::engine::Reader;
 use crate::problems::Problems;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
@@ -53,11 +53,7 @@ pub struct Classic {
     client: ReadClient,
     masters: Vec<Host>,
     rotation: Rotation,
-    refresh_interval: PromDuration,
-    /// Deadline of one attempt: [`attempt_deadline`].
-    deadline: fn(PromDuration, usize) -> Duration,
-    /// [`BuildContext::patience`].
-    patience: Duration,
+    deadlines: Deadlines,
     /// The largest answer that is read, in bytes.
     max_answer: u64,
     /// The targets of the group of masters; they are those of the configuration.
@@ -81,9 +77,7 @@ impl Classic {
             master_targets: masters.iter().map(|host| master_target(host, port)).collect(),
             rotation: Rotation::new(masters.len()),
             masters,
-            refresh_interval: config.refresh_interval,
-            deadline: attempt_deadline,
-            patience: context.patience,
+            deadlines: context.deadlines(config.refresh_interval),
             max_answer: MAX_ANSWER.min(context.max_answer),
             known: Known::new(port),
         })
@@ -111,7 +105,7 @@ impl Classic {
     async fn attempt(&mut self, turn: Turn) -> Result<Look<Groups>, Error> {
         let as_of = tokio::time::Instant::now().into_std();
         let master = &self.masters[turn.index];
-        let deadline = (self.deadline)(self.refresh_interval, turn.others_left).max(self.patience);
+        let deadline = self.deadlines.of_attempt(turn.others_left);
         let request = Request::to(master, "/info")?.timeout(deadline).max_body(self.max_answer);
         let answer = self.client.get(request).await?;
         let url = format!("{}/info", master.to_string().trim_end_matches('/'));

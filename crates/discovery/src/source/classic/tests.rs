@@ -7,6 +7,7 @@ mod target;
 mod tls;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use expect_test::Expect;
 use swarmscout_model::PromDuration;
@@ -31,7 +32,7 @@ fn classic_with(masters: &[&str], http: HttpConfig) -> Classic {
     };
     let mut classic = Classic::new(&config, &BuildContext::new("Swarmscout/test")).unwrap();
     // A test must not depend on how busy the machine is.
-    classic.deadline = |_, _| Duration::from_mins(1);
+    classic.deadlines.rule = |_, _| Duration::from_mins(1);
     classic.max_answer = 1 << 20;
     classic
 }

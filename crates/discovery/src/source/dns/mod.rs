@@ -33,7 +33,7 @@ use self::resolver::GAP;
 pub use self::resolver::Resolver;
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
-use crate::config::{BuildContext, DnsConfig, RecordType, attempt_deadline};
+use crate::config::{BuildContext, DnsConfig, RecordType};
 use crate::figures::Figures;
 use crate::manager::settle::source_order;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
@@ -88,7 +88,7 @@ impl Dns {
             names,
             kind,
             port: config.port,
-            deadline: attempt_deadline(config.refresh_interval, 0),
+            deadline: context.attempt_deadline(config.refresh_interval, 0),
             resolver: context.dns.clone(),
             figures: context.figures.clone(),
         }

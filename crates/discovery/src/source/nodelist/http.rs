@@ -1,15 +1,12 @@
 //! Stores that speak HTTP: any of several servers answers, and the list is where [`layout`] says.
 
-use std::time::Duration;
-
-use swarmscout_model::PromDuration;
 use swarmscout_net::{Client, Host, HttpConfig};
 use tokio::time::Instant;
 
 use super::layout::{self, Entry};
 use super::server::Server;
 use super::{Listing, Servers, Store};
-use crate::config::{BuildContext, NodeListConfig, attempt_deadline};
+use crate::config::{BuildContext, Deadlines, NodeListConfig};
 use crate::source::rotation::{Rotation, Turn};
 use crate::{BoxFuture, Error};
 
@@ -63,9 +60,7 @@ pub(super) struct HttpStore<P> {
     rotation: Rotation,
     /// What the watch is on: a folder, and what it held.
     watched: Option<(&'static str, Reading)>,
-    refresh_interval: PromDuration,
-    /// Deadline of one attempt: [`attempt_deadline`].
-    pub(super) deadline: fn(PromDuration, usize) -> Duration,
+    pub(super) deadlines: Deadlines,
     max_answer: u64,
 }
 
@@ -86,16 +81,15 @@ impl<P: Protocol> HttpStore<P> {
             .addresses
             .iter()
             .map(|address| Host::parse(&format!("{scheme}://{user}{address}")));
-        let connect_timeout = attempt_deadline(config.refresh_interval, 1);
+        let deadlines = context.deadlines(config.refresh_interval);
         Ok(Self {
             protocol,
-            client: Client::new(&config.http, context.client_options(connect_timeout))?,
+            client: Client::new(&config.http, context.client_options(deadlines.of_attempt(1)))?,
             hosts: hosts.collect::<Result<_, _>>()?,
             rotation: Rotation::new(servers.addresses.len()),
             servers: servers.clone(),
             watched: None,
-            refresh_interval: config.refresh_interval,
-            deadline: attempt_deadline,
+            deadlines,
             max_answer: MAX_ANSWER.min(context.max_answer),
         })
     }
@@ -121,7 +115,7 @@ impl<P: Protocol> HttpStore<P> {
 
     /// Asks one server. `None`: it has no list.
     async fn attempt(&mut self, turn: Turn) -> Result<Option<Listing>, Error> {
-        let within = (self.deadline)(self.refresh_interval, turn.others_left);
+        let within = self.deadlines.of_attempt(turn.others_left);
         let server = Server {
             client: &self.client,
             host: &self.hosts[turn.index],
@@ -160,7 +154,7 @@ impl<P: Protocol> HttpStore<P> {
         else {
             return std::future::pending().await;
         };
-        let within = (self.deadline)(self.refresh_interval, 0);
+        let within = self.deadlines.of_attempt(0);
         let index = self.rotation.current();
         let server = Server {
             client: &self.client,

@@ -189,7 +189,8 @@ fn open_store(
             Box::new(HttpStore::new(servers, Consul::new(path), true, config, context)?)
         }
         (StoreKind::ZooKeeper, _) => {
-            Box::new(zookeeper::ZooKeeper::new(servers.clone(), config.refresh_interval))
+            let deadlines = context.deadlines(config.refresh_interval);
+            Box::new(zookeeper::ZooKeeper::new(servers.clone(), deadlines))
         }
     })
 }

@@ -1,16 +1,14 @@
 //! `token://`: Docker Hub's discovery service, which is gone, or one of one's own that speaks the same
 //! (classicswarm `discovery/token`). It cannot tell of changes.
 
-use std::time::Duration;
-
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use swarmscout_model::{PromDuration, Secret};
+use swarmscout_model::Secret;
 use swarmscout_net::{Client, Host};
 use tokio::time::Instant;
 
 use super::server::{Answer, Server};
 use super::{Listing, NO_TOKEN_SERVICE, Store};
-use crate::config::{BuildContext, NodeListConfig, attempt_deadline};
+use crate::config::{BuildContext, Deadlines, NodeListConfig};
 use crate::{BoxFuture, Error};
 
 /// The largest answer that is read, in bytes.
@@ -23,9 +21,8 @@ pub(super) struct Token {
     host: Host,
     /// With the token: never shown.
     path: Secret,
-    refresh_interval: PromDuration,
-    /// Deadline of a look: [`attempt_deadline`].
-    deadline: fn(PromDuration, usize) -> Duration,
+    /// Of a look.
+    deadlines: Deadlines,
     max_answer: u64,
 }
 
@@ -45,15 +42,13 @@ impl Token {
             (None, None) => return Err(Error::Other(NO_TOKEN_SERVICE.to_owned())),
         };
         let token = utf8_percent_encode(token.expose(), NON_ALPHANUMERIC);
+        let deadlines = context.deadlines(config.refresh_interval);
+        let options = context.client_options(deadlines.of_attempt(0));
         Ok(Self {
-            client: Client::new(
-                &config.http,
-                context.client_options(attempt_deadline(config.refresh_interval, 0)),
-            )?,
+            client: Client::new(&config.http, options)?,
             host: Host::parse(&base)?,
             path: Secret::new(format!("/{token}")),
-            refresh_interval: config.refresh_interval,
-            deadline: attempt_deadline,
+            deadlines,
             max_answer: MAX_ANSWER.min(context.max_answer),
         })
     }
@@ -65,7 +60,7 @@ impl Token {
     }
 
     async fn read(&self) -> Result<Listing, Error> {
-        let within = (self.deadline)(self.refresh_interval, 0);
+        let within = self.deadlines.of_attempt(0);
         let server = Server {
             client: &self.client,
             host: &self.host,

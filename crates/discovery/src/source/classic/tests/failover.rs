@@ -54,7 +54,7 @@ fn heal(master: &Master) {
 
 /// Hung masters are left soon, while another one is left to try.
 fn impatient(classic: &mut Classic) {
-    classic.deadline = |_, others_left| match others_left {
+    classic.deadlines.rule = |_, others_left| match others_left {
         0 => Duration::from_mins(1),
         _ => Duration::from_millis(30),
     };
@@ -73,7 +73,7 @@ async fn the_next_master_answers_at_the_first_look() {
         assert_eq!(first.problems.len(), 1, "{name}");
         assert_eq!(first.problems[0].object, bad.server.url(), "{name}");
         // It stays with the good one, and does not ask the bad one again.
-        classic.deadline = |_, _| Duration::from_mins(1);
+        classic.deadlines.rule = |_, _| Duration::from_mins(1);
         let asked = bad.server.request_count();
         assert_eq!(nodes(&mut classic).await.unwrap().len(), 3, "{name}");
         assert_eq!((bad.server.request_count(), good.server.request_count()), (asked, 2), "{name}");
@@ -93,7 +93,7 @@ async fn the_next_master_answers_at_a_later_look() {
         assert_eq!(nodes(&mut classic).await.unwrap(), before, "{name}");
         // And back again: the second is the one that is kept now.
         heal(&first);
-        classic.deadline = |_, _| Duration::from_mins(1);
+        classic.deadlines.rule = |_, _| Duration::from_mins(1);
         let asked = first.server.request_count();
         assert_eq!(nodes(&mut classic).await.unwrap(), before, "{name}");
         assert_eq!(first.server.request_count(), asked, "{name}");

@@ -37,7 +37,7 @@ async fn a_master_that_hangs_is_left() {
     let master = master(&Cluster::of(1));
     master.server.faults().set(Fault::HangInBody);
     let mut classic = classic(&[master.server.url()]);
-    classic.deadline = |_, _| Duration::from_millis(30);
+    classic.deadlines.rule = |_, _| Duration::from_millis(30);
     let error = classic.fetch().await.unwrap_err().to_string();
     let address = master.server.addr().unwrap();
     assert_eq!(error, format!("no complete answer from {address} within 30ms"));

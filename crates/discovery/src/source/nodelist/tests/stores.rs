@@ -120,7 +120,7 @@ trait Tuned: Store {
 
 impl<P: Protocol> Tuned for HttpStore<P> {
     fn set_deadline(&mut self, deadline: fn(PromDuration, usize) -> Duration) {
-        self.deadline = deadline;
+        self.deadlines.rule = deadline;
     }
 }
 

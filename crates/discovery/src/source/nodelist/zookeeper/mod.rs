@@ -20,7 +20,6 @@ mod tests;
 
 use std::time::Duration;
 
-use swarmscout_model::PromDuration;
 use swarmscout_net::{Error as NetError, connect_tcp};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -29,7 +28,7 @@ use self::jute::{Ask, Op, Reader};
 use self::session::{Session, Stream};
 use super::layout::{self, FOLDERS, LEADER, is_bare_node, join};
 use super::{Listing, MOST_NODES, Servers, Store};
-use crate::config::attempt_deadline;
+use crate::config::Deadlines;
 use crate::problems::Problems;
 use crate::source::rotation::Rotation;
 use crate::{BoxFuture, Error};
@@ -47,9 +46,7 @@ const SOH: &[u8] = b"\x01";
 #[derive(Debug)]
 pub(super) struct ZooKeeper {
     servers: Servers,
-    refresh_interval: PromDuration,
-    /// Deadline of one attempt: [`attempt_deadline`].
-    deadline: fn(PromDuration, usize) -> Duration,
+    deadlines: Deadlines,
     rotation: Rotation,
     /// With the server that answered last. A look that is cancelled loses it.
     session: Option<Session<TcpStream>>,
@@ -59,12 +56,11 @@ pub(super) struct ZooKeeper {
 
 impl ZooKeeper {
     /// Asks nobody yet.
-    pub(super) fn new(servers: Servers, refresh_interval: PromDuration) -> Self {
+    pub(super) fn new(servers: Servers, deadlines: Deadlines) -> Self {
         Self {
             rotation: Rotation::new(servers.addresses.len()),
             servers,
-            refresh_interval,
-            deadline: attempt_deadline,
+            deadlines,
             session: None,
             seen: 0,
         }
@@ -73,7 +69,7 @@ impl ZooKeeper {
     async fn look(&mut self) -> Result<Listing, Error> {
         let mut round = self.rotation.round();
         while let Some(turn) = self.rotation.next(&mut round) {
-            let within = (self.deadline)(self.refresh_interval, turn.others_left);
+            let within = self.deadlines.of_attempt(turn.others_left);
             match self.attempt(turn.index, within).await {
                 Ok(listing) => {
                     let name = |index: usize| self.servers.addresses[index].clone();

@@ -6,11 +6,13 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
+use swarmscout_model::PromDuration;
 use swarmscout_simulator::zookeeper::{Fault, ZooKeeper as Ensemble};
 
 use super::super::Location;
 use super::*;
 use crate::Problem;
+use crate::config::BuildContext;
 
 const NODES: &str = "/swarm/docker/swarm/nodes";
 const LEADER: &str = "/swarm/docker/swarm/leader";
@@ -19,9 +21,10 @@ const LEADER: &str = "/swarm/docker/swarm/leader";
 fn zookeeper(ensemble: &Ensemble, url: &str) -> ZooKeeper {
     let url = url.replace("SERVERS", &ensemble.addresses().join(","));
     let Ok(Location::Store(servers)) = Location::parse(&url) else { panic!("{url} is no store") };
-    let mut zookeeper = ZooKeeper::new(servers, PromDuration::from_secs(60));
+    let deadlines = BuildContext::new("test").deadlines(PromDuration::from_secs(60));
+    let mut zookeeper = ZooKeeper::new(servers, deadlines);
     // A test must not depend on how busy the machine is.
-    zookeeper.deadline = |_, _| Duration::from_mins(1);
+    zookeeper.deadlines.rule = |_, _| Duration::from_mins(1);
     zookeeper
 }
 
@@ -301,7 +304,7 @@ fn spoil(ensemble: &Ensemble, member: usize, fault: Option<&Fault>, zookeeper: &
     }
     if let Some(Fault::Mute | Fault::Hang | Fault::Stall | Fault::Events) = fault {
         let members = zookeeper.servers.addresses.len();
-        zookeeper.deadline = match members {
+        zookeeper.deadlines.rule = match members {
             1 => |_, _| Duration::from_millis(30),
             _ => |_, others_left| match others_left {
                 0 => Duration::from_mins(1),
@@ -314,7 +317,7 @@ fn spoil(ensemble: &Ensemble, member: usize, fault: Option<&Fault>, zookeeper: &
 fn heal(ensemble: &Ensemble, member: usize, zookeeper: &mut ZooKeeper) {
     ensemble.fault(member, None);
     ensemble.accept(member).unwrap();
-    zookeeper.deadline = |_, _| Duration::from_mins(1);
+    zookeeper.deadlines.rule = |_, _| Duration::from_mins(1);
 }
 
 /// At the first look and at a later one.
