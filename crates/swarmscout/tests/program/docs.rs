@@ -98,19 +98,28 @@ fn every_message_about_the_file_is_documented() {
 }
 
 /// Files whose texts are messages.
-const MESSAGES: [&str; 8] = [
+const MESSAGES: [&str; 17] = [
     "crates/net/src/error.rs",
     "crates/net/src/connect/unix.rs",
     "crates/net/src/connect/socks.rs",
     "crates/net/src/tls/words.rs",
     "crates/discovery/src/discoverer.rs",
     "crates/discovery/src/engine/refusal.rs",
+    "crates/discovery/src/source/nodelist/etcd2.rs",
+    "crates/discovery/src/source/nodelist/etcd3.rs",
+    "crates/discovery/src/source/nodelist/consul.rs",
+    "crates/discovery/src/source/nodelist/server.rs",
+    "crates/discovery/src/source/nodelist/layout.rs",
+    "crates/discovery/src/source/nodelist/zookeeper/jute.rs",
+    "crates/discovery/src/source/nodelist/zookeeper/session.rs",
+    "crates/discovery/src/source/dns/exchange.rs",
+    "crates/discovery/src/source/dns/lookup.rs",
     "crates/model/src/target.rs",
     "crates/swarmscout/src/listen.rs",
 ];
 
-/// What stands in them and is no message, but a part of one or of what a server says.
-const PARTS: [&str; 10] = [
+/// What stands in them and is no message, but a part of one, or of what a server says, or what holds.
+const PARTS: [&str; 12] = [
     " (os error",
     "the group with gid {gid}",
     "group {name} (gid {gid})",
@@ -121,7 +130,19 @@ const PARTS: [&str; 10] = [
     "convert classic histograms to nhcb",
     "always scrape classic histograms",
     "scrape native histograms",
+    "what we ask for is shorter than 2 GiB",
+    "a vector has room",
 ];
+
+/// What is said while everything goes wrong stands in the listing that `tests/faults.rs` keeps.
+#[test]
+fn every_message_about_a_fault_is_documented() {
+    let messages = documented_messages();
+    let listing = include_str!("../faults/seen.txt");
+    let errors = listing.lines().filter_map(|line| line.trim_start().strip_prefix("error: "));
+    let missing: Vec<_> = errors.filter(|error| !is_documented(&messages, error)).collect();
+    assert!(missing.is_empty(), "not in docs/errors.md: {missing:#?}");
+}
 
 #[test]
 fn every_message_about_servers_is_documented() {
