@@ -273,6 +273,18 @@ async fn who_cannot_answer_is_told_apart() {
         &[&engine],
         &expect!["HOST0: this Engine is not a manager, as it never joined a Swarm or has left it"],
     );
+    let prepared = "This node is not a swarm manager. Manager is being prepared or has trouble \
+                    connecting to the cluster.";
+    engine.set_condition(Condition::Member);
+    engine.server.faults().set_for("/nodes", Fault::Status(503, prepared.to_owned()));
+    check_error(
+        nodes(&[&engine]).fetch().await,
+        &[&engine],
+        &expect![
+            "HOST0: this Engine is not a manager yet, or cannot reach the other managers of its Swarm: ask 10.77.0.11"
+        ],
+    );
+    engine.server.faults().clear();
     engine.set_condition(Condition::Locked);
     check_error(
         nodes(&[&engine]).fetch().await,

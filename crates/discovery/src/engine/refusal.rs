@@ -50,6 +50,8 @@ pub(super) fn error(
     let reason = if has("This node is not a swarm manager") {
         if has("Worker nodes can't") {
             format!("{NOT_A_MANAGER} but a worker, and only a manager knows its Swarm")
+        } else if has("Manager is being prepared") {
+            format!("{NOT_A_MANAGER} yet, or cannot reach the other managers of its Swarm")
         } else {
             format!("{NOT_A_MANAGER}, as it never joined a Swarm or has left it")
         }
