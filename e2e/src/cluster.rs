@@ -49,7 +49,8 @@ pub struct Engine {
     pub name: String,
     pub address: String,
     manager: bool,
-    labels: &'static [&'static str],
+    /// What dockerd is told beyond what all are.
+    options: Vec<String>,
     process: Option<Process>,
 }
 
@@ -133,6 +134,53 @@ impl Cluster {
         self.engines[i].halt();
     }
 
+    /// Ends an engine by KILL, and all that runs there with it: what it would do to end in order is
+    /// not done.
+    pub fn kill(&mut self, name: &str) -> Result<()> {
+        let i = self.index(name);
+        let mut process = self.engines[i].process.take().context("the engine does not run")?;
+        let dockerd = only_child(&process).context("the engine does not run")?;
+        run(Command::new("kill").args(["-s", "KILL", &dockerd]))?;
+        process.wait(Duration::from_secs(15)).map(drop)
+    }
+
+    /// The address that the next engine gets that is added.
+    pub fn next_address(&self) -> String {
+        format!("{}.{}", self.net, 30 + self.engines.len())
+    }
+
+    /// Starts an engine that is in no Swarm, and answers at its socket. `options` go to dockerd.
+    pub fn add_alone(&mut self, name: &str, options: Vec<String>) -> Result<()> {
+        let address = self.next_address();
+        let (manager, process) = (false, None);
+        self.engines.push(Engine { name: name.to_owned(), address, manager, options, process });
+        self.start_alone(name)
+    }
+
+    /// Starts such an engine again.
+    pub fn start_alone(&mut self, name: &str) -> Result<()> {
+        let i = self.index(name);
+        self.start(i)?;
+        until("the engine's answer at its socket", Duration::from_mins(1), || {
+            self.docker_by_socket(name, &["version"])
+        })
+        .map(drop)
+    }
+
+    /// Runs the docker command against the socket of one engine.
+    pub fn docker_by_socket<S: AsRef<str>>(&self, name: &str, arguments: &[S]) -> Result<String> {
+        let mut command = Command::new("docker");
+        command.arg("-H").arg(format!("unix://{}", self.socket(name).display()));
+        run(command.args(arguments.iter().map(AsRef::as_ref)))
+    }
+
+    /// Takes a worker out of the Swarm and lets it join again: a node of the same name and address,
+    /// and another ID.
+    pub fn rejoin(&self, name: &str) -> Result<()> {
+        self.docker_at(name, &["swarm", "leave", "--force"])?;
+        self.join_one(self.engine(name))
+    }
+
     /// Starts an engine again.
     pub fn restart(&mut self, name: &str) -> Result<()> {
         let i = self.index(name);
@@ -214,7 +262,7 @@ impl Cluster {
             name: format!("{kind}-{number}"),
             address: format!("{}.{}", self.net, offset + number),
             manager,
-            labels,
+            options: labels.iter().map(|&label| label.to_owned()).collect(),
             process: None,
         });
     }
@@ -247,7 +295,7 @@ impl Cluster {
         command.arg(format!("--net=/run/netns/{namespace}"));
         command.args(["unshare", "-m", "-u", "-p", "-f", "--mount-proc", "--kill-child=KILL"]);
         command.args(["bash", "-c", ENGINE, "engine", &engine.name, &engine.address]);
-        command.arg(&folder).args(engine.labels);
+        command.arg(&folder).args(&engine.options);
         let process = Process::start(&mut command, &folder.join("log"))?;
         self.engines[i].process = Some(process);
         Ok(())
@@ -300,17 +348,19 @@ impl Cluster {
             "--task-history-limit",
             "5",
         ])?;
-        let leader = format!("{}:2377", first.address);
-        for engine in &self.engines[1..] {
-            let role = if engine.manager { "manager" } else { "worker" };
-            let token = self.docker(&["swarm", "join-token", "-q", role])?;
-            let address = &engine.address;
-            self.docker_at(
-                &engine.name,
-                &["swarm", "join", "--token", &token, "--advertise-addr", address, &leader],
-            )?;
-        }
-        Ok(())
+        self.engines[1..].iter().try_for_each(|engine| self.join_one(engine))
+    }
+
+    fn join_one(&self, engine: &Engine) -> Result<()> {
+        let leader = format!("{}:2377", self.engines[0].address);
+        let role = if engine.manager { "manager" } else { "worker" };
+        let token = self.docker(&["swarm", "join-token", "-q", role])?;
+        let address = &engine.address;
+        self.docker_at(
+            &engine.name,
+            &["swarm", "join", "--token", &token, "--advertise-addr", address, &leader],
+        )
+        .map(drop)
     }
 }
 
@@ -336,9 +386,7 @@ const SERVICES: &[&str] = &[
 impl Engine {
     /// The process of dockerd, seen from here: the only child of `unshare`.
     fn dockerd(&self) -> Option<String> {
-        let parent = self.process.as_ref()?.pid();
-        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
-        children.split_whitespace().next().map(str::to_owned)
+        only_child(self.process.as_ref()?)
     }
 
     /// TERM to dockerd, which is the only child of `unshare`; KILL to its whole process namespace
@@ -352,6 +400,12 @@ impl Engine {
         // Should it hang, dropping the value kills `unshare`, and the kernel the rest with it.
         let _ = process.wait(Duration::from_secs(15));
     }
+}
+
+fn only_child(process: &Process) -> Option<String> {
+    let parent = process.pid();
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    children.split_whitespace().next().map(str::to_owned)
 }
 
 impl Drop for Cluster {

@@ -11,6 +11,7 @@ pub mod program;
 pub mod proxy;
 pub mod scratch;
 pub mod store;
+pub mod witness;
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Result<
 
 /// The gap between two probes: what a real engine does cannot be waited for otherwise.
 #[expect(clippy::disallowed_methods, reason = "a probe with a deadline, not a test that hopes")]
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(50));
 }
 
