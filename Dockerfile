@@ -1,14 +1,34 @@
-# A static binary in an empty image.
+# An empty image with the static binary in it. Two ways, both with BuildKit (Docker 23 or newer, or
+# DOCKER_BUILDKIT=1):
 #
-#   rustup target add x86_64-unknown-linux-musl     (and: apt-get install musl-tools)
-#   cargo build --release --target x86_64-unknown-linux-musl
 #   docker build -t swarmscout .
+#     for this machine, from the source, with nothing but Docker.
 #
-# The binary is built outside, so that the build needs no network and no base image.
-FROM scratch
-COPY target/x86_64-unknown-linux-musl/release/swarmscout /swarmscout
+#   deploy/release
+#   docker buildx build --target release --platform linux/amd64,linux/arm64,linux/arm/v7 \
+#     -t REGISTRY/swarmscout:VERSION --push .
+#     for a Swarm of several architectures, from the binaries in dist/: needs no base image and no
+#     network, and runs nothing. Each node pulls its own by the one name.
+FROM scratch AS image
 COPY LICENSE /LICENSE
 USER 65532:65532
 EXPOSE 9465
 HEALTHCHECK --interval=10s --timeout=5s CMD ["/swarmscout", "check", "healthy"]
 ENTRYPOINT ["/swarmscout"]
+
+FROM image AS release
+# linux-amd64, linux-arm64 or linux-armv7; Docker says which.
+ARG TARGETARCH
+ARG TARGETVARIANT
+COPY dist/linux-${TARGETARCH}${TARGETVARIANT}/swarmscout /swarmscout
+
+FROM rust:1-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends musl-tools
+WORKDIR /src
+COPY . .
+RUN target=$(rustc --print host-tuple | sed s/gnu/musl/) && rustup target add "$target" \
+ && TARGET_CC=musl-gcc cargo build --release --locked -p swarmscout --target "$target" \
+ && mv "target/$target/release/swarmscout" /swarmscout
+
+FROM image
+COPY --from=build /swarmscout /swarmscout
