@@ -9,7 +9,7 @@ use swarmscout_simulator::swarm::NodeRole;
 use tempfile::TempDir;
 
 use crate::process::until;
-use crate::programs::Program;
+use crate::programs::{Program, both};
 use crate::report::{Report, mebibytes, seconds};
 
 const NODES: usize = 1000;
@@ -36,10 +36,15 @@ impl Swarm {
         Ok(Self { engine, _folder: folder })
     }
 
+    /// Where its manager answers.
+    pub fn url(&self) -> &str {
+        self.engine.server.url()
+    }
+
     /// A file that both programs read. It keeps the tasks of one service, so that Prometheus, which
     /// would scrape what it keeps, is measured for its discovery.
     pub fn config(&self, refresh_interval: &str) -> String {
-        let host = self.engine.server.url();
+        let host = self.url();
         format!(
             "scrape_configs:\n- job_name: tasks\n  scrape_interval: 1h\n  dockerswarm_sd_configs:\n  - host: {host}\n    \
              role: tasks\n    refresh_interval: {refresh_interval}\n  relabel_configs:\n  \
@@ -68,8 +73,7 @@ impl Swarm {
 }
 
 pub fn run(report: &mut Report) -> Result<()> {
-    let ours = measure(Program::Swarmscout)?;
-    let peer = Program::Prometheus.is_there().then(|| measure(Program::Prometheus)).transpose()?;
+    let (ours, peer) = both(measure)?;
     let what = format!("{NODES} nodes, {TASKS} tasks");
     let cpu = peer.as_ref().map(|peer| peer.cpu);
     report.row(&format!("CPU of one look at {what}"), ours.cpu, cpu, "< 0.1", seconds);

@@ -1,21 +1,29 @@
 //! Measures Swarmscout, and Prometheus beside it, on a simulated Swarm grown to size.
 //!
 //! `cargo run --release --manifest-path bench/Cargo.toml [NAME…]` builds nothing but itself: build
-//! the program first with `cargo build --release`. Without a name every benchmark runs. Prints a
-//! Markdown table: what, ours, the peer's, the ratio, and what is wanted. CPU seconds and memory are
-//! the kernel's, read from `/proc`; wall time is given where it is what users feel.
+//! the program first with `cargo build --release`. Without a name every benchmark runs but those that
+//! need root or take many minutes, the campaigns; these end with an error where something is seen that
+//! must never be. Prints a Markdown table: what, ours, the peer's, the ratio, and what is wanted. CPU
+//! seconds and memory are the kernel's, read from `/proc`; wall time is given where it is what users
+//! feel.
 //!
 //! The peer is the `prometheus` in the path (`PROMETHEUS` names another); where there is none its
 //! column stays empty.
 
+mod changes;
 mod classic;
+mod dns;
 mod look;
 mod process;
 mod programs;
+mod readers;
 mod relabel;
+mod reload;
 mod report;
 mod serve;
+mod soak;
 mod start;
+mod zookeeper;
 
 use anyhow::{Result, bail};
 
@@ -29,24 +37,28 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("relabel", relabel::run),
     ("start", start::run),
     ("serve", serve::run),
+    ("changes", changes::run),
 ];
+
+/// Run by name only.
+const CAMPAIGNS: &[(&str, Benchmark)] =
+    &[("dns", dns::run), ("reload", reload::run), ("readers", readers::run), ("soak", soak::run)];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(unknown) =
-        wanted.iter().find(|name| BENCHMARKS.iter().all(|(known, _)| known != name))
-    {
-        let known: Vec<_> = BENCHMARKS.iter().map(|(name, _)| *name).collect();
+    let all = || BENCHMARKS.iter().chain(CAMPAIGNS);
+    if let Some(unknown) = wanted.iter().find(|name| all().all(|(known, _)| known != name)) {
+        let known: Vec<_> = all().map(|(name, _)| *name).collect();
         bail!("there is no benchmark {unknown:?}; there are {}", known.join(", "));
     }
     // The simulator's servers live on this runtime; what they cost is not counted.
     let runtime = tokio::runtime::Runtime::new()?;
     let _inside = runtime.enter();
     let mut report = Report::new();
-    for (name, benchmark) in BENCHMARKS {
-        if wanted.is_empty() || wanted.iter().any(|want| want == name) {
-            benchmark(&mut report)?;
-        }
+    let without_name = BENCHMARKS.iter().filter(|_| wanted.is_empty());
+    let by_name = all().filter(|(name, _)| wanted.iter().any(|want| want == name));
+    for (_, benchmark) in without_name.chain(by_name) {
+        benchmark(&mut report)?;
     }
     Ok(())
 }

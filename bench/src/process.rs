@@ -42,6 +42,19 @@ impl Process {
         self.status("VmRSS:")
     }
 
+    /// Open file descriptors now, and how many of them are sockets.
+    pub fn descriptors(&self) -> Result<(f64, f64)> {
+        let (mut all, mut sockets) = (0.0, 0.0);
+        for entry in fs::read_dir(format!("/proc/{}/fd", self.0.id()))? {
+            all += 1.0;
+            // One may be closed meanwhile.
+            let is_socket = fs::read_link(entry?.path())
+                .is_ok_and(|link| link.to_string_lossy().starts_with("socket:"));
+            sockets += f64::from(u8::from(is_socket));
+        }
+        Ok((all, sockets))
+    }
+
     fn status(&self, key: &str) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
         let line =
@@ -75,4 +88,10 @@ pub fn until<T>(
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Lets time pass until this moment.
+#[expect(clippy::disallowed_methods, reason = "a load has a pace")]
+pub fn pause_until(moment: Instant) {
+    std::thread::sleep(moment.saturating_duration_since(Instant::now()));
 }

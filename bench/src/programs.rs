@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::process::Process;
 
@@ -20,8 +20,11 @@ pub enum Program {
 /// One of them, running.
 #[derive(Debug)]
 pub struct Running {
+    pub program: Program,
     pub process: Process,
     pub url: String,
+    /// Its configuration.
+    pub config: PathBuf,
     pub started: Instant,
 }
 
@@ -39,19 +42,50 @@ impl Program {
 
     /// Starts it in `folder` with this configuration file.
     pub fn start(self, folder: &Path, config: &str) -> Result<Running> {
+        self.start_with(folder, config, &[])
+    }
+
+    /// As [`Self::start`], with more flags.
+    pub fn start_with(self, folder: &Path, config: &str, flags: &[&str]) -> Result<Running> {
+        self.run(Command::new(self.path()), folder, config, flags)
+    }
+
+    /// As [`Self::start`], where `/etc/resolv.conf` is this file: in a mount namespace of its own,
+    /// which needs root.
+    pub fn start_with_resolv_conf(
+        self,
+        folder: &Path,
+        config: &str,
+        resolv_conf: &Path,
+    ) -> Result<Running> {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c"]);
+        command.arg(r#"mount --bind "$1" /etc/resolv.conf && shift && exec "$@""#);
+        command.arg("sh").arg(resolv_conf).arg(self.path());
+        self.run(command, folder, config, &[])
+    }
+
+    fn run(
+        self,
+        mut command: Command,
+        folder: &Path,
+        config: &str,
+        flags: &[&str],
+    ) -> Result<Running> {
         let file = folder.join("prometheus.yml");
         fs::write(&file, config)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut command = Command::new(self.path());
         command.current_dir(folder);
         command.arg(format!("--config.file={}", file.display()));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        command.args(flags);
         if self == Self::Prometheus {
             command.arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()));
         }
         let started = Instant::now();
         let process = Process::start(&mut command, &folder.join("log"))?;
-        Ok(Running { process, url: format!("http://127.0.0.1:{port}"), started })
+        let url = format!("http://127.0.0.1:{port}");
+        Ok(Running { program: self, process, url, config: file, started })
     }
 
     fn path(self) -> PathBuf {
@@ -65,10 +99,44 @@ impl Program {
     }
 }
 
+/// What this measures of ours, and of the peer where there is one.
+pub fn both<T>(measure: impl Fn(Program) -> Result<T>) -> Result<(T, Option<T>)> {
+    let ours = measure(Program::Swarmscout)?;
+    let peer = Program::Prometheus.is_there().then(|| measure(Program::Prometheus)).transpose()?;
+    Ok((ours, peer))
+}
+
 /// GETs a page; `None` for any status but 200 or while nobody listens.
 pub fn get(url: &str) -> Option<Vec<u8>> {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().timeout_global(Some(Duration::from_mins(1))).build().into();
-    let mut response = agent.get(url).call().ok()?;
+    let mut response = agent().get(url).call().ok().filter(|response| response.status() == 200)?;
     response.body_mut().with_config().limit(4 << 30).read_to_vec().ok()
+}
+
+/// Gives a program another configuration, which it takes or refuses as it is good or not.
+pub fn reload(running: &Running, config: &[u8], good: bool) -> Result<()> {
+    replace(&running.config, config)?;
+    let status = agent().post(format!("{}/-/reload", running.url)).send_empty()?.status();
+    ensure!(
+        status == if good { 200 } else { 500 },
+        "a file that is good: {good} is answered {status}"
+    );
+    Ok(())
+}
+
+/// Puts a whole file in the place of another.
+pub fn replace(file: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, content)?;
+    Ok(fs::rename(new, file)?)
+}
+
+/// Whether a page is there that holds this text.
+pub fn shows(url: &str, text: &str) -> bool {
+    get(url).is_some_and(|body| body.windows(text.len()).any(|part| part == text.as_bytes()))
+}
+
+/// A client that takes every status for an answer.
+pub fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_mins(1)));
+    config.http_status_as_error(false).build().into()
 }

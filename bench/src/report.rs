@@ -40,3 +40,13 @@ pub fn seconds(figure: f64) -> String {
 pub fn mebibytes(figure: f64) -> String {
     format!("{:.1} MiB", figure / f64::from(1 << 20))
 }
+
+/// `12`.
+pub fn count(figure: f64) -> String {
+    format!("{figure:.0}")
+}
+
+/// `12.3 ms`.
+pub fn milliseconds(figure: f64) -> String {
+    format!("{:.1} ms", figure * 1000.0)
+}

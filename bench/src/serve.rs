@@ -15,17 +15,7 @@ const ROUNDS: u32 = 20;
 
 pub fn run(report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut groups = String::from("[");
-    for i in 0..COUNT {
-        let comma = if i == 0 { "" } else { "," };
-        let (j, k, service) = (i / 250, i % 250, i % 1000);
-        write!(
-            groups,
-            r#"{comma}{{"targets":["10.0.{j}.{k}:8080"],"labels":{{"service":"service-{service}","node":"worker-{j}","task":"service-{service}.{k}","zone":"z1","__meta_padding":"a value that is as long as those that are discovered usually are"}}}}"#
-        )?;
-    }
-    groups.push(']');
-    fs::write(folder.path().join("targets.json"), groups)?;
+    fs::write(folder.path().join("targets.json"), targets(COUNT))?;
     let config =
         "scrape_configs:\n- job_name: many\n  file_sd_configs:\n  - files: [targets.json]\n";
     let scout = Program::Swarmscout.start(folder.path(), config)?;
@@ -58,4 +48,21 @@ pub fn run(report: &mut Report) -> Result<()> {
         mebibytes,
     );
     Ok(())
+}
+
+/// A target file of so many groups of one target each, their labels as long as those that are
+/// discovered usually are.
+pub fn targets(count: usize) -> String {
+    let mut groups = String::from("[");
+    for i in 0..count {
+        let comma = if i == 0 { "" } else { "," };
+        let (j, k, service) = (i / 250, i % 250, i % 1000);
+        write!(
+            groups,
+            r#"{comma}{{"targets":["10.0.{j}.{k}:8080"],"labels":{{"service":"service-{service}","node":"worker-{j}","task":"service-{service}.{k}","zone":"z1","__meta_padding":"a value that is as long as those that are discovered usually are"}}}}"#
+        )
+        .expect("a string takes all");
+    }
+    groups.push(']');
+    groups
 }

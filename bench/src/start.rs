@@ -6,16 +6,12 @@ use anyhow::Result;
 
 use crate::look::Swarm;
 use crate::process::until;
-use crate::programs::{Program, Running, get};
+use crate::programs::{Program, Running, both, shows};
 use crate::report::{Report, mebibytes, seconds};
 
 pub fn run(report: &mut Report) -> Result<()> {
     let small = Swarm::start(3, 30)?;
-    let (first, ours) = first_answer(Program::Swarmscout, &small)?;
-    let peer = Program::Prometheus
-        .is_there()
-        .then(|| first_answer(Program::Prometheus, &small))
-        .transpose()?;
+    let ((first, ours), peer) = both(|program| first_answer(program, &small))?;
     let wall = peer.as_ref().map(|(first, _)| *first);
     report.row(
         "wall time to the first complete answer, 3 nodes and 30 tasks",
@@ -35,11 +31,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     drop((ours, peer));
 
     let large = Swarm::start(1000, 10_000)?;
-    let (first, _ours) = first_answer(Program::Swarmscout, &large)?;
-    let peer = Program::Prometheus
-        .is_there()
-        .then(|| first_answer(Program::Prometheus, &large))
-        .transpose()?;
+    let ((first, _), peer) = both(|program| first_answer(program, &large))?;
     let wall = peer.map(|(first, _)| first);
     report.row(
         "wall time to the first complete answer, 1,000 nodes and 10,000 tasks",
@@ -69,8 +61,7 @@ fn first_answer(program: Program, swarm: &Swarm) -> Result<(f64, Running)> {
         Program::Prometheus => format!("{}/api/v1/targets?state=active", running.url),
     };
     until("the first answer", Duration::from_mins(1), || {
-        let found = get(&url).is_some_and(|body| body.windows(9).any(|w| w == br#""service""#));
-        Ok(found.then_some(()))
+        Ok(shows(&url, r#""service""#).then_some(()))
     })?;
     Ok((running.started.elapsed().as_secs_f64(), running))
 }

@@ -106,6 +106,11 @@ impl DnsServer {
         self.shared.state().queries.clone()
     }
 
+    /// How often it was asked so far.
+    pub fn query_count(&self) -> usize {
+        self.shared.state().queries.len()
+    }
+
     /// Forgets what it was asked so far.
     pub fn forget_queries(&self) {
         self.shared.state().queries.clear();
