@@ -62,14 +62,15 @@ impl Consul {
         format!("/v1/kv/{}{slash}?keys&separator=/", utf8_percent_encode(&key, KEY))
     }
 
-    /// A key without the path of the configuration.
+    /// A key without the path of the configuration. One that begins with a slash, as no key of Swarm
+    /// does, is another key than the one without.
     fn relative<'k>(&self, key: &'k str) -> Option<&'k str> {
         let key = if self.path.is_empty() {
             key
         } else {
             key.strip_prefix(self.path.as_str())?.strip_prefix('/')?
         };
-        Some(key.trim_end_matches('/'))
+        Some(key.trim_end_matches('/')).filter(|key| !key.starts_with('/'))
     }
 
     /// What an answer to the question for `folder` lists.
