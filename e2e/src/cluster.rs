@@ -304,7 +304,8 @@ impl Cluster {
     fn await_answer(&self, i: usize) -> Result<()> {
         let engine = &self.engines[i];
         let url = format!("http://{}:2375/_ping", engine.address);
-        until("the engine's answer", Duration::from_mins(1), || crate::get(&url)).with_context(
+        // A manager without quorum may keep who asks waiting for long.
+        until("the engine's answer", Duration::from_mins(3), || crate::get(&url)).with_context(
             || {
                 let log = engine.process.as_ref().map(Process::printed).unwrap_or_default();
                 format!("{}: {log}", engine.name)

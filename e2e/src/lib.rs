@@ -11,6 +11,7 @@ pub mod program;
 pub mod proxy;
 pub mod scratch;
 pub mod store;
+pub mod tunnel;
 pub mod witness;
 
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::process::{Process, run};
@@ -54,6 +54,21 @@ impl Server {
         until(name, Duration::from_secs(30), || get(&format!("{url}/-/ready")))
             .with_context(|| process.printed())?;
         Ok(Self { process, url })
+    }
+
+    /// The only source of a job, as the API tells of it.
+    pub fn source(&self, job: &str) -> Result<Value> {
+        let url = format!("{}/api/v1/sources?scrapePool={job}", self.url);
+        Ok(crate::get_json(&url)?["data"]["sources"][0].take())
+    }
+
+    /// Waits until the looks of a job with one source are good, and give this many targets.
+    pub fn await_targets(&self, job: &str, count: usize, within: Duration) -> Result<()> {
+        until(job, within, || {
+            let (source, targets) = (self.source(job)?, self.sd(job)?);
+            ensure!(source["health"] == "up" && targets.len() == count, "{source}: {targets:?}");
+            Ok(())
+        })
     }
 
     /// The targets that `/sd/<job>` gives: address and labels.

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
-use serde_json::Value;
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::process::Process;
 use swarmscout_e2e::program::{Server, free_port};
@@ -68,7 +67,7 @@ fn primary_killed(binary: &Path) -> Result<()> {
     // Two nodes each, and the masters.
     let jobs = [("both", 4), ("alone", 3), ("etcd", 3)];
     for (job, count) in jobs {
-        await_targets(&server, job, count)?;
+        server.await_targets(job, count, PATIENCE)?;
     }
     ensure!(masters(&server, "etcd")? == [one.as_str()], "{:?}", masters(&server, "etcd"));
     // In etcd there may be nobody between the end of the one and the election of the other.
@@ -78,14 +77,14 @@ fn primary_killed(binary: &Path) -> Result<()> {
     of_first.kill()?;
     let began = Instant::now();
     let told = until("an error", PATIENCE, || {
-        let source = source(&server, "alone")?;
+        let source = server.source("alone")?;
         let error = source["lastError"].as_str().unwrap_or_default();
         ensure!(error.contains("connection refused"), "{source}");
         Ok(error.to_owned())
     })?;
     println!("alone: {told}");
     until("the replica's answer", PATIENCE, || {
-        let source = source(&server, "both")?;
+        let source = server.source("both")?;
         let passed_over = &source["problems"][0];
         ensure!(source["health"] == "up" && passed_over["reason"] == "passed over", "{source}");
         println!("both: {passed_over}, answered as {:?}", second.role()?);
@@ -106,7 +105,7 @@ fn primary_killed(binary: &Path) -> Result<()> {
     let _of_first = first.start(binary, &etcd, &folder)?;
     until("the former primary as replica", PATIENCE, || first.is("replica"))?;
     for (job, count) in jobs {
-        await_targets(&server, job, count)?;
+        server.await_targets(job, count, PATIENCE)?;
     }
     until("the primary that a replica names", PATIENCE, || {
         named_primary(&server, "alone", Some(&two))
@@ -157,19 +156,6 @@ impl Master {
         ensure!(found == role, "it is {found}");
         Ok(())
     }
-}
-
-fn source(server: &Server, job: &str) -> Result<Value> {
-    let url = format!("{}/api/v1/sources?scrapePool={job}", server.url);
-    Ok(get_json(&url)?["data"]["sources"][0].take())
-}
-
-fn await_targets(server: &Server, job: &str, count: usize) -> Result<()> {
-    until(job, PATIENCE, || {
-        let (source, targets) = (source(server, job)?, server.sd(job)?);
-        ensure!(source["health"] == "up" && targets.len() == count, "{source}: {targets:?}");
-        Ok(())
-    })
 }
 
 /// The addresses of the masters of a job.

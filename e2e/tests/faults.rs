@@ -12,6 +12,8 @@ mod engines;
 mod swarm;
 #[path = "faults/tls.rs"]
 mod tls;
+#[path = "faults/tunnel.rs"]
+mod tunnel;
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +26,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::program::Server;
-use swarmscout_e2e::{get, get_any, get_json, until};
+use swarmscout_e2e::{get, get_any, until};
 
 type Case = fn(&mut Cluster, &Path) -> Result<()>;
 
@@ -127,12 +129,6 @@ fn sd(hosts: &[String], role: &str, more: &str) -> String {
     format!("  dockerswarm_sd_configs: [{{{hosts}, role: {role}, refresh_interval: 2s{more}}}]\n")
 }
 
-/// The only source of a job, as the API tells of it.
-fn source(server: &Server, job: &str) -> Result<Value> {
-    let url = format!("{}/api/v1/sources?scrapePool={job}", server.url);
-    Ok(get_json(&url)?["data"]["sources"][0].take())
-}
-
 fn failed_looks(source: &Value) -> Result<u64> {
     source["failedLooks"].as_u64().with_context(|| format!("no number: {source}"))
 }
@@ -140,9 +136,9 @@ fn failed_looks(source: &Value) -> Result<u64> {
 /// Waits until the looks of a job fail with this text; the metric and the log say so, too.
 fn await_error(server: &Server, job: &str, text: &str) -> Result<String> {
     let error = until(text, PATIENCE, || {
-        let source = source(server, job)?;
+        let source = server.source(job)?;
         let error = source["lastError"].as_str().context("no error")?;
-        ensure!(error.contains(text), "{source}");
+        ensure!(error.contains(text) && source["health"] == "down", "{source}");
         Ok(error.to_owned())
     })?;
     metric_is(server, "swarmscout_source_up", job, 0)?;
@@ -157,7 +153,7 @@ fn await_error(server: &Server, job: &str, text: &str) -> Result<String> {
 /// Waits until a look of a job did without this host, and says why; its other hosts answered.
 fn await_passed_over(server: &Server, job: &str, host: &str, text: &str) -> Result<()> {
     until("a host that is passed over", PATIENCE, || {
-        let source = source(server, job)?;
+        let source = server.source(job)?;
         let problem = &source["problems"][0];
         let detail = problem["detail"].as_str().context("no problem")?;
         let passed_over = problem["object"] == host && problem["reason"] == "passed over";
@@ -176,21 +172,16 @@ fn metric_is(server: &Server, name: &str, job: &str, value: u32) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the looks of a job are good, with this many targets.
 fn await_targets(server: &Server, job: &str, count: usize) -> Result<()> {
-    until(job, PATIENCE, || {
-        let (source, targets) = (source(server, job)?, server.sd(job)?);
-        ensure!(source["health"] == "up" && targets.len() == count, "{source}: {targets:?}");
-        Ok(())
-    })
+    server.await_targets(job, count, PATIENCE)
 }
 
-/// The same, right after what was asked answers again. One look may have begun too early, and one
-/// may fail as the machine is busy; the next is good, and the log says so.
+/// Waits for that many targets right after what was asked answers again. One look may have begun too
+/// early, and one may fail as the machine is busy; the next is good, and the log says so.
 fn await_recovery(server: &Server, job: &str, count: usize) -> Result<()> {
-    let (began, failed) = (Instant::now(), failed_looks(&source(server, job)?)?);
+    let (began, failed) = (Instant::now(), failed_looks(&server.source(job)?)?);
     await_targets(server, job, count)?;
-    let failed = failed_looks(&source(server, job)?)? - failed;
+    let failed = failed_looks(&server.source(job)?)? - failed;
     println!("{job}: recovered after {:?} and {failed} failed looks", began.elapsed());
     ensure!(failed <= 2, "{job}: {failed} looks failed though the Engine answered");
     metric_is(server, "swarmscout_source_up", job, 1)?;

@@ -11,7 +11,7 @@ use swarmscout_e2e::program::{Server, swarmscout};
 use swarmscout_e2e::witness::Witness;
 use swarmscout_e2e::{get, until};
 
-use crate::{NODES, PATIENCE, await_targets, config, nodes, source};
+use crate::{NODES, PATIENCE, await_targets, config, nodes};
 
 /// What makes a process see another clock, for all its threads.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
@@ -44,13 +44,13 @@ pub(crate) fn stepped(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         let date = || run(Command::new("date").args(["-u", "+%F", "-d", &format!("{day} day")]));
         let first = date()?;
         fs::write(&clock, format!("{step}\n"))?;
-        let looks = source(&server, "nodes")?["looks"].as_u64().context("no number")?;
+        let looks = server.source("nodes")?["looks"].as_u64().context("no number")?;
         until("looks after the step", PATIENCE, || {
-            let source = source(&server, "nodes")?;
+            let source = server.source("nodes")?;
             ensure!(source["looks"].as_u64() > Some(looks + 2), "{source}");
             Ok(())
         })?;
-        let source = source(&server, "nodes")?;
+        let source = server.source("nodes")?;
         let age = source["ageSeconds"].as_f64().context("no age")?;
         ensure!((0.0..60.0).contains(&age) && source["failedLooks"] == 0, "{step}: {source}");
         let confirmed = source["lastConfirmed"].as_str().context("no time")?;

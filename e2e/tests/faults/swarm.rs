@@ -10,7 +10,7 @@ use swarmscout_e2e::witness::Witness;
 
 use crate::{
     NODES, PATIENCE, await_answer, await_error, await_passed_over, await_recovery, await_targets,
-    failed_looks, nodes, source, start, tasks,
+    failed_looks, nodes, start, tasks,
 };
 
 pub(crate) fn demoted(cluster: &mut Cluster, folder: &Path) -> Result<()> {
@@ -84,7 +84,7 @@ pub(crate) fn rejoined(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     };
     is_new("live")?;
     await_targets(&server, "nodes", NODES)?;
-    ensure!(source(&server, "nodes")?["targets"] == NODES + 1, "{}", source(&server, "nodes")?);
+    ensure!(server.source("nodes")?["targets"] == NODES + 1, "{}", server.source("nodes")?);
     until("the task of the node that came", PATIENCE, || {
         is_new("tasks")?;
         let state = &of_worker("tasks")?[0].1["__meta_dockerswarm_task_state"];
@@ -97,7 +97,7 @@ pub(crate) fn rejoined(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     }
     for job in ["nodes", "live", "tasks"] {
         await_targets(&server, job, NODES)?;
-        ensure!(failed_looks(&source(&server, job)?)? == 0, "{}", source(&server, job)?);
+        ensure!(failed_looks(&server.source(job)?)? == 0, "{}", server.source(job)?);
     }
     for (witness, least) in witnesses {
         println!("{:?}", witness.saw_at_least(least)?);
@@ -120,14 +120,14 @@ pub(crate) fn authority_rotated(cluster: &mut Cluster, folder: &Path) -> Result<
         Ok(())
     })?;
     for job in names {
-        let looks = source(&server, job)?["looks"].as_u64().context("no number")?;
+        let looks = server.source(job)?["looks"].as_u64().context("no number")?;
         until("a look that began after it", PATIENCE, || {
-            let source = source(&server, job)?;
+            let source = server.source(job)?;
             ensure!(source["looks"].as_u64() > Some(looks + 1), "{source}");
             Ok(())
         })?;
         await_targets(&server, job, NODES)?;
-        println!("{job}: {} looks failed", failed_looks(&source(&server, job)?)?);
+        println!("{job}: {} looks failed", failed_looks(&server.source(job)?)?);
     }
     for witness in witnesses {
         println!("{:?}", witness.saw_at_least(NODES)?);

@@ -11,12 +11,12 @@ use swarmscout_e2e::program::{Server, swarmscout};
 use swarmscout_e2e::until;
 use swarmscout_e2e::witness::Witness;
 
-use crate::{PATIENCE, await_error, await_recovery, await_targets};
+use crate::{PATIENCE, await_error, await_recovery, await_targets, tunnel};
 
 const NAME: &str = "secured";
 
 /// Both sides get certificates of a new authority, the engine first; and without a file the
-/// environment of Docker's own client is understood.
+/// environment of Docker's own client is understood. The way there may be a tunnel.
 pub(crate) fn rotated(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let (server_side, client_side) = (folder.join("server"), folder.join("client"));
     fs::create_dir_all(&server_side)?;
@@ -38,16 +38,20 @@ pub(crate) fn rotated(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     cluster.docker_by_socket(NAME, &["swarm", "init", "--advertise-addr", &address])?;
 
     let path = |name: &str| client_side.join(name).display().to_string();
-    let config = format!(
-        "scrape_configs:\n- job_name: nodes\n  dockerswarm_sd_configs:\n  - host: https://{address}:2375\n    role: nodes\n    \
-         refresh_interval: 2s\n    tls_config: {{ca_file: '{}', cert_file: '{}', key_file: '{}'}}\n",
+    let tls_config = format!(
+        "{{ca_file: '{}', cert_file: '{}', key_file: '{}'}}",
         path("ca.pem"),
         path("cert.pem"),
         path("key.pem")
     );
+    let config = format!(
+        "scrape_configs:\n- job_name: nodes\n  dockerswarm_sd_configs:\n  - host: https://{address}:2375\n    \
+         role: nodes\n    refresh_interval: 2s\n    tls_config: {tls_config}\n"
+    );
     let server = Server::swarmscout(folder, "tls", &config)?;
     await_targets(&server, "nodes", 1)?;
     without_a_file(folder, &address, &client_side)?;
+    tunnel::read_through(folder, &address, &tls_config)?;
 
     let witness = Witness::of(&server.url, "nodes");
     let second = Authority::new(folder, "second")?;
