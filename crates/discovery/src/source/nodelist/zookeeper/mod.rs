@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use swarmscout_net::{Error as NetError, connect_tcp};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use self::jute::{Ask, Op, Reader};
 use self::session::{Session, Stream};
@@ -38,6 +38,10 @@ const LONGEST_ADDRESS: usize = 1024;
 
 /// So much of a longer one is told.
 const SHOWN_OF_ADDRESS: usize = 64;
+
+/// From a change that is told to the look. A node that was made is written within it, nearly always;
+/// a look in between would find it empty, and the next one would have to wait for longer.
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// What libkv's library for ZooKeeper sometimes gives for an empty node.
 const SOH: &[u8] = b"\x01";
@@ -122,7 +126,9 @@ impl ZooKeeper {
         if changed.is_err() {
             self.session = None;
         }
-        Ok(changed?)
+        changed?;
+        sleep(MOMENT).await;
+        Ok(())
     }
 }
 

@@ -243,6 +243,18 @@ async fn changes_are_told() {
     assert!(!told(&mut zookeeper));
 }
 
+/// Swarm makes a node empty and writes its address then. One look sees both, unless much time lies
+/// between them.
+#[tokio::test]
+async fn a_node_that_is_made_may_be_written_before_the_look() {
+    let (ensemble, mut zookeeper) = swarm(1);
+    assert_eq!(look(&mut zookeeper).await, BOTH);
+    let made = Instant::now();
+    assert!(ensemble.create(&format!("{NODES}/10.0.0.3:2375"), ""));
+    zookeeper.changed().await.unwrap();
+    assert!(made.elapsed() >= MOMENT);
+}
+
 #[tokio::test]
 async fn what_is_made_later_is_told() {
     let ensemble = Ensemble::start(1).unwrap();
