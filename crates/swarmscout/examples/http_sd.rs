@@ -173,6 +173,7 @@ async fn serve(
         },
         started: now,
         clock: Clock::System,
+        runtimes: Arc::from([]),
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();

@@ -23,6 +23,7 @@ use futures_util::future::OptionFuture;
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::manager::Job;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -116,6 +117,7 @@ pub struct App {
     lifecycle: mpsc::Receiver<LifecycleCommand>,
     file_sd: Option<FileSd>,
     web: JoinSet<()>,
+    web_threads: web::Threads,
     stop_web: oneshot::Sender<()>,
     web_timeout: Duration,
     addresses: Vec<SocketAddr>,
@@ -145,7 +147,12 @@ impl App {
             auto_reload.note(fingerprint);
             Some(auto_reload)
         });
-        let listeners = options.listen.open().await?;
+        let web_threads =
+            web::Threads::start().context("cannot start the threads of the web server")?;
+        // There, so that nothing else holds up who connects.
+        let listen = options.listen;
+        let opening = web_threads.handle().spawn(async move { listen.open().await });
+        let listeners = opening.await.context("cannot listen")??;
         let addresses = listeners
             .iter()
             .map(tokio::net::TcpListener::local_addr)
@@ -183,13 +190,15 @@ impl App {
             build: BUILD,
             started,
             clock: web::Clock::System,
+            runtimes: Arc::from([Handle::current(), web_threads.handle().clone()]),
         };
         let (stop_web, stopped) = oneshot::channel();
         let mut web = JoinSet::new();
-        web.spawn(web::serve(listeners, context, async {
+        let serve = web::serve(listeners, context, async {
             // A sender that is gone means the end as well.
             let _ = stopped.await;
-        }));
+        });
+        web.spawn_on(serve, web_threads.handle());
         readiness.send_replace(Readiness::Ready);
         for address in &addresses {
             tracing::info!(%address, "Web server listens");
@@ -214,6 +223,7 @@ impl App {
             lifecycle,
             file_sd,
             web,
+            web_threads,
             stop_web,
             web_timeout,
             addresses,
@@ -328,6 +338,7 @@ impl App {
             readiness,
             file_sd,
             mut web,
+            web_threads: _web_threads,
             stop_web,
             web_timeout,
             ..
@@ -410,4 +421,36 @@ fn summary(manager: &Manager, error: Option<&str>) -> String {
 
 fn texts(warnings: &[crate::config::Warning]) -> Arc<[String]> {
     warnings.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// This test's one thread is that of discovery. While it is held up the web server answers; so
+    /// neither waits in the other's queue.
+    #[tokio::test]
+    async fn the_web_server_has_its_own_threads() {
+        let app = App::start(Options {
+            source: ConfigSource::Text { name: "a test", yaml: Arc::from("scrape_configs: []") },
+            auto_reload: None,
+            listen: Listen::Addresses(vec![String::from("127.0.0.1:0")]),
+            web: web::Options::default(),
+            file_sd: None,
+            flags: Vec::new(),
+            ignored_flags: Vec::new(),
+        })
+        .await
+        .expect("it starts");
+        let mut stream = TcpStream::connect(app.addresses()[0]).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        let request = "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
 }

@@ -16,6 +16,7 @@ mod sd;
 mod server;
 #[cfg(test)]
 pub(crate) mod tests;
+mod threads;
 
 use std::fmt;
 use std::future::Future;
@@ -30,8 +31,10 @@ use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
 use swarmscout_model::relabel::Regex;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::threads::Threads;
 use crate::config::Config;
 use crate::file_sd::FileStatus;
 use crate::render::{self, Cache};
@@ -65,6 +68,8 @@ pub struct Context {
     pub started: SystemTime,
     /// What time it is.
     pub clock: Clock,
+    /// Where tasks run, for those who count them.
+    pub runtimes: Arc<[Handle]>,
 }
 
 /// How the last load of the configuration file went.

@@ -115,6 +115,7 @@ impl Site {
             build: BUILD,
             started: SystemTime::now(),
             clock: Clock::System,
+            runtimes: Arc::from([]),
         };
         let mut web = JoinSet::new();
         web.spawn(web::serve(vec![listener], context, std::future::pending()));

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use super::{success, success_with_warnings};
 use crate::web::App;
@@ -65,7 +66,7 @@ struct RuntimeInfo {
 }
 
 pub(super) async fn runtime_info(State(app): State<Arc<App>>) -> Response {
-    let tasks = tokio::runtime::Handle::current().metrics();
+    let runtimes = || app.context.runtimes.iter().map(Handle::metrics);
     let reload = app.context.reload.borrow().clone();
     success(RuntimeInfo {
         start_time: time(app.context.started),
@@ -76,8 +77,8 @@ pub(super) async fn runtime_info(State(app): State<Arc<App>>) -> Response {
         last_config_time: time(reload.loaded),
         last_config_error: reload.error.as_deref().unwrap_or_default().to_owned(),
         corruption_count: 0,
-        goroutine_count: tasks.num_alive_tasks(),
-        workers: tasks.num_workers(),
+        goroutine_count: runtimes().map(|runtime| runtime.num_alive_tasks()).sum(),
+        workers: runtimes().map(|runtime| runtime.num_workers()).sum(),
         memory_limit: i64::MAX,
         gogc: "",
         godebug: "",

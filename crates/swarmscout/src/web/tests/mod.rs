@@ -23,6 +23,7 @@ use swarmscout_model::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -210,6 +211,7 @@ impl Server {
             },
             started: now.system - Duration::from_hours(1),
             clock: Clock::Fixed(now),
+            runtimes: Arc::from([Handle::current()]),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,0 +1,45 @@
+//! Threads of the web server's own. Answers about 100,000 targets to 200 readers are more work than
+//! there are threads for; in one queue with it, each step of a look would wait for a piece of each
+//! answer. Apart, the kernel shares the processors between readers and discovery.
+
+use std::io;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Reading and rendering happen on as many of them at most. Idle ones end after ten seconds.
+const MAX_BLOCKING_THREADS: usize = 8;
+
+/// Threads that run tasks. They end with it, and what still runs on them is cut off.
+#[derive(Debug)]
+pub struct Threads {
+    handle: Handle,
+    /// There until it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Threads {
+    /// As many as the runtime has that this is called on.
+    pub fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(Handle::current().metrics().num_workers())
+            .max_blocking_threads(MAX_BLOCKING_THREADS)
+            .thread_name("web")
+            .enable_all()
+            .build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    /// What starts tasks on them.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Waiting for them is not allowed on the threads of another runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
