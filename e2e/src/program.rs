@@ -17,6 +17,12 @@ pub fn swarmscout() -> Command {
     Command::new(std::env::var_os("SWARMSCOUT").map_or(built, PathBuf::from))
 }
 
+/// A binary that takes a library in its way (`LD_PRELOAD`), which no static one does:
+/// `SWARMSCOUT_DYNAMIC`, or the one of [`swarmscout`].
+pub fn swarmscout_dynamic() -> Command {
+    std::env::var_os("SWARMSCOUT_DYNAMIC").map_or_else(swarmscout, Command::new)
+}
+
 /// A program with a web server on a loopback port.
 #[derive(Debug)]
 pub struct Server {

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::process::run;
-use swarmscout_e2e::program::{Server, swarmscout};
+use swarmscout_e2e::program::{Server, swarmscout_dynamic};
 use swarmscout_e2e::witness::Witness;
 use swarmscout_e2e::{get, until};
 
@@ -29,7 +29,7 @@ pub(crate) fn stepped(cluster: &mut Cluster, folder: &Path) -> Result<()> {
             config(&[("nodes", nodes(&[cluster.url("manager-1")]))])
         ),
     )?;
-    let mut command = swarmscout();
+    let mut command = swarmscout_dynamic();
     command.arg(format!("--config.file={}", file.display()));
     command.env("LD_PRELOAD", library()?);
     command.env("FAKETIME_TIMESTAMP_FILE", &clock).env("FAKETIME_NO_CACHE", "1");
