@@ -31,8 +31,7 @@ const SHOWN: [u64; 4] = [1, 6, 12, HOURS];
 /// The most memory at the end, as a share of that after the first hour.
 const GROWTH: f64 = 1.05;
 
-/// Memory is the least of so many minutes at the end of an hour: what is held all the time, without
-/// what the allocator has not given back yet.
+/// Memory is the least of so many minutes at the end of an hour: what is held all the time.
 const MEASURED: u64 = 30;
 
 /// Requests of one look at tasks: their list and the three that explain it.
@@ -125,7 +124,7 @@ impl Day {
         let out = folder.path().join("out");
         fs::create_dir(&out)?;
         replace(&folder.path().join("targets.json"), targets(0))?;
-        let scout = Program::Swarmscout.start_with(
+        let scout = Program::Swarmscout.start_frugal(
             folder.path(),
             &sources.config(0),
             &["--web.enable-lifecycle", &format!("--file-sd.directory={}", out.display())],
