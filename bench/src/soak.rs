@@ -37,6 +37,10 @@ const MEASURED: u64 = 30;
 /// Requests of one look at tasks: their list and the three that explain it.
 const REQUESTS: u64 = 4;
 
+/// So many names has the job that is another one each minute. Of each there stays an empty file of
+/// file SD, which is so on purpose.
+const NAMES: u64 = 30;
+
 /// Services that come and go.
 const SERVICES: usize = 40;
 
@@ -243,6 +247,7 @@ impl Sources {
     fn config(&self, minute: u64) -> String {
         let (fast, slow) = (self.fast.server.url(), self.slow.server.url());
         let classic = self.classic.server.url();
+        let name = minute % NAMES;
         format!(
             "scrape_configs:\n\
              - job_name: tasks\n  dockerswarm_sd_configs: [{{host: '{fast}', role: tasks, refresh_interval: 1ms}}]\n  \
@@ -251,7 +256,7 @@ impl Sources {
              - job_name: services\n  dockerswarm_sd_configs: [{{host: '{slow}', role: services, refresh_interval: 1s}}]\n\
              - job_name: classic\n  swarm_sd_configs: [{{masters: ['{classic}'], refresh_interval: 1s}}]\n\
              - job_name: file\n  file_sd_configs: [{{files: [targets.json]}}]\n\
-             - job_name: minute-{minute}\n  dockerswarm_sd_configs:\n  - host: '{slow}'\n    role: nodes\n    \
+             - job_name: minute-{name}\n  dockerswarm_sd_configs:\n  - host: '{slow}'\n    role: nodes\n    \
              refresh_interval: 1s\n    filters: [{{name: label, values: ['minute={minute}']}}]\n"
         )
     }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use super::http::{Protocol, Reading};
-use super::layout::{Entry, LEADER, join};
+use super::layout::{Entry, LEADER, join, relative};
 use super::server::{Answer, Server};
 use crate::Error;
 
@@ -62,17 +62,6 @@ impl Consul {
         format!("/v1/kv/{}{slash}?keys&separator=/", utf8_percent_encode(&key, KEY))
     }
 
-    /// A key without the path of the configuration. One that begins with a slash, as no key of Swarm
-    /// does, is another key than the one without.
-    fn relative<'k>(&self, key: &'k str) -> Option<&'k str> {
-        let key = if self.path.is_empty() {
-            key
-        } else {
-            key.strip_prefix(self.path.as_str())?.strip_prefix('/')?
-        };
-        Some(key.trim_end_matches('/')).filter(|key| !key.starts_with('/'))
-    }
-
     /// What an answer to the question for `folder` lists.
     pub(super) async fn reading(&self, folder: &str, answer: &Answer) -> Result<Reading, Error> {
         let version = answer.number("x-consul-index");
@@ -90,7 +79,7 @@ impl Consul {
     async fn names(&self, answer: &Answer) -> Result<Vec<Entry>, Error> {
         let names: Vec<String> = answer.json().await?;
         let entries = names.iter().filter_map(|name| {
-            let key = self.relative(name)?;
+            let key = relative(&self.path, name)?;
             let value = (!name.ends_with('/')).then(|| key.to_owned());
             Some(Entry { key: key.to_owned(), value })
         });
@@ -101,7 +90,7 @@ impl Consul {
         let pairs: Vec<Pair> = answer.json().await?;
         let mut entries = Vec::with_capacity(pairs.len());
         for Pair { key, value, session } in pairs {
-            let Some(key) = self.relative(&key) else { continue };
+            let Some(key) = relative(&self.path, &key) else { continue };
             let value = STANDARD.decode(value.unwrap_or_default());
             let value = value.map_err(|error| answer.bad(format!("not base64: {error}")))?;
             let value = String::from_utf8_lossy(&value).into_owned();

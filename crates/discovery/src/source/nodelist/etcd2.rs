@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::http::{Protocol, Reading, Told};
-use super::layout::{Entry, join, matters};
+use super::layout::{Entry, join, matters, relative};
 use super::server::{Answer, Server};
 use crate::Error;
 
@@ -88,14 +88,7 @@ impl Etcd2 {
 
     /// A key without the path of the configuration.
     fn relative<'k>(&self, key: &'k str) -> Option<&'k str> {
-        let key = key.trim_matches('/');
-        if self.path.is_empty() {
-            return Some(key);
-        }
-        match key.strip_prefix(self.path.as_str())? {
-            "" => Some(""),
-            rest => rest.strip_prefix('/'),
-        }
+        relative(&self.path, key.trim_matches('/'))
     }
 
     fn collect(&self, node: Node, entries: &mut Vec<Entry>) {

@@ -16,7 +16,7 @@ use serde_json::json;
 use swarmscout_net::{Response, UserInfo};
 
 use super::http::{Protocol, Reading, Told};
-use super::layout::{Entry, join};
+use super::layout::{Entry, join, relative};
 use super::server::{Answer, Server};
 use crate::Error;
 
@@ -209,11 +209,11 @@ impl Etcd3 {
             let bytes = STANDARD.decode(text.unwrap_or_default());
             bytes.map_err(|error| answer.bad(format!("not base64: {error}")))
         };
-        let prefix = format!("{}{}", self.root, join(&self.path, ""));
         let key = String::from_utf8_lossy(&decode(pair.key)?).into_owned();
-        let Some(key) = key.strip_prefix(&prefix) else { return Ok(None) };
+        let key = key.strip_prefix(self.root).and_then(|key| relative(&self.path, key));
+        let Some(key) = key else { return Ok(None) };
         let value = String::from_utf8_lossy(&decode(pair.value)?).into_owned();
-        Ok(Some(Entry { key: key.trim_matches('/').to_owned(), value: Some(value) }))
+        Ok(Some(Entry { key: key.to_owned(), value: Some(value) }))
     }
 
     /// What an answer lists.

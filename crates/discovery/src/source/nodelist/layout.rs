@@ -84,6 +84,17 @@ pub(crate) fn matters(key: &str) -> bool {
         || [SWARM, FOLDERS[1]].into_iter().any(|folder| key == folder || below(folder))
 }
 
+/// A key relative to `path`, without slashes around it. `None` for a key that is not below it, and for
+/// one with two slashes in a row there, which no Swarm writes.
+pub(crate) fn relative<'k>(path: &str, key: &'k str) -> Option<&'k str> {
+    let below = match key.strip_prefix(path)? {
+        "" => "",
+        rest if path.is_empty() => rest,
+        rest => rest.strip_prefix('/')?,
+    };
+    Some(below.trim_end_matches('/')).filter(|key| !key.starts_with('/'))
+}
+
 /// `path` and `rest` with one slash between them, and none around them.
 pub(crate) fn join(path: &str, rest: &str) -> String {
     let both = [path, rest];
