@@ -4,6 +4,8 @@
 //! In every case a witness reads the targets the whole time: they are never gone. What the Engine
 //! says and how long it takes is printed; `docs/robustness.md` has it as a table.
 
+#[path = "common/cases.rs"]
+mod cases;
 #[path = "faults/clock.rs"]
 mod clock;
 #[path = "faults/engines.rs"]
@@ -15,20 +17,17 @@ mod tls;
 #[path = "faults/tunnel.rs"]
 mod tunnel;
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::program::Server;
 use swarmscout_e2e::{get, get_any, until};
 
-type Case = fn(&mut Cluster, &Path) -> Result<()>;
+use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
     ("dockerd is killed and started again, with another socket", engines::killed),
@@ -47,29 +46,11 @@ const NODES: usize = 4;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    if arguments.list {
-        let trials = CASES.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
-        return libtest_mimic::run(&arguments, trials).exit_code();
-    }
-    let cluster = match Cluster::up(3, 1).and_then(|cluster| deploy(&cluster).map(|()| cluster)) {
-        Ok(cluster) => Arc::new(Mutex::new(cluster)),
-        Err(error) => {
-            eprintln!("cannot bring up a Swarm: {error:?}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let trials = CASES.iter().enumerate().map(|(i, (name, case))| {
-        let cluster = Arc::clone(&cluster);
-        Trial::test(*name, move || {
-            let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
-            let folder = cluster.folder().join(format!("case-{i}"));
-            fs::create_dir_all(&folder)?;
-            case(&mut cluster, &folder).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    cases::run(CASES, || {
+        let cluster = Cluster::up(3, 1)?;
+        deploy(&cluster)?;
+        Ok(cluster)
+    })
 }
 
 /// A task on every node, with a port there.

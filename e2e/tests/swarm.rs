@@ -2,6 +2,8 @@
 //!
 //! The cluster is brought up once; the tests run one after the other and leave it as they found it.
 
+#[path = "common/cases.rs"]
+mod cases;
 #[path = "swarm/dns.rs"]
 mod dns;
 #[path = "swarm/migration.rs"]
@@ -12,11 +14,9 @@ mod reads;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::process::run;
@@ -24,7 +24,7 @@ use swarmscout_e2e::program::{Server, check_sd, known_to_2_42, swarmscout};
 use swarmscout_e2e::proxy::Proxy;
 use swarmscout_e2e::{get, get_any, get_json, until};
 
-type Case = fn(&mut Cluster, &Path) -> Result<()>;
+use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
     ("discovered labels equal those of promtool: nodes", |c, f| parity(c, f, "nodes")),
@@ -45,30 +45,11 @@ const CASES: &[(&str, Case)] = &[
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1);
-    if arguments.list {
-        let trials = CASES.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
-        return libtest_mimic::run(&arguments, trials).exit_code();
-    }
-    let cluster = Cluster::up(1, 2).and_then(|cluster| cluster.deploy().map(|()| cluster));
-    let cluster = match cluster {
-        Ok(cluster) => Arc::new(Mutex::new(cluster)),
-        Err(error) => {
-            eprintln!("cannot bring up a Swarm: {error:?}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let trials = CASES.iter().enumerate().map(|(i, (name, case))| {
-        let cluster = Arc::clone(&cluster);
-        Trial::test(*name, move || {
-            let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
-            let folder = cluster.folder().join(format!("case-{i}"));
-            fs::create_dir_all(&folder)?;
-            case(&mut cluster, &folder).map_err(|error| Failed::from(format!("{error:#}")))
-        })
-    });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    cases::run(CASES, || {
+        let cluster = Cluster::up(1, 2)?;
+        cluster.deploy()?;
+        Ok(cluster)
+    })
 }
 
 /// The service label that two keys of the service `both` collide in: there the winner is random,

@@ -5,6 +5,8 @@
 //! we differ from all of them: a `%` beside a range is refused, where Swarm makes an address of
 //! it that nobody meant, and so is what is longer than any address, which a range would multiply.
 
+use std::borrow::Cow;
+
 use crate::Error;
 
 /// The most nodes that one list may have, ranges counted out.
@@ -25,14 +27,15 @@ pub fn expand_list(list: &str) -> Result<Vec<String>, Error> {
 /// Adds the addresses of one piece: `10.0.0.[1:200]:2375` is 200, a range from high to low none.
 pub fn expand(piece: &str, nodes: &mut Vec<String>) -> Result<(), String> {
     if piece.len() > LONGEST {
-        let start = &piece[..piece.floor_char_boundary(40)];
+        let shown = shown(piece);
+        let start = &shown[..shown.floor_char_boundary(40)];
         return Err(format!("{start:?}…: longer than {LONGEST} bytes, so this is no address"));
     }
     let Some((before, from, to, after)) = range(piece) else {
         return push(piece, piece.to_owned(), nodes);
     };
     if piece.contains('%') {
-        return Err(format!("{piece:?}: a range and % do not go together"));
+        return Err(format!("{:?}: a range and % do not go together", shown(piece)));
     }
     for number in from..=to {
         push(piece, format!("{before}{number}{after}"), nodes)?;
@@ -40,13 +43,22 @@ pub fn expand(piece: &str, nodes: &mut Vec<String>) -> Result<(), String> {
     Ok(())
 }
 
+/// A piece as it may be told of. Who writes a user and a password before an address is in the wrong
+/// place, but it is a password.
+fn shown(piece: &str) -> Cow<'_, str> {
+    match piece.rsplit_once('@') {
+        Some((_, address)) => format!("xxxxx@{address}").into(),
+        None => piece.into(),
+    }
+}
+
 fn push(piece: &str, address: String, nodes: &mut Vec<String>) -> Result<(), String> {
     if nodes.len() >= MOST_NODES {
-        return Err(format!("{piece:?}: more than {MOST_NODES} nodes"));
+        return Err(format!("{:?}: more than {MOST_NODES} nodes", shown(piece)));
     }
     if let Err(reason) = split_host_port(&address) {
         let form = "write host:port, or a range as in 10.0.0.[1:200]:2375";
-        return Err(format!("{piece:?}: {reason}: {form}"));
+        return Err(format!("{:?}: {reason}: {form}", shown(piece)));
     }
     nodes.push(address);
     Ok(())

@@ -70,6 +70,18 @@ fn an_address_is_no_longer_than_addresses_are() {
     }
 }
 
+/// A password belongs to a store; who writes one before an address need not read it in the log.
+#[test]
+fn no_error_about_an_address_shows_a_password() {
+    let long = format!("scout:s3cret@{}:2375", "x".repeat(1000));
+    for list in
+        ["scout:s3cret@10.0.0.1:2375", "scout:s3cret@10.0.0.[1:3]:2375", "s3cret@a[1:2]%", &long]
+    {
+        let error = expand_list(list).unwrap_err().to_string();
+        assert!(error.starts_with("\"xxxxx@") && !error.contains("s3cret"), "{error}");
+    }
+}
+
 /// A store that answers what it is told, and says when its list changed.
 struct Told(Listing);
 
