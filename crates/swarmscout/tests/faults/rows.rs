@@ -67,8 +67,8 @@ enum Kind {
     List(fn() -> Fault),
     /// Of one object in it.
     Object(Edit),
-    /// Of what only ZooKeeper and the DNS have.
-    Other,
+    /// Of what only ZooKeeper, or only the DNS, or both of them have.
+    Own(Option<fn() -> zookeeper::Fault>, Option<fn() -> dns::Fault>),
 }
 
 /// White space that comes as fast as it is taken.
@@ -106,12 +106,24 @@ impl Row {
         Self::new("an ID twice", Kind::Object(Edit::IdTwice)),
         Self::new("an address twice", Kind::Object(Edit::AddressTwice)),
         Self::new("the address 0.0.0.0", Kind::Object(Edit::Unspecified)),
-        Self::new("no quorum", Kind::Other),
-        Self::new("an error instead of an answer", Kind::Other),
-        Self::new("the answer to another question", Kind::Other),
-        Self::new("truncated over TCP, too", Kind::Other),
-        Self::new("a name that points to itself", Kind::Other),
-        Self::new("the name does not exist", Kind::Other),
+        Self::new("no quorum", Kind::Own(Some(|| zookeeper::Fault::NoQuorum), None)),
+        Self::new(
+            "an error instead of an answer",
+            Kind::Own(
+                Some(|| zookeeper::Fault::Code(NO_AUTH)),
+                Some(|| dns::Fault::Code(code::SERVFAIL)),
+            ),
+        ),
+        Self::new(
+            "the answer to another question",
+            Kind::Own(Some(|| zookeeper::Fault::OtherQuestion), Some(|| dns::Fault::WrongQuestion)),
+        ),
+        Self::new("truncated over TCP, too", Kind::Own(None, Some(|| dns::Fault::Truncated))),
+        Self::new("a name that points to itself", Kind::Own(None, Some(|| dns::Fault::Loop))),
+        Self::new(
+            "the name does not exist",
+            Kind::Own(None, Some(|| dns::Fault::Code(code::NXDOMAIN))),
+        ),
     ];
 
     const fn new(name: &'static str, kind: Kind) -> Self {
@@ -136,7 +148,7 @@ impl Row {
             // Everything but this list is well.
             Kind::Server(fault) if source == Source::OtherLists => Spoil::Path(list, fault()),
             Kind::Server(fault) if source.is_http() => Spoil::All(fault()),
-            Kind::Refuse | Kind::Server(_) | Kind::Other => return None,
+            Kind::Refuse | Kind::Server(_) | Kind::Own(..) => return None,
             Kind::List(fault) => match fault() {
                 // A file is as long as it is, and what it holds is not unpacked.
                 Fault::WrongLength(_) | Fault::GzipBomb | Fault::Endless { .. }
@@ -154,13 +166,9 @@ impl Row {
             }
         })
     }
-}
 
-impl Row {
     fn of_zookeeper(self) -> Option<Spoil> {
-        use zookeeper::Fault::{
-            Close, Code, Cut, Drip, Length, Mute, NoQuorum, OtherQuestion, Raw, Stall,
-        };
+        use zookeeper::Fault::{Close, Cut, Drip, Length, Mute, Raw, Stall};
         Some(Spoil::ZooKeeper(match self.kind {
             Kind::Refuse => return Some(Spoil::Refuse),
             Kind::Object(edit) => return lists::edit_zookeeper(edit).map(Spoil::ZNode),
@@ -177,19 +185,12 @@ impl Row {
                 Fault::Huge(length) => Length(i32::try_from(length).unwrap()),
                 _ => return None,
             },
-            Kind::Other => match self.name {
-                "no quorum" => NoQuorum,
-                "an error instead of an answer" => Code(NO_AUTH),
-                "the answer to another question" => OtherQuestion,
-                _ => return None,
-            },
+            Kind::Own(fault, _) => fault?(),
         }))
     }
 
     fn of_dns(self) -> Option<Spoil> {
-        use dns::Fault::{
-            Code, Loop, Raw, Silence, TcpCloses, TcpCutShort, TcpSilence, Truncated, WrongQuestion,
-        };
+        use dns::Fault::{Raw, Silence, TcpCloses, TcpCutShort, TcpSilence};
         Some(Spoil::Dns(match self.kind {
             Kind::Server(fault) => match fault() {
                 Fault::HangBeforeHeader => Silence,
@@ -207,14 +208,7 @@ impl Row {
                     _ => return None,
                 }));
             }
-            Kind::Other => match self.name {
-                "an error instead of an answer" => Code(code::SERVFAIL),
-                "the answer to another question" => WrongQuestion,
-                "truncated over TCP, too" => Truncated,
-                "a name that points to itself" => Loop,
-                "the name does not exist" => Code(code::NXDOMAIN),
-                _ => return None,
-            },
+            Kind::Own(_, fault) => fault?(),
             // A closed port is every name's: see the tests of the source.
             Kind::Refuse | Kind::List(_) => return None,
         }))
