@@ -63,7 +63,12 @@ pub fn problems(problems: &[Problem], input: usize) {
 /// A password of some length, in a place where nothing but a password can stand, is in none of the
 /// texts that are shown.
 pub fn password_is_hidden(text: &str, shown: &[&str]) {
-    let after = text.split_once("://").map_or("", |(_, after)| after);
+    // In a path it would be part of the path.
+    let is_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let (scheme, after) = text.split_once("://").unwrap_or_default();
+    if !scheme.chars().all(is_scheme) {
+        return;
+    }
     let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
     let Some((user, _)) = authority.rsplit_once('@') else { return };
     let Some((_, password)) = user.split_once(':') else { return };
