@@ -45,7 +45,7 @@ pub fn expand(piece: &str, nodes: &mut Vec<String>) -> Result<(), String> {
 
 /// A piece as it may be told of. Who writes a user and a password before an address is in the wrong
 /// place, but it is a password.
-fn shown(piece: &str) -> Cow<'_, str> {
+pub(super) fn shown(piece: &str) -> Cow<'_, str> {
     match piece.rsplit_once('@') {
         Some((_, address)) => format!("xxxxx@{address}").into(),
         None => piece.into(),

@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use swarmscout_model::Secret;
 use swarmscout_net::{Host, Url, UserInfo};
 
-use super::expand::expand_list;
+use super::expand::{expand_list, shown};
 use crate::Error;
 
 /// Where the list of nodes is. `Display` and `Debug` show no password and no token.
@@ -169,7 +169,7 @@ impl fmt::Display for Location {
             Self::Token { service, .. } => {
                 let service = service.as_deref().and_then(|url| url.strip_prefix("https://"));
                 let service = service.and_then(|url| url.strip_suffix("clusters"));
-                write!(f, "token://{}xxxxx", service.unwrap_or_default())
+                write!(f, "token://{}xxxxx", shown(service.unwrap_or_default()))
             }
         }
     }

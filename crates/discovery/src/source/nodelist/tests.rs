@@ -82,6 +82,12 @@ fn no_error_about_an_address_shows_a_password() {
     }
 }
 
+#[test]
+fn the_service_of_a_token_is_shown_without_a_password() {
+    let location = Location::parse("token://scout:s3cret@service/t0ken").unwrap();
+    assert_eq!(location.to_string(), "token://xxxxx@service/xxxxx");
+}
+
 /// A store that answers what it is told, and says when its list changed.
 struct Told(Listing);
 
