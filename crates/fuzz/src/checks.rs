@@ -72,8 +72,7 @@ pub fn password_is_hidden(text: &str, shown: &[&str]) {
     let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
     let Some((user, _)) = authority.rsplit_once('@') else { return };
     let Some((_, password)) = user.split_once(':') else { return };
-    // What stands in place of a password may be one.
-    if password.len() < 6 || password.contains("xxxxx") || text.matches(password).count() != 1 {
+    if password.len() < 6 || text.matches(password).count() != 1 {
         return;
     }
     is_hidden(password, shown);
@@ -82,6 +81,7 @@ pub fn password_is_hidden(text: &str, shown: &[&str]) {
 /// A secret is in none of the texts that are shown.
 pub fn is_hidden(secret: &str, shown: &[&str]) {
     for shown in shown {
-        assert!(!shown.contains(secret), "{secret:?} shows: {shown}");
+        // A secret may look like what stands in its place.
+        assert!(!shown.replace(":xxxxx", "").contains(secret), "{secret:?} shows: {shown}");
     }
 }
