@@ -4,8 +4,8 @@
 //! The targets are like tasks of a Swarm: 40 labels, groups of 64, a few relabeling rules. Server and
 //! readers are one process, so the figures hold both sides.
 
-#![allow(clippy::print_stdout, reason = "the figures are the output")]
-#![allow(clippy::unwrap_used, reason = "what fails here ends the measurement")]
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
+#![expect(clippy::unwrap_used, reason = "what fails here ends the measurement")]
 
 use std::error::Error;
 use std::net::SocketAddr;

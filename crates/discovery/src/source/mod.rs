@@ -8,6 +8,8 @@ mod disk;
 pub mod dns;
 pub mod docker;
 pub mod dockerswarm;
+#[cfg(test)]
+pub(crate) mod faults;
 pub mod file;
 pub mod fixed;
 pub mod http;

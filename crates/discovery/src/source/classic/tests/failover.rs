@@ -2,49 +2,25 @@
 
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use swarmscout_simulator::Fault;
 
 use super::*;
+use crate::source::faults::{self, Named, body, spoil};
 
 /// All that can go wrong, by name.
-fn faults() -> Vec<(&'static str, Option<Fault>)> {
-    let body = |text: &'static str| Some(Fault::Body(Bytes::from_static(text.as_bytes())));
-    vec![
-        ("refused", None),
-        ("hung before the header", Some(Fault::HangBeforeHeader)),
-        ("hung in the header", Some(Fault::HangInHeader)),
-        ("hung in the body", Some(Fault::HangInBody)),
-        ("reset", Some(Fault::Reset)),
-        ("closed", Some(Fault::Close)),
-        ("500", Some(Fault::Status(500, "no".to_owned()))),
-        ("503", Some(Fault::Status(503, "no".to_owned()))),
-        ("404", Some(Fault::Status(404, "no".to_owned()))),
-        ("half an answer", Some(Fault::Truncate)),
-        ("half a JSON", Some(Fault::CutJson)),
-        ("too short", Some(Fault::WrongLength(100))),
-        ("no JSON", body("<html>")),
-        ("nothing", body("")),
-        ("null", body("null")),
-        ("JSON without rows", body("{}")),
-        ("no Nodes row", body(r#"{"SystemStatus":[["Role","primary"]]}"#)),
-        ("a Nodes row without number", body(r#"{"SystemStatus":[["Nodes","many"]]}"#)),
-        ("nodes that are not listed", body(r#"{"SystemStatus":[["Nodes","2"]]}"#)),
-        ("rows of another type", body(r#"{"SystemStatus":{"Nodes":"2"}}"#)),
-        ("two answers", body(r#"{"SystemStatus":[["Nodes","0"]]}{}"#)),
-        ("an Engine", body(r#"{"DriverStatus":[["Backing Filesystem","extfs"]]}"#)),
-        ("100,000 levels", Some(Fault::nested(100_000))),
-        ("no HTTP", Some(Fault::Raw(Bytes::from_static(b"SSH-2.0-OpenSSH_9.2\r\n")))),
-        ("a gzip bomb", Some(Fault::GzipBomb)),
+fn faults() -> Vec<Named> {
+    let mut faults = faults::of_any_server();
+    faults.extend([
+        ("JSON without rows", Some(body(b"{}"))),
+        ("no Nodes row", Some(body(br#"{"SystemStatus":[["Role","primary"]]}"#))),
+        ("a Nodes row without number", Some(body(br#"{"SystemStatus":[["Nodes","many"]]}"#))),
+        ("nodes that are not listed", Some(body(br#"{"SystemStatus":[["Nodes","2"]]}"#))),
+        ("rows of another type", Some(body(br#"{"SystemStatus":{"Nodes":"2"}}"#))),
+        ("two answers", Some(body(br#"{"SystemStatus":[["Nodes","0"]]}{}"#))),
+        ("an Engine", Some(body(br#"{"DriverStatus":[["Backing Filesystem","extfs"]]}"#))),
         ("an endless answer", Some(Fault::endless_array("{}"))),
-    ]
-}
-
-fn spoil(master: &Master, fault: Option<Fault>) {
-    match fault {
-        None => master.server.refuse(),
-        Some(fault) => master.server.faults().set(fault),
-    }
+    ]);
+    faults
 }
 
 fn heal(master: &Master) {
@@ -65,7 +41,7 @@ async fn the_next_master_answers_at_the_first_look() {
     for (name, fault) in faults() {
         let cluster = Cluster::of(3);
         let (bad, good) = (master(&cluster), master(&cluster));
-        spoil(&bad, fault);
+        spoil(&bad.server, fault);
         let mut classic = classic(&[bad.server.url(), good.server.url()]);
         impatient(&mut classic);
         let first = classic.fetch().await.unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -88,7 +64,7 @@ async fn the_next_master_answers_at_a_later_look() {
         let mut classic = classic(&[first.server.url(), second.server.url()]);
         let before = nodes(&mut classic).await.unwrap();
         assert_eq!(second.server.request_count(), 0, "{name}");
-        spoil(&first, fault);
+        spoil(&first.server, fault);
         impatient(&mut classic);
         assert_eq!(nodes(&mut classic).await.unwrap(), before, "{name}");
         // And back again: the second is the one that is kept now.

@@ -1,6 +1,5 @@
 //! What all stores over HTTP have in common: one scenario each, for every protocol.
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use swarmscout_simulator::consul::{Agent, Consul as SimulatedConsul};
 use swarmscout_simulator::etcd::{Etcd, Member};
@@ -8,6 +7,7 @@ use swarmscout_simulator::{Fault, Listen, Server};
 
 use super::super::http::{HttpStore, Protocol};
 use super::*;
+use crate::source::faults::{self, Named, body, spoil};
 
 /// A simulated store with two servers, and how ours speaks to it.
 enum Pair {
@@ -81,6 +81,14 @@ impl Pair {
         self.put("/swarm/docker/swarm/leader", master);
     }
 
+    /// Our side of it with one node in it, after its first look.
+    async fn watched(&self) -> Box<dyn Tuned> {
+        self.join("10.0.0.1:2375");
+        let mut store = self.store();
+        nodes(&mut store).await;
+        store
+    }
+
     /// Our side of it.
     fn store(&self) -> Box<dyn Tuned> {
         self.store_with(u64::MAX)
@@ -135,6 +143,12 @@ async fn nodes(store: &mut Box<dyn Tuned>) -> Vec<String> {
     list(store).await.unwrap().0
 }
 
+/// A change is told, and then there are so many nodes.
+async fn comes_to(store: &mut Box<dyn Tuned>, expected: usize, name: &str) {
+    store.changed().await.unwrap();
+    assert_eq!(nodes(store).await.len(), expected, "{name}");
+}
+
 #[tokio::test]
 async fn nodes_come_expire_and_return() {
     for pair in pairs() {
@@ -161,8 +175,7 @@ async fn nodes_come_expire_and_return() {
         store.changed().await.unwrap();
         assert_eq!(nodes(&mut store).await, ["10.0.0.2:2375"], "{name}");
         pair.join("10.0.0.1:2375");
-        store.changed().await.unwrap();
-        assert_eq!(nodes(&mut store).await.len(), 2, "{name}");
+        comes_to(&mut store, 2, name).await;
         assert_eq!(pair.server(1).request_count(), 0, "{name}: one server is enough");
     }
 }
@@ -236,9 +249,7 @@ async fn other_keys_are_no_nodes() {
 async fn heartbeats_are_no_change() {
     for pair in pairs() {
         let name = pair.name();
-        pair.join("10.0.0.1:2375");
-        let mut store = pair.store();
-        nodes(&mut store).await;
+        let mut store = pair.watched().await;
         let asked = pair.server(0).request_count();
         for _ in 0..3 {
             pair.join("10.0.0.1:2375");
@@ -259,8 +270,7 @@ async fn heartbeats_are_no_change() {
             () = heartbeats_were_seen => {}
         }
         pair.join("10.0.0.2:2375");
-        store.changed().await.unwrap();
-        assert_eq!(nodes(&mut store).await.len(), 2, "{name}");
+        comes_to(&mut store, 2, name).await;
     }
 }
 
@@ -268,22 +278,17 @@ async fn heartbeats_are_no_change() {
 #[tokio::test]
 async fn what_happens_while_nobody_waits_is_told_later() {
     for pair in pairs() {
-        pair.join("10.0.0.1:2375");
-        let mut store = pair.store();
-        nodes(&mut store).await;
+        let mut store = pair.watched().await;
         assert!(store.changed().now_or_never().is_none(), "{}", pair.name());
         pair.join("10.0.0.2:2375");
-        store.changed().await.unwrap();
-        assert_eq!(nodes(&mut store).await.len(), 2, "{}", pair.name());
+        comes_to(&mut store, 2, pair.name()).await;
     }
 }
 
 #[tokio::test]
 async fn what_the_store_forgot_is_a_change() {
     for pair in pairs() {
-        pair.join("10.0.0.1:2375");
-        let mut store = pair.store();
-        nodes(&mut store).await;
+        let mut store = pair.watched().await;
         pair.join("10.0.0.2:2375");
         match &pair {
             Pair::Etcd2(etcd, _) => etcd.forget(),
@@ -291,51 +296,25 @@ async fn what_the_store_forgot_is_a_change() {
             // It forgets nothing, but may begin to count anew.
             Pair::Consul(consul, _) => consul.rewind(),
         }
-        store.changed().await.unwrap();
-        assert_eq!(nodes(&mut store).await.len(), 2, "{}", pair.name());
+        comes_to(&mut store, 2, pair.name()).await;
         pair.expire("10.0.0.2:2375");
-        store.changed().await.unwrap();
-        assert_eq!(nodes(&mut store).await.len(), 1, "{}", pair.name());
+        comes_to(&mut store, 1, pair.name()).await;
     }
 }
 
 /// All that can go wrong with a server, by name.
-fn faults() -> Vec<(&'static str, Option<Fault>)> {
-    let body = |text: &'static [u8]| Some(Fault::Body(Bytes::from_static(text)));
-    vec![
-        ("refused", None),
-        ("hung before the header", Some(Fault::HangBeforeHeader)),
-        ("hung in the header", Some(Fault::HangInHeader)),
-        ("hung in the body", Some(Fault::HangInBody)),
-        ("reset", Some(Fault::Reset)),
-        ("closed", Some(Fault::Close)),
+fn faults() -> Vec<Named> {
+    let mut faults = faults::of_any_server();
+    faults.extend([
         ("401", Some(Fault::Status(401, "no".to_owned()))),
-        ("404", Some(Fault::Status(404, "no".to_owned()))),
-        ("500", Some(Fault::Status(500, "no".to_owned()))),
-        ("503", Some(Fault::Status(503, "no".to_owned()))),
-        ("half an answer", Some(Fault::Truncate)),
-        ("half a JSON", Some(Fault::CutJson)),
-        ("too short", Some(Fault::WrongLength(100))),
-        ("no JSON", body(b"<html>")),
-        ("nothing", body(b"")),
-        ("null", body(b"null")),
-        ("a number", body(b"17")),
-        ("numbers in place of objects", body(b"{\"node\":1,\"kvs\":[1]}")),
-        ("not UTF-8", body(b"{\"node\":{\"key\":\"\xff\"},\"kvs\":[\"\xff\"]}")),
-        ("two answers", body(b"{\"node\":{}}{}")),
-        ("100,000 levels", Some(Fault::nested(100_000))),
-        ("no HTTP", Some(Fault::Raw(Bytes::from_static(b"SSH-2.0-OpenSSH_9.2\r\n")))),
-        ("a gzip bomb", Some(Fault::GzipBomb)),
+        ("a number", Some(body(b"17"))),
+        ("numbers in place of objects", Some(body(b"{\"node\":1,\"kvs\":[1]}"))),
+        ("not UTF-8", Some(body(b"{\"node\":{\"key\":\"\xff\"},\"kvs\":[\"\xff\"]}"))),
+        ("two answers", Some(body(b"{\"node\":{}}{}"))),
         ("an endless answer", Some(Fault::endless_array(&format!("{:4096}", "{}")))),
         ("a gigabyte", Some(Fault::Huge(1 << 30))),
-    ]
-}
-
-fn spoil(server: &Server, fault: Option<Fault>) {
-    match fault {
-        None => server.refuse(),
-        Some(fault) => server.faults().set(fault),
-    }
+    ]);
+    faults
 }
 
 #[tokio::test]
@@ -361,8 +340,7 @@ async fn the_next_server_answers() {
             // It stays with the good one, and watches that.
             let asked = bad.request_count();
             pair.join("10.0.0.2:2375");
-            store.changed().await.unwrap();
-            assert_eq!(nodes(&mut store).await.len(), 2, "{name}");
+            comes_to(&mut store, 2, &name).await;
             assert_eq!(bad.request_count(), asked, "{name}");
             assert!(good.request_count() > 2, "{name}");
         }
@@ -373,9 +351,7 @@ async fn the_next_server_answers() {
 async fn when_all_fail_each_is_named_and_recovery_is_the_next_look() {
     for pair in pairs() {
         let name = pair.name();
-        pair.join("10.0.0.1:2375");
-        let mut store = pair.store();
-        nodes(&mut store).await;
+        let mut store = pair.watched().await;
         let [first, second] = [0, 1].map(|index| pair.server(index));
         first.faults().set(Fault::Status(500, "boom".to_owned()));
         second.faults().set(Fault::Close);
@@ -417,8 +393,7 @@ async fn a_watch_that_meets_a_fault_is_broken_and_the_next_look_watches_anew() {
             server.accept().unwrap();
             assert_eq!(nodes(&mut store).await.len(), 1, "{name}");
             pair.join("10.0.0.2:2375");
-            store.changed().await.unwrap();
-            assert_eq!(nodes(&mut store).await.len(), 2, "{name}");
+            comes_to(&mut store, 2, &name).await;
         }
     }
 }
@@ -427,9 +402,7 @@ async fn a_watch_that_meets_a_fault_is_broken_and_the_next_look_watches_anew() {
 async fn a_watch_breaks_with_its_server() {
     for pair in pairs() {
         let name = pair.name();
-        pair.join("10.0.0.1:2375");
-        let mut store = pair.store();
-        nodes(&mut store).await;
+        let mut store = pair.watched().await;
         let asked = pair.server(0).request_count();
         let (broken, ()) = tokio::join!(store.changed(), async {
             pair.server(0).requested(asked + 1).await;
@@ -440,8 +413,7 @@ async fn a_watch_breaks_with_its_server() {
         pair.join("10.0.0.2:2375");
         assert_eq!(nodes(&mut store).await.len(), 2, "{name}");
         pair.expire("10.0.0.2:2375");
-        store.changed().await.unwrap();
-        assert_eq!(nodes(&mut store).await.len(), 1, "{name}");
+        comes_to(&mut store, 1, name).await;
     }
 }
 
