@@ -63,7 +63,7 @@ pub fn roles(text: &[u8]) {
 }
 
 /// One list, whole and in small pieces, and what becomes of it without the others.
-fn list<T: Object + PartialEq + Debug>(json: &[u8], lists: impl FnOnce(Vec<T>) -> Lists) {
+fn list<T: Object + PartialEq + Debug>(json: &[u8], lists: impl FnOnce(Vec<Arc<T>>) -> Lists) {
     let whole = read::<T>([json]);
     assert_eq!(whole, read::<T>(json.chunks(7)), "another in pieces");
     if let Ok((objects, problems)) = whole {
@@ -72,18 +72,18 @@ fn list<T: Object + PartialEq + Debug>(json: &[u8], lists: impl FnOnce(Vec<T>) -
     }
 }
 
-fn objects<T: Object>(json: Option<&[u8]>) -> Vec<T> {
+fn objects<T: Object>(json: Option<&[u8]>) -> Vec<Arc<T>> {
     read(json).map(|(objects, _)| objects).unwrap_or_default()
 }
 
 fn read<'a, T: Object>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<(Vec<T>, Vec<Problem>), ScanError> {
+) -> Result<(Vec<Arc<T>>, Vec<Problem>), ScanError> {
     let (mut scanner, mut decoder) = (ListScanner::default(), Decoder::default());
     let mut objects = Vec::new();
     for piece in pieces {
         scanner.push(piece, &mut |element: Element<'_>| {
-            objects.extend(decoder.decode(element)?);
+            objects.extend(decoder.decode(element)?.map(Arc::new));
             Ok::<(), ScanError>(())
         })?;
     }
@@ -130,8 +130,8 @@ fn targets(lists: &Lists, input: usize) {
 
 /// The lists in another order, unless an ID stands twice: then the order decides.
 fn reversed(lists: &Lists) -> Option<Lists> {
-    fn reverse<T: Clone>(list: &[T], id: fn(&T) -> &Arc<str>) -> Option<Vec<T>> {
-        let mut ids: Vec<_> = list.iter().map(id).collect();
+    fn reverse<T>(list: &[Arc<T>], id: fn(&T) -> &Arc<str>) -> Option<Vec<Arc<T>>> {
+        let mut ids: Vec<_> = list.iter().map(|object| id(object)).collect();
         ids.sort();
         let distinct = ids.windows(2).all(|pair| pair[0] != pair[1]);
         distinct.then(|| list.iter().rev().cloned().collect())

@@ -1,5 +1,6 @@
 //! One host: which version of the API it speaks, and what it lists.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -142,7 +143,7 @@ impl Session<'_> {
         &self,
         list: List,
         mut body: Body,
-    ) -> Result<(Vec<T>, Vec<Problem>), Failed> {
+    ) -> Result<(Vec<Arc<T>>, Vec<Problem>), Failed> {
         let mut scanner = ListScanner::default();
         let mut decoder = Decoder::default();
         let mut objects = Vec::new();
@@ -152,7 +153,7 @@ impl Session<'_> {
         };
         while let Some(piece) = body.chunk().await? {
             let mut each = |element: Element<'_>| {
-                objects.extend(decoder.decode(element)?);
+                objects.extend(decoder.decode(element)?.map(Arc::new));
                 Ok::<(), ScanError>(())
             };
             scanner.push(&piece, &mut each).map_err(|error| bad(error.to_string()))?;

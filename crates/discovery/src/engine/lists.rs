@@ -1,6 +1,7 @@
 //! What one look asks of an Engine, and what it answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, try_join_all};
 use swarmscout_net::Response;
@@ -22,18 +23,20 @@ pub struct Query {
 }
 
 /// What the lists of one look hold; one that was not asked for is empty.
+///
+/// Objects are shared: whoever keeps one, keeps no more than that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lists {
     /// `/nodes`.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Arc<Node>>,
     /// `/services`.
-    pub services: Vec<Service>,
+    pub services: Vec<Arc<Service>>,
     /// `/tasks`.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<Arc<Task>>,
     /// `/networks`.
-    pub networks: Vec<Network>,
+    pub networks: Vec<Arc<Network>>,
     /// `/containers/json`.
-    pub containers: Vec<Container>,
+    pub containers: Vec<Arc<Container>>,
 }
 
 impl Query {
@@ -73,11 +76,11 @@ impl Query {
 
 /// One list.
 enum Part {
-    Nodes(Vec<Node>),
-    Services(Vec<Service>),
-    Tasks(Vec<Task>),
-    Networks(Vec<Network>),
-    Containers(Vec<Container>),
+    Nodes(Vec<Arc<Node>>),
+    Services(Vec<Arc<Service>>),
+    Tasks(Vec<Arc<Task>>),
+    Networks(Vec<Arc<Network>>),
+    Containers(Vec<Arc<Container>>),
 }
 
 fn read_list<'a>(

@@ -18,7 +18,7 @@ pub(super) type ById<T> = HashMap<Arc<str>, T, RandomState>;
 /// The labels of all networks.
 pub(super) fn networks(
     prefix: &str,
-    networks: &[Network],
+    networks: &[Arc<Network>],
     skipped: &mut Skipped,
     writer: &mut LabelsWriter,
 ) -> ById<Labels> {

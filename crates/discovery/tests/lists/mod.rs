@@ -1,5 +1,7 @@
 //! Reads lists as a look does.
 
+use std::sync::Arc;
+
 use swarmscout_discovery::Problem;
 use swarmscout_discovery::engine::{Decoder, Element, ListScanner, Lists, Object, ScanError};
 
@@ -16,12 +18,12 @@ pub(crate) fn read(text: impl Fn(&str) -> Vec<u8>) -> (Lists, Vec<Problem>) {
     (lists, problems)
 }
 
-fn objects<T: Object>(text: &[u8], problems: &mut Vec<Problem>) -> Vec<T> {
+fn objects<T: Object>(text: &[u8], problems: &mut Vec<Problem>) -> Vec<Arc<T>> {
     let mut scanner = ListScanner::default();
     let mut decoder = Decoder::default();
     let mut objects = Vec::new();
     let mut each = |element: Element<'_>| {
-        objects.extend(decoder.decode(element)?);
+        objects.extend(decoder.decode(element)?.map(Arc::new));
         Ok::<(), ScanError>(())
     };
     scanner.push(text, &mut each).unwrap();

@@ -66,7 +66,7 @@ pub fn find(lists: &Lists, options: &Options) -> (Groups, Vec<Problem>) {
     let mut skipped = Skipped::default();
     let networks = moby::networks(PREFIX, &lists.networks, &mut skipped, &mut writer);
     let by_id: ById<&Container> =
-        lists.containers.iter().map(|container| (container.id.clone(), container)).collect();
+        lists.containers.iter().map(|container| (container.id.clone(), &**container)).collect();
     let mut targets = Partition::default();
     for container in &lists.containers {
         let Some(name) = &container.name else { continue };

@@ -14,7 +14,7 @@ pub(super) fn find(lists: &Lists, options: Options, found: &mut Found<'_>) {
     let mut address = AddressWriter::default();
     let networks = moby::networks(meta::PREFIX, &lists.networks, &mut found.skipped, &mut writer);
     let by_id: ById<&Network> =
-        lists.networks.iter().map(|network| (network.id.clone(), network)).collect();
+        lists.networks.iter().map(|network| (network.id.clone(), &**network)).collect();
     for service in &lists.services {
         found.skipped.collisions("service", &service.id, &service.labels);
         let mut targets = Partition::default();

@@ -24,7 +24,7 @@ pub(super) fn find(lists: &Lists, options: Options, found: &mut Found<'_>) {
     let networks = moby::networks(meta::PREFIX, &lists.networks, skipped, &mut writer);
     let nodes = nodes(lists, skipped, &mut writer);
     let services: ById<&Service> =
-        lists.services.iter().map(|service| (service.id.clone(), service)).collect();
+        lists.services.iter().map(|service| (service.id.clone(), &**service)).collect();
     let containers = containers(lists, skipped, &mut writer);
 
     // One service after the other, so that only its targets are there beside those known already.
