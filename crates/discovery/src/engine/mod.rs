@@ -19,6 +19,7 @@ mod read;
 pub(crate) mod refusal;
 mod scan;
 mod text;
+mod time;
 mod version;
 
 pub use client::{List, Resource};

@@ -19,6 +19,8 @@ pub struct Node {
     pub id: Arc<str>,
     /// `Version.Index`.
     pub version: u64,
+    /// `UpdatedAt`, in microseconds since 1970; 0 where it is not told.
+    pub updated: i64,
     /// `worker` or `manager`.
     pub role: Arc<str>,
     /// `active`, `pause` or `drain`.
@@ -61,6 +63,8 @@ pub struct Service {
     pub id: Arc<str>,
     /// `Version.Index`.
     pub version: u64,
+    /// `UpdatedAt`, in microseconds since 1970; 0 where it is not told.
+    pub updated: i64,
     /// Its name.
     pub name: Arc<str>,
     /// Labels of the service itself, not of its containers.
@@ -126,6 +130,8 @@ pub struct Task {
     pub id: Arc<str>,
     /// `Version.Index`.
     pub version: u64,
+    /// `UpdatedAt`, in microseconds since 1970; 0 where it is not told.
+    pub updated: i64,
     /// ID of its service.
     pub service: Arc<str>,
     /// ID of its node; empty while it waits for one.
@@ -164,6 +170,9 @@ pub struct Attachment {
 pub struct Network {
     /// Its ID.
     pub id: Arc<str>,
+    /// When it was last changed, in microseconds since 1970; 0 where it is not told, as by
+    /// `/networks`, which only knows `Created`.
+    pub updated: i64,
     /// Its name.
     pub name: Arc<str>,
     /// `swarm`, `local` or `global`.

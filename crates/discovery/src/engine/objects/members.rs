@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::decode::{Decoder, Object};
 use super::super::read::{Fault, Reader};
+use super::super::time;
 use super::{
     Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Port,
     Service, Task, VirtualIp,
@@ -19,6 +20,7 @@ impl Object for Node {
             match key {
                 b"ID" => node.id = d.text(r)?,
                 b"Version" => node.version = version(r)?,
+                b"UpdatedAt" => node.updated = time::micros(r.skip()?),
                 b"Spec" => r.object(|r, key| {
                     match key {
                         b"Role" => node.role = d.text(r)?,
@@ -93,6 +95,7 @@ impl Object for Service {
             match key {
                 b"ID" => service.id = d.text(r)?,
                 b"Version" => service.version = version(r)?,
+                b"UpdatedAt" => service.updated = time::micros(r.skip()?),
                 b"Spec" => r.object(|r, key| {
                     match key {
                         b"Name" => service.name = d.text(r)?,
@@ -209,6 +212,7 @@ impl Object for Task {
             match key {
                 b"ID" => task.id = own_text(r)?,
                 b"Version" => task.version = version(r)?,
+                b"UpdatedAt" => task.updated = time::micros(r.skip()?),
                 b"Spec" => r.object(|r, key| match key {
                     b"ContainerSpec" => r.object(|r, key| {
                         match key {
