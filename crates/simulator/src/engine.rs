@@ -17,7 +17,7 @@ mod release;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::swarm::{NodeRole, Random, State, Stored, Swarm};
+use crate::swarm::{NodeRole, Random, State, Swarm};
 use crate::{Listen, Request, Response, Server};
 use filters::{Filters, Refusal};
 

@@ -2,7 +2,7 @@
 //!
 //! [`Swarm`] is a handle; clones share the Swarm, so that several [engines](crate::engine::Engine)
 //! and a test look at the same one. What is done to it is done at once: when `scale` returns, the
-//! new tasks run. As in a real Swarm the index and the time of every changed object move, ended
+//! new tasks run; who [listens](Swarm::changes) is told of each step on the way. As in a real Swarm the index and the time of every changed object move, ended
 //! tasks stay for a while, a task on a node that is down goes on to say `running`, and lists come in
 //! another order at every call.
 //!
@@ -20,14 +20,17 @@
 //! assert_eq!(swarm.tasks_of(&web).len(), 5);
 //! ```
 
+mod changes;
 mod network;
 pub mod objects;
 mod random;
 mod spec;
 mod state;
+mod tasks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use changes::{Action, Change, Changes, Object};
 pub use network::Network;
 pub use objects::{Availability, Map, Mode, Node, NodeRole, NodeState, Service, ServiceSpec, Task};
 pub use objects::{TaskState, Time};
@@ -79,6 +82,14 @@ impl Swarm {
         swarm
     }
 
+    /// Every change of a node, service, task or network from now on, in order.
+    ///
+    /// While somebody listens, a task goes through all states that a real one goes through, each
+    /// with an index of its own: so the same calls make the same Swarm only with the same listeners.
+    pub fn changes(&self) -> Changes {
+        self.lock().listeners.add()
+    }
+
     /// The Swarm's ID.
     pub fn cluster_id(&self) -> String {
         self.lock().cluster.id.clone()
@@ -118,7 +129,9 @@ impl Swarm {
             status: NodeStatus { state: NodeState::Ready, message: String::new(), addr },
             manager_status,
         });
-        state.elect();
+        if role == NodeRole::Manager {
+            state.elect();
+        }
         state.reconcile_all();
         id
     }
@@ -128,7 +141,7 @@ impl Swarm {
     pub fn remove_node(&self, node: &str) {
         self.stop_node(node);
         let mut state = self.lock();
-        state.nodes.remove(node);
+        state.remove_node(node);
         state.elect();
     }
 
@@ -241,6 +254,16 @@ impl Swarm {
         })
     }
 
+    /// Changes a network in any way; attachments that tasks have already stay as they are.
+    pub fn edit_network(&self, network: &str, edit: impl FnOnce(&mut Network)) {
+        self.lock().change_network(network, edit);
+    }
+
+    /// Removes a network.
+    pub fn remove_network(&self, network: &str) {
+        self.lock().remove_network(network);
+    }
+
     /// The ID of the network `host`, which services use that live on the node's own.
     pub fn host_network(&self) -> String {
         let mut state = self.lock();
@@ -261,7 +284,7 @@ impl Swarm {
         let meta = state.meta();
         let id = meta.id.clone();
         let job = spec.mode.is_job();
-        let mut service = Service {
+        let service = Service {
             job_status: job.then(|| objects::JobStatus {
                 job_iteration: objects::Version::default(),
                 last_execution: meta.created_at,
@@ -272,7 +295,6 @@ impl Swarm {
             endpoint: objects::Endpoint::default(),
             update_status: None,
         };
-        service.endpoint = state.endpoint(&service);
         state.insert_service(service);
         state.reconcile(&id);
         id
@@ -318,7 +340,8 @@ impl Swarm {
     pub fn continue_update(&self, service: &str) -> bool {
         let mut state = self.lock();
         let template = state.template(service);
-        let old = state.tasks_of(service).find(|task| task.is_live() && *task.spec != template);
+        let old = state.tasks_of(service).filter(|task| task.is_live() && *task.spec != template);
+        let old = old.min_by_key(|task| task.meta.created_at);
         if let Some(task) = old.map(|task| task.meta.id.clone()) {
             state.shut_down(&task);
             state.reconcile(service);
@@ -349,24 +372,13 @@ impl Swarm {
     /// Removes a service and all its tasks.
     pub fn remove_service(&self, service: &str) {
         let mut state = self.lock();
-        state.change_service(service, |_, _| {});
-        state.services.remove(service);
-        for task in state.tasks_of.remove(service).unwrap_or_default() {
-            state.remove_task(&task);
-        }
+        state.remove_service(service);
     }
 
-    /// A task's container dies, and the task is replaced.
-    pub fn kill_task(&self, task: &str) {
-        let mut state = self.lock();
-        state.change_task(task, |task, now| {
-            task.desired_state = TaskState::Shutdown;
-            let error = "task: non-zero exit (137)";
-            state::end(task, now, TaskState::Failed, "started", error, 137);
-        });
-        state.forget_history(task);
-        let service = state.tasks[task].service_id.clone();
-        state.reconcile(&service);
+    /// A task's container dies, and the task is replaced. False: no such task runs, or it is wanted
+    /// no more.
+    pub fn kill_task(&self, task: &str) -> bool {
+        self.lock().kill(task)
     }
 
     /// Changes a task in any way.
@@ -405,7 +417,9 @@ impl Swarm {
     pub fn tasks_of(&self, service: &str) -> Vec<Task> {
         let state = self.lock();
         let live = state.tasks_of(service).filter(|task| task.is_live());
-        live.map(|task| Task::clone(task)).collect()
+        let mut live: Vec<_> = live.map(|task| Task::clone(task)).collect();
+        live.sort_by_key(|task| task.meta.created_at);
+        live
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

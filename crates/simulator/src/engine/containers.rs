@@ -116,11 +116,11 @@ pub(super) fn of(state: &State, node: &str, standing: Standing) -> Vec<Summary> 
         }
         let running = task.status.state == TaskState::Running;
         let endpoint = |attachment: &Attachment| {
-            let network = &state.networks.get(&attachment.network_id)?;
+            let network = &attachment.of;
             let address = attachment.addresses.first().map_or("", String::as_str);
             let (ip, prefix) = address.split_once('/').unwrap_or_default();
             let prefix = prefix.parse().unwrap_or(0);
-            Some((network.name.clone(), endpoint(&attachment.network_id, ip, prefix)))
+            Some((network.name.clone(), endpoint(&network.meta.id, ip, prefix)))
         };
         let mut networks: BTreeMap<_, _> =
             task.networks_attachments.iter().filter_map(endpoint).collect();

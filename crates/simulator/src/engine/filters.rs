@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::containers::Summary;
 use super::{Release, Standing, json};
 use crate::swarm::objects::Json;
-use crate::swarm::{Map, NodeRole, Service, State, Task, TaskState};
+use crate::swarm::{Map, Network, NodeRole, Service, State, Stored, Task, TaskState};
 
 /// Filters by name, with their values.
 pub(super) struct Filters {
@@ -84,7 +84,7 @@ impl Filters {
                 && self.is("mode", service.spec.mode.name())
                 && (self.of("runtime").is_none() || self.is("runtime", "container"))
         });
-        let json = |service: &super::Stored<Service>| {
+        let json = |service: &Stored<Service>| {
             if status { with_status(service, state) } else { service.json().into() }
         };
         Ok(services.map(json).collect())
@@ -125,14 +125,14 @@ impl Filters {
 
     pub(super) fn networks(&self, state: &State, node: &str, standing: Standing) -> Selected {
         self.validate(&["dangling", "driver", "id", "label", "name", "scope", "type"])?;
-        let known = |network: &&crate::swarm::Network| match standing {
+        let known = |network: &&Stored<Network>| match standing {
             Standing::Manager | Standing::NoQuorum => true,
             // A worker knows the networks of its own tasks.
             Standing::Worker => state.tasks.values().any(|task| {
                 let mut attachments = task.networks_attachments.iter();
                 task.node_id == node
                     && task.is_live()
-                    && attachments.any(|attachment| attachment.network_id == network.meta.id)
+                    && attachments.any(|attachment| attachment.of.meta.id == network.meta.id)
             }),
             Standing::Standalone | Standing::Locked => false,
         };
@@ -156,7 +156,7 @@ impl Filters {
                 && self.is("scope", "local")
                 && self.is("type", if builtin { "builtin" } else { "custom" })
         });
-        let listed = swarm.map(crate::swarm::Network::listed).chain(local.cloned());
+        let listed = swarm.map(|network| network.listed()).chain(local.cloned());
         Ok(listed.map(|network| network.text().as_bytes().into()).collect())
     }
 
@@ -312,7 +312,7 @@ fn member(network: &Json, name: &str) -> String {
 }
 
 /// A service as `?status=true` shows it.
-fn with_status(service: &super::Stored<Service>, state: &State) -> Box<[u8]> {
+fn with_status(service: &Stored<Service>, state: &State) -> Box<[u8]> {
     let tasks = || state.tasks.values().filter(|task| task.service_id == service.meta.id);
     let running = tasks().filter(|task| task.status.state == TaskState::Running).count();
     let desired = tasks().filter(|task| task.desired_state <= TaskState::Running).count();

@@ -7,6 +7,7 @@ use crate::engine::json;
 
 /// A network of the Swarm.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the Engine's")]
 pub struct Network {
     /// What every object begins with.
     pub meta: Meta,
@@ -26,7 +27,8 @@ pub struct Network {
     /// addresses of tasks can be listened on. `None`: it has no addresses.
     pub subnet: Option<[u8; 2]>,
     /// Addresses given away so far.
-    pub(super) used: u32,
+    /// Whether driver and address manager have prepared it. A moment after it was made they have.
+    pub(crate) allocated: bool,
     /// How an attachment shows it.
     pub(super) attached: Json,
 }
@@ -35,12 +37,11 @@ pub struct Network {
 const ADDRESSES: u32 = 65_000;
 
 impl Network {
-    /// The next free address, with its prefix: `10.4.0.2/16`. Addresses are used again after
-    /// 65,000, so very large networks have some twice.
-    pub(super) fn next_address(&mut self) -> Option<String> {
+    /// An address with its prefix, after so many that were given away: `10.4.0.2/16`. Addresses are
+    /// used again after 65,000, so very large networks have some twice.
+    pub(super) fn address(&self, given: u32) -> Option<String> {
         let [first, second] = self.subnet?;
-        let [_, _, third, fourth] = (2 + self.used % ADDRESSES).to_be_bytes();
-        self.used += 1;
+        let [_, _, third, fourth] = (2 + given % ADDRESSES).to_be_bytes();
         Some(format!("{first}.{second}.{third}.{fourth}/16"))
     }
 

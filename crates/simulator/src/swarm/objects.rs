@@ -537,9 +537,9 @@ pub struct Attachment {
     pub network: Json,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
-    /// Not sent: which network it is.
+    /// Not sent: the network as it was then.
     #[serde(skip)]
-    pub network_id: String,
+    pub of: Arc<super::Network>,
 }
 
 impl From<bool> for Reachability {

@@ -9,17 +9,15 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 
 use super::Container;
+use super::changes::{Action, Kept, Listeners};
 use super::network::{self, Network};
 use super::objects::{
-    Attachment, Availability, ContainerStatus, Endpoint, Json, Meta, Mode, Node, NodeRole,
-    NodeState, Placement, Port, PortStatus, Service, Task, TaskSpec, TaskState, TaskStatus, Time,
-    Version, VirtualIp,
+    Availability, Endpoint, Json, ManagerStatus, Meta, Node, NodeRole, NodeState, Port, Service,
+    Task, Time, Version, VirtualIp,
 };
 use super::random::Random;
+use super::tasks::{Slots, Suitable};
 use crate::engine::json;
-
-/// `TaskHistoryRetentionLimit`: so many ended tasks of a slot are kept.
-const HISTORY: usize = 5;
 
 /// Between two changes.
 const TICK: u64 = 11_718_227;
@@ -27,7 +25,7 @@ const TICK: u64 = 11_718_227;
 /// An object and its JSON, which is made when it is asked for first.
 #[derive(Debug)]
 pub(crate) struct Stored<T> {
-    object: T,
+    object: Arc<T>,
     json: OnceLock<Box<[u8]>>,
 }
 
@@ -39,15 +37,49 @@ impl<T> std::ops::Deref for Stored<T> {
     }
 }
 
-impl<T: Serialize> Stored<T> {
-    fn new(object: T) -> Self {
-        Self { object, json: OnceLock::new() }
+impl<T> Stored<T> {
+    pub(super) fn new(object: impl Into<Arc<T>>) -> Self {
+        Self { object: object.into(), json: OnceLock::new() }
     }
 
+    /// The object, to keep.
+    pub(crate) fn shared(&self) -> &Arc<T> {
+        &self.object
+    }
+}
+
+impl<T: Kept> Stored<T> {
+    /// Changes the object in place, or a copy of it if somebody keeps it.
+    fn edit(&mut self, change: impl FnOnce(&mut T)) {
+        change(Arc::make_mut(&mut self.object));
+        self.json = OnceLock::new();
+    }
+
+    /// The object has changed: gives it this index and moment, and tells of it.
+    fn change(
+        &mut self,
+        (version, now): (Version, Time),
+        listeners: &mut Listeners,
+        change: impl FnOnce(&mut T),
+    ) {
+        let old = listeners.any().then(|| Arc::clone(&self.object));
+        self.edit(|object| {
+            let meta = object.meta();
+            meta.version = version;
+            meta.updated_at = now;
+            change(object);
+        });
+        if old.is_some() {
+            listeners.tell(Action::Update, &self.object, old);
+        }
+    }
+}
+
+impl<T: Serialize> Stored<T> {
     pub(crate) fn json(&self) -> &[u8] {
         self.json.get_or_init(|| {
             let mut text = Vec::new();
-            json::append(&mut text, &self.object);
+            json::append(&mut text, self.object.as_ref());
             text.into()
         })
     }
@@ -56,23 +88,27 @@ impl<T: Serialize> Stored<T> {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) random: Random,
-    now: Time,
-    index: u64,
+    pub(super) now: Time,
+    pub(super) index: u64,
+    pub(super) listeners: Listeners,
     pub(crate) cluster: Meta,
     pub(crate) nodes: BTreeMap<String, Stored<Node>>,
     pub(crate) services: BTreeMap<String, Stored<Service>>,
     pub(crate) tasks: BTreeMap<String, Stored<Task>>,
-    pub(crate) networks: BTreeMap<String, Network>,
+    pub(crate) networks: BTreeMap<String, Stored<Network>>,
+    /// How many addresses of each network were given away.
+    addresses: BTreeMap<String, u32>,
     /// Containers that are no tasks, by node.
     pub(crate) containers: BTreeMap<String, Vec<Container>>,
     /// What each node's engine has for itself.
     pub(crate) engines: BTreeMap<String, Engine>,
-    /// Tasks of each service, oldest first.
-    pub(super) tasks_of: BTreeMap<String, Vec<String>>,
+    /// Tasks of each service.
+    pub(super) tasks_of: BTreeMap<String, Slots>,
+    pub(super) suitable: Suitable,
     pub(super) ingress: String,
     next_published: u64,
-    next_host_port: u64,
-    next_node: usize,
+    pub(super) next_host_port: u64,
+    pub(super) next_node: usize,
 }
 
 #[derive(Debug)]
@@ -94,14 +130,17 @@ impl State {
             random,
             now: Time::START,
             index: 5,
+            listeners: Listeners::default(),
             cluster,
             nodes: BTreeMap::new(),
             services: BTreeMap::new(),
             tasks: BTreeMap::new(),
             networks: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             containers: BTreeMap::new(),
             engines: BTreeMap::new(),
             tasks_of: BTreeMap::new(),
+            suitable: Suitable::default(),
             ingress: String::new(),
             next_published: 30_000,
             next_host_port: 32_768,
@@ -122,10 +161,16 @@ impl State {
     }
 
     /// The next index and moment.
-    fn tick(&mut self) -> Time {
+    pub(super) fn tick(&mut self) -> Time {
         self.index += 1;
         self.now = self.now.after(TICK);
         self.now
+    }
+
+    /// The same, as a change has them.
+    pub(super) fn next(&mut self) -> (Version, Time) {
+        let now = self.tick();
+        (Version { index: self.index }, now)
     }
 
     /// Changes a node.
@@ -133,30 +178,54 @@ impl State {
     /// # Panics
     /// If there is no such node, like the other functions that are given an ID.
     pub(super) fn change_node(&mut self, id: &str, change: impl FnOnce(&mut Node)) {
-        let now = self.tick();
+        let next = self.next();
         let node = self.nodes.get_mut(id).unwrap_or_else(|| panic!("no node {id}"));
-        node.object.meta.version.index = self.index;
-        node.object.meta.updated_at = now;
-        change(&mut node.object);
-        node.json = OnceLock::new();
+        let took = takes_tasks(node);
+        node.change(next, &mut self.listeners, change);
+        let same = took == takes_tasks(node);
+        self.suitable.node_changed(same);
+    }
+
+    /// Changes what a list says of a manager. It is no part of the object: neither its index nor
+    /// its time move, and nobody is told (swarmkit `manager/controlapi/node.go`).
+    fn change_manager(&mut self, id: &str, change: impl FnOnce(&mut ManagerStatus)) {
+        if let Some(node) = self.nodes.get_mut(id) {
+            node.edit(|node| {
+                if let Some(status) = &mut node.manager_status {
+                    change(status);
+                }
+            });
+        }
     }
 
     pub(super) fn change_service(&mut self, id: &str, change: impl FnOnce(&mut Service, Time)) {
-        let now = self.tick();
+        let next = self.next();
         let service = self.services.get_mut(id).unwrap_or_else(|| panic!("no service {id}"));
-        service.object.meta.version.index = self.index;
-        service.object.meta.updated_at = now;
-        change(&mut service.object, now);
-        service.json = OnceLock::new();
+        service.change(next, &mut self.listeners, |service| change(service, next.1));
     }
 
     pub(super) fn change_task(&mut self, id: &str, change: impl FnOnce(&mut Task, Time)) {
-        let now = self.tick();
+        let next = self.next();
         let task = self.tasks.get_mut(id).unwrap_or_else(|| panic!("no task {id}"));
-        task.object.meta.version.index = self.index;
-        task.object.meta.updated_at = now;
-        change(&mut task.object, now);
-        task.json = OnceLock::new();
+        task.change(next, &mut self.listeners, |task| change(task, next.1));
+    }
+
+    /// Changes a task that has just been changed: a change of its own only for those who listen.
+    pub(super) fn change_task_further(&mut self, id: &str, change: impl FnOnce(&mut Task, Time)) {
+        if self.listeners.any() {
+            self.change_task(id, change);
+        } else if let Some(task) = self.tasks.get_mut(id) {
+            task.edit(|task| change(task, self.now));
+        }
+    }
+
+    pub(super) fn change_network(&mut self, id: &str, change: impl FnOnce(&mut Network)) {
+        let next = self.next();
+        let network = self.networks.get_mut(id).unwrap_or_else(|| panic!("no network {id}"));
+        network.change(next, &mut self.listeners, |network| {
+            change(network);
+            network.attached = network.attach();
+        });
     }
 
     pub(super) fn insert_node(&mut self, node: Node) {
@@ -164,11 +233,44 @@ impl State {
         let id = self.random.daemon_id();
         let networks = network::local(created, true, || self.random.engine_id());
         self.engines.insert(node.meta.id.clone(), Engine { id, networks });
-        self.nodes.insert(node.meta.id.clone(), Stored::new(node));
+        let (id, node) = (node.meta.id.clone(), Stored::new(node));
+        self.tell(Action::Create, &node);
+        self.suitable.node_changed(false);
+        self.nodes.insert(id, node);
     }
 
+    pub(super) fn remove_node(&mut self, id: &str) {
+        if let Some(node) = self.nodes.remove(id) {
+            self.tell(Action::Remove, &node);
+            self.suitable.node_changed(false);
+        }
+    }
+
+    /// A service comes without an endpoint, which the allocator then gives to it.
     pub(super) fn insert_service(&mut self, service: Service) {
-        self.services.insert(service.meta.id.clone(), Stored::new(service));
+        let id = service.meta.id.clone();
+        let endpoint = self.endpoint(&service);
+        let listened = self.listeners.any();
+        let mut service = Stored::new(service);
+        if listened {
+            self.tell(Action::Create, &service);
+            let next = self.next();
+            service.change(next, &mut self.listeners, |service| service.endpoint = endpoint);
+        } else {
+            service.edit(|service| service.endpoint = endpoint);
+        }
+        self.services.insert(id, service);
+    }
+
+    pub(super) fn remove_service(&mut self, id: &str) {
+        self.tick();
+        let Some(service) = self.services.remove(id) else { panic!("no service {id}") };
+        self.tell(Action::Remove, &service);
+        let tasks = self.tasks_of.get(id).into_iter().flat_map(Slots::tasks).cloned();
+        for task in tasks.collect::<Vec<_>>() {
+            self.retire_task(&task);
+        }
+        self.tasks_of.remove(id);
     }
 
     pub(super) fn add_network(&mut self, name: &str, set: impl FnOnce(&mut Network)) -> String {
@@ -183,13 +285,29 @@ impl State {
             attachable: false,
             ingress: false,
             subnet: None,
-            used: 0,
+            allocated: false,
             attached: Json::new("null"),
         };
         set(&mut network);
         network.attached = network.attach();
+        let listened = self.listeners.any();
+        let mut network = Stored::new(network);
+        if listened {
+            self.tell(Action::Create, &network);
+            let next = self.next();
+            network.change(next, &mut self.listeners, |network| network.allocated = true);
+        } else {
+            network.edit(|network| network.allocated = true);
+        }
         self.networks.insert(id.clone(), network);
         id
+    }
+
+    pub(super) fn remove_network(&mut self, id: &str) {
+        if let Some(network) = self.networks.remove(id) {
+            self.tick();
+            self.tell(Action::Remove, &network);
+        }
     }
 
     /// The first two bytes of the next network's addresses: `10.N.0.0/16`.
@@ -237,183 +355,11 @@ impl State {
         Endpoint { spec: spec.endpoint_spec.clone(), ports: published, virtual_ips }
     }
 
-    fn address(&mut self, network: &str) -> Option<String> {
-        self.networks.get_mut(network)?.next_address()
-    }
-
-    /// Brings the tasks of a service to what its specification wants.
-    pub(super) fn reconcile(&mut self, service: &str) {
-        let Some(stored) = self.services.get(service) else { return };
-        let (mode, spec) = (stored.spec.mode, Arc::new(task_spec(&stored.spec.task_template)));
-        let suitable = self.suitable(&spec.placement);
-        let live: Vec<_> = self
-            .tasks_of(service)
-            .filter(|task| {
-                task.is_live() || (mode.is_job() && task.desired_state == TaskState::Complete)
-            })
-            .map(|task| (task.slot, task.node_id.clone(), task.meta.id.clone()))
-            .collect();
-        match mode {
-            Mode::Replicated { replicas: wanted }
-            | Mode::ReplicatedJob { total_completions: wanted, .. } => {
-                let first = u64::from(!mode.is_job());
-                let slots = first..first + wanted;
-                for (_, _, task) in live.iter().filter(|(slot, ..)| !slots.contains(slot)) {
-                    self.remove_task(task);
-                }
-                let taken: BTreeSet<_> = live.iter().map(|(slot, ..)| *slot).collect();
-                for slot in slots.filter(|slot| !taken.contains(slot)) {
-                    let node = self.pick(&suitable);
-                    self.add_task(service, &spec, slot, node.as_deref());
-                }
-            }
-            Mode::Global {} | Mode::GlobalJob {} => {
-                let taken: BTreeSet<_> = live.into_iter().map(|(_, node, _)| node).collect();
-                for node in suitable.iter().filter(|node| !taken.contains(*node)) {
-                    self.add_task(service, &spec, 0, Some(node));
-                }
-            }
-        }
-    }
-
-    /// Brings all services to what is wanted.
-    pub(super) fn reconcile_all(&mut self) {
-        for service in self.services.keys().cloned().collect::<Vec<_>>() {
-            self.reconcile(&service);
-        }
-    }
-
-    pub(super) fn tasks_of(&self, service: &str) -> impl Iterator<Item = &Stored<Task>> {
-        self.tasks_of.get(service).into_iter().flatten().filter_map(|id| self.tasks.get(id))
-    }
-
-    /// What new tasks of a service are made from.
-    pub(super) fn template(&self, service: &str) -> TaskSpec {
-        task_spec(&self.services[service].spec.task_template)
-    }
-
-    pub(super) fn tasks_on(&self, node: &str) -> Vec<String> {
-        let on_node = self.tasks.values().filter(|task| task.node_id == node && task.is_live());
-        on_node.map(|task| task.meta.id.clone()).collect()
-    }
-
-    /// Ends a task that is not wanted any more.
-    pub(super) fn shut_down(&mut self, task: &str) {
-        self.change_task(task, |task, now| {
-            task.desired_state = TaskState::Shutdown;
-            end(task, now, TaskState::Shutdown, "shutdown", "", 0);
-        });
-        self.forget_history(task);
-    }
-
-    pub(super) fn remove_task(&mut self, task: &str) {
-        self.tick();
-        if let Some(removed) = self.tasks.remove(task)
-            && let Some(tasks) = self.tasks_of.get_mut(&removed.service_id)
-        {
-            tasks.retain(|id| id != task);
-        }
-    }
-
-    /// The nodes that may take a task, in the order of their IDs.
-    fn suitable(&self, placement: &Placement) -> Vec<String> {
-        let suits = |node: &&Stored<Node>| {
-            node.status.state == NodeState::Ready
-                && node.spec.availability == Availability::Active
-                && placement.constraints.iter().all(|constraint| satisfies(node, constraint))
-        };
-        self.nodes.values().filter(suits).map(|node| node.meta.id.clone()).collect()
-    }
-
-    fn pick(&mut self, suitable: &[String]) -> Option<String> {
-        self.next_node = self.next_node.wrapping_add(1);
-        suitable.get(self.next_node % suitable.len().max(1)).cloned()
-    }
-
-    fn add_task(&mut self, service: &str, spec: &Arc<TaskSpec>, slot: u64, node: Option<&str>) {
-        let meta = self.meta();
-        let stored = &self.services[service];
-        let job = stored.job_status.as_ref().map(|status| status.job_iteration);
-        let ports: Vec<_> = stored.endpoint.ports.clone();
-        let id = meta.id.clone();
-        let timestamp = meta.created_at;
-        let mut task = Task {
-            meta,
-            labels: BTreeMap::new(),
-            spec: Arc::clone(spec),
-            service_id: service.to_owned(),
-            slot,
-            node_id: node.unwrap_or_default().to_owned(),
-            status: TaskStatus {
-                timestamp,
-                state: TaskState::Pending,
-                message: "pending task scheduling".to_owned(),
-                err: String::new(),
-                container_status: None,
-                port_status: PortStatus::default(),
-            },
-            desired_state: if job.is_some() { TaskState::Complete } else { TaskState::Running },
-            networks_attachments: Vec::new(),
-            job_iteration: job,
-        };
-        if node.is_some() {
-            self.start(&mut task, &ports);
-        } else {
-            task.status.err = format!(
-                "no suitable node (scheduling constraints not satisfied on {} nodes)",
-                self.nodes.len()
-            );
-        }
-        self.tasks.insert(id.clone(), Stored::new(task));
-        self.tasks_of.entry(service.to_owned()).or_default().push(id);
-    }
-
-    fn start(&mut self, task: &mut Task, ports: &[Port]) {
-        let ingress = ports.iter().any(|port| port.publish_mode == "ingress");
-        let ingress = ingress.then(|| self.ingress.clone());
-        let targets = task.spec.networks.iter().map(|network| network.target.clone());
-        for network_id in ingress.into_iter().chain(targets) {
-            let addresses = self.address(&network_id).into_iter().collect();
-            if let Some(network) = self.networks.get(&network_id) {
-                let network = network.attached.clone();
-                task.networks_attachments.push(Attachment { network, addresses, network_id });
-            }
-        }
-        let job = task.job_iteration.is_some();
-        let pid = if job { 0 } else { 400 + self.random.below(30_000) as u64 };
-        let (state, message) =
-            if job { (TaskState::Complete, "finished") } else { (TaskState::Running, "started") };
-        for port in ports.iter().filter(|port| port.publish_mode == "host") {
-            let mut port = port.clone();
-            port.name.clear();
-            if port.published_port == 0 {
-                port.published_port = self.next_host_port;
-                self.next_host_port += 1;
-            }
-            task.status.port_status.ports.extend([port.clone(), port]);
-        }
-        task.meta.updated_at = self.tick();
-        task.meta.version.index = self.index;
-        task.status.timestamp = task.meta.updated_at;
-        task.status.state = state;
-        message.clone_into(&mut task.status.message);
-        let container_id = self.random.engine_id();
-        task.status.container_status = Some(ContainerStatus { container_id, pid, exit_code: 0 });
-    }
-
-    /// Removes the oldest ended tasks of a slot, or of a global service's node.
-    pub(super) fn forget_history(&mut self, task: &str) {
-        let task = &self.tasks[task];
-        let (service, slot, node) = (&task.service_id, task.slot, &task.node_id);
-        let ended: Vec<_> = self
-            .tasks_of(service)
-            .filter(|task| !task.is_live() && task.desired_state != TaskState::Complete)
-            .filter(|task| task.slot == slot && (slot > 0 || task.node_id == *node))
-            .map(|task| task.meta.id.clone())
-            .collect();
-        for task in ended.iter().take(ended.len().saturating_sub(HISTORY)) {
-            self.remove_task(task);
-        }
+    pub(super) fn address(&mut self, network: &str) -> Option<String> {
+        let given = self.addresses.entry(network.to_owned()).or_default();
+        let address = self.networks.get(network)?.address(*given)?;
+        *given += 1;
+        Some(address)
     }
 
     /// Gives the Swarm a leader that is up, and says which managers can be reached.
@@ -434,11 +380,9 @@ impl State {
             let is = self.nodes[id].manager_status.as_ref().map(|s| (s.leader, s.reachability));
             let should = super::objects::Reachability::from(*up);
             if is != Some((lead, should)) {
-                self.change_node(id, |node| {
-                    if let Some(status) = &mut node.manager_status {
-                        status.leader = lead;
-                        status.reachability = should;
-                    }
+                self.change_manager(id, |status| {
+                    status.leader = lead;
+                    status.reachability = should;
                 });
             }
         }
@@ -454,54 +398,7 @@ impl State {
     }
 }
 
-/// A task's copy of its service's template.
-fn task_spec(template: &TaskSpec) -> TaskSpec {
-    TaskSpec { runtime: None, ..template.clone() }
-}
-
-pub(super) fn end(
-    task: &mut Task,
-    now: Time,
-    state: TaskState,
-    message: &str,
-    error: &str,
-    exit_code: i64,
-) {
-    task.status.timestamp = now;
-    task.status.state = state;
-    message.clone_into(&mut task.status.message);
-    error.clone_into(&mut task.status.err);
-    task.status.port_status = PortStatus::default();
-    if let Some(container) = &mut task.status.container_status {
-        container.pid = 0;
-        container.exit_code = exit_code;
-    }
-}
-
-/// `node.role==manager`, `node.labels.zone!=a`, …
-fn satisfies(node: &Node, constraint: &str) -> bool {
-    let (key, value, equal) = match (constraint.split_once("!="), constraint.split_once("==")) {
-        (Some((key, value)), _) => (key, value, false),
-        (_, Some((key, value))) => (key, value, true),
-        _ => return false,
-    };
-    let (key, value) = (key.trim(), value.trim());
-    let role = match node.spec.role {
-        NodeRole::Worker => "worker",
-        NodeRole::Manager => "manager",
-    };
-    let is = match key {
-        "node.id" => Some(node.meta.id.as_str()),
-        "node.hostname" => Some(node.description.hostname.as_str()),
-        "node.role" => Some(role),
-        _ => {
-            let label = key.strip_prefix("node.labels.").map(|l| node.spec.labels.get(l));
-            let engine = || {
-                let label = key.strip_prefix("engine.labels.")?;
-                node.description.engine.labels.get(label)
-            };
-            label.unwrap_or_else(engine).map(String::as_str)
-        }
-    };
-    (is == Some(value)) == equal
+/// Whether a node takes new tasks.
+pub(super) fn takes_tasks(node: &Node) -> bool {
+    node.status.state == NodeState::Ready && node.spec.availability == Availability::Active
 }

@@ -1,6 +1,7 @@
 //! The simulator against what real Swarms did and answered.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod changes;
 mod classic;
 mod client;
 mod engine;
