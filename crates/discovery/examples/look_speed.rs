@@ -5,27 +5,29 @@
 //! ```
 //!
 //! A second process simulates the Swarm behind a unix socket, so that what is shown is the look
-//! alone: CPU seconds of this process, user and system, and its largest resident size. Then, for
-//! the list of tasks alone and in memory, what finding its objects takes, and what decoding them.
+//! alone: CPU seconds of this process, user and system, and its largest resident size. The first
+//! look, then looks at a Swarm where nothing changed, then looks before each of which the version
+//! and the state of every task change. Then, for the list of tasks alone and in memory, what each
+//! step of reading it takes.
 
 #![expect(clippy::print_stdout, reason = "it is what the example is for")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use swarmscout_discovery::Discoverer;
 use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, OverlayPort, Role,
 };
-use swarmscout_discovery::engine::{Decoder, Element, Head, ListScanner, ScanError, Task};
+use swarmscout_discovery::engine::{Element, ListScanner, Memo, ScanError, Task};
 use swarmscout_discovery::source::dockerswarm::DockerSwarm;
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Client, ClientOptions, Host, HttpConfig, Request};
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
-use swarmscout_simulator::swarm::Swarm;
+use swarmscout_simulator::swarm::{Swarm, TaskState};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -55,28 +57,62 @@ fn main() -> Result<(), Error> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
-    let mut ready = String::new();
-    BufReader::new(server.stdout.take().ok_or("no output")?).read_line(&mut ready)?;
+    let mut simulated = Simulated {
+        says: BufReader::new(server.stdout.take().ok_or("no output")?),
+        hears: server.stdin.take().ok_or("no input")?,
+    };
+    simulated.await_line()?;
     let looked = runtime.block_on(async {
-        look(&socket, role).await?;
+        look(&socket, role, &mut simulated).await?;
         steps(&socket).await
     });
     // The server ends with its standard input.
-    drop(server.stdin.take());
+    drop(simulated);
     server.wait()?;
     looked
 }
 
-/// Serves a Swarm of this size until standard input ends.
+/// The process that simulates the Swarm.
+struct Simulated {
+    says: BufReader<ChildStdout>,
+    hears: ChildStdin,
+}
+
+impl Simulated {
+    fn await_line(&mut self) -> Result<(), Error> {
+        self.says.read_line(&mut String::new())?;
+        Ok(())
+    }
+
+    /// Changes version and state of every task.
+    fn change(&mut self) -> Result<(), Error> {
+        self.hears.write_all(b"change\n")?;
+        self.await_line()
+    }
+}
+
+/// Serves a Swarm of this size until standard input ends; changes every task for each line of it.
 async fn serve(socket: &str, nodes: &str, tasks: &str) -> Result<(), Error> {
     let swarm = Swarm::grown(1, nodes.parse()?, tasks.parse()?);
     let manager = swarm.nodes().into_iter().find(|node| node.manager_status.is_some());
     let manager = manager.ok_or("no manager")?.meta.id;
     let engine = Engine::start(Listen::Unix(socket.into()), &swarm, &manager)?;
-    println!("ready");
-    std::io::stdout().flush()?;
-    let until_end = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-    tokio::task::spawn_blocking(until_end).await??;
+    let serve = move || {
+        let mut states = [TaskState::Starting, TaskState::Running].into_iter().cycle();
+        let mut lines = std::io::stdin().lines();
+        loop {
+            println!("done");
+            std::io::stdout().flush()?;
+            let Some(line) = lines.next() else { break };
+            line?;
+            let state = states.next().unwrap_or(TaskState::Running);
+            for task in swarm.tasks() {
+                swarm.edit_task(&task.meta.id, |task| task.status.state = state);
+            }
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    tokio::task::spawn_blocking(serve).await??;
     drop(engine);
     Ok(())
 }
@@ -87,7 +123,7 @@ async fn steps(socket: &Path) -> Result<(), Error> {
     let request = Request::to(&Host::socket(socket), "/tasks")?.timeout(DEADLINE).max_body(1 << 30);
     let client = Client::new(&HttpConfig::default(), options)?;
     let text = client.get(request).await?.body.bytes().await?;
-    let step = |work: &dyn Fn() -> Result<usize, ScanError>| {
+    let step = |work: &mut dyn FnMut() -> Result<usize, ScanError>| {
         let mut fastest = f64::INFINITY;
         for _ in 0..LOOKS {
             let before = cpu_seconds()?;
@@ -103,7 +139,7 @@ async fn steps(socket: &Path) -> Result<(), Error> {
         }
         scanner.finish()
     };
-    let found = step(&|| {
+    let found = step(&mut || {
         let mut count = 0;
         scan(&mut |_| {
             count += 1;
@@ -111,31 +147,25 @@ async fn steps(socket: &Path) -> Result<(), Error> {
         })?;
         Ok(count)
     })?;
-    let headed = step(&|| {
-        let mut sum = 0;
-        scan(&mut |element| {
-            sum += Head::read(element.text).id.len();
-            Ok(())
-        })?;
-        Ok(sum)
-    })?;
-    let decoded = step(&|| {
-        let mut decoder = Decoder::default();
-        let mut tasks = Vec::new();
-        scan(&mut |element| {
-            tasks.extend(decoder.decode::<Task>(element)?);
-            Ok(())
-        })?;
-        Ok(tasks.len())
-    })?;
+    let read = |memo: &mut Memo<Task>| {
+        let mut reader = memo.reader();
+        for piece in text.chunks(128 << 10) {
+            reader.push(piece)?;
+        }
+        reader.finish().map(|(tasks, _)| tasks.len())
+    };
+    let decoded = step(&mut || read(&mut Memo::default()))?;
+    let mut memo = Memo::default();
+    read(&mut memo)?;
+    let recognised = step(&mut || read(&mut memo))?;
     println!("tasks of {:.1} MB in memory: CPU s", text.len() as f64 / 1e6);
     println!("  {found:.4}  objects found");
-    println!("  {headed:.4}  ID and version read as well");
     println!("  {decoded:.4}  all decoded");
+    println!("  {recognised:.4}  all recognised");
     Ok(())
 }
 
-async fn look(socket: &Path, role: Role) -> Result<(), Error> {
+async fn look(socket: &Path, role: Role, simulated: &mut Simulated) -> Result<(), Error> {
     let config = DockerSwarmConfig {
         engine: EngineConfig {
             hosts: vec![format!("unix://{}", socket.display())],
@@ -151,18 +181,23 @@ async fn look(socket: &Path, role: Role) -> Result<(), Error> {
         swarmkit_socket: None,
     };
     let mut source = DockerSwarm::new(&config, &BuildContext::new("look_speed"))?;
-    println!("look  CPU s  wall s  groups  targets  problems  largest MiB");
-    for number in 1..=LOOKS {
-        let (cpu, wall) = (cpu_seconds()?, Instant::now());
-        let look = source.fetch().await?;
-        let (cpu, wall) = (cpu_seconds()? - cpu, wall.elapsed().as_secs_f64());
-        let targets: usize = look.what.iter().map(|group| group.targets.len()).sum();
-        println!(
-            "{number:4}  {cpu:.3}  {wall:.3}  {:6}  {targets:7}  {:8}  {:.1}",
-            look.what.len(),
-            look.problems.len(),
-            largest_mebibytes()?,
-        );
+    println!("what changed  CPU s  wall s  groups  targets  problems  largest MiB");
+    for (what, looks) in [("first look", 1), ("nothing", LOOKS), ("every task", LOOKS)] {
+        for _ in 0..looks {
+            if what == "every task" {
+                simulated.change()?;
+            }
+            let (cpu, wall) = (cpu_seconds()?, Instant::now());
+            let look = source.fetch().await?;
+            let (cpu, wall) = (cpu_seconds()? - cpu, wall.elapsed().as_secs_f64());
+            let targets: usize = look.what.iter().map(|group| group.targets.len()).sum();
+            println!(
+                "{what:12}  {cpu:.3}  {wall:.3}   {:6}  {targets:7}  {:8}  {:.1}",
+                look.what.len(),
+                look.problems.len(),
+                largest_mebibytes()?,
+            );
+        }
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! One host: which version of the API it speaks, and what it lists.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,12 +7,13 @@ use http::{HeaderMap, StatusCode};
 use swarmscout_net::{Body, Host, ReadClient, Request, Response};
 use tokio::time::Instant;
 
-use super::decode::{Decoder, Object};
+use super::decode::Object;
+use super::events::{EventStream, FILTERS, NoEvents, QUIET};
 use super::info::Info;
+use super::memo::{Listed, Memo};
 use super::refusal;
-use super::scan::{Element, ListScanner, ScanError};
 use super::version::ApiVersion;
-use crate::{Error, Problem};
+use crate::Error;
 
 /// The largest list that is read. 100,000 tasks have some 300 MB.
 pub(super) const MAX_ANSWER: u64 = 1 << 30;
@@ -37,6 +37,8 @@ pub enum Resource {
     Info,
     /// One of its lists.
     List(List),
+    /// What changes from now on.
+    Events,
 }
 
 /// A list that an Engine keeps.
@@ -56,7 +58,7 @@ pub enum List {
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ping,
         Self::Info,
         Self::List(List::Nodes),
@@ -64,6 +66,7 @@ impl Resource {
         Self::List(List::Tasks),
         Self::List(List::Networks),
         Self::List(List::Containers),
+        Self::Events,
     ];
 
     /// Its path, after the version.
@@ -76,6 +79,7 @@ impl Resource {
             Self::List(List::Tasks) => "/tasks",
             Self::List(List::Networks) => "/networks",
             Self::List(List::Containers) => "/containers/json",
+            Self::Events => "/events",
         }
     }
 }
@@ -118,52 +122,57 @@ impl Session<'_> {
     /// the answer is a good one, with the reason in words.
     pub(super) async fn open(&self, resource: Resource, filters: &str) -> Result<Response, Failed> {
         let path = self.path(resource, filters);
-        let request = request(self.host, &path, self.deadline)?.max_body(match resource {
-            Resource::Info => MAX_INFO,
-            _ => self.max_answer,
-        });
-        let response = self.client.get(request).await?;
+        let response = self.ask(resource, &path).await?;
         if response.status.is_success() {
             return Ok(response);
         }
-        let status = response.status;
-        let is_engine = is_engine(&response.headers);
-        let message = refusal::message(&start_of(response.body).await);
+        Err(self.refused(resource, &path, response).await)
+    }
+
+    /// Asks for a resource at its path. The answer may be a refusal.
+    async fn ask(&self, resource: Resource, path: &str) -> Result<Response, Error> {
+        let request = request(self.host, path, self.deadline)?;
+        let request = match resource {
+            Resource::Info => request.max_body(MAX_INFO),
+            Resource::Events => request.max_body(u64::MAX).open_ended(QUIET),
+            Resource::Ping | Resource::List(_) => request.max_body(self.max_answer),
+        };
+        Ok(self.client.get(request).await?)
+    }
+
+    /// What a refusal says.
+    async fn refused(&self, resource: Resource, path: &str, answer: Response) -> Failed {
+        let status = answer.status;
+        let is_engine = is_engine(&answer.headers);
+        let message = refusal::message(&start_of(answer.body).await);
         if status == StatusCode::BAD_REQUEST
             && let Some(version) = ApiVersion::asked_for(&message)
             && version != self.version
         {
-            return Err(Failed::Version(version));
+            return Failed::Version(version);
         }
-        Err(refusal::error(self.host, resource, &path, status, is_engine, message).into())
+        refusal::error(self.host, resource, path, status, is_engine, message).into()
     }
 
-    /// Reads the list that was asked for.
+    /// Reads the list that was asked for, with what is known of its objects.
     pub(super) async fn list<T: Object>(
         &self,
         list: List,
         mut body: Body,
-    ) -> Result<(Vec<Arc<T>>, Vec<Problem>), Failed> {
-        let mut scanner = ListScanner::default();
-        let mut decoder = Decoder::default();
-        let mut objects = Vec::new();
+        memo: &mut Memo<T>,
+    ) -> Result<Listed<T>, Failed> {
+        let mut reader = memo.reader();
         let bad = |reason: String| Error::Answer {
             url: format!("{}{}", self.host, Resource::List(list).path()),
             reason,
         };
         while let Some(piece) = body.chunk().await? {
-            let mut each = |element: Element<'_>| {
-                objects.extend(decoder.decode(element)?.map(Arc::new));
-                Ok::<(), ScanError>(())
-            };
-            scanner.push(&piece, &mut each).map_err(|error| bad(error.to_string()))?;
-            if objects.len() > MAX_OBJECTS {
+            reader.push(&piece).map_err(|error| bad(error.to_string()))?;
+            if reader.found() > MAX_OBJECTS {
                 return Err(bad(format!("more than {MAX_OBJECTS} objects")).into());
             }
         }
-        scanner.finish().map_err(|error| bad(error.to_string()))?;
-        objects.shrink_to_fit();
-        Ok((objects, decoder.take_problems()))
+        reader.finish().map_err(|error| bad(error.to_string()).into())
     }
 
     /// Asks for `/info`. `None` where it is not told: a socket proxy may withhold it, and that
@@ -176,6 +185,29 @@ impl Session<'_> {
             Info::read(&response.body.bytes().await.ok()?)
         };
         tokio::time::timeout(left / 2, info).await.ok()?
+    }
+
+    /// Begins to listen to what changes in the Swarm, and to the containers of this Engine. The
+    /// deadline of the attempt holds until the stream is there; the stream outlives it.
+    pub(super) async fn events(&self) -> Result<EventStream, NoEvents> {
+        let path = self.path(Resource::Events, FILTERS);
+        let answer = self.ask(Resource::Events, &path).await.map_err(NoEvents::Failed)?;
+        let status = answer.status;
+        if status.is_success() {
+            let url = format!("{}{}", self.host, Resource::Events.path());
+            return Ok(EventStream::new(answer.body, url));
+        }
+        Err(match self.refused(Resource::Events, &path, answer).await {
+            Failed::Other(error) if matches!(status.as_u16(), 403 | 404) => {
+                NoEvents::Withheld(error.to_string())
+            }
+            Failed::Other(error) => NoEvents::Failed(error),
+            Failed::Version(wanted) => {
+                let Self { host, version, .. } = self;
+                let reason = format!("it refuses API version {version} and asks for {wanted}");
+                NoEvents::Failed(Error::Answer { url: host.to_string(), reason })
+            }
+        })
     }
 
     fn path(&self, resource: Resource, filters: &str) -> String {

@@ -1,5 +1,6 @@
 //! From the bytes of a list's element to an object, leaving out the smallest part that is bad.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -7,18 +8,22 @@ use hashbrown::{HashMap, HashSet};
 
 use super::labels::LabelMap;
 use super::read::{Fault, Reader};
+use super::repeats::Repeats;
 use super::scan::{Element, ScanError};
 use crate::Problem;
-use crate::problems::Problems;
+use crate::problems::{Mark, Problems};
 
 /// An object that the Engine lists.
-pub trait Object: Sized {
+pub trait Object: Sized + PartialEq + Send + Sync {
     /// What [`Problem::kind`] calls it.
     const KIND: &'static str;
 
     /// Reads one. A fault of type means that the object cannot be used at all; smaller parts are
     /// left out with [`Decoder::part`].
     fn read(reader: &mut Reader<'_>, decoder: &mut Decoder) -> Result<Self, Fault>;
+
+    /// Its ID.
+    fn id(&self) -> &Arc<str>;
 }
 
 /// What stands at the beginning of an object and tells whether it is known already.
@@ -53,14 +58,60 @@ impl Head {
     }
 }
 
+/// The first members of an object, without a copy: enough to look for it among those that are
+/// known, which then are compared as a whole.
+#[derive(Debug)]
+pub(super) struct Start<'a> {
+    pub(super) id: Cow<'a, str>,
+    /// `Version.Index`, where the version follows the ID.
+    pub(super) version: Option<u64>,
+}
+
+impl<'a> Start<'a> {
+    /// `None` where there is no ID among the first members of the object.
+    pub(super) fn of(text: &'a [u8]) -> Option<Self> {
+        const STOP: Result<(), Fault> = Err(Fault::Syntax { at: 0 });
+        let (mut id, mut version, mut members) = (None, None, 0);
+        let _ = Reader::new(text).object(|reader, key| {
+            members += 1;
+            match key {
+                b"ID" | b"Id" if id.is_none() => id = Some(reader.string()?),
+                b"Version" if id.is_some() => {
+                    reader.object(|reader, key| match key {
+                        b"Index" => reader.unsigned().map(|index| version = Some(index)),
+                        _ => reader.skip().map(drop),
+                    })?;
+                    return STOP;
+                }
+                _ if id.is_some() || members > 3 => return STOP,
+                _ => drop(reader.skip()?),
+            }
+            Ok(())
+        });
+        Some(Self { id: id?, version })
+    }
+}
+
 /// Decodes the elements of one list. Strings that occur again and again are held once, and so are
 /// label maps: the 500 tasks of a service share one.
 #[derive(Debug, Default)]
 pub struct Decoder {
     symbols: HashSet<Arc<str>, RandomState>,
     label_maps: HashMap<Box<[u8]>, Arc<LabelMap>, RandomState>,
+    /// What tasks take from their `Spec`.
+    pub(super) specs: Repeats<Option<Arc<LabelMap>>>,
+    /// What attachments take from their `Network`.
+    pub(super) networks: Repeats<AttachedTo>,
     problems: Problems,
     kind: &'static str,
+}
+
+/// `Network` of an attachment, as far as its members are there.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AttachedTo {
+    pub(super) id: Option<Arc<str>>,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) ingress: Option<bool>,
 }
 
 impl Decoder {
@@ -92,6 +143,73 @@ impl Decoder {
             self.problems.name_since(before, &Head::read(element.text).id);
         }
         Ok(object)
+    }
+
+    /// Decodes the object that `rest` begins with, unless it goes on behind `rest` or anything is
+    /// wrong with it. Returns how long it is as well. Nothing is told then: whoever finds and
+    /// decodes it as an element will say what it is.
+    pub(super) fn decode_ahead<T: Object>(&mut self, rest: &[u8]) -> Option<(T, usize)> {
+        self.kind = T::KIND;
+        let before = self.problems.mark();
+        let mut reader = Reader::strict(rest);
+        match T::read(&mut reader, self) {
+            Ok(object) if self.problems.mark() == before => Some((object, reader.position())),
+            _ => {
+                self.problems.forget_since(before);
+                None
+            }
+        }
+    }
+
+    /// Begins another answer: nothing of an earlier one is told.
+    pub(super) fn begin(&mut self) {
+        self.problems = Problems::default();
+    }
+
+    /// Ends an answer. What is shared lives on; where `sweep`, only what somebody still holds.
+    pub(super) fn end(&mut self, sweep: bool) {
+        self.specs.clear();
+        self.networks.clear();
+        if sweep {
+            self.label_maps.retain(|_, labels| Arc::strong_count(labels) > 1);
+            self.symbols.retain(|symbol| Arc::strong_count(symbol) > 1);
+        }
+    }
+
+    /// Something that changes when a problem is told.
+    pub(super) fn problems_so_far(&self) -> Mark {
+        self.problems.mark()
+    }
+
+    /// Reads a value that is written in the same bytes again and again; `known` has those of its
+    /// place.
+    pub(super) fn repeated<V: Clone>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        known: fn(&mut Self) -> &mut Repeats<V>,
+        read: impl FnOnce(&mut Reader<'_>, &mut Self) -> Result<V, Fault>,
+    ) -> Result<V, Fault> {
+        // Where the end of the object is known already, what reading it says of a value's end may
+        // be another than what the scanner would say.
+        if !reader.is_strict() {
+            return read(reader, self);
+        }
+        if let Some((length, value)) = known(self).find(reader.rest()) {
+            reader.advance(length);
+            return Ok(value);
+        }
+        let (start, before) = (reader.clone(), self.problems.mark());
+        let value = read(reader, self)?;
+        if self.problems.mark() == before {
+            known(self).add(reader.since(&start), &value);
+        }
+        Ok(value)
+    }
+
+    /// How many strings and label maps are held.
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> (usize, usize) {
+        (self.symbols.len(), self.label_maps.len())
     }
 
     /// What was left out since this was last asked.

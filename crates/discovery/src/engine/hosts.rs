@@ -16,8 +16,10 @@ use swarmscout_net::{Host, ReadClient};
 use tokio::time::Instant;
 
 use super::client::{Failed, MAX_ANSWER, Session, negotiate};
+use super::events::{EventStream, NoEvents};
 use super::info::Info;
 use super::lists::{Lists, Query};
+use super::memo::Memos;
 use super::refusal;
 use super::version::ApiVersion;
 use crate::config::{BuildContext, EngineConfig};
@@ -28,6 +30,8 @@ use crate::{Error, Look, Problem};
 pub struct Hosts {
     client: ReadClient,
     known: Vec<Known>,
+    /// What is known of the objects that they list.
+    memos: Memos,
     /// The next to ask.
     at: usize,
     /// The Swarm that is looked at, once its ID was told.
@@ -71,7 +75,8 @@ impl Hosts {
         let client = ReadClient::new(&config.http, options)?;
         let refresh_interval = config.refresh_interval;
         let context = context.clone();
-        Ok(Self { client, known: hosts, at: 0, cluster: None, refresh_interval, context })
+        let memos = Memos::default();
+        Ok(Self { client, known: hosts, memos, at: 0, cluster: None, refresh_interval, context })
     }
 
     /// Asks the hosts, beginning with the one that answered last, until one answers.
@@ -114,6 +119,25 @@ impl Hosts {
                 Err(Error::AllHosts(lines.collect()))
             }
         }
+    }
+
+    /// Listens to what changes, at the host that answered last. Opening the stream has as long as
+    /// one attempt.
+    pub async fn events(&mut self) -> Result<EventStream, NoEvents> {
+        let within = self.context.attempt_deadline(self.refresh_interval, 0);
+        let deadline = Instant::now() + within;
+        let Known { host, version, .. } = &mut self.known[self.at];
+        let failed = |error| NoEvents::Failed(in_words(error, host, within));
+        let version = match *version {
+            Some(version) => version,
+            None => *version.insert(negotiate(&self.client, host, deadline).await.map_err(failed)?),
+        };
+        let client = &self.client;
+        let session = Session { client, host, version, deadline, max_answer: MAX_ANSWER };
+        session.events().await.map_err(|none| match none {
+            NoEvents::Failed(error) => failed(error),
+            withheld @ NoEvents::Withheld(_) => withheld,
+        })
     }
 
     /// Notes which Swarm a host answered for; whether that is not the one that is looked at.
@@ -174,7 +198,7 @@ impl Hosts {
                 deadline,
                 max_answer: MAX_ANSWER.min(self.context.max_answer),
             };
-            match read(&session, query, several).await {
+            match read(&session, query, &mut self.memos, several).await {
                 Ok((lists, problems, info)) => {
                     let cluster = info.map(|info| info.cluster).filter(|id| !id.is_empty());
                     return Ok(Answer { lists, problems, cluster, as_of });
@@ -215,9 +239,10 @@ fn in_words(error: Error, host: &Host, within: Duration) -> Error {
 async fn read(
     session: &Session<'_>,
     query: &Query,
+    memos: &mut Memos,
     with_info: bool,
 ) -> Result<(Lists, Vec<Problem>, Option<Info>), Failed> {
     let info = async { Ok(if with_info { session.info().await } else { None }) };
-    let ((lists, problems), info) = try_join(query.read(session), info).await?;
+    let ((lists, problems), info) = try_join(query.read(session, memos), info).await?;
     Ok((lists, problems, info))
 }

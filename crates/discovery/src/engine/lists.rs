@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, try_join_all};
 use swarmscout_net::Response;
+use tokio::try_join;
 
 use super::client::{Failed, List, Resource, Session};
+use super::decode::Object;
+use super::memo::{Listed, Memo, Memos};
 use super::objects::{Container, Network, Node, Service, Task};
-use crate::Problem;
 use crate::config::Filter;
+use crate::{BoxFuture, Problem};
 
 /// What one look needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Query {
         Self { main, also, filters: encode(filters) }
     }
 
-    /// Reads all lists from one host.
+    /// Reads all lists from one host, with what is known of their objects.
     ///
     /// An Engine has made its list when it begins to answer. The others are therefore asked for,
     /// all at once, when the answer to the first begins: they are newer than it, and the service of
@@ -53,60 +55,46 @@ impl Query {
     pub(super) async fn read(
         &self,
         session: &Session<'_>,
+        memos: &mut Memos,
     ) -> Result<(Lists, Vec<Problem>), Failed> {
-        let main = session.open(Resource::List(self.main), &self.filters).await?;
-        let main = read_list(session, self.main, Some(main));
-        let also = self.also.iter().map(|list| read_list(session, *list, None));
-        let parts = try_join_all(std::iter::once(main).chain(also)).await?;
-        let mut lists = Lists::default();
-        let mut problems = Vec::new();
-        for (part, skipped) in parts {
-            problems.extend(skipped);
-            match part {
-                Part::Nodes(nodes) => lists.nodes = nodes,
-                Part::Services(services) => lists.services = services,
-                Part::Tasks(tasks) => lists.tasks = tasks,
-                Part::Networks(networks) => lists.networks = networks,
-                Part::Containers(containers) => lists.containers = containers,
-            }
-        }
+        let mut main = Some(session.open(Resource::List(self.main), &self.filters).await?);
+        let mut answer = |list| main.take_if(|_| list == self.main);
+        let (nodes, services, tasks, networks, containers) = try_join!(
+            self.list(session, List::Nodes, answer(List::Nodes), &mut memos.nodes),
+            self.list(session, List::Services, answer(List::Services), &mut memos.services),
+            self.list(session, List::Tasks, answer(List::Tasks), &mut memos.tasks),
+            self.list(session, List::Networks, answer(List::Networks), &mut memos.networks),
+            self.list(session, List::Containers, answer(List::Containers), &mut memos.containers),
+        )?;
+        let problems = [nodes.1, services.1, tasks.1, networks.1, containers.1].concat();
+        let lists = Lists {
+            nodes: nodes.0,
+            services: services.0,
+            tasks: tasks.0,
+            networks: networks.0,
+            containers: containers.0,
+        };
         Ok((lists, problems))
     }
-}
 
-/// One list.
-enum Part {
-    Nodes(Vec<Arc<Node>>),
-    Services(Vec<Arc<Service>>),
-    Tasks(Vec<Arc<Task>>),
-    Networks(Vec<Arc<Network>>),
-    Containers(Vec<Arc<Container>>),
-}
-
-fn read_list<'a>(
-    session: &'a Session<'a>,
-    list: List,
-    answer: Option<Response>,
-) -> BoxFuture<'a, Result<(Part, Vec<Problem>), Failed>> {
-    Box::pin(async move {
-        let answer = match answer {
-            Some(answer) => answer,
-            None => session.open(Resource::List(list), "").await?,
-        };
-        let body = answer.body;
-        macro_rules! objects {
-            ($part:expr) => {
-                session.list(list, body).await.map(|(objects, skipped)| ($part(objects), skipped))
+    /// Reads one list, if it is among those that are needed; `answer` is what the host answers, if
+    /// it was asked already.
+    fn list<'a, T: Object>(
+        &'a self,
+        session: &'a Session<'_>,
+        list: List,
+        answer: Option<Response>,
+        memo: &'a mut Memo<T>,
+    ) -> BoxFuture<'a, Result<Listed<T>, Failed>> {
+        Box::pin(async move {
+            let answer = match answer {
+                Some(answer) => answer,
+                None if self.also.contains(&list) => session.open(Resource::List(list), "").await?,
+                None => return Ok((Vec::new(), Vec::new())),
             };
-        }
-        match list {
-            List::Nodes => objects!(Part::Nodes),
-            List::Services => objects!(Part::Services),
-            List::Tasks => objects!(Part::Tasks),
-            List::Networks => objects!(Part::Networks),
-            List::Containers => objects!(Part::Containers),
-        }
-    })
+            session.list(list, answer.body, memo).await
+        })
+    }
 }
 
 /// The filters as the Engine reads them: `{"label":{"a=b":true}}`, keys in order. A filter without

@@ -1,7 +1,8 @@
 //! The Docker Engine API, as far as discovery needs it: read only, and with no version pinned.
 //!
 //! ```text
-//!  Hosts (failover) → Session (one host: version, paths, refusals) → ListScanner → Decoder → objects
+//!  Hosts (failover) → Session (one host: version, paths, refusals) → ListReader → objects
+//!                                                       Memo, ListScanner, Decoder ↗
 //! ```
 //!
 //! Nothing but GET and HEAD is ever sent, and only to the paths of [`Resource`]. An answer is read
@@ -10,13 +11,16 @@
 
 mod client;
 mod decode;
+mod events;
 mod hosts;
 mod info;
 mod labels;
 mod lists;
+mod memo;
 mod objects;
 mod read;
 pub(crate) mod refusal;
+mod repeats;
 mod scan;
 mod text;
 mod time;
@@ -24,11 +28,13 @@ mod version;
 
 pub use client::{List, Resource};
 pub use decode::{Decoder, Head, Object};
+pub use events::{Action, Event, EventKind, EventParser, EventStream, NoEvents};
 pub use hosts::Hosts;
 pub use info::Info;
 pub(crate) use info::host_of;
 pub use labels::LabelMap;
 pub use lists::{Lists, Query};
+pub use memo::{ListReader, Listed, Memo, Memos};
 pub use objects::{
     Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Port,
     Service, Task, VirtualIp,

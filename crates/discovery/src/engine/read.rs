@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 
+use super::scan::MAX_DEPTH;
 use super::text::find_quote_or_backslash;
 
 /// A place in a JSON text.
@@ -15,6 +16,9 @@ use super::text::find_quote_or_backslash;
 pub struct Reader<'a> {
     text: &'a [u8],
     at: usize,
+    /// How many brackets are open. Counted where it is strict.
+    depth: u32,
+    strict: bool,
 }
 
 /// Why a value could not be read.
@@ -39,7 +43,40 @@ type Result<T> = std::result::Result<T, Fault>;
 impl<'a> Reader<'a> {
     /// Reads from the start of `text`.
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, depth: 0, strict: false }
+    }
+
+    /// Reads a value whose end nobody has looked for yet, and holds everything against it that the
+    /// scanner does: brackets that do not match or stand too deep in each other are a fault of
+    /// syntax, and so are quotes and brackets in the middle of a number. A value that is read so
+    /// ends where the scanner would say.
+    pub(super) fn strict(text: &'a [u8]) -> Self {
+        Self { strict: true, ..Self::new(text) }
+    }
+
+    /// Whether this is a [`Self::strict`] one.
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// What has not been read yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.text[self.at..]
+    }
+
+    /// Leaves out so many bytes, which are known to be one value.
+    pub(super) fn advance(&mut self, length: usize) {
+        self.at += length;
+    }
+
+    /// How many bytes have been read.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What was read since `start`, an earlier state of this reader.
+    pub(super) fn since(&self, start: &Self) -> &'a [u8] {
+        &self.text[start.at..self.at]
     }
 
     /// Calls `member` for each member of an object with its key as it was written; `member` must
@@ -52,7 +89,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if self.peek()? == b'}' {
-            self.at += 1;
+            self.close();
             return Ok(());
         }
         loop {
@@ -86,7 +123,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if self.peek()? == b']' {
-            self.at += 1;
+            self.close();
             return Ok(());
         }
         loop {
@@ -150,8 +187,13 @@ impl<'a> Reader<'a> {
             }
             b'{' | b'[' => self.skip_nested()?,
             b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                let strict = self.strict;
+                let ends = |byte: &u8| match byte {
+                    b',' | b']' | b'}' | b' ' | b'\t'..=b'\r' => true,
+                    b'"' | b'{' | b'[' => strict,
+                    _ => false,
+                };
                 let rest = &self.text[start..];
-                let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t'..=b'\r');
                 self.at += rest.iter().position(ends).unwrap_or(rest.len());
             }
             _ => return Err(self.syntax()),
@@ -165,11 +207,11 @@ impl<'a> Reader<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<std::result::Result<T, (&'static str, &'a [u8])>> {
-        let start = self.at;
+        let start = self.clone();
         match read(self) {
             Ok(value) => Ok(Ok(value)),
             Err(Fault::Type { expected, .. }) => {
-                self.at = start;
+                *self = start;
                 let written = self.skip()?;
                 Ok(Err((expected, written)))
             }
@@ -187,6 +229,9 @@ impl<'a> Reader<'a> {
 
     fn skip_nested(&mut self) -> Result<()> {
         let mut depth = 0_usize;
+        // One bit for each open bracket, the innermost lowest, as the scanner has them.
+        let mut arrays = 0_u64;
+        let most = if self.strict { (MAX_DEPTH - self.depth) as usize } else { usize::MAX };
         let mut at = self.at;
         loop {
             let Some(byte) = self.text.get(at) else {
@@ -200,9 +245,19 @@ impl<'a> Reader<'a> {
                     self.string_end()?;
                     at = self.at;
                 }
-                b'{' | b'[' => depth += 1,
+                b'{' | b'[' => {
+                    if depth == most {
+                        return Err(self.syntax());
+                    }
+                    depth += 1;
+                    arrays = arrays << 1 | u64::from(*byte == b'[');
+                }
                 b'}' | b']' => {
+                    if self.strict && (arrays & 1 == 1) != (*byte == b']') {
+                        return Err(self.syntax());
+                    }
                     depth -= 1;
+                    arrays >>= 1;
                     if depth == 0 {
                         self.at = at;
                         return Ok(());
@@ -263,7 +318,11 @@ impl<'a> Reader<'a> {
     fn open(&mut self, bracket: u8, expected: &'static str) -> Result<bool> {
         let next = self.peek()?;
         if next == bracket {
+            if self.strict && self.depth == MAX_DEPTH {
+                return Err(self.syntax());
+            }
             self.at += 1;
+            self.depth += 1;
             Ok(true)
         } else if next == b'n' {
             self.null().map(|()| false)
@@ -274,12 +333,23 @@ impl<'a> Reader<'a> {
 
     /// After a member or element: whether another follows.
     fn more(&mut self, bracket: u8) -> Result<bool> {
-        let next = self.peek()?;
-        if next != b',' && next != bracket {
-            return Err(self.syntax());
+        match self.peek()? {
+            b',' => {
+                self.at += 1;
+                Ok(true)
+            }
+            next if next == bracket => {
+                self.close();
+                Ok(false)
+            }
+            _ => Err(self.syntax()),
         }
+    }
+
+    /// Leaves an object or array whose closing bracket is next.
+    fn close(&mut self) {
         self.at += 1;
-        Ok(next == b',')
+        self.depth -= 1;
     }
 
     fn expect(&mut self, byte: u8) -> Result<()> {

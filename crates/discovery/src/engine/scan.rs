@@ -25,6 +25,8 @@ const HEAD: usize = 4096;
 #[derive(Debug)]
 pub struct ListScanner {
     place: Place,
+    /// Where it is after an element.
+    after: Place,
     /// The beginning of the element that the last piece cut in two.
     carry: Vec<u8>,
     /// Bytes of the present element, `carry` or not.
@@ -46,6 +48,8 @@ enum Place {
     Next,
     /// After an element.
     Between,
+    /// Between the objects of a stream that is no list.
+    Free,
     /// Inside a number, `true`, `false` or `null`.
     Scalar,
     /// Inside an element that is an object, an array or a string.
@@ -107,6 +111,34 @@ pub enum ScanError {
     },
 }
 
+/// Takes the elements of a list as they are found.
+pub(super) trait Visitor {
+    type Error: From<ScanError>;
+
+    /// Takes the element that `rest` begins with, an object, if it knows by itself where that ends,
+    /// and returns its length; it must be the length that the scanner would find. `rest` ends where
+    /// the piece does, or where the element would be too large.
+    fn ahead(&mut self, rest: &[u8]) -> Option<usize>;
+
+    /// Takes an element that the scanner found.
+    fn element(&mut self, element: Element<'_>) -> Result<(), Self::Error>;
+}
+
+/// Leaves it to the scanner to find every element.
+struct Each<F>(F);
+
+impl<E: From<ScanError>, F: FnMut(Element<'_>) -> Result<(), E>> Visitor for Each<F> {
+    type Error = E;
+
+    fn ahead(&mut self, _: &[u8]) -> Option<usize> {
+        None
+    }
+
+    fn element(&mut self, element: Element<'_>) -> Result<(), E> {
+        self.0(element)
+    }
+}
+
 impl Default for ListScanner {
     fn default() -> Self {
         Self::new(MAX_ELEMENT)
@@ -116,7 +148,14 @@ impl Default for ListScanner {
 impl ListScanner {
     /// A scanner that holds no element of more than `max_element` bytes.
     pub fn new(max_element: usize) -> Self {
-        Self { place: Place::Start, carry: Vec::new(), size: 0, offset: 0, max_element }
+        let (place, after) = (Place::Start, Place::Between);
+        Self { place, after, carry: Vec::new(), size: 0, offset: 0, max_element }
+    }
+
+    /// A scanner for objects one after the other that are no list: with line breaks or nothing
+    /// between them, or each after a record separator (RFC 7464).
+    pub(super) fn endless(max_element: usize) -> Self {
+        Self { place: Place::Free, after: Place::Free, ..Self::new(max_element) }
     }
 
     /// Takes the next piece and hands over the elements that it completes, in their order.
@@ -125,6 +164,16 @@ impl ListScanner {
         piece: &[u8],
         each: &mut impl FnMut(Element<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.visit(piece, &mut Each(each))
+    }
+
+    /// Takes the next piece and lets the visitor take the elements that it completes, in their
+    /// order.
+    pub(super) fn visit<V: Visitor>(
+        &mut self,
+        piece: &[u8],
+        visitor: &mut V,
+    ) -> Result<(), V::Error> {
         let mut at = 0;
         // Where the present element begins in this piece: at its first byte, or at the piece's.
         let mut start = 0;
@@ -133,8 +182,8 @@ impl ListScanner {
                 Place::Nested(nesting) => match self.nested(nesting, piece, at)? {
                     Some(end) => {
                         at = end;
-                        self.place = Place::Between;
-                        self.element(&piece[start..end], end, each)?;
+                        self.place = self.after;
+                        self.element(&piece[start..end], end, visitor)?;
                     }
                     None => at = piece.len(),
                 },
@@ -143,8 +192,8 @@ impl ListScanner {
                     match piece[at..].iter().position(ends) {
                         Some(length) => {
                             at += length;
-                            self.place = Place::Between;
-                            self.element(&piece[start..at], at, each)?;
+                            self.place = self.after;
+                            self.element(&piece[start..at], at, visitor)?;
                         }
                         None => at = piece.len(),
                     }
@@ -152,9 +201,17 @@ impl ListScanner {
                 _ => {
                     start = at;
                     self.between(piece[at], at)?;
-                    // The first byte of an element is looked at again, as a part of it.
-                    if !matches!(self.place, Place::Nested(_) | Place::Scalar) {
-                        at += 1;
+                    match self.place {
+                        Place::Nested(_) if piece[at] == b'{' => {
+                            let most = self.max_element.min(piece.len() - at);
+                            if let Some(length) = visitor.ahead(&piece[at..at + most]) {
+                                at += length;
+                                self.place = self.after;
+                            }
+                        }
+                        // The first byte of an element is looked at again, as a part of it.
+                        Place::Nested(_) | Place::Scalar => {}
+                        _ => at += 1,
                     }
                 }
             }
@@ -169,7 +226,7 @@ impl ListScanner {
     /// Tells that the stream has ended.
     pub fn finish(self) -> Result<(), ScanError> {
         match self.place {
-            Place::End => Ok(()),
+            Place::End | Place::Free => Ok(()),
             _ => Err(ScanError::Truncated { at: self.offset }),
         }
     }
@@ -186,16 +243,17 @@ impl ListScanner {
             }
             (Place::Null(_), _) => return Err(self.unexpected("null", byte, at)),
             (place, b' ' | b'\t' | b'\n' | b'\r') => place,
+            (Place::Free, b'\x1e') => Place::Free,
             (Place::Start, b'[') => Place::First,
             (Place::Start, b'n') => Place::Null(1),
             (Place::Start, _) => return Err(self.unexpected("a list", byte, at)),
             (Place::First | Place::Between, b']') => Place::End,
             (Place::Between, b',') => Place::Next,
-            (Place::First | Place::Next, b'{' | b'[' | b'"') => {
+            (Place::First | Place::Next, b'{' | b'[' | b'"') | (Place::Free, b'{') => {
                 Place::Nested(Nesting { arrays: 0, depth: 0, string: None })
             }
             (Place::First | Place::Next, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => Place::Scalar,
-            (Place::First | Place::Next, _) => {
+            (Place::First | Place::Next | Place::Free, _) => {
                 return Err(self.unexpected("an object", byte, at));
             }
             (Place::End, _) => return Err(self.unexpected("the end of the answer", byte, at)),
@@ -267,12 +325,12 @@ impl ListScanner {
     }
 
     /// Hands over the element whose last part is `tail`, which ends at `end` of the piece.
-    fn element<E>(
+    fn element<V: Visitor>(
         &mut self,
         tail: &[u8],
         end: usize,
-        each: &mut impl FnMut(Element<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        visitor: &mut V,
+    ) -> Result<(), V::Error> {
         let whole = self.size == 0;
         let size = self.size + tail.len();
         let too_large = size > self.max_element;
@@ -285,7 +343,7 @@ impl ListScanner {
             (false, _) => &self.carry,
         };
         let offset = self.offset + end as u64 - size as u64;
-        let done = each(Element { text, offset, too_large });
+        let done = visitor.element(Element { text, offset, too_large });
         self.carry.clear();
         self.size = 0;
         done

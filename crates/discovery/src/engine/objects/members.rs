@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::super::decode::{Decoder, Object};
+use super::super::decode::{AttachedTo, Decoder, Object};
+use super::super::labels::LabelMap;
 use super::super::read::{Fault, Reader};
 use super::super::time;
 use super::{
@@ -69,6 +70,10 @@ impl Object for Node {
             Ok(())
         })?;
         Ok(node)
+    }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
     }
 }
 
@@ -139,6 +144,10 @@ impl Object for Service {
             Ok(())
         })?;
         Ok(service)
+    }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
     }
 }
 
@@ -213,16 +222,11 @@ impl Object for Task {
                 b"ID" => task.id = own_text(r)?,
                 b"Version" => task.version = version(r)?,
                 b"UpdatedAt" => task.updated = time::micros(r.skip()?),
-                b"Spec" => r.object(|r, key| match key {
-                    b"ContainerSpec" => r.object(|r, key| {
-                        match key {
-                            b"Labels" => task.labels = d.labels(r)?,
-                            _ => drop(r.skip()?),
-                        }
-                        Ok(())
-                    }),
-                    _ => r.skip().map(drop),
-                })?,
+                b"Spec" => {
+                    if let Some(labels) = d.repeated(r, |d| &mut d.specs, container_labels)? {
+                        task.labels = labels;
+                    }
+                }
                 b"ServiceID" => task.service = d.text(r)?,
                 b"NodeID" => task.node = d.text(r)?,
                 b"Slot" => task.slot = r.signed()?,
@@ -258,27 +262,38 @@ impl Object for Task {
         })?;
         Ok(task)
     }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+}
+
+/// The labels that a task's `Spec` gives its container, if it speaks of any.
+fn container_labels(r: &mut Reader<'_>, d: &mut Decoder) -> Result<Option<Arc<LabelMap>>, Fault> {
+    let mut labels = None;
+    r.object(|r, key| match key {
+        b"ContainerSpec" => r.object(|r, key| {
+            match key {
+                b"Labels" => labels = Some(d.labels(r)?),
+                _ => drop(r.skip()?),
+            }
+            Ok(())
+        }),
+        _ => r.skip().map(drop),
+    })?;
+    Ok(labels)
 }
 
 fn attachment(r: &mut Reader<'_>, d: &mut Decoder) -> Result<Attachment, Fault> {
     let mut attachment = Attachment::default();
     r.object(|r, key| {
         match key {
-            b"Network" => r.object(|r, key| {
-                match key {
-                    b"ID" => attachment.network = d.text(r)?,
-                    b"Spec" => r.object(|r, key| {
-                        match key {
-                            b"Name" => attachment.name = d.text(r)?,
-                            b"Ingress" => attachment.ingress = r.boolean()?,
-                            _ => drop(r.skip()?),
-                        }
-                        Ok(())
-                    })?,
-                    _ => drop(r.skip()?),
-                }
-                Ok(())
-            })?,
+            b"Network" => {
+                let network = d.repeated(r, |d| &mut d.networks, attached_to)?;
+                attachment.network = network.id.unwrap_or(std::mem::take(&mut attachment.network));
+                attachment.name = network.name.unwrap_or(std::mem::take(&mut attachment.name));
+                attachment.ingress = network.ingress.unwrap_or(attachment.ingress);
+            }
             b"Addresses" => {
                 attachment.addresses = d.parts(r, "task address of wrong type", |r, _| {
                     let before = r.clone();
@@ -292,6 +307,26 @@ fn attachment(r: &mut Reader<'_>, d: &mut Decoder) -> Result<Attachment, Fault> 
         Ok(())
     })?;
     Ok(attachment)
+}
+
+fn attached_to(r: &mut Reader<'_>, d: &mut Decoder) -> Result<AttachedTo, Fault> {
+    let mut network = AttachedTo::default();
+    r.object(|r, key| {
+        match key {
+            b"ID" => network.id = Some(d.text(r)?),
+            b"Spec" => r.object(|r, key| {
+                match key {
+                    b"Name" => network.name = Some(d.text(r)?),
+                    b"Ingress" => network.ingress = Some(r.boolean()?),
+                    _ => drop(r.skip()?),
+                }
+                Ok(())
+            })?,
+            _ => drop(r.skip()?),
+        }
+        Ok(())
+    })?;
+    Ok(network)
 }
 
 impl Object for Network {
@@ -312,6 +347,10 @@ impl Object for Network {
             Ok(())
         })?;
         Ok(network)
+    }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
     }
 }
 
@@ -350,6 +389,10 @@ impl Object for Container {
             Ok(())
         })?;
         Ok(container)
+    }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
     }
 }
 
