@@ -1,13 +1,14 @@
 //! The Engine API of one node of a [`Swarm`].
 //!
-//! An engine answers `/_ping`, `/version`, `/info`, `/nodes`, `/services`, `/tasks`, `/networks`
-//! and `/containers/json`, with or without a version in front of the path, filters as the real one
+//! An engine answers `/_ping`, `/version`, `/info`, `/nodes`, `/services`, `/tasks`, `/networks`,
+//! `/containers/json` and `/events`, with or without a version in front of the path, filters as the real one
 //! resolves them (moby `daemon/cluster/filters.go`, swarmkit `manager/controlapi`), and its error
 //! texts. Lists come in another order at every call.
 //!
 //! [`Engine::recorded`] serves what a real engine answered, byte for byte.
 
 mod containers;
+mod events;
 mod filters;
 mod info;
 pub mod json;
@@ -18,7 +19,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::swarm::{NodeRole, Random, State, Swarm};
-use crate::{Listen, Request, Response, Server};
+use crate::{Listen, Reply, Request, Response, Server};
 use filters::{Filters, Refusal};
 
 pub use recorded::Recording;
@@ -72,14 +73,14 @@ impl Engine {
         release: Release,
     ) -> io::Result<Self> {
         let condition = Arc::new(Mutex::new(Condition::Member));
-        let api = Api {
+        let api = Arc::new(Api {
             release,
             swarm: swarm.clone(),
             node: node.to_owned(),
             condition: Arc::clone(&condition),
             order: Mutex::new(Random::new(0)),
-        };
-        let server = Server::start(listen, move |request| api.answer(request))?;
+        });
+        let server = Server::start(listen, move |request| api.reply(request))?;
         Ok(Self { server, condition })
     }
 
@@ -116,6 +117,26 @@ pub(crate) enum Standing {
 }
 
 impl Api {
+    fn reply(self: &Arc<Self>, request: &Request) -> Reply {
+        match self.release.route(&request.path) {
+            Ok("/events") if request.method == http::Method::GET => events::answer(self, request),
+            _ => self.answer(request).into(),
+        }
+    }
+
+    /// Whether the engine has tasks.
+    fn in_swarm(&self) -> bool {
+        let condition = *self.condition.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(condition, Condition::Member | Condition::NoQuorum)
+    }
+
+    /// Whether the engine is told of what changes in the Swarm. A manager without quorum still is.
+    fn knows_cluster(&self) -> bool {
+        let state = self.swarm.lock();
+        let node = state.nodes.get(&self.node);
+        self.in_swarm() && node.is_some_and(|node| node.spec.role == NodeRole::Manager)
+    }
+
     fn answer(&self, request: &Request) -> Response {
         let state = self.swarm.lock();
         let standing = self.standing(&state);

@@ -422,6 +422,11 @@ impl Swarm {
         live
     }
 
+    /// The moment of the last change.
+    pub(crate) fn now(&self) -> Time {
+        self.lock().now
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

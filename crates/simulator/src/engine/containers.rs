@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Standing;
 use super::filters::task_name;
 use crate::swarm::objects::Attachment;
-use crate::swarm::{Container, Map, Random, State, TaskState};
+use crate::swarm::{Container, Map, Random, State, Task, TaskState};
 
 /// A container as it is listed.
 #[derive(Debug, Serialize)]
@@ -103,17 +103,7 @@ pub(super) fn of(state: &State, node: &str, standing: Standing) -> Vec<Summary> 
         let service = service.map_or("", |service| service.spec.name.as_str());
         let spec = task.spec.container_spec.as_ref()?;
         let name = task_name(task, Some(service));
-        let mut labels = spec.labels.clone();
-        for (key, value) in [
-            ("node.id", node),
-            ("service.id", &task.service_id),
-            ("service.name", service),
-            ("task", ""),
-            ("task.id", &task.meta.id),
-            ("task.name", &name),
-        ] {
-            labels.insert(format!("com.docker.swarm.{key}"), value.to_owned());
-        }
+        let labels = labels(task, service);
         let running = task.status.state == TaskState::Running;
         let endpoint = |attachment: &Attachment| {
             let network = &attachment.of;
@@ -156,6 +146,23 @@ pub(super) fn of(state: &State, node: &str, standing: Standing) -> Vec<Summary> 
         })
     });
     own.chain(tasks).collect()
+}
+
+/// What a container is labelled with: as wanted, and by the Swarm.
+pub(super) fn labels(task: &Task, service: &str) -> Map {
+    let spec = task.spec.container_spec.as_ref();
+    let mut labels = spec.map(|spec| spec.labels.clone()).unwrap_or_default();
+    for (key, value) in [
+        ("node.id", task.node_id.as_str()),
+        ("service.id", &task.service_id),
+        ("service.name", service),
+        ("task", ""),
+        ("task.id", &task.meta.id),
+        ("task.name", &task_name(task, Some(service))),
+    ] {
+        labels.insert(format!("com.docker.swarm.{key}"), value.to_owned());
+    }
+    labels
 }
 
 const IMAGE_ID: &str = "sha256:a99361bb77576090e981b03b41b3c7d86f6b05a2bd825af006f3f9df705f8f17";

@@ -202,6 +202,27 @@ impl Filters {
         Ok(json.collect())
     }
 
+    /// Whether an event is told (moby `daemon/events/filter.go`). Unknown filters hold. Those that
+    /// name an object look at ID and name of whatever the event is about.
+    pub(super) fn event(
+        &self,
+        kind: &str,
+        action: &str,
+        scope: &str,
+        id: &str,
+        name: &str,
+        attributes: &Map,
+    ) -> bool {
+        let exactly =
+            |filter: &str, value: &str| self.of(filter).is_none_or(|values| values.contains(value));
+        let objects = ["container", "network", "node", "service"];
+        exactly("event", action)
+            && exactly("type", kind)
+            && exactly("scope", scope)
+            && objects.iter().all(|filter| self.starts(filter, id) || self.starts(filter, name))
+            && self.labelled("label", attributes)
+    }
+
     fn of(&self, name: &str) -> Option<&BTreeSet<String>> {
         self.values.get(name).filter(|values| !values.is_empty())
     }

@@ -22,6 +22,9 @@ impl Release {
     /// The line of Docker 29 (moby v2), which gave up the old API versions.
     pub const V29: Self = Self { version: "library-import", api: 56, min_api: 40 };
 
+    /// The first API version whose events have no `status`, `id` and `from`.
+    pub(super) const WITHOUT_STATUS: u32 = 52;
+
     /// The path without its version; or what is answered to a version that is none of its own.
     pub(super) fn route(self, path: &str) -> Result<&str, Response> {
         let Some((version, rest)) = path.strip_prefix("/v").and_then(|path| path.split_once('/'))

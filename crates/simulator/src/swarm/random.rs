@@ -71,6 +71,11 @@ impl Time {
         Self(after.unwrap_or(Timestamp::MAX))
     }
 
+    /// Nanoseconds since 1970.
+    pub fn nanoseconds(self) -> i128 {
+        self.0.as_nanosecond()
+    }
+
     /// Whole seconds since 1970.
     pub fn seconds(self) -> i64 {
         self.0.as_second()

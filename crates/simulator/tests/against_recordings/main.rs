@@ -6,6 +6,7 @@ mod classic;
 mod client;
 mod engine;
 mod etcd;
+mod events;
 mod fault;
 mod swarm;
 mod zookeeper;
