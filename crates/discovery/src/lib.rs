@@ -27,6 +27,7 @@ mod scripted;
 pub mod set;
 pub mod source;
 pub mod supervisor;
+pub mod swarmkit;
 
 pub use config::SdConfig;
 pub use discoverer::{BoxFuture, Discoverer, Error, Groups, Look, Problem};

@@ -56,7 +56,7 @@ mod url;
 pub use body::Body;
 pub use client::{Client, ClientOptions, ReadClient, Response};
 pub use config::HttpConfig;
-pub use connect::connect_tcp;
+pub use connect::{SocketAdvice, connect_tcp, connect_unix};
 pub use error::{Error, io_words};
 pub use host::{Host, Scheme};
 pub use request::Request;

@@ -16,11 +16,11 @@ use super::version::ApiVersion;
 use crate::Error;
 
 /// The largest list that is read. 100,000 tasks have some 300 MB.
-pub(super) const MAX_ANSWER: u64 = 1 << 30;
+pub(crate) const MAX_ANSWER: u64 = 1 << 30;
 
 /// The most objects of a list: as many empty ones as fit into the largest answer would take many
 /// times its size.
-const MAX_OBJECTS: usize = 1_000_000;
+pub(crate) const MAX_OBJECTS: usize = 1_000_000;
 
 /// The most of a refusal's body that is read.
 const MAX_REFUSAL: usize = 16 << 10;

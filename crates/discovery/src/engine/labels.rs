@@ -24,7 +24,7 @@ struct Label {
 
 impl LabelMap {
     /// From pairs in any order; of a key given twice the last counts.
-    pub(super) fn new(pairs: Vec<(String, String)>) -> Self {
+    pub(crate) fn new(pairs: Vec<(String, String)>) -> Self {
         let mut labels: Vec<Label> = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
             let mut name = String::with_capacity(key.len());

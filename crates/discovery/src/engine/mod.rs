@@ -27,6 +27,7 @@ mod time;
 mod version;
 
 pub use client::{List, Resource};
+pub(crate) use client::{MAX_ANSWER, MAX_OBJECTS};
 pub use decode::{Decoder, Head, Object};
 pub use events::{Action, Event, EventKind, EventParser, EventStream, NoEvents};
 pub use hosts::Hosts;
@@ -35,10 +36,12 @@ pub(crate) use info::host_of;
 pub use labels::LabelMap;
 pub use lists::{Lists, Query};
 pub use memo::{ListReader, Listed, Memo, Memos};
+pub(crate) use objects::parse_cidr;
 pub use objects::{
     Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Port,
     Service, Task, VirtualIp,
 };
+pub(crate) use read::push_lossy;
 pub use read::{Fault, Reader};
 pub use scan::{Element, ListScanner, MAX_DEPTH, MAX_ELEMENT, ScanError};
 pub use version::ApiVersion;

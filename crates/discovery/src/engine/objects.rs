@@ -7,6 +7,8 @@
 
 mod members;
 
+pub(crate) use members::parse_cidr;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

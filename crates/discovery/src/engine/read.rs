@@ -401,7 +401,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends `bytes`; each byte that is not part of valid UTF-8 becomes U+FFFD.
-fn push_lossy(text: &mut String, bytes: &[u8]) {
+pub(crate) fn push_lossy(text: &mut String, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));

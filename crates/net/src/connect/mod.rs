@@ -27,6 +27,7 @@ use tower_service::Service;
 
 use self::stream::Socket;
 pub(crate) use stream::{Stream, Wear};
+pub use unix::{SocketAdvice, connect_unix};
 pub(crate) use unix::{UNIX_SCHEME, socket_uri_authority};
 
 use crate::proxy::{Kind, Proxy, ProxyConfig, authority};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use http::Uri;
 use tokio::net::UnixStream;
 
-use crate::error::io_words;
+use crate::error::{Error, io_words};
 
 /// Scheme of the URIs that name a socket to hyper's pool.
 pub(crate) const UNIX_SCHEME: &str = "unix";
@@ -38,16 +38,47 @@ pub(super) fn socket_path(uri: &Uri) -> Option<PathBuf> {
     Some(OsString::from_vec(bytes).into())
 }
 
+/// What to do about a socket that cannot be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketAdvice {
+    /// Where no file is there.
+    pub missing: &'static str,
+    /// Where the file is there, but nothing listens.
+    pub stale: &'static str,
+    /// Where a folder on the way to it cannot be entered.
+    pub closed: &'static str,
+}
+
+impl SocketAdvice {
+    /// For Docker's own socket.
+    const DOCKER: Self = Self {
+        missing: "in a container, mount it (volumes: \
+                  [\"/var/run/docker.sock:/var/run/docker.sock\"])",
+        stale: "is the engine running? A container keeps a socket that the engine has since \
+                replaced: restart the container",
+        closed: "a folder above the socket cannot be entered",
+    };
+}
+
 /// The error is the cause, and what to do.
 pub(super) async fn open(uri: &Uri) -> Result<UnixStream, String> {
-    let path = socket_path(uri).unwrap_or_default();
-    match UnixStream::connect(&path).await {
+    open_path(&socket_path(uri).unwrap_or_default(), SocketAdvice::DOCKER).await
+}
+
+/// Opens a unix socket for what speaks no HTTP/1.
+pub async fn connect_unix(path: &Path, advice: SocketAdvice) -> Result<UnixStream, Error> {
+    let opened = open_path(path, advice).await;
+    opened.map_err(|reason| Error::Connect { to: format!("unix://{}", path.display()), reason })
+}
+
+async fn open_path(path: &Path, advice: SocketAdvice) -> Result<UnixStream, String> {
+    match UnixStream::connect(path).await {
         Ok(socket) => Ok(socket),
-        Err(error) => Err(explain(&path, &error).await),
+        Err(error) => Err(explain(path, &error, advice).await),
     }
 }
 
-async fn explain(path: &Path, error: &io::Error) -> String {
+async fn explain(path: &Path, error: &io::Error, advice: SocketAdvice) -> String {
     let metadata = tokio::fs::metadata(path).await;
     match (error.kind(), metadata) {
         (io::ErrorKind::PermissionDenied, Ok(socket)) => {
@@ -56,19 +87,16 @@ async fn explain(path: &Path, error: &io::Error) -> String {
             denied(user, socket.gid(), socket.mode(), &groups)
         }
         (io::ErrorKind::PermissionDenied, Err(_)) => {
-            "permission denied: a folder above the socket cannot be entered".to_owned()
+            format!("permission denied: {}", advice.closed)
         }
-        (io::ErrorKind::NotFound, _) => "no such socket: in a container, mount it \
-             (volumes: [\"/var/run/docker.sock:/var/run/docker.sock\"])"
-            .to_owned(),
+        (io::ErrorKind::NotFound, _) => format!("no such socket: {}", advice.missing),
         (_, Ok(file)) if file.is_dir() => "is a folder, not a socket: Docker makes one where a \
              mounted socket did not exist; remove it and start the engine"
             .to_owned(),
         (_, Ok(file)) if !file.file_type().is_socket() => "not a socket".to_owned(),
-        (io::ErrorKind::ConnectionRefused, _) => "connection refused: nothing listens on this \
-             socket: is the engine running? A container keeps a socket that the engine has since \
-             replaced: restart the container"
-            .to_owned(),
+        (io::ErrorKind::ConnectionRefused, _) => {
+            format!("connection refused: nothing listens on this socket: {}", advice.stale)
+        }
         (io::ErrorKind::InvalidInput, _) => {
             "the path is longer than a socket's may be (107 bytes)".to_owned()
         }

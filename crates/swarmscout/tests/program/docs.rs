@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use swarmscout_discovery::engine::Resource;
+use swarmscout_discovery::swarmkit::Method;
 
 use crate::harness::{Folder, transcript};
 
@@ -44,15 +45,23 @@ fn every_configuration_in_the_documentation_is_good() {
 /// The end-to-end tests hold the same table against what a real Engine is asked.
 #[test]
 fn the_paths_of_the_engine_are_those_that_the_code_knows() {
-    let text = read("SECURITY.md");
-    let (_, table) = text.split_once("<!-- engine paths").expect("the table has a beginning");
-    let (table, _) = table.split_once("<!-- end of engine paths").expect("and an end");
-    let listed: Vec<_> = table
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | `")?.0.into())
-        .collect();
     let known: Vec<_> = Resource::ALL.iter().map(|resource| resource.path()).collect();
-    assert_eq!(listed, known);
+    assert_eq!(listed("engine paths"), known);
+}
+
+#[test]
+fn the_methods_of_swarmkit_are_those_that_the_code_knows() {
+    let known: Vec<_> = Method::ALL.iter().map(|method| method.path()).collect();
+    assert_eq!(listed("swarmkit methods"), known);
+}
+
+/// The first column of a table of SECURITY.md that stands between comments of this name.
+fn listed(name: &str) -> Vec<String> {
+    let text = read("SECURITY.md");
+    let (_, table) = text.split_once(&format!("<!-- {name}")).expect("the table has a beginning");
+    let (table, _) = table.split_once(&format!("<!-- end of {name}")).expect("and an end");
+    let cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    cells.map(|(first, _)| first.to_owned()).collect()
 }
 
 /// Texts in docs/errors.md, each cut at its `…`.
@@ -98,7 +107,7 @@ fn every_message_about_the_file_is_documented() {
 }
 
 /// Files whose texts are messages.
-const MESSAGES: [&str; 17] = [
+const MESSAGES: [&str; 19] = [
     "crates/net/src/error.rs",
     "crates/net/src/connect/unix.rs",
     "crates/net/src/connect/socks.rs",
@@ -114,12 +123,14 @@ const MESSAGES: [&str; 17] = [
     "crates/discovery/src/source/nodelist/zookeeper/session.rs",
     "crates/discovery/src/source/dns/exchange.rs",
     "crates/discovery/src/source/dns/lookup.rs",
+    "crates/discovery/src/swarmkit/refusal.rs",
+    "crates/discovery/src/swarmkit/socket.rs",
     "crates/model/src/target.rs",
     "crates/swarmscout/src/listen.rs",
 ];
 
 /// What stands in them and is no message, but a part of one, or of what a server says, or what holds.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 17] = [
     " (os error",
     "the group with gid {gid}",
     "group {name} (gid {gid})",
@@ -132,6 +143,11 @@ const PARTS: [&str; 12] = [
     "scrape native histograms",
     "what we ask for is shorter than 2 GiB",
     "a vector has room",
+    "no elected cluster leader",
+    "does not have a leader",
+    "context canceled",
+    "broker is not running",
+    "the provider has suites of TLS 1.2 and 1.3",
 ];
 
 /// What is said while everything goes wrong stands in the listing that `tests/faults.rs` keeps.

@@ -453,7 +453,7 @@ fn optional_ip(r: &mut Reader<'_>) -> Result<Option<IpAddr>, Fault> {
 
 /// The address of `10.0.1.2/24`, as Go's `netip.ParsePrefix` reads it. An IPv4 address in IPv6
 /// clothes is an IPv4 address, as Go's `net.IP` writes it.
-fn parse_cidr(text: &str) -> Option<IpAddr> {
+pub(crate) fn parse_cidr(text: &str) -> Option<IpAddr> {
     let (address, bits) = text.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;
     let digits = !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());

@@ -1,0 +1,364 @@
+//! SwarmKit's messages, as far as discovery needs them.
+//!
+//! Names and numbers are those of moby/swarmkit `api/*.proto`. What has no name here is skipped when
+//! it is read: environment, command, secrets, configs, mounts, certificates, the token that pulls an
+//! image. Texts are bytes, as SwarmKit does not check that they are UTF-8; they share the memory of
+//! the answer, and live until they are converted.
+
+use bytes::Bytes;
+use prost::Message;
+
+/// What has to be there or not, whatever it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct Presence {}
+
+/// The ID of any object.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Identity {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) id: Bytes,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct Version {
+    #[prost(uint64, tag = "1")]
+    pub(super) index: u64,
+}
+
+/// `google.protobuf.Timestamp`.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct Timestamp {
+    #[prost(int64, tag = "1")]
+    pub(super) seconds: i64,
+    #[prost(int32, tag = "2")]
+    pub(super) nanos: i32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct Meta {
+    #[prost(message, optional, tag = "1")]
+    pub(super) version: Option<Version>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) updated_at: Option<Timestamp>,
+}
+
+/// An entry of a map of labels.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Label {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) key: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) value: Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Annotations {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) name: Bytes,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) labels: Vec<Label>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Node {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) id: Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub(super) meta: Option<Meta>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) spec: Option<NodeSpec>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) description: Option<NodeDescription>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) status: Option<NodeStatus>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) manager_status: Option<ManagerStatus>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct NodeSpec {
+    #[prost(message, optional, tag = "1")]
+    pub(super) annotations: Option<Annotations>,
+    #[prost(int32, tag = "2")]
+    pub(super) desired_role: i32,
+    #[prost(int32, tag = "4")]
+    pub(super) availability: i32,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct NodeDescription {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) hostname: Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub(super) platform: Option<Platform>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) engine: Option<EngineDescription>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Platform {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) architecture: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) os: Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct EngineDescription {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) engine_version: Bytes,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) labels: Vec<Label>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct NodeStatus {
+    #[prost(int32, tag = "1")]
+    pub(super) state: i32,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) addr: Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct ManagerStatus {
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) addr: Bytes,
+    #[prost(bool, tag = "3")]
+    pub(super) leader: bool,
+    #[prost(int32, tag = "4")]
+    pub(super) reachability: i32,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Service {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) id: Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub(super) meta: Option<Meta>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) spec: Option<ServiceSpec>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) endpoint: Option<Endpoint>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) update_status: Option<UpdateStatus>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct ServiceSpec {
+    #[prost(message, optional, tag = "1")]
+    pub(super) annotations: Option<Annotations>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) task: Option<TaskSpec>,
+    #[prost(oneof = "Mode", tags = "3, 4, 10, 11")]
+    pub(super) mode: Option<Mode>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, prost::Oneof)]
+pub(super) enum Mode {
+    #[prost(message, tag = "3")]
+    Replicated(Presence),
+    #[prost(message, tag = "4")]
+    Global(Presence),
+    #[prost(message, tag = "10")]
+    ReplicatedJob(Presence),
+    #[prost(message, tag = "11")]
+    GlobalJob(Presence),
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Endpoint {
+    #[prost(message, repeated, tag = "2")]
+    pub(super) ports: Vec<PortConfig>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) virtual_ips: Vec<VirtualIp>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct VirtualIp {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) network_id: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) addr: Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct PortConfig {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) name: Bytes,
+    #[prost(int32, tag = "2")]
+    pub(super) protocol: i32,
+    #[prost(uint32, tag = "3")]
+    pub(super) target_port: u32,
+    #[prost(uint32, tag = "4")]
+    pub(super) published_port: u32,
+    #[prost(int32, tag = "5")]
+    pub(super) publish_mode: i32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct UpdateStatus {
+    #[prost(int32, tag = "1")]
+    pub(super) state: i32,
+}
+
+/// The template of a service's tasks, and what a task was made of.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct TaskSpec {
+    #[prost(oneof = "Runtime", tags = "1, 8, 10")]
+    pub(super) runtime: Option<Runtime>,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Oneof)]
+pub(super) enum Runtime {
+    #[prost(message, tag = "1")]
+    Container(ContainerSpec),
+    /// A container outside of the Swarm, on a network of it.
+    #[prost(message, tag = "8")]
+    Attachment(Presence),
+    /// A plugin.
+    #[prost(message, tag = "10")]
+    Generic(Presence),
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct ContainerSpec {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) image: Bytes,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) labels: Vec<Label>,
+    #[prost(bytes = "bytes", tag = "14")]
+    pub(super) hostname: Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Task {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) id: Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub(super) meta: Option<Meta>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) spec: Option<TaskSpec>,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) service_id: Bytes,
+    #[prost(uint64, tag = "5")]
+    pub(super) slot: u64,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub(super) node_id: Bytes,
+    #[prost(message, optional, tag = "9")]
+    pub(super) status: Option<TaskStatus>,
+    #[prost(int32, tag = "10")]
+    pub(super) desired_state: i32,
+    #[prost(message, repeated, tag = "11")]
+    pub(super) networks: Vec<NetworkAttachment>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct TaskStatus {
+    #[prost(int32, tag = "2")]
+    pub(super) state: i32,
+    #[prost(message, optional, tag = "5")]
+    pub(super) container: Option<ContainerStatus>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) port_status: Option<PortStatus>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct ContainerStatus {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) container_id: Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct PortStatus {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) ports: Vec<PortConfig>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct NetworkAttachment {
+    #[prost(message, optional, tag = "1")]
+    pub(super) network: Option<Network>,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub(super) addresses: Vec<Bytes>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Network {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) id: Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub(super) meta: Option<Meta>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) spec: Option<NetworkSpec>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct NetworkSpec {
+    #[prost(message, optional, tag = "1")]
+    pub(super) annotations: Option<Annotations>,
+    #[prost(bool, tag = "4")]
+    pub(super) internal: bool,
+    #[prost(bool, tag = "7")]
+    pub(super) ingress: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct GetNodeRequest {
+    #[prost(string, tag = "1")]
+    pub(super) node_id: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct GetNodeResponse {
+    #[prost(message, optional, tag = "1")]
+    pub(super) node: Option<Node>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct WatchRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) entries: Vec<WatchEntry>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct WatchEntry {
+    #[prost(string, tag = "1")]
+    pub(super) kind: String,
+    /// A mask of what [`Event::action`] can be.
+    #[prost(int32, tag = "2")]
+    pub(super) action: i32,
+}
+
+/// An event of a message of the watch.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Event {
+    #[prost(int32, tag = "1")]
+    pub(super) action: i32,
+    #[prost(message, optional, tag = "2")]
+    pub(super) object: Option<AnyObject>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct AnyObject {
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4")]
+    pub(super) kind: Option<Kind>,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Oneof)]
+pub(super) enum Kind {
+    #[prost(message, tag = "1")]
+    Node(Node),
+    #[prost(message, tag = "2")]
+    Service(Service),
+    #[prost(message, tag = "3")]
+    Network(Network),
+    #[prost(message, tag = "4")]
+    Task(Task),
+}
+
+/// What an event can say. The numbers add up in a [`WatchEntry::action`].
+pub(super) mod action {
+    pub(in super::super) const CREATE: i32 = 1;
+    pub(in super::super) const UPDATE: i32 = 2;
+    pub(in super::super) const REMOVE: i32 = 4;
+}
