@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  swarm::Swarm ──┬─ engine::Engine     the Engine API of one of its nodes, TCP or unix socket
-//!  (model, seed)  └─ …
+//!  (model, seed)  └─ swarmkit::ControlSocket  SwarmKit's own socket: watch and lists, gRPC
 //!  classic::Cluster ─ classic::Master   `/info` of standalone Swarm, any version from 0.1.0 on
 //!                     exporter::Exporter  `/metrics`
 //!  etcd::Etcd ───── etcd::Member        versions 2 and 3 of its API, with watches
@@ -32,6 +32,7 @@ pub mod exporter;
 pub mod fault;
 pub mod http;
 pub mod swarm;
+pub mod swarmkit;
 pub mod tokens;
 pub mod zookeeper;
 

@@ -266,16 +266,41 @@ impl Swarm {
 
     /// The ID of the network `host`, which services use that live on the node's own.
     pub fn host_network(&self) -> String {
+        self.predefined("host")
+    }
+
+    /// The ID of the network `bridge`, that of the node, as the Swarm knows it. Like `host` it is
+    /// among SwarmKit's networks, and not among those that the Engine API lists.
+    pub fn bridge_network(&self) -> String {
+        self.predefined("bridge")
+    }
+
+    fn predefined(&self, name: &'static str) -> String {
         let mut state = self.lock();
-        let known = state.networks.values().find(|network| network.driver == "host");
+        let known = state.networks.values().find(|network| network.driver == name);
         if let Some(network) = known {
             return network.meta.id.clone();
         }
-        state.add_network("host", |network| {
-            network.driver = "host";
+        state.add_network(name, |network| {
+            network.driver = name;
             let label = ("com.docker.swarm.predefined".to_owned(), "true".to_owned());
             network.labels.extend([label]);
         })
+    }
+
+    /// Creates a service of plugins and returns its ID. SwarmKit tells of it and of its task, the
+    /// Engine API of neither.
+    pub fn create_plugin_service(&self, name: &str) -> String {
+        let mut spec = ServiceSpec::new(name, "");
+        spec.task_template.container_spec = None;
+        spec.task_template.runtime = Some("plugin");
+        self.create_service(spec)
+    }
+
+    /// Attaches a container that is no task, on this node, to a network: a task of no service, which
+    /// SwarmKit tells of and the Engine API does not. Returns its ID.
+    pub fn attach_container(&self, node: &str, network: &str) -> String {
+        self.lock().attach_container(node, network)
     }
 
     /// Creates a service, starts its tasks, and returns its ID.

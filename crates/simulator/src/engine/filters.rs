@@ -78,7 +78,8 @@ impl Filters {
     pub(super) fn services(&self, state: &State, status: bool) -> Selected {
         self.validate(&["name", "id", "label", "mode", "runtime"])?;
         let services = state.services.values().filter(|service| {
-            self.starts("name", &service.spec.name)
+            service.spec.task_template.is_container()
+                && self.starts("name", &service.spec.name)
                 && self.starts("id", &service.meta.id)
                 && self.labelled("label", &service.spec.labels)
                 && self.is("mode", service.spec.mode.name())
@@ -113,7 +114,8 @@ impl Filters {
         let tasks = state.tasks.values().filter(|task| {
             let service = state.services.get(&task.service_id);
             let desired = format!("{:?}", task.desired_state).to_lowercase();
-            self.is("desired-state", &desired)
+            task.spec.is_container()
+                && self.is("desired-state", &desired)
                 && services.as_ref().is_none_or(|ids| ids.contains(task.service_id.as_str()))
                 && nodes.as_ref().is_none_or(|ids| ids.contains(task.node_id.as_str()))
                 && self.starts("id", &task.meta.id)

@@ -53,7 +53,12 @@ impl Network {
         subnet.into_iter().collect()
     }
 
-    fn vxlan(&self) -> Map {
+    /// Subnet and gateway.
+    pub(crate) fn subnets(&self) -> impl Iterator<Item = (String, String)> {
+        self.ipam().into_iter().map(|subnet| (subnet.subnet, subnet.gateway))
+    }
+
+    pub(crate) fn vxlan(&self) -> Map {
         let id = self.subnet.map(|[_, second]| 4096 + u32::from(second));
         let name = "com.docker.network.driver.overlay.vxlanid_list";
         id.map(|id| (name.to_owned(), id.to_string())).into_iter().collect()

@@ -291,6 +291,13 @@ pub struct TaskSpec {
     pub runtime: Option<&'static str>,
 }
 
+impl TaskSpec {
+    /// Whether it is of the runtime that the Engine API knows. `plugin` and `attachment` are others.
+    pub(crate) fn is_container(&self) -> bool {
+        self.runtime.is_none_or(|runtime| runtime == "container")
+    }
+}
+
 /// What a container is made from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]

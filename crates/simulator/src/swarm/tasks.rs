@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use super::changes::Action;
 use super::objects::{
-    Attachment, ContainerStatus, Mode, Node, NodeRole, Placement, Port, PortStatus, Task, TaskSpec,
-    TaskState, TaskStatus, Time,
+    Attachment, ContainerStatus, Mode, Node, NodeRole, Placement, Port, PortStatus, ServiceSpec,
+    Task, TaskSpec, TaskState, TaskStatus, Time,
 };
 use super::state::takes_tasks;
 use super::{State, Stored};
@@ -211,6 +211,13 @@ impl State {
         suitable.get(self.next_node % suitable.len().max(1)).cloned()
     }
 
+    pub(super) fn attach_container(&mut self, node: &str, network: &str) -> String {
+        let mut spec = ServiceSpec::new("", "").network(network).task_template;
+        spec.container_spec = None;
+        spec.runtime = Some("attachment");
+        self.add_task("", &Arc::new(spec), 0, Some(node.to_owned()), TaskState::Running)
+    }
+
     /// Makes a task and starts it, if there is a node for it. `desired` is what is wanted of it at
     /// first: a replacement has to get ready before it is wanted to run.
     fn add_task(
@@ -220,11 +227,13 @@ impl State {
         slot: u64,
         node: Option<String>,
         desired: TaskState,
-    ) {
+    ) -> String {
         let meta = self.meta();
-        let stored = &self.services[service];
-        let job = stored.job_status.as_ref().map(|status| status.job_iteration);
-        let ports: Vec<_> = stored.endpoint.ports.clone();
+        let id = meta.id.clone();
+        let stored = self.services.get(service);
+        let job = stored.and_then(|service| service.job_status.as_ref());
+        let job = job.map(|status| status.job_iteration);
+        let ports = stored.map(|service| service.endpoint.ports.clone()).unwrap_or_default();
         let timestamp = meta.created_at;
         let mut task = Arc::new(Task {
             meta,
@@ -263,7 +272,8 @@ impl State {
             });
         }
         self.tasks_of.entry(service.to_owned()).or_default().add(&task);
-        self.tasks.insert(task.meta.id.clone(), Stored::new(task));
+        self.tasks.insert(id.clone(), Stored::new(task));
+        id
     }
 
     /// The next state of a task that is being made: a change of its own only for those who listen.
@@ -371,7 +381,8 @@ impl State {
 
 /// A task's copy of its service's template.
 fn task_spec(template: &TaskSpec) -> TaskSpec {
-    TaskSpec { runtime: None, ..template.clone() }
+    let runtime = template.runtime.filter(|runtime| *runtime != "container");
+    TaskSpec { runtime, ..template.clone() }
 }
 
 fn end(task: &mut Task, now: Time, state: TaskState, message: &str, error: &str, exit_code: i64) {

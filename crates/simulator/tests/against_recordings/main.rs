@@ -9,4 +9,5 @@ mod etcd;
 mod events;
 mod fault;
 mod swarm;
+mod swarmkit;
 mod zookeeper;
