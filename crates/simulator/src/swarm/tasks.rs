@@ -85,6 +85,11 @@ impl State {
             .map(|task| (task.slot, task.node_id.clone(), task.meta.id.clone()))
             .collect();
         live.sort_unstable();
+        for (_, _, task) in live.iter().filter(|(_, node, _)| node.is_empty()) {
+            if let Some(node) = self.pick(&suitable) {
+                self.schedule(task, node);
+            }
+        }
         let desired = if mode.is_job() { TaskState::Complete } else { TaskState::Running };
         match mode {
             Mode::Replicated { replicas: wanted }
@@ -274,6 +279,21 @@ impl State {
         self.tasks_of.entry(service.to_owned()).or_default().add(&task);
         self.tasks.insert(id.clone(), Stored::new(task));
         id
+    }
+
+    /// Starts a task that found no node when it was made.
+    fn schedule(&mut self, id: &str, node: String) {
+        let Some(task) = self.tasks.get(id) else { return };
+        let mut task = Arc::clone(task.shared());
+        let service = self.services.get(&task.service_id);
+        let ports = service.map(|service| service.endpoint.ports.clone()).unwrap_or_default();
+        let attachments = self.attach(&Arc::clone(&task.spec), &ports);
+        self.step(&mut task, TaskState::Pending, "pending task scheduling", |task| {
+            task.networks_attachments = attachments;
+            task.status.err.clear();
+        });
+        self.start(&mut task, node, &ports);
+        self.tasks.insert(id.to_owned(), Stored::new(task));
     }
 
     /// The next state of a task that is being made: a change of its own only for those who listen.

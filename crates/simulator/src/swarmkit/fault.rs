@@ -105,7 +105,8 @@ impl ControlFaults {
         self.replace(vec![Rule { left: None, seen: 0, fault }]);
     }
 
-    /// The next `count` changes, streams or lists that it can strike meet this fault, and no other.
+    /// The next `count` changes, streams or lists that it can strike meet this fault, and no other. A
+    /// change counts once for each open watch that is told of it.
     pub fn next(&self, count: u64, fault: Fault) {
         self.replace(vec![Rule { left: Some(count), seen: 0, fault }]);
     }
@@ -154,9 +155,9 @@ impl ControlFaults {
         })
     }
 
-    /// Whether what was held back is to be told.
-    pub(super) fn holds(&self) -> bool {
-        self.lock().all.iter().any(|rule| rule.fault == Fault::HoldRemovals)
+    /// Whether this fault is not over, though it may strike no more: what it holds back stays so.
+    pub(super) fn holds(&self, fault: &Fault) -> bool {
+        self.lock().all.iter().any(|rule| rule.fault == *fault)
     }
 
     /// What strikes a list of this kind. `HalfLists` is given for each second one alone.

@@ -111,7 +111,9 @@ async fn answer(shared: Arc<Shared>, request: http::Request<Incoming>) -> Answer
     shared.log().push(method.clone());
     shared.count.send_modify(|count| *count += 1);
     if !shared.is_manager() {
+        // The connection ends with the socket.
         shared.leave();
+        std::future::pending::<()>().await;
     }
     let call = method.strip_prefix("/docker.swarmkit.v1.").and_then(|call| call.split_once('/'));
     match call {

@@ -99,7 +99,10 @@ impl Watch {
                 Some(_) => return Next::Reset,
                 None => {}
             }
-            if !self.held.is_empty() && !self.shared.faults.holds() {
+            if self.swapped.is_some() && !self.shared.faults.holds(&Fault::Swap) {
+                self.ready.extend(self.swapped.take());
+            }
+            if !self.held.is_empty() && !self.shared.faults.holds(&Fault::HoldRemovals) {
                 self.ready.extend(self.held.drain(..));
             }
             if let Some(message) = self.ready.pop_front() {

@@ -69,6 +69,25 @@ fn a_drained_node_has_no_tasks() {
 }
 
 #[test]
+fn a_task_that_found_no_node_starts_when_there_is_one() {
+    let swarm = Swarm::new(3);
+    let manager = swarm.add_manager("manager-1");
+    swarm.drain_node(&manager);
+    let net = swarm.create_network("net");
+    let web = swarm.create_service(ServiceSpec::new("web", "demo:1").replicas(2).network(&net));
+    let waiting = swarm.tasks_of(&web);
+    assert!(waiting.iter().all(|task| task.status.state == TaskState::Pending));
+    swarm.activate_node(&manager);
+    let running = swarm.tasks_of(&web);
+    for (before, task) in waiting.iter().zip(&running) {
+        assert_eq!((task.status.state, &task.node_id), (TaskState::Running, &manager));
+        assert_eq!((&task.meta.id, task.networks_attachments.len()), (&before.meta.id, 1));
+        assert!(task.meta.version.index > before.meta.version.index && task.status.err.is_empty());
+    }
+    assert_eq!(running.len(), 2);
+}
+
+#[test]
 fn tasks_of_a_stopped_node_go_on_to_say_that_they_run() {
     let (swarm, nodes, web) = swarm();
     swarm.stop_node(&nodes[2]);

@@ -371,6 +371,11 @@ async fn faults_strike_watches_and_lists() {
     let b = network("b");
     assert_eq!(watch.change().await.unwrap(), (2, 3, b.clone()));
     assert_eq!(watch.change().await.unwrap(), (1, 3, b.clone()));
+    socket.faults().set(Fault::Swap);
+    label("alone");
+    socket.faults().struck_times(4).await;
+    socket.faults().clear();
+    assert_eq!(watch.change().await.unwrap(), (2, 1, worker.clone()));
     socket.faults().set(Fault::HoldRemovals);
     swarm.remove_network(&a);
     label("meanwhile");
