@@ -157,6 +157,14 @@ fn where_an_object_ends_is_no_other_for_being_read_ahead() {
     }
 }
 
+#[test]
+fn what_is_wrong_in_one_answer_is_wrong_in_the_next() {
+    for labels in ["null_", "null{}", r#"{"a":"b"}_"#, r#"{"a":"b"}{}"#, "nul", "7_", "{}"] {
+        let text = format!(r#"[{{"Id":"a","Labels":{labels}}}]"#).into_bytes();
+        check::<Network>(&[(text.clone(), 0), (text.clone(), 0), (text, 20)], MAX_ELEMENT);
+    }
+}
+
 /// A task as some Engine might list it, and some that none does.
 fn any_task() -> impl Strategy<Value = String> {
     let attachment = |name: &str| {
