@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use swarmscout_discovery::config::{OverlayPort, Role};
 use swarmscout_discovery::engine::{
-    ApiVersion, Decoder, Element, Fault, Info, ListScanner, Lists, MAX_DEPTH, MAX_ELEMENT, Object,
-    Reader, ScanError,
+    ApiVersion, Decoder, Element, EventParser, Fault, Info, ListScanner, Listed, Lists, MAX_DEPTH,
+    MAX_ELEMENT, Memo, Object, Reader, ScanError,
 };
+use swarmscout_discovery::fuzzing;
 use swarmscout_discovery::source::{docker, dockerswarm};
-use swarmscout_discovery::{Problem, fuzzing};
 
 use crate::checks;
 
@@ -62,23 +62,66 @@ pub fn roles(text: &[u8]) {
     targets(&lists, text.len());
 }
 
-/// One list, whole and in small pieces, and what becomes of it without the others.
+/// What is told of `/events`: whole and in small pieces, and as serde_json reads it.
+pub fn events(stream: &[u8]) {
+    let told = |size: usize| {
+        let mut parser = EventParser::default();
+        let done = stream.chunks(size).try_for_each(|piece| parser.push(piece));
+        (parser.take_events(), parser.take_problems(), done)
+    };
+    let whole = told(stream.len().max(1));
+    assert_eq!(whole, told(7), "another in pieces");
+    let (events, problems, done) = whole;
+    checks::problems(&problems, stream.len());
+    let values = serde_json::Deserializer::from_slice(stream).into_iter::<Map<String, Value>>();
+    let Ok(values) = values.collect::<Result<Vec<_>, _>>() else { return };
+    match done {
+        Ok(()) => {
+            let mut ids = values.iter().map(|value| value.get("Actor")?.get("ID")?.as_str());
+            let in_order = events.iter().all(|event| ids.any(|id| id == Some(&*event.id)));
+            assert!(in_order, "other events than serde_json finds");
+        }
+        Err(error) => assert!(matches!(error, ScanError::TooDeep { .. }), "{error}"),
+    }
+}
+
+/// One list, whole and in small pieces, and what becomes of it without the others. What is
+/// remembered of it changes nothing.
 fn list<T: Object + PartialEq + Debug>(json: &[u8], lists: impl FnOnce(Vec<Arc<T>>) -> Lists) {
     let whole = read::<T>([json]);
     assert_eq!(whole, read::<T>(json.chunks(7)), "another in pieces");
+    let mut memo = Memo::default();
+    let sizes = [json.len().max(1), json.len().max(1), 7, json.len() / 2 + 1];
+    for size in sizes {
+        assert_eq!(whole, remember(&mut memo, json.chunks(size)), "another from memory");
+    }
+    // Another answer, with a byte missing.
+    let other = [&json[..json.len() / 2], json.get(json.len() / 2 + 1..).unwrap_or_default()];
+    let expected = read::<T>([&other.concat()[..]]);
+    assert_eq!(expected, remember(&mut memo, other), "another with the memory of another");
+    assert_eq!(whole, remember(&mut memo, [json]), "another after another");
     if let Ok((objects, problems)) = whole {
         checks::problems(&problems, json.len());
         targets(&lists(objects), json.len());
     }
 }
 
+fn remember<'a, T: Object>(
+    memo: &mut Memo<T>,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Listed<T>, ScanError> {
+    let mut reader = memo.reader();
+    for piece in pieces {
+        reader.push(piece)?;
+    }
+    reader.finish()
+}
+
 fn objects<T: Object>(json: Option<&[u8]>) -> Vec<Arc<T>> {
     read(json).map(|(objects, _)| objects).unwrap_or_default()
 }
 
-fn read<'a, T: Object>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<(Vec<Arc<T>>, Vec<Problem>), ScanError> {
+fn read<'a, T: Object>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Listed<T>, ScanError> {
     let (mut scanner, mut decoder) = (ListScanner::default(), Decoder::default());
     let mut objects = Vec::new();
     for piece in pieces {

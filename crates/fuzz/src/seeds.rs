@@ -59,6 +59,17 @@ pub fn engine_info() -> Seeds {
     seeds
 }
 
+/// `/events`, of a manager and of a worker: some in a row, and each alone.
+pub fn events() -> Seeds {
+    let streams = contents(&files("discovery/tests/fixtures/events", "json", |_| true));
+    let lines = |stream: &Vec<u8>| -> Seeds {
+        stream.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
+    };
+    let alone: Vec<_> = streams.iter().flat_map(lines).collect();
+    let in_a_row = alone.chunks(3).map(<[Vec<u8>]>::concat);
+    in_a_row.chain(alone.iter().cloned()).collect()
+}
+
 /// All lists of one look.
 pub fn roles() -> Seeds {
     let mut folders: Vec<_> =
