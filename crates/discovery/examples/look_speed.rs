@@ -7,8 +7,9 @@
 //! A second process simulates the Swarm behind a unix socket, so that what is shown is the look
 //! alone: CPU seconds of this process, user and system, and its largest resident size. The first
 //! look, then looks at a Swarm where nothing changed, then looks before each of which the version
-//! and the state of every task change. Then, for the list of tasks alone and in memory, what each
-//! step of reading it takes.
+//! and the state of every task change; and beside each, what of it is for reading the lists. Then,
+//! for the list of tasks alone and in memory, what each step of reading it takes. The allocator is
+//! that of the program.
 
 #![expect(clippy::print_stdout, reason = "it is what the example is for")]
 
@@ -21,13 +22,18 @@ use swarmscout_discovery::Discoverer;
 use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, OverlayPort, Role,
 };
-use swarmscout_discovery::engine::{Element, ListScanner, Memo, ScanError, Task};
+use swarmscout_discovery::engine::{
+    Element, Hosts, List, ListScanner, Memo, Query, ScanError, Task,
+};
 use swarmscout_discovery::source::dockerswarm::DockerSwarm;
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Client, ClientOptions, Host, HttpConfig, Request};
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{Swarm, TaskState};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Error = Box<dyn std::error::Error>;
 
@@ -180,19 +186,29 @@ async fn look(socket: &Path, role: Role, simulated: &mut Simulated) -> Result<()
         events: Events::Poll,
         swarmkit_socket: None,
     };
-    let mut source = DockerSwarm::new(&config, &BuildContext::new("look_speed"))?;
-    println!("what changed  CPU s  wall s  groups  targets  problems  largest MiB");
+    let context = BuildContext::new("look_speed");
+    let mut source = DockerSwarm::new(&config, &context)?;
+    let mut hosts = Hosts::new(&config.engine, &context)?;
+    let query = match role {
+        Role::Nodes => Query::new(List::Nodes, &[], &[]),
+        Role::Services => Query::new(List::Services, &[List::Networks], &[]),
+        Role::Tasks => Query::new(List::Tasks, &[List::Services, List::Nodes, List::Networks], &[]),
+    };
+    println!("what changed  CPU s  lists alone  wall s  groups  targets  problems  largest MiB");
     for (what, looks) in [("first look", 1), ("nothing", LOOKS), ("every task", LOOKS)] {
         for _ in 0..looks {
             if what == "every task" {
                 simulated.change()?;
             }
+            let before = cpu_seconds()?;
+            drop(hosts.look(&query).await?);
+            let lists = cpu_seconds()? - before;
             let (cpu, wall) = (cpu_seconds()?, Instant::now());
             let look = source.fetch().await?;
             let (cpu, wall) = (cpu_seconds()? - cpu, wall.elapsed().as_secs_f64());
             let targets: usize = look.what.iter().map(|group| group.targets.len()).sum();
             println!(
-                "{what:12}  {cpu:.3}  {wall:.3}   {:6}  {targets:7}  {:8}  {:.1}",
+                "{what:12}  {cpu:.3}        {lists:.3}  {wall:.3}   {:6}  {targets:7}  {:8}  {:.1}",
                 look.what.len(),
                 look.problems.len(),
                 largest_mebibytes()?,

@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
             if self.peek()? != b'"' {
                 return Err(self.syntax());
             }
-            let key = self.raw_string()?;
+            let (key, _) = self.raw_string()?;
             self.expect(b':')?;
             member(self, key)?;
             if !self.more(b'}')? {
@@ -138,8 +138,11 @@ impl<'a> Reader<'a> {
     pub fn string(&mut self) -> Result<Cow<'a, str>> {
         match self.peek()? {
             b'"' => {
-                let raw = self.raw_string()?;
-                self.decode(raw)
+                let (raw, escaped) = self.raw_string()?;
+                match std::str::from_utf8(raw) {
+                    Ok(text) if !escaped => Ok(Cow::Borrowed(text)),
+                    _ => self.decode(raw),
+                }
             }
             b'n' => self.null().map(|()| Cow::Borrowed("")),
             _ => Err(self.wrong_type("a string")),
@@ -268,16 +271,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What stands between the quotes. The next byte is the opening one.
-    fn raw_string(&mut self) -> Result<&'a [u8]> {
+    /// What stands between the quotes, and whether there is an escape in it. The next byte is the
+    /// opening one.
+    fn raw_string(&mut self) -> Result<(&'a [u8], bool)> {
         self.at += 1;
         let start = self.at;
-        self.string_end()?;
-        Ok(&self.text[start..self.at - 1])
+        let escaped = self.string_end()?;
+        Ok((&self.text[start..self.at - 1], escaped))
     }
 
-    /// Moves from inside a string to behind its closing quote.
-    fn string_end(&mut self) -> Result<()> {
+    /// Moves from inside a string to behind its closing quote. Returns whether there was an escape.
+    fn string_end(&mut self) -> Result<bool> {
+        let mut escaped = false;
         loop {
             let Some(found) = find_quote_or_backslash(self.text, self.at) else {
                 self.at = self.text.len();
@@ -285,8 +290,9 @@ impl<'a> Reader<'a> {
             };
             self.at = found + 1;
             if self.text[found] == b'"' {
-                return Ok(());
+                return Ok(escaped);
             }
+            escaped = true;
             self.at += 1;
         }
     }
