@@ -7,6 +7,7 @@ use expect_test::{Expect, expect};
 use swarmscout_discovery::config::{
     BuildContext, DockerConfig, DockerSwarmConfig, EngineConfig, Events, Filter, OverlayPort, Role,
 };
+use swarmscout_discovery::engine::{Action, EventKind, Hosts};
 use swarmscout_discovery::source::docker::Docker;
 use swarmscout_discovery::source::dockerswarm::DockerSwarm;
 use swarmscout_discovery::{Discoverer, Error, Groups, Look};
@@ -547,4 +548,28 @@ async fn a_host_that_cannot_be_one_is_refused_at_once() {
         .assert_eq(&build("127.0.0.1:2375"));
     expect![[r#"parse "ftp://h": host must begin with unix://, tcp://, http:// or https://"#]]
         .assert_eq(&build("ftp://h"));
+}
+
+#[tokio::test]
+async fn changes_are_told_by_the_host_that_answered() {
+    let (swarm, manager, worker) = swarm(1);
+    let engine = Engine::start(Listen::Tcp, &swarm, &manager).unwrap();
+    let config = engine_config(&[&engine], &[]);
+    let mut hosts = Hosts::new(&config, &BuildContext::new("test")).unwrap();
+    let mut events = hosts.events().await.unwrap();
+    let service = swarm.create_service(ServiceSpec::new("new", "demo:1"));
+    let told = events.next().await.unwrap();
+    assert_eq!(
+        (told.kind, told.action, &*told.id),
+        (EventKind::Service, Action::Create, &*service)
+    );
+    swarm.remove_node(&worker);
+    loop {
+        let told = events.next().await.unwrap();
+        if (told.kind, told.action) == (EventKind::Node, Action::Remove) {
+            assert_eq!(*told.id, *worker);
+            break;
+        }
+    }
+    assert_eq!(events.take_problems(), []);
 }

@@ -212,8 +212,10 @@ impl<T: Object> Found<'_, T> {
                 if *known.object != object {
                     known.object = Arc::new(object);
                 }
-                *known =
-                    Known { object: Arc::clone(&known.object), version, length, digest, answer };
+                known.version = version;
+                known.length = length;
+                known.digest = digest;
+                known.answer = answer;
                 Arc::clone(&known.object)
             }
             None if object.id().is_empty() => Arc::new(object),
