@@ -101,6 +101,12 @@ impl Cluster {
         self.state.join(name).join("docker.sock")
     }
 
+    /// The path of a manager's control socket, which goes with its engine.
+    pub fn control_socket(&self, name: &str) -> Result<PathBuf> {
+        let dockerd = self.engine(name).dockerd().context("the engine does not run")?;
+        Ok(format!("/proc/{dockerd}/root/run/docker/swarm/control.sock").into())
+    }
+
     /// Runs the docker command against the first manager.
     pub fn docker<S: AsRef<str>>(&self, arguments: &[S]) -> Result<String> {
         self.docker_at("manager-1", arguments)

@@ -69,16 +69,25 @@ impl Place {
 
 /// What happened to the connection, if that is what ended the call.
 fn transport(status: &Status) -> Option<String> {
+    const CLOSED: &str = "the server closed the connection";
     let mut cause = status.source()?;
     loop {
         if let Some(error) = cause.downcast_ref::<io::Error>() {
             return Some(io_words(error));
         }
+        if let Some(error) = cause.downcast_ref::<hyper::Error>()
+            && (error.is_closed() || error.is_canceled())
+        {
+            return Some(CLOSED.to_owned());
+        }
         match cause.source() {
             Some(next) => cause = next,
-            None => return Some(cause.to_string()),
+            None => break,
         }
     }
+    let text = cause.to_string();
+    // What rustls says, in many words, of an end without a farewell.
+    Some(if text.contains("close_notify") { CLOSED.to_owned() } else { text })
 }
 
 /// Waits for `work` until the deadline.

@@ -1,5 +1,6 @@
 //! From the path of a control socket to a connection.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,13 +75,7 @@ impl ControlSocket {
             // It is neither sent nor checked.
             let name = ServerName::from(Ipv4Addr::LOCALHOST);
             let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, socket).await;
-            let stream = tls.map_err(|error| {
-                place.not_connected(&format!(
-                    "{}: this is no control socket of SwarmKit, which speaks TLS (it is called \
-                     control.sock, not docker.sock)",
-                    io_words(&error)
-                ))
-            })?;
+            let stream = tls.map_err(|error| place.not_connected(&explain(&error)))?;
             let (requests, connection) =
                 hyper::client::conn::http2::Builder::new(Executor(self.tasks.clone()))
                     .initial_stream_window_size(WINDOW)
@@ -96,6 +91,17 @@ impl ControlSocket {
         })
         .await
     }
+}
+
+fn explain(error: &io::Error) -> String {
+    let words = io_words(error);
+    if error.kind() != io::ErrorKind::InvalidData {
+        return words;
+    }
+    format!(
+        "{words}: this is no control socket of SwarmKit, which speaks TLS (it is called \
+         control.sock, not docker.sock)"
+    )
 }
 
 /// What HTTP/2 does beside its connection.
