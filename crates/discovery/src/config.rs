@@ -86,11 +86,8 @@ impl SdConfig {
             Self::Http(config) => without_password(&config.url),
             Self::Classic(config) => without_passwords(&config.masters),
             Self::NodeList(config) => config.location.to_string(),
-            Self::DockerSwarm(config) => {
-                let hosts = without_passwords(&config.engine.hosts);
-                format!("{hosts} role {}", config.role.as_str())
-            }
-            Self::Docker(config) => without_passwords(&config.engine.hosts),
+            Self::DockerSwarm(config) => config.what(),
+            Self::Docker(config) => config.engine.what(),
             Self::Dns(config) => config.what(),
             Self::Custom(config) => return config.what.clone(),
         };
@@ -245,6 +242,13 @@ pub struct EngineConfig {
     pub http: HttpConfig,
 }
 
+impl EngineConfig {
+    /// What is asked, for people, without secrets.
+    pub fn what(&self) -> String {
+        without_passwords(&self.hosts)
+    }
+}
+
 /// One of `filters`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
@@ -265,10 +269,17 @@ pub struct DockerSwarmConfig {
     pub match_first_network: bool,
     /// Which port goes with an address on an overlay network.
     pub overlay_port: OverlayPort,
-    /// How to learn of changes. Checked; used when the watch exists.
+    /// How to learn of changes.
     pub events: Events,
-    /// SwarmKit's control socket. Checked; used when the watch exists.
+    /// SwarmKit's control socket, where it is not beside the Engine's.
     pub swarmkit_socket: Option<PathBuf>,
+}
+
+impl DockerSwarmConfig {
+    /// What is asked, for people, without secrets: `unix:///var/run/docker.sock role tasks`.
+    pub fn what(&self) -> String {
+        format!("{} role {}", self.engine.what(), self.role.as_str())
+    }
 }
 
 /// `role`.

@@ -25,6 +25,12 @@ pub trait Discoverer<T = Groups>: Send {
     /// that (which master is next) is state of `self`, written before each await.
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<T>, Error>>;
 
+    /// The same, after [`Self::changed`] resolved, for who was told what changed and need not look
+    /// at the rest. `None` where everything must be looked at, which is always unless overridden.
+    fn follow(&mut self) -> Option<BoxFuture<'_, Result<Look<T>, Error>>> {
+        None
+    }
+
     /// Resolves when another look may be worth it. Cancel-safe. Never, unless overridden.
     fn changed(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::pending())

@@ -25,6 +25,7 @@ mod problems;
 #[cfg(test)]
 mod scripted;
 pub mod set;
+pub mod snapshot;
 pub mod source;
 pub mod supervisor;
 pub mod swarmkit;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use swarmscout_model::{RelabelledGroup, Target};
 
+use crate::snapshot::Feed;
 use crate::{JobConfig, Problem};
 
 /// All that is known of a job's targets at one moment. Immutable; cheap to clone.
@@ -152,6 +153,8 @@ pub struct SourceStatus {
     pub groups: usize,
     /// Targets before relabeling.
     pub targets: usize,
+    /// How changes of its Swarm are learned, for a source of swarm mode.
+    pub feed: Option<Arc<Feed>>,
 }
 
 /// A histogram of how long something took.

@@ -1,9 +1,10 @@
 //! The owner of time. A [`Discoverer`] only looks; everything that has to do with *when* and with
 //! *what if not* stands here, once for all sources:
 //!
-//! - The first look starts at once, the next one after each refresh interval or as soon as the
-//!   discoverer says that something [changed](Discoverer::changed). Looks are level-triggered: each
-//!   brings the whole present set, so a lost hint costs one interval and never a wrong set.
+//! - The first look starts at once, the next one after each refresh interval. As soon as the
+//!   discoverer says that something [changed](Discoverer::changed), it may [follow](Discoverer::follow)
+//!   that in between. Looks are level-triggered: each brings the whole present set, so a lost hint
+//!   costs one interval and never a wrong set.
 //! - A look has a deadline. A failed one is repeated with a growing, jittered pause that is never
 //!   longer than the refresh interval, so recovery takes one refresh.
 //! - What the last good look brought stays known for ever, together with its age.
@@ -22,15 +23,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use swarmscout_model::PromDuration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{BuildContext, SdConfig};
 use crate::set::Durations;
+use crate::snapshot::Feed;
 use crate::{Discoverer, Error, Look, Problem};
 
-/// The shortest time between two looks, however often the discoverer speaks of a change.
+/// The shortest time between two looks, however often the discoverer speaks of a change, unless
+/// its pace says otherwise.
 pub const SHORTEST_GAP: Duration = Duration::from_millis(50);
 
 /// The pause after a first failure, before jitter. It doubles with each further one.
@@ -53,8 +57,8 @@ pub struct Origin<L, T> {
     pub job: Arc<str>,
     /// What is asked, for the log, without secrets.
     pub what: Arc<str>,
-    /// When to look, and for how long.
-    pub pace: Pace,
+    /// When to look, and for how long. A change is followed by a look.
+    pub pace: watch::Receiver<Pace>,
     /// Makes the discoverer; called again after it failed, and after a panic.
     pub build: Build<L>,
     /// Makes of a look what is kept, with as much as possible of what was known already. `None`:
@@ -71,7 +75,7 @@ impl<L, T> fmt::Debug for Origin<L, T> {
             .field("mechanism", &self.mechanism)
             .field("job", &self.job)
             .field("what", &self.what)
-            .field("pace", &self.pace)
+            .field("pace", &*self.pace.borrow())
             .finish_non_exhaustive()
     }
 }
@@ -83,6 +87,8 @@ pub struct Pace {
     pub refresh_interval: Option<Duration>,
     /// For a whole look, all attempts at all servers together.
     pub deadline: Duration,
+    /// The shortest time between two looks.
+    pub gap: Duration,
 }
 
 impl Pace {
@@ -90,12 +96,22 @@ impl Pace {
     /// discoverer a second to name those that failed.
     pub fn of(config: &SdConfig, context: &BuildContext) -> Self {
         let Some(interval) = config.refresh_interval() else {
-            return Self { refresh_interval: None, deadline: LONGEST_PAUSE };
+            let deadline = LONGEST_PAUSE;
+            return Self { refresh_interval: None, deadline, gap: SHORTEST_GAP };
         };
-        let attempts =
-            (0..config.hosts().max(1)).map(|left| context.attempt_deadline(interval, left));
+        Self::asking(config.hosts(), interval, context)
+    }
+
+    /// The pace of what asks one of several hosts.
+    pub fn asking(hosts: usize, interval: PromDuration, context: &BuildContext) -> Self {
+        let attempts = (0..hosts.max(1)).map(|left| context.attempt_deadline(interval, left));
         let deadline = attempts.sum::<Duration>() + Duration::from_secs(1);
-        Self { refresh_interval: Some(interval.get()), deadline }
+        Self { refresh_interval: Some(interval.get()), deadline, gap: SHORTEST_GAP }
+    }
+
+    /// This one for ever.
+    pub fn fixed(self) -> watch::Receiver<Self> {
+        watch::channel(self).1
     }
 }
 
@@ -123,12 +139,14 @@ pub struct Health {
     pub error: Option<Arc<str>>,
     /// What the last good look had to skip. The same slice as before if nothing differs.
     pub problems: Arc<[Problem]>,
-    /// Looks so far, failed ones included.
+    /// Looks at everything so far, failed ones included.
     pub looks: u64,
-    /// Looks that failed.
+    /// Looks that failed, those that follow a change included.
     pub failures: u64,
-    /// How long looks took, failed ones included.
+    /// How long looks at everything took, failed ones included.
     pub durations: Arc<Durations>,
+    /// How changes of a Swarm are learned, where that is what is looked at.
+    pub feed: Option<Arc<Feed>>,
 }
 
 /// A running supervisor. Dropping it ends the looks.
@@ -139,10 +157,24 @@ pub struct Supervised<T> {
 }
 
 impl<T> Supervised<T> {
+    /// What `task` publishes, as long as this is kept.
+    pub(crate) fn new(known: watch::Receiver<Known<T>>, task: AbortOnDropHandle<()>) -> Self {
+        Self { known, _task: task }
+    }
+
     /// What is known, now and as it changes. Wakes after every look.
     pub fn known(&self) -> watch::Receiver<Known<T>> {
         self.known.clone()
     }
+}
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// Everything.
+    All,
+    /// What changed, where the discoverer was told what that is.
+    Changes,
 }
 
 /// Starts to look, as a task of `context`.
@@ -180,23 +212,25 @@ struct Run<L, T> {
 impl<L: Send, T> Run<L, T> {
     async fn forever(mut self) {
         let mut started = Instant::now();
-        let mut outcome = self.look().await;
+        let mut outcome = self.look(Extent::All).await;
+        let mut due = None;
         loop {
-            let next = match outcome {
-                Ok(look) => self.succeeded(started, look),
+            due = match outcome {
+                Ok((look, extent)) => self.succeeded(started, extent, look).or(due),
                 Err(error) => Some(self.failed(started, &error)),
             };
-            let waited = self.wait(next).await;
+            let waited = self.wait(started, due).await;
             started = Instant::now();
             outcome = match waited {
-                Ok(()) => self.look().await,
+                Ok(extent) => self.look(extent).await,
                 Err(error) => Err(error),
             };
         }
     }
 
-    /// One look, within its deadline.
-    async fn look(&mut self) -> Result<Look<L>, Error> {
+    /// One look, within its deadline, and how much was looked at.
+    async fn look(&mut self, extent: Extent) -> Result<(Look<L>, Extent), Error> {
+        let deadline = self.origin.pace.borrow_and_update().deadline;
         let discoverer = match &mut self.discoverer {
             Some(discoverer) => discoverer,
             empty => match std::panic::catch_unwind(AssertUnwindSafe(&mut self.origin.build)) {
@@ -204,10 +238,16 @@ impl<L: Send, T> Run<L, T> {
                 Err(payload) => return Err(self.give_up(payload.as_ref())),
             },
         };
-        let deadline = self.origin.pace.deadline;
         // The call itself may panic as well as the future that it returns.
-        let fetch = AssertUnwindSafe(async { discoverer.fetch().await }).catch_unwind();
-        match timeout(deadline, fetch).await {
+        let look = async {
+            if extent == Extent::Changes
+                && let Some(changes) = discoverer.follow()
+            {
+                return changes.await.map(|look| (look, Extent::Changes));
+            }
+            discoverer.fetch().await.map(|look| (look, Extent::All))
+        };
+        match timeout(deadline, AssertUnwindSafe(look).catch_unwind()).await {
             Err(_) => Err(Error::Deadline(deadline)),
             Ok(Ok(outcome)) => outcome,
             Ok(Err(payload)) => Err(self.give_up(payload.as_ref())),
@@ -215,11 +255,14 @@ impl<L: Send, T> Run<L, T> {
     }
 
     /// Waits until the next look is due, or may be worth it.
-    async fn wait(&mut self, next: Option<Instant>) -> Result<(), Error> {
-        let earliest = Instant::now() + SHORTEST_GAP;
-        let due = async {
-            match next {
-                Some(next) => sleep_until(next).await,
+    async fn wait(&mut self, started: Instant, due: Option<Instant>) -> Result<Extent, Error> {
+        // What takes long is not done without a pause.
+        let took = started.elapsed();
+        let gap = self.origin.pace.borrow().gap.max((3 * took).min(SHORTEST_GAP));
+        let earliest = Instant::now() + gap;
+        let is_due = async {
+            match due {
+                Some(due) => sleep_until(due).await,
                 None => std::future::pending().await,
             }
         };
@@ -230,25 +273,38 @@ impl<L: Send, T> Run<L, T> {
             }
         };
         let changed = AssertUnwindSafe(changed).catch_unwind();
+        let other_pace = async {
+            if self.origin.pace.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
         let outcome = tokio::select! {
             biased;
-            () = due => Ok(()),
+            () = is_due => return Ok(Extent::All),
+            () = other_pace => return Ok(Extent::All),
             outcome = changed => outcome,
         };
         match outcome {
+            Ok(()) if due.is_some_and(|due| due <= earliest) => {
+                sleep_until(due.unwrap_or(earliest)).await;
+                Ok(Extent::All)
+            }
             Ok(()) => {
-                sleep_until(next.map_or(earliest, |next| next.min(earliest))).await;
-                Ok(())
+                sleep_until(earliest).await;
+                Ok(Extent::Changes)
             }
             Err(payload) => Err(self.give_up(payload.as_ref())),
         }
     }
 
-    /// Keeps what a good look brought. Returns when the next one is due.
-    fn succeeded(&mut self, started: Instant, look: Look<L>) -> Option<Instant> {
+    /// Keeps what a good look brought. Returns when the next one is due; `None` for what it was
+    /// before.
+    fn succeeded(&mut self, started: Instant, extent: Extent, look: Look<L>) -> Option<Instant> {
         let Look { what, as_of, problems } = look;
-        self.context.figures.count_skipped(&problems);
-        self.log_recovery();
+        if extent == Extent::All {
+            self.context.figures.count_skipped(&problems);
+            self.log_recovery();
+        }
         let before = self.publish.borrow().health.problems.clone();
         let problems = if *before == *problems {
             before
@@ -266,12 +322,15 @@ impl<L: Send, T> Run<L, T> {
             }
             let health = &mut known.health;
             health.as_of = Some(as_of);
-            health.error = None;
             health.problems = problems;
-            health.looks += 1;
-            Arc::make_mut(&mut health.durations).observe(started.elapsed());
+            if extent == Extent::All {
+                health.error = None;
+                health.looks += 1;
+                Arc::make_mut(&mut health.durations).observe(started.elapsed());
+            }
         });
-        self.origin.pace.refresh_interval.map(|interval| started + interval)
+        let interval = self.origin.pace.borrow().refresh_interval;
+        interval.filter(|_| extent == Extent::All).map(|interval| started + interval)
     }
 
     /// Notes why a look failed. Returns when to try again.
@@ -286,7 +345,8 @@ impl<L: Send, T> Run<L, T> {
             health.failures += 1;
             Arc::make_mut(&mut health.durations).observe(started.elapsed());
         });
-        let longest = self.origin.pace.refresh_interval.unwrap_or(LONGEST_PAUSE);
+        let interval = self.origin.pace.borrow().refresh_interval;
+        let longest = interval.unwrap_or(LONGEST_PAUSE);
         Instant::now() + jittered_pause(self.failures, longest)
     }
 

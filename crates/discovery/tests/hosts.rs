@@ -72,10 +72,11 @@ fn count(look: &Look<Groups>) -> usize {
     look.what.iter().map(|group| group.targets.len()).sum()
 }
 
-/// What was asked since this was last asked for.
+/// What was asked since this was last asked for, besides what the Engine is.
 fn asked(engine: &Engine) -> Vec<String> {
-    let requests = engine.server.requests();
+    let mut requests = engine.server.requests();
     engine.server.forget_requests();
+    requests.retain(|request| !request.path.ends_with("/info"));
     let line = |request: &swarmscout_simulator::Request| {
         let filters = request.parameter("filters").map(|filters| format!(" {filters}"));
         format!("{} {}{}", request.method, request.path, filters.unwrap_or_default())

@@ -97,7 +97,6 @@ fn find(entry: &Entry) -> Vec<Target> {
                 match_first_network: false,
                 overlay_port: OverlayPort::Published,
             },
-            &[],
         )
     };
     targets(&groups)

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use swarmscout_discovery::config::{OverlayPort, Role};
+use swarmscout_discovery::snapshot::{Filters, Snapshot};
 use swarmscout_discovery::source::{docker, dockerswarm};
 use swarmscout_discovery::{Groups, Problem};
 
@@ -24,7 +25,7 @@ const NODES: dockerswarm::Options = dockerswarm::Options { role: Role::Nodes, ..
 #[track_caller]
 fn check(options: dockerswarm::Options, given: &[(&str, &str)], expected: &Expect) {
     let (lists, mut problems) = read(given);
-    let (groups, collisions) = dockerswarm::find(&lists, options, &[]);
+    let (groups, collisions) = dockerswarm::find(&lists, options);
     problems.extend(collisions);
     expected.assert_eq(&show(&groups, &problems));
 }
@@ -130,10 +131,10 @@ fn fault_2_a_virtual_ip_without_address_costs_nothing_else() {
         SERVICES,
         &[("services", services)],
         &expect![[r#"
-            DockerSwarm/host {…_service_id="host"}
-              {__address__="10.0.1.3:80"}
             DockerSwarm/other {…_service_id="other"}
               {__address__="10.0.1.5:80"}
+            DockerSwarm/host {…_service_id="host"}
+              {__address__="10.0.1.3:80"}
             ! service other: virtual IP of wrong type: expected an address with the length of its network, found {"NetworkID":"net","Addr":"10.0.1.4"}
             ! service other: virtual IP of wrong type: expected an address with the length of its network, found {"NetworkID":"net","Addr":"10.0.1.6/33"}
             ! service host: virtual IP without address: on network h
@@ -342,7 +343,7 @@ fn tasks_of_one_service_are_cut_into_groups_that_stay() {
         let tasks =
             tasks.map(|n| format!(r#"{{"ID":"task{n}","ServiceID":"s",{ON_ONE_NETWORK}}}"#));
         let text = format!("[{}]", tasks.collect::<Vec<_>>().join(","));
-        dockerswarm::find(&read(&[("tasks", &text)]).0, TASKS, &[]).0
+        dockerswarm::find(&read(&[("tasks", &text)]).0, TASKS).0
     };
     let groups = list(&mut (0..1000));
     let count = |groups: &Groups| groups.iter().map(|group| group.targets.len()).sum::<usize>();
@@ -415,14 +416,14 @@ fn a_real_swarm_as_a_whole() {
         SERVICES,
         &given,
         &expect![[r#"
-            DockerSwarm/92juuygbxntfs44thl768udu7 {…_service_id="92juuygbxntfs44thl768udu7", …_service_label_prometheus_io_port="8080", …_service_label_prometheus_io_scrape="true", …_service_mode="replicated", …_service_name="web", …_service_task_container_image="demo:1", …_service_updating_status="completed"}
-              {__address__="10.0.0.5:8081", …_network_id="jlvnrioz9uqvy4apibdmk86w9", …_network_ingress="true", …_network_internal="false", …_network_name="ingress", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
-              {__address__="10.90.1.2:8081", …_network_id="map9i8vmclz4keyta6ft3umv0", …_network_ingress="false", …_network_internal="false", …_network_label_team="a", …_network_name="front", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
             DockerSwarm/e0xv12cx4vn2jnjjxcqyz6tv0 {…_service_id="e0xv12cx4vn2jnjjxcqyz6tv0", …_service_label_prometheus_io_port="8080", …_service_mode="replicated", …_service_name="api", …_service_task_container_image="demo:1"}
               {__address__="10.90.2.2:80", …_network_id="h83kx073j8nem27hq8kpyz7xc", …_network_ingress="false", …_network_internal="true", …_network_name="back", …_network_scope="swarm"}
               {__address__="10.90.1.9:80", …_network_id="map9i8vmclz4keyta6ft3umv0", …_network_ingress="false", …_network_internal="false", …_network_label_team="a", …_network_name="front", …_network_scope="swarm"}
             DockerSwarm/hlsbaqhe7ox3vv4fkmr4jdgn7 {…_service_id="hlsbaqhe7ox3vv4fkmr4jdgn7", …_service_mode="replicated", …_service_name="zero", …_service_task_container_image="demo:1"}
               {__address__="10.0.0.13:8099", …_network_id="jlvnrioz9uqvy4apibdmk86w9", …_network_ingress="true", …_network_internal="false", …_network_name="ingress", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
+            DockerSwarm/92juuygbxntfs44thl768udu7 {…_service_id="92juuygbxntfs44thl768udu7", …_service_label_prometheus_io_port="8080", …_service_label_prometheus_io_scrape="true", …_service_mode="replicated", …_service_name="web", …_service_task_container_image="demo:1", …_service_updating_status="completed"}
+              {__address__="10.0.0.5:8081", …_network_id="jlvnrioz9uqvy4apibdmk86w9", …_network_ingress="true", …_network_internal="false", …_network_name="ingress", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
+              {__address__="10.90.1.2:8081", …_network_id="map9i8vmclz4keyta6ft3umv0", …_network_ingress="false", …_network_internal="false", …_network_label_team="a", …_network_name="front", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
             DockerSwarm/os91q181g85fbxxe1bnltd3ia {…_service_id="os91q181g85fbxxe1bnltd3ia", …_service_mode="replicated", …_service_name="random-port", …_service_task_container_image="demo:1"}
               {__address__="10.0.0.11:30000", …_network_id="jlvnrioz9uqvy4apibdmk86w9", …_network_ingress="true", …_network_internal="false", …_network_name="ingress", …_network_scope="swarm", …_service_endpoint_port_publish_mode="ingress"}
             DockerSwarm/v7aq773w525xmc1in3gvymr6l {…_service_id="v7aq773w525xmc1in3gvymr6l", …_service_mode="replicated", …_service_name="dns", …_service_task_container_image="demo:1"}
@@ -439,7 +440,7 @@ fn a_real_swarm_as_a_whole() {
         ..TASKS
     };
     let (lists, _) = read(&given);
-    let (groups, _) = dockerswarm::find(&lists, first, &[]);
+    let (groups, _) = dockerswarm::find(&lists, first);
     let mut addresses = String::new();
     for group in &groups {
         let name = group.labels.get("__meta_dockerswarm_service_name").unwrap_or_default();
@@ -461,22 +462,20 @@ fn a_real_swarm_as_a_whole() {
 
 #[test]
 fn a_group_that_is_known_is_kept_as_it_is() {
-    let (lists, _) = read(&[(
-        "tasks",
-        r#"[
-        {"ID":"t1","ServiceID":"s1","NetworksAttachments":[{"Network":{"ID":"n"},"Addresses":["10.0.0.1/24"]}]},
-        {"ID":"t2","ServiceID":"s2","NetworksAttachments":[{"Network":{"ID":"n"},"Addresses":["10.0.0.2/24"]}]}
-    ]"#,
-    )]);
-    let (before, _) = dockerswarm::find(&lists, TASKS, &[]);
-    let (lists, _) = read(&[(
-        "tasks",
-        r#"[
-        {"ID":"t2","ServiceID":"s2","NetworksAttachments":[{"Network":{"ID":"n"},"Addresses":["10.0.0.3/24"]}]},
-        {"ID":"t1","ServiceID":"s1","NetworksAttachments":[{"Network":{"ID":"n"},"Addresses":["10.0.0.1/24"]}]}
-    ]"#,
-    )]);
-    let (after, _) = dockerswarm::find(&lists, TASKS, &before);
+    let mut finder = dockerswarm::Finder::new(TASKS, Filters::new(Role::Tasks, &[]));
+    let mut find = |second: &str| {
+        let attached = |address: &str| {
+            format!(
+                r#""NetworksAttachments":[{{"Network":{{"ID":"n"}},"Addresses":["{address}"]}}]"#
+            )
+        };
+        let (first, second) = (attached("10.0.0.1/24"), attached(second));
+        let tasks = format!(
+            r#"[{{"ID":"t2","ServiceID":"s2",{second}}},{{"ID":"t1","ServiceID":"s1",{first}}}]"#
+        );
+        finder.find(&Snapshot::from(&read(&[("tasks", &tasks)]).0)).unwrap().0
+    };
+    let (before, after) = (find("10.0.0.2/24"), find("10.0.0.3/24"));
     let same: Vec<_> =
         before.iter().zip(&after).map(|(a, b)| std::sync::Arc::ptr_eq(a, b)).collect();
     assert_eq!(same, [true, false]);

@@ -11,6 +11,7 @@ use swarmscout_discovery::engine::{
     MAX_ELEMENT, Memo, Object, Reader, ScanError,
 };
 use swarmscout_discovery::fuzzing;
+use swarmscout_discovery::snapshot::{Filters, Snapshot};
 use swarmscout_discovery::source::{docker, dockerswarm};
 
 use crate::checks;
@@ -144,17 +145,19 @@ fn targets(lists: &Lists, input: usize) {
         {
             let options =
                 dockerswarm::Options { role, port: 80, match_first_network, overlay_port };
-            let (groups, problems) = dockerswarm::find(lists, options, &[]);
+            let mut finder = dockerswarm::Finder::new(options, Filters::new(role, &[]));
+            let mut find = || finder.find(&Snapshot::from(lists)).expect("nothing is filtered");
+            let (groups, problems) = find();
             checks::each_group(&groups, checks::discovered);
             checks::problems(&problems, input);
-            let again = dockerswarm::find(lists, options, &groups);
+            let again = find();
             assert_eq!(again, (groups.clone(), problems.clone()));
             if let Some(lists) = &other_order {
                 checks::groups(&groups);
                 let same =
                     again.0.iter().zip(&groups).all(|(again, group)| Arc::ptr_eq(again, group));
                 assert!(same, "other groups of the same lists");
-                assert_eq!(dockerswarm::find(lists, options, &[]), (groups, problems), "{role:?}");
+                assert_eq!(dockerswarm::find(lists, options), (groups, problems), "{role:?}");
             }
         }
     }

@@ -197,7 +197,12 @@ impl Session<'_> {
             let url = format!("{}{}", self.host, Resource::Events.path());
             return Ok(EventStream::new(answer.body, url));
         }
-        Err(match self.refused(Resource::Events, &path, answer).await {
+        let refused = self.refused(Resource::Events, &path, answer);
+        let refused = tokio::time::timeout_at(self.deadline, refused).await.unwrap_or_else(|_| {
+            let reason = format!("server returned HTTP status {status}, and no complete answer");
+            Failed::Other(Error::Answer { url: self.host.to_string(), reason })
+        });
+        Err(match refused {
             Failed::Other(error) if matches!(status.as_u16(), 403 | 404) => {
                 NoEvents::Withheld(error.to_string())
             }

@@ -8,6 +8,7 @@
 //! - With several hosts, the ID of the Swarm is remembered. A host that answers for another one is
 //!   passed over, by name, as long as some host of the list was last seen to be in the right one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join;
@@ -49,24 +50,41 @@ struct Known {
     version: Option<ApiVersion>,
     /// The Swarm that it last answered for.
     cluster: Option<String>,
+    /// What it last said of itself, and when.
+    info: Option<(Arc<Info>, Instant)>,
 }
+
+/// What a host says of itself changes seldom, and is dear to find out for an old Engine.
+const INFO_LASTS: Duration = Duration::from_mins(5);
+
+/// How long opening the stream of events may take at most.
+pub const EVENTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a host answered.
 #[derive(Debug)]
 struct Answer {
     lists: Lists,
     problems: Vec<Problem>,
-    cluster: Option<String>,
     as_of: Instant,
+}
+
+/// What one look brought, and from whom.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The lists that were asked for.
+    pub lists: Lists,
+    /// Which host answered, by its place in the configuration.
+    pub host: usize,
+    /// What it said of itself, not too long ago. `None` where it was not asked, or does not tell.
+    pub info: Option<Arc<Info>>,
 }
 
 impl Hosts {
     /// Connects to nobody yet. Fails where a host cannot be one, or TLS options cannot be used.
     pub fn new(config: &EngineConfig, context: &BuildContext) -> Result<Self, Error> {
-        let hosts = config
-            .hosts
-            .iter()
-            .map(|text| Ok(Known { host: Host::parse(text)?, version: None, cluster: None }));
+        let hosts = config.hosts.iter().map(|text| {
+            Ok(Known { host: Host::parse(text)?, version: None, cluster: None, info: None })
+        });
         let hosts: Vec<_> = hosts.collect::<Result<_, swarmscout_net::Error>>()?;
         if hosts.is_empty() {
             return Err(Error::Other("host missing".to_owned()));
@@ -80,7 +98,7 @@ impl Hosts {
     }
 
     /// Asks the hosts, beginning with the one that answered last, until one answers.
-    pub async fn look(&mut self, query: &Query) -> Result<Look<Lists>, Error> {
+    pub async fn look(&mut self, query: &Query) -> Result<Look<Seen>, Error> {
         let count = self.known.len();
         let first = self.at;
         let mut failures: Vec<(usize, Error)> = Vec::new();
@@ -90,8 +108,8 @@ impl Hosts {
             let index = (first + tried) % count;
             self.at = (index + 1) % count;
             match self.attempt(index, count - tried - 1, query).await {
-                Ok(answer) if self.is_another_swarm(index, &answer) => {
-                    let cluster = answer.cluster.as_deref().unwrap_or_default();
+                Ok(answer) if self.is_another_swarm(index) => {
+                    let cluster = self.known[index].cluster.as_deref().unwrap_or_default();
                     let expected = self.cluster.as_deref().unwrap_or_default();
                     let reason = format!("is in another Swarm: {cluster}, not {expected}");
                     let url = self.known[index].host.to_string();
@@ -100,7 +118,7 @@ impl Hosts {
                 }
                 Ok(answer) => return Ok(self.accept(index, answer, failures)),
                 Err(error) => {
-                    self.known[index].version = None;
+                    self.known[index].forget();
                     failures.push((index, error));
                 }
             }
@@ -121,10 +139,11 @@ impl Hosts {
         }
     }
 
-    /// Listens to what changes, at the host that answered last. Opening the stream has as long as
-    /// one attempt.
+    /// Listens to what changes, at the host that answered last. Opening the stream has a quarter of
+    /// the time of an attempt, and never more than [`EVENTS_WITHIN`]: lists can do without it.
     pub async fn events(&mut self) -> Result<EventStream, NoEvents> {
-        let within = self.context.attempt_deadline(self.refresh_interval, 0);
+        let attempt = self.context.attempt_deadline(self.refresh_interval, 0);
+        let within = (attempt / 4).min(EVENTS_WITHIN);
         let deadline = Instant::now() + within;
         let Known { host, version, .. } = &mut self.known[self.at];
         let failed = |error| NoEvents::Failed(in_words(error, host, within));
@@ -140,12 +159,30 @@ impl Hosts {
         })
     }
 
-    /// Notes which Swarm a host answered for; whether that is not the one that is looked at.
-    fn is_another_swarm(&mut self, index: usize, answer: &Answer) -> bool {
-        if answer.cluster.is_some() {
-            self.known[index].cluster.clone_from(&answer.cluster);
-        }
-        matches!((&self.cluster, &answer.cluster), (Some(known), Some(told)) if known != told)
+    /// The host that is asked first the next time.
+    pub fn current(&self) -> &Host {
+        &self.known[self.at].host
+    }
+
+    /// Asks the host that answered last what it is in all looks to come, as if it were new.
+    pub fn ask_for_info(&mut self) {
+        self.known[self.at].info = None;
+    }
+
+    /// Reads parts of lists from the host that answered last.
+    pub async fn list_parts(&mut self, query: &Query) -> Result<Lists, Error> {
+        let memos = std::mem::take(&mut self.memos);
+        let answer = self.attempt(self.at, 0, query).await;
+        self.memos = memos;
+        Ok(answer?.lists)
+    }
+
+    /// Whether a host has answered for another Swarm than the one that is looked at.
+    fn is_another_swarm(&self, index: usize) -> bool {
+        matches!(
+            (&self.cluster, &self.known[index].cluster),
+            (Some(known), Some(told)) if known != told
+        )
     }
 
     fn accept(
@@ -153,11 +190,13 @@ impl Hosts {
         index: usize,
         answer: Answer,
         failures: Vec<(usize, Error)>,
-    ) -> Look<Lists> {
+    ) -> Look<Seen> {
         self.at = index;
-        if answer.cluster.is_some() {
-            self.cluster = answer.cluster;
+        let host = &self.known[index];
+        if host.cluster.is_some() {
+            self.cluster.clone_from(&host.cluster);
         }
+        let info = host.info.as_ref().map(|(info, _)| Arc::clone(info));
         let mut problems = answer.problems;
         problems.extend(failures.into_iter().map(|(failed, error)| Problem {
             kind: "host",
@@ -167,7 +206,8 @@ impl Hosts {
         }));
         // In whatever order the Engine lists its objects.
         problems.sort();
-        Look { what: answer.lists, as_of: answer.as_of.into_std(), problems }
+        let seen = Seen { lists: answer.lists, host: index, info };
+        Look { what: seen, as_of: answer.as_of.into_std(), problems }
     }
 
     /// Asks one host.
@@ -181,7 +221,9 @@ impl Hosts {
         let within = self.context.attempt_deadline(self.refresh_interval, others_left);
         let deadline = as_of + within;
         let several = self.known.len() > 1;
-        let Known { host, version, .. } = &mut self.known[index];
+        let Known { host, version, cluster, info } = &mut self.known[index];
+        let is_fresh = |(_, asked): &(_, Instant)| query.with_info && asked.elapsed() < INFO_LASTS;
+        let with_info = several || (query.with_info && !info.as_ref().is_some_and(is_fresh));
         let mut refused = false;
         loop {
             let spoken = match *version {
@@ -198,10 +240,15 @@ impl Hosts {
                 deadline,
                 max_answer: MAX_ANSWER.min(self.context.max_answer),
             };
-            match read(&session, query, &mut self.memos, several).await {
-                Ok((lists, problems, info)) => {
-                    let cluster = info.map(|info| info.cluster).filter(|id| !id.is_empty());
-                    return Ok(Answer { lists, problems, cluster, as_of });
+            match read(&session, query, &mut self.memos, with_info).await {
+                Ok((lists, problems, answered)) => {
+                    if let Some(told) = answered {
+                        if !told.cluster.is_empty() {
+                            *cluster = Some(told.cluster.clone());
+                        }
+                        *info = Some((Arc::new(told), as_of));
+                    }
+                    return Ok(Answer { lists, problems, as_of });
                 }
                 // The Engine was replaced by another version, or hides what it speaks.
                 Err(Failed::Version(wanted)) if !refused && wanted >= ApiVersion::OLDEST => {
@@ -221,6 +268,14 @@ impl Hosts {
                 Err(Failed::Other(error)) => return Err(in_words(error, host, within)),
             }
         }
+    }
+}
+
+impl Known {
+    /// Knows nothing any more of what it spoke.
+    fn forget(&mut self) {
+        self.version = None;
+        self.info = None;
     }
 }
 

@@ -16,12 +16,11 @@ use crate::{BoxFuture, Problem};
 /// What one look needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// The list that says what there is. It is asked for first, and filtered.
-    main: List,
-    /// The lists that explain what it refers to.
-    also: &'static [List],
-    /// The JSON of the filters, or empty.
-    filters: String,
+    /// The lists, each with the JSON of its filters, or with nothing. The first says what there is
+    /// and is asked for first; the others explain what it refers to.
+    lists: Vec<(List, String)>,
+    /// Whether it is of use which Swarm answers, and which node of it.
+    pub(super) with_info: bool,
 }
 
 /// What the lists of one look hold; one that was not asked for is empty.
@@ -43,8 +42,22 @@ pub struct Lists {
 
 impl Query {
     /// Asks for `main`, filtered, and then for all of `also`.
-    pub fn new(main: List, also: &'static [List], filters: &[Filter]) -> Self {
-        Self { main, also, filters: encode(filters) }
+    pub fn new(main: List, also: &[List], filters: &[Filter]) -> Self {
+        let also = also.iter().map(|list| (*list, String::new()));
+        let lists = std::iter::once((main, encode(filters))).chain(also).collect();
+        Self { lists, with_info: false }
+    }
+
+    /// Asks for these lists, each with the JSON of its filters, and for what the Engine says of
+    /// itself. First the list that speaks of the others.
+    pub fn of_swarm<'a>(lists: impl IntoIterator<Item = (List, &'a str)>) -> Self {
+        let lists = lists.into_iter().map(|(list, filters)| (list, filters.to_owned()));
+        Self { lists: lists.collect(), with_info: true }
+    }
+
+    /// Asks for parts of lists, and for nothing else.
+    pub fn of_parts(lists: impl IntoIterator<Item = (List, String)>) -> Self {
+        Self { lists: lists.into_iter().collect(), with_info: false }
     }
 
     /// Reads all lists from one host, with what is known of their objects.
@@ -57,8 +70,9 @@ impl Query {
         session: &Session<'_>,
         memos: &mut Memos,
     ) -> Result<(Lists, Vec<Problem>), Failed> {
-        let mut main = Some(session.open(Resource::List(self.main), &self.filters).await?);
-        let mut answer = |list| main.take_if(|_| list == self.main);
+        let Some((main, filters)) = self.lists.first() else { return Ok(Default::default()) };
+        let mut answered = Some(session.open(Resource::List(*main), filters).await?);
+        let mut answer = |list| answered.take_if(|_| list == *main);
         let (nodes, services, tasks, networks, containers) = try_join!(
             self.list(session, List::Nodes, answer(List::Nodes), &mut memos.nodes),
             self.list(session, List::Services, answer(List::Services), &mut memos.services),
@@ -89,8 +103,10 @@ impl Query {
         Box::pin(async move {
             let answer = match answer {
                 Some(answer) => answer,
-                None if self.also.contains(&list) => session.open(Resource::List(list), "").await?,
-                None => return Ok((Vec::new(), Vec::new())),
+                None => match self.lists.iter().find(|(wanted, _)| *wanted == list) {
+                    Some((_, filters)) => session.open(Resource::List(list), filters).await?,
+                    None => return Ok((Vec::new(), Vec::new())),
+                },
             };
             session.list(list, answer.body, memo).await
         })

@@ -30,7 +30,7 @@ pub use client::{List, Resource};
 pub(crate) use client::{MAX_ANSWER, MAX_OBJECTS};
 pub use decode::{Decoder, Head, Object};
 pub use events::{Action, Event, EventKind, EventParser, EventStream, NoEvents};
-pub use hosts::Hosts;
+pub use hosts::{EVENTS_WITHIN, Hosts, Seen};
 pub use info::Info;
 pub(crate) use info::host_of;
 pub use labels::LabelMap;

@@ -13,6 +13,7 @@ use super::pool::{Pool, Update};
 use super::settle::Settled;
 use crate::config::{BuildContext, SdConfig};
 use crate::set::{Counts, SetGroup, SourceStatus, Syncs, TargetSet};
+use crate::snapshot::Feed;
 use crate::supervisor::{Health, Known, Supervised};
 use crate::{BoxFuture, JobConfig};
 
@@ -311,6 +312,7 @@ impl Source {
             durations: Arc::default(),
             groups: 0,
             targets: 0,
+            feed: None,
         };
         let known = running.known();
         Self { _running: plan.running, known, status }
@@ -321,13 +323,16 @@ impl Source {
         let same = status.as_of.is_some() == health.as_of.is_some()
             && status.error == health.error
             && Arc::ptr_eq(&status.problems, &health.problems);
-        let Health { as_of, error, problems, looks, failures, durations } = health;
+        let kind = |feed: &Option<Arc<Feed>>| feed.as_ref().map(|feed| feed.kind);
+        let same = same && kind(&status.feed) == kind(&health.feed);
+        let Health { as_of, error, problems, looks, failures, durations, feed } = health;
         status.as_of = as_of;
         status.error = error;
         status.problems = problems;
         status.looks = looks;
         status.failures = failures;
         status.durations = durations;
+        status.feed = feed;
         if same { News::Nothing } else { News::Status }
     }
 }

@@ -1,6 +1,7 @@
 //! The target manager: runs the sources that the jobs name, and gives every job its targets.
 //!
 //! Invariants:
+//! - All sources that read one Swarm in swarm mode share one look at it.
 //! - A source runs as long as some job names it, and once, however many jobs do. A reload that
 //!   still names it does not disturb it.
 //! - A job whose configuration is equal after a reload keeps its set and its channel.
@@ -20,8 +21,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::job::{Plan, PlannedSource};
 use self::settle::{Settled, settle};
-use crate::config::{BuildContext, SdConfig};
+use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
 use crate::figures::Figures;
+use crate::snapshot::{Filters, Reader, Shared, Source};
+use crate::source::dockerswarm::role;
 use crate::supervisor::{Origin, Pace, Supervised, start};
 use crate::{JobConfig, TargetSet, source};
 
@@ -32,9 +35,19 @@ pub struct Manager {
     running: BTreeMap<Arc<str>, Running>,
     /// The sources that some job names, or named until lately.
     sources: Vec<(Arc<SdConfig>, Weak<Supervised<Settled>>)>,
+    /// The Swarms that some source reads, or read until lately.
+    swarms: Vec<(Swarm, Weak<Shared>)>,
     jobs: watch::Sender<Arc<[Job]>>,
     /// How many large sets may be relabelled at the same time.
     workers: Arc<Semaphore>,
+}
+
+/// What makes two sources read different Swarms, as far as can be told from their configuration.
+#[derive(Debug)]
+struct Swarm {
+    source: Source,
+    /// Filters that only the Engine can apply: who has them reads a Swarm that nobody else does.
+    apart: Option<Filters>,
 }
 
 /// A running job.
@@ -63,6 +76,7 @@ impl Manager {
             context,
             running: BTreeMap::new(),
             sources: Vec::new(),
+            swarms: Vec::new(),
             jobs: watch::Sender::new(Arc::from([])),
             workers: Arc::new(Semaphore::new(workers)),
         }
@@ -94,6 +108,9 @@ impl Manager {
             self.running.insert(name, running);
         }
         self.sources.retain(|(_, source)| source.strong_count() > 0);
+        self.swarms.retain(|(_, swarm)| swarm.strong_count() > 0);
+        // Only now is it known what all of them need together.
+        self.swarms.iter().filter_map(|(_, swarm)| swarm.upgrade()).for_each(|s| s.publish());
         let jobs = self.running.values();
         self.jobs.send_replace(
             jobs.map(|job| Job { config: job.config.clone(), set: job.set.clone() }).collect(),
@@ -151,6 +168,20 @@ impl Manager {
             self.sources.swap_remove(known);
         }
         let config = Arc::new(config.clone());
+        let running = match &*config {
+            SdConfig::DockerSwarm(config) => {
+                let reader = self.reader(config, job);
+                role::start(config, reader, self.workers.clone(), &self.context)
+            }
+            _ => self.start_source(&config, job),
+        };
+        let running = Arc::new(running);
+        self.sources.push((config.clone(), Arc::downgrade(&running)));
+        (config, running)
+    }
+
+    /// Starts a source that asks for itself.
+    fn start_source(&self, config: &Arc<SdConfig>, job: &Arc<str>) -> Supervised<Settled> {
         let build = {
             let (config, context) = (config.clone(), self.context.clone());
             Box::new(move || source::build(&config, &context))
@@ -159,13 +190,31 @@ impl Manager {
             mechanism: config.mechanism(),
             job: job.clone(),
             what: config.what(),
-            pace: Pace::of(&config, &self.context),
+            pace: Pace::of(config, &self.context).fixed(),
             build,
             settle,
         };
-        let running = Arc::new(start(origin, &self.context));
-        self.sources.push((config.clone(), Arc::downgrade(&running)));
-        (config, running)
+        start(origin, &self.context)
+    }
+
+    /// Reads the Swarm of a source, which runs already where another source reads it.
+    fn reader(&mut self, config: &DockerSwarmConfig, job: &Arc<str>) -> Reader {
+        let filters = Filters::new(config.role, &config.engine.filters);
+        let apart = (!filters.can_be_local()).then(|| filters.clone());
+        let mut config = config.clone();
+        if apart.is_some() {
+            // Nothing that tells of changes knows which objects these filters let through.
+            config.events = Events::Poll;
+        }
+        let source = Source::of(&config);
+        let same = |swarm: &Swarm| swarm.source.is_same(&source) && swarm.apart == apart;
+        let known = self.swarms.iter().find(|(swarm, _)| same(swarm));
+        let shared = known.and_then(|(_, swarm)| swarm.upgrade()).unwrap_or_else(|| {
+            let shared = Shared::start(source.clone(), &config, job, &self.context);
+            self.swarms.push((Swarm { source, apart }, Arc::downgrade(&shared)));
+            shared
+        });
+        shared.read(filters, config.engine.refresh_interval)
     }
 }
 

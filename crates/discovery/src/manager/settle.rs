@@ -66,11 +66,12 @@ fn in_order(mut groups: Groups) -> Groups {
     groups
 }
 
-/// The order of source keys: bytewise, but a number at the end counts as a number, so that group
-/// 10 of a file follows group 9.
+/// The order of source keys: bytewise, but a number that is the key, or that stands after a colon
+/// at its end, counts as a number, so that group 10 of a file follows group 9.
 pub(crate) fn source_order(a: &str, b: &str) -> Ordering {
     fn parts(key: &str) -> (&str, usize, &str) {
         let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
+        let stem = if stem.is_empty() || stem.ends_with(':') { stem } else { key };
         let number = &key[stem.len()..];
         (stem, number.len(), number)
     }
@@ -161,8 +162,25 @@ mod tests {
 
     #[test]
     fn numbers_at_the_end_of_keys_count() {
-        let unordered: &[(&str, &[&str])] =
-            &[("f:10", &["1"]), ("f:9", &["1"]), ("e:11", &["1"]), ("f", &["1"])];
-        check(&[], unordered, Some(&[("+e:11", "1"), ("+f", "1"), ("+f:9", "1"), ("+f:10", "1")]));
+        let unordered: &[(&str, &[&str])] = &[
+            ("f:10", &["1"]),
+            ("f:9", &["1"]),
+            ("e:11", &["1"]),
+            ("f", &["1"]),
+            ("11", &["1"]),
+            ("9", &["1"]),
+        ];
+        check(
+            &[],
+            unordered,
+            Some(&[
+                ("+9", "1"),
+                ("+11", "1"),
+                ("+e:11", "1"),
+                ("+f", "1"),
+                ("+f:9", "1"),
+                ("+f:10", "1"),
+            ]),
+        );
     }
 }

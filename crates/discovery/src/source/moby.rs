@@ -15,21 +15,14 @@ use crate::{Problem, problems};
 /// What something is found by: an ID as the Engine tells it.
 pub(super) type ById<T> = HashMap<Arc<str>, T, RandomState>;
 
-/// The labels of all networks.
-pub(super) fn networks(
+/// The labels of a network.
+pub(super) fn network(
     prefix: &str,
-    networks: &[Arc<Network>],
+    network: &Network,
     skipped: &mut Skipped,
     writer: &mut LabelsWriter,
-) -> ById<Labels> {
-    let labels = networks.iter().map(|network| {
-        skipped.collisions("network", &network.id, &network.labels);
-        (Arc::clone(&network.id), network_labels(prefix, network, writer))
-    });
-    labels.collect()
-}
-
-fn network_labels(prefix: &str, network: &Network, writer: &mut LabelsWriter) -> Labels {
+) -> Labels {
+    skipped.collisions("network", &network.id, &network.labels);
     let name = |suffix: &str| format!("{prefix}network_{suffix}");
     writer.push(&name("id"), &network.id);
     writer.push(&name("ingress"), truth(network.ingress));
@@ -99,6 +92,17 @@ impl Skipped {
             self.told.insert(Problem { kind, object, reason, detail });
         } else {
             self.more += 1;
+        }
+    }
+
+    /// Notes what was left out elsewhere.
+    pub(super) fn extend<'a>(&mut self, problems: impl IntoIterator<Item = &'a Problem>) {
+        for problem in problems {
+            if self.told.len() < problems::MOST {
+                self.told.insert(problem.clone());
+            } else {
+                self.more += 1;
+            }
         }
     }
 

@@ -32,7 +32,9 @@ fn run(answer: Answer) -> Run {
         pace: Pace {
             refresh_interval: Some(Duration::from_mins(1)),
             deadline: Duration::from_secs(100),
-        },
+            gap: SHORTEST_GAP,
+        }
+        .fixed(),
         build,
         settle: |known: Option<&Groups>, look| (known != Some(&look)).then_some(look),
     };

@@ -1,6 +1,8 @@
 //! `docker_sd_configs`: the containers of one Docker Engine (Prometheus `discovery/moby/docker.go`,
 //! with the image labels that came after v3.14).
 
+use std::sync::Arc;
+
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Labels, LabelsWriter};
 
@@ -52,7 +54,7 @@ impl Discoverer for Docker {
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(async {
             let look = self.hosts.look(&self.query).await?;
-            let (groups, mut problems) = find(&look.what, &self.options);
+            let (groups, mut problems) = find(&look.what.lists, &self.options);
             problems.extend(look.problems);
             Ok(Look { what: groups, as_of: look.as_of, problems })
         })
@@ -64,7 +66,10 @@ pub fn find(lists: &Lists, options: &Options) -> (Groups, Vec<Problem>) {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
     let mut skipped = Skipped::default();
-    let networks = moby::networks(PREFIX, &lists.networks, &mut skipped, &mut writer);
+    let networks = lists.networks.iter().map(|network| {
+        (Arc::clone(&network.id), moby::network(PREFIX, network, &mut skipped, &mut writer))
+    });
+    let networks: ById<Labels> = networks.collect();
     let by_id: ById<&Container> =
         lists.containers.iter().map(|container| (container.id.clone(), &**container)).collect();
     let mut targets = Partition::default();

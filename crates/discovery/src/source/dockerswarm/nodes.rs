@@ -1,26 +1,34 @@
 //! `role: nodes`: a target for each node (Prometheus `discovery/moby/nodes.go`).
 
 use swarmscout_model::labels::ADDRESS;
-use swarmscout_model::{Labels, LabelsWriter};
+use swarmscout_model::{Labels, TargetGroup};
 
-use super::{Found, Options, SOURCE, meta};
-use crate::engine::Lists;
-use crate::source::moby::AddressWriter;
-use crate::source::partition::Partition;
+use super::finder::Scratch;
+use super::shelf::Found;
+use super::{Options, SOURCE, meta};
+use crate::engine::Node;
+use crate::snapshot::{Bucket, Selection};
 
-pub(super) fn find(lists: &Lists, options: Options, found: &mut Found<'_>) {
-    let mut writer = LabelsWriter::new();
-    let mut address = AddressWriter::default();
-    let mut targets = Partition::default();
-    for node in &lists.nodes {
+/// One group.
+pub(super) fn find(
+    bucket: &Bucket<Node>,
+    options: Options,
+    selection: &Selection,
+    scratch: &mut Scratch,
+    found: &mut Found,
+) {
+    let Scratch { writer, address } = scratch;
+    let mut targets = Vec::with_capacity(bucket.objects().len());
+    for node in bucket.objects().filter(|node| selection.node(node)) {
         found.skipped.collisions("node", &node.id, &node.labels);
         found.skipped.collisions("node", &node.id, &node.engine_labels);
-        let known = meta::node(node, true, &mut writer);
-        let own = meta::own_node(node, &mut writer);
+        let known = meta::node(node, true, writer);
+        let own = meta::own_node(node, writer);
         writer.push(ADDRESS, address.host(&node.address, options.port));
         writer.extend(&known);
         writer.extend(&own);
-        targets.push(&node.id, writer.build());
+        targets.push(writer.build());
     }
-    targets.groups(SOURCE, &Labels::empty(), &mut found.groups);
+    let source = bucket.name(SOURCE);
+    found.groups.push(TargetGroup { source, targets, labels: Labels::empty() });
 }

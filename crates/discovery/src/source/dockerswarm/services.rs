@@ -1,25 +1,32 @@
 //! `role: services`: a target for each virtual IP and published port (Prometheus
 //! `discovery/moby/services.go`).
 
-use swarmscout_model::LabelsWriter;
+use swarmscout_model::TargetGroup;
 use swarmscout_model::labels::ADDRESS;
 
-use super::{Found, Options, SOURCE, meta};
-use crate::engine::{Lists, Network, Service, VirtualIp};
-use crate::source::moby::{self, AddressWriter, ById};
-use crate::source::partition::Partition;
+use super::finder::Scratch;
+use super::pieces::Pieces;
+use super::shelf::Found;
+use super::{Options, SOURCE, meta};
+use crate::engine::{Service, VirtualIp};
+use crate::snapshot::{Bucket, Selection, Snapshot};
 
-pub(super) fn find(lists: &Lists, options: Options, found: &mut Found<'_>) {
-    let mut writer = LabelsWriter::new();
-    let mut address = AddressWriter::default();
-    let networks = moby::networks(meta::PREFIX, &lists.networks, &mut found.skipped, &mut writer);
-    let by_id: ById<&Network> =
-        lists.networks.iter().map(|network| (network.id.clone(), &**network)).collect();
-    for service in &lists.services {
+/// One group for each service.
+pub(super) fn find(
+    bucket: &Bucket<Service>,
+    snapshot: &Snapshot,
+    pieces: &Pieces,
+    options: Options,
+    selection: &Selection,
+    scratch: &mut Scratch,
+    found: &mut Found,
+) {
+    let Scratch { writer, address } = scratch;
+    for service in bucket.objects().filter(|service| selection.service(service)) {
         found.skipped.collisions("service", &service.id, &service.labels);
-        let mut targets = Partition::default();
-        for ip in virtual_ips(service, options, &by_id) {
-            let network = networks.get(&ip.network);
+        let mut targets = Vec::new();
+        for ip in virtual_ips(service, options, snapshot) {
+            let network = pieces.network(&ip.network);
             let Some(ip) = ip.address else {
                 // Every service on the host's network has one, and Prometheus gives up all
                 // services for it.
@@ -33,29 +40,28 @@ pub(super) fn find(lists: &Lists, options: Options, found: &mut Found<'_>) {
             if published.peek().is_none() {
                 writer.push(ADDRESS, address.ip(ip, options.port));
                 network.inspect(|network| writer.extend(network));
-                targets.push(&service.id, writer.build());
+                targets.push(writer.build());
             }
             for port in published {
                 writer.push(ADDRESS, address.ip(ip, options.overlay_port(port)));
                 network.inspect(|network| writer.extend(network));
                 writer.push("__meta_dockerswarm_service_endpoint_port_name", &port.name);
                 writer.push("__meta_dockerswarm_service_endpoint_port_publish_mode", &port.mode);
-                targets.push(&service.id, writer.build());
+                targets.push(writer.build());
             }
         }
-        let labels = meta::service(service, true, &mut writer);
-        let source = format!("{SOURCE}/{}", service.id);
-        targets.groups(&source, &labels, &mut found.groups);
+        let source = format!("{SOURCE}/{}", service.id).into();
+        found.groups.push(TargetGroup {
+            source,
+            targets,
+            labels: meta::service(service, true, writer),
+        });
     }
 }
 
 /// The virtual IPs that give targets: all, or the one of the first network by name. The network
 /// of published ports comes last: no container can be reached by it.
-fn virtual_ips<'a>(
-    service: &'a Service,
-    options: Options,
-    networks: &ById<&Network>,
-) -> &'a [VirtualIp] {
+fn virtual_ips<'a>(service: &'a Service, options: Options, snapshot: &Snapshot) -> &'a [VirtualIp] {
     if !options.match_first_network {
         return &service.virtual_ips;
     }
@@ -63,7 +69,7 @@ fn virtual_ips<'a>(
     let with_address = (0..all.len()).filter(|at| all[*at].address.is_some());
     let first = with_address.min_by_key(|at| {
         let id = &all[*at].network;
-        match networks.get(id) {
+        match snapshot.networks.get("", id) {
             Some(network) => (network.ingress, &network.name, id),
             None => (true, id, id),
         }

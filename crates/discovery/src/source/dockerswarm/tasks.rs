@@ -4,84 +4,85 @@
 //! The labels of nodes, networks, services and containers are written once each; a target's set is
 //! put together from those pieces. What all tasks of a service have in common stands at the group.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use swarmscout_model::labels::ADDRESS;
-use swarmscout_model::{Labels, LabelsWriter};
+use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
 
-use super::{Found, Options, SOURCE, meta};
-use crate::engine::{Attachment, LabelMap, Lists, Port, Service, Task};
-use crate::source::moby::{self, AddressWriter, ById, Skipped};
-use crate::source::partition::Partition;
+use super::finder::Scratch;
+use super::pieces::{OfNode, Pieces};
+use super::shelf::Found;
+use super::{Options, SOURCE, meta};
+use crate::engine::{Attachment, LabelMap, Port, Task};
+use crate::snapshot::{Bucket, Selection, Snapshot};
 
-pub(super) fn find(lists: &Lists, options: Options, found: &mut Found<'_>) {
-    let mut writer = LabelsWriter::new();
-    let mut address = AddressWriter::default();
-    let skipped = &mut found.skipped;
-    let networks = moby::networks(meta::PREFIX, &lists.networks, skipped, &mut writer);
-    let nodes = nodes(lists, skipped, &mut writer);
-    let services: ById<&Service> =
-        lists.services.iter().map(|service| (service.id.clone(), &**service)).collect();
-    let containers = containers(lists, skipped, &mut writer);
-
-    // One service after the other, so that only its targets are there beside those known already.
-    let mut by_service: BTreeMap<&Arc<str>, Vec<&Task>> = BTreeMap::new();
-    for task in &lists.tasks {
-        by_service.entry(&task.service).or_default().push(task);
-    }
-    for (id, tasks) in by_service {
-        let service = services.get(id);
-        let ports = service.map_or(&[][..], |service| &service.ports);
-        let mut targets = Partition::default();
-        for task in tasks {
-            let node = nodes.get(&task.node);
-            let pieces = Pieces {
-                task,
-                container: &containers[&Arc::as_ptr(&task.labels)],
-                node,
-                slot: &task.slot.to_string(),
-            };
-            for port in tcp(&task.host_ports) {
-                let node_address = node.map_or("", |node| &*node.address);
-                let address = address.host(node_address, port.published);
-                targets.push(&task.id, pieces.target(address, None, Some(port), &mut writer));
+/// One group.
+pub(super) fn find(
+    bucket: &Bucket<Task>,
+    snapshot: &Snapshot,
+    pieces: &Pieces,
+    options: Options,
+    selection: &Selection,
+    scratch: &mut Scratch,
+    found: &mut Found,
+) {
+    let Scratch { writer, address } = scratch;
+    let service = snapshot.services.get("", bucket.owner()).map(|service| &**service);
+    let ports = service.map_or(&[][..], |service| &service.ports);
+    let mut targets = Vec::new();
+    // The maps of a service's tasks are mostly one and the same.
+    let mut container: Option<(&Arc<LabelMap>, Labels)> = None;
+    for task in bucket.objects().filter(|task| selection.task(task, service)) {
+        let container = match &mut container {
+            Some((map, labels)) if Arc::ptr_eq(map, &task.labels) => &*labels,
+            other => {
+                // Told of the service, whose configuration it is: tasks come and go.
+                let (kind, id) = match &*task.service {
+                    "" => ("task", &task.id),
+                    _ => ("service", &task.service),
+                };
+                found.skipped.collisions(kind, id, &task.labels);
+                &other.insert((&task.labels, meta::container(&task.labels, writer))).1
             }
-            for attachment in attachments(task, options) {
-                let network = networks.get(&attachment.network);
-                for ip in &attachment.addresses {
-                    let mut published = tcp(ports).peekable();
-                    if published.peek().is_none() {
-                        let address = address.ip(*ip, options.port);
-                        targets.push(&task.id, pieces.target(address, network, None, &mut writer));
-                    }
-                    for port in published {
-                        let address = address.ip(*ip, options.overlay_port(port));
-                        let target = pieces.target(address, network, Some(port), &mut writer);
-                        targets.push(&task.id, target);
-                    }
+        };
+        let node = pieces.node(&task.node);
+        let of_task = Parts { task, container, node, slot: &task.slot.to_string() };
+        for port in tcp(&task.host_ports) {
+            let node_address = node.map_or("", |node| &*node.address);
+            let address = address.host(node_address, port.published);
+            targets.push(of_task.target(address, None, Some(port), writer));
+        }
+        for attachment in attachments(task, options) {
+            let network = pieces.network(&attachment.network);
+            for ip in &attachment.addresses {
+                let mut published = tcp(ports).peekable();
+                if published.peek().is_none() {
+                    let address = address.ip(*ip, options.port);
+                    targets.push(of_task.target(address, network, None, writer));
+                }
+                for port in published {
+                    let address = address.ip(*ip, options.overlay_port(port));
+                    targets.push(of_task.target(address, network, Some(port), writer));
                 }
             }
         }
-        let labels = service.map_or_else(Labels::empty, |service| {
-            found.skipped.collisions("service", id, &service.labels);
-            meta::service(service, false, &mut writer)
-        });
-        targets.groups(&format!("{SOURCE}/{id}"), &labels, &mut found.groups);
     }
+    let labels = service.map_or_else(Labels::empty, |service| {
+        found.skipped.collisions("service", &service.id, &service.labels);
+        meta::service(service, false, writer)
+    });
+    found.groups.push(TargetGroup { source: bucket.name(SOURCE), targets, labels });
 }
 
 /// What the targets of one task are put together from.
-struct Pieces<'a> {
+struct Parts<'a> {
     task: &'a Task,
     container: &'a Labels,
     node: Option<&'a OfNode>,
     slot: &'a str,
 }
 
-impl Pieces<'_> {
+impl Parts<'_> {
     fn target(
         &self,
         address: &str,
@@ -114,47 +115,6 @@ impl Pieces<'_> {
         }
         writer.build()
     }
-}
-
-/// What tasks take over from their node.
-struct OfNode {
-    /// As the Engine tells it: that is where Prometheus looks for ports published there.
-    address: Arc<str>,
-    known: Labels,
-    own: Labels,
-}
-
-fn nodes(lists: &Lists, skipped: &mut Skipped, writer: &mut LabelsWriter) -> ById<OfNode> {
-    let nodes = lists.nodes.iter().map(|node| {
-        skipped.collisions("node", &node.id, &node.labels);
-        skipped.collisions("node", &node.id, &node.engine_labels);
-        let known = meta::node(node, false, writer);
-        let own = meta::own_node(node, writer);
-        (node.id.clone(), OfNode { address: node.address.clone(), known, own })
-    });
-    nodes.collect()
-}
-
-/// The labels of each map that some container has. The maps of a service's tasks are mostly one
-/// and the same; they are known by their address, which stands as long as the lists do.
-fn containers(
-    lists: &Lists,
-    skipped: &mut Skipped,
-    writer: &mut LabelsWriter,
-) -> HashMap<*const LabelMap, Labels, RandomState> {
-    let mut containers = HashMap::default();
-    for task in &lists.tasks {
-        containers.entry(Arc::as_ptr(&task.labels)).or_insert_with(|| {
-            // Told of the service, whose configuration it is: tasks come and go.
-            let (kind, id) = match &*task.service {
-                "" => ("task", &task.id),
-                _ => ("service", &task.service),
-            };
-            skipped.collisions(kind, id, &task.labels);
-            meta::container(&task.labels, writer)
-        });
-    }
-    containers
 }
 
 fn tcp(ports: &[Port]) -> impl Iterator<Item = &Port> {

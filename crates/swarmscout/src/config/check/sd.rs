@@ -312,14 +312,10 @@ fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> SdConfig {
             Events::default()
         }
     };
-    for key in ["events", "swarmkit_socket"] {
-        if at.has(key) && (key != "events" || matches!(events, Events::Watch | Events::Events)) {
-            let place = at.key(key);
-            cx.warn_once(key, |cx| {
-                let text = "has no effect yet: this version polls at the refresh interval";
-                cx.within(key, |cx| cx.warn(place, text));
-            });
-        }
+    if at.has("swarmkit_socket") && matches!(events, Events::Events | Events::Poll) {
+        let place = at.key("swarmkit_socket");
+        let text = format!("has no effect with events: {}", sd.events);
+        cx.within("swarmkit_socket", |cx| cx.warn(place, text));
     }
     let engine = engine(sd.port, &sd.filters, sd.refresh_interval, addresses, at, http, cx);
     SdConfig::DockerSwarm(DockerSwarmConfig {

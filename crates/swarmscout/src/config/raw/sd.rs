@@ -186,10 +186,10 @@ section! {
         key match_first_network: bool = false, ours;
         /// Port of targets on overlay networks: `published`, as in Prometheus, or `target`, the one the container listens on.
         key overlay_port: String = "published".into(), ours;
-        /// How changes are learned: `auto`, `watch`, `events` or `poll`. Until the watch exists, all poll.
-        key events: String = "auto".into(), ours kept;
-        /// SwarmKit's control socket, where it is not found by itself.
-        key swarmkit_socket: FilePath = FilePath::default(), ours kept;
+        /// How changes are learned: `auto`, the best that there is, or only `watch` (SwarmKit's control socket), `events` (the Engine's) or `poll`.
+        key events: String = "auto".into(), ours;
+        /// SwarmKit's control socket, where it is not `docker/swarm/control.sock` beside a `unix://` host.
+        key swarmkit_socket: FilePath = FilePath::default(), ours;
     }
 }
 

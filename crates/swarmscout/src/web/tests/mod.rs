@@ -102,6 +102,7 @@ pub(crate) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus
         durations: Arc::new(Durations::default()),
         groups: 1,
         targets: 2,
+        feed: None,
     }
 }
 

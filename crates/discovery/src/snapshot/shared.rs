@@ -1,0 +1,123 @@
+//! One Swarm that several sources read: looked at once for all of them, as often as the one that
+//! wants it most, for as much as they need together.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use swarmscout_model::PromDuration;
+use tokio::sync::watch;
+
+use super::origin::BEGIN_WITHIN;
+use super::{Demand, Filters, Origin, Snapshot, Source};
+use crate::config::{BuildContext, DockerSwarmConfig};
+use crate::supervisor::{self, Known, Pace, Supervised};
+
+/// A Swarm that is looked at, as long as somebody keeps this.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    supervised: Supervised<Arc<Snapshot>>,
+    readers: Mutex<Readers>,
+    hosts: usize,
+    demand: watch::Sender<Demand>,
+    pace: watch::Sender<Pace>,
+    context: BuildContext,
+}
+
+#[derive(Debug, Default)]
+struct Readers {
+    next: u64,
+    present: Vec<(u64, Filters, PromDuration)>,
+}
+
+/// One that reads. What nobody else needs is asked for no more when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Shared {
+    /// Nothing is asked for until somebody reads and [`Self::publish`] is called.
+    pub(crate) fn start(
+        source: Source,
+        config: &DockerSwarmConfig,
+        job: &Arc<str>,
+        context: &BuildContext,
+    ) -> Arc<Self> {
+        let swarm = config.engine.what();
+        let hosts = config.engine.hosts.len();
+        let (demand, demanded) = watch::channel(Demand::default());
+        let pace = Self::pace_of(hosts, config.engine.refresh_interval, context);
+        let (pace, paced) = watch::channel(pace);
+        let what = Arc::<str>::from(swarm);
+        let build = {
+            let (swarm, context) = (Arc::clone(&what), context.clone());
+            Box::new(move || {
+                let origin = Origin::new(&source, swarm.clone(), demanded.clone(), &context)?;
+                Ok(Box::new(origin) as Box<_>)
+            })
+        };
+        let origin = supervisor::Origin {
+            mechanism: "dockerswarm",
+            job: Arc::clone(job),
+            what,
+            pace: paced,
+            build,
+            settle: |known: Option<&Arc<Snapshot>>, snapshot: Snapshot| {
+                let same = known.is_some_and(|known| known.is_same(&snapshot));
+                (!same).then(|| Arc::new(snapshot))
+            },
+        };
+        let supervised = supervisor::start(origin, context);
+        let context = context.clone();
+        Arc::new(Self { supervised, readers: Mutex::default(), hosts, demand, pace, context })
+    }
+
+    /// Changes are taken as they come: sets are handed over with a pace of their own.
+    fn pace_of(hosts: usize, interval: PromDuration, context: &BuildContext) -> Pace {
+        let pace = Pace::asking(hosts, interval, context);
+        Pace { gap: Duration::from_millis(2), deadline: pace.deadline + BEGIN_WITHIN, ..pace }
+    }
+
+    /// Adds a reader. [`Self::publish`] makes it count.
+    pub(crate) fn read(self: &Arc<Self>, filters: Filters, interval: PromDuration) -> Reader {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = readers.next;
+        readers.next += 1;
+        readers.present.push((id, filters, interval));
+        Reader { shared: Arc::clone(self), id }
+    }
+
+    /// Asks for what all present readers need.
+    pub(crate) fn publish(&self) {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(interval) = readers.present.iter().map(|(.., interval)| *interval).min() else {
+            return;
+        };
+        let demand = Demand::of(readers.present.iter().map(|(_, filters, _)| filters));
+        let pace = Self::pace_of(self.hosts, interval, &self.context);
+        // The pace first: a change of either begins a look.
+        self.pace.send_if_modified(|known| std::mem::replace(known, pace) != pace);
+        self.demand.send_if_modified(|known| {
+            let differs = *known != demand;
+            *known = demand;
+            differs
+        });
+    }
+}
+
+impl Reader {
+    /// What is known of the Swarm.
+    pub(crate) fn known(&self) -> watch::Receiver<Known<Arc<Snapshot>>> {
+        self.shared.supervised.known()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut readers = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.present.retain(|(id, ..)| *id != self.id);
+        drop(readers);
+        self.shared.publish();
+    }
+}

@@ -1,0 +1,350 @@
+//! Keeps the newest [`Snapshot`], from listings and from what is told in between.
+//!
+//! Invariants:
+//! - A listing is complete for what it was asked for: what it does not have is gone. While a watch
+//!   is on, which has told of every change so far, two things are kept in spite of a listing: an
+//!   object that is newer than it is listed, and one that is not listed. Whether the listing or the
+//!   watch was right about the latter comes out soon: it stays *unconfirmed* until the watch tells
+//!   the same, and if that takes too long, whoever owns the store begins a new watch and lists again.
+//! - IDs are never used twice. So what was told to be gone does not come back by an older listing,
+//!   or by a change that was told late.
+//! - After the beginning of a new watch the listing counts alone: indexes may have fallen
+//!   (`docker swarm init --force-new-cluster`).
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+
+use super::buckets::{Buckets, Object as Bucketed};
+use super::{Demand, Part, Snapshot};
+use crate::engine::{Lists, Network, Node, Service, Task};
+use crate::swarmkit::{Change, Object};
+
+/// The newest snapshot, and what must be remembered to keep it right.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    snapshot: Snapshot,
+    gone: Gone,
+    /// What listings had that the watch has not told: the version, or `None` for what is gone.
+    unconfirmed: BTreeMap<Key, Option<u64>>,
+    news: News,
+}
+
+/// What changed since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct News {
+    /// Objects that came, went or became others.
+    pub(crate) changes: u64,
+    /// How long after it was made the latest of the changes was seen, the longest of them.
+    pub(crate) late: Option<Duration>,
+}
+
+/// The IDs of which it was told that they are gone, since the listing before the last one.
+#[derive(Debug, Default)]
+struct Gone {
+    now: HashSet<Arc<str>>,
+    before: HashSet<Arc<str>>,
+}
+
+impl Gone {
+    fn contains(&self, id: &str) -> bool {
+        self.now.contains(id) || self.before.contains(id)
+    }
+}
+
+/// What is known besides a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// Nothing, or nothing that counts any more.
+    Nothing,
+    /// Every change since the listing before it was told.
+    Watch,
+}
+
+/// What applying a listing needs to know, and what it finds.
+struct Listing<'a> {
+    beside: Beside,
+    now: i64,
+    gone: &'a Gone,
+    unconfirmed: &'a mut BTreeMap<Key, Option<u64>>,
+    news: &'a mut News,
+}
+
+/// The kind of an object, and its ID.
+type Key = (&'static str, Arc<str>);
+
+/// Of which objects a listing tells all.
+#[derive(Clone, Copy)]
+enum Within<'a> {
+    All,
+    Ids(&'a BTreeSet<Arc<str>>),
+    Owners(&'a BTreeSet<Arc<str>>),
+}
+
+/// What a listing of some objects asked for, by ID.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ListedPart {
+    /// These nodes.
+    pub(crate) nodes: BTreeSet<Arc<str>>,
+    /// These services.
+    pub(crate) services: BTreeSet<Arc<str>>,
+    /// These networks.
+    pub(crate) networks: BTreeSet<Arc<str>>,
+    /// All tasks of these services.
+    pub(crate) tasks_of: BTreeSet<Arc<str>>,
+}
+
+/// What is needed of an object besides what buckets need.
+trait Updated {
+    const KIND: &'static str;
+
+    /// Whether a watch tells of all of its kind. There are networks of an Engine alone.
+    const IS_WATCHED: bool = true;
+
+    /// When it was changed: microseconds since 1970, 0 where nobody knows.
+    fn updated(&self) -> i64;
+}
+
+impl Updated for Node {
+    const KIND: &'static str = "node";
+
+    fn updated(&self) -> i64 {
+        self.updated
+    }
+}
+
+impl Updated for Service {
+    const KIND: &'static str = "service";
+
+    fn updated(&self) -> i64 {
+        self.updated
+    }
+}
+
+impl Updated for Task {
+    const KIND: &'static str = "task";
+
+    fn updated(&self) -> i64 {
+        self.updated
+    }
+}
+
+impl Updated for Network {
+    const KIND: &'static str = "network";
+    const IS_WATCHED: bool = false;
+
+    fn updated(&self) -> i64 {
+        0
+    }
+}
+
+impl Store {
+    /// The newest.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// What changed since this was last asked.
+    pub(crate) fn take_news(&mut self) -> News {
+        std::mem::take(&mut self.news)
+    }
+
+    /// How many differences listings showed of which the watch has not told.
+    pub(crate) fn unconfirmed(&self) -> usize {
+        self.unconfirmed.len()
+    }
+
+    /// Takes over a complete listing of `scope`. `now` in microseconds since 1970.
+    pub(crate) fn replace(
+        &mut self,
+        lists: &Lists,
+        scope: Demand,
+        this_node: Arc<str>,
+        beside: Beside,
+        now: i64,
+    ) {
+        let first = self.snapshot.scope == Demand::default();
+        if beside == Beside::Nothing {
+            self.gone = Gone::default();
+            self.unconfirmed.clear();
+        }
+        self.snapshot.scope = scope;
+        self.snapshot.this_node = this_node;
+        let (snapshot, mut listing) = self.listing(beside, now);
+        listing.apply(&mut snapshot.nodes, &lists.nodes, Within::All);
+        listing.apply(&mut snapshot.services, &lists.services, Within::All);
+        listing.apply(&mut snapshot.networks, &lists.networks, Within::All);
+        listing.apply(&mut snapshot.tasks, &lists.tasks, Within::All);
+        self.gone.before = std::mem::take(&mut self.gone.now);
+        if first {
+            // What there was from the beginning is no change.
+            self.news = News::default();
+        }
+    }
+
+    /// Takes over a listing of `part` alone: of what it asked for and is not in the list nothing is
+    /// left.
+    pub(crate) fn replace_part(&mut self, part: &ListedPart, lists: &Lists, now: i64) {
+        let ListedPart { nodes, services, networks, tasks_of } = part;
+        let (snapshot, mut listing) = self.listing(Beside::Nothing, now);
+        listing.apply(&mut snapshot.nodes, &lists.nodes, Within::Ids(nodes));
+        listing.apply(&mut snapshot.services, &lists.services, Within::Ids(services));
+        listing.apply(&mut snapshot.networks, &lists.networks, Within::Ids(networks));
+        listing.apply(&mut snapshot.tasks, &lists.tasks, Within::Owners(tasks_of));
+    }
+
+    /// Takes over what a watch told.
+    pub(crate) fn apply(&mut self, change: &Change, now: i64) {
+        let Self { snapshot, gone, unconfirmed, news } = self;
+        let (object, is_gone) = match change {
+            Change::Changed(object) => (object, false),
+            Change::Removed(object) => (object, true),
+        };
+        let scope = &snapshot.scope;
+        let mut told = Told { gone, unconfirmed, news, now, is_gone };
+        match object {
+            Object::Node(node) if scope.nodes != Part::Nothing => {
+                told.apply(&mut snapshot.nodes, node);
+            }
+            Object::Service(service) if scope.services != Part::Nothing => {
+                told.apply(&mut snapshot.services, service);
+            }
+            Object::Network(network) if scope.networks != Part::Nothing => {
+                told.apply(&mut snapshot.networks, network);
+            }
+            Object::Task(task) if scope.tasks != Part::Nothing => {
+                told.apply(&mut snapshot.tasks, task);
+            }
+            _ => {}
+        }
+    }
+
+    fn listing(&mut self, beside: Beside, now: i64) -> (&mut Snapshot, Listing<'_>) {
+        let Self { snapshot, gone, unconfirmed, news } = self;
+        (snapshot, Listing { beside, now, gone, unconfirmed, news })
+    }
+}
+
+impl News {
+    fn note(&mut self, now: i64, updated: i64) {
+        self.changes += 1;
+        if updated > 0 {
+            let late = u64::try_from(now - updated).map_or(Duration::ZERO, Duration::from_micros);
+            self.late = Some(self.late.map_or(late, |known| known.max(late)));
+        }
+    }
+}
+
+impl Listing<'_> {
+    /// Makes `listed` all objects of `known` that are `within`.
+    fn apply<T: Bucketed + Updated + PartialEq>(
+        &mut self,
+        known: &mut Buckets<T>,
+        listed: &[Arc<T>],
+        within: Within<'_>,
+    ) {
+        let watched = self.beside == Beside::Watch;
+        let mut added = Vec::new();
+        let mut ids = HashSet::with_capacity_and_hasher(listed.len(), RandomState::default());
+        let mut present = 0;
+        // Of an ID that stands twice, which no Engine lists, the last one counts.
+        for object in listed.iter().rev().filter(|object| ids.insert(&**object.id())) {
+            let id = object.id();
+            let before = known.get(&object.owner(), id);
+            present += usize::from(before.is_some());
+            match before {
+                Some(before) if Arc::ptr_eq(before, object) || before == object => continue,
+                Some(before) if watched && before.version() > object.version() => continue,
+                None if watched && self.gone.contains(id) => continue,
+                _ => {}
+            }
+            let is_newer = before.is_none_or(|before| before.version() < object.version());
+            if watched && T::IS_WATCHED && is_newer {
+                self.unconfirmed.insert((T::KIND, Arc::clone(id)), Some(object.version()));
+            }
+            self.news.note(self.now, object.updated());
+            added.push(Arc::clone(object));
+        }
+        if present < known.len() || !matches!(within, Within::All) {
+            self.remove_others(known, &ids, within);
+        }
+        for object in added {
+            known.insert(object);
+        }
+    }
+
+    /// Removes what is `within` and was not listed.
+    fn remove_others<T: Bucketed + Updated>(
+        &mut self,
+        known: &mut Buckets<T>,
+        listed: &HashSet<&str, RandomState>,
+        within: Within<'_>,
+    ) {
+        let missing = |object: &&Arc<T>| !listed.contains(&**object.id());
+        let gone: Vec<_> = match within {
+            Within::All => known.objects().filter(missing).cloned().collect(),
+            Within::Ids(ids) => {
+                let asked = ids.iter().filter_map(|id| known.get("", id));
+                asked.filter(missing).cloned().collect()
+            }
+            Within::Owners(owners) => known.of_owners(owners).filter(missing).cloned().collect(),
+        };
+        for object in gone {
+            let id = object.id();
+            if self.beside == Beside::Watch && T::IS_WATCHED {
+                self.unconfirmed.insert((T::KIND, Arc::clone(id)), None);
+            } else {
+                known.remove(&object.owner(), id);
+                self.news.note(self.now, 0);
+            }
+        }
+    }
+}
+
+/// What applying a change needs.
+struct Told<'a> {
+    gone: &'a mut Gone,
+    unconfirmed: &'a mut BTreeMap<Key, Option<u64>>,
+    news: &'a mut News,
+    now: i64,
+    is_gone: bool,
+}
+
+impl Told<'_> {
+    fn apply<T: Bucketed + Updated + PartialEq>(
+        &mut self,
+        known: &mut Buckets<T>,
+        object: &Arc<T>,
+    ) {
+        let id = object.id();
+        let key = (T::KIND, Arc::clone(id));
+        if self.is_gone {
+            self.unconfirmed.remove(&key);
+            self.gone.now.insert(Arc::clone(id));
+            if known.remove(&object.owner(), id) {
+                self.news.note(self.now, 0);
+            }
+            return;
+        }
+        if self.gone.contains(id) {
+            return;
+        }
+        let version = object.version();
+        if self.unconfirmed.get(&key).is_some_and(|listed| listed.is_none_or(|it| it <= version)) {
+            self.unconfirmed.remove(&key);
+        }
+        // Networks have no version, and what a manager is to others changes without one.
+        let is_news = known.get(&object.owner(), id).is_none_or(|before| {
+            before.version() < version || (before.version() == version && before != object)
+        });
+        if is_news {
+            self.news.note(self.now, object.updated());
+            known.insert(Arc::clone(object));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! A source of targets that has its Swarm for itself.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{Finder, Options};
+use crate::config::{BuildContext, DockerSwarmConfig};
+use crate::snapshot::{Demand, Filters, Origin, Snapshot, Source};
+use crate::{BoxFuture, Discoverer, Error, Groups, Look};
+
+/// One of `dockerswarm_sd_configs` that shares its Swarm with no other. The
+/// [manager](crate::Manager) makes none of these: there, all that read one Swarm share it.
+#[derive(Debug)]
+pub struct DockerSwarm {
+    origin: Origin,
+    finder: Finder,
+    /// Keeps what is asked for.
+    _demand: watch::Sender<Demand>,
+}
+
+impl DockerSwarm {
+    /// Fails where a host cannot be used or its TLS options cannot.
+    pub fn new(config: &DockerSwarmConfig, context: &BuildContext) -> Result<Self, Error> {
+        let filters = Filters::new(config.role, &config.engine.filters);
+        let (demand, demanded) = watch::channel(Demand::of([&filters]));
+        let swarm = Arc::from(config.engine.what());
+        let origin = Origin::new(&Source::of(config), swarm, demanded, context)?;
+        let finder = Finder::new(Options::from(config), filters);
+        Ok(Self { origin, finder, _demand: demand })
+    }
+
+    fn find(finder: &mut Finder, look: Look<Snapshot>) -> Result<Look<Groups>, Error> {
+        let (groups, mut problems) = finder.find(&look.what)?;
+        problems.extend(look.problems);
+        Ok(Look { what: groups, as_of: look.as_of, problems })
+    }
+}
+
+impl Discoverer for DockerSwarm {
+    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+        Box::pin(async {
+            let look = self.origin.fetch().await?;
+            Self::find(&mut self.finder, look)
+        })
+    }
+
+    fn follow(&mut self) -> Option<BoxFuture<'_, Result<Look<Groups>, Error>>> {
+        let Self { origin, finder, .. } = self;
+        let changes = origin.follow()?;
+        Some(Box::pin(async { Self::find(finder, changes.await?) }))
+    }
+
+    fn changed(&mut self) -> BoxFuture<'_, ()> {
+        self.origin.changed()
+    }
+}

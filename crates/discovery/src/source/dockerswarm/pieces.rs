@@ -1,0 +1,103 @@
+//! Labels that many targets have in common: written once for each network and node, and again when
+//! it changes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use swarmscout_model::{Labels, LabelsWriter};
+
+use super::meta;
+use crate::Problem;
+use crate::snapshot::Snapshot;
+use crate::source::moby::{self, ById, Skipped};
+
+/// Of all networks, and of all nodes, of a snapshot.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    networks: ById<Labels>,
+    nodes: ById<OfNode>,
+    /// By kind and ID; only of those that have some.
+    problems: BTreeMap<(&'static str, Arc<str>), Vec<Problem>>,
+}
+
+/// What tasks take over from their node.
+#[derive(Debug)]
+pub(super) struct OfNode {
+    /// As the Engine tells it: that is where Prometheus looks for ports published there.
+    pub(super) address: Arc<str>,
+    /// Prometheus' labels.
+    pub(super) known: Labels,
+    /// Ours.
+    pub(super) own: Labels,
+}
+
+impl Pieces {
+    pub(super) fn network(&self, id: &str) -> Option<&Labels> {
+        self.networks.get(id)
+    }
+
+    pub(super) fn node(&self, id: &str) -> Option<&OfNode> {
+        self.nodes.get(id)
+    }
+
+    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.values().flatten()
+    }
+
+    pub(super) fn update_networks(
+        &mut self,
+        seen: &Snapshot,
+        now: &Snapshot,
+        writer: &mut LabelsWriter,
+    ) {
+        for difference in seen.networks.differences(&now.networks) {
+            let mut skipped = Skipped::default();
+            match difference {
+                (Some(gone), None) => drop(self.networks.remove(&gone.id)),
+                (_, Some(network)) => {
+                    let labels = moby::network(meta::PREFIX, network, &mut skipped, writer);
+                    self.networks.insert(Arc::clone(&network.id), labels);
+                }
+                (None, None) => {}
+            }
+            let (before, after) = difference;
+            let id = after.or(before).map(|network| &network.id);
+            self.note("network", id, skipped);
+        }
+    }
+
+    pub(super) fn update_nodes(
+        &mut self,
+        seen: &Snapshot,
+        now: &Snapshot,
+        writer: &mut LabelsWriter,
+    ) {
+        for difference in seen.nodes.differences(&now.nodes) {
+            let mut skipped = Skipped::default();
+            match difference {
+                (Some(gone), None) => drop(self.nodes.remove(&gone.id)),
+                (_, Some(node)) => {
+                    skipped.collisions("node", &node.id, &node.labels);
+                    skipped.collisions("node", &node.id, &node.engine_labels);
+                    let known = meta::node(node, false, writer);
+                    let own = meta::own_node(node, writer);
+                    let of_node = OfNode { address: Arc::clone(&node.address), known, own };
+                    self.nodes.insert(Arc::clone(&node.id), of_node);
+                }
+                (None, None) => {}
+            }
+            let (before, after) = difference;
+            self.note("node", after.or(before).map(|node| &node.id), skipped);
+        }
+    }
+
+    fn note(&mut self, kind: &'static str, id: Option<&Arc<str>>, skipped: Skipped) {
+        let Some(id) = id else { return };
+        let problems: Vec<_> = skipped.into_problems().collect();
+        if problems.is_empty() {
+            self.problems.remove(&(kind, Arc::clone(id)));
+        } else {
+            self.problems.insert((kind, Arc::clone(id)), problems);
+        }
+    }
+}

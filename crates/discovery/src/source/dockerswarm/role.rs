@@ -1,0 +1,187 @@
+//! A source of targets that asks nobody: it reads the snapshot that others read, too.
+//!
+//! What is known of the source is a function of what is known of the snapshot. So it has no clock of
+//! its own, and how its looks are going is how those at the Swarm are. Only a filter that names
+//! what is not there is a failure of its own; what was found before stays then, as ever.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Finder, Options};
+use crate::config::{BuildContext, DockerSwarmConfig};
+use crate::manager::settle::{Settled, settle};
+use crate::snapshot::{Filters, Reader, Snapshot};
+use crate::supervisor::{Health, Known, Supervised};
+use crate::{Error, Groups, Problem};
+
+/// More objects than these are looked at on a thread of their own.
+const LARGE: usize = 1000;
+
+/// Starts to find targets for `config` in what `reader` reads, as a task of `context`.
+pub(crate) fn start(
+    config: &DockerSwarmConfig,
+    reader: Reader,
+    workers: Arc<Semaphore>,
+    context: &BuildContext,
+) -> Supervised<Settled> {
+    let (publish, known) = watch::channel(Known::default());
+    let role = Role {
+        config: config.clone(),
+        what: config.what(),
+        finder: None,
+        snapshots: reader.known(),
+        _reader: reader,
+        found: None,
+        failure: None,
+        problems: Vec::new(),
+        publish,
+        workers,
+        context: context.clone(),
+    };
+    let task = AbortOnDropHandle::new(context.tasks.spawn(role.forever()));
+    Supervised::new(known, task)
+}
+
+struct Role {
+    config: DockerSwarmConfig,
+    what: String,
+    /// `None` until it is needed, and after it panicked.
+    finder: Option<Finder>,
+    snapshots: watch::Receiver<Known<Arc<Snapshot>>>,
+    _reader: Reader,
+    /// The snapshot that was last looked at.
+    found: Option<Arc<Snapshot>>,
+    /// Why nothing could be found in it.
+    failure: Option<Arc<str>>,
+    /// What was left out of it.
+    problems: Vec<Problem>,
+    publish: watch::Sender<Known<Settled>>,
+    workers: Arc<Semaphore>,
+    context: BuildContext,
+}
+
+impl Role {
+    async fn forever(mut self) {
+        loop {
+            let Known { what, mut health } = self.snapshots.borrow_and_update().clone();
+            health.feed = what.as_ref().and_then(|snapshot| snapshot.feed.clone());
+            let groups = match what {
+                Some(snapshot) => self.find(snapshot).await,
+                None => None,
+            };
+            self.publish(groups, health);
+            if self.snapshots.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What is found in a snapshot that was not looked at yet.
+    async fn find(&mut self, snapshot: Arc<Snapshot>) -> Option<Groups> {
+        if self.found.as_ref().is_some_and(|found| Arc::ptr_eq(found, &snapshot)) {
+            return None;
+        }
+        let new = || {
+            let filters = Filters::new(self.config.role, &self.config.engine.filters);
+            Finder::new(Options::from(&self.config), filters)
+        };
+        let finder = self.finder.take().unwrap_or_else(new);
+        if !finder.can_read(&snapshot) {
+            // It was made before anybody asked for what is needed here.
+            self.finder = Some(finder);
+            return None;
+        }
+        let outcome = self.run(finder, &snapshot).await;
+        let outcome = outcome.unwrap_or_else(|| {
+            self.context.figures.panics.add(1);
+            Err(Error::Panic("finding targets in a snapshot failed".to_owned()))
+        });
+        self.found = Some(snapshot);
+        match outcome {
+            Ok((groups, problems)) => {
+                self.failure = None;
+                self.problems = problems;
+                Some(groups)
+            }
+            Err(error) => {
+                self.fail(&error);
+                None
+            }
+        }
+    }
+
+    /// Finds, on a thread of its own where that takes long. `None` after a panic, which leaves no
+    /// finder.
+    async fn run(
+        &mut self,
+        mut finder: Finder,
+        snapshot: &Arc<Snapshot>,
+    ) -> Option<Result<(Groups, Vec<Problem>), Error>> {
+        let is_large = finder.work(snapshot) > LARGE;
+        let snapshot = Arc::clone(snapshot);
+        let find = move || {
+            let found = AssertUnwindSafe(|| finder.find(&snapshot));
+            let found = std::panic::catch_unwind(found).ok()?;
+            Some((finder, found))
+        };
+        let (finder, found) = if is_large {
+            let _permit = self.workers.acquire().await.expect("the semaphore is never closed");
+            self.context.tasks.spawn_blocking(find).await.ok().flatten()?
+        } else {
+            find()?
+        };
+        self.finder = Some(finder);
+        Some(found)
+    }
+
+    fn fail(&mut self, error: &Error) {
+        let text: Arc<str> = error.to_string().into();
+        if self.failure.as_ref() != Some(&text) {
+            tracing::error!(
+                discovery = "dockerswarm",
+                asked = %self.what,
+                err = %text,
+                "Unable to find targets"
+            );
+        }
+        self.failure = Some(text);
+    }
+
+    /// Hands over what is known now. Wakes nobody for what is only newer.
+    fn publish(&mut self, groups: Option<Groups>, mut health: Health) {
+        let settled = groups.and_then(|groups| settle(self.publish.borrow().what.as_ref(), groups));
+        if settled.is_some() {
+            self.context.figures.received_updates.add(1);
+        }
+        let mut problems = self.problems.clone();
+        problems.extend(health.problems.iter().cloned());
+        let failure = self.failure.clone();
+        self.publish.send_if_modified(|known| {
+            let before = &known.health;
+            if failure.is_some() || (settled.is_none() && known.what.is_none()) {
+                // Nothing was confirmed that stands here.
+                health.as_of = before.as_of;
+            }
+            health.error = failure.or(health.error);
+            health.problems = if *before.problems == *problems {
+                Arc::clone(&before.problems)
+            } else {
+                problems.into()
+            };
+            let is_news = settled.is_some()
+                || before.looks != health.looks
+                || before.error != health.error
+                || before.feed.as_ref().map(|feed| feed.kind)
+                    != health.feed.as_ref().map(|feed| feed.kind)
+                || !Arc::ptr_eq(&before.problems, &health.problems);
+            if settled.is_some() {
+                known.what = settled;
+            }
+            known.health = health;
+            is_news
+        });
+    }
+}

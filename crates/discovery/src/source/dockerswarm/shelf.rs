@@ -1,0 +1,93 @@
+//! What was found in each bucket of a kind, kept until the bucket changes or something that its
+//! objects refer to.
+
+use std::sync::Arc;
+
+use swarmscout_model::TargetGroup;
+
+use crate::snapshot::buckets::Object;
+use crate::snapshot::{Bucket, Buckets};
+use crate::source::moby::Skipped;
+use crate::{Groups, Problem};
+
+/// In the order of the buckets.
+#[derive(Debug)]
+pub(super) struct Shelf<T>(Vec<Kept<T>>);
+
+#[derive(Debug)]
+struct Kept<T> {
+    bucket: Arc<Bucket<T>>,
+    groups: Groups,
+    problems: Vec<Problem>,
+}
+
+/// What is found in one bucket.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Those without targets are left out.
+    pub(super) groups: Vec<TargetGroup>,
+    pub(super) skipped: Skipped,
+}
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Object> Shelf<T> {
+    /// Makes `buckets` those that are kept. Calls `find` for those that are new or `stale`; a group
+    /// that is equal to the one that was found before is that very one.
+    pub(super) fn update(
+        &mut self,
+        buckets: &Buckets<T>,
+        stale: impl Fn(&Bucket<T>) -> bool,
+        mut find: impl FnMut(&Bucket<T>, &mut Found),
+    ) {
+        let mut before = std::mem::take(&mut self.0).into_iter().peekable();
+        self.0.reserve_exact(buckets.iter().len());
+        for bucket in buckets.iter() {
+            while before.next_if(|kept| kept.bucket.place_cmp(bucket).is_lt()).is_some() {}
+            let known = before.next_if(|kept| kept.bucket.place_cmp(bucket).is_eq());
+            let known = match known {
+                Some(known) if Arc::ptr_eq(&known.bucket, bucket) && !stale(bucket) => {
+                    self.0.push(known);
+                    continue;
+                }
+                known => known.map_or_else(Vec::new, |known| known.groups),
+            };
+            let mut found = Found::default();
+            find(bucket, &mut found);
+            let keep = |group: TargetGroup| {
+                let same = known.iter().find(|known| ***known == group);
+                same.cloned().unwrap_or_else(|| Arc::new(group))
+            };
+            let groups = found.groups.into_iter().filter(|group| !group.targets.is_empty());
+            self.0.push(Kept {
+                bucket: Arc::clone(bucket),
+                groups: groups.map(keep).collect(),
+                problems: found.skipped.into_problems().collect(),
+            });
+        }
+    }
+
+    /// How many objects stand in buckets that are not kept yet.
+    pub(super) fn news(&self, buckets: &Buckets<T>) -> usize {
+        let mut kept = self.0.iter().peekable();
+        let is_new = |bucket: &&Arc<Bucket<T>>| {
+            while kept.next_if(|kept| kept.bucket.place_cmp(bucket).is_lt()).is_some() {}
+            kept.peek().is_none_or(|kept| !Arc::ptr_eq(&kept.bucket, bucket))
+        };
+        buckets.iter().filter(is_new).map(|bucket| bucket.objects().len()).sum()
+    }
+
+    /// All groups, in the order of the buckets.
+    pub(super) fn groups(&self) -> Groups {
+        self.0.iter().flat_map(|kept| &kept.groups).cloned().collect()
+    }
+
+    /// What had to be left out.
+    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter().flat_map(|kept| &kept.problems)
+    }
+}
