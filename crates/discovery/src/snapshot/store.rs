@@ -166,9 +166,13 @@ impl Store {
         now: i64,
     ) {
         let first = self.snapshot.scope == Demand::default();
-        if beside == Beside::Nothing {
-            self.gone = Gone::default();
-            self.unconfirmed.clear();
+        match beside {
+            Beside::Nothing => {
+                self.gone = Gone::default();
+                self.unconfirmed.clear();
+            }
+            // What this one does not list is found below.
+            Beside::Watch => self.unconfirmed.retain(|_, version| version.is_some()),
         }
         self.snapshot.scope = scope;
         self.snapshot.this_node = this_node;
