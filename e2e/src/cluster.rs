@@ -20,8 +20,9 @@ use crate::until;
 const ENGINE: &str = r#"
 name=$1 address=$2 state=$3; shift 3
 hostname "$name"
-mkdir -p /run/docker /run/containerd /etc/docker /var/lib/docker "$state/etc" "$state/data"
-mount -t tmpfs tmpfs /run/docker
+rm -rf "$state/run"
+mkdir -p /run/docker /run/containerd /etc/docker /var/lib/docker "$state/etc" "$state/data" "$state/run"
+mount --bind "$state/run" /run/docker
 mount -t tmpfs tmpfs /run/containerd
 mount --bind "$state/etc" /etc/docker
 mount --bind "$state/data" /var/lib/docker
@@ -101,10 +102,9 @@ impl Cluster {
         self.state.join(name).join("docker.sock")
     }
 
-    /// The path of a manager's control socket, which goes with its engine.
-    pub fn control_socket(&self, name: &str) -> Result<PathBuf> {
-        let dockerd = self.engine(name).dockerd().context("the engine does not run")?;
-        Ok(format!("/proc/{dockerd}/root/run/docker/swarm/control.sock").into())
+    /// The path of a manager's control socket. There is another file at each start of the engine.
+    pub fn control_socket(&self, name: &str) -> PathBuf {
+        self.state.join(name).join("run/swarm/control.sock")
     }
 
     /// Runs the docker command against the first manager.

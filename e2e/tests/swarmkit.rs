@@ -137,7 +137,7 @@ impl Compared {
         std::fs::create_dir_all(folder)?;
         let log = folder.join(format!("{manager}.log"));
         let mut command = Command::new(compare());
-        command.arg(cluster.control_socket(manager)?).arg(cluster.url(manager));
+        command.arg(cluster.control_socket(manager)).arg(cluster.url(manager));
         let process = Process::start_with_input(&mut command, &log)?;
         let mut started = Self { manager, process, read: 0 };
         started.hear("ready: ")?;

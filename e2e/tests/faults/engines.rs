@@ -65,7 +65,7 @@ pub(crate) fn killed(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         await_error(&server, job, "connection refused: nothing listens on this socket")?;
     }
     await_error(&server, "tcp", "connection refused")?;
-    await_passed_over(&server, "any", &all[0], "connection refused")?;
+    await_passed_over(&server, "any", &all[0])?;
     until("a node that is down", PATIENCE, || {
         let nodes = server.sd("any")?;
         let down = nodes.iter().any(|(_, labels)| {

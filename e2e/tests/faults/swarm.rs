@@ -23,7 +23,7 @@ pub(crate) fn demoted(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let error = await_error(&server, "alone", "not a manager but a worker")?;
     let manager = &cluster.engine("manager-1").address;
     ensure!(error.contains(manager), "it does not say whom to ask: {error}");
-    await_passed_over(&server, "both", &hosts[0], "not a manager but a worker")?;
+    await_passed_over(&server, "both", &hosts[0])?;
     until("the role that the other manager tells", PATIENCE, || {
         let nodes = server.sd("both")?;
         let worker = nodes.iter().any(|(_, labels)| {

@@ -166,12 +166,20 @@ impl Origin {
         let begun = Instant::now();
         let host = self.hosts.current().to_string();
         let mut look = self.list().await?;
-        if matches!(self.channel, Channel::Events(_)) && host != self.hosts.current().to_string() {
-            // The events are another host's. Those of the one that answers come first.
+        let is_another = host != self.hosts.current().to_string();
+        if is_another && !matches!(self.channel, Channel::Watch(_)) {
+            // Events are told by the host that was asked first. Those of the one that answers come
+            // before the listing that counts.
             self.channel = Channel::None;
             self.begun = None;
             self.begin_channel().await;
-            look = self.list().await?;
+            if !matches!(self.channel, Channel::None) {
+                let passed_over = look.problems;
+                look = self.list().await?;
+                look.problems.extend(passed_over);
+                look.problems.sort();
+                look.problems.dedup();
+            }
         }
         self.pair(&look.what).await;
         let Look { what: Seen { lists, info, .. }, as_of, problems } = look;
