@@ -123,10 +123,10 @@ fn await_error(server: &Server, job: &str, text: &str) -> Result<String> {
         Ok(error.to_owned())
     })?;
     metric_is(server, "swarmscout_source_up", job, 0)?;
+    // Jobs that read one Swarm have one line in the log.
     let log = server.process.printed();
-    let told =
-        log.lines().any(|line| line.contains(&format!("config={job} ")) && line.contains(text));
-    ensure!(told, "the log does not say {text:?} of {job}:\n{log}");
+    let told = log.lines().any(|line| line.contains("Unable to refresh") && line.contains(text));
+    ensure!(told, "the log does not say {text:?}:\n{log}");
     println!("{job}: {error}");
     Ok(error)
 }
@@ -168,10 +168,8 @@ fn await_recovery(server: &Server, job: &str, count: usize) -> Result<()> {
     ensure!(failed <= 2, "{job}: {failed} looks failed though the Engine answered");
     metric_is(server, "swarmscout_source_up", job, 1)?;
     let log = server.process.printed();
-    let told = log
-        .lines()
-        .any(|line| line.contains("refreshed again") && line.contains(&format!("config={job} ")));
-    ensure!(told, "the log does not say that {job} is well again:\n{log}");
+    let told = log.lines().any(|line| line.contains("refreshed again"));
+    ensure!(told, "the log does not say that all is well again:\n{log}");
     Ok(())
 }
 

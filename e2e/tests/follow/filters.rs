@@ -17,7 +17,6 @@ const FILTERS: &[(&str, &[(&str, &str)])] = &[
     ("tasks", &[("service", "web")]),
     ("tasks", &[("service", "web"), ("service", "agent")]),
     ("tasks", &[("service", "web"), ("desired-state", "running")]),
-    ("tasks", &[("node", "self")]),
     ("tasks", &[("node", "worker-1")]),
     ("tasks", &[("name", "web.1")]),
     ("tasks", &[("label", "tier=front")]),
@@ -63,6 +62,7 @@ pub(crate) fn as_the_engine(cluster: &mut Cluster, folder: &Path) -> Result<()> 
     for (i, (role, filter, _)) in REFUSED.iter().enumerate() {
         jobs.push(of_job(FILTERS.len() + i, role, &[*filter]));
     }
+    jobs.push(of_job(FILTERS.len() + REFUSED.len(), "tasks", &[("node", "self")]));
     let server = start(folder, "filters", &jobs)?;
     for (i, (role, filters)) in FILTERS.iter().enumerate() {
         until(&format!("{role} {filters:?}"), PATIENCE, || {
@@ -87,6 +87,15 @@ pub(crate) fn as_the_engine(cluster: &mut Cluster, folder: &Path) -> Result<()> 
         println!("{role} {name}={value}: {text}; the Engine: {refused:?}");
         ensure!(refused.is_err(), "the Engine takes it");
     }
+    // The Engine leaves this name to its command line.
+    let of_self = format!("tasks-{}", FILTERS.len() + REFUSED.len());
+    let node = cluster.docker(&["node", "inspect", "-f", "{{.ID}}", "manager-1"])?;
+    until("tasks of the manager itself", PATIENCE, || {
+        let found = server.sd(&format!("{of_self}?raw=1"))?;
+        let here = |(_, labels): &(String, Value)| labels["__meta_dockerswarm_node_id"] == *node;
+        ensure!(!found.is_empty() && found.iter().all(here), "{found:?}");
+        Ok(())
+    })?;
     cluster.docker(&["service", "rm", "web"])?;
     Ok(())
 }

@@ -179,6 +179,14 @@ mod tests {
     }
 
     #[test]
+    fn what_we_read_otherwise_than_the_engine_it_is_not_asked_for() {
+        let lists = Demand::of(&[filters(Role::Tasks, &[("node", "self"), ("label", "a=b")])]);
+        assert_eq!(lists.lists()[0], (List::Tasks, ""));
+        let lists = Demand::of(&[filters(Role::Services, &[("label", "a=b")])]);
+        assert_eq!(lists.lists()[0], (List::Services, r#"{"label":{"a=b":true}}"#));
+    }
+
+    #[test]
     fn the_whole_covers_its_parts() {
         let part = Demand::of(&[filters(Role::Tasks, &[("desired-state", "running")])]);
         let whole = part.clone().unfiltered();

@@ -6,8 +6,9 @@
 //! targets in silence (moby `daemon/cluster/filters.go` and `tasks.go`, swarmkit
 //! `manager/controlapi`).
 //!
-//! One thing is told apart from the Engine on purpose: `label` of tasks is asked of the service as
-//! it is now. SwarmKit asks a copy of the labels that was made with the task, so that there a label
+//! Two things are told apart from the Engine on purpose. The node `self` is the one that answers; the
+//! Engine leaves that name to its command line. And `label` of tasks is asked of the service as it is
+//! now. SwarmKit asks a copy of the labels that was made with the task, so that there a label
 //! given to a running service selects none of its tasks before they are replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,8 +86,9 @@ impl Filters {
     pub fn for_engine(&self, alone: bool) -> String {
         let mut terms = serde_json::Map::new();
         for (name, values) in &self.terms {
-            let by_what_is_now = self.role == Role::Tasks && name == "label";
-            if by_what_is_now || (!alone && self.may_be_refused(name, values)) {
+            let otherwise = self.role == Role::Tasks
+                && (name == "label" || (name == "node" && values.contains("self")));
+            if otherwise || (!alone && self.may_be_refused(name, values)) {
                 continue;
             }
             let values = values.iter().map(|value| (value.clone(), true.into()));
