@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::program::Server;
 use swarmscout_e2e::until;
@@ -148,9 +148,12 @@ pub(crate) fn quorum_lost(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The name of the leader, as soon as a manager that was promoted just now knows it.
 fn leader(cluster: &Cluster) -> Result<String> {
     let format = "{{.Hostname}} {{.ManagerStatus}}";
-    let list = cluster.docker_at("manager-2", &["node", "ls", "--format", format])?;
-    let leader = list.lines().find_map(|line| line.strip_suffix(" Leader"));
-    leader.map(str::to_owned).ok_or_else(|| anyhow::anyhow!("no leader: {list}"))
+    until("a leader", PATIENCE, || {
+        let list = cluster.docker_at("manager-2", &["node", "ls", "--format", format])?;
+        let leader = list.lines().find_map(|line| line.strip_suffix(" Leader"));
+        leader.map(str::to_owned).with_context(|| list.clone())
+    })
 }
