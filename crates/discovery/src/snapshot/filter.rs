@@ -71,10 +71,10 @@ impl Filters {
     }
 
     /// Whether what is listed without filters tells which objects they let through. What they ask
-    /// otherwise (`runtime`, `_up-to-date`) only the Engine knows.
+    /// otherwise (`runtime`, `membership`, `_up-to-date`) only the Engine knows.
     pub fn can_be_local(&self) -> bool {
         self.terms.iter().all(|(name, values)| match name.as_str() {
-            "_up-to-date" => false,
+            "_up-to-date" | "membership" => false,
             "runtime" => values.iter().all(|value| value == "container"),
             _ => true,
         })
@@ -203,8 +203,6 @@ impl Selection {
             && self.labelled("label", &node.engine_labels)
             && self.labelled("node.label", &node.labels)
             && self.is("role", &node.role)
-            // A node that is not accepted yet is in no list.
-            && self.is("membership", "accepted")
     }
 
     /// Whether a service is let through.
