@@ -507,6 +507,23 @@ pub struct BuildContext {
     /// No attempt has less time, whatever its interval is: for tests that must not depend on how
     /// busy the machine is.
     pub patience: Duration,
+    /// How long a Swarm's watch is trusted, and when a stream that ended is begun again.
+    pub following: Following,
+}
+
+/// When to give up what tells of a Swarm's changes, and when to begin again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Following {
+    /// A stream is begun no sooner than this after the last time that one was.
+    pub begin_again: Duration,
+    /// So long may a watch take to tell what a listing showed. After that it is no watch any more.
+    pub confirmed_within: Duration,
+}
+
+impl Default for Following {
+    fn default() -> Self {
+        Self { begin_again: Duration::from_secs(5), confirmed_within: Duration::from_secs(2) }
+    }
 }
 
 impl BuildContext {
@@ -521,6 +538,7 @@ impl BuildContext {
             max_answer: u64::MAX,
             dns: Arc::new(Resolver::new("/etc/resolv.conf")),
             patience: Duration::ZERO,
+            following: Following::default(),
         }
     }
 

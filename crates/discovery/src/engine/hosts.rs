@@ -109,11 +109,7 @@ impl Hosts {
             self.at = (index + 1) % count;
             match self.attempt(index, count - tried - 1, query).await {
                 Ok(answer) if self.is_another_swarm(index) => {
-                    let cluster = self.known[index].cluster.as_deref().unwrap_or_default();
-                    let expected = self.cluster.as_deref().unwrap_or_default();
-                    let reason = format!("is in another Swarm: {cluster}, not {expected}");
-                    let url = self.known[index].host.to_string();
-                    failures.push((index, Error::Answer { url, reason }));
+                    failures.push((index, self.another_swarm(index)));
                     stranger.get_or_insert((index, answer));
                 }
                 Ok(answer) => return Ok(self.accept(index, answer, failures)),
@@ -164,6 +160,11 @@ impl Hosts {
         &self.known[self.at].host
     }
 
+    /// Its place in the configuration.
+    pub fn place(&self) -> usize {
+        self.at
+    }
+
     /// Asks the host that answered last what it is in all looks to come, as if it were new.
     pub fn ask_for_info(&mut self) {
         self.known[self.at].info = None;
@@ -174,7 +175,14 @@ impl Hosts {
         let memos = std::mem::take(&mut self.memos);
         let answer = self.attempt(self.at, 0, query).await;
         self.memos = memos;
-        Ok(answer?.lists)
+        match answer {
+            Ok(_) if self.is_another_swarm(self.at) => Err(self.another_swarm(self.at)),
+            Ok(answer) => Ok(answer.lists),
+            Err(error) => {
+                self.known[self.at].forget();
+                Err(error)
+            }
+        }
     }
 
     /// Whether a host has answered for another Swarm than the one that is looked at.
@@ -183,6 +191,13 @@ impl Hosts {
             (&self.cluster, &self.known[index].cluster),
             (Some(known), Some(told)) if known != told
         )
+    }
+
+    fn another_swarm(&self, index: usize) -> Error {
+        let cluster = self.known[index].cluster.as_deref().unwrap_or_default();
+        let expected = self.cluster.as_deref().unwrap_or_default();
+        let reason = format!("is in another Swarm: {cluster}, not {expected}");
+        Error::Answer { url: self.known[index].host.to_string(), reason }
     }
 
     fn accept(

@@ -41,9 +41,19 @@ impl Part {
         }
     }
 
-    /// Whether who has read this has read what `needed` asks for.
+    /// Whether who has read this has read what `needed` asks for: each filter that was applied is
+    /// one of those that are needed.
     fn covers(&self, needed: &Self) -> bool {
-        self == needed || matches!((self, needed), (_, Self::Nothing) | (Self::All, _))
+        match (self, needed) {
+            (_, Self::Nothing) | (Self::All, _) => true,
+            (Self::Filtered(applied), Self::Filtered(needed)) => {
+                applied == needed || {
+                    let needed = terms(needed);
+                    terms(applied).iter().all(|(name, values)| needed.get(name) == Some(values))
+                }
+            }
+            (Self::Filtered(_), Self::All) | (Self::Nothing, _) => false,
+        }
     }
 
     /// The filters to ask with; `None` where nothing is asked for.
@@ -54,6 +64,11 @@ impl Part {
             Self::All => Some(""),
         }
     }
+}
+
+/// The filters of a query.
+fn terms(filters: &str) -> serde_json::Map<String, serde_json::Value> {
+    serde_json::from_str(filters).unwrap_or_default()
 }
 
 impl Demand {
@@ -193,5 +208,18 @@ mod tests {
         assert!(whole.covers(&part) && !part.covers(&whole) && part.covers(&part));
         assert!(!part.covers(&Demand::of(&[filters(Role::Tasks, &[("id", "x")])])));
         assert!(whole.covers(&Demand::default()) && !Demand::default().covers(&part));
+    }
+
+    #[test]
+    fn what_is_asked_for_together_covers_what_each_needs() {
+        let web = filters(Role::Tasks, &[("service", "web"), ("desired-state", "running")]);
+        let all =
+            [web, filters(Role::Nodes, &[]), filters(Role::Tasks, &[("desired-state", "running")])];
+        for readers in [&all[..], &all[..2], &all[..1], &all[1..]] {
+            let together = Demand::of(readers);
+            for reader in readers {
+                assert!(together.covers(&Demand::of([reader])), "{reader:?} of {readers:?}");
+            }
+        }
     }
 }

@@ -5,8 +5,11 @@
 //! - What tells of changes makes a difference to how soon one is seen, and never to what is seen in
 //!   the end: every look at everything lists everything.
 //! - A watch is used only where the node that answers the listing is among those of its Swarm.
-//! - A stream that breaks is begun again, at another host if need be, but not more often than once
-//!   in [`BEGIN_AGAIN`]: in between, and where there is none, listing is what is left.
+//! - A stream that breaks is begun again, at another host if need be, but not more often than
+//!   [`Following`](crate::config::Following) says, and more and more seldom if it does not last: in
+//!   between, and where there is none, listing is what is left.
+//! - A look that fails or is cut off loses nothing that was told; until one succeeds, nothing that is
+//!   told begins another.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,21 +29,27 @@ use crate::config::{BuildContext, DockerSwarmConfig, EngineConfig, Events};
 use crate::engine::{EVENTS_WITHIN, Hosts, List, NoEvents, Query, Seen, Task};
 use crate::swarmkit::ControlSocket;
 use crate::{BoxFuture, Discoverer, Error, Look, Problem};
+use swarmscout_net::Host;
 
-/// A stream is begun no sooner than this after the last time that one was.
-const BEGIN_AGAIN: Duration = Duration::from_secs(5);
-
-/// So often is that tried by itself, at growing gaps; after that each regular look tries.
+/// So often is a stream begun again by itself, at growing gaps; after that each regular look tries.
 const TRIES: u32 = 4;
+
+/// What lasted so many times as long as the shortest of those gaps is begun again as if for the
+/// first time.
+const LASTED: u32 = 12;
+
+/// So often does one look begin what tells of changes anew, because it does not suit who answers.
+const TURNS: u32 = 3;
+
+/// Events that cannot be read are told up to this number between two looks at everything.
+const MOST_PROBLEMS: usize = 1000;
 
 /// More services than these are not listed one by one.
 const ONE_BY_ONE: usize = 100;
 
-/// More tasks of services that are gone are not, either.
-const TASKS_ONE_BY_ONE: usize = 1000;
-
-/// So long may a watch take to tell what a listing showed. After that it is no watch any more.
-const CONFIRMED_WITHIN: Duration = Duration::from_secs(2);
+/// More tasks of services that are gone are not, either: their IDs have to fit into the first line
+/// of a request, of which proxies take 16 KiB.
+const TASKS_ONE_BY_ONE: usize = 250;
 
 /// How long beginning to watch may take, and each question to the control socket. It is on this
 /// machine.
@@ -84,9 +93,14 @@ pub struct Origin {
     channel: Channel,
     /// Of `channel`: whether what is kept was listed after it had begun.
     listed: bool,
+    /// Since when `channel` is in use.
+    since: Instant,
     /// When a channel was last begun, or tried to be.
     begun: Option<Instant>,
-    /// How often that failed since a channel was last in use. `None` before one ever was.
+    /// At which host.
+    begun_at: Option<usize>,
+    /// How often that failed, or did not last, since one last did. `None` before one was ever in
+    /// use.
     failed: Option<u32>,
     /// When to try again, sooner than at the next regular look.
     begin_at: Option<Instant>,
@@ -94,6 +108,12 @@ pub struct Origin {
     /// Until when the watch must have told what the last listing showed.
     confirm_by: Option<Instant>,
     settling: Settling,
+    /// The node that answered last, which a watch must know.
+    node: Option<String>,
+    /// Whether nodes must be listed to know one.
+    asks_for_nodes: bool,
+    /// Whether the last look did not come to its end.
+    is_failing: bool,
     feed: Arc<Feed>,
     /// Of the last look at everything.
     problems: Vec<Problem>,
@@ -144,12 +164,17 @@ impl Origin {
             swarmkit_socket: source.swarmkit_socket.clone(),
             channel: Channel::None,
             listed: false,
+            since: Instant::now(),
             begun: None,
+            begun_at: None,
             failed: None,
             begin_at: None,
             store: Store::default(),
             confirm_by: None,
             settling: Settling::default(),
+            node: None,
+            asks_for_nodes: false,
+            is_failing: false,
             feed: Arc::new(Feed::new(swarm)),
             problems: Vec::new(),
             as_of: std::time::Instant::now(),
@@ -160,28 +185,34 @@ impl Origin {
     async fn look_at_everything(&mut self) -> Result<Look<Snapshot>, Error> {
         let scope = self.demand.wait_for(|demand| *demand != Demand::default()).await.map(drop);
         scope.map_err(|_| Error::Other("nobody reads what is found".to_owned()))?;
+        self.is_failing = true;
         self.end_channel();
         self.begin_channel().await;
         self.take_told().await;
-        let begun = Instant::now();
-        let host = self.hosts.current().to_string();
-        let mut look = self.list().await?;
-        let is_another = host != self.hosts.current().to_string();
-        if is_another && !matches!(self.channel, Channel::Watch(_)) {
-            // Events are told by the host that was asked first. Those of the one that answers come
-            // before the listing that counts.
-            self.channel = Channel::None;
+        // Whatever is due is listed now.
+        let now = Instant::now();
+        let things = self.settling.take(now);
+        let mut turns = 0;
+        let mut passed_over = Vec::new();
+        let look = loop {
+            let mut look = self.list().await?;
+            look.problems.append(&mut passed_over);
+            look.problems.sort();
+            look.problems.dedup();
+            if self.suits(&look.what).await || turns == TURNS {
+                break look;
+            }
+            // What tells of changes comes first, and what it does not tell is listed after it.
+            turns += 1;
             self.begun = None;
             self.begin_channel().await;
-            if !matches!(self.channel, Channel::None) {
-                let passed_over = look.problems;
-                look = self.list().await?;
-                look.problems.extend(passed_over);
-                look.problems.sort();
-                look.problems.dedup();
+            if matches!(self.channel, Channel::None) {
+                break look;
             }
-        }
-        self.pair(&look.what).await;
+            // Who was passed over at first is not asked again.
+            passed_over = look.problems;
+            passed_over.retain(|problem| problem.kind == "host");
+        };
         let Look { what: Seen { lists, info, .. }, as_of, problems } = look;
         let beside = match self.channel {
             Channel::Watch(_) if self.listed => Beside::Watch,
@@ -191,16 +222,16 @@ impl Origin {
         let this_node = Arc::from(this_node);
         self.store.replace(&lists, self.scope(), this_node, beside, now_micros());
         self.listed = true;
-        self.take_told().await;
-        // Whatever was due has been listed now.
-        self.settling.take(begun);
-        let waits = self.store.unconfirmed() > 0;
-        self.confirm_by =
-            waits.then(|| self.confirm_by.unwrap_or_else(|| Instant::now() + CONFIRMED_WITHIN));
         self.problems = problems;
         self.as_of = as_of;
+        let waits = self.store.unconfirmed() > 0;
+        let within = self.context.following.confirmed_within;
+        self.confirm_by = waits.then(|| self.confirm_by.unwrap_or_else(|| Instant::now() + within));
+        self.note_settled(&things, now);
+        self.take_told().await;
         let managers = info.map(|info| info.managers.clone());
         self.note_feed(managers);
+        self.is_failing = false;
         Ok(self.present())
     }
 
@@ -208,6 +239,9 @@ impl Origin {
     fn scope(&self) -> Demand {
         let demand = self.demand.borrow().clone();
         match self.channel {
+            Channel::Watch(_) if self.asks_for_nodes => {
+                Demand { nodes: Part::All, ..demand.unfiltered() }
+            }
             Channel::Watch(_) => demand.unfiltered(),
             Channel::None | Channel::Events(_) => demand,
         }
@@ -244,8 +278,11 @@ impl Origin {
         self.listed = false;
         self.confirm_by = None;
         self.settling = Settling::default();
+        self.node = None;
         self.hosts.ask_for_info();
-        self.begin_at = Some(self.begun.map_or_else(Instant::now, |begun| begun + BEGIN_AGAIN));
+        let lasted = self.since.elapsed() >= LASTED * self.context.following.begin_again;
+        self.failed = self.failed.filter(|_| !lasted).or(Some(0));
+        self.begin_better(self.since);
         Arc::make_mut(&mut self.feed).reason = Some(reason);
     }
 
@@ -260,14 +297,16 @@ impl Origin {
             (Channel::None, Events::Auto) => &[FeedKind::Watch, FeedKind::Events][..],
         };
         let now = Instant::now();
-        if let Some(begun) = self.begun
-            && now < begun + BEGIN_AGAIN
+        if let Some(next) = self.begun.map(|begun| begun + self.context.following.begin_again)
+            && now < next
         {
-            self.begin_at = Some(begun + BEGIN_AGAIN);
+            self.begin_at = self.failed.map(|_| next);
             return;
         }
         self.begun = Some(now);
+        self.begun_at = Some(self.hosts.place());
         self.begin_at = None;
+        let mut reason = None;
         for kind in wanted {
             let begun = match kind {
                 FeedKind::Watch => self.begin_watch().await,
@@ -277,25 +316,25 @@ impl Origin {
             match begun {
                 Ok(channel) => {
                     self.channel = channel;
+                    self.since = now;
                     self.listed = false;
                     self.confirm_by = None;
                     self.settling = Settling::default();
-                    let feed = Arc::make_mut(&mut self.feed);
-                    feed.begun += 1;
                     if *kind == wanted[0] {
-                        feed.reason = None;
-                        self.failed = Some(0);
-                    } else {
+                        self.failed.get_or_insert(0);
+                    } else if reason.is_some() {
                         self.begin_better(now);
                     }
+                    let feed = Arc::make_mut(&mut self.feed);
+                    feed.begun += 1;
+                    feed.reason = reason;
                     return;
                 }
-                Err(reason) => {
-                    if let Some(reason) = reason {
-                        Arc::make_mut(&mut self.feed).reason = Some(reason.into());
-                    }
-                }
+                Err(why) => reason = why.map(Arc::from).or(reason),
             }
+        }
+        if reason.is_some() {
+            Arc::make_mut(&mut self.feed).reason = reason;
         }
         self.begin_better(now);
     }
@@ -304,8 +343,9 @@ impl Origin {
     /// then: an Engine that starts again.
     fn begin_better(&mut self, now: Instant) {
         let Some(failed) = &mut self.failed else { return };
-        self.begin_at = (*failed < TRIES).then(|| now + BEGIN_AGAIN * (1 << *failed));
-        *failed += 1;
+        let gap = self.context.following.begin_again;
+        self.begin_at = (*failed < TRIES).then(|| now + gap * (1 << *failed));
+        *failed = failed.saturating_add(1);
     }
 
     /// Begins to watch. The reason why not is missing where nobody would expect a watch.
@@ -322,13 +362,18 @@ impl Origin {
         }
         let deadline = Instant::now() + SOCKET_DEADLINE;
         let begun = async {
-            let mut connection = ControlSocket::new(&path, &self.context).connect(deadline).await?;
-            let watch = connection.watch(deadline).await?;
-            Ok::<_, Error>(Watching::new(connection, watch, &self.context.tasks))
+            let connection = ControlSocket::new(&path, &self.context).connect(deadline).await;
+            let mut connection = connection.map_err(|error| error.to_string())?;
+            let watch = connection.watch(deadline).await.map_err(|error| error.to_string())?;
+            let mut watching = Watching::new(connection, watch, &self.context.tasks);
+            if let Some(node) = &self.node {
+                recognise(&mut watching, node, self.hosts.current()).await?;
+            }
+            Ok::<_, String>(watching)
         };
         match begun.await {
             Ok(watching) => Ok(Channel::Watch(Box::new(watching))),
-            Err(error) => Err(Some(error.to_string())),
+            Err(reason) => Err(Some(reason)),
         }
     }
 
@@ -340,27 +385,34 @@ impl Origin {
         }
     }
 
-    /// Makes sure that a watch is of the Swarm that was listed, and that its connection still
-    /// stands.
-    async fn pair(&mut self, seen: &Seen) {
-        let Channel::Watch(watching) = &mut self.channel else { return };
-        let listed = || seen.lists.nodes.first().map(|node| node.id.to_string());
+    /// Whether what tells of changes is of use beside this listing: events of the host that
+    /// answered, and a watch of its Swarm whose connection still stands. What is not is dropped.
+    async fn suits(&mut self, seen: &Seen) -> bool {
+        let listed = || seen.lists.nodes.iter().map(|node| node.id.to_string()).min();
         let node = seen.info.as_ref().map(|info| info.node.clone()).filter(|id| !id.is_empty());
-        let Some(node) = node.or_else(listed) else {
-            let reason = "the Engine does not tell which node it is, so nobody knows whether the \
-                          control socket is that of its Swarm";
-            return self.drop_channel(reason.into());
+        self.node = node.or_else(listed);
+        let reason = match &mut self.channel {
+            Channel::None => return self.begun_at == Some(seen.host) || self.begun_at.is_none(),
+            Channel::Events(_) if self.begun_at == Some(seen.host) => return true,
+            Channel::Events(_) => {
+                let reason = format!("{} answers instead", self.hosts.current());
+                self.drop_channel(reason.into());
+                return false;
+            }
+            Channel::Watch(watching) => match &self.node {
+                Some(node) => recognise(watching, node, self.hosts.current()).await,
+                None => Err("the Engine does not tell which node it is, so nobody knows whether \
+                             the control socket is that of its Swarm"
+                    .to_owned()),
+            },
         };
-        let reason = match watching.knows_node(&node, Instant::now() + SOCKET_DEADLINE).await {
-            Ok(true) => return,
-            Ok(false) => format!(
-                "the control socket is that of another Swarm: node {node}, which {} answers for, \
-                 is not in it",
-                self.hosts.current()
-            ),
-            Err(error) => error.to_string(),
-        };
+        let Err(reason) = reason else { return true };
+        let node = self.node.take();
+        self.asks_for_nodes |= node.is_none();
         self.drop_channel(reason.into());
+        // It is asked for before anything else the next time.
+        self.node = node;
+        false
     }
 
     /// Applies what was told since this was last done.
@@ -368,11 +420,10 @@ impl Origin {
         match &mut self.channel {
             Channel::None => {}
             Channel::Watch(watching) => {
-                let mut changes = watching.take();
+                let changes = watching.take(&self.store.snapshot().nodes).await;
                 if changes.is_empty() {
                     return;
                 }
-                watching.complete(&mut changes, &self.store.snapshot().nodes).await;
                 let now = now_micros();
                 for change in &changes {
                     self.store.apply(change, now);
@@ -387,7 +438,10 @@ impl Origin {
                 for thing in listening.take() {
                     self.settling.note(thing, now);
                 }
-                self.problems.extend(listening.take_problems());
+                let problems = listening.take_problems();
+                if self.problems.len() < MOST_PROBLEMS {
+                    self.problems.extend(problems);
+                }
             }
         }
     }
@@ -396,17 +450,26 @@ impl Origin {
     async fn look_at_changes(&mut self) -> Result<Look<Snapshot>, Error> {
         self.take_told().await;
         if matches!(self.channel, Channel::Events(_)) {
+            self.is_failing = true;
             let now = Instant::now();
             let things = self.settling.take(now);
-            self.list_again(things, now).await?;
+            if let Err(error) = self.list_again(&things).await {
+                if !is_not_found(&error) {
+                    return Err(error);
+                }
+                // A service has gone between two of the lists.
+                self.list_again(&things).await?;
+            }
+            self.note_settled(&things, now);
+            self.is_failing = false;
         }
         self.note_feed(None);
         Ok(self.present())
     }
 
     /// Lists what events named.
-    async fn list_again(&mut self, things: Vec<Thing>, now: Instant) -> Result<(), Error> {
-        let mut part = self.named(&things);
+    async fn list_again(&mut self, things: &[Thing]) -> Result<(), Error> {
+        let mut part = self.named(things);
         let scope = self.scope();
         let by_id = [
             (List::Services, &scope.services, &part.services),
@@ -436,12 +499,16 @@ impl Origin {
         }
         self.as_of = std::time::Instant::now();
         self.store.replace_part(&part, &lists, now_micros());
-        for thing in &things {
+        Ok(())
+    }
+
+    /// Lists no more what was listed `now` and has settled.
+    fn note_settled(&mut self, things: &[Thing], now: Instant) {
+        for thing in things {
             if self.has_settled(thing) {
                 self.settling.settled(thing, now);
             }
         }
-        Ok(())
     }
 
     /// What to list of the things that events named: of a node also the services that have tasks
@@ -545,7 +612,7 @@ impl Origin {
     fn can_follow(&self) -> bool {
         let now = Instant::now();
         self.listed
-            && !matches!(self.demand.has_changed(), Ok(true))
+            && self.store.snapshot().scope == self.scope()
             && self.channel.ended().is_none()
             && [self.confirm_by, self.begin_at].iter().flatten().all(|by| now < *by)
             && match &self.channel {
@@ -569,11 +636,13 @@ impl Discoverer<Snapshot> for Origin {
     fn changed(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             let Self { channel, demand, confirm_by, settling, begin_at, .. } = self;
+            let (listed, is_failing) = (self.listed, self.is_failing);
             let told = async {
                 match channel {
-                    Channel::None => std::future::pending().await,
-                    Channel::Watch(watching) => watching.changed().await,
-                    Channel::Events(listening) => listening.changed().await,
+                    Channel::Watch(watching) if listed => watching.changed().await,
+                    Channel::Events(listening) if !is_failing => listening.changed().await,
+                    // Nothing can be made of it before the next look at everything.
+                    _ => std::future::pending().await,
                 }
             };
             let demanded = async {
@@ -581,7 +650,8 @@ impl Discoverer<Snapshot> for Origin {
                     std::future::pending::<()>().await;
                 }
             };
-            let due = [*confirm_by, settling.next(), *begin_at].into_iter().flatten().min();
+            let settling = settling.next().filter(|_| !is_failing);
+            let due = [*confirm_by, settling, *begin_at].into_iter().flatten().min();
             let is_due = async {
                 match due {
                     Some(due) => sleep_until(due).await,
@@ -597,9 +667,26 @@ impl Discoverer<Snapshot> for Origin {
     }
 }
 
+/// Makes sure that a watch is of the Swarm of this node, for which `host` answers.
+async fn recognise(watching: &mut Watching, node: &str, host: &Host) -> Result<(), String> {
+    match watching.knows_node(node, Instant::now() + SOCKET_DEADLINE).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!(
+            "the control socket is that of another Swarm: node {node}, which {host} answers for, \
+             is not in it"
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// The control socket beside an Engine's own, where dockerd puts it unless told otherwise.
 fn beside(socket: &Path) -> PathBuf {
     socket.with_file_name("docker").join("swarm").join("control.sock")
+}
+
+/// Whether the Engine refused a filter that names what is not there.
+fn is_not_found(error: &Error) -> bool {
+    matches!(error, Error::Status { status, .. } if status.starts_with("404"))
 }
 
 /// The JSON of filters that let through what `wanted` does, and of that only what has one of these

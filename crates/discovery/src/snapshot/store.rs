@@ -48,7 +48,17 @@ struct Gone {
     before: HashSet<Arc<str>>,
 }
 
+/// Of more than these those that went first are forgotten, however long no listing comes.
+const MOST_GONE: usize = 100_000;
+
 impl Gone {
+    fn note(&mut self, id: &Arc<str>) {
+        if self.now.len() >= MOST_GONE {
+            self.before = std::mem::take(&mut self.now);
+        }
+        self.now.insert(Arc::clone(id));
+    }
+
     fn contains(&self, id: &str) -> bool {
         self.now.contains(id) || self.before.contains(id)
     }
@@ -165,7 +175,6 @@ impl Store {
         beside: Beside,
         now: i64,
     ) {
-        let first = self.snapshot.scope == Demand::default();
         match beside {
             Beside::Nothing => {
                 self.gone = Gone::default();
@@ -174,18 +183,15 @@ impl Store {
             // What this one does not list is found below.
             Beside::Watch => self.unconfirmed.retain(|_, version| version.is_some()),
         }
-        self.snapshot.scope = scope;
+        let was = std::mem::take(&mut self.snapshot.scope);
         self.snapshot.this_node = this_node;
         let (snapshot, mut listing) = self.listing(beside, now);
-        listing.apply(&mut snapshot.nodes, &lists.nodes, Within::All);
-        listing.apply(&mut snapshot.services, &lists.services, Within::All);
-        listing.apply(&mut snapshot.networks, &lists.networks, Within::All);
-        listing.apply(&mut snapshot.tasks, &lists.tasks, Within::All);
+        listing.replace(&mut snapshot.nodes, &lists.nodes, &was.nodes, &scope.nodes);
+        listing.replace(&mut snapshot.services, &lists.services, &was.services, &scope.services);
+        listing.replace(&mut snapshot.networks, &lists.networks, &was.networks, &scope.networks);
+        listing.replace(&mut snapshot.tasks, &lists.tasks, &was.tasks, &scope.tasks);
+        self.snapshot.scope = scope;
         self.gone.before = std::mem::take(&mut self.gone.now);
-        if first {
-            // What there was from the beginning is no change.
-            self.news = News::default();
-        }
     }
 
     /// Takes over a listing of `part` alone: of what it asked for and is not in the list nothing is
@@ -231,17 +237,43 @@ impl Store {
     }
 }
 
+/// Nothing is seen later than this: then the clocks differ.
+const LATEST: Duration = Duration::from_hours(24);
+
 impl News {
+    /// Notes a change that was made at `updated`; 0 where nobody knows.
     fn note(&mut self, now: i64, updated: i64) {
         self.changes += 1;
-        if updated > 0 {
-            let late = u64::try_from(now - updated).map_or(Duration::ZERO, Duration::from_micros);
+        let late = u64::try_from(now.saturating_sub(updated));
+        let late = late.map_or(Duration::ZERO, Duration::from_micros);
+        if updated > 0 && late <= LATEST {
             self.late = Some(self.late.map_or(late, |known| known.max(late)));
         }
     }
 }
 
 impl Listing<'_> {
+    /// Makes `listed` all objects of `known`. `was` is what was asked for of this kind before.
+    fn replace<T: Bucketed + Updated + PartialEq>(
+        &mut self,
+        known: &mut Buckets<T>,
+        listed: &[Arc<T>],
+        was: &Part,
+        scope: &Part,
+    ) {
+        if was == scope {
+            return self.apply(known, listed, Within::All);
+        }
+        // What comes and goes because something else is asked for is no change, and nothing that a
+        // watch would tell.
+        let news = *self.news;
+        let beside = std::mem::replace(&mut self.beside, Beside::Nothing);
+        self.unconfirmed.retain(|(kind, _), _| *kind != T::KIND);
+        self.apply(known, listed, Within::All);
+        self.beside = beside;
+        *self.news = news;
+    }
+
     /// Makes `listed` all objects of `known` that are `within`.
     fn apply<T: Bucketed + Updated + PartialEq>(
         &mut self,
@@ -268,7 +300,7 @@ impl Listing<'_> {
             if watched && T::IS_WATCHED && is_newer {
                 self.unconfirmed.insert((T::KIND, Arc::clone(id)), Some(object.version()));
             }
-            self.news.note(self.now, object.updated());
+            self.news.note(self.now, if is_newer { object.updated() } else { 0 });
             added.push(Arc::clone(object));
         }
         if present < known.len() || !matches!(within, Within::All) {
@@ -326,7 +358,7 @@ impl Told<'_> {
         let key = (T::KIND, Arc::clone(id));
         if self.is_gone {
             self.unconfirmed.remove(&key);
-            self.gone.now.insert(Arc::clone(id));
+            self.gone.note(id);
             if known.remove(&object.owner(), id) {
                 self.news.note(self.now, 0);
             }
@@ -339,12 +371,12 @@ impl Told<'_> {
         if self.unconfirmed.get(&key).is_some_and(|listed| listed.is_none_or(|it| it <= version)) {
             self.unconfirmed.remove(&key);
         }
+        let before = known.get(&object.owner(), id);
+        let is_newer = before.is_none_or(|before| before.version() < version);
         // Networks have no version, and what a manager is to others changes without one.
-        let is_news = known.get(&object.owner(), id).is_none_or(|before| {
-            before.version() < version || (before.version() == version && before != object)
-        });
-        if is_news {
-            self.news.note(self.now, object.updated());
+        let is_other = |before: &Arc<T>| before.version() == version && before != object;
+        if is_newer || before.is_some_and(is_other) {
+            self.news.note(self.now, if is_newer { object.updated() } else { 0 });
             known.insert(Arc::clone(object));
         }
     }

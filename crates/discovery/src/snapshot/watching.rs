@@ -28,6 +28,8 @@ const MANAGERS_WITHIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Watching {
     pending: Arc<Pending>,
+    /// What was taken and not handed over yet: taking may be cancelled while managers are asked for.
+    taken: Vec<Change>,
     connection: Connection,
     _reader: AbortOnDropHandle<()>,
 }
@@ -49,12 +51,17 @@ impl Watching {
     pub(super) fn new(connection: Connection, watch: Watch, tasks: &TaskTracker) -> Self {
         let pending = Arc::<Pending>::default();
         let reader = tasks.spawn(read(watch, Arc::clone(&pending)));
-        Self { pending, connection, _reader: AbortOnDropHandle::new(reader) }
+        let taken = Vec::new();
+        Self { pending, taken, connection, _reader: AbortOnDropHandle::new(reader) }
     }
 
-    /// What was told since this was last asked, of each object the newest.
-    pub(super) fn take(&self) -> Vec<Change> {
-        std::mem::take(&mut self.pending.lock().changes).into_values().collect()
+    /// What was told since this was last asked, of each object the newest, in the form that a
+    /// listing has. `known` are the nodes so far. Cancel-safe: what is not handed over is told the
+    /// next time.
+    pub(super) async fn take(&mut self, known: &Buckets<Node>) -> Vec<Change> {
+        self.taken.extend(std::mem::take(&mut self.pending.lock().changes).into_values());
+        self.complete(known).await;
+        std::mem::take(&mut self.taken)
     }
 
     /// Why the watch is over, if it is.
@@ -78,10 +85,10 @@ impl Watching {
 
     /// Puts changes into the form that a listing has: adds what managers are to each other, which no
     /// change tells, and takes away what lists do not tell. Whenever something happens to one of the
-    /// managers, all of them are asked for. `known` are the nodes so far.
-    pub(super) async fn complete(&mut self, changes: &mut Vec<Change>, known: &Buckets<Node>) {
+    /// managers, all of them are asked for.
+    async fn complete(&mut self, known: &Buckets<Node>) {
         let mut managers = BTreeSet::new();
-        for change in changes.iter_mut() {
+        for change in &mut self.taken {
             match change {
                 Change::Changed(Object::Node(node)) => {
                     let before = known.get("", &node.id).and_then(|known| known.manager.clone());
@@ -104,7 +111,7 @@ impl Watching {
         for id in managers {
             // What cannot be told now is told by the next listing.
             let Ok(node) = self.connection.node(&id, deadline).await else { return };
-            changes.extend(node.map(|node| Change::Changed(Object::Node(node))));
+            self.taken.extend(node.map(|node| Change::Changed(Object::Node(node))));
         }
     }
 

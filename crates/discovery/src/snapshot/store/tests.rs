@@ -78,7 +78,7 @@ fn a_listing_is_complete() {
             a@1 b@2, 0 changes
             a@1 b@2, 0 changes
             b@90 c@95, 3 changes, 10 s late
-            b@3, 2 changes, 97 s late
+            b@3, 2 changes
         "#]],
     );
 }

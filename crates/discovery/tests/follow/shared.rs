@@ -1,0 +1,212 @@
+//! Jobs that share one Swarm, through the target manager.
+
+use std::sync::Arc;
+
+use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
+use swarmscout_discovery::snapshot::FeedKind;
+use swarmscout_discovery::{Manager, TargetSet};
+use swarmscout_model::PromDuration;
+use swarmscout_simulator::Fault;
+use swarmscout_simulator::swarm::ServiceSpec;
+use tokio::sync::watch;
+
+use super::site::{Site, context, filtered, guarded, job, shown, shown_set};
+
+type Sets = watch::Receiver<Arc<TargetSet>>;
+
+fn set_of(manager: &Manager, name: &str) -> Sets {
+    let jobs = manager.jobs();
+    let jobs = jobs.borrow();
+    jobs.iter().find(|job| **job.config.name() == *name).unwrap().set.clone()
+}
+
+#[track_caller]
+fn until(set: &mut Sets, is: impl Fn(&TargetSet) -> bool) -> impl Future<Output = Arc<TargetSet>> {
+    guarded("a set", async move { set.wait_for(|set| is(set)).await.unwrap().clone() })
+}
+
+#[track_caller]
+fn ready(set: &mut Sets) -> impl Future<Output = Arc<TargetSet>> {
+    until(set, TargetSet::is_ready)
+}
+
+const KINDS: [(Events, FeedKind); 3] = [
+    (Events::Watch, FeedKind::Watch),
+    (Events::Events, FeedKind::Events),
+    (Events::Poll, FeedKind::Poll),
+];
+
+#[tokio::test]
+async fn a_job_that_is_added_has_its_targets_at_once_and_disturbs_no_other() {
+    for (events, kind) in KINDS {
+        let site = Site::new(1);
+        let mut manager = Manager::new(context());
+        let nodes = job("nodes", &site.config(Role::Nodes, events));
+        manager.apply(vec![nodes.clone()]);
+        let mut first = set_of(&manager, "nodes");
+        let before = ready(&mut first).await;
+        assert_eq!(before.counts.active, 3);
+        let tasks = job("tasks", &site.config(Role::Tasks, events));
+        let services = job("services", &site.config(Role::Services, events));
+        manager.apply(vec![nodes, tasks, services.clone()]);
+        for (name, role) in [("tasks", Role::Tasks), ("services", Role::Services)] {
+            let set = ready(&mut set_of(&manager, name)).await;
+            assert_eq!(shown_set(&set), site.fresh(role).await, "{name} by {events:?}");
+            assert_eq!(set.sources[0].feed.as_ref().unwrap().kind, kind);
+        }
+        let now = first.borrow().clone();
+        assert!(now.groups.iter().zip(&*before.groups).all(|(a, b)| a.is_same(b)));
+
+        // What was not read before is followed now, and no difference was taken for one that the
+        // watch did not tell.
+        if kind != FeedKind::Poll {
+            let mut set = set_of(&manager, "tasks");
+            site.swarm.scale(&site.web, 9);
+            let fresh = site.fresh(Role::Tasks).await;
+            let now = until(&mut set, |set| shown_set(set) == fresh).await;
+            let feed = now.sources[0].feed.as_ref().unwrap();
+            assert_eq!((feed.drift, feed.begun), (0, 1), "{feed:?}");
+        }
+        // Nor is it when a job goes.
+        manager.apply(vec![services]);
+        let mut set = set_of(&manager, "services");
+        site.manager.engine.server.forget_requests();
+        site.swarm.label_service(&site.web, "a", "b");
+        if kind != FeedKind::Poll {
+            let fresh = site.fresh(Role::Services).await;
+            let now = until(&mut set, |set| shown_set(set) == fresh).await;
+            let feed = now.sources[0].feed.as_ref().unwrap();
+            assert_eq!((feed.drift, feed.begun, feed.objects[2]), (0, 1, 0), "{feed:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn filters_of_one_job_are_not_those_of_another() {
+    for (events, _) in KINDS {
+        let site = Site::new(1);
+        let mut manager = Manager::new(context());
+        let tasks = |filters: &[(&str, &str)]| filtered(site.config(Role::Tasks, events), filters);
+        let names = ["web", "running", "gone", "here", "nodes"];
+        manager.apply(vec![
+            job("web", &tasks(&[("service", "web"), ("desired-state", "running")])),
+            job("running", &tasks(&[("desired-state", "running")])),
+            job("gone", &tasks(&[("service", "nothing-of-the-kind")])),
+            job("here", &tasks(&[("node", "self")])),
+            job("nodes", &site.config(Role::Nodes, events)),
+        ]);
+        let mut found = Vec::new();
+        for name in names {
+            let mut set = set_of(&manager, name);
+            let set = until(&mut set, |set| {
+                set.is_ready() || set.sources.iter().any(|source| source.error.is_some())
+            });
+            let set = set.await;
+            let error = set.sources[0].error.clone();
+            found.push((name, set.is_ready(), set.counts.active, error));
+        }
+        let web = found[0].2;
+        assert!(web > 0 && found[0].1 && found[0].3.is_none(), "{events:?} {found:?}");
+        assert!(found[1].2 >= web && (1..=web).contains(&found[3].2), "{events:?} {found:?}");
+        assert_eq!((found[2].1, found[2].2), (false, 0));
+        let error = found[2].3.as_deref().unwrap();
+        assert!(error.contains("service nothing-of-the-kind not found"), "{error}");
+        assert_eq!((found[4].2, found[4].3.is_none()), (3, true));
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_a_filter_named_and_is_gone_leaves_its_targets() {
+    let site = Site::new(1);
+    let mut manager = Manager::new(context());
+    let config = filtered(site.config(Role::Tasks, Events::Watch), &[("service", "web")]);
+    let other = site.config(Role::Tasks, Events::Watch);
+    manager.apply(vec![job("web", &config), job("all", &other)]);
+    let (mut web, mut all) = (set_of(&manager, "web"), set_of(&manager, "all"));
+    let before = ready(&mut web).await;
+    ready(&mut all).await;
+    site.swarm.remove_service(&site.web);
+    let after = until(&mut web, |set| set.sources[0].error.is_some()).await;
+    assert_eq!(after.counts, before.counts);
+    let fresh = site.fresh(Role::Tasks).await;
+    until(&mut all, |set| shown_set(set) == fresh).await;
+}
+
+#[tokio::test]
+async fn filters_that_only_the_engine_can_apply_have_a_look_of_their_own() {
+    let site = Site::new(1);
+    site.swarm.create_plugin_service("plugin");
+    let mut manager = Manager::new(context());
+    let all = site.config(Role::Tasks, Events::Auto);
+    let newest = filtered(all.clone(), &[("_up-to-date", "true")]);
+    manager.apply(vec![job("all", &all), job("newest", &newest)]);
+    let all = ready(&mut set_of(&manager, "all")).await;
+    let newest = ready(&mut set_of(&manager, "newest")).await;
+    let kind = |set: &TargetSet| set.sources[0].feed.as_ref().unwrap().kind;
+    assert_eq!((kind(&all), kind(&newest)), (FeedKind::Watch, FeedKind::Poll));
+    assert!(newest.counts.active > 0);
+    let asked = site.manager.engine.server.requests();
+    let asked = asked.iter().filter_map(|request| request.parameter("filters"));
+    assert_eq!(asked.collect::<Vec<_>>(), [r#"{"_up-to-date":{"true":true}}"#]);
+}
+
+#[tokio::test]
+async fn the_job_with_the_shortest_interval_polls() {
+    let site = Site::new(1);
+    let mut manager = Manager::new(context());
+    let slow = site.config(Role::Tasks, Events::Poll);
+    let engine =
+        EngineConfig { refresh_interval: PromDuration::from_secs(1), ..slow.engine.clone() };
+    let fast = DockerSwarmConfig { engine, role: Role::Nodes, ..slow.clone() };
+    manager.apply(vec![job("slow", &slow), job("fast", &fast)]);
+    let mut set = set_of(&manager, "slow");
+    ready(&mut set).await;
+    site.swarm.scale(&site.web, 9);
+    let fresh = site.fresh(Role::Tasks).await;
+    until(&mut set, |set| shown_set(set) == fresh).await;
+    // Once it has gone, nobody asks for nodes alone or so often.
+    manager.apply(vec![job("slow", &slow)]);
+    ready(&mut set_of(&manager, "slow")).await;
+}
+
+#[tokio::test]
+async fn events_that_are_withheld_cost_the_feed_alone() {
+    for status in [403, 404] {
+        let site = Site::new(1);
+        let faults = site.manager.engine.server.faults();
+        faults.set_for("/events", Fault::Status(status, "page not found".to_owned()));
+        let mut manager = Manager::new(context());
+        manager.apply(vec![job("tasks", &site.config(Role::Tasks, Events::Events))]);
+        let set = ready(&mut set_of(&manager, "tasks")).await;
+        assert_eq!(shown_set(&set), site.fresh(Role::Tasks).await);
+        let feed = set.sources[0].feed.as_ref().unwrap();
+        assert_eq!(feed.kind, FeedKind::Poll);
+        let reason = feed.reason.as_deref().unwrap();
+        assert!(reason.contains("/events"), "{reason}");
+        assert!(set.sources[0].error.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_burst_of_updates_is_few_requests() {
+    let site = Site::new(1);
+    let big = ServiceSpec::new("big", "demo:1").replicas(500).network(&site.network);
+    let big = site.swarm.create_service(big);
+    let mut followed = site.follow(Events::Events);
+    followed.look().await;
+    let server = &site.manager.engine.server;
+    server.forget_requests();
+    site.swarm.update_service(&big, |spec| *spec = spec.clone().env("A=B".to_owned()));
+    let started = std::time::Instant::now();
+    followed.until_right(&site).await;
+    let seconds = started.elapsed().as_secs();
+    // The service and its tasks, at most four times a second, and three fresh looks of up to six
+    // requests.
+    let requests = server.request_count();
+    assert!(requests <= 18 + 2 * 2 + 8 * (seconds + 1), "{requests} in {seconds} s");
+    assert_eq!(followed.looks[0], 1);
+    let tasks = shown(followed.groups(Role::Tasks));
+    site.swarm.remove_service(&big);
+    followed.until_right(&site).await;
+    assert!(followed.shown(Role::Tasks).len() < tasks.len());
+}

@@ -1,0 +1,317 @@
+//! A simulated manager with both of its sockets, and what is seen of it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use swarmscout_discovery::config::{
+    BuildContext, DockerSwarmConfig, EngineConfig, Events, Filter, Following, OverlayPort, Role,
+};
+use swarmscout_discovery::snapshot::{Demand, Feed, Filters, Origin, Snapshot, Source};
+use swarmscout_discovery::source::dockerswarm::{DockerSwarm, Finder, Options};
+use swarmscout_discovery::{Discoverer, Error, Groups, JobConfig, Look, SdConfig, TargetSet};
+use swarmscout_model::{PromDuration, TargetGroup};
+use swarmscout_net::HttpConfig;
+use swarmscout_simulator::Listen;
+use swarmscout_simulator::engine::Engine;
+use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
+use swarmscout_simulator::swarmkit::ControlSocket;
+use tokio::sync::watch;
+
+/// Far more than anything here takes.
+const GUARD: Duration = Duration::from_secs(20);
+
+pub(crate) const ROLES: [Role; 3] = [Role::Nodes, Role::Services, Role::Tasks];
+
+/// Fails the test if what should come does not.
+#[track_caller]
+pub(crate) fn guarded<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let what = what.to_owned();
+    async move {
+        let outcome = tokio::time::timeout(GUARD, future).await;
+        outcome.unwrap_or_else(|_| panic!("it never came: {what}"))
+    }
+}
+
+/// A folder of its own, which goes with it.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("follow-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(path.join("docker/swarm")).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// One manager: its Engine's socket and, beside it, SwarmKit's.
+pub(crate) struct Manager {
+    folder: Folder,
+    pub(crate) node: String,
+    pub(crate) engine: Engine,
+    pub(crate) control: ControlSocket,
+}
+
+impl Manager {
+    pub(crate) fn new(swarm: &Swarm, node: &str) -> Self {
+        let folder = Folder::new();
+        let listen = Listen::Unix(folder.0.join("docker.sock"));
+        let engine = Engine::start(listen, swarm, node).unwrap();
+        let control = folder.0.join("docker/swarm/control.sock");
+        let control = ControlSocket::start(control, swarm, node).unwrap();
+        Self { folder, node: node.to_owned(), engine, control }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.0.join("docker/swarm/control.sock")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.engine.server.url().to_owned()
+    }
+
+    /// The text without the names of folders.
+    pub(crate) fn told(&self, text: &str) -> String {
+        text.replace(&self.folder.0.display().to_string(), "…")
+    }
+}
+
+/// A Swarm of one manager and two workers, with two services on a network.
+pub(crate) struct Site {
+    pub(crate) swarm: Swarm,
+    pub(crate) manager: Manager,
+    pub(crate) workers: [String; 2],
+    pub(crate) network: String,
+    pub(crate) web: String,
+    pub(crate) agent: String,
+}
+
+impl Site {
+    pub(crate) fn new(seed: u64) -> Self {
+        let swarm = Swarm::new(seed);
+        let node = swarm.add_manager("manager-1");
+        let workers = [swarm.add_worker("worker-1"), swarm.add_worker("worker-2")];
+        let network = swarm.create_network("front");
+        let web = ServiceSpec::new("web", "demo:1").replicas(3).network(&network);
+        let web = swarm.create_service(web.publish(8080, 80));
+        let agent = swarm.create_service(ServiceSpec::new("agent", "demo:1").global());
+        let manager = Manager::new(&swarm, &node);
+        Self { swarm, manager, workers, network, web, agent }
+    }
+
+    /// What a fresh look, by polling, finds.
+    pub(crate) async fn fresh(&self, role: Role) -> String {
+        let config = DockerSwarmConfig { events: Events::Poll, ..config(&[&self.manager], role) };
+        let mut source = DockerSwarm::new(&config, &context()).unwrap();
+        shown(&guarded("a fresh look", source.fetch()).await.unwrap().what)
+    }
+
+    pub(crate) fn config(&self, role: Role, events: Events) -> DockerSwarmConfig {
+        DockerSwarmConfig { events, ..config(&[&self.manager], role) }
+    }
+
+    /// Follows everything.
+    pub(crate) fn follow(&self, events: Events) -> Followed {
+        Followed::new(&self.config(Role::Tasks, events), &context())
+    }
+}
+
+/// What reads these managers.
+pub(crate) fn config(managers: &[&Manager], role: Role) -> DockerSwarmConfig {
+    DockerSwarmConfig {
+        engine: EngineConfig {
+            hosts: managers.iter().map(|manager| manager.url()).collect(),
+            port: 80,
+            filters: Vec::new(),
+            refresh_interval: PromDuration::from_secs(3600),
+            http: HttpConfig::default(),
+        },
+        role,
+        match_first_network: false,
+        overlay_port: OverlayPort::Published,
+        events: Events::Auto,
+        swarmkit_socket: None,
+    }
+}
+
+pub(crate) fn filtered(config: DockerSwarmConfig, filters: &[(&str, &str)]) -> DockerSwarmConfig {
+    let filters = filters
+        .iter()
+        .map(|(name, value)| Filter { name: (*name).into(), values: vec![(*value).into()] });
+    let engine = EngineConfig { filters: filters.collect(), ..config.engine };
+    DockerSwarmConfig { engine, ..config }
+}
+
+pub(crate) fn job(name: &str, config: &DockerSwarmConfig) -> JobConfig {
+    JobConfig::new(name, vec![SdConfig::DockerSwarm(config.clone())])
+}
+
+/// A context in which a stream is begun again after a moment, and a watch is not trusted for long.
+pub(crate) fn context() -> BuildContext {
+    BuildContext {
+        patience: GUARD,
+        following: Following {
+            begin_again: Duration::from_millis(20),
+            confirmed_within: Duration::from_millis(50),
+        },
+        ..BuildContext::new("test")
+    }
+}
+
+/// Groups with their targets, without an order.
+pub(crate) fn shown<'a>(groups: impl IntoIterator<Item = &'a Arc<TargetGroup>>) -> String {
+    let mut lines: Vec<_> = groups
+        .into_iter()
+        .map(|group| {
+            let mut text = String::new();
+            writeln!(text, "{} {:?}", group.source, group.labels).unwrap();
+            group.targets.iter().for_each(|target| writeln!(text, "  {target:?}").unwrap());
+            text
+        })
+        .collect();
+    lines.sort();
+    lines.concat()
+}
+
+pub(crate) fn shown_set(set: &TargetSet) -> String {
+    shown(set.groups.iter().map(|group| &group.relabelled.group))
+}
+
+/// A Swarm that is followed step by step, as a supervisor does it, with one finder for each role.
+pub(crate) struct Followed {
+    origin: Origin,
+    finders: Vec<Finder>,
+    groups: Vec<Groups>,
+    _demand: watch::Sender<Demand>,
+    pub(crate) snapshot: Snapshot,
+    /// Why the last look failed.
+    pub(crate) error: Option<Error>,
+    /// Looks at everything, and at changes.
+    pub(crate) looks: [u32; 2],
+    /// Whether at some moment since the first look one of the roles had no target.
+    pub was_empty: bool,
+}
+
+impl Followed {
+    pub(crate) fn new(config: &DockerSwarmConfig, context: &BuildContext) -> Self {
+        let (demand, demanded) = watch::channel(Demand::everything());
+        let origin = Origin::new(&Source::of(config), "swarm".into(), demanded, context).unwrap();
+        let finder = |role| {
+            let options = Options { role, ..Options::from(config) };
+            Finder::new(options, Filters::new(role, &[]))
+        };
+        Self {
+            origin,
+            finders: ROLES.map(finder).into(),
+            groups: vec![Groups::new(); 3],
+            _demand: demand,
+            snapshot: Snapshot::default(),
+            error: None,
+            looks: [0; 2],
+            was_empty: false,
+        }
+    }
+
+    /// A look at everything.
+    pub(crate) async fn look(&mut self) {
+        self.looks[0] += 1;
+        let look = guarded("a look", self.origin.fetch()).await;
+        self.take(look);
+    }
+
+    /// Waits for a change and looks.
+    pub(crate) async fn step(&mut self) {
+        self.origin.changed().await;
+        let followed = match self.origin.follow() {
+            Some(changes) => Some(changes.await),
+            None => None,
+        };
+        match followed {
+            Some(look) => {
+                self.looks[1] += 1;
+                self.take(look);
+            }
+            None => self.look().await,
+        }
+    }
+
+    /// Looks at what changes until `is` holds.
+    #[track_caller]
+    pub(crate) fn until(&mut self, is: impl Fn(&Self) -> bool) -> impl Future<Output = ()> {
+        guarded("what is followed", async move {
+            while !is(self) {
+                self.step().await;
+            }
+        })
+    }
+
+    fn take(&mut self, look: Result<Look<Snapshot>, Error>) {
+        self.error = match look {
+            Ok(look) => {
+                self.snapshot = look.what;
+                for (finder, groups) in self.finders.iter_mut().zip(&mut self.groups) {
+                    *groups = finder.find(&self.snapshot).unwrap().0;
+                }
+                self.was_empty |= self.groups.iter().any(Vec::is_empty);
+                None
+            }
+            Err(error) => Some(error),
+        };
+    }
+
+    pub(crate) fn groups(&self, role: Role) -> &Groups {
+        &self.groups[ROLES.iter().position(|known| *known == role).unwrap()]
+    }
+
+    pub(crate) fn shown(&self, role: Role) -> String {
+        shown(self.groups(role))
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        self.snapshot.feed.as_ref().unwrap()
+    }
+
+    /// Looks at what changes until all roles have what a fresh look finds.
+    #[track_caller]
+    pub(crate) fn until_right(&mut self, site: &Site) -> impl Future<Output = ()> {
+        guarded("the right set", async move {
+            let mut fresh = Vec::new();
+            for role in ROLES {
+                fresh.push(site.fresh(role).await);
+            }
+            while ROLES.iter().zip(&fresh).any(|(role, fresh)| self.shown(*role) != *fresh) {
+                self.step().await;
+            }
+        })
+    }
+
+    #[track_caller]
+    pub(crate) fn check_right(&self, role: Role, fresh: &str) {
+        assert_eq!(self.shown(role), fresh);
+    }
+}
+
+impl Followed {
+    /// Looks at everything until `moment` comes, and then no further.
+    pub(crate) async fn cut_off(&mut self, moment: impl Future<Output = ()>) {
+        let look = self.origin.fetch();
+        guarded("the moment", async {
+            tokio::select! {
+                _ = look => panic!("the look came to its end"),
+                () = moment => {}
+            }
+        })
+        .await;
+    }
+}
