@@ -91,6 +91,11 @@ impl Shared {
         let mut reader = BufReader::new(stream);
         while let Ok(Some((method, path))) = read_request(&mut reader) {
             self.requests.lock().expect("no holder panics").push(format!("{method} {path}"));
+            if without_version(&path).starts_with("/events") && self.lets_through(&method, &path) {
+                // A stream has no end that could be waited for, and is nobody else's.
+                let _ = self.relay(&method, &path, reader.get_mut());
+                return;
+            }
             let answer = self.answer(&method, &path).unwrap_or_else(|error| Answer {
                 status_line: "HTTP/1.1 502 Bad Gateway".to_owned(),
                 headers: Vec::new(),
@@ -102,11 +107,23 @@ impl Shared {
         }
     }
 
+    fn lets_through(&self, method: &str, path: &str) -> bool {
+        let path = without_version(path).split('?').next().unwrap_or_default();
+        let asked = format!("{method} {path}");
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&asked))
+    }
+
+    /// Hands the answer over as it comes, until either side ends it.
+    fn relay(&self, method: &str, path: &str, client: &mut TcpStream) -> Result<()> {
+        let mut engine = TcpStream::connect(&self.engine)?;
+        write!(engine, "{method} {path} HTTP/1.0\r\nHost: engine\r\n\r\n")?;
+        std::io::copy(&mut engine, client)?;
+        Ok(())
+    }
+
     fn answer(&self, method: &str, path: &str) -> Result<Answer> {
         let key = format!("{method} {}", without_version(path));
-        if let Some(allowed) = &self.allowed
-            && !allowed.iter().any(|row| Some(row.as_str()) == key.split('?').next())
-        {
+        if !self.lets_through(method, path) {
             return Ok(Answer {
                 status_line: "HTTP/1.1 403 Forbidden".to_owned(),
                 headers: Vec::new(),

@@ -57,8 +57,9 @@ struct Known {
 /// What a host says of itself changes seldom, and is dear to find out for an old Engine.
 const INFO_LASTS: Duration = Duration::from_mins(5);
 
-/// How long opening the stream of events may take at most.
-pub const EVENTS_WITHIN: Duration = Duration::from_secs(5);
+/// How long opening the stream of events may take at most. Every look waits for that, and a proxy
+/// that holds answers back until they are complete never lets it begin.
+pub const EVENTS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a host answered.
 #[derive(Debug)]
