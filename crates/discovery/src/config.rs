@@ -328,6 +328,18 @@ pub enum Events {
     Poll,
 }
 
+impl Events {
+    /// As it is written in the configuration file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Watch => "watch",
+            Self::Events => "events",
+            Self::Poll => "poll",
+        }
+    }
+}
+
 /// One of `docker_sd_configs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DockerConfig {

@@ -29,6 +29,7 @@ mod state;
 mod tasks;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 pub use changes::{Action, Change, Changes, Object};
 pub use network::Network;
@@ -88,6 +89,12 @@ impl Swarm {
     /// with an index of its own: so the same calls make the same Swarm only with the same listeners.
     pub fn changes(&self) -> Changes {
         self.lock().listeners.add()
+    }
+
+    /// Makes it this moment there. Without it a Swarm has a time of its own, in which only changes
+    /// pass.
+    pub fn set_time(&self, time: SystemTime) {
+        self.lock().now = time.into();
     }
 
     /// The Swarm's ID.

@@ -154,6 +154,7 @@ async fn serve(
     let reload = ReloadStatus { error: None, loaded: now, warnings: Arc::from([]) };
     let context = Context {
         jobs: watch::Sender::new(jobs).subscribe(),
+        swarms: watch::Sender::new(Arc::from([])).subscribe(),
         lists: Arc::default(),
         files: watch::channel(Arc::from([])).1,
         figures: Arc::new(Figures::default()),

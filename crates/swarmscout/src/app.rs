@@ -178,6 +178,7 @@ impl App {
         let files = file_sd.as_ref().map(FileSd::status);
         let context = web::Context {
             jobs: manager.jobs(),
+            swarms: manager.swarms(),
             files: files.unwrap_or_else(|| watch::channel(Arc::from([])).1),
             lists,
             figures: Arc::clone(manager.figures()),

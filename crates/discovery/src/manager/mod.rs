@@ -23,9 +23,9 @@ use self::job::{Plan, PlannedSource};
 use self::settle::{Settled, settle};
 use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
 use crate::figures::Figures;
-use crate::snapshot::{Filters, Reader, Shared, Source};
+use crate::snapshot::{Filters, Reader, Shared, Source, Swarm};
 use crate::source::dockerswarm::role;
-use crate::supervisor::{Origin, Pace, Supervised, start};
+use crate::supervisor::{self, Pace, Supervised, start};
 use crate::{JobConfig, TargetSet, source};
 
 /// Owns all sources and jobs. Dropping it ends them.
@@ -36,7 +36,8 @@ pub struct Manager {
     /// The sources that some job names, or named until lately.
     sources: Vec<(Arc<SdConfig>, Weak<Supervised<Settled>>)>,
     /// The Swarms that some source reads, or read until lately.
-    swarms: Vec<(Swarm, Weak<Shared>)>,
+    swarms: Vec<(Origin, Weak<Shared>)>,
+    told: watch::Sender<Arc<[Swarm]>>,
     jobs: watch::Sender<Arc<[Job]>>,
     /// How many large sets may be relabelled at the same time.
     workers: Arc<Semaphore>,
@@ -44,7 +45,7 @@ pub struct Manager {
 
 /// What makes two sources read different Swarms, as far as can be told from their configuration.
 #[derive(Debug)]
-struct Swarm {
+struct Origin {
     source: Source,
     /// Filters that only the Engine can apply: who has them reads a Swarm that nobody else does.
     apart: Option<Filters>,
@@ -77,6 +78,7 @@ impl Manager {
             running: BTreeMap::new(),
             sources: Vec::new(),
             swarms: Vec::new(),
+            told: watch::Sender::new(Arc::from([])),
             jobs: watch::Sender::new(Arc::from([])),
             workers: Arc::new(Semaphore::new(workers)),
         }
@@ -110,7 +112,9 @@ impl Manager {
         self.sources.retain(|(_, source)| source.strong_count() > 0);
         self.swarms.retain(|(_, swarm)| swarm.strong_count() > 0);
         // Only now is it known what all of them need together.
-        self.swarms.iter().filter_map(|(_, swarm)| swarm.upgrade()).for_each(|s| s.publish());
+        let swarms = self.swarms.iter().filter_map(|(_, swarm)| swarm.upgrade());
+        let swarms = swarms.inspect(|swarm| swarm.publish()).map(|swarm| Swarm::of(&swarm));
+        self.told.send_replace(swarms.collect());
         let jobs = self.running.values();
         self.jobs.send_replace(
             jobs.map(|job| Job { config: job.config.clone(), set: job.set.clone() }).collect(),
@@ -120,6 +124,12 @@ impl Manager {
     /// The running jobs, sorted by name.
     pub fn jobs(&self) -> watch::Receiver<Arc<[Job]>> {
         self.jobs.subscribe()
+    }
+
+    /// The Swarms that some source reads, in the order in which that began. One that is read no more
+    /// may still be among them, and tells nothing.
+    pub fn swarms(&self) -> watch::Receiver<Arc<[Swarm]>> {
+        self.told.subscribe()
     }
 
     /// Ends all sources and jobs, and waits for them.
@@ -186,7 +196,7 @@ impl Manager {
             let (config, context) = (config.clone(), self.context.clone());
             Box::new(move || source::build(&config, &context))
         };
-        let origin = Origin {
+        let origin = supervisor::Origin {
             mechanism: config.mechanism(),
             job: job.clone(),
             what: config.what(),
@@ -207,11 +217,16 @@ impl Manager {
             config.events = Events::Poll;
         }
         let source = Source::of(&config);
-        let same = |swarm: &Swarm| swarm.source.is_same(&source) && swarm.apart == apart;
+        let same = |swarm: &Origin| swarm.source.is_same(&source) && swarm.apart == apart;
         let known = self.swarms.iter().find(|(swarm, _)| same(swarm));
         let shared = known.and_then(|(_, swarm)| swarm.upgrade()).unwrap_or_else(|| {
-            let shared = Shared::start(source.clone(), &config, job, &self.context);
-            self.swarms.push((Swarm { source, apart }, Arc::downgrade(&shared)));
+            let mut what = source.what();
+            if apart.is_some() {
+                let filters = filters.for_engine(true);
+                what = format!("{what} role {} filters {filters}", config.role.as_str());
+            }
+            let shared = Shared::start(source.clone(), what.into(), &config, job, &self.context);
+            self.swarms.push((Origin { source, apart }, Arc::downgrade(&shared)));
             shared
         });
         shared.read(filters, config.engine.refresh_interval)

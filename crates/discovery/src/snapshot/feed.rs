@@ -1,7 +1,7 @@
 //! How changes of a Swarm are learned between two listings, for people.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// What is in use, since when, and how well it does. Immutable; a new one with each change.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,15 @@ pub struct Feed {
     pub begun: u64,
     /// Differences that a listing showed and the watch had not told of.
     pub drift: u64,
+}
+
+/// The newest that is known of a Swarm, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SwarmStatus {
+    /// How changes are learned.
+    pub feed: Arc<Feed>,
+    /// When what is kept was last confirmed. `None` until the first good look.
+    pub as_of: Option<Instant>,
 }
 
 /// How changes are learned.

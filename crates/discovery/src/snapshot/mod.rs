@@ -22,9 +22,10 @@ use std::sync::Arc;
 
 pub use buckets::{Bucket, Buckets};
 pub use demand::{Demand, Part};
-pub use feed::{Feed, FeedKind};
+pub use feed::{Feed, FeedKind, SwarmStatus};
 pub use filter::{Filters, Selection};
 pub use origin::{Origin, Source};
+pub use shared::Swarm;
 pub(crate) use shared::{Reader, Shared};
 
 use crate::engine::{Lists, Network, Node, Service, Task};

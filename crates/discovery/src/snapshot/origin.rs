@@ -75,6 +75,20 @@ impl Source {
         Self { engine, events: config.events, swarmkit_socket: config.swarmkit_socket.clone() }
     }
 
+    /// What people call it, without secrets: the hosts, and what of the rest is not as usual.
+    pub fn what(&self) -> String {
+        let mut what = self.engine.what();
+        if self.events != Events::Auto {
+            what += " events ";
+            what += self.events.as_str();
+        }
+        if let Some(socket) = &self.swarmkit_socket {
+            what += " swarmkit_socket ";
+            what += &socket.to_string_lossy();
+        }
+        what
+    }
+
     /// Whether both look at the same Swarm in the same way, however often.
     pub fn is_same(&self, other: &Self) -> bool {
         let interval = self.engine.refresh_interval;
@@ -115,6 +129,8 @@ pub struct Origin {
     /// Whether the last look did not come to its end.
     is_failing: bool,
     feed: Arc<Feed>,
+    /// Where `feed` is told, after failed looks too.
+    feeds: watch::Sender<Arc<Feed>>,
     /// Of the last look at everything.
     problems: Vec<Problem>,
     as_of: std::time::Instant,
@@ -157,6 +173,7 @@ impl Origin {
         demand: watch::Receiver<Demand>,
         context: &BuildContext,
     ) -> Result<Self, Error> {
+        let feed = Arc::new(Feed::new(swarm));
         Ok(Self {
             hosts: Hosts::new(&source.engine, context)?,
             demand,
@@ -175,11 +192,21 @@ impl Origin {
             node: None,
             asks_for_nodes: false,
             is_failing: false,
-            feed: Arc::new(Feed::new(swarm)),
+            feeds: watch::Sender::new(Arc::clone(&feed)),
+            feed,
             problems: Vec::new(),
             as_of: std::time::Instant::now(),
             context: context.clone(),
         })
+    }
+
+    /// Tells there how changes are learned, whatever becomes of a look, and goes on from what was
+    /// told there before.
+    #[must_use]
+    pub(super) fn telling(mut self, feeds: watch::Sender<Arc<Feed>>) -> Self {
+        self.feed = Arc::clone(&feeds.borrow());
+        self.feeds = feeds;
+        self
     }
 
     async fn look_at_everything(&mut self) -> Result<Look<Snapshot>, Error> {
@@ -284,6 +311,7 @@ impl Origin {
         self.failed = self.failed.filter(|_| !lasted).or(Some(0));
         self.begin_better(self.since);
         Arc::make_mut(&mut self.feed).reason = Some(reason);
+        self.note_feed(None);
     }
 
     /// Begins the best that there is, unless it is in use already, or was tried a moment ago.
@@ -351,15 +379,11 @@ impl Origin {
     /// Begins to watch. The reason why not is missing where nobody would expect a watch.
     async fn begin_watch(&self) -> Result<Channel, Option<String>> {
         let beside = self.hosts.current().socket_path().map(beside);
-        let found = self.swarmkit_socket.is_none();
         let Some(path) = self.swarmkit_socket.clone().or(beside) else {
             let text = "a watch needs SwarmKit's control socket, which is only on the manager \
                         itself: name it with swarmkit_socket";
             return Err((self.events == Events::Watch).then(|| text.to_owned()));
         };
-        if found && self.events == Events::Auto && !path.exists() {
-            return Err(Some(format!("no control socket at {}", path.display())));
-        }
         let deadline = Instant::now() + SOCKET_DEADLINE;
         let begun = async {
             let connection = ControlSocket::new(&path, &self.context).connect(deadline).await;
@@ -600,6 +624,11 @@ impl Origin {
         if feed != *self.feed {
             self.feed = Arc::new(feed);
         }
+        self.feeds.send_if_modified(|told| {
+            let differs = !Arc::ptr_eq(told, &self.feed);
+            told.clone_from(&self.feed);
+            differs
+        });
     }
 
     fn present(&self) -> Look<Snapshot> {
@@ -626,7 +655,14 @@ impl Origin {
 impl Discoverer<Snapshot> for Origin {
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Snapshot>, Error>> {
         self.demand.mark_unchanged();
-        Box::pin(self.look_at_everything())
+        Box::pin(async {
+            let look = self.look_at_everything().await;
+            if look.is_err() {
+                // Why nothing tells of changes is known all the same.
+                self.note_feed(None);
+            }
+            look
+        })
     }
 
     fn follow(&mut self) -> Option<BoxFuture<'_, Result<Look<Snapshot>, Error>>> {

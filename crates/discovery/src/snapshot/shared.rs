@@ -8,7 +8,7 @@ use swarmscout_model::PromDuration;
 use tokio::sync::watch;
 
 use super::origin::BEGIN_WITHIN;
-use super::{Demand, Filters, Origin, Snapshot, Source};
+use super::{Demand, Feed, Filters, Origin, Snapshot, Source, SwarmStatus};
 use crate::config::{BuildContext, DockerSwarmConfig};
 use crate::supervisor::{self, Known, Pace, Supervised};
 
@@ -20,6 +20,7 @@ pub(crate) struct Shared {
     hosts: usize,
     demand: watch::Sender<Demand>,
     pace: watch::Sender<Pace>,
+    feed: watch::Receiver<Arc<Feed>>,
     context: BuildContext,
 }
 
@@ -37,30 +38,31 @@ pub(crate) struct Reader {
 }
 
 impl Shared {
-    /// Nothing is asked for until somebody reads and [`Self::publish`] is called.
+    /// Nothing is asked for until somebody reads and [`Self::publish`] is called. `swarm` is what people
+    /// call the Swarm.
     pub(crate) fn start(
         source: Source,
+        swarm: Arc<str>,
         config: &DockerSwarmConfig,
         job: &Arc<str>,
         context: &BuildContext,
     ) -> Arc<Self> {
-        let swarm = config.engine.what();
         let hosts = config.engine.hosts.len();
         let (demand, demanded) = watch::channel(Demand::default());
         let pace = Self::pace_of(hosts, config.engine.refresh_interval, context);
         let (pace, paced) = watch::channel(pace);
-        let what = Arc::<str>::from(swarm);
+        let (feeds, feed) = watch::channel(Arc::new(Feed::new(Arc::clone(&swarm))));
         let build = {
-            let (swarm, context) = (Arc::clone(&what), context.clone());
+            let (swarm, context) = (Arc::clone(&swarm), context.clone());
             Box::new(move || {
                 let origin = Origin::new(&source, swarm.clone(), demanded.clone(), &context)?;
-                Ok(Box::new(origin) as Box<_>)
+                Ok(Box::new(origin.telling(feeds.clone())) as Box<_>)
             })
         };
         let origin = supervisor::Origin {
             mechanism: "dockerswarm",
             job: Arc::clone(job),
-            what,
+            what: swarm,
             pace: paced,
             build,
             settle: |known: Option<&Arc<Snapshot>>, snapshot: Snapshot| {
@@ -70,7 +72,8 @@ impl Shared {
         };
         let supervised = supervisor::start(origin, context);
         let context = context.clone();
-        Arc::new(Self { supervised, readers: Mutex::default(), hosts, demand, pace, context })
+        let readers = Mutex::default();
+        Arc::new(Self { supervised, readers, hosts, demand, pace, feed, context })
     }
 
     /// Changes are taken as they come: sets are handed over with a pace of their own.
@@ -103,6 +106,28 @@ impl Shared {
             *known = demand;
             differs
         });
+    }
+}
+
+/// Tells how a Swarm is doing, as long as somebody reads it.
+#[derive(Clone, Debug)]
+pub struct Swarm {
+    /// How changes are learned.
+    pub feed: watch::Receiver<Arc<Feed>>,
+    /// What is known of it, and how the looks at it are going.
+    pub known: watch::Receiver<Known<Arc<Snapshot>>>,
+}
+
+impl Swarm {
+    pub(crate) fn of(shared: &Shared) -> Self {
+        Self { feed: shared.feed.clone(), known: shared.supervised.known() }
+    }
+
+    /// The newest; `None` once nobody reads it.
+    pub fn status(&self) -> Option<SwarmStatus> {
+        self.feed.has_changed().ok()?;
+        let feed = Arc::clone(&self.feed.borrow());
+        Some(SwarmStatus { feed, as_of: self.known.borrow().health.as_of })
     }
 }
 

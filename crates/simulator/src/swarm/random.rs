@@ -1,5 +1,7 @@
 //! Where IDs, and the times of changes, come from: a seed.
 
+use std::time::SystemTime;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -79,6 +81,12 @@ impl Time {
     /// Whole seconds since 1970.
     pub fn seconds(self) -> i64 {
         self.0.as_second()
+    }
+}
+
+impl From<SystemTime> for Time {
+    fn from(time: SystemTime) -> Self {
+        Self(Timestamp::try_from(time).unwrap_or(Timestamp::MAX))
     }
 }
 

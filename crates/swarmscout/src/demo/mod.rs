@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use swarmscout_discovery::manager::Job;
@@ -119,7 +119,9 @@ async fn tell(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Durati
         let step = steps.next().expect("a cycle of some steps has no end");
         sleep(pace).await;
         let before = addresses(&jobs);
-        let happened = Instant::now();
+        let looks = looks(&jobs);
+        let (happened, at) = (Instant::now(), SystemTime::now());
+        world.swarm.set_time();
         for result in [(step.act)(world), world.swarm.sync(), world.classic.sync()] {
             if let Err(error) = result {
                 let error = format!("{error:#}");
@@ -128,21 +130,44 @@ async fn tell(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Durati
         }
         let clock = (happened - began).as_secs();
         print(&format!("[{:02}:{:02}] {}\n", clock / 60, clock % 60, step.what));
-        let seen = timeout(PATIENCE, seen_since(&jobs, happened)).await.is_ok();
-        print(&outcome(step, &before, &addresses(&jobs), seen.then(|| happened.elapsed())));
+        let seen = timeout(PATIENCE, seen_since(&jobs, happened, &looks)).await.is_ok();
+        let how = match served(&jobs, at) {
+            _ if !seen => format!("not confirmed within {PATIENCE:?}, see the log"),
+            Some(took) => format!("served {} ms later", took.as_millis()),
+            None => String::from("confirmed by every source"),
+        };
+        print(&outcome(step, &before, &addresses(&jobs), &how));
     }
 }
 
-/// Waits until every source was confirmed after `moment`. A set whose age alone changes wakes nobody,
-/// so this looks again and again.
-async fn seen_since(jobs: &watch::Receiver<Arc<[Job]>>, moment: Instant) {
+/// Waits until every source was confirmed after `moment` by a look at everything that began after
+/// it: of what happens at once a watch may tell one part before the other. A set whose age alone
+/// changes wakes nobody, so this looks again and again.
+async fn seen_since(jobs: &watch::Receiver<Arc<[Job]>>, moment: Instant, before: &[u64]) {
+    // One may have been under way.
+    let begun_since = |before: &u64, now: &u64| *now > before + 1;
     let fresh = |job: &Job| {
         let set = job.set.borrow();
         set.sources.iter().all(|source| source.as_of.is_some_and(|as_of| as_of > moment))
     };
-    while !jobs.borrow().iter().all(fresh) {
+    while !jobs.borrow().iter().all(fresh)
+        || !before.iter().zip(&looks(jobs)).all(|(before, now)| begun_since(before, now))
+    {
         sleep(GLANCE).await;
     }
+}
+
+/// How often each source looked at everything.
+fn looks(jobs: &watch::Receiver<Arc<[Job]>>) -> Vec<u64> {
+    let of_job =
+        |job: &Job| job.set.borrow().sources.iter().map(|source| source.looks).collect::<Vec<_>>();
+    jobs.borrow().iter().flat_map(of_job).collect()
+}
+
+/// How long after `moment` the last change was served; `None` where nothing changed.
+fn served(jobs: &watch::Receiver<Arc<[Job]>>, moment: SystemTime) -> Option<Duration> {
+    let since = |job: &Job| job.set.borrow().changed.duration_since(moment).ok();
+    jobs.borrow().iter().filter_map(since).max()
 }
 
 /// Addresses of the active targets of each job.
@@ -160,7 +185,7 @@ fn outcome(
     step: &Step,
     before: &BTreeMap<Arc<str>, BTreeSet<String>>,
     after: &BTreeMap<Arc<str>, BTreeSet<String>>,
-    took: Option<Duration>,
+    how: &str,
 ) -> String {
     let mut changes = Vec::new();
     for (job, after) in after {
@@ -174,13 +199,7 @@ fn outcome(
     if changes.is_empty() {
         changes.push(String::from("the same targets as before"));
     }
-    let mut text = format!("        {}\n        {}", step.look, changes.join("; "));
-    match took {
-        Some(took) => writeln!(text, "; served {:.1} s later", took.as_secs_f64()),
-        None => writeln!(text, "; not confirmed within {PATIENCE:?}, see the log"),
-    }
-    .expect("a string takes all");
-    text
+    format!("        {}\n        {}; {how}\n", step.look, changes.join("; "))
 }
 
 /// Where to look.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use swarmscout_simulator::Listen;
@@ -58,6 +59,7 @@ impl SwarmMode {
 
     fn start_with(ports: Ports) -> anyhow::Result<Self> {
         let swarm = Swarm::new(1);
+        swarm.set_time(SystemTime::now());
         let overlay = swarm.create_network_with("monitoring", |network| {
             network.subnet = Some(OVERLAY);
         });
@@ -183,6 +185,11 @@ impl SwarmMode {
         let nodes = self.swarm.nodes();
         let node = nodes.into_iter().find(|node| node.description.hostname == hostname);
         node.map(|node| node.meta.id)
+    }
+
+    /// What happens now happens at this machine's time.
+    pub(super) fn set_time(&self) {
+        self.swarm.set_time(SystemTime::now());
     }
 
     /// Starts and ends exporters, so that there is one where a target is to be found.

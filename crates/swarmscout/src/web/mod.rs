@@ -14,6 +14,7 @@ mod page;
 mod router;
 mod sd;
 mod server;
+mod swarms;
 #[cfg(test)]
 pub(crate) mod tests;
 mod threads;
@@ -29,11 +30,13 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::snapshot::Swarm;
 use swarmscout_model::relabel::Regex;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::swarms::Swarms;
 pub use self::threads::Threads;
 use crate::config::Config;
 use crate::file_sd::FileStatus;
@@ -44,6 +47,8 @@ use crate::render::{self, Cache};
 pub struct Context {
     /// The running jobs, sorted by name.
     pub jobs: watch::Receiver<Arc<[Job]>>,
+    /// The Swarms of swarm mode that their sources read.
+    pub swarms: watch::Receiver<Arc<[Swarm]>>,
     /// What was rendered of their targets.
     pub lists: Arc<Cache>,
     /// How the files of file SD are doing; empty where there are none.
@@ -70,6 +75,13 @@ pub struct Context {
     pub clock: Clock,
     /// Where tasks run, for those who count them.
     pub runtimes: Arc<[Handle]>,
+}
+
+impl Context {
+    /// The newest of each Swarm.
+    fn swarms(&self) -> Swarms {
+        Swarms::of(&self.swarms.borrow())
+    }
 }
 
 /// How the last load of the configuration file went.

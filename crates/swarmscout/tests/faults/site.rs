@@ -103,6 +103,7 @@ impl Site {
         let (ready, ready_receiver) = watch::channel(Readiness::Ready);
         let context = web::Context {
             jobs: manager.jobs(),
+            swarms: manager.swarms(),
             lists: Arc::default(),
             files: watch::channel(Arc::from([])).1,
             figures: Arc::clone(manager.figures()),

@@ -55,14 +55,19 @@ fn what_happens_in_the_demo_is_seen() {
     program.line("drain worker-2");
     program.line("gone, 10 targets; served");
     program.line("manager-1 loses its power");
-    program.line("the same targets as before; served");
+    program.line("the same targets as before; ");
     program.line("the primary master of the classic Swarm dies");
-    program.line("the same targets as before; served");
+    program.line("the same targets as before; ");
     program.line("node-4 joins");
     program.line("classic: 1 new, 0 gone, 6 targets; served");
     program.line("everything returns to how it was");
     program.line("6 targets; served");
     assert_eq!(targets(address, "swarm-nodes").len(), 6);
+    let metrics = get(address, "/metrics").body;
+    let events = metrics
+        .lines()
+        .find(|line| line.starts_with("swarmscout_snapshot_feed{") && line.contains("\"events\""));
+    assert!(events.is_some_and(|line| line.ends_with(" 1.0")), "{metrics}");
 }
 
 #[test]

@@ -9,10 +9,12 @@ use axum::response::Response;
 use http::Uri;
 use serde::Serialize;
 use swarmscout_discovery::SourceStatus;
+use swarmscout_discovery::snapshot::{self, SwarmStatus};
 
 use super::status::time;
 use super::{parameter, success};
 use crate::file_sd::FileStatus;
+use crate::web::swarms::Swarms;
 use crate::web::{App, Now};
 
 #[derive(Serialize)]
@@ -73,6 +75,39 @@ struct Source {
     /// Whether this is a source of a new configuration that waits for its first good look, while
     /// the job still has the targets of the configuration before.
     pending: bool,
+    /// How changes are learned; null for what is no Swarm of swarm mode, and until the first good
+    /// look.
+    feed: Option<Feed>,
+}
+
+/// What all sources that read one Swarm have in common, as it is now.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Feed {
+    swarm: String,
+    kind: &'static str,
+    since: String,
+    /// Why it is nothing better; empty where it is the best that was asked for.
+    reason: String,
+    host: String,
+    managers: Vec<String>,
+    objects: Objects,
+    /// Seconds since what is kept of the Swarm was last confirmed.
+    age_seconds: Option<f64>,
+    changes: u64,
+    last_change: Option<String>,
+    /// How long after it was made, by the clock of the Swarm.
+    late_seconds: Option<f64>,
+    begun: u64,
+    drift: u64,
+}
+
+#[derive(Serialize)]
+struct Objects {
+    nodes: usize,
+    services: usize,
+    tasks: usize,
+    networks: usize,
 }
 
 #[derive(Serialize)]
@@ -87,13 +122,17 @@ struct Problem {
 pub(super) async fn sources(State(app): State<Arc<App>>, uri: Uri) -> Response {
     let pool = parameter(&uri, "scrapePool");
     let now = app.context.clock.now();
+    let swarms = app.context.swarms();
+    let source = |name: &str, source: &SourceStatus, pending| {
+        Source::new(name, source, &swarms, now, pending)
+    };
     let mut sources = Vec::new();
     for job in app.jobs().iter() {
         let name = job.config.name();
         if pool.is_empty() || pool == **name {
             let set = Arc::clone(&job.set.borrow());
-            sources.extend(set.sources.iter().map(|source| Source::new(name, source, now, false)));
-            let next = set.next_sources.iter().map(|source| Source::new(name, source, now, true));
+            sources.extend(set.sources.iter().map(|of| source(name, of, false)));
+            let next = set.next_sources.iter().map(|of| source(name, of, true));
             sources.extend(next);
         }
     }
@@ -123,7 +162,7 @@ impl File {
 }
 
 impl Source {
-    fn new(job: &str, source: &SourceStatus, now: Now, pending: bool) -> Self {
+    fn new(job: &str, source: &SourceStatus, swarms: &Swarms, now: Now, pending: bool) -> Self {
         let age = source.as_of.map(|at| now.instant.saturating_duration_since(at));
         let problem = |problem: &swarmscout_discovery::Problem| Problem {
             kind: problem.kind,
@@ -146,6 +185,30 @@ impl Source {
             groups: source.groups,
             targets: source.targets,
             pending,
+            feed: swarms.read_by(source).map(|swarm| Feed::new(swarm, now)),
+        }
+    }
+}
+
+impl Feed {
+    fn new(SwarmStatus { feed, as_of }: &SwarmStatus, now: Now) -> Self {
+        let snapshot::Feed { swarm, kind, since, reason, host, managers, .. } = &**feed;
+        let [nodes, services, tasks, networks] = feed.objects;
+        let age = as_of.map(|as_of| now.instant.saturating_duration_since(as_of));
+        Self {
+            swarm: swarm.to_string(),
+            kind: kind.as_str(),
+            since: time(*since),
+            reason: reason.as_deref().unwrap_or_default().to_owned(),
+            host: host.to_string(),
+            managers: managers.clone(),
+            objects: Objects { nodes, services, tasks, networks },
+            age_seconds: age.as_ref().map(Duration::as_secs_f64),
+            changes: feed.changes,
+            last_change: feed.last_change.map(time),
+            late_seconds: feed.late.as_ref().map(Duration::as_secs_f64),
+            begun: feed.begun,
+            drift: feed.drift,
         }
     }
 }

@@ -24,6 +24,7 @@ use prometheus_client::registry::Registry;
 use swarmscout_discovery::SourceStatus;
 use swarmscout_discovery::TargetSet;
 use swarmscout_discovery::set::Durations;
+use swarmscout_discovery::snapshot::{FeedKind, SwarmStatus};
 
 use self::exposition::Exposition;
 use super::{App, Context, Readiness, text};
@@ -110,6 +111,7 @@ impl Collector for Collected {
         program(&mut out, context)?;
         discovery(&mut out, context, &sets)?;
         sources(&mut out, context, &sets)?;
+        snapshots(&mut out, context)?;
         pools(&mut out, &sets)?;
         files(&mut out, &context.files.borrow(), &sets)?;
         process::encode(&mut out, context.started)
@@ -310,6 +312,76 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
         )?;
     }
     Ok(())
+}
+
+/// What is kept of each Swarm, once for all that read it.
+fn snapshots(out: &mut Exposition<'_>, context: &Context) -> std::fmt::Result {
+    let now = context.clock.now().instant;
+    let swarms = context.swarms();
+    let all: Vec<([(&str, &str); 1], &SwarmStatus)> =
+        swarms.iter().map(|swarm| ([("swarm", &*swarm.feed.swarm)], swarm)).collect();
+    let in_use: Vec<_> = all
+        .iter()
+        .flat_map(|([swarm], SwarmStatus { feed, .. })| {
+            let of = |kind: FeedKind| ([*swarm, ("feed", kind.as_str())], feed.kind == kind);
+            FeedKind::ALL.map(of)
+        })
+        .collect();
+    out.gauge(
+        "swarmscout_snapshot_feed",
+        "How changes of the Swarm are learned: 1 for what is in use",
+        in_use.iter().map(|(labels, holds)| (&labels[..], flag(*holds))),
+    )?;
+    out.gauge(
+        "swarmscout_snapshot_feed_start_time_seconds",
+        "Since when changes are learned in this way",
+        all.iter().map(|(labels, swarm)| (&labels[..], timestamp(swarm.feed.since))),
+    )?;
+    let age = |swarm: &SwarmStatus| Some(now.saturating_duration_since(swarm.as_of?).as_secs_f64());
+    out.gauge(
+        "swarmscout_snapshot_age_seconds",
+        "Time since what is kept of the Swarm was last confirmed by it",
+        all.iter().filter_map(|(labels, swarm)| Some((&labels[..], age(swarm)?))),
+    )?;
+    let objects: Vec<_> = all
+        .iter()
+        .flat_map(|([swarm], SwarmStatus { feed, .. })| {
+            let kinds = ["node", "service", "task", "network"].into_iter().zip(feed.objects);
+            kinds.map(|(kind, count)| ([*swarm, ("kind", kind)], count))
+        })
+        .collect();
+    out.gauge(
+        "swarmscout_snapshot_objects",
+        "Objects that are kept of the Swarm",
+        objects.iter().map(|(labels, count)| (&labels[..], *count as f64)),
+    )?;
+    out.counter(
+        "swarmscout_snapshot_changes",
+        "Objects that came, went or became others",
+        all.iter().map(|(labels, swarm)| (&labels[..], swarm.feed.changes)),
+    )?;
+    out.gauge(
+        "swarmscout_snapshot_last_change_timestamp_seconds",
+        "When the last change was seen",
+        all.iter()
+            .filter_map(|(labels, swarm)| Some((&labels[..], timestamp(swarm.feed.last_change?)))),
+    )?;
+    out.gauge(
+        "swarmscout_snapshot_last_change_delay_seconds",
+        "How long after the Swarm made it the last change was seen, by the clocks of both",
+        all.iter()
+            .filter_map(|(labels, swarm)| Some((&labels[..], swarm.feed.late?.as_secs_f64()))),
+    )?;
+    out.counter(
+        "swarmscout_snapshot_feeds_begun",
+        "How often a watch or events were begun",
+        all.iter().map(|(labels, swarm)| (&labels[..], swarm.feed.begun)),
+    )?;
+    out.counter(
+        "swarmscout_snapshot_drift",
+        "Changes that a listing showed and the watch had not told",
+        all.iter().map(|(labels, swarm)| (&labels[..], swarm.feed.drift)),
+    )
 }
 
 fn pools(out: &mut Exposition<'_>, sets: &Sets) -> std::fmt::Result {

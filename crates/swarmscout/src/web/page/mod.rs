@@ -2,6 +2,7 @@
 //! scripts.
 
 mod escape;
+mod feed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use swarmscout_discovery::{SourceStatus, TargetSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::escape::Visible;
+use super::swarms::Swarms;
 use super::{App, Now, Readiness, links, text};
 use crate::file_sd::FileStatus;
 
@@ -28,12 +30,13 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
     let jobs = app.jobs();
     let sets: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.set.borrow())).collect();
     let files = app.context.files.borrow().clone();
+    let swarms = app.context.swarms();
     let now = app.context.clock.now();
     let body = html! {
         (status(&app, now))
         (summary(&sets))
         (not_emptied(&files))
-        @for set in &sets { (job(&app, set, &files, now)) }
+        @for set in &sets { (job(&app, set, &files, &swarms, now)) }
         @if sets.is_empty() {
             p.empty { "The configuration names no job: there is nothing to discover." }
         }
@@ -168,7 +171,7 @@ fn summary(sets: &[Arc<TargetSet>]) -> Markup {
     }
 }
 
-fn job(app: &App, set: &TargetSet, files: &[FileStatus], now: Now) -> Markup {
+fn job(app: &App, set: &TargetSet, files: &[FileStatus], swarms: &Swarms, now: Now) -> Markup {
     let name = set.job.name();
     let sd = path(app, &links::sd(name));
     let query =
@@ -203,7 +206,7 @@ fn job(app: &App, set: &TargetSet, files: &[FileStatus], now: Now) -> Markup {
             }
             @if set.sources.is_empty() { p.empty { "No source: this job never has targets." } }
             @for source in set.sources.iter().chain(&set.next_sources) {
-                (self::source(app, source, now, &query))
+                (self::source(app, source, swarms, now, &query))
             }
             @for file in files.iter().filter(|file| file.job.as_ref() == Some(name)) {
                 (self::file(file, now))
@@ -248,7 +251,7 @@ fn not_emptied(files: &[FileStatus]) -> Markup {
     }
 }
 
-fn source(app: &App, source: &SourceStatus, now: Now, query: &str) -> Markup {
+fn source(app: &App, source: &SourceStatus, swarms: &Swarms, now: Now, query: &str) -> Markup {
     let (state, says) = match (&source.error, source.as_of) {
         (None, Some(_)) => ("up", "up"),
         (Some(_), Some(_)) => ("down", "failing"),
@@ -270,6 +273,7 @@ fn source(app: &App, source: &SourceStatus, now: Now, query: &str) -> Markup {
                 }
             }
             @if let Some(error) = &source.error { p.error { (Visible(error)) } }
+            @if let Some(swarm) = swarms.read_by(source) { (feed::feed(swarm, now)) }
             @if !source.problems.is_empty() {
                 details {
                     summary { (counted(source.problems.len(), "object")) " skipped" }
@@ -313,7 +317,7 @@ fn endpoints(app: &App) -> Markup {
         ("/sd", "the jobs, and where Prometheus gets their targets"),
         ("/metrics", "metrics of this program"),
         ("/api/v1/targets", "targets: active, dropped with the rule that did it, refused"),
-        ("/api/v1/sources", "sources: age, error, what was skipped"),
+        ("/api/v1/sources", "sources: age, error, what was skipped, how changes are learned"),
         ("/api/v1/scrape_pools", "names of the jobs"),
         ("/api/v1/status/config", "configuration in use, without secrets"),
         ("/api/v1/status/flags", "command line"),

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 use expect_test::expect;
 use swarmscout_discovery::Problem;
 use swarmscout_discovery::set::Durations;
+use swarmscout_discovery::snapshot::FeedKind;
 
-use super::{Server, file, group, job, set, source};
+use super::{Server, file, group, job, set, source, swarm};
 
 #[tokio::test]
 async fn shows_the_state_of_the_moment() {
@@ -17,9 +18,11 @@ async fn shows_the_state_of_the_moment() {
     up.durations = Arc::new(durations);
     let mut down = source("dockerswarm/1", now, None);
     down.error = Some(Arc::from("x"));
+    let told = swarm(&mut up, now, FeedKind::Events);
     let job = Arc::new(job("we\"b"));
     let first = set(&job, &[group("a", "", &["10.0.0.1:80", ""])], vec![up, down]);
     let server = Server::start(now, vec![first]).await;
+    server.swarms.send_replace(Arc::from([told.swarm()]));
     server.figures.count_skipped(&[Problem {
         kind: "service",
         object: String::from("abc"),
@@ -140,6 +143,38 @@ async fn shows_the_state_of_the_moment() {
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="10.0",mechanism="dockerswarm",config="we\"b"} 1
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="60.0",mechanism="dockerswarm",config="we\"b"} 1
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="+Inf",mechanism="dockerswarm",config="we\"b"} 2
+        # HELP swarmscout_snapshot_feed How changes of the Swarm are learned: 1 for what is in use
+        # TYPE swarmscout_snapshot_feed gauge
+        swarmscout_snapshot_feed{swarm="unix:///var/run/docker.sock",feed="watch"} 0.0
+        swarmscout_snapshot_feed{swarm="unix:///var/run/docker.sock",feed="events"} 1.0
+        swarmscout_snapshot_feed{swarm="unix:///var/run/docker.sock",feed="poll"} 0.0
+        # HELP swarmscout_snapshot_feed_start_time_seconds Since when changes are learned in this way
+        # TYPE swarmscout_snapshot_feed_start_time_seconds gauge
+        swarmscout_snapshot_feed_start_time_seconds{swarm="unix:///var/run/docker.sock"} 1699999000.0
+        # HELP swarmscout_snapshot_age_seconds Time since what is kept of the Swarm was last confirmed by it
+        # TYPE swarmscout_snapshot_age_seconds gauge
+        swarmscout_snapshot_age_seconds{swarm="unix:///var/run/docker.sock"} 4.0
+        # HELP swarmscout_snapshot_objects Objects that are kept of the Swarm
+        # TYPE swarmscout_snapshot_objects gauge
+        swarmscout_snapshot_objects{swarm="unix:///var/run/docker.sock",kind="node"} 3.0
+        swarmscout_snapshot_objects{swarm="unix:///var/run/docker.sock",kind="service"} 2.0
+        swarmscout_snapshot_objects{swarm="unix:///var/run/docker.sock",kind="task"} 5.0
+        swarmscout_snapshot_objects{swarm="unix:///var/run/docker.sock",kind="network"} 1.0
+        # HELP swarmscout_snapshot_changes_total Objects that came, went or became others
+        # TYPE swarmscout_snapshot_changes_total counter
+        swarmscout_snapshot_changes_total{swarm="unix:///var/run/docker.sock"} 7
+        # HELP swarmscout_snapshot_last_change_timestamp_seconds When the last change was seen
+        # TYPE swarmscout_snapshot_last_change_timestamp_seconds gauge
+        swarmscout_snapshot_last_change_timestamp_seconds{swarm="unix:///var/run/docker.sock"} 1699999990.0
+        # HELP swarmscout_snapshot_last_change_delay_seconds How long after the Swarm made it the last change was seen, by the clocks of both
+        # TYPE swarmscout_snapshot_last_change_delay_seconds gauge
+        swarmscout_snapshot_last_change_delay_seconds{swarm="unix:///var/run/docker.sock"} 0.02
+        # HELP swarmscout_snapshot_feeds_begun_total How often a watch or events were begun
+        # TYPE swarmscout_snapshot_feeds_begun_total counter
+        swarmscout_snapshot_feeds_begun_total{swarm="unix:///var/run/docker.sock"} 1
+        # HELP swarmscout_snapshot_drift_total Changes that a listing showed and the watch had not told
+        # TYPE swarmscout_snapshot_drift_total counter
+        swarmscout_snapshot_drift_total{swarm="unix:///var/run/docker.sock"} 0
         # HELP swarmscout_targets Targets of each job: active, dropped by a rule, refused as unusable, equal to another
         # TYPE swarmscout_targets gauge
         swarmscout_targets{job="we\"b",state="active"} 1.0
@@ -197,10 +232,11 @@ async fn shows_the_state_of_the_moment() {
         assert!(documented.contains(&format!("`{name}`")), "docs/http.md does not name {name}");
     }
 
-    // A job that is gone leaves no series.
+    // A job or a Swarm that is gone leaves no series.
+    drop(told);
     server.jobs.send_replace(Arc::from([]));
     let text = server.get("/metrics").await.text();
-    assert!(!text.contains("we\\\"b"), "{text}");
+    assert!(!text.contains("we\\\"b") && !text.contains("snapshot"), "{text}");
 }
 
 #[tokio::test]

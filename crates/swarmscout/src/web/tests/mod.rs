@@ -15,6 +15,8 @@ use std::time::{Duration, Instant, SystemTime};
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::set::{Counts, Durations, Syncs};
+use swarmscout_discovery::snapshot::{Feed, FeedKind, Swarm};
+use swarmscout_discovery::supervisor::{Health, Known};
 use swarmscout_discovery::{JobConfig, SetGroup, SourceStatus, TargetSet};
 use swarmscout_model::relabel::{RawRule, RelabelRule};
 use swarmscout_model::target::relabel_group;
@@ -106,6 +108,42 @@ pub(crate) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus
     }
 }
 
+/// A Swarm that was last confirmed 4 s ago, and which `source` reads from now on.
+pub(super) fn swarm(source: &mut SourceStatus, now: Instant, kind: FeedKind) -> Told {
+    let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_699_999_000);
+    let feed = Feed {
+        swarm: Arc::from("unix:///var/run/docker.sock"),
+        kind,
+        since,
+        reason: (kind != FeedKind::Watch).then(|| Arc::from("no control socket <here>")),
+        host: Arc::from("unix:///var/run/docker.sock"),
+        managers: vec![String::from("10.0.0.1"), String::from("10.0.0.2")],
+        objects: [3, 2, 5, 1],
+        changes: 7,
+        last_change: Some(since + Duration::from_secs(990)),
+        late: Some(Duration::from_millis(20)),
+        begun: 1,
+        drift: 0,
+    };
+    // The set of the job is older.
+    source.feed = Some(Arc::new(Feed { changes: 1, ..feed.clone() }));
+    let as_of = now.checked_sub(Duration::from_secs(4));
+    let known = Known { what: None, health: Health { as_of, ..Health::default() } };
+    Told { feed: watch::Sender::new(Arc::new(feed)), known: watch::Sender::new(known) }
+}
+
+/// Where a Swarm is told of.
+pub(super) struct Told {
+    pub(super) feed: watch::Sender<Arc<Feed>>,
+    known: watch::Sender<Known<Arc<swarmscout_discovery::snapshot::Snapshot>>>,
+}
+
+impl Told {
+    pub(super) fn swarm(&self) -> Swarm {
+        Swarm { feed: self.feed.subscribe(), known: self.known.subscribe() }
+    }
+}
+
 /// The file of a job, as it is to be or not.
 pub(super) fn file(now: Now, job: Option<&str>, error: Option<&str>) -> FileStatus {
     FileStatus {
@@ -154,6 +192,7 @@ pub(super) struct Server {
     pub(super) now: Now,
     pub(super) sets: Vec<watch::Sender<Arc<TargetSet>>>,
     pub(super) jobs: watch::Sender<Arc<[Job]>>,
+    pub(super) swarms: watch::Sender<Arc<[Swarm]>>,
     pub(super) config: watch::Sender<Arc<Config>>,
     pub(super) reload: watch::Sender<ReloadStatus>,
     pub(super) ready: watch::Sender<Readiness>,
@@ -181,6 +220,7 @@ impl Server {
             set: set.subscribe(),
         };
         let jobs = watch::Sender::new(sets.iter().map(job).collect::<Arc<[_]>>());
+        let swarms = watch::Sender::new(Arc::from([]));
         let config = watch::Sender::new(Arc::new(Config::default()));
         let reload = watch::Sender::new(ReloadStatus {
             error: None,
@@ -193,6 +233,7 @@ impl Server {
         let files = watch::Sender::new(Arc::from([]));
         let context = Context {
             jobs: jobs.subscribe(),
+            swarms: swarms.subscribe(),
             lists: Arc::default(),
             files: files.subscribe(),
             figures: Arc::clone(&figures),
@@ -227,6 +268,7 @@ impl Server {
             now,
             sets,
             jobs,
+            swarms,
             config,
             reload,
             ready,

@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use swarmscout_discovery::Problem;
+use swarmscout_discovery::snapshot::FeedKind;
 
-use super::{Server, file, group, job, set, source};
+use super::{Server, file, group, job, set, source, swarm};
 use crate::web::{ExternalUrl, Options, Readiness, ReloadStatus};
 
 #[tokio::test]
@@ -56,6 +57,36 @@ async fn shows_how_everything_is() {
     }
     for hidden in ["service-10", "<web>", "<b>", "\u{1b}", "/-/quit"] {
         assert!(!page.contains(hidden), "{hidden}\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn shows_how_changes_are_learned() {
+    let now = Instant::now();
+    for (kind, expected) in [
+        (
+            FeedKind::Watch,
+            "<p class=\"feed\"><strong>watch</strong> for 16 min 40 s, last change 10 s ago, \
+             seen 20 ms late, 3 nodes, 2 services, 5 tasks, 1 network</p>\
+             <p class=\"feed\">Managers: 10.0.0.1, 10.0.0.2</p>",
+        ),
+        (
+            FeedKind::Events,
+            "<p class=\"feed warn\">Nothing better: no control socket &lt;here&gt;</p>",
+        ),
+        (FeedKind::Poll, "<strong>poll</strong> for 16 min 40 s"),
+    ] {
+        let mut reads = source("dockerswarm/0", now, Some(7));
+        let told = swarm(&mut reads, now, kind);
+        let set = set(&Arc::new(job("web")), &[], vec![reads, source("file/0", now, None)]);
+        let server = Server::start(now, vec![set]).await;
+        server.swarms.send_replace(Arc::from([told.swarm()]));
+        let page = server.get("/").await.text();
+        assert!(page.contains(expected), "{expected}\n{page}");
+        assert_eq!(page.matches("class=\"feed\"").count(), 2, "{page}");
+        // Nobody reads it any more.
+        drop(told);
+        assert!(!server.get("/").await.text().contains("class=\"feed\""));
     }
 }
 

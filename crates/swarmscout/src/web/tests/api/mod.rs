@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use expect_test::{Expect, expect};
+use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_discovery::{Problem, SetGroup, TargetSet};
 use swarmscout_model::relabel::Regex;
 
-use super::{Server, file, group, job, replace, rule, set, source};
+use super::{Server, file, group, job, replace, rule, set, source, swarm};
 use crate::file_sd::FileStatus;
 use crate::web::{Options, ReloadStatus};
 
@@ -283,10 +284,12 @@ async fn shows_the_sources() {
         reason: "virtual IP without address",
         detail: String::new(),
     }]);
+    let told = swarm(&mut failing, now, FeedKind::Events);
     sets[1].sources.push(failing);
     sets[0].stale_config = true;
     sets[0].next_sources.push(source("file/0", now, None));
     let server = Server::start(now, sets).await;
+    server.swarms.send_replace(Arc::from([told.swarm()]));
     let written = file(server.now, Some("web"), None);
     let failing = file(server.now, Some("empty"), Some("cannot write it: no space left"));
     let not_yet = FileStatus { confirmed: None, ..file(server.now, Some("new"), None) };
@@ -338,6 +341,7 @@ async fn shows_the_sources() {
               {
                 "ageSeconds": null,
                 "failedLooks": 1,
+                "feed": null,
                 "groups": 1,
                 "health": "unknown",
                 "lastConfirmed": null,
@@ -354,6 +358,7 @@ async fn shows_the_sources() {
               {
                 "ageSeconds": 7.0,
                 "failedLooks": 1,
+                "feed": null,
                 "groups": 1,
                 "health": "up",
                 "lastConfirmed": "2023-11-14T22:13:13Z",
@@ -370,6 +375,29 @@ async fn shows_the_sources() {
               {
                 "ageSeconds": 125.0,
                 "failedLooks": 1,
+                "feed": {
+                  "ageSeconds": 4.0,
+                  "begun": 1,
+                  "changes": 7,
+                  "drift": 0,
+                  "host": "unix:///var/run/docker.sock",
+                  "kind": "events",
+                  "lastChange": "2023-11-14T22:13:10Z",
+                  "lateSeconds": 0.02,
+                  "managers": [
+                    "10.0.0.1",
+                    "10.0.0.2"
+                  ],
+                  "objects": {
+                    "networks": 1,
+                    "nodes": 3,
+                    "services": 2,
+                    "tasks": 5
+                  },
+                  "reason": "no control socket <here>",
+                  "since": "2023-11-14T21:56:40Z",
+                  "swarm": "unix:///var/run/docker.sock"
+                },
                 "groups": 1,
                 "health": "down",
                 "lastConfirmed": "2023-11-14T22:11:15Z",
