@@ -213,28 +213,31 @@ impl Origin {
         let scope = self.demand.wait_for(|demand| *demand != Demand::default()).await.map(drop);
         scope.map_err(|_| Error::Other("nobody reads what is found".to_owned()))?;
         self.is_failing = true;
+        // What was told already may be what a watch is waited for.
+        self.take_told().await;
         self.end_channel();
         self.begin_channel().await;
-        self.take_told().await;
         // Whatever is due is listed now.
         let now = Instant::now();
         let things = self.settling.take(now);
         let mut turns = 0;
         let mut passed_over = Vec::new();
-        let look = loop {
-            let mut look = self.list().await?;
+        let (look, scope) = loop {
+            // It may change while lists are read: what was not asked for is not known then.
+            let scope = self.scope();
+            let mut look = self.hosts.look(&Query::of_swarm(scope.lists())).await?;
             look.problems.append(&mut passed_over);
             look.problems.sort();
             look.problems.dedup();
             if self.suits(&look.what).await || turns == TURNS {
-                break look;
+                break (look, scope);
             }
             // What tells of changes comes first, and what it does not tell is listed after it.
             turns += 1;
             self.begun = None;
             self.begin_channel().await;
             if matches!(self.channel, Channel::None) {
-                break look;
+                break (look, scope);
             }
             // Who was passed over at first is not asked again.
             passed_over = look.problems;
@@ -247,7 +250,7 @@ impl Origin {
         };
         let this_node = info.as_ref().map_or("", |info| &info.node);
         let this_node = Arc::from(this_node);
-        self.store.replace(&lists, self.scope(), this_node, beside, now_micros());
+        self.store.replace(&lists, scope, this_node, beside, now_micros());
         self.listed = true;
         self.problems = problems;
         self.as_of = as_of;
@@ -272,11 +275,6 @@ impl Origin {
             Channel::Watch(_) => demand.unfiltered(),
             Channel::None | Channel::Events(_) => demand,
         }
-    }
-
-    async fn list(&mut self) -> Result<Look<Seen>, Error> {
-        let scope = self.scope();
-        self.hosts.look(&Query::of_swarm(scope.lists())).await
     }
 
     /// Drops what tells of changes no more.
@@ -494,7 +492,7 @@ impl Origin {
     /// Lists what events named.
     async fn list_again(&mut self, things: &[Thing]) -> Result<(), Error> {
         let mut part = self.named(things);
-        let scope = self.scope();
+        let scope = self.store.snapshot().scope.clone();
         let by_id = [
             (List::Services, &scope.services, &part.services),
             (List::Nodes, &scope.nodes, &part.nodes),

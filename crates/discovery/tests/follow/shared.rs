@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
-use swarmscout_discovery::snapshot::FeedKind;
+use swarmscout_discovery::snapshot::{Demand, FeedKind, Filters};
 use swarmscout_discovery::{Manager, TargetSet};
 use swarmscout_model::PromDuration;
 use swarmscout_simulator::Fault;
@@ -209,4 +209,22 @@ async fn a_burst_of_updates_is_few_requests() {
     site.swarm.remove_service(&big);
     followed.until_right(&site).await;
     assert!(followed.shown(Role::Tasks).len() < tasks.len());
+}
+
+#[tokio::test]
+async fn what_is_asked_for_in_the_middle_of_a_look_is_not_taken_for_empty() {
+    for (events, _) in KINDS {
+        let site = Site::new(1);
+        let mut followed = site.follow(events);
+        let nodes = Demand::of([&Filters::new(Role::Nodes, &[])]);
+        followed.ask_for(nodes.clone());
+        followed.look().await;
+        let server = &site.manager.engine.server;
+        let asked = server.requested(server.request_count() + 1);
+        followed.look_while(asked, Demand::everything()).await;
+        assert_eq!(followed.snapshot.scope, nodes);
+        followed.until(|followed| followed.snapshot.scope == Demand::everything()).await;
+        followed.until_right(&site).await;
+        assert_eq!((followed.looks[0], followed.feed().drift), (3, 0));
+    }
 }

@@ -193,7 +193,7 @@ pub(crate) struct Followed {
     origin: Origin,
     finders: Vec<Finder>,
     groups: Vec<Groups>,
-    _demand: watch::Sender<Demand>,
+    demand: watch::Sender<Demand>,
     pub(crate) snapshot: Snapshot,
     /// Why the last look failed.
     pub(crate) error: Option<Error>,
@@ -215,7 +215,7 @@ impl Followed {
             origin,
             finders: ROLES.map(finder).into(),
             groups: vec![Groups::new(); 3],
-            _demand: demand,
+            demand,
             snapshot: Snapshot::default(),
             error: None,
             looks: [0; 2],
@@ -313,5 +313,27 @@ impl Followed {
             }
         })
         .await;
+    }
+
+    /// Looks at everything; from `moment` on, in the middle of it, this is what is asked for.
+    pub(crate) async fn look_while(&mut self, moment: impl Future<Output = ()>, demand: Demand) {
+        self.looks[0] += 1;
+        let mut look = self.origin.fetch();
+        let looked = async {
+            tokio::select! {
+                biased;
+                () = moment => {}
+                _ = &mut look => panic!("the look came to its end"),
+            }
+            self.demand.send_replace(demand);
+            look.await
+        };
+        let look = guarded("a look", looked).await;
+        self.take(look);
+    }
+
+    /// Asks for something else.
+    pub(crate) fn ask_for(&self, demand: Demand) {
+        self.demand.send_replace(demand);
     }
 }

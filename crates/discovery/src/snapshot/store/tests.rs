@@ -178,3 +178,48 @@ fn what_nobody_reads_is_not_kept() {
     store.apply(&Change::Changed(Object::Task(task("a", 1))), NOW);
     assert!(store.snapshot().tasks.is_empty());
 }
+
+/// What is asked for may change while a watch is on: nothing of that is a change, or a difference
+/// that the watch did not tell of.
+#[test]
+fn what_else_is_asked_for_is_no_change() {
+    let mut store = Store::default();
+    let nodes = Demand { nodes: Part::All, ..Demand::default() };
+    let lists = Lists { tasks: vec![task("a", 1), task("b", 2)], ..Lists::default() };
+    let empty = Lists::default();
+    for (scope, lists, left) in [
+        (&nodes, &empty, 0),
+        (&Demand::everything(), &lists, 2),
+        (&nodes, &empty, 0),
+        (&Demand::everything(), &lists, 2),
+    ] {
+        store.replace(lists, scope.clone(), Arc::default(), Beside::Watch, NOW);
+        assert_eq!((store.snapshot().tasks.len(), store.unconfirmed()), (left, 0));
+        assert_eq!((store.take_news(), &store.snapshot().scope), (News::default(), scope));
+    }
+}
+
+#[test]
+fn what_is_gone_is_kept_within_bounds() {
+    let mut gone = Gone::default();
+    for n in 0..5 * MOST_GONE / 2 {
+        gone.note(&n.to_string().into());
+    }
+    assert!(gone.now.len() <= MOST_GONE && gone.before.len() <= MOST_GONE);
+    assert!(gone.contains(&(5 * MOST_GONE / 2 - MOST_GONE).to_string()) && !gone.contains("0"));
+}
+
+#[test]
+fn a_clock_that_is_wrong_tells_no_lateness() {
+    for (now, updated, expected) in [
+        (NOW, 1_000_000, Some(99)),
+        (1_000_000, NOW, Some(0)),
+        (i64::MAX, 1, None),
+        (i64::MIN, i64::MAX, Some(0)),
+        (NOW, 0, None),
+    ] {
+        let mut news = News::default();
+        news.note(now, updated);
+        assert_eq!(news.late, expected.map(Duration::from_secs), "{now} {updated}");
+    }
+}

@@ -162,3 +162,6 @@ fn changed<T: Object>(before: &Buckets<T>, now: &Buckets<T>) -> Vec<u64> {
     hashes.sort_unstable();
     hashes
 }
+
+#[cfg(test)]
+mod tests;
