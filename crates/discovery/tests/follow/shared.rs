@@ -116,6 +116,24 @@ async fn filters_of_one_job_are_not_those_of_another() {
 }
 
 #[tokio::test]
+async fn a_filter_that_the_engine_may_refuse_finds_as_much_beside_another_job_as_alone() {
+    for (events, _) in KINDS {
+        let site = Site::new(1);
+        let filters = [("service", "web"), ("desired-state", "running")];
+        let web = job("web", &filtered(site.config(Role::Tasks, events), &filters));
+        let nodes = job("nodes", &site.config(Role::Nodes, events));
+        let mut manager = Manager::new(context());
+        manager.apply(vec![web.clone()]);
+        let alone = ready(&mut set_of(&manager, "web")).await;
+        let mut manager = Manager::new(context());
+        manager.apply(vec![web, nodes]);
+        let beside = ready(&mut set_of(&manager, "web")).await;
+        assert!(alone.counts.active > 0);
+        assert_eq!(shown_set(&alone), shown_set(&beside));
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_a_filter_named_and_is_gone_leaves_its_targets() {
     let site = Site::new(1);
     let mut manager = Manager::new(context());
