@@ -25,6 +25,15 @@ pub trait Discoverer<T = Groups>: Send {
     /// that (which master is next) is state of `self`, written before each await.
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<T>, Error>>;
 
+    /// The same, for who is told of changes while a look takes its time: `meanwhile` takes what the
+    /// set is by then. Nothing is told unless overridden.
+    fn fetch_meanwhile<'a>(
+        &'a mut self,
+        _meanwhile: &'a mut (dyn FnMut(Look<T>) + Send),
+    ) -> BoxFuture<'a, Result<Look<T>, Error>> {
+        self.fetch()
+    }
+
     /// The same, after [`Self::changed`] resolved, for who was told what changed and need not look
     /// at the rest. `None` where everything must be looked at, which is always unless overridden.
     fn follow(&mut self) -> Option<BoxFuture<'_, Result<Look<T>, Error>>> {

@@ -209,7 +209,7 @@ struct Run<L, T> {
     logged: Option<(Arc<str>, Instant)>,
 }
 
-impl<L: Send, T> Run<L, T> {
+impl<L: Send, T: Send + Sync> Run<L, T> {
     async fn forever(mut self) {
         let mut started = Instant::now();
         let mut outcome = self.look(Extent::All).await;
@@ -231,13 +231,16 @@ impl<L: Send, T> Run<L, T> {
     /// One look, within its deadline, and how much was looked at.
     async fn look(&mut self, extent: Extent) -> Result<(Look<L>, Extent), Error> {
         let deadline = self.origin.pace.borrow_and_update().deadline;
-        let discoverer = match &mut self.discoverer {
+        let Self { discoverer, origin, publish, context, .. } = self;
+        let discoverer = match discoverer {
             Some(discoverer) => discoverer,
-            empty => match std::panic::catch_unwind(AssertUnwindSafe(&mut self.origin.build)) {
+            empty => match std::panic::catch_unwind(AssertUnwindSafe(&mut origin.build)) {
                 Ok(built) => empty.insert(built?),
                 Err(payload) => return Err(self.give_up(payload.as_ref())),
             },
         };
+        let settle = origin.settle;
+        let mut meanwhile = |look| hand_over(publish, settle, context, look);
         // The call itself may panic as well as the future that it returns.
         let look = async {
             if extent == Extent::Changes
@@ -245,7 +248,8 @@ impl<L: Send, T> Run<L, T> {
             {
                 return changes.await.map(|look| (look, Extent::Changes));
             }
-            discoverer.fetch().await.map(|look| (look, Extent::All))
+            let look = discoverer.fetch_meanwhile(&mut meanwhile).await;
+            look.map(|look| (look, Extent::All))
         };
         match timeout(deadline, AssertUnwindSafe(look).catch_unwind()).await {
             Err(_) => Err(Error::Deadline(deadline)),
@@ -414,6 +418,23 @@ impl<L: Send, T> Run<L, T> {
                 "Further objects skipped"
             );
         }
+    }
+}
+
+/// Publishes what a look knows before it is finished.
+fn hand_over<L, T>(
+    publish: &watch::Sender<Known<T>>,
+    settle: fn(Option<&T>, L) -> Option<T>,
+    context: &BuildContext,
+    look: Look<L>,
+) {
+    let what = settle(publish.borrow().what.as_ref(), look.what);
+    if let Some(what) = what {
+        context.figures.received_updates.add(1);
+        publish.send_modify(|known| {
+            known.what = Some(what);
+            known.health.as_of = Some(look.as_of);
+        });
     }
 }
 

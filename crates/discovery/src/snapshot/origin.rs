@@ -13,11 +13,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::buckets::hash_of;
 use super::listening::Listening;
@@ -27,7 +28,7 @@ use super::watching::Watching;
 use super::{Demand, Feed, FeedKind, Part, Snapshot};
 use crate::config::{BuildContext, DockerSwarmConfig, EngineConfig, Events};
 use crate::engine::{EVENTS_WITHIN, Hosts, List, NoEvents, Query, Seen, Task};
-use crate::swarmkit::ControlSocket;
+use crate::swarmkit::{Change, ControlSocket, Object};
 use crate::{BoxFuture, Discoverer, Error, Look, Problem};
 use swarmscout_net::Host;
 
@@ -54,6 +55,9 @@ const TASKS_ONE_BY_ONE: usize = 250;
 /// How long beginning to watch may take, and each question to the control socket. It is on this
 /// machine.
 const SOCKET_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The shortest time between two sets that are handed over while a listing is on its way.
+const MEANWHILE: Duration = Duration::from_millis(20);
 
 /// How long all that a look does besides listing may take.
 pub(super) const BEGIN_WITHIN: Duration =
@@ -209,7 +213,10 @@ impl Origin {
         self
     }
 
-    async fn look_at_everything(&mut self) -> Result<Look<Snapshot>, Error> {
+    async fn look_at_everything(
+        &mut self,
+        meanwhile: &mut (dyn FnMut(Look<Snapshot>) + Send),
+    ) -> Result<Look<Snapshot>, Error> {
         let scope = self.demand.wait_for(|demand| *demand != Demand::default()).await.map(drop);
         scope.map_err(|_| Error::Other("nobody reads what is found".to_owned()))?;
         self.is_failing = true;
@@ -225,7 +232,7 @@ impl Origin {
         let (look, scope) = loop {
             // It may change while lists are read: what was not asked for is not known then.
             let scope = self.scope();
-            let mut look = self.hosts.look(&Query::of_swarm(scope.lists())).await?;
+            let mut look = self.list(&scope, meanwhile).await?;
             look.problems.append(&mut passed_over);
             look.problems.sort();
             look.problems.dedup();
@@ -274,6 +281,47 @@ impl Origin {
             }
             Channel::Watch(_) => demand.unfiltered(),
             Channel::None | Channel::Events(_) => demand,
+        }
+    }
+
+    /// Lists. Of a large Swarm that takes seconds, so what a watch tells is handed over meanwhile,
+    /// made of what was known before; it is applied again to what is listed.
+    async fn list(
+        &mut self,
+        scope: &Demand,
+        meanwhile: &mut (dyn FnMut(Look<Snapshot>) + Send),
+    ) -> Result<Look<Seen>, Error> {
+        let query = Query::of_swarm(scope.lists());
+        let Self { hosts, channel, listed, store, feed, problems, .. } = self;
+        let mut listing = pin!(hosts.look(&query));
+        let Channel::Watch(watching) = channel else { return listing.await };
+        // What nobody reads any more is not handed over again.
+        if !*listed || !scope.covers(&store.snapshot().scope) {
+            return listing.await;
+        }
+        let mut store = store.clone();
+        loop {
+            tokio::select! {
+                listed = &mut listing => return listed,
+                () = watching.told() => {}
+            }
+            if watching.ended().is_some() {
+                return listing.await;
+            }
+            // Of nodes and networks the watch does not tell all that a listing does.
+            let told = watching.show().iter().filter(|change| {
+                let (Change::Changed(object) | Change::Removed(object)) = change;
+                matches!(object, Object::Service(_) | Object::Task(_))
+            });
+            let now = now_micros();
+            told.for_each(|change| store.apply(change, now));
+            let what = Snapshot { feed: Some(Arc::clone(feed)), ..store.snapshot().clone() };
+            let as_of = std::time::Instant::now();
+            meanwhile(Look { what, as_of, problems: problems.clone() });
+            tokio::select! {
+                listed = &mut listing => return listed,
+                () = sleep(MEANWHILE) => {}
+            }
         }
     }
 
@@ -652,9 +700,16 @@ impl Origin {
 
 impl Discoverer<Snapshot> for Origin {
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Snapshot>, Error>> {
+        Box::pin(async { self.fetch_meanwhile(&mut |_| {}).await })
+    }
+
+    fn fetch_meanwhile<'a>(
+        &'a mut self,
+        meanwhile: &'a mut (dyn FnMut(Look<Snapshot>) + Send),
+    ) -> BoxFuture<'a, Result<Look<Snapshot>, Error>> {
         self.demand.mark_unchanged();
         Box::pin(async {
-            let look = self.look_at_everything().await;
+            let look = self.look_at_everything(meanwhile).await;
             if look.is_err() {
                 // Why nothing tells of changes is known all the same.
                 self.note_feed(None);

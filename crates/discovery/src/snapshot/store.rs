@@ -22,8 +22,8 @@ use super::{Demand, Part, Snapshot};
 use crate::engine::{Lists, Network, Node, Service, Task};
 use crate::swarmkit::{Change, Object};
 
-/// The newest snapshot, and what must be remembered to keep it right.
-#[derive(Debug, Default)]
+/// The newest snapshot, and what must be remembered to keep it right. A clone shares the objects.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Store {
     snapshot: Snapshot,
     gone: Gone,
@@ -42,7 +42,7 @@ pub(crate) struct News {
 }
 
 /// The IDs of which it was told that they are gone, since the listing before the last one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Gone {
     now: HashSet<Arc<str>>,
     before: HashSet<Arc<str>>,

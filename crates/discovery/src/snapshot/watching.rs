@@ -28,7 +28,8 @@ const MANAGERS_WITHIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Watching {
     pending: Arc<Pending>,
-    /// What was taken and not handed over yet: taking may be cancelled while managers are asked for.
+    /// What was shown or taken, and not handed over yet: taking may be cancelled while managers are
+    /// asked for.
     taken: Vec<Change>,
     connection: Connection,
     _reader: AbortOnDropHandle<()>,
@@ -59,9 +60,18 @@ impl Watching {
     /// listing has. `known` are the nodes so far. Cancel-safe: what is not handed over is told the
     /// next time.
     pub(super) async fn take(&mut self, known: &Buckets<Node>) -> Vec<Change> {
-        self.taken.extend(std::mem::take(&mut self.pending.lock().changes).into_values());
+        self.show();
         self.complete(known).await;
         std::mem::take(&mut self.taken)
+    }
+
+    /// What was told since it was last shown, of each object the newest, as it was told. It is still
+    /// there to be taken.
+    pub(super) fn show(&mut self) -> &[Change] {
+        let before = self.taken.len();
+        let told = std::mem::take(&mut self.pending.lock().changes);
+        self.taken.extend(told.into_values());
+        &self.taken[before..]
     }
 
     /// Why the watch is over, if it is.
@@ -71,6 +81,13 @@ impl Watching {
 
     /// Resolves when there is something to take, or the watch is over. Cancel-safe.
     pub(super) async fn changed(&self) {
+        if self.taken.is_empty() {
+            self.told().await;
+        }
+    }
+
+    /// The same of what was not shown yet.
+    pub(super) async fn told(&self) {
         loop {
             let notified = self.pending.notify.notified();
             {
