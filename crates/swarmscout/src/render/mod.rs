@@ -98,3 +98,6 @@ pub(crate) fn withheld(set: &TargetSet, form: Form) -> Option<String> {
 pub(crate) fn whole(set: &Arc<TargetSet>, form: Form, encoding: Encoding) -> Vec<u8> {
     Rendered::new(set, Instant::now(), form, encoding, None).pieces.concat()
 }
+
+#[cfg(test)]
+mod tests;
