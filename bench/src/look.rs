@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{NodeRole, TaskState};
+use swarmscout_simulator::swarmkit::ControlSocket;
 use tempfile::TempDir;
 
 use crate::process::until;
@@ -21,9 +22,11 @@ const LOOKS: usize = 4;
 /// A simulated Swarm behind a unix socket.
 #[derive(Debug)]
 pub struct Swarm {
-    engine: Engine,
-    swarm: swarmscout_simulator::swarm::Swarm,
-    _folder: TempDir,
+    pub engine: Engine,
+    pub swarm: swarmscout_simulator::swarm::Swarm,
+    /// Beside the Engine's socket, where it is looked for.
+    control: Option<ControlSocket>,
+    folder: TempDir,
 }
 
 impl Swarm {
@@ -35,7 +38,25 @@ impl Swarm {
         let manager = managers.map(|node| node.meta.id).next().context("a Swarm has a manager")?;
         let engine =
             Engine::start(Listen::Unix(folder.path().join("docker.sock")), &swarm, &manager)?;
-        Ok(Self { engine, swarm, _folder: folder })
+        Ok(Self { engine, swarm, control: None, folder })
+    }
+
+    /// The same, with SwarmKit's control socket.
+    pub fn start_watched(nodes: usize, tasks: usize) -> Result<Self> {
+        let mut swarm = Self::start(nodes, tasks)?;
+        let path = swarm.folder.path().join("docker/swarm/control.sock");
+        std::fs::create_dir_all(path.parent().context("it is in a folder")?)?;
+        let managers = swarm.swarm.nodes();
+        let manager = managers.iter().find(|node| node.spec.role == NodeRole::Manager);
+        let manager = &manager.context("a Swarm has a manager")?.meta.id;
+        swarm.control = Some(ControlSocket::start(path, &swarm.swarm, manager)?);
+        Ok(swarm)
+    }
+
+    /// How often its manager was asked for anything: the Engine, and SwarmKit.
+    pub fn asked(&self) -> (u64, u64) {
+        let calls = self.control.as_ref().map_or(0, ControlSocket::call_count);
+        (self.engine.server.request_count(), calls)
     }
 
     /// Where its manager answers.
@@ -63,7 +84,7 @@ impl Swarm {
     }
 
     /// How often the list of tasks was asked for.
-    fn looks(&self) -> usize {
+    pub fn looks(&self) -> usize {
         self.engine
             .server
             .requests()

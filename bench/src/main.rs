@@ -13,10 +13,13 @@
 mod changes;
 mod classic;
 mod dns;
+mod follow;
+mod idle;
 mod look;
 mod process;
 mod programs;
 mod readers;
+mod real;
 mod relabel;
 mod reload;
 mod report;
@@ -41,8 +44,15 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
 ];
 
 /// Run by name only.
-const CAMPAIGNS: &[(&str, Benchmark)] =
-    &[("dns", dns::run), ("reload", reload::run), ("readers", readers::run), ("soak", soak::run)];
+const CAMPAIGNS: &[(&str, Benchmark)] = &[
+    ("follow", follow::run),
+    ("idle", idle::run),
+    ("real", real::run),
+    ("dns", dns::run),
+    ("reload", reload::run),
+    ("readers", readers::run),
+    ("soak", soak::run),
+];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
