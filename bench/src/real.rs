@@ -31,7 +31,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     cluster.docker(&["network", "create", "-d", "overlay", "front"])?;
     cluster.docker(&create.split_whitespace().collect::<Vec<_>>())?;
 
-    let (socket, control) = (cluster.socket("manager-1"), cluster.control_socket("manager-1")?);
+    let (socket, control) = (cluster.socket("manager-1"), cluster.control_socket("manager-1"));
     let config = format!(
         "scrape_configs:\n- job_name: web\n  dockerswarm_sd_configs:\n  \
          - {{host: 'unix://{}', role: tasks, events: watch, swarmkit_socket: '{}'}}\n  relabel_configs:\n  \

@@ -83,9 +83,10 @@ pub(crate) fn as_the_engine(cluster: &mut Cluster, folder: &Path) -> Result<()> 
             ensure!(error.contains(text), "{error}");
             Ok(())
         })?;
-        let refused = get(&engine_url(cluster, role, &[(*name, *value)]));
-        println!("{role} {name}={value}: {text}; the Engine: {refused:?}");
-        ensure!(refused.is_err(), "the Engine takes it");
+        let Err(refused) = get(&engine_url(cluster, role, &[(*name, *value)])) else {
+            anyhow::bail!("the Engine takes {name}={value}");
+        };
+        println!("{role} {name}={value}: {text}; the Engine: {refused:#}");
     }
     // The Engine leaves this name to its command line.
     let of_self = format!("tasks-{}", FILTERS.len() + REFUSED.len());
