@@ -98,7 +98,7 @@ fn tasks(
 
     let size = format!(
         "{nodes} nodes, {tasks} tasks, {:.0} of them replaced a second",
-        deaths as f64 / took
+        f64::from(deaths) / took
     );
     let rows = [
         ("p50", 50, peer.map(|peer| peer.0), ""),
@@ -130,8 +130,8 @@ fn tasks(
 
 /// The service whose task dies now and then. It has a network to be reached in.
 fn add_probe(swarm: &Swarm) {
-    let network = swarm.swarm.create_network("probes");
-    swarm.swarm.create_service(ServiceSpec::new(PROBE, "demo:1").network(&network));
+    let network = swarm.state.create_network("probes");
+    swarm.state.create_service(ServiceSpec::new(PROBE, "demo:1").network(&network));
 }
 
 /// All tasks that are wanted, one target each, told apart by their ID; and the one of the probe.
@@ -154,8 +154,8 @@ fn config(swarm: &Swarm, events: &str) -> String {
 
 /// Lets tasks die until it is told to stop; how many did.
 fn die(swarm: &Swarm, stop: &AtomicBool) -> u32 {
-    let mut changes = swarm.swarm.changes();
-    let tasks = swarm.swarm.tasks().into_iter().filter(|task| task.is_live());
+    let mut changes = swarm.state.changes();
+    let tasks = swarm.state.tasks().into_iter().filter(swarmscout_simulator::swarm::Task::is_live);
     let probe = probe_service(swarm);
     let mut tasks: Vec<_> =
         tasks.filter(|task| task.service_id != probe).map(|task| task.meta.id).collect();
@@ -164,7 +164,7 @@ fn die(swarm: &Swarm, stop: &AtomicBool) -> u32 {
     while !stop.load(Ordering::Relaxed) {
         // A prime: one task after the other of services all over the Swarm.
         at = (at + 7919) % tasks.len();
-        deaths += u32::from(swarm.swarm.kill_task(&tasks[at]));
+        deaths += u32::from(swarm.state.kill_task(&tasks[at]));
         while let Some(change) = changes.try_next() {
             if let (Action::Create, Object::Task(task)) = (change.action, change.object)
                 && task.service_id != probe
@@ -179,7 +179,7 @@ fn die(swarm: &Swarm, stop: &AtomicBool) -> u32 {
 }
 
 fn probe_service(swarm: &Swarm) -> String {
-    let services = swarm.swarm.services();
+    let services = swarm.state.services();
     let probe = services.into_iter().find(|service| service.spec.name == PROBE);
     probe.expect("it was added").meta.id
 }
@@ -187,14 +187,14 @@ fn probe_service(swarm: &Swarm) -> String {
 /// Lets the probe's task die now and then, and waits each time until its replacement is served.
 fn probe(swarm: &Swarm, scout: &Running, end: Instant) -> Result<Times> {
     let service = probe_service(swarm);
-    let mut changes = swarm.swarm.changes();
+    let mut changes = swarm.state.changes();
     let mut eye = Eye::new(&format!("{}/sd/{PROBE}", scout.url));
     let mut times = Vec::new();
     let mut next = Instant::now();
     while Instant::now() < end {
-        let task = swarm.swarm.tasks_of(&service).remove(0).meta.id;
+        let task = swarm.state.tasks_of(&service).remove(0).meta.id;
         drain(&mut changes, &service);
-        ensure!(swarm.swarm.kill_task(&task), "the probe's task does not run");
+        ensure!(swarm.state.kill_task(&task), "the probe's task does not run");
         let told = Instant::now();
         let replacement = drain(&mut changes, &service).context("it is not replaced")?;
         until("the replacement", Duration::from_mins(1), || {
@@ -231,13 +231,16 @@ fn differences(swarm: &Swarm, list: &str) -> Result<usize> {
     Ok(gone + ours.keys().filter(|target| !fresh.contains_key(*target)).count())
 }
 
+/// Makes the change of this number, and tells what to look for.
+type Change<'a> = &'a dyn Fn(usize) -> String;
+
 /// Services that get another label, and nodes that are drained, by `/events`.
 fn by_events(report: &mut Report) -> Result<()> {
     let (nodes, tasks) = SMALL;
     let swarm = Swarm::start(nodes, tasks)?;
     add_probe(&swarm);
     let service = probe_service(&swarm);
-    let node = swarm.swarm.nodes().pop().context("there are nodes")?;
+    let node = swarm.state.nodes().pop().context("there are nodes")?;
     let (id, name) = (node.meta.id, node.description.hostname);
     let folder = tempfile::tempdir()?;
     let config = format!(
@@ -249,20 +252,20 @@ fn by_events(report: &mut Report) -> Result<()> {
     );
     let scout = Program::Swarmscout.start(folder.path(), &config)?;
     let label = |number: usize| {
-        swarm.swarm.label_service(&service, "look", &number.to_string());
+        swarm.state.label_service(&service, "look", &number.to_string());
         format!("\"__meta_dockerswarm_service_label_look\":\"{number}\"")
     };
     let drain = |number: usize| {
         let availability = if number.is_multiple_of(2) {
-            swarm.swarm.activate_node(&id);
+            swarm.state.activate_node(&id);
             "active"
         } else {
-            swarm.swarm.drain_node(&id);
+            swarm.state.drain_node(&id);
             "drain"
         };
         format!("\"__meta_dockerswarm_node_availability\":\"{availability}\"")
     };
-    let cases: [(&str, &str, &dyn Fn(usize) -> String); 2] =
+    let cases: [(&str, &str, Change<'_>); 2] =
         [("a service's label", PROBE, &label), ("a node's availability", "node", &drain)];
     for (what, job, change) in cases {
         let mut eye = Eye::new(&format!("{}/sd/{job}", scout.url));
@@ -304,14 +307,14 @@ fn at_peer() -> Result<Times> {
     );
     let peer = Program::Prometheus.start(folder.path(), &config)?;
     let mut eye = Eye::new(&format!("{}/api/v1/targets?state=active", peer.url));
-    let mut changes = swarm.swarm.changes();
+    let mut changes = swarm.state.changes();
     until("the probe", Duration::from_mins(2), || {
         Ok(eye.sees("__meta_dockerswarm").unwrap_or(false).then_some(()))
     })?;
     let mut times = Vec::new();
     for number in 0..CHANGES_OF_PEER {
-        let task = swarm.swarm.tasks_of(&service).remove(0).meta.id;
-        ensure!(swarm.swarm.kill_task(&task), "the probe's task does not run");
+        let task = swarm.state.tasks_of(&service).remove(0).meta.id;
+        ensure!(swarm.state.kill_task(&task), "the probe's task does not run");
         let told = Instant::now();
         let replacement = drain(&mut changes, &service).context("it is not replaced")?;
         until("the replacement", Duration::from_mins(2), || {

@@ -45,7 +45,7 @@ fn at_rest(program: Program) -> Result<(f64, f64)> {
     // Away from the looks, so that as many of them are counted as there are minutes.
     pause_until(Instant::now() + Duration::from_secs(20));
     let (before, began) = (running.process.cpu()?, Instant::now());
-    pause_until(began + Duration::from_secs(60) * MINUTES);
+    pause_until(began + Duration::from_mins(1) * MINUTES);
     let cpu = (running.process.cpu()? - before) / f64::from(MINUTES);
     let metrics = get(&format!("{}/metrics", running.url)).unwrap_or_default();
     let metrics = String::from_utf8_lossy(&metrics).into_owned();

@@ -23,7 +23,7 @@ const LOOKS: usize = 4;
 #[derive(Debug)]
 pub struct Swarm {
     pub engine: Engine,
-    pub swarm: swarmscout_simulator::swarm::Swarm,
+    pub state: swarmscout_simulator::swarm::Swarm,
     /// Beside the Engine's socket, where it is looked for.
     control: Option<ControlSocket>,
     folder: TempDir,
@@ -38,22 +38,22 @@ impl Swarm {
         let manager = managers.map(|node| node.meta.id).next().context("a Swarm has a manager")?;
         let engine =
             Engine::start(Listen::Unix(folder.path().join("docker.sock")), &swarm, &manager)?;
-        Ok(Self { engine, swarm, control: None, folder })
+        Ok(Self { engine, state: swarm, control: None, folder })
     }
 
-    /// The same, with SwarmKit's control socket.
+    /// The same, with `SwarmKit`'s control socket.
     pub fn start_watched(nodes: usize, tasks: usize) -> Result<Self> {
         let mut swarm = Self::start(nodes, tasks)?;
         let path = swarm.folder.path().join("docker/swarm/control.sock");
         std::fs::create_dir_all(path.parent().context("it is in a folder")?)?;
-        let managers = swarm.swarm.nodes();
+        let managers = swarm.state.nodes();
         let manager = managers.iter().find(|node| node.spec.role == NodeRole::Manager);
         let manager = &manager.context("a Swarm has a manager")?.meta.id;
-        swarm.control = Some(ControlSocket::start(path, &swarm.swarm, manager)?);
+        swarm.control = Some(ControlSocket::start(path, &swarm.state, manager)?);
         Ok(swarm)
     }
 
-    /// How often its manager was asked for anything: the Engine, and SwarmKit.
+    /// How often its manager was asked for anything: the Engine, and `SwarmKit`.
     pub fn asked(&self) -> (u64, u64) {
         let calls = self.control.as_ref().map_or(0, ControlSocket::call_count);
         (self.engine.server.request_count(), calls)
@@ -78,8 +78,8 @@ impl Swarm {
 
     /// Changes version and state of every task.
     fn change_tasks(&self, state: TaskState) {
-        for task in self.swarm.tasks() {
-            self.swarm.edit_task(&task.meta.id, |task| task.status.state = state);
+        for task in self.state.tasks() {
+            self.state.edit_task(&task.meta.id, |task| task.status.state = state);
         }
     }
 

@@ -1,5 +1,5 @@
 //! A container that dies on a real Swarm, until the target of its replacement is served: from the
-//! moment at which SwarmKit's watch tells that the replacement runs, and from that at which its
+//! moment at which `SwarmKit`'s watch tells that the replacement runs, and from that at which its
 //! manager wrote that down. Sees the former by a watch of its own, beside that of the program.
 //!
 //! Needs root, and what the end-to-end tests need: the engines are those of e2e/.
@@ -13,6 +13,7 @@ use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::engine::Task;
 use swarmscout_discovery::swarmkit::{Change, ControlSocket, Object};
 use swarmscout_e2e::cluster::Cluster;
+use tokio::task::JoinSet;
 
 use crate::follow::{Eye, Times};
 use crate::process::{pause_until, until};
@@ -42,7 +43,8 @@ pub fn run(report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let scout = Program::Swarmscout.start(folder.path(), &config)?;
     let mut eye = Eye::new(&format!("{}/sd/web", scout.url));
-    let told = watch(control);
+    let mut watches = JoinSet::new();
+    let told = watch(control, &mut watches);
     let mut deaths = Deaths::default();
     for number in 0..DEATHS {
         let engine = ["manager-1", "worker-1"][number % 2];
@@ -62,9 +64,9 @@ pub fn run(report: &mut Report) -> Result<()> {
 }
 
 /// Tells every task that runs, with the moment at which the watch told it.
-fn watch(control: PathBuf) -> Receiver<(std::sync::Arc<Task>, Instant)> {
+fn watch(control: PathBuf, watches: &mut JoinSet<()>) -> Receiver<(std::sync::Arc<Task>, Instant)> {
     let (sender, receiver) = sync_channel(10_000);
-    tokio::spawn(async move {
+    watches.spawn(async move {
         if let Err(error) = follow(&control, &sender).await {
             // Whoever waits for it learns that nobody tells any more.
             drop((sender, error));
