@@ -208,10 +208,7 @@ impl Cluster {
             )?;
         }
         for service in SERVICES {
-            let mut arguments =
-                vec!["service", "create", "-d", "-q", "--no-resolve-image", "--name"];
-            arguments.extend(service.split_whitespace());
-            self.docker(&arguments)?;
+            self.create_service(service)?;
         }
         // One rolling update, so that a service has an update status and old tasks.
         self.docker(&[
@@ -235,6 +232,40 @@ impl Cluster {
                 missing.is_empty() && state == "completed",
                 "{state}, missing {missing:?} in\n{list}"
             );
+            Ok(())
+        })
+    }
+
+    /// Creates a service, of which the name comes first, and waits for none of its tasks.
+    pub fn create_service(&self, options: &str) -> Result<String> {
+        let mut arguments = vec!["service", "create", "-d", "-q", "--no-resolve-image", "--name"];
+        arguments.extend(options.split_whitespace());
+        self.docker(&arguments)
+    }
+
+    /// Waits until a service is listed like this: `web 3/3`.
+    pub fn await_replicas(&self, want: &str) -> Result<()> {
+        until(want, Duration::from_mins(2), || {
+            let list = self.docker(&["service", "ls", "--format", "{{.Name}} {{.Replicas}}"])?;
+            anyhow::ensure!(list.lines().any(|line| line.starts_with(want)), "{list}");
+            Ok(())
+        })
+    }
+
+    /// Replaces all tasks of a service, and waits until that is done; `meanwhile` runs once it has
+    /// begun.
+    pub fn update_service(
+        &self,
+        service: &str,
+        meanwhile: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let update = ["service", "update", "-d", "-q", "--no-resolve-image", "--env-add", "V=2"];
+        self.docker(&[&update[..], &[service]].concat())?;
+        meanwhile()?;
+        until("the update", Duration::from_mins(2), || {
+            let format = "{{.UpdateStatus.State}}";
+            let state = self.docker(&["service", "inspect", "-f", format, service])?;
+            anyhow::ensure!(state == "completed", "{state}");
             Ok(())
         })
     }

@@ -70,20 +70,6 @@ fn start(folder: &Path, name: &str, jobs: &[String]) -> Result<Server> {
     Server::swarmscout(folder, name, &format!("scrape_configs:\n{}", jobs.concat()))
 }
 
-/// Deploys a service, without waiting for it.
-fn create(cluster: &Cluster, options: &str) -> Result<String> {
-    let create = ["service", "create", "-d", "-q", "--no-resolve-image", "--name"];
-    cluster.docker(&[&create[..], &options.split(' ').collect::<Vec<_>>()].concat())
-}
-
-fn await_replicas(cluster: &Cluster, want: &str) -> Result<()> {
-    until(want, PATIENCE, || {
-        let list = cluster.docker(&["service", "ls", "--format", "{{.Name}} {{.Replicas}}"])?;
-        ensure!(list.lines().any(|line| line.starts_with(want)), "{list}");
-        Ok(())
-    })
-}
-
 /// All targets of a job with the source's labels, in one order.
 fn targets(server: &Server, job: &str) -> Result<Vec<String>> {
     let found = server.sd(&format!("{job}?raw=1"))?.into_iter();
@@ -143,32 +129,16 @@ fn the_same(cluster: &mut Cluster, folder: &Path) -> Result<()> {
 fn step_by_step(cluster: &mut Cluster, agree: &dyn Fn(&str) -> Result<()>) -> Result<()> {
     agree("a Swarm without services")?;
     cluster.docker(&["network", "create", "-d", "overlay", "--label", "team=a", "front"])?;
-    create(cluster, "web --replicas 3 --network front -p 8081:8080 -l a=b demo:1")?;
-    create(cluster, "agent --mode global -p mode=host,published=9100,target=8080 demo:1")?;
+    cluster.create_service("web --replicas 3 --network front -p 8081:8080 -l a=b demo:1")?;
+    cluster.create_service("agent --mode global -p mode=host,published=9100,target=8080 demo:1")?;
     agree("while services are deployed")?;
-    await_replicas(cluster, "web 3/3")?;
-    await_replicas(cluster, "agent 4/4")?;
+    cluster.await_replicas("web 3/3")?;
+    cluster.await_replicas("agent 4/4")?;
     agree("services are deployed")?;
-    cluster.docker(&[
-        "service",
-        "update",
-        "-d",
-        "-q",
-        "--no-resolve-image",
-        "--env-add",
-        "V=2",
-        "web",
-    ])?;
-    agree("while a service is updated")?;
-    until("the update", PATIENCE, || {
-        let format = "{{.UpdateStatus.State}}";
-        let state = cluster.docker(&["service", "inspect", "-f", format, "web"])?;
-        ensure!(state == "completed", "{state}");
-        Ok(())
-    })?;
+    cluster.update_service("web", || agree("while a service is updated"))?;
     agree("a service is updated")?;
     cluster.docker(&["service", "scale", "-d", "web=6"])?;
-    await_replicas(cluster, "web 6/6")?;
+    cluster.await_replicas("web 6/6")?;
     agree("a service has more tasks")?;
     let container = cluster.docker_at(
         "worker-1",
@@ -176,15 +146,15 @@ fn step_by_step(cluster: &mut Cluster, agree: &dyn Fn(&str) -> Result<()>) -> Re
     )?;
     cluster.docker_at("worker-1", &["kill", &container])?;
     agree("a container crashed")?;
-    await_replicas(cluster, "agent 4/4")?;
+    cluster.await_replicas("agent 4/4")?;
     agree("it was replaced")?;
     cluster.docker(&["node", "update", "--label-add", "zone=b", "worker-1"])?;
     agree("a node has a label")?;
     cluster.docker(&["node", "update", "--availability", "drain", "worker-1"])?;
-    await_replicas(cluster, "agent 3/3")?;
+    cluster.await_replicas("agent 3/3")?;
     agree("a node is drained")?;
     cluster.docker(&["node", "update", "--availability", "active", "worker-1"])?;
-    await_replicas(cluster, "agent 4/4")?;
+    cluster.await_replicas("agent 4/4")?;
     agree("a node is active again")?;
     cluster.stop("worker-1");
     until("the node is down", PATIENCE, || {
@@ -194,7 +164,7 @@ fn step_by_step(cluster: &mut Cluster, agree: &dyn Fn(&str) -> Result<()>) -> Re
     })?;
     agree("a node died")?;
     cluster.restart("worker-1")?;
-    await_replicas(cluster, "agent 4/4")?;
+    cluster.await_replicas("agent 4/4")?;
     agree("it is back")?;
     cluster.docker(&["service", "rm", "web", "agent"])?;
     cluster.docker(&["network", "rm", "front"])?;
@@ -205,9 +175,10 @@ fn step_by_step(cluster: &mut Cluster, agree: &dyn Fn(&str) -> Result<()>) -> Re
 fn agents(cluster: &Cluster) -> Result<()> {
     let list = cluster.docker(&["service", "ls", "--format", "{{.Name}}"])?;
     if !list.lines().any(|name| name == "agent") {
-        create(cluster, "agent --mode global -p mode=host,published=9100,target=8080 demo:1")?;
+        cluster
+            .create_service("agent --mode global -p mode=host,published=9100,target=8080 demo:1")?;
     }
-    await_replicas(cluster, "agent 4/4")
+    cluster.await_replicas("agent 4/4")
 }
 
 fn failed_looks(source: &Value) -> Result<u64> {

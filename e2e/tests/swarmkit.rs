@@ -42,34 +42,24 @@ fn step_by_step(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     };
     agree("a Swarm without services")?;
 
-    let create = ["service", "create", "-d", "-q", "--no-resolve-image", "--name"];
-    let service = |cluster: &Cluster, options: &str| -> Result<String> {
-        cluster.docker(&[&create[..], &options.split(' ').collect::<Vec<_>>()].concat())
-    };
     cluster.docker(&["network", "create", "-d", "overlay", "--label", "team=a", "front"])?;
-    service(cluster, "web --replicas 3 --network front -p 8081:8080 -l a=b --env SECRET=s demo:1")?;
-    service(cluster, "agent --mode global -p mode=host,published=9100,target=8080 demo:1")?;
-    service(cluster, "host --mode global --network host demo:1")?;
-    service(cluster, "job --mode replicated-job --replicas 2 demo:1 true")?;
-    service(cluster, "stuck --constraint node.labels.none==such demo:1")?;
+    cluster.create_service(
+        "web --replicas 3 --network front -p 8081:8080 -l a=b --env SECRET=s demo:1",
+    )?;
+    cluster.create_service("agent --mode global -p mode=host,published=9100,target=8080 demo:1")?;
+    cluster.create_service("host --mode global --network host demo:1")?;
+    cluster.create_service("job --mode replicated-job --replicas 2 demo:1 true")?;
+    cluster.create_service("stuck --constraint node.labels.none==such demo:1")?;
     agree("while services are deployed")?;
-    await_replicas(cluster, "web 3/3")?;
-    await_replicas(cluster, "agent 4/4")?;
+    cluster.await_replicas("web 3/3")?;
+    cluster.await_replicas("agent 4/4")?;
     agree("services are deployed")?;
 
-    let update = ["service", "update", "-d", "-q", "--no-resolve-image", "--env-add", "V=2", "web"];
-    cluster.docker(&update)?;
-    agree("while a service is updated")?;
-    until("the update", PATIENCE, || {
-        let format = "{{.UpdateStatus.State}}";
-        let state = cluster.docker(&["service", "inspect", "-f", format, "web"])?;
-        ensure!(state == "completed", "{state}");
-        Ok(())
-    })?;
+    cluster.update_service("web", || agree("while a service is updated"))?;
     agree("a service is updated")?;
 
     cluster.docker(&["service", "scale", "-d", "web=6"])?;
-    await_replicas(cluster, "web 6/6")?;
+    cluster.await_replicas("web 6/6")?;
     agree("a service has more tasks")?;
 
     let container = cluster.docker_at(
@@ -82,14 +72,14 @@ fn step_by_step(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let killed = Instant::now();
     let failed = watcher.hear("failed: ")?;
     println!("{failed}, {:?} after docker kill", killed.elapsed());
-    await_replicas(cluster, "agent 4/4")?;
+    cluster.await_replicas("agent 4/4")?;
     agree("a container crashed")?;
 
     cluster.docker(&["node", "update", "--availability", "drain", "worker-1"])?;
-    await_replicas(cluster, "agent 3/3")?;
+    cluster.await_replicas("agent 3/3")?;
     agree("a node is drained")?;
     cluster.docker(&["node", "update", "--availability", "active", "worker-1"])?;
-    await_replicas(cluster, "agent 4/4")?;
+    cluster.await_replicas("agent 4/4")?;
     agree("a node is active again")?;
 
     cluster.stop("worker-1");
@@ -105,14 +95,6 @@ fn step_by_step(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     await_no_tasks(cluster, "web")?;
     agree("services are removed")?;
     cluster.restart("worker-1")
-}
-
-fn await_replicas(cluster: &Cluster, want: &str) -> Result<()> {
-    until(want, PATIENCE, || {
-        let list = cluster.docker(&["service", "ls", "--format", "{{.Name}} {{.Replicas}}"])?;
-        ensure!(list.lines().any(|line| line.starts_with(want)), "{list}");
-        Ok(())
-    })
 }
 
 fn await_no_tasks(cluster: &Cluster, service: &str) -> Result<()> {

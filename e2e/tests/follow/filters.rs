@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::{get, get_json, until};
 
-use crate::{How, PATIENCE, agents, await_replicas, create, job, start};
+use crate::{How, PATIENCE, agents, job, start};
 
 /// Role, name and value of a filter, or of two.
 const FILTERS: &[(&str, &[(&str, &str)])] = &[
@@ -47,8 +47,8 @@ const REFUSED: &[(&str, (&str, &str), &str)] = &[
 
 pub(crate) fn as_the_engine(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     agents(cluster)?;
-    create(cluster, "web --replicas 3 -p 8081:8080 -l tier=front -l team=a=b demo:1")?;
-    await_replicas(cluster, "web 3/3")?;
+    cluster.create_service("web --replicas 3 -p 8081:8080 -l tier=front -l team=a=b demo:1")?;
+    cluster.await_replicas("web 3/3")?;
     cluster.docker(&["node", "update", "--label-add", "zone=b", "worker-1"])?;
     let of_job = |i: usize, role: &str, filters: &[(&str, &str)]| {
         let filters =
