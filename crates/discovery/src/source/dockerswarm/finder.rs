@@ -10,7 +10,7 @@ use super::{Options, nodes, services, tasks};
 use crate::config::Role;
 use crate::engine::{Node, Service, Task};
 use crate::snapshot::buckets::{Buckets, Object, hash_of};
-use crate::snapshot::{Demand, Filters, Selection, Snapshot};
+use crate::snapshot::{Bucket, Demand, Filters, Selection, Snapshot};
 use crate::source::moby::{AddressWriter, Skipped};
 use crate::{Error, Groups, Problem};
 
@@ -31,6 +31,15 @@ pub struct Finder {
     tasks: Shelf<Task>,
     pieces: Pieces,
     scratch: Scratch,
+}
+
+/// What targets are made from, besides the objects of a bucket.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) pieces: &'a Pieces,
+    pub(super) options: Options,
+    pub(super) selection: &'a Selection,
 }
 
 /// Memory that is used again and again.
@@ -97,37 +106,35 @@ impl Finder {
         let selection = self.filters.resolve(snapshot)?;
         let all = self.selection.as_ref() != Some(&selection);
         let networks = changed(&self.seen.networks, &snapshot.networks);
-        let Self { options, scratch, pieces, .. } = self;
+        let Self { options, scratch, pieces, seen, .. } = self;
+        if options.role != Role::Nodes {
+            pieces.update_networks(seen, snapshot, &mut scratch.writer);
+        }
+        if options.role == Role::Tasks {
+            pieces.update_nodes(seen, snapshot, &mut scratch.writer);
+        }
+        let given = Given { snapshot, pieces, options: *options, selection: &selection };
         match options.role {
             Role::Nodes => {
-                let find = |bucket: &_, found: &mut _| {
-                    nodes::find(bucket, *options, &selection, scratch, found);
-                };
+                let find = |bucket: &_, found: &mut _| nodes::find(bucket, given, scratch, found);
                 self.nodes.update(&snapshot.nodes, |_| all, find);
             }
             Role::Services => {
-                pieces.update_networks(&self.seen, snapshot, &mut scratch.writer);
-                let stale =
-                    |bucket: &crate::snapshot::Bucket<_>| all || bucket.refers_to_any(&networks);
-                let find = |bucket: &_, found: &mut _| {
-                    services::find(bucket, snapshot, pieces, *options, &selection, scratch, found);
-                };
+                let stale = |bucket: &Bucket<_>| all || bucket.refers_to_any(&networks);
+                let find =
+                    |bucket: &_, found: &mut _| services::find(bucket, given, scratch, found);
                 self.services.update(&snapshot.services, stale, find);
             }
             Role::Tasks => {
-                pieces.update_networks(&self.seen, snapshot, &mut scratch.writer);
-                pieces.update_nodes(&self.seen, snapshot, &mut scratch.writer);
                 let mut spoken_of = networks;
-                spoken_of.extend(changed(&self.seen.nodes, &snapshot.nodes));
+                spoken_of.extend(changed(&seen.nodes, &snapshot.nodes));
                 spoken_of.sort_unstable();
-                let services = changed(&self.seen.services, &snapshot.services);
-                let stale = |bucket: &crate::snapshot::Bucket<_>| {
+                let services = changed(&seen.services, &snapshot.services);
+                let stale = |bucket: &Bucket<_>| {
                     let service = || services.binary_search(&hash_of(bucket.owner())).is_ok();
                     all || (!services.is_empty() && service()) || bucket.refers_to_any(&spoken_of)
                 };
-                let find = |bucket: &_, found: &mut _| {
-                    tasks::find(bucket, snapshot, pieces, *options, &selection, scratch, found);
-                };
+                let find = |bucket: &_, found: &mut _| tasks::find(bucket, given, scratch, found);
                 self.tasks.update(&snapshot.tasks, stale, find);
             }
         }

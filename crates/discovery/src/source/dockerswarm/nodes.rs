@@ -3,20 +3,20 @@
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Labels, TargetGroup};
 
-use super::finder::Scratch;
+use super::finder::{Given, Scratch};
 use super::shelf::Found;
-use super::{Options, SOURCE, meta};
+use super::{SOURCE, meta};
 use crate::engine::Node;
-use crate::snapshot::{Bucket, Selection};
+use crate::snapshot::Bucket;
 
 /// One group.
 pub(super) fn find(
     bucket: &Bucket<Node>,
-    options: Options,
-    selection: &Selection,
+    given: Given<'_>,
     scratch: &mut Scratch,
     found: &mut Found,
 ) {
+    let Given { options, selection, .. } = given;
     let Scratch { writer, address } = scratch;
     let mut targets = Vec::with_capacity(bucket.objects().len());
     for node in bucket.objects().filter(|node| selection.node(node)) {

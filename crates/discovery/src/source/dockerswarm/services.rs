@@ -4,23 +4,20 @@
 use swarmscout_model::TargetGroup;
 use swarmscout_model::labels::ADDRESS;
 
-use super::finder::Scratch;
-use super::pieces::Pieces;
+use super::finder::{Given, Scratch};
 use super::shelf::Found;
 use super::{Options, SOURCE, meta};
 use crate::engine::{Service, VirtualIp};
-use crate::snapshot::{Bucket, Selection, Snapshot};
+use crate::snapshot::{Bucket, Snapshot};
 
 /// One group for each service.
 pub(super) fn find(
     bucket: &Bucket<Service>,
-    snapshot: &Snapshot,
-    pieces: &Pieces,
-    options: Options,
-    selection: &Selection,
+    given: Given<'_>,
     scratch: &mut Scratch,
     found: &mut Found,
 ) {
+    let Given { snapshot, pieces, options, selection } = given;
     let Scratch { writer, address } = scratch;
     for service in bucket.objects().filter(|service| selection.service(service)) {
         found.skipped.collisions("service", &service.id, &service.labels);

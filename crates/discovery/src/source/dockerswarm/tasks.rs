@@ -9,23 +9,21 @@ use std::sync::Arc;
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
 
-use super::finder::Scratch;
-use super::pieces::{OfNode, Pieces};
+use super::finder::{Given, Scratch};
+use super::pieces::OfNode;
 use super::shelf::Found;
 use super::{Options, SOURCE, meta};
 use crate::engine::{Attachment, LabelMap, Port, Task};
-use crate::snapshot::{Bucket, Selection, Snapshot};
+use crate::snapshot::Bucket;
 
 /// One group.
 pub(super) fn find(
     bucket: &Bucket<Task>,
-    snapshot: &Snapshot,
-    pieces: &Pieces,
-    options: Options,
-    selection: &Selection,
+    given: Given<'_>,
     scratch: &mut Scratch,
     found: &mut Found,
 ) {
+    let Given { snapshot, pieces, options, selection } = given;
     let Scratch { writer, address } = scratch;
     let service = snapshot.services.get("", bucket.owner()).map(|service| &**service);
     let ports = service.map_or(&[][..], |service| &service.ports);
