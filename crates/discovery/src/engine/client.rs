@@ -203,9 +203,16 @@ impl Session<'_> {
             Failed::Other(Error::Answer { url: self.host.to_string(), reason })
         });
         Err(match refused {
-            Failed::Other(error) if matches!(status.as_u16(), 403 | 404) => {
+            Failed::Other(error) if status == StatusCode::FORBIDDEN => {
                 NoEvents::Withheld(error.to_string())
             }
+            // Every Engine has them.
+            Failed::Other(_) if status == StatusCode::NOT_FOUND => NoEvents::Withheld(format!(
+                "{}: there is no /events here (HTTP status {}): a proxy in front of the Engine must \
+                 allow GET of it",
+                self.host,
+                status.as_u16()
+            )),
             Failed::Other(error) => NoEvents::Failed(error),
             Failed::Version(wanted) => {
                 let Self { host, version, .. } = self;

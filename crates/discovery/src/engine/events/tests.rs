@@ -238,7 +238,8 @@ async fn a_proxy_that_withholds_it_is_told_from_a_failure() {
         ),
         (
             refusal("404 Not Found", r#"{"message":"no such thing"}"#),
-            "withheld: HOST/v1.41/events: server returned HTTP status 404 Not Found: no such thing",
+            "withheld: HOST: there is no /events here (HTTP status 404): a proxy in front of the \
+             Engine must allow GET of it",
         ),
         (
             refusal("503 Service Unavailable", "later"),
