@@ -55,12 +55,8 @@ pub(super) fn error(
         } else {
             format!("{NOT_A_MANAGER}, as it never joined a Swarm or has left it")
         }
-    } else if has("Swarm is encrypted and needs to be unlocked") {
-        "this manager is locked: run `docker swarm unlock` on it".to_owned()
-    } else if has("The swarm does not have a leader") {
-        "the Swarm has no leader: more than half of its managers must be up".to_owned()
-    } else if has("code = DeadlineExceeded") {
-        "this manager cannot reach the leader of its Swarm in time".to_owned()
+    } else if let Some(words) = words(&message) {
+        words.to_owned()
     } else if status == StatusCode::FORBIDDEN {
         format!(
             "access to {} is forbidden (HTTP status 403): a proxy in front of the Engine must \
@@ -81,6 +77,30 @@ pub(super) fn error(
     Error::Answer { url: host.to_string(), reason }
 }
 
+/// What the state of a manager is, where its message is one of those that are known. The texts are
+/// those of moby, SwarmKit and gRPC, which no reader of a log can act upon.
+fn words(message: &str) -> Option<&'static str> {
+    let has = |text: &str| message.contains(text);
+    Some(if has("Swarm is encrypted and needs to be unlocked") {
+        "this manager is locked: run `docker swarm unlock` on it"
+    } else if has("The swarm does not have a leader") || has("no elected cluster leader") {
+        "the Swarm has no leader: more than half of its managers must be up"
+    } else if has("code = DeadlineExceeded") {
+        "this manager cannot reach the leader of its Swarm in time"
+    } else if has("code = Canceled")
+        || has("context canceled")
+        || has("control.sock")
+        || has("broker is not running")
+    {
+        // SwarmKit ends before the API does, and begins after it.
+        "this Engine is stopping or starting: its Swarm manager does not run"
+    } else if has("code = Unavailable") {
+        "this manager cannot reach the leader of its Swarm"
+    } else {
+        return None;
+    })
+}
+
 /// Whether `/info` can say where to go instead.
 pub(super) fn is_not_a_manager(error: &Error) -> bool {
     matches!(error, Error::Answer { reason, .. } if reason.starts_with(NOT_A_MANAGER))
@@ -93,5 +113,58 @@ pub(super) fn name_managers(error: Error, info: &Info) -> Error {
             Error::Answer { url, reason: format!("{reason}: ask {}", info.managers.join(", ")) }
         }
         error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::engine::client::List;
+
+    /// The error for a refusal of `/nodes` by an Engine, with this body.
+    fn check(status: u16, body: &str, expected: Expect) {
+        let host = Host::parse("tcp://m1:2375").unwrap();
+        let (nodes, status) = (Resource::List(List::Nodes), status.try_into());
+        let message = message(body.as_bytes());
+        let error = error(&host, nodes, "/v1.41/nodes?filters=x", status.unwrap(), true, message);
+        expected.assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn messages_of_managers_in_trouble_become_words() {
+        // Recorded from 20.10.24 while it was stopped.
+        check(
+            503,
+            r#"{"message":"rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing dial unix /var/run/docker/swarm/control.sock: connect: no such file or directory\""}"#,
+            expect![
+                "tcp://m1:2375: this Engine is stopping or starting: its Swarm manager does not run"
+            ],
+        );
+        check(
+            500,
+            r#"{"message":"rpc error: code = Canceled desc = grpc: the client connection is closing"}"#,
+            expect![
+                "tcp://m1:2375: this Engine is stopping or starting: its Swarm manager does not run"
+            ],
+        );
+        check(
+            503,
+            r#"{"message":"rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing dial tcp 10.0.0.2:2377: connect: connection refused\""}"#,
+            expect!["tcp://m1:2375: this manager cannot reach the leader of its Swarm"],
+        );
+        check(
+            500,
+            r#"{"message":"rpc error: code = DeadlineExceeded desc = context deadline exceeded"}"#,
+            expect!["tcp://m1:2375: this manager cannot reach the leader of its Swarm in time"],
+        );
+        check(
+            500,
+            r#"{"message":"rpc error: code = Unknown desc = raft: stopped"}"#,
+            expect![
+                "tcp://m1:2375/v1.41/nodes: server returned HTTP status 500 Internal Server Error: rpc error: code = Unknown desc = raft: stopped"
+            ],
+        );
     }
 }
