@@ -521,7 +521,13 @@ pub struct BuildContext {
     pub patience: Duration,
     /// How long a Swarm's watch is trusted, and when a stream that ended is begun again.
     pub following: Following,
+    /// How long the sources of a job have to answer before the job is served without those that
+    /// have not: since the manager was made, or since the reload that changed the job.
+    pub startup_timeout: Duration,
 }
+
+/// Default of [`BuildContext::startup_timeout`].
+pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// When to give up what tells of a Swarm's changes, and when to begin again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -551,6 +557,7 @@ impl BuildContext {
             dns: Arc::new(Resolver::new("/etc/resolv.conf")),
             patience: Duration::ZERO,
             following: Following::default(),
+            startup_timeout: STARTUP_TIMEOUT,
         }
     }
 

@@ -22,8 +22,11 @@ pub struct TargetSet {
     pub sources: Vec<SourceStatus>,
     /// `target_limit exceeded (number of targets: N, limit: M)`: then no target is scraped.
     pub limit_error: Option<String>,
+    /// Whether the sources had [their time](crate::config::BuildContext::startup_timeout) to answer:
+    /// what is known is served then, if any of them has.
+    pub timed_out: bool,
     /// Whether this set is still that of the job's configuration before a reload, shown until
-    /// every source of the new one has answered.
+    /// the new one [is ready](Self::is_ready).
     pub stale_config: bool,
     /// While `stale_config`: the sources of the new configuration.
     pub next_sources: Vec<SourceStatus>,
@@ -100,9 +103,20 @@ pub struct Counts {
 }
 
 impl TargetSet {
-    /// Whether every source has answered once: until then the set says nothing.
+    /// Whether the set may be served: every source has answered, or the time for that has passed
+    /// and at least one has.
     pub fn is_ready(&self) -> bool {
-        self.sources.iter().all(|source| source.as_of.is_some())
+        self.is_complete() || (self.timed_out && self.missing().count() < self.sources.len())
+    }
+
+    /// Whether every source has answered.
+    pub fn is_complete(&self) -> bool {
+        self.missing().next().is_none()
+    }
+
+    /// The sources that have never answered: the set has no target of theirs.
+    pub fn missing(&self) -> impl Iterator<Item = &SourceStatus> {
+        self.sources.iter().filter(|source| source.as_of.is_none())
     }
 
     /// The active targets without duplicates, with their group.
@@ -112,17 +126,13 @@ impl TargetSet {
             .flat_map(|group| group.active().map(move |target| (&group.relabelled, target)))
     }
 
-    /// The age of the source that was confirmed longest ago. `None` while one has never answered.
-    /// A source that needs no refresh (`static_configs`) is never old.
-    pub fn oldest_age(&self, now: Instant) -> Option<Duration> {
-        let mut oldest = Duration::ZERO;
-        for source in &self.sources {
-            let age = now.saturating_duration_since(source.as_of?);
-            if source.refreshes {
-                oldest = oldest.max(age);
-            }
-        }
-        Some(oldest)
+    /// The age of the source that was confirmed longest ago. A source that needs no refresh
+    /// (`static_configs`) is never old, and one that has never answered has no age.
+    pub fn oldest_age(&self, now: Instant) -> Duration {
+        let refreshed = self.sources.iter().filter(|source| source.refreshes);
+        let ages =
+            refreshed.filter_map(|source| Some(now.saturating_duration_since(source.as_of?)));
+        ages.max().unwrap_or_default()
     }
 }
 

@@ -282,6 +282,7 @@ fn target_set(job: &Arc<JobConfig>, groups: &[SetGroup]) -> TargetSet {
         counts: Counts { active: TARGETS, ..Counts::default() },
         sources: Vec::new(),
         limit_error: None,
+        timed_out: false,
         stale_config: false,
         next_sources: Vec::new(),
         changed: SystemTime::now(),

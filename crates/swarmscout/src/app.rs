@@ -69,6 +69,8 @@ pub struct Options {
     pub web: web::Options,
     /// Where and how to write targets into files, if at all.
     pub file_sd: Option<file_sd::Options>,
+    /// `--sd.startup-timeout`.
+    pub startup_timeout: Duration,
     /// What `/api/v1/status/flags` shows.
     pub flags: Vec<(String, String)>,
     /// Flags that were given and have no effect.
@@ -130,6 +132,10 @@ impl App {
     /// Reads the configuration, listens, and starts discovery and web server.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let started = SystemTime::now();
+        let mut context = BuildContext::new(format!("Swarmscout/{}", BUILD.version));
+        context.startup_timeout = options.startup_timeout;
+        // The time that sources have to answer counts from here.
+        let mut manager = Manager::new(context);
         // First of all: a SIGHUP that nobody waits for ends a process.
         let mut signals = Signals::new().context("cannot take over signals")?;
         let mut systemd = Systemd::from_env();
@@ -159,7 +165,6 @@ impl App {
             .collect::<Result<Vec<_>, _>>()
             .context("cannot tell where it listens")?;
 
-        let mut manager = Manager::new(BuildContext::new(format!("Swarmscout/{}", BUILD.version)));
         manager.apply(loaded.config.job_configs());
         let (config, config_receiver) = watch::channel(Arc::new(loaded.config));
         let (status, status_receiver) = watch::channel(ReloadStatus {
@@ -429,6 +434,8 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
 
+    use swarmscout_discovery::config::STARTUP_TIMEOUT;
+
     use super::*;
 
     /// This test's one thread is that of discovery. While it is held up the web server answers; so
@@ -441,6 +448,7 @@ mod tests {
             listen: Listen::Addresses(vec![String::from("127.0.0.1:0")]),
             web: web::Options::default(),
             file_sd: None,
+            startup_timeout: STARTUP_TIMEOUT,
             flags: Vec::new(),
             ignored_flags: Vec::new(),
         })

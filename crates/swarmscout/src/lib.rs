@@ -78,6 +78,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         },
         web: cli::web::options(&cli.run.web)?,
         file_sd: cli.run.file_sd.options(),
+        startup_timeout: cli.run.startup_timeout.into(),
         flags,
         ignored_flags: cli.ignored.clone(),
     })

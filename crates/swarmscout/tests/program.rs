@@ -24,6 +24,8 @@ mod http_config;
 mod lifecycle;
 #[path = "program/reload.rs"]
 mod reload;
+#[path = "program/restart.rs"]
+mod restart;
 #[path = "program/stacks.rs"]
 mod stacks;
 #[cfg(target_os = "linux")]

@@ -24,12 +24,17 @@ pub(super) const SHORTEST_GAP: Duration = Duration::from_millis(50);
 /// everything else that runs on the runtime's thread, for some 5 µs each.
 const LARGE: usize = 1000;
 
+/// So many sources that have not answered are named in the log, the others as a number.
+const LOG_MISSING: usize = 10;
+
 /// What a job is to do.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub job: Arc<JobConfig>,
     /// The different ones of the job's sources.
     pub sources: Vec<PlannedSource>,
+    /// When the job is served without the sources that have not answered. `None`: never.
+    pub answers_due: Option<Instant>,
 }
 
 /// A source of a job.
@@ -59,7 +64,7 @@ struct JobTask {
     context: BuildContext,
     workers: Arc<Semaphore>,
     current: Line,
-    /// Takes the place of `current` as soon as all its sources have answered.
+    /// Takes the place of `current` as soon as it is ready.
     next: Option<Line>,
     publish: watch::Sender<Arc<TargetSet>>,
     syncs: Syncs,
@@ -69,6 +74,10 @@ struct JobTask {
 struct Line {
     job: Arc<JobConfig>,
     sources: Vec<Source>,
+    answers_due: Option<Instant>,
+    timed_out: bool,
+    /// Whether it was logged that it is served without some source.
+    is_noted: bool,
     /// Elsewhere while it is being brought up to date; lost if that panics.
     pool: Option<Pool>,
     groups: Arc<[SetGroup]>,
@@ -120,6 +129,7 @@ impl JobTask {
             self.current = next;
             news = News::Targets;
         }
+        self.current.note_missing();
         if news == News::Targets {
             self.context.figures.updates.add(1);
             self.syncs.limit_exceeded += u64::from(self.current.limit_error().is_some());
@@ -133,7 +143,7 @@ impl JobTask {
     }
 
     /// Turns to a new configuration, if there is one: at once if the present one has never been
-    /// complete, so that there is nothing to lose.
+    /// ready, so that there is nothing to lose.
     fn adopt_plan(&mut self) -> News {
         let newest = self.next.as_ref().unwrap_or(&self.current);
         let plan = self.plan.borrow_and_update().clone();
@@ -150,12 +160,17 @@ impl JobTask {
         News::Status
     }
 
-    /// Waits until a source was looked at or the configuration changed.
+    /// Waits until a source was looked at, the configuration changed, or no answer is waited for
+    /// any more.
     async fn wait(&mut self) {
+        let lines = std::iter::once(&self.current).chain(&self.next);
+        let waiting = lines.filter(|line| !line.timed_out && line.missing().next().is_some());
+        let due = waiting.filter_map(|line| line.answers_due).min();
         let lines = std::iter::once(&mut self.current).chain(&mut self.next);
         let sources = lines.flat_map(|line| &mut line.sources);
         let mut changes: Vec<_> = sources.map(|source| changed(&mut source.known)).collect();
         changes.push(changed(&mut self.plan));
+        changes.extend(due.map(|due| Box::pin(sleep_until(due)) as BoxFuture<'_, ()>));
         select_all(changes).await;
     }
 
@@ -178,15 +193,73 @@ fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, (
 }
 
 impl Line {
-    fn new(Plan { job, sources }: Plan) -> Self {
+    fn new(Plan { job, sources, answers_due }: Plan) -> Self {
         let sources: Vec<_> = sources.into_iter().map(Source::new).collect();
         let pool = Some(Pool::new(job.clone(), sources.len()));
         let (groups, counts) = (Arc::default(), Counts::default());
-        Self { job, sources, pool, groups, counts, changed: SystemTime::now() }
+        Self {
+            job,
+            sources,
+            answers_due,
+            timed_out: false,
+            is_noted: false,
+            pool,
+            groups,
+            counts,
+            changed: SystemTime::now(),
+        }
     }
 
+    fn missing(&self) -> impl Iterator<Item = &SourceStatus> {
+        self.sources.iter().map(|source| &source.status).filter(|status| status.as_of.is_none())
+    }
+
+    /// See [`TargetSet::is_ready`].
     fn is_ready(&self) -> bool {
-        self.sources.iter().all(|source| source.status.as_of.is_some())
+        let missing = self.missing().count();
+        missing == 0 || (self.timed_out && missing < self.sources.len())
+    }
+
+    /// Whether the time for the sources to answer has passed since this was last asked.
+    fn has_timed_out(&mut self) -> bool {
+        let passed = self.answers_due.is_some_and(|due| due <= Instant::now());
+        passed && !std::mem::replace(&mut self.timed_out, true)
+    }
+
+    /// Logs once that it is served without some source.
+    fn note_missing(&mut self) {
+        if self.is_noted || !self.timed_out || !self.is_ready() {
+            return;
+        }
+        self.is_noted = true;
+        let mut missing = self.missing().peekable();
+        if missing.peek().is_none() {
+            return;
+        }
+        let name = |source: &SourceStatus| format!("{} ({})", source.name, source.what);
+        let shown: Vec<_> = missing.by_ref().take(LOG_MISSING).map(name).collect();
+        let others = missing.count();
+        let hint = self.is_failover_by_entries().then_some(
+            "to reach one Swarm through several managers, write one dockerswarm_sd_configs entry \
+             with hosts: [manager-1, manager-2] in place of host",
+        );
+        tracing::warn!(
+            config = %self.job.name(),
+            missing = shown.join(", "),
+            others,
+            hint,
+            "Targets are served without sources that have not answered"
+        );
+    }
+
+    /// Whether several entries name one manager each, which is how users of Prometheus get a Swarm
+    /// through whichever manager is up.
+    fn is_failover_by_entries(&self) -> bool {
+        let one_host = |source: &&SdConfig| match source {
+            SdConfig::DockerSwarm(config) => config.engine.hosts.len() == 1,
+            _ => false,
+        };
+        self.job.sources.iter().filter(one_host).count() > 1
     }
 
     /// Takes over what the sources know.
@@ -196,7 +269,8 @@ impl Line {
         workers: &Arc<Semaphore>,
         syncs: &mut Syncs,
     ) -> News {
-        let mut news = News::Nothing;
+        let timed_out = self.has_timed_out() && self.missing().next().is_some();
+        let mut news = if timed_out { News::Status } else { News::Nothing };
         let mut updates = Vec::new();
         for (index, source) in self.sources.iter_mut().enumerate() {
             let Known { what, health } = source.known.borrow_and_update().clone();
@@ -264,6 +338,7 @@ impl Line {
             counts: self.counts,
             sources: statuses(self),
             limit_error: self.limit_error(),
+            timed_out: self.timed_out,
             stale_config: next.is_some(),
             next_sources: next.map(statuses).unwrap_or_default(),
             changed: self.changed,

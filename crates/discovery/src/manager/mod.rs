@@ -6,7 +6,8 @@
 //!   still names it does not disturb it.
 //! - A job whose configuration is equal after a reload keeps its set and its channel.
 //! - A job whose configuration changed serves the targets of the old one, kept fresh by the old
-//!   one's sources, until every source of the new one has answered.
+//!   one's sources, until every source of the new one has answered, or until
+//!   [the time for that](BuildContext::startup_timeout) has passed and one of them has.
 //! - Nothing here waits for a look: [`Manager::apply`] returns at once.
 
 mod job;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::job::{Plan, PlannedSource};
@@ -41,6 +43,10 @@ pub struct Manager {
     jobs: watch::Sender<Arc<[Job]>>,
     /// How many large sets may be relabelled at the same time.
     workers: Arc<Semaphore>,
+    /// When the sources of the jobs that are being started must have answered. `None`: any time.
+    answers_due: Option<Instant>,
+    /// Whether there was a configuration already.
+    is_configured: bool,
 }
 
 /// What makes two sources read different Swarms, as far as can be told from their configuration.
@@ -74,6 +80,8 @@ impl Manager {
     pub fn new(context: BuildContext) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
+            answers_due: Instant::now().checked_add(context.startup_timeout),
+            is_configured: false,
             context,
             running: BTreeMap::new(),
             sources: Vec::new(),
@@ -95,6 +103,10 @@ impl Manager {
     ///
     /// Must be called within a tokio runtime.
     pub fn apply(&mut self, jobs: Vec<JobConfig>) {
+        // The first configuration's time began with the program.
+        if std::mem::replace(&mut self.is_configured, true) {
+            self.answers_due = Instant::now().checked_add(self.context.startup_timeout);
+        }
         let mut before = std::mem::take(&mut self.running);
         let jobs: BTreeMap<_, _> = jobs.into_iter().map(|job| (job.name().clone(), job)).collect();
         for (name, config) in jobs {
@@ -161,7 +173,7 @@ impl Manager {
                 sources.push(PlannedSource { name: name.into(), config, running });
             }
         }
-        Plan { job: job.clone(), sources }
+        Plan { job: job.clone(), sources, answers_due: self.answers_due }
     }
 
     fn source(

@@ -52,7 +52,7 @@ async fn look(args: &CheckDiscoveryArgs) -> anyhow::Result<Arc<TargetSet>> {
     let jobs = manager.jobs();
     let mut set = jobs.borrow().first().context("the job has not started")?.set.clone();
     // What is known by then is shown in either case.
-    let _ = timeout(args.timeout.into(), set.wait_for(|set| set.is_ready())).await;
+    let _ = timeout(args.timeout.into(), set.wait_for(|set| set.is_complete())).await;
     let set = Arc::clone(&set.borrow());
     let _ = timeout(SHUTDOWN_TIMEOUT, manager.shutdown()).await;
     Ok(set)

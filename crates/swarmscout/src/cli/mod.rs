@@ -102,6 +102,11 @@ pub struct RunArgs {
     #[command(flatten)]
     pub web: WebArgs,
 
+    /// How long the sources of a job may take before it is served without those that have not
+    /// answered, from the start or from the reload that changed the job
+    #[arg(long = "sd.startup-timeout", value_name = "DURATION", default_value = "30s")]
+    pub startup_timeout: PromDuration,
+
     /// The flags of file SD.
     #[command(flatten)]
     pub file_sd: FileSdArgs,
@@ -381,7 +386,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
 /// The flags that act when the program runs, with the values they have: Prometheus'
 /// `/api/v1/status/flags`.
 pub fn values(cli: &Cli) -> Vec<(String, String)> {
-    let RunArgs { config_file, auto_reload, auto_reload_interval, agent, web, file_sd } = &cli.run;
+    let RunArgs { config_file, auto_reload, auto_reload_interval, agent, web, file_sd, .. } =
+        &cli.run;
     let shown = |path: &PathBuf| path.display().to_string();
     let mut values = vec![
         ("agent", agent.to_string()),
@@ -394,6 +400,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("file-sd.removed", name_of(&file_sd.removed)),
         ("log.format", name_of(&cli.log.format)),
         ("log.level", name_of(&cli.log.level)),
+        ("sd.startup-timeout", cli.run.startup_timeout.to_string()),
         ("web.cors.origin", web.cors_origin.clone().unwrap_or_default()),
         ("web.enable-lifecycle", web.enable_lifecycle.to_string()),
         ("web.external-url", web.external_url.clone()),

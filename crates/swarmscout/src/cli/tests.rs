@@ -36,6 +36,7 @@ fn defaults_and_values() {
         file-sd.removed=empty
         log.format=logfmt
         log.level=info
+        sd.startup-timeout=30s
         web.cors.origin=
         web.enable-lifecycle=false
         web.external-url=
@@ -58,6 +59,7 @@ fn defaults_and_values() {
         file-sd.removed=empty
         log.format=json
         log.level=debug
+        sd.startup-timeout=30s
         web.cors.origin=https?://x
         web.enable-lifecycle=true
         web.external-url=http://h/p

@@ -1,8 +1,8 @@
 //! File SD: the targets of each job in a file of their own, for a Prometheus that reads them with
 //! `file_sd_configs` instead of over HTTP.
 //!
-//! - A file has the content of `/sd/<job>`, in JSON or YAML. It is there from the first complete look
-//!   on, and replaced as a whole, and only when its content changes.
+//! - A file has the content of `/sd/<job>`, in JSON or YAML. It is there as soon as `/sd/<job>` has
+//!   one, and replaced as a whole, and only when its content changes.
 //! - The newest set counts, never a queue of sets: after a write the next one of that file waits a
 //!   second, or longer where the disk is slow, and then takes what is newest. Discovery waits for
 //!   nothing here.

@@ -225,6 +225,23 @@ fn a_mode_is_octal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_comes_without_the_sources_that_never_answer() {
+    let folder = Scratch::new();
+    let jobs = Jobs::new(&["web"]);
+    let files = jobs.write_into(&folder.0);
+    let (job, sender) = &jobs.sets["web"];
+    let now = std::time::Instant::now();
+    let sources = vec![source("static/0", now, Some(0)), source("static/1", now, None)];
+    let partial = set(job, &[group("a", "", &["h:1"])], sources);
+    sender.send_replace(Arc::new(partial.clone()));
+    long().await;
+    assert_eq!(folder.names(), [".swarmscout"]);
+    sender.send_replace(Arc::new(TargetSet { timed_out: true, ..partial }));
+    files.written("web", 1).await;
+    assert!(folder.read("web.json").contains("h:1"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unchanged_file_is_left_alone() {
     let folder = Scratch::new();
     let jobs = Jobs::new(&["a"]);

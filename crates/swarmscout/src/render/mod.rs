@@ -1,7 +1,7 @@
 //! The targets of a job as a list that Prometheus reads, for all who hand it out: HTTP SD
 //! ([`crate::web`]) and file SD ([`crate::file_sd`]) have the same content.
 //!
-//! To Prometheus a list is complete, so there is none where something may be missing. What was
+//! To Prometheus a list is complete, so there is none before its sources had their time to answer. What was
 //! rendered is kept while somebody asks for it, in parts, so that a change costs what changed.
 
 mod cache;
@@ -75,18 +75,19 @@ pub(crate) const EMPTY: &[u8] = b"[]\n";
 
 /// Why there can be no list of these targets yet.
 pub(crate) fn withheld(set: &TargetSet, form: Form) -> Option<String> {
-    let waiting: Vec<_> = set.sources.iter().filter(|source| source.as_of.is_none()).collect();
-    if !waiting.is_empty() {
+    if !set.is_ready() {
+        let (missing, all) = (set.missing().count(), set.sources.len());
         let mut message = format!(
-            "job {}: {} of {} sources have not answered yet\n",
-            Quoted(set.job.name()),
-            waiting.len(),
-            set.sources.len()
+            "job {}: {missing} of {all} sources have not answered yet\n",
+            Quoted(set.job.name())
         );
-        message.extend(waiting.iter().map(|SourceStatus { name, what, error, .. }| {
+        message.extend(set.missing().map(|SourceStatus { name, what, error, .. }| {
             let error = error.as_deref().unwrap_or("the first look is not finished");
             format!("{name} ({what}): {error}\n")
         }));
+        if missing < all {
+            message.push_str("the others are served without them after --sd.startup-timeout\n");
+        }
         return Some(message);
     }
     // With too many targets none is scraped; an empty list would say that there are none.

@@ -2,8 +2,9 @@
 //!
 //! Three forms: kept targets as they stand after our rules; the same without `__meta_*`
 //! (`?meta=0`); and all targets as the sources told them (`?raw=1`), for a Prometheus that relabels
-//! itself. Prometheus drops every target that an answer does not hold, so an answer is given only
-//! where all sources of the job have spoken; else 503, which makes Prometheus keep what it has.
+//! itself. Prometheus drops every target that an answer does not hold, so there is no answer before
+//! all sources of the job have answered, or had their time to: until then 503, which makes Prometheus
+//! keep what it has. An answer without the targets of some source names that source.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
+use swarmscout_discovery::TargetSet;
 use swarmscout_model::quote::Quoted;
 
 use super::{App, gzip, json_response, links, text};
@@ -24,6 +26,15 @@ use crate::render::{Encoding, Form, Key, Rendered, withheld};
 
 /// Whole seconds since the source that was confirmed longest ago was confirmed.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
+
+/// The sources that have never answered, whose targets are not in the list.
+const MISSING: HeaderName = HeaderName::from_static("x-swarmscout-missing-sources");
+
+/// So many of them are named, the others are a number.
+const NAMED: usize = 16;
+
+/// What a name may hold that stands in a header between commas.
+const IN_HEADER: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
 
 /// What Prometheus asks for, to the letter.
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -36,6 +47,8 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
         url: String,
         targets: usize,
         ready: bool,
+        /// Names of sources that have never answered.
+        missing: Vec<String>,
     }
     let base = links::base(&app.context.options, &headers);
     let jobs = app.jobs();
@@ -46,6 +59,7 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
             url: format!("{base}{}", links::sd(job.config.name())),
             targets: set.counts.active,
             ready: withheld(&set, Form::Full).is_none(),
+            missing: set.missing().map(|source| source.name.to_string()).collect(),
         }
     };
     json_response(StatusCode::OK, &jobs.iter().map(entry).collect::<Vec<_>>())
@@ -75,11 +89,28 @@ pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
     let Some(rendered) = app.context.lists.get(key, &job.set).await else {
         return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot write the targets; see the log\n");
     };
-    let age = set.oldest_age(app.context.clock.now().instant).unwrap_or_default();
-    respond(rendered, &headers, gzip, age.as_secs())
+    let age = set.oldest_age(app.context.clock.now().instant);
+    let mut response = respond(rendered, &headers, gzip);
+    let headers = response.headers_mut();
+    headers.insert(AGE, HeaderValue::from(age.as_secs()));
+    headers.extend(missing(&set).map(|missing| (MISSING, missing)));
+    response
 }
 
-fn respond(rendered: Arc<Rendered>, request: &HeaderMap, gzip: bool, age: u64) -> Response {
+/// `dockerswarm/0, dockerswarm/1, +3`. `None` where no source is missing.
+fn missing(set: &TargetSet) -> Option<HeaderValue> {
+    let name = |name: &str| utf8_percent_encode(name, IN_HEADER).to_string();
+    let mut missing = set.missing().map(|source| name(&source.name)).peekable();
+    missing.peek()?;
+    let mut named: Vec<_> = missing.by_ref().take(NAMED).collect();
+    let others = missing.count();
+    if others > 0 {
+        named.push(format!("+{others}"));
+    }
+    HeaderValue::try_from(named.join(", ")).ok()
+}
+
+fn respond(rendered: Arc<Rendered>, request: &HeaderMap, gzip: bool) -> Response {
     let unchanged = is_known(request, &rendered.etag);
     let etag = rendered.etag.clone();
     let mut response = if unchanged {
@@ -91,7 +122,6 @@ fn respond(rendered: Arc<Rendered>, request: &HeaderMap, gzip: bool, age: u64) -
     headers.insert(header::ETAG, etag);
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(AGE, HeaderValue::from(age));
     if !unchanged {
         headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
         if gzip {

@@ -78,7 +78,17 @@ pub(crate) struct Program {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// The status line and the headers.
+    pub(crate) head: String,
     pub(crate) body: String,
+}
+
+impl Answer {
+    /// The value of a header, whose name is given in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers.find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
 }
 
 impl Program {
@@ -204,7 +214,7 @@ pub(crate) fn request(address: SocketAddr, method: &str, path: &str) -> Answer {
     let text = String::from_utf8(text).expect("it answers in UTF-8");
     let (head, body) = text.split_once("\r\n\r\n").expect("head and body");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Answer { status: status.expect("a status"), body: body.to_owned() }
+    Answer { status: status.expect("a status"), head: head.to_owned(), body: body.to_owned() }
 }
 
 /// What a sub-command wrote, for a snapshot: exit code, stdout, stderr, the folder's name replaced.

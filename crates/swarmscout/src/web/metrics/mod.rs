@@ -267,6 +267,13 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
         "Whether the last look of the source was good",
         all.iter().map(|(labels, source)| (&labels[..], flag(up(source)))),
     )?;
+    let incomplete: Vec<_> =
+        sets.iter().map(|set| ([("job", &**set.job.name())], flag(!set.is_complete()))).collect();
+    out.gauge(
+        "swarmscout_sd_incomplete",
+        "Whether a source of the job has never answered, so that its targets are missing",
+        incomplete.iter().map(|(labels, incomplete)| (&labels[..], *incomplete)),
+    )?;
     let age = |source: &SourceStatus| {
         let age = now.saturating_duration_since(source.as_of.filter(|_| source.refreshes)?);
         Some(age.as_secs_f64())

@@ -182,6 +182,7 @@ fn job(app: &App, set: &TargetSet, files: &[FileStatus], swarms: &Swarms, now: N
             div.title {
                 h2 { (Visible(name)) }
                 @if !set.is_ready() { span.badge.unknown { "waiting for the first look" } }
+                @else if !set.is_complete() { span.badge.down { "incomplete" } }
             }
             p.counts {
                 strong { (counts.active) } " active"
@@ -194,8 +195,14 @@ fn job(app: &App, set: &TargetSet, files: &[FileStatus], swarms: &Swarms, now: N
                 }
             }
             @if let Some(error) = &set.limit_error { p.error { (Visible(error)) } }
+            @if set.is_ready() && !set.is_complete() {
+                p.warn {
+                    "Served without the targets of "
+                    (counted(set.missing().count(), "source")) " that never answered."
+                }
+            }
             @if set.stale_config {
-                p.warn { "Shown as before the last reload, until all sources of the new configuration have answered." }
+                p.warn { "Shown as before the last reload, until all sources of the new configuration have answered, or had their time to." }
             }
             p.links {
                 a href=(sd) { "HTTP SD" }

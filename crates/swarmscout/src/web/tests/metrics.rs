@@ -105,6 +105,9 @@ async fn shows_the_state_of_the_moment() {
         # TYPE swarmscout_source_up gauge
         swarmscout_source_up{job="we\"b",source="dockerswarm/0"} 1.0
         swarmscout_source_up{job="we\"b",source="dockerswarm/1"} 0.0
+        # HELP swarmscout_sd_incomplete Whether a source of the job has never answered, so that its targets are missing
+        # TYPE swarmscout_sd_incomplete gauge
+        swarmscout_sd_incomplete{job="we\"b"} 1.0
         # HELP swarmscout_source_age_seconds Time since what the source shows was last confirmed by where it comes from
         # TYPE swarmscout_source_age_seconds gauge
         swarmscout_source_age_seconds{job="we\"b",source="dockerswarm/0"} 7.0

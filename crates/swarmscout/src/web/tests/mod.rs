@@ -179,6 +179,7 @@ pub(crate) fn set(
         groups,
         sources,
         limit_error: None,
+        timed_out: false,
         stale_config: false,
         next_sources: Vec::new(),
         changed: SystemTime::UNIX_EPOCH,

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use swarmscout_discovery::Problem;
 use swarmscout_discovery::snapshot::FeedKind;
+use swarmscout_discovery::{Problem, TargetSet};
 
 use super::{Server, file, group, job, set, source, swarm};
 use crate::web::{ExternalUrl, Options, Readiness, ReloadStatus};
@@ -58,6 +58,20 @@ async fn shows_how_everything_is() {
     for hidden in ["service-10", "<web>", "<b>", "\u{1b}", "/-/quit"] {
         assert!(!page.contains(hidden), "{hidden}\n{page}");
     }
+}
+
+#[tokio::test]
+async fn shows_what_is_missing() {
+    let now = Instant::now();
+    let sources = vec![source("dockerswarm/0", now, Some(7)), source("dockerswarm/1", now, None)];
+    let first = set(&Arc::new(job("web")), &[], sources);
+    let timed_out = TargetSet { timed_out: true, ..first.clone() };
+    let server = Server::start(now, vec![first]).await;
+    let missing = "Served without the targets of 1 source that never answered.";
+    assert!(!server.get("/").await.text().contains(missing));
+    server.sets[0].send_replace(Arc::new(timed_out));
+    let page = server.get("/").await.text();
+    assert!(page.contains(missing) && page.contains(">incomplete<"), "{page}");
 }
 
 #[tokio::test]

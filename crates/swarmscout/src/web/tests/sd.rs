@@ -88,7 +88,7 @@ async fn the_index_lists_all_jobs() {
     let now = Instant::now();
     let odd = set(&Arc::new(job("../../ö x")), &[], vec![source("dockerswarm/0", now, None)]);
     let server = Server::start(now, vec![odd, web_set(now)]).await;
-    expect![[r#"[{"job":"../../ö x","url":"http://swarm.example:9465/sd/..%2F..%2F%C3%B6%20x","targets":0,"ready":false},{"job":"web","url":"http://swarm.example:9465/sd/web","targets":4,"ready":true}]"#]]
+    expect![[r#"[{"job":"../../ö x","url":"http://swarm.example:9465/sd/..%2F..%2F%C3%B6%20x","targets":0,"ready":false,"missing":["dockerswarm/0"]},{"job":"web","url":"http://swarm.example:9465/sd/web","targets":4,"ready":true,"missing":[]}]"#]]
     .assert_eq(&server.get("/sd").await.text());
 }
 
@@ -146,8 +146,40 @@ async fn an_empty_list_means_that_there_is_nothing() {
         job "web": 2 of 3 sources have not answered yet
         dockerswarm/1 (unix:///var/run/docker.sock role tasks): cannot connect to 10.0.0.9:2375: connection refused
         dockerswarm/2 (unix:///var/run/docker.sock role tasks): the first look is not finished
+        the others are served without them after --sd.startup-timeout
     "#]]
     .assert_eq(&reply.text());
+
+    // Its time has passed: what the other one tells is served.
+    let timed_out = TargetSet { timed_out: true, ..(**server.sets[0].borrow()).clone() };
+    server.sets[0].send_replace(Arc::new(timed_out.clone()));
+    let reply = server.get("/sd/web").await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.text(), "[\n{\"targets\":[\"10.0.0.1:80\"],\"labels\":{}}\n]\n");
+    let missing = "x-swarmscout-missing-sources";
+    assert_eq!(reply.header(missing), Some("dockerswarm/1, dockerswarm/2"));
+    let known = format!("If-None-Match: {}", reply.header("etag").unwrap());
+    let reply = server.request("GET", "/sd/web?raw=1", &[]).await;
+    assert_eq!((reply.status, reply.header(missing)), (200, Some("dockerswarm/1, dockerswarm/2")));
+    let reply = server.request("GET", "/sd/web", &[&known]).await;
+    assert_eq!((reply.status, reply.header(missing)), (304, Some("dockerswarm/1, dockerswarm/2")));
+    let index = server.get("/sd").await.json();
+    assert_eq!(index[0]["ready"], true);
+    assert_eq!(index[0]["missing"], serde_json::json!(["dockerswarm/1", "dockerswarm/2"]));
+
+    // Many of them are a number.
+    let mut sources = vec![source("dockerswarm/0", now, Some(0)), source("ö,\n/1", now, None)];
+    sources.extend((2..40).map(|i| source(&format!("dns/{i}"), now, None)));
+    let many = TargetSet { sources, ..timed_out.clone() };
+    server.sets[0].send_replace(Arc::new(many));
+    let reply = server.get("/sd/web").await;
+    expect!["%C3%B6%2C%0A/1, dns/2, dns/3, dns/4, dns/5, dns/6, dns/7, dns/8, dns/9, dns/10, dns/11, dns/12, dns/13, dns/14, dns/15, dns/16, +23"]
+    .assert_eq(reply.header(missing).unwrap());
+
+    // While none has answered there is nothing to be served.
+    let sources = vec![source("dockerswarm/1", now, None)];
+    server.sets[0].send_replace(Arc::new(TargetSet { sources, ..timed_out }));
+    assert_eq!(server.get("/sd/web").await.status, 503);
 
     // So many that none is scraped.
     let mut limited = set(&job, &groups, vec![source("s/0", now, Some(0))]);
