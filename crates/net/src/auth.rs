@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use swarmscout_model::Secret;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::config::{Auth, SecretSource};
@@ -16,6 +17,7 @@ use crate::{Error, file};
 pub(crate) async fn authorization(
     configured: Option<&Auth>,
     in_url: Option<&UserInfo>,
+    deadline: Instant,
 ) -> Result<Option<HeaderValue>, Error> {
     if let Some(user) = in_url {
         let password = user.password.as_ref().map_or("", Secret::expose);
@@ -24,12 +26,12 @@ pub(crate) async fn authorization(
     match configured {
         None | Some(Auth::OAuth2(_)) => Ok(None),
         Some(Auth::Basic { username, password }) => {
-            let username = read("username", username).await?;
-            let password = read("password", password).await?;
+            let username = read("username", username, deadline).await?;
+            let password = read("password", password, deadline).await?;
             basic(username.expose(), password.expose()).map(Some)
         }
         Some(Auth::Header { scheme, credentials }) => {
-            let secret = read("credentials", credentials).await?;
+            let secret = read("credentials", credentials, deadline).await?;
             header("credentials", &Zeroizing::new(format!("{scheme} {}", secret.expose())))
                 .map(Some)
         }
@@ -50,9 +52,13 @@ fn header(what: &'static str, text: &str) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-pub(crate) async fn read(what: &'static str, source: &SecretSource) -> Result<Secret, Error> {
+pub(crate) async fn read(
+    what: &'static str,
+    source: &SecretSource,
+    deadline: Instant,
+) -> Result<Secret, Error> {
     match source {
         SecretSource::Inline(secret) => Ok(secret.clone()),
-        SecretSource::File(path) => file::read_text(what, path).await,
+        SecretSource::File(path) => file::read_text(what, path, deadline).await,
     }
 }

@@ -175,7 +175,7 @@ impl Client {
         loop {
             let tokens = self.0.tokens.as_ref().filter(|_| hop.takes_credentials());
             let exchange = async {
-                let mut headers = self.headers(&hop, &headers).await?;
+                let mut headers = self.headers(&hop, &headers, deadline).await?;
                 if let Some(tokens) = tokens {
                     let token = tokens.get(deadline, limits.timeout).await?;
                     headers.insert(AUTHORIZATION, token);
@@ -183,7 +183,7 @@ impl Client {
                 let mut request = http::Request::new(body.clone());
                 *request.method_mut() = method.clone();
                 *request.headers_mut() = headers;
-                let answer = self.send(&hop, &request).await?;
+                let answer = self.send(&hop, &request, deadline).await?;
                 if let (Some(tokens), StatusCode::UNAUTHORIZED) = (tokens, answer.status()) {
                     tokens.forget(&request.headers()[AUTHORIZATION]).await;
                 }
@@ -223,10 +223,15 @@ impl Client {
     }
 
     /// All headers of one request, but for a token.
-    async fn headers(&self, hop: &Hop<'_>, own: &HeaderMap) -> Result<HeaderMap, Error> {
+    async fn headers(
+        &self,
+        hop: &Hop<'_>,
+        own: &HeaderMap,
+        deadline: Instant,
+    ) -> Result<HeaderMap, Error> {
         let mut headers = own.clone();
         if hop.configured {
-            headers::add(&self.0.headers, hop.left_origin, &mut headers).await?;
+            headers::add(&self.0.headers, hop.left_origin, &mut headers, deadline).await?;
         }
         if hop.left_origin {
             redirect::strip(&mut headers);
@@ -236,7 +241,7 @@ impl Client {
         }
         let auth = self.0.auth.as_ref().filter(|_| hop.takes_credentials());
         if !headers.contains_key(AUTHORIZATION)
-            && let Some(value) = auth::authorization(auth, hop.target.user()).await?
+            && let Some(value) = auth::authorization(auth, hop.target.user(), deadline).await?
         {
             headers.insert(AUTHORIZATION, value);
         }
@@ -250,16 +255,17 @@ impl Client {
         &self,
         hop: &Hop<'_>,
         request: &http::Request<Bytes>,
+        deadline: Instant,
     ) -> Result<http::Response<Incoming>, Error> {
         let over_tls =
             hop.target.host.scheme() == Scheme::Https || hop.proxy.is_some_and(Proxy::is_over_tls);
-        let pool = if over_tls { &self.secure().await? } else { &self.0.plain };
+        let pool = if over_tls { &self.secure(deadline).await? } else { &self.0.plain };
         pool.send(&hop.target, &hop.to, request).await
     }
 
     /// The connections made with the certificates as they are now.
-    async fn secure(&self) -> Result<Pool, Error> {
-        let secure = self.0.tls.current().await?;
+    async fn secure(&self, deadline: Instant) -> Result<Pool, Error> {
+        let secure = self.0.tls.current(deadline).await?;
         let mut kept = self.0.secure.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((with, pool)) = &*kept
             && Arc::ptr_eq(&with.config, &secure.config)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use http::header::{CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use swarmscout_model::Secret;
+use tokio::time::Instant;
 
 use crate::config::{Header, HeaderSource};
 use crate::{Error, file};
@@ -29,20 +30,21 @@ impl Header {
     }
 }
 
-/// Adds `headers` to what a request has already, as Prometheus does, so that a name may come twice.
+/// Adds `headers` to what a request that ends at `deadline` has already, as Prometheus does, so that a name may come twice.
 /// To `another_host`, which a redirect leads to, go only the values that are no secrets. Prometheus
 /// sends all but cookies there.
 pub(crate) async fn add(
     headers: &[Header],
     another_host: bool,
     to: &mut HeaderMap,
+    deadline: Instant,
 ) -> Result<(), Error> {
     for Header { name, value } in headers {
         let value = match value {
             HeaderSource::Secret(_) | HeaderSource::File(_) if another_host => continue,
             HeaderSource::Value(value) | HeaderSource::Secret(value) => value.clone(),
             HeaderSource::File(path) => {
-                let text = file::read_text("header", path).await?;
+                let text = file::read_text("header", path, deadline).await?;
                 let mut value = header_value(name.as_str(), text.expose())?;
                 value.set_sensitive(true);
                 value

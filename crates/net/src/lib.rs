@@ -18,6 +18,9 @@
 //! | `tls` | makes TLS configurations, anew when files change, and words for what goes wrong |
 //! | `body`, `gzip` | hand out the answer piece by piece, within the deadline and the limit |
 //!
+//! What blocks never does so on the runtime's threads: `lane` reads what may hang, `disk` what it
+//! reads, `cpu` does what takes long. All crates above use these three.
+//!
 //! What is asked for stands beside them: a [`Request`] goes to a [`Url`] or a Docker [`Host`].
 //!
 //! ```
@@ -38,6 +41,8 @@ mod body;
 mod client;
 pub mod config;
 mod connect;
+pub mod cpu;
+pub mod disk;
 mod error;
 mod exchange;
 mod file;
@@ -46,6 +51,7 @@ pub mod fuzzing;
 mod gzip;
 mod headers;
 mod host;
+pub mod lane;
 mod oauth2;
 mod proxy;
 mod redirect;

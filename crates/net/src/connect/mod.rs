@@ -4,6 +4,7 @@
 //! TLS to it where its URL says `https`, then a way through it ([`tunnel`], [`socks`]); TLS to the
 //! server where its URL says `https`; then [`Stream`], which hyper reads and writes.
 
+mod names;
 mod socks;
 mod stream;
 mod tcp;
@@ -36,7 +37,7 @@ use crate::{Error, tls};
 /// Opens connections for hyper's pool, TLS included.
 #[derive(Clone)]
 pub(crate) struct Connector {
-    tcp: HttpConnector<tcp::Resolver>,
+    tcp: HttpConnector<names::Resolver>,
     tls: Option<Secure>,
     way: Arc<Way>,
 }
@@ -89,7 +90,7 @@ impl Way {
 
 impl Connector {
     pub(crate) fn new(tls: Option<Secure>, way: Arc<Way>) -> Self {
-        Self { tcp: tcp::connector(), tls, way }
+        Self { tcp: tcp::connector(way.timeout), tls, way }
     }
 
     /// The error is the cause in plain words.
@@ -173,7 +174,7 @@ pub async fn connect_tcp(to: &str, within: Duration) -> Result<TcpStream, Error>
     let failed = |reason| Error::Connect { to: to.to_owned(), reason };
     let uri = Uri::builder().scheme("tcp").authority(to).path_and_query("/").build();
     let uri = uri.map_err(|error| failed(error.to_string()))?;
-    let mut connector = tcp::connector();
+    let mut connector = tcp::connector(within);
     match tokio::time::timeout(within, tcp::open(&mut connector, uri)).await {
         Ok(opened) => opened.map_err(failed),
         Err(_) => Err(failed(format!("no connection within {within:?}"))),

@@ -2,21 +2,30 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http::Uri;
 use tokio::net::UnixStream;
 
 use crate::error::{Error, io_words};
+use crate::{disk, lane};
 
 /// Scheme of the URIs that name a socket to hyper's pool.
 pub(crate) const UNIX_SCHEME: &str = "unix";
 
 /// The user of a container image without root, as in the one that this program is shipped in.
 const NOBODY_IN_PARTICULAR: u32 = 65532;
+
+/// How long the file system may take for the path of a socket.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most bytes of `/etc/group`.
+const MAX_GROUPS: u64 = 4 << 20;
 
 /// A path as the authority of a URI: its bytes in hexadecimal.
 pub(crate) fn socket_uri_authority(path: &Path) -> String {
@@ -72,18 +81,29 @@ pub async fn connect_unix(path: &Path, advice: SocketAdvice) -> Result<UnixStrea
 }
 
 async fn open_path(path: &Path, advice: SocketAdvice) -> Result<UnixStream, String> {
+    // Connecting looks the path up on this very thread, whatever mount it is on.
+    let own = path.to_owned();
+    let look_up = move || drop(fs::metadata(own));
+    lane::read(path, PATIENCE, look_up).await.map_err(|stuck| stuck.reason)?;
     match UnixStream::connect(path).await {
         Ok(socket) => Ok(socket),
-        Err(error) => Err(explain(path, &error, advice).await),
+        Err(error) => {
+            let own = path.to_owned();
+            let explain = move || explain(&own, &error, advice);
+            lane::read(path, PATIENCE, explain).await.map_or_else(|stuck| Err(stuck.reason), Err)
+        }
     }
 }
 
-async fn explain(path: &Path, error: &io::Error, advice: SocketAdvice) -> String {
-    let metadata = tokio::fs::metadata(path).await;
-    match (error.kind(), metadata) {
+/// Blocks.
+fn explain(path: &Path, error: &io::Error, advice: SocketAdvice) -> String {
+    match (error.kind(), fs::metadata(path)) {
         (io::ErrorKind::PermissionDenied, Ok(socket)) => {
-            let groups = tokio::fs::read_to_string("/etc/group").await.unwrap_or_default();
-            let user = tokio::fs::metadata("/proc/self").await.map(|me| me.uid()).ok();
+            let groups = disk::open(Path::new("/etc/group"))
+                .and_then(|file| disk::whole(file, MAX_GROUPS))
+                .unwrap_or_default();
+            let groups = String::from_utf8_lossy(&groups);
+            let user = fs::metadata("/proc/self").map(|me| me.uid()).ok();
             denied(user, socket.gid(), socket.mode(), &groups)
         }
         (io::ErrorKind::PermissionDenied, Err(_)) => {

@@ -67,6 +67,20 @@ enum Style {
     Body,
 }
 
+/// When the request that needs a token ends.
+#[derive(Clone, Copy)]
+struct By {
+    deadline: Instant,
+    /// From its beginning.
+    within: Duration,
+}
+
+impl By {
+    fn late(self) -> String {
+        format!("no complete answer within {:?}", self.within)
+    }
+}
+
 /// Why there is no token.
 enum Failure {
     /// Nobody was asked, or nobody answered.
@@ -91,10 +105,7 @@ impl Tokens {
         };
         Ok(Self {
             client: Client::new(&http, options)?,
-            // The time is what is left to the request that needs the token.
-            request: Request::of_url(config.token_url.clone())?
-                .timeout(Duration::MAX)
-                .max_body(MAX_ANSWER),
+            request: Request::of_url(config.token_url.clone())?.max_body(MAX_ANSWER),
             config: config.clone(),
             state: Mutex::default(),
         })
@@ -107,9 +118,14 @@ impl Tokens {
         within: Duration,
     ) -> Result<HeaderValue, Error> {
         let came = Instant::now();
+        let by = By { deadline, within };
         let secret = match &self.config.grant {
-            Grant::ClientCredentials { secret } => auth::read("client secret", secret).await?,
-            Grant::JwtBearer(jwt) => auth::read("client certificate key", &jwt.key).await?,
+            Grant::ClientCredentials { secret } => {
+                auth::read("client secret", secret, deadline).await?
+            }
+            Grant::JwtBearer(jwt) => {
+                auth::read("client certificate key", &jwt.key, deadline).await?
+            }
         };
         let get = async {
             let mut state = self.state.lock().await;
@@ -125,7 +141,7 @@ impl Tokens {
                 return Err(error.clone());
             }
             state.token = None;
-            match self.ask(&secret, &mut state.style).await {
+            match self.ask(&secret, &mut state.style, by).await {
                 Ok(Granted { header, lasts }) => {
                     let ends = lasts.map(|lasts| Instant::now() + lasts);
                     let token = Token { header: header.clone(), asked_with: secret, ends };
@@ -139,7 +155,7 @@ impl Tokens {
                 }
             }
         };
-        let late = |_| Err(self.error(format!("no complete answer within {within:?}")));
+        let late = |_| Err(self.error(by.late()));
         timeout_at(deadline, get).await.unwrap_or_else(late)
     }
 
@@ -149,19 +165,24 @@ impl Tokens {
         state.token.take_if(|token| token.header == *refused);
     }
 
-    async fn ask(&self, secret: &Secret, style: &mut Option<Style>) -> Result<Granted, Failure> {
+    async fn ask(
+        &self,
+        secret: &Secret,
+        style: &mut Option<Style>,
+        by: By,
+    ) -> Result<Granted, Failure> {
         match (&self.config.grant, &style) {
-            (Grant::JwtBearer(jwt), _) => self.ask_by_assertion(jwt, secret).await,
-            (Grant::ClientCredentials { .. }, Some(known)) => self.ask_by(secret, *known).await,
+            (Grant::JwtBearer(jwt), _) => self.ask_by_assertion(jwt, secret, by).await,
+            (Grant::ClientCredentials { .. }, Some(known)) => self.ask_by(secret, *known, by).await,
             (Grant::ClientCredentials { .. }, None) => {
-                let first = match self.ask_by(secret, Style::Header).await {
+                let first = match self.ask_by(secret, Style::Header, by).await {
                     Err(Failure::Answered(first)) => first,
                     granted => {
                         *style = granted.is_ok().then_some(Style::Header);
                         return granted;
                     }
                 };
-                let granted = self.ask_by(secret, Style::Body).await;
+                let granted = self.ask_by(secret, Style::Body, by).await;
                 *style = granted.is_ok().then_some(Style::Body);
                 granted.map_err(|failure| match failure {
                     Failure::Answered(second) if second != first => Failure::Answered(format!(
@@ -173,16 +194,21 @@ impl Tokens {
         }
     }
 
-    async fn ask_by_assertion(&self, jwt: &JwtBearer, key: &Secret) -> Result<Granted, Failure> {
+    async fn ask_by_assertion(
+        &self,
+        jwt: &JwtBearer,
+        key: &Secret,
+        by: By,
+    ) -> Result<Granted, Failure> {
         let OAuth2 { client_id, scopes, token_url, .. } = &self.config;
         let audience = || token_url.without_user().to_string();
         let assertion =
             assertion::sign(jwt, key, client_id, scopes, audience).map_err(Failure::NoAnswer)?;
         let form = Form::new(GRANT_TYPE_JWT, &self.config).with("assertion", assertion.expose());
-        self.post(self.request.clone(), form.encode(), &assertion).await
+        self.post(self.request.clone(), form.encode(), &assertion, by).await
     }
 
-    async fn ask_by(&self, secret: &Secret, style: Style) -> Result<Granted, Failure> {
+    async fn ask_by(&self, secret: &Secret, style: Style, by: By) -> Result<Granted, Failure> {
         let id = &self.config.client_id;
         let form = Form::new("client_credentials", &self.config);
         match style {
@@ -190,11 +216,11 @@ impl Tokens {
                 let value = auth::basic(&escape(id), &escape(secret.expose()))
                     .map_err(|error| Failure::no_answer(&error))?;
                 let request = self.request.clone().header(AUTHORIZATION, value);
-                self.post(request, form.encode(), secret).await
+                self.post(request, form.encode(), secret, by).await
             }
             Style::Body => {
                 let form = form.with("client_id", id).with("client_secret", secret.expose());
-                self.post(self.request.clone(), form.encode(), secret).await
+                self.post(self.request.clone(), form.encode(), secret, by).await
             }
         }
     }
@@ -205,10 +231,16 @@ impl Tokens {
         request: Request,
         form: String,
         hidden: &'a Secret,
+        by: By,
     ) -> BoxFuture<'a, Result<Granted, Failure>> {
         // A client asks a client here: without the box, this future would hold itself.
         Box::pin(async move {
-            let no_answer = |error| Failure::no_answer(&error);
+            let no_answer = |error| match error {
+                Error::Deadline { .. } => Failure::NoAnswer(by.late()),
+                error => Failure::no_answer(&error),
+            };
+            let left = by.deadline.saturating_duration_since(Instant::now());
+            let request = request.timeout(left);
             let post = self.client.post(request, "application/x-www-form-urlencoded", form);
             let answer = post.await.map_err(no_answer)?;
             let status = answer.status;

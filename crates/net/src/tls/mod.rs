@@ -18,6 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, SupportedProtocolVersion};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 pub use roots::SystemRoots;
@@ -64,13 +65,13 @@ impl Tls {
         Ok(tls)
     }
 
-    /// The configuration for the files as they are now: the same `Arc` as before where nothing
-    /// changed.
-    pub(crate) async fn current(&self) -> Result<Secure, Error> {
+    /// The configuration for the files as they are now, for a request that ends at `deadline`: the
+    /// same `Arc` as before where nothing changed.
+    pub(crate) async fn current(&self, deadline: Instant) -> Result<Secure, Error> {
         let material = Material {
-            ca: read("CA", self.options.ca.as_ref()).await?,
-            cert: read("client certificate", self.options.cert.as_ref()).await?,
-            key: read("client key", self.options.key.as_ref()).await?,
+            ca: read("CA", self.options.ca.as_ref(), deadline).await?,
+            cert: read("client certificate", self.options.cert.as_ref(), deadline).await?,
+            key: read("client key", self.options.key.as_ref(), deadline).await?,
         };
         let mut current = self.current.lock().await;
         if let Some((made_from, secure)) = &*current
@@ -78,15 +79,15 @@ impl Tls {
         {
             return Ok(secure.clone());
         }
-        let config = Arc::new(self.build(&material).await?);
+        let config = Arc::new(self.build(&material, deadline).await?);
         let secure = Secure { config, server_name: self.server_name.clone() };
         *current = Some((material, secure.clone()));
         Ok(secure)
     }
 
-    async fn build(&self, material: &Material) -> Result<ClientConfig, Error> {
+    async fn build(&self, material: &Material, deadline: Instant) -> Result<ClientConfig, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = self.verifier(material.ca.as_deref(), &provider).await?;
+        let verifier = self.verifier(material.ca.as_deref(), &provider, deadline).await?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions)
             .map_err(|error| Error::Tls(explain(&error)))?
@@ -112,6 +113,7 @@ impl Tls {
         &self,
         ca: Option<&Vec<u8>>,
         provider: &Arc<CryptoProvider>,
+        deadline: Instant,
     ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
         if self.options.insecure_skip_verify {
             return Ok(Arc::new(verify::Anything::new(provider)));
@@ -123,7 +125,7 @@ impl Tls {
                     .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
                     .map_err(|reason| unusable("CA", self.options.ca.as_ref(), reason))
             }
-            None => verify::of_roots(self.roots.get().await, provider)
+            None => verify::of_roots(self.roots.get(deadline).await?, provider)
                 .map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
                 .map_err(Error::Tls),
         }
@@ -187,11 +189,15 @@ fn versions(options: &TlsConfig) -> Result<Vec<&'static SupportedProtocolVersion
         .collect())
 }
 
-async fn read(what: &'static str, source: Option<&PemSource>) -> Result<Option<Pem>, Error> {
+async fn read(
+    what: &'static str,
+    source: Option<&PemSource>,
+    deadline: Instant,
+) -> Result<Option<Pem>, Error> {
     match source {
         None => Ok(None),
         Some(PemSource::Inline(pem)) => Ok(Some(Zeroizing::new(pem.expose().as_bytes().to_vec()))),
-        Some(PemSource::File(path)) => file::read(what, path).await.map(Some),
+        Some(PemSource::File(path)) => file::read(what, path, deadline).await.map(Some),
     }
 }
 

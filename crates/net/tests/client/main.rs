@@ -6,6 +6,7 @@ mod bodies;
 mod connections;
 mod deadlines;
 mod headers;
+mod hung_files;
 mod oauth2;
 mod post;
 mod proxy;
