@@ -131,7 +131,7 @@ async fn request(
     let mut stream = TcpStream::connect(address).await?;
     let accept = if gzip { "Accept-Encoding: gzip\r\n" } else { "" };
     let request =
-        format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{accept}\r\n");
+        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{accept}\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut buffer = vec![0; 256 << 10];
     let mut bytes = 0;

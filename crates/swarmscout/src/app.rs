@@ -456,7 +456,7 @@ mod tests {
         .expect("it starts");
         let mut stream = TcpStream::connect(app.addresses()[0]).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        let request = "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let request = "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -145,12 +145,16 @@ pub struct WebArgs {
     #[arg(long = "web.route-prefix", value_name = "PATH")]
     pub route_prefix: Option<String>,
 
-    /// Most connections at one time, over all addresses
+    /// Further names by which clients reach this: a comma-separated list, or given several times
+    #[arg(long = "web.allowed-hosts", value_name = "HOST", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+
+    /// Most connections at one time, over all addresses, at most 1000000
     #[arg(long = "web.max-connections", value_name = "N", default_value = "512",
-          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_connections: usize,
 
-    /// Time for a request to arrive, and for an idle connection to stay
+    /// Time for a request to arrive, and for an idle connection to stay, at most 30s
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m")]
     pub read_timeout: PromDuration,
 
@@ -341,7 +345,7 @@ pub struct DemoArgs {
           default_value = DEFAULT_LISTEN_ADDRESS)]
     pub listen_addresses: Vec<String>,
 
-    /// Time between two things that happen
+    /// Time between two things that happen, at least 100ms
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub pace: PromDuration,
 }
@@ -401,6 +405,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("log.format", name_of(&cli.log.format)),
         ("log.level", name_of(&cli.log.level)),
         ("sd.startup-timeout", cli.run.startup_timeout.to_string()),
+        ("web.allowed-hosts", web.allowed_hosts.join(",")),
         ("web.cors.origin", web.cors_origin.clone().unwrap_or_default()),
         ("web.enable-lifecycle", web.enable_lifecycle.to_string()),
         ("web.external-url", web.external_url.clone()),

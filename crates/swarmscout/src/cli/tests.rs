@@ -37,6 +37,7 @@ fn defaults_and_values() {
         log.format=logfmt
         log.level=info
         sd.startup-timeout=30s
+        web.allowed-hosts=
         web.cors.origin=
         web.enable-lifecycle=false
         web.external-url=
@@ -60,6 +61,7 @@ fn defaults_and_values() {
         log.format=json
         log.level=debug
         sd.startup-timeout=30s
+        web.allowed-hosts=a,b,c
         web.cors.origin=https?://x
         web.enable-lifecycle=true
         web.external-url=http://h/p
@@ -74,7 +76,8 @@ fn defaults_and_values() {
         "--agent --config.file a.yml --log.format=json --log.level DEBUG --web.cors.origin=https?://x \
          --web.enable-lifecycle --web.external-url=http://h/p --web.listen-address=:1 \
          --web.listen-address [::1]:2 --web.max-connections=7 --web.page-title=T \
-         --web.read-timeout=30s --web.route-prefix=/q",
+         --web.read-timeout=30s --web.route-prefix=/q \
+         --web.allowed-hosts=a,b --web.allowed-hosts=c",
     ));
 }
 
@@ -230,7 +233,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     check_error(
         "--web.max-connections=0",
         &expect![[r#"
-        error: invalid value '0' for '--web.max-connections <N>': 0 is not in 1..18446744073709551615
+        error: invalid value '0' for '--web.max-connections <N>': 0 is not in 1..=1000000
 
         For more information, try '--help'.
     "#]],
@@ -342,4 +345,34 @@ fn documentation() -> String {
         writeln!(text, "\n- {reason}:\n  {}", names.join(",\n  ")).expect("a string takes all");
     }
     text
+}
+
+/// Numbers, sizes and durations: the ends of each range, and what lies beyond.
+#[test]
+fn every_range_has_ends() {
+    let longest = "292y";
+    for (flag, good, bad) in [
+        (
+            "--web.max-connections",
+            &["1", "512", "1000000"][..],
+            &["0", "-1", "1000001", "2305843009213693952", "18446744073709551616", "1e3", ""][..],
+        ),
+        (
+            "--web.read-timeout",
+            &["0", "1ms", longest],
+            &["-1s", "293y", "1", "9223372036854775808s"],
+        ),
+        ("--config.auto-reload-interval", &["0", longest], &["-1s", "293y"]),
+        ("--file-sd.mode", &["0", "0000", "777"], &["1000", "-1", "8", "37777777777", "0x1"]),
+    ] {
+        for (value, expected) in
+            good.iter().map(|value| (value, true)).chain(bad.iter().map(|value| (value, false)))
+        {
+            let line = format!("swarmscout --file-sd.directory=d {flag}={value}");
+            let parsed = parse(line.split(' ').map(Into::into));
+            assert_eq!(parsed.is_ok(), expected, "{flag}={value}: {parsed:?}");
+        }
+    }
+    let longest_check = format!("swarmscout check service-discovery f j --timeout={longest}");
+    parse(longest_check.split(' ').map(Into::into)).expect("a timeout may be long");
 }

@@ -22,11 +22,17 @@ pub fn options(args: &WebArgs) -> anyhow::Result<web::Options> {
             Some(Arc::new(regex))
         }
     };
+    if let Some(host) = args.allowed_hosts.iter().find(|host| !web::is_host(host)) {
+        bail!(
+            "cannot use --web.allowed-hosts={host}: give the name of a host without scheme and port"
+        );
+    }
     Ok(web::Options {
         route_prefix: trim_path(prefix),
         external_url,
         enable_lifecycle: args.enable_lifecycle,
         cors_origin,
+        allowed_hosts: args.allowed_hosts.clone(),
         page_title: args.page_title.clone(),
         read_timeout: args.read_timeout.into(),
         max_connections: args.max_connections,
@@ -106,6 +112,13 @@ mod tests {
         assert!(!admits("--web.cors.origin=https?://(a|b)", "https://b.evil"));
     }
 
+    #[test]
+    fn allowed_hosts_are_listed_or_repeated() {
+        let words = "--web.allowed-hosts=a,b_c.example --web.allowed-hosts=[::1]";
+        let options = read(words).unwrap_or_else(|error| panic!("{error:#}"));
+        assert_eq!(options.allowed_hosts, ["a", "b_c.example", "[::1]"]);
+    }
+
     #[track_caller]
     fn check_error(words: &str, expected: &Expect) {
         expected.assert_eq(&format!("{:#}", read(words).expect_err(words)));
@@ -133,6 +146,18 @@ mod tests {
             "--web.external-url=http://u:p@h",
             &expect![
                 "cannot use --web.external-url=http://u:p@h: it must hold no user name and password: every reader sees it"
+            ],
+        );
+        check_error(
+            "--web.allowed-hosts=a,http://b",
+            &expect![
+                "cannot use --web.allowed-hosts=http://b: give the name of a host without scheme and port"
+            ],
+        );
+        check_error(
+            "--web.allowed-hosts=a:9465",
+            &expect![
+                "cannot use --web.allowed-hosts=a:9465: give the name of a host without scheme and port"
             ],
         );
         check_error(

@@ -56,6 +56,9 @@ impl World {
     }
 }
 
+/// The shortest time between two things that happen.
+const SHORTEST_PACE: Duration = Duration::from_millis(100);
+
 /// Runs until Ctrl-C.
 pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
     let mut world = World::start().context(
@@ -80,7 +83,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
     .await?;
     let jobs = app.jobs();
     let address = app.addresses().first().copied();
-    let pace = args.pace.into();
+    let pace = Duration::from(args.pace).max(SHORTEST_PACE);
     let story = async {
         let all = jobs.borrow().clone();
         for job in all.iter() {

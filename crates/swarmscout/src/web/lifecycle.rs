@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -32,8 +32,8 @@ pub(super) fn unavailable(app: &App) -> Option<Response> {
     Some(response)
 }
 
-pub(super) async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if let Some(refusal) = forbidden(&app, &headers) {
+pub(super) async fn reload(State(app): State<Arc<App>>) -> Response {
+    if let Some(refusal) = disabled(&app) {
         return refusal;
     }
     let (sender, answer) = oneshot::channel();
@@ -50,8 +50,8 @@ pub(super) async fn reload(State(app): State<Arc<App>>, headers: HeaderMap) -> R
     }
 }
 
-pub(super) async fn quit(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if let Some(refusal) = forbidden(&app, &headers) {
+pub(super) async fn quit(State(app): State<Arc<App>>) -> Response {
+    if let Some(refusal) = disabled(&app) {
         return refusal;
     }
     let stopping = *app.context.ready.borrow() == Readiness::Stopping;
@@ -66,14 +66,9 @@ pub(super) async fn wrong_method() -> Response {
     text(StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed")
 }
 
-fn forbidden(app: &App, headers: &HeaderMap) -> Option<Response> {
-    if !app.context.options.enable_lifecycle {
-        return Some(text(StatusCode::FORBIDDEN, "Lifecycle API is not enabled."));
-    }
-    // A page of another site can make a browser send this request; the browser tells so.
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    let foreign = site.is_some_and(|site| site == b"cross-site");
-    foreign.then(|| text(StatusCode::FORBIDDEN, "Not from pages of another site."))
+fn disabled(app: &App) -> Option<Response> {
+    let enabled = app.context.options.enable_lifecycle;
+    (!enabled).then(|| text(StatusCode::FORBIDDEN, "Lifecycle API is not enabled."))
 }
 
 /// What this binary is. The names of the members are Prometheus'.

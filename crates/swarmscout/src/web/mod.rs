@@ -6,6 +6,8 @@
 //! reload, and no reader can hold up discovery.
 
 mod api;
+mod connections;
+mod guard;
 mod gzip;
 mod lifecycle;
 pub(crate) mod links;
@@ -21,6 +23,7 @@ mod threads;
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,6 +39,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::guard::is_host;
 use self::swarms::Swarms;
 pub use self::threads::Threads;
 use crate::config::Config;
@@ -128,6 +132,8 @@ pub struct Options {
     pub enable_lifecycle: bool,
     /// `--web.cors.origin`: pages of which origins may read the API. `None`: no other site's.
     pub cors_origin: Option<Arc<Regex>>,
+    /// `--web.allowed-hosts`: further names of this server, as [`is_host`] takes them.
+    pub allowed_hosts: Vec<String>,
     /// `--web.page-title`.
     pub page_title: String,
     /// `--web.read-timeout`: within this time the header of a request must have arrived.
@@ -146,6 +152,7 @@ impl Default for Options {
             route_prefix: String::new(),
             enable_lifecycle: false,
             cors_origin: None,
+            allowed_hosts: Vec::new(),
             page_title: String::from("Swarmscout"),
             read_timeout: Duration::from_mins(5),
             max_connections: 512,
@@ -221,6 +228,9 @@ impl Clock {
 /// How long a client may take none of its answer: longer than any that is only slow.
 const STALLED: Duration = Duration::from_secs(30);
 
+/// How long a connection may be without a request before it may make room for another.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Serves all of it on these listeners until `shutdown` resolves; requests that are running then
 /// have [`Options::shutdown_timeout`] to end.
 pub async fn serve(
@@ -228,14 +238,14 @@ pub async fn serve(
     context: Context,
     shutdown: impl Future<Output = ()> + Send,
 ) {
+    let connections = connections::Connections::new(context.options.max_connections, GRACE);
     let limits = server::Limits {
-        connections: context.options.max_connections,
         read_timeout: context.options.read_timeout,
         stalled: STALLED,
         shutdown_timeout: context.options.shutdown_timeout,
     };
-    let ports = listeners.iter().filter_map(|listener| Some(listener.local_addr().ok()?.port()));
-    let app = Arc::new(App::new(context, ports.collect()));
+    let addresses: Vec<_> = listeners.iter().filter_map(|one| one.local_addr().ok()).collect();
+    let app = Arc::new(App::new(context, &addresses, &connections));
     let site = router::Site::new(&app);
     let handle = move |request| site.clone().answer(request);
     let forgetting = async {
@@ -245,7 +255,7 @@ pub async fn serve(
         }
     };
     tokio::select! {
-        () = server::run(listeners, limits, handle, shutdown) => {}
+        () = server::run(listeners, connections, limits, handle, shutdown) => {}
         () = forgetting => {}
     }
 }
@@ -256,6 +266,7 @@ struct App {
     context: Context,
     metrics: metrics::Metrics,
     global_url: api::GlobalUrl,
+    guard: guard::Guard,
     /// Name of this machine; empty where it cannot be told.
     hostname: String,
     /// Where the program was started.
@@ -263,19 +274,25 @@ struct App {
 }
 
 impl App {
-    fn new(context: Context, ports: Vec<u16>) -> Self {
+    fn new(
+        context: Context,
+        addresses: &[SocketAddr],
+        connections: &Arc<connections::Connections>,
+    ) -> Self {
         // Where Linux tells it; a name is nothing to fail for.
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let hostname = hostname.trim().to_owned();
         let directory = std::env::current_dir().unwrap_or_default().display().to_string();
+        let guard = guard::Guard::new(&context.options, &hostname, addresses);
+        let ports: Vec<_> = addresses.iter().map(SocketAddr::port).collect();
         let port = ports.first().map(|port| format!(":{port}")).unwrap_or_default();
         let (scheme, authority) = match &context.options.external_url {
             Some(url) => (url.scheme.clone(), url.authority.clone()),
             None => (String::from("http"), format!("{hostname}{port}")),
         };
         let global_url = api::GlobalUrl { scheme, authority, ports };
-        let metrics = metrics::Metrics::new(&context);
-        Self { context, metrics, global_url, hostname, directory }
+        let metrics = metrics::Metrics::new(&context, connections);
+        Self { context, metrics, global_url, guard, hostname, directory }
     }
 
     /// The running jobs, sorted by name.

@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use tower::ServiceExt as _;
 
-use super::{App, api, gzip, lifecycle, metrics, page, sd, text};
+use super::{App, api, guard, gzip, lifecycle, metrics, page, sd, text};
 
 /// All pages, below the route prefix.
 #[derive(Clone, Debug)]
@@ -37,8 +37,8 @@ impl Site {
             .route("/icon.svg", get(page::icon))
             .route("/-/healthy", get(lifecycle::healthy))
             .route("/-/ready", get(lifecycle::ready))
-            .route("/-/reload", change(lifecycle::reload))
-            .route("/-/quit", change(lifecycle::quit))
+            .route("/-/reload", change(app, lifecycle::reload))
+            .route("/-/quit", change(app, lifecycle::quit))
             .route("/version", get(lifecycle::version))
             .route("/metrics", get(metrics::metrics));
         let router = data
@@ -46,14 +46,23 @@ impl Site {
             .fallback(page::not_found)
             .layer(middleware::from_fn(survive))
             .layer(middleware::from_fn(compress))
-            .layer(middleware::from_fn(harden))
+            .layer(middleware::from_fn_with_state(Arc::clone(app), guard::read))
             .layer(middleware::from_fn_with_state(Arc::clone(app), metrics::count))
             .with_state(Arc::clone(app));
         Self { app: Arc::clone(app), router }
     }
 
     /// Answers a request as it comes from a connection.
-    pub(super) async fn answer<B>(self, mut request: http::Request<B>) -> Response
+    pub(super) async fn answer<B>(self, request: http::Request<B>) -> Response
+    where
+        B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    {
+        let mut response = self.route(request).await;
+        harden(&mut response);
+        response
+    }
+
+    async fn route<B>(self, mut request: http::Request<B>) -> Response
     where
         B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
@@ -84,13 +93,16 @@ fn without_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
     }
 }
 
-/// A route that changes something.
-fn change<H, T>(handler: H) -> axum::routing::MethodRouter<Arc<App>>
+/// A route that changes something. Each must be made by this: it is what keeps other sites out.
+fn change<H, T>(app: &Arc<App>, handler: H) -> axum::routing::MethodRouter<Arc<App>>
 where
     H: axum::handler::Handler<T, Arc<App>> + Clone,
     T: 'static,
 {
-    post(handler.clone()).put(handler).get(lifecycle::wrong_method)
+    post(handler.clone())
+        .put(handler)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), guard::change))
+        .get(lifecycle::wrong_method)
 }
 
 async fn while_ready(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -119,11 +131,10 @@ async fn compress(request: Request, next: Next) -> Response {
     Response::from_parts(parts, gzip::compress(body))
 }
 
-/// Says to browsers what none of our answers needs.
-async fn harden(request: Request, next: Next) -> Response {
+/// Takes from browsers what none of our answers needs.
+fn harden(response: &mut Response) {
     const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
         base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-    let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -133,7 +144,6 @@ async fn harden(request: Request, next: Next) -> Response {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    response
 }
 
 /// A panic in a handler costs its request, nothing else.

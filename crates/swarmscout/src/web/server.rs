@@ -1,8 +1,8 @@
 //! Connections: how many, how slow, and how they end.
 //!
 //! Our own accept loop, because what stands between a slow or hostile client and the program is
-//! here: a limit of connections, a deadline for the header of a request, and one for a client that
-//! does not read its answer.
+//! here: a limit of [connections](super::connections), a deadline for the header of a request, and
+//! one for a client that does not read its answer.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,11 +20,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::connections::{Connections, Place};
 
 /// The most that a client may take for the header of a request, and a connection be idle. An idle
 /// client connects again; a server without this can be filled with idle clients.
@@ -36,9 +37,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What limits a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Connections at one time; more wait in the listen queue.
-    pub(super) connections: usize,
-    /// For the header of a request; at most [`HEADER_DEADLINE`] whatever this says.
+    /// For the header of a request; at most [`HEADER_DEADLINE`] whatever this says. Zero: no other
+    /// deadline than that, as in Go.
     pub(super) read_timeout: Duration,
     /// How long a client may take none of its answer.
     pub(super) stalled: Duration,
@@ -49,6 +49,7 @@ pub(super) struct Limits {
 /// Answers requests on all listeners with `handle` until `shutdown` resolves.
 pub(super) async fn run<H, F>(
     listeners: Vec<TcpListener>,
+    places: Arc<Connections>,
     limits: Limits,
     handle: H,
     shutdown: impl Future<Output = ()> + Send,
@@ -56,29 +57,32 @@ pub(super) async fn run<H, F>(
     H: Fn(http::Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    let permits = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        let (permits, connections) = (Arc::clone(&permits), connections.clone());
+        let (places, connections) = (Arc::clone(&places), connections.clone());
         let (handle, stop, abort) = (handle.clone(), stop.clone(), abort.clone());
         accepting.spawn(async move {
             loop {
                 let next = async {
                     let (stream, client) = accept(&listener).await;
-                    let permit = Arc::clone(&permits).acquire_owned().await;
-                    (stream, client, permit.expect("the semaphore is never closed"))
+                    (stream, client, Arc::new(places.place().await))
                 };
-                let Some((stream, client, permit)) = stop.run_until_cancelled(next).await else {
+                let Some((stream, client, place)) = stop.run_until_cancelled(next).await else {
                     return;
                 };
                 let handle = handle.clone();
                 let (stop, abort) = (stop.clone(), abort.clone());
                 connections.spawn(async move {
-                    let serving = serve(stream, client, limits, handle, &stop);
-                    abort.run_until_cancelled(serving).await;
-                    drop(permit);
+                    let serving = serve(stream, client, &place, limits, handle, &stop);
+                    tokio::select! {
+                        () = serving => {}
+                        () = abort.cancelled() => {}
+                        () = place.evicted() => {
+                            tracing::debug!(%client, "Connection without a request makes room");
+                        }
+                    }
                 });
             }
         });
@@ -112,6 +116,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 async fn serve<H, F>(
     stream: TcpStream,
     client: SocketAddr,
+    place: &Arc<Place>,
     limits: Limits,
     handle: H,
     stop: &CancellationToken,
@@ -119,18 +124,29 @@ async fn serve<H, F>(
     H: Fn(http::Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
+    // From then on the runtime knows whether anything has arrived.
+    if stream.writable().await.is_err() {
+        return;
+    }
     // Answers are written whole; waiting for more to send only makes them late.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%client, %error, "Cannot set TCP_NODELAY");
     }
+    let stream = TokioIo::new(Patience::new(stream, Arc::clone(place), limits.stalled));
+    let place = Arc::clone(place);
     let service = service_fn(move |request| {
+        let running = place.request();
         let response = handle(request);
-        async { Ok::<_, Infallible>(response.await) }
+        async { Ok::<_, Infallible>(running.until_sent(response.await)) }
     });
+    let read_timeout = match limits.read_timeout {
+        Duration::ZERO => HEADER_DEADLINE,
+        timeout => timeout.min(HEADER_DEADLINE),
+    };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.read_timeout.min(HEADER_DEADLINE))
-        .serve_connection(TokioIo::new(Patience::new(stream, limits.stalled)), service);
+        .header_read_timeout(read_timeout)
+        .serve_connection(stream, service);
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -147,6 +163,7 @@ async fn serve<H, F>(
 /// A connection that ends when its client takes nothing of what is sent for too long.
 struct Patience {
     stream: TcpStream,
+    place: Arc<Place>,
     limit: Duration,
     /// Runs while a write waits for the client.
     stalled: Pin<Box<Sleep>>,
@@ -154,8 +171,9 @@ struct Patience {
 }
 
 impl Patience {
-    fn new(stream: TcpStream, limit: Duration) -> Self {
-        Self { stream, limit, stalled: Box::pin(tokio::time::sleep(limit)), waiting: false }
+    fn new(stream: TcpStream, place: Arc<Place>, limit: Duration) -> Self {
+        let stalled = Box::pin(tokio::time::sleep(limit));
+        Self { stream, place, limit, stalled, waiting: false }
     }
 
     fn watch<T>(
@@ -164,11 +182,14 @@ impl Patience {
         write: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if write.is_ready() {
-            self.waiting = false;
+            if std::mem::take(&mut self.waiting) {
+                self.place.set_writing(false);
+            }
             return write;
         }
         if !self.waiting {
             self.waiting = true;
+            self.place.set_writing(true);
             self.stalled.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(self.stalled.as_mut().poll(cx));
@@ -182,7 +203,9 @@ impl AsyncRead for Patience {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.place.set_drained(read.is_pending());
+        read
     }
 }
 
@@ -224,16 +247,18 @@ mod tests {
     use axum::body::Body;
     use axum::response::IntoResponse as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::Semaphore;
+
+    const LIMITS: Limits = Limits {
+        read_timeout: Duration::from_secs(10),
+        stalled: Duration::from_secs(10),
+        shutdown_timeout: Duration::ZERO,
+    };
 
     /// With one connection at a time, the next client is served only once the first is gone.
     #[tokio::test]
     async fn a_client_that_does_not_read_is_cut_off() {
-        let limits = Limits {
-            connections: 1,
-            read_timeout: Duration::from_secs(10),
-            stalled: Duration::from_millis(50),
-            shutdown_timeout: Duration::ZERO,
-        };
+        let limits = Limits { stalled: Duration::from_millis(50), ..LIMITS };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let endless = || {
@@ -246,7 +271,8 @@ mod tests {
             }
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(run(vec![listener], limits, handle, std::future::pending()));
+        let places = Connections::new(1, Duration::ZERO);
+        tasks.spawn(run(vec![listener], places, limits, handle, std::future::pending()));
 
         let mut first = TcpStream::connect(address).await.unwrap();
         first.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -255,5 +281,129 @@ mod tests {
         let mut second = TcpStream::connect(address).await.unwrap();
         second.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         second.read_exact(&mut byte).await.unwrap();
+    }
+
+    /// A server of which `/slow` is answered when it is told to.
+    struct Slow {
+        address: SocketAddr,
+        places: Arc<Connections>,
+        /// A request for `/slow` is running.
+        started: Arc<Semaphore>,
+        finish: Arc<Semaphore>,
+        _tasks: JoinSet<()>,
+    }
+
+    impl Slow {
+        async fn start(connections: usize, limits: Limits) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let places = Connections::new(connections, Duration::ZERO);
+            let (started, finish) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+            let (starts, may_finish) = (Arc::clone(&started), Arc::clone(&finish));
+            let handle = move |request: http::Request<Incoming>| {
+                let (starts, may_finish) = (Arc::clone(&starts), Arc::clone(&may_finish));
+                async move {
+                    if request.uri().path() == "/slow" {
+                        starts.add_permits(1);
+                        may_finish.acquire().await.unwrap().forget();
+                    }
+                    "answer".into_response()
+                }
+            };
+            let mut tasks = JoinSet::new();
+            let all = vec![listener];
+            tasks.spawn(run(all, Arc::clone(&places), limits, handle, std::future::pending()));
+            Self { address, places, started, finish, _tasks: tasks }
+        }
+
+        async fn connect(&self, sent: &str) -> TcpStream {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            stream
+        }
+    }
+
+    const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// Reads one answer, or what else there is until the end.
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"answer") && stream.read_buf(&mut answer).await.unwrap_or(0) > 0 {}
+        let text = String::from_utf8(answer).unwrap();
+        text.lines().next().unwrap_or("closed").to_owned()
+    }
+
+    #[tokio::test]
+    async fn when_full_a_connection_without_a_request_makes_room() {
+        for sent in ["", "GET / HTTP/1.1\r\nX: ", REQUEST] {
+            let server = Slow::start(1, LIMITS).await;
+            let mut first = server.connect(sent).await;
+            if sent == REQUEST {
+                assert_eq!(answer(&mut first).await, "HTTP/1.1 200 OK");
+            }
+            let mut second = server.connect(REQUEST).await;
+            assert_eq!(answer(&mut second).await, "HTTP/1.1 200 OK", "{sent:?}");
+            assert_eq!(answer(&mut first).await, "closed", "{sent:?}");
+            assert_eq!(server.places.evicted(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_oldest_goes_first_whatever_it_sends() {
+        let server = Slow::start(3, LIMITS).await;
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            let mut stream = server.connect(REQUEST).await;
+            assert_eq!(answer(&mut stream).await, "HTTP/1.1 200 OK");
+            streams.push(stream);
+        }
+        // More of a header makes it no younger.
+        streams[0].write_all(b"GET / HTTP/1.1\r\nX: 1\r\n").await.unwrap();
+        for place in 0..2 {
+            let mut new = server.connect(REQUEST).await;
+            assert_eq!(answer(&mut new).await, "HTTP/1.1 200 OK");
+            assert_eq!(answer(&mut streams[place]).await, "closed", "{place}");
+            streams.push(new);
+        }
+        // The third was not in the way, and its next request is welcome.
+        streams[2].write_all(REQUEST.as_bytes()).await.unwrap();
+        assert_eq!(answer(&mut streams[2]).await, "HTTP/1.1 200 OK");
+        assert_eq!(server.places.evicted(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_being_answered_keeps_its_place() {
+        let server = Slow::start(1, LIMITS).await;
+        let mut first = server.connect("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        server.started.acquire().await.unwrap().forget();
+        let mut second = server.connect(REQUEST).await;
+        server.finish.add_permits(1);
+        // It was full until here, and nothing could be closed. Now the first is idle.
+        assert_eq!(answer(&mut first).await, "HTTP/1.1 200 OK");
+        assert_eq!(answer(&mut second).await, "HTTP/1.1 200 OK");
+        assert_eq!(answer(&mut first).await, "closed");
+        assert_eq!(server.places.evicted(), 1);
+    }
+
+    /// As many at once as come: all of them have sent their requests before any is read.
+    #[tokio::test]
+    async fn no_complete_request_is_lost_when_many_come_at_once() {
+        let server = Slow::start(2, LIMITS).await;
+        let mut streams = Vec::new();
+        for _ in 0..20 {
+            streams.push(server.connect("GET / HTTP/1.0\r\n\r\n").await);
+        }
+        for stream in &mut streams {
+            assert_eq!(answer(stream).await, "HTTP/1.0 200 OK");
+        }
+        assert_eq!(server.places.evicted(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_read_timeout_of_zero_is_none() {
+        let limits = Limits { read_timeout: Duration::ZERO, ..LIMITS };
+        let server = Slow::start(1, limits).await;
+        let mut stream = server.connect(REQUEST).await;
+        assert_eq!(answer(&mut stream).await, "HTTP/1.1 200 OK");
     }
 }

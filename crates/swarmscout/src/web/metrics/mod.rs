@@ -27,6 +27,7 @@ use swarmscout_discovery::set::Durations;
 use swarmscout_discovery::snapshot::{FeedKind, SwarmStatus};
 
 use self::exposition::Exposition;
+use super::connections::Connections;
 use super::{App, Context, Readiness, text};
 use crate::file_sd::FileStatus;
 
@@ -42,7 +43,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(super) fn new(context: &Context, connections: &Arc<Connections>) -> Self {
         let mut registry = Registry::default();
         let requests = Family::default();
         let durations = Family::<_, _, fn() -> Histogram>::new_with_constructor(|| {
@@ -58,7 +59,9 @@ impl Metrics {
             "Histogram of latencies for HTTP requests",
             Family::clone(&durations),
         );
-        registry.register_collector(Box::new(Collected(context.clone())));
+        let collected =
+            Collected { context: context.clone(), connections: Arc::clone(connections) };
+        registry.register_collector(Box::new(collected));
         Self { registry, requests, durations }
     }
 }
@@ -101,14 +104,22 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 
 /// What is read when it is asked for.
 #[derive(Debug)]
-struct Collected(Context);
+struct Collected {
+    context: Context,
+    connections: Arc<Connections>,
+}
 
 impl Collector for Collected {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let context = &self.0;
+        let Self { context, connections } = self;
         let sets = context.jobs.borrow().iter().map(|job| Arc::clone(&job.set.borrow())).collect();
         let mut out = Exposition::new(encoder);
         program(&mut out, context)?;
+        out.counter(
+            "swarmscout_http_connections_evicted",
+            "Connections without a complete request that were closed to make room for others",
+            [(&[][..], connections.evicted())],
+        )?;
         discovery(&mut out, context, &sets)?;
         sources(&mut out, context, &sets)?;
         snapshots(&mut out, context)?;

@@ -81,10 +81,48 @@ async fn quits_once() {
 async fn obeys_no_page_of_another_site() {
     let mut server = Server::with_options(Instant::now(), Vec::new(), enabled()).await;
     for path in ["/-/reload", "/-/quit"] {
-        let reply = server.request("POST", path, &["Sec-Fetch-Site: cross-site"]).await;
-        assert_eq!(reply.status, 403);
+        for method in ["POST", "PUT"] {
+            for (header, expected) in [
+                (
+                    "Sec-Fetch-Site: cross-site",
+                    "request refused: it was sent by a page of another site (\"cross-site\")\n",
+                ),
+                (
+                    "Origin: http://evil.test",
+                    "request refused: it was sent by a page of \"http://evil.test\", which is not of \
+                     this server; behind a proxy, give the address of the proxy in \
+                     --web.external-url\n",
+                ),
+                (
+                    "Host: evil.test",
+                    "request refused: this server does not know the host \"evil.test\" as its own \
+                     name: use its IP address, or give the name in --web.allowed-hosts\n",
+                ),
+            ] {
+                let reply = server.request(method, path, &[header]).await;
+                assert_eq!((reply.status, &*reply.text()), (403, expected), "{path}");
+            }
+        }
     }
     assert!(server.commands.try_recv().is_err());
+}
+
+/// A page whose name resolves to 127.0.0.1 may read nothing either.
+#[tokio::test]
+async fn on_loopback_answers_to_its_own_names_only() {
+    let server = Server::start(Instant::now(), Vec::new()).await;
+    for path in ["/", "/sd", "/sd/a", "/api/v1/targets", "/metrics", "/-/healthy", "/nothing"] {
+        for method in ["GET", "HEAD", "OPTIONS", "POST"] {
+            let reply = server.request(method, path, &["Host: evil.test"]).await;
+            assert_eq!(reply.status, 403, "{method} {path}");
+        }
+        assert_ne!(server.get(path).await.status, 403, "{path}");
+    }
+    let metrics = server.get("/metrics").await.text();
+    assert!(
+        metrics.contains(r#"prometheus_http_requests_total{code="403",handler="/sd/:job"} 4"#),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]

@@ -62,6 +62,9 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_config_warnings How much in the configuration in use is accepted but does not do what it seems to
         # TYPE swarmscout_config_warnings gauge
         swarmscout_config_warnings 0.0
+        # HELP swarmscout_http_connections_evicted_total Connections without a complete request that were closed to make room for others
+        # TYPE swarmscout_http_connections_evicted_total counter
+        swarmscout_http_connections_evicted_total 0
         # HELP prometheus_sd_received_updates_total Looks of a source that brought something new
         # TYPE prometheus_sd_received_updates_total counter
         prometheus_sd_received_updates_total{name="scrape"} 0

@@ -210,7 +210,13 @@ impl Server {
         Self::with_options(now, sets, Options::default()).await
     }
 
-    pub(super) async fn with_options(now: Instant, sets: Vec<TargetSet>, options: Options) -> Self {
+    /// [`request`] calls it `swarm.example`.
+    pub(super) async fn with_options(
+        now: Instant,
+        sets: Vec<TargetSet>,
+        mut options: Options,
+    ) -> Self {
+        options.allowed_hosts.push(String::from("swarm.example"));
         let now = Now {
             instant: now,
             system: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
