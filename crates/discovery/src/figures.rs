@@ -38,6 +38,9 @@ pub struct Figures {
     /// Sets that had to wait because the one before was too recent
     /// (`prometheus_sd_updates_delayed_total`).
     pub updates_delayed: Counter,
+    /// Sets of targets that exceeded the `target_limit` of their job
+    /// (`prometheus_target_scrape_pool_exceeded_target_limit_total`).
+    pub limit_exceeded: Counter,
     /// Discoverers that panicked and were built anew.
     pub panics: Counter,
     /// Failed requests of HTTP SD (`prometheus_sd_http_failures_total`).

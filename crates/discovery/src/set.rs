@@ -1,5 +1,6 @@
 //! What a job hands over: its targets and the state of its sources.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,7 +33,7 @@ pub struct TargetSet {
     pub next_sources: Vec<SourceStatus>,
     /// When the groups last changed.
     pub changed: SystemTime,
-    /// What bringing the set up to date took, since the job was started.
+    /// What is counted of the job since it was started.
     pub syncs: Syncs,
 }
 
@@ -78,15 +79,32 @@ impl SetGroup {
     }
 }
 
-/// What bringing a job's set up to date took.
+/// What is counted of a job since it was started. No number ever falls.
 #[derive(Clone, Debug, Default)]
 pub struct Syncs {
     /// How often groups were relabelled, and how long each time took.
     pub durations: Arc<Durations>,
     /// Targets that were refused, each time they were.
     pub refused: u64,
-    /// How often the target limit was exceeded.
-    pub limit_exceeded: u64,
+    /// What sources counted that the job no longer has, by mechanism.
+    pub ended: Arc<BTreeMap<&'static str, Refreshes>>,
+}
+
+/// How the refreshes of some sources went, all of them together.
+#[derive(Clone, Debug, Default)]
+pub struct Refreshes {
+    /// Refreshes that failed.
+    pub failures: u64,
+    /// How long refreshes took, failed ones included.
+    pub durations: Durations,
+}
+
+impl Refreshes {
+    /// Adds those of a source.
+    pub fn add(&mut self, source: &SourceStatus) {
+        self.failures += source.failures;
+        self.durations.add(&source.durations);
+    }
 }
 
 /// How many targets of a job there are of each kind.
@@ -186,6 +204,14 @@ impl Durations {
         let bucket = Self::BOUNDS.iter().position(|bound| seconds <= *bound);
         self.buckets[bucket.unwrap_or(Self::BOUNDS.len())] += 1;
         self.sum += seconds;
+    }
+
+    /// Adds all of `others`.
+    pub fn add(&mut self, others: &Self) {
+        self.sum += others.sum;
+        for (sum, count) in self.buckets.iter_mut().zip(others.buckets) {
+            *sum += count;
+        }
     }
 
     /// How many there were.

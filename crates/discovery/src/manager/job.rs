@@ -87,7 +87,7 @@ struct Line {
 
 struct Source {
     /// Keeps it running.
-    _running: Arc<Supervised<Settled>>,
+    running: Arc<Supervised<Settled>>,
     known: watch::Receiver<Known<Settled>>,
     status: SourceStatus,
 }
@@ -126,13 +126,14 @@ impl JobTask {
             news = news.max(next.sync(&self.context, &self.workers, &mut self.syncs).await);
         }
         if let Some(next) = self.next.take_if(|next| next.is_ready()) {
-            self.current = next;
+            self.replace_current(next);
             news = News::Targets;
         }
         self.current.note_missing();
         if news == News::Targets {
             self.context.figures.updates.add(1);
-            self.syncs.limit_exceeded += u64::from(self.current.limit_error().is_some());
+            let exceeded = self.current.limit_error().is_some();
+            self.context.figures.limit_exceeded.add(exceeded.into());
         }
         let set = Arc::new(self.current.set(self.next.as_ref(), &self.syncs));
         self.publish.send_if_modified(|published| {
@@ -155,9 +156,21 @@ impl JobTask {
             self.next = Some(line);
         } else {
             self.next = None;
-            self.current = line;
+            self.replace_current(line);
         }
         News::Status
+    }
+
+    /// Keeps what was counted by sources that are not among those of `line`.
+    fn replace_current(&mut self, line: Line) {
+        let before = std::mem::replace(&mut self.current, line);
+        let remain = |ended: &Source| {
+            self.current.sources.iter().any(|now| Arc::ptr_eq(&now.running, &ended.running))
+        };
+        for ended in before.sources.iter().filter(|source| !remain(source)) {
+            let all = Arc::make_mut(&mut self.syncs.ended);
+            all.entry(ended.status.mechanism).or_default().add(&ended.status);
+        }
     }
 
     /// Waits until a source was looked at, the configuration changed, or no answer is waited for
@@ -390,7 +403,7 @@ impl Source {
             feed: None,
         };
         let known = running.known();
-        Self { _running: plan.running, known, status }
+        Self { running: plan.running, known, status }
     }
 
     fn note(&mut self, health: Health) -> News {

@@ -382,7 +382,46 @@ async fn more_targets_than_the_limit_fail_all_of_them() {
     let set = set_of(&manager, "a b c").await;
     let error = "target_limit exceeded (number of targets: 3, limit: 2)";
     assert_eq!(set.limit_error.as_deref(), Some(error));
-    assert_eq!(set.syncs.limit_exceeded, 1);
+    assert_eq!(manager.figures().limit_exceeded.get(), 1);
+    // It does not fall when the job goes.
+    manager.apply(Vec::new());
+    assert_eq!(manager.figures().limit_exceeded.get(), 1);
+}
+
+/// A counter that falls without reaching zero looks to Prometheus as if it had begun anew: the rest
+/// of it would be new failures.
+#[tokio::test(start_paused = true)]
+async fn what_sources_counted_outlives_them() {
+    let stays = Script::answering(60, targets(&["a"]));
+    let goes = Script::answering(60, targets(&["b"]));
+    let comes = Script::answering(60, targets(&["c"]));
+    let mut manager = manager();
+    manager.apply(vec![JobConfig::new("a", vec![stays.config(), goes.config()])]);
+    set_of(&manager, "a b").await;
+    goes.change(Answer::Fail("gone"));
+    sleep(Duration::from_mins(10)).await;
+    goes.change(targets(&["b"]));
+    let counted = |set: Arc<TargetSet>| {
+        let mut all = set.syncs.ended.get("scripted").cloned().unwrap_or_default();
+        for source in &set.sources {
+            all.add(source);
+        }
+        (all.failures, all.durations.count())
+    };
+    let before = counted(set_when(&manager, |set| set.sources[1].error.is_none()).await);
+    assert!(before.0 > 3, "{before:?}");
+    // One of two is replaced, then it comes back, then all go.
+    for (sources, expected) in [
+        (vec![stays.config(), comes.config()], "a c"),
+        (vec![stays.config(), goes.config()], "a b"),
+        (Vec::new(), ""),
+    ] {
+        manager.apply(vec![JobConfig::new("a", sources)]);
+        let set = set_when(&manager, |set| !set.stale_config && addresses(set) == expected).await;
+        let (failures, refreshes) = counted(set);
+        assert_eq!(failures, before.0, "{expected}");
+        assert!(refreshes >= before.1, "{expected}: {refreshes} after {}", before.1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::{Done, Folder, Hold, Outcome, Stamp, Work};
 use super::{FileStatus, Options, file_name};
-use crate::render::{Cache, Form, Key, withheld};
+use crate::render::{Cache, Form, Key, NoList, withheld};
 
 /// The shortest time between two writes of one file.
 pub(super) const SHORTEST_GAP: Duration = Duration::from_secs(1);
@@ -212,24 +212,30 @@ impl Writer {
                     self.wake = self.wake.min(file.check_at);
                 }
             } else if at <= now {
-                outdated.push((at, Arc::clone(name), Arc::downgrade(&set.groups)));
+                outdated.push((at, Arc::clone(name)));
             } else {
                 self.wake = self.wake.min(at);
             }
         }
         // One at a time, each in its turn.
-        outdated.sort_by_key(|(at, ..)| *at);
-        for (_, name, groups) in outdated {
+        outdated.sort_by_key(|(at, _)| *at);
+        for (_, name) in outdated {
             let file = self.files.get_mut(&name).expect("it was seen above");
             let key = Key {
                 job: Arc::clone(&file.job),
                 form: Form::Full,
                 encoding: self.options.format.encoding(),
             };
-            let Some(content) = self.lists.get(key, &file.set).await else {
-                file.failed(&name, "cannot render the targets; see the log");
-                continue;
+            let (set, content) = match self.lists.get(key, &file.set).await {
+                Ok(list) => list,
+                // What the file holds stays, and the set that has come wakes this again.
+                Err(NoList::Withheld(_)) => continue,
+                Err(NoList::Failed) => {
+                    file.failed(&name, "cannot render the targets; see the log");
+                    continue;
+                }
             };
+            let groups = Arc::downgrade(&set.groups);
             match &mut file.holds {
                 Some(holds) if holds.etag == content.etag => {
                     holds.groups = groups;

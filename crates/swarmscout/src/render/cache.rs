@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use swarmscout_discovery::TargetSet;
 use tokio::sync::watch;
 
-use super::{Encoding, Form, Rendered};
+use super::{Encoding, Form, Rendered, withheld};
 
 /// A list that nobody asked for that long is forgotten.
 pub(crate) const IDLE: Duration = Duration::from_mins(10);
@@ -21,6 +21,15 @@ pub(crate) struct Key {
     pub(crate) job: Arc<str>,
     pub(crate) form: Form,
     pub(crate) encoding: Encoding,
+}
+
+/// Why there is no list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoList {
+    /// The newest set can have none yet; the text says why.
+    Withheld(String),
+    /// Rendering failed, which is logged.
+    Failed,
 }
 
 /// The lists that were handed out lately.
@@ -37,36 +46,48 @@ struct Slot {
 }
 
 impl Cache {
-    /// The list of the newest set, or for one that was the newest after this was called. However
-    /// many ask at one time, it is rendered once. `None` where rendering failed, which is logged.
+    /// The list of the newest set, or of one that was the newest after this was called, and that
+    /// set. However many ask at one time, it is rendered once.
+    ///
+    /// Whether the set can have a list is asked here, of the very set that is rendered: a newer one
+    /// may come while this waits.
     pub(crate) async fn get(
         &self,
         key: Key,
         newest: &watch::Receiver<Arc<TargetSet>>,
-    ) -> Option<Arc<Rendered>> {
+    ) -> Result<(Arc<TargetSet>, Arc<Rendered>), NoList> {
         let asked = Instant::now();
         let slot = self.slot(key.clone(), asked);
         let mut slot = slot.lock_owned().await;
         // In this order: what is read after `at` is at least as new as what was there at `at`.
         let at = Instant::now();
         let set = Arc::clone(&newest.borrow());
+        if let Some(why) = withheld(&set, key.form) {
+            return Err(NoList::Withheld(why));
+        }
         let previous = slot.clone();
         if let Some(rendered) = &previous
             && (rendered.is_of(&set) || rendered.at >= asked)
         {
-            return previous;
+            // Once it is gone, the newest says as much of it.
+            let set = rendered.set().unwrap_or(set);
+            return Ok((set, Arc::clone(rendered)));
         }
         let is_small = Rendered::work(&set, key.form, previous.as_deref()) <= INLINE;
         // The slot goes along: what was begun is finished and kept, whoever hangs up meanwhile.
+        let of_set = Arc::clone(&set);
         let mut render = move || {
-            let rendered = Rendered::new(&set, at, key.form, key.encoding, previous.as_deref());
+            let rendered = Rendered::new(&of_set, at, key.form, key.encoding, previous.as_deref());
             Arc::clone(slot.insert(Arc::new(rendered)))
         };
         if is_small {
-            return Some(render());
+            return Ok((set, render()));
         }
-        let rendered = tokio::task::spawn_blocking(render).await;
-        rendered.inspect_err(|error| tracing::error!(%error, "Rendering of targets failed")).ok()
+        let rendered = tokio::task::spawn_blocking(render).await.map_err(|error| {
+            tracing::error!(%error, "Rendering of targets failed");
+            NoList::Failed
+        })?;
+        Ok((set, rendered))
     }
 
     /// Forgets what nobody asked for since `now` less [`IDLE`].
@@ -80,5 +101,47 @@ impl Cache {
         let slot = slots.entry(key).or_insert_with(|| Slot { rendered: Arc::default(), used: now });
         slot.used = now;
         Arc::clone(&slot.rendered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::web::tests::{group, job, set};
+
+    /// A set with more targets than its limit comes while a list waits for its turn.
+    #[tokio::test]
+    async fn no_set_is_listed_that_must_not_be() {
+        let job = Arc::new(job("web"));
+        let good = set(&job, &[group("a", "", &["h:1"])], Vec::new());
+        let mut too_many = set(&job, &[group("a", "", &["h:1", "h:2"])], Vec::new());
+        too_many.limit_error = Some(String::from("target_limit exceeded"));
+        let sets = watch::Sender::new(Arc::new(good.clone()));
+        let cache = Cache::default();
+        let newest = sets.subscribe();
+        for (form, refused) in [
+            (Form::Full, Some("job \"web\": target_limit exceeded\n")),
+            (Form::WithoutMeta, Some("job \"web\": target_limit exceeded\n")),
+            // Those are never scraped as they are.
+            (Form::Raw, None),
+        ] {
+            sets.send_replace(Arc::new(good.clone()));
+            let key = Key { job: Arc::clone(job.name()), form, encoding: Encoding::Json };
+            let slot = cache.slot(key.clone(), Instant::now());
+            let turn = slot.lock().await;
+            let mut waiting = std::pin::pin!(cache.get(key.clone(), &newest));
+            assert!(waiting.as_mut().now_or_never().is_none());
+            sets.send_replace(Arc::new(too_many.clone()));
+            drop(turn);
+            let list = waiting.await.map(|(set, _)| set.counts.active);
+            let expected =
+                refused.map(str::to_owned).map_or(Ok(2), |why| Err(NoList::Withheld(why)));
+            assert_eq!(list, expected, "{form:?}");
+            // Nor is what was listed before.
+            let list = cache.get(key, &newest).await.map(|(set, _)| set.counts.active);
+            assert_eq!(list, expected, "{form:?}");
+        }
     }
 }

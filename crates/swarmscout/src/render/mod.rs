@@ -17,7 +17,7 @@ use swarmscout_discovery::{SourceStatus, TargetSet};
 use swarmscout_model::quote::Quoted;
 
 pub use self::cache::Cache;
-pub(crate) use self::cache::{IDLE, Key};
+pub(crate) use self::cache::{IDLE, Key, NoList};
 pub(crate) use self::deflate::LEVEL;
 pub(crate) use self::rendered::Rendered;
 

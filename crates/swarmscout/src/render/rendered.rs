@@ -98,6 +98,11 @@ impl Rendered {
         std::ptr::eq(self.set.as_ptr(), Arc::as_ptr(set))
     }
 
+    /// The set that this was made from, while anything keeps it.
+    pub(super) fn set(&self) -> Option<Arc<TargetSet>> {
+        self.set.upgrade()
+    }
+
     /// Renders `set`, which is at least as new as what was the newest at `at`. Parts of `previous`
     /// are used again where their groups did not change.
     pub(super) fn new(

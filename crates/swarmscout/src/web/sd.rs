@@ -22,7 +22,7 @@ use swarmscout_discovery::TargetSet;
 use swarmscout_model::quote::Quoted;
 
 use super::{App, gzip, json_response, links, text};
-use crate::render::{Encoding, Form, Key, Rendered, withheld};
+use crate::render::{Encoding, Form, Key, NoList, Rendered, withheld};
 
 /// Whole seconds since the source that was confirmed longest ago was confirmed.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
@@ -79,15 +79,16 @@ pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
         let message = format!("there is no job {}; /sd lists the jobs\n", Quoted(&name));
         return text(StatusCode::NOT_FOUND, message);
     };
-    let set = Arc::clone(&job.set.borrow());
-    if let Some(message) = withheld(&set, form) {
-        return text(StatusCode::SERVICE_UNAVAILABLE, message);
-    }
     let gzip = gzip::is_accepted(&headers);
     let encoding = if gzip { Encoding::Gzip } else { Encoding::Json };
     let key = Key { job: Arc::clone(job.config.name()), form, encoding };
-    let Some(rendered) = app.context.lists.get(key, &job.set).await else {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot write the targets; see the log\n");
+    let (set, rendered) = match app.context.lists.get(key, &job.set).await {
+        Ok(list) => list,
+        Err(NoList::Withheld(why)) => return text(StatusCode::SERVICE_UNAVAILABLE, why),
+        Err(NoList::Failed) => {
+            let message = "cannot write the targets; see the log\n";
+            return text(StatusCode::INTERNAL_SERVER_ERROR, message);
+        }
     };
     let age = set.oldest_age(app.context.clock.now().instant);
     let mut response = respond(rendered, &headers, gzip);

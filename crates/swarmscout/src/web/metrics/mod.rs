@@ -7,7 +7,7 @@
 mod exposition;
 mod process;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +23,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use swarmscout_discovery::SourceStatus;
 use swarmscout_discovery::TargetSet;
-use swarmscout_discovery::set::Durations;
+use swarmscout_discovery::figures::Figures;
+use swarmscout_discovery::set::Refreshes;
 use swarmscout_discovery::snapshot::{FeedKind, SwarmStatus};
 
 use self::exposition::Exposition;
@@ -123,7 +124,7 @@ impl Collector for Collected {
         discovery(&mut out, context, &sets)?;
         sources(&mut out, context, &sets)?;
         snapshots(&mut out, context)?;
-        pools(&mut out, &sets)?;
+        pools(&mut out, &context.figures, &sets)?;
         files(&mut out, &context.files.borrow(), &sets)?;
         process::encode(&mut out, context.started)
     }
@@ -300,24 +301,23 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
         all.iter().map(|(labels, source)| (&labels[..], source.problems.len() as f64)),
     )?;
     // Prometheus has these by mechanism and job.
-    let mut by_mechanism = std::collections::BTreeMap::<_, (u64, Durations)>::new();
-    for (labels, source) in &all {
-        let (failures, durations) =
-            by_mechanism.entry((source.mechanism, labels[0].1)).or_default();
-        *failures += source.failures;
-        durations.sum += source.durations.sum;
-        for (sum, count) in durations.buckets.iter_mut().zip(source.durations.buckets) {
-            *sum += count;
+    let mut by_mechanism = BTreeMap::<_, Refreshes>::new();
+    for set in sets {
+        for (mechanism, ended) in &*set.syncs.ended {
+            by_mechanism.insert((*mechanism, &**set.job.name()), ended.clone());
         }
+    }
+    for (labels, source) in &all {
+        by_mechanism.entry((source.mechanism, labels[0].1)).or_default().add(source);
     }
     let by_mechanism: Vec<_> = by_mechanism
         .iter()
-        .map(|((mechanism, job), figures)| ([("mechanism", *mechanism), ("config", *job)], figures))
+        .map(|((mechanism, job), done)| ([("mechanism", *mechanism), ("config", *job)], done))
         .collect();
     out.counter(
         "prometheus_sd_refresh_failures",
         "Failed looks",
-        by_mechanism.iter().map(|(labels, (failures, _))| (&labels[..], *failures)),
+        by_mechanism.iter().map(|(labels, done)| (&labels[..], done.failures)),
     )?;
     for name in [
         "prometheus_sd_refresh_duration_seconds",
@@ -326,7 +326,7 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
         out.histogram(
             name,
             "How long looks took, failed ones included",
-            by_mechanism.iter().map(|(labels, (_, durations))| (&labels[..], durations)),
+            by_mechanism.iter().map(|(labels, done)| (&labels[..], &done.durations)),
         )?;
     }
     Ok(())
@@ -402,7 +402,7 @@ fn snapshots(out: &mut Exposition<'_>, context: &Context) -> std::fmt::Result {
     )
 }
 
-fn pools(out: &mut Exposition<'_>, sets: &Sets) -> std::fmt::Result {
+fn pools(out: &mut Exposition<'_>, figures: &Figures, sets: &Sets) -> std::fmt::Result {
     let states: Vec<_> = sets
         .iter()
         .flat_map(|set| {
@@ -436,7 +436,7 @@ fn pools(out: &mut Exposition<'_>, sets: &Sets) -> std::fmt::Result {
     out.counter(
         "prometheus_target_scrape_pool_exceeded_target_limit",
         "How often scrape pools hit their target limit",
-        [(&[][..], sets.iter().map(|set| set.syncs.limit_exceeded).sum::<u64>())],
+        [(&[][..], figures.limit_exceeded.get())],
     )?;
     out.counter(
         "prometheus_target_scrape_pool_sync",

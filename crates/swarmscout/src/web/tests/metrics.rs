@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use expect_test::expect;
 use swarmscout_discovery::Problem;
-use swarmscout_discovery::set::Durations;
+use swarmscout_discovery::set::{Durations, Refreshes};
 use swarmscout_discovery::snapshot::FeedKind;
 
 use super::{Server, file, group, job, set, source, swarm};
@@ -20,7 +20,11 @@ async fn shows_the_state_of_the_moment() {
     down.error = Some(Arc::from("x"));
     let told = swarm(&mut up, now, FeedKind::Events);
     let job = Arc::new(job("we\"b"));
-    let first = set(&job, &[group("a", "", &["10.0.0.1:80", ""])], vec![up, down]);
+    let mut first = set(&job, &[group("a", "", &["10.0.0.1:80", ""])], vec![up, down]);
+    // A source that a reload took away had failed 40 times.
+    let mut ended = Refreshes { failures: 40, ..Refreshes::default() };
+    ended.durations.observe(Duration::from_secs(2));
+    first.syncs.ended = Arc::new([("dockerswarm", ended)].into());
     let server = Server::start(now, vec![first]).await;
     server.swarms.send_replace(Arc::from([told.swarm()]));
     server.figures.count_skipped(&[Problem {
@@ -120,35 +124,35 @@ async fn shows_the_state_of_the_moment() {
         swarmscout_source_problems{job="we\"b",source="dockerswarm/1"} 0.0
         # HELP prometheus_sd_refresh_failures_total Failed looks
         # TYPE prometheus_sd_refresh_failures_total counter
-        prometheus_sd_refresh_failures_total{mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_failures_total{mechanism="dockerswarm",config="we\"b"} 42
         # HELP prometheus_sd_refresh_duration_seconds How long looks took, failed ones included
         # TYPE prometheus_sd_refresh_duration_seconds histogram
-        prometheus_sd_refresh_duration_seconds_sum{mechanism="dockerswarm",config="we\"b"} 100.02
-        prometheus_sd_refresh_duration_seconds_count{mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_seconds_sum{mechanism="dockerswarm",config="we\"b"} 102.02
+        prometheus_sd_refresh_duration_seconds_count{mechanism="dockerswarm",config="we\"b"} 3
         prometheus_sd_refresh_duration_seconds_bucket{le="0.005",mechanism="dockerswarm",config="we\"b"} 0
         prometheus_sd_refresh_duration_seconds_bucket{le="0.01",mechanism="dockerswarm",config="we\"b"} 0
         prometheus_sd_refresh_duration_seconds_bucket{le="0.05",mechanism="dockerswarm",config="we\"b"} 1
         prometheus_sd_refresh_duration_seconds_bucket{le="0.1",mechanism="dockerswarm",config="we\"b"} 1
         prometheus_sd_refresh_duration_seconds_bucket{le="0.5",mechanism="dockerswarm",config="we\"b"} 1
         prometheus_sd_refresh_duration_seconds_bucket{le="1.0",mechanism="dockerswarm",config="we\"b"} 1
-        prometheus_sd_refresh_duration_seconds_bucket{le="5.0",mechanism="dockerswarm",config="we\"b"} 1
-        prometheus_sd_refresh_duration_seconds_bucket{le="10.0",mechanism="dockerswarm",config="we\"b"} 1
-        prometheus_sd_refresh_duration_seconds_bucket{le="60.0",mechanism="dockerswarm",config="we\"b"} 1
-        prometheus_sd_refresh_duration_seconds_bucket{le="+Inf",mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_seconds_bucket{le="5.0",mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_seconds_bucket{le="10.0",mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_seconds_bucket{le="60.0",mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_seconds_bucket{le="+Inf",mechanism="dockerswarm",config="we\"b"} 3
         # HELP prometheus_sd_refresh_duration_histogram_seconds How long looks took, failed ones included
         # TYPE prometheus_sd_refresh_duration_histogram_seconds histogram
-        prometheus_sd_refresh_duration_histogram_seconds_sum{mechanism="dockerswarm",config="we\"b"} 100.02
-        prometheus_sd_refresh_duration_histogram_seconds_count{mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_histogram_seconds_sum{mechanism="dockerswarm",config="we\"b"} 102.02
+        prometheus_sd_refresh_duration_histogram_seconds_count{mechanism="dockerswarm",config="we\"b"} 3
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="0.005",mechanism="dockerswarm",config="we\"b"} 0
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="0.01",mechanism="dockerswarm",config="we\"b"} 0
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="0.05",mechanism="dockerswarm",config="we\"b"} 1
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="0.1",mechanism="dockerswarm",config="we\"b"} 1
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="0.5",mechanism="dockerswarm",config="we\"b"} 1
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="1.0",mechanism="dockerswarm",config="we\"b"} 1
-        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="5.0",mechanism="dockerswarm",config="we\"b"} 1
-        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="10.0",mechanism="dockerswarm",config="we\"b"} 1
-        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="60.0",mechanism="dockerswarm",config="we\"b"} 1
-        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="+Inf",mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="5.0",mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="10.0",mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="60.0",mechanism="dockerswarm",config="we\"b"} 2
+        prometheus_sd_refresh_duration_histogram_seconds_bucket{le="+Inf",mechanism="dockerswarm",config="we\"b"} 3
         # HELP swarmscout_snapshot_feed How changes of the Swarm are learned: 1 for what is in use
         # TYPE swarmscout_snapshot_feed gauge
         swarmscout_snapshot_feed{swarm="unix:///var/run/docker.sock",feed="watch"} 0.0
