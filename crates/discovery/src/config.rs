@@ -94,6 +94,21 @@ impl SdConfig {
         what.into()
     }
 
+    /// Whether it is read from this machine: from a file or, of several hosts, from a unix socket.
+    pub fn is_local(&self) -> bool {
+        let is_socket = |host: &String| host.starts_with("unix://");
+        match self {
+            Self::Static(_) | Self::File(_) => true,
+            Self::NodeList(config) => {
+                matches!(config.location, Location::File(_) | Location::Nodes(_))
+            }
+            Self::Classic(config) => config.masters.iter().any(is_socket),
+            Self::DockerSwarm(config) => config.engine.hosts.iter().any(is_socket),
+            Self::Docker(config) => config.engine.hosts.iter().any(is_socket),
+            Self::Http(_) | Self::Dns(_) | Self::Custom(_) => false,
+        }
+    }
+
     /// How many servers one look may have to try, one after the other.
     pub const fn hosts(&self) -> usize {
         match self {

@@ -5,8 +5,10 @@
 //!   discoverer says that something [changed](Discoverer::changed), it may [follow](Discoverer::follow)
 //!   that in between. Looks are level-triggered: each brings the whole present set, so a lost hint
 //!   costs one interval and never a wrong set.
-//! - A look has a deadline. A failed one is repeated with a growing, jittered pause that is never
-//!   longer than the refresh interval, so recovery takes one refresh.
+//! - A look has a deadline. A failed one is repeated after a growing, jittered pause of at most two
+//!   seconds for what is on this machine and five for what is not, and never longer than the refresh
+//!   interval. A change does not shorten that pause. It is followed all the same where that takes no
+//!   look at everything; if following fails too, changes wait for the next look.
 //! - What the last good look brought stays known for ever, together with its age.
 //! - Only what differs is published as different: an unchanged set stays the same value.
 //! - A panic is one more failed look. The discoverer, whose state nobody can trust any more, is
@@ -40,8 +42,11 @@ pub const SHORTEST_GAP: Duration = Duration::from_millis(50);
 /// The pause after a first failure, before jitter. It doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause after failures of what has no refresh interval.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The longest pause after failures of a local socket or file, and of everything else.
+const LONGEST_PAUSES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(5)];
+
+/// How long one look may take at what has no refresh interval.
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// An error that repeats itself is logged this often.
 const LOG_AGAIN: Duration = Duration::from_mins(1);
@@ -89,24 +94,37 @@ pub struct Pace {
     pub deadline: Duration,
     /// The shortest time between two looks.
     pub gap: Duration,
+    /// The longest pause after failures.
+    pub longest_pause: Duration,
 }
 
 impl Pace {
     /// The pace of a configured source. Its deadline leaves every server its attempt, and the
     /// discoverer a second to name those that failed.
     pub fn of(config: &SdConfig, context: &BuildContext) -> Self {
+        let is_local = config.is_local();
         let Some(interval) = config.refresh_interval() else {
-            let deadline = LONGEST_PAUSE;
-            return Self { refresh_interval: None, deadline, gap: SHORTEST_GAP };
+            let [local, remote] = LONGEST_PAUSES;
+            let longest_pause = if is_local { local } else { remote };
+            let deadline = DEADLINE;
+            return Self { refresh_interval: None, deadline, gap: SHORTEST_GAP, longest_pause };
         };
-        Self::asking(config.hosts(), interval, context)
+        Self::asking(config.hosts(), is_local, interval, context)
     }
 
-    /// The pace of what asks one of several hosts.
-    pub fn asking(hosts: usize, interval: PromDuration, context: &BuildContext) -> Self {
+    /// The pace of what asks one of several hosts, of which one is on this machine or none.
+    pub fn asking(
+        hosts: usize,
+        is_local: bool,
+        interval: PromDuration,
+        context: &BuildContext,
+    ) -> Self {
         let attempts = (0..hosts.max(1)).map(|left| context.attempt_deadline(interval, left));
         let deadline = attempts.sum::<Duration>() + Duration::from_secs(1);
-        Self { refresh_interval: Some(interval.get()), deadline, gap: SHORTEST_GAP }
+        let [local, remote] = LONGEST_PAUSES;
+        let longest_pause = interval.get().min(if is_local { local } else { remote });
+        let refresh_interval = Some(interval.get());
+        Self { refresh_interval, deadline, gap: SHORTEST_GAP, longest_pause }
     }
 
     /// This one for ever.
@@ -191,6 +209,7 @@ where
         publish,
         discoverer: None,
         failures: 0,
+        follow_failed: false,
         logged: None,
     };
     let task = AbortOnDropHandle::new(context.tasks.spawn(run.forever()));
@@ -203,8 +222,10 @@ struct Run<L, T> {
     publish: watch::Sender<Known<T>>,
     /// `None` until it could be built, and after it panicked.
     discoverer: Option<Box<dyn Discoverer<L>>>,
-    /// Failed looks since the last good one.
+    /// Failed looks since the last good one at everything.
     failures: u32,
+    /// Whether the last of them followed a change.
+    follow_failed: bool,
     /// The last error that was logged, and when.
     logged: Option<(Arc<str>, Instant)>,
 }
@@ -212,31 +233,32 @@ struct Run<L, T> {
 impl<L: Send, T: Send + Sync> Run<L, T> {
     async fn forever(mut self) {
         let mut started = Instant::now();
-        let mut outcome = self.look(Extent::All).await;
+        let (mut extent, mut outcome) = self.look(Extent::All).await;
         let mut due = None;
         loop {
             due = match outcome {
-                Ok((look, extent)) => self.succeeded(started, extent, look).or(due),
-                Err(error) => Some(self.failed(started, &error)),
+                Ok(look) => self.succeeded(started, extent, look).or(due),
+                Err(error) => Some(self.failed(started, extent, &error)),
             };
             let waited = self.wait(started, due).await;
             started = Instant::now();
-            outcome = match waited {
+            (extent, outcome) = match waited {
                 Ok(extent) => self.look(extent).await,
-                Err(error) => Err(error),
+                Err(error) => (Extent::All, Err(error)),
             };
         }
     }
 
     /// One look, within its deadline, and how much was looked at.
-    async fn look(&mut self, extent: Extent) -> Result<(Look<L>, Extent), Error> {
+    async fn look(&mut self, mut extent: Extent) -> (Extent, Result<Look<L>, Error>) {
         let deadline = self.origin.pace.borrow_and_update().deadline;
         let Self { discoverer, origin, publish, context, .. } = self;
         let discoverer = match discoverer {
             Some(discoverer) => discoverer,
             empty => match std::panic::catch_unwind(AssertUnwindSafe(&mut origin.build)) {
-                Ok(built) => empty.insert(built?),
-                Err(payload) => return Err(self.give_up(payload.as_ref())),
+                Ok(Ok(built)) => empty.insert(built),
+                Ok(Err(error)) => return (Extent::All, Err(error)),
+                Err(payload) => return (Extent::All, Err(self.give_up(payload.as_ref()))),
             },
         };
         let settle = origin.settle;
@@ -246,16 +268,17 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
             if extent == Extent::Changes
                 && let Some(changes) = discoverer.follow()
             {
-                return changes.await.map(|look| (look, Extent::Changes));
+                return changes.await;
             }
-            let look = discoverer.fetch_meanwhile(&mut meanwhile).await;
-            look.map(|look| (look, Extent::All))
+            extent = Extent::All;
+            discoverer.fetch_meanwhile(&mut meanwhile).await
         };
-        match timeout(deadline, AssertUnwindSafe(look).catch_unwind()).await {
+        let outcome = match timeout(deadline, AssertUnwindSafe(look).catch_unwind()).await {
             Err(_) => Err(Error::Deadline(deadline)),
             Ok(Ok(outcome)) => outcome,
             Ok(Err(payload)) => Err(self.give_up(payload.as_ref())),
-        }
+        };
+        (extent, outcome)
     }
 
     /// Waits until the next look is due, or may be worth it.
@@ -272,8 +295,8 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
         };
         let changed = async {
             match &mut self.discoverer {
-                Some(discoverer) => discoverer.changed().await,
-                None => std::future::pending().await,
+                Some(discoverer) if !self.follow_failed => discoverer.changed().await,
+                _ => std::future::pending().await,
             }
         };
         let changed = AssertUnwindSafe(changed).catch_unwind();
@@ -295,10 +318,25 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
             }
             Ok(()) => {
                 sleep_until(earliest).await;
-                Ok(Extent::Changes)
+                if self.failures == 0 {
+                    return Ok(Extent::Changes);
+                }
+                match std::panic::catch_unwind(AssertUnwindSafe(|| self.can_follow())) {
+                    Ok(true) => Ok(Extent::Changes),
+                    Ok(false) => {
+                        sleep_until(due.unwrap_or(earliest)).await;
+                        Ok(Extent::All)
+                    }
+                    Err(payload) => Err(self.give_up(payload.as_ref())),
+                }
             }
             Err(payload) => Err(self.give_up(payload.as_ref())),
         }
+    }
+
+    /// Whether a change can be followed without a look at everything.
+    fn can_follow(&mut self) -> bool {
+        self.discoverer.as_mut().is_some_and(|discoverer| discoverer.follow().is_some())
     }
 
     /// Keeps what a good look brought. Returns when the next one is due; `None` for what it was
@@ -308,6 +346,7 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
         if extent == Extent::All {
             self.context.figures.count_skipped(&problems);
             self.log_recovery();
+            self.follow_failed = false;
         }
         let before = self.publish.borrow().health.problems.clone();
         let problems = if *before == *problems {
@@ -338,19 +377,21 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
     }
 
     /// Notes why a look failed. Returns when to try again.
-    fn failed(&mut self, started: Instant, error: &Error) -> Instant {
+    fn failed(&mut self, started: Instant, extent: Extent, error: &Error) -> Instant {
         let text: Arc<str> = error.to_string().into();
         self.log_failure(&text);
         self.failures = self.failures.saturating_add(1);
+        self.follow_failed = extent == Extent::Changes;
         self.publish.send_modify(|known| {
             let health = &mut known.health;
             health.error = Some(text);
-            health.looks += 1;
             health.failures += 1;
-            Arc::make_mut(&mut health.durations).observe(started.elapsed());
+            if extent == Extent::All {
+                health.looks += 1;
+                Arc::make_mut(&mut health.durations).observe(started.elapsed());
+            }
         });
-        let interval = self.origin.pace.borrow().refresh_interval;
-        let longest = interval.unwrap_or(LONGEST_PAUSE);
+        let longest = self.origin.pace.borrow().longest_pause;
         Instant::now() + jittered_pause(self.failures, longest)
     }
 

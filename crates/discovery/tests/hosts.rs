@@ -1,13 +1,14 @@
 //! Looks over real sockets: versions, failover, faults, and what is asked.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, too")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use expect_test::{Expect, expect};
 use swarmscout_discovery::config::{
     BuildContext, DockerConfig, DockerSwarmConfig, EngineConfig, Events, Filter, OverlayPort, Role,
 };
-use swarmscout_discovery::engine::{Action, EventKind, Hosts};
+use swarmscout_discovery::engine::{Action, EventKind, Hosts, List, Query};
 use swarmscout_discovery::source::docker::Docker;
 use swarmscout_discovery::source::dockerswarm::DockerSwarm;
 use swarmscout_discovery::{Discoverer, Error, Groups, Look};
@@ -70,6 +71,25 @@ fn nodes(engines: &[&Engine]) -> DockerSwarm {
 
 fn count(look: &Look<Groups>) -> usize {
     look.what.iter().map(|group| group.targets.len()).sum()
+}
+
+#[tokio::test]
+async fn a_part_that_is_cut_off_loses_nothing_of_what_is_known_of_whole_lists() {
+    let engine = manager(1);
+    let config = engine_config(&[&engine], &[]);
+    let mut hosts = Hosts::new(&config, &BuildContext::new("test")).unwrap();
+    let tasks = Query::of_swarm([(List::Tasks, "")]);
+    let before = hosts.look(&tasks).await.unwrap().what.lists.tasks;
+    let faults = engine.server.faults();
+    faults.set(Fault::HangInBody);
+    tokio::select! {
+        _ = hosts.list_parts(&tasks) => panic!("it was answered"),
+        () = faults.struck_times(1) => {}
+    }
+    faults.clear();
+    let after = hosts.look(&tasks).await.unwrap().what.lists.tasks;
+    assert!(before.len() == 3);
+    assert!(after.iter().all(|task| before.iter().any(|known| Arc::ptr_eq(known, task))));
 }
 
 /// What was asked since this was last asked for, besides what the Engine is.

@@ -61,6 +61,15 @@ const INFO_LASTS: Duration = Duration::from_mins(5);
 /// that holds answers back until they are complete never lets it begin.
 pub const EVENTS_WITHIN: Duration = Duration::from_secs(1);
 
+/// How much of the lists is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Extent {
+    /// All that is ever asked for, so that what is not listed can be forgotten.
+    Whole,
+    /// A part: what is known of the whole lists stays.
+    Part,
+}
+
 /// What a host answered.
 #[derive(Debug)]
 struct Answer {
@@ -108,7 +117,7 @@ impl Hosts {
         for tried in 0..count {
             let index = (first + tried) % count;
             self.at = (index + 1) % count;
-            match self.attempt(index, count - tried - 1, query).await {
+            match self.attempt(index, count - tried - 1, query, Extent::Whole).await {
                 Ok(answer) if self.is_another_swarm(index) => {
                     failures.push((index, self.another_swarm(index)));
                     stranger.get_or_insert((index, answer));
@@ -173,9 +182,7 @@ impl Hosts {
 
     /// Reads parts of lists from the host that answered last.
     pub async fn list_parts(&mut self, query: &Query) -> Result<Lists, Error> {
-        let memos = std::mem::take(&mut self.memos);
-        let answer = self.attempt(self.at, 0, query).await;
-        self.memos = memos;
+        let answer = self.attempt(self.at, 0, query, Extent::Part).await;
         match answer {
             Ok(_) if self.is_another_swarm(self.at) => Err(self.another_swarm(self.at)),
             Ok(answer) => Ok(answer.lists),
@@ -232,7 +239,13 @@ impl Hosts {
         index: usize,
         others_left: usize,
         query: &Query,
+        extent: Extent,
     ) -> Result<Answer, Error> {
+        let mut of_part = Memos::default();
+        let memos = match extent {
+            Extent::Whole => &mut self.memos,
+            Extent::Part => &mut of_part,
+        };
         let as_of = Instant::now();
         let within = self.context.attempt_deadline(self.refresh_interval, others_left);
         let deadline = as_of + within;
@@ -256,7 +269,7 @@ impl Hosts {
                 deadline,
                 max_answer: MAX_ANSWER.min(self.context.max_answer),
             };
-            match read(&session, query, &mut self.memos, with_info).await {
+            match read(&session, query, memos, with_info).await {
                 Ok((lists, problems, answered)) => {
                     if let Some(told) = answered {
                         if !told.cluster.is_empty() {

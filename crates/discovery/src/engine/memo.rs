@@ -17,7 +17,8 @@
 //!   [`Arc`] as before.
 //! - An object of which a part was left out is not remembered: every look tells of it.
 //! - After a complete answer its objects are remembered and no others. After one that broke off,
-//!   what is remembered is still right.
+//!   what is remembered is still right. However many answers break off, no more is remembered than
+//!   twice the last complete one, some thousand objects and one answer.
 
 use std::sync::Arc;
 
@@ -29,6 +30,9 @@ use super::decode::{Decoder, Object, Start};
 use super::objects::{Container, Network, Node, Service, Task};
 use super::scan::{Element, ListScanner, MAX_ELEMENT, ScanError, Visitor};
 use crate::Problem;
+
+/// Of answers that broke off so many objects are remembered without having been in a complete one.
+const MOST_UNCONFIRMED: usize = if cfg!(test) { 100 } else { 10_000 };
 
 /// The objects of an answer, in its order, and what was left out.
 pub type Listed<T> = (Vec<Arc<T>>, Vec<Problem>);
@@ -55,6 +59,10 @@ pub struct Memo<T> {
     decoder: Decoder,
     /// The number of the present answer.
     answer: u32,
+    /// How many objects were remembered after the last complete answer.
+    complete: usize,
+    /// Whether the present answer has not come to its end.
+    is_open: bool,
 }
 
 /// An object, and how to know it.
@@ -73,7 +81,13 @@ struct Known<T> {
 
 impl<T> Default for Memo<T> {
     fn default() -> Self {
-        Self { known: HashMap::default(), decoder: Decoder::default(), answer: 0 }
+        Self {
+            known: HashMap::default(),
+            decoder: Decoder::default(),
+            answer: 0,
+            complete: 0,
+            is_open: false,
+        }
     }
 }
 
@@ -85,11 +99,23 @@ impl<T: Object> Memo<T> {
 
     /// The same, with another limit for the size of an object. It has to be the same each time.
     fn reader_with(&mut self, max_element: usize) -> ListReader<'_, T> {
+        if self.is_open {
+            self.forget_surplus();
+        }
+        self.is_open = true;
         self.answer = self.answer.wrapping_add(1);
         self.decoder.begin();
         let objects = Vec::with_capacity(self.known.len());
         let found = Found { memo: self, objects, remembered: 0, decoded: false };
         ListReader { scanner: ListScanner::new(max_element), found }
+    }
+
+    /// Keeps what answers leave that broke off within bounds.
+    fn forget_surplus(&mut self) {
+        if self.known.len() > 2 * self.complete + MOST_UNCONFIRMED {
+            self.known = HashMap::default();
+        }
+        self.decoder.end(true);
     }
 
     /// How many objects are remembered.
@@ -145,6 +171,8 @@ impl<T: Object> ListReader<'_, T> {
             }
         }
         memo.decoder.end(forget || decoded);
+        memo.complete = memo.known.len();
+        memo.is_open = false;
         Ok((objects, memo.decoder.take_problems()))
     }
 }

@@ -124,7 +124,7 @@ mod tests {
     use crate::engine::client::List;
 
     /// The error for a refusal of `/nodes` by an Engine, with this body.
-    fn check(status: u16, body: &str, expected: Expect) {
+    fn check(status: u16, body: &str, expected: &Expect) {
         let host = Host::parse("tcp://m1:2375").unwrap();
         let (nodes, status) = (Resource::List(List::Nodes), status.try_into());
         let message = message(body.as_bytes());
@@ -138,31 +138,31 @@ mod tests {
         check(
             503,
             r#"{"message":"rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing dial unix /var/run/docker/swarm/control.sock: connect: no such file or directory\""}"#,
-            expect![
+            &expect![
                 "tcp://m1:2375: this Engine is stopping or starting: its Swarm manager does not run"
             ],
         );
         check(
             500,
             r#"{"message":"rpc error: code = Canceled desc = grpc: the client connection is closing"}"#,
-            expect![
+            &expect![
                 "tcp://m1:2375: this Engine is stopping or starting: its Swarm manager does not run"
             ],
         );
         check(
             503,
             r#"{"message":"rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing dial tcp 10.0.0.2:2377: connect: connection refused\""}"#,
-            expect!["tcp://m1:2375: this manager cannot reach the leader of its Swarm"],
+            &expect!["tcp://m1:2375: this manager cannot reach the leader of its Swarm"],
         );
         check(
             500,
             r#"{"message":"rpc error: code = DeadlineExceeded desc = context deadline exceeded"}"#,
-            expect!["tcp://m1:2375: this manager cannot reach the leader of its Swarm in time"],
+            &expect!["tcp://m1:2375: this manager cannot reach the leader of its Swarm in time"],
         );
         check(
             500,
             r#"{"message":"rpc error: code = Unknown desc = raft: stopped"}"#,
-            expect![
+            &expect![
                 "tcp://m1:2375/v1.41/nodes: server returned HTTP status 500 Internal Server Error: rpc error: code = Unknown desc = raft: stopped"
             ],
         );

@@ -123,7 +123,9 @@ impl JobTask {
         let mut news = self.adopt_plan();
         news = news.max(self.current.sync(&self.context, &self.workers, &mut self.syncs).await);
         if let Some(next) = &mut self.next {
-            news = news.max(next.sync(&self.context, &self.workers, &mut self.syncs).await);
+            // Its targets are not shown yet.
+            let hidden = next.sync(&self.context, &self.workers, &mut self.syncs).await;
+            news = news.max(hidden.min(News::Status));
         }
         if let Some(next) = self.next.take_if(|next| next.is_ready()) {
             self.replace_current(next);

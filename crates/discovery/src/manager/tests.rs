@@ -235,6 +235,34 @@ async fn a_job_that_was_never_complete_turns_to_its_new_configuration_at_once() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_shown_yet_is_no_update() {
+    let (old, hung) = (Script::answering(60, targets(&["a"])), Script::answering(60, Answer::Hang));
+    let fresh = Script::answering(60, targets(&["b", "c"]));
+    let mut manager = manager();
+    let limited = |sources| JobConfig { target_limit: 2, ..JobConfig::new("a", sources) };
+    manager.apply(vec![limited(vec![old.config()])]);
+    set_of(&manager, "a").await;
+    let updates = manager.figures().updates.get();
+
+    // The new sources are more than the limit, but one of them does not answer.
+    manager.apply(vec![limited(vec![old.config(), fresh.config(), hung.config()])]);
+    let stale = set_when(&manager, |set| {
+        set.next_sources.get(1).is_some_and(|source| source.as_of.is_some())
+    });
+    let stale = stale.await;
+    assert_eq!(addresses(&stale), "a");
+    fresh.change(targets(&["b", "d"]));
+    fresh.looked(2).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(manager.figures().updates.get(), updates);
+
+    // Then the new configuration is served without it.
+    let set = set_when(&manager, |set| !set.stale_config).await;
+    assert_eq!((set.counts.active, set.syncs.limit_exceeded), (3, 1));
+    assert_eq!(manager.figures().updates.get(), updates + 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_several_reloads_the_newest_counts() {
     let scripts: Vec<_> = ["a", "b", "c"].map(|a| Script::answering(60, targets(&[a]))).into();
     let mut manager = manager();
@@ -300,18 +328,24 @@ async fn a_burst_is_handed_over_at_once_and_then_every_50_ms() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_answer_of_a_source_waits_for_nothing() {
+    let began = Instant::now();
     let (quick, slow) = (Script::new(60), Script::answering(60, Answer::Fail("no route")));
     let mut manager = manager();
     manager.apply(vec![JobConfig::new("a", vec![quick.config(), slow.config()])]);
-    quick.looked(1).await;
     slow.looked(1).await;
-    sleep(Duration::from_secs(10)).await;
-    quick.change(targets(&["a"]));
-    set_when(&manager, |set| addresses(set) == "a").await;
-    let began = Instant::now();
-    slow.change(targets(&["b"]));
-    set_of(&manager, "a b").await;
-    assert_eq!(began.elapsed(), Duration::ZERO);
+    slow.answer(targets(&["b"]));
+    // While the other one has something new all the time.
+    let changes = async {
+        for n in 0_u64.. {
+            quick.change(targets(&[&n.to_string()]));
+            sleep(Duration::from_millis(7)).await;
+        }
+    };
+    tokio::select! {
+        () = changes => {}
+        set = set_when(&manager, |set| set.is_ready()) => assert_eq!(set.counts.active, 2),
+    }
+    assert_eq!(began.elapsed(), *slow.looks().last().unwrap());
 }
 
 #[tokio::test(start_paused = true)]

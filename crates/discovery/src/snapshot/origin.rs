@@ -173,8 +173,13 @@ impl Origin {
         let scope = self.demand.wait_for(|demand| *demand != Demand::default()).await.map(drop);
         scope.map_err(|_| Error::Other("nobody reads what is found".to_owned()))?;
         self.is_failing = true;
-        // What was told already may be what a watch is waited for.
-        self.take_told().await;
+        // What was told already may be what a watch is waited for. It does not wait for the listing,
+        // which may fail.
+        let is_news = self.take_told().await;
+        if is_news && self.listed && self.scope().covers(&self.store.snapshot().scope) {
+            self.note_feed(None);
+            meanwhile(self.present());
+        }
         self.end_channel();
         self.begin_channel().await;
         // Whatever is due is listed now.
@@ -262,12 +267,15 @@ impl Origin {
                 return listing.await;
             }
             // Of nodes and networks the watch does not tell all that a listing does.
-            let told = watching.show().iter().filter(|change| {
+            let mut told = watching.show();
+            told.retain(|change| {
                 let (Change::Changed(object) | Change::Removed(object)) = change;
                 matches!(object, Object::Service(_) | Object::Task(_))
             });
             let now = now_micros();
-            told.for_each(|change| store.apply(change, now));
+            for change in &told {
+                store.apply(change, now);
+            }
             let what = Snapshot { feed: Some(Arc::clone(feed)), ..store.snapshot().clone() };
             let as_of = std::time::Instant::now();
             meanwhile(Look { what, as_of, problems: problems.clone() });
@@ -278,14 +286,14 @@ impl Origin {
         }
     }
 
-    /// Applies what was told since this was last done.
-    async fn take_told(&mut self) {
+    /// Applies what was told since this was last done. Returns whether a watch told something.
+    async fn take_told(&mut self) -> bool {
         match &mut self.channel {
-            Channel::None => {}
+            Channel::None => false,
             Channel::Watch(watching) => {
                 let changes = watching.take(&self.store.snapshot().nodes).await;
                 if changes.is_empty() {
-                    return;
+                    return false;
                 }
                 let now = now_micros();
                 for change in &changes {
@@ -295,6 +303,7 @@ impl Origin {
                 if self.store.unconfirmed() == 0 {
                     self.confirm_by = None;
                 }
+                true
             }
             Channel::Events(listening) => {
                 let now = Instant::now();
@@ -305,6 +314,7 @@ impl Origin {
                 if self.problems.len() < MOST_PROBLEMS {
                     self.problems.extend(problems);
                 }
+                false
             }
         }
     }

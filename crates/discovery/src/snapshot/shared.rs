@@ -18,6 +18,7 @@ pub(crate) struct Shared {
     supervised: Supervised<Arc<Snapshot>>,
     readers: Mutex<Readers>,
     hosts: usize,
+    is_local: bool,
     demand: watch::Sender<Demand>,
     pace: watch::Sender<Pace>,
     feed: watch::Receiver<Arc<Feed>>,
@@ -48,8 +49,9 @@ impl Shared {
         context: &BuildContext,
     ) -> Arc<Self> {
         let hosts = config.engine.hosts.len();
+        let is_local = config.engine.hosts.iter().any(|host| host.starts_with("unix://"));
         let (demand, demanded) = watch::channel(Demand::default());
-        let pace = Self::pace_of(hosts, config.engine.refresh_interval, context);
+        let pace = Self::pace_of(hosts, is_local, config.engine.refresh_interval, context);
         let (pace, paced) = watch::channel(pace);
         let (feeds, feed) = watch::channel(Arc::new(Feed::new(Arc::clone(&swarm))));
         let build = {
@@ -73,12 +75,17 @@ impl Shared {
         let supervised = supervisor::start(origin, context);
         let context = context.clone();
         let readers = Mutex::default();
-        Arc::new(Self { supervised, readers, hosts, demand, pace, feed, context })
+        Arc::new(Self { supervised, readers, hosts, is_local, demand, pace, feed, context })
     }
 
     /// Changes are taken as they come: sets are handed over with a pace of their own.
-    fn pace_of(hosts: usize, interval: PromDuration, context: &BuildContext) -> Pace {
-        let pace = Pace::asking(hosts, interval, context);
+    fn pace_of(
+        hosts: usize,
+        is_local: bool,
+        interval: PromDuration,
+        context: &BuildContext,
+    ) -> Pace {
+        let pace = Pace::asking(hosts, is_local, interval, context);
         Pace { gap: Duration::from_millis(2), deadline: pace.deadline + BEGIN_WITHIN, ..pace }
     }
 
@@ -98,7 +105,7 @@ impl Shared {
             return;
         };
         let demand = Demand::of(readers.present.iter().map(|(_, filters, _)| filters));
-        let pace = Self::pace_of(self.hosts, interval, &self.context);
+        let pace = Self::pace_of(self.hosts, self.is_local, interval, &self.context);
         // The pace first: a change of either begins a look.
         self.pace.send_if_modified(|known| std::mem::replace(known, pace) != pace);
         self.demand.send_if_modified(|known| {

@@ -21,6 +21,9 @@ use crate::swarmkit::{Change, Connection, Object, Watch};
 /// So many objects may wait to be taken. A Swarm has fewer; if nobody takes them, the watch ends.
 const MOST: usize = if cfg!(test) { 1000 } else { 2_000_000 };
 
+/// Why it ends then.
+const TOO_FAST: &str = "changes are told faster than they are taken";
+
 /// How long asking for managers may hold up changes. They are on this machine.
 const MANAGERS_WITHIN: Duration = Duration::from_millis(500);
 
@@ -30,7 +33,7 @@ pub(super) struct Watching {
     pending: Arc<Pending>,
     /// What was shown or taken, and not handed over yet: taking may be cancelled while managers are
     /// asked for.
-    taken: Vec<Change>,
+    taken: Newest,
     connection: Connection,
     _reader: AbortOnDropHandle<()>,
 }
@@ -44,15 +47,19 @@ struct Pending {
 /// What was told and not taken yet.
 #[derive(Debug, Default)]
 struct Told {
-    changes: HashMap<(u8, Arc<str>), Change>,
+    changes: Newest,
     ended: Option<Arc<str>>,
 }
+
+/// The newest change of each object.
+#[derive(Debug, Default)]
+struct Newest(HashMap<(u8, Arc<str>), Change>);
 
 impl Watching {
     pub(super) fn new(connection: Connection, watch: Watch, tasks: &TaskTracker) -> Self {
         let pending = Arc::<Pending>::default();
         let reader = tasks.spawn(read(watch, Arc::clone(&pending)));
-        let taken = Vec::new();
+        let taken = Newest::default();
         Self { pending, taken, connection, _reader: AbortOnDropHandle::new(reader) }
     }
 
@@ -62,16 +69,13 @@ impl Watching {
     pub(super) async fn take(&mut self, known: &Buckets<Node>) -> Vec<Change> {
         self.show();
         self.complete(known).await;
-        std::mem::take(&mut self.taken)
+        std::mem::take(&mut self.taken.0).into_values().collect()
     }
 
     /// What was told since it was last shown, of each object the newest, as it was told. It is still
     /// there to be taken.
-    pub(super) fn show(&mut self) -> &[Change] {
-        let before = self.taken.len();
-        let told = std::mem::take(&mut self.pending.lock().changes);
-        self.taken.extend(told.into_values());
-        &self.taken[before..]
+    pub(super) fn show(&mut self) -> Vec<Change> {
+        self.pending.show(&mut self.taken)
     }
 
     /// Why the watch is over, if it is.
@@ -81,7 +85,7 @@ impl Watching {
 
     /// Resolves when there is something to take, or the watch is over. Cancel-safe.
     pub(super) async fn changed(&self) {
-        if self.taken.is_empty() {
+        if self.taken.0.is_empty() {
             self.told().await;
         }
     }
@@ -92,7 +96,7 @@ impl Watching {
             let notified = self.pending.notify.notified();
             {
                 let told = self.pending.lock();
-                if !told.changes.is_empty() || told.ended.is_some() {
+                if !told.changes.0.is_empty() || told.ended.is_some() {
                     return;
                 }
             }
@@ -105,7 +109,7 @@ impl Watching {
     /// managers, all of them are asked for.
     async fn complete(&mut self, known: &Buckets<Node>) {
         let mut managers = BTreeSet::new();
-        for change in &mut self.taken {
+        for change in self.taken.0.values_mut() {
             match change {
                 Change::Changed(Object::Node(node)) => {
                     let before = known.get("", &node.id).and_then(|known| known.manager.clone());
@@ -128,7 +132,9 @@ impl Watching {
         for id in managers {
             // What cannot be told now is told by the next listing.
             let Ok(node) = self.connection.node(&id, deadline).await else { return };
-            self.taken.extend(node.map(|node| Change::Changed(Object::Node(node))));
+            if let Some(node) = node {
+                self.taken.merge(Change::Changed(Object::Node(node)));
+            }
         }
     }
 
@@ -143,15 +149,28 @@ impl Pending {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Moves what was told to `taken`, and returns it.
+    fn show(&self, taken: &mut Newest) -> Vec<Change> {
+        let mut state = self.lock();
+        let told: Vec<_> = std::mem::take(&mut state.changes).0.into_values().collect();
+        for change in &told {
+            taken.merge(change.clone());
+        }
+        if taken.0.len() > MOST {
+            state.ended.get_or_insert_with(|| TOO_FAST.into());
+        }
+        told
+    }
+
     /// Whether to go on.
     fn note(&self, told: Result<Vec<Change>, Error>) -> bool {
         let mut state = self.lock();
         match told {
-            Ok(changes) => changes.into_iter().for_each(|change| state.merge(change)),
+            Ok(changes) => changes.into_iter().for_each(|change| state.changes.merge(change)),
             Err(error) => state.ended = Some(error.to_string().into()),
         }
-        if state.changes.len() > MOST {
-            state.ended = Some("changes are told faster than they are taken".into());
+        if state.changes.0.len() > MOST {
+            state.ended = Some(TOO_FAST.into());
         }
         let goes_on = state.ended.is_none();
         drop(state);
@@ -160,11 +179,11 @@ impl Pending {
     }
 }
 
-impl Told {
+impl Newest {
     fn merge(&mut self, change: Change) {
         let (Change::Changed(object) | Change::Removed(object)) = &change;
         let (kind, id, version) = key(object);
-        match self.changes.entry((kind, Arc::clone(id))) {
+        match self.0.entry((kind, Arc::clone(id))) {
             Entry::Vacant(entry) => drop(entry.insert(change)),
             Entry::Occupied(mut entry) => {
                 let replaces = match (entry.get(), &change) {

@@ -33,6 +33,7 @@ fn run(answer: Answer) -> Run {
             refresh_interval: Some(Duration::from_mins(1)),
             deadline: Duration::from_secs(100),
             gap: SHORTEST_GAP,
+            longest_pause: Duration::from_secs(5),
         }
         .fixed(),
         build,
@@ -105,13 +106,13 @@ async fn a_failure_keeps_what_is_known_and_its_age() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pauses_grow_to_the_interval_and_begin_anew() {
+async fn pauses_grow_to_the_longest_and_begin_anew() {
     let mut run = run(Answer::Fail("no route"));
     run.looked(12).await;
     for (failures, gap) in (1..).zip(gaps(&run.script.looks())) {
         let (least, most) = (
-            pause(failures, Duration::from_mins(1), 0.0),
-            pause(failures, Duration::from_mins(1), 1.0),
+            pause(failures, Duration::from_secs(5), 0.0),
+            pause(failures, Duration::from_secs(5), 1.0),
         );
         // The timer's grain is a millisecond.
         assert!(gap >= least && gap <= most + Duration::from_millis(1), "{failures}: {gap:?}");
@@ -124,17 +125,42 @@ async fn pauses_grow_to_the_interval_and_begin_anew() {
 }
 
 #[test]
-fn recovery_takes_one_refresh() {
-    let pauses = |longest| {
-        let longest = Duration::from_secs(longest);
-        (1..=8).map(|failures| pause(failures, longest, 1.0).as_secs()).collect::<Vec<_>>()
+fn recovery_takes_no_longer_than_the_longest_pause() {
+    let pauses = |longest: Duration| {
+        (1..=5).map(|failures| pause(failures, longest, 1.0).as_millis()).collect::<Vec<_>>()
     };
-    assert_eq!(pauses(60), [1, 2, 4, 8, 16, 32, 60, 60]);
-    assert_eq!(pauses(1), [1; 8]);
-    assert_eq!(pause(u32::MAX, LONGEST_PAUSE, 0.0), LONGEST_PAUSE / 2);
+    let [local, remote] = LONGEST_PAUSES;
+    assert_eq!(pauses(local), [1000, 2000, 2000, 2000, 2000]);
+    assert_eq!(pauses(remote), [1000, 2000, 4000, 5000, 5000]);
+    assert_eq!(pauses(Duration::from_millis(500)), [500; 5]);
+    assert_eq!(pause(u32::MAX, remote, 0.0), remote / 2);
     for _ in 0..100 {
         assert!((0.0..=1.0).contains(&random_fraction()));
     }
+}
+
+#[test]
+fn what_is_on_this_machine_is_tried_again_sooner() {
+    let context = BuildContext::new("test");
+    let classic = |masters: &[&str], interval| {
+        let config = ClassicConfig {
+            masters: masters.iter().map(|&master| master.to_owned()).collect(),
+            refresh_interval: PromDuration::from_millis(interval),
+            metrics_port: String::new(),
+            http: swarmscout_net::HttpConfig::default(),
+        };
+        Pace::of(&SdConfig::Classic(config), &context).longest_pause.as_millis()
+    };
+    for (masters, interval, expected) in [
+        (&["http://10.0.0.1:3375"][..], 60_000, 5000),
+        (&["http://10.0.0.1:3375"], 1000, 1000),
+        (&["unix:///run/swarm.sock"], 60_000, 2000),
+        (&["http://10.0.0.1:3375", "unix:///run/swarm.sock"], 60_000, 2000),
+    ] {
+        assert_eq!(classic(masters, interval), expected, "{masters:?} {interval}");
+    }
+    let fixed = Pace::of(&SdConfig::Static(StaticConfig::default()), &context);
+    assert_eq!(fixed.longest_pause, Duration::from_secs(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,12 +189,108 @@ async fn a_change_is_looked_at_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_ends_the_pause_after_a_failure() {
-    let mut run = run(Answer::Fail("not understood"));
-    run.looked(6).await;
-    run.script.change(targets(&["a"]));
-    assert_eq!(addresses(&run.looked(7).await), Some(vec!["a"]));
-    assert_eq!(run.gaps()[5], 0);
+async fn changes_do_not_shorten_the_pause_after_a_failure() {
+    let mut run = run(Answer::Fail("no route"));
+    run.looked(1).await;
+    let hints = async {
+        loop {
+            run.script.hint();
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let _ = timeout(Duration::from_mins(1), hints).await;
+    // Of five seconds at most, half of that at least.
+    let looks = run.script.looks().len();
+    assert!((12..=27).contains(&looks), "{looks} looks in a minute");
+    run.script.answer(targets(&["a"]));
+    assert_eq!(addresses(&run.looked(looks as u64 + 1).await), Some(vec!["a"]));
+    run.script.change(targets(&["b"]));
+    assert_eq!(addresses(&run.looked(looks as u64 + 2).await), Some(vec!["b"]));
+    assert_eq!(run.gaps().last(), Some(&0));
+}
+
+/// Speaks of changes all the time.
+struct Restless {
+    /// Whether a look at everything fails, and whether following does.
+    fails: [bool; 2],
+    /// When each was tried.
+    tried: Arc<std::sync::Mutex<[Vec<Instant>; 2]>>,
+}
+
+impl Restless {
+    fn look(&self, extent: usize) -> Result<Look<Groups>, Error> {
+        self.tried.lock().unwrap()[extent].push(Instant::now());
+        if self.fails[extent] {
+            return Err(Error::Other("no route".to_owned()));
+        }
+        Ok(Look::new(Vec::new(), std::time::Instant::now()))
+    }
+}
+
+impl Discoverer for Restless {
+    fn fetch(&mut self) -> crate::BoxFuture<'_, Result<Look<Groups>, Error>> {
+        Box::pin(std::future::ready(self.look(0)))
+    }
+
+    fn follow(&mut self) -> Option<crate::BoxFuture<'_, Result<Look<Groups>, Error>>> {
+        Some(Box::pin(async { self.look(1) }))
+    }
+
+    fn changed(&mut self) -> crate::BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// How often a restless discoverer is asked for everything and for changes in a minute, and what is
+/// known then.
+async fn restless(fails: [bool; 2]) -> ([usize; 2], Health) {
+    let tried = Arc::<std::sync::Mutex<[Vec<Instant>; 2]>>::default();
+    let context = BuildContext::new("test");
+    let build = {
+        let tried = Arc::clone(&tried);
+        Box::new(move || Ok(Box::new(Restless { fails, tried: Arc::clone(&tried) }) as Box<_>))
+    };
+    let script = SdConfig::Static(StaticConfig::default());
+    let pace =
+        Pace { refresh_interval: Some(Duration::from_mins(5)), ..Pace::of(&script, &context) };
+    let origin = Origin {
+        mechanism: "restless",
+        job: "job".into(),
+        what: "changes".into(),
+        pace: pace.fixed(),
+        build,
+        settle: |known: Option<&Groups>, look| (known != Some(&look)).then_some(look),
+    };
+    let supervised = start(origin, &context);
+    sleep(Duration::from_mins(1)).await;
+    let counts = tried.lock().unwrap().each_ref().map(Vec::len);
+    let health = supervised.known().borrow().health.clone();
+    (counts, health)
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_followed_while_looks_at_everything_fail() {
+    let ([looks, follows], health) = restless([true, false]).await;
+    // At most each two seconds, half of that at least; changes each 50 ms.
+    assert!((30..=63).contains(&looks) && follows > 1000, "{looks} {follows}");
+    assert_eq!((health.looks, health.failures), (looks as u64, looks as u64));
+    assert_eq!(health.error.as_deref(), Some("no route"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn following_that_fails_waits_for_a_look_at_everything() {
+    let ([looks, follows], health) = restless([false, true]).await;
+    assert!((60..=130).contains(&looks) && follows.abs_diff(looks) <= 1, "{looks} {follows}");
+    // Failures of both are counted, but only looks at everything as looks.
+    assert_eq!((health.looks, health.failures), (looks as u64, follows as u64));
+    assert_eq!(health.durations.count(), looks as u64);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_in_all_it_does_does_not_spin() {
+    let ([looks, follows], _) = restless([true, true]).await;
+    // As above: never sooner than a second after one that failed.
+    assert!(looks <= 63 && follows <= looks, "{looks} {follows}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use swarmscout_simulator::{Fault, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::site::{Followed, Manager, Site, context};
+use super::site::{Followed, Manager, Site, context, guarded};
 
 /// What the Engine answers right now, so that it can be answered later.
 async fn answered(site: &Site, list: &str) -> Vec<u8> {
@@ -261,6 +261,19 @@ async fn an_engine_whose_lists_fail_costs_no_target() {
         followed.until_right(&site).await;
         assert!(!followed.was_empty);
     }
+}
+
+#[tokio::test]
+async fn what_was_told_before_a_listing_that_fails_is_seen() {
+    let site = Site::new(1);
+    let mut followed = watched(&site).await;
+    site.swarm.label_service(&site.web, "a", "b");
+    let fresh = site.fresh(Role::Services).await;
+    guarded("a change", followed.is_told()).await;
+    site.manager.engine.server.faults().set(Fault::no_leader());
+    followed.look().await;
+    assert!(followed.error.is_some());
+    followed.check_right(Role::Services, &fresh);
 }
 
 #[tokio::test]

@@ -226,7 +226,10 @@ impl Followed {
     /// A look at everything.
     pub(crate) async fn look(&mut self) {
         self.looks[0] += 1;
-        let look = guarded("a look", self.origin.fetch()).await;
+        let mut meanwhile = Vec::new();
+        let mut take = |look| meanwhile.push(look);
+        let look = guarded("a look", self.origin.fetch_meanwhile(&mut take)).await;
+        meanwhile.into_iter().for_each(|look| self.take(Ok(look)));
         self.take(look);
     }
 
@@ -244,6 +247,11 @@ impl Followed {
             }
             None => self.look().await,
         }
+    }
+
+    /// Waits for a change, and does nothing about it.
+    pub(crate) async fn is_told(&mut self) {
+        self.origin.changed().await;
     }
 
     /// Looks at what changes until `is` holds.

@@ -67,6 +67,22 @@ fn list(elements: &[String]) -> Vec<u8> {
 }
 
 #[test]
+fn answers_that_break_off_leave_no_more_than_some_objects() {
+    let mut memo = Memo::<Task>::default();
+    for round in 0..20 {
+        let tasks: Vec<_> = (0..MOST_UNCONFIRMED)
+            .map(|n| task(&format!("{round}-{n}"), 1, &spec(&format!("{round}")), ""))
+            .collect();
+        let mut text = list(&tasks);
+        text.truncate(text.len() - 2);
+        assert!(read(&mut memo, [&text[..]], MAX_ELEMENT).is_err());
+    }
+    let (symbols, maps) = memo.decoder.shared();
+    assert!(memo.len() <= 2 * MOST_UNCONFIRMED, "{}", memo.len());
+    assert!(symbols <= 10 && maps <= 10, "{symbols} {maps}");
+}
+
+#[test]
 fn what_did_not_change_is_the_same_object_whatever_the_order() {
     let mut memo = Memo::<Task>::default();
     let (a, b) = (task("a", 1, &spec("x"), ""), task("b", 1, &spec("x"), ""));

@@ -115,12 +115,17 @@ impl Origin {
                 let owner = BTreeSet::from([Arc::clone(id)]);
                 let mut tasks = snapshot.tasks.of_owners(&owner);
                 let service = snapshot.services.get("", id);
-                service.is_none_or(|service| &*service.update_state != "updating")
+                !service.is_some_and(|service| is_under_way(&service.update_state))
                     && tasks.all(at_rest)
             }
             Thing::All | Thing::Node(_) | Thing::Network(_) => true,
         }
     }
+}
+
+/// Whether an update of a service, or the way back from one, goes on in batches that no event names.
+fn is_under_way(update_state: &str) -> bool {
+    matches!(update_state, "updating" | "rollback_started")
 }
 
 /// Whether the Engine refused a filter that names what is not there.
@@ -139,4 +144,25 @@ fn filters(name: &str, values: &BTreeSet<Arc<str>>, wanted: &Part) -> String {
     let mut all = known;
     all.insert(name.to_owned(), serde_json::Value::Object(values.collect()));
     serde_json::Value::Object(all).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that moby knows (`api/types/swarm/service.go`).
+    #[test]
+    fn what_is_updated_or_rolled_back_is_under_way() {
+        for (state, expected) in [
+            ("", false),
+            ("updating", true),
+            ("paused", false),
+            ("completed", false),
+            ("rollback_started", true),
+            ("rollback_paused", false),
+            ("rollback_completed", false),
+        ] {
+            assert_eq!(is_under_way(state), expected, "{state}");
+        }
+    }
 }
