@@ -258,7 +258,7 @@ async fn what_is_not_shown_yet_is_no_update() {
 
     // Then the new configuration is served without it.
     let set = set_when(&manager, |set| !set.stale_config).await;
-    assert_eq!((set.counts.active, set.syncs.limit_exceeded), (3, 1));
+    assert_eq!((set.counts.active, manager.figures().limit_exceeded.get()), (3, 1));
     assert_eq!(manager.figures().updates.get(), updates + 1);
 }
 
