@@ -234,11 +234,13 @@ impl Swarm {
         state.elect();
     }
 
-    /// Sets a label of a node.
+    /// Sets a label of a node; tasks whose constraints it satisfies now may start there.
     pub fn label_node(&self, node: &str, name: &str, value: &str) {
-        self.edit_node(node, |node| {
+        let mut state = self.lock();
+        state.change_node(node, |node| {
             node.spec.labels.insert(name.to_owned(), value.to_owned());
         });
+        state.reconcile_all();
     }
 
     /// Changes a node in any way.

@@ -246,3 +246,41 @@ async fn what_is_asked_for_in_the_middle_of_a_look_is_not_taken_for_empty() {
         assert_eq!((followed.looks[0], followed.feed().drift), (3, 0));
     }
 }
+
+/// Of tasks that a node takes when it comes there is no event but that of the node; those that it had
+/// before are not to run, and not listed.
+#[tokio::test]
+async fn an_event_of_a_node_leads_to_the_tasks_that_it_takes() {
+    let site = Site::new(1);
+    let everywhere = ServiceSpec::new("everywhere", "demo:1").global();
+    site.swarm.create_service(everywhere.publish_on_host(8080, 9100));
+    let pinned = ServiceSpec::new("pinned", "demo:1").constraint("node.labels.disk==ssd");
+    site.swarm.create_service(pinned.replicas(1).publish_on_host(8080, 9200));
+    let config = site.config(Role::Tasks, Events::Events);
+    let config = filtered(config, &[("desired-state", "running")]);
+    let mut manager = Manager::new(context());
+    manager.apply(vec![job("tasks", &config)]);
+    let mut set = set_of(&manager, "tasks");
+    ready(&mut set).await;
+    let mut ports = async |everywhere: usize, pinned: usize| {
+        let found = until(&mut set, |set| {
+            let shown = shown_set(set);
+            // A port stands in a task twice, for IPv4 and for IPv6.
+            let found = [":9100\"", ":9200\""].map(|port| shown.matches(port).count());
+            found == [2 * everywhere, 2 * pinned]
+        });
+        found.await
+    };
+    ports(3, 0).await;
+    site.swarm.drain_node(&site.workers[0]);
+    ports(2, 0).await;
+    site.swarm.activate_node(&site.workers[0]);
+    ports(3, 0).await;
+    site.swarm.label_node(&site.workers[1], "disk", "ssd");
+    ports(3, 1).await;
+    site.swarm.add_worker("worker-3");
+    let set = ports(4, 1).await;
+    let feed = set.sources[0].feed.as_ref().unwrap();
+    assert_eq!((feed.kind, feed.begun), (FeedKind::Events, 1), "{feed:?}");
+    assert_eq!(set.sources[0].looks, 1, "nothing but what was reported");
+}

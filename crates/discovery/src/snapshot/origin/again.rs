@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Origin, now_micros};
 use crate::Error;
-use crate::engine::{List, Query, Task};
+use crate::engine::{List, Mode, Query, Service, Task};
 use crate::snapshot::Part;
 use crate::snapshot::buckets::hash_of;
 use crate::snapshot::settling::Thing;
@@ -66,7 +66,7 @@ impl Origin {
     }
 
     /// What to list of the things that events named: of a node also the services that have tasks
-    /// there.
+    /// there, and those that may get some as it comes, is made active or is labelled anew.
     fn named(&self, things: &[Thing]) -> ListedPart {
         let mut part = ListedPart::default();
         for thing in things {
@@ -80,10 +80,22 @@ impl Origin {
                     let tasks = self.store.snapshot().tasks.iter();
                     let there = tasks.filter(|bucket| bucket.refers_to_any(&node));
                     part.services.extend(there.map(|bucket| Arc::clone(bucket.owner())));
+                    part.services.extend(self.awaiting_a_node());
                 }
             }
         }
         part
+    }
+
+    /// The services of which a node takes a task without an event of theirs: global ones, and those
+    /// with a task that found no node.
+    fn awaiting_a_node(&self) -> impl Iterator<Item = Arc<str>> {
+        let snapshot = self.store.snapshot();
+        let global =
+            |service: &&Arc<Service>| matches!(service.mode, Mode::Global | Mode::GlobalJob);
+        let services = snapshot.services.objects().filter(global).map(|service| &service.id);
+        let waiting = snapshot.tasks.objects().filter(|task| task.node.is_empty());
+        services.chain(waiting.map(|task| &task.service)).cloned()
     }
 
     /// Whether it is better to list everything than what is due.
