@@ -130,6 +130,7 @@ fn set(job: &Arc<JobConfig>, groups: &Groups) -> TargetSet {
         counts: Counts::default(),
         sources: Vec::new(),
         limit_error: None,
+        timed_out: false,
         stale_config: false,
         next_sources: Vec::new(),
         changed: SystemTime::UNIX_EPOCH,
