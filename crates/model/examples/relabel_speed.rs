@@ -1,4 +1,5 @@
-//! How long it takes to relabel 100,000 targets of a Swarm with fifteen usual rules.
+//! How long it takes to relabel 100,000 targets of a Swarm with fifteen usual rules, and to find out
+//! again what was discovered of them and what is served.
 //!
 //! `cargo run --release -p swarmscout-model --example relabel_speed [targets]`
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use swarmscout_model::relabel::{RawRule, RelabelRule};
-use swarmscout_model::target::relabel_group;
+use swarmscout_model::target::{DefaultLabels, MetaLabels, discovered, relabel_group, served};
 use swarmscout_model::{Labels, LabelsBuilder, NameScheme, PromDuration};
 use swarmscout_model::{TargetDefaults, TargetGroup};
 
@@ -36,6 +37,25 @@ fn main() {
         let (cpu, wall) = (cpu.as_millis(), wall.as_millis());
         println!("{cpu} ms of CPU in {wall} ms: {active} active, {dropped} dropped");
     }
+    let defaults_as_labels = DefaultLabels::new(&defaults);
+    let (cpu, mut labels) = (cpu_time(), 0);
+    for group in &groups {
+        for index in 0..group.targets.len() {
+            discovered(group, index, &defaults_as_labels, &mut builder);
+            labels += builder.iter().count();
+        }
+    }
+    let cpu_of_served = cpu_time();
+    println!("discovered: {} ms of CPU, {labels} labels", (cpu_of_served - cpu).as_millis());
+    let mut targets = 0;
+    for group in &groups {
+        for index in 0..group.targets.len() {
+            let meta = MetaLabels::Show;
+            let address = served(group, index, &defaults_as_labels, &rules, meta, &mut builder);
+            targets += usize::from(address.is_some());
+        }
+    }
+    println!("served: {} ms of CPU, {targets} targets", (cpu_time() - cpu_of_served).as_millis());
     let relabelled = relabel_group(Arc::clone(&groups[0]), &defaults, &rules, &mut builder);
     println!("{:#?}", relabelled.active[0].labels);
 }

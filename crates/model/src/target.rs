@@ -115,9 +115,9 @@ pub fn relabel_group(
     builder: &mut LabelsBuilder,
 ) -> RelabelledGroup {
     let (mut active, mut dropped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-    let texts = DefaultTexts::new(defaults);
+    let defaults = DefaultLabels::new(defaults);
     for (i, index) in (0..group.targets.len()).zip(0..) {
-        texts.discovered(&group, i, builder);
+        discovered(&group, i, &defaults, builder);
         if let Err(rule) = relabel::process(rules, builder) {
             dropped.push(Dropped { index, reason: DropReason::Relabel { rule } });
             continue;
@@ -136,10 +136,11 @@ pub fn relabel_group(
 pub fn discovered(
     group: &TargetGroup,
     index: usize,
-    defaults: &TargetDefaults,
+    defaults: &DefaultLabels,
     builder: &mut LabelsBuilder,
 ) {
-    DefaultTexts::new(defaults).discovered(group, index, builder);
+    group.merged(index, builder);
+    builder.add_defaults(&defaults.0);
 }
 
 /// Whether `__meta_*` labels are shown.
@@ -165,7 +166,7 @@ pub enum MetaLabels {
 pub fn served(
     group: &TargetGroup,
     index: usize,
-    defaults: &TargetDefaults,
+    defaults: &DefaultLabels,
     rules: &[RelabelRule],
     meta: MetaLabels,
     builder: &mut LabelsBuilder,
@@ -299,11 +300,13 @@ fn is_go_bool(text: &str) -> bool {
         || matches!(text, "0" | "f" | "F" | "FALSE" | "false" | "False")
 }
 
-/// A job's defaults as labels, sorted by name.
-struct DefaultTexts(Labels);
+/// A job's defaults as labels, sorted by name. Made once for all targets of a job.
+#[derive(Clone, Debug)]
+pub struct DefaultLabels(Labels);
 
-impl DefaultTexts {
-    fn new(defaults: &TargetDefaults) -> Self {
+impl DefaultLabels {
+    /// The labels that say what `defaults` say.
+    pub fn new(defaults: &TargetDefaults) -> Self {
         let mut labels = LabelsBuilder::new();
         labels.set(JOB, &defaults.job);
         labels.set(SCRAPE_INTERVAL, &defaults.scrape_interval.to_string());
@@ -324,11 +327,6 @@ impl DefaultTexts {
             }
         }
         Self(labels.build())
-    }
-
-    fn discovered(&self, group: &TargetGroup, index: usize, builder: &mut LabelsBuilder) {
-        group.merged(index, builder);
-        builder.add_defaults(&self.0);
     }
 }
 
@@ -382,7 +380,8 @@ mod tests {
     ) {
         let group = group(&[&[(ADDRESS, "host:1")], labels].concat(), &[]);
         let mut builder = LabelsBuilder::new();
-        let address = served(&group, 0, defaults, rules, meta, &mut builder);
+        let defaults = DefaultLabels::new(defaults);
+        let address = served(&group, 0, &defaults, rules, meta, &mut builder);
         let got = address.map(|address| format!("{address} {:?}", builder.build()));
         assert_eq!(got.as_deref(), expected);
     }

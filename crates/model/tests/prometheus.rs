@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use swarmscout_model::relabel::{self, RawRule, RelabelError, RelabelRule};
-use swarmscout_model::target::{discovered, relabel_group};
+use swarmscout_model::target::{DefaultLabels, discovered, relabel_group};
 use swarmscout_model::{
     DropReason, Labels, LabelsBuilder, NameScheme, TargetDefaults, TargetGroup,
 };
@@ -135,7 +135,7 @@ fn targets_are_what_they_are_in_prometheus() {
             targets: vec![labels(&answer["target"])],
             labels: labels(&answer["group"]),
         });
-        discovered(&group, 0, &defaults, &mut builder);
+        discovered(&group, 0, &DefaultLabels::new(&defaults), &mut builder);
         assert_eq!(builder.build(), labels(&answer["discovered"]), "{answer}");
         let made = relabel_group(group, &defaults, &rules, &mut builder);
         if let [target] = made.active.as_slice() {

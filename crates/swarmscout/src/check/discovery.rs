@@ -12,7 +12,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::{JobConfig, Manager, TargetSet};
-use swarmscout_model::target::{DropReason, discovered};
+use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
 use swarmscout_model::{Labels, LabelsBuilder, RelabelledGroup};
 use tokio::time::timeout;
 
@@ -124,11 +124,12 @@ fn as_map<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Err
 /// All targets in the order in which they were discovered; equal ones stand once.
 fn results(set: &TargetSet) -> Vec<CheckResult> {
     let mut builder = LabelsBuilder::new();
+    let defaults = DefaultLabels::new(&set.job.defaults);
     let mut results = Vec::new();
     let mut seen = HashSet::new();
     for group in &*set.groups {
         let mut of_group =
-            results_of_group(set, &group.relabelled, group.duplicates(), &mut builder);
+            results_of_group(&defaults, &group.relabelled, group.duplicates(), &mut builder);
         of_group.sort_by_key(|(index, _)| *index);
         for (_, result) in of_group {
             let key = (result.discovered_labels.clone(), result.labels.clone());
@@ -141,14 +142,14 @@ fn results(set: &TargetSet) -> Vec<CheckResult> {
 }
 
 fn results_of_group(
-    set: &TargetSet,
+    defaults: &DefaultLabels,
     group: &RelabelledGroup,
     duplicates: &[u32],
     builder: &mut LabelsBuilder,
 ) -> Vec<(u32, CheckResult)> {
     let mut result = |index: u32, labels: Labels, state: String, error: Option<String>| {
         let at = usize::try_from(index).expect("an index of a list in memory");
-        discovered(&group.group, at, &set.job.defaults, builder);
+        discovered(&group.group, at, defaults, builder);
         let discovered_labels = builder.build();
         builder.retain_with_origin(|_, _, is_default| !is_default);
         let found = builder.build();

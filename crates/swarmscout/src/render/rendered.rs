@@ -16,7 +16,7 @@ use hashbrown::HashTable;
 use http::HeaderValue;
 use swarmscout_discovery::{SetGroup, TargetSet};
 use swarmscout_model::labels::ADDRESS;
-use swarmscout_model::target::{MetaLabels, served};
+use swarmscout_model::target::{DefaultLabels, MetaLabels, served};
 use swarmscout_model::{LabelsBuilder, RelabelledGroup, TargetGroup};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -191,6 +191,7 @@ impl Rendered {
 /// Renders parts, keeping its memory from one to the next.
 struct Renderer<'a> {
     set: &'a TargetSet,
+    defaults: DefaultLabels,
     form: Form,
     encoding: Encoding,
     deflater: Option<Deflater>,
@@ -221,6 +222,7 @@ impl<'a> Renderer<'a> {
     fn new(set: &'a TargetSet, form: Form, encoding: Encoding) -> Self {
         Self {
             set,
+            defaults: DefaultLabels::new(&set.job.defaults),
             form,
             encoding,
             deflater: (encoding == Encoding::Gzip).then(Deflater::new),
@@ -276,7 +278,7 @@ impl<'a> Renderer<'a> {
     fn add(&mut self, group: &RelabelledGroup, index: usize) {
         let job = &self.set.job;
         let served = |meta, builder: &mut LabelsBuilder| {
-            served(&group.group, index, &job.defaults, &job.relabel, meta, builder)
+            served(&group.group, index, &self.defaults, &job.relabel, meta, builder)
                 .expect("an active target passes the rules and has an address")
         };
         let address = match self.form {

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use swarmscout_discovery::TargetSet;
 use swarmscout_model::LabelsBuilder;
-use swarmscout_model::target::discovered;
+use swarmscout_model::target::{DefaultLabels, discovered};
 use swarmscout_simulator::Fault;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -271,10 +271,11 @@ impl Attempt {
 
     fn targets(&self, set: &TargetSet) -> Targets {
         let mut builder = LabelsBuilder::new();
+        let defaults = DefaultLabels::new(&set.job.defaults);
         let mut targets = Targets::new();
         for (group, target) in set.active() {
             let index = target.index as usize;
-            discovered(&group.group, index, &set.job.defaults, &mut builder);
+            discovered(&group.group, index, &defaults, &mut builder);
             builder.set("job", "");
             targets.insert(self.origin.anonymous(&format!("{:?}", builder.build())));
         }

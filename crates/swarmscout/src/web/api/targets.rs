@@ -14,7 +14,7 @@ use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::{SetGroup, TargetSet};
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::relabel::{self, RelabelRule};
-use swarmscout_model::target::discovered;
+use swarmscout_model::target::{DefaultLabels, discovered};
 use swarmscout_model::{DropReason, Labels, LabelsBuilder, Target};
 
 use super::status::Yaml;
@@ -165,6 +165,8 @@ struct Lists {
     counts: BTreeMap<String, usize>,
     /// Of the jobs that are asked for.
     sets: Vec<Arc<TargetSet>>,
+    /// Those of each set.
+    defaults: Vec<DefaultLabels>,
     active: bool,
     dropped: bool,
     /// What comes next.
@@ -183,15 +185,15 @@ impl Lists {
     fn new(app: Arc<App>, pool: &str, active: bool, dropped: bool) -> Self {
         let jobs = app.jobs();
         let sets = jobs.iter().map(|job| Arc::clone(&job.set.borrow()));
-        let sets: Vec<Arc<TargetSet>> = sets.collect();
+        let mut sets: Vec<Arc<TargetSet>> = sets.collect();
         let count = |set: &Arc<TargetSet>| (set.job.name().to_string(), set.counts.dropped);
+        let counts = sets.iter().map(count).collect();
+        sets.retain(|set| pool.is_empty() || pool == &**set.job.name());
         Self {
             app,
-            counts: sets.iter().map(count).collect(),
-            sets: sets
-                .into_iter()
-                .filter(|set| pool.is_empty() || pool == &**set.job.name())
-                .collect(),
+            counts,
+            defaults: sets.iter().map(|set| DefaultLabels::new(&set.job.defaults)).collect(),
+            sets,
             active,
             dropped,
             list: List::Begin,
@@ -286,7 +288,7 @@ impl Lists {
         if group.duplicates().binary_search(&narrow(self.target)).is_ok() {
             return true;
         }
-        self.discovered(out, set, group, target.index);
+        self.discovered(out, group, target.index);
         out.extend(b",\"labels\":");
         json::object(out, target.public_labels());
         let url = target.url(&set.job.defaults.params);
@@ -311,7 +313,7 @@ impl Lists {
     /// Writes a dropped target. `false`: the group has no more.
     fn dropped(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup) -> bool {
         let Some(target) = group.relabelled.dropped.get(self.target) else { return false };
-        self.discovered(out, set, group, target.index);
+        self.discovered(out, group, target.index);
         member(out, "scrapePool", set.job.name());
         member(out, "dropReason", &drop_reason(target.reason, &set.job.relabel));
         out.push(b'}');
@@ -332,7 +334,7 @@ impl Lists {
                 None => return false,
             },
         };
-        self.discovered(out, set, group, index);
+        self.discovered(out, group, index);
         member(out, "scrapePool", set.job.name());
         member(out, "reason", reason);
         out.push(b'}');
@@ -340,9 +342,9 @@ impl Lists {
     }
 
     /// Opens the object of a target with what was discovered of it.
-    fn discovered(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup, index: u32) {
+    fn discovered(&mut self, out: &mut Vec<u8>, group: &SetGroup, index: u32) {
         let group = &group.relabelled.group;
-        discovered(group, index as usize, &set.job.defaults, &mut self.builder);
+        discovered(group, index as usize, &self.defaults[self.set], &mut self.builder);
         out.extend(b"{\"discoveredLabels\":");
         json::object(out, self.builder.iter());
     }
