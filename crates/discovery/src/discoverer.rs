@@ -70,7 +70,8 @@ impl<T> Look<T> {
     }
 }
 
-/// A part of an answer that was skipped so that the rest could be used.
+/// Something in an answer that is not as it should be. [`Problem::is_skipped`] tells whether a part
+/// of the answer was skipped because of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Problem {
     /// What kind of object it is: `node`, `service`, `task`, `network`, `container`, `file`, `host`,

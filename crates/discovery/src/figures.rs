@@ -25,6 +25,19 @@ impl Counter {
     }
 }
 
+/// How often there was a kind of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProblemCount {
+    /// See [`Problem::kind`].
+    pub kind: &'static str,
+    /// See [`Problem::reason`].
+    pub reason: &'static str,
+    /// See [`Problem::is_skipped`].
+    pub skipped: bool,
+    /// How often.
+    pub count: u64,
+}
+
 /// A file, and when it was last modified, in seconds since 1970.
 pub type FileTime = (Arc<str>, f64);
 
@@ -53,28 +66,33 @@ pub struct Figures {
     pub dns_lookups: Counter,
     /// Those of them that could not be (`prometheus_sd_dns_lookup_failures_total`).
     pub dns_lookup_failures: Counter,
-    skipped: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    problems: Mutex<BTreeMap<(&'static str, &'static str), ProblemCount>>,
     /// By the source that reads the files.
     file_times: Mutex<BTreeMap<u64, Vec<FileTime>>>,
     file_sources: AtomicU64,
 }
 
 impl Figures {
-    /// Counts each of `problems`; every look that skips an object counts it again.
-    pub fn count_skipped(&self, problems: &[Problem]) {
+    /// Counts each of `problems`; every refresh that meets one counts it again.
+    pub fn count_problems(&self, problems: &[Problem]) {
         if problems.is_empty() {
             return;
         }
-        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         for problem in problems {
-            *skipped.entry((problem.kind, problem.reason)).or_default() += 1;
+            let skipped = problem.is_skipped();
+            let count = counts.entry((problem.kind, problem.reason)).or_insert_with(|| {
+                ProblemCount { kind: problem.kind, reason: problem.reason, skipped, count: 0 }
+            });
+            count.count += 1;
         }
     }
 
-    /// `((kind, reason), how often)`, sorted (`swarmscout_objects_skipped_total`).
-    pub fn skipped(&self) -> Vec<((&'static str, &'static str), u64)> {
-        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-        skipped.iter().map(|(key, count)| (*key, *count)).collect()
+    /// How often there was each kind of problem, sorted (`swarmscout_objects_skipped_total`,
+    /// `swarmscout_problems_reported_total`).
+    pub fn problems(&self) -> Vec<ProblemCount> {
+        let counts = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.values().copied().collect()
     }
 
     /// When each file of file SD was last modified, sorted by path

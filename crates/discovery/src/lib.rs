@@ -29,6 +29,7 @@ pub mod snapshot;
 pub mod source;
 pub mod supervisor;
 pub mod swarmkit;
+pub mod without_address;
 
 pub use config::SdConfig;
 pub use discoverer::{BoxFuture, Discoverer, Error, Groups, Look, Problem};

@@ -3,6 +3,26 @@
 
 use crate::Problem;
 
+/// Label keys of an object that become one name: one of the values is used.
+pub(crate) const COLLISION: &str = "label keys that become one name";
+
+/// A classic master says another number of nodes than it lists: what it lists is used.
+pub(crate) const OTHER_COUNT: &str = "another number of nodes than listed";
+
+/// A host did not answer: the next one was tried.
+pub(crate) const NEXT_HOST: &str = "passed over";
+
+/// The reasons for which nothing is missing. All others say that something was skipped.
+const ONLY_REPORTED: [&str; 3] = [COLLISION, OTHER_COUNT, NEXT_HOST];
+
+impl Problem {
+    /// Whether something is missing because of it. If not, everything is there, and it is only
+    /// reported.
+    pub fn is_skipped(&self) -> bool {
+        !ONLY_REPORTED.contains(&self.reason)
+    }
+}
+
 /// Of one answer no more are told.
 pub(crate) const MOST: usize = 10_000;
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use swarmscout_model::{RelabelledGroup, Target};
 
 use crate::snapshot::Feed;
+use crate::without_address::TasksWithoutAddress;
 use crate::{JobConfig, Problem};
 
 /// All that is known of a job's targets at one moment. Immutable; cheap to clone.
@@ -171,6 +172,8 @@ pub struct SourceStatus {
     pub error: Option<Arc<str>>,
     /// What the last good look had to skip.
     pub problems: Arc<[Problem]>,
+    /// Running tasks that gave no target; `None` for what does not find tasks of a Swarm.
+    pub without_address: Option<Arc<TasksWithoutAddress>>,
     /// Looks that brought a set, and looks that failed, since the source was started.
     pub looks: u64,
     /// Looks that failed since the source was started.

@@ -33,6 +33,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::{BuildContext, SdConfig};
 use crate::set::Durations;
 use crate::snapshot::Feed;
+use crate::without_address::TasksWithoutAddress;
 use crate::{Discoverer, Error, Look, Problem};
 
 /// The shortest time between two looks, however often the discoverer speaks of a change, unless
@@ -157,6 +158,8 @@ pub struct Health {
     pub error: Option<Arc<str>>,
     /// What the last good look had to skip. The same slice as before if nothing differs.
     pub problems: Arc<[Problem]>,
+    /// Running tasks that gave no target, where the source finds tasks of a Swarm.
+    pub without_address: Option<Arc<TasksWithoutAddress>>,
     /// Looks at everything so far, failed ones included.
     pub looks: u64,
     /// Looks that failed, those that follow a change included.
@@ -344,7 +347,7 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
     fn succeeded(&mut self, started: Instant, extent: Extent, look: Look<L>) -> Option<Instant> {
         let Look { what, as_of, problems } = look;
         if extent == Extent::All {
-            self.context.figures.count_skipped(&problems);
+            self.context.figures.count_problems(&problems);
             self.log_recovery();
             self.follow_failed = false;
         }
@@ -437,7 +440,9 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
         let Origin { mechanism, job, what, .. } = &self.origin;
         let before: BTreeSet<_> = before.iter().collect();
         let mut new = now.iter().filter(|problem| !before.contains(problem));
-        for Problem { kind, object, reason, detail } in new.by_ref().take(LOG_OBJECTS) {
+        for problem in new.by_ref().take(LOG_OBJECTS) {
+            let Problem { kind, object, reason, detail } = problem;
+            let message = if problem.is_skipped() { "Object skipped" } else { "Problem reported" };
             tracing::warn!(
                 discovery = mechanism,
                 config = %job,
@@ -446,7 +451,7 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
                 object,
                 reason,
                 detail,
-                "Object skipped"
+                "{message}"
             );
         }
         let others = new.count();
@@ -455,8 +460,8 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
                 discovery = mechanism,
                 config = %job,
                 asked = %what,
-                objects = others,
-                "Further objects skipped"
+                problems = others,
+                "Further problems"
             );
         }
     }

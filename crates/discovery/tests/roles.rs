@@ -480,3 +480,38 @@ fn a_group_that_is_known_is_kept_as_it_is() {
         before.iter().zip(&after).map(|(a, b)| std::sync::Arc::ptr_eq(a, b)).collect();
     assert_eq!(same, [true, false]);
 }
+
+/// Recorded on a real Swarm: tasks on no network, on a bridge and a macvlan network that were made
+/// with `--config-from`, and on the network of the host. All of them run.
+#[test]
+fn running_tasks_without_an_address_give_no_target_and_are_named() {
+    let tasks = include_str!("fixtures/tasks-without-address.json");
+    let services = r#"[{"ID":"wwa8srbeu3cxllkzdevt31514","Spec":{"Name":"mv"}},
+        {"ID":"rlnm64uc2c7oo1i95ho2u6vx5","Spec":{"Name":"exporter"}},
+        {"ID":"bhsba0ypey563bq0p77fag0u5","Spec":{"Name":"brs"}}]"#;
+    let (lists, problems) = read(&[("tasks", tasks), ("services", services)]);
+    let mut finder = dockerswarm::Finder::new(TASKS, Filters::new(Role::Tasks, &[]));
+    let (groups, collisions) = finder.find(&Snapshot::from(&lists)).unwrap();
+    assert_eq!((groups.len(), problems.len(), collisions.len()), (0, 0, 0));
+    let found = finder.without_address().unwrap();
+    let lines: Vec<_> = found.services.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        service "brs": 1 running task has no address that the Swarm knows: it is on network brs (bridge)
+        service "exporter": 1 running task has no address that the Swarm knows: it uses the network of its host
+        service "mv": 1 running task has no address that the Swarm knows: it is on network mv (macvlan)
+        service "yjgo13e79zt3fjoeikd1znht4": 1 running task has no address that the Swarm knows: it is on no network"#]]
+    .assert_eq(&lines.join("\n"));
+    // One port that is published on the node, and the task is a target.
+    let published = tasks.replace(
+        r#""PortStatus": {}"#,
+        r#""PortStatus": {"Ports": [{"Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8080, "PublishMode": "host"}]}"#,
+    );
+    let (lists, _) = read(&[("tasks", &published), ("services", services)]);
+    let (groups, _) = finder.find(&Snapshot::from(&lists)).unwrap();
+    assert_eq!((groups.len(), finder.without_address().unwrap().tasks()), (4, 0));
+    // Only tasks can be without an address.
+    assert_eq!(
+        dockerswarm::Finder::new(NODES, Filters::new(Role::Nodes, &[])).without_address(),
+        None
+    );
+}

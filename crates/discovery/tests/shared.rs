@@ -180,3 +180,28 @@ async fn what_is_told_while_a_listing_is_on_its_way_is_not_late() {
     assert_eq!((set.sources[0].looks, set.sources[0].failures), (looks, 0));
     manager.shutdown().await;
 }
+
+/// A service on no network: its tasks run, and give no target.
+#[tokio::test]
+async fn running_tasks_without_an_address_are_named_while_they_run() {
+    let simulated = Simulated::start("alone");
+    let alone = simulated.swarm.create_service(ServiceSpec::new("alone", "demo:1").replicas(2));
+    let job = |name, role| JobConfig::new(name, vec![simulated.source(role, &[], Events::Watch)]);
+    let mut manager = Manager::new(BuildContext::new("test"));
+    manager.apply(vec![job("nodes", Role::Nodes), job("tasks", Role::Tasks)]);
+    let jobs = Arc::clone(&manager.jobs().borrow());
+    let (mut nodes, mut tasks) = (jobs[0].set.clone(), jobs[1].set.clone());
+    let lines = |set: &TargetSet| -> Option<String> {
+        let found = set.sources[0].without_address.as_ref()?;
+        Some(found.services.iter().map(ToString::to_string).collect())
+    };
+    let text = "service \"alone\": 2 running tasks have no address that the Swarm knows: they are \
+                on no network";
+    let found = tasks.wait_for(|set| lines(set).as_deref() == Some(text)).await.unwrap().clone();
+    assert_eq!((found.counts.active, &found.sources[0].error), (5, &None));
+    assert!(found.sources[0].problems.is_empty());
+    simulated.swarm.remove_service(&alone);
+    tasks.wait_for(|set| lines(set).as_deref() == Some("")).await.unwrap();
+    assert_eq!(lines(&nodes.wait_for(|set| set.is_ready()).await.unwrap().clone()), None);
+    manager.shutdown().await;
+}

@@ -111,6 +111,7 @@ pub struct Decoder {
 pub(super) struct AttachedTo {
     pub(super) id: Option<Arc<str>>,
     pub(super) name: Option<Arc<str>>,
+    pub(super) driver: Option<Arc<str>>,
     pub(super) ingress: Option<bool>,
 }
 

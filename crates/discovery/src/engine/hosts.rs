@@ -24,6 +24,7 @@ use super::memo::Memos;
 use super::refusal;
 use super::version::ApiVersion;
 use crate::config::{BuildContext, EngineConfig};
+use crate::problems::NEXT_HOST;
 use crate::{Error, Look, Problem};
 
 /// The hosts of one source.
@@ -224,7 +225,7 @@ impl Hosts {
         problems.extend(failures.into_iter().map(|(failed, error)| Problem {
             kind: "host",
             object: self.known[failed].host.to_string(),
-            reason: "passed over",
+            reason: NEXT_HOST,
             detail: error.to_string(),
         }));
         // In whatever order the Engine lists its objects.

@@ -161,6 +161,8 @@ pub struct Attachment {
     pub network: Arc<str>,
     /// Name of the network.
     pub name: Arc<str>,
+    /// Driver of the network: `overlay`.
+    pub driver: Arc<str>,
     /// Whether it is the one of published ports, which no container can be reached by.
     pub ingress: bool,
     /// Addresses of the task there; none on the host's network.

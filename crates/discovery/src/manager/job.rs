@@ -397,6 +397,7 @@ impl Source {
             refreshes: config.refresh_interval().is_some(),
             error: None,
             problems: Arc::default(),
+            without_address: None,
             looks: 0,
             failures: 0,
             durations: Arc::default(),
@@ -412,13 +413,16 @@ impl Source {
         let status = &mut self.status;
         let same = status.as_of.is_some() == health.as_of.is_some()
             && status.error == health.error
+            && status.without_address == health.without_address
             && Arc::ptr_eq(&status.problems, &health.problems);
         let kind = |feed: &Option<Arc<Feed>>| feed.as_ref().map(|feed| feed.kind);
         let same = same && kind(&status.feed) == kind(&health.feed);
-        let Health { as_of, error, problems, looks, failures, durations, feed } = health;
+        let Health { as_of, error, problems, without_address, looks, failures, durations, feed } =
+            health;
         status.as_of = as_of;
         status.error = error;
         status.problems = problems;
+        status.without_address = without_address;
         status.looks = looks;
         status.failures = failures;
         status.durations = durations;

@@ -109,7 +109,7 @@ impl Skipped {
     /// Notes which label keys of an object become one name.
     pub(super) fn collisions(&mut self, kind: &'static str, object: &str, labels: &LabelMap) {
         for detail in labels.collisions() {
-            self.part(kind, object, "label keys that become one name", detail);
+            self.part(kind, object, problems::COLLISION, detail);
         }
     }
 

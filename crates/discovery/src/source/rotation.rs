@@ -17,6 +17,7 @@
 //! Err(rotation.exhausted(round))
 //! ```
 
+use crate::problems::NEXT_HOST;
 use crate::{Error, Problem};
 
 /// Which of several servers is next.
@@ -80,7 +81,7 @@ impl Rotation {
         round.failures.into_iter().map(move |(failed, error)| Problem {
             kind: "host",
             object: name(failed),
-            reason: "passed over",
+            reason: NEXT_HOST,
             detail: error.to_string(),
         })
     }

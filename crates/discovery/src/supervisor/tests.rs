@@ -6,6 +6,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::Groups;
 use crate::config::{ClassicConfig, StaticConfig};
+use crate::figures::ProblemCount;
 use crate::scripted::{Answer, Script, group, targets};
 
 /// A running supervisor of a script.
@@ -373,8 +374,9 @@ async fn problems_are_counted_at_each_look_and_kept_while_they_last() {
     assert_eq!(second.health.error, None);
     run.script.answer(answer(&["y"]));
     assert_eq!(*run.looked(3).await.health.problems, [problem("y")]);
-    let skipped = run.context.figures.skipped();
-    assert_eq!(skipped, [(("service", "virtual IP without address"), 5)]);
+    let counted = run.context.figures.problems();
+    let (kind, reason) = ("service", "virtual IP without address");
+    assert_eq!(counted, [ProblemCount { kind, reason, skipped: true, count: 5 }]);
     // A failed look says nothing of problems.
     run.script.answer(Answer::Fail("no route"));
     assert_eq!(run.looked(4).await.health.problems.len(), 1);

@@ -234,6 +234,7 @@ impl Listed for Task {
                 addresses: attachment.addresses.into_iter().filter_map(address).collect(),
                 network: c.text(&network.id),
                 name: c.text(&spec.annotations.unwrap_or_default().name),
+                driver: c.text(&network.driver_state.unwrap_or_default().name),
                 ingress,
             }
         };

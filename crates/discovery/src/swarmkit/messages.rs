@@ -290,6 +290,14 @@ pub(super) struct Network {
     pub(super) meta: Option<Meta>,
     #[prost(message, optional, tag = "3")]
     pub(super) spec: Option<NetworkSpec>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) driver_state: Option<Driver>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Driver {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) name: Bytes,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]

@@ -230,9 +230,14 @@ impl Attempt {
         };
         let problems = told["problems"].as_array().unwrap();
         let up = metrics.sample(&format!("swarmscout_source_up{{job=\"{job}\","));
-        let skipped = metrics.sample(&format!("swarmscout_source_problems{{job=\"{job}\","));
+        let count = |effect| -> f64 {
+            let source = told["name"].as_str().unwrap();
+            let labels = format!("job=\"{job}\",source=\"{source}\",effect=\"{effect}\"");
+            metrics.sample(&format!("swarmscout_source_problems{{{labels}}}"))
+        };
+        let (skipped, reported) = (count("skipped"), count("reported"));
         assert_eq!(up == 0.0, !error.is_empty(), "{told}");
-        assert!((skipped - problems.len() as f64).abs() < 0.5, "{told}");
+        assert!((skipped + reported - problems.len() as f64).abs() < 0.5, "{told}");
         let log = site.log.of(job);
         if !error.is_empty() {
             let failed = |line: &Value| {
@@ -241,16 +246,20 @@ impl Attempt {
             assert!(log.iter().any(failed), "{told}\n{log:#?}");
         }
         for problem in problems {
+            let (message, counter) = if problem["skipped"].as_bool().unwrap() {
+                ("Object skipped", "swarmscout_objects_skipped_total")
+            } else {
+                ("Problem reported", "swarmscout_problems_reported_total")
+            };
             let noted = |line: &Value| {
-                line["msg"] == "Object skipped"
+                line["msg"] == message
                     && ["kind", "object", "reason", "detail"]
                         .iter()
                         .all(|name| line[*name] == problem[*name])
             };
             assert!(log.iter().any(noted), "{problem}\n{log:#?}");
             let (kind, reason) = (text(&problem["kind"]), text(&problem["reason"]));
-            let series =
-                format!("swarmscout_objects_skipped_total{{kind=\"{kind}\",reason=\"{reason}\"}}");
+            let series = format!("{counter}{{kind=\"{kind}\",reason=\"{reason}\"}}");
             assert!(metrics.sample(&series) > 0.0, "{series}");
         }
         if let Some(server) = self.origin.server() {

@@ -292,6 +292,8 @@ fn attachment(r: &mut Reader<'_>, d: &mut Decoder) -> Result<Attachment, Fault> 
                 let network = d.repeated(r, |d| &mut d.networks, attached_to)?;
                 attachment.network = network.id.unwrap_or(std::mem::take(&mut attachment.network));
                 attachment.name = network.name.unwrap_or(std::mem::take(&mut attachment.name));
+                attachment.driver =
+                    network.driver.unwrap_or(std::mem::take(&mut attachment.driver));
                 attachment.ingress = network.ingress.unwrap_or(attachment.ingress);
             }
             b"Addresses" => {
@@ -318,6 +320,13 @@ fn attached_to(r: &mut Reader<'_>, d: &mut Decoder) -> Result<AttachedTo, Fault>
                 match key {
                     b"Name" => network.name = Some(d.text(r)?),
                     b"Ingress" => network.ingress = Some(r.boolean()?),
+                    _ => drop(r.skip()?),
+                }
+                Ok(())
+            })?,
+            b"DriverState" => r.object(|r, key| {
+                match key {
+                    b"Name" => network.driver = Some(d.text(r)?),
                     _ => drop(r.skip()?),
                 }
                 Ok(())

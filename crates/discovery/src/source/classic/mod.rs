@@ -38,7 +38,7 @@ use super::partition::{Cut, Partition};
 use super::rotation::{Rotation, Turn};
 use crate::config::{BuildContext, ClassicConfig, Deadlines};
 use crate::engine::Reader;
-use crate::problems::Problems;
+use crate::problems::{OTHER_COUNT, Problems};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// The largest answer that is read, in bytes: some 100,000 nodes.
@@ -198,7 +198,7 @@ impl Known {
         let listed = info.nodes.len();
         if info.count != listed as u64 {
             let detail = format!("the master says {}, and lists {listed}", info.count);
-            problems.push("host", "", "another number of nodes than listed", detail);
+            problems.push("host", "", OTHER_COUNT, detail);
         }
         self.look += 1;
         let mut nodes = Partition::default();

@@ -12,6 +12,7 @@ use crate::engine::{Node, Service, Task};
 use crate::snapshot::buckets::{Buckets, Object, hash_of};
 use crate::snapshot::{Bucket, Demand, Filters, Selection, Snapshot};
 use crate::source::moby::{AddressWriter, Skipped};
+use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
 
 /// Makes groups of what a role and its filters let through, and remembers what it made: with the
@@ -141,6 +142,12 @@ impl Finder {
         self.selection = Some(selection);
         self.seen = snapshot.clone();
         Ok((self.groups(), self.problems()))
+    }
+
+    /// Running tasks of the last snapshot that gave no target. `None` where tasks are not looked at.
+    pub fn without_address(&self) -> Option<TasksWithoutAddress> {
+        let tasks = self.options.role == Role::Tasks;
+        tasks.then(|| TasksWithoutAddress::of(self.tasks.without_address()))
     }
 
     fn groups(&self) -> Groups {

@@ -15,6 +15,7 @@ use crate::config::{BuildContext, DockerSwarmConfig};
 use crate::manager::settle::{Settled, settle};
 use crate::snapshot::{Filters, Reader, Snapshot};
 use crate::supervisor::{Health, Known, Supervised};
+use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
 
 /// More objects than these are looked at on a thread of their own.
@@ -37,6 +38,7 @@ pub(crate) fn start(
         found: None,
         failure: None,
         problems: Vec::new(),
+        without_address: None,
         publish,
         workers,
         context: context.clone(),
@@ -58,6 +60,8 @@ struct Role {
     failure: Option<Arc<str>>,
     /// What was left out of it.
     problems: Vec<Problem>,
+    /// See [`Health::without_address`].
+    without_address: Option<Arc<TasksWithoutAddress>>,
     publish: watch::Sender<Known<Settled>>,
     workers: Arc<Semaphore>,
     context: BuildContext,
@@ -104,6 +108,10 @@ impl Role {
             Ok((groups, problems)) => {
                 self.failure = None;
                 self.problems = problems;
+                let found = self.finder.as_ref().and_then(Finder::without_address);
+                if self.without_address.as_deref() != found.as_ref() {
+                    self.without_address = found.map(Arc::new);
+                }
                 Some(groups)
             }
             Err(error) => {
@@ -159,6 +167,7 @@ impl Role {
         let mut problems = self.problems.clone();
         problems.extend(health.problems.iter().cloned());
         let failure = self.failure.clone();
+        health.without_address.clone_from(&self.without_address);
         self.publish.send_if_modified(|known| {
             let before = &known.health;
             if failure.is_some() || (settled.is_none() && known.what.is_none()) {
@@ -176,6 +185,7 @@ impl Role {
                 || before.error != health.error
                 || before.feed.as_ref().map(|feed| feed.kind)
                     != health.feed.as_ref().map(|feed| feed.kind)
+                || before.without_address != health.without_address
                 || !Arc::ptr_eq(&before.problems, &health.problems);
             if settled.is_some() {
                 known.what = settled;

@@ -8,6 +8,7 @@ use swarmscout_model::TargetGroup;
 use crate::snapshot::buckets::Object;
 use crate::snapshot::{Bucket, Buckets};
 use crate::source::moby::Skipped;
+use crate::without_address::ServiceWithoutAddress;
 use crate::{Groups, Problem};
 
 /// In the order of the buckets.
@@ -19,6 +20,7 @@ struct Kept<T> {
     bucket: Arc<Bucket<T>>,
     groups: Groups,
     problems: Vec<Problem>,
+    without_address: Vec<ServiceWithoutAddress>,
 }
 
 /// What is found in one bucket.
@@ -27,6 +29,7 @@ pub(super) struct Found {
     /// Those without targets are left out.
     pub(super) groups: Vec<TargetGroup>,
     pub(super) skipped: Skipped,
+    pub(super) without_address: Vec<ServiceWithoutAddress>,
 }
 
 impl<T> Default for Shelf<T> {
@@ -67,6 +70,7 @@ impl<T: Object> Shelf<T> {
                 bucket: Arc::clone(bucket),
                 groups: groups.map(keep).collect(),
                 problems: found.skipped.into_problems().collect(),
+                without_address: found.without_address,
             });
         }
     }
@@ -84,6 +88,11 @@ impl<T: Object> Shelf<T> {
     /// All groups, in the order of the buckets.
     pub(super) fn groups(&self) -> Groups {
         self.0.iter().flat_map(|kept| &kept.groups).cloned().collect()
+    }
+
+    /// Running tasks that gave no target.
+    pub(super) fn without_address(&self) -> impl Iterator<Item = &ServiceWithoutAddress> {
+        self.0.iter().flat_map(|kept| &kept.without_address)
     }
 
     /// What had to be left out.

@@ -15,6 +15,7 @@ use super::shelf::Found;
 use super::{Options, SOURCE, meta};
 use crate::engine::{Attachment, LabelMap, Port, Task};
 use crate::snapshot::Bucket;
+use crate::without_address;
 
 /// One group.
 pub(super) fn find(
@@ -44,6 +45,7 @@ pub(super) fn find(
             }
         };
         let node = pieces.node(&task.node);
+        let before = targets.len();
         let of_task = Parts { task, container, node, slot: &task.slot.to_string() };
         for port in tcp(&task.host_ports) {
             let node_address = node.map_or("", |node| &*node.address);
@@ -63,6 +65,10 @@ pub(super) fn find(
                     targets.push(of_task.target(address, network, Some(port), writer));
                 }
             }
+        }
+        if targets.len() == before {
+            let name = service.map(|service| &*service.name);
+            without_address::note(&mut found.without_address, name, task);
         }
     }
     let labels = service.map_or_else(Labels::empty, |service| {

@@ -10,6 +10,7 @@ use http::Uri;
 use serde::Serialize;
 use swarmscout_discovery::SourceStatus;
 use swarmscout_discovery::snapshot::{self, SwarmStatus};
+use swarmscout_discovery::without_address::{ServiceWithoutAddress, TasksWithoutAddress};
 
 use super::status::time;
 use super::{parameter, success};
@@ -65,8 +66,10 @@ struct Source {
     age_seconds: Option<f64>,
     /// Why the last look failed; empty while all is well.
     last_error: String,
-    /// What the last good look had to skip.
+    /// What the last good look had to skip, or to report.
     problems: Vec<Problem>,
+    /// Running tasks that give no target; null for what does not find tasks of a Swarm.
+    tasks_without_address: Option<WithoutAddress>,
     looks: u64,
     failed_looks: u64,
     /// Target groups, and targets before relabeling.
@@ -103,6 +106,23 @@ struct Feed {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WithoutAddress {
+    tasks: usize,
+    services: Vec<WithoutAddressService>,
+    /// Services beyond the thousand that are listed.
+    not_listed: usize,
+}
+
+#[derive(Serialize)]
+struct WithoutAddressService {
+    service: String,
+    tasks: usize,
+    reason: &'static str,
+    networks: String,
+}
+
+#[derive(Serialize)]
 struct Objects {
     nodes: usize,
     services: usize,
@@ -112,6 +132,8 @@ struct Objects {
 
 #[derive(Serialize)]
 struct Problem {
+    /// Whether something is missing because of it.
+    skipped: bool,
     kind: &'static str,
     object: String,
     reason: &'static str,
@@ -165,6 +187,7 @@ impl Source {
     fn new(job: &str, source: &SourceStatus, swarms: &Swarms, now: Now, pending: bool) -> Self {
         let age = source.as_of.map(|at| now.instant.saturating_duration_since(at));
         let problem = |problem: &swarmscout_discovery::Problem| Problem {
+            skipped: problem.is_skipped(),
             kind: problem.kind,
             object: problem.object.clone(),
             reason: problem.reason,
@@ -180,12 +203,29 @@ impl Source {
             age_seconds: age.filter(|_| source.refreshes).as_ref().map(Duration::as_secs_f64),
             last_error: source.error.as_deref().unwrap_or_default().to_owned(),
             problems: source.problems.iter().map(problem).collect(),
+            tasks_without_address: source.without_address.as_deref().map(WithoutAddress::new),
             looks: source.looks,
             failed_looks: source.failures,
             groups: source.groups,
             targets: source.targets,
             pending,
             feed: swarms.read_by(source).map(|swarm| Feed::new(swarm, now)),
+        }
+    }
+}
+
+impl WithoutAddress {
+    fn new(all: &TasksWithoutAddress) -> Self {
+        let service = |of: &ServiceWithoutAddress| WithoutAddressService {
+            service: of.service.to_string(),
+            tasks: of.tasks,
+            reason: of.reason.as_str(),
+            networks: of.networks.to_string(),
+        };
+        Self {
+            tasks: all.tasks(),
+            services: all.services.iter().map(service).collect(),
+            not_listed: all.not_listed,
         }
     }
 }

@@ -23,9 +23,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use swarmscout_discovery::SourceStatus;
 use swarmscout_discovery::TargetSet;
-use swarmscout_discovery::figures::Figures;
+use swarmscout_discovery::figures::{Figures, ProblemCount};
 use swarmscout_discovery::set::Refreshes;
 use swarmscout_discovery::snapshot::{FeedKind, SwarmStatus};
+use swarmscout_discovery::without_address::NoAddress;
 
 use self::exposition::Exposition;
 use super::connections::Connections;
@@ -240,16 +241,27 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
         "Service discovery configurations that failed to load",
         [(&[NAME][..], 0.0)],
     )?;
-    let skipped = figures.skipped();
-    let skipped: Vec<_> = skipped
-        .iter()
-        .map(|((kind, reason), count)| ([("kind", *kind), ("reason", *reason)], *count))
-        .collect();
-    out.counter(
-        "swarmscout_objects_skipped",
-        "Parts of answers that were skipped so that the rest could be used, at each look anew",
-        skipped.iter().map(|(labels, count)| (&labels[..], *count)),
-    )?;
+    let problems = figures.problems();
+    let (skipped, reported): (Vec<&ProblemCount>, Vec<_>) =
+        problems.iter().partition(|problem| problem.skipped);
+    for (name, help, problems) in [
+        (
+            "swarmscout_objects_skipped",
+            "Parts of answers that were skipped so that the rest could be used, at each look anew",
+            skipped,
+        ),
+        (
+            "swarmscout_problems_reported",
+            "What is not as it should be in answers that were used as a whole, at each look anew",
+            reported,
+        ),
+    ] {
+        let series: Vec<_> = problems
+            .iter()
+            .map(|of| ([("kind", of.kind), ("reason", of.reason)], of.count))
+            .collect();
+        out.counter(name, help, series.iter().map(|(labels, count)| (&labels[..], *count)))?;
+    }
     let by_job: Vec<_> =
         sets.iter().map(|set| ([NAME, ("config", &**set.job.name())], set)).collect();
     let discovered =
@@ -295,10 +307,33 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
         "Time since what the source shows was last confirmed by where it comes from",
         all.iter().filter_map(|(labels, source)| Some((&labels[..], age(source)?))),
     )?;
+    let problems: Vec<_> = all
+        .iter()
+        .flat_map(|([job, name], source)| {
+            let skipped = source.problems.iter().filter(|problem| problem.is_skipped()).count();
+            [("skipped", skipped), ("reported", source.problems.len() - skipped)]
+                .map(|(effect, count)| ([*job, *name, ("effect", effect)], count))
+        })
+        .collect();
     out.gauge(
         "swarmscout_source_problems",
-        "Parts that the last good look of the source had to skip",
-        all.iter().map(|(labels, source)| (&labels[..], source.problems.len() as f64)),
+        "Problems of the last good look of the source: parts skipped, or only reported",
+        problems.iter().map(|(labels, count)| (&labels[..], *count as f64)),
+    )?;
+    let without_address: Vec<_> = all
+        .iter()
+        .filter_map(|(labels, source)| Some((labels, source.without_address.as_ref()?)))
+        .flat_map(|([job, name], tasks)| {
+            let of = |(reason, count): (NoAddress, usize)| {
+                ([*job, *name, ("reason", reason.as_str())], count)
+            };
+            tasks.counts().map(of)
+        })
+        .collect();
+    out.gauge(
+        "swarmscout_tasks_without_address",
+        "Running tasks that give no target because the Swarm knows no address of theirs",
+        without_address.iter().map(|(labels, count)| (&labels[..], *count as f64)),
     )?;
     // Prometheus has these by mechanism and job.
     let mut by_mechanism = BTreeMap::<_, Refreshes>::new();

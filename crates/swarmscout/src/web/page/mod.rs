@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use maud::{DOCTYPE, Markup, html};
+use swarmscout_discovery::without_address::TasksWithoutAddress;
 use swarmscout_discovery::{SourceStatus, TargetSet};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -281,9 +282,12 @@ fn source(app: &App, source: &SourceStatus, swarms: &Swarms, now: Now, query: &s
             }
             @if let Some(error) = &source.error { p.error { (Visible(error)) } }
             @if let Some(swarm) = swarms.read_by(source) { (feed::feed(swarm, now)) }
+            @if let Some(tasks) = source.without_address.as_deref().filter(|all| all.tasks() > 0) {
+                (without_address(tasks, &path(app, &format!("/api/v1/sources?{query}"))))
+            }
             @if !source.problems.is_empty() {
                 details {
-                    summary { (counted(source.problems.len(), "object")) " skipped" }
+                    summary { (problems_counted(source)) }
                     ul {
                         @for problem in source.problems.iter().take(SHOWN_PROBLEMS) {
                             li {
@@ -300,6 +304,37 @@ fn source(app: &App, source: &SourceStatus, swarms: &Swarms, now: Now, query: &s
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// `2 objects skipped, 1 problem reported`.
+fn problems_counted(source: &SourceStatus) -> String {
+    let skipped = source.problems.iter().filter(|problem| problem.is_skipped()).count();
+    let reported = source.problems.len() - skipped;
+    match (skipped, reported) {
+        (_, 0) => format!("{} skipped", counted(skipped, "object")),
+        (0, _) => format!("{} reported", counted(reported, "problem")),
+        _ => format!(
+            "{} skipped, {} reported",
+            counted(skipped, "object"),
+            counted(reported, "problem")
+        ),
+    }
+}
+
+/// Running tasks that give no target, by service.
+fn without_address(all: &TasksWithoutAddress, sources: &str) -> Markup {
+    let more = (all.services.len() + all.not_listed).saturating_sub(SHOWN_PROBLEMS);
+    html! {
+        details {
+            summary { (counted(all.tasks(), "running task")) " without address" }
+            ul {
+                @for service in all.services.iter().take(SHOWN_PROBLEMS) {
+                    li { (Visible(&service.to_string())) }
+                }
+                @if more > 0 { li { a href=(sources) { "and " (counted(more, "more service")) } } }
             }
         }
     }

@@ -20,6 +20,15 @@ async fn shows_the_state_of_the_moment() {
     down.error = Some(Arc::from("x"));
     let told = swarm(&mut up, now, FeedKind::Events);
     let job = Arc::new(job("we\"b"));
+    let problem = |reason| Problem {
+        kind: "service",
+        object: String::from("abc"),
+        reason,
+        detail: String::new(),
+    };
+    let problems = ["virtual IP without address", "label keys that become one name"].map(problem);
+    up.problems = Arc::from(problems.clone());
+    up.without_address = Some(Arc::default());
     let mut first = set(&job, &[group("a", "", &["10.0.0.1:80", ""])], vec![up, down]);
     // A source that a reload took away had failed 40 times.
     let mut ended = Refreshes { failures: 40, ..Refreshes::default() };
@@ -27,12 +36,7 @@ async fn shows_the_state_of_the_moment() {
     first.syncs.ended = Arc::new([("dockerswarm", ended)].into());
     let server = Server::start(now, vec![first]).await;
     server.swarms.send_replace(Arc::from([told.swarm()]));
-    server.figures.count_skipped(&[Problem {
-        kind: "service",
-        object: String::from("abc"),
-        reason: "virtual IP without address",
-        detail: String::new(),
-    }]);
+    server.figures.count_problems(&problems);
     let file = |job| file(server.now, job, Some("no space left"));
     server.files.send_replace(Arc::from([file(Some("we\"b")), file(None)]));
     server.get("/sd/no-such-job").await;
@@ -102,6 +106,9 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_objects_skipped_total Parts of answers that were skipped so that the rest could be used, at each look anew
         # TYPE swarmscout_objects_skipped_total counter
         swarmscout_objects_skipped_total{kind="service",reason="virtual IP without address"} 1
+        # HELP swarmscout_problems_reported_total What is not as it should be in answers that were used as a whole, at each look anew
+        # TYPE swarmscout_problems_reported_total counter
+        swarmscout_problems_reported_total{kind="service",reason="label keys that become one name"} 1
         # HELP prometheus_sd_discovered_targets Targets of each job before relabeling
         # TYPE prometheus_sd_discovered_targets gauge
         prometheus_sd_discovered_targets{name="scrape",config="we\"b"} 4.0
@@ -118,10 +125,17 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_source_age_seconds Time since what the source shows was last confirmed by where it comes from
         # TYPE swarmscout_source_age_seconds gauge
         swarmscout_source_age_seconds{job="we\"b",source="dockerswarm/0"} 7.0
-        # HELP swarmscout_source_problems Parts that the last good look of the source had to skip
+        # HELP swarmscout_source_problems Problems of the last good look of the source: parts skipped, or only reported
         # TYPE swarmscout_source_problems gauge
-        swarmscout_source_problems{job="we\"b",source="dockerswarm/0"} 0.0
-        swarmscout_source_problems{job="we\"b",source="dockerswarm/1"} 0.0
+        swarmscout_source_problems{job="we\"b",source="dockerswarm/0",effect="skipped"} 1.0
+        swarmscout_source_problems{job="we\"b",source="dockerswarm/0",effect="reported"} 1.0
+        swarmscout_source_problems{job="we\"b",source="dockerswarm/1",effect="skipped"} 0.0
+        swarmscout_source_problems{job="we\"b",source="dockerswarm/1",effect="reported"} 0.0
+        # HELP swarmscout_tasks_without_address Running tasks that give no target because the Swarm knows no address of theirs
+        # TYPE swarmscout_tasks_without_address gauge
+        swarmscout_tasks_without_address{job="we\"b",source="dockerswarm/0",reason="host network"} 0.0
+        swarmscout_tasks_without_address{job="we\"b",source="dockerswarm/0",reason="no network"} 0.0
+        swarmscout_tasks_without_address{job="we\"b",source="dockerswarm/0",reason="address unknown to the Swarm"} 0.0
         # HELP prometheus_sd_refresh_failures_total Failed looks
         # TYPE prometheus_sd_refresh_failures_total counter
         prometheus_sd_refresh_failures_total{mechanism="dockerswarm",config="we\"b"} 42

@@ -99,6 +99,7 @@ pub(crate) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus
         refreshes: true,
         error: None,
         problems: Arc::from([]),
+        without_address: None,
         looks: 3,
         failures: 1,
         durations: Arc::new(Durations::default()),

@@ -2,6 +2,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use swarmscout_discovery::snapshot::FeedKind;
+use swarmscout_discovery::without_address::{
+    NoAddress, ServiceWithoutAddress, TasksWithoutAddress,
+};
 use swarmscout_discovery::{Problem, TargetSet};
 
 use super::{Server, file, group, job, set, source, swarm};
@@ -20,10 +23,23 @@ async fn shows_how_everything_is() {
             detail: String::from("network <b>"),
         })
         .collect();
+    let mut none = source("dockerswarm/1", now, None);
+    none.problems = failing.problems.iter().take(2).cloned().collect();
+    let reported =
+        Problem { reason: "label keys that become one name", ..none.problems[0].clone() };
+    none.problems = none.problems.iter().cloned().chain([reported]).collect();
+    let service = |i: usize| ServiceWithoutAddress {
+        service: format!("<mv{i}>").into(),
+        reason: NoAddress::UnknownAddress,
+        networks: Arc::from("mv (macvlan)"),
+        tasks: 3,
+    };
+    let services: Vec<_> = (0..12).map(service).collect();
+    failing.without_address = Some(Arc::new(TasksWithoutAddress::of(services.iter())));
     let mut first = set(
         &Arc::new(job("<web> & \"more\"")),
         &[group("a", "", &["10.0.0.1:80", ""])],
-        vec![failing, source("dockerswarm/1", now, None)],
+        vec![failing, none],
     );
     first.limit_error = Some(String::from("target_limit exceeded"));
     let server = Server::start(now, vec![first]).await;
@@ -42,7 +58,11 @@ async fn shows_how_everything_is() {
         "waiting for the first look",
         "<strong>1</strong> active, <strong>1</strong> refused",
         "confirmed 2 min 5 s ago",
-        "12 objects skipped",
+        "12 objects skipped<",
+        "2 objects skipped, 1 problem reported",
+        "36 running tasks without address",
+        "service &quot;&lt;mv0&gt;&quot;: 3 running tasks have no address that the Swarm knows: they are on network mv (macvlan)",
+        "and 2 more services",
         "service-9",
         "and 2 more",
         "network &lt;b&gt;",

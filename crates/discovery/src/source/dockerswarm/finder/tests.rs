@@ -70,6 +70,7 @@ fn apply(step: &Step, to: &mut Snapshot) {
                 attachments: vec![Attachment {
                     network: format!("net{}", number % 3).into(),
                     name: "net".into(),
+                    driver: "overlay".into(),
                     ingress: false,
                     addresses: vec![[10, 1, what, number].into()],
                 }],

@@ -5,6 +5,9 @@ use std::time::Instant;
 
 use expect_test::{Expect, expect};
 use swarmscout_discovery::snapshot::FeedKind;
+use swarmscout_discovery::without_address::{
+    NoAddress, ServiceWithoutAddress, TasksWithoutAddress,
+};
 use swarmscout_discovery::{Problem, SetGroup, TargetSet};
 use swarmscout_model::relabel::Regex;
 
@@ -284,6 +287,13 @@ async fn shows_the_sources() {
         reason: "virtual IP without address",
         detail: String::new(),
     }]);
+    let service = ServiceWithoutAddress {
+        service: Arc::from("exporter"),
+        reason: NoAddress::HostNetwork,
+        networks: Arc::from("host (host)"),
+        tasks: 3,
+    };
+    failing.without_address = Some(Arc::new(TasksWithoutAddress::of([&service].into_iter())));
     let told = swarm(&mut failing, now, FeedKind::Events);
     sets[1].sources.push(failing);
     sets[0].stale_config = true;
@@ -353,6 +363,7 @@ async fn shows_the_sources() {
                 "problems": [],
                 "scrapePool": "empty",
                 "targets": 2,
+                "tasksWithoutAddress": null,
                 "what": "unix:///var/run/docker.sock role tasks"
               },
               {
@@ -370,6 +381,7 @@ async fn shows_the_sources() {
                 "problems": [],
                 "scrapePool": "web",
                 "targets": 2,
+                "tasksWithoutAddress": null,
                 "what": "unix:///var/run/docker.sock role tasks"
               },
               {
@@ -411,11 +423,24 @@ async fn shows_the_sources() {
                     "detail": "",
                     "kind": "service",
                     "object": "abc",
-                    "reason": "virtual IP without address"
+                    "reason": "virtual IP without address",
+                    "skipped": true
                   }
                 ],
                 "scrapePool": "web",
                 "targets": 2,
+                "tasksWithoutAddress": {
+                  "notListed": 0,
+                  "services": [
+                    {
+                      "networks": "host (host)",
+                      "reason": "host network",
+                      "service": "exporter",
+                      "tasks": 3
+                    }
+                  ],
+                  "tasks": 3
+                },
                 "what": "unix:///var/run/docker.sock role tasks"
               }
             ]
