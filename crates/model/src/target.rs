@@ -74,7 +74,7 @@ pub struct Dropped {
 ///
 /// Prometheus also drops a target without public labels. There is none: what passes the rules has
 /// an address, and with it an `instance`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
     /// The rule with this index in `relabel_configs`, counted from 0, dropped it.

@@ -1,7 +1,8 @@
 //! `check service-discovery`: one look at a job's sources, and what its rules make of it.
 
-use std::collections::HashSet;
-use std::fmt::Write as _;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Shows the targets of a job. Whether each of its sources answered.
 pub(super) async fn check(args: &CheckDiscoveryArgs) -> bool {
     match look(args).await {
-        Ok(set) => show(&set, args.format),
+        Ok(set) => show(&set, args),
         Err(error) => {
             print_error(&format!("{error:#}\n"));
             false
@@ -58,21 +59,23 @@ async fn look(args: &CheckDiscoveryArgs) -> anyhow::Result<Arc<TargetSet>> {
     Ok(set)
 }
 
-fn show(set: &TargetSet, format: DiscoveryFormat) -> bool {
-    let results = results(set);
-    match format {
+fn show(set: &TargetSet, args: &CheckDiscoveryArgs) -> bool {
+    let mut dropped = DroppedCounts::new();
+    let results = results(set, &mut dropped);
+    match args.format {
         DiscoveryFormat::Json => {
             let json = serde_json::to_string_pretty(&results).expect("strings and maps of strings");
             print(&format!("{json}\n"));
         }
-        DiscoveryFormat::Table => print(&table(set, &results)),
+        DiscoveryFormat::Table => print(&table(set, results, &dropped, args.all)),
     }
     let mut good = true;
     for source in &set.sources {
         let what = format!("{} ({})", source.name, source.what);
         for problem in source.problems.iter() {
             let text = format!(
-                "{what}: skipped {} {}: {}{}{}",
+                "{what}: {}{} {}: {}{}{}",
+                if problem.is_skipped() { "skipped " } else { "" },
                 problem.kind,
                 problem.object,
                 problem.reason,
@@ -80,6 +83,14 @@ fn show(set: &TargetSet, format: DiscoveryFormat) -> bool {
                 problem.detail
             );
             print_error(&format!("  WARNING: {}\n", printable(&text)));
+        }
+        if let Some(tasks) = &source.without_address {
+            for service in &tasks.services {
+                print_error(&format!("  NOTE: {}\n", printable(&format!("{what}: {service}"))));
+            }
+            if tasks.not_listed > 0 {
+                print_error(&format!("  NOTE: and {} more services\n", tasks.not_listed));
+            }
         }
         if source.as_of.is_none() {
             let why = source.error.as_deref().unwrap_or("no answer within --timeout");
@@ -94,6 +105,53 @@ fn show(set: &TargetSet, format: DiscoveryFormat) -> bool {
     good
 }
 
+/// What became of a target, in the order in which the table shows them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum State {
+    Active,
+    Duplicate,
+    Refused(String),
+    Dropped(DroppedBy),
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Active => f.write_str("active"),
+            Self::Duplicate => f.write_str("duplicate"),
+            Self::Refused(reason) => write!(f, "refused: {reason}"),
+            Self::Dropped(by) => by.fmt(f),
+        }
+    }
+}
+
+/// What dropped a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct DroppedBy(DropReason);
+
+/// `dropped by relabel_configs[0]`.
+impl fmt::Display for DroppedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            DropReason::Relabel { rule } => write!(f, "dropped by relabel_configs[{rule}]"),
+            reason => write!(f, "dropped: {reason:?}"),
+        }
+    }
+}
+
+/// How many targets were dropped, by what dropped them and by their service, which is empty where
+/// there is none.
+type DroppedCounts = BTreeMap<DroppedBy, BTreeMap<String, usize>>;
+
+/// The labels that name the service of a target.
+const SERVICE: [&str; 2] = [
+    "__meta_dockerswarm_service_name",
+    "__meta_docker_container_label_com_docker_swarm_service_name",
+];
+
+/// So many services are named of those whose targets a rule dropped.
+const SERVICES: usize = 20;
+
 /// A target, as promtool shows it.
 #[derive(Serialize, PartialEq, Eq, Hash)]
 #[serde(rename_all = "camelCase")]
@@ -105,9 +163,9 @@ struct CheckResult {
     labels: Labels,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// What became of it, in words, for the table.
+    /// What became of it, for the table.
     #[serde(skip)]
-    state: String,
+    state: State,
     /// Of the discovered labels those that are not the job's defaults, for the table.
     #[serde(skip)]
     found: Labels,
@@ -121,8 +179,9 @@ fn as_map<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Err
     map.end()
 }
 
-/// All targets in the order in which they were discovered; equal ones stand once.
-fn results(set: &TargetSet) -> Vec<CheckResult> {
+/// All targets in the order in which they were discovered; equal ones stand once. Each that was
+/// dropped is counted in `dropped`.
+fn results(set: &TargetSet, dropped: &mut DroppedCounts) -> Vec<CheckResult> {
     let mut builder = LabelsBuilder::new();
     let defaults = DefaultLabels::new(&set.job.defaults);
     let mut results = Vec::new();
@@ -132,6 +191,11 @@ fn results(set: &TargetSet) -> Vec<CheckResult> {
             results_of_group(&defaults, &group.relabelled, group.duplicates(), &mut builder);
         of_group.sort_by_key(|(index, _)| *index);
         for (_, result) in of_group {
+            if let State::Dropped(by) = &result.state {
+                let service = SERVICE.iter().find_map(|name| result.found.get(name));
+                let service = service.unwrap_or_default().to_owned();
+                *dropped.entry(*by).or_default().entry(service).or_default() += 1;
+            }
             let key = (result.discovered_labels.clone(), result.labels.clone());
             if seen.insert(key) {
                 results.push(result);
@@ -147,7 +211,7 @@ fn results_of_group(
     duplicates: &[u32],
     builder: &mut LabelsBuilder,
 ) -> Vec<(u32, CheckResult)> {
-    let mut result = |index: u32, labels: Labels, state: String, error: Option<String>| {
+    let mut result = |index: u32, labels: Labels, state: State, error: Option<String>| {
         let at = usize::try_from(index).expect("an index of a list in memory");
         discovered(&group.group, at, defaults, builder);
         let discovered_labels = builder.build();
@@ -158,31 +222,36 @@ fn results_of_group(
     let mut results = Vec::new();
     for (i, target) in (0_u32..).zip(&group.active) {
         let duplicate = duplicates.binary_search(&i).is_ok();
-        let state = if duplicate { "duplicate" } else { "active" };
-        results.push(result(target.index, target.labels.clone(), state.to_owned(), None));
+        let state = if duplicate { State::Duplicate } else { State::Active };
+        results.push(result(target.index, target.labels.clone(), state, None));
     }
     for dropped in &group.dropped {
-        let state = match dropped.reason {
-            DropReason::Relabel { rule } => format!("dropped by relabel_configs[{rule}]"),
-            reason => format!("dropped: {reason:?}"),
-        };
-        results.push(result(dropped.index, Labels::empty(), state, None));
+        let by = DroppedBy(dropped.reason);
+        results.push(result(dropped.index, Labels::empty(), State::Dropped(by), None));
     }
     for refused in &group.refused {
-        let state = format!("refused: {}", refused.reason);
+        let state = State::Refused(refused.reason.clone());
         results.push(result(refused.index, Labels::empty(), state, Some(refused.reason.clone())));
     }
     results
 }
 
-/// One row for each target, one line for each label.
-fn table(set: &TargetSet, results: &[CheckResult]) -> String {
+/// One row for each target, one line for each label: what is scraped comes first. Dropped targets
+/// are only counted unless `all` is to be shown.
+fn table(
+    set: &TargetSet,
+    mut results: Vec<CheckResult>,
+    dropped: &DroppedCounts,
+    all: bool,
+) -> String {
+    results.retain(|result| all || !matches!(result.state, State::Dropped(_)));
+    results.sort_by(|a, b| a.state.cmp(&b.state));
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
     table.set_header(["STATE", "LABELS OF ITS METRICS", "DISCOVERED LABELS"]);
-    for result in results {
+    for result in &results {
         table.add_row([
-            printable(&result.state),
+            printable(&result.state.to_string()),
             lines(result.labels.iter().filter(|(name, _)| !name.starts_with("__"))),
             lines(result.found.iter()),
         ]);
@@ -196,7 +265,33 @@ fn table(set: &TargetSet, results: &[CheckResult]) -> String {
         counts.active, counts.dropped, counts.refused, counts.duplicates
     )
     .expect("a string takes all");
+    if !all {
+        count_dropped(&mut text, dropped);
+    }
     text
+}
+
+fn count_dropped(text: &mut String, dropped: &DroppedCounts) {
+    for (by, services) in dropped {
+        let total: usize = services.values().sum();
+        let mut lines = vec![format!("{by}: {total}")];
+        let mut services: Vec<_> = services.iter().filter(|(name, _)| !name.is_empty()).collect();
+        // The largest first.
+        services.sort_by_key(|(_, count)| Reverse(**count));
+        let more = services.len().saturating_sub(SERVICES);
+        let service = |(name, count): &(&String, &usize)| format!("  service {name:?}: {count}");
+        lines.extend(services.iter().take(SERVICES).map(service));
+        if more > 0 {
+            lines.push(format!("  and {more} more services"));
+        }
+        for line in lines {
+            text.push_str(&printable(&line));
+            text.push('\n');
+        }
+    }
+    if !dropped.is_empty() {
+        text.push_str("--all shows each dropped target\n");
+    }
 }
 
 fn lines<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {

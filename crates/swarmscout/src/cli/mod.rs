@@ -315,6 +315,12 @@ pub struct CheckDiscoveryArgs {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: DiscoveryFormat,
 
+    /// Show each dropped target, not only how many there are of each rule and service
+    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", value_name = "BOOL",
+          hide_possible_values = true)]
+    pub all: bool,
+
     /// How long to wait for sources that have not answered
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub timeout: PromDuration,

@@ -153,14 +153,13 @@ fn service_discovery_shows_a_table() {
                                                         job="a"                       note="tab\tescape\u{1b}[2J"
                                                         note="tab\tescape\u{1b}[2J"
             ──────────────────────────────────────────────────────────────────────────────────────────────────────
-             dropped by relabel_configs[0]                                            __address__="h:2"
-                                                                                      note="tab\tescape\u{1b}[2J"
-            ──────────────────────────────────────────────────────────────────────────────────────────────────────
              refused: "h:3/x" is not a valid hostname                                 __address__="h:3/x"
                                                                                       note="tab\tescape\u{1b}[2J"
             ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
             1 active, 1 dropped, 1 refused, 0 duplicates
+            dropped by relabel_configs[0]: 1
+            --all shows each dropped target
             --- stderr
         "#]],
     );
@@ -325,4 +324,78 @@ fn healthy_and_ready_ask_a_running_program() {
     let stderr = String::from_utf8_lossy(&gone.stderr);
     assert_eq!(gone.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("connection refused"), "{stderr}");
+}
+
+/// On a full Swarm most targets are dropped: what is scraped comes first, the rest is counted.
+#[test]
+fn service_discovery_counts_what_is_dropped() {
+    let folder = Folder::new();
+    folder.write(
+        "many.yml",
+        "scrape_configs:\n- job_name: a\n  static_configs:\n  \
+         - {targets: ['h:3', 'h:1', 'h:2'], labels: {__meta_dockerswarm_service_name: \"w\\teb\"}}\n  \
+         - {targets: ['h:4'], labels: {__meta_dockerswarm_service_name: db}}\n  \
+         - {targets: ['h:5']}\n  \
+         - {targets: ['h:9', '']}\n  \
+         relabel_configs:\n  \
+         - {source_labels: [__address__], regex: 'h:[1-4]', action: drop}\n  \
+         - {source_labels: [__address__], regex: 'h:5', action: drop}\n",
+    );
+    check(
+        &folder,
+        &["check", "service-discovery", "many.yml", "a"],
+        &expect![[r#"
+        exit code 0
+        --- stdout
+        ─────────────────────────────────────────────────────────────────
+         STATE                 LABELS OF ITS METRICS   DISCOVERED LABELS
+        ═════════════════════════════════════════════════════════════════
+         active                instance="h:9"          __address__="h:9"
+                               job="a"
+        ─────────────────────────────────────────────────────────────────
+         refused: no address
+        ─────────────────────────────────────────────────────────────────
+
+        1 active, 5 dropped, 1 refused, 0 duplicates
+        dropped by relabel_configs[0]: 4
+          service "w\teb": 3
+          service "db": 1
+        dropped by relabel_configs[1]: 1
+        --all shows each dropped target
+        --- stderr
+    "#]],
+    );
+    check(
+        &folder,
+        &["check", "service-discovery", "many.yml", "a", "--all"],
+        &expect![[r#"
+        exit code 0
+        --- stdout
+        ─────────────────────────────────────────────────────────────────────────────────────────────────
+         STATE                           LABELS OF ITS METRICS   DISCOVERED LABELS
+        ═════════════════════════════════════════════════════════════════════════════════════════════════
+         active                          instance="h:9"          __address__="h:9"
+                                         job="a"
+        ─────────────────────────────────────────────────────────────────────────────────────────────────
+         refused: no address
+        ─────────────────────────────────────────────────────────────────────────────────────────────────
+         dropped by relabel_configs[0]                           __address__="h:3"
+                                                                 __meta_dockerswarm_service_name="w\teb"
+        ─────────────────────────────────────────────────────────────────────────────────────────────────
+         dropped by relabel_configs[0]                           __address__="h:1"
+                                                                 __meta_dockerswarm_service_name="w\teb"
+        ─────────────────────────────────────────────────────────────────────────────────────────────────
+         dropped by relabel_configs[0]                           __address__="h:2"
+                                                                 __meta_dockerswarm_service_name="w\teb"
+        ─────────────────────────────────────────────────────────────────────────────────────────────────
+         dropped by relabel_configs[0]                           __address__="h:4"
+                                                                 __meta_dockerswarm_service_name="db"
+        ─────────────────────────────────────────────────────────────────────────────────────────────────
+         dropped by relabel_configs[1]                           __address__="h:5"
+        ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+        1 active, 5 dropped, 1 refused, 0 duplicates
+        --- stderr
+    "#]],
+    );
 }
