@@ -551,11 +551,18 @@ pub struct Following {
     pub begin_again: Duration,
     /// So long may a watch take to tell what a listing showed. After that it is no watch any more.
     pub confirmed_within: Duration,
+    /// An Engine sends no event while nothing changes. After this long without one the stream is
+    /// opened again: the connection may be gone.
+    pub quiet: Duration,
 }
 
 impl Default for Following {
     fn default() -> Self {
-        Self { begin_again: Duration::from_secs(5), confirmed_within: Duration::from_secs(2) }
+        Self {
+            begin_again: Duration::from_secs(5),
+            confirmed_within: Duration::from_secs(2),
+            quiet: Duration::from_mins(10),
+        }
     }
 }
 

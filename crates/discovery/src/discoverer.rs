@@ -107,8 +107,8 @@ pub enum Error {
     Status {
         /// What was asked for, without password.
         url: String,
-        /// Code and text: `503 Service Unavailable`.
-        status: String,
+        /// The status.
+        status: http::StatusCode,
         /// What the body said, shortened.
         message: String,
     },

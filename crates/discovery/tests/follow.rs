@@ -8,6 +8,8 @@ mod follow {
     mod changes;
     mod faults;
     mod hosts;
+    mod lists;
+    mod outage;
     mod shared;
     pub(crate) mod site;
 }

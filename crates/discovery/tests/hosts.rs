@@ -92,6 +92,25 @@ async fn a_part_that_is_cut_off_loses_nothing_of_what_is_known_of_whole_lists() 
     assert!(after.iter().all(|task| before.iter().any(|known| Arc::ptr_eq(known, task))));
 }
 
+/// Recorded from 20.10.24, whose node certificate had expired.
+#[tokio::test]
+async fn expired_certificates_are_told_from_a_swarm_that_was_never_joined() {
+    let engine = manager(1);
+    let faults = engine.server.faults();
+    let refusal: &[u8] = include_bytes!("fixtures/expired/nodes.json");
+    let refusal = Response { status: 503, ..Response::json(refusal) };
+    faults.set_for("/nodes", Fault::Answer(refusal));
+    let info: &[u8] = include_bytes!("fixtures/expired/info.json");
+    faults.set_for("/info", Fault::Body(info.into()));
+    check_error(
+        nodes(&[&engine]).fetch().await,
+        &[&engine],
+        &expect![
+            "HOST0: the Swarm of this Engine is in state error: error while loading TLS certificate in /var/lib/docker/swarm/certificates/swarm-node.crt: certificate (1 - 69fljhawlbytybjderrhumn36) not valid after Sat, 28 Nov 2026 13:44:17 UTC, and it is currently Sun, 29 Nov 2026 13:44:45 UTC: x509: certificate has expired or is not yet valid"
+        ],
+    );
+}
+
 /// What was asked since this was last asked for, besides what the Engine is.
 fn asked(engine: &Engine) -> Vec<String> {
     let mut requests = engine.server.requests();
@@ -293,7 +312,9 @@ async fn who_cannot_answer_is_told_apart() {
     check_error(
         nodes(&[&engine]).fetch().await,
         &[&engine],
-        &expect!["HOST0: this Engine is not a manager, as it never joined a Swarm or has left it"],
+        &expect![
+            "HOST0: this Engine is not a manager, as it never joined a Swarm, has left it, or is stopping"
+        ],
     );
     let prepared = "This node is not a swarm manager. Manager is being prepared or has trouble \
                     connecting to the cluster.";

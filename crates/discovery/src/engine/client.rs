@@ -8,7 +8,7 @@ use swarmscout_net::{Body, Host, ReadClient, Request, Response};
 use tokio::time::Instant;
 
 use super::decode::Object;
-use super::events::{EventStream, FILTERS, NoEvents, QUIET};
+use super::events::{EventStream, FILTERS, NoEvents};
 use super::info::Info;
 use super::memo::{Listed, Memo};
 use super::refusal;
@@ -89,19 +89,33 @@ impl Resource {
 pub(super) enum Failed {
     /// The host wants to be asked with another version.
     Version(ApiVersion),
-    /// Anything else.
-    Other(Error),
+    /// The host is not a manager; its `/info` says more.
+    NotAManager(Error),
+    /// Nothing more is to be had of this host.
+    Host(Error),
+    /// This one resource is not to be had; others may be.
+    Resource(Error),
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self::Other(error)
+        use swarmscout_net::Error as Net;
+        match error {
+            Error::Http(
+                Net::Deadline { .. }
+                | Net::Silent { .. }
+                | Net::TooLarge { .. }
+                | Net::Exchange { .. },
+            ) => Self::Resource(error),
+            Error::Http(_) => Self::Host(error),
+            error => Self::Resource(error),
+        }
     }
 }
 
 impl From<swarmscout_net::Error> for Failed {
     fn from(error: swarmscout_net::Error) -> Self {
-        Self::Other(error.into())
+        Error::from(error).into()
     }
 }
 
@@ -122,20 +136,30 @@ impl Session<'_> {
     /// the answer is a good one, with the reason in words.
     pub(super) async fn open(&self, resource: Resource, filters: &str) -> Result<Response, Failed> {
         let path = self.path(resource, filters);
-        let response = self.ask(resource, &path).await?;
+        let response = self.ask(resource, &path, None).await?;
         if response.status.is_success() {
             return Ok(response);
         }
         Err(self.refused(resource, &path, response).await)
     }
 
-    /// Asks for a resource at its path. The answer may be a refusal.
-    async fn ask(&self, resource: Resource, path: &str) -> Result<Response, Error> {
+    /// Asks for a resource at its path. The answer may be a refusal. One that has no end is over
+    /// after such a silence.
+    async fn ask(
+        &self,
+        resource: Resource,
+        path: &str,
+        quiet: Option<Duration>,
+    ) -> Result<Response, Error> {
         let request = request(self.host, path, self.deadline)?;
         let request = match resource {
             Resource::Info => request.max_body(MAX_INFO),
-            Resource::Events => request.max_body(u64::MAX).open_ended(QUIET),
+            Resource::Events => request.max_body(u64::MAX),
             Resource::Ping | Resource::List(_) => request.max_body(self.max_answer),
+        };
+        let request = match quiet {
+            Some(quiet) => request.open_ended(quiet),
+            None => request,
         };
         Ok(self.client.get(request).await?)
     }
@@ -151,7 +175,7 @@ impl Session<'_> {
         {
             return Failed::Version(version);
         }
-        refusal::error(self.host, resource, path, status, is_engine, message).into()
+        refusal::failed(self.host, resource, path, status, is_engine, message)
     }
 
     /// Reads the list that was asked for, with what is known of its objects.
@@ -188,10 +212,12 @@ impl Session<'_> {
     }
 
     /// Begins to listen to what changes in the Swarm, and to the containers of this Engine. The
-    /// deadline of the attempt holds until the stream is there; the stream outlives it.
-    pub(super) async fn events(&self) -> Result<EventStream, NoEvents> {
+    /// deadline of the attempt holds until the stream is there; the stream outlives it, and ends
+    /// after such a silence.
+    pub(super) async fn events(&self, quiet: Duration) -> Result<EventStream, NoEvents> {
         let path = self.path(Resource::Events, FILTERS);
-        let answer = self.ask(Resource::Events, &path).await.map_err(NoEvents::Failed)?;
+        let answer = self.ask(Resource::Events, &path, Some(quiet)).await;
+        let answer = answer.map_err(NoEvents::Failed)?;
         let status = answer.status;
         if status.is_success() {
             let url = format!("{}{}", self.host, Resource::Events.path());
@@ -200,25 +226,26 @@ impl Session<'_> {
         let refused = self.refused(Resource::Events, &path, answer);
         let refused = tokio::time::timeout_at(self.deadline, refused).await.unwrap_or_else(|_| {
             let reason = format!("server returned HTTP status {status}, and no complete answer");
-            Failed::Other(Error::Answer { url: self.host.to_string(), reason })
+            Failed::Resource(Error::Answer { url: self.host.to_string(), reason })
         });
-        Err(match refused {
-            Failed::Other(error) if status == StatusCode::FORBIDDEN => {
-                NoEvents::Withheld(error.to_string())
+        let error = match refused {
+            Failed::NotAManager(error) | Failed::Host(error) | Failed::Resource(error) => error,
+            Failed::Version(wanted) => {
+                let Self { host, version, .. } = self;
+                let reason = format!("it refuses API version {version} and asks for {wanted}");
+                return Err(NoEvents::Failed(Error::Answer { url: host.to_string(), reason }));
             }
+        };
+        Err(match status {
+            StatusCode::FORBIDDEN => NoEvents::Withheld(error.to_string()),
             // Every Engine has them.
-            Failed::Other(_) if status == StatusCode::NOT_FOUND => NoEvents::Withheld(format!(
+            StatusCode::NOT_FOUND => NoEvents::Withheld(format!(
                 "{}: there is no /events here (HTTP status {}): a proxy in front of the Engine must \
                  allow GET of it",
                 self.host,
                 status.as_u16()
             )),
-            Failed::Other(error) => NoEvents::Failed(error),
-            Failed::Version(wanted) => {
-                let Self { host, version, .. } = self;
-                let reason = format!("it refuses API version {version} and asks for {wanted}");
-                NoEvents::Failed(Error::Answer { url: host.to_string(), reason })
-            }
+            _ => NoEvents::Failed(error),
         })
     }
 
@@ -270,7 +297,12 @@ pub(super) async fn negotiate(
         None => {
             let status = answer.status;
             let message = refusal::message(&start_of(answer.body).await);
-            Err(refusal::error(host, Resource::Ping, path, status, false, message))
+            match refusal::failed(host, Resource::Ping, path, status, false, message) {
+                Failed::NotAManager(error) | Failed::Host(error) | Failed::Resource(error) => {
+                    Err(error)
+                }
+                Failed::Version(_) => unreachable!("a refusal in words is an error"),
+            }
         }
     }
 }

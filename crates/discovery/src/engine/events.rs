@@ -11,7 +11,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use swarmscout_net::Body;
 
@@ -25,10 +24,6 @@ pub(super) const FILTERS: &str = concat!(
     r#"{"event":{"create":true,"destroy":true,"die":true,"remove":true,"start":true,"update":true},"#,
     r#""type":{"container":true,"network":true,"node":true,"service":true}}"#
 );
-
-/// An Engine sends nothing while nothing changes. After this the stream is over: who knows whether
-/// the connection still stands.
-pub(super) const QUIET: Duration = Duration::from_mins(10);
 
 /// The largest event that is read; the attributes of a container's are all its labels.
 const MAX_EVENT: usize = 64 << 10;
@@ -95,6 +90,18 @@ pub enum NoEvents {
     Failed(Error),
 }
 
+/// Why a stream is over.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamEnd {
+    /// It was closed, by the Engine or on the way, or was silent for too long. That is normal:
+    /// proxies close a connection that is idle.
+    #[error(transparent)]
+    Closed(Error),
+    /// What came is not a stream of events.
+    #[error(transparent)]
+    Broken(Error),
+}
+
 /// An open stream.
 #[derive(Debug)]
 pub struct EventStream {
@@ -109,18 +116,24 @@ impl EventStream {
         Self { body, url, parser: EventParser::default() }
     }
 
-    /// The next event. Cancel-safe. Fails where the stream ends, by the Engine or the connection,
-    /// where it is not one, and where nothing was told for ten minutes: it is over then.
-    pub async fn next(&mut self) -> Result<Event, Error> {
+    /// The next event. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Event, StreamEnd> {
         loop {
             if let Some(event) = self.parser.ready.pop_front() {
                 return Ok(event);
             }
             let bad = |url: &str, reason: String| Error::Answer { url: url.to_owned(), reason };
-            let Some(piece) = self.body.chunk().await? else {
-                return Err(bad(&self.url, "the stream of events has ended".to_owned()));
-            };
-            self.parser.push(&piece).map_err(|error| bad(&self.url, error.to_string()))?;
+            match self.body.chunk().await {
+                Ok(Some(piece)) => {
+                    let pushed = self.parser.push(&piece);
+                    pushed.map_err(|error| StreamEnd::Broken(bad(&self.url, error.to_string())))?;
+                }
+                Ok(None) => {
+                    let reason = "the stream of events has ended".to_owned();
+                    return Err(StreamEnd::Closed(bad(&self.url, reason)));
+                }
+                Err(error) => return Err(StreamEnd::Closed(error.into())),
+            }
         }
     }
 

@@ -5,9 +5,13 @@
 //! - Whatever goes wrong (no connection, no answer in time, a refusal, half an answer, another
 //!   Swarm) moves on to the next host within the same look. Where the rotation stands is written
 //!   before each attempt, so a look that is cancelled does not begin again at the host that hung.
+//! - A host that answers some of the lists only counts where none answers all of them.
+//! - A host that does not list a part is [set aside](Hosts::set_aside): the next look begins with the
+//!   next host and does without this one.
 //! - With several hosts, the ID of the Swarm is remembered. A host that answers for another one is
 //!   passed over, by name, as long as some host of the list was last seen to be in the right one.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +20,10 @@ use swarmscout_model::PromDuration;
 use swarmscout_net::{Host, ReadClient};
 use tokio::time::Instant;
 
-use super::client::{Failed, MAX_ANSWER, Session, negotiate};
+use super::client::{Failed, List, MAX_ANSWER, Resource, Session, negotiate};
 use super::events::{EventStream, NoEvents};
 use super::info::Info;
-use super::lists::{Lists, Query};
+use super::lists::{Answered, Lists, Query};
 use super::memo::Memos;
 use super::refusal;
 use super::version::ApiVersion;
@@ -36,6 +40,8 @@ pub struct Hosts {
     memos: Memos,
     /// The next to ask.
     at: usize,
+    /// The host that the next look does without, and why.
+    aside: Option<(usize, Error)>,
     /// The Swarm that is looked at, once its ID was told.
     cluster: Option<String>,
     refresh_interval: PromDuration,
@@ -75,6 +81,8 @@ enum Extent {
 #[derive(Debug)]
 struct Answer {
     lists: Lists,
+    /// What is missing of them, and why.
+    failed: Vec<(List, Error)>,
     problems: Vec<Problem>,
     as_of: Instant,
 }
@@ -84,6 +92,8 @@ struct Answer {
 pub struct Seen {
     /// The lists that were asked for.
     pub lists: Lists,
+    /// Those that could not be read, and why. They are empty in `lists`.
+    pub failed: Vec<(List, Arc<str>)>,
     /// Which host answered, by its place in the configuration.
     pub host: usize,
     /// What it said of itself, not too long ago. `None` where it was not asked, or does not tell.
@@ -105,25 +115,51 @@ impl Hosts {
         let refresh_interval = config.refresh_interval;
         let context = context.clone();
         let memos = Memos::default();
-        Ok(Self { client, known: hosts, memos, at: 0, cluster: None, refresh_interval, context })
+        Ok(Self {
+            client,
+            known: hosts,
+            memos,
+            at: 0,
+            aside: None,
+            cluster: None,
+            refresh_interval,
+            context,
+        })
     }
 
     /// Asks the hosts, beginning with the one that answered last, until one answers.
     pub async fn look(&mut self, query: &Query) -> Result<Look<Seen>, Error> {
         let count = self.known.len();
         let first = self.at;
-        let mut failures: Vec<(usize, Error)> = Vec::new();
+        let mut failures: Vec<(usize, Error)> = self.aside.take().into_iter().collect();
+        let aside = failures.first().map(|(index, _)| *index);
+        let order: Vec<_> = (0..count).map(|tried| (first + tried) % count).collect();
+        let order: Vec<_> = order.into_iter().filter(|index| Some(*index) != aside).collect();
         // The first host that answered for another Swarm.
         let mut stranger = None;
-        for tried in 0..count {
-            let index = (first + tried) % count;
+        // The host that answered most of the lists, if none answered all.
+        let mut partial: Option<(usize, Answer)> = None;
+        for (tried, &index) in order.iter().enumerate() {
             self.at = (index + 1) % count;
-            match self.attempt(index, count - tried - 1, query, Extent::Whole).await {
+            match self.attempt(index, order.len() - tried - 1, query, Extent::Whole).await {
                 Ok(answer) if self.is_another_swarm(index) => {
                     failures.push((index, self.another_swarm(index)));
                     stranger.get_or_insert((index, answer));
                 }
-                Ok(answer) => return Ok(self.accept(index, answer, failures)),
+                Ok(answer) if answer.failed.is_empty() => {
+                    return Ok(self.accept(index, answer, failures));
+                }
+                Ok(answer) => {
+                    let reasons = answer.failed.iter().map(|(_, error)| error.to_string());
+                    let reasons = reasons.collect::<Vec<_>>().join("; ");
+                    failures.push((index, Error::Other(reasons)));
+                    if partial
+                        .as_ref()
+                        .is_none_or(|(_, best)| answer.failed.len() < best.failed.len())
+                    {
+                        partial = Some((index, answer));
+                    }
+                }
                 Err(error) => {
                     self.known[index].forget();
                     failures.push((index, error));
@@ -131,6 +167,10 @@ impl Hosts {
             }
         }
         self.at = first;
+        if let Some((index, answer)) = partial {
+            failures.retain(|(failed, _)| *failed != index);
+            return Ok(self.accept(index, answer, failures));
+        }
         if let Some((index, answer)) = stranger
             && !self.known.iter().any(|host| host.cluster == self.cluster)
         {
@@ -153,14 +193,17 @@ impl Hosts {
         let within = (attempt / 4).min(EVENTS_WITHIN);
         let deadline = Instant::now() + within;
         let Known { host, version, .. } = &mut self.known[self.at];
-        let failed = |error| NoEvents::Failed(in_words(error, host, within));
+        let failed = |error| {
+            NoEvents::Failed(in_words(error, format!("{host}{}", Resource::Events.path()), within))
+        };
         let version = match *version {
             Some(version) => version,
             None => *version.insert(negotiate(&self.client, host, deadline).await.map_err(failed)?),
         };
         let client = &self.client;
         let session = Session { client, host, version, deadline, max_answer: MAX_ANSWER };
-        session.events().await.map_err(|none| match none {
+        let quiet = self.context.following.quiet;
+        session.events(quiet).await.map_err(|none| match none {
             NoEvents::Failed(error) => failed(error),
             withheld @ NoEvents::Withheld(_) => withheld,
         })
@@ -181,9 +224,11 @@ impl Hosts {
         self.known[self.at].info = None;
     }
 
-    /// Reads parts of lists from the host that answered last.
+    /// Reads parts of lists from the host that answered last, within the time that an attempt has
+    /// while others are left.
     pub async fn list_parts(&mut self, query: &Query) -> Result<Lists, Error> {
-        let answer = self.attempt(self.at, 0, query, Extent::Part).await;
+        let others_left = self.known.len() - 1;
+        let answer = self.attempt(self.at, others_left, query, Extent::Part).await;
         match answer {
             Ok(_) if self.is_another_swarm(self.at) => Err(self.another_swarm(self.at)),
             Ok(answer) => Ok(answer.lists),
@@ -192,6 +237,18 @@ impl Hosts {
                 Err(error)
             }
         }
+    }
+
+    /// Does without the host that answered last in the next look, and tells then why. Gives the error
+    /// back where there is no other host.
+    pub fn set_aside(&mut self, error: Error) -> Result<(), Error> {
+        if self.known.len() == 1 {
+            return Err(error);
+        }
+        self.known[self.at].forget();
+        self.aside = Some((self.at, error));
+        self.at = (self.at + 1) % self.known.len();
+        Ok(())
     }
 
     /// Whether a host has answered for another Swarm than the one that is looked at.
@@ -230,7 +287,9 @@ impl Hosts {
         }));
         // In whatever order the Engine lists its objects.
         problems.sort();
-        let seen = Seen { lists: answer.lists, host: index, info };
+        let failed = answer.failed.into_iter();
+        let failed = failed.map(|(list, error)| (list, error.to_string().into())).collect();
+        let seen = Seen { lists: answer.lists, failed, host: index, info };
         Look { what: seen, as_of: answer.as_of.into_std(), problems }
     }
 
@@ -271,14 +330,19 @@ impl Hosts {
                 max_answer: MAX_ANSWER.min(self.context.max_answer),
             };
             match read(&session, query, memos, with_info).await {
-                Ok((lists, problems, answered)) => {
-                    if let Some(told) = answered {
+                Ok((Answered { lists, failed, problems }, told)) => {
+                    if let Some(told) = told {
                         if !told.cluster.is_empty() {
                             *cluster = Some(told.cluster.clone());
                         }
                         *info = Some((Arc::new(told), as_of));
                     }
-                    return Ok(Answer { lists, problems, as_of });
+                    let failed = failed.into_iter().map(|(list, error)| {
+                        let url = format!("{host}{}", Resource::List(list).path());
+                        (list, in_words(error, url, within))
+                    });
+                    let failed = failed.collect();
+                    return Ok(Answer { lists, failed, problems, as_of });
                 }
                 // The Engine was replaced by another version, or hides what it speaks.
                 Err(Failed::Version(wanted)) if !refused && wanted >= ApiVersion::OLDEST => {
@@ -289,13 +353,15 @@ impl Hosts {
                     let reason = format!("it refuses API version {spoken} and asks for {wanted}");
                     return Err(Error::Answer { url: host.to_string(), reason });
                 }
-                Err(Failed::Other(error)) if refusal::is_not_a_manager(&error) => {
+                Err(Failed::NotAManager(error)) => {
                     return Err(match session.info().await {
-                        Some(info) => refusal::name_managers(error, &info),
+                        Some(info) => refusal::explain(error, &info),
                         None => error,
                     });
                 }
-                Err(Failed::Other(error)) => return Err(in_words(error, host, within)),
+                Err(Failed::Host(error) | Failed::Resource(error)) => {
+                    return Err(in_words(error, host, within));
+                }
             }
         }
     }
@@ -310,10 +376,10 @@ impl Known {
 }
 
 /// Tells the deadline of the attempt instead of what of it a single request had left.
-fn in_words(error: Error, host: &Host, within: Duration) -> Error {
+fn in_words(error: Error, asked: impl Display, within: Duration) -> Error {
     match error {
         Error::Http(swarmscout_net::Error::Deadline { .. }) => Error::Answer {
-            url: host.to_string(),
+            url: asked.to_string(),
             reason: format!("no complete answer within {within:?}"),
         },
         error => error,
@@ -326,8 +392,7 @@ async fn read(
     query: &Query,
     memos: &mut Memos,
     with_info: bool,
-) -> Result<(Lists, Vec<Problem>, Option<Info>), Failed> {
+) -> Result<(Answered, Option<Info>), Failed> {
     let info = async { Ok(if with_info { session.info().await } else { None }) };
-    let ((lists, problems), info) = try_join(query.read(session, memos), info).await?;
-    Ok((lists, problems, info))
+    try_join(Box::pin(query.read(session, memos)), info).await
 }

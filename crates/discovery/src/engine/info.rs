@@ -1,6 +1,7 @@
 //! `/info`: which Swarm an Engine is in, and as what.
 
 use super::read::{Fault, Reader};
+use super::refusal;
 
 /// What `/info` says of the Swarm.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub struct Info {
     pub node: String,
     /// `active`, `inactive`, `pending`, `locked` or `error`.
     pub state: String,
+    /// Why it is in state `error`, shortened.
+    pub error: String,
     /// Whether the Engine is a manager.
     pub manager: bool,
     /// Hosts of the managers that the Engine knows, without port.
@@ -37,6 +40,9 @@ impl Info {
             match key {
                 b"NodeID" => self.node = r.string()?.into_owned(),
                 b"LocalNodeState" => self.state = r.string()?.into_owned(),
+                b"Error" => {
+                    self.error = refusal::shortened(r.string()?.trim_end_matches([' ', ':']));
+                }
                 b"ControlAvailable" => self.manager = r.boolean()?,
                 b"Cluster" => r.object(|r, key| {
                     match key {

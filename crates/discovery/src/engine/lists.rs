@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use swarmscout_net::Response;
+use tokio::time::Instant;
 use tokio::try_join;
 
 use super::client::{Failed, List, Resource, Session};
@@ -11,7 +12,7 @@ use super::decode::Object;
 use super::memo::{Listed, Memo, Memos};
 use super::objects::{Container, Network, Node, Service, Task};
 use crate::config::Filter;
-use crate::{BoxFuture, Problem};
+use crate::{BoxFuture, Error, Problem};
 
 /// What one look needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,17 @@ pub struct Query {
     lists: Vec<(List, String)>,
     /// Whether it is of use which Swarm answers, and which node of it.
     pub(super) with_info: bool,
+    /// Whether some of the lists are of use without the others.
+    is_separable: bool,
+}
+
+/// What one host answered to a query.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    pub(super) lists: Lists,
+    /// Lists that are missing, and why.
+    pub(super) failed: Vec<(List, Error)>,
+    pub(super) problems: Vec<Problem>,
 }
 
 /// What the lists of one look hold; one that was not asked for is empty.
@@ -45,19 +57,19 @@ impl Query {
     pub fn new(main: List, also: &[List], filters: &[Filter]) -> Self {
         let also = also.iter().map(|list| (*list, String::new()));
         let lists = std::iter::once((main, encode(filters))).chain(also).collect();
-        Self { lists, with_info: false }
+        Self { lists, with_info: false, is_separable: false }
     }
 
     /// Asks for these lists, each with the JSON of its filters, and for what the Engine says of
-    /// itself. First the list that speaks of the others.
+    /// itself. First the list that speaks of the others. One that fails takes no other with it.
     pub fn of_swarm<'a>(lists: impl IntoIterator<Item = (List, &'a str)>) -> Self {
         let lists = lists.into_iter().map(|(list, filters)| (list, filters.to_owned()));
-        Self { lists: lists.collect(), with_info: true }
+        Self { lists: lists.collect(), with_info: true, is_separable: true }
     }
 
     /// Asks for parts of lists, and for nothing else.
     pub fn of_parts(lists: impl IntoIterator<Item = (List, String)>) -> Self {
-        Self { lists: lists.into_iter().collect(), with_info: false }
+        Self { lists: lists.into_iter().collect(), with_info: false, is_separable: false }
     }
 
     /// Reads all lists from one host, with what is known of their objects.
@@ -65,14 +77,23 @@ impl Query {
     /// An Engine has made its list when it begins to answer. The others are therefore asked for,
     /// all at once, when the answer to the first begins: they are newer than it, and the service of
     /// a task that was just made is never missing.
+    ///
+    /// Fails where none of the lists can be read, or one that the others are of no use without.
     pub(super) async fn read(
         &self,
         session: &Session<'_>,
         memos: &mut Memos,
-    ) -> Result<(Lists, Vec<Problem>), Failed> {
-        let Some((main, filters)) = self.lists.first() else { return Ok(Default::default()) };
-        let mut answered = Some(session.open(Resource::List(*main), filters).await?);
-        let mut answer = |list| answered.take_if(|_| list == *main);
+    ) -> Result<Answered, Failed> {
+        let Some((main, filters)) = self.lists.first() else { return Ok(Answered::default()) };
+        let first = session.open(Resource::List(*main), filters).await;
+        // The others would fail in the same way.
+        let is_all = self.lists.len() == 1 || Instant::now() >= session.deadline;
+        let first = match self.one(first) {
+            Ok(Err(error)) if is_all => return Err(Failed::Resource(error)),
+            first => first?,
+        };
+        let mut first = Some(first);
+        let mut answer = |list| first.take_if(|_| list == *main);
         let (nodes, services, tasks, networks, containers) = try_join!(
             self.list(session, List::Nodes, answer(List::Nodes), &mut memos.nodes),
             self.list(session, List::Services, answer(List::Services), &mut memos.services),
@@ -80,15 +101,27 @@ impl Query {
             self.list(session, List::Networks, answer(List::Networks), &mut memos.networks),
             self.list(session, List::Containers, answer(List::Containers), &mut memos.containers),
         )?;
-        let problems = [nodes.1, services.1, tasks.1, networks.1, containers.1].concat();
-        let lists = Lists {
-            nodes: nodes.0,
-            services: services.0,
-            tasks: tasks.0,
-            networks: networks.0,
-            containers: containers.0,
-        };
-        Ok((lists, problems))
+        let mut answered = Answered::default();
+        let Answered { lists, failed, problems } = &mut answered;
+        take(List::Nodes, nodes, &mut lists.nodes, failed, problems);
+        take(List::Services, services, &mut lists.services, failed, problems);
+        take(List::Tasks, tasks, &mut lists.tasks, failed, problems);
+        take(List::Networks, networks, &mut lists.networks, failed, problems);
+        take(List::Containers, containers, &mut lists.containers, failed, problems);
+        if failed.len() < self.lists.len() {
+            return Ok(answered);
+        }
+        let place = failed.iter().position(|(list, _)| list == main).unwrap_or_default();
+        Err(Failed::Resource(failed.swap_remove(place).1))
+    }
+
+    /// Tells what ends everything from what ends one list alone.
+    fn one<T>(&self, outcome: Result<T, Failed>) -> Result<Result<T, Error>, Failed> {
+        match outcome {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(Failed::Resource(error)) if self.is_separable => Ok(Err(error)),
+            Err(failed) => Err(failed),
+        }
     }
 
     /// Reads one list, if it is among those that are needed; `answer` is what the host answers, if
@@ -97,19 +130,41 @@ impl Query {
         &'a self,
         session: &'a Session<'_>,
         list: List,
-        answer: Option<Response>,
+        answer: Option<Result<Response, Error>>,
         memo: &'a mut Memo<T>,
-    ) -> BoxFuture<'a, Result<Listed<T>, Failed>> {
+    ) -> BoxFuture<'a, Result<Result<Listed<T>, Error>, Failed>> {
         Box::pin(async move {
             let answer = match answer {
                 Some(answer) => answer,
                 None => match self.lists.iter().find(|(wanted, _)| *wanted == list) {
-                    Some((_, filters)) => session.open(Resource::List(list), filters).await?,
-                    None => return Ok((Vec::new(), Vec::new())),
+                    Some((_, filters)) => {
+                        self.one(session.open(Resource::List(list), filters).await)?
+                    }
+                    None => return Ok(Ok((Vec::new(), Vec::new()))),
                 },
             };
-            session.list(list, answer.body, memo).await
+            match answer {
+                Ok(answer) => self.one(session.list(list, answer.body, memo).await),
+                Err(error) => Ok(Err(error)),
+            }
         })
+    }
+}
+
+/// Takes over one list, or why it is missing.
+fn take<T>(
+    list: List,
+    listed: Result<Listed<T>, Error>,
+    objects: &mut Vec<Arc<T>>,
+    failed: &mut Vec<(List, Error)>,
+    problems: &mut Vec<Problem>,
+) {
+    match listed {
+        Ok((listed, skipped)) => {
+            *objects = listed;
+            problems.extend(skipped);
+        }
+        Err(error) => failed.push((list, error)),
     }
 }
 

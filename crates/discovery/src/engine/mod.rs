@@ -29,7 +29,7 @@ mod version;
 pub use client::{List, Resource};
 pub(crate) use client::{MAX_ANSWER, MAX_OBJECTS};
 pub use decode::{Decoder, Head, Object};
-pub use events::{Action, Event, EventKind, EventParser, EventStream, NoEvents};
+pub use events::{Action, Event, EventKind, EventParser, EventStream, NoEvents, StreamEnd};
 pub use hosts::{EVENTS_WITHIN, Hosts, Seen};
 pub use info::Info;
 pub(crate) use info::host_of;

@@ -5,7 +5,7 @@
 use http::StatusCode;
 use swarmscout_net::Host;
 
-use super::client::Resource;
+use super::client::{Failed, Resource};
 use super::info::Info;
 use super::read::Reader;
 use crate::Error;
@@ -30,6 +30,11 @@ pub(crate) fn message(body: &[u8]) -> String {
         (Ok(()), Some(told)) => told,
         _ => String::from_utf8_lossy(body).into_owned(),
     };
+    shortened(&text)
+}
+
+/// The beginning of a message.
+pub(super) fn shortened(text: &str) -> String {
     let text = text.trim();
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -37,26 +42,27 @@ pub(crate) fn message(body: &[u8]) -> String {
     }
 }
 
-/// The error for a refusal.
-pub(super) fn error(
+/// What a refusal means for the rest of what is asked of this host.
+pub(super) fn failed(
     host: &Host,
     resource: Resource,
     path: &str,
     status: StatusCode,
     is_engine: bool,
     message: String,
-) -> Error {
+) -> Failed {
     let has = |text: &str| message.contains(text);
     let reason = if has("This node is not a swarm manager") {
-        if has("Worker nodes can't") {
+        let reason = if has("Worker nodes can't") {
             format!("{NOT_A_MANAGER} but a worker, and only a manager knows its Swarm")
         } else if has("Manager is being prepared") {
             format!("{NOT_A_MANAGER} yet, or cannot reach the other managers of its Swarm")
         } else {
-            format!("{NOT_A_MANAGER}, as it never joined a Swarm or has left it")
-        }
+            format!("{NOT_A_MANAGER}, as it never joined a Swarm, has left it, or is stopping")
+        };
+        return Failed::NotAManager(Error::Answer { url: host.to_string(), reason });
     } else if let Some(words) = words(&message) {
-        words.to_owned()
+        return Failed::Host(Error::Answer { url: host.to_string(), reason: words.to_owned() });
     } else if status == StatusCode::FORBIDDEN {
         format!(
             "access to {} is forbidden (HTTP status 403): a proxy in front of the Engine must \
@@ -72,9 +78,9 @@ pub(super) fn error(
     } else {
         // Without the filters: they are in the configuration, and percent-encoded here.
         let path = path.split('?').next().unwrap_or(path);
-        return Error::Status { url: format!("{host}{path}"), status: status.to_string(), message };
+        return Failed::Resource(Error::Status { url: format!("{host}{path}"), status, message });
     };
-    Error::Answer { url: host.to_string(), reason }
+    Failed::Resource(Error::Answer { url: host.to_string(), reason })
 }
 
 /// What the state of a manager is, where its message is one of those that are known. The texts are
@@ -101,14 +107,14 @@ fn words(message: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether `/info` can say where to go instead.
-pub(super) fn is_not_a_manager(error: &Error) -> bool {
-    matches!(error, Error::Answer { reason, .. } if reason.starts_with(NOT_A_MANAGER))
-}
-
-/// Adds to the error of an Engine that is no manager which hosts are.
-pub(super) fn name_managers(error: Error, info: &Info) -> Error {
+/// The error of an Engine that is not a manager, with what its `/info` says: why its Swarm does not
+/// run, or which hosts are managers.
+pub(super) fn explain(error: Error, info: &Info) -> Error {
     match error {
+        Error::Answer { url, .. } if info.state == "error" => {
+            let reason = format!("the Swarm of this Engine is in state error: {}", info.error);
+            Error::Answer { url, reason }
+        }
         Error::Answer { url, reason } if !info.managers.is_empty() => {
             Error::Answer { url, reason: format!("{reason}: ask {}", info.managers.join(", ")) }
         }
@@ -128,7 +134,10 @@ mod tests {
         let host = Host::parse("tcp://m1:2375").unwrap();
         let (nodes, status) = (Resource::List(List::Nodes), status.try_into());
         let message = message(body.as_bytes());
-        let error = error(&host, nodes, "/v1.41/nodes?filters=x", status.unwrap(), true, message);
+        let failed = failed(&host, nodes, "/v1.41/nodes?filters=x", status.unwrap(), true, message);
+        let (Failed::Host(error) | Failed::Resource(error)) = failed else {
+            panic!("{failed:?}");
+        };
         expected.assert_eq(&error.to_string());
     }
 

@@ -121,6 +121,32 @@ impl Demand {
         }
     }
 
+    /// How much of a list is read.
+    pub fn part(&self, list: List) -> &Part {
+        match list {
+            List::Nodes => &self.nodes,
+            List::Services => &self.services,
+            List::Tasks => &self.tasks,
+            List::Networks => &self.networks,
+            List::Containers => &Part::Nothing,
+        }
+    }
+
+    /// The same without these lists.
+    #[must_use]
+    pub fn without(mut self, lists: impl IntoIterator<Item = List>) -> Self {
+        for list in lists {
+            match list {
+                List::Nodes => self.nodes = Part::Nothing,
+                List::Services => self.services = Part::Nothing,
+                List::Tasks => self.tasks = Part::Nothing,
+                List::Networks => self.networks = Part::Nothing,
+                List::Containers => {}
+            }
+        }
+        self
+    }
+
     /// Whether a snapshot made for this has all that `needed` asks for.
     pub fn covers(&self, needed: &Self) -> bool {
         self.nodes.covers(&needed.nodes)

@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::settling::Thing;
-use crate::engine::{Event, EventKind, EventStream};
-use crate::{Error, Problem};
+use crate::Problem;
+use crate::engine::{Event, EventKind, EventStream, StreamEnd};
 
 /// So many things that events named are kept one by one; beyond that everything is to be listed.
 const MOST: usize = 1000;
@@ -30,7 +30,7 @@ struct Heard {
 struct State {
     things: BTreeSet<Thing>,
     problems: Vec<Problem>,
-    ended: Option<Arc<str>>,
+    ended: Option<Arc<StreamEnd>>,
 }
 
 impl Listening {
@@ -51,7 +51,7 @@ impl Listening {
     }
 
     /// Why the stream is over, if it is.
-    pub(super) fn ended(&self) -> Option<Arc<str>> {
+    pub(super) fn ended(&self) -> Option<Arc<StreamEnd>> {
         self.heard.lock().ended.clone()
     }
 
@@ -76,14 +76,14 @@ impl Heard {
     }
 
     /// Whether to go on.
-    fn note(&self, event: Result<Event, Error>, problems: Vec<Problem>) -> bool {
+    fn note(&self, event: Result<Event, StreamEnd>, problems: Vec<Problem>) -> bool {
         let mut state = self.lock();
         if state.problems.len() < MOST {
             state.problems.extend(problems);
         }
         match event {
             Ok(event) => state.things.extend(named(event)),
-            Err(error) => state.ended = Some(error.to_string().into()),
+            Err(end) => state.ended = Some(Arc::new(end)),
         }
         if state.things.len() > MOST {
             state.things = BTreeSet::from([Thing::All]);

@@ -19,6 +19,7 @@ mod store;
 mod watching;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use buckets::{Bucket, Buckets};
 pub use demand::{Demand, Part};
@@ -28,7 +29,7 @@ pub use origin::{Origin, Source};
 pub use shared::Swarm;
 pub(crate) use shared::{Reader, Shared};
 
-use crate::engine::{Lists, Network, Node, Service, Task};
+use crate::engine::{List, Lists, Network, Node, Service, Task};
 
 /// What is known of a Swarm. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -41,12 +42,27 @@ pub struct Snapshot {
     pub tasks: Buckets<Task>,
     /// Its networks, and those of the manager that answered.
     pub networks: Buckets<Network>,
-    /// What of it was asked for. The rest is empty.
+    /// What of it is known, of what was asked for. The rest is empty, or out of date.
     pub scope: Demand,
+    /// The lists that could not be read the last time, though they were asked for.
+    pub failed: Arc<[FailedList]>,
     /// ID of the node that answered; empty where it did not tell.
     pub this_node: Arc<str>,
     /// How changes are learned, where it is kept up to date.
     pub feed: Option<Arc<Feed>>,
+}
+
+/// A list that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedList {
+    /// Which list.
+    pub list: List,
+    /// Why, without secrets.
+    pub error: Arc<str>,
+    /// When it was last confirmed; `None` where it was never read.
+    pub as_of: Option<Instant>,
+    /// Whether it is up to date all the same, because a watch reports its changes.
+    pub is_watched: bool,
 }
 
 /// All that the lists of one look hold of a Swarm.
@@ -65,6 +81,7 @@ impl From<&Lists> for Snapshot {
             tasks: of(&lists.tasks),
             networks: of(&lists.networks),
             scope: Demand::everything(),
+            failed: Arc::default(),
             this_node: Arc::default(),
             feed: None,
         }
@@ -72,6 +89,16 @@ impl From<&Lists> for Snapshot {
 }
 
 impl Snapshot {
+    /// The lists that could not be read and that nothing else keeps up to date.
+    pub fn out_of_date(&self) -> impl Iterator<Item = List> {
+        self.failed.iter().filter(|failed| !failed.is_watched).map(|failed| failed.list)
+    }
+
+    /// The lists that could not be read, of those that are needed.
+    pub fn failed_of(&self, needed: &Demand) -> impl Iterator<Item = &FailedList> {
+        self.failed.iter().filter(|failed| *needed.part(failed.list) != Part::Nothing)
+    }
+
     /// Whether both are the same for sure. Compares no object.
     pub fn is_same(&self, other: &Self) -> bool {
         self.nodes.is_same(&other.nodes)
@@ -79,6 +106,7 @@ impl Snapshot {
             && self.tasks.is_same(&other.tasks)
             && self.networks.is_same(&other.networks)
             && self.scope == other.scope
+            && self.failed == other.failed
             && self.this_node == other.this_node
             && self.feed.as_ref().map(Arc::as_ptr) == other.feed.as_ref().map(Arc::as_ptr)
     }

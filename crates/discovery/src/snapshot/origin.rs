@@ -6,13 +6,19 @@
 //!   the end: every look at everything lists everything.
 //! - A watch is used only where the node that answers the listing is among those of its Swarm.
 //! - A stream that breaks is begun again, at another host if need be, but not more often than
-//!   [`Following`](crate::config::Following) says, and more and more seldom if it does not last: in
-//!   between, and where there is none, listing is what is left.
+//!   [`Following`](crate::config::Following) says: in between, and where there is none, listing is
+//!   what is left. A stream of events that is only closed, as proxies do with an idle one, is opened
+//!   again without a listing: an event that is lost in between costs one refresh interval.
+//! - After a good look on a lesser channel the better one is tried again, at once after a failure and
+//!   then at growing gaps, without a listing until it stands.
 //! - A look that fails or is cut off loses nothing that was told; until one succeeds, nothing that is
 //!   told begins another.
+//! - A list that cannot be read takes no other with it. What is known of it stays, but who needs it is
+//!   given nothing new, unless a watch keeps it up to date.
 
 mod again;
 mod channel;
+mod partial;
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -23,7 +29,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::again::is_not_found;
-use self::channel::Channel;
+use self::channel::{Channel, Retry};
 use super::settling::Settling;
 use super::store::{Beside, Store};
 use super::{Demand, Feed, Part, Snapshot};
@@ -97,11 +103,12 @@ pub struct Origin {
     begun: Option<Instant>,
     /// At which host.
     begun_at: Option<usize>,
-    /// How often that failed, or did not last, since one last did. `None` before one was ever in
-    /// use.
-    failed: Option<u32>,
-    /// When to try again, sooner than at the next regular look.
-    begin_at: Option<Instant>,
+    /// What is known of attempts to begin one.
+    retry: Retry,
+    /// How often in a row lists could not be read.
+    partial: u32,
+    /// When to list everything again, because lists could not be read.
+    relist_at: Option<Instant>,
     store: Store,
     /// Until when the watch must have told what the last listing showed.
     confirm_by: Option<Instant>,
@@ -110,7 +117,7 @@ pub struct Origin {
     node: Option<String>,
     /// Whether nodes must be listed to know one.
     asks_for_nodes: bool,
-    /// Whether the last look did not come to its end.
+    /// Whether there was no look yet, or the last one did not come to its end.
     is_failing: bool,
     feed: Arc<Feed>,
     /// Where `feed` is told, after failed looks too.
@@ -141,14 +148,15 @@ impl Origin {
             since: Instant::now(),
             begun: None,
             begun_at: None,
-            failed: None,
-            begin_at: None,
+            retry: Retry::default(),
+            partial: 0,
+            relist_at: None,
             store: Store::default(),
             confirm_by: None,
             settling: Settling::default(),
             node: None,
             asks_for_nodes: false,
-            is_failing: false,
+            is_failing: true,
             feeds: watch::Sender::new(Arc::clone(&feed)),
             feed,
             problems: Vec::new(),
@@ -172,7 +180,7 @@ impl Origin {
     ) -> Result<Look<Snapshot>, Error> {
         let scope = self.demand.wait_for(|demand| *demand != Demand::default()).await.map(drop);
         scope.map_err(|_| Error::Other("nobody reads what is found".to_owned()))?;
-        self.is_failing = true;
+        let recovers = std::mem::replace(&mut self.is_failing, true);
         // What was told already may be what a watch is waited for. It does not wait for the listing,
         // which may fail.
         let is_news = self.take_told().await;
@@ -180,7 +188,7 @@ impl Origin {
             self.note_feed(None);
             meanwhile(self.present());
         }
-        self.end_channel();
+        self.end_channel().await;
         self.begin_channel().await;
         // Whatever is due is listed now.
         let now = Instant::now();
@@ -208,14 +216,15 @@ impl Origin {
             passed_over = look.problems;
             passed_over.retain(|problem| problem.kind == "host");
         };
-        let Look { what: Seen { lists, info, .. }, as_of, problems } = look;
+        let Look { what: Seen { lists, failed, info, .. }, as_of, problems } = look;
+        let failed = self.note_failed(failed, &scope);
         let beside = match self.channel {
             Channel::Watch(_) if self.listed => Beside::Watch,
             _ => Beside::Nothing,
         };
         let this_node = info.as_ref().map_or("", |info| &info.node);
         let this_node = Arc::from(this_node);
-        self.store.replace(&lists, scope, this_node, beside, now_micros());
+        self.store.replace(&lists, failed, scope, this_node, beside, now_micros());
         self.listed = true;
         self.problems = problems;
         self.as_of = as_of;
@@ -224,9 +233,10 @@ impl Origin {
         self.confirm_by = waits.then(|| self.confirm_by.unwrap_or_else(|| Instant::now() + within));
         self.note_settled(&things, now);
         self.take_told().await;
+        self.is_failing = false;
+        self.plan_better(recovers);
         let managers = info.map(|info| info.managers.clone());
         self.note_feed(managers);
-        self.is_failing = false;
         Ok(self.present())
     }
 
@@ -326,14 +336,15 @@ impl Origin {
             self.is_failing = true;
             let now = Instant::now();
             let things = self.settling.take(now);
-            if let Err(error) = self.list_again(&things).await {
-                if !is_not_found(&error) {
-                    return Err(error);
-                }
+            let listed = match self.list_again(&things).await {
                 // A service has gone between two of the lists.
-                self.list_again(&things).await?;
+                Err(error) if is_not_found(&error) => self.list_again(&things).await,
+                listed => listed,
+            };
+            match listed {
+                Ok(()) => self.note_settled(&things, now),
+                Err(error) => self.leave_host(error)?,
             }
-            self.note_settled(&things, now);
             self.is_failing = false;
         }
         self.note_feed(None);
@@ -385,18 +396,18 @@ impl Origin {
         Look { what: snapshot, as_of: self.as_of, problems: self.problems.clone() }
     }
 
-    /// Whether what was told is enough to go on with.
-    fn can_follow(&self) -> bool {
-        let now = Instant::now();
-        self.listed
-            && self.store.snapshot().scope == self.scope()
-            && self.channel.ended().is_none()
-            && [self.confirm_by, self.begin_at].iter().flatten().all(|by| now < *by)
-            && match &self.channel {
-                Channel::None => false,
-                Channel::Watch(_) => true,
-                Channel::Events(_) => !self.is_much(now),
-            }
+    /// Whether nothing but a look at everything is of use now.
+    fn must_list(&self, now: Instant) -> bool {
+        let snapshot = self.store.snapshot();
+        let has_ended = match &self.channel {
+            Channel::Events(_) => self.channel.has_ended() && !self.can_reopen(now),
+            Channel::None | Channel::Watch(_) => self.channel.has_ended(),
+        };
+        !self.listed
+            || has_ended
+            || snapshot.scope != self.scope().without(snapshot.out_of_date())
+            || [self.confirm_by, self.relist_at].iter().flatten().any(|by| *by <= now)
+            || (matches!(self.channel, Channel::Events(_)) && self.is_much(now))
     }
 }
 
@@ -421,13 +432,28 @@ impl Discoverer<Snapshot> for Origin {
     }
 
     fn follow(&mut self) -> Option<BoxFuture<'_, Result<Look<Snapshot>, Error>>> {
-        if self.can_follow() { Some(Box::pin(self.look_at_changes())) } else { None }
+        let now = Instant::now();
+        if self.must_list(now) {
+            None
+        } else if self.channel.has_ended() {
+            Some(Box::pin(self.reopen_and_follow()))
+        } else if !self.is_failing && self.retry.at.is_some_and(|at| at <= now) {
+            Some(Box::pin(self.try_better()))
+        } else if matches!(self.channel, Channel::None) {
+            None
+        } else {
+            Some(Box::pin(self.look_at_changes()))
+        }
     }
 
     fn changed(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            let Self { channel, demand, confirm_by, settling, begin_at, .. } = self;
+            let Self { channel, demand, confirm_by, settling, retry, relist_at, .. } = self;
             let (listed, is_failing) = (self.listed, self.is_failing);
+            if !listed && !is_failing {
+                // Another channel is in use, or another host is to be asked.
+                return;
+            }
             let told = async {
                 match channel {
                     Channel::Watch(watching) if listed => watching.changed().await,
@@ -441,8 +467,9 @@ impl Discoverer<Snapshot> for Origin {
                     std::future::pending::<()>().await;
                 }
             };
-            let settling = settling.next().filter(|_| !is_failing);
-            let due = [*confirm_by, settling, *begin_at].into_iter().flatten().min();
+            let settling = settling.next();
+            let due = [settling, retry.at, *relist_at].map(|due| due.filter(|_| !is_failing));
+            let due = due.into_iter().chain([*confirm_by]).flatten().min();
             let is_due = async {
                 match due {
                     Some(due) => sleep_until(due).await,

@@ -18,8 +18,8 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 
 use super::buckets::{Buckets, Object as Bucketed};
-use super::{Demand, Part, Snapshot};
-use crate::engine::{Lists, Network, Node, Service, Task};
+use super::{Demand, FailedList, Part, Snapshot};
+use crate::engine::{List, Lists, Network, Node, Service, Task};
 use crate::swarmkit::{Change, Object};
 
 /// The newest snapshot, and what must be remembered to keep it right. A clone shares the objects.
@@ -166,10 +166,13 @@ impl Store {
         self.unconfirmed.len()
     }
 
-    /// Takes over a complete listing of `scope`. `now` in microseconds since 1970.
+    /// Takes over a complete listing of `scope`, but for the lists that `failed`: what is known of
+    /// them stays, and counts only where a watch keeps it up to date. `now` in microseconds since
+    /// 1970.
     pub(crate) fn replace(
         &mut self,
         lists: &Lists,
+        failed: Arc<[FailedList]>,
         scope: Demand,
         this_node: Arc<str>,
         beside: Beside,
@@ -186,11 +189,23 @@ impl Store {
         let was = std::mem::take(&mut self.snapshot.scope);
         self.snapshot.this_node = this_node;
         let (snapshot, mut listing) = self.listing(beside, now);
-        listing.replace(&mut snapshot.nodes, &lists.nodes, &was.nodes, &scope.nodes);
-        listing.replace(&mut snapshot.services, &lists.services, &was.services, &scope.services);
-        listing.replace(&mut snapshot.networks, &lists.networks, &was.networks, &scope.networks);
-        listing.replace(&mut snapshot.tasks, &lists.tasks, &was.tasks, &scope.tasks);
-        self.snapshot.scope = scope;
+        let is_listed = |list| !failed.iter().any(|failed| failed.list == list);
+        if is_listed(List::Nodes) {
+            listing.replace(&mut snapshot.nodes, &lists.nodes, &was.nodes, &scope.nodes);
+        }
+        if is_listed(List::Services) {
+            let (was, scope) = (&was.services, &scope.services);
+            listing.replace(&mut snapshot.services, &lists.services, was, scope);
+        }
+        if is_listed(List::Networks) {
+            let (was, scope) = (&was.networks, &scope.networks);
+            listing.replace(&mut snapshot.networks, &lists.networks, was, scope);
+        }
+        if is_listed(List::Tasks) {
+            listing.replace(&mut snapshot.tasks, &lists.tasks, &was.tasks, &scope.tasks);
+        }
+        self.snapshot.failed = failed;
+        self.snapshot.scope = scope.without(self.snapshot.out_of_date());
         self.gone.before = std::mem::take(&mut self.gone.now);
     }
 

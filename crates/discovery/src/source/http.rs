@@ -80,7 +80,7 @@ impl Http {
         if answer.status != StatusCode::OK {
             return Err(Error::Status {
                 url: self.url.to_string(),
-                status: answer.status.to_string(),
+                status: answer.status,
                 message: beginning(answer.body).await,
             });
         }

@@ -48,7 +48,7 @@ const SHOWN_OF_REFUSAL: usize = 200;
 fn refused(url: String, status: StatusCode, body: &[u8]) -> Error {
     let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_OF_REFUSAL)]);
     let message = text.trim().chars().take(SHOWN_OF_REFUSAL).collect();
-    Error::Status { url, status: status.to_string(), message }
+    Error::Status { url, status, message }
 }
 
 /// Hands the panic of a thread that a source reads on to the supervisor. The only other reason why

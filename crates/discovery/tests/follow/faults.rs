@@ -310,7 +310,7 @@ async fn why_a_manager_answers_no_more_is_told() {
     told.push(followed.error.as_ref().unwrap().to_string());
     let told: Vec<_> = told.iter().map(|text| site.manager.told(text)).collect();
     expect_test::expect![[r#"
-        unix://…/docker.sock: this Engine is not a manager, as it never joined a Swarm or has left it
+        unix://…/docker.sock: this Engine is not a manager, as it never joined a Swarm, has left it, or is stopping
         unix://…/docker.sock: this manager is locked: run `docker swarm unlock` on it
         unix://…/docker.sock: the Swarm has no leader: more than half of its managers must be up
         unix://…/docker.sock: this Engine is not a manager but a worker, and only a manager knows its Swarm: ask 10.77.0.14"#]].assert_eq(&told.join("\n"));

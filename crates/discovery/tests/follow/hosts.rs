@@ -1,9 +1,12 @@
 //! Several managers of one Swarm.
 
-use swarmscout_discovery::config::{DockerSwarmConfig, Events, Role};
+use std::time::Duration;
+
+use swarmscout_discovery::config::{BuildContext, DockerSwarmConfig, EngineConfig, Events, Role};
 use swarmscout_discovery::snapshot::FeedKind;
-use swarmscout_simulator::Listen;
+use swarmscout_model::PromDuration;
 use swarmscout_simulator::engine::Engine;
+use swarmscout_simulator::{Fault, Listen};
 
 use super::site::{Followed, Manager, Site, config, context};
 
@@ -78,4 +81,76 @@ async fn over_tcp_there_are_events_and_no_excuse() {
     let mut followed = Followed::new(&config, &context());
     followed.look().await;
     assert_eq!((followed.feed().kind, &followed.feed().reason), (FeedKind::Events, &None));
+}
+
+/// Two managers of which the first, in use, meets this fault at everything that it is asked from now
+/// on; its stream of events stays open.
+async fn second_takes_over(fault: Fault, by_event: bool) -> Followed {
+    let site = Site::new(1);
+    let node = site.swarm.add_manager("manager-2");
+    let second = Manager::new(&site.swarm, &node);
+    let config = config(&[&site.manager, &second], Role::Tasks);
+    // An attempt takes a second at most.
+    let engine = EngineConfig { refresh_interval: PromDuration::from_secs(1), ..config.engine };
+    let config = DockerSwarmConfig { events: Events::Events, engine, ..config };
+    let context = BuildContext { patience: Duration::ZERO, ..context() };
+    let mut followed = Followed::new(&config, &context);
+    followed.look().await;
+    assert_eq!(
+        (&*followed.feed().host, followed.feed().kind),
+        (&*site.manager.url(), FeedKind::Events)
+    );
+    site.manager.engine.server.faults().set(fault);
+    let looks = followed.looks[0];
+    if by_event {
+        site.swarm.label_service(&site.web, "a", "b");
+        followed.until(|followed| followed.looks[0] > looks).await;
+    } else {
+        followed.look().await;
+    }
+    assert_eq!((&*followed.feed().host, followed.feed().kind), (&*second.url(), FeedKind::Events));
+    assert_eq!(followed.problems.len(), 1, "{:?}", followed.problems);
+    let problem = &followed.problems[0];
+    assert_eq!((problem.kind, &*problem.object), ("host", &*site.manager.url()));
+    // The second tells from now on, whatever the first one does.
+    site.manager.engine.server.faults().clear();
+    site.swarm.scale(&site.web, 9);
+    followed.until_right(&site).await;
+    assert_eq!((followed.looks[0], followed.failures, followed.was_empty), (looks + 1, 0, false));
+    followed
+}
+
+/// A manager that is stopped in an orderly way.
+fn stopping() -> Fault {
+    let text = "rpc error: code = Canceled desc = grpc: the client connection is closing";
+    Fault::Status(500, text.to_owned())
+}
+
+#[tokio::test]
+async fn a_manager_that_cannot_list_what_an_event_named_is_left_for_the_next() {
+    let followed = second_takes_over(stopping(), true).await;
+    let detail = &followed.problems[0].detail;
+    assert!(detail.contains("this Engine is stopping or starting"), "{detail}");
+    let followed = second_takes_over(Fault::HangBeforeHeader, true).await;
+    let detail = &followed.problems[0].detail;
+    assert!(detail.contains("no complete answer within 1s"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_manager_that_falls_silent_with_its_stream_open_is_left_for_the_next() {
+    second_takes_over(Fault::HangBeforeHeader, false).await;
+}
+
+#[tokio::test]
+async fn a_manager_alone_that_cannot_list_what_an_event_named_fails() {
+    let site = Site::new(1);
+    let mut followed = site.follow(Events::Events);
+    followed.look().await;
+    site.manager.engine.server.faults().set(stopping());
+    site.swarm.label_service(&site.web, "a", "b");
+    followed.until(|followed| followed.failures == 1).await;
+    site.manager.engine.server.faults().clear();
+    followed.look().await;
+    followed.until_right(&site).await;
+    assert_eq!((followed.looks[0], followed.was_empty), (2, false));
 }

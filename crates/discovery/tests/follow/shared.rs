@@ -12,25 +12,28 @@ use tokio::sync::watch;
 
 use super::site::{Site, context, filtered, guarded, job, shown, shown_set};
 
-type Sets = watch::Receiver<Arc<TargetSet>>;
+pub(super) type Sets = watch::Receiver<Arc<TargetSet>>;
 
-fn set_of(manager: &Manager, name: &str) -> Sets {
+pub(super) fn set_of(manager: &Manager, name: &str) -> Sets {
     let jobs = manager.jobs();
     let jobs = jobs.borrow();
     jobs.iter().find(|job| **job.config.name() == *name).unwrap().set.clone()
 }
 
 #[track_caller]
-fn until(set: &mut Sets, is: impl Fn(&TargetSet) -> bool) -> impl Future<Output = Arc<TargetSet>> {
+pub(super) fn until(
+    set: &mut Sets,
+    is: impl Fn(&TargetSet) -> bool,
+) -> impl Future<Output = Arc<TargetSet>> {
     guarded("a set", async move { set.wait_for(|set| is(set)).await.unwrap().clone() })
 }
 
 #[track_caller]
-fn ready(set: &mut Sets) -> impl Future<Output = Arc<TargetSet>> {
+pub(super) fn ready(set: &mut Sets) -> impl Future<Output = Arc<TargetSet>> {
     until(set, TargetSet::is_ready)
 }
 
-const KINDS: [(Events, FeedKind); 3] = [
+pub(super) const KINDS: [(Events, FeedKind); 3] = [
     (Events::Watch, FeedKind::Watch),
     (Events::Events, FeedKind::Events),
     (Events::Poll, FeedKind::Poll),

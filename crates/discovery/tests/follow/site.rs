@@ -1,5 +1,6 @@
 //! A simulated manager with both of its sockets, and what is seen of it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use swarmscout_discovery::config::{
 };
 use swarmscout_discovery::snapshot::{Demand, Feed, Filters, Origin, Snapshot, Source};
 use swarmscout_discovery::source::dockerswarm::{DockerSwarm, Finder, Options};
-use swarmscout_discovery::{Discoverer, Error, Groups, JobConfig, Look, SdConfig, TargetSet};
+use swarmscout_discovery::{
+    Discoverer, Error, Groups, JobConfig, Look, Problem, SdConfig, TargetSet,
+};
 use swarmscout_model::{PromDuration, TargetGroup};
 use swarmscout_net::HttpConfig;
 use swarmscout_simulator::Listen;
@@ -164,6 +167,7 @@ pub(crate) fn context() -> BuildContext {
         following: Following {
             begin_again: Duration::from_millis(20),
             confirmed_within: Duration::from_millis(50),
+            ..Following::default()
         },
         ..BuildContext::new("test")
     }
@@ -199,6 +203,12 @@ pub(crate) struct Followed {
     pub(crate) error: Option<Error>,
     /// Looks at everything, and at changes.
     pub(crate) looks: [u32; 2],
+    /// What was left out at the last look.
+    pub(crate) problems: Vec<Problem>,
+    /// Looks that failed.
+    pub(crate) failures: u32,
+    /// All that was ever in use.
+    pub(crate) kinds: BTreeSet<&'static str>,
     /// Whether at some moment since the first look one of the roles had no target.
     pub was_empty: bool,
 }
@@ -219,6 +229,9 @@ impl Followed {
             snapshot: Snapshot::default(),
             error: None,
             looks: [0; 2],
+            problems: Vec::new(),
+            failures: 0,
+            kinds: BTreeSet::new(),
             was_empty: false,
         }
     }
@@ -229,7 +242,9 @@ impl Followed {
         let mut meanwhile = Vec::new();
         let mut take = |look| meanwhile.push(look);
         let look = guarded("a look", self.origin.fetch_meanwhile(&mut take)).await;
-        meanwhile.into_iter().for_each(|look| self.take(Ok(look)));
+        for look in meanwhile {
+            self.take(Ok(look));
+        }
         self.take(look);
     }
 
@@ -268,13 +283,18 @@ impl Followed {
         self.error = match look {
             Ok(look) => {
                 self.snapshot = look.what;
+                self.problems = look.problems;
+                self.kinds.insert(self.feed().kind.as_str());
                 for (finder, groups) in self.finders.iter_mut().zip(&mut self.groups) {
                     *groups = finder.find(&self.snapshot).unwrap().0;
                 }
                 self.was_empty |= self.groups.iter().any(Vec::is_empty);
                 None
             }
-            Err(error) => Some(error),
+            Err(error) => {
+                self.failures += 1;
+                Some(error)
+            }
         };
     }
 

@@ -12,8 +12,14 @@ use tower_service::Service;
 use super::names::{Resolver, Unresolved};
 use crate::error::io_words;
 
-/// Probes of an idle connection, so that one to a vanished node is noticed.
-const KEEPALIVE: Duration = Duration::from_secs(30);
+/// An idle connection is probed after this long, so that one to a vanished node is noticed.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// Between two probes that are not answered.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// After so many of them the connection is over.
+const PROBES: u32 = 3;
 
 /// For connections that are opened within this time.
 pub(super) fn connector(within: Duration) -> HttpConnector<Resolver> {
@@ -21,6 +27,8 @@ pub(super) fn connector(within: Duration) -> HttpConnector<Resolver> {
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_keepalive(Some(KEEPALIVE));
+    connector.set_keepalive_interval(Some(PROBE_INTERVAL));
+    connector.set_keepalive_retries(Some(PROBES));
     connector
 }
 

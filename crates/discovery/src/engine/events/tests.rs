@@ -178,7 +178,7 @@ async fn open(host: &Host) -> Result<EventStream, NoEvents> {
         deadline: Instant::now() + Duration::from_secs(5),
         max_answer: 100,
     };
-    session.events().await
+    session.events(Duration::from_secs(5)).await
 }
 
 #[tokio::test]

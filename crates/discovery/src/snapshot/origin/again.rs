@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::{Origin, now_micros};
@@ -142,7 +143,7 @@ fn is_under_way(update_state: &str) -> bool {
 
 /// Whether the Engine refused a filter that names what is not there.
 pub(super) fn is_not_found(error: &Error) -> bool {
-    matches!(error, Error::Status { status, .. } if status.starts_with("404"))
+    matches!(error, Error::Status { status: StatusCode::NOT_FOUND, .. })
 }
 
 /// The JSON of filters that let through what `wanted` does, and of that only what has one of these

@@ -9,15 +9,19 @@ use tokio::time::Instant;
 
 use super::Origin;
 use crate::config::Events;
-use crate::engine::{EVENTS_WITHIN, NoEvents, Seen};
-use crate::snapshot::FeedKind;
+use crate::engine::{EVENTS_WITHIN, NoEvents, Seen, StreamEnd};
 use crate::snapshot::listening::Listening;
 use crate::snapshot::settling::Settling;
 use crate::snapshot::watching::Watching;
+use crate::snapshot::{FeedKind, Snapshot};
 use crate::swarmkit::ControlSocket;
+use crate::{Error, Look};
 
-/// So often is a stream begun again by itself, at growing gaps; after that each regular look tries.
+/// So often is a better channel tried by itself, at growing gaps; after that each regular look tries.
 const TRIES: u32 = 4;
+
+/// Why there is no better channel, right after the Engine answers again.
+const NOT_TRIED: &str = "not tried yet since the Engine answers again";
 
 /// What lasted so many times as long as the shortest of those gaps is begun again as if for the
 /// first time.
@@ -30,6 +34,20 @@ const SOCKET_DEADLINE: Duration = Duration::from_secs(2);
 /// How long all that a look does besides listing may take.
 pub(in crate::snapshot) const BEGIN_WITHIN: Duration =
     SOCKET_DEADLINE.saturating_mul(2).saturating_add(EVENTS_WITHIN);
+
+/// What is known of attempts to begin a better channel than the one that is in use.
+#[derive(Debug, Default)]
+pub(super) struct Retry {
+    /// How many failed, or did not last, since the first good look after failures or since a channel
+    /// last lasted.
+    tries: u32,
+    /// When to try again, sooner than at the next regular look.
+    pub(super) at: Option<Instant>,
+    /// Whether the last one failed because the Engine did not answer.
+    engine_failed: bool,
+    /// Whether it was logged that changes are not received, and not yet that they are again.
+    is_lost: bool,
+}
 
 /// What tells of changes.
 #[derive(Debug)]
@@ -48,19 +66,34 @@ impl Channel {
         }
     }
 
+    /// Whether it is over.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended().is_some()
+    }
+
     /// Why it is over, if it is.
-    pub(super) fn ended(&self) -> Option<Arc<str>> {
+    fn ended(&self) -> Option<Arc<str>> {
         match self {
             Self::None => None,
             Self::Watch(watching) => watching.ended(),
-            Self::Events(listening) => listening.ended(),
+            Self::Events(listening) => listening.ended().map(|end| end.to_string().into()),
         }
+    }
+
+    /// Whether it is a stream of events that was only closed.
+    fn is_closed(&self) -> bool {
+        let Self::Events(listening) = self else { return false };
+        listening.ended().is_some_and(|end| matches!(*end, StreamEnd::Closed(_)))
     }
 }
 
 impl Origin {
-    /// Drops what tells of changes no more.
-    pub(super) fn end_channel(&mut self) {
+    /// Drops what tells of changes no more, or opens it again where it was only closed.
+    pub(super) async fn end_channel(&mut self) {
+        if self.can_reopen(Instant::now()) {
+            self.reopen().await;
+            return;
+        }
         let overdue = self.confirm_by.is_some_and(|by| by <= Instant::now());
         let reason = match self.channel.ended() {
             Some(reason) => reason,
@@ -71,16 +104,100 @@ impl Origin {
             }
             None => return,
         };
+        self.lose_channel(reason);
+    }
+
+    /// Whether events were only closed and may be opened again: by a proxy that ends what is idle,
+    /// and not by one that ends whatever is opened.
+    pub(super) fn can_reopen(&self, now: Instant) -> bool {
+        self.channel.is_closed()
+            && self.begun_at == Some(self.hosts.place())
+            && self.next_begin().is_none_or(|next| next <= now)
+    }
+
+    /// When the next channel may be begun.
+    fn next_begin(&self) -> Option<Instant> {
+        self.begun.map(|begun| begun + self.context.following.begin_again)
+    }
+
+    /// Opens events again that were closed. Returns whether they are open.
+    async fn reopen(&mut self) -> bool {
+        self.begun = Some(Instant::now());
+        match self.begin_events().await {
+            Ok(channel) => {
+                tracing::debug!(
+                    swarm = %self.feed.swarm,
+                    err = self.channel.ended().as_deref(),
+                    "Events were closed and are open again"
+                );
+                self.channel = channel;
+                Arc::make_mut(&mut self.feed).begun += 1;
+                true
+            }
+            Err(reason) => {
+                let reason = reason.map(Arc::from).or_else(|| self.channel.ended());
+                self.lose_channel(reason.unwrap_or_default());
+                false
+            }
+        }
+    }
+
+    /// Opens events again that were closed, and follows what was told before.
+    pub(super) async fn reopen_and_follow(&mut self) -> Result<Look<Snapshot>, Error> {
+        self.take_told().await;
+        if self.reopen().await {
+            return self.look_at_changes().await;
+        }
+        Ok(self.present())
+    }
+
+    /// Tries a better channel. Where it can be begun, everything is listed next.
+    pub(super) async fn try_better(&mut self) -> Result<Look<Snapshot>, Error> {
+        self.take_told().await;
+        self.retry.tries = self.retry.tries.saturating_add(1);
+        self.retry.at = None;
+        self.begun = None;
+        self.begin_channel().await;
+        if self.listed {
+            self.plan_better(false);
+        }
+        self.note_feed(None);
+        Ok(self.present())
+    }
+
+    /// Says when to try a better channel after a good look, if there is one: at once where the Engine
+    /// did not answer before. `recovers`: it was the first good look, or the first after failures.
+    pub(super) fn plan_better(&mut self, recovers: bool) {
+        self.retry.at = None;
+        if self.feed.reason.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        if recovers || (self.retry.engine_failed && self.retry.tries == 0) {
+            self.retry.tries = 0;
+            self.retry.at = Some(now);
+            if self.retry.engine_failed {
+                Arc::make_mut(&mut self.feed).reason = Some(NOT_TRIED.into());
+            }
+        } else if self.retry.tries < TRIES {
+            let gap = self.context.following.begin_again * (1 << self.retry.tries);
+            self.retry.at = Some(self.begun.unwrap_or(now) + gap);
+        }
+    }
+
+    /// Drops what tells of changes no more, and says so.
+    fn lose_channel(&mut self, reason: Arc<str>) {
         tracing::warn!(
             swarm = %self.feed.swarm,
             feed = self.channel.kind().as_str(),
             err = %reason,
             "Changes are told no more"
         );
+        self.retry.is_lost = true;
         self.drop_channel(reason);
     }
 
-    fn drop_channel(&mut self, reason: Arc<str>) {
+    pub(super) fn drop_channel(&mut self, reason: Arc<str>) {
         self.channel = Channel::None;
         self.listed = false;
         self.confirm_by = None;
@@ -88,8 +205,8 @@ impl Origin {
         self.node = None;
         self.hosts.ask_for_info();
         let lasted = self.since.elapsed() >= LASTED * self.context.following.begin_again;
-        self.failed = self.failed.filter(|_| !lasted).or(Some(0));
-        self.begin_better(self.since);
+        self.retry.tries = if lasted { 0 } else { self.retry.tries.saturating_add(1).min(TRIES) };
+        self.retry.engine_failed = false;
         Arc::make_mut(&mut self.feed).reason = Some(reason);
         self.note_feed(None);
     }
@@ -105,15 +222,12 @@ impl Origin {
             (Channel::None, Events::Auto) => &[FeedKind::Watch, FeedKind::Events][..],
         };
         let now = Instant::now();
-        if let Some(next) = self.begun.map(|begun| begun + self.context.following.begin_again)
-            && now < next
-        {
-            self.begin_at = self.failed.map(|_| next);
+        if self.next_begin().is_some_and(|next| now < next) {
             return;
         }
         self.begun = Some(now);
         self.begun_at = Some(self.hosts.place());
-        self.begin_at = None;
+        self.retry.engine_failed = false;
         let mut reason = None;
         for kind in wanted {
             let begun = match kind {
@@ -128,10 +242,9 @@ impl Origin {
                     self.listed = false;
                     self.confirm_by = None;
                     self.settling = Settling::default();
-                    if *kind == wanted[0] {
-                        self.failed.get_or_insert(0);
-                    } else if reason.is_some() {
-                        self.begin_better(now);
+                    if std::mem::take(&mut self.retry.is_lost) {
+                        let feed = self.channel.kind().as_str();
+                        tracing::info!(swarm = %self.feed.swarm, feed, "Changes are received again");
                     }
                     let feed = Arc::make_mut(&mut self.feed);
                     feed.begun += 1;
@@ -144,16 +257,6 @@ impl Origin {
         if reason.is_some() {
             Arc::make_mut(&mut self.feed).reason = reason;
         }
-        self.begin_better(now);
-    }
-
-    /// Tries again after a while where a better channel was in use once, which has gone for a moment
-    /// then: an Engine that starts again.
-    fn begin_better(&mut self, now: Instant) {
-        let Some(failed) = &mut self.failed else { return };
-        let gap = self.context.following.begin_again;
-        self.begin_at = (*failed < TRIES).then(|| now + gap * (1 << *failed));
-        *failed = failed.saturating_add(1);
     }
 
     /// Begins to watch. The reason why not is missing where nobody would expect a watch.
@@ -185,7 +288,10 @@ impl Origin {
         match self.hosts.events().await {
             Ok(stream) => Ok(Channel::Events(Listening::new(stream, &self.context.tasks))),
             Err(NoEvents::Withheld(reason)) => Err(Some(reason)),
-            Err(NoEvents::Failed(error)) => Err(Some(error.to_string())),
+            Err(NoEvents::Failed(error)) => {
+                self.retry.engine_failed = true;
+                Err(Some(error.to_string()))
+            }
         }
     }
 

@@ -37,7 +37,7 @@ fn check(steps: &[Step<'_>], expected: &Expect) {
         match step {
             Listed(beside, tasks) => {
                 let scope = Demand::everything();
-                store.replace(&list(tasks), scope, Arc::default(), *beside, NOW);
+                store.replace(&list(tasks), Arc::default(), scope, Arc::default(), *beside, NOW);
             }
             OfService(tasks) => {
                 let part = ListedPart { tasks_of: ["s".into()].into(), ..ListedPart::default() };
@@ -193,7 +193,7 @@ fn what_else_is_asked_for_is_no_change() {
         (&nodes, &empty, 0),
         (&Demand::everything(), &lists, 2),
     ] {
-        store.replace(lists, scope.clone(), Arc::default(), Beside::Watch, NOW);
+        store.replace(lists, Arc::default(), scope.clone(), Arc::default(), Beside::Watch, NOW);
         assert_eq!((store.snapshot().tasks.len(), store.unconfirmed()), (left, 0));
         assert_eq!((store.take_news(), &store.snapshot().scope), (News::default(), scope));
     }

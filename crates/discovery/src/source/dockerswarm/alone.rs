@@ -31,6 +31,10 @@ impl DockerSwarm {
     }
 
     fn find(finder: &mut Finder, look: Look<Snapshot>) -> Result<Look<Groups>, Error> {
+        // Nothing is found in a list that is missing.
+        if let Some(failed) = look.what.failed_of(finder.needs()).find(|list| !list.is_watched) {
+            return Err(Error::Other(failed.error.to_string()));
+        }
         let (groups, mut problems) = finder.find(&look.what)?;
         problems.extend(look.problems);
         Ok(Look { what: groups, as_of: look.as_of, problems })
@@ -41,6 +45,9 @@ impl Discoverer for DockerSwarm {
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(async {
             let look = self.origin.fetch().await?;
+            if let Some(failed) = look.what.failed_of(self.finder.needs()).next() {
+                return Err(Error::Other(failed.error.to_string()));
+            }
             Self::find(&mut self.finder, look)
         })
     }

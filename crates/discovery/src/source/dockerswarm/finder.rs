@@ -72,6 +72,11 @@ impl Finder {
         &self.filters
     }
 
+    /// What is needed of a Swarm.
+    pub fn needs(&self) -> &Demand {
+        &self.needs
+    }
+
     /// Whether a snapshot has all that is needed.
     pub fn can_read(&self, snapshot: &Snapshot) -> bool {
         snapshot.scope.covers(&self.needs)

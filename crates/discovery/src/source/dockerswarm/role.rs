@@ -1,8 +1,9 @@
 //! A source of targets that asks nobody: it reads the snapshot that others read, too.
 //!
 //! What is known of the source is a function of what is known of the snapshot. So it has no clock of
-//! its own, and how its looks are going is how those at the Swarm are. Only a filter that names
-//! what is not there is a failure of its own; what was found before stays then, as ever.
+//! its own, and how its looks are going is how those at the Swarm are. It fails alone where a list
+//! that it needs could not be read, and where a filter names what is not there; what was found before
+//! stays then, as ever.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Finder, Options};
 use crate::config::{BuildContext, DockerSwarmConfig};
 use crate::manager::settle::{Settled, settle};
-use crate::snapshot::{Filters, Reader, Snapshot};
+use crate::snapshot::{Demand, Filters, Reader, Snapshot};
 use crate::supervisor::{Health, Known, Supervised};
 use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
@@ -29,6 +30,7 @@ pub(crate) fn start(
     context: &BuildContext,
 ) -> Supervised<Settled> {
     let (publish, known) = watch::channel(Known::default());
+    let filters = Filters::new(config.role, &config.engine.filters);
     let role = Role {
         config: config.clone(),
         what: config.what(),
@@ -39,6 +41,9 @@ pub(crate) fn start(
         failure: None,
         problems: Vec::new(),
         without_address: None,
+        needs: Demand::of([&filters]),
+        list_failures: 0,
+        looks: 0,
         publish,
         workers,
         context: context.clone(),
@@ -62,6 +67,11 @@ struct Role {
     problems: Vec<Problem>,
     /// See [`Health::without_address`].
     without_address: Option<Arc<TasksWithoutAddress>>,
+    /// The lists that are read.
+    needs: Demand,
+    /// Looks at the Swarm that did not bring all of them, and how many looks there were by then.
+    list_failures: u64,
+    looks: u64,
     publish: watch::Sender<Known<Settled>>,
     workers: Arc<Semaphore>,
     context: BuildContext,
@@ -72,6 +82,9 @@ impl Role {
         loop {
             let Known { what, mut health } = self.snapshots.borrow_and_update().clone();
             health.feed = what.as_ref().and_then(|snapshot| snapshot.feed.clone());
+            if let Some(snapshot) = &what {
+                self.note_failed_lists(snapshot, &mut health);
+            }
             let groups = match what {
                 Some(snapshot) => self.find(snapshot).await,
                 None => None,
@@ -80,6 +93,23 @@ impl Role {
             if self.snapshots.changed().await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Makes a list that is needed and could not be read a failure of this source.
+    fn note_failed_lists(&mut self, snapshot: &Snapshot, health: &mut Health) {
+        let failed: Vec<_> = snapshot.failed_of(&self.needs).collect();
+        let is_new = std::mem::replace(&mut self.looks, health.looks) != health.looks;
+        if !failed.is_empty() {
+            self.list_failures += u64::from(is_new && health.error.is_none());
+            let errors: Vec<_> = failed.iter().map(|failed| &*failed.error).collect();
+            health.error = health.error.take().or_else(|| Some(errors.join("; ").into()));
+        }
+        health.failures += self.list_failures;
+        // A list that was never read has been confirmed at no time.
+        let as_of = failed.iter().filter(|failed| !failed.is_watched).map(|failed| failed.as_of);
+        if let Some(oldest) = as_of.min() {
+            health.as_of = oldest.or(self.publish.borrow().health.as_of);
         }
     }
 

@@ -1,0 +1,176 @@
+//! Each role depends on the lists that it reads, and on no other.
+
+use std::fmt::Write as _;
+
+use expect_test::{Expect, expect};
+use swarmscout_discovery::Manager;
+use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
+use swarmscout_discovery::snapshot::FeedKind;
+use swarmscout_model::PromDuration;
+use swarmscout_simulator::Fault;
+
+use super::shared::{KINDS, Sets, ready, set_of, until};
+use super::site::{Site, context, guarded, job, shown_set};
+
+const JOBS: [(&str, Role); 3] =
+    [("nodes", Role::Nodes), ("services", Role::Services), ("tasks", Role::Tasks)];
+
+/// One job of each role, looking each second.
+fn start(site: &Site, events: Events) -> (Manager, [Sets; 3]) {
+    let jobs = JOBS.map(|(name, role)| {
+        let config = site.config(role, events);
+        let engine = EngineConfig { refresh_interval: PromDuration::from_secs(1), ..config.engine };
+        job(name, &DockerSwarmConfig { engine, ..config })
+    });
+    let mut manager = Manager::new(context());
+    manager.apply(jobs.into());
+    let sets = JOBS.map(|(name, _)| set_of(&manager, name));
+    (manager, sets)
+}
+
+fn forbidden() -> Fault {
+    Fault::Status(403, "Forbidden".to_owned())
+}
+
+/// What becomes of the three jobs while one list is refused, from the beginning.
+async fn check(list: &str, expected: &Expect) {
+    for (events, _) in KINDS {
+        let site = Site::new(1);
+        site.manager.engine.server.faults().set_for(list, forbidden());
+        let (_manager, mut sets) = start(&site, events);
+        let mut text = String::new();
+        for ((name, _), set) in JOBS.iter().zip(&mut sets) {
+            let known = |set: &swarmscout_discovery::TargetSet| {
+                set.sources[0].error.is_some() || set.is_ready()
+            };
+            let set = until(set, known).await;
+            let source = &set.sources[0];
+            let error = source.error.as_deref().unwrap_or("well");
+            let state = if source.as_of.is_some() { "read" } else { "never read" };
+            let error = site.manager.told(error);
+            writeln!(text, "{name}: {state}, {} targets, {error}", set.counts.active).unwrap();
+        }
+        expected.assert_eq(&text);
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_refused_takes_those_that_need_it() {
+    check("/networks", &expect![[r#"
+        nodes: read, 3 targets, well
+        services: never read, 0 targets, unix://…/docker.sock: access to /networks is forbidden (HTTP status 403): a proxy in front of the Engine must allow GET of it
+        tasks: never read, 0 targets, unix://…/docker.sock: access to /networks is forbidden (HTTP status 403): a proxy in front of the Engine must allow GET of it
+    "#]]).await;
+    check("/tasks", &expect![[r#"
+        nodes: read, 3 targets, well
+        services: read, 2 targets, well
+        tasks: never read, 0 targets, unix://…/docker.sock: access to /tasks is forbidden (HTTP status 403): a proxy in front of the Engine must allow GET of it
+    "#]]).await;
+    check("/services", &expect![[r#"
+        nodes: read, 3 targets, well
+        services: never read, 0 targets, unix://…/docker.sock: access to /services is forbidden (HTTP status 403): a proxy in front of the Engine must allow GET of it
+        tasks: never read, 0 targets, unix://…/docker.sock: access to /services is forbidden (HTTP status 403): a proxy in front of the Engine must allow GET of it
+    "#]]).await;
+    check("/nodes", &expect![[r#"
+        nodes: never read, 0 targets, unix://…/docker.sock: access to /nodes is forbidden (HTTP status 403): a proxy in front of the Engine must allow GET of it
+        services: read, 2 targets, well
+        tasks: never read, 0 targets, unix://…/docker.sock: access to /nodes is forbidden (HTTP status 403): a proxy in front of the Engine must allow GET of it
+    "#]]).await;
+}
+
+#[tokio::test]
+async fn a_list_that_fails_later_leaves_what_it_gave_and_nothing_else_behind() {
+    let site = Site::new(1);
+    let (_manager, [mut nodes, mut services, mut tasks]) = start(&site, Events::Poll);
+    let before = ready(&mut tasks).await;
+    ready(&mut services).await;
+    assert_eq!(ready(&mut nodes).await.counts.active, 3);
+    let faults = site.manager.engine.server.faults();
+    faults.set_for("/tasks", Fault::Status(500, "raft: stopped".to_owned()));
+    site.swarm.add_worker("worker-3");
+    site.swarm.scale(&site.web, 9);
+    until(&mut nodes, |set| set.counts.active == 4).await;
+    let after = until(&mut tasks, |set| set.sources[0].error.is_some()).await;
+    assert_eq!(shown_set(&after), shown_set(&before));
+    let source = &after.sources[0];
+    assert!(source.error.as_deref().unwrap().contains("raft: stopped"), "{:?}", source.error);
+    let failures = source.failures;
+    assert!(failures > 0);
+    let as_of = source.as_of.unwrap();
+    // It stays as old as it is, while the others go on.
+    let server = &site.manager.engine.server;
+    guarded("two more looks", server.requested(server.request_count() + 10)).await;
+    let later = tasks.borrow().clone();
+    assert!(later.sources[0].failures > failures);
+    assert_eq!(later.sources[0].as_of, Some(as_of));
+    for well in [&nodes, &services] {
+        let source = &well.borrow().sources[0];
+        assert_eq!((source.failures, &source.error), (0, &None));
+        assert!(source.as_of.unwrap() > as_of);
+    }
+    faults.clear();
+    let fresh = site.fresh(Role::Tasks).await;
+    let set = until(&mut tasks, |set| shown_set(set) == fresh && set.sources[0].error.is_none());
+    assert!(set.await.sources[0].as_of.unwrap() > as_of);
+}
+
+#[tokio::test]
+async fn a_watch_keeps_a_list_up_to_date_that_cannot_be_read() {
+    let site = Site::new(1);
+    let mut followed = site.follow(Events::Auto);
+    followed.look().await;
+    assert_eq!(followed.feed().kind, FeedKind::Watch);
+    let fault = Fault::Status(500, "raft: stopped".to_owned());
+    site.manager.engine.server.faults().set_for("/tasks", fault);
+    followed.look().await;
+    let failed = &followed.snapshot.failed[0];
+    assert!(failed.is_watched && failed.error.contains("raft: stopped"), "{failed:?}");
+    site.manager.engine.server.faults().clear();
+    let fresh = {
+        site.swarm.scale(&site.web, 9);
+        site.fresh(Role::Tasks).await
+    };
+    let fault = Fault::Status(500, "raft: stopped".to_owned());
+    site.manager.engine.server.faults().set_for("/tasks", fault);
+    followed.until(|followed| followed.shown(Role::Tasks) == fresh).await;
+    site.manager.engine.server.faults().clear();
+    followed.until(|followed| followed.snapshot.failed.is_empty()).await;
+    followed.check_right(Role::Tasks, &fresh);
+    assert_eq!((followed.feed().drift, followed.feed().begun), (0, 1));
+}
+
+/// A list that a proxy withholds does not make each event a look at everything.
+#[tokio::test]
+async fn events_are_followed_beside_a_list_that_is_refused() {
+    let site = Site::new(1);
+    site.manager.engine.server.faults().set_for("/networks", forbidden());
+    let mut followed = site.follow(Events::Events);
+    followed.look().await;
+    // It is asked for again a few times, at growing gaps; by then there are regular looks.
+    followed.until(|followed| followed.looks[0] >= 4).await;
+    let looks = followed.looks[0];
+    site.swarm.label_node(&site.workers[0], "a", "b");
+    let fresh = site.fresh(Role::Nodes).await;
+    followed.until(|followed| followed.shown(Role::Nodes) == fresh).await;
+    assert!(followed.looks[0] <= looks + 1, "{:?}", followed.looks);
+}
+
+#[tokio::test]
+async fn a_manager_that_gives_all_lists_is_asked_before_one_that_does_not() {
+    use super::site::{Followed, Manager as Simulated, config};
+    let site = Site::new(1);
+    let node = site.swarm.add_manager("manager-2");
+    let second = Simulated::new(&site.swarm, &node);
+    let config = config(&[&site.manager, &second], Role::Tasks);
+    let config = DockerSwarmConfig { events: Events::Poll, ..config };
+    site.manager.engine.server.faults().set_for("/networks", forbidden());
+    let mut followed = Followed::new(&config, &context());
+    followed.look().await;
+    assert_eq!((&*followed.feed().host, followed.snapshot.failed.len()), (&*second.url(), 0));
+    assert_eq!(followed.problems[0].object, site.manager.url());
+    // Where none gives all of them, some are better than nothing.
+    second.engine.server.faults().set_for("/networks", forbidden());
+    followed.look().await;
+    assert_eq!((followed.snapshot.failed.len(), followed.failures), (1, 0));
+    assert!(followed.snapshot.failed[0].error.contains("access to /networks is forbidden"));
+}
