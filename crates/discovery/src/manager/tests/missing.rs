@@ -98,7 +98,7 @@ async fn the_timeout_can_be_zero_or_longer_than_any_clock() {
         manager.apply(vec![JobConfig::new("a", vec![good.config(), bad.config()])]);
         let set = set_when(&manager, |set| addresses(set) == "a").await;
         assert_eq!(set.is_ready(), expected, "{timeout:?}");
-        sleep(Duration::from_hours(1000)).await;
+        sleep(Duration::from_hours(1)).await;
         assert_eq!(only_job(&manager).set.borrow().is_ready(), expected, "{timeout:?}");
     }
 }
