@@ -23,7 +23,7 @@ use crate::proxy::Proxy;
 use crate::redirect::{self, Chain};
 use crate::request::{Limits, Target};
 use crate::tls::{SystemRoots, Tls};
-use crate::{Error, HttpConfig, Request, Scheme, auth, headers};
+use crate::{Error, HttpConfig, Request, Scheme, Secrets, auth, headers};
 
 /// What a client is made with besides its `http_config`.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ struct Inner {
     /// Where `auth` is OAuth 2.
     tokens: Option<Tokens>,
     headers: Vec<Header>,
+    /// What shows in no text that a server sent.
+    secrets: Secrets,
     follow_redirects: bool,
     way: Arc<Way>,
     /// Connections without TLS, neither to the server nor to a proxy.
@@ -110,8 +112,20 @@ impl Client {
     /// Builds a client. Fails where options cannot be used together, and for inline certificates
     /// that are none; files are read when the first request needs them.
     pub fn new(config: &HttpConfig, options: ClientOptions) -> Result<Self, Error> {
+        Self::with_secrets(config, options, Secrets::default())
+    }
+
+    /// The same, with secrets that another client has too.
+    pub(crate) fn with_secrets(
+        config: &HttpConfig,
+        options: ClientOptions,
+        secrets: Secrets,
+    ) -> Result<Self, Error> {
+        config.keep_secrets(&secrets);
         let tokens = match &config.auth {
-            Some(Auth::OAuth2(oauth2)) => Some(Tokens::new(oauth2, options.clone())?),
+            Some(Auth::OAuth2(oauth2)) => {
+                Some(Tokens::new(oauth2, options.clone(), secrets.clone())?)
+            }
             _ => None,
         };
         let ClientOptions { user_agent, connect_timeout, roots } = options;
@@ -128,9 +142,16 @@ impl Client {
             follow_redirects: config.follow_redirects,
             plain: Pool::new(Connector::new(None, Arc::clone(&way))),
             way,
-            tls: Tls::new(&config.tls, config.enable_http2, roots)?,
+            tls: Tls::new(&config.tls, config.enable_http2, roots, secrets.clone())?,
             secure: Mutex::new(None),
+            secrets,
         })))
+    }
+
+    /// What shows in no text that a server sent: all credentials that this client sent or read.
+    /// Whoever shows something of an answer cleans it with these.
+    pub fn secrets(&self) -> &Secrets {
+        &self.0.secrets
     }
 
     /// Sends a GET and waits for the header of the answer. Any status is an answer.
@@ -156,7 +177,18 @@ impl Client {
         self.follow(Method::POST, request, body.into()).await
     }
 
+    /// Sends a request, follows redirects, and waits for the header of the answer.
     async fn follow(
+        &self,
+        method: Method,
+        request: Request,
+        body: Bytes,
+    ) -> Result<Response, Error> {
+        let answer = self.hop_by_hop(method, request, body).await;
+        answer.map_err(|error| error.cleaned(&self.0.secrets))
+    }
+
+    async fn hop_by_hop(
         &self,
         method: Method,
         request: Request,
@@ -180,6 +212,9 @@ impl Client {
                     let token = tokens.get(deadline, limits.timeout).await?;
                     headers.insert(AUTHORIZATION, token);
                 }
+                for secret in headers.values().filter(|value| value.is_sensitive()) {
+                    self.0.secrets.learn_header(secret);
+                }
                 let mut request = http::Request::new(body.clone());
                 *request.method_mut() = method.clone();
                 *request.headers_mut() = headers;
@@ -199,12 +234,22 @@ impl Client {
                 return Err(Error::Connect { to: hop.to, reason: proxy.refusal(answer.status()) });
             }
             let next = if self.0.follow_redirects {
-                chain.next(&method, &hop.target, answer.status(), answer.headers())?
+                chain.next(
+                    &method,
+                    &hop.target,
+                    answer.status(),
+                    answer.headers(),
+                    &self.0.secrets,
+                )?
             } else {
                 None
             };
             match next {
-                Some(target) => hop = self.hop(target, configured, &chain),
+                Some(target) => {
+                    hop = self.hop(target, configured, &chain);
+                    // The server chose the name.
+                    self.0.secrets.clean_in_place(&mut hop.to);
+                }
                 None => return response(&method, hop.to, answer, limits, deadline),
             }
         }
@@ -282,6 +327,11 @@ impl ReadClient {
     /// As [`Client::new`].
     pub fn new(config: &HttpConfig, options: ClientOptions) -> Result<Self, Error> {
         Client::new(config, options).map(Self)
+    }
+
+    /// As [`Client::secrets`].
+    pub fn secrets(&self) -> &Secrets {
+        self.0.secrets()
     }
 
     /// As [`Client::get`].

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use http::{HeaderName, HeaderValue};
 use swarmscout_model::Secret;
 
-use crate::Url;
 pub use crate::proxy::ProxyConfig;
+use crate::{Secrets, Url};
 
 /// How to talk to an HTTP server. Equal values make equal clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +71,41 @@ impl HttpConfig {
         secrets.chain(headers).chain(self.tls.files()).chain(of_oauth2).collect()
     }
 }
+
+impl HttpConfig {
+    /// Hides what stands in the configuration. What stands in files is learned when it is read.
+    pub(crate) fn keep_secrets(&self, secrets: &Secrets) {
+        let keep = |source: &SecretSource| match source {
+            SecretSource::Inline(secret) => secrets.keep(secret.expose()),
+            SecretSource::File(_) => {}
+        };
+        match &self.auth {
+            Some(Auth::Basic { password, .. }) => keep(password),
+            Some(Auth::Header { credentials, .. }) => keep(credentials),
+            Some(Auth::OAuth2(oauth2)) => {
+                match &oauth2.grant {
+                    Grant::ClientCredentials { secret } => keep(secret),
+                    Grant::JwtBearer(jwt) => keep(&jwt.key),
+                }
+                for name in SECRET_PARAMS {
+                    secrets.keep(oauth2.endpoint_params.get(name).map_or("", String::as_str));
+                }
+            }
+            None => {}
+        }
+        for header in &self.headers {
+            if let HeaderSource::Secret(value) = &header.value {
+                secrets.learn_header(value);
+                secrets.keep(&String::from_utf8_lossy(value.as_bytes()));
+            }
+        }
+        self.proxy.keep_secrets(secrets);
+    }
+}
+
+/// The `endpoint_params` that are secrets (RFC 6749, RFC 7521).
+const SECRET_PARAMS: [&str; 6] =
+    ["assertion", "client_assertion", "client_secret", "code", "password", "refresh_token"];
 
 impl TlsConfig {
     fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Secrets;
+
 /// Why a request brought no answer. No variant carries a secret; URLs show `xxxxx` for a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -93,6 +95,30 @@ pub enum Error {
         /// The cause.
         reason: String,
     },
+}
+
+impl Error {
+    /// The same error, with what others may have said cut and without what is secret.
+    pub(crate) fn cleaned(mut self, secrets: &Secrets) -> Self {
+        match &mut self {
+            Self::Url { url, reason } => {
+                secrets.clean_in_place(url);
+                secrets.clean_in_place(reason);
+            }
+            Self::Token { reason, .. }
+            | Self::Connect { reason, .. }
+            | Self::Exchange { reason, .. } => secrets.clean_in_place(reason),
+            // In our own words.
+            Self::File { .. }
+            | Self::Header { .. }
+            | Self::Environment { .. }
+            | Self::Tls(_)
+            | Self::Deadline { .. }
+            | Self::Silent { .. }
+            | Self::TooLarge { .. } => {}
+        }
+        self
+    }
 }
 
 /// An error of the operating system without its number, and without capitals where they only

@@ -16,6 +16,7 @@
 //! | `proxy` | decides which proxy is on the way |
 //! | `connect` | opens sockets: TCP or unix, a way through a proxy, and TLS on top |
 //! | `tls` | makes TLS configurations, anew when files change, and words for what goes wrong |
+//! | `foreign` | hides credentials in what a server says, and cuts it |
 //! | `body`, `gzip` | hand out the answer piece by piece, within the deadline and the limit |
 //!
 //! What blocks never does so on the runtime's threads: `lane` reads what may hang, `disk` what it
@@ -46,6 +47,7 @@ pub mod disk;
 mod error;
 mod exchange;
 mod file;
+mod foreign;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gzip;
@@ -64,6 +66,7 @@ pub use client::{Client, ClientOptions, ReadClient, Response};
 pub use config::HttpConfig;
 pub use connect::{SocketAdvice, connect_tcp, connect_unix};
 pub use error::{Error, io_words};
+pub use foreign::{ENOUGH, SHOWN, Secrets};
 pub use host::{Host, Scheme};
 pub use request::Request;
 pub use tls::SystemRoots;

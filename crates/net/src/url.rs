@@ -42,6 +42,10 @@ impl std::hash::Hash for UserInfo {
     }
 }
 
+/// The reason for a URL in which a user or password seems to end early.
+const UNESCAPED: &str = "the user and password before @ must be percent-encoded: write %23 for #, \
+                         %2F for /, %3F for ?";
+
 /// What a request line cannot carry as it is: Go escapes the same when it writes a URL.
 const ESCAPED: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -58,11 +62,20 @@ const ESCAPED: &AsciiSet = &CONTROLS
 impl Url {
     /// Reads a URL as Go's `url.Parse` (1.26) does, with its error texts. The fragment is left out.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Self::read(text).map_err(|reason| Error::Url { url: redact(text), reason })
+        Self::read(text).map_err(|reason| {
+            // What is quoted then may be a piece of a password.
+            let hidden = reason.contains('"') && has_at_behind_authority(text);
+            let reason = if hidden { UNESCAPED.to_owned() } else { reason };
+            Error::Url { url: redact(text), reason }
+        })
     }
 
     fn read(text: &str) -> Result<Self, String> {
-        let text = text.split_once('#').map_or(text, |(url, _fragment)| url);
+        let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
+        // Go drops it. Nobody writes such a fragment, but some have a password with a #.
+        if fragment.contains('@') {
+            return Err(UNESCAPED.to_owned());
+        }
         if text.bytes().any(|b| b.is_ascii_control()) {
             return Err("net/url: invalid control character in URL".into());
         }
@@ -205,25 +218,29 @@ impl fmt::Display for Url {
         if !self.scheme.is_empty() {
             write!(f, "{}:", self.scheme)?;
         }
+        let query = self.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
         if let Some(opaque) = &self.opaque {
             // `user:password@host` without a scheme looks like this.
-            match opaque.rsplit_once('@') {
-                Some((_, host)) => write!(f, "xxxxx@{host}")?,
-                None => f.write_str(opaque)?,
-            }
-        } else {
-            if !self.host.is_empty() || self.user.is_some() || !self.scheme.is_empty() {
-                f.write_str("//")?;
-            }
-            if let Some(user) = &self.user {
-                let hidden = if user.password.is_some() { ":xxxxx" } else { "" };
-                write!(f, "{}{hidden}@", escape(&user.username))?;
-            }
-            write!(f, "{}{}", self.host, self.path)?;
+            let rest = format!("{opaque}{query}");
+            return match rest.rsplit_once('@') {
+                Some((_, host)) => write!(f, "xxxxx@{host}"),
+                None => f.write_str(&rest),
+            };
         }
-        match &self.query {
-            Some(query) => write!(f, "?{query}"),
-            None => Ok(()),
+        if !self.host.is_empty() || self.user.is_some() || !self.scheme.is_empty() {
+            f.write_str("//")?;
+        }
+        let rest = format!("{}{}{query}", self.host, self.path);
+        match &self.user {
+            Some(UserInfo { username, password: Some(_) }) => {
+                // The password may have an @ and a slash, and so end here.
+                let rest = rest.rsplit_once('@').map_or(&*rest, |(_, rest)| rest);
+                write!(f, "{}:xxxxx@{rest}", escape(username))
+            }
+            Some(UserInfo { username, password: None }) => {
+                write!(f, "{}@{rest}", escape(username))
+            }
+            None => f.write_str(&rest),
         }
     }
 }
@@ -234,19 +251,22 @@ impl fmt::Debug for Url {
     }
 }
 
-/// `text` with what may be a password replaced, whether or not it is a URL.
+/// `text` with what may be a password replaced, whether or not it is a URL. A password may hold a
+/// `/`, `?`, `#` or `@` that somebody forgot to escape, so that all before the last `@` is taken for
+/// one, even where it may be a port and a path.
 pub fn redact(text: &str) -> String {
     let start = text.find("//").map_or(0, |slashes| slashes + 2);
-    let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
-    // A password may hold a slash that somebody forgot to escape: then the last `@` decides.
-    let at = text[start..end].rfind('@').or_else(|| text[start..].rfind('@')).map(|at| start + at);
-    match at {
-        Some(at) => match text[start..at].find(':') {
-            Some(colon) => format!("{}:xxxxx{}", &text[..start + colon], &text[at..]),
-            None => text.to_owned(),
-        },
-        None => text.to_owned(),
-    }
+    let hidden = text[start..].rfind('@').and_then(|at| {
+        let colon = text[start..start + at].find(':')?;
+        Some(format!("{}:xxxxx{}", &text[..start + colon], &text[start + at..]))
+    });
+    hidden.unwrap_or_else(|| text.to_owned())
+}
+
+/// Whether there is an `@` after what Go takes for the authority.
+fn has_at_behind_authority(text: &str) -> bool {
+    let rest = text.split_once("//").map_or(text, |(_, rest)| rest);
+    rest.split_once(['/', '?', '#']).is_some_and(|(_, rest)| rest.contains('@'))
 }
 
 fn split_scheme(text: &str) -> Result<(String, &str), String> {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use swarmscout_model::Secret;
-use swarmscout_net::{Host, Request, Scheme, Url};
+use swarmscout_net::{Host, Request, Scheme, Url, redact_url};
 
 /// A text, and what Go 1.26's `url.Parse` makes of it: the error after `!`, or scheme, opaque part,
 /// user (name, password, whether there is one), host, host name, port, escaped path and raw query.
@@ -101,6 +101,48 @@ fn go_reads_the_same() {
             }
         };
         assert_eq!(&read, expected, "{text:?}");
+    }
+}
+
+#[test]
+fn passwords_that_are_not_escaped_do_not_show() {
+    // Neither in the error, nor, where Go takes it for a URL, in what is shown of it.
+    const WORDS: &str = "the user and password before @ must be percent-encoded: write %23 for #, \
+                         %2F for /, %3F for ?";
+    for (text, expected) in [
+        ("http://u:hunter2#x@host/", WORDS),
+        ("http://u:hunter2?x@host/", WORDS),
+        ("http://u:hunter2/x@host/", WORDS),
+        ("http://u:12345#x@host/", WORDS),
+        ("http://u:pass@hunter2#x@host/", WORDS),
+        ("http://u:pass@a:hunter2/x@host/", WORDS),
+        ("http://u:pass@hunter2/x@host/", ""),
+        ("http://u:pass@hunter2?x@host/", ""),
+        ("http://u:hunter2 @host/", "net/url: invalid userinfo"),
+        ("http://u:hunter2%zz@host/", "net/url: invalid userinfo"),
+        ("http://u:hunter2@[host/", "missing ']' in host"),
+    ] {
+        match Url::parse(text) {
+            Ok(url) => assert_eq!((&*url.to_string(), ""), ("http://u:xxxxx@host/", expected)),
+            Err(error) => {
+                let shown = redact_url(text);
+                assert_eq!(error.to_string(), format!("parse {shown:?}: {expected}"));
+                assert!(shown.starts_with("http://u:xxxxx@"), "{shown}");
+            }
+        }
+        for error in [Host::parse(text).map(drop), Request::new(text).map(drop)] {
+            let shown = error.map_or_else(|error| error.to_string(), |()| String::new());
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+    // Without a scheme, as in DOCKER_HOST.
+    for text in ["u:hunter2@h:1", "u:hunter2#x@h:1", "u:hunter2?x@h:1", "u:hunter2/x@h:1"] {
+        let error = Host::parse(text).unwrap_err().to_string();
+        assert!(error.starts_with(r#"parse "u:xxxxx@h:1": "#), "{error}");
+    }
+    // An @ elsewhere is none of a user.
+    for text in ["http://h:80/a@b?c=d@e", "http://h?c=d@e", "http://u@h/a@b"] {
+        assert_eq!(Url::parse(text).unwrap().to_string(), text);
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 
+use crate::Secrets;
+
 /// The most characters that are shown of what a server says.
 const SHOWN: usize = 200;
 
@@ -20,13 +22,14 @@ pub(super) struct Granted {
 
 /// Reads JSON, or a form, which some servers answer with. The error is what the server said, in one
 /// line; it is never the body itself, which may be a page that repeats what was sent.
-pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<Granted, String> {
+pub(super) fn read(status: StatusCode, body: &[u8], secrets: &Secrets) -> Result<Granted, String> {
     let answer = members(body);
     let get = |name| answer.get(name).map(String::as_str).filter(|text| !text.is_empty());
     if let Some(error) = get("error") {
         let description = get("error_description").unwrap_or_default();
         let colon = if description.is_empty() { "" } else { ": " };
         let text = format!("{error}{colon}{description}");
+        let text = secrets.clean(&text);
         let text: String = text.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
         return Err(format!("{status}: {text}"));
     }
@@ -83,8 +86,9 @@ mod tests {
 
     #[test]
     fn what_servers_say() {
+        let known = Secrets::default();
         let check = |status: u16, body: &str, expected: Expect| {
-            let shown = match read(StatusCode::from_u16(status).unwrap(), body.as_bytes()) {
+            let shown = match read(StatusCode::from_u16(status).unwrap(), body.as_bytes(), &known) {
                 Ok(Granted { header, lasts }) => {
                     assert!(header.is_sensitive());
                     format!("{} {lasts:?}", header.to_str().unwrap())
@@ -162,6 +166,7 @@ mod tests {
         check(500, "<html>oops</html>", expect!["500 Internal Server Error"]);
         check(302, "", expect!["302 Found: token_url leads elsewhere, write where to"]);
         let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(10_000));
-        assert_eq!(read(StatusCode::BAD_REQUEST, long.as_bytes()).unwrap_err().len(), 17 + SHOWN);
+        let refused = read(StatusCode::BAD_REQUEST, long.as_bytes(), &known).unwrap_err();
+        assert_eq!(refused.len(), 17 + SHOWN);
     }
 }

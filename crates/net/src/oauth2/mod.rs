@@ -22,14 +22,13 @@ use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use swarmscout_model::Secret;
-use swarmscout_model::secret::HIDDEN;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use self::answer::Granted;
 use self::form::{Form, escape};
 use crate::config::{GRANT_TYPE_JWT, Grant, JwtBearer, OAuth2};
-use crate::{Client, ClientOptions, Error, HttpConfig, Request, Url, auth};
+use crate::{Client, ClientOptions, Error, HttpConfig, Request, Secrets, Url, auth};
 
 /// So long before its end a token is no longer used (`golang.org/x/oauth2`).
 const EARLY: Duration = Duration::from_secs(10);
@@ -96,7 +95,12 @@ impl Failure {
 }
 
 impl Tokens {
-    pub(crate) fn new(config: &OAuth2, options: ClientOptions) -> Result<Self, Error> {
+    /// `secrets` are those of the client that tokens are for.
+    pub(crate) fn new(
+        config: &OAuth2,
+        options: ClientOptions,
+        secrets: Secrets,
+    ) -> Result<Self, Error> {
         let http = HttpConfig {
             proxy: config.proxy.clone(),
             tls: config.tls.clone(),
@@ -104,7 +108,7 @@ impl Tokens {
             ..HttpConfig::default()
         };
         Ok(Self {
-            client: Client::new(&http, options)?,
+            client: Client::with_secrets(&http, options, secrets)?,
             request: Request::of_url(config.token_url.clone())?.max_body(MAX_ANSWER),
             config: config.clone(),
             state: Mutex::default(),
@@ -127,6 +131,7 @@ impl Tokens {
                 auth::read("client certificate key", &jwt.key, deadline).await?
             }
         };
+        self.client.secrets().learn(secret.expose());
         let get = async {
             let mut state = self.state.lock().await;
             if let Some(token) = &state.token
@@ -205,7 +210,8 @@ impl Tokens {
         let assertion =
             assertion::sign(jwt, key, client_id, scopes, audience).map_err(Failure::NoAnswer)?;
         let form = Form::new(GRANT_TYPE_JWT, &self.config).with("assertion", assertion.expose());
-        self.post(self.request.clone(), form.encode(), &assertion, by).await
+        self.client.secrets().learn(assertion.expose());
+        self.post(self.request.clone(), form.encode(), by).await
     }
 
     async fn ask_by(&self, secret: &Secret, style: Style, by: By) -> Result<Granted, Failure> {
@@ -216,23 +222,21 @@ impl Tokens {
                 let value = auth::basic(&escape(id), &escape(secret.expose()))
                     .map_err(|error| Failure::no_answer(&error))?;
                 let request = self.request.clone().header(AUTHORIZATION, value);
-                self.post(request, form.encode(), secret, by).await
+                self.post(request, form.encode(), by).await
             }
             Style::Body => {
                 let form = form.with("client_id", id).with("client_secret", secret.expose());
-                self.post(self.request.clone(), form.encode(), secret, by).await
+                self.post(self.request.clone(), form.encode(), by).await
             }
         }
     }
 
-    /// What is `hidden` shows in no error, even if the server repeats it.
-    fn post<'a>(
-        &'a self,
+    fn post(
+        &self,
         request: Request,
         form: String,
-        hidden: &'a Secret,
         by: By,
-    ) -> BoxFuture<'a, Result<Granted, Failure>> {
+    ) -> BoxFuture<'_, Result<Granted, Failure>> {
         // A client asks a client here: without the box, this future would hold itself.
         Box::pin(async move {
             let no_answer = |error| match error {
@@ -245,12 +249,10 @@ impl Tokens {
             let answer = post.await.map_err(no_answer)?;
             let status = answer.status;
             let body = answer.body.bytes().await.map_err(no_answer)?;
-            answer::read(status, &body).map_err(|reason| {
-                Failure::Answered(match hidden.expose() {
-                    "" => reason,
-                    secret => reason.replace(secret, HIDDEN),
-                })
-            })
+            let secrets = self.client.secrets();
+            let granted = answer::read(status, &body, secrets).map_err(Failure::Answered)?;
+            secrets.learn_header(&granted.header);
+            Ok(granted)
         })
     }
 

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use self::no_proxy::NoProxy;
 use crate::headers::{header_name, header_value};
-use crate::{Error, Url, UserInfo};
+use crate::{Error, Secrets, Url, UserInfo};
 
 /// `proxy_url` and its relatives. The default is none. No secret shows in its `Debug`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,6 +103,17 @@ impl ProxyConfig {
         value.set_sensitive(true);
         self.connect_headers.append(name, value);
         Ok(())
+    }
+
+    /// Hides users' passwords and headers.
+    pub(crate) fn keep_secrets(&self, secrets: &Secrets) {
+        for proxy in self.http.iter().chain(&self.https) {
+            proxy.user.iter().for_each(|user| secrets.keep_user(user));
+            proxy.authorization().iter().for_each(|value| secrets.learn_header(value));
+        }
+        for value in self.connect_headers.values() {
+            secrets.keep(&String::from_utf8_lossy(value.as_bytes()));
+        }
     }
 
     /// The proxy on the way to `host` (an IPv6 address without brackets), if there is one.

@@ -26,7 +26,7 @@ pub(crate) use words::{explain, explain_handshake, explain_io};
 
 use crate::config::{PemSource, TlsConfig, TlsVersion};
 use crate::connect::Secure;
-use crate::{Error, file};
+use crate::{Error, Secrets, file};
 
 /// Where TLS configurations come from.
 pub(crate) struct Tls {
@@ -35,6 +35,7 @@ pub(crate) struct Tls {
     versions: Vec<&'static SupportedProtocolVersion>,
     http2: bool,
     roots: SystemRoots,
+    secrets: Secrets,
     current: Mutex<Option<(Material, Secure)>>,
 }
 
@@ -50,7 +51,12 @@ type Pem = Zeroizing<Vec<u8>>;
 
 impl Tls {
     /// Checks what can be checked without reading a file.
-    pub(crate) fn new(options: &TlsConfig, http2: bool, roots: SystemRoots) -> Result<Self, Error> {
+    pub(crate) fn new(
+        options: &TlsConfig,
+        http2: bool,
+        roots: SystemRoots,
+        secrets: Secrets,
+    ) -> Result<Self, Error> {
         let name = options.server_name.as_deref().filter(|name| !name.is_empty());
         let server_name = name.map(server_name).transpose().map_err(Error::Tls)?;
         let tls = Self {
@@ -59,6 +65,7 @@ impl Tls {
             versions: versions(options)?,
             http2,
             roots,
+            secrets,
             current: Mutex::new(None),
         };
         tls.check_inline()?;
@@ -78,6 +85,9 @@ impl Tls {
             && *made_from == material
         {
             return Ok(secure.clone());
+        }
+        if let Some(key) = &material.key {
+            self.secrets.learn(str::from_utf8(key).unwrap_or_default());
         }
         let config = Arc::new(self.build(&material, deadline).await?);
         let secure = Secure { config, server_name: self.server_name.clone() };

@@ -3,7 +3,7 @@
 use expect_test::expect;
 use http::{HeaderName, HeaderValue};
 use swarmscout_model::Secret;
-use swarmscout_net::config::{Auth, SecretSource};
+use swarmscout_net::config::{Auth, Header, SecretSource};
 use swarmscout_net::{Host, HttpConfig, Request};
 
 use crate::server::{Reply, Server};
@@ -181,4 +181,34 @@ async fn tcp_hosts_take_no_credentials_even_after_a_redirect() {
     for request in server.requests() {
         assert!(!request.to_lowercase().contains("authorization"), "{request}");
     }
+}
+
+#[tokio::test]
+async fn credentials_do_not_go_to_another_port() {
+    let other = Server::start(|_, _| Reply::ok("other")).await;
+    let server = redirecting("302 Found", other.url("/")).await;
+    let secret = Header::secret("X-Token", &Secret::new("t")).unwrap();
+    let config = HttpConfig { headers: vec![secret], ..with_password() };
+    let answer = client(&config).get(request(&server.url("/"))).await.unwrap();
+    assert_eq!(text(answer).await, "other");
+    for (name, sent) in [("authorization", BASIC), ("x-token", "t")] {
+        assert_eq!(server.last_header(name).as_deref(), Some(sent));
+        assert_eq!(other.last_header(name), None);
+    }
+}
+
+#[tokio::test]
+async fn a_location_shows_no_secret_and_is_cut() {
+    let long = "A".repeat(100_000);
+    let server = Server::start(move |head, _| {
+        let sent = head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap();
+        let location = format!("http://[{sent}{long}");
+        Reply::redirect("302 Found", &location)
+    })
+    .await;
+    let error = client(&with_password()).get(request(&server.url("/"))).await.unwrap_err();
+    let error = error.to_string().replace(&server.address(), "SERVER");
+    let start =
+        r#"request to SERVER failed: failed to parse Location header: parse "http://[<secret>AAA"#;
+    assert!(error.starts_with(start) && error.len() < 1200, "{error}");
 }
