@@ -7,6 +7,7 @@ use std::time::Instant;
 use swarmscout_model::LabelsBuilder;
 
 use crate::engine::{ApiVersion, refusal};
+use crate::problems::Problems;
 pub use crate::source::dns::fuzzing as dns;
 pub use crate::source::nodelist::fuzzing as stores;
 use crate::source::{classic, file, http, nodelist};
@@ -49,14 +50,14 @@ pub fn matches_pattern(pattern: &str, name: &str) -> bool {
 
 /// What an Engine says in the body of a refusal, and which version it asks for.
 pub fn read_refusal(body: &[u8]) -> (String, Option<ApiVersion>) {
-    let message = refusal::message(body);
+    let message = refusal::message(body, &swarmscout_net::Secrets::default());
     let version = ApiVersion::asked_for(&message);
     (message, version)
 }
 
 /// The groups of a list of nodes, each `host:port`, with the primary master's.
 pub fn node_list(nodes: &[String], primary: Option<&str>) -> (Groups, Vec<Problem>) {
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let groups = nodelist::groups(nodes, primary, "8080", &Groups::new(), &mut problems);
-    (groups, problems)
+    (groups, problems.take())
 }

@@ -1,6 +1,8 @@
 //! What is skipped of an answer, in bounded space: whoever sends the answer decides how much that
 //! is, and how long the names of things are.
 
+use swarmscout_net::Secrets;
+
 use crate::Problem;
 
 /// Label keys of an object that become one name: one of the values is used.
@@ -29,6 +31,9 @@ pub(crate) const MOST: usize = 10_000;
 /// The most of an object's name that is told, in bytes. IDs have 64 at most.
 const SHOWN: usize = 256;
 
+/// The most of a detail that is told, in bytes: secrets are found in it although it is cut.
+const SHOWN_OF_DETAIL: usize = swarmscout_net::SHOWN;
+
 /// The problems of one answer, in the order in which they are met.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Problems {
@@ -45,7 +50,7 @@ pub(crate) struct Mark {
 }
 
 impl Problems {
-    /// Adds one. `detail` has a bounded length already.
+    /// Adds one. What is too long of it is cut.
     pub(crate) fn push(
         &mut self,
         kind: &'static str,
@@ -54,7 +59,8 @@ impl Problems {
         detail: String,
     ) {
         if self.told.len() < MOST {
-            self.told.push(Problem { kind, object: shown(object).to_owned(), reason, detail });
+            let (object, detail) = (shown(object).to_owned(), cut(detail));
+            self.told.push(Problem { kind, object, reason, detail });
         } else {
             self.more += 1;
         }
@@ -93,11 +99,28 @@ impl Problems {
     }
 }
 
+/// Hides secrets in what problems say, and cuts it.
+pub(crate) fn clean(problems: &mut [Problem], secrets: &Secrets) {
+    for Problem { object, detail, .. } in problems {
+        secrets.clean_in_place(object);
+        secrets.clean_in_place(detail);
+    }
+}
+
 /// Says how many are missing after the last one that is told.
 pub(crate) fn not_listed(last: Option<&Problem>, more: usize) -> Option<Problem> {
     let kind = last.filter(|_| more > 0)?.kind;
     let detail = format!("{more} more are not listed");
     Some(Problem { kind, object: String::new(), reason: "too many problems to list", detail })
+}
+
+/// The beginning of a detail.
+pub(crate) fn cut(mut detail: String) -> String {
+    if detail.len() > SHOWN_OF_DETAIL {
+        detail.truncate(detail.floor_char_boundary(SHOWN_OF_DETAIL));
+        detail.push('…');
+    }
+    detail
 }
 
 /// The beginning of a name.

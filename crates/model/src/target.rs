@@ -124,7 +124,7 @@ pub fn relabel_group(
         }
         match finish(builder) {
             Ok(()) => active.push(Target { index, labels: builder.build() }),
-            Err(error) => refused.push(Refused { index, reason: error.to_string() }),
+            Err(error) => refused.push(Refused { index, reason: error.reason() }),
         }
     }
     active.shrink_to_fit();
@@ -256,6 +256,19 @@ enum TargetError {
     TimeoutOverInterval { timeout: String, interval: String },
     #[error("error parsing {what}: strconv.ParseBool: parsing {}: invalid syntax", Quoted(.value))]
     Bool { what: &'static str, value: String },
+}
+
+impl TargetError {
+    /// The words, cut: the value that they quote is as long as whoever sent it wants.
+    fn reason(&self) -> String {
+        const MOST: usize = 1024;
+        let mut reason = self.to_string();
+        if reason.len() > MOST {
+            reason.truncate(reason.floor_char_boundary(MOST));
+            reason.push('…');
+        }
+        reason
+    }
 }
 
 /// Checks what relabeling left, removes `__meta_*` and sets `instance`. That label values are valid
@@ -489,6 +502,8 @@ mod tests {
         assert_eq!(made.dropped, [Dropped { index: 0, reason }]);
         let reason = r#""c/d" is not a valid hostname"#.to_owned();
         assert_eq!(made.refused, [Refused { index: 2, reason }]);
+        let long = TargetError::Hostname("x/".repeat(1 << 20)).reason();
+        assert!(long.starts_with("\"x/x/") && long.ends_with("/x…") && long.len() < 1100);
     }
 
     #[test]

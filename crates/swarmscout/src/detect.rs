@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use swarmscout_net::config::{HttpConfig, PemSource, TlsConfig};
-use swarmscout_net::{ClientOptions, Host, ReadClient, Request};
+use swarmscout_net::{ClientOptions, Host, ReadClient, Request, Secrets, redact_url};
 
 use crate::app::BUILD;
 
@@ -42,7 +42,7 @@ pub struct Environment {
 pub struct Found {
     /// In a few words: `a manager of a Swarm`.
     pub what: &'static str,
-    /// Where: `unix:///var/run/docker.sock`.
+    /// Where, without password: `unix:///var/run/docker.sock`.
     pub host: String,
     /// A configuration file.
     pub yaml: String,
@@ -69,8 +69,8 @@ impl Environment {
         }
     }
 
-    /// Where the engine is, for messages.
-    pub fn host(&self) -> &str {
+    /// Where the engine is, with its password.
+    fn host(&self) -> &str {
         self.host.as_deref().unwrap_or(DEFAULT_HOST)
     }
 
@@ -80,9 +80,10 @@ impl Environment {
         let (scheme, rest) = host.split_once("://").unwrap_or(("tcp", host));
         if scheme == "ssh" {
             return Err(format!(
-                "DOCKER_HOST is {host}, and ssh:// is not spoken here: forward the engine's socket \
+                "DOCKER_HOST is {}, and ssh:// is not spoken here: forward the engine's socket \
                  (ssh -L /tmp/docker.sock:/var/run/docker.sock …) and set \
-                 DOCKER_HOST=unix:///tmp/docker.sock"
+                 DOCKER_HOST=unix:///tmp/docker.sock",
+                redact_url(host)
             ));
         }
         if !matches!(scheme, "tcp" | "http" | "https") {
@@ -92,7 +93,8 @@ impl Environment {
         let scheme = if tls { "https" } else { scheme };
         let rest = rest.trim_end_matches('/');
         let (name, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let has_port = name.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+        let server = name.rsplit_once('@').map_or(name, |(_user, server)| server);
+        let has_port = server.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
         let port = match (has_port, tls) {
             (true, _) => "",
             (false, true) => ":2376",
@@ -107,34 +109,36 @@ impl Environment {
 /// Asks the engine at hand what it is. The error says what to do.
 pub async fn detect(environment: &Environment) -> Result<Found, String> {
     let engine = environment.engine()?;
-    let body = ask(&engine).await.map_err(|error| {
-        format!(
-            "no configuration file, and no Docker engine answers at {}: {error}; {ADVICE}",
-            engine.url
-        )
+    let host = redact_url(&engine.url);
+    let (body, secrets) = ask(&engine).await.map_err(|error| {
+        format!("no configuration file, and no Docker engine answers at {host}: {error}; {ADVICE}")
     })?;
     let info: Info = serde_json::from_slice(&body).map_err(|error| {
-        format!("{} does not answer as a Docker engine does: {error}; {ADVICE}", engine.url)
+        let error = error.to_string();
+        let error = secrets.clean(&error);
+        format!("{host} does not answer as a Docker engine does: {error}; {ADVICE}")
     })?;
-    let jobs = classify(&info).map_err(|error| format!("{}: {error}", engine.url))?;
-    Ok(Found { what: jobs.what, yaml: engine.yaml(jobs), host: engine.url })
+    let jobs = classify(&info).map_err(|error| format!("{host}: {}", secrets.clean(&error)))?;
+    Ok(Found { what: jobs.what, yaml: engine.yaml(jobs), host })
 }
 
-async fn ask(engine: &Engine) -> Result<bytes::Bytes, String> {
+/// The body of `/info`, and what must not show of it.
+async fn ask(engine: &Engine) -> Result<(bytes::Bytes, Secrets), String> {
     let exchange = async {
         let host = Host::parse(&engine.url)?;
         let options = ClientOptions::new(format!("Swarmscout/{}", BUILD.version), TIMEOUT);
         let client = ReadClient::new(&engine.http_config(), options)?;
         let request = Request::to(&host, "/info")?.timeout(TIMEOUT).max_body(MAX_ANSWER);
         let response = client.get(request).await?;
-        Ok((response.status, response.body.bytes().await?))
+        let secrets = client.secrets().clone();
+        Ok((response.status, response.body.bytes().await?, secrets))
     };
-    let (status, body) =
+    let (status, body, secrets) =
         exchange.await.map_err(|error: swarmscout_net::Error| error.to_string())?;
     if status.is_success() {
-        return Ok(body);
+        return Ok((body, secrets));
     }
-    let text = String::from_utf8_lossy(&body);
+    let text = secrets.clean_bytes(&body);
     let text: String = text.trim().chars().take(200).collect();
     Err(format!("it answers {status} to GET /info: {text}"))
 }

@@ -26,6 +26,8 @@ mod lifecycle;
 mod reload;
 #[path = "program/restart.rs"]
 mod restart;
+#[path = "program/secrets.rs"]
+mod secrets;
 #[path = "program/stacks.rs"]
 mod stacks;
 #[cfg(target_os = "linux")]

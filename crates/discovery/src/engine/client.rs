@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use swarmscout_net::{Body, Host, ReadClient, Request, Response};
+use swarmscout_net::{Body, ENOUGH, Host, ReadClient, Request, Response};
 use tokio::time::Instant;
 
 use super::decode::Object;
@@ -21,9 +21,6 @@ pub(crate) const MAX_ANSWER: u64 = 1 << 30;
 /// The most objects of a list: as many empty ones as fit into the largest answer would take many
 /// times its size.
 pub(crate) const MAX_OBJECTS: usize = 1_000_000;
-
-/// The most of a refusal's body that is read.
-const MAX_REFUSAL: usize = 16 << 10;
 
 /// The largest `/info`; a usual one has 10 kB.
 const MAX_INFO: u64 = 4 << 20;
@@ -168,7 +165,7 @@ impl Session<'_> {
     async fn refused(&self, resource: Resource, path: &str, answer: Response) -> Failed {
         let status = answer.status;
         let is_engine = is_engine(&answer.headers);
-        let message = refusal::message(&start_of(answer.body).await);
+        let message = refusal::message(&start_of(answer.body).await, self.client.secrets());
         if status == StatusCode::BAD_REQUEST
             && let Some(version) = ApiVersion::asked_for(&message)
             && version != self.version
@@ -221,7 +218,7 @@ impl Session<'_> {
         let status = answer.status;
         if status.is_success() {
             let url = format!("{}{}", self.host, Resource::Events.path());
-            return Ok(EventStream::new(answer.body, url));
+            return Ok(EventStream::new(answer.body, url, self.client.secrets().clone()));
         }
         let refused = self.refused(Resource::Events, &path, answer);
         let refused = tokio::time::timeout_at(self.deadline, refused).await.unwrap_or_else(|_| {
@@ -296,7 +293,7 @@ pub(super) async fn negotiate(
         }
         None => {
             let status = answer.status;
-            let message = refusal::message(&start_of(answer.body).await);
+            let message = refusal::message(&start_of(answer.body).await, client.secrets());
             match refusal::failed(host, Resource::Ping, path, status, false, message) {
                 Failed::NotAManager(error) | Failed::Host(error) | Failed::Resource(error) => {
                     Err(error)
@@ -320,10 +317,10 @@ fn is_engine(headers: &HeaderMap) -> bool {
 /// The beginning of a body; what cannot be read is missing.
 async fn start_of(mut body: Body) -> Vec<u8> {
     let mut start = Vec::new();
-    while start.len() < MAX_REFUSAL {
+    while start.len() < ENOUGH {
         let Ok(Some(piece)) = body.chunk().await else { break };
         let piece: Bytes = piece;
-        start.extend_from_slice(&piece[..piece.len().min(MAX_REFUSAL - start.len())]);
+        start.extend_from_slice(&piece[..piece.len().min(ENOUGH - start.len())]);
     }
     start
 }

@@ -12,11 +12,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use swarmscout_net::Body;
+use swarmscout_net::{Body, Secrets};
 
 use super::read::{Fault, Reader};
 use super::scan::{Element, ListScanner, ScanError};
-use crate::problems::Problems;
+use crate::problems::{self, Problems};
 use crate::{Error, Problem};
 
 /// What is asked for, in the Engine's own form.
@@ -108,12 +108,13 @@ pub struct EventStream {
     body: Body,
     /// What errors call it.
     url: String,
+    secrets: Secrets,
     parser: EventParser,
 }
 
 impl EventStream {
-    pub(super) fn new(body: Body, url: String) -> Self {
-        Self { body, url, parser: EventParser::default() }
+    pub(super) fn new(body: Body, url: String, secrets: Secrets) -> Self {
+        Self { body, url, secrets, parser: EventParser::default() }
     }
 
     /// The next event. Cancel-safe.
@@ -139,7 +140,9 @@ impl EventStream {
 
     /// Which events were left out since this was last asked, and why.
     pub fn take_problems(&mut self) -> Vec<Problem> {
-        self.parser.take_problems()
+        let mut problems = self.parser.take_problems();
+        problems::clean(&mut problems, &self.secrets);
+        problems
     }
 }
 

@@ -28,7 +28,7 @@ use super::memo::Memos;
 use super::refusal;
 use super::version::ApiVersion;
 use crate::config::{BuildContext, EngineConfig};
-use crate::problems::NEXT_HOST;
+use crate::problems::{self, NEXT_HOST};
 use crate::{Error, Look, Problem};
 
 /// The hosts of one source.
@@ -263,6 +263,7 @@ impl Hosts {
         let cluster = self.known[index].cluster.as_deref().unwrap_or_default();
         let expected = self.cluster.as_deref().unwrap_or_default();
         let reason = format!("is in another Swarm: {cluster}, not {expected}");
+        let reason = self.client.secrets().clean(&reason).into_owned();
         Error::Answer { url: self.known[index].host.to_string(), reason }
     }
 
@@ -279,6 +280,7 @@ impl Hosts {
         }
         let info = host.info.as_ref().map(|(info, _)| Arc::clone(info));
         let mut problems = answer.problems;
+        problems::clean(&mut problems, self.client.secrets());
         problems.extend(failures.into_iter().map(|(failed, error)| Problem {
             kind: "host",
             object: self.known[failed].host.to_string(),
@@ -355,7 +357,7 @@ impl Hosts {
                 }
                 Err(Failed::NotAManager(error)) => {
                     return Err(match session.info().await {
-                        Some(info) => refusal::explain(error, &info),
+                        Some(info) => refusal::explain(error, &info, self.client.secrets()),
                         None => error,
                     });
                 }

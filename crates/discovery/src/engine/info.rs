@@ -3,6 +3,12 @@
 use super::read::{Fault, Reader};
 use super::refusal;
 
+/// So many managers are named; a Swarm has seven at most, if it is a good one.
+const MOST_MANAGERS: usize = 100;
+
+/// The longest host name, in bytes.
+const LONGEST: usize = 253;
+
 /// What `/info` says of the Swarm.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
@@ -32,6 +38,7 @@ impl Info {
             .ok()?;
         info.managers.sort();
         info.managers.dedup();
+        info.managers.truncate(MOST_MANAGERS);
         Some(info)
     }
 
@@ -54,7 +61,10 @@ impl Info {
                 b"RemoteManagers" => r.array(|r| {
                     r.object(|r, key| {
                         match key {
-                            b"Addr" => self.managers.extend(host_of(&r.string()?)),
+                            b"Addr" => {
+                                let host = host_of(&r.string()?);
+                                self.managers.extend(host.filter(|host| host.len() <= LONGEST));
+                            }
                             _ => drop(r.skip()?),
                         }
                         Ok(())

@@ -3,7 +3,7 @@
 //! What engines and those in their place say was recorded: `tests/fixtures/swarm-mode/errors`.
 
 use http::StatusCode;
-use swarmscout_net::Host;
+use swarmscout_net::{Host, Secrets};
 
 use super::client::{Failed, Resource};
 use super::info::Info;
@@ -17,7 +17,7 @@ const SHOWN: usize = 300;
 const NOT_A_MANAGER: &str = "this Engine is not a manager";
 
 /// The message in the body of a refusal: `{"message":"…"}`, or plain text.
-pub(crate) fn message(body: &[u8]) -> String {
+pub(crate) fn message(body: &[u8], secrets: &Secrets) -> String {
     let mut told = None;
     let read = Reader::new(body).object(|reader, key| {
         match key {
@@ -30,7 +30,7 @@ pub(crate) fn message(body: &[u8]) -> String {
         (Ok(()), Some(told)) => told,
         _ => String::from_utf8_lossy(body).into_owned(),
     };
-    shortened(&text)
+    shortened(&secrets.clean(&text))
 }
 
 /// The beginning of a message.
@@ -109,14 +109,16 @@ fn words(message: &str) -> Option<&'static str> {
 
 /// The error of an Engine that is not a manager, with what its `/info` says: why its Swarm does not
 /// run, or which hosts are managers.
-pub(super) fn explain(error: Error, info: &Info) -> Error {
+pub(super) fn explain(error: Error, info: &Info, secrets: &Secrets) -> Error {
     match error {
         Error::Answer { url, .. } if info.state == "error" => {
-            let reason = format!("the Swarm of this Engine is in state error: {}", info.error);
+            let told = secrets.clean(&info.error);
+            let reason = format!("the Swarm of this Engine is in state error: {told}");
             Error::Answer { url, reason }
         }
         Error::Answer { url, reason } if !info.managers.is_empty() => {
-            Error::Answer { url, reason: format!("{reason}: ask {}", info.managers.join(", ")) }
+            let managers = info.managers.join(", ");
+            Error::Answer { url, reason: format!("{reason}: ask {}", secrets.clean(&managers)) }
         }
         error => error,
     }
@@ -133,7 +135,7 @@ mod tests {
     fn check(status: u16, body: &str, expected: &Expect) {
         let host = Host::parse("tcp://m1:2375").unwrap();
         let (nodes, status) = (Resource::List(List::Nodes), status.try_into());
-        let message = message(body.as_bytes());
+        let message = message(body.as_bytes(), &Secrets::default());
         let failed = failed(&host, nodes, "/v1.41/nodes?filters=x", status.unwrap(), true, message);
         let (Failed::Host(error) | Failed::Resource(error)) = failed else {
             panic!("{failed:?}");

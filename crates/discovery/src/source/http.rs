@@ -17,7 +17,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use swarmscout_model::LabelsBuilder;
 use swarmscout_model::quote::Quoted;
-use swarmscout_net::{Body, Client, Request, Url};
+use swarmscout_net::{Body, Client, ENOUGH, Request, Secrets, Url};
 use tokio::task::spawn_blocking;
 
 use super::listing;
@@ -81,7 +81,7 @@ impl Http {
             return Err(Error::Status {
                 url: self.url.to_string(),
                 status: answer.status,
-                message: beginning(answer.body).await,
+                message: beginning(answer.body, self.client.secrets()).await,
             });
         }
         let content_type = answer.headers.get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
@@ -115,7 +115,8 @@ impl Http {
         Ok(groups)
     }
 
-    fn bad_answer(&self, reason: String) -> Error {
+    fn bad_answer(&self, mut reason: String) -> Error {
+        self.client.secrets().clean_in_place(&mut reason);
         Error::Answer { url: self.url.to_string(), reason }
     }
 }
@@ -160,15 +161,15 @@ fn as_of(asked: Instant, headers: &HeaderMap) -> Instant {
 }
 
 /// What the body of an error says, on one line; nothing if that cannot be read.
-async fn beginning(mut body: Body) -> String {
+async fn beginning(mut body: Body, secrets: &Secrets) -> String {
     let mut bytes = Vec::new();
-    while bytes.len() < SHOWN_OF_ERROR
+    while bytes.len() < ENOUGH
         && let Ok(Some(piece)) = body.chunk().await
     {
         bytes.extend_from_slice(&piece);
     }
-    bytes.truncate(SHOWN_OF_ERROR);
-    let text = String::from_utf8_lossy(&bytes);
+    let text = secrets.clean_bytes(&bytes);
+    let text = &text[..text.floor_char_boundary(SHOWN_OF_ERROR)];
     text.split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()

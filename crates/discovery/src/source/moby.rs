@@ -88,7 +88,7 @@ impl Skipped {
         detail: String,
     ) {
         if self.told.len() < problems::MOST {
-            let object = problems::shown(object).to_owned();
+            let (object, detail) = (problems::shown(object).to_owned(), problems::cut(detail));
             self.told.insert(Problem { kind, object, reason, detail });
         } else {
             self.more += 1;

@@ -20,6 +20,7 @@ mod partition;
 mod rotation;
 
 use ::http::StatusCode;
+use swarmscout_net::Secrets;
 use tokio::task::JoinError;
 
 use crate::config::{BuildContext, SdConfig};
@@ -45,8 +46,8 @@ pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discov
 const SHOWN_OF_REFUSAL: usize = 200;
 
 /// An answer whose status is not the one that was needed.
-fn refused(url: String, status: StatusCode, body: &[u8]) -> Error {
-    let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN_OF_REFUSAL)]);
+fn refused(url: String, status: StatusCode, body: &[u8], secrets: &Secrets) -> Error {
+    let text = secrets.clean_bytes(body);
     let message = text.trim().chars().take(SHOWN_OF_REFUSAL).collect();
     Error::Status { url, status, message }
 }

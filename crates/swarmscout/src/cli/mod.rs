@@ -414,7 +414,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("web.allowed-hosts", web.allowed_hosts.join(",")),
         ("web.cors.origin", web.cors_origin.clone().unwrap_or_default()),
         ("web.enable-lifecycle", web.enable_lifecycle.to_string()),
-        ("web.external-url", web.external_url.clone()),
+        ("web.external-url", swarmscout_net::redact_url(&web.external_url)),
         ("web.listen-address", web.listen_addresses.join(",")),
         ("web.max-connections", web.max_connections.to_string()),
         ("web.page-title", web.page_title.clone()),

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use swarmscout_model::relabel::Regex;
+use swarmscout_net::{Url, redact_url};
 
 use super::WebArgs;
 use crate::web;
 
 /// What the web server obeys, from its flags.
 pub fn options(args: &WebArgs) -> anyhow::Result<web::Options> {
-    let external_url = parse_external_url(&args.external_url)
-        .with_context(|| format!("cannot use --web.external-url={}", args.external_url))?;
+    let external_url = parse_external_url(&args.external_url).with_context(|| {
+        format!("cannot use --web.external-url={}", redact_url(&args.external_url))
+    })?;
     let prefix = args.route_prefix.as_deref();
     let prefix = prefix.or(external_url.as_ref().map(|url| url.path.as_str())).unwrap_or_default();
     let cors_origin = match args.cors_origin.as_deref() {
@@ -48,6 +50,7 @@ fn parse_external_url(url: &str) -> anyhow::Result<Option<web::ExternalUrl>> {
     if url.starts_with(['"', '\'']) || url.ends_with(['"', '\'']) {
         bail!("URL must not begin or end with quotes");
     }
+    let fragment = url.split_once('#').map_or("", |(_, fragment)| fragment);
     let uri: http::Uri = url.parse().map_err(|error| anyhow!("{error}"))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         bail!("it needs a scheme and a host: http://host/path");
@@ -55,9 +58,11 @@ fn parse_external_url(url: &str) -> anyhow::Result<Option<web::ExternalUrl>> {
     if !matches!(scheme, "http" | "https") {
         bail!("its scheme must be http or https");
     }
-    if authority.as_str().contains('@') {
+    if authority.as_str().contains('@') || fragment.contains('@') {
         bail!("it must hold no user name and password: every reader sees it");
     }
+    // http takes any text for a port.
+    Url::parse(url)?;
     Ok(Some(web::ExternalUrl {
         scheme: scheme.to_owned(),
         authority: authority.to_string(),
@@ -145,7 +150,19 @@ mod tests {
         check_error(
             "--web.external-url=http://u:p@h",
             &expect![
-                "cannot use --web.external-url=http://u:p@h: it must hold no user name and password: every reader sees it"
+                "cannot use --web.external-url=http://u:xxxxx@h: it must hold no user name and password: every reader sees it"
+            ],
+        );
+        check_error(
+            "--web.external-url=http://u:12345#p@h",
+            &expect![
+                "cannot use --web.external-url=http://u:xxxxx@h: it must hold no user name and password: every reader sees it"
+            ],
+        );
+        check_error(
+            "--web.external-url=http://u:hunter2/p@h",
+            &expect![
+                r#"cannot use --web.external-url=http://u:xxxxx@h: parse "http://u:xxxxx@h": the user and password before @ must be percent-encoded: write %23 for #, %2F for /, %3F for ?"#
             ],
         );
         check_error(

@@ -20,6 +20,7 @@ fn the_engine_is_the_one_that_docker_would_speak_to() {
         ("tcp://m:2375", &[], "tcp://m:2375 -"),
         ("tcp://m", &[], "tcp://m:2375 -"),
         ("m:1", &[], "tcp://m:1 -"),
+        ("tcp://u:p@m", &[], "tcp://u:p@m:2375 -"),
         ("tcp://:2375", &[], "tcp://localhost:2375 -"),
         ("tcp://[::1]", &[], "tcp://[::1]:2375 -"),
         ("tcp://m/prefix/", &[], "tcp://m:2375/prefix -"),
@@ -40,6 +41,16 @@ fn the_engine_is_the_one_that_docker_would_speak_to() {
 fn ssh_is_refused_with_what_to_do() {
     let error = environment(&[("DOCKER_HOST", "ssh://me@m")]).engine().unwrap_err();
     expect!["DOCKER_HOST is ssh://me@m, and ssh:// is not spoken here: forward the engine's socket (ssh -L /tmp/docker.sock:/var/run/docker.sock …) and set DOCKER_HOST=unix:///tmp/docker.sock"].assert_eq(&error);
+}
+
+#[tokio::test]
+async fn a_password_in_docker_host_does_not_show() {
+    for host in
+        ["tcp://u:hunter2@127.0.0.1:1", "tcp://u:hunter2#x@127.0.0.1:1", "ssh://u:hunter2/x@m"]
+    {
+        let error = detect(&environment(&[("DOCKER_HOST", host)])).await.unwrap_err();
+        assert!(error.contains("://u:xxxxx@") && !error.contains("hunter2"), "{error}");
+    }
 }
 
 /// What is made of an answer to `/info`: a configuration that parses without a warning.

@@ -38,7 +38,7 @@ use super::partition::{Cut, Partition};
 use super::rotation::{Rotation, Turn};
 use crate::config::{BuildContext, ClassicConfig, Deadlines};
 use crate::engine::Reader;
-use crate::problems::{OTHER_COUNT, Problems};
+use crate::problems::{self, OTHER_COUNT, Problems};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// The largest answer that is read, in bytes: some 100,000 nodes.
@@ -112,10 +112,19 @@ impl Classic {
         let status = answer.status;
         let body = answer.body.bytes().await?;
         if !status.is_success() {
-            return Err(super::refused(url, status, &body));
+            return Err(super::refused(url, status, &body, self.client.secrets()));
         }
-        let read = self.read(body, as_of).await;
-        read.map_err(|reason| Error::Answer { url, reason })
+        let secrets = self.client.secrets().clone();
+        match self.read(body, as_of).await {
+            Ok(mut look) => {
+                problems::clean(&mut look.problems, &secrets);
+                Ok(look)
+            }
+            Err(mut reason) => {
+                secrets.clean_in_place(&mut reason);
+                Err(Error::Answer { url, reason })
+            }
+        }
     }
 
     async fn read(&mut self, body: Bytes, as_of: Instant) -> Result<Look<Groups>, String> {

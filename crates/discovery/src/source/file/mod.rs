@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use swarmscout_model::LabelsBuilder;
+use swarmscout_net::Secrets;
 use tokio::time::Instant;
 
 use self::watch::{Hints, Watch};
@@ -166,7 +167,9 @@ impl Known {
                 self.problem = None;
                 self.stamp = settled.then_some(stamp);
             }
-            Err(error) => {
+            Err(mut error) => {
+                // It quotes the file.
+                Secrets::default().clean_in_place(&mut error);
                 self.stamp = None;
                 self.problem = problem("cannot be understood", error);
             }

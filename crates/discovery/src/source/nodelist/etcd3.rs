@@ -199,6 +199,7 @@ impl Etcd3 {
         let mut token = HeaderValue::try_from(token)
             .map_err(|_| answer.bad("a token that is not plain text"))?;
         token.set_sensitive(true);
+        answer.secrets.learn_header(&token);
         self.pass = Some(Pass::Token(token.clone()));
         Ok(Some(token))
     }
@@ -268,7 +269,10 @@ impl Protocol for Etcd3 {
             return Err(server.whole(&path, Ok(response)).await?.refused());
         }
         let Response { body: mut pieces, .. } = response;
-        let bad = |reason: String| Error::Answer { url: server.url(&path), reason };
+        let bad = |mut reason: String| {
+            server.client.secrets().clean_in_place(&mut reason);
+            Error::Answer { url: server.url(&path), reason }
+        };
         let mut buffer = BytesMut::new();
         while let Some(piece) = pieces.chunk().await? {
             buffer.extend_from_slice(&piece);

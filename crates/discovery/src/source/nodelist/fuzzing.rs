@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, StatusCode};
+use swarmscout_net::Secrets;
 
 use super::consul::Consul;
 use super::etcd2::Etcd2;
@@ -44,6 +45,7 @@ impl Answered<'_> {
             status: self.status,
             headers: index.into_iter().collect::<HeaderMap>(),
             body: Bytes::copy_from_slice(self.body),
+            secrets: Secrets::default(),
         }
     }
 }

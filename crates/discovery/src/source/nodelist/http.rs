@@ -1,6 +1,6 @@
 //! Stores that speak HTTP: any of several servers answers, and the list is where [`layout`] says.
 
-use swarmscout_net::{Client, Host, HttpConfig};
+use swarmscout_net::{Client, Host, HttpConfig, Secrets};
 use tokio::time::Instant;
 
 use super::layout::{self, Entry};
@@ -82,9 +82,12 @@ impl<P: Protocol> HttpStore<P> {
             .iter()
             .map(|address| Host::parse(&format!("{scheme}://{user}{address}")));
         let deadlines = context.deadlines(config.refresh_interval);
+        let options = context.client_options(deadlines.of_attempt(1));
+        let client = Client::new(&config.http, options)?;
+        servers.user.iter().for_each(|user| client.secrets().keep_user(user));
         Ok(Self {
             protocol,
-            client: Client::new(&config.http, context.client_options(deadlines.of_attempt(1)))?,
+            client,
             hosts: hosts.collect::<Result<_, _>>()?,
             rotation: Rotation::new(servers.addresses.len()),
             servers: servers.clone(),
@@ -175,6 +178,10 @@ impl<P: Protocol> HttpStore<P> {
 impl<P: Protocol> Store for HttpStore<P> {
     fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
         Box::pin(self.ask())
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.client.secrets().clone()
     }
 
     fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {

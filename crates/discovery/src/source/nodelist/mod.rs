@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
+use swarmscout_net::Secrets;
 use tokio::time::{Instant, sleep};
 
 use self::consul::Consul;
@@ -46,6 +47,7 @@ use super::classic::host_of;
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
 use crate::config::{BuildContext, EtcdApi, NodeListConfig};
+use crate::problems::{self, Problems};
 use crate::supervisor::jittered_pause;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
@@ -67,6 +69,11 @@ pub(super) trait Store: Send {
     fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(std::future::pending())
     }
+
+    /// What must not show of what it lists, and says.
+    fn secrets(&self) -> Secrets {
+        Secrets::default()
+    }
 }
 
 /// What one look at a [`Store`] brought.
@@ -83,6 +90,7 @@ pub(super) struct Listing {
 /// One of `swarm_sd_configs` with `discovery`.
 pub struct NodeList {
     store: Box<dyn Store>,
+    secrets: Secrets,
     /// For the log, without secrets.
     what: String,
     metrics_port: String,
@@ -101,8 +109,10 @@ pub struct NodeList {
 impl NodeList {
     /// Asks nobody yet. Fails where options cannot be used together.
     pub fn new(config: &NodeListConfig, context: &BuildContext) -> Result<Self, Error> {
+        let store = open(config, context)?;
         Ok(Self {
-            store: open(config, context)?,
+            secrets: store.secrets(),
+            store,
             what: config.location.to_string(),
             metrics_port: config.metrics_port.clone(),
             longest_pause: config.refresh_interval.get(),
@@ -117,7 +127,10 @@ impl NodeList {
         let as_of = Instant::now().into_std();
         let Listing { nodes, primary, mut problems } = self.store.list().await?;
         let (primary, port) = (primary.as_deref(), &self.metrics_port);
-        self.groups = groups(&nodes, primary, port, &self.groups, &mut problems);
+        let mut bad = Problems::default();
+        self.groups = groups(&nodes, primary, port, &self.groups, &mut bad);
+        problems.extend(bad.take());
+        problems::clean(&mut problems, &self.secrets);
         problems.sort();
         Ok(Look { what: self.groups.clone(), as_of, problems })
     }
@@ -212,15 +225,14 @@ pub(crate) fn groups(
     primary: Option<&str>,
     port: &str,
     known: &Groups,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Groups {
     let (mut writer, mut address) = (LabelsWriter::new(), AddressWriter::default());
     let mut target = |listed: &str, kind| {
         // What was not UTF-8 is no name either.
         let address_at_all = split_host_port(listed).is_ok() && !listed.contains('\u{fffd}');
         let Some(host) = host_of(listed).filter(|_| address_at_all) else {
-            let (reason, detail) = ("address that is not host:port", String::new());
-            problems.push(Problem { kind, object: listed.to_owned(), reason, detail });
+            problems.push(kind, listed, "address that is not host:port", String::new());
             return None;
         };
         writer.push(ADDRESS, address.host(host, port));

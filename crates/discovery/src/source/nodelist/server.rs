@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
-use swarmscout_net::{Client, Host, Request, Response};
+use swarmscout_net::{Client, Host, Request, Response, Secrets};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
@@ -38,6 +38,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// What must not show of it.
+    pub(super) secrets: Secrets,
 }
 
 impl Server<'_> {
@@ -76,7 +78,8 @@ impl Server<'_> {
     ) -> Result<Answer, Error> {
         let Response { status, headers, body } = response.map_err(|error| self.in_words(error))?;
         let body = body.bytes().await.map_err(|error| self.in_words(error))?;
-        Ok(Answer { url: self.url(path), status, headers, body })
+        let secrets = self.client.secrets().clone();
+        Ok(Answer { url: self.url(path), status, headers, body, secrets })
     }
 
     /// Tells the deadline of the attempt instead of what of it a single request had left.
@@ -116,11 +119,13 @@ impl Answer {
 
     /// It is not what the interface promises.
     pub(super) fn bad(&self, reason: impl Into<String>) -> Error {
-        Error::Answer { url: self.url.clone(), reason: reason.into() }
+        let mut reason = reason.into();
+        self.secrets.clean_in_place(&mut reason);
+        Error::Answer { url: self.url.clone(), reason }
     }
 
     /// Its status is not the one that is needed.
     pub(super) fn refused(&self) -> Error {
-        refused(self.url.clone(), self.status, &self.body)
+        refused(self.url.clone(), self.status, &self.body, &self.secrets)
     }
 }

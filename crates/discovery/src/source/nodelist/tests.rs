@@ -109,10 +109,15 @@ impl Store for Boxed {
     fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
         self.0.changed()
     }
+
+    fn secrets(&self) -> Secrets {
+        self.0.secrets()
+    }
 }
 
 fn node_list(store: impl Store + 'static) -> NodeList {
     NodeList {
+        secrets: store.secrets(),
         store: Box::new(store),
         what: "a store".to_owned(),
         metrics_port: "8070".to_owned(),

@@ -3,7 +3,7 @@
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use swarmscout_model::Secret;
-use swarmscout_net::{Client, Host};
+use swarmscout_net::{Client, Host, Secrets};
 use tokio::time::Instant;
 
 use super::server::{Answer, Server};
@@ -41,11 +41,14 @@ impl Token {
             (None, Some(url)) => format!("{}/v1/clusters", url.trim_end_matches('/')),
             (None, None) => return Err(Error::Other(NO_TOKEN_SERVICE.to_owned())),
         };
+        let secret = token;
         let token = utf8_percent_encode(token.expose(), NON_ALPHANUMERIC);
         let deadlines = context.deadlines(config.refresh_interval);
         let options = context.client_options(deadlines.of_attempt(0));
+        let client = Client::new(&config.http, options)?;
+        client.secrets().keep(secret.expose());
         Ok(Self {
-            client: Client::new(&config.http, options)?,
+            client,
             host: Host::parse(&base)?,
             path: Secret::new(format!("/{token}")),
             deadlines,
@@ -54,12 +57,6 @@ impl Token {
     }
 
     async fn ask(&self) -> Result<Listing, Error> {
-        // A server may quote what it was asked for.
-        let token = self.path.expose().trim_start_matches('/');
-        self.read().await.map_err(|error| Error::Other(error.to_string().replace(token, "xxxxx")))
-    }
-
-    async fn read(&self) -> Result<Listing, Error> {
         let within = self.deadlines.of_attempt(0);
         let server = Server {
             client: &self.client,
@@ -88,5 +85,9 @@ pub(super) async fn nodes(answer: &Answer) -> Result<Vec<String>, Error> {
 impl Store for Token {
     fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
         Box::pin(self.ask())
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.client.secrets().clone()
     }
 }

@@ -27,7 +27,7 @@ section! {
         key bearer_token_file: FilePath = FilePath::default();
         /// TLS options, for `https://`.
         key tls_config: TlsConfig = TlsConfig::default();
-        /// Follow redirects. Credentials do not go to another host.
+        /// Follow redirects. Credentials do not go to another host or port, nor from `https` to `http`.
         key follow_redirects: bool = true, always;
         /// Use HTTP/2 where the server offers it over TLS. False for `remote_write`.
         key enable_http2: bool = true, always;

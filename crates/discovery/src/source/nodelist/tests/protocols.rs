@@ -317,7 +317,7 @@ async fn tokens_are_asked_for_and_never_shown() {
     .await;
     let quoting = Response { status: 404, ..Response::new("text/plain", "no cluster s3cret") };
     server.faults().set(Fault::Answer(quoting));
-    check(&mut store, server, expect!["http://SERVER/v1/clusters/xxxxx: server returned HTTP status 404 Not Found: no cluster xxxxx"]).await;
+    check(&mut store, server, expect!["http://SERVER/v1/clusters/xxxxx: server returned HTTP status 404 Not Found: no cluster <secret>"]).await;
     server.faults().set(Fault::Body("{\"nodes\":[]}".into()));
     check(&mut store, server, expect![[r#"http://SERVER/v1/clusters/xxxxx: server returned HTTP status 404 Not Found: {"nodes":[]}"#]]).await;
 

@@ -20,7 +20,7 @@ mod tests;
 
 use std::time::Duration;
 
-use swarmscout_net::{Error as NetError, connect_tcp};
+use swarmscout_net::{Error as NetError, Secrets, connect_tcp};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -52,6 +52,7 @@ pub(super) struct ZooKeeper {
     servers: Servers,
     deadlines: Deadlines,
     rotation: Rotation,
+    secrets: Secrets,
     /// With the server that answered last. A look that is cancelled loses it.
     session: Option<Session<TcpStream>>,
     /// The last transaction that was seen; 0 to believe every server.
@@ -61,8 +62,11 @@ pub(super) struct ZooKeeper {
 impl ZooKeeper {
     /// Asks nobody yet.
     pub(super) fn new(servers: Servers, deadlines: Deadlines) -> Self {
+        let secrets = Secrets::default();
+        servers.user.iter().for_each(|user| secrets.keep_user(user));
         Self {
             rotation: Rotation::new(servers.addresses.len()),
+            secrets,
             servers,
             deadlines,
             session: None,
@@ -82,7 +86,7 @@ impl ZooKeeper {
                     listing.problems.extend(problems);
                     return Ok(listing);
                 }
-                Err(error) => round.failed(turn, error),
+                Err(error) => round.failed(turn, self.in_words(error)),
             }
         }
         // The whole ensemble may have been made anew, and count from zero.
@@ -120,6 +124,18 @@ impl ZooKeeper {
         Ok(listing)
     }
 
+    /// The names of nodes are in it.
+    fn in_words(&self, error: Error) -> Error {
+        match error {
+            Error::Answer { mut url, mut reason } => {
+                self.secrets.clean_in_place(&mut url);
+                self.secrets.clean_in_place(&mut reason);
+                Error::Answer { url, reason }
+            }
+            error => error,
+        }
+    }
+
     async fn wait(&mut self) -> Result<(), Error> {
         let Some(session) = &mut self.session else { return std::future::pending().await };
         let changed = session.changed().await;
@@ -135,6 +151,10 @@ impl ZooKeeper {
 impl Store for ZooKeeper {
     fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
         Box::pin(self.look())
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 
     fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
