@@ -129,3 +129,38 @@ fn nothing_there_says_what_to_do() {
         assert!(log.contains(part), "{part} in {log}");
     }
 }
+
+/// Targets are those of Prometheus; what gives none, and runs, is named below them.
+#[test]
+fn check_names_running_tasks_without_an_address() {
+    let (swarm, manager, _) = swarm();
+    let host_network = swarm.host_network();
+    swarm.create_service(ServiceSpec::new("exporter", "e:1").replicas(2).network(&host_network));
+    swarm.create_service(ServiceSpec::new("alone", "a:1").replicas(1));
+    let folder = Folder::new();
+    let socket = folder.path().join("docker.sock");
+    let _running = Running::start(&socket, &swarm, &manager);
+    folder.write(
+        "a.yml",
+        &format!(
+            "scrape_configs:\n- job_name: a\n  dockerswarm_sd_configs: [{{host: 'unix://{}', role: tasks}}]\n",
+            socket.display()
+        ),
+    );
+    let output = folder.run(&["check", "service-discovery", "a.yml", "a"]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stdout.contains("2 active, 0 dropped, 0 refused, 0 duplicates"), "{stdout}");
+    let notes: Vec<_> =
+        stderr.lines().filter_map(|line| Some(line.split_once("role tasks): ")?.1)).collect();
+    assert_eq!(
+        notes,
+        [
+            "service \"alone\": 1 running task has no address that the Swarm knows: it is on no network",
+            "service \"exporter\": 2 running tasks have no address that the Swarm knows: they use the \
+             networks of their hosts",
+        ],
+        "{stderr}"
+    );
+}
