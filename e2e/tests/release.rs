@@ -78,7 +78,7 @@ fn each_release_tells_its_version_checks_a_file_and_discovers() -> Result<()> {
         let told = run(command().arg("--version"))?;
         ensure!(told == format!("swarmscout {version}"), "{name}: {told}");
 
-        let config = root().join("deploy/prometheus.yml");
+        let config = root().join("deploy/prometheus-jobs.yml");
         let told = run(command().args(["check", "config"]).arg(&config))?;
         ensure!(told.contains("SUCCESS"), "{name}: {told}");
 

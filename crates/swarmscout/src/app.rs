@@ -32,7 +32,7 @@ use crate::auto_reload::AutoReload;
 use crate::cli::IgnoredFlag;
 use crate::config::{Config, Loaded};
 use crate::file_sd::{self, FileSd};
-use crate::listen::Listen;
+use crate::listen::{Listen, local_url};
 use crate::reload::{Attempt, ConfigSource};
 use crate::render::Cache;
 use crate::signals::{Received, Signals};
@@ -175,6 +175,7 @@ impl App {
         let (readiness, readiness_receiver) = watch::channel(Readiness::Starting);
         let (lifecycle_sender, lifecycle) = mpsc::channel(16);
         let web_timeout = options.web.shutdown_timeout;
+        let base = options.web.external_url.as_ref().map(ToString::to_string);
         let prefix = options.web.route_prefix.clone();
         let lists = Arc::<Cache>::default();
         let file_sd = options
@@ -210,7 +211,8 @@ impl App {
             tracing::info!(%address, "Web server listens");
         }
         if let (ConfigSource::Engine(_), Some(address)) = (&options.source, addresses.first()) {
-            let url = format!("http://{address}{prefix}/api/v1/status/config");
+            let base = base.unwrap_or_else(|| local_url(*address) + &prefix);
+            let url = format!("{base}/api/v1/status/config?format=yaml");
             tracing::info!(
                 url,
                 "To change what is discovered, save this configuration as prometheus.yml"

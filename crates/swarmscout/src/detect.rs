@@ -169,13 +169,21 @@ struct RemoteManager {
     addr: String,
 }
 
-/// What is to be found at an engine: one `*_sd_configs` key, and job names with further lines.
+/// What is to be found at an engine: one `*_sd_configs` key, and its jobs.
 #[derive(Debug)]
 struct Jobs {
     what: &'static str,
     key: &'static str,
     host_key: &'static str,
-    named: &'static [(&'static str, &'static [&'static str])],
+    named: &'static [BuiltIn],
+}
+
+/// A job: its name, and lines that are added to its source and to itself.
+#[derive(Debug)]
+struct BuiltIn {
+    name: &'static str,
+    source: &'static [&'static str],
+    job: &'static [&'static str],
 }
 
 const MANAGER: Jobs = Jobs {
@@ -183,11 +191,23 @@ const MANAGER: Jobs = Jobs {
     key: "dockerswarm_sd_configs",
     host_key: "host: ",
     named: &[
-        ("swarm-nodes", &["role: nodes", "port: 9323"]),
-        (
-            "swarm-tasks",
-            &["role: tasks", "filters:", "  - name: desired-state", "    values: [running]"],
-        ),
+        BuiltIn { name: "swarm-nodes", source: &["role: nodes", "port: 9323"], job: &[] },
+        BuiltIn {
+            name: "swarm-tasks",
+            source: &[
+                "role: tasks",
+                "filters:",
+                "  - name: desired-state",
+                "    values: [running]",
+            ],
+            // Tasks that are to run, and wait for a node or for their health check, answer nothing.
+            job: &[
+                "relabel_configs:",
+                "  - source_labels: [__meta_dockerswarm_task_state]",
+                "    regex: running",
+                "    action: keep",
+            ],
+        },
     ],
 };
 
@@ -195,14 +215,14 @@ const PLAIN_ENGINE: Jobs = Jobs {
     what: "an engine without Swarm",
     key: "docker_sd_configs",
     host_key: "host: ",
-    named: &[("docker", &[])],
+    named: &[BuiltIn { name: "docker", source: &[], job: &[] }],
 };
 
 const CLASSIC_MASTER: Jobs = Jobs {
     what: "a master of classic Swarm",
     key: "swarm_sd_configs",
     host_key: "masters:\n          - ",
-    named: &[("swarm", &[])],
+    named: &[BuiltIn { name: "swarm", source: &[], job: &[] }],
 };
 
 fn classify(info: &Info) -> Result<&'static Jobs, String> {
@@ -278,12 +298,12 @@ impl Engine {
 
     fn yaml(&self, jobs: &Jobs) -> String {
         let mut yaml = String::from("scrape_configs:\n");
-        for (name, lines) in jobs.named {
+        for BuiltIn { name, source, job } in jobs.named {
             let Jobs { key, host_key, .. } = jobs;
             let host = quote(&self.url);
             write!(yaml, "  - job_name: {name}\n    {key}:\n      - {host_key}{host}\n")
                 .expect("a string takes all");
-            for line in *lines {
+            for line in *source {
                 writeln!(yaml, "        {line}").expect("a string takes all");
             }
             let files = self.tls_files();
@@ -293,6 +313,9 @@ impl Engine {
             for (key, path) in files {
                 let path = quote(&path.to_string_lossy());
                 writeln!(yaml, "          {key}: {path}").expect("a string takes all");
+            }
+            for line in *job {
+                writeln!(yaml, "    {line}").expect("a string takes all");
             }
         }
         yaml

@@ -1,7 +1,7 @@
 //! Where the web server listens: `host:port`, as Prometheus writes addresses, or where systemd says.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -105,6 +105,20 @@ fn explain(error: io::Error, port: u16) -> anyhow::Error {
     anyhow!("{error}: {hint}")
 }
 
+/// Where a server that listens at `address` is reached from this machine.
+pub(crate) fn local_url(address: SocketAddr) -> String {
+    let host = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port()))
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::from((Ipv6Addr::LOCALHOST, v6.port()))
+        }
+        address => address,
+    };
+    format!("http://{host}")
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
@@ -159,5 +173,17 @@ mod tests {
         let error = format!("{:#}", bind(std::slice::from_ref(&address)).await.expect_err("taken"));
         assert!(error.starts_with(&format!("cannot listen on {address}: ")), "{error}");
         assert!(error.contains("another program"), "{error}");
+    }
+
+    #[test]
+    fn what_listens_everywhere_is_reached_by_loopback() {
+        for (address, url) in [
+            ("0.0.0.0:9465", "http://127.0.0.1:9465"),
+            ("[::]:9465", "http://[::1]:9465"),
+            ("10.0.0.1:80", "http://10.0.0.1:80"),
+            ("[fd00::1]:80", "http://[fd00::1]:80"),
+        ] {
+            assert_eq!(local_url(address.parse().unwrap()), url);
+        }
     }
 }

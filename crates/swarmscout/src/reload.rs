@@ -95,7 +95,10 @@ const ENGINE: &str = "the Docker engine at hand";
 /// Checks a text that the program made itself.
 fn parse(name: &str, yaml: &str) -> Result<Loaded, String> {
     let options = config::Options { agent: false, env: |_| None };
-    config::parse(yaml.as_bytes(), name.as_ref(), &options).map_err(|errors| errors.to_string())
+    let loaded = config::parse(yaml.as_bytes(), name.as_ref(), &options);
+    let mut loaded = loaded.map_err(|errors| errors.to_string())?;
+    loaded.config.made_from(yaml);
+    Ok(loaded)
 }
 
 impl fmt::Display for ConfigSource {

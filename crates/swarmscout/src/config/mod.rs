@@ -24,6 +24,7 @@ mod suggest;
 mod yaml;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use swarmscout_discovery::JobConfig;
 use swarmscout_net::Url;
@@ -45,6 +46,8 @@ pub struct Config {
     file: raw::File,
     /// The same of `scrape_config_files`.
     more: Vec<raw::ScrapeConfigFile>,
+    /// Its text, where the program made it itself and no secret can be in it.
+    own_text: Option<Arc<str>>,
 }
 
 /// One of `scrape_configs`.
@@ -74,6 +77,17 @@ impl Config {
     /// those files hold does not. Reading it again gives the same configuration, but for the secrets.
     pub fn to_yaml(&self) -> String {
         self.file.encode().to_yaml()
+    }
+
+    /// What to save as a file: the text of a configuration that the program made itself, which has
+    /// only what differs from the defaults; else [`Self::to_yaml`].
+    pub fn to_save(&self) -> String {
+        self.own_text.as_ref().map_or_else(|| self.to_yaml(), ToString::to_string)
+    }
+
+    /// Notes the text of a configuration that the program made itself.
+    pub fn made_from(&mut self, text: &str) {
+        self.own_text = Some(Arc::from(text));
     }
 
     /// One job as [`Self::to_yaml`] writes it, or `None` where there is no such job.

@@ -13,7 +13,7 @@ mod swarm;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -26,7 +26,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::{self, App, Ended, StartError};
 use crate::cli::{Cli, DemoArgs};
-use crate::listen::Listen;
+use crate::listen::{Listen, local_url};
 use crate::output::print;
 use crate::reload::ConfigSource;
 use crate::web;
@@ -208,7 +208,7 @@ fn outcome(
 
 /// Where to look.
 fn guide(address: Option<SocketAddr>, jobs: &[Job], pace: Duration) -> String {
-    let url = address.map_or_else(|| String::from("http://127.0.0.1"), url_of);
+    let url = address.map_or_else(|| String::from("http://127.0.0.1"), local_url);
     let mut text = String::from(
         "\nA Swarm of three managers, three workers and a shop, and a classic Swarm of two masters \
          and\nthree nodes run in this process, on loopback. What Swarmscout finds there:\n\n",
@@ -250,23 +250,9 @@ fn guide(address: Option<SocketAddr>, jobs: &[Job], pace: Duration) -> String {
     }
     writeln!(
         text,
-        "\nThe configuration is at {url}/api/v1/status/config. Something happens every {pace:?}; \
+        "\nThe configuration is at {url}/api/v1/status/config?format=yaml. Something happens every {pace:?}; \
          Ctrl-C ends it.\n"
     )
     .expect("a string takes all");
     text
-}
-
-/// Where a server that listens at `address` is reached from this machine.
-fn url_of(address: SocketAddr) -> String {
-    let host = match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
-            SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port()))
-        }
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-            SocketAddr::from((Ipv6Addr::LOCALHOST, v6.port()))
-        }
-        address => address,
-    };
-    format!("http://{host}")
 }

@@ -85,6 +85,10 @@ fn a_manager_gives_nodes_and_running_tasks() {
                 filters:
                   - name: desired-state
                     values: [running]
+            relabel_configs:
+              - source_labels: [__meta_dockerswarm_task_state]
+                regex: running
+                action: keep
     "#]],
     );
 }
@@ -205,6 +209,10 @@ fn certificates_go_into_the_configuration() {
                   ca_file: "/a \"b\"/ca.pem"
                   cert_file: "/a \"b\"/cert.pem"
                   key_file: "/a \"b\"/key.pem"
+            relabel_configs:
+              - source_labels: [__meta_dockerswarm_task_state]
+                regex: running
+                action: keep
     "#]]
     .assert_eq(&engine.yaml(&MANAGER));
     assert!(engine.http_config().tls.key.is_some());

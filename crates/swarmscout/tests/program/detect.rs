@@ -7,7 +7,7 @@ use swarmscout_simulator::classic::{Cluster, Master};
 use swarmscout_simulator::engine::{Condition, Engine};
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
 
-use crate::harness::{Folder, Program, get};
+use crate::harness::{Folder, Program, get, transcript};
 
 /// A Swarm of a manager and a worker, and one service.
 fn swarm() -> (Swarm, String, String) {
@@ -70,6 +70,42 @@ fn a_manager_gives_nodes_and_running_tasks() {
         assert!(yaml.contains(part), "{part} in {yaml}");
     }
     program.line("save");
+}
+
+/// The line at the start leads to the configuration itself.
+#[test]
+fn the_configuration_is_saved_as_the_line_at_the_start_says() {
+    let folder = Folder::new();
+    let (swarm, manager, _) = swarm();
+    let socket = folder.path().join("docker.sock");
+    let _engine = Running::start(&socket, &swarm, &manager);
+    let mut program = start(&folder, &format!("unix://{}", socket.display()));
+    let address = program.address();
+    let path = "/api/v1/status/config?format=yaml";
+    program.line(&format!("url=\"http://{address}{path}\""));
+
+    let saved = get(address, path).body;
+    folder.write("prometheus.yml", &saved);
+    let output = folder.run(&["check", "config", "prometheus.yml"]);
+    let said = transcript(&folder, &output);
+    assert!(output.status.success() && !said.contains("WARNING"), "{said}\n{saved}");
+    let mut from_file = folder.start(&[]);
+    let config = "/api/v1/status/config";
+    assert_eq!(get(from_file.address(), config).body, get(address, config).body);
+}
+
+/// Behind a proxy it is the address there.
+#[test]
+fn the_line_at_the_start_has_the_external_url() {
+    let folder = Folder::new();
+    let (swarm, manager, _) = swarm();
+    let socket = folder.path().join("docker.sock");
+    let _engine = Running::start(&socket, &swarm, &manager);
+    let mut command = folder.command();
+    command.args(["--web.listen-address=127.0.0.1:0", "--web.external-url=https://h/scout"]);
+    command.env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    let mut program = Program::spawn(&mut command);
+    program.line("url=\"https://h/scout/api/v1/status/config?format=yaml\"");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(in crate::config) fn check(mut file: File, places: &mut JobPlaces, cx: &mut 
     let scheme = global::scheme(&file.global);
     server::check(&mut file, scheme, cx);
     let remote_write = remote_writes(&mut file, cx);
-    Config { jobs, remote_write, file, more: Vec::new() }
+    Config { jobs, remote_write, file, more: Vec::new(), own_text: None }
 }
 
 fn globs(file: &File, cx: &mut Cx<'_>) {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use http::{Uri, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
-use super::{success, success_with_warnings};
+use super::{ApiError, parameter, success, success_with_warnings};
 use crate::web::App;
 use crate::web::lifecycle::Version;
 
@@ -20,11 +21,21 @@ pub(super) struct Yaml {
 }
 
 /// The configuration in use, written anew: what the file says of secrets is not in it. With it what
-/// is doubtful in it, where Prometheus has warnings.
-pub(super) async fn config(State(app): State<Arc<App>>) -> Response {
+/// is doubtful in it, where Prometheus has warnings. `format=yaml` answers the file alone, to be saved.
+pub(super) async fn config(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
     let config = Arc::clone(&app.context.config.borrow());
-    let warnings = app.context.reload.borrow().warnings.to_vec();
-    success_with_warnings(Yaml { yaml: config.to_yaml() }, warnings)
+    match parameter(&uri, "format").as_str() {
+        "" | "json" => {
+            let yaml = config.to_yaml();
+            let warnings = app.context.reload.borrow().warnings.to_vec();
+            Ok(success_with_warnings(Yaml { yaml }, warnings))
+        }
+        "yaml" => {
+            let header = [(header::CONTENT_TYPE, "application/yaml")];
+            Ok((header, config.to_save()).into_response())
+        }
+        other => Err(ApiError::BadData(format!("unknown format {other:?}: json or yaml"))),
+    }
 }
 
 pub(super) async fn flags(State(app): State<Arc<App>>) -> Response {

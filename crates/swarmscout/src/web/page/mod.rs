@@ -361,7 +361,7 @@ fn endpoints(app: &App) -> Markup {
         ("/api/v1/targets", "targets: active, dropped with the rule that did it, refused"),
         ("/api/v1/sources", "sources: age, error, what was skipped, how changes are learned"),
         ("/api/v1/scrape_pools", "names of the jobs"),
-        ("/api/v1/status/config", "configuration in use, without secrets"),
+        ("/api/v1/status/config?format=yaml", "configuration in use, without secrets"),
         ("/api/v1/status/flags", "command line"),
         ("/api/v1/status/runtimeinfo", "process"),
         ("/api/v1/status/buildinfo", "version"),

@@ -213,6 +213,26 @@ async fn replays_the_rules() {
 }
 
 #[tokio::test]
+async fn the_configuration_alone_can_be_saved() {
+    let server = Server::start(Instant::now(), sets(Instant::now())).await;
+    let wrapped = server.get("/api/v1/status/config?format=json").await.json();
+    let alone = server.get("/api/v1/status/config?format=yaml").await;
+    assert_eq!((alone.status, alone.header("content-type")), (200, Some("application/yaml")));
+    assert_eq!(wrapped["data"]["yaml"], alone.text());
+    assert!(alone.text().starts_with("global:"), "{}", alone.text());
+    check(
+        "/api/v1/status/config?format=xml",
+        expect![[r#"
+        400 {
+          "error": "unknown format \"xml\": json or yaml",
+          "errorType": "bad_data",
+          "status": "error"
+        }"#]],
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn tells_of_itself() {
     check(
         "/api/v1/status/flags",
