@@ -12,13 +12,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::dns::with_resolv_conf;
+use crate::docker::Docker;
 use crate::process::{Process, run};
 use crate::until;
 
 /// The script that turns the child of `unshare` into an engine: name, address and state folder are
-/// its first arguments, the rest goes to dockerd.
+/// its first arguments, the rest is dockerd's command line.
 const ENGINE: &str = r#"
-name=$1 address=$2 state=$3; shift 3
+name=$1 address=$2 state=$3 dockerd=$4; shift 4
 hostname "$name"
 rm -rf "$state/run"
 mkdir -p /run/docker /run/containerd /etc/docker /var/lib/docker "$state/etc" "$state/data" "$state/run"
@@ -26,7 +27,7 @@ mount --bind "$state/run" /run/docker
 mount -t tmpfs tmpfs /run/containerd
 mount --bind "$state/etc" /etc/docker
 mount --bind "$state/data" /var/lib/docker
-exec dockerd --pidfile /run/docker/engine.pid --storage-driver overlay2 \
+exec "$dockerd" --pidfile /run/docker/engine.pid --storage-driver overlay2 \
     -H "tcp://$address:2375" -H "unix://$state/docker.sock" "$@"
 "#;
 
@@ -41,6 +42,8 @@ pub struct Cluster {
     bridge: String,
     /// The first three bytes of all addresses.
     net: String,
+    /// What an engine runs that is added.
+    docker: Docker,
     engines: Vec<Engine>,
 }
 
@@ -50,20 +53,28 @@ pub struct Engine {
     pub name: String,
     pub address: String,
     manager: bool,
-    /// What dockerd is told beyond what all are.
+    docker: Docker,
+    /// Options of dockerd that only this engine has.
     options: Vec<String>,
     process: Option<Process>,
 }
 
 impl Cluster {
-    /// Brings up managers and workers and joins them. Takes some 20 s.
+    /// Brings up managers and workers of the engine that the environment names, and joins them.
+    /// Takes some 20 s.
     pub fn up(managers: usize, workers: usize) -> Result<Self> {
+        Self::of(Docker::from_env(), managers, workers)
+    }
+
+    /// The same with another engine.
+    pub fn of(docker: Docker, managers: usize, workers: usize) -> Result<Self> {
         let pid = std::process::id();
         let state = std::env::temp_dir().join(format!("swarmscout-e2e-{pid}"));
         fs::create_dir_all(&state)?;
         let bridge = format!("ss{}", pid % 100_000);
         let net = format!("10.86.{}", pid % 250);
-        let mut cluster = Self { state, bridge, net, engines: Vec::new() };
+        println!("{managers} managers, {workers} workers: {}", docker.version()?);
+        let mut cluster = Self { state, bridge, net, docker, engines: Vec::new() };
         cluster.add_bridge()?;
         for i in 1..=managers {
             cluster.add_engine(true, i);
@@ -114,7 +125,7 @@ impl Cluster {
 
     /// Runs the docker command against one engine.
     pub fn docker_at<S: AsRef<str>>(&self, name: &str, arguments: &[S]) -> Result<String> {
-        let mut command = Command::new("docker");
+        let mut command = self.engine(name).docker.client();
         command.arg("-H").arg(self.url(name));
         run(command.args(arguments.iter().map(AsRef::as_ref)))
     }
@@ -158,8 +169,9 @@ impl Cluster {
     /// Starts an engine that is in no Swarm, and answers at its socket. `options` go to dockerd.
     pub fn add_alone(&mut self, name: &str, options: Vec<String>) -> Result<()> {
         let address = self.next_address();
-        let (manager, process) = (false, None);
-        self.engines.push(Engine { name: name.to_owned(), address, manager, options, process });
+        let (name_of, docker, process) = (name.to_owned(), self.docker.clone(), None);
+        let engine = Engine { name: name_of, address, manager: false, docker, options, process };
+        self.engines.push(engine);
         self.start_alone(name)
     }
 
@@ -175,7 +187,7 @@ impl Cluster {
 
     /// Runs the docker command against the socket of one engine.
     pub fn docker_by_socket<S: AsRef<str>>(&self, name: &str, arguments: &[S]) -> Result<String> {
-        let mut command = Command::new("docker");
+        let mut command = self.engine(name).docker.client();
         command.arg("-H").arg(format!("unix://{}", self.socket(name).display()));
         run(command.args(arguments.iter().map(AsRef::as_ref)))
     }
@@ -185,6 +197,13 @@ impl Cluster {
     pub fn rejoin(&self, name: &str) -> Result<()> {
         self.docker_at(name, &["swarm", "leave", "--force"])?;
         self.join_one(self.engine(name))
+    }
+
+    /// Starts another engine in the place of one that is stopped, on what that one left.
+    pub fn upgrade(&mut self, name: &str, docker: &Docker) -> Result<()> {
+        let i = self.index(name);
+        self.engines[i].docker = docker.clone();
+        self.restart(name)
     }
 
     /// Starts an engine again.
@@ -299,6 +318,7 @@ impl Cluster {
             name: format!("{kind}-{number}"),
             address: format!("{}.{}", self.net, offset + number),
             manager,
+            docker: self.docker.clone(),
             options: labels.iter().map(|&label| label.to_owned()).collect(),
             process: None,
         });
@@ -332,7 +352,8 @@ impl Cluster {
         command.arg(format!("--net=/run/netns/{namespace}"));
         command.args(["unshare", "-m", "-u", "-p", "-f", "--mount-proc", "--kill-child=KILL"]);
         command.args(["bash", "-c", ENGINE, "engine", &engine.name, &engine.address]);
-        command.arg(&folder).args(&engine.options);
+        command.arg(&folder).args(engine.docker.dockerd()).args(&engine.options);
+        engine.docker.set_path(&mut command);
         let process = Process::start(&mut command, &folder.join("log"))?;
         self.engines[i].process = Some(process);
         Ok(())
@@ -413,7 +434,7 @@ const SERVICES: &[&str] = &[
     "random-port -p 8080 demo:1",
     "two-host-ports -p mode=host,target=8080,published=9201 -p mode=host,target=53,protocol=udp --constraint node.role==worker demo:1",
     "host-network --mode global --network host demo:1",
-    "nowhere --replicas 2 --constraint node.labels.none==such demo:1",
+    "nowhere --replicas 2 --network front --constraint node.labels.none==such demo:1",
     "zero --replicas 0 -p 8099:8080 demo:1",
     "crash --restart-delay 1s --restart-max-attempts 2 demo:1 false",
     "no-image --restart-max-attempts 1 --restart-delay 1s no-such-image:9",

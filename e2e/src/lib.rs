@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod dns;
+pub mod docker;
 pub mod process;
 pub mod program;
 pub mod proxy;

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use swarmscout_e2e::cluster::Cluster;
+use swarmscout_e2e::docker::Docker;
 use swarmscout_e2e::process::run;
 use swarmscout_e2e::program::{Server, swarmscout};
 use swarmscout_e2e::until;
@@ -82,7 +83,7 @@ fn without_a_file(folder: &Path, address: &str, certificates: &Path) -> Result<(
         command.env("DOCKER_HOST", &host).env("DOCKER_TLS_VERIFY", "1");
         command.env("DOCKER_CERT_PATH", certificates);
     };
-    let mut docker = Command::new("docker");
+    let mut docker = Docker::from_env().client();
     environment(&mut docker);
     run(docker.args(["node", "ls"]))?;
     let mut command = swarmscout();
