@@ -4,6 +4,7 @@
 //! Nothing in this crate reads a clock, a file or a socket, so nothing in it can fail for a reason
 //! that is not in its arguments. The program, its pages and its tests call the same functions.
 
+pub mod budget;
 pub mod duration;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -17,6 +18,7 @@ pub mod size;
 pub mod target;
 mod url;
 
+pub use budget::{Budget, Charge, OverBudget};
 pub use duration::PromDuration;
 pub use group::TargetGroup;
 pub use labels::{Labels, LabelsBuilder, LabelsWriter};

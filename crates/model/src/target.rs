@@ -5,10 +5,12 @@
 //! SD gets, are not stored a second time: they are functions of the group, the job's defaults and
 //! its rules, see [`discovered`] and [`served`].
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3Default;
 
+use crate::budget::{allocation, shared_allocation};
 use crate::duration::{DurationError, PromDuration};
 use crate::group::TargetGroup;
 use crate::labels::{ADDRESS, INSTANCE, JOB, Labels, LabelsBuilder, META_PREFIX, PARAM_PREFIX};
@@ -114,21 +116,76 @@ pub fn relabel_group(
     rules: &[RelabelRule],
     builder: &mut LabelsBuilder,
 ) -> RelabelledGroup {
+    let made = relabel_within(group, defaults, rules, builder, |_| Ok::<_, Infallible>(()));
+    made.unwrap_or_else(|never| match never {})
+}
+
+/// The same, asking before it keeps anything: `take` hears of the bytes of each target (see
+/// [`RelabelledGroup::footprint`]), and its error ends it.
+pub fn relabel_within<E>(
+    group: Arc<TargetGroup>,
+    defaults: &TargetDefaults,
+    rules: &[RelabelRule],
+    builder: &mut LabelsBuilder,
+    mut take: impl FnMut(u64) -> Result<(), E>,
+) -> Result<RelabelledGroup, E> {
     let (mut active, mut dropped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     let defaults = DefaultLabels::new(defaults);
+    take(RelabelledGroup::FRAME)?;
     for (i, index) in (0..group.targets.len()).zip(0..) {
         discovered(&group, i, &defaults, builder);
         if let Err(rule) = relabel::process(rules, builder) {
+            take(Dropped::FOOTPRINT)?;
             dropped.push(Dropped { index, reason: DropReason::Relabel { rule } });
             continue;
         }
         match finish(builder) {
-            Ok(()) => active.push(Target { index, labels: builder.build() }),
-            Err(error) => refused.push(Refused { index, reason: error.reason() }),
+            Ok(()) => {
+                let target = Target { index, labels: builder.build() };
+                take(target.footprint())?;
+                active.push(target);
+            }
+            Err(error) => {
+                let target = Refused { index, reason: error.reason() };
+                take(target.footprint())?;
+                refused.push(target);
+            }
         }
     }
     active.shrink_to_fit();
-    RelabelledGroup { group, active, dropped, refused }
+    Ok(RelabelledGroup { group, active, dropped, refused })
+}
+
+impl Target {
+    /// What it counts as in a [`Budget`](crate::Budget): itself, its labels, and an entry in the
+    /// index of its job.
+    fn footprint(&self) -> u64 {
+        const ENTRY: u64 = 48;
+        size_of::<Self>() as u64 + self.labels.footprint() + ENTRY
+    }
+}
+
+impl Dropped {
+    const FOOTPRINT: u64 = size_of::<Self>() as u64;
+}
+
+impl Refused {
+    fn footprint(&self) -> u64 {
+        size_of::<Self>() as u64 + allocation(self.reason.len())
+    }
+}
+
+impl RelabelledGroup {
+    /// What one without targets takes, its place in the lists of its job included.
+    const FRAME: u64 = 3 * size_of::<Arc<Self>>() as u64 + shared_allocation(size_of::<Self>());
+
+    /// What it counts as in a [`Budget`](crate::Budget), without the group that it was made of.
+    pub fn footprint(&self) -> u64 {
+        Self::FRAME
+            + self.active.iter().map(Target::footprint).sum::<u64>()
+            + self.dropped.len() as u64 * Dropped::FOOTPRINT
+            + self.refused.iter().map(Refused::footprint).sum::<u64>()
+    }
 }
 
 /// The labels of target `index` as relabeling sees them first: its own, its group's, the job's

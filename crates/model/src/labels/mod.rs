@@ -19,6 +19,7 @@ use std::sync::Arc;
 pub use self::builder::LabelsBuilder;
 pub(crate) use self::builder::Scratch;
 pub use self::writer::LabelsWriter;
+use crate::budget::shared_allocation;
 
 /// The name of the label that holds a target's `host:port`.
 pub const ADDRESS: &str = "__address__";
@@ -72,6 +73,11 @@ impl Labels {
     /// The bytes this set takes on the heap.
     pub fn heap_size(&self) -> usize {
         self.0.len()
+    }
+
+    /// What its memory counts as in a [`Budget`](crate::Budget).
+    pub fn footprint(&self) -> u64 {
+        shared_allocation(self.0.len())
     }
 
     /// The encoded form: equal for equal sets and different for different ones, so it can be

@@ -1,0 +1,255 @@
+//! The memory that all sources and all rendered lists may hold together.
+//!
+//! A [`Budget`] counts bytes, and a [`Charge`] is some of them: whoever keeps something large keeps
+//! its charge beside it, and dropping the charge gives the bytes back. What is charged is an
+//! estimate from the sizes of what is held: [`allocation`] says what each block on the heap costs.
+//! Charges are made before the memory is taken, so a source that does not fit is refused and not
+//! served halfway.
+//!
+//! Clones of a budget share its count. There is no lock: a charge is one atomic addition.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::size::Bytes;
+
+/// What a block of `bytes` takes on the heap: allocators round up, and keep a word beside it.
+/// Nothing is nothing.
+pub const fn allocation(bytes: usize) -> u64 {
+    if bytes == 0 {
+        return 0;
+    }
+    (bytes as u64 + 8).next_multiple_of(16)
+}
+
+/// What an `Arc` of `bytes` takes on the heap: two counts stand before them.
+pub const fn shared_allocation(bytes: usize) -> u64 {
+    allocation(bytes + 2 * size_of::<usize>())
+}
+
+/// The bytes that everything charged to it may have together.
+#[derive(Clone)]
+pub struct Budget(Arc<Inner>);
+
+struct Inner {
+    /// `u64::MAX` for no limit.
+    limit: u64,
+    used: AtomicU64,
+    reclaim: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// What was needed does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "needs about {} of memory, which with the {} in use exceeds --limits.memory={}: raise \
+     --limits.memory, or have fewer targets or shorter labels",
+    About(*.needed), About(*.used), Bytes(*.limit)
+)]
+pub struct OverBudget {
+    /// Bytes that one charge would have had. It may have needed still more afterwards.
+    pub needed: u64,
+    /// Bytes of all other charges.
+    pub used: u64,
+    /// The limit of all together.
+    pub limit: u64,
+}
+
+impl Budget {
+    /// A budget of so many bytes; 0 is no limit.
+    pub fn new(limit: Bytes) -> Self {
+        let limit = if limit.0 == 0 { u64::MAX } else { limit.0 };
+        Self(Arc::new(Inner { limit, used: AtomicU64::new(0), reclaim: OnceLock::new() }))
+    }
+
+    /// A budget that counts and refuses nothing.
+    pub fn unlimited() -> Self {
+        Self::new(Bytes(0))
+    }
+
+    /// The most bytes at one time; `None` where there is no limit.
+    pub fn limit(&self) -> Option<u64> {
+        (self.0.limit != u64::MAX).then_some(self.0.limit)
+    }
+
+    /// The bytes of all charges.
+    pub fn used(&self) -> u64 {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// A charge of so many bytes, if they fit.
+    pub fn charge(&self, bytes: u64) -> Result<Charge, OverBudget> {
+        let mut charge = self.nothing();
+        charge.grow(bytes)?;
+        Ok(charge)
+    }
+
+    /// A charge of no bytes, to be [grown](Charge::grow).
+    pub fn nothing(&self) -> Charge {
+        Charge { budget: self.clone(), bytes: 0 }
+    }
+
+    /// What to call where something does not fit, before it is refused: it drops charges that
+    /// others can do without. The first call of this counts.
+    pub fn on_pressure(&self, reclaim: impl Fn() + Send + Sync + 'static) {
+        // A second owner of what can be dropped is not foreseen.
+        let _ = self.0.reclaim.set(Box::new(reclaim));
+    }
+
+    fn try_add(&self, bytes: u64) -> bool {
+        let Inner { limit, used, .. } = &*self.0;
+        let add = |used: u64| used.checked_add(bytes).filter(|sum| sum <= limit);
+        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget").field("limit", &self.limit()).field("used", &self.used()).finish()
+    }
+}
+
+/// Bytes of a [`Budget`], given back when this is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    budget: Budget,
+    bytes: u64,
+}
+
+impl Charge {
+    /// How many bytes it is.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Adds bytes, if they fit; else it stays as it was.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), OverBudget> {
+        let budget = &self.budget;
+        let fits = budget.try_add(bytes) || {
+            if let Some(reclaim) = budget.0.reclaim.get() {
+                reclaim();
+            }
+            budget.try_add(bytes)
+        };
+        if !fits {
+            return Err(OverBudget {
+                needed: self.bytes.saturating_add(bytes),
+                used: budget.used().saturating_sub(self.bytes),
+                limit: budget.0.limit,
+            });
+        }
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives bytes back, at most all.
+    pub fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.0.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Makes a charge of its own of some of the bytes, at most all.
+    #[must_use]
+    pub fn split(&mut self, bytes: u64) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { budget: self.budget.clone(), bytes }
+    }
+
+    /// Adds another charge of the same budget.
+    pub fn absorb(&mut self, mut other: Self) {
+        debug_assert!(Arc::ptr_eq(&self.budget.0, &other.budget.0), "there is one budget");
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.shrink(self.bytes);
+    }
+}
+
+/// Shows a size with one digit after the point.
+struct About(u64);
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, shift) = match self.0 {
+            0..0x40_0000 => ("KiB", 10),
+            0x40_0000..0x1999_9999 => ("MiB", 20),
+            _ => ("GiB", 30),
+        };
+        write!(f, "{:.1} {unit}", self.0 as f64 / f64::from(1_u32 << shift))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn charges_are_given_back() {
+        let budget = Budget::new(Bytes(100));
+        let mut first = budget.charge(60).unwrap();
+        let refused = budget.charge(41).unwrap_err();
+        assert_eq!(refused, OverBudget { needed: 41, used: 60, limit: 100 });
+        let second = budget.charge(40).unwrap();
+        assert_eq!((budget.used(), budget.limit()), (100, Some(100)));
+        assert_eq!(
+            first.grow(1).unwrap_err(),
+            OverBudget { needed: 61, used: 40, limit: 100 },
+            "the charge itself is not among what others use"
+        );
+        drop(second);
+        first.grow(1).unwrap();
+        let mut part = first.split(10);
+        part.absorb(first.split(1));
+        assert_eq!((first.bytes(), part.bytes(), budget.used()), (50, 11, 61));
+        first.shrink(1000);
+        assert_eq!((first.bytes(), budget.used()), (0, 11));
+        drop(part);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn without_a_limit_everything_fits() {
+        let budget = Budget::unlimited();
+        let charge = budget.charge(u64::MAX / 2).unwrap();
+        assert_eq!((budget.limit(), budget.used()), (None, u64::MAX / 2));
+        assert!(budget.charge(u64::MAX).is_err(), "the count itself never overflows");
+        drop(charge);
+    }
+
+    #[test]
+    fn what_can_be_dropped_is_dropped_before_anything_is_refused() {
+        let budget = Budget::new(Bytes(100));
+        let kept = Arc::new(Mutex::new(vec![budget.charge(80).unwrap()]));
+        let lists = Arc::clone(&kept);
+        budget.on_pressure(move || lists.lock().unwrap().clear());
+        let charge = budget.charge(90).unwrap();
+        assert!(kept.lock().unwrap().is_empty());
+        assert!(budget.charge(11).is_err());
+        drop(charge);
+    }
+
+    #[test]
+    fn says_what_to_do() {
+        let refused = OverBudget { needed: 20_500_000_000, used: 200_000_000, limit: 2 << 30 };
+        assert_eq!(
+            refused.to_string(),
+            "needs about 19.1 GiB of memory, which with the 190.7 MiB in use exceeds \
+             --limits.memory=2GiB: raise --limits.memory, or have fewer targets or shorter labels"
+        );
+    }
+
+    #[test]
+    fn blocks_are_rounded_up() {
+        for (bytes, taken) in [(0, 0), (1, 16), (8, 16), (9, 32), (100, 112)] {
+            assert_eq!(allocation(bytes), taken, "{bytes}");
+        }
+        assert_eq!(shared_allocation(0), 32);
+    }
+}
