@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarmscout_model::{Labels, PromDuration};
+use swarmscout_model::{Budget, Labels, PromDuration};
 use swarmscout_net::{ClientOptions, HttpConfig, SystemRoots, Url, redact_url};
 use tokio_util::task::TaskTracker;
 
@@ -529,6 +529,8 @@ pub struct BuildContext {
     /// No answer and no file of more bytes is read, whatever a source would take by itself: for
     /// tests of what happens then.
     pub max_answer: u64,
+    /// What all sources and lists may hold together.
+    pub budget: Budget,
     /// How names of the DNS are looked up.
     pub dns: Arc<Resolver>,
     /// No attempt has less time, whatever its interval is: for tests that must not depend on how
@@ -567,8 +569,8 @@ impl Default for Following {
 }
 
 impl BuildContext {
-    /// A context with figures at zero and without tasks, that asks the name servers of
-    /// `/etc/resolv.conf`.
+    /// A context with figures at zero, without tasks and without a limit for memory, that asks the
+    /// name servers of `/etc/resolv.conf`.
     pub fn new(user_agent: impl Into<Arc<str>>) -> Self {
         Self {
             user_agent: user_agent.into(),
@@ -576,6 +578,7 @@ impl BuildContext {
             figures: Arc::default(),
             roots: SystemRoots::default(),
             max_answer: u64::MAX,
+            budget: Budget::unlimited(),
             dns: Arc::new(Resolver::new("/etc/resolv.conf")),
             patience: Duration::ZERO,
             following: Following::default(),

@@ -120,6 +120,14 @@ pub enum Error {
         /// What is wrong with the answer.
         reason: String,
     },
+    /// The answer, or what would have to be made of it, is more than is allowed.
+    #[error("{what}: {excess}")]
+    Excess {
+        /// What was asked, without password.
+        what: String,
+        /// What is too much.
+        excess: crate::limits::Excess,
+    },
     /// Each master or manager failed. Holds one line for each, in the order in which they were
     /// tried.
     #[error("no host answered: {}", .0.join("; "))]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use swarmscout_model::LabelsBuilder;
 
 use crate::engine::{ApiVersion, refusal};
-use crate::problems::Problems;
+use crate::limits::{LONGEST_LABEL, Meter};
 pub use crate::source::dns::fuzzing as dns;
 pub use crate::source::nodelist::fuzzing as stores;
 use crate::source::{classic, file, http, nodelist};
@@ -28,19 +28,24 @@ impl Master {
 
     /// Reads the body of `/info`.
     pub fn read(&mut self, json: &[u8]) -> Found {
-        let look = self.0.read(json, Vec::new(), Instant::now())?;
+        let mut meter = Meter::unlimited(LONGEST_LABEL);
+        let read = self.0.read(json, Vec::new(), Instant::now(), &mut meter);
+        let look = read.map_err(|error| error.to_string())?;
         Ok((look.what, look.problems))
     }
 }
 
 /// Reads an answer to HTTP SD that came from `url`.
 pub fn http_sd(json: &[u8], url: &str) -> Result<Groups, String> {
-    http::parse(json, url)
+    let mut meter = Meter::unlimited(LONGEST_LABEL);
+    http::parse(json, url, &mut meter).map_err(|error| error.to_string())
 }
 
 /// Reads a file of file SD; its name says what it is.
 pub fn file_sd(path: &Path, text: &[u8]) -> Result<Groups, String> {
-    file::parse(path, text, &mut LabelsBuilder::new())
+    let mut meter = Meter::unlimited(LONGEST_LABEL);
+    let read = file::parse(path, text, &mut LabelsBuilder::new(), &mut meter);
+    read.map_err(|error| error.to_string())
 }
 
 /// Whether one element of a path matches the pattern of one.
@@ -57,7 +62,7 @@ pub fn read_refusal(body: &[u8]) -> (String, Option<ApiVersion>) {
 
 /// The groups of a list of nodes, each `host:port`, with the primary master's.
 pub fn node_list(nodes: &[String], primary: Option<&str>) -> (Groups, Vec<Problem>) {
-    let mut problems = Problems::default();
-    let groups = nodelist::groups(nodes, primary, "8080", &Groups::new(), &mut problems);
-    (groups, problems.take())
+    let mut meter = Meter::unlimited(LONGEST_LABEL);
+    let found = nodelist::groups(nodes, primary, "8080", &Groups::new(), &mut meter);
+    found.expect("an answer that a fuzzer makes is small")
 }

@@ -20,6 +20,7 @@ pub mod figures;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod job;
+pub mod limits;
 pub mod manager;
 mod problems;
 #[cfg(test)]

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::select_all;
+use swarmscout_model::Budget;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::pool::{Pool, Update};
 use super::settle::Settled;
 use crate::config::{BuildContext, SdConfig};
+use crate::limits::Excess;
 use crate::set::{Counts, SetGroup, SourceStatus, Syncs, TargetSet};
 use crate::snapshot::Feed;
 use crate::supervisor::{Health, Known, Supervised};
@@ -53,7 +55,7 @@ pub(super) fn run(
     workers: Arc<Semaphore>,
 ) -> (watch::Receiver<Arc<TargetSet>>, impl Future<Output = ()> + Send) {
     let syncs = Syncs::default();
-    let current = Line::new(plan.borrow_and_update().clone());
+    let current = Line::new(plan.borrow_and_update().clone(), &context.budget);
     let (publish, set) = watch::channel(Arc::new(current.set(None, &syncs)));
     let job = JobTask { plan, context, workers, current, next: None, publish, syncs };
     (set, job.forever())
@@ -90,6 +92,16 @@ struct Source {
     running: Arc<Supervised<Settled>>,
     known: watch::Receiver<Known<Settled>>,
     status: SourceStatus,
+    /// What could not be taken over.
+    refused: Option<NotTaken>,
+}
+
+/// Groups of a source that did not fit into memory as targets of this job.
+struct NotTaken {
+    groups: Settled,
+    /// How many looks there had been at the source: with the next one they are tried again.
+    looks: u64,
+    error: Arc<str>,
 }
 
 /// What a sync found, the more important last.
@@ -153,7 +165,7 @@ impl JobTask {
         if Arc::ptr_eq(&plan.job, &newest.job) {
             return News::Nothing;
         }
-        let line = Line::new(plan);
+        let line = Line::new(plan, &self.context.budget);
         if self.current.is_ready() {
             self.next = Some(line);
         } else {
@@ -208,9 +220,9 @@ fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, (
 }
 
 impl Line {
-    fn new(Plan { job, sources, answers_due }: Plan) -> Self {
+    fn new(Plan { job, sources, answers_due }: Plan, budget: &Budget) -> Self {
         let sources: Vec<_> = sources.into_iter().map(Source::new).collect();
-        let pool = Some(Pool::new(job.clone(), sources.len()));
+        let pool = Some(Pool::new(job.clone(), sources.len(), budget));
         let (groups, counts) = (Arc::default(), Counts::default());
         Self {
             job,
@@ -287,12 +299,22 @@ impl Line {
         let timed_out = self.has_timed_out() && self.missing().next().is_some();
         let mut news = if timed_out { News::Status } else { News::Nothing };
         let mut updates = Vec::new();
+        let mut healths = Vec::new();
         for (index, source) in self.sources.iter_mut().enumerate() {
             let Known { what, health } = source.known.borrow_and_update().clone();
-            news = news.max(source.note(health));
-            let Some(groups) = what else { continue };
-            if !self.pool.as_ref().is_some_and(|pool| pool.holds(index, &groups)) {
+            let held =
+                |groups: &Settled| self.pool.as_ref().is_some_and(|pool| pool.holds(index, groups));
+            let new = what.filter(|groups| !held(groups));
+            if new.is_none() {
+                source.refused = None;
+            }
+            if let Some(groups) = new
+                && !source.has_refused(&groups, health.looks)
+            {
                 updates.push((index, groups));
+                healths.push(health);
+            } else {
+                news = news.max(source.note(health));
             }
         }
         if updates.is_empty() {
@@ -300,8 +322,10 @@ impl Line {
         }
         let started = std::time::Instant::now();
         let sources = self.sources.len();
-        let pool = self.pool.take().unwrap_or_else(|| Pool::new(self.job.clone(), sources));
-        let Some((pool, update)) = relabel(pool, updates.clone(), context, workers).await else {
+        let pool = self.pool.take();
+        let pool = pool.unwrap_or_else(|| Pool::new(self.job.clone(), sources, &context.budget));
+        let Some((pool, update, refused)) = relabel(pool, updates.clone(), context, workers).await
+        else {
             // What was known stays; the next look at a source tries everything again.
             context.figures.panics.add(1);
             tracing::error!(
@@ -310,9 +334,35 @@ impl Line {
             );
             return news;
         };
-        for (index, groups) in updates {
-            let status = &mut self.sources[index].status;
-            (status.groups, status.targets) = (groups.len(), pool.targets(index));
+        let mut taken = false;
+        for (((index, groups), health), refused) in updates.into_iter().zip(healths).zip(refused) {
+            let source = &mut self.sources[index];
+            taken |= refused.is_none();
+            match refused {
+                None => {
+                    source.refused = None;
+                    let (groups, targets) = (groups.len(), pool.targets(index));
+                    (source.status.groups, source.status.targets) = (groups, targets);
+                }
+                Some(excess) => {
+                    let error = format!("its targets cannot be kept: {excess}").into();
+                    if source.refused.is_none() {
+                        let (config, source) = (self.job.name(), &*source.status.name);
+                        tracing::error!(
+                            %config,
+                            source,
+                            err = %error,
+                            "Targets of a source stay as they were"
+                        );
+                    }
+                    source.refused = Some(NotTaken { groups, looks: health.looks, error });
+                }
+            }
+            news = news.max(source.note(health));
+        }
+        if !taken {
+            self.pool = Some(pool);
+            return news;
         }
         self.groups = pool.groups();
         self.counts = pool.counts();
@@ -362,21 +412,21 @@ impl Line {
     }
 }
 
-/// Applies `updates` to `pool`, large ones on a thread of their own. `None` after a panic.
+/// Applies `updates` to `pool`, large ones on a thread of their own, and says of each what kept it
+/// from being applied. `None` after a panic.
 async fn relabel(
     pool: Pool,
     updates: Vec<(usize, Settled)>,
     context: &BuildContext,
     workers: &Arc<Semaphore>,
-) -> Option<(Pool, Update)> {
+) -> Option<(Pool, Update, Vec<Option<Excess>>)> {
     let work: usize = updates.iter().map(|(source, groups)| pool.work(*source, groups)).sum();
     let apply = move || {
         let mut pool = pool;
         let mut done = Update::default();
-        for (source, groups) in &updates {
-            pool.update(*source, groups, &mut done);
-        }
-        (pool, done)
+        let apply = |(source, groups): &(_, _)| pool.update(*source, groups, &mut done).err();
+        let refused = updates.iter().map(apply).collect();
+        (pool, done, refused)
     };
     let apply = move || std::panic::catch_unwind(AssertUnwindSafe(apply)).ok();
     if work <= LARGE {
@@ -406,11 +456,22 @@ impl Source {
             feed: None,
         };
         let known = running.known();
-        Self { running: plan.running, known, status }
+        Self { running: plan.running, known, status, refused: None }
     }
 
-    fn note(&mut self, health: Health) -> News {
+    /// Whether these groups were tried, and nothing was heard of the source since.
+    fn has_refused(&self, groups: &Settled, looks: u64) -> bool {
+        let same = |refused: &NotTaken| Arc::ptr_eq(&refused.groups, groups);
+        self.refused.as_ref().is_some_and(|refused| same(refused) && refused.looks == looks)
+    }
+
+    fn note(&mut self, mut health: Health) -> News {
         let status = &mut self.status;
+        if let Some(refused) = &self.refused {
+            // What stands here is what was known before.
+            health.error = Some(Arc::clone(&refused.error));
+            health.as_of = status.as_of;
+        }
         let same = status.as_of.is_some() == health.as_of.is_some()
             && status.error == health.error
             && status.without_address == health.without_address

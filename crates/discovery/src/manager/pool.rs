@@ -7,6 +7,8 @@
 //!   the URL, which is made of those labels and of the job.)
 //! - Of the same targets the last one is shown, in the order of the sources, of the groups' source
 //!   keys and of the targets in their group. The others are their groups' duplicates.
+//! - What an update relabels is charged to the budget before it is kept. One that does not fit
+//!   changes nothing.
 //! - An update subtracts the groups that went and adds those that came. Of the others it touches
 //!   only those that hold the same target as one of them.
 
@@ -19,11 +21,14 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use swarmscout_model::target::relabel_group;
-use swarmscout_model::{Labels, LabelsBuilder, Refused, RelabelledGroup, TargetGroup};
+use swarmscout_model::target::relabel_within;
+use swarmscout_model::{
+    Budget, Charge, Labels, LabelsBuilder, Refused, RelabelledGroup, TargetGroup,
+};
 
 use super::settle::{Settled, differing, source_order};
 use crate::JobConfig;
+use crate::limits::{Excess, Meter};
 use crate::set::{Counts, SetGroup};
 
 /// The targets of one job.
@@ -36,6 +41,9 @@ pub(super) struct Pool {
     hasher: RandomState,
     counts: Counts,
     builder: LabelsBuilder,
+    budget: Budget,
+    /// For all relabelled groups.
+    held: Charge,
 }
 
 /// What a source has.
@@ -133,7 +141,7 @@ impl PartialOrd for Place {
 
 impl Pool {
     /// The pool of `job` while none of its `sources` has any group.
-    pub(super) fn new(job: Arc<JobConfig>, sources: usize) -> Self {
+    pub(super) fn new(job: Arc<JobConfig>, sources: usize, budget: &Budget) -> Self {
         Self {
             job,
             sources: (0..sources).map(|_| Source::default()).collect(),
@@ -142,6 +150,8 @@ impl Pool {
             hasher: RandomState::default(),
             counts: Counts::default(),
             builder: LabelsBuilder::new(),
+            budget: budget.clone(),
+            held: budget.nothing(),
         }
     }
 
@@ -161,8 +171,14 @@ impl Pool {
         groups[new].iter().map(|group| group.targets.len()).sum()
     }
 
-    /// Makes `groups` those of `source`.
-    pub(super) fn update(&mut self, source: usize, groups: &Settled, update: &mut Update) {
+    /// Makes `groups` those of `source`. Where what has to be relabelled does not fit, everything
+    /// stays as it is.
+    pub(super) fn update(
+        &mut self,
+        source: usize,
+        groups: &Settled,
+        update: &mut Update,
+    ) -> Result<(), Excess> {
         let number = narrow(source);
         let known = &self.sources[source];
         let (old, new) = differing(&known.groups, groups);
@@ -186,17 +202,25 @@ impl Pool {
             targets -= old.targets.len();
             gone.push(*id);
         }
+        // The old ones are still in the set that was handed over last: both count.
+        let mut meter = Meter::new(&self.budget, usize::MAX);
+        let JobConfig { defaults, relabel, .. } = &*self.job;
+        let mut relabelled = Vec::new();
+        for (_, group) in kept.iter().zip(&groups[new]).filter(|(kept, _)| kept.is_none()) {
+            let (group, keep) = (group.clone(), |bytes| meter.keep(bytes));
+            relabelled.push(relabel_within(group, defaults, relabel, &mut self.builder, keep)?);
+        }
+        self.held.absorb(meter.finish());
+        let mut relabelled = relabelled.into_iter();
         for id in gone {
+            self.held.shrink(self.members.get(id).shown.relabelled.footprint());
             self.subtract(id);
         }
         let ids: Vec<_> = kept
             .into_iter()
-            .zip(&groups[new])
-            .map(|(kept, group)| {
+            .map(|kept| {
                 kept.unwrap_or_else(|| {
-                    let JobConfig { defaults, relabel, .. } = &*self.job;
-                    let group = group.clone();
-                    let relabelled = relabel_group(group, defaults, relabel, &mut self.builder);
+                    let relabelled = relabelled.next().expect("one for each that is not kept");
                     update.note(&relabelled);
                     self.add(number, relabelled)
                 })
@@ -207,6 +231,7 @@ impl Pool {
         known.groups = groups.clone();
         known.targets = targets;
         self.members.settle();
+        Ok(())
     }
 
     /// All groups in their order.

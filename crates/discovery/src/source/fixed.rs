@@ -3,26 +3,39 @@
 use std::sync::Arc;
 
 use swarmscout_model::labels::ADDRESS;
-use swarmscout_model::{Labels, TargetGroup};
+use swarmscout_model::{Charge, Labels, TargetGroup};
 
-use crate::config::StaticConfig;
+use crate::config::{BuildContext, StaticConfig};
+use crate::limits::{Excess, LONGEST_LABEL, Meter};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look};
 
 /// The groups of one job's `static_configs`. The source of a group is its index.
 #[derive(Debug)]
 pub struct Fixed {
     groups: Groups,
+    _held: Charge,
 }
 
 impl Fixed {
-    /// The groups of `config`, which never change.
-    pub fn new(config: &StaticConfig) -> Self {
+    /// The groups of `config`, which never change. Fails where they are more than is allowed.
+    pub fn new(config: &StaticConfig, context: &BuildContext) -> Result<Self, Error> {
+        let mut meter = Meter::new(&context.budget, LONGEST_LABEL);
         let groups = config.groups.iter().enumerate().map(|(index, group)| {
-            let targets = group.targets.iter().map(|address| address_only(address)).collect();
-            let source = Arc::from(index.to_string());
-            Arc::new(TargetGroup { source, targets, labels: group.labels.clone() })
+            let of = || format!("group {index}");
+            let target = |address: &String| {
+                let labels = address_only(address);
+                meter.target(&labels, of)?;
+                Ok(labels)
+            };
+            let targets = group.targets.iter().map(target).collect::<Result<Vec<_>, Excess>>()?;
+            let source: Arc<str> = index.to_string().into();
+            meter.group(source.len(), targets.len(), &group.labels, of)?;
+            Ok(Arc::new(TargetGroup { source, targets, labels: group.labels.clone() }))
         });
-        Self { groups: groups.collect() }
+        let groups: Result<_, Excess> = groups.collect();
+        let what = "static_configs".to_owned();
+        let groups = groups.map_err(|excess| Error::Excess { what, excess })?;
+        Ok(Self { groups, _held: meter.finish() })
     }
 }
 

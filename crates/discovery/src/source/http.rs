@@ -11,18 +11,18 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use swarmscout_model::LabelsBuilder;
 use swarmscout_model::quote::Quoted;
+use swarmscout_model::{Budget, Charge, LabelsBuilder};
 use swarmscout_net::{Body, Client, ENOUGH, Request, Secrets, Url};
-use tokio::task::spawn_blocking;
 
+use super::decoding::{Decoding, Whole, whole};
 use super::listing;
 use crate::config::{BuildContext, HttpSdConfig};
 use crate::figures::Figures;
+use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look};
 
 /// How old the oldest source behind an answer of Swarmscout is, in seconds.
@@ -37,9 +37,6 @@ const MAX_ANSWER: u64 = 256 << 20;
 /// So much of the body of an answer that is an error is shown, in bytes.
 const SHOWN_OF_ERROR: usize = 256;
 
-/// Larger answers are parsed on a thread of their own.
-const LARGE: usize = 64 << 10;
-
 /// One of `http_sd_configs`. The source of a group is `<url>:<index>`, without the URL's password.
 #[derive(Debug)]
 pub struct Http {
@@ -49,8 +46,17 @@ pub struct Http {
     request: Request,
     figures: Arc<Figures>,
     hasher: RandomState,
-    /// The hash of the last good answer, and its groups.
-    known: Option<(u64, Groups)>,
+    budget: Budget,
+    decoding: Decoding,
+    known: Option<Known>,
+}
+
+/// The last good answer.
+#[derive(Debug)]
+struct Known {
+    hash: u64,
+    groups: Groups,
+    _held: Charge,
 }
 
 impl Http {
@@ -70,8 +76,16 @@ impl Http {
         let parsed = Url::parse(&url)?;
         let has_password = parsed.user().is_some_and(|user| user.password.is_some());
         let url = if has_password { parsed.to_string() } else { url }.into();
-        let figures = context.figures.clone();
-        Ok(Self { url, client, request, figures, hasher: RandomState::default(), known: None })
+        Ok(Self {
+            url,
+            client,
+            request,
+            figures: context.figures.clone(),
+            hasher: RandomState::default(),
+            budget: context.budget.clone(),
+            decoding: Decoding::default(),
+            known: None,
+        })
     }
 
     async fn look(&mut self) -> Result<Look<Groups>, Error> {
@@ -91,27 +105,34 @@ impl Http {
             return Err(self.bad_answer(format!("unsupported content type {content_type}")));
         }
         let as_of = as_of(asked, &answer.headers);
-        let groups = self.groups(answer.body.bytes().await?).await?;
-        Ok(Look::new(groups, as_of))
+        let answer = whole(answer.body, &self.budget, &self.url).await?;
+        Ok(Look::new(self.groups(answer).await?, as_of))
     }
 
     /// The groups of an answer: those known already if it is the same as before.
-    async fn groups(&mut self, json: Bytes) -> Result<Groups, Error> {
-        let hash = self.hasher.hash_one(&json);
-        if let Some((known, groups)) = &self.known
-            && *known == hash
+    async fn groups(&mut self, answer: Whole) -> Result<Groups, Error> {
+        let hash = self.hasher.hash_one(&answer.bytes);
+        if let Some(known) = &self.known
+            && known.hash == hash
         {
-            return Ok(groups.clone());
+            return Ok(known.groups.clone());
         }
-        let read = if json.len() > LARGE {
-            let url = self.url.clone();
-            let parse = spawn_blocking(move || parse(&json, &url)).await;
-            parse.unwrap_or_else(|error| super::panic_on(error))
-        } else {
-            parse(&json, &self.url)
-        };
-        let groups = read.map_err(|reason| self.bad_answer(reason))?;
-        self.known = Some((hash, groups.clone()));
+        let (url, budget) = (Arc::clone(&self.url), self.budget.clone());
+        let decoded = self.decoding.run(answer.bytes.len(), move |cancel| {
+            let mut meter = Meter::new(&budget, LONGEST_LABEL).until(cancel);
+            let Whole { bytes, charge } = answer;
+            let groups = parse(&bytes, &url, &mut meter)?;
+            drop((bytes, charge));
+            Ok::<_, Unreadable>((groups, meter.finish()))
+        });
+        let (groups, held) = decoded.await.map_err(|error| match error {
+            Unreadable::Syntax(reason) => self.bad_answer(reason),
+            Unreadable::Excess(excess) => Error::Excess {
+                what: self.url.to_string(),
+                excess: excess.without(self.client.secrets()),
+            },
+        })?;
+        self.known = Some(Known { hash, groups: groups.clone(), _held: held });
         Ok(groups)
     }
 
@@ -132,12 +153,9 @@ impl Discoverer for Http {
 }
 
 /// The groups of an answer from `url`, which has no password.
-pub(crate) fn parse(json: &[u8], url: &str) -> Result<Groups, String> {
-    let mut builder = LabelsBuilder::new();
-    let groups = listing::from_json(json)?.into_iter().enumerate().map(|(index, group)| {
-        group.named(format!("{url}:{index}").into(), ("__meta_url", url), &mut builder)
-    });
-    Ok(groups.collect())
+pub(crate) fn parse(json: &[u8], url: &str, meter: &mut Meter) -> Result<Groups, Unreadable> {
+    let groups = listing::from_json(json, meter)?;
+    Ok(listing::named(groups, "__meta_url", url, &mut LabelsBuilder::new(), meter)?)
 }
 
 /// `application/json`, alone or with `charset=utf-8`, in any case.
@@ -181,6 +199,7 @@ mod tests {
     use std::fmt::Write as _;
     use std::sync::Mutex;
 
+    use bytes::Bytes;
     use expect_test::{Expect, expect};
     use swarmscout_model::{PromDuration, TargetGroup};
     use swarmscout_net::HttpConfig;

@@ -8,33 +8,46 @@
 //! A member that is null is one that is not there, `null` is a list without groups, but a null
 //! group is an error. Members of other names are refused. In JSON the case of member names does
 //! not matter, as Go has it: a server written in Go may well say `Targets`.
+//!
+//! Groups and targets are counted as they are read, and the reading ends where they become too many,
+//! or too large ([`Meter`]). A group without targets is counted, and not kept.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{Labels, LabelsBuilder, NameScheme, TargetGroup};
 
 use super::fixed::address_only;
+use crate::Groups;
+use crate::limits::{Excess, Meter, Unreadable, check_count, count, metered};
 
-/// One group of a list.
+/// One group of a list, with targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListedGroup {
+    /// Its place in the list, those without targets counted.
+    pub(super) index: usize,
     targets: Vec<Labels>,
     labels: Labels,
 }
 
 /// Reads a JSON document. The error says where in it something is wrong.
-pub(super) fn from_json(json: &[u8]) -> Result<Vec<ListedGroup>, String> {
-    let Listing::<Json>(groups, _) =
-        serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    Ok(groups)
+pub(super) fn from_json(json: &[u8], meter: &mut Meter) -> Result<Vec<ListedGroup>, Unreadable> {
+    metered(meter, || {
+        let Listing::<Json>(groups, _) =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        Ok(groups)
+    })
 }
 
 /// Reads the first document of a YAML stream; no document is a list without groups.
-pub(super) fn from_yaml(yaml: &str) -> Result<Vec<ListedGroup>, String> {
+pub(super) fn from_yaml(yaml: &str, meter: &mut Meter) -> Result<Vec<ListedGroup>, Unreadable> {
+    metered(meter, || read_yaml(yaml))
+}
+
+fn read_yaml(yaml: &str) -> Result<Vec<ListedGroup>, String> {
     // The limits are against small files that aliases make large; how large the file itself may be
     // was checked when it was read.
     let length = yaml.len();
@@ -58,18 +71,22 @@ pub(super) fn from_yaml(yaml: &str) -> Result<Vec<ListedGroup>, String> {
     }
 }
 
-impl ListedGroup {
-    /// The group, named `source`, with one more label.
-    pub(super) fn named(
-        self,
-        source: Arc<str>,
-        (name, value): (&str, &str),
-        builder: &mut LabelsBuilder,
-    ) -> Arc<TargetGroup> {
-        builder.reset(&self.labels);
-        builder.set(name, value);
-        Arc::new(TargetGroup { source, targets: self.targets, labels: builder.build() })
-    }
+/// Makes groups of a list from `place`, whose name becomes a label and part of their sources'.
+pub(super) fn named(
+    groups: Vec<ListedGroup>,
+    label: &str,
+    place: &str,
+    builder: &mut LabelsBuilder,
+    meter: &mut Meter,
+) -> Result<Groups, Excess> {
+    let groups = groups.into_iter().map(|ListedGroup { index, targets, labels }| {
+        builder.reset(&labels);
+        builder.set(label, place);
+        let (source, labels) = (format!("{place}:{index}"), builder.build());
+        meter.group(source.len(), targets.len(), &labels, || format!("group {index}"))?;
+        Ok(Arc::new(TargetGroup { source: source.into(), targets, labels }))
+    });
+    groups.collect()
 }
 
 /// How the two formats differ.
@@ -93,16 +110,72 @@ impl Format for Yaml {
     }
 }
 
+/// The groups of a list with targets.
 struct Listing<F>(Vec<ListedGroup>, PhantomData<F>);
 
 impl<'de, F: Format> Deserialize<'de> for Listing<F> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let groups = Option::<Vec<Option<Group<F>>>>::deserialize(deserializer)?;
-        let groups = groups.unwrap_or_default().into_iter().map(|group| match group {
-            Some(Group(group, _)) => Ok(group),
-            None => Err(de::Error::custom("nil target group item found")),
-        });
-        Ok(Self(groups.collect::<Result<_, _>>()?, PhantomData))
+        let groups = Option::<GroupList<F>>::deserialize(deserializer)?;
+        let GroupList { groups, nil, .. } = groups.unwrap_or_default();
+        if nil {
+            return Err(de::Error::custom("nil target group item found"));
+        }
+        Ok(Self(groups, PhantomData))
+    }
+}
+
+struct GroupList<F> {
+    groups: Vec<ListedGroup>,
+    /// Whether one of the list is null.
+    nil: bool,
+    format: PhantomData<F>,
+}
+
+impl<F> Default for GroupList<F> {
+    fn default() -> Self {
+        Self { groups: Vec::new(), nil: false, format: PhantomData }
+    }
+}
+
+impl<'de, F: Format> Deserialize<'de> for GroupList<F> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Elements<F>(PhantomData<F>);
+
+        impl<'de, F: Format> Visitor<'de> for Elements<F> {
+            type Value = GroupList<F>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<GroupList<F>, A::Error> {
+                let mut list = GroupList::default();
+                let mut index = 0;
+                while let Some(group) = seq.next_element::<Option<Group<F>>>()? {
+                    let here = index;
+                    index += 1;
+                    count(|meter| {
+                        meter.group = index;
+                        Ok(())
+                    })?;
+                    match group {
+                        Some(Group(group, _)) if group.targets.is_empty() => count(Meter::unit)?,
+                        Some(Group(group, _)) => {
+                            // Its targets were counted; it is counted itself when it gets its name.
+                            count(|meter| meter.reserve(size_of::<ListedGroup>() as u64))?;
+                            list.groups.push(ListedGroup { index: here, ..group });
+                        }
+                        None => {
+                            count(Meter::unit)?;
+                            list.nil = true;
+                        }
+                    }
+                }
+                Ok(list)
+            }
+        }
+
+        deserializer.deserialize_seq(Elements(PhantomData))
     }
 }
 
@@ -120,20 +193,20 @@ impl<'de, F: Format> Deserialize<'de> for Group<F> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ListedGroup, A::Error> {
-                let mut group = ListedGroup { targets: Vec::new(), labels: Labels::empty() };
+                let (mut targets, mut labels) = (Vec::new(), Labels::empty());
                 while let Some(Text(name)) = map.next_key()? {
                     if F::is(&name, "targets") {
-                        let targets: Option<Vec<Address>> = map.next_value()?;
-                        group.targets =
-                            targets.into_iter().flatten().map(|Address(labels)| labels).collect();
+                        let addresses: Option<Vec<Address>> = map.next_value()?;
+                        targets =
+                            addresses.into_iter().flatten().map(|Address(labels)| labels).collect();
                     } else if F::is(&name, "labels") {
-                        let labels: Option<GroupLabels> = map.next_value()?;
-                        group.labels = labels.map(|GroupLabels(l)| l).unwrap_or_default();
+                        let read: Option<GroupLabels> = map.next_value()?;
+                        labels = read.map(|GroupLabels(labels)| labels).unwrap_or_default();
                     } else {
                         return Err(de::Error::unknown_field(&name, &["targets", "labels"]));
                     }
                 }
-                Ok(group)
+                Ok(ListedGroup { index: 0, targets, labels })
             }
         }
 
@@ -147,7 +220,12 @@ struct Address(Labels);
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Option::<Text>::deserialize(deserializer)?;
-        Ok(Self(text.map_or_else(Labels::empty, |Text(address)| address_only(&address))))
+        let labels = text.map_or_else(Labels::empty, |Text(address)| address_only(&address));
+        count(|meter| {
+            let group = meter.group;
+            meter.target(&labels, || format!("a target of group {group}"))
+        })?;
+        Ok(Self(labels))
     }
 }
 
@@ -172,9 +250,17 @@ impl<'de> Deserialize<'de> for GroupLabels {
                         return Err(de::Error::custom(format!("{name} is not a valid label name")));
                     }
                     let value: Option<Text> = map.next_value()?;
-                    labels.set(&name, value.as_ref().map_or("", |Text(value)| value));
+                    let value = value.as_ref().map_or("", |Text(value)| value);
+                    labels.set(&name, value);
+                    count(|meter| {
+                        let of = || format!("group {}", meter.group);
+                        meter.label(&name, value, of)?;
+                        check_count(labels.len(), of)
+                    })?;
                 }
-                Ok(labels.build())
+                let labels = labels.build();
+                count(|meter| meter.reserve(labels.footprint()))?;
+                Ok(labels)
             }
         }
 
@@ -196,24 +282,33 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
+    use swarmscout_model::Budget;
+    use swarmscout_model::size::Bytes;
 
-    fn show(read: Result<Vec<ListedGroup>, String>) -> String {
+    use crate::limits::{LONGEST_LABEL, MOST_LABELS, MOST_TARGETS};
+
+    fn show(read: Result<Vec<ListedGroup>, Unreadable>) -> String {
         match read {
             Err(error) => format!("error: {error}"),
             Ok(groups) if groups.is_empty() => "no group".to_owned(),
             Ok(groups) => {
-                let groups = groups.iter().map(|g| format!("{:?} {:?}", g.targets, g.labels));
+                let groups =
+                    groups.iter().map(|g| format!("{}: {:?} {:?}", g.index, g.targets, g.labels));
                 groups.collect::<Vec<_>>().join("\n")
             }
         }
     }
 
+    fn meter() -> Meter {
+        Meter::unlimited(LONGEST_LABEL)
+    }
+
     fn json(text: &str, expected: &Expect) {
-        expected.assert_eq(&show(from_json(text.as_bytes())));
+        expected.assert_eq(&show(from_json(text.as_bytes(), &mut meter())));
     }
 
     fn yaml(text: &str, expected: &Expect) {
-        expected.assert_eq(&show(from_yaml(text)));
+        expected.assert_eq(&show(from_yaml(text, &mut meter())));
     }
 
     #[test]
@@ -221,20 +316,15 @@ mod tests {
         json(
             r#"[{"targets":["a:1","b:2"],"labels":{"x":"1","e":""}},{"targets":["c"]}]"#,
             &expect![[r#"
-                [{__address__="a:1"}, {__address__="b:2"}] {x="1"}
-                [{__address__="c"}] {}"#]],
+                0: [{__address__="a:1"}, {__address__="b:2"}] {x="1"}
+                1: [{__address__="c"}] {}"#]],
         );
         json(
             r#"[{"Targets":["a:1"],"LABELS":{"x":"1"}}]"#,
-            &expect![[r#"[{__address__="a:1"}] {x="1"}"#]],
+            &expect![[r#"0: [{__address__="a:1"}] {x="1"}"#]],
         );
-        json(
-            r#"[{"targets":null,"labels":null},{}]"#,
-            &expect![[r#"
-            [] {}
-            [] {}"#]],
-        );
-        json(r#"[{"targets":[null],"labels":{"x":null}}]"#, &expect!["[{}] {}"]);
+        json(r#"[{"targets":null,"labels":null},{}]"#, &expect!["no group"]);
+        json(r#"[{"targets":[null],"labels":{"x":null}}]"#, &expect!["0: [{}] {}"]);
         json("[]", &expect!["no group"]);
         json("null", &expect!["no group"]);
     }
@@ -286,7 +376,7 @@ mod tests {
             ],
         );
         expect!["error: invalid unicode code point at line 1 column 16"]
-            .assert_eq(&show(from_json(b"[{\"targets\":[\"a\xff\"]}]")));
+            .assert_eq(&show(from_json(b"[{\"targets\":[\"a\xff\"]}]", &mut meter())));
     }
 
     #[test]
@@ -294,27 +384,27 @@ mod tests {
         yaml(
             "- targets: [a:1, 'b:2']\n  labels: {x: 1.0, y: yes, z: 0x10, n: ~, o: 010}",
             &expect![[
-                r#"[{__address__="a:1"}, {__address__="b:2"}] {o="010", x="1.0", y="yes", z="0x10"}"#
+                r#"0: [{__address__="a:1"}, {__address__="b:2"}] {o="010", x="1.0", y="yes", z="0x10"}"#
             ]],
         );
         yaml(
             "- targets:\n  - 127.0.0.1:80\n  - 8080\n  -\n  labels:\n",
-            &expect![[r#"[{__address__="127.0.0.1:80"}, {__address__="8080"}, {}] {}"#]],
+            &expect![[r#"0: [{__address__="127.0.0.1:80"}, {__address__="8080"}, {}] {}"#]],
         );
         yaml(
             "- &a\n  targets: [x]\n- *a\n- <<: *a\n  labels: {b: c}\n",
             &expect![[r#"
-            [{__address__="x"}] {}
-            [{__address__="x"}] {}
-            [{__address__="x"}] {b="c"}"#]],
+                0: [{__address__="x"}] {}
+                1: [{__address__="x"}] {}
+                2: [{__address__="x"}] {b="c"}"#]],
         );
         yaml("", &expect!["no group"]);
         yaml("# nothing\n", &expect!["no group"]);
         yaml("---\n...\n", &expect!["no group"]);
-        yaml("- targets: [a]\n---\n- targets: [b]\n", &expect![[r#"[{__address__="a"}] {}"#]]);
+        yaml("- targets: [a]\n---\n- targets: [b]\n", &expect![[r#"0: [{__address__="a"}] {}"#]]);
         yaml(
             r#"[{"targets": ["a:1"], "labels": {"x": "1"}}]"#,
-            &expect![[r#"[{__address__="a:1"}] {x="1"}"#]],
+            &expect![[r#"0: [{__address__="a:1"}] {x="1"}"#]],
         );
     }
 
@@ -352,5 +442,70 @@ mod tests {
                 "error: YAML document too large or too complex: total_replayed_events=100001 > 100000 at line 1, column 5719 (defined at line 1, column 15) (used at line 51, column 12)"
             ],
         );
+    }
+
+    /// What of it is read: an error of what follows is never reached.
+    #[test]
+    fn lists_end_where_they_become_too_much() {
+        let list = |element: &str, times: usize, tail: &str| element.repeat(times) + tail;
+        let too_many = "error: more than 2000000 targets and groups: divide them among several \
+                        sources";
+        for (text, expected) in [
+            // Five bytes of each hold nothing, and are counted all the same.
+            (format!("[{}", list("{},", MOST_TARGETS + 1, "x")), too_many.to_owned()),
+            (format!("[{}", list("null,", MOST_TARGETS + 1, "x")), too_many.to_owned()),
+            (
+                format!(r#"[{{"targets":[{}"#, list(r#""a","#, MOST_TARGETS + 1, "x")),
+                too_many.to_owned(),
+            ),
+            (
+                format!(r#"[{{}},{{"labels":{{"x":"{}"}},x"#, "v".repeat(1_000_000)),
+                r#"error: label "x" of group 1 has 1000000 bytes, at most 65536 are allowed"#
+                    .to_owned(),
+            ),
+            (
+                format!(r#"[{{"labels":{{"{}":"v"}},x"#, "n".repeat(1_000_000)),
+                format!(
+                    "error: label name {:?}… of group 0 has 1000000 bytes, at most 65536 are \
+                     allowed",
+                    "n".repeat(64)
+                ),
+            ),
+            (
+                format!(r#"[{{"targets":["{}"],x"#, "a".repeat(1_000_000)),
+                r#"error: label "__address__" of a target of group 0 has 1000000 bytes, at most 65536 are allowed"#
+                    .to_owned(),
+            ),
+            (
+                format!(
+                    r#"[{{"labels":{{{}x"#,
+                    (0..=MOST_LABELS).map(|i| format!(r#""l{i}":"v","#)).collect::<Vec<_>>().concat()
+                ),
+                "error: group 0 has more than 10000 labels".to_owned(),
+            ),
+        ] {
+            assert_eq!(show(from_json(text.as_bytes(), &mut meter())), expected);
+        }
+        let yaml = format!("- targets: [a]\n- labels:\n    x: {}\n", "v".repeat(100_000));
+        assert_eq!(
+            show(from_yaml(&yaml, &mut meter())),
+            r#"error: label "x" of group 1 has 100000 bytes, at most 65536 are allowed"#
+        );
+    }
+
+    /// 20,000 targets of 50,000 bytes each are 1 GB, made of an answer of 200 kB.
+    #[test]
+    fn groups_are_not_made_of_what_would_not_fit() {
+        let targets: Vec<_> = (0..20_000).map(|i| format!("\"a:{i}\"")).collect();
+        let label = "v".repeat(50_000);
+        let json = format!(r#"[{{"labels":{{"x":"{label}"}},"targets":[{}]}}]"#, targets.join(","));
+        let budget = Budget::new(Bytes(512 << 20));
+        let mut meter = Meter::new(&budget, LONGEST_LABEL);
+        let groups = from_json(json.as_bytes(), &mut meter).unwrap();
+        let mut builder = LabelsBuilder::new();
+        let error = named(groups, "__meta_url", "http://h", &mut builder, &mut meter).unwrap_err();
+        let Excess::Memory(error) = error else { panic!("{error}") };
+        assert_eq!(error.limit, 512 << 20);
+        assert!((1_000_000_000..1_100_000_000).contains(&error.needed), "{error}");
     }
 }

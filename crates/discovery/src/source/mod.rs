@@ -4,6 +4,7 @@
 //! here, its variant there, and its arm in [`build`].
 
 pub mod classic;
+mod decoding;
 mod disk;
 pub mod dns;
 pub mod docker;
@@ -12,6 +13,7 @@ pub mod dockerswarm;
 pub(crate) mod faults;
 pub mod file;
 pub mod fixed;
+mod foreign;
 pub mod http;
 mod listing;
 mod moby;
@@ -30,11 +32,13 @@ use crate::{Discoverer, Error};
 /// once (certificates) or addresses cannot be used.
 pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discoverer>, Error> {
     Ok(match config {
-        SdConfig::Static(config) => Box::new(fixed::Fixed::new(config)),
+        SdConfig::Static(config) => Box::new(fixed::Fixed::new(config, context)?),
         SdConfig::DockerSwarm(config) => Box::new(dockerswarm::DockerSwarm::new(config, context)?),
         SdConfig::Docker(config) => Box::new(docker::Docker::new(config, context)?),
         SdConfig::Dns(config) => Box::new(dns::Dns::new(config, context)),
-        SdConfig::Custom(config) => (config.build)(context)?,
+        SdConfig::Custom(config) => {
+            Box::new(foreign::Foreign::new((config.build)(context)?, config, context))
+        }
         SdConfig::File(config) => Box::new(file::File::new(config.clone(), context)),
         SdConfig::Http(config) => Box::new(http::Http::new(config.clone(), context)?),
         SdConfig::Classic(config) => Box::new(classic::Classic::new(config, context)?),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use swarmscout_model::{Labels, TargetGroup};
 
 use crate::Groups;
+use crate::limits::{Excess, Meter};
 use crate::manager::settle::source_order;
 
 /// A group has no more targets than this, unless a single object has.
@@ -58,11 +59,18 @@ impl Partition {
     }
 
     /// Adds the groups: `source` where one is enough, else
-    /// `source` with `/` and the first bits of the hash. No target, no group.
-    pub(super) fn groups(mut self, source: &str, labels: &Labels, into: &mut Cut<'_>) {
+    /// `source` with `/` and the first bits of the hash. No target, no group. The targets were
+    /// counted in `meter`.
+    pub(super) fn groups(
+        mut self,
+        source: &str,
+        labels: &Labels,
+        into: &mut Cut<'_>,
+        meter: &mut Meter,
+    ) -> Result<(), Excess> {
         // Stable: the targets of an object stay in their order.
         self.targets.sort_by_key(|(hash, _)| *hash);
-        split(&mut self.targets, 0, &mut source.to_owned(), labels, into);
+        split(&mut self.targets, 0, &mut source.to_owned(), labels, into, meter)
     }
 }
 
@@ -72,15 +80,19 @@ fn split(
     source: &mut String,
     labels: &Labels,
     into: &mut Cut<'_>,
-) {
-    let (Some((first, _)), Some((last, _))) = (targets.first(), targets.last()) else { return };
+    meter: &mut Meter,
+) -> Result<(), Excess> {
+    let (Some((first, _)), Some((last, _))) = (targets.first(), targets.last()) else {
+        return Ok(());
+    };
     if targets.len() <= MOST || first == last {
+        meter.group(source.len(), targets.len(), labels, || source.clone())?;
         into.push(TargetGroup {
             source: source.as_str().into(),
             targets: targets.iter_mut().map(|(_, target)| std::mem::take(target)).collect(),
             labels: labels.clone(),
         });
-        return;
+        return Ok(());
     }
     let bit = 1 << (u64::BITS - 1 - bits);
     let middle = targets.partition_point(|(hash, _)| hash & bit == 0);
@@ -91,7 +103,8 @@ fn split(
             source.push('/');
         }
         source.push(digit);
-        split(half, bits + 1, source, labels, into);
+        split(half, bits + 1, source, labels, into, meter)?;
         source.truncate(length);
     }
+    Ok(())
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use swarmscout_model::NameScheme;
 use swarmscout_model::relabel::RawRule;
+use swarmscout_model::target::relabel_group;
 
 use super::*;
 use crate::manager::settle::settle;
@@ -105,7 +106,7 @@ proptest! {
     #[test]
     fn equals_a_recomputation_and_keeps_what_did_not_change(updates in updates()) {
         let job = config();
-        let mut pool = Pool::new(job.clone(), SOURCES);
+        let mut pool = Pool::new(job.clone(), SOURCES, &Budget::unlimited());
         let mut sources: Vec<Settled> = vec![Arc::from([]); SOURCES];
         for (source, groups) in updates {
             let look = groups.iter().map(|(key, targets)| group(key, targets)).collect();
@@ -115,7 +116,7 @@ proptest! {
             sources[source] = settled.clone();
             let mut done = Update::default();
             let work = pool.work(source, &settled);
-            pool.update(source, &settled, &mut done);
+            pool.update(source, &settled, &mut done).unwrap();
             prop_assert_eq!(present(&pool), recompute(&job, &sources));
 
             // Only groups that came are relabelled.
@@ -142,7 +143,7 @@ proptest! {
         }
         // Nothing is left behind.
         for source in 0..SOURCES {
-            pool.update(source, &Arc::from([]), &mut Update::default());
+            pool.update(source, &Arc::from([]), &mut Update::default()).unwrap();
         }
         prop_assert_eq!(pool.counts(), Counts::default());
         prop_assert_eq!(pool.groups().len(), 0);
@@ -155,21 +156,21 @@ proptest! {
 fn many_equal_targets_cost_no_square() {
     // A list to walk for each would make this a minute.
     let equal = vec!["x"; 30_000];
-    let mut pool = Pool::new(config(), 1);
+    let mut pool = Pool::new(config(), 1, &Budget::unlimited());
     let groups = |addresses| settle(None, vec![group("g", addresses)]).unwrap();
-    pool.update(0, &groups(&equal), &mut Update::default());
+    pool.update(0, &groups(&equal), &mut Update::default()).unwrap();
     assert_eq!((pool.counts().active, pool.counts().duplicates), (1, 29_999));
-    pool.update(0, &groups(&equal[1..]), &mut Update::default());
+    pool.update(0, &groups(&equal[1..]), &mut Update::default()).unwrap();
     assert_eq!((pool.counts().active, pool.counts().duplicates), (1, 29_998));
 }
 
 #[test]
 fn tells_the_first_refused_targets() {
-    let mut pool = Pool::new(config(), 1);
+    let mut pool = Pool::new(config(), 1, &Budget::unlimited());
     let refused = vec!["/"; 12];
     let groups = settle(None, vec![group("a", &["/", "x"]), group("b", &refused)]).unwrap();
     let mut done = Update::default();
-    pool.update(0, &groups, &mut done);
+    pool.update(0, &groups, &mut done).unwrap();
     assert_eq!((done.refused, done.refusals.len()), (13, TELL_REFUSED));
     assert_eq!(done.refusals[0], r#"instance 0 in group a: "/" is not a valid hostname"#);
 }

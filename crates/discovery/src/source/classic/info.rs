@@ -15,6 +15,7 @@
 use std::borrow::Cow;
 
 use crate::engine::{Fault, Reader};
+use crate::limits::MOST_TARGETS;
 use crate::problems::Problems;
 
 /// What a master tells. Borrows from its answer.
@@ -118,7 +119,10 @@ impl<'a> Rows<'a> {
 
     fn end_node(&mut self, json: &'a [u8]) {
         if let Some((start, end)) = self.node.take() {
-            self.info.nodes.push(&json[start..end]);
+            // One more than there may be says that they are too many.
+            if self.info.nodes.len() <= MOST_TARGETS {
+                self.info.nodes.push(&json[start..end]);
+            }
         }
     }
 }

@@ -19,33 +19,30 @@ mod node;
 #[cfg(test)]
 mod tests;
 
-use std::mem;
 use std::time::Instant;
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use swarmscout_model::budget::allocation;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
-use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
+use swarmscout_model::{Budget, Charge, Labels, LabelsWriter, TargetGroup};
 use swarmscout_net::{Host, ReadClient, Request, Scheme};
-use tokio::task::spawn_blocking;
 
 use self::info::Info;
 use self::node::Node;
 pub(super) use self::node::host_of;
+use super::decoding::{Decoding, Whole, whole};
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
 use super::rotation::{Rotation, Turn};
 use crate::config::{BuildContext, ClassicConfig, Deadlines};
 use crate::engine::Reader;
-use crate::problems::{self, OTHER_COUNT, Problems};
+use crate::limits::{Excess, LONGEST_ENGINE_LABEL, MOST_TARGETS, Meter, Unreadable};
+use crate::problems::{self, OTHER_COUNT, Problems, shown};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// The largest answer that is read, in bytes: some 100,000 nodes.
 const MAX_ANSWER: u64 = 64 << 20;
-
-/// Larger answers are read on a thread of their own.
-const LARGE: usize = 64 << 10;
 
 /// One of `swarm_sd_configs`.
 #[derive(Debug)]
@@ -56,9 +53,16 @@ pub struct Classic {
     deadlines: Deadlines,
     /// The largest answer that is read, in bytes.
     max_answer: u64,
+    /// Of cAdvisor.
+    port: String,
     /// The targets of the group of masters; they are those of the configuration.
     master_targets: Vec<Labels>,
-    known: Known,
+    /// Elsewhere while an answer is read.
+    known: Option<Known>,
+    /// For the groups and for what is known.
+    held: Charge,
+    budget: Budget,
+    decoding: Decoding,
 }
 
 impl Classic {
@@ -79,7 +83,11 @@ impl Classic {
             masters,
             deadlines: context.deadlines(config.refresh_interval),
             max_answer: MAX_ANSWER.min(context.max_answer),
-            known: Known::new(port),
+            known: None,
+            held: context.budget.nothing(),
+            budget: context.budget.clone(),
+            decoding: Decoding::default(),
+            port: port.clone(),
         })
     }
 
@@ -110,36 +118,41 @@ impl Classic {
         let answer = self.client.get(request).await?;
         let url = format!("{}/info", master.to_string().trim_end_matches('/'));
         let status = answer.status;
-        let body = answer.body.bytes().await?;
+        let answer = whole(answer.body, &self.budget, &url).await?;
         if !status.is_success() {
-            return Err(super::refused(url, status, &body, self.client.secrets()));
+            return Err(super::refused(url, status, &answer.bytes, self.client.secrets()));
         }
         let secrets = self.client.secrets().clone();
-        match self.read(body, as_of).await {
+        match self.read(answer, as_of).await {
             Ok(mut look) => {
                 problems::clean(&mut look.problems, &secrets);
                 Ok(look)
             }
-            Err(mut reason) => {
+            Err(Unreadable::Syntax(mut reason)) => {
                 secrets.clean_in_place(&mut reason);
                 Err(Error::Answer { url, reason })
+            }
+            Err(Unreadable::Excess(excess)) => {
+                Err(Error::Excess { what: url, excess: excess.without(&secrets) })
             }
         }
     }
 
-    async fn read(&mut self, body: Bytes, as_of: Instant) -> Result<Look<Groups>, String> {
-        if body.len() > LARGE {
-            // A look that is cancelled here forgets what was known, and reads all nodes again.
-            let mut known = mem::take(&mut self.known);
-            self.known.port.clone_from(&known.port);
-            let masters = self.master_targets.clone();
-            let read = spawn_blocking(move || (known.read(&body, masters, as_of), known)).await;
-            let (look, known) = read.unwrap_or_else(|error| super::panic_on(error));
-            self.known = known;
-            look
-        } else {
-            self.known.read(&body, self.master_targets.clone(), as_of)
-        }
+    async fn read(&mut self, answer: Whole, as_of: Instant) -> Result<Look<Groups>, Unreadable> {
+        // A look that is cancelled here forgets what was known, and reads all nodes again.
+        let known = self.known.take();
+        let mut known = known.unwrap_or_else(|| Known::new(&self.port));
+        let (masters, budget) = (self.master_targets.clone(), self.budget.clone());
+        let decoded = self.decoding.run(answer.bytes.len(), move |cancel| {
+            let mut meter = Meter::new(&budget, LONGEST_ENGINE_LABEL).until(cancel);
+            let look = known.read(&answer.bytes, masters, as_of, &mut meter);
+            (look, known, meter.finish())
+        });
+        let (look, known, held) = decoded.await;
+        self.known = Some(known);
+        let look = look?;
+        self.held = held;
+        Ok(look)
     }
 }
 
@@ -189,6 +202,21 @@ struct KnownNode {
     seen: u64,
 }
 
+impl KnownNode {
+    /// About the bytes that remembering it takes, beside its target.
+    fn footprint(&self, rows: &[u8]) -> u64 {
+        let problem = |problem: &Problem| {
+            let Problem { object, detail, .. } = problem;
+            size_of::<Problem>() as u64 + allocation(object.len()) + allocation(detail.len())
+        };
+        // The table is at least half full.
+        2 * size_of::<(Vec<u8>, Self)>() as u64
+            + allocation(rows.len())
+            + allocation(self.identity.len())
+            + self.problems.iter().map(problem).sum::<u64>()
+    }
+}
+
 impl Known {
     /// Nothing is known yet; targets of nodes get this port.
     pub(crate) fn new(port: &str) -> Self {
@@ -201,8 +229,12 @@ impl Known {
         json: &[u8],
         masters: Vec<Labels>,
         as_of: Instant,
-    ) -> Result<Look<Groups>, String> {
+        meter: &mut Meter,
+    ) -> Result<Look<Groups>, Unreadable> {
         let info = Info::read(json)?;
+        if info.nodes.len() > MOST_TARGETS {
+            return Err(Excess::Targets.into());
+        }
         let mut problems = info.problems;
         let listed = info.nodes.len();
         if info.count != listed as u64 {
@@ -213,6 +245,9 @@ impl Known {
         let mut nodes = Partition::default();
         for rows in info.nodes {
             let node = self.node(rows);
+            let name = || format!("node {}", shown(&node.identity));
+            meter.target(&node.target, name)?;
+            meter.keep(node.footprint(rows))?;
             nodes.push(&node.identity, node.target.clone());
             problems.extend(&node.problems);
         }
@@ -226,12 +261,10 @@ impl Known {
             self.writer.build()
         };
         let mut cut = Cut::default();
-        cut.push(TargetGroup {
-            source: "swarm_masters".into(),
-            targets: masters,
-            labels: group("master"),
-        });
-        nodes.groups("swarm_nodes", &group("node"), &mut cut);
+        let (source, labels) = ("swarm_masters", group("master"));
+        meter.group(source.len(), masters.len(), &labels, || source.to_owned())?;
+        cut.push(TargetGroup { source: source.into(), targets: masters, labels });
+        nodes.groups("swarm_nodes", &group("node"), &mut cut, meter)?;
         Ok(Look { what: cut.into_groups(), as_of, problems: problems.take() })
     }
 

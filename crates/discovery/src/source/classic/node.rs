@@ -11,7 +11,8 @@ use swarmscout_model::{Labels, LabelsWriter};
 use super::super::moby::AddressWriter;
 use super::info::{bad_row, pair};
 use crate::engine::Reader;
-use crate::problems::Problems;
+use crate::limits::MOST_LABELS;
+use crate::problems::{Problems, shown};
 
 /// The name of a node that its master never reached.
 const UNKNOWN: &str = "(unknown)";
@@ -124,8 +125,10 @@ fn write_labels(
     writer: &mut LabelsWriter,
     problem: &mut impl FnMut(&'static str, String),
 ) {
-    let mut names = String::with_capacity(2 * row.len());
+    let mut names = String::new();
+    // One more than there may be says that they are too many.
     let mut labels: Vec<_> = split_labels(row)
+        .take(MOST_LABELS + 1)
         .map(|(key, value)| {
             let start = names.len();
             names.push_str("__meta_swarm_node_label_");
@@ -142,7 +145,7 @@ fn write_labels(
         if let Some(label @ (_, key, value)) = same_key.next().and_then(<[_]>::last) {
             writer.push(name(label), value);
             for (_, other, _) in same_key.flatten() {
-                let name = name(label);
+                let [other, key, name] = [other, key, name(label)].map(shown);
                 let detail = format!("{other:?} is hidden by {key:?}, both are {name}");
                 problem("label keys that become one name", detail);
             }
@@ -168,8 +171,10 @@ fn split_labels(row: &str) -> impl Iterator<Item = (&str, &str)> {
 /// Whether a text begins with what is a key and `=`. Keys with spaces exist, but are so rare that
 /// it is more likely a sentence that goes on.
 fn begins_with_key(text: &str) -> bool {
-    let key = text.split_once('=').map_or("", |(key, _)| key);
-    !key.is_empty() && !key.contains([' ', ','])
+    // The first of these decides; to look for a `=` in all that follows each comma would take
+    // for ever where there is none.
+    let end = text.find(['=', ' ', ',']);
+    end.is_some_and(|end| end > 0 && text.as_bytes()[end] == b'=')
 }
 
 /// `2 (1 Running, 0 Paused, 1 Stopped)`, or `2`.

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use domain::base::Rtype;
 use swarmscout_model::labels::ADDRESS;
-use swarmscout_model::{Labels, LabelsWriter};
+use swarmscout_model::{Budget, Charge, Labels, LabelsWriter, TargetGroup};
 use tokio::time::Instant;
 
 use self::lookup::{Failure, Lookups, Said};
@@ -35,6 +35,7 @@ use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
 use crate::config::{BuildContext, DnsConfig, RecordType};
 use crate::figures::Figures;
+use crate::limits::{Excess, LONGEST_LABEL, Meter};
 use crate::manager::settle::source_order;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
@@ -52,6 +53,7 @@ pub struct Dns {
     deadline: Duration,
     resolver: Arc<Resolver>,
     figures: Arc<Figures>,
+    budget: Budget,
 }
 
 #[derive(Debug)]
@@ -66,6 +68,9 @@ struct Known {
     /// When it was asked for.
     as_of: Instant,
     groups: Groups,
+    /// How many groups and targets that are.
+    units: usize,
+    _held: Charge,
 }
 
 impl Dns {
@@ -91,6 +96,7 @@ impl Dns {
             deadline: context.attempt_deadline(config.refresh_interval, 0),
             resolver: context.dns.clone(),
             figures: context.figures.clone(),
+            budget: context.budget.clone(),
         }
     }
 
@@ -114,6 +120,8 @@ impl Dns {
         let mut problems: Vec<_> =
             conf.unusable.iter().map(|server| unusable(&file, server)).collect();
         let mut failures = Vec::new();
+        let known = self.names.iter().filter_map(|name| name.known.as_ref());
+        let mut units: usize = known.map(|known| known.units).sum();
         for (name, (asked, found)) in self.names.iter_mut().zip(found) {
             let problem = |object: &str, reason, detail| Problem {
                 kind: "name",
@@ -136,9 +144,19 @@ impl Dns {
                         let text = "record of another type";
                         problems.push(problem(name, text, other.to_string()));
                     }
-                    let before = known.take().map(|known| known.groups).unwrap_or_default();
-                    let groups = groups(name, &records, self.port, &before);
-                    *known = Some(Known { as_of: asked, groups });
+                    let before = known.as_ref();
+                    let others = units - before.map_or(0, |known| known.units);
+                    let before = before.map_or(&[][..], |known| &known.groups);
+                    let mut meter = Meter::new(&self.budget, LONGEST_LABEL).beside(others);
+                    let groups = groups(name, &records, self.port, before, &mut meter)
+                        .map_err(|excess| Error::Excess { what: name.clone(), excess })?;
+                    units = meter.units();
+                    *known = Some(Known {
+                        as_of: asked,
+                        groups,
+                        units: units - others,
+                        _held: meter.finish(),
+                    });
                 }
                 Err(Failure { absent, detail }) => {
                     self.figures.dns_lookup_failures.add(1);
@@ -166,18 +184,25 @@ impl Discoverer for Dns {
 }
 
 /// The groups of a name; those of before where nothing differs.
-fn groups(name: &str, records: &Records, port: u16, before: &Groups) -> Groups {
+fn groups(
+    name: &str,
+    records: &Records,
+    port: u16,
+    before: &[Arc<TargetGroup>],
+    meter: &mut Meter,
+) -> Result<Groups, Excess> {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
     let mut targets = Partition::default();
     for found in &records.found {
         let target = found.labels(port, &mut address, &mut writer);
+        meter.target(&target, || name.to_owned())?;
         targets.push(target.get(ADDRESS).unwrap_or_default(), target.clone());
     }
     let labels: Labels = [("__meta_dns_name", name)].into_iter().collect();
     let mut cut = Cut::new(before);
-    targets.groups(name, &labels, &mut cut);
-    cut.into_groups()
+    targets.groups(name, &labels, &mut cut, meter)?;
+    Ok(cut.into_groups())
 }
 
 fn unusable(file: &str, server: &str) -> Problem {

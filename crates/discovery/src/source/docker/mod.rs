@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use swarmscout_model::labels::ADDRESS;
-use swarmscout_model::{Labels, LabelsWriter};
+use swarmscout_model::{Budget, Charge, Labels, LabelsWriter};
 
 use crate::config::{BuildContext, DockerConfig};
 use crate::engine::{Container, ContainerPort, Endpoint, Hosts, List, Lists, Query};
+use crate::limits::{Excess, LONGEST_ENGINE_LABEL, Meter};
+use crate::problems::shown;
 use crate::source::moby::{self, AddressWriter, ById, Skipped};
 use crate::source::partition::{Cut, Partition};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
@@ -23,6 +25,10 @@ pub struct Docker {
     hosts: Hosts,
     query: Query,
     options: Options,
+    what: String,
+    /// For what was found last.
+    held: Charge,
+    budget: Budget,
 }
 
 /// What of the configuration decides which targets are made of the lists.
@@ -46,7 +52,8 @@ impl Docker {
             host_networking_host: config.host_networking_host.clone(),
             match_first_network: config.match_first_network,
         };
-        Ok(Self { hosts, query, options })
+        let (what, budget) = (config.engine.what(), context.budget.clone());
+        Ok(Self { hosts, query, options, what, held: budget.nothing(), budget })
     }
 }
 
@@ -54,7 +61,11 @@ impl Discoverer for Docker {
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(async {
             let look = self.hosts.look(&self.query).await?;
-            let (groups, mut problems) = find(&look.what.lists, &self.options);
+            let mut meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
+            let found = find_within(&look.what.lists, &self.options, &mut meter);
+            let (groups, mut problems) =
+                found.map_err(|excess| Error::Excess { what: self.what.clone(), excess })?;
+            self.held = meter.finish();
             problems.extend(look.problems);
             Ok(Look { what: groups, as_of: look.as_of, problems })
         })
@@ -62,7 +73,17 @@ impl Discoverer for Docker {
 }
 
 /// What is found in the lists of one look, in an order that does not depend on theirs.
+/// Nothing, where that is more than a source may become.
 pub fn find(lists: &Lists, options: &Options) -> (Groups, Vec<Problem>) {
+    let mut meter = Meter::unlimited(LONGEST_ENGINE_LABEL);
+    find_within(lists, options, &mut meter).unwrap_or_default()
+}
+
+fn find_within(
+    lists: &Lists,
+    options: &Options,
+    meter: &mut Meter,
+) -> Result<(Groups, Vec<Problem>), Excess> {
     let mut writer = LabelsWriter::new();
     let mut address = AddressWriter::default();
     let mut skipped = Skipped::default();
@@ -90,26 +111,29 @@ pub fn find(lists: &Lists, options: &Options) -> (Groups, Vec<Problem>) {
                 if let Some(port) = port {
                     write_port(port, &mut writer);
                 }
-                targets.push(&container.id, writer.build());
+                let labels = writer.build();
+                meter.target(&labels, || format!("container {}", shown(&container.id)))?;
+                targets.push(&container.id, labels);
+                Ok::<_, Excess>(())
             };
             let mut ports =
                 container.ports.iter().filter(|port| &*port.protocol == "tcp").peekable();
             if ports.peek().is_none() {
                 // A container on the host's network has no ports, so it is always here.
                 if &*container.network_mode == "host" {
-                    target(&options.host_networking_host, None);
+                    target(&options.host_networking_host, None)?;
                 } else {
-                    target(address.host(&ip, options.port), None);
+                    target(address.host(&ip, options.port), None)?;
                 }
             }
             for port in ports {
-                target(address.host(&ip, port.private), Some(port));
+                target(address.host(&ip, port.private), Some(port))?;
             }
         }
     }
     let mut cut = Cut::default();
-    targets.groups(SOURCE, &Labels::empty(), &mut cut);
-    (cut.into_groups(), skipped.into_problems().collect())
+    targets.groups(SOURCE, &Labels::empty(), &mut cut, meter)?;
+    Ok((cut.into_groups(), skipped.into_problems().collect()))
 }
 
 fn container_labels(container: &Container, name: &str, writer: &mut LabelsWriter) -> Labels {

@@ -26,7 +26,7 @@ impl DockerSwarm {
         let (demand, demanded) = watch::channel(Demand::of([&filters]));
         let swarm = Arc::from(config.engine.what());
         let origin = Origin::new(&Source::of(config), swarm, demanded, context)?;
-        let finder = Finder::new(Options::from(config), filters);
+        let finder = Finder::new(Options::from(config), filters).within(context.budget.clone());
         Ok(Self { origin, finder, _demand: demand })
     }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use swarmscout_model::LabelsWriter;
+use swarmscout_model::{Budget, LabelsWriter};
 
 use super::pieces::Pieces;
 use super::shelf::Shelf;
 use super::{Options, nodes, services, tasks};
 use crate::config::Role;
 use crate::engine::{Node, Service, Task};
+use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
 use crate::snapshot::buckets::{Buckets, Object, hash_of};
 use crate::snapshot::{Bucket, Demand, Filters, Selection, Snapshot};
 use crate::source::moby::{AddressWriter, Skipped};
@@ -32,6 +33,7 @@ pub struct Finder {
     tasks: Shelf<Task>,
     pieces: Pieces,
     scratch: Scratch,
+    budget: Budget,
 }
 
 /// What targets are made from, besides the objects of a bucket.
@@ -64,7 +66,14 @@ impl Finder {
             tasks: Shelf::default(),
             pieces: Pieces::default(),
             scratch: Scratch::default(),
+            budget: Budget::unlimited(),
         }
+    }
+
+    /// The same, for groups that are charged to `budget`.
+    #[must_use]
+    pub fn within(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 
     /// The filters that it was made with.
@@ -107,7 +116,8 @@ impl Finder {
     /// What is found, in an order that depends on nothing but IDs, and what had to be left out. A
     /// group that is equal to the one that was found before is that very one.
     ///
-    /// Fails where a filter names what is not there; what was found before is then kept.
+    /// Fails where a filter names what is not there, and where there would be more than is allowed;
+    /// what was found before is then kept.
     pub fn find(&mut self, snapshot: &Snapshot) -> Result<(Groups, Vec<Problem>), Error> {
         let selection = self.filters.resolve(snapshot)?;
         let all = self.selection.as_ref() != Some(&selection);
@@ -120,16 +130,20 @@ impl Finder {
             pieces.update_nodes(seen, snapshot, &mut scratch.writer);
         }
         let given = Given { snapshot, pieces, options: *options, selection: &selection };
-        match options.role {
+        let meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
+        let found = match options.role {
             Role::Nodes => {
-                let find = |bucket: &_, found: &mut _| nodes::find(bucket, given, scratch, found);
-                self.nodes.update(&snapshot.nodes, |_| all, find);
+                let find = |bucket: &_, found: &mut _, meter: &mut _| {
+                    nodes::find(bucket, given, scratch, found, meter)
+                };
+                self.nodes.update(&snapshot.nodes, meter, |_| all, find)
             }
             Role::Services => {
                 let stale = |bucket: &Bucket<_>| all || bucket.refers_to_any(&networks);
-                let find =
-                    |bucket: &_, found: &mut _| services::find(bucket, given, scratch, found);
-                self.services.update(&snapshot.services, stale, find);
+                let find = |bucket: &_, found: &mut _, meter: &mut _| {
+                    services::find(bucket, given, scratch, found, meter)
+                };
+                self.services.update(&snapshot.services, meter, stale, find)
             }
             Role::Tasks => {
                 let mut spoken_of = networks;
@@ -140,9 +154,16 @@ impl Finder {
                     let service = || services.binary_search(&hash_of(bucket.owner())).is_ok();
                     all || (!services.is_empty() && service()) || bucket.refers_to_any(&spoken_of)
                 };
-                let find = |bucket: &_, found: &mut _| tasks::find(bucket, given, scratch, found);
-                self.tasks.update(&snapshot.tasks, stale, find);
+                let find = |bucket: &_, found: &mut _, meter: &mut _| {
+                    tasks::find(bucket, given, scratch, found, meter)
+                };
+                self.tasks.update(&snapshot.tasks, meter, stale, find)
             }
+        };
+        if let Err(excess) = found {
+            // What was seen stays what it was: the next time the same buckets are stale.
+            let what = format!("role {}", options.role.as_str());
+            return Err(Error::Excess { what, excess });
         }
         self.selection = Some(selection);
         self.seen = snapshot.clone();

@@ -7,6 +7,8 @@ use super::finder::{Given, Scratch};
 use super::shelf::Found;
 use super::{SOURCE, meta};
 use crate::engine::Node;
+use crate::limits::{Excess, Meter};
+use crate::problems::shown;
 use crate::snapshot::Bucket;
 
 /// One group.
@@ -15,7 +17,8 @@ pub(super) fn find(
     given: Given<'_>,
     scratch: &mut Scratch,
     found: &mut Found,
-) {
+    meter: &mut Meter,
+) -> Result<(), Excess> {
     let Given { options, selection, .. } = given;
     let Scratch { writer, address } = scratch;
     let mut targets = Vec::with_capacity(bucket.objects().len());
@@ -27,8 +30,12 @@ pub(super) fn find(
         writer.push(ADDRESS, address.host(&node.address, options.port));
         writer.extend(&known);
         writer.extend(&own);
-        targets.push(writer.build());
+        let target = writer.build();
+        meter.target(&target, || format!("node {}", shown(&node.id)))?;
+        targets.push(target);
     }
-    let source = bucket.name(SOURCE);
-    found.groups.push(TargetGroup { source, targets, labels: Labels::empty() });
+    let (source, labels) = (bucket.name(SOURCE), Labels::empty());
+    meter.group(source.len(), targets.len(), &labels, String::new)?;
+    found.groups.push(TargetGroup { source, targets, labels });
+    Ok(())
 }

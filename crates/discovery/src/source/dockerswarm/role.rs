@@ -120,7 +120,7 @@ impl Role {
         }
         let new = || {
             let filters = Filters::new(self.config.role, &self.config.engine.filters);
-            Finder::new(Options::from(&self.config), filters)
+            Finder::new(Options::from(&self.config), filters).within(self.context.budget.clone())
         };
         let finder = self.finder.take().unwrap_or_else(new);
         if !finder.can_read(&snapshot) {

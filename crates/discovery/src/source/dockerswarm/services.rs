@@ -8,6 +8,8 @@ use super::finder::{Given, Scratch};
 use super::shelf::Found;
 use super::{Options, SOURCE, meta};
 use crate::engine::{Service, VirtualIp};
+use crate::limits::{Excess, Meter};
+use crate::problems::shown;
 use crate::snapshot::{Bucket, Snapshot};
 
 /// One group for each service.
@@ -16,12 +18,19 @@ pub(super) fn find(
     given: Given<'_>,
     scratch: &mut Scratch,
     found: &mut Found,
-) {
+    meter: &mut Meter,
+) -> Result<(), Excess> {
     let Given { snapshot, pieces, options, selection } = given;
     let Scratch { writer, address } = scratch;
     for service in bucket.objects().filter(|service| selection.service(service)) {
         found.skipped.collisions("service", &service.id, &service.labels);
+        let of = || format!("service {}", shown(&service.id));
         let mut targets = Vec::new();
+        let mut keep = |target, meter: &mut Meter| {
+            meter.target(&target, of)?;
+            targets.push(target);
+            Ok::<_, Excess>(())
+        };
         for ip in virtual_ips(service, options, snapshot) {
             let network = pieces.network(&ip.network);
             let Some(ip) = ip.address else {
@@ -37,23 +46,22 @@ pub(super) fn find(
             if published.peek().is_none() {
                 writer.push(ADDRESS, address.ip(ip, options.port));
                 network.inspect(|network| writer.extend(network));
-                targets.push(writer.build());
+                keep(writer.build(), meter)?;
             }
             for port in published {
                 writer.push(ADDRESS, address.ip(ip, options.overlay_port(port)));
                 network.inspect(|network| writer.extend(network));
                 writer.push("__meta_dockerswarm_service_endpoint_port_name", &port.name);
                 writer.push("__meta_dockerswarm_service_endpoint_port_publish_mode", &port.mode);
-                targets.push(writer.build());
+                keep(writer.build(), meter)?;
             }
         }
-        let source = format!("{SOURCE}/{}", service.id).into();
-        found.groups.push(TargetGroup {
-            source,
-            targets,
-            labels: meta::service(service, true, writer),
-        });
+        let source = format!("{SOURCE}/{}", service.id);
+        let labels = meta::service(service, true, writer);
+        meter.group(source.len(), targets.len(), &labels, of)?;
+        found.groups.push(TargetGroup { source: source.into(), targets, labels });
     }
+    Ok(())
 }
 
 /// The virtual IPs that give targets: all, or the one of the first network by name. The network

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use swarmscout_model::TargetGroup;
+use swarmscout_model::{Charge, TargetGroup};
 
+use crate::limits::{Excess, Meter};
 use crate::snapshot::buckets::Object;
 use crate::snapshot::{Bucket, Buckets};
 use crate::source::moby::Skipped;
@@ -21,6 +22,9 @@ struct Kept<T> {
     groups: Groups,
     problems: Vec<Problem>,
     without_address: Vec<ServiceWithoutAddress>,
+    /// How many groups and targets that are.
+    units: usize,
+    _held: Charge,
 }
 
 /// What is found in one bucket.
@@ -41,26 +45,40 @@ impl<T> Default for Shelf<T> {
 impl<T: Object> Shelf<T> {
     /// Makes `buckets` those that are kept. Calls `find` for those that are new or `stale`; a group
     /// that is equal to the one that was found before is that very one.
+    ///
+    /// Where `find` fails, what it found until then stays, and for the rest what was found before;
+    /// the next update has to call the same buckets stale.
     pub(super) fn update(
         &mut self,
         buckets: &Buckets<T>,
+        meter: Meter,
         stale: impl Fn(&Bucket<T>) -> bool,
-        mut find: impl FnMut(&Bucket<T>, &mut Found),
-    ) {
+        mut find: impl FnMut(&Bucket<T>, &mut Found, &mut Meter) -> Result<(), Excess>,
+    ) -> Result<(), Excess> {
+        let units = self.0.iter().map(|kept| kept.units).sum();
+        let mut meter = meter.beside(units);
         let mut before = std::mem::take(&mut self.0).into_iter().peekable();
         self.0.reserve_exact(buckets.iter().len());
         for bucket in buckets.iter() {
-            while before.next_if(|kept| kept.bucket.place_cmp(bucket).is_lt()).is_some() {}
+            while let Some(gone) = before.next_if(|kept| kept.bucket.place_cmp(bucket).is_lt()) {
+                meter.forget(gone.units);
+            }
             let known = before.next_if(|kept| kept.bucket.place_cmp(bucket).is_eq());
             let known = match known {
                 Some(known) if Arc::ptr_eq(&known.bucket, bucket) && !stale(bucket) => {
                     self.0.push(known);
                     continue;
                 }
-                known => known.map_or_else(Vec::new, |known| known.groups),
+                known => known,
             };
+            meter.forget(known.as_ref().map_or(0, |known| known.units));
+            let others = meter.units();
             let mut found = Found::default();
-            find(bucket, &mut found);
+            if let Err(excess) = find(bucket, &mut found, &mut meter) {
+                self.0.extend(known.into_iter().chain(before));
+                return Err(excess);
+            }
+            let known = known.map_or_else(Vec::new, |known| known.groups);
             let keep = |group: TargetGroup| {
                 let same = known.iter().find(|known| ***known == group);
                 same.cloned().unwrap_or_else(|| Arc::new(group))
@@ -71,8 +89,11 @@ impl<T: Object> Shelf<T> {
                 groups: groups.map(keep).collect(),
                 problems: found.skipped.into_problems().collect(),
                 without_address: found.without_address,
+                units: meter.units() - others,
+                _held: meter.part(),
             });
         }
+        Ok(())
     }
 
     /// How many objects stand in buckets that are not kept yet.

@@ -14,6 +14,8 @@ use super::pieces::OfNode;
 use super::shelf::Found;
 use super::{Options, SOURCE, meta};
 use crate::engine::{Attachment, LabelMap, Port, Task};
+use crate::limits::{Excess, Meter};
+use crate::problems::shown;
 use crate::snapshot::Bucket;
 use crate::without_address;
 
@@ -23,7 +25,8 @@ pub(super) fn find(
     given: Given<'_>,
     scratch: &mut Scratch,
     found: &mut Found,
-) {
+    meter: &mut Meter,
+) -> Result<(), Excess> {
     let Given { snapshot, pieces, options, selection } = given;
     let Scratch { writer, address } = scratch;
     let service = snapshot.services.get("", bucket.owner()).map(|service| &**service);
@@ -44,13 +47,18 @@ pub(super) fn find(
                 &other.insert((&task.labels, meta::container(&task.labels, writer))).1
             }
         };
-        let node = pieces.node(&task.node);
         let before = targets.len();
+        let mut keep = |target| {
+            meter.target(&target, || format!("task {}", shown(&task.id)))?;
+            targets.push(target);
+            Ok::<_, Excess>(())
+        };
+        let node = pieces.node(&task.node);
         let of_task = Parts { task, container, node, slot: &task.slot.to_string() };
         for port in tcp(&task.host_ports) {
             let node_address = node.map_or("", |node| &*node.address);
             let address = address.host(node_address, port.published);
-            targets.push(of_task.target(address, None, Some(port), writer));
+            keep(of_task.target(address, None, Some(port), writer))?;
         }
         for attachment in attachments(task, options) {
             let network = pieces.network(&attachment.network);
@@ -58,11 +66,11 @@ pub(super) fn find(
                 let mut published = tcp(ports).peekable();
                 if published.peek().is_none() {
                     let address = address.ip(*ip, options.port);
-                    targets.push(of_task.target(address, network, None, writer));
+                    keep(of_task.target(address, network, None, writer))?;
                 }
                 for port in published {
                     let address = address.ip(*ip, options.overlay_port(port));
-                    targets.push(of_task.target(address, network, Some(port), writer));
+                    keep(of_task.target(address, network, Some(port), writer))?;
                 }
             }
         }
@@ -75,7 +83,11 @@ pub(super) fn find(
         found.skipped.collisions("service", &service.id, &service.labels);
         meta::service(service, false, writer)
     });
-    found.groups.push(TargetGroup { source: bucket.name(SOURCE), targets, labels });
+    let source = bucket.name(SOURCE);
+    let of = || format!("service {}", shown(bucket.owner()));
+    meter.group(source.len(), targets.len(), &labels, of)?;
+    found.groups.push(TargetGroup { source, targets, labels });
+    Ok(())
 }
 
 /// What the targets of one task are put together from.

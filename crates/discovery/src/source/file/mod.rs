@@ -19,7 +19,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use swarmscout_model::LabelsBuilder;
+use swarmscout_model::{Budget, Charge, LabelsBuilder};
 use swarmscout_net::Secrets;
 use tokio::time::Instant;
 
@@ -28,6 +28,7 @@ use super::disk::{self, OffThread};
 use super::listing;
 use crate::config::{BuildContext, FileConfig};
 use crate::figures::FileTimes;
+use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// The largest file that is read, in bytes.
@@ -55,6 +56,7 @@ impl File {
             files: BTreeMap::new(),
             times: FileTimes::new(context.figures.clone()),
             max_file: MAX_FILE.min(context.max_answer),
+            budget: context.budget.clone(),
             builder: LabelsBuilder::new(),
         };
         Self { hints, reader: OffThread::new(reader) }
@@ -79,6 +81,7 @@ struct Reader {
     files: BTreeMap<PathBuf, Known>,
     times: FileTimes,
     max_file: u64,
+    budget: Budget,
     builder: LabelsBuilder,
 }
 
@@ -90,6 +93,9 @@ struct Known {
     modified: Option<SystemTime>,
     /// What it held when it was last understood.
     groups: Option<Groups>,
+    /// How many groups and targets that are.
+    units: usize,
+    held: Option<Charge>,
     /// Why it is not understood now.
     problem: Option<Problem>,
 }
@@ -121,7 +127,9 @@ impl Reader {
         let mut before = std::mem::take(&mut self.files);
         for path in found {
             let mut known = before.remove(&path).unwrap_or_default();
-            known.update(&path, self.max_file, &mut self.builder);
+            let others = before.values().chain(self.files.values()).map(|known| known.units).sum();
+            let meter = Meter::new(&self.budget, LONGEST_LABEL).beside(others);
+            known.update(&path, self.max_file, &mut self.builder, meter);
             self.times.figures().file_read_errors.add(u64::from(known.problem.is_some()));
             self.files.insert(path, known);
         }
@@ -145,33 +153,42 @@ impl Reader {
 }
 
 impl Known {
-    fn update(&mut self, path: &Path, max: u64, builder: &mut LabelsBuilder) {
+    fn update(&mut self, path: &Path, max: u64, builder: &mut LabelsBuilder, mut meter: Meter) {
+        let others = meter.units();
         let began = SystemTime::now();
         let problem = |reason, detail| {
             Some(Problem { kind: "file", object: path.display().to_string(), reason, detail })
         };
-        let Content { text, stamp, modified } = match read(path, self.stamp.as_ref(), max) {
-            Ok(Some(content)) => content,
-            Ok(None) => return,
-            Err(error) => {
-                self.stamp = None;
-                self.problem = problem("cannot be read", error.to_string());
-                return;
-            }
-        };
+        let Content { text, stamp, modified } =
+            match read(path, self.stamp.as_ref(), max, &mut meter) {
+                Ok(Some(content)) => content,
+                Ok(None) => return,
+                Err(error) => {
+                    self.stamp = None;
+                    self.problem = problem("cannot be read", error.to_string());
+                    return;
+                }
+            };
         self.modified = Some(modified);
         let settled = began.duration_since(modified).is_ok_and(|age| age > CLOCK_GRAIN);
-        match parse(path, &text, builder) {
+        match parse(path, &text, builder, &mut meter) {
             Ok(groups) => {
                 self.groups = Some(groups);
+                self.units = meter.units() - others;
+                self.held = Some(meter.finish());
                 self.problem = None;
                 self.stamp = settled.then_some(stamp);
             }
-            Err(mut error) => {
+            Err(error) => {
+                let reason = match error {
+                    Unreadable::Syntax(_) => "cannot be understood",
+                    Unreadable::Excess(_) => "is too much",
+                };
+                let mut error = error.to_string();
                 // It quotes the file.
                 Secrets::default().clean_in_place(&mut error);
                 self.stamp = None;
-                self.problem = problem("cannot be understood", error);
+                self.problem = problem(reason, error);
             }
         }
     }
@@ -185,13 +202,19 @@ struct Content {
 }
 
 /// The content of a file, unless it still has this stamp.
-fn read(path: &Path, known: Option<&Stamp>, max: u64) -> io::Result<Option<Content>> {
+fn read(
+    path: &Path,
+    known: Option<&Stamp>,
+    max: u64,
+    meter: &mut Meter,
+) -> io::Result<Option<Content>> {
     let file = disk::open(path)?;
     let metadata = file.metadata()?;
     let stamp = Stamp::of(&metadata);
     if known == Some(&stamp) {
         return Ok(None);
     }
+    meter.reserve(metadata.len().min(max)).map_err(io::Error::other)?;
     let text = disk::whole(file, max)?;
     Ok(Some(Content { text, stamp, modified: metadata.modified()? }))
 }
@@ -201,18 +224,17 @@ pub(crate) fn parse(
     path: &Path,
     text: &[u8],
     builder: &mut LabelsBuilder,
-) -> Result<Groups, String> {
+    meter: &mut Meter,
+) -> Result<Groups, Unreadable> {
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let groups = if is_json {
-        listing::from_json(text)?
+        listing::from_json(text, meter)?
     } else {
-        listing::from_yaml(std::str::from_utf8(text).map_err(|error| error.to_string())?)?
+        let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+        listing::from_yaml(text, meter)?
     };
     let path = path.to_string_lossy();
-    let groups = groups.into_iter().enumerate().map(|(index, group)| {
-        group.named(format!("{path}:{index}").into(), ("__meta_filepath", &path), builder)
-    });
-    Ok(groups.collect())
+    Ok(listing::named(groups, "__meta_filepath", &path, builder, meter)?)
 }
 
 fn cannot_list(path: &Path, error: &io::Error) -> Error {

@@ -17,6 +17,7 @@ use super::http::{Protocol, Reading};
 use super::layout::{Entry, LEADER, join, relative};
 use super::server::{Answer, Server};
 use crate::Error;
+use crate::limits::Counted;
 
 /// What stays as it is in a key that stands in a path.
 const KEY: &AsciiSet =
@@ -77,8 +78,8 @@ impl Consul {
 
     /// The keys right below the path. A node of Swarm 0.2.0 has its name for a value.
     async fn names(&self, answer: &Answer) -> Result<Vec<Entry>, Error> {
-        let names: Vec<String> = answer.json().await?;
-        let entries = names.iter().filter_map(|name| {
+        let names: Vec<Counted<String>> = answer.json().await?;
+        let entries = names.iter().filter_map(|Counted(name)| {
             let key = relative(&self.path, name)?;
             let value = (!name.ends_with('/')).then(|| key.to_owned());
             Some(Entry { key: key.to_owned(), value })
@@ -87,9 +88,9 @@ impl Consul {
     }
 
     async fn pairs(&self, answer: &Answer) -> Result<Vec<Entry>, Error> {
-        let pairs: Vec<Pair> = answer.json().await?;
+        let pairs: Vec<Counted<Pair>> = answer.json().await?;
         let mut entries = Vec::with_capacity(pairs.len());
-        for Pair { key, value, session } in pairs {
+        for Counted(Pair { key, value, session }) in pairs {
             let Some(key) = relative(&self.path, &key) else { continue };
             let value = STANDARD.decode(value.unwrap_or_default());
             let value = value.map_err(|error| answer.bad(format!("not base64: {error}")))?;

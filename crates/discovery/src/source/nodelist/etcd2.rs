@@ -14,6 +14,7 @@ use super::http::{Protocol, Reading, Told};
 use super::layout::{Entry, join, matters, relative};
 use super::server::{Answer, Server};
 use crate::Error;
+use crate::limits::Counted;
 
 /// What stays as it is in a key that stands in a path.
 const KEY: &AsciiSet =
@@ -48,7 +49,7 @@ struct Node {
     #[serde(default)]
     dir: Option<bool>,
     #[serde(default)]
-    nodes: Option<Vec<Node>>,
+    nodes: Option<Vec<Counted<Node>>>,
     #[serde(default, rename = "modifiedIndex")]
     modified_index: Option<u64>,
 }
@@ -98,7 +99,7 @@ impl Etcd2 {
         if let Some(key) = self.relative(key.as_deref().unwrap_or_default()) {
             entries.push(Entry { key: key.to_owned(), value });
         }
-        for node in nodes.into_iter().flatten() {
+        for Counted(node) in nodes.into_iter().flatten() {
             self.collect(node, entries);
         }
     }

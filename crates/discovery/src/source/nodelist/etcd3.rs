@@ -15,10 +15,12 @@ use serde::Deserialize;
 use serde_json::json;
 use swarmscout_net::{Response, UserInfo};
 
+use super::MOST_NODES;
 use super::http::{Protocol, Reading, Told};
 use super::layout::{Entry, join, relative};
 use super::server::{Answer, Server};
 use crate::Error;
+use crate::limits::{Counted, LONGEST_LABEL, MOST_TARGETS, Meter, metered};
 
 /// Where the gateway is: from etcd 3.4 on, in 3.3, before.
 const BASES: [&str; 3] = ["/v3", "/v3beta", "/v3alpha"];
@@ -55,7 +57,7 @@ struct Range {
     #[serde(default)]
     header: Header,
     #[serde(default)]
-    kvs: Option<Vec<Pair>>,
+    kvs: Option<Vec<Counted<Pair>>>,
 }
 
 /// Numbers of 64 bits are text.
@@ -95,7 +97,7 @@ struct Line {
 #[derive(Deserialize)]
 struct Watched {
     #[serde(default)]
-    events: Option<Vec<Event>>,
+    events: Option<Vec<Counted<Event>>>,
     #[serde(default)]
     canceled: bool,
     #[serde(default)]
@@ -222,7 +224,7 @@ impl Etcd3 {
         let Range { header, kvs } = answer.json().await?;
         let version = header.revision.and_then(|revision| revision.parse().ok());
         let pairs = kvs.unwrap_or_default().into_iter();
-        let entries = pairs.filter_map(|pair| self.entry(pair, answer).transpose());
+        let entries = pairs.filter_map(|Counted(pair)| self.entry(pair, answer).transpose());
         Ok(Reading { entries: entries.collect::<Result<_, _>>()?, version })
     }
 }
@@ -295,8 +297,11 @@ impl Protocol for Etcd3 {
 
 /// What a line of a watch tells.
 pub(super) fn told(line: &[u8]) -> Result<Told, String> {
-    let line: Line = serde_json::from_slice(line)
-        .map_err(|error| format!("not the JSON that was asked for: {error}"))?;
+    // etcd batches far fewer.
+    let mut meter = Meter::unlimited(LONGEST_LABEL).beside(MOST_TARGETS - MOST_NODES);
+    let line: Line =
+        metered(&mut meter, || serde_json::from_slice(line).map_err(|error| error.to_string()))
+            .map_err(|error| format!("not the JSON that was asked for: {error}"))?;
     let told = line.result.ok_or("the watch was refused")?;
     if told.compact_revision.is_some() {
         return Ok(Told::Change);
@@ -306,7 +311,7 @@ pub(super) fn told(line: &[u8]) -> Result<Told, String> {
         return Err(format!("the watch was ended: {reason}"));
     }
     let mut revision = None;
-    for event in told.events.iter().flatten() {
+    for Counted(event) in told.events.iter().flatten() {
         if is_change(event) {
             return Ok(Told::Change);
         }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, StatusCode};
+use swarmscout_model::Budget;
 use swarmscout_net::Secrets;
 
 use super::consul::Consul;
@@ -10,10 +11,11 @@ use super::etcd2::Etcd2;
 use super::etcd3::{self, Etcd3};
 use super::http::Reading;
 use super::layout::{self, SWARM};
-use super::server::Answer;
+use super::server::{Answer, Held};
 use super::token;
 pub use super::zookeeper::fuzzing::zookeeper;
 use crate::Error;
+use crate::source::decoding::Decoding;
 
 /// An answer of a store that speaks HTTP.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +48,11 @@ impl Answered<'_> {
             headers: index.into_iter().collect::<HeaderMap>(),
             body: Bytes::copy_from_slice(self.body),
             secrets: Secrets::default(),
+            held: Held {
+                budget: Budget::unlimited(),
+                decoding: Decoding::default(),
+                _charge: None,
+            },
         }
     }
 }

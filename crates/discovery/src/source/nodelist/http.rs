@@ -1,5 +1,7 @@
 //! Stores that speak HTTP: any of several servers answers, and the list is where [`layout`] says.
 
+use swarmscout_model::budget::allocation;
+use swarmscout_model::{Budget, Charge};
 use swarmscout_net::{Client, Host, HttpConfig, Secrets};
 use tokio::time::Instant;
 
@@ -7,6 +9,8 @@ use super::layout::{self, Entry};
 use super::server::Server;
 use super::{Listing, Servers, Store};
 use crate::config::{BuildContext, Deadlines, NodeListConfig};
+use crate::limits::Excess;
+use crate::source::decoding::Decoding;
 use crate::source::rotation::{Rotation, Turn};
 use crate::{BoxFuture, Error};
 
@@ -41,6 +45,17 @@ pub(super) struct Reading {
     pub(super) version: Option<u64>,
 }
 
+impl Reading {
+    /// About the bytes that it takes.
+    fn footprint(&self) -> u64 {
+        let entry = |Entry { key, value }: &Entry| {
+            let value = value.as_ref().map_or(0, String::len);
+            size_of::<Entry>() as u64 + allocation(key.len()) + allocation(value)
+        };
+        self.entries.iter().map(entry).sum()
+    }
+}
+
 /// What a watch tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
@@ -60,6 +75,10 @@ pub(super) struct HttpStore<P> {
     rotation: Rotation,
     /// What the watch is on: a folder, and what it held.
     watched: Option<(&'static str, Reading)>,
+    /// For what the watch is on.
+    held: Charge,
+    budget: Budget,
+    decoding: Decoding,
     pub(super) deadlines: Deadlines,
     max_answer: u64,
 }
@@ -92,6 +111,9 @@ impl<P: Protocol> HttpStore<P> {
             rotation: Rotation::new(servers.addresses.len()),
             servers: servers.clone(),
             watched: None,
+            held: context.budget.nothing(),
+            budget: context.budget.clone(),
+            decoding: Decoding::default(),
             deadlines,
             max_answer: MAX_ANSWER.min(context.max_answer),
         })
@@ -99,6 +121,7 @@ impl<P: Protocol> HttpStore<P> {
 
     async fn ask(&mut self) -> Result<Listing, Error> {
         self.watched = None;
+        self.held = self.budget.nothing();
         let mut round = self.rotation.round();
         while let Some(turn) = self.rotation.next(&mut round) {
             match self.attempt(turn).await {
@@ -126,6 +149,8 @@ impl<P: Protocol> HttpStore<P> {
             deadline: Instant::now() + within,
             within,
             max_answer: self.max_answer,
+            budget: &self.budget,
+            decoding: &self.decoding,
         };
         let [_, engine, bare] = layout::FOLDERS;
         let swarm = self.protocol.read(&server, layout::SWARM).await?;
@@ -147,6 +172,11 @@ impl<P: Protocol> HttpStore<P> {
                 }
             }
         };
+        let held = self.budget.charge(reading.footprint()).map_err(|excess| {
+            let (what, excess) = (server.host.to_string(), Excess::Memory(excess));
+            Error::Excess { what, excess }
+        });
+        self.held = held?;
         self.watched = Some((folder, Reading { version, ..reading }));
         Ok(nodes.map(|nodes| Listing { nodes, primary, problems: Vec::new() }))
     }
@@ -166,6 +196,8 @@ impl<P: Protocol> HttpStore<P> {
             deadline: Instant::now() + within,
             within,
             max_answer: self.max_answer,
+            budget: &self.budget,
+            decoding: &self.decoding,
         };
         match self.protocol.changed(&server, folder, known).await {
             // Nothing happened, or nobody is there to tell: a look finds out.

@@ -32,7 +32,7 @@ mod zookeeper;
 use std::time::Duration;
 
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
-use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
+use swarmscout_model::{Budget, Charge, Labels, LabelsWriter, TargetGroup};
 use swarmscout_net::Secrets;
 use tokio::time::{Instant, sleep};
 
@@ -47,9 +47,16 @@ use super::classic::host_of;
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
 use crate::config::{BuildContext, EtcdApi, NodeListConfig};
+use crate::limits::{Excess, LONGEST_LABEL, Meter};
 use crate::problems::{self, Problems};
 use crate::supervisor::jittered_pause;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+
+/// The longest address of a node that is read, in bytes.
+const LONGEST_ADDRESS: usize = 1024;
+
+/// So much of a longer one is shown.
+const SHOWN_OF_ADDRESS: usize = 64;
 
 /// What is said of `token://` where nobody knows whom to ask.
 pub const NO_TOKEN_SERVICE: &str =
@@ -104,6 +111,9 @@ pub struct NodeList {
     logged: Option<String>,
     /// The groups of the look before.
     groups: Groups,
+    /// For those groups.
+    held: Charge,
+    budget: Budget,
 }
 
 impl NodeList {
@@ -120,6 +130,8 @@ impl NodeList {
             broken: 0,
             logged: None,
             groups: Groups::new(),
+            held: context.budget.nothing(),
+            budget: context.budget.clone(),
         })
     }
 
@@ -127,9 +139,14 @@ impl NodeList {
         let as_of = Instant::now().into_std();
         let Listing { nodes, primary, mut problems } = self.store.list().await?;
         let (primary, port) = (primary.as_deref(), &self.metrics_port);
-        let mut bad = Problems::default();
-        self.groups = groups(&nodes, primary, port, &self.groups, &mut bad);
-        problems.extend(bad.take());
+        let mut meter = Meter::new(&self.budget, LONGEST_LABEL);
+        let found = groups(&nodes, primary, port, &self.groups, &mut meter);
+        let (groups, skipped) = found.map_err(|excess| Error::Excess {
+            what: self.what.clone(),
+            excess: excess.without(&self.secrets),
+        })?;
+        (self.groups, self.held) = (groups, meter.finish());
+        problems.extend(skipped);
         problems::clean(&mut problems, &self.secrets);
         problems.sort();
         Ok(Look { what: self.groups.clone(), as_of, problems })
@@ -225,39 +242,47 @@ pub(crate) fn groups(
     primary: Option<&str>,
     port: &str,
     known: &Groups,
-    problems: &mut Problems,
-) -> Groups {
+    meter: &mut Meter,
+) -> Result<(Groups, Vec<Problem>), Excess> {
+    let mut problems = Problems::default();
     let (mut writer, mut address) = (LabelsWriter::new(), AddressWriter::default());
     let mut target = |listed: &str, kind| {
+        if listed.len() > LONGEST_ADDRESS {
+            let shown = &listed[..listed.floor_char_boundary(SHOWN_OF_ADDRESS)];
+            problems.push(kind, shown, "address too long", String::new());
+            return Ok::<_, Excess>(None);
+        }
         // What was not UTF-8 is no name either.
         let address_at_all = split_host_port(listed).is_ok() && !listed.contains('\u{fffd}');
         let Some(host) = host_of(listed).filter(|_| address_at_all) else {
             problems.push(kind, listed, "address that is not host:port", String::new());
-            return None;
+            return Ok(None);
         };
         writer.push(ADDRESS, address.host(host, port));
         writer.push(INSTANCE, listed);
-        Some(writer.build())
+        let labels = writer.build();
+        meter.target(&labels, || format!("node {listed:?}"))?;
+        Ok(Some(labels))
     };
     let mut partition = Partition::default();
     for node in nodes {
-        if let Some(target) = target(node, "node") {
+        if let Some(target) = target(node, "node")? {
             partition.push(node, target);
         }
     }
-    let master = primary.and_then(|primary| target(primary, "host"));
+    let master = primary.map(|primary| target(primary, "host")).transpose()?.flatten();
+    // One that is too long gives no target, and no label.
+    let primary = primary.filter(|primary| primary.len() <= LONGEST_ADDRESS);
     let labels = |role| -> Labels {
         let primary = ("__meta_swarm_primary", primary.unwrap_or_default());
         [primary, ("__meta_swarm_role", role)].into_iter().collect()
     };
     let mut cut = Cut::new(known);
     if let Some(master) = master {
-        cut.push(TargetGroup {
-            source: "swarm_masters".into(),
-            targets: vec![master],
-            labels: labels("master"),
-        });
+        let (source, labels) = ("swarm_masters", labels("master"));
+        meter.group(source.len(), 1, &labels, || source.to_owned())?;
+        cut.push(TargetGroup { source: source.into(), targets: vec![master], labels });
     }
-    partition.groups("swarm_nodes", &labels("node"), &mut cut);
-    cut.into_groups()
+    partition.groups("swarm_nodes", &labels("node"), &mut cut, meter)?;
+    Ok((cut.into_groups(), problems.take()))
 }

@@ -5,15 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::de::DeserializeOwned;
+use swarmscout_model::{Budget, Charge};
 use swarmscout_net::{Client, Host, Request, Response, Secrets};
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::source::{panic_on, refused};
-
-/// Larger answers are parsed on a thread of their own.
-const LARGE: usize = 64 << 10;
+use crate::limits::{LONGEST_LABEL, Meter, Unreadable, metered};
+use crate::source::decoding::{self, Decoding, Whole};
+use crate::source::refused;
 
 /// A server, for the time of one attempt or one watch.
 #[derive(Debug)]
@@ -28,6 +27,8 @@ pub(super) struct Server<'a> {
     pub(super) within: Duration,
     /// The largest answer that is read, in bytes.
     pub(super) max_answer: u64,
+    pub(super) budget: &'a Budget,
+    pub(super) decoding: &'a Decoding,
 }
 
 /// A whole answer.
@@ -40,6 +41,16 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     /// What must not show of it.
     pub(super) secrets: Secrets,
+    pub(super) held: Held,
+}
+
+/// What the answers of a source have in common.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) budget: Budget,
+    pub(super) decoding: Decoding,
+    /// For the body.
+    pub(super) _charge: Option<Charge>,
 }
 
 impl Server<'_> {
@@ -77,9 +88,18 @@ impl Server<'_> {
         response: Result<Response, swarmscout_net::Error>,
     ) -> Result<Answer, Error> {
         let Response { status, headers, body } = response.map_err(|error| self.in_words(error))?;
-        let body = body.bytes().await.map_err(|error| self.in_words(error))?;
+        let url = self.url(path);
+        // A path may hold a token.
+        let host = self.host.to_string();
+        let Whole { bytes: body, charge } =
+            decoding::whole(body, self.budget, &host).await.map_err(|error| match error {
+                Error::Http(error) => self.in_words(error),
+                error => error,
+            })?;
         let secrets = self.client.secrets().clone();
-        Ok(Answer { url: self.url(path), status, headers, body, secrets })
+        let (budget, decoding) = (self.budget.clone(), self.decoding.clone());
+        let held = Held { budget, decoding, _charge: charge };
+        Ok(Answer { url, status, headers, body, secrets, held })
     }
 
     /// Tells the deadline of the attempt instead of what of it a single request had left.
@@ -102,14 +122,20 @@ impl Server<'_> {
 impl Answer {
     /// What it says.
     pub(super) async fn json<T: DeserializeOwned + Send + 'static>(&self) -> Result<T, Error> {
-        let read = if self.body.len() > LARGE {
-            let body = self.body.clone();
-            let read = spawn_blocking(move || serde_json::from_slice(&body)).await;
-            read.unwrap_or_else(|error| panic_on(error))
-        } else {
-            serde_json::from_slice(&self.body)
-        };
-        read.map_err(|error| self.bad(format!("not the JSON that was asked for: {error}")))
+        let Held { budget, decoding, .. } = &self.held;
+        let (body, budget) = (self.body.clone(), budget.clone());
+        let read = decoding.run(self.body.len(), move |cancel| {
+            let mut meter = Meter::new(&budget, LONGEST_LABEL).until(cancel);
+            metered(&mut meter, || serde_json::from_slice(&body).map_err(|error| error.to_string()))
+        });
+        read.await.map_err(|error| match error {
+            Unreadable::Syntax(error) => {
+                self.bad(format!("not the JSON that was asked for: {error}"))
+            }
+            Unreadable::Excess(excess) => {
+                Error::Excess { what: self.url.clone(), excess: excess.without(&self.secrets) }
+            }
+        })
     }
 
     /// A number that stands in a header.

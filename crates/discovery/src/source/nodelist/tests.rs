@@ -6,7 +6,7 @@ use std::sync::Arc;
 use expect_test::expect;
 use serde_json::Value;
 
-use swarmscout_model::PromDuration;
+use swarmscout_model::{Budget, PromDuration};
 use swarmscout_net::HttpConfig;
 
 use super::expand::expand_list;
@@ -126,6 +126,8 @@ fn node_list(store: impl Store + 'static) -> NodeList {
         broken: 0,
         logged: None,
         groups: Groups::new(),
+        held: Budget::unlimited().nothing(),
+        budget: Budget::unlimited(),
     }
 }
 

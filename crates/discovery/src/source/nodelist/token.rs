@@ -2,13 +2,15 @@
 //! (classicswarm `discovery/token`). It cannot tell of changes.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use swarmscout_model::Secret;
+use swarmscout_model::{Budget, Secret};
 use swarmscout_net::{Client, Host, Secrets};
 use tokio::time::Instant;
 
 use super::server::{Answer, Server};
 use super::{Listing, NO_TOKEN_SERVICE, Store};
 use crate::config::{BuildContext, Deadlines, NodeListConfig};
+use crate::limits::Counted;
+use crate::source::decoding::Decoding;
 use crate::{BoxFuture, Error};
 
 /// The largest answer that is read, in bytes.
@@ -24,6 +26,8 @@ pub(super) struct Token {
     /// Of a look.
     deadlines: Deadlines,
     max_answer: u64,
+    budget: Budget,
+    decoding: Decoding,
 }
 
 impl Token {
@@ -53,6 +57,8 @@ impl Token {
             path: Secret::new(format!("/{token}")),
             deadlines,
             max_answer: MAX_ANSWER.min(context.max_answer),
+            budget: context.budget.clone(),
+            decoding: Decoding::default(),
         })
     }
 
@@ -65,6 +71,8 @@ impl Token {
             deadline: Instant::now() + within,
             within,
             max_answer: self.max_answer,
+            budget: &self.budget,
+            decoding: &self.decoding,
         };
         let mut answer = server.get(self.path.expose()).await?;
         answer.url = server.url("/xxxxx");
@@ -78,8 +86,8 @@ pub(super) async fn nodes(answer: &Answer) -> Result<Vec<String>, Error> {
         return Err(answer.refused());
     }
     // Go writes a list without anything as null.
-    let nodes: Option<Vec<String>> = answer.json().await?;
-    Ok(nodes.unwrap_or_default())
+    let nodes: Option<Vec<Counted<String>>> = answer.json().await?;
+    Ok(nodes.into_iter().flatten().map(|Counted(node)| node).collect())
 }
 
 impl Store for Token {

@@ -27,17 +27,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use self::jute::{Ask, Op, Reader};
 use self::session::{Session, Stream};
 use super::layout::{self, FOLDERS, LEADER, is_bare_node, join};
-use super::{Listing, MOST_NODES, Servers, Store};
+use super::{LONGEST_ADDRESS, Listing, MOST_NODES, SHOWN_OF_ADDRESS, Servers, Store};
 use crate::config::Deadlines;
 use crate::problems::Problems;
 use crate::source::rotation::Rotation;
 use crate::{BoxFuture, Error};
-
-/// The longest address of a node that is read, in bytes.
-const LONGEST_ADDRESS: usize = 1024;
-
-/// So much of a longer one is told.
-const SHOWN_OF_ADDRESS: usize = 64;
 
 /// From a change that is told to the look. A node that was made is written within it, nearly always;
 /// a look in between would find it empty, and the next one would have to wait for longer.

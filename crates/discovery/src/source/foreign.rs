@@ -1,0 +1,103 @@
+//! A discoverer of the program that uses this crate: what it finds is counted as that of the sources
+//! here is, though only when it is there already.
+
+use std::sync::Arc;
+
+use swarmscout_model::{Budget, Charge, TargetGroup};
+
+use crate::config::{BuildContext, CustomConfig};
+use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
+use crate::manager::settle::differing;
+use crate::{BoxFuture, Discoverer, Error, Groups, Look};
+
+/// A source that knows nothing of budgets.
+pub(super) struct Foreign {
+    discoverer: Box<dyn Discoverer>,
+    scale: Scale,
+}
+
+/// What was found last, and what it counts as.
+struct Scale {
+    what: Arc<str>,
+    budget: Budget,
+    groups: Groups,
+    /// Targets and groups.
+    units: usize,
+    held: Charge,
+}
+
+impl Foreign {
+    pub(super) fn new(
+        discoverer: Box<dyn Discoverer>,
+        config: &CustomConfig,
+        context: &BuildContext,
+    ) -> Self {
+        let scale = Scale {
+            what: Arc::clone(&config.what),
+            budget: context.budget.clone(),
+            groups: Groups::new(),
+            units: 0,
+            held: context.budget.nothing(),
+        };
+        Self { discoverer, scale }
+    }
+}
+
+impl Scale {
+    /// Counts what is new in a look, and no longer what is gone.
+    fn weigh(&mut self, look: Result<Look<Groups>, Error>) -> Result<Look<Groups>, Error> {
+        let look = look?;
+        let (old, new) = differing(&self.groups, &look.what);
+        let old = &self.groups[old];
+        let units = self.units - old.iter().map(|group| units(group)).sum::<usize>();
+        let mut meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL).beside(units);
+        let counted = look.what[new].iter().try_for_each(|group| meter.whole(group));
+        let what = || self.what.to_string();
+        counted.map_err(|excess| Error::Excess { what: what(), excess })?;
+        self.units = meter.units();
+        self.held.absorb(meter.finish());
+        self.held.shrink(old.iter().map(|group| group.footprint()).sum());
+        self.groups.clone_from(&look.what);
+        Ok(look)
+    }
+}
+
+fn units(group: &TargetGroup) -> usize {
+    group.targets.len() + 1
+}
+
+impl Discoverer for Foreign {
+    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+        Box::pin(async {
+            let look = self.discoverer.fetch().await;
+            self.scale.weigh(look)
+        })
+    }
+
+    fn fetch_meanwhile<'a>(
+        &'a mut self,
+        meanwhile: &'a mut (dyn FnMut(Look<Groups>) + Send),
+    ) -> BoxFuture<'a, Result<Look<Groups>, Error>> {
+        let Self { discoverer, scale } = self;
+        Box::pin(async move {
+            let mut weighed = |look| {
+                // What is too much is refused when the look is complete.
+                if let Ok(look) = scale.weigh(Ok(look)) {
+                    meanwhile(look);
+                }
+            };
+            let look = discoverer.fetch_meanwhile(&mut weighed).await;
+            scale.weigh(look)
+        })
+    }
+
+    fn follow(&mut self) -> Option<BoxFuture<'_, Result<Look<Groups>, Error>>> {
+        let Self { discoverer, scale } = self;
+        let look = discoverer.follow()?;
+        Some(Box::pin(async move { scale.weigh(look.await) }))
+    }
+
+    fn changed(&mut self) -> BoxFuture<'_, ()> {
+        self.discoverer.changed()
+    }
+}
