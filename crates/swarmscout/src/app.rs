@@ -23,6 +23,8 @@ use futures_util::future::OptionFuture;
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::manager::Job;
+use swarmscout_model::Budget;
+use swarmscout_model::size::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -65,6 +67,8 @@ pub struct Options {
     pub auto_reload: Option<Duration>,
     /// Where the web server listens.
     pub listen: Listen,
+    /// What all sources and lists may hold together; 0 is no limit.
+    pub memory: Bytes,
     /// What else the web server obeys.
     pub web: web::Options,
     /// Where and how to write targets into files, if at all.
@@ -134,6 +138,8 @@ impl App {
         let started = SystemTime::now();
         let mut context = BuildContext::new(format!("Swarmscout/{}", BUILD.version));
         context.startup_timeout = options.startup_timeout;
+        context.budget = Budget::new(options.memory);
+        let budget = context.budget.clone();
         // The time that sources have to answer counts from here.
         let mut manager = Manager::new(context);
         // First of all: a SIGHUP that nobody waits for ends a process.
@@ -177,7 +183,7 @@ impl App {
         let web_timeout = options.web.shutdown_timeout;
         let base = options.web.external_url.as_ref().map(ToString::to_string);
         let prefix = options.web.route_prefix.clone();
-        let lists = Arc::<Cache>::default();
+        let lists = Cache::new(budget);
         let file_sd = options
             .file_sd
             .map(|options| FileSd::start(options, manager.jobs(), Arc::clone(&lists)));
@@ -449,6 +455,7 @@ mod tests {
             auto_reload: None,
             listen: Listen::Addresses(vec![String::from("127.0.0.1:0")]),
             web: web::Options::default(),
+            memory: Bytes(0),
             file_sd: None,
             startup_timeout: STARTUP_TIMEOUT,
             flags: Vec::new(),

@@ -15,6 +15,7 @@ pub mod file_sd;
 pub mod fuzzing;
 pub mod listen;
 pub mod logging;
+pub mod memory;
 pub mod output;
 pub mod reload;
 pub mod render;
@@ -66,8 +67,11 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         // The default may have been taken.
         flags.retain(|(name, _)| name != "config.file");
         flags.push((String::from("config.file"), path.display().to_string()));
-        flags.sort_unstable();
     }
+    let memory = cli.run.limits.memory.unwrap_or_else(memory::default_limit);
+    flags.retain(|(name, _)| name != "limits.memory");
+    flags.push((String::from("limits.memory"), memory.to_string()));
+    flags.sort_unstable();
     Ok(app::Options {
         source,
         auto_reload: cli.run.auto_reload.then(|| cli.run.auto_reload_interval.into()),
@@ -76,6 +80,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         } else {
             Listen::Addresses(cli.run.web.listen_addresses.clone())
         },
+        memory,
         web: cli::web::options(&cli.run.web)?,
         file_sd: cli.run.file_sd.options(),
         startup_timeout: cli.run.startup_timeout.into(),

@@ -14,13 +14,13 @@ use serde::{Serialize, Serializer};
 use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::{JobConfig, Manager, TargetSet};
 use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
-use swarmscout_model::{Labels, LabelsBuilder, RelabelledGroup};
+use swarmscout_model::{Budget, Labels, LabelsBuilder, RelabelledGroup};
 use tokio::time::timeout;
 
 use crate::app::BUILD;
 use crate::cli::{CheckDiscoveryArgs, DiscoveryFormat};
-use crate::config;
 use crate::output::{print, print_error, printable};
+use crate::{config, memory};
 
 /// How long sources may take to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -48,7 +48,11 @@ async fn look(args: &CheckDiscoveryArgs) -> anyhow::Result<Arc<TargetSet>> {
     // Everything is to be seen.
     let job = JobConfig { keep_dropped_targets: 0, ..jobs.swap_remove(job) };
 
-    let mut manager = Manager::new(BuildContext::new(format!("Swarmscout/{}", BUILD.version)));
+    let context = BuildContext {
+        budget: Budget::new(memory::default_limit()),
+        ..BuildContext::new(format!("Swarmscout/{}", BUILD.version))
+    };
+    let mut manager = Manager::new(context);
     manager.apply(vec![job]);
     let jobs = manager.jobs();
     let mut set = jobs.borrow().first().context("the job has not started")?.set.clone();

@@ -15,6 +15,7 @@ use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use swarmscout_model::PromDuration;
+use swarmscout_model::size::Bytes;
 
 use crate::file_sd::{self, Format, Mode, Removed};
 use compat::{FLAGS, Value, Verdict};
@@ -98,6 +99,10 @@ pub struct RunArgs {
           value_name = "BOOL", hide_possible_values = true)]
     pub agent: bool,
 
+    /// What all together may take.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
     /// The web server's flags.
     #[command(flatten)]
     pub web: WebArgs,
@@ -110,6 +115,15 @@ pub struct RunArgs {
     /// The flags of file SD.
     #[command(flatten)]
     pub file_sd: FileSdArgs,
+}
+
+/// What all together may take.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct LimitArgs {
+    /// Most memory of all targets and lists together, as 512MB; 0 is no limit [default: 80 % of the
+    /// control group's limit, else 2GB]
+    #[arg(id = "limits.memory", long = "limits.memory", value_name = "SIZE")]
+    pub memory: Option<Bytes>,
 }
 
 /// Flags of the web server.
@@ -396,8 +410,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
 /// The flags that act when the program runs, with the values they have: Prometheus'
 /// `/api/v1/status/flags`.
 pub fn values(cli: &Cli) -> Vec<(String, String)> {
-    let RunArgs { config_file, auto_reload, auto_reload_interval, agent, web, file_sd, .. } =
-        &cli.run;
+    let RunArgs {
+        config_file, auto_reload, auto_reload_interval, agent, limits, web, file_sd, ..
+    } = &cli.run;
     let shown = |path: &PathBuf| path.display().to_string();
     let mut values = vec![
         ("agent", agent.to_string()),
@@ -408,6 +423,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("file-sd.format", name_of(&file_sd.format)),
         ("file-sd.mode", file_sd.mode.to_string()),
         ("file-sd.removed", name_of(&file_sd.removed)),
+        ("limits.memory", limits.memory.map(|size| size.to_string()).unwrap_or_default()),
         ("log.format", name_of(&cli.log.format)),
         ("log.level", name_of(&cli.log.level)),
         ("sd.startup-timeout", cli.run.startup_timeout.to_string()),

@@ -34,6 +34,7 @@ fn defaults_and_values() {
         file-sd.format=json
         file-sd.mode=0644
         file-sd.removed=empty
+        limits.memory=
         log.format=logfmt
         log.level=info
         sd.startup-timeout=30s
@@ -58,6 +59,7 @@ fn defaults_and_values() {
         file-sd.format=json
         file-sd.mode=0644
         file-sd.removed=empty
+        limits.memory=
         log.format=json
         log.level=debug
         sd.startup-timeout=30s

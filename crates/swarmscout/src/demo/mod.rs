@@ -29,7 +29,7 @@ use crate::cli::{Cli, DemoArgs};
 use crate::listen::{Listen, local_url};
 use crate::output::print;
 use crate::reload::ConfigSource;
-use crate::web;
+use crate::{memory, web};
 
 use classic::Classic;
 use story::{STEPS, Step};
@@ -71,6 +71,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
         },
         auto_reload: None,
         listen: Listen::Addresses(args.listen_addresses.clone()),
+        memory: memory::default_limit(),
         web: web::Options {
             page_title: String::from("Swarmscout demo"),
             ..web::Options::default()

@@ -230,8 +230,8 @@ impl Writer {
                 Ok(list) => list,
                 // What the file holds stays, and the set that has come wakes this again.
                 Err(NoList::Withheld(_)) => continue,
-                Err(NoList::Failed) => {
-                    file.failed(&name, "cannot render the targets; see the log");
+                Err(error @ (NoList::Memory(_) | NoList::Failed)) => {
+                    file.failed(&name, &error.to_string());
                     continue;
                 }
             };

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use swarmscout_discovery::TargetSet;
+use swarmscout_model::{Budget, OverBudget};
 use tokio::sync::watch;
 
 use super::{Encoding, Form, Rendered, withheld};
@@ -24,18 +25,27 @@ pub(crate) struct Key {
 }
 
 /// Why there is no list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoList {
     /// The newest set can have none yet; the text says why.
+    #[error("{0}")]
     Withheld(String),
+    /// It does not fit. Those who read it keep what they have.
+    #[error("cannot write the list of targets: it {0}")]
+    Memory(#[from] OverBudget),
     /// Rendering failed, which is logged.
+    #[error("cannot write the list of targets; see the log")]
     Failed,
 }
 
 /// The lists that were handed out lately.
-#[derive(Debug, Default)]
+///
+/// They count to the budget of the process and are the first to go where something else needs the
+/// memory: a list is rendered again when somebody asks for it. One that does not fit is refused.
+#[derive(Debug)]
 pub struct Cache {
     slots: Mutex<HashMap<Key, Slot>>,
+    budget: Budget,
 }
 
 #[derive(Debug)]
@@ -45,7 +55,31 @@ struct Slot {
     used: Instant,
 }
 
+/// For lists that nothing else needs the memory of.
+impl Default for Cache {
+    fn default() -> Self {
+        Self { slots: Mutex::default(), budget: Budget::unlimited() }
+    }
+}
+
 impl Cache {
+    /// No list yet. They will count to `budget`, and be dropped when that is needed.
+    pub fn new(budget: Budget) -> Arc<Self> {
+        let cache = Arc::new(Self { slots: Mutex::default(), budget });
+        let lists = Arc::downgrade(&cache);
+        cache.budget.on_pressure(move || {
+            if let Some(lists) = lists.upgrade() {
+                lists.drop_lists();
+            }
+        });
+        cache
+    }
+
+    /// What lists count to.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// The list of the newest set, or of one that was the newest after this was called, and that
     /// set. However many ask at one time, it is rendered once.
     ///
@@ -75,19 +109,37 @@ impl Cache {
         }
         let is_small = Rendered::work(&set, key.form, previous.as_deref()) <= INLINE;
         // The slot goes along: what was begun is finished and kept, whoever hangs up meanwhile.
-        let of_set = Arc::clone(&set);
+        let (of_set, budget) = (Arc::clone(&set), self.budget.clone());
         let mut render = move || {
-            let rendered = Rendered::new(&of_set, at, key.form, key.encoding, previous.as_deref());
-            Arc::clone(slot.insert(Arc::new(rendered)))
+            let Key { form, encoding, .. } = key;
+            let previous = previous.as_deref();
+            let rendered = Rendered::new(&of_set, at, form, encoding, previous, &budget);
+            if rendered.is_err() {
+                // What is out of date is of no use to anybody.
+                *slot = None;
+            }
+            Ok(Arc::clone(slot.insert(Arc::new(rendered?))))
         };
         if is_small {
-            return Ok((set, render()));
+            return render().map(|list| (set, list));
         }
         let rendered = tokio::task::spawn_blocking(render).await.map_err(|error| {
             tracing::error!(%error, "Rendering of targets failed");
             NoList::Failed
         })?;
-        Ok((set, rendered))
+        Ok((set, rendered?))
+    }
+
+    /// Forgets all lists that are not being rendered. Readers keep what they read.
+    fn drop_lists(&self) {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let lists: Vec<_> = slots.values().map(|slot| Arc::clone(&slot.rendered)).collect();
+        drop(slots);
+        for list in lists {
+            if let Ok(mut list) = list.try_lock() {
+                *list = None;
+            }
+        }
     }
 
     /// Forgets what nobody asked for since `now` less [`IDLE`].

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use swarmscout_discovery::{SourceStatus, TargetSet};
+use swarmscout_model::Budget;
 use swarmscout_model::quote::Quoted;
 
 pub use self::cache::Cache;
@@ -97,7 +98,9 @@ pub(crate) fn withheld(set: &TargetSet, form: Form) -> Option<String> {
 
 /// The list of `set`, in one piece.
 pub(crate) fn whole(set: &Arc<TargetSet>, form: Form, encoding: Encoding) -> Vec<u8> {
-    Rendered::new(set, Instant::now(), form, encoding, None).pieces.concat()
+    let budget = Budget::unlimited();
+    let rendered = Rendered::new(set, Instant::now(), form, encoding, None, &budget);
+    rendered.expect("without a limit everything fits").pieces.concat()
 }
 
 #[cfg(test)]

@@ -15,13 +15,17 @@ use flate2::Crc;
 use hashbrown::HashTable;
 use http::HeaderValue;
 use swarmscout_discovery::{SetGroup, TargetSet};
+use swarmscout_model::budget::{allocation, shared_allocation};
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::target::{DefaultLabels, MetaLabels, served};
-use swarmscout_model::{LabelsBuilder, RelabelledGroup, TargetGroup};
+use swarmscout_model::{Budget, Charge, LabelsBuilder, OverBudget, RelabelledGroup, TargetGroup};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::deflate::{Blocks, Deflater, Join};
 use super::{EMPTY, Encoding, Form, json, yaml};
+
+/// The step in which memory for rendering is charged.
+const STEP: u64 = 64 << 10;
 
 /// A complete answer: immutable, shared by all who read it.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ struct Part {
     crc: Crc,
     /// Of the elements, before compression.
     digest: u128,
+    _held: Charge,
 }
 
 /// What a part was made from. The weak reference keeps the address from being used again, and
@@ -104,25 +109,27 @@ impl Rendered {
     }
 
     /// Renders `set`, which is at least as new as what was the newest at `at`. Parts of `previous`
-    /// are used again where their groups did not change.
+    /// are used again where their groups did not change. Ends where more than `budget` has left
+    /// would be kept, or needed on the way.
     pub(super) fn new(
         set: &Arc<TargetSet>,
         at: Instant,
         form: Form,
         encoding: Encoding,
         previous: Option<&Self>,
-    ) -> Self {
+        budget: &Budget,
+    ) -> Result<Self, OverBudget> {
         let known = Known::new(previous);
-        let mut renderer = Renderer::new(set, form, encoding);
+        let mut renderer = Renderer::new(set, form, encoding, budget);
         let part = |group: &SetGroup| {
             let origin = Origin::new(group, form);
-            match known.find(&origin, group, form) {
+            Ok(match known.find(&origin, group, form) {
                 Some(part) => Arc::clone(part),
-                None => Arc::new(renderer.part(origin, group)),
-            }
+                None => Arc::new(renderer.part(origin, group)?),
+            })
         };
-        let parts: Vec<_> = set.groups.iter().map(part).collect();
-        Self::join(set, at, encoding, parts)
+        let parts = set.groups.iter().map(part).collect::<Result<_, _>>()?;
+        Ok(Self::join(set, at, encoding, parts))
     }
 
     /// How many targets [`Self::new`] would have to render: a measure of its work.
@@ -202,6 +209,10 @@ struct Renderer<'a> {
     addresses: Vec<Address>,
     by_labels: HashTable<u32>,
     text: Vec<u8>,
+    /// For the parts that are made.
+    held: Charge,
+    /// For the memory that is kept from one to the next.
+    lent: Charge,
 }
 
 /// Targets with equal labels.
@@ -219,7 +230,7 @@ struct Address {
 }
 
 impl<'a> Renderer<'a> {
-    fn new(set: &'a TargetSet, form: Form, encoding: Encoding) -> Self {
+    fn new(set: &'a TargetSet, form: Form, encoding: Encoding, budget: &Budget) -> Self {
         Self {
             set,
             defaults: DefaultLabels::new(&set.job.defaults),
@@ -232,21 +243,23 @@ impl<'a> Renderer<'a> {
             addresses: Vec::new(),
             by_labels: HashTable::new(),
             text: Vec::new(),
+            held: budget.nothing(),
+            lent: budget.nothing(),
         }
     }
 
-    fn part(&mut self, origin: Origin, group: &SetGroup) -> Part {
+    fn part(&mut self, origin: Origin, group: &SetGroup) -> Result<Part, OverBudget> {
         self.arena.clear();
         self.elements.clear();
         self.addresses.clear();
         self.by_labels.clear();
         if self.form == Form::Raw {
             for index in 0..group.relabelled.group.targets.len() {
-                self.add(&group.relabelled, index);
+                self.add(&group.relabelled, index)?;
             }
         } else {
             for target in group.active() {
-                self.add(&group.relabelled, target.index as usize);
+                self.add(&group.relabelled, target.index as usize)?;
             }
         }
         self.write();
@@ -265,17 +278,39 @@ impl<'a> Renderer<'a> {
                 blocks.bytes.extend(&self.text);
             }
         }
-        Part {
+        let duplicates = Box::from(group.duplicates());
+        // Its place among the parts, and those among the pieces of the list and of the next one.
+        let places = 2 * (size_of::<Arc<Part>>() + size_of::<Bytes>());
+        let size = shared_allocation(size_of::<Part>())
+            + allocation(size_of_val(&*duplicates))
+            + allocation(blocks.bytes.len())
+            + places as u64;
+        self.held.grow(size)?;
+        Ok(Part {
             origin,
-            duplicates: Box::from(group.duplicates()),
+            duplicates,
             bytes: Bytes::from(blocks.bytes.into_boxed_slice()),
             crc: blocks.crc,
             digest: xxh3_128(&self.text),
+            _held: self.held.split(size),
+        })
+    }
+
+    /// Sees to it that what was added fits, and what is to be written of it.
+    fn fits(&mut self) -> Result<(), OverBudget> {
+        let written = 2 * self.arena.len();
+        let elements = self.elements.capacity() * size_of::<Element>();
+        let addresses = self.addresses.capacity() * size_of::<Address>();
+        let needed = (self.arena.capacity() + written + elements + addresses) as u64;
+        match needed.checked_sub(self.lent.bytes()) {
+            None | Some(0) => Ok(()),
+            // Not for each target again.
+            Some(more) => self.lent.grow(more.max(STEP)).or_else(|_| self.lent.grow(more)),
         }
     }
 
     /// Adds target `index` of the group to the element of its labels.
-    fn add(&mut self, group: &RelabelledGroup, index: usize) {
+    fn add(&mut self, group: &RelabelledGroup, index: usize) -> Result<(), OverBudget> {
         let job = &self.set.job;
         let served = |meta, builder: &mut LabelsBuilder| {
             served(&group.group, index, &self.defaults, &job.relabel, meta, builder)
@@ -320,6 +355,7 @@ impl<'a> Renderer<'a> {
             let labels = labels..self.arena.len();
             self.elements.push(Element { hash, labels, first: target, last: target });
         }
+        self.fits()
     }
 
     /// Writes the elements.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use swarmscout_discovery::SetGroup;
-use swarmscout_model::LabelsBuilder;
 use swarmscout_model::target::relabel_group;
+use swarmscout_model::{Budget, LabelsBuilder};
 
 use super::*;
 use crate::web::tests::{group, job, set, source};
@@ -27,6 +27,7 @@ fn tasks(service: usize, image: &str) -> Arc<swarmscout_model::TargetGroup> {
 fn a_changed_service_rewrites_its_part_alone() {
     let now = Instant::now();
     let job = Arc::new(job("web"));
+    let budget = Budget::unlimited();
     let groups: Vec<_> = (0..SERVICES).map(|service| tasks(service, "demo:1")).collect();
     let before = Arc::new(set(&job, &groups, vec![source("dockerswarm/0", now, Some(0))]));
     let changed =
@@ -36,10 +37,10 @@ fn a_changed_service_rewrites_its_part_alone() {
     let after = Arc::new(TargetSet { groups: groups.into(), ..TargetSet::clone(&before) });
     for form in [Form::Full, Form::WithoutMeta, Form::Raw] {
         for encoding in [Encoding::Json, Encoding::Gzip, Encoding::Yaml] {
-            let first = Rendered::new(&before, now, form, encoding, None);
+            let first = Rendered::new(&before, now, form, encoding, None, &budget).unwrap();
             assert_eq!(Rendered::work(&before, form, Some(&first)), 0);
             assert_eq!(Rendered::work(&after, form, Some(&first)), 50);
-            let second = Rendered::new(&after, now, form, encoding, Some(&first));
+            let second = Rendered::new(&after, now, form, encoding, Some(&first), &budget).unwrap();
             let large = |rendered: &Rendered| -> BTreeSet<_> {
                 let pieces = rendered.pieces.iter().filter(|piece| piece.len() > 100);
                 pieces.map(|piece| (piece.as_ptr() as usize, piece.len())).collect()

@@ -85,9 +85,13 @@ pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
     let (set, rendered) = match app.context.lists.get(key, &job.set).await {
         Ok(list) => list,
         Err(NoList::Withheld(why)) => return text(StatusCode::SERVICE_UNAVAILABLE, why),
-        Err(NoList::Failed) => {
-            let message = "cannot write the targets; see the log\n";
-            return text(StatusCode::INTERNAL_SERVER_ERROR, message);
+        // As long as it lasts Prometheus keeps what it has.
+        Err(error @ NoList::Memory(_)) => {
+            let message = format!("job {}: {error}\n", Quoted(&name));
+            return text(StatusCode::SERVICE_UNAVAILABLE, message);
+        }
+        Err(error @ NoList::Failed) => {
+            return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"));
         }
     };
     let age = set.oldest_age(app.context.clock.now().instant);

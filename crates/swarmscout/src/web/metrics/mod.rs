@@ -228,6 +228,19 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
     ] {
         out.counter(name, help, [(&[][..], value)])?;
     }
+    let budget = context.lists.budget();
+    out.gauge(
+        "swarmscout_memory_accounted_bytes",
+        "About what sources, their targets and rendered lists hold in memory",
+        [(&[][..], budget.used() as f64)],
+    )?;
+    if let Some(limit) = budget.limit() {
+        out.gauge(
+            "swarmscout_memory_limit_bytes",
+            "Most that they may hold, as --limits.memory says",
+            [(&[][..], limit as f64)],
+        )?;
+    }
     let times = figures.file_times();
     let times: Vec<_> = times.iter().map(|(file, time)| ([("filename", &**file)], *time)).collect();
     out.gauge(

@@ -100,6 +100,12 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_source_panics_total Sources that failed by a fault of the program and were started anew
         # TYPE swarmscout_source_panics_total counter
         swarmscout_source_panics_total 0
+        # HELP swarmscout_memory_accounted_bytes About what sources, their targets and rendered lists hold in memory
+        # TYPE swarmscout_memory_accounted_bytes gauge
+        swarmscout_memory_accounted_bytes 0.0
+        # HELP swarmscout_memory_limit_bytes Most that they may hold, as --limits.memory says
+        # TYPE swarmscout_memory_limit_bytes gauge
+        swarmscout_memory_limit_bytes 1073741824.0
         # HELP prometheus_sd_failed_configs Service discovery configurations that failed to load
         # TYPE prometheus_sd_failed_configs gauge
         prometheus_sd_failed_configs{name="scrape"} 0.0

@@ -19,9 +19,10 @@ use swarmscout_discovery::snapshot::{Feed, FeedKind, Swarm};
 use swarmscout_discovery::supervisor::{Health, Known};
 use swarmscout_discovery::{JobConfig, SetGroup, SourceStatus, TargetSet};
 use swarmscout_model::relabel::{RawRule, RelabelRule};
+use swarmscout_model::size::Bytes;
 use swarmscout_model::target::relabel_group;
 use swarmscout_model::{
-    Labels, LabelsBuilder, NameScheme, PromDuration, TargetDefaults, TargetGroup,
+    Budget, Labels, LabelsBuilder, NameScheme, PromDuration, TargetDefaults, TargetGroup,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -32,6 +33,7 @@ use tokio::task::JoinSet;
 use super::{BuildInfo, Clock, Context, LifecycleCommand, Now, Options, Readiness, ReloadStatus};
 use crate::config::Config;
 use crate::file_sd::FileStatus;
+use crate::render::Cache;
 
 /// A job whose rules keep what they are given.
 pub(crate) fn job(name: &str) -> JobConfig {
@@ -212,12 +214,20 @@ impl Server {
     }
 
     /// [`request`] calls it `swarm.example`.
-    pub(super) async fn with_options(
+    pub(super) async fn with_options(now: Instant, sets: Vec<TargetSet>, options: Options) -> Self {
+        let budget = Budget::new(Bytes(1 << 30));
+        Self::with_budget(now, sets, options, budget).await
+    }
+
+    /// The same, with lists that count to `budget`.
+    pub(super) async fn with_budget(
         now: Instant,
         sets: Vec<TargetSet>,
         mut options: Options,
+        budget: Budget,
     ) -> Self {
         options.allowed_hosts.push(String::from("swarm.example"));
+        let lists = Cache::new(budget);
         let now = Now {
             instant: now,
             system: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
@@ -242,7 +252,7 @@ impl Server {
         let context = Context {
             jobs: jobs.subscribe(),
             swarms: swarms.subscribe(),
-            lists: Arc::default(),
+            lists,
             files: files.subscribe(),
             figures: Arc::clone(&figures),
             config: config.subscribe(),
