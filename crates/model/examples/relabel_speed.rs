@@ -46,7 +46,10 @@ fn main() {
         }
     }
     let cpu_of_served = cpu_time();
-    println!("discovered: {} ms of CPU, {labels} labels", (cpu_of_served - cpu).as_millis());
+    println!(
+        "discovered: {} ms of CPU, {labels} labels",
+        cpu_of_served.saturating_sub(cpu).as_millis()
+    );
     let mut targets = 0;
     for group in &groups {
         for index in 0..group.targets.len() {
@@ -55,7 +58,10 @@ fn main() {
             targets += usize::from(address.is_some());
         }
     }
-    println!("served: {} ms of CPU, {targets} targets", (cpu_time() - cpu_of_served).as_millis());
+    println!(
+        "served: {} ms of CPU, {targets} targets",
+        cpu_time().saturating_sub(cpu_of_served).as_millis()
+    );
     let relabelled = relabel_group(Arc::clone(&groups[0]), &defaults, &rules, &mut builder);
     println!("{:#?}", relabelled.active[0].labels);
 }

@@ -40,6 +40,8 @@ impl Hung {
     }
 }
 
+type Make<'a> = Box<dyn Fn(&Path) -> HttpConfig + 'a>;
+
 #[tokio::test]
 async fn a_file_that_hangs_is_named() {
     let folder = Folder::new();
@@ -64,7 +66,6 @@ async fn a_file_that_hangs_is_named() {
         ca: Some(PemSource::File(path.to_owned())),
         ..TlsConfig::default()
     };
-    type Make<'a> = Box<dyn Fn(&Path) -> HttpConfig + 'a>;
     let table: [(&str, &str, Make<'_>); 5] = [
         (
             "credentials",

@@ -132,7 +132,7 @@ const MESSAGES: [&str; 21] = [
 ];
 
 /// What stands in them and is no message, but a part of one, or of what a server says, or what holds.
-const PARTS: [&str; 18] = [
+const PARTS: [&str; 20] = [
     "nobody reads what is found",
     " (os error",
     "the group with gid {gid}",
@@ -141,6 +141,8 @@ const PARTS: [&str; 18] = [
     "this Engine is not a manager",
     "page not found",
     "code = DeadlineExceeded",
+    "code = Canceled",
+    "code = Unavailable",
     "convert classic histograms to nhcb",
     "always scrape classic histograms",
     "scrape native histograms",
