@@ -75,7 +75,7 @@ impl<T> Look<T> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Problem {
     /// What kind of object it is: `node`, `service`, `task`, `network`, `container`, `file`, `host`,
-    /// `name`.
+    /// `name`, `group`.
     /// One of a small closed set: it becomes the metric label `kind`.
     pub kind: &'static str,
     /// Which object: an ID or name as it was sent.

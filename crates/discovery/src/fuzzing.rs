@@ -38,14 +38,15 @@ impl Master {
 /// Reads an answer to HTTP SD that came from `url`.
 pub fn http_sd(json: &[u8], url: &str) -> Result<Groups, String> {
     let mut meter = Meter::unlimited(LONGEST_LABEL);
-    http::parse(json, url, &mut meter).map_err(|error| error.to_string())
+    let read = http::parse(json, url, &mut meter);
+    read.map(|(groups, _)| groups).map_err(|error| error.to_string())
 }
 
 /// Reads a file of file SD; its name says what it is.
 pub fn file_sd(path: &Path, text: &[u8]) -> Result<Groups, String> {
     let mut meter = Meter::unlimited(LONGEST_LABEL);
     let read = file::parse(path, text, &mut LabelsBuilder::new(), &mut meter);
-    read.map_err(|error| error.to_string())
+    read.map(|(groups, _)| groups).map_err(|error| error.to_string())
 }
 
 /// Whether one element of a path matches the pattern of one.

@@ -14,8 +14,11 @@ pub(crate) const OTHER_COUNT: &str = "another number of nodes than listed";
 /// A host did not answer: the next one was tried.
 pub(crate) const NEXT_HOST: &str = "passed over";
 
+/// A text was not UTF-8: it is used, with U+FFFD in place of what was not.
+pub(crate) const REPLACED: &str = "invalid UTF-8 replaced";
+
 /// The reasons for which nothing is missing. All others say that something was skipped.
-const ONLY_REPORTED: [&str; 3] = [COLLISION, OTHER_COUNT, NEXT_HOST];
+const ONLY_REPORTED: [&str; 4] = [COLLISION, OTHER_COUNT, NEXT_HOST, REPLACED];
 
 impl Problem {
     /// Whether something is missing because of it. If not, everything is there, and it is only

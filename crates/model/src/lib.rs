@@ -10,6 +10,7 @@ pub mod duration;
 pub mod fuzzing;
 pub mod group;
 pub mod labels;
+pub mod lossy_json;
 pub mod name;
 pub mod quote;
 pub mod relabel;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use swarmscout_model::lossy_json::repaired;
 use swarmscout_net::config::{HttpConfig, PemSource, TlsConfig};
 use swarmscout_net::{ClientOptions, Host, ReadClient, Request, Secrets, redact_url};
 
@@ -113,7 +114,7 @@ pub async fn detect(environment: &Environment) -> Result<Found, String> {
     let (body, secrets) = ask(&engine).await.map_err(|error| {
         format!("no configuration file, and no Docker engine answers at {host}: {error}; {ADVICE}")
     })?;
-    let info: Info = serde_json::from_slice(&body).map_err(|error| {
+    let info: Info = serde_json::from_slice(&repaired(&body)).map_err(|error| {
         let error = error.to_string();
         let error = secrets.clean(&error);
         format!("{host} does not answer as a Docker engine does: {error}; {ADVICE}")

@@ -19,11 +19,11 @@ use swarmscout_model::{Budget, Charge, LabelsBuilder};
 use swarmscout_net::{Body, Client, ENOUGH, Request, Secrets, Url};
 
 use super::decoding::{Decoding, Whole, whole};
-use super::listing;
+use super::{listing, lossy};
 use crate::config::{BuildContext, HttpSdConfig};
 use crate::figures::Figures;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
-use crate::{BoxFuture, Discoverer, Error, Groups, Look};
+use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem, problems};
 
 /// How old the oldest source behind an answer of Swarmscout is, in seconds.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
@@ -55,7 +55,7 @@ pub struct Http {
 #[derive(Debug)]
 struct Known {
     hash: u64,
-    groups: Groups,
+    read: Read,
     _held: Charge,
 }
 
@@ -106,34 +106,36 @@ impl Http {
         }
         let as_of = as_of(asked, &answer.headers);
         let answer = whole(answer.body, &self.budget, &self.url).await?;
-        Ok(Look::new(self.groups(answer).await?, as_of))
+        let (groups, mut problems) = self.groups(answer).await?;
+        problems::clean(&mut problems, self.client.secrets());
+        Ok(Look { what: groups, as_of, problems })
     }
 
     /// The groups of an answer: those known already if it is the same as before.
-    async fn groups(&mut self, answer: Whole) -> Result<Groups, Error> {
+    async fn groups(&mut self, answer: Whole) -> Result<Read, Error> {
         let hash = self.hasher.hash_one(&answer.bytes);
         if let Some(known) = &self.known
             && known.hash == hash
         {
-            return Ok(known.groups.clone());
+            return Ok(known.read.clone());
         }
         let (url, budget) = (Arc::clone(&self.url), self.budget.clone());
         let decoded = self.decoding.run(answer.bytes.len(), move |cancel| {
             let mut meter = Meter::new(&budget, LONGEST_LABEL).until(cancel);
             let Whole { bytes, charge } = answer;
-            let groups = parse(&bytes, &url, &mut meter)?;
+            let read = parse(&bytes, &url, &mut meter)?;
             drop((bytes, charge));
-            Ok::<_, Unreadable>((groups, meter.finish()))
+            Ok::<_, Unreadable>((read, meter.finish()))
         });
-        let (groups, held) = decoded.await.map_err(|error| match error {
+        let (read, held) = decoded.await.map_err(|error| match error {
             Unreadable::Syntax(reason) => self.bad_answer(reason),
             Unreadable::Excess(excess) => Error::Excess {
                 what: self.url.to_string(),
                 excess: excess.without(self.client.secrets()),
             },
         })?;
-        self.known = Some(Known { hash, groups: groups.clone(), _held: held });
-        Ok(groups)
+        self.known = Some(Known { hash, read: read.clone(), _held: held });
+        Ok(read)
     }
 
     fn bad_answer(&self, mut reason: String) -> Error {
@@ -152,10 +154,16 @@ impl Discoverer for Http {
     }
 }
 
+/// The groups of an answer, and what of them is not as it should be.
+type Read = (Groups, Vec<Problem>);
+
 /// The groups of an answer from `url`, which has no password.
-pub(crate) fn parse(json: &[u8], url: &str, meter: &mut Meter) -> Result<Groups, Unreadable> {
-    let groups = listing::from_json(json, meter)?;
-    Ok(listing::named(groups, "__meta_url", url, &mut LabelsBuilder::new(), meter)?)
+pub(crate) fn parse(json: &[u8], url: &str, meter: &mut Meter) -> Result<Read, Unreadable> {
+    let (json, replaced) = lossy::repaired(json, meter)?;
+    let groups = listing::from_json(&json, meter)?;
+    let groups = listing::named(groups, "__meta_url", url, &mut LabelsBuilder::new(), meter)?;
+    let problems = if replaced { lossy::problems("group", &groups) } else { Vec::new() };
+    Ok((groups, problems))
 }
 
 /// `application/json`, alone or with `charset=utf-8`, in any case.
@@ -333,6 +341,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_bad_byte_costs_a_letter_and_is_reported() {
+        let mut pair = Pair::new("");
+        let answer =
+            b"[{\"targets\":[\"127.0.0.1:1\",\"\xff:2\"],\"labels\":{\"place\":\"caf\xe9\",\
+            \"half\":\"\\ud800\"}},{\"targets\":[\"127.0.0.1:2\"]}]";
+        for _ in 0..2 {
+            let look = pair.look(Response::json(Bytes::from_static(answer))).await.unwrap();
+            let [first, second] = &look.what[..] else { panic!("{:?}", look.what) };
+            assert_eq!(first.labels.get("place"), Some("caf\u{fffd}"));
+            assert_eq!(first.labels.get("half"), Some("\u{fffd}"));
+            assert_eq!((first.targets.len(), second.targets.len()), (2, 1));
+            let mut shown = String::new();
+            for problem in &look.problems {
+                assert!(!problem.is_skipped());
+                let Problem { kind, object, reason, detail } = problem;
+                writeln!(shown, "{kind} {object}: {reason}: {detail}").unwrap();
+            }
+            let host = pair.server.addr().unwrap().to_string();
+            expect![[r#"
+                group http://HOST/sd?a=b:0: invalid UTF-8 replaced: label half="�"
+                group http://HOST/sd?a=b:0: invalid UTF-8 replaced: label place="caf�"
+                group http://HOST/sd?a=b:0: invalid UTF-8 replaced: target "�:2"
+            "#]]
+            .assert_eq(&shown.replace(&host, "HOST"));
+        }
+    }
+
+    #[tokio::test]
     async fn broken_and_endless_answers_end() {
         let mut pair = Pair::new("");
         pair.source.request = pair.source.request.max_body(100_000);
@@ -343,7 +379,6 @@ mod tests {
             Fault::nested(10_000),
             Fault::endless_array(r#"{"targets":["a"]}"#),
             Fault::GzipBomb,
-            Fault::Body(Bytes::from_static(b"[{\"targets\":[\"\xff\"]}]")),
         ] {
             pair.server.faults().set(fault.clone());
             let answer = Response::json(r#"[{"targets":["a"]}]"#);

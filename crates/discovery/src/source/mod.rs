@@ -16,6 +16,7 @@ pub mod fixed;
 mod foreign;
 pub mod http;
 mod listing;
+mod lossy;
 mod moby;
 pub mod nodelist;
 mod partition;

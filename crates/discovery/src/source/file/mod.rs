@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use self::watch::{Hints, Watch};
 use super::disk::{self, OffThread};
-use super::listing;
+use super::{listing, lossy};
 use crate::config::{BuildContext, FileConfig};
 use crate::figures::FileTimes;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
@@ -93,6 +93,8 @@ struct Known {
     modified: Option<SystemTime>,
     /// What it held when it was last understood.
     groups: Option<Groups>,
+    /// What of that was not as it should be.
+    replaced: Vec<Problem>,
     /// How many groups and targets that are.
     units: usize,
     held: Option<Charge>,
@@ -138,7 +140,9 @@ impl Reader {
             Some((path.to_string_lossy().into(), since.as_secs_f64()))
         }));
         let files = || self.files.values();
-        let problems: Vec<_> = files().filter_map(|known| known.problem.clone()).collect();
+        let problems: Vec<_> = files()
+            .flat_map(|known| known.problem.iter().chain(&known.replaced).cloned())
+            .collect();
         if let Some(Problem { object, reason, detail, .. }) = problems.first()
             && files().all(|known| known.groups.is_none())
         {
@@ -172,8 +176,9 @@ impl Known {
         self.modified = Some(modified);
         let settled = began.duration_since(modified).is_ok_and(|age| age > CLOCK_GRAIN);
         match parse(path, &text, builder, &mut meter) {
-            Ok(groups) => {
+            Ok((groups, replaced)) => {
                 self.groups = Some(groups);
+                self.replaced = replaced;
                 self.units = meter.units() - others;
                 self.held = Some(meter.finish());
                 self.problem = None;
@@ -225,16 +230,20 @@ pub(crate) fn parse(
     text: &[u8],
     builder: &mut LabelsBuilder,
     meter: &mut Meter,
-) -> Result<Groups, Unreadable> {
+) -> Result<(Groups, Vec<Problem>), Unreadable> {
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let (json, replaced) =
+        if is_json { lossy::repaired(text, meter)? } else { (text.into(), false) };
     let groups = if is_json {
-        listing::from_json(text, meter)?
+        listing::from_json(&json, meter)?
     } else {
         let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
         listing::from_yaml(text, meter)?
     };
     let path = path.to_string_lossy();
-    Ok(listing::named(groups, "__meta_filepath", &path, builder, meter)?)
+    let groups = listing::named(groups, "__meta_filepath", &path, builder, meter)?;
+    let replaced = if replaced { lossy::problems("file", &groups) } else { Vec::new() };
+    Ok((groups, replaced))
 }
 
 fn cannot_list(path: &Path, error: &io::Error) -> Error {

@@ -13,6 +13,7 @@ use bytes::BytesMut;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
+use swarmscout_model::lossy_json::repaired;
 use swarmscout_net::{Response, UserInfo};
 
 use super::MOST_NODES;
@@ -299,8 +300,9 @@ impl Protocol for Etcd3 {
 pub(super) fn told(line: &[u8]) -> Result<Told, String> {
     // etcd batches far fewer.
     let mut meter = Meter::unlimited(LONGEST_LABEL).beside(MOST_TARGETS - MOST_NODES);
+    let line = repaired(line);
     let line: Line =
-        metered(&mut meter, || serde_json::from_slice(line).map_err(|error| error.to_string()))
+        metered(&mut meter, || serde_json::from_slice(&line).map_err(|error| error.to_string()))
             .map_err(|error| format!("not the JSON that was asked for: {error}"))?;
     let told = line.result.ok_or("the watch was refused")?;
     if told.compact_revision.is_some() {

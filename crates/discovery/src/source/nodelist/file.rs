@@ -79,7 +79,8 @@ impl Reader {
 
 /// The addresses of all lines.
 pub(super) fn lines(bytes: &[u8]) -> Result<Vec<String>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    // An address with U+FFFD in it is skipped, and reported.
+    let text = String::from_utf8_lossy(bytes);
     let mut nodes = Vec::new();
     for (number, line) in (1..).zip(text.split('\n')) {
         let address = line.split('#').next().unwrap_or_default().trim();

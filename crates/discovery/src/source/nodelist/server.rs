@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable, metered};
 use crate::source::decoding::{self, Decoding, Whole};
-use crate::source::refused;
+use crate::source::{lossy, refused};
 
 /// A server, for the time of one attempt or one watch.
 #[derive(Debug)]
@@ -126,6 +126,7 @@ impl Answer {
         let (body, budget) = (self.body.clone(), budget.clone());
         let read = decoding.run(self.body.len(), move |cancel| {
             let mut meter = Meter::new(&budget, LONGEST_LABEL).until(cancel);
+            let (body, _) = lossy::repaired(&body, &mut meter)?;
             metered(&mut meter, || serde_json::from_slice(&body).map_err(|error| error.to_string()))
         });
         read.await.map_err(|error| match error {

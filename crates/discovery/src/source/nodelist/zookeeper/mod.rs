@@ -216,9 +216,8 @@ async fn names(
             if listed.len() > MOST_NODES {
                 return Err(format!("{} nodes, more than {MOST_NODES}", listed.len()));
             }
-            let text = |name| str::from_utf8(name).map(str::to_owned);
-            let listed: Result<Vec<_>, _> = listed.into_iter().map(text).collect();
-            let mut listed = listed.map_err(|_| "a name that is not UTF-8")?;
+            let text = |name| String::from_utf8_lossy(name).into_owned();
+            let mut listed: Vec<_> = listed.into_iter().map(text).collect();
             // They come in the order of a hash table, another one at each server.
             listed.sort_unstable();
             names = Some(listed);
@@ -240,6 +239,12 @@ async fn nodes(
     let below = if path == "/" { "" } else { path };
     // What else may be below the path itself is nobody's business here.
     let names = names.iter().filter(|name| !folder.is_empty() || name.contains(':'));
+    // A name that was not UTF-8 cannot be asked for.
+    let (bad, names): (Vec<_>, Vec<_>) = names.partition(|name| name.contains('\u{fffd}'));
+    for name in bad {
+        problems.push("node", name, "name is not UTF-8", String::new());
+    }
+    let names = names.into_iter();
     let mut nodes: Vec<_> = names.map(|name| (name, format!("{below}/{name}"))).collect();
     // Those that are empty are read once more, with a watch.
     for watch in [false, true] {
