@@ -193,7 +193,7 @@ impl Manager {
         let running = match &*config {
             SdConfig::DockerSwarm(config) => {
                 let reader = self.reader(config, job);
-                role::start(config, reader, self.workers.clone(), &self.context)
+                role::start(config, job, reader, self.workers.clone(), &self.context)
             }
             _ => self.start_source(&config, job),
         };

@@ -6,15 +6,15 @@ use tokio::time::Instant;
 
 use super::{Channel, Origin};
 use crate::Error;
-use crate::engine::{List, Resource};
+use crate::engine::List;
 use crate::snapshot::{Demand, FailedList, Part};
 
 /// The gap until everything is listed again doubles so often; by then regular looks come sooner.
 const MOST_DOUBLED: u32 = 16;
 
 impl Origin {
-    /// Notes which lists could not be read of those that were asked for, tells what changed about
-    /// that, and plans to ask again: at growing gaps, since who asked before may withhold them.
+    /// Notes which lists could not be read of those that were asked for, and plans to ask again: at
+    /// growing gaps, since a proxy may withhold them for good. The roles that need them log it.
     pub(super) fn note_failed(
         &mut self,
         failed: Vec<(List, Arc<str>)>,
@@ -33,19 +33,6 @@ impl Origin {
             FailedList { list, error, as_of, is_watched: is_watched && was == scope.part(list) }
         });
         let now: Arc<[FailedList]> = failed.collect();
-        let swarm = &self.feed.swarm;
-        for FailedList { list, error, .. } in &*now {
-            if find(&before, *list).is_none_or(|place| before[place].error != *error) {
-                let list = Resource::List(*list).path();
-                tracing::error!(%swarm, list, err = %error, "Unable to read a list of the Engine");
-            }
-        }
-        for FailedList { list, .. } in &*before {
-            if find(&now, *list).is_none() {
-                let list = Resource::List(*list).path();
-                tracing::info!(%swarm, list, "A list of the Engine is read again");
-            }
-        }
         let is_new = now.iter().any(|failed| find(&before, failed.list).is_none());
         self.partial = if is_new { 0 } else { (self.partial + 1).min(MOST_DOUBLED) };
         let gap = self.context.following.begin_again * (1 << self.partial);

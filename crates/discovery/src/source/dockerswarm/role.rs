@@ -22,9 +22,11 @@ use crate::{Error, Groups, Problem};
 /// More objects than these are looked at on a thread of their own.
 const LARGE: usize = 1000;
 
-/// Starts to find targets for `config` in what `reader` reads, as a task of `context`.
+/// Starts to find targets for `config` in what `reader` reads, as a task of `context`. `job` is the
+/// one that it is started for, for the log.
 pub(crate) fn start(
     config: &DockerSwarmConfig,
+    job: &Arc<str>,
     reader: Reader,
     workers: Arc<Semaphore>,
     context: &BuildContext,
@@ -33,6 +35,7 @@ pub(crate) fn start(
     let filters = Filters::new(config.role, &config.engine.filters);
     let role = Role {
         config: config.clone(),
+        job: Arc::clone(job),
         what: config.what(),
         finder: None,
         snapshots: reader.known(),
@@ -42,6 +45,7 @@ pub(crate) fn start(
         problems: Vec::new(),
         without_address: None,
         needs: Demand::of([&filters]),
+        list_error: None,
         list_failures: 0,
         looks: 0,
         publish,
@@ -54,6 +58,7 @@ pub(crate) fn start(
 
 struct Role {
     config: DockerSwarmConfig,
+    job: Arc<str>,
     what: String,
     /// `None` until it is needed, and after it panicked.
     finder: Option<Finder>,
@@ -69,6 +74,8 @@ struct Role {
     without_address: Option<Arc<TasksWithoutAddress>>,
     /// The lists that are read.
     needs: Demand,
+    /// Why some of them could not be read the last time.
+    list_error: Option<Arc<str>>,
     /// Looks at the Swarm that did not bring all of them, and how many looks there were by then.
     list_failures: u64,
     looks: u64,
@@ -100,16 +107,42 @@ impl Role {
     fn note_failed_lists(&mut self, snapshot: &Snapshot, health: &mut Health) {
         let failed: Vec<_> = snapshot.failed_of(&self.needs).collect();
         let is_new = std::mem::replace(&mut self.looks, health.looks) != health.looks;
-        if !failed.is_empty() {
+        let errors: Vec<_> = failed.iter().map(|failed| &*failed.error).collect();
+        let error: Option<Arc<str>> = (!errors.is_empty()).then(|| errors.join("; ").into());
+        if error.is_some() {
             self.list_failures += u64::from(is_new && health.error.is_none());
-            let errors: Vec<_> = failed.iter().map(|failed| &*failed.error).collect();
-            health.error = health.error.take().or_else(|| Some(errors.join("; ").into()));
+            health.error = health.error.take().or_else(|| error.clone());
+        }
+        let before = std::mem::replace(&mut self.list_error, error);
+        if before != self.list_error {
+            self.log_lists();
         }
         health.failures += self.list_failures;
         // A list that was never read has been confirmed at no time.
         let as_of = failed.iter().filter(|failed| !failed.is_watched).map(|failed| failed.as_of);
         if let Some(oldest) = as_of.min() {
             health.as_of = oldest.or(self.publish.borrow().health.as_of);
+        }
+    }
+
+    /// Logs why lists cannot be read, or that they are read again, as a supervisor does for a source.
+    fn log_lists(&self) {
+        let Self { job, what, list_error, .. } = self;
+        if let Some(err) = list_error {
+            tracing::error!(
+                discovery = "dockerswarm",
+                config = %job,
+                asked = %what,
+                %err,
+                "Unable to refresh target groups"
+            );
+        } else {
+            tracing::info!(
+                discovery = "dockerswarm",
+                config = %job,
+                asked = %what,
+                "Target groups are refreshed again"
+            );
         }
     }
 
