@@ -11,6 +11,8 @@
 #     network, and runs nothing. Each node pulls its own by the one name.
 FROM scratch AS image
 COPY LICENSE /LICENSE
+# For --storage.path. A new volume that is mounted there takes over its owner.
+COPY --chown=65532:65532 deploy/storage /var/lib/swarmscout
 # Freed memory is given back at once, not kept: docs/robustness.md, "A day of changes".
 ENV MIMALLOC_PURGE_DELAY=0
 USER 65532:65532

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::figures::Figures;
 use crate::source::dns::Resolver;
 use crate::source::nodelist::Location;
+use crate::storage::Storage;
 use crate::{Discoverer, Error};
 
 /// A source of targets, as the configuration file names it.
@@ -541,6 +542,8 @@ pub struct BuildContext {
     /// How long the sources of a job have to answer before the job is served without those that
     /// have not: since the manager was made, or since the reload that changed the job.
     pub startup_timeout: Duration,
+    /// Where what sources find is kept over a restart, if anywhere.
+    pub storage: Option<Storage>,
 }
 
 /// Default of [`BuildContext::startup_timeout`].
@@ -583,6 +586,7 @@ impl BuildContext {
             patience: Duration::ZERO,
             following: Following::default(),
             startup_timeout: STARTUP_TIMEOUT,
+            storage: None,
         }
     }
 

@@ -38,6 +38,37 @@ pub struct ProblemCount {
     pub count: u64,
 }
 
+/// A number that is replaced.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Replaces it.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// What it is now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What is counted of the [storage](crate::storage).
+#[derive(Debug, Default)]
+pub struct StorageFigures {
+    /// Files that were written (`swarmscout_storage_writes_total`).
+    pub writes: Counter,
+    /// Files that could not be written (`swarmscout_storage_write_errors_total`).
+    pub failures: Counter,
+    /// Sources whose file could not be written the last time (`swarmscout_storage_failing_sources`).
+    pub failing: Gauge,
+    /// Sources that were given what was stored (`swarmscout_storage_restored_total`).
+    pub restored: Counter,
+    /// Files that could not be used (`swarmscout_storage_read_errors_total`).
+    pub unreadable: Counter,
+}
+
 /// A file, and when it was last modified, in seconds since 1970.
 pub type FileTime = (Arc<str>, f64);
 
@@ -66,6 +97,8 @@ pub struct Figures {
     pub dns_lookups: Counter,
     /// Those of them that could not be (`prometheus_sd_dns_lookup_failures_total`).
     pub dns_lookup_failures: Counter,
+    /// What is kept over a restart.
+    pub storage: StorageFigures,
     problems: Mutex<BTreeMap<(&'static str, &'static str), ProblemCount>>,
     /// By the source that reads the files.
     file_times: Mutex<BTreeMap<u64, Vec<FileTime>>>,

@@ -11,6 +11,7 @@ use crate::limits::{LONGEST_LABEL, Meter};
 pub use crate::source::dns::fuzzing as dns;
 pub use crate::source::nodelist::fuzzing as stores;
 use crate::source::{classic, file, http, nodelist};
+pub use crate::storage::fuzzing as storage;
 use crate::{Groups, Problem};
 
 /// What one look yields: groups, and what was skipped.

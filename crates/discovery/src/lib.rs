@@ -28,6 +28,7 @@ mod scripted;
 pub mod set;
 pub mod snapshot;
 pub mod source;
+pub mod storage;
 pub mod supervisor;
 pub mod swarmkit;
 pub mod without_address;

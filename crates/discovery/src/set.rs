@@ -166,6 +166,9 @@ pub struct SourceStatus {
     pub what: Arc<str>,
     /// When the origin last confirmed what is shown. `None` until the first good look.
     pub as_of: Option<Instant>,
+    /// Whether what is shown is from before the program was restarted: the source has not answered
+    /// since. `as_of` tells when it did.
+    pub restored: bool,
     /// Whether it is looked at again by itself, so that its age means something.
     pub refreshes: bool,
     /// Why the last look failed; `None` while all is well.

@@ -154,6 +154,8 @@ impl<T> Default for Known<T> {
 pub struct Health {
     /// When the origin last confirmed what is known. `None` until the first good look.
     pub as_of: Option<std::time::Instant>,
+    /// Whether what is known comes from the [storage](crate::storage): there was no good look yet.
+    pub restored: bool,
     /// Why the last look failed; `None` while all is well.
     pub error: Option<Arc<str>>,
     /// What the last good look had to skip. The same slice as before if nothing differs.
@@ -173,19 +175,24 @@ pub struct Health {
 /// A running supervisor. Dropping it ends the looks.
 #[derive(Debug)]
 pub struct Supervised<T> {
-    known: watch::Receiver<Known<T>>,
+    publish: watch::Sender<Known<T>>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl<T> Supervised<T> {
     /// What `task` publishes, as long as this is kept.
-    pub(crate) fn new(known: watch::Receiver<Known<T>>, task: AbortOnDropHandle<()>) -> Self {
-        Self { known, _task: task }
+    pub(crate) fn new(publish: watch::Sender<Known<T>>, task: AbortOnDropHandle<()>) -> Self {
+        Self { publish, _task: task }
     }
 
     /// What is known, now and as it changes. Wakes after every look.
     pub fn known(&self) -> watch::Receiver<Known<T>> {
-        self.known.clone()
+        self.publish.subscribe()
+    }
+
+    /// Where what is known stands, for whoever knows something before the first look does.
+    pub(crate) fn publisher(&self) -> watch::Sender<Known<T>> {
+        self.publish.clone()
     }
 }
 
@@ -204,19 +211,19 @@ where
     L: Send + 'static,
     T: Send + Sync + 'static,
 {
-    let (publish, known) = watch::channel(Known::default());
+    let publish = watch::Sender::new(Known::default());
     let context_of_run = context.clone();
     let run = Run {
         origin,
         context: context_of_run,
-        publish,
+        publish: publish.clone(),
         discoverer: None,
         failures: 0,
         follow_failed: false,
         logged: None,
     };
     let task = AbortOnDropHandle::new(context.tasks.spawn(run.forever()));
-    Supervised { known, _task: task }
+    Supervised::new(publish, task)
 }
 
 struct Run<L, T> {
@@ -368,6 +375,7 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
             }
             let health = &mut known.health;
             health.as_of = Some(as_of);
+            health.restored = false;
             health.problems = problems;
             if extent == Extent::All {
                 health.error = None;
@@ -480,6 +488,7 @@ fn hand_over<L, T>(
         publish.send_modify(|known| {
             known.what = Some(what);
             known.health.as_of = Some(look.as_of);
+            known.health.restored = false;
         });
     }
 }

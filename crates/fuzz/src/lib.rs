@@ -19,6 +19,7 @@ pub mod listing;
 pub mod names;
 pub mod relabel;
 pub mod seeds;
+pub mod storage;
 pub mod stores;
 pub mod transport;
 pub mod values;
@@ -60,6 +61,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "roles", run: engine::roles, seeds: seeds::roles },
     Target { name: "scan", run: engine::scan, seeds: seeds::scan },
     Target { name: "sd_round_trip", run: listing::round_trip, seeds: seeds::http_sd },
+    Target { name: "storage", run: storage::file, seeds: seeds::storage },
     Target { name: "token", run: stores::token, seeds: seeds::token },
     Target { name: "url", run: transport::url, seeds: seeds::url },
     Target { name: "values", run: values::values, seeds: seeds::values },

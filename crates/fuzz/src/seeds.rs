@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
+use swarmscout_discovery::fuzzing;
 
 use crate::engine::NEXT_LIST;
 
@@ -68,6 +69,21 @@ pub fn events() -> Seeds {
     let alone: Vec<_> = streams.iter().flat_map(lines).collect();
     let in_a_row = alone.chunks(3).map(<[Vec<u8>]>::concat);
     in_a_row.chain(alone.iter().cloned()).collect()
+}
+
+/// A file, a part of one, and bodies.
+pub fn storage() -> Seeds {
+    let body = |groups: u8, targets: u8, body: &[u8]| [&[groups, targets][..], body].concat();
+    let group = b"\x01g\x01\x01a\x01b\x01\x01\x0b__address__\x03h:1";
+    let file = fuzzing::storage::seal(1, 1, group);
+    vec![
+        file[..file.len() / 2].to_vec(),
+        file,
+        body(1, 1, group),
+        body(0, 0, b""),
+        body(2, 0, b"\x00\x00\x00\x01x\x00\x00"),
+        body(1, 0, b"\xff\xff\xff\xff\x0f"),
+    ]
 }
 
 /// All lists of one look.

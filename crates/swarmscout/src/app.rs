@@ -14,6 +14,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -23,6 +24,7 @@ use futures_util::future::OptionFuture;
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::storage::Storage;
 use swarmscout_model::Budget;
 use swarmscout_model::size::Bytes;
 use tokio::runtime::Handle;
@@ -73,6 +75,8 @@ pub struct Options {
     pub web: web::Options,
     /// Where and how to write targets into files, if at all.
     pub file_sd: Option<file_sd::Options>,
+    /// `--storage.path`.
+    pub storage_path: Option<PathBuf>,
     /// `--sd.startup-timeout`.
     pub startup_timeout: Duration,
     /// What `/api/v1/status/flags` shows.
@@ -140,6 +144,7 @@ impl App {
         context.startup_timeout = options.startup_timeout;
         context.budget = Budget::new(options.memory);
         let budget = context.budget.clone();
+        context.storage = options.storage_path.map(|path| Storage::new(path, &context));
         // The time that sources have to answer counts from here.
         let mut manager = Manager::new(context);
         // First of all: a SIGHUP that nobody waits for ends a process.
@@ -457,6 +462,7 @@ mod tests {
             web: web::Options::default(),
             memory: Bytes(0),
             file_sd: None,
+            storage_path: None,
             startup_timeout: STARTUP_TIMEOUT,
             flags: Vec::new(),
             ignored_flags: Vec::new(),

@@ -83,6 +83,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         memory,
         web: cli::web::options(&cli.run.web)?,
         file_sd: cli.run.file_sd.options(),
+        storage_path: cli.run.storage_path.clone(),
         startup_timeout: cli.run.startup_timeout.into(),
         flags,
         ignored_flags: cli.ignored.clone(),

@@ -444,6 +444,7 @@ impl Source {
             name: name.clone(),
             what: config.what(),
             as_of: None,
+            restored: false,
             refreshes: config.refresh_interval().is_some(),
             error: None,
             problems: Arc::default(),
@@ -473,14 +474,25 @@ impl Source {
             health.as_of = status.as_of;
         }
         let same = status.as_of.is_some() == health.as_of.is_some()
+            && status.restored == health.restored
             && status.error == health.error
             && status.without_address == health.without_address
             && Arc::ptr_eq(&status.problems, &health.problems);
         let kind = |feed: &Option<Arc<Feed>>| feed.as_ref().map(|feed| feed.kind);
         let same = same && kind(&status.feed) == kind(&health.feed);
-        let Health { as_of, error, problems, without_address, looks, failures, durations, feed } =
-            health;
+        let Health {
+            as_of,
+            restored,
+            error,
+            problems,
+            without_address,
+            looks,
+            failures,
+            durations,
+            feed,
+        } = health;
         status.as_of = as_of;
+        status.restored = restored;
         status.error = error;
         status.problems = problems;
         status.without_address = without_address;

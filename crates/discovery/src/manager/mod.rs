@@ -27,6 +27,8 @@ use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
 use crate::figures::Figures;
 use crate::snapshot::{Filters, Reader, Shared, Source, Swarm};
 use crate::source::dockerswarm::role;
+#[cfg(test)]
+use crate::storage::Storage;
 use crate::supervisor::{self, Pace, Supervised, start};
 use crate::{JobConfig, TargetSet, source};
 
@@ -107,6 +109,9 @@ impl Manager {
         if std::mem::replace(&mut self.is_configured, true) {
             self.answers_due = Instant::now().checked_add(self.context.startup_timeout);
         }
+        if let Some(storage) = &self.context.storage {
+            storage.expect(jobs.iter().flat_map(|job| &job.sources));
+        }
         let mut before = std::mem::take(&mut self.running);
         let jobs: BTreeMap<_, _> = jobs.into_iter().map(|job| (job.name().clone(), job)).collect();
         for (name, config) in jobs {
@@ -144,13 +149,21 @@ impl Manager {
         self.told.subscribe()
     }
 
-    /// Ends all sources and jobs, and waits for them.
+    /// Stores what sources found, ends all sources and jobs, and waits for them.
     pub async fn shutdown(self) {
         let Self { context, running, jobs, .. } = self;
+        if let Some(storage) = &context.storage {
+            storage.finish().await;
+        }
         drop(running);
         jobs.send_replace(Arc::from([]));
         context.tasks.close();
         context.tasks.wait().await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn context_storage(&self) -> Storage {
+        self.context.storage.clone().expect("this test has one")
     }
 
     fn start_job(&mut self, config: Arc<JobConfig>) -> Running {
@@ -197,6 +210,9 @@ impl Manager {
             }
             _ => self.start_source(&config, job),
         };
+        if let Some(storage) = &self.context.storage {
+            storage.attach(&config, &running);
+        }
         let running = Arc::new(running);
         self.sources.push((config.clone(), Arc::downgrade(&running)));
         (config, running)

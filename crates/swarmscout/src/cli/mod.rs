@@ -112,6 +112,11 @@ pub struct RunArgs {
     #[arg(long = "sd.startup-timeout", value_name = "DURATION", default_value = "30s")]
     pub startup_timeout: PromDuration,
 
+    /// Folder in which what sources found is kept, and served after a restart until they answer
+    /// [default: none]
+    #[arg(long = "storage.path", value_name = "DIR")]
+    pub storage_path: Option<PathBuf>,
+
     /// The flags of file SD.
     #[command(flatten)]
     pub file_sd: FileSdArgs,
@@ -427,6 +432,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("log.format", name_of(&cli.log.format)),
         ("log.level", name_of(&cli.log.level)),
         ("sd.startup-timeout", cli.run.startup_timeout.to_string()),
+        ("storage.path", cli.run.storage_path.as_ref().map(shown).unwrap_or_default()),
         ("web.allowed-hosts", web.allowed_hosts.join(",")),
         ("web.cors.origin", web.cors_origin.clone().unwrap_or_default()),
         ("web.enable-lifecycle", web.enable_lifecycle.to_string()),

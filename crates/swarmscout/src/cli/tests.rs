@@ -38,6 +38,7 @@ fn defaults_and_values() {
         log.format=logfmt
         log.level=info
         sd.startup-timeout=30s
+        storage.path=
         web.allowed-hosts=
         web.cors.origin=
         web.enable-lifecycle=false
@@ -63,6 +64,7 @@ fn defaults_and_values() {
         log.format=json
         log.level=debug
         sd.startup-timeout=30s
+        storage.path=
         web.allowed-hosts=a,b,c
         web.cors.origin=https?://x
         web.enable-lifecycle=true

@@ -77,6 +77,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
             ..web::Options::default()
         },
         file_sd: None,
+        storage_path: None,
         startup_timeout: cli.run.startup_timeout.into(),
         flags: crate::cli::values(cli),
         ignored_flags: cli.ignored.clone(),

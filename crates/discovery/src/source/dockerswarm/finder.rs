@@ -10,6 +10,7 @@ use super::{Options, nodes, services, tasks};
 use crate::config::Role;
 use crate::engine::{Node, Service, Task};
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
+use crate::manager::settle::Settled;
 use crate::snapshot::buckets::{Buckets, Object, hash_of};
 use crate::snapshot::{Bucket, Demand, Filters, Selection, Snapshot};
 use crate::source::moby::{AddressWriter, Skipped};
@@ -174,6 +175,17 @@ impl Finder {
     pub fn without_address(&self) -> Option<TasksWithoutAddress> {
         let tasks = self.options.role == Role::Tasks;
         tasks.then(|| TasksWithoutAddress::of(self.tasks.without_address()))
+    }
+
+    /// Takes those of `known` that are equal to what was found in its place, and returns what was
+    /// found.
+    pub(super) fn adopt(&mut self, known: &Settled) -> Groups {
+        match self.options.role {
+            Role::Nodes => self.nodes.adopt(known),
+            Role::Services => self.services.adopt(known),
+            Role::Tasks => self.tasks.adopt(known),
+        }
+        self.groups()
     }
 
     fn groups(&self) -> Groups {

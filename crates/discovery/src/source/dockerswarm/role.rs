@@ -31,7 +31,7 @@ pub(crate) fn start(
     workers: Arc<Semaphore>,
     context: &BuildContext,
 ) -> Supervised<Settled> {
-    let (publish, known) = watch::channel(Known::default());
+    let publish = watch::Sender::new(Known::default());
     let filters = Filters::new(config.role, &config.engine.filters);
     let role = Role {
         config: config.clone(),
@@ -48,12 +48,12 @@ pub(crate) fn start(
         list_error: None,
         list_failures: 0,
         looks: 0,
-        publish,
+        publish: publish.clone(),
         workers,
         context: context.clone(),
     };
     let task = AbortOnDropHandle::new(context.tasks.spawn(role.forever()));
-    Supervised::new(known, task)
+    Supervised::new(publish, task)
 }
 
 struct Role {
@@ -193,8 +193,19 @@ impl Role {
     ) -> Option<Result<(Groups, Vec<Problem>), Error>> {
         let is_large = finder.work(snapshot) > LARGE;
         let snapshot = Arc::clone(snapshot);
+        // What is equal to what was stored stays that very group.
+        let restored = {
+            let known = self.publish.borrow();
+            known.what.clone().filter(|_| known.health.restored)
+        };
         let find = move || {
-            let found = AssertUnwindSafe(|| finder.find(&snapshot));
+            let found = AssertUnwindSafe(|| {
+                let (groups, problems) = finder.find(&snapshot)?;
+                Ok(match restored {
+                    Some(restored) => (finder.adopt(&restored), problems),
+                    None => (groups, problems),
+                })
+            });
             let found = std::panic::catch_unwind(found).ok()?;
             Some((finder, found))
         };
@@ -223,6 +234,7 @@ impl Role {
 
     /// Hands over what is known now. Wakes nobody for what is only newer.
     fn publish(&mut self, groups: Option<Groups>, mut health: Health) {
+        let is_found = groups.is_some();
         let settled = groups.and_then(|groups| settle(self.publish.borrow().what.as_ref(), groups));
         if settled.is_some() {
             self.context.figures.received_updates.add(1);
@@ -233,7 +245,9 @@ impl Role {
         health.without_address.clone_from(&self.without_address);
         self.publish.send_if_modified(|known| {
             let before = &known.health;
-            if failure.is_some() || (settled.is_none() && known.what.is_none()) {
+            health.restored = before.restored && !is_found;
+            let is_empty = settled.is_none() && known.what.is_none();
+            if failure.is_some() || health.restored || is_empty {
                 // Nothing was confirmed that stands here.
                 health.as_of = before.as_of;
             }
@@ -245,6 +259,7 @@ impl Role {
             };
             let is_news = settled.is_some()
                 || before.looks != health.looks
+                || before.restored != health.restored
                 || before.error != health.error
                 || before.feed.as_ref().map(|feed| feed.kind)
                     != health.feed.as_ref().map(|feed| feed.kind)

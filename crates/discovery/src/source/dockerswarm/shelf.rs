@@ -6,6 +6,7 @@ use std::sync::Arc;
 use swarmscout_model::{Charge, TargetGroup};
 
 use crate::limits::{Excess, Meter};
+use crate::manager::settle::{Settled, source_order};
 use crate::snapshot::buckets::Object;
 use crate::snapshot::{Bucket, Buckets};
 use crate::source::moby::Skipped;
@@ -94,6 +95,18 @@ impl<T: Object> Shelf<T> {
             });
         }
         Ok(())
+    }
+
+    /// Replaces groups by those of `known` that are equal to them.
+    pub(super) fn adopt(&mut self, known: &Settled) {
+        for group in self.0.iter_mut().flat_map(|kept| &mut kept.groups) {
+            let place = known.binary_search_by(|known| source_order(&known.source, &group.source));
+            if let Ok(place) = place
+                && known[place] == *group
+            {
+                *group = Arc::clone(&known[place]);
+            }
+        }
     }
 
     /// How many objects stand in buckets that are not kept yet.

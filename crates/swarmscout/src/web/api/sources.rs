@@ -62,6 +62,8 @@ struct Source {
     /// When what is shown was last confirmed by where it comes from; null until the first good
     /// look.
     last_confirmed: Option<String>,
+    /// Whether what is shown is from before the last restart: the source has not answered since.
+    restored: bool,
     /// Seconds since then; null as well for what is never asked again (`static_configs`).
     age_seconds: Option<f64>,
     /// Why the last look failed; empty while all is well.
@@ -200,6 +202,7 @@ impl Source {
             what: source.what.to_string(),
             health: health(source),
             last_confirmed: age.and_then(|age| now.system.checked_sub(age)).map(time),
+            restored: source.restored,
             age_seconds: age.filter(|_| source.refreshes).as_ref().map(Duration::as_secs_f64),
             last_error: source.error.as_deref().unwrap_or_default().to_owned(),
             problems: source.problems.iter().map(problem).collect(),
@@ -257,6 +260,7 @@ impl Feed {
 fn health(source: &SourceStatus) -> &'static str {
     match (&source.error, source.as_of) {
         (_, None) => "unknown",
+        (None, Some(_)) if source.restored => "unknown",
         (None, Some(_)) => "up",
         (Some(_), Some(_)) => "down",
     }

@@ -225,9 +225,34 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
             "Sources that failed by a fault of the program and were started anew",
             figures.panics.get(),
         ),
+        (
+            "swarmscout_storage_restored",
+            "Sources that were given what was stored of them",
+            figures.storage.restored.get(),
+        ),
+        (
+            "swarmscout_storage_read_errors",
+            "Stored files that could not be used",
+            figures.storage.unreadable.get(),
+        ),
+        (
+            "swarmscout_storage_writes",
+            "How often what a source found was stored",
+            figures.storage.writes.get(),
+        ),
+        (
+            "swarmscout_storage_write_errors",
+            "How often what a source found could not be stored",
+            figures.storage.failures.get(),
+        ),
     ] {
         out.counter(name, help, [(&[][..], value)])?;
     }
+    out.gauge(
+        "swarmscout_storage_failing_sources",
+        "Sources whose targets could not be stored the last time",
+        [(&[][..], figures.storage.failing.get() as f64)],
+    )?;
     let budget = context.lists.budget();
     out.gauge(
         "swarmscout_memory_accounted_bytes",
@@ -298,11 +323,18 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
         .flat_map(|set| set.sources.iter().map(move |source| (set.job.name(), source)))
         .map(|(job, source)| ([("job", &**job), ("source", &*source.name)], source))
         .collect();
-    let up = |source: &SourceStatus| source.error.is_none() && source.as_of.is_some();
+    let up = |source: &SourceStatus| {
+        source.error.is_none() && source.as_of.is_some() && !source.restored
+    };
     out.gauge(
         "swarmscout_source_up",
         "Whether the last look of the source was good",
         all.iter().map(|(labels, source)| (&labels[..], flag(up(source)))),
+    )?;
+    out.gauge(
+        "swarmscout_source_restored",
+        "Whether what the source shows is from before the restart: it has not answered since",
+        all.iter().map(|(labels, source)| (&labels[..], flag(source.restored))),
     )?;
     let incomplete: Vec<_> =
         sets.iter().map(|set| ([("job", &**set.job.name())], flag(!set.is_complete()))).collect();

@@ -261,6 +261,7 @@ fn not_emptied(files: &[FileStatus]) -> Markup {
 
 fn source(app: &App, source: &SourceStatus, swarms: &Swarms, now: Now, query: &str) -> Markup {
     let (state, says) = match (&source.error, source.as_of) {
+        (None, Some(_)) if source.restored => ("unknown", "first look"),
         (None, Some(_)) => ("up", "up"),
         (Some(_), Some(_)) => ("down", "failing"),
         (Some(_), None) => ("down", "never answered"),
@@ -275,6 +276,7 @@ fn source(app: &App, source: &SourceStatus, swarms: &Swarms, now: Now, query: &s
                 span.what { strong { (Visible(&source.name)) } " " (Visible(&source.what)) }
                 span.figures {
                     (counted(source.targets, "target"))
+                    @if source.restored { " from before the restart" }
                     @if let Some(confirmed) = confirmed.filter(|_| source.refreshes) {
                         ", confirmed " (confirmed) " ago"
                     }

@@ -100,6 +100,21 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_source_panics_total Sources that failed by a fault of the program and were started anew
         # TYPE swarmscout_source_panics_total counter
         swarmscout_source_panics_total 0
+        # HELP swarmscout_storage_restored_total Sources that were given what was stored of them
+        # TYPE swarmscout_storage_restored_total counter
+        swarmscout_storage_restored_total 0
+        # HELP swarmscout_storage_read_errors_total Stored files that could not be used
+        # TYPE swarmscout_storage_read_errors_total counter
+        swarmscout_storage_read_errors_total 0
+        # HELP swarmscout_storage_writes_total How often what a source found was stored
+        # TYPE swarmscout_storage_writes_total counter
+        swarmscout_storage_writes_total 0
+        # HELP swarmscout_storage_write_errors_total How often what a source found could not be stored
+        # TYPE swarmscout_storage_write_errors_total counter
+        swarmscout_storage_write_errors_total 0
+        # HELP swarmscout_storage_failing_sources Sources whose targets could not be stored the last time
+        # TYPE swarmscout_storage_failing_sources gauge
+        swarmscout_storage_failing_sources 0.0
         # HELP swarmscout_memory_accounted_bytes About what sources, their targets and rendered lists hold in memory
         # TYPE swarmscout_memory_accounted_bytes gauge
         swarmscout_memory_accounted_bytes 0.0
@@ -125,6 +140,10 @@ async fn shows_the_state_of_the_moment() {
         # TYPE swarmscout_source_up gauge
         swarmscout_source_up{job="we\"b",source="dockerswarm/0"} 1.0
         swarmscout_source_up{job="we\"b",source="dockerswarm/1"} 0.0
+        # HELP swarmscout_source_restored Whether what the source shows is from before the restart: it has not answered since
+        # TYPE swarmscout_source_restored gauge
+        swarmscout_source_restored{job="we\"b",source="dockerswarm/0"} 0.0
+        swarmscout_source_restored{job="we\"b",source="dockerswarm/1"} 0.0
         # HELP swarmscout_sd_incomplete Whether a source of the job has never answered, so that its targets are missing
         # TYPE swarmscout_sd_incomplete gauge
         swarmscout_sd_incomplete{job="we\"b"} 1.0

@@ -98,6 +98,7 @@ pub(crate) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus
         name: Arc::from(name),
         what: Arc::from("unix:///var/run/docker.sock role tasks"),
         as_of: age.map(|age| now.checked_sub(Duration::from_secs(age)).unwrap()),
+        restored: false,
         refreshes: true,
         error: None,
         problems: Arc::from([]),

@@ -95,6 +95,30 @@ async fn shows_what_is_missing() {
 }
 
 #[tokio::test]
+async fn shows_what_is_from_before_a_restart() {
+    let now = Instant::now();
+    let waits = source("dockerswarm/0", now, Some(125));
+    let mut fails = source("dockerswarm/1", now, Some(125));
+    fails.error = Some(Arc::from("no answer"));
+    for (mut source, badge, health) in
+        [(waits, "first look", "unknown"), (fails, "failing", "down")]
+    {
+        source.restored = true;
+        let up = format!("swarmscout_source_up{{job=\"web\",source=\"{}\"}} 0.0", source.name);
+        let server = Server::start(now, vec![set(&Arc::new(job("web")), &[], vec![source])]).await;
+        let page = server.get("/").await.text();
+        let figures = "2 targets from before the restart, confirmed 2 min 5 s ago";
+        assert!(page.contains(&format!(">{badge}<")) && page.contains(figures), "{page}");
+        let sources = server.get("/api/v1/sources").await.json();
+        let source = &sources["data"]["sources"][0];
+        assert_eq!((&source["restored"], &source["health"]), (&true.into(), &health.into()));
+        let metrics = server.get("/metrics").await.text();
+        assert!(metrics.contains(&up), "{metrics}");
+        assert_eq!(server.get("/sd/web").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn shows_how_changes_are_learned() {
     let now = Instant::now();
     for (kind, expected) in [

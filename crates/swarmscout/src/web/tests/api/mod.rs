@@ -381,6 +381,7 @@ async fn shows_the_sources() {
                 "name": "file/0",
                 "pending": true,
                 "problems": [],
+                "restored": false,
                 "scrapePool": "empty",
                 "targets": 2,
                 "tasksWithoutAddress": null,
@@ -399,6 +400,7 @@ async fn shows_the_sources() {
                 "name": "dockerswarm/0",
                 "pending": false,
                 "problems": [],
+                "restored": false,
                 "scrapePool": "web",
                 "targets": 2,
                 "tasksWithoutAddress": null,
@@ -447,6 +449,7 @@ async fn shows_the_sources() {
                     "skipped": true
                   }
                 ],
+                "restored": false,
                 "scrapePool": "web",
                 "targets": 2,
                 "tasksWithoutAddress": {

@@ -1,0 +1,260 @@
+//! What a source is called in the storage.
+
+use std::fmt;
+
+use rustls::SupportedCipherSuite;
+use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use swarmscout_net::config::{Auth, HeaderSource, SecretSource};
+use swarmscout_net::{HttpConfig, redact_url};
+
+use crate::config::{EngineConfig, SdConfig};
+use crate::source::nodelist::Location;
+
+/// A digest of all that says *what* a source finds: where it asks, who asks, and how targets are made
+/// of the answer. Neither secrets are in it nor how the answer is got (intervals, TLS, proxies,
+/// events), so a source keeps its key where only these change. Sources that differ in nothing
+/// else have the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub(super) [u8; 16]);
+
+impl Key {
+    /// The key of a source. `None`: its targets are in the configuration file itself.
+    pub(super) fn of(config: &SdConfig) -> Option<Self> {
+        let mut parts = Parts::default();
+        match config {
+            SdConfig::Static(_) => return None,
+            SdConfig::File(config) => {
+                parts.add("file");
+                for file in &config.files {
+                    parts.add(&file.to_string_lossy());
+                }
+            }
+            SdConfig::Http(config) => {
+                parts.add("http");
+                parts.add(&redact_url(&config.url));
+                parts.caller(&config.http);
+            }
+            SdConfig::Classic(config) => {
+                parts.add("classic");
+                parts.add(&config.metrics_port);
+                parts.caller(&config.http);
+                for master in &config.masters {
+                    parts.add(&redact_url(master));
+                }
+            }
+            SdConfig::NodeList(config) => {
+                if matches!(config.location, Location::Nodes(_)) {
+                    return None;
+                }
+                parts.add("nodes");
+                // Shows neither password nor token.
+                parts.add(&config.location.to_string());
+                parts.add(
+                    config.token_url.as_deref().map(redact_url).as_deref().unwrap_or_default(),
+                );
+                parts.add(&format!("{:?}", config.etcd_api));
+                parts.add(&config.metrics_port);
+                parts.caller(&config.http);
+            }
+            SdConfig::DockerSwarm(config) => {
+                parts.add("dockerswarm");
+                parts.add(config.role.as_str());
+                parts.add(&format!("{} {:?}", config.match_first_network, config.overlay_port));
+                parts.engine(&config.engine);
+            }
+            SdConfig::Docker(config) => {
+                parts.add("docker");
+                parts.add(&config.host_networking_host);
+                parts.add(&config.match_first_network.to_string());
+                parts.engine(&config.engine);
+            }
+            SdConfig::Dns(config) => {
+                parts.add("dns");
+                parts.add(config.record_type.as_str());
+                parts.add(&config.port.to_string());
+                for name in &config.names {
+                    parts.add(name);
+                }
+            }
+            SdConfig::Custom(config) => {
+                parts.add("custom");
+                parts.add(config.mechanism);
+                parts.add(&config.what);
+            }
+        }
+        Some(parts.digest())
+    }
+
+    /// The key that a file of this name belongs to.
+    pub(super) fn of_file(name: &str) -> Option<Self> {
+        let digits = name.strip_suffix(SUFFIX)?.as_bytes();
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let (pairs, []) = digits.as_chunks::<2>() else { return None };
+        let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+        let bytes: Vec<_> = bytes.collect::<Option<_>>()?;
+        Some(Self(bytes.try_into().ok()?))
+    }
+
+    /// The name of its file.
+    pub(super) fn file(self) -> String {
+        format!("{self}{SUFFIX}")
+    }
+}
+
+const SUFFIX: &str = ".groups";
+
+/// 32 hexadecimal digits.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Texts, each with its length, so that no two lists of them are the same text.
+#[derive(Default)]
+struct Parts(String);
+
+impl Parts {
+    fn add(&mut self, part: &str) {
+        self.0.push_str(&part.len().to_string());
+        self.0.push(':');
+        self.0.push_str(part);
+    }
+
+    fn engine(&mut self, config: &EngineConfig) {
+        let EngineConfig { hosts, port, filters, refresh_interval: _, http } = config;
+        self.add(&port.to_string());
+        for filter in filters {
+            self.add("filter");
+            self.add(&filter.name);
+            filter.values.iter().for_each(|value| self.add(value));
+        }
+        self.add("hosts");
+        for host in hosts {
+            self.add(&redact_url(host));
+        }
+        self.caller(http);
+    }
+
+    /// Who asks: a server may answer each with other targets.
+    fn caller(&mut self, http: &HttpConfig) {
+        match &http.auth {
+            None => {}
+            Some(Auth::Basic { username, password: _ }) => {
+                self.add("basic");
+                match username {
+                    SecretSource::Inline(name) => self.add(name.expose()),
+                    SecretSource::File(path) => self.add(&path.to_string_lossy()),
+                }
+            }
+            Some(Auth::Header { scheme, credentials: _ }) => {
+                self.add("authorization");
+                self.add(scheme);
+            }
+            Some(Auth::OAuth2(oauth2)) => {
+                self.add("oauth2");
+                self.add(&oauth2.client_id);
+                self.add(&oauth2.token_url.to_string());
+                oauth2.scopes.iter().for_each(|scope| self.add(scope));
+            }
+        }
+        for header in &http.headers {
+            self.add("header");
+            self.add(header.name.as_str());
+            match &header.value {
+                HeaderSource::Value(value) => self.add(&String::from_utf8_lossy(value.as_bytes())),
+                HeaderSource::Secret(_) => {}
+                HeaderSource::File(path) => self.add(&path.to_string_lossy()),
+            }
+        }
+    }
+
+    /// The first half of its SHA-256: nobody finds out what stands in a URL.
+    fn digest(&self) -> Key {
+        let SupportedCipherSuite::Tls13(suite) = TLS13_AES_128_GCM_SHA256 else {
+            unreachable!("the suite is one of TLS 1.3")
+        };
+        let digest = suite.common.hash_provider.hash(self.0.as_bytes());
+        let (half, _) = digest.as_ref().split_first_chunk().expect("SHA-256 has 32 bytes");
+        Key(*half)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use swarmscout_model::Secret;
+    use swarmscout_net::config::Header;
+
+    use super::*;
+    use crate::config::{HttpSdConfig, StaticConfig};
+
+    fn http(url: &str, auth: Option<Auth>, headers: Vec<Header>) -> Key {
+        let http = HttpConfig { auth, headers, ..HttpConfig::default() };
+        let refresh_interval = swarmscout_model::PromDuration::from_secs(60);
+        let config = HttpSdConfig { url: url.to_owned(), refresh_interval, http };
+        Key::of(&SdConfig::Http(config)).unwrap()
+    }
+
+    fn basic(user: &str, password: &str) -> Auth {
+        let secret = |text: &str| SecretSource::Inline(Secret::new(text));
+        Auth::Basic { username: secret(user), password: secret(password) }
+    }
+
+    fn header(value: HeaderSource) -> Vec<Header> {
+        vec![Header { name: http::HeaderName::from_static("x-tenant"), value }]
+    }
+
+    #[test]
+    fn secrets_do_not_count_and_who_asks_does() {
+        let plain = |url| http(url, None, Vec::new());
+        assert_eq!(plain("http://u:one@h/a"), plain("http://u:two@h/a"));
+        assert_ne!(plain("http://u:one@h/a"), plain("http://v:one@h/a"));
+        assert_ne!(plain("http://h/a"), plain("http://h/b"));
+        let with = |auth| http("http://h/", auth, Vec::new());
+        assert_eq!(with(Some(basic("u", "one"))), with(Some(basic("u", "two"))));
+        assert_ne!(with(Some(basic("u", "one"))), with(Some(basic("v", "one"))));
+        assert_ne!(with(Some(basic("u", "one"))), with(None));
+        let tenant = |value| http("http://h/", None, header(value));
+        let text = http::HeaderValue::from_static;
+        assert_ne!(tenant(HeaderSource::Value(text("a"))), tenant(HeaderSource::Value(text("b"))));
+        assert_eq!(
+            tenant(HeaderSource::Secret(text("a"))),
+            tenant(HeaderSource::Secret(text("b")))
+        );
+    }
+
+    /// A key that changes with a version of the program would forget what is stored.
+    #[test]
+    fn keys_stay_what_they_are() {
+        let check = |key: Key, expected: Expect| expected.assert_eq(&key.file());
+        check(
+            http("http://h/", None, Vec::new()),
+            expect!["8a2aad7e7ead93c5571e4cc100443936.groups"],
+        );
+        check(
+            http("http://h/", Some(basic("u", "p")), Vec::new()),
+            expect!["d81f7a18209edf28b54ff8170f15aebc.groups"],
+        );
+    }
+
+    #[test]
+    fn what_is_in_the_configuration_is_not_stored() {
+        assert_eq!(Key::of(&SdConfig::Static(StaticConfig::default())), None);
+    }
+
+    #[test]
+    fn a_file_is_named_after_its_key() {
+        let key = http("http://h/", None, Vec::new());
+        assert_eq!(Key::of_file(&key.file()), Some(key));
+        for name in ["", ".groups", "x.groups", "0.groups", "lock", &key.to_string()] {
+            assert_eq!(Key::of_file(name), None, "{name}");
+        }
+        assert_eq!(Key::of_file(&key.file().to_uppercase()), None);
+        assert_eq!(Key::of_file(&format!("00{}", key.file())), None);
+    }
+}
