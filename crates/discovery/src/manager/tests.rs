@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use swarmscout_model::NameScheme;
 use swarmscout_model::relabel::{RawRule, RelabelRule};
+use swarmscout_model::size::Bytes;
+use swarmscout_model::{Budget, NameScheme};
 use tokio::time::{Instant, sleep, timeout};
 
 mod missing;
@@ -513,4 +514,32 @@ async fn hung_looks_hold_up_neither_reload_nor_end() {
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert!(scripts.iter().all(|script| !script.is_running()));
     assert!(jobs.borrow().is_empty());
+}
+
+/// The targets of a job do not fit after relabeling: the old ones stay, with the reason, and the
+/// other job goes on.
+#[tokio::test(start_paused = true)]
+async fn targets_that_do_not_fit_are_an_error_of_their_source() {
+    let context = BuildContext { budget: Budget::new(Bytes(500_000)), ..BuildContext::new("test") };
+    let mut manager = Manager::new(context);
+    let (growing, steady) = (Script::new(60), Script::new(60));
+    growing.answer(targets(&["a:1"]));
+    steady.answer(targets(&["b:1"]));
+    let job = |name: &str, script: &Script| JobConfig::new(name, vec![script.config()]);
+    manager.apply(vec![job("growing", &growing), job("steady", &steady)]);
+    let set = |index: usize| manager.jobs().borrow()[index].set.clone();
+    let (mut growing_set, mut steady_set) = (set(0), set(1));
+    growing_set.wait_for(|set| addresses(set) == "a:1").await.unwrap();
+    let many: Vec<_> = (0..1500).map(|i| format!("a:{i}")).collect();
+    growing.change(targets(&many.iter().map(String::as_str).collect::<Vec<_>>()));
+    let failed = |set: &Arc<TargetSet>| set.sources[0].error.is_some();
+    let refused = growing_set.wait_for(failed).await.unwrap().clone();
+    assert_eq!(addresses(&refused), "a:1");
+    let error = refused.sources[0].error.clone().unwrap();
+    assert!(error.starts_with("its targets cannot be kept: needs about "), "{error}");
+    steady.change(targets(&["b:2"]));
+    steady_set.wait_for(|set| addresses(set) == "b:2").await.unwrap();
+    growing.change(targets(&["a:2"]));
+    let set = growing_set.wait_for(|set| addresses(set) == "a:2").await.unwrap().clone();
+    assert_eq!(set.sources[0].error, None);
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use swarmscout_model::NameScheme;
 use swarmscout_model::relabel::RawRule;
+use swarmscout_model::size::Bytes;
 use swarmscout_model::target::relabel_group;
 
 use super::*;
@@ -173,4 +174,28 @@ fn tells_the_first_refused_targets() {
     pool.update(0, &groups, &mut done).unwrap();
     assert_eq!((done.refused, done.refusals.len()), (13, TELL_REFUSED));
     assert_eq!(done.refusals[0], r#"instance 0 in group a: "/" is not a valid hostname"#);
+}
+
+/// What does not fit leaves everything as it was; with room again it is taken.
+#[test]
+fn an_update_that_does_not_fit_changes_nothing() {
+    let budget = Budget::new(Bytes(100_000));
+    let mut pool = Pool::new(config(), 1, &budget);
+    let few = settle(None, vec![group("a", &["h:1"])]).unwrap();
+    pool.update(0, &few, &mut Update::default()).unwrap();
+    let (held, counts) = (budget.used(), pool.counts());
+    assert!(held > 0);
+    let addresses: Vec<_> = (0..1000).map(|i| format!("h:{i}")).collect();
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
+    let many = settle(Some(&few), vec![group("a", &addresses)]).unwrap();
+    let mut update = Update::default();
+    let error = pool.update(0, &many, &mut update).unwrap_err();
+    let Excess::Memory(error) = error else { panic!("{error}") };
+    assert_eq!((error.used, error.limit), (held, 100_000));
+    assert_eq!(update, Update::default());
+    assert!(pool.holds(0, &few));
+    assert_eq!((budget.used(), pool.counts()), (held, counts));
+    let none: Settled = Arc::from([]);
+    pool.update(0, &none, &mut update).unwrap();
+    assert_eq!(budget.used(), 0);
 }

@@ -3,8 +3,10 @@ use std::time::Instant;
 
 use expect_test::{Expect, expect};
 use swarmscout_discovery::{SetGroup, TargetSet};
+use swarmscout_model::Budget;
+use swarmscout_model::size::Bytes;
 
-use super::{Reply, Server, group, job, replace, rule, set, source};
+use super::{Options, Reply, Server, group, job, replace, rule, set, source};
 
 /// A job with rules, two groups, and all that decides what is served.
 fn web_set(now: Instant) -> TargetSet {
@@ -293,4 +295,35 @@ async fn many_readers_share_one_answer() {
     assert!(replies.iter().all(|reply| reply.body == replies[0].body));
     let list: Vec<serde_json::Value> = serde_json::from_slice(&replies[0].body).unwrap();
     assert_eq!(list.len(), 1000);
+}
+
+/// 40 targets of 50,000 bytes: a list that fits once. Another form takes its place; one that is
+/// larger than all there is says so, and costs nothing afterwards.
+#[tokio::test]
+async fn lists_stay_within_the_budget() {
+    let now = Instant::now();
+    let targets: Vec<_> = (0..40).map(|i| format!("h:{i} n={i}")).collect();
+    let targets: Vec<_> = targets.iter().map(String::as_str).collect();
+    let groups: Vec<_> = (0..4)
+        .map(|i| {
+            group(&format!("g{i}"), &format!("x={}", "v".repeat(50_000)), &targets[i * 10..][..10])
+        })
+        .collect();
+    let set = set(&Arc::new(job("web")), &groups, vec![source("http/0", now, Some(0))]);
+    for (limit, statuses) in [(6_000_000, [200, 200]), (3_000_000, [503, 503])] {
+        let budget = Budget::new(Bytes(limit));
+        let server =
+            Server::with_budget(now, vec![set.clone()], Options::default(), budget.clone()).await;
+        for (path, status) in ["/sd/web", "/sd/web?raw=1"].into_iter().zip(statuses) {
+            let reply = server.get(path).await;
+            assert_eq!(reply.status, status, "{path} within {limit}");
+            assert!(budget.used() <= limit);
+            if status == 503 {
+                let text = reply.text();
+                let start = "job \"web\": cannot write the list of targets: it needs about ";
+                assert!(text.starts_with(start), "{text}");
+                assert_eq!(budget.used(), 0);
+            }
+        }
+    }
 }
