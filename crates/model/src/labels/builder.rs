@@ -22,6 +22,8 @@ pub struct LabelsBuilder {
     /// for the same names again and again. Only ever a guess.
     hints: [u16; 1 << HINT_BITS],
     copies: Copies,
+    /// Where in `text` the names of defaults begin, and where the names that came after them.
+    since: (u32, u32),
     /// What relabeling works with. It is only kept here.
     pub(crate) scratch: Scratch,
 }
@@ -46,8 +48,8 @@ pub(crate) struct Scratch {
 struct Copies {
     /// The new names.
     names: String,
-    /// Where the new names are in `names`, and the values in the builder's text.
-    places: Vec<(Place, Place)>,
+    /// When the old name came, where the new one is in `names`, and the value in the builder's text.
+    places: Vec<(u32, Place, Place)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +68,7 @@ impl Default for LabelsBuilder {
             encoded: String::new(),
             hints: [0; 1 << HINT_BITS],
             copies: Copies::default(),
+            since: (0, 0),
             scratch: Scratch::default(),
         }
     }
@@ -81,6 +84,7 @@ impl LabelsBuilder {
     pub fn clear(&mut self) {
         self.text.clear();
         self.entries.clear();
+        self.since = (0, 0);
     }
 
     /// Starts over from `labels`.
@@ -88,6 +92,7 @@ impl LabelsBuilder {
         self.clear();
         self.text.push_str(&labels.0);
         self.entries.extend(entries(labels, 0, false));
+        self.since = narrow(self.text.len()..self.text.len());
     }
 
     /// Sets those of `labels` that are not there already.
@@ -109,6 +114,8 @@ impl LabelsBuilder {
                 self.entries.insert(i, entry);
             }
         }
+        let end = self.text.len();
+        self.since = narrow(if default { start } else { end }..end);
     }
 
     /// The value of `name`, or `None` where there is no such label.
@@ -162,8 +169,10 @@ impl LabelsBuilder {
     }
 
     /// Copies every label for which `rename` is true to the name that `rename(name, new name)`
-    /// appends to `new name`. Labels are asked for as they were before, in the byte order of their
-    /// names; of several that get one name the last wins. Labels without `prefix` are not asked for.
+    /// appends to `new name`. Labels are asked for as they were before. Of several that get one name
+    /// the last wins: first come those that were there from the start, then defaults, both in the byte
+    /// order of their names, then those that were added since, in that order; one that was replaced
+    /// keeps its place. Labels without `prefix` are not asked for.
     /// `key` tells one user from the other, for the hints.
     pub(crate) fn copy_all(
         &mut self,
@@ -178,10 +187,16 @@ impl LabelsBuilder {
         for entry in &self.entries[range] {
             let from = names.len();
             if rename(self.piece(entry.name), &mut names) {
-                places.push((narrow(from..names.len()), entry.value));
+                let came = match entry.name.0 {
+                    at if at < self.since.0 => 0,
+                    at if at < self.since.1 => 1,
+                    at => at,
+                };
+                places.push((came, narrow(from..names.len()), entry.value));
             }
         }
-        for (i, ((from, to), value)) in places.iter().enumerate() {
+        places.sort_by_key(|(came, ..)| *came);
+        for (i, (_, (from, to), value)) in places.iter().enumerate() {
             let name = &names[*from as usize..*to as usize];
             // What the same user copies next time mostly goes to the same places.
             match self.find_and_remember(name, hint(key.wrapping_add(i))) {

@@ -50,40 +50,59 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Does the same to a map from names to values and whether they are defaults.
-fn model(map: &mut BTreeMap<String, (String, bool)>, step: &Step) {
-    let mut add = |labels: &[(String, String)], default| {
+/// A label of the map that a builder is held against.
+#[derive(Clone, Debug)]
+struct Kept {
+    value: String,
+    default: bool,
+    /// When it came: 0 for what was there before defaults were added, 1 for those, and more since.
+    came: usize,
+}
+
+/// Does the same to a map by name. `next` counts the labels that came since the last addition.
+fn model(map: &mut BTreeMap<String, Kept>, next: &mut usize, step: &Step) {
+    let mut set = |map: &mut BTreeMap<String, Kept>, name: String, value: &str, default| {
+        *next += 1;
+        let value = value.to_owned();
+        let kept = map.entry(name).or_insert(Kept { value: String::new(), default, came: *next });
+        (kept.value, kept.default) = (value, default);
+    };
+    let add = |map: &mut BTreeMap<String, Kept>, labels: &[(String, String)], default: bool| {
+        for kept in map.values_mut() {
+            kept.came = 0;
+        }
         let labels: BTreeMap<_, _> = labels.iter().cloned().collect();
         for (name, value) in labels.into_iter().filter(|(_, value)| !value.is_empty()) {
-            map.entry(name).or_insert((value, default));
+            map.entry(name).or_insert(Kept { value, default, came: usize::from(default) });
         }
     };
     match step {
-        Step::Set(name, value) => {
-            map.insert(name.clone(), (value.clone(), false));
-        }
+        Step::Set(name, value) => set(map, name.clone(), value, false),
         Step::Remove(name) => {
             map.remove(name);
         }
-        Step::AddAbsent(labels) => add(labels, false),
-        Step::AddDefaults(labels) => add(labels, true),
+        Step::AddAbsent(labels) => add(map, labels, false),
+        Step::AddDefaults(labels) => add(map, labels, true),
         Step::CopyDefault(name, from) => {
-            if let Some((value, _)) = map.get(from).cloned() {
-                map.entry(name.clone()).or_insert((value, true));
+            if let (Some(Kept { value, .. }), false) =
+                (map.get(from).cloned(), map.contains_key(name))
+            {
+                set(map, name.clone(), &value, true);
             }
         }
         Step::CopyAll(prefix) => {
-            for (name, (value, _)) in map.clone() {
-                if name.starts_with(prefix) {
-                    map.insert(renamed(&name), (value, false));
-                }
+            let mut from: Vec<_> = map.clone().into_iter().collect();
+            from.retain(|(name, _)| name.starts_with(prefix));
+            from.sort_by_key(|(_, kept)| kept.came);
+            for (name, kept) in from {
+                set(map, renamed(&name), &kept.value, false);
             }
         }
         Step::RemoveAll(prefix) => map.retain(|name, _| !name.starts_with(prefix)),
-        Step::DropDefaults => map.retain(|_, (_, default)| !*default),
-        Step::Rebuild => map.values_mut().for_each(|(_, default)| *default = false),
+        Step::DropDefaults => map.retain(|_, kept| !kept.default),
+        Step::Rebuild => map.values_mut().for_each(|kept| (kept.default, kept.came) = (false, 0)),
     }
-    map.retain(|_, (value, _)| !value.is_empty());
+    map.retain(|_, kept| !kept.value.is_empty());
 }
 
 fn apply(builder: &mut LabelsBuilder, step: &Step) {
@@ -115,13 +134,13 @@ fn renamed(name: &str) -> String {
 proptest! {
     #[test]
     fn behaves_like_a_sorted_map(steps in prop::collection::vec(step(), 0..20)) {
-        let mut map = BTreeMap::new();
+        let (mut map, mut next) = (BTreeMap::new(), 1);
         let mut builder = LabelsBuilder::new();
         for step in &steps {
-            model(&mut map, step);
+            model(&mut map, &mut next, step);
             apply(&mut builder, step);
             let expected: Vec<_> =
-                map.iter().map(|(name, (value, _))| (name.as_str(), value.as_str())).collect();
+                map.iter().map(|(name, kept)| (name.as_str(), kept.value.as_str())).collect();
             prop_assert_eq!(builder.iter().collect::<Vec<_>>(), expected.clone());
             let built = builder.build();
             prop_assert_eq!(built.iter().collect::<Vec<_>>(), expected.clone());

@@ -122,8 +122,9 @@ fn replace(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
     }
 }
 
-/// Copies labels to other names. Where several become one name, the byte-largest of them wins;
-/// Prometheus leaves that to chance for targets.
+/// Copies labels to other names. Where several become one name, one that an earlier rule added wins
+/// over a default of the job, and that over what was discovered, as in Prometheus. Of those that were
+/// discovered, which Prometheus leaves to chance, the byte-largest wins.
 fn label_map(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
     let key = std::ptr::from_ref(rule).addr();
     labels.copy_all(key, rule.regex.prefix(), |name, new_name| {

@@ -77,7 +77,7 @@ proptest! {
 }
 
 #[test]
-fn the_byte_largest_of_several_labels_wins() {
+fn a_label_that_a_rule_added_wins_over_discovered_ones_and_of_those_the_byte_largest() {
     let rule = RawRule {
         action: Some("labelmap".into()),
         regex: Some("(?:x|y|z)(.*)".into()),
@@ -95,7 +95,11 @@ fn the_byte_largest_of_several_labels_wins() {
     let mut builder = LabelsBuilder::new();
     builder.reset(&[("z1", "z"), ("y1", "y"), ("1", "old")].into_iter().collect());
     process(&rules, &mut builder).unwrap();
-    assert_eq!(format!("{:?}", builder.build()), r#"{1="z", x1="x", y1="y", z1="z"}"#);
+    assert_eq!(format!("{:?}", builder.build()), r#"{1="x", x1="x", y1="y", z1="z"}"#);
+
+    builder.reset(&[("z1", "z"), ("y1", "y"), ("1", "old")].into_iter().collect());
+    process(&rules[1..], &mut builder).unwrap();
+    assert_eq!(format!("{:?}", builder.build()), r#"{1="z", y1="y", z1="z"}"#);
 }
 
 #[test]

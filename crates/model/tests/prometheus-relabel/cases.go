@@ -186,7 +186,16 @@ func at(address string, more ...string) set {
 
 func write(name, value string) rule { return rule{"target_label": name, "replacement": value} }
 
+// All of them, under one name.
+var mapped = rule{"action": "labelmap", "regex": "__meta_.*|zone|job", "replacement": "x"}
+
 var targetCases = []target{
+	{Target: at("h", "__meta_z", "discovered"), Rules: []rule{{"target_label": "__meta_a", "replacement": "rule"}, mapped}},
+	{Target: at("h", "__meta_z", "discovered"), Rules: []rule{{"target_label": "__meta_c", "replacement": "first"}, {"target_label": "__meta_b", "replacement": "second"}, mapped}},
+	{Target: at("h", "zone", "discovered"), Rules: []rule{mapped}},
+	{Target: at("h", "__meta_z", "1"), Rules: []rule{{"target_label": "__meta_a", "replacement": "rule"}, {"target_label": "__meta_z", "replacement": "in its place"}, mapped}},
+	{Target: at("h", "__meta_z", "1"), Rules: []rule{{"target_label": "__meta_z", "replacement": ""}, {"target_label": "__meta_a", "replacement": "rule"}, {"target_label": "__meta_z", "replacement": "anew"}, mapped}},
+	{Target: at("h", "__meta_z", "1"), Rules: []rule{{"action": "labelmap", "regex": "__meta_z", "replacement": "__meta_a"}, {"target_label": "__meta_z", "replacement": "in its place"}, mapped}},
 	{Target: at("host:80")},
 	{Target: at("host:80"), Group: set{"env": "prod", "__meta_x": "y"}},
 	{Target: at("host:80", "env", "own"), Group: set{"env": "group", "other": "1"}},
