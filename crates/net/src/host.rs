@@ -53,11 +53,24 @@ impl Host {
         let refuse = |reason: &str| {
             Err(Error::Url { url: crate::url::redact(text), reason: reason.to_owned() })
         };
-        if let Some(path) = text.strip_prefix("unix://") {
-            return match path {
-                "" => refuse("path of the socket is missing, as in unix:///var/run/docker.sock"),
-                path if path.contains('\0') => refuse("invalid control character in path"),
-                path => Ok(Self::socket(path)),
+        if let Some((scheme, rest)) = text.split_once(':')
+            && scheme.eq_ignore_ascii_case("unix")
+        {
+            // What stands before an @ may be a password.
+            let path = rest.trim_start_matches('/');
+            let path = if path.contains('@') { "var/run/docker.sock" } else { path };
+            return match text.strip_prefix("unix://") {
+                None => refuse(&format!(
+                    "write unix:///{path}, in small letters and with three slashes"
+                )),
+                Some("") => {
+                    refuse("path of the socket is missing, as in unix:///var/run/docker.sock")
+                }
+                Some(path) if path.contains('\0') => refuse("invalid control character in path"),
+                Some(relative) if !relative.starts_with('/') => {
+                    refuse(&format!("the path must be absolute: write unix:///{path}"))
+                }
+                Some(path) => Ok(Self::socket(path)),
             };
         }
         if text.starts_with("npipe://") {

@@ -208,6 +208,15 @@ fn what_is_no_docker_host_is_refused() {
             "unix://",
             r#"parse "unix://": path of the socket is missing, as in unix:///var/run/docker.sock"#,
         ),
+        ("unix:/x", r#"parse "unix:/x": write unix:///x, in small letters and with three slashes"#),
+        (
+            "UNIX:///x",
+            r#"parse "UNIX:///x": write unix:///x, in small letters and with three slashes"#,
+        ),
+        (
+            "unix://var/run/docker.sock",
+            r#"parse "unix://var/run/docker.sock": the path must be absolute: write unix:///var/run/docker.sock"#,
+        ),
         ("tcp://", r#"parse "tcp://": host is missing in URL"#),
         ("tcp://:2375", r#"parse "tcp://:2375": host is missing in URL"#),
         ("http://h:65536", r#"parse "http://h:65536": port is not between 0 and 65535"#),
