@@ -18,6 +18,7 @@ pub mod secret;
 pub mod size;
 pub mod target;
 mod url;
+pub mod yaml;
 
 pub use budget::{Budget, Charge, OverBudget};
 pub use duration::PromDuration;

@@ -371,7 +371,7 @@ fn a_null_is_the_types_zero_and_not_the_default() {
           replacement: ""
           action: replace
         static_configs:
-        - {}
+        - targets: []
     "#]]
     .assert_eq(&job("nulls", include_bytes!("config/null.good.yml")));
 }
@@ -406,7 +406,6 @@ fn strings_keep_their_text_and_others_follow_yaml_1_1() {
           label_limit: 1000
           label_value_length_limit: 1
           metric_name_validation_scheme: utf8
-          metric_name_escaping_scheme: allow-utf-8
           scrape_native_histograms: false
           extra_scrape_metrics: false
     "#]]

@@ -20,23 +20,31 @@ impl Fixed {
     /// The groups of `config`, which never change. Fails where they are more than is allowed.
     pub fn new(config: &StaticConfig, context: &BuildContext) -> Result<Self, Error> {
         let mut meter = Meter::new(&context.budget, LONGEST_LABEL);
-        let groups = config.groups.iter().enumerate().map(|(index, group)| {
-            let of = || format!("group {index}");
-            let target = |address: &String| {
-                let labels = address_only(address);
-                meter.target(&labels, of)?;
-                Ok(labels)
-            };
-            let targets = group.targets.iter().map(target).collect::<Result<Vec<_>, Excess>>()?;
-            let source: Arc<str> = index.to_string().into();
-            meter.group(source.len(), targets.len(), &group.labels, of)?;
-            Ok(Arc::new(TargetGroup { source, targets, labels: group.labels.clone() }))
-        });
-        let groups: Result<_, Excess> = groups.collect();
-        let what = "static_configs".to_owned();
-        let groups = groups.map_err(|excess| Error::Excess { what, excess })?;
+        let groups = make(config, &mut meter)?;
         Ok(Self { groups, _held: meter.finish() })
     }
+}
+
+/// The groups of one job's `static_configs`. Fails where they are more than is allowed.
+pub fn static_groups(config: &StaticConfig) -> Result<Groups, Error> {
+    make(config, &mut Meter::unlimited(LONGEST_LABEL))
+}
+
+fn make(config: &StaticConfig, meter: &mut Meter) -> Result<Groups, Error> {
+    let groups = config.groups.iter().enumerate().map(|(index, group)| {
+        let of = || format!("group {index}");
+        let target = |address: &String| {
+            let labels = address_only(address);
+            meter.target(&labels, of)?;
+            Ok(labels)
+        };
+        let targets = group.targets.iter().map(target).collect::<Result<Vec<_>, Excess>>()?;
+        let source: Arc<str> = index.to_string().into();
+        meter.group(source.len(), targets.len(), &group.labels, of)?;
+        Ok(Arc::new(TargetGroup { source, targets, labels: group.labels.clone() }))
+    });
+    let groups: Result<_, Excess> = groups.collect();
+    groups.map_err(|excess| Error::Excess { what: "static_configs".to_owned(), excess })
 }
 
 impl Discoverer for Fixed {

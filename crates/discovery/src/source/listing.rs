@@ -12,14 +12,16 @@
 //! Groups and targets are counted as they are read, and the reading ends where they become too many,
 //! or too large ([`Meter`]). A group without targets is counted, and not kept.
 
+mod yaml;
+
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{Labels, LabelsBuilder, NameScheme, TargetGroup};
 
+pub(super) use self::yaml::from_yaml;
 use super::fixed::address_only;
 use crate::Groups;
 use crate::limits::{Excess, Meter, Unreadable, check_count, count, metered};
@@ -36,39 +38,9 @@ pub(super) struct ListedGroup {
 /// Reads a JSON document. The error says where in it something is wrong.
 pub(super) fn from_json(json: &[u8], meter: &mut Meter) -> Result<Vec<ListedGroup>, Unreadable> {
     metered(meter, || {
-        let Listing::<Json>(groups, _) =
-            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let Listing(groups) = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         Ok(groups)
     })
-}
-
-/// Reads the first document of a YAML stream; no document is a list without groups.
-pub(super) fn from_yaml(yaml: &str, meter: &mut Meter) -> Result<Vec<ListedGroup>, Unreadable> {
-    metered(meter, || read_yaml(yaml))
-}
-
-fn read_yaml(yaml: &str) -> Result<Vec<ListedGroup>, String> {
-    // The limits are against small files that aliases make large; how large the file itself may be
-    // was checked when it was read.
-    let length = yaml.len();
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_reader_input_bytes: None,
-            max_events: length + 1_000_000,
-            max_nodes: length + 1_000_000,
-            max_total_scalar_bytes: length + (16 << 20),
-        },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
-        // A snippet would show neighbouring lines, and with them whatever they hold.
-        with_snippet: false,
-    };
-    let mut yaml = yaml.as_bytes();
-    let mut documents = serde_saphyr::read_with_options::<_, Listing<Yaml>>(&mut yaml, options);
-    match documents.next() {
-        None => Ok(Vec::new()),
-        Some(Ok(Listing(groups, _))) => Ok(groups),
-        Some(Err(error)) => Err(error.render_with_formatter(&serde_saphyr::UserMessageFormatter)),
-    }
 }
 
 /// Makes groups of a list from `place`, whose name becomes a label and part of their sources'.
@@ -89,69 +61,42 @@ pub(super) fn named(
     groups.collect()
 }
 
-/// How the two formats differ.
-trait Format {
-    /// Whether two names of members are the same.
-    fn is(name: &str, expected: &str) -> bool;
-}
-
-struct Json;
-struct Yaml;
-
-impl Format for Json {
-    fn is(name: &str, expected: &str) -> bool {
-        name.eq_ignore_ascii_case(expected)
-    }
-}
-
-impl Format for Yaml {
-    fn is(name: &str, expected: &str) -> bool {
-        name == expected
-    }
-}
-
 /// The groups of a list with targets.
-struct Listing<F>(Vec<ListedGroup>, PhantomData<F>);
+struct Listing(Vec<ListedGroup>);
 
-impl<'de, F: Format> Deserialize<'de> for Listing<F> {
+impl<'de> Deserialize<'de> for Listing {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let groups = Option::<GroupList<F>>::deserialize(deserializer)?;
-        let GroupList { groups, nil, .. } = groups.unwrap_or_default();
+        let groups = Option::<GroupList>::deserialize(deserializer)?;
+        let GroupList { groups, nil } = groups.unwrap_or_default();
         if nil {
             return Err(de::Error::custom("nil target group item found"));
         }
-        Ok(Self(groups, PhantomData))
+        Ok(Self(groups))
     }
 }
 
-struct GroupList<F> {
+#[derive(Default)]
+struct GroupList {
     groups: Vec<ListedGroup>,
     /// Whether one of the list is null.
     nil: bool,
-    format: PhantomData<F>,
 }
 
-impl<F> Default for GroupList<F> {
-    fn default() -> Self {
-        Self { groups: Vec::new(), nil: false, format: PhantomData }
-    }
-}
-
-impl<'de, F: Format> Deserialize<'de> for GroupList<F> {
+impl<'de> Deserialize<'de> for GroupList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Elements<F>(PhantomData<F>);
+        struct Elements;
 
-        impl<'de, F: Format> Visitor<'de> for Elements<F> {
-            type Value = GroupList<F>;
+        impl<'de> Visitor<'de> for Elements {
+            type Value = GroupList;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a sequence")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<GroupList<F>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<GroupList, A::Error> {
                 let mut list = GroupList::default();
                 let mut index = 0;
-                while let Some(group) = seq.next_element::<Option<Group<F>>>()? {
+                while let Some(group) = seq.next_element::<Option<Group>>()? {
                     let here = index;
                     index += 1;
                     count(|meter| {
@@ -159,8 +104,8 @@ impl<'de, F: Format> Deserialize<'de> for GroupList<F> {
                         Ok(())
                     })?;
                     match group {
-                        Some(Group(group, _)) if group.targets.is_empty() => count(Meter::unit)?,
-                        Some(Group(group, _)) => {
+                        Some(Group(group)) if group.targets.is_empty() => count(Meter::unit)?,
+                        Some(Group(group)) => {
                             // Its targets were counted; it is counted itself when it gets its name.
                             count(|meter| meter.reserve(size_of::<ListedGroup>() as u64))?;
                             list.groups.push(ListedGroup { index: here, ..group });
@@ -175,17 +120,17 @@ impl<'de, F: Format> Deserialize<'de> for GroupList<F> {
             }
         }
 
-        deserializer.deserialize_seq(Elements(PhantomData))
+        deserializer.deserialize_seq(Elements)
     }
 }
 
-struct Group<F>(ListedGroup, PhantomData<F>);
+struct Group(ListedGroup);
 
-impl<'de, F: Format> Deserialize<'de> for Group<F> {
+impl<'de> Deserialize<'de> for Group {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<F>(PhantomData<F>);
+        struct Members;
 
-        impl<'de, F: Format> Visitor<'de> for Members<F> {
+        impl<'de> Visitor<'de> for Members {
             type Value = ListedGroup;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,11 +140,11 @@ impl<'de, F: Format> Deserialize<'de> for Group<F> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ListedGroup, A::Error> {
                 let (mut targets, mut labels) = (Vec::new(), Labels::empty());
                 while let Some(Text(name)) = map.next_key()? {
-                    if F::is(&name, "targets") {
+                    if name.eq_ignore_ascii_case("targets") {
                         let addresses: Option<Vec<Address>> = map.next_value()?;
                         targets =
                             addresses.into_iter().flatten().map(|Address(labels)| labels).collect();
-                    } else if F::is(&name, "labels") {
+                    } else if name.eq_ignore_ascii_case("labels") {
                         let read: Option<GroupLabels> = map.next_value()?;
                         labels = read.map(|GroupLabels(labels)| labels).unwrap_or_default();
                     } else {
@@ -210,7 +155,7 @@ impl<'de, F: Format> Deserialize<'de> for Group<F> {
             }
         }
 
-        Ok(Self(deserializer.deserialize_map(Members::<F>(PhantomData))?, PhantomData))
+        Ok(Self(deserializer.deserialize_map(Members)?))
     }
 }
 
@@ -268,7 +213,7 @@ impl<'de> Deserialize<'de> for GroupLabels {
     }
 }
 
-/// A string; in YAML any scalar, as it was written.
+/// A string.
 struct Text(String);
 
 impl<'de> Deserialize<'de> for Text {
@@ -308,7 +253,7 @@ mod tests {
     }
 
     fn yaml(text: &str, expected: &Expect) {
-        expected.assert_eq(&show(from_yaml(text, &mut meter())));
+        expected.assert_eq(&show(from_yaml(text.as_bytes(), &mut meter())));
     }
 
     #[test]
@@ -410,37 +355,48 @@ mod tests {
 
     #[test]
     fn yaml_refusals() {
-        yaml("-\n", &expect!["error: nil target group item found"]);
+        yaml("-\n", &expect!["error: line 1, column 1: nil target group item found"]);
         yaml(
             "- Targets: [a]\n",
             &expect![
-                "error: unknown field `Targets`, expected one of targets, labels at line 1, column 3"
+                "error: line 1, column 3: field Targets not found: a target group has targets and labels"
             ],
         );
         yaml(
             "- targets: [a]\n  targets: [b]\n",
-            &expect![
-                "error: duplicate mapping key `targets` is not allowed here at line 2, column 3"
-            ],
+            &expect!["error: line 2, column 3: field targets already set: keep one of them"],
         );
         yaml(
             "- labels: {a: 1, a: 2}\n",
-            &expect!["error: duplicate mapping key `a` is not allowed here at line 1, column 18"],
+            &expect![[r#"error: line 1, column 18: "a" is already set: keep one of them"#]],
         );
         yaml(
             "- labels: {'': 1}\n",
-            &expect![[r#"error: "" is not a valid label name at line 1, column 11"#]],
+            &expect![[r#"error: line 1, column 12: "" is not a valid label name"#]],
         );
-        yaml("- targets: a\n", &expect!["error: expected sequence start at line 1, column 12"]);
-        yaml("targets: [a]\n", &expect!["error: expected sequence start at line 1, column 1"]);
-        yaml("- targets: [a\n", &expect!["error: unclosed bracket '[' at line 1, column 12"]);
+        yaml(
+            "- targets: a\n",
+            &expect![
+                "error: line 1, column 12: cannot unmarshal !!str into a list of targets: write each with a dash, or all in [ ]"
+            ],
+        );
+        yaml(
+            "targets: [a]\n",
+            &expect![
+                "error: line 1, column 1: cannot unmarshal !!map into a list of target groups: write each with a dash"
+            ],
+        );
+        yaml(
+            "- targets: [a\n",
+            &expect![
+                "error: line 1, column 12: did not find expected ',' or ']': the bracket is not closed"
+            ],
+        );
         let targets = "x, ".repeat(2000);
         let bomb = format!("- targets: &a [{targets}]\n{}", "- targets: *a\n".repeat(2000));
         yaml(
             &bomb,
-            &expect![
-                "error: YAML document too large or too complex: total_replayed_events=100001 > 100000 at line 1, column 5719 (defined at line 1, column 15) (used at line 51, column 12)"
-            ],
+            &expect!["error: line 1, column 1: more than 234017 values, with aliases written out"],
         );
     }
 
@@ -486,9 +442,10 @@ mod tests {
         ] {
             assert_eq!(show(from_json(text.as_bytes(), &mut meter())), expected);
         }
-        let yaml = format!("- targets: [a]\n- labels:\n    x: {}\n", "v".repeat(100_000));
+        let yaml =
+            format!("- targets: [a]\n- targets: [b]\n  labels:\n    x: {}\n", "v".repeat(100_000));
         assert_eq!(
-            show(from_yaml(&yaml, &mut meter())),
+            show(from_yaml(yaml.as_bytes(), &mut meter())),
             r#"error: label "x" of group 1 has 100000 bytes, at most 65536 are allowed"#
         );
     }

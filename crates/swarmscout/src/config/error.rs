@@ -3,14 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A place in a configuration file: line and column, both counted from 1, columns in characters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Position {
-    /// Line.
-    pub line: u32,
-    /// Column.
-    pub column: u32,
-}
+pub use swarmscout_model::yaml::Position;
+use swarmscout_model::yaml::YamlError;
 
 /// One thing that is wrong with a configuration file. Its text holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +101,11 @@ impl fmt::Display for Warning {
 pub(super) fn whole_file(file: &Path, position: Option<Position>, message: &str) -> ConfigError {
     let (path, message) = (String::new(), message.to_owned());
     ConfigError { file: file.to_owned(), position, path, message }
+}
+
+/// A file that is not YAML.
+pub(super) fn not_yaml(file: &Path, error: &YamlError) -> ConfigError {
+    whole_file(file, error.at, &format!("cannot read YAML: {}", error.message))
 }
 
 fn write_place(

@@ -13,13 +13,13 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use swarmscout_discovery::source::file::glob;
+use swarmscout_model::yaml::{self, Data};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::check::{self, JobPlaces};
 use super::decode::{Cx, FilePath, Findings, Value};
-use super::error::whole_file;
-use super::yaml::{self, Data};
-use super::{Errors, Options, ScrapeConfig, raw};
+use super::error::{not_yaml, whole_file};
+use super::{Errors, MAX_NODES, Options, ScrapeConfig, raw};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -99,7 +99,7 @@ pub(super) fn read_found(
         });
         let root = read
             .map_err(|message| whole_file(path, None, &message))
-            .and_then(|text| yaml::parse(&text).map_err(|error| error.of_file(path)));
+            .and_then(|text| yaml::parse(&text, MAX_NODES).map_err(|error| not_yaml(path, &error)));
         match root {
             Ok(Some(root)) => {
                 let mut cx = Cx::after(findings, path, root.clone(), options);
@@ -162,9 +162,8 @@ fn patterns(text: &[u8], path: &Path) -> Vec<FilePath> {
     if !std::str::from_utf8(text).is_ok_and(|text| text.contains(KEY)) {
         return Vec::new();
     }
-    let Ok(Some(root)) = yaml::parse(text) else { return Vec::new() };
-    let Data::Mapping(entries) = root.data() else { return Vec::new() };
+    let Ok(Some(root)) = yaml::parse(text, MAX_NODES) else { return Vec::new() };
     let mut cx = Cx::new(path, None, Options { agent: false, env: |_| None });
-    let value = entries.iter().find(|(key, _)| &*key.text == KEY).map(|(_, value)| value);
-    value.and_then(|value| Value::decode(value, &mut cx)).unwrap_or_default()
+    let values = root.values(KEY);
+    values.last().and_then(|(_, value)| Value::decode(value, &mut cx)).unwrap_or_default()
 }

@@ -21,19 +21,24 @@ mod out;
 mod raw;
 mod reference;
 mod suggest;
-mod yaml;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use swarmscout_discovery::JobConfig;
+use swarmscout_model::yaml;
 use swarmscout_net::Url;
 
 use check::JobPlaces;
 use decode::{Cx, Findings, Value as _};
+use error::not_yaml;
 pub use error::{ConfigError, Errors, Position, Warning};
 pub use files::{Fingerprint, fingerprint};
 pub use reference::reference;
+
+/// How many scalars and collections a file may hold, counting each as often as aliases repeat it. A
+/// file of 5 MB has less than half a million.
+const MAX_NODES: usize = 2_000_000;
 
 /// A configuration file, checked, with all defaults filled in. No secret shows in its `Debug`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -142,11 +147,19 @@ pub fn parse(text: &[u8], path: &Path, options: &Options) -> Result<Loaded, Erro
     read(text, path, options, false)
 }
 
+/// Of a source that this program does not have.
+fn not_supported(key: &str) -> String {
+    format!(
+        "{key} is not supported: this program discovers Docker Swarms; let a Prometheus discover \
+         these targets, or hand them over by http_sd_configs or file_sd_configs"
+    )
+}
+
 fn read(text: &[u8], path: &Path, options: &Options, all_files: bool) -> Result<Loaded, Errors> {
-    let root = yaml::parse(text).map_err(|error| error.of_file(path))?;
+    let root = yaml::parse(text, MAX_NODES).map_err(|error| not_yaml(path, &error))?;
     let mut cx = Cx::new(path, root.clone(), *options);
     let mut file = raw::File::default();
-    if let Some(root) = root {
+    if let Some(root) = root.filter(|root| !root.is_null()) {
         cx.read(&root, &mut file);
     }
     let mut places = JobPlaces::default();

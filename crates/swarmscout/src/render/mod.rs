@@ -8,7 +8,7 @@ mod cache;
 mod deflate;
 pub(crate) mod json;
 mod rendered;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -7,10 +7,10 @@ use std::io::Write as _;
 
 /// A parser looks so many characters ahead for the colon after a key, and needs some for quotes and
 /// escapes (YAML 1.2.2, 8.2.2); longer keys are marked by a question mark.
-const LONGEST_KEY: usize = 100;
+pub(crate) const LONGEST_KEY: usize = 100;
 
 /// Appends `text` in double quotes.
-pub(super) fn string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for c in text.chars() {
         match c {

@@ -120,12 +120,12 @@ fn all_errors_of_all_files_come_with_their_places() {
             FOLDER/prometheus.yml:5:4: scrape_configs[2]: field scheem not found in type config.ScrapeConfig: did you mean "scheme"?
             FOLDER/conf.d/a.yml:2:3: scrape_configs[0]: found multiple scrape configs with job name "main", first found in FOLDER/prometheus.yml:3:4
             FOLDER/conf.d/a.yml:5:3: scrape_configs[1]: field scheem not found in type config.ScrapeConfig: did you mean "scheme"?
-            FOLDER/conf.d/a.yml:6:2: scrape_configs[2]: empty or null scrape config section
+            FOLDER/conf.d/a.yml:6:1: scrape_configs[2]: empty or null scrape config section
             FOLDER/conf.d/b.yml:1:1: field global not found in type config.ScrapeConfigs: it belongs in the main file, this one is named by scrape_config_files and holds scrape_configs alone
             FOLDER/conf.d/b.yml:2:19: scrape_configs[0]: found multiple scrape configs with job name "a", first found in FOLDER/conf.d/a.yml:4:3
             FOLDER/conf.d/b.yml:3:1: field foo not found in type config.ScrapeConfigs: known keys are scrape_configs
             FOLDER/conf.d/c.yml:1:1: cannot unmarshal !!seq into config.ScrapeConfigs: `scrape_configs:` above the list is due
-            FOLDER/conf.d/d.yml:1:17: cannot read YAML: unclosed bracket '['
+            FOLDER/conf.d/d.yml:1:17: cannot read YAML: did not find expected node content: the bracket is not closed
             FOLDER/conf.d/e.yml: cannot read the configuration file: Is a directory (os error 21)"#]],
     );
 }

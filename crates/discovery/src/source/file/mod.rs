@@ -224,6 +224,20 @@ fn read(
     Ok(Some(Content { text, stamp, modified: metadata.modified()? }))
 }
 
+/// The groups of the file at `path` as they are now, and what is replaced in them. The error does not
+/// name the file. May take as long as the file system takes.
+pub fn read_groups(path: &Path) -> Result<(Groups, Vec<Problem>), String> {
+    let text = disk::open(path).and_then(|file| disk::whole(file, MAX_FILE));
+    parse_groups(path, &text.map_err(|error| error.to_string())?)
+}
+
+/// The same of a file with this text.
+pub fn parse_groups(path: &Path, text: &[u8]) -> Result<(Groups, Vec<Problem>), String> {
+    let mut meter = Meter::unlimited(LONGEST_LABEL);
+    let read = parse(path, text, &mut LabelsBuilder::new(), &mut meter);
+    read.map_err(|error| error.to_string())
+}
+
 /// The groups of a file; its extension says what it is.
 pub(crate) fn parse(
     path: &Path,
@@ -234,12 +248,8 @@ pub(crate) fn parse(
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let (json, replaced) =
         if is_json { lossy::repaired(text, meter)? } else { (text.into(), false) };
-    let groups = if is_json {
-        listing::from_json(&json, meter)?
-    } else {
-        let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-        listing::from_yaml(text, meter)?
-    };
+    let groups =
+        if is_json { listing::from_json(&json, meter)? } else { listing::from_yaml(text, meter)? };
     let path = path.to_string_lossy();
     let groups = listing::named(groups, "__meta_filepath", &path, builder, meter)?;
     let replaced = if replaced { lossy::problems("file", &groups) } else { Vec::new() };

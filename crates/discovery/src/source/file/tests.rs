@@ -171,11 +171,11 @@ async fn what_is_no_file_or_too_large_is_not_read() {
     dir.check(
         &mut source,
         expect![[r#"
-        problem: DIR/bytes.yml cannot be understood: invalid utf-8 sequence of 1 bytes from index 12
-        problem: DIR/folder.json cannot be read: not a regular file
-        problem: DIR/large.json cannot be read: larger than 100 bytes
-        problem: DIR/link.json cannot be read: No such file or directory (os error 2)
-    "#]],
+            problem: DIR/bytes.yml cannot be understood: line 1, column 13: the file is not valid UTF-8: byte 0xff
+            problem: DIR/folder.json cannot be read: not a regular file
+            problem: DIR/large.json cannot be read: larger than 100 bytes
+            problem: DIR/link.json cannot be read: No such file or directory (os error 2)
+        "#]],
     )
     .await;
 }

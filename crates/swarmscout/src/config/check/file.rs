@@ -17,6 +17,9 @@ pub(in crate::config) fn check(mut file: File, places: &mut JobPlaces, cx: &mut 
         scrape::warn_of_kept(&file.global.at, &scrape::kept_keys::<Global>(), cx);
         global::check(&mut file.global, cx);
     });
+    if file.runtime.gogc == 0 {
+        file.runtime.gogc = raw::Runtime::default().gogc;
+    }
     globs(&file, cx);
     let jobs = jobs(&mut file.scrape_configs, &file.global, places, cx);
     let scheme = global::scheme(&file.global);

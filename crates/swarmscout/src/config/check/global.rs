@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{NameScheme, PromDuration};
 
+use crate::config::Position;
 use crate::config::decode::{At, Cx};
 use crate::config::raw::Global;
 
@@ -22,7 +23,12 @@ const PROTOCOLS: [&str; 5] = [
 pub(super) fn check(global: &mut Global, cx: &mut Cx<'_>) {
     let scheme = &mut global.metric_name_validation_scheme;
     let scheme = validation(scheme, NameScheme::default(), "global", &global.at, cx);
-    escaping(&mut global.metric_name_escaping_scheme, scheme, "global", &global.at, cx);
+    let mut written = global.metric_name_escaping_scheme.clone();
+    escaping(&mut written, scheme, "global", &global.at, cx);
+    if global.at.section() == Position::default() {
+        // As Prometheus 3.14 shows it: only where the section is not written.
+        global.metric_name_escaping_scheme = written;
+    }
 
     cx.within("external_labels", |cx| {
         for name in global.external_labels.keys().filter(|name| !scheme.is_valid_label_name(name)) {

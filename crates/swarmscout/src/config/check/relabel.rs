@@ -36,15 +36,6 @@ fn check_rule(
     scheme: NameScheme,
     cx: &mut Cx<'_>,
 ) -> Option<RelabelRule> {
-    cx.within("source_labels", |cx| {
-        for (i, name) in rule.source_labels.iter().flatten().enumerate() {
-            if name.is_empty() {
-                cx.item(i, |cx| {
-                    cx.error_here(format!("{} is not a valid label name", Quoted(name)));
-                });
-            }
-        }
-    });
     if rule.at.any_failed() {
         return None;
     }
@@ -66,7 +57,10 @@ fn check_rule(
         });
     }
     let raw = RawRule {
-        source_labels: rule.source_labels.clone(),
+        source_labels: rule
+            .source_labels
+            .as_ref()
+            .map(|names| names.iter().map(|name| name.0.clone()).collect()),
         separator: Some(rule.separator.clone()),
         regex: rule.regex.clone(),
         modulus: Some(rule.modulus),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use swarmscout_discovery::JobConfig;
 use swarmscout_model::quote::Quoted;
-use swarmscout_model::{NameScheme, PromDuration, TargetDefaults};
+use swarmscout_model::relabel::{RelabelRule, process};
+use swarmscout_model::{Labels, LabelsBuilder, NameScheme, PromDuration, TargetDefaults};
 
 use super::{global, http, relabel, sd};
 use crate::config::decode::{At, Cx, Section, State};
@@ -57,23 +58,97 @@ pub(super) fn check(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) ->
         cx,
     );
     let sources = sd::check(&mut job.sd, !job.relabel_configs.is_empty(), cx);
+    warn_of_params(job, cx);
+    let defaults = TargetDefaults {
+        job: Arc::from(job.job_name.as_str()),
+        scrape_interval: job.scrape_interval,
+        scrape_timeout: job.scrape_timeout,
+        metrics_path: job.metrics_path.clone(),
+        scheme: job.scheme.clone(),
+        params: job.params.clone().into_iter().collect(),
+        convert_classic_histograms_to_nhcb: job.convert_classic_histograms_to_nhcb == Some(true),
+        always_scrape_classic_histograms: job.always_scrape_classic_histograms == Some(true),
+        scrape_native_histograms: job.scrape_native_histograms == Some(true),
+    };
+    warn_of_removed(job, &defaults, &relabel, cx);
     JobConfig {
-        defaults: TargetDefaults {
-            job: Arc::from(job.job_name.as_str()),
-            scrape_interval: job.scrape_interval,
-            scrape_timeout: job.scrape_timeout,
-            metrics_path: job.metrics_path.clone(),
-            scheme: job.scheme.clone(),
-            params: job.params.clone().into_iter().collect(),
-            convert_classic_histograms_to_nhcb: job.convert_classic_histograms_to_nhcb
-                == Some(true),
-            always_scrape_classic_histograms: job.always_scrape_classic_histograms == Some(true),
-            scrape_native_histograms: job.scrape_native_histograms == Some(true),
-        },
+        defaults,
         relabel,
         sources,
         target_limit: job.target_limit,
         keep_dropped_targets: job.keep_dropped_targets,
+    }
+}
+
+/// Warns of parameters that a list of targets cannot carry: it has labels, of one value each.
+fn warn_of_params(job: &ScrapeConfig, cx: &mut Cx<'_>) {
+    cx.within("params", |cx| {
+        for (name, values) in job.params.iter().filter(|(_, values)| values.len() > 1) {
+            let count = values.len();
+            let text = format!(
+                "has {count} values: a list of targets carries the first one only; write params \
+                 where the targets are scraped"
+            );
+            cx.within(name, |cx| cx.warn_here(text));
+        }
+    });
+}
+
+/// Warns of rules that leave a label empty which the reader of a list then sets itself: what is not
+/// there cannot be told from what was removed.
+fn warn_of_removed(
+    job: &ScrapeConfig,
+    defaults: &TargetDefaults,
+    rules: &[RelabelRule],
+    cx: &mut Cx<'_>,
+) {
+    if rules.len() < job.relabel_configs.len() {
+        // What is wrong was noted.
+        return;
+    }
+    // Each rule is tried on a target of which nothing else is known.
+    let known: Labels = [
+        ("__metrics_path__", defaults.metrics_path.as_str()),
+        ("__scheme__", &defaults.scheme),
+        ("job", &defaults.job),
+    ]
+    .into_iter()
+    .collect();
+    let mut builder = LabelsBuilder::new();
+    for (name, instead) in
+        [("__metrics_path__", "/metrics"), ("__scheme__", "http"), ("job", "its own job")]
+    {
+        let removing = rules.iter().rposition(|rule| {
+            builder.reset(&known);
+            process(std::slice::from_ref(rule), &mut builder).is_ok()
+                && known.get(name).is_some()
+                && builder.get(name).is_none()
+        });
+        let Some(removing) = removing else { continue };
+        if rules[removing + 1..].iter().any(|rule| rule.target_label() == name) {
+            continue;
+        }
+        let sources = rules[removing].source_labels();
+        let (when, fix) = if sources.is_empty() {
+            ("", "")
+        } else {
+            // Whether they can be empty is not known, and most jobs have labels for their name.
+            let mut earlier = rules[..removing].iter();
+            let never = earlier.any(|rule| {
+                builder.reset(&known);
+                rule.source_labels().iter().any(|label| sources.contains(label))
+                    && process(std::slice::from_ref(rule), &mut builder).is_err()
+            });
+            if never || name == "job" {
+                continue;
+            }
+            (" where its source labels are", "let the regex match (.+) only, or ")
+        };
+        let text = format!(
+            "leaves {name} empty{when}: a list of targets cannot say so, and its reader takes \
+             {instead}; {fix}write the rule where the targets are scraped"
+        );
+        cx.within("relabel_configs", |cx| cx.item(removing, |cx| cx.warn_here(text)));
     }
 }
 
@@ -161,7 +236,7 @@ fn names(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) -> NameScheme
     let scheme = &mut job.metric_name_validation_scheme;
     let scheme = global::validation(scheme, global::scheme(global), "scrape config", &job.at, cx);
     let escaping = &mut job.metric_name_escaping_scheme;
-    if escaping.is_empty() && inherits {
+    if escaping.is_empty() && inherits && !global.metric_name_escaping_scheme.is_empty() {
         escaping.clone_from(&global.metric_name_escaping_scheme);
     } else {
         global::escaping(escaping, scheme, "scrape config", &job.at, cx);

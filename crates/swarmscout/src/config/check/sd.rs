@@ -15,7 +15,7 @@ use swarmscout_net::{Host, HttpConfig, Scheme, Url};
 
 use super::{client, is_glob, refresh_interval};
 use crate::config::decode::{Address, At, Cx, Section, in_folder};
-use crate::config::{Position, raw};
+use crate::config::{Position, not_supported, raw};
 
 /// Checks the sources of a job, in the order in which the file has them. Without rules of its own
 /// (`relabels`) nobody would make hosts of static targets that are URLs: they are refused.
@@ -83,14 +83,7 @@ fn refuse_foreign(sd: &raw::SdConfigs, cx: &mut Cx<'_>) {
     sd.foreign.write(&mut foreign);
     for (key, _) in foreign {
         cx.within(&key, |cx| {
-            cx.error(
-                sd.foreign.at.key(&key),
-                format!(
-                    "{key} is not supported: this program discovers Docker Swarms; let a Prometheus \
-                     discover these targets, or hand them over by http_sd_configs or \
-                     file_sd_configs"
-                ),
-            );
+            cx.error(sd.foreign.at.key(&key), not_supported(&key));
         });
     }
 }
@@ -104,12 +97,7 @@ fn static_group(group: &raw::StaticGroup, relabels: bool, cx: &mut Cx<'_>) -> St
             }
         }
     });
-    if group.labels.contains_key("") {
-        cx.within("labels", |cx| {
-            cx.within("", |cx| cx.error_here("\"\" is not a valid label name"));
-        });
-    }
-    StaticGroup { targets: group.targets.clone(), labels: group.labels.iter().collect() }
+    StaticGroup { targets: group.targets.clone(), labels: group.labels.0.iter().collect() }
 }
 
 fn file(file: &mut raw::FileSd, cx: &mut Cx<'_>) -> SdConfig {

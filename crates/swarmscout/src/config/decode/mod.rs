@@ -10,19 +10,20 @@
 mod table;
 mod values;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Display, Write as _};
 use std::ops::Range;
 use std::path::Path;
+
+use swarmscout_model::yaml::{Data, Key, Node, Scalar};
 
 use super::elsewhere::{self, Instead};
 use super::out::Out;
 use super::reference::Reference;
 use super::suggest::nearest;
-use super::yaml::{Data, Key, Node, Scalar};
 use super::{ConfigError, Options, Position, Warning};
 pub(super) use table::{KeyInfo, Marks, State, key_name, section, shown_default};
-pub(super) use values::{Address, Any, Discovery, FilePath, in_folder};
+pub(super) use values::{Address, Any, Discovery, FilePath, LabelName, LabelSet, in_folder};
 
 /// Where decoding and checking stands, and what it has found.
 #[derive(Debug)]
@@ -94,20 +95,22 @@ impl<'a> Cx<'a> {
     /// where something is not.
     fn here(&self) -> Position {
         let mut at = Position::default();
-        let mut node = self.root.as_ref();
+        // Of what a `<<` joins, the last that has it.
+        let mut nodes: Vec<&Node> = self.root.iter().collect();
         for step in &self.steps {
-            let next = match (step, node.map(Node::data)) {
-                (Step::Key(key), Some(Data::Mapping(entries))) => entries
-                    .iter()
-                    .find(|(other, _)| *other.text == self.path[key.clone()])
-                    .map(|(key, value)| (key.at, value)),
-                (Step::Item(i), Some(Data::Sequence(items))) => {
-                    items.get(*i).map(|item| (item.at, item))
-                }
-                _ => None,
-            };
-            let Some((place, value)) = next else { break };
-            (at, node) = (place, Some(value));
+            let next: Vec<_> = nodes
+                .iter()
+                .flat_map(|node| match (step, node.data()) {
+                    (Step::Key(key), _) => node.values(&self.path[key.clone()]),
+                    (Step::Item(i), Data::Sequence(items)) => {
+                        items.get(*i).map(|item| (item.at, item)).into_iter().collect()
+                    }
+                    _ => Vec::new(),
+                })
+                .collect();
+            let Some((place, _)) = next.last() else { break };
+            at = *place;
+            nodes = next.into_iter().map(|(_, node)| node).collect();
         }
         at
     }
@@ -191,14 +194,11 @@ impl<'a> Cx<'a> {
 
     /// Reads `node` into `slot`. False where an error was noted.
     pub(super) fn read<T: Value>(&mut self, node: &Node, slot: &mut T) -> bool {
-        let value = if node.is_null() { Some(T::zero()) } else { T::decode(node, self) };
-        match value {
-            Some(value) => {
-                *slot = value;
-                true
-            }
-            None => false,
+        if node.is_null() {
+            *slot = T::zero();
+            return true;
         }
+        slot.join(node, self)
     }
 }
 
@@ -236,6 +236,9 @@ pub(super) trait Value: Sized {
     /// Whether one that cannot be read leaves the others of its list or map as good as they are.
     const STANDS_ALONE: bool = false;
 
+    /// Whether a map of it begins anew each time that it is read, as Go's inline maps do.
+    const IN_INLINE_MAP: bool = false;
+
     /// Its name in the reference: `duration`.
     fn name() -> String;
 
@@ -244,6 +247,15 @@ pub(super) trait Value: Sized {
 
     /// Reads a node that is not null. `None`: the whole value is unusable, and why was noted.
     fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self>;
+
+    /// Reads a node that is not null into a value that may have been read already, where a `<<`
+    /// stands before the key: maps and sections take what is new, all others are replaced. False
+    /// where the whole value is unusable.
+    fn join(&mut self, node: &Node, cx: &mut Cx<'_>) -> bool {
+        let Some(value) = Self::decode(node, cx) else { return false };
+        *self = value;
+        true
+    }
 
     /// How it is written back. Secrets are hidden here.
     fn encode(&self) -> Out;
@@ -309,7 +321,7 @@ impl At {
 
     /// Where `key` stands, if it was written.
     pub(super) fn find(&self, key: &str) -> Option<Position> {
-        self.keys.iter().find(|(name, _)| *name == key).map(|(_, at)| *at)
+        self.keys.iter().rfind(|(name, _)| *name == key).map(|(_, at)| *at)
     }
 
     /// Whether `key` was written.
@@ -365,26 +377,36 @@ impl fmt::Debug for At {
 /// No more errors than this are noted: whoever has a thousand will look for one cause.
 const MAX_ERRORS: usize = 1000;
 
-/// Reads a mapping into a section, key by key, past every error.
-fn decode_section<S: Section>(node: &Node, cx: &mut Cx<'_>) -> Option<S> {
+/// Reads a mapping into a section, key by key, past every error. Keys replace those that a `<<`
+/// before them brought, and give way to one after them.
+fn read_section<S: Section>(section: &mut S, node: &Node, cx: &mut Cx<'_>) -> bool {
     let Data::Mapping(entries) = node.data() else {
         cx.mismatch(node, "a mapping", S::TYPE);
-        return None;
+        return false;
     };
-    let mut section = S::default();
-    section.place(node.at);
-    let mut unknown: HashSet<&str> = HashSet::new();
+    let mut seen: HashMap<&str, Position> = HashMap::new();
     for (key, value) in entries {
-        if let Some(first) = section.at().find(&key.text) {
-            repeated(key, first, S::TYPE, cx);
+        if key.merge {
+            for map in value.merged() {
+                read_section(section, map, cx);
+            }
             continue;
         }
+        if let Some(first) = seen.get(&*key.text) {
+            if section.at().has(&key.text) {
+                repeated(key, *first, S::TYPE, cx);
+            }
+            continue;
+        }
+        seen.insert(&key.text, key.at);
         let taken = cx.within(&key.text, |cx| section.take(key, value, cx));
-        if taken.is_none() && unknown.insert(&key.text) && cx.errors.len() < MAX_ERRORS {
-            unknown_key(key, &mut section, cx);
+        if taken.is_none() && cx.errors.len() < MAX_ERRORS {
+            unknown_key(key, section, cx);
         }
     }
-    Some(section)
+    // After what was merged, which stands elsewhere.
+    section.place(node.at);
+    true
 }
 
 fn repeated(key: &Key, first: Position, section: &str, cx: &mut Cx<'_>) {
@@ -416,19 +438,38 @@ fn unknown_key<S: Section>(key: &Key, section: &mut S, cx: &mut Cx<'_>) {
 pub(super) fn not_found<S: Section>(key: &str) -> String {
     let mut keys = Vec::new();
     S::keys(&mut keys);
+    // Nobody is sent to a key that is refused.
+    keys.retain(|key| key.marks.state != State::Refused);
     let own = || keys.iter().filter(|key| key.of == S::TITLE).map(|key| key.name);
     let hint = match nearest(key, keys.iter().map(|key| key.name)) {
+        _ if key.contains(|c: char| !c.is_ascii() && c.is_whitespace()) => {
+            ": a space that is not a plain one is taken for a letter: type it anew".to_owned()
+        }
         Some(name) => format!(": did you mean \"{name}\"?"),
         None if own().count() <= 12 => {
             format!(": known keys are {}", own().collect::<Vec<_>>().join(", "))
         }
         None => String::new(),
     };
+    let key = Visible(key);
     format!("field {key} not found in type {}{hint}", S::TYPE)
+}
+
+/// A key as it is, but for characters that do not show, which are named.
+struct Visible<'a>(&'a str);
+
+impl Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            c if c != ' ' && c.is_whitespace() => write!(f, "{}", c.escape_unicode()),
+            c => f.write_char(c),
+        })
+    }
 }
 
 impl<S: Section> Value for S {
     const STANDS_ALONE: bool = true;
+    const IN_INLINE_MAP: bool = matches!(S::TYPE.as_bytes(), b"config.Header");
 
     fn name() -> String {
         format!("[{0}](#{0})", S::TITLE)
@@ -439,7 +480,12 @@ impl<S: Section> Value for S {
     }
 
     fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        decode_section(node, cx)
+        let mut section = S::default();
+        read_section(&mut section, node, cx).then_some(section)
+    }
+
+    fn join(&mut self, node: &Node, cx: &mut Cx<'_>) -> bool {
+        read_section(self, node, cx)
     }
 
     fn encode(&self) -> Out {
@@ -471,6 +517,14 @@ impl<S: Section> Value for Option<S> {
 
     fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         S::decode(node, cx).map(Some)
+    }
+
+    fn join(&mut self, node: &Node, cx: &mut Cx<'_>) -> bool {
+        if let Some(section) = self {
+            return section.join(node, cx);
+        }
+        *self = S::decode(node, cx);
+        self.is_some()
     }
 
     fn encode(&self) -> Out {

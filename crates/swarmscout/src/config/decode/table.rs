@@ -142,8 +142,8 @@ macro_rules! section {
 
             fn take(
                 &mut self,
-                key: &$crate::config::yaml::Key,
-                node: &$crate::config::yaml::Node,
+                key: &swarmscout_model::yaml::Key,
+                node: &swarmscout_model::yaml::Node,
                 cx: &mut $crate::config::decode::Cx<'_>,
             ) -> Option<&'static str> {
                 $($crate::config::decode::section!(@take $kind self $field key node cx);)+

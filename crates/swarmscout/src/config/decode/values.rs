@@ -1,19 +1,19 @@
 //! The types that keys have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Component, Path, PathBuf};
 
 use swarmscout_model::secret::HIDDEN;
 use swarmscout_model::size::Bytes;
+use swarmscout_model::yaml::{Data, Key, Node, Resolved};
 use swarmscout_model::{PromDuration, Secret};
 use swarmscout_net::Url;
 
 use super::{Cx, Value};
 use crate::config::out::Out;
 use crate::config::reference::Reference;
-use crate::config::yaml::{Data, Node, Resolved};
 
 /// How a list is written.
 const LIST: &str = "write every item with a dash, or all of them in [ ]";
@@ -66,26 +66,38 @@ impl<T: Value> Value for BTreeMap<String, T> {
     }
 
     fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let mut map = Self::new();
+        map.join(node, cx).then_some(map)
+    }
+
+    /// A key that is there already is an error, wherever it comes from.
+    fn join(&mut self, node: &Node, cx: &mut Cx<'_>) -> bool {
         let Data::Mapping(entries) = node.data() else {
             cx.error(
                 node.at,
                 format!("cannot unmarshal {} into a map: write key: value", node.tag()),
             );
-            return None;
+            return false;
         };
-        let mut map = Self::new();
+        if T::IN_INLINE_MAP {
+            self.clear();
+        }
         let mut good = true;
         for (key, node) in entries {
-            if map.contains_key(&*key.text) {
-                cx.error(key.at, format!("key {:?} already set in map", key.text));
+            if key.merge {
+                good = node.merged().fold(good, |good, map| self.join(map, cx) && good);
+                continue;
+            }
+            if self.contains_key(&*key.text) {
+                already_set(key, cx);
                 good = false;
                 continue;
             }
             let mut value = T::zero();
-            good &= cx.within(&key.text, |cx| cx.read(node, &mut value));
-            map.insert(key.text.to_string(), value);
+            good &= cx.within(&key.text, |cx| cx.read(node, &mut value)) || T::STANDS_ALONE;
+            self.insert(key.text.to_string(), value);
         }
-        (good || T::STANDS_ALONE).then_some(map)
+        good
     }
 
     fn encode(&self) -> Out {
@@ -123,6 +135,77 @@ impl Value for String {
         String::is_empty(self)
     }
 }
+
+/// The name of a label. As in Prometheus it may be null, but not an empty text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::config) struct LabelName(pub(in crate::config) String);
+
+impl Value for LabelName {
+    fn name() -> String {
+        String::name()
+    }
+
+    fn zero() -> Self {
+        Self::default()
+    }
+
+    fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let text = cx.text(node, "model.LabelName")?;
+        if text.is_empty() {
+            cx.error(node.at, NO_LABEL_NAME);
+            return None;
+        }
+        Some(Self(text.to_owned()))
+    }
+
+    fn encode(&self) -> Out {
+        if self.0.is_empty() { Out::Null } else { self.0.encode() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Labels and their values. As in Prometheus a name may be null, but not an empty text; a label
+/// without a name is left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::config) struct LabelSet(pub(in crate::config) BTreeMap<String, String>);
+
+impl Value for LabelSet {
+    fn name() -> String {
+        BTreeMap::<String, String>::name()
+    }
+
+    fn zero() -> Self {
+        Self::default()
+    }
+
+    fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let mut labels = Self::default();
+        labels.join(node, cx).then_some(labels)
+    }
+
+    fn join(&mut self, node: &Node, cx: &mut Cx<'_>) -> bool {
+        let good = self.0.join(node, cx);
+        let Data::Mapping(entries) = node.data() else { return good };
+        let is_nameless = |key: &Key| key.text.is_empty() && !key.null;
+        self.0.remove("");
+        let Some((key, _)) = entries.iter().find(|(key, _)| is_nameless(key)) else { return good };
+        cx.within("", |cx| cx.error(key.at, NO_LABEL_NAME));
+        false
+    }
+
+    fn encode(&self) -> Out {
+        self.0.encode()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+const NO_LABEL_NAME: &str = "\"\" is not a valid label name";
 
 /// A string that knows whether it was written; a null is the empty string.
 impl Value for Option<String> {
@@ -221,14 +304,18 @@ impl Value for Option<bool> {
     }
 }
 
-/// An integer by YAML 1.1's and Go's rules: `1e3` is one, `1.9` is 1, `"1"` is none.
+/// An integer by YAML 1.1's and Go's rules: `1e3` is one, `1.9` is 1, `"1"` is not. Go compares
+/// numbers with a fraction or an exponent after rounding: 2^64 is taken for the largest one.
 fn integer(node: &Node, range: RangeInclusive<i128>, cx: &mut Cx<'_>) -> Option<i128> {
     let go_type = if *range.start() < 0 { "int" } else { "uint" };
     let value = match node.data() {
         Data::Scalar(scalar) => match scalar.resolve() {
             Resolved::Int(value) => Some(value),
             #[expect(clippy::cast_possible_truncation, reason = "Go truncates; the range follows")]
-            Resolved::Float(value) if value.is_finite() => Some(value as i128),
+            Resolved::Float(value) if value.is_finite() => {
+                let largest = *range.end();
+                Some((value as i128).min(if value <= largest as f64 { largest } else { i128::MAX }))
+            }
             _ => None,
         },
         _ => None,
@@ -562,8 +649,8 @@ impl Value for Any {
         Self(Out::Null)
     }
 
-    fn decode(node: &Node, _: &mut Cx<'_>) -> Option<Self> {
-        Some(Self(any(node)))
+    fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        Some(Self(any(node, cx)))
     }
 
     fn encode(&self) -> Out {
@@ -575,7 +662,7 @@ impl Value for Any {
     }
 }
 
-fn any(node: &Node) -> Out {
+fn any(node: &Node, cx: &mut Cx<'_>) -> Out {
     match node.data() {
         Data::Scalar(scalar) => match scalar.resolve() {
             Resolved::Null => Out::Null,
@@ -584,9 +671,34 @@ fn any(node: &Node) -> Out {
             Resolved::Float(value) => Out::Float(value),
             Resolved::String => Out::String(scalar.text.clone()),
         },
-        Data::Sequence(items) => Out::List(items.iter().map(any).collect()),
-        Data::Mapping(entries) => {
-            Out::Map(entries.iter().map(|(key, node)| (key.text.to_string(), any(node))).collect())
+        Data::Sequence(items) => Out::List(items.iter().map(|item| any(item, cx)).collect()),
+        Data::Mapping(_) => {
+            let (mut map, mut seen) = (Vec::new(), HashSet::new());
+            any_entries(node, &mut map, &mut seen, cx);
+            Out::Map(map)
         }
     }
+}
+
+fn any_entries<'n>(
+    node: &'n Node,
+    map: &mut Vec<(String, Out)>,
+    seen: &mut HashSet<&'n str>,
+    cx: &mut Cx<'_>,
+) {
+    let Data::Mapping(entries) = node.data() else { return };
+    for (key, value) in entries {
+        if key.merge {
+            value.merged().for_each(|merged| any_entries(merged, map, seen, cx));
+        } else if seen.insert(&key.text) {
+            map.push((key.text.to_string(), any(value, cx)));
+        } else {
+            already_set(key, cx);
+        }
+    }
+}
+
+fn already_set(key: &Key, cx: &mut Cx<'_>) {
+    let text = format!("key {:?} already set in map: keep one of them", key.text);
+    cx.within(&key.text, |cx| cx.error(key.at, text));
 }

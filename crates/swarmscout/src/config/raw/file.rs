@@ -34,6 +34,10 @@ section! {
         /// How OTLP metrics are received.
         key otlp: Otlp = Otlp::default(), kept;
     }
+    unknown |key| key.starts_with("x-").then(|| format!(
+        "field {key} not found in type config.Config: Prometheus has no keys of one's own: write the \
+         anchor (&name) where its value is used first"
+    ));
 }
 
 section! {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use swarmscout_model::Secret;
+use swarmscout_model::yaml::Node;
 use swarmscout_net::Url;
 use swarmscout_net::config::TlsVersion;
 
 use crate::config::decode::{Address, Any, Cx, FilePath, Value, section};
 use crate::config::out::Out;
-use crate::config::yaml::Node;
 
 section! {
     /// How a server is spoken to. At most one kind of credentials. Files are read anew for each

@@ -1,12 +1,12 @@
 //! A relabeling rule.
 
-use crate::config::decode::section;
+use crate::config::decode::{LabelName, section};
 
 section! {
     /// A relabeling rule. Which keys go with which action is Prometheus' rule.
     RelabelConfig: "relabel.Config", "relabel_config" {
         /// Labels whose values are joined and matched.
-        key source_labels: Option<Vec<String>> = None, flow;
+        key source_labels: Option<Vec<LabelName>> = None, flow;
         /// What stands between the values.
         key separator: String = ";".into(), always;
         /// What the joined values, or the names of labels, must match as a whole; Go's syntax.

@@ -6,7 +6,7 @@ use swarmscout_model::PromDuration;
 use swarmscout_model::size::Bytes;
 
 use super::{HttpClient, RelabelConfig, SdConfigs};
-use crate::config::decode::{FilePath, section};
+use crate::config::decode::{FilePath, Section as _, State, section};
 
 section! {
     /// One of `scrape_configs`: a job. Discovery and relabeling work; what concerns the scrape
@@ -77,8 +77,21 @@ section! {
         /// Where targets come from.
         inline sd: SdConfigs = SdConfigs::default();
     }
-    unknown |key| key.ends_with("_sd_config").then(|| format!(
+    unknown |key| if key.ends_with("_sd_configs") && !near_a_source(key) {
+        Some(crate::config::not_supported(key))
+    } else { key.ends_with("_sd_config").then(|| format!(
         "field {key} not found in type config.ScrapeConfig: the key has an s and its value is a \
          list: write `{key}s:`"
-    ));
+    )) };
+}
+
+/// Whether a source of ours was probably meant: `dockerswram_sd_configs`.
+fn near_a_source(key: &str) -> bool {
+    let mut keys = Vec::new();
+    SdConfigs::keys(&mut keys);
+    let keys = keys.iter().filter(|key| key.marks.state == State::Works).map(|key| key.name);
+    // Their common ending makes any two of them look alike.
+    let name = |key: &str| key.trim_end_matches("_sd_configs").to_owned();
+    let names: Vec<_> = keys.map(name).collect();
+    crate::config::suggest::nearest(&name(key), names.iter().map(String::as_str)).is_some()
 }

@@ -1,11 +1,9 @@
 //! Where targets come from.
 
-use std::collections::BTreeMap;
-
 use swarmscout_model::PromDuration;
 
 use super::HttpClient;
-use crate::config::decode::{Address, Any, Discovery, FilePath, section};
+use crate::config::decode::{Address, Any, Discovery, FilePath, LabelSet, section};
 
 section! {
     /// The sources of a job. Each key holds a list; a job may have several, of several kinds.
@@ -103,9 +101,9 @@ section! {
     /// A group of targets that share labels.
     StaticGroup: "targetgroup.Group", "static_config" {
         /// `host:port` each.
-        key targets: Vec<String> = Vec::new();
+        key targets: Vec<String> = Vec::new(), always;
         /// Labels of all of them.
-        key labels: BTreeMap<String, String> = BTreeMap::new();
+        key labels: LabelSet = LabelSet::default();
     }
 }
 
@@ -159,9 +157,9 @@ section! {
     /// A filter of the Engine's lists.
     Filter: "moby.Filter", "filter" {
         /// Its name, as the Engine API has it: `label`, `desired-state`.
-        key name: String = String::new();
+        key name: String = String::new(), always;
         /// Any of these.
-        key values: Vec<String> = Vec::new();
+        key values: Vec<String> = Vec::new(), always;
     }
 }
 
@@ -179,7 +177,7 @@ section! {
         /// Port of targets without a published one.
         key port: i64 = 80, always;
         /// Which objects of the role are wanted.
-        key filters: Vec<Filter> = Vec::new();
+        key filters: Vec<Filter> = Vec::new(), always;
         /// How often the manager is asked.
         key refresh_interval: PromDuration = PromDuration::from_secs(60);
         /// Targets on the first network by name only; `ingress` counts as the last.
@@ -203,7 +201,7 @@ section! {
         /// Port of targets without one.
         key port: i64 = 80, always;
         /// Which containers are wanted.
-        key filters: Vec<Filter> = Vec::new();
+        key filters: Vec<Filter> = Vec::new(), always;
         /// Address of containers on the host's network.
         key host_networking_host: String = "localhost".into(), always;
         /// How often the engine is asked.
@@ -224,6 +222,6 @@ section! {
         /// Which records: `SRV`, `A`, `AAAA`, `MX` or `NS`; in any case.
         key r#type: String = "SRV".into();
         /// Port of the targets, required unless the type is SRV, whose records have their own.
-        key port: i64 = 0;
+        key port: i64 = 0, always;
     }
 }
