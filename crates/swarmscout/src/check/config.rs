@@ -1,9 +1,18 @@
-//! `check config`: everything that a start would refuse, and files that are named but not there.
+//! `check config`: everything that a start would refuse, and what the files that it names would make
+//! of it later: files that are not there, target files that cannot be understood, and targets that
+//! nobody could scrape.
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use swarmscout_discovery::SdConfig;
+use swarmscout_discovery::source::file;
+use swarmscout_discovery::source::fixed::static_groups;
+use swarmscout_discovery::{Groups, JobConfig, SdConfig};
+use swarmscout_model::LabelsBuilder;
+use swarmscout_model::labels::ADDRESS;
+use swarmscout_model::quote::Quoted;
+use swarmscout_model::target::relabel_group;
 use swarmscout_net::HttpConfig;
 
 use crate::cli::CheckConfigArgs;
@@ -63,8 +72,9 @@ fn check_file(file: &Path, options: &config::Options, syntax_only: bool) -> bool
     false
 }
 
-/// Looks for the files that the jobs name: those that a request needs must be there, as promtool
-/// has it; targets may come later.
+/// Checks the files that the jobs name, and the targets that are known without asking anybody. As
+/// promtool has it, what a request needs must be there; targets may come later, but what is there
+/// must be understood, and a target must be one that can be scraped after the job's rules.
 fn check_files(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<String>) {
     for job in config.job_configs() {
         let name = job.name();
@@ -75,18 +85,66 @@ fn check_files(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<Str
                     errors.push(format!("cannot use {what} file {path} of job {name:?}: {error}"));
                 }
             }
-            if let SdConfig::File(file) = source {
-                for pattern in
-                    file.files.iter().filter(|path| !path.display().to_string().contains('*'))
-                {
-                    if !pattern.exists() {
-                        warnings.push(format!(
-                            "file {:?} for file_sd in scrape job {name:?} does not exist",
-                            pattern.display().to_string()
-                        ));
+            match source {
+                SdConfig::Static(config) => match static_groups(config) {
+                    Ok(groups) => check_targets(&job, &groups, None, errors),
+                    Err(error) => errors.push(format!("job {:?}: {error}", job.name())),
+                },
+                SdConfig::File(config) => {
+                    for pattern in &config.files {
+                        check_target_files(&job, pattern, errors, warnings);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn check_target_files(
+    job: &JobConfig,
+    pattern: &Path,
+    errors: &mut Vec<String>,
+    warnings: &mut Vec<String>,
+) {
+    let shown = Quoted(&pattern.display().to_string()).to_string();
+    let name = Quoted(job.name()).to_string();
+    match file::glob(pattern) {
+        Ok(files) if files.is_empty() => {
+            warnings.push(format!("file {shown} for file_sd in scrape job {name} does not exist"));
+        }
+        Ok(files) => {
+            for path in files {
+                match file::read_groups(&path) {
+                    Ok((groups, problems)) => {
+                        let path = path.as_path();
+                        warnings.extend(problems.iter().map(|problem| {
+                            format!("{} of {}: {}", problem.object, path.display(), problem.reason)
+                        }));
+                        check_targets(job, &groups, Some(path), errors);
+                    }
+                    Err(error) => {
+                        let path = path.display();
+                        errors.push(format!("checking SD file {path} of job {name}: {error}"));
                     }
                 }
             }
+        }
+        Err(error) => errors.push(format!("cannot list {shown} of job {name}: {error}")),
+    }
+}
+
+/// Puts targets through the rules of their job, and notes those that nobody could scrape.
+fn check_targets(job: &JobConfig, groups: &Groups, path: Option<&Path>, errors: &mut Vec<String>) {
+    let mut builder = LabelsBuilder::new();
+    let of_file = path.map(|path| format!(" of {}", path.display())).unwrap_or_default();
+    for group in groups {
+        let made = relabel_group(Arc::clone(group), &job.defaults, &job.relabel, &mut builder);
+        for refused in made.refused {
+            let index = usize::try_from(refused.index).expect("an index of a list in memory");
+            let address = Quoted(group.targets[index].get(ADDRESS).unwrap_or_default());
+            let (name, reason) = (Quoted(job.name()), refused.reason);
+            errors.push(format!("job {name}: target {address}{of_file}: {reason}"));
         }
     }
 }

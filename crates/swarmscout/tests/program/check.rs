@@ -25,7 +25,7 @@ scrape_configs:
 #[test]
 fn config_says_which_files_are_good_and_all_that_is_wrong_in_others() {
     let folder = Folder::new();
-    folder.write("good.yml", GOOD);
+    folder.write("good.yml", &GOOD.replace(", 'h:3/x'", ""));
     folder.write(
         "bad.yml",
         "scrape_configs:\n- job_name: a\n  scheem: http\n- job_name: a\n  scrape_interval: 5\n",
@@ -99,6 +99,69 @@ fn config_looks_for_the_files_that_are_named() {
         --- stdout
         Checking files.yml
          SUCCESS: files.yml is valid prometheus config file syntax
+
+        --- stderr
+    "#]],
+    );
+}
+
+#[test]
+fn config_puts_targets_through_the_rules_of_their_job() {
+    let folder = Folder::new();
+    folder.write(
+        "targets.yml",
+        "scrape_configs:
+- job_name: url
+  static_configs: [{targets: ['http://shop.example.com', 'fine:80']}]
+  relabel_configs:
+  - {source_labels: [__address__], target_label: __param_target}
+- job_name: made-a-host
+  static_configs: [{targets: ['http://shop.example.com']}]
+  relabel_configs:
+  - {source_labels: [__address__], target_label: __param_target}
+  - {target_label: __address__, replacement: 'blackbox:9115'}
+- job_name: no-address
+  static_configs: [{targets: ['127.0.0.1:1']}]
+  relabel_configs: [{regex: __address__, action: labeldrop}]
+- job_name: empty
+  static_configs: [{targets: ['']}]
+- job_name: interval
+  static_configs: [{targets: ['127.0.0.1:1'], labels: {__scrape_interval__: abc}}]
+- job_name: files
+  file_sd_configs: [{files: [misspelt.yml, broken.json, url.yml, 'none*.yml', good.json]}]
+",
+    );
+    folder.write("misspelt.yml", "- targets: ['127.0.0.1:1']\n  lables: {a: b}\n");
+    folder.write("broken.json", "[{\"targets\":[\"127.0.0.1:1\"],}]\n");
+    folder.write("url.yml", "- targets: ['http://x/y']\n");
+    folder.write("good.json", "[{\"targets\":[\"127.0.0.1:1\"]}]\n");
+    check(
+        &folder,
+        &["check", "config", "targets.yml"],
+        &expect![[r#"
+        exit code 1
+        --- stdout
+        Checking targets.yml
+          WARNING: file "none*.yml" for file_sd in scrape job "files" does not exist
+
+        --- stderr
+          FAILED: job "url": target "http://shop.example.com": "http://shop.example.com" is not a valid hostname
+          FAILED: job "no-address": target "127.0.0.1:1": no address
+          FAILED: job "empty": target "": no address
+          FAILED: job "interval": target "127.0.0.1:1": error parsing scrape interval: not a valid duration string: "abc"
+          FAILED: checking SD file misspelt.yml of job "files": line 2, column 3: field lables not found: a target group has targets and labels
+          FAILED: checking SD file broken.json of job "files": trailing comma at line 1 column 29
+          FAILED: job "files": target "http://x/y" of url.yml: "http://x/y" is not a valid hostname
+    "#]],
+    );
+    check(
+        &folder,
+        &["check", "config", "--syntax-only", "targets.yml"],
+        &expect![[r#"
+        exit code 0
+        --- stdout
+        Checking targets.yml
+         SUCCESS: targets.yml is valid prometheus config file syntax
 
         --- stderr
     "#]],
