@@ -35,6 +35,7 @@ pub mod without_address;
 
 pub use config::SdConfig;
 pub use discoverer::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+pub use engine::host_of;
 pub use job::JobConfig;
 pub use manager::Manager;
 pub use set::{SetGroup, SourceStatus, TargetSet};

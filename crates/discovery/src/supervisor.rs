@@ -247,7 +247,10 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
         let mut due = None;
         loop {
             due = match outcome {
-                Ok(look) => self.succeeded(started, extent, look).or(due),
+                Ok(look) => match self.succeeded(started, extent, look) {
+                    Ok(next) => next.or(due),
+                    Err(error) => Some(self.failed(started, extent, &error)),
+                },
                 Err(error) => Some(self.failed(started, extent, &error)),
             };
             let waited = self.wait(started, due).await;
@@ -350,9 +353,17 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
     }
 
     /// Keeps what a good look brought. Returns when the next one is due; `None` for what it was
-    /// before.
-    fn succeeded(&mut self, started: Instant, extent: Extent, look: Look<L>) -> Option<Instant> {
+    /// before. Fails where it cannot be put in order: then it is as if it had not come.
+    fn succeeded(
+        &mut self,
+        started: Instant,
+        extent: Extent,
+        look: Look<L>,
+    ) -> Result<Option<Instant>, Error> {
         let Look { what, as_of, problems } = look;
+        let settle = || (self.origin.settle)(self.publish.borrow().what.as_ref(), what);
+        let what = std::panic::catch_unwind(AssertUnwindSafe(settle))
+            .map_err(|payload| self.give_up(payload.as_ref()))?;
         if extent == Extent::All {
             self.context.figures.count_problems(&problems);
             self.log_recovery();
@@ -365,7 +376,6 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
             self.log_problems(&before, &problems);
             problems.into()
         };
-        let what = (self.origin.settle)(self.publish.borrow().what.as_ref(), what);
         if what.is_some() {
             self.context.figures.received_updates.add(1);
         }
@@ -384,7 +394,7 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
             }
         });
         let interval = self.origin.pace.borrow().refresh_interval;
-        interval.filter(|_| extent == Extent::All).map(|interval| started + interval)
+        Ok(interval.filter(|_| extent == Extent::All).map(|interval| started + interval))
     }
 
     /// Notes why a look failed. Returns when to try again.

@@ -5,10 +5,12 @@
 //! file systems that tell nothing of it, and one that was written anew with the same content is no
 //! reason to do anything. What was tried and could not be used is not tried again before it changes.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::task::{JoinHandle, spawn_blocking};
+use swarmscout_discovery::BoxFuture;
+use swarmscout_net::lane;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::{Fingerprint, fingerprint};
@@ -23,8 +25,13 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// … or after so many looks at files that change all the time.
 const MAX_LOOKS: u32 = 20;
 
+/// How long the files may take to be read before that is called an error.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reads what the files hold. The error says which one hangs.
+type Read = fn(&Path) -> BoxFuture<'static, Result<Fingerprint, String>>;
+
 /// Looks at the files of a configuration.
-#[derive(Debug)]
 pub struct AutoReload {
     path: PathBuf,
     interval: Duration,
@@ -33,16 +40,31 @@ pub struct AutoReload {
     loaded: Option<Fingerprint>,
     /// What the last look found that may still change, and after how many looks of that kind.
     unsettled: Option<(Fingerprint, u32)>,
-    /// A look that has not ended, on a thread of its own: one at a time, whatever hangs.
-    looking: Option<JoinHandle<Fingerprint>>,
+    read: Read,
+    /// A look that has not ended.
+    looking: Option<BoxFuture<'static, Result<Fingerprint, String>>>,
+    /// Why the last look failed, as it was logged.
+    failed: Option<String>,
 }
 
 impl AutoReload {
     /// Looks at the main file at `path` and what it names.
     pub fn new(path: PathBuf, interval: Duration) -> Self {
+        Self::reading(path, interval, |path| {
+            let path = path.to_owned();
+            Box::pin(async move {
+                let lane = path.clone();
+                let read = lane::read(&lane, PATIENCE, move || fingerprint(&path)).await;
+                read.map_err(|stuck| stuck.to_string())
+            })
+        })
+    }
+
+    fn reading(path: PathBuf, interval: Duration, read: Read) -> Self {
         let interval = interval.max(SHORTEST_INTERVAL);
         let next = Instant::now() + interval;
-        Self { path, interval, next, loaded: None, unsettled: None, looking: None }
+        let (loaded, unsettled, looking, failed) = (None, None, None, None);
+        Self { path, interval, next, loaded, unsettled, read, looking, failed }
     }
 
     /// Notes that the files were loaded, well or not, when they held this, or somewhat later. `None`
@@ -55,20 +77,24 @@ impl AutoReload {
     pub async fn changed(&mut self) {
         loop {
             sleep_until(self.next).await;
-            let path = self.path.clone();
-            let looking =
-                self.looking.get_or_insert_with(|| spawn_blocking(move || fingerprint(&path)));
-            let found = looking.await;
+            let (read, path) = (self.read, &self.path);
+            let found = self.looking.get_or_insert_with(|| read(path)).await;
             // From here on nothing waits: who cancels this loses nothing.
             self.looking = None;
             self.next = Instant::now() + self.interval;
             match found {
                 Ok(found) if self.is_new(found) => return,
-                Ok(_) => {}
-                Err(error) => tracing::error!(%error, "Internal error, please report it: looking \
-                    at the configuration's files failed"),
+                Ok(_) => self.failed = None,
+                Err(error) => self.note_failure(error),
             }
         }
+    }
+
+    fn note_failure(&mut self, error: String) {
+        if self.failed.as_ref() != Some(&error) {
+            tracing::error!(err = error, "Cannot see whether the configuration's files changed");
+        }
+        self.failed = Some(error);
     }
 
     /// Whether this is something new that stays. Where it may not stay the next look is soon.
@@ -89,11 +115,16 @@ impl AutoReload {
     }
 }
 
+impl fmt::Debug for AutoReload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AutoReload").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
-    use std::path::Path;
 
     use tokio::time::{sleep, timeout};
 
@@ -125,7 +156,9 @@ mod tests {
 
     /// One that has just loaded what is there.
     fn watching(path: &Path) -> AutoReload {
-        let mut watching = AutoReload::new(path.to_owned(), INTERVAL);
+        // Read here: the clock would not wait for another thread.
+        let read: Read = |path| Box::pin(std::future::ready(Ok(fingerprint(path))));
+        let mut watching = AutoReload::reading(path.to_owned(), INTERVAL, read);
         watching.note(Some(fingerprint(path)));
         watching
     }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use swarmscout_discovery::host_of;
 use swarmscout_model::lossy_json::repaired;
 use swarmscout_net::config::{HttpConfig, PemSource, TlsConfig};
 use swarmscout_net::{ClientOptions, Host, ReadClient, Request, Secrets, redact_url};
@@ -244,9 +245,7 @@ fn classify(info: &Info) -> Result<&'static Jobs, String> {
                 .remote_managers
                 .iter()
                 .flatten()
-                .map(|manager| {
-                    manager.addr.rsplit_once(':').map_or(manager.addr.as_str(), |(host, _)| host)
-                })
+                .filter_map(|manager| host_of(&manager.addr))
                 .collect();
             Err(format!(
                 "this engine is a worker of a Swarm, and only managers know what runs: start this \

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use swarmscout_net::lane;
 
 use crate::auto_reload::AutoReload;
 use crate::config::{self, Fingerprint, Loaded};
@@ -72,19 +72,18 @@ impl ConfigSource {
 }
 
 async fn load_file(path: &Path, options: config::Options) -> Attempt {
-    let shown = path.display();
     let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
+    let lane = path.clone();
+    let read = lane::read(&lane, LOAD_TIMEOUT, move || {
         // In this order: a change between the two is seen once more, not missed.
         let fingerprint = config::fingerprint(&path);
         (fingerprint, config::load(&path, &options))
     });
-    let (fingerprint, loaded) = match timeout(LOAD_TIMEOUT, read).await {
-        Ok(Ok((fingerprint, loaded))) => {
+    let (fingerprint, loaded) = match read.await {
+        Ok((fingerprint, loaded)) => {
             (Some(fingerprint), loaded.map_err(|errors| errors.to_string()))
         }
-        Ok(Err(error)) => (None, Err(format!("{shown}: reading it broke off: {error}"))),
-        Err(_) => (None, Err(format!("{shown}: not read within {LOAD_TIMEOUT:?}"))),
+        Err(stuck) => (None, Err(stuck.to_string())),
     };
     Attempt { loaded, fingerprint }
 }

@@ -79,7 +79,7 @@ impl Info {
 
 /// The host of `10.77.2.11:2377` or `[2001:db8::1]:2377`, without brackets; `None` where there is
 /// none.
-pub(crate) fn host_of(address: &str) -> Option<String> {
+pub fn host_of(address: &str) -> Option<String> {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
     (!host.is_empty()).then(|| host.to_owned())

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::select_all;
 use swarmscout_model::Budget;
-use tokio::sync::{Semaphore, watch};
+use swarmscout_net::cpu;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::pool::{Pool, Update};
@@ -52,19 +53,17 @@ pub(super) struct PlannedSource {
 pub(super) fn run(
     mut plan: watch::Receiver<Plan>,
     context: BuildContext,
-    workers: Arc<Semaphore>,
 ) -> (watch::Receiver<Arc<TargetSet>>, impl Future<Output = ()> + Send) {
     let syncs = Syncs::default();
     let current = Line::new(plan.borrow_and_update().clone(), &context.budget);
     let (publish, set) = watch::channel(Arc::new(current.set(None, &syncs)));
-    let job = JobTask { plan, context, workers, current, next: None, publish, syncs };
+    let job = JobTask { plan, context, current, next: None, publish, syncs };
     (set, job.forever())
 }
 
 struct JobTask {
     plan: watch::Receiver<Plan>,
     context: BuildContext,
-    workers: Arc<Semaphore>,
     current: Line,
     /// Takes the place of `current` as soon as it is ready.
     next: Option<Line>,
@@ -133,10 +132,10 @@ impl JobTask {
     /// Brings everything up to date and hands it over.
     async fn sync(&mut self) -> News {
         let mut news = self.adopt_plan();
-        news = news.max(self.current.sync(&self.context, &self.workers, &mut self.syncs).await);
+        news = news.max(self.current.sync(&self.context, &mut self.syncs).await);
         if let Some(next) = &mut self.next {
             // Its targets are not shown yet.
-            let hidden = next.sync(&self.context, &self.workers, &mut self.syncs).await;
+            let hidden = next.sync(&self.context, &mut self.syncs).await;
             news = news.max(hidden.min(News::Status));
         }
         if let Some(next) = self.next.take_if(|next| next.is_ready()) {
@@ -290,12 +289,7 @@ impl Line {
     }
 
     /// Takes over what the sources know.
-    async fn sync(
-        &mut self,
-        context: &BuildContext,
-        workers: &Arc<Semaphore>,
-        syncs: &mut Syncs,
-    ) -> News {
+    async fn sync(&mut self, context: &BuildContext, syncs: &mut Syncs) -> News {
         let timed_out = self.has_timed_out() && self.missing().next().is_some();
         let mut news = if timed_out { News::Status } else { News::Nothing };
         let mut updates = Vec::new();
@@ -324,8 +318,7 @@ impl Line {
         let sources = self.sources.len();
         let pool = self.pool.take();
         let pool = pool.unwrap_or_else(|| Pool::new(self.job.clone(), sources, &context.budget));
-        let Some((pool, update, refused)) = relabel(pool, updates.clone(), context, workers).await
-        else {
+        let Some((pool, update, refused)) = relabel(pool, updates.clone()).await else {
             // What was known stays; the next look at a source tries everything again.
             context.figures.panics.add(1);
             tracing::error!(
@@ -417,8 +410,6 @@ impl Line {
 async fn relabel(
     pool: Pool,
     updates: Vec<(usize, Settled)>,
-    context: &BuildContext,
-    workers: &Arc<Semaphore>,
 ) -> Option<(Pool, Update, Vec<Option<Excess>>)> {
     let work: usize = updates.iter().map(|(source, groups)| pool.work(*source, groups)).sum();
     let apply = move || {
@@ -432,8 +423,7 @@ async fn relabel(
     if work <= LARGE {
         return apply();
     }
-    let _permit = workers.acquire().await.expect("the semaphore is never closed");
-    context.tasks.spawn_blocking(apply).await.ok().flatten()
+    cpu::DISCOVERY.run(move |_| apply()).await
 }
 
 impl Source {

@@ -10,17 +10,19 @@
 //!   [the time for that](BuildContext::startup_timeout) has passed and one of them has.
 //! - Nothing here waits for a look: [`Manager::apply`] returns at once.
 
+mod index;
 mod job;
 mod pool;
 pub(crate) mod settle;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::index::Index;
 use self::job::{Plan, PlannedSource};
 use self::settle::{Settled, settle};
 use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
@@ -38,13 +40,11 @@ pub struct Manager {
     context: BuildContext,
     running: BTreeMap<Arc<str>, Running>,
     /// The sources that some job names, or named until lately.
-    sources: Vec<(Arc<SdConfig>, Weak<Supervised<Settled>>)>,
+    sources: Index<Arc<SdConfig>, Supervised<Settled>>,
     /// The Swarms that some source reads, or read until lately.
-    swarms: Vec<(Origin, Weak<Shared>)>,
+    swarms: Index<Origin, Shared>,
     told: watch::Sender<Arc<[Swarm]>>,
     jobs: watch::Sender<Arc<[Job]>>,
-    /// How many large sets may be relabelled at the same time.
-    workers: Arc<Semaphore>,
     /// When the sources of the jobs that are being started must have answered. `None`: any time.
     answers_due: Option<Instant>,
     /// Whether there was a configuration already.
@@ -80,17 +80,15 @@ struct Running {
 impl Manager {
     /// A manager without jobs.
     pub fn new(context: BuildContext) -> Self {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             answers_due: Instant::now().checked_add(context.startup_timeout),
             is_configured: false,
             context,
             running: BTreeMap::new(),
-            sources: Vec::new(),
-            swarms: Vec::new(),
+            sources: Index::default(),
+            swarms: Index::default(),
             told: watch::Sender::new(Arc::from([])),
             jobs: watch::Sender::new(Arc::from([])),
-            workers: Arc::new(Semaphore::new(workers)),
         }
     }
 
@@ -126,10 +124,10 @@ impl Manager {
             };
             self.running.insert(name, running);
         }
-        self.sources.retain(|(_, source)| source.strong_count() > 0);
-        self.swarms.retain(|(_, swarm)| swarm.strong_count() > 0);
+        self.sources.forget_ended();
+        self.swarms.forget_ended();
         // Only now is it known what all of them need together.
-        let swarms = self.swarms.iter().filter_map(|(_, swarm)| swarm.upgrade());
+        let swarms = self.swarms.running().into_iter();
         let swarms = swarms.inspect(|swarm| swarm.publish()).map(|swarm| Swarm::of(&swarm));
         self.told.send_replace(swarms.collect());
         let jobs = self.running.values();
@@ -168,7 +166,7 @@ impl Manager {
 
     fn start_job(&mut self, config: Arc<JobConfig>) -> Running {
         let plan = watch::Sender::new(self.plan(&config));
-        let (set, run) = job::run(plan.subscribe(), self.context.clone(), self.workers.clone());
+        let (set, run) = job::run(plan.subscribe(), self.context.clone());
         let task = AbortOnDropHandle::new(self.context.tasks.spawn(run));
         Running { config, plan, set, _task: task }
     }
@@ -176,13 +174,15 @@ impl Manager {
     /// The sources of a job: those that run already, and the others, started.
     fn plan(&mut self, job: &Arc<JobConfig>) -> Plan {
         let mut sources = Vec::<PlannedSource>::new();
+        let mut different = HashSet::new();
         let mut of_mechanism = BTreeMap::<_, usize>::new();
         for config in &job.sources {
             let number = of_mechanism.entry(config.mechanism()).or_default();
             let name = format!("{}/{number}", config.mechanism());
             *number += 1;
-            if sources.iter().all(|source| *source.config != *config) {
-                let (config, running) = self.source(config, job.name());
+            let (config, running) = self.source(config, job.name());
+            // Equal ones are one source.
+            if different.insert(Arc::as_ptr(&running)) {
                 sources.push(PlannedSource { name: name.into(), config, running });
             }
         }
@@ -194,19 +194,15 @@ impl Manager {
         config: &SdConfig,
         job: &Arc<str>,
     ) -> (Arc<SdConfig>, Arc<Supervised<Settled>>) {
-        let known = self.sources.iter().position(|(known, _)| **known == *config);
-        if let Some(known) = known {
-            let (config, running) = &self.sources[known];
-            if let Some(running) = running.upgrade() {
-                return (config.clone(), running);
-            }
-            self.sources.swap_remove(known);
+        let hash = self.sources.hash(config);
+        if let Some((known, running)) = self.sources.find(hash, |known| **known == *config) {
+            return (known.clone(), running);
         }
         let config = Arc::new(config.clone());
         let running = match &*config {
             SdConfig::DockerSwarm(config) => {
                 let reader = self.reader(config, job);
-                role::start(config, job, reader, self.workers.clone(), &self.context)
+                role::start(config, job, reader, &self.context)
             }
             _ => self.start_source(&config, job),
         };
@@ -214,7 +210,7 @@ impl Manager {
             storage.attach(&config, &running);
         }
         let running = Arc::new(running);
-        self.sources.push((config.clone(), Arc::downgrade(&running)));
+        self.sources.add(hash, config.clone(), &running);
         (config, running)
     }
 
@@ -246,15 +242,16 @@ impl Manager {
         }
         let source = Source::of(&config);
         let same = |swarm: &Origin| swarm.source.is_same(&source) && swarm.apart == apart;
-        let known = self.swarms.iter().find(|(swarm, _)| same(swarm));
-        let shared = known.and_then(|(_, swarm)| swarm.upgrade()).unwrap_or_else(|| {
+        let hash = self.swarms.hash(&(source.what(), &apart));
+        let known = self.swarms.find(hash, same).map(|(_, swarm)| swarm);
+        let shared = known.unwrap_or_else(|| {
             let mut what = source.what();
             if apart.is_some() {
                 let filters = filters.for_engine(true);
                 what = format!("{what} role {} filters {filters}", config.role.as_str());
             }
             let shared = Shared::start(source.clone(), what.into(), &config, job, &self.context);
-            self.swarms.push((Origin { source, apart }, Arc::downgrade(&shared)));
+            self.swarms.add(hash, Origin { source, apart }, &shared);
             shared
         });
         shared.read(filters, config.engine.refresh_interval)

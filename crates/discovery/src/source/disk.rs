@@ -1,75 +1,55 @@
-//! Reading files, any of which may hang (NFS), be something else than a file, or be too large.
+//! Reading files, any of which may hang (NFS).
 
 use std::fmt;
-use std::fs;
-use std::io::{self, Read};
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::task::{JoinHandle, spawn_blocking};
+use swarmscout_net::lane;
 
-use super::panic_on;
+use crate::Error;
 
-/// Something that reads files, on a thread of its own. A look that is given up leaves the thread
-/// alone, and the next one waits for it rather than start another.
-pub(super) struct OffThread<R, T> {
-    /// Elsewhere while it reads.
-    reader: Option<Box<R>>,
-    reading: Option<JoinHandle<(Box<R>, T)>>,
+/// Something that reads files, in a [lane](lane) of its own.
+pub(super) struct OffThread<R> {
+    /// What the lane is called.
+    path: PathBuf,
+    /// How long one read may take.
+    within: Duration,
+    /// Locked while it reads, which happens once at a time: there is one lane.
+    reader: Arc<Mutex<R>>,
 }
 
-impl<R: Send + 'static, T: Send + 'static> OffThread<R, T> {
-    pub(super) fn new(reader: R) -> Self {
-        Self { reader: Some(Box::new(reader)), reading: None }
+impl<R: Send + 'static> OffThread<R> {
+    /// The longest that a read may take, whatever the interval is.
+    pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A reader of `path`, or of the paths that this stands for.
+    pub(super) fn new(path: PathBuf, within: Duration, reader: R) -> Self {
+        let within = within.min(Self::PATIENCE);
+        Self { path, within, reader: Arc::new(Mutex::new(reader)) }
     }
 
-    /// What `read` finds.
-    pub(super) async fn read(&mut self, read: fn(&mut R) -> T) -> T {
-        // What a look that was given up finds in the end may be out of date already.
-        self.finish().await;
-        let mut reader = self.reader.take().expect("it is here unless it reads");
-        self.reading = Some(spawn_blocking(move || {
-            let found = read(&mut reader);
-            (reader, found)
-        }));
-        self.finish().await.expect("it has just begun to read")
+    /// What `read` finds. A file that hangs is named.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: fn(&mut R) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let reader = Arc::clone(&self.reader);
+        let read = move || read(&mut reader.lock().unwrap_or_else(PoisonError::into_inner));
+        lane::read(&self.path, self.within, read).await.unwrap_or_else(|stuck| {
+            Err(Error::File { path: stuck.path.display().to_string(), reason: stuck.reason })
+        })
     }
 
-    async fn finish(&mut self) -> Option<T> {
-        let read = self.reading.as_mut()?.await;
-        self.reading = None;
-        let (reader, found) = read.unwrap_or_else(|error| panic_on(error));
-        self.reader = Some(reader);
-        Some(found)
-    }
-
-    /// The reader, unless it reads.
+    /// The reader, for a test that changes it.
     #[cfg(test)]
-    pub(super) fn reader(&mut self) -> Option<&mut R> {
-        self.reader.as_deref_mut()
+    pub(super) fn reader(&self) -> std::sync::MutexGuard<'_, R> {
+        self.reader.lock().expect("no reader has panicked")
     }
 }
 
-impl<R, T> fmt::Debug for OffThread<R, T> {
+impl<R> fmt::Debug for OffThread<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OffThread").field("reads", &self.reading.is_some()).finish_non_exhaustive()
+        f.debug_struct("OffThread").field("path", &self.path).finish_non_exhaustive()
     }
-}
-
-/// Opens what is a regular file; anything else is an error.
-pub(super) fn open(path: &Path) -> io::Result<fs::File> {
-    // Asked before it is opened: opening a pipe would wait for somebody who writes.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    fs::File::open(path)
-}
-
-/// All of a file, unless it is larger than `max` bytes.
-pub(super) fn whole(file: fs::File, max: u64) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    file.take(max.saturating_add(1)).read_to_end(&mut text)?;
-    if text.len() as u64 > max {
-        return Err(io::Error::other(format!("larger than {max} bytes")));
-    }
-    Ok(text)
 }

@@ -24,7 +24,6 @@ mod rotation;
 
 use ::http::StatusCode;
 use swarmscout_net::Secrets;
-use tokio::task::JoinError;
 
 use crate::config::{BuildContext, SdConfig};
 use crate::{Discoverer, Error};
@@ -55,13 +54,4 @@ fn refused(url: String, status: StatusCode, body: &[u8], secrets: &Secrets) -> E
     let text = secrets.clean_bytes(body);
     let message = text.trim().chars().take(SHOWN_OF_REFUSAL).collect();
     Error::Status { url, status, message }
-}
-
-/// Hands the panic of a thread that a source reads on to the supervisor. The only other reason why
-/// it brought nothing is that the runtime ends.
-fn panic_on(error: JoinError) -> ! {
-    match error.try_into_panic() {
-        Ok(payload) => std::panic::resume_unwind(payload),
-        Err(error) => panic!("{error}"),
-    }
 }

@@ -19,6 +19,10 @@ struct Run {
 
 /// Looks every 60 s, with a deadline of 100 s.
 fn run(answer: Answer) -> Run {
+    run_settling(answer, |known, look| (known != Some(&look)).then_some(look))
+}
+
+fn run_settling(answer: Answer, settle: fn(Option<&Groups>, Groups) -> Option<Groups>) -> Run {
     let script = Script::answering(60, answer);
     let context = BuildContext::new("test");
     let config = script.config();
@@ -38,7 +42,7 @@ fn run(answer: Answer) -> Run {
         }
         .fixed(),
         build,
-        settle: |known: Option<&Groups>, look| (known != Some(&look)).then_some(look),
+        settle,
     };
     let supervised = start(origin, &context);
     Run { script, context, known: supervised.known(), supervised }
@@ -414,4 +418,24 @@ fn the_deadline_leaves_every_server_its_attempt() {
     }
     let fixed = Pace::of(&SdConfig::Static(StaticConfig::default()), &context);
     assert_eq!(fixed.refresh_interval, None);
+}
+
+/// A look whose groups cannot be put in order is one that failed; the next one counts again.
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_keeping_a_look_is_a_failed_look() {
+    let mut run = run_settling(targets(&["a"]), |known, look| {
+        assert!(!look.is_empty(), "as this test wants it");
+        (known != Some(&look)).then_some(look)
+    });
+    run.looked(1).await;
+    run.script.answer(Answer::Groups(Vec::new()));
+    let known = run.looked(2).await;
+    let error = "internal error, please report it: as this test wants it";
+    assert_eq!((known.health.error.as_deref(), known.health.failures), (Some(error), 1));
+    assert_eq!(known.what.map(|groups| groups.len()), Some(1));
+    assert_eq!(run.context.figures.panics.get(), 1);
+    run.script.answer(targets(&["b"]));
+    let known = run.looked(3).await;
+    assert_eq!((known.health.error, known.health.failures), (None, 1));
+    assert_eq!(run.script.builds(), 2);
 }

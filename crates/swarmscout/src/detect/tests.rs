@@ -151,7 +151,7 @@ fn others_are_told_what_to_do() {
             r#"{"LocalNodeState": "active", "RemoteManagers": [{"NodeID": "x", "Addr": "10.0.0.1:2377"}, {"Addr": "[fd00::1]:2377"}]}"#,
         ),
         &expect![
-            "this engine is a worker of a Swarm, and only managers know what runs: start this on a manager (10.0.0.1, [fd00::1]), or set DOCKER_HOST to one"
+            "this engine is a worker of a Swarm, and only managers know what runs: start this on a manager (10.0.0.1, fd00::1), or set DOCKER_HOST to one"
         ],
     );
     check(

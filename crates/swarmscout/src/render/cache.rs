@@ -1,11 +1,13 @@
 //! Keeps what was rendered while somebody asks for it.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use swarmscout_discovery::TargetSet;
 use swarmscout_model::{Budget, OverBudget};
+use swarmscout_net::cpu;
 use tokio::sync::watch;
 
 use super::{Encoding, Form, Rendered, withheld};
@@ -13,7 +15,7 @@ use super::{Encoding, Form, Rendered, withheld};
 /// A list that nobody asked for that long is forgotten.
 pub(crate) const IDLE: Duration = Duration::from_mins(10);
 
-/// With more targets to render than this, a thread for blocking work does it: a few milliseconds.
+/// With more targets to render than this, a thread for such work does it: a few milliseconds.
 const INLINE: usize = 500;
 
 /// Which list.
@@ -123,8 +125,9 @@ impl Cache {
         if is_small {
             return render().map(|list| (set, list));
         }
-        let rendered = tokio::task::spawn_blocking(render).await.map_err(|error| {
-            tracing::error!(%error, "Rendering of targets failed");
+        let render = move |_: &cpu::Cancel| catch_unwind(AssertUnwindSafe(render));
+        let rendered = cpu::LISTS.run(render).await.map_err(|_| {
+            tracing::error!("Internal error, please report it: rendering of targets failed");
             NoList::Failed
         })?;
         Ok((set, rendered?))

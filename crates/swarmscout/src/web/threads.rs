@@ -6,8 +6,8 @@ use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Reading and rendering happen on as many of them at most. Idle ones end after ten seconds.
-const MAX_BLOCKING_THREADS: usize = 8;
+/// For names that the server is to listen at. Idle ones end after ten seconds.
+const MAX_BLOCKING_THREADS: usize = 1;
 
 /// Threads that run tasks. They end with it, and what still runs on them is cut off.
 #[derive(Debug)]

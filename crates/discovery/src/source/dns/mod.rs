@@ -101,7 +101,7 @@ impl Dns {
     }
 
     async fn look(&mut self) -> Result<Look<Groups>, Error> {
-        let conf = self.resolver.read_conf().await?;
+        let conf = self.resolver.read_conf(self.deadline).await?;
         let servers = u32::try_from(conf.servers.len()).unwrap_or(u32::MAX);
         let names = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
         let lookups = Lookups {

@@ -6,11 +6,12 @@
 //! that are not understood are passed over, as everybody does; a name server that is no address is
 //! told.
 
-use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
+
+use swarmscout_net::disk;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 64 << 10;
@@ -128,15 +129,7 @@ impl ResolvConf {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    // Asked before it is opened: opening a pipe would wait for somebody who writes.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut text = Vec::new();
-    fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(io::Error::other(format!("larger than {MAX_FILE} bytes")));
-    }
+    let text = disk::whole(disk::open(path)?, MAX_FILE)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 

@@ -12,14 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use swarmscout_net::io_words;
+use swarmscout_net::{io_words, lane};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::resolv_conf::ResolvConf;
 use crate::Error;
-use crate::source::panic_on;
+
+/// How long `resolv.conf` may take to be read.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// So many questions wait for their answers at a time.
 pub(super) const MOST_AT_ONCE: usize = 64;
@@ -62,12 +63,18 @@ impl Resolver {
         &self.resolv_conf
     }
 
-    pub(super) async fn read_conf(&self) -> Result<ResolvConf, Error> {
+    /// Takes half of `deadline` at most.
+    pub(super) async fn read_conf(&self, deadline: Duration) -> Result<ResolvConf, Error> {
         let path = self.resolv_conf.clone();
-        let read = spawn_blocking(move || ResolvConf::read(&path)).await;
-        read.unwrap_or_else(|error| panic_on(error)).map_err(|error| Error::File {
+        let within = (deadline / 2).min(PATIENCE);
+        let read = lane::read(&self.resolv_conf, within, move || ResolvConf::read(&path)).await;
+        let read = match read {
+            Ok(read) => read.map_err(|error| io_words(&error)),
+            Err(stuck) => Err(stuck.reason),
+        };
+        read.map_err(|reason| Error::File {
             path: self.resolv_conf.display().to_string(),
-            reason: format!("cannot read which servers to ask: {}", io_words(&error)),
+            reason: format!("cannot read which servers to ask: {reason}"),
         })
     }
 

@@ -8,7 +8,8 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
+use swarmscout_net::cpu;
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Finder, Options};
@@ -28,7 +29,6 @@ pub(crate) fn start(
     config: &DockerSwarmConfig,
     job: &Arc<str>,
     reader: Reader,
-    workers: Arc<Semaphore>,
     context: &BuildContext,
 ) -> Supervised<Settled> {
     let publish = watch::Sender::new(Known::default());
@@ -49,7 +49,6 @@ pub(crate) fn start(
         list_failures: 0,
         looks: 0,
         publish: publish.clone(),
-        workers,
         context: context.clone(),
     };
     let task = AbortOnDropHandle::new(context.tasks.spawn(role.forever()));
@@ -80,7 +79,6 @@ struct Role {
     list_failures: u64,
     looks: u64,
     publish: watch::Sender<Known<Settled>>,
-    workers: Arc<Semaphore>,
     context: BuildContext,
 }
 
@@ -209,12 +207,8 @@ impl Role {
             let found = std::panic::catch_unwind(found).ok()?;
             Some((finder, found))
         };
-        let (finder, found) = if is_large {
-            let _permit = self.workers.acquire().await.expect("the semaphore is never closed");
-            self.context.tasks.spawn_blocking(find).await.ok().flatten()?
-        } else {
-            find()?
-        };
+        let (finder, found) =
+            if is_large { cpu::DISCOVERY.run(move |_| find()).await? } else { find()? };
         self.finder = Some(finder);
         Some(found)
     }

@@ -13,6 +13,7 @@ pub(super) mod watch;
 pub use self::pattern::glob;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -20,11 +21,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use swarmscout_model::{Budget, Charge, LabelsBuilder};
-use swarmscout_net::Secrets;
+use swarmscout_net::{Secrets, disk, lane};
 use tokio::time::Instant;
 
 use self::watch::{Hints, Watch};
-use super::disk::{self, OffThread};
+use super::disk::OffThread;
 use super::{listing, lossy};
 use crate::config::{BuildContext, FileConfig};
 use crate::figures::FileTimes;
@@ -42,7 +43,7 @@ const CLOCK_GRAIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct File {
     hints: Hints,
-    reader: OffThread<Reader, Result<Look<Groups>, Error>>,
+    reader: OffThread<Reader>,
 }
 
 impl File {
@@ -50,6 +51,8 @@ impl File {
     pub fn new(config: FileConfig, context: &BuildContext) -> Self {
         let watch = Watch::new(context.figures.clone());
         let hints = watch.hints();
+        let within = context.attempt_deadline(config.refresh_interval, 0);
+        let lane = lane_of(&config.files);
         let reader = Reader {
             patterns: config.files,
             watch,
@@ -59,8 +62,14 @@ impl File {
             budget: context.budget.clone(),
             builder: LabelsBuilder::new(),
         };
-        Self { hints, reader: OffThread::new(reader) }
+        Self { hints, reader: OffThread::new(lane, within, reader) }
     }
+}
+
+/// What stands for all of them.
+fn lane_of(files: &[PathBuf]) -> PathBuf {
+    let files: Vec<_> = files.iter().map(|file| file.as_os_str()).collect();
+    files.join(OsStr::new(", ")).into()
 }
 
 impl Discoverer for File {
@@ -118,12 +127,14 @@ impl Reader {
         // Watched first, and read then: whatever changes in between is seen twice, not missed.
         let mut directories = BTreeSet::new();
         for pattern in &self.patterns {
+            lane::at(pattern);
             let of = pattern.parent().unwrap_or(pattern);
             directories.extend(pattern::directories(of).map_err(|error| cannot_list(of, &error))?);
         }
         self.watch.set(&directories);
         let mut found = BTreeSet::new();
         for pattern in &self.patterns {
+            lane::at(pattern);
             found.extend(glob(pattern).map_err(|error| cannot_list(pattern, &error))?);
         }
         let mut before = std::mem::take(&mut self.files);

@@ -2,11 +2,15 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 
 use expect_test::{Expect, expect};
 use swarmscout_model::{PromDuration, TargetGroup};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::*;
+use crate::{JobConfig, Manager, SdConfig, TargetSet};
 
 /// A folder that goes with the test.
 struct Folder(PathBuf);
@@ -166,7 +170,7 @@ async fn what_is_no_file_or_too_large_is_not_read() {
     dir.write("large.json", " ".repeat(101));
     dir.write("bytes.yml", b"- targets: [\xff]");
     let mut source = dir.source(&["*.json", "*.yml"]);
-    source.reader.reader().unwrap().max_file = 100;
+    source.reader.reader().max_file = 100;
     dir.write("fine.json", "[]");
     dir.check(
         &mut source,
@@ -284,4 +288,71 @@ async fn the_times_of_files_go_with_their_source() {
     assert_eq!(*times[0].0, *dir.0.join("a.json").to_str().unwrap());
     drop(source);
     assert_eq!(context.figures.file_times(), []);
+}
+
+/// Forty sources on a mount that hangs, more than there are threads for blocking work anywhere:
+/// another one is refreshed, its large file parsed and its large set relabelled.
+#[tokio::test]
+async fn files_that_hang_are_named_and_stop_no_other_job() {
+    let dir = Folder::new();
+    let (answer, answers) = mpsc::channel::<()>();
+    let answers = Arc::new(Mutex::new(answers));
+    let mut reads = JoinSet::new();
+    let job = |name: &str| {
+        let files = vec![dir.0.join(format!("{name}.json"))];
+        let config = FileConfig { files, refresh_interval: PromDuration::from_secs(1) };
+        JobConfig::new(name, vec![SdConfig::File(config)])
+    };
+    let mut jobs = vec![job("healthy")];
+    for number in 0..40 {
+        let name = format!("hung-{number}");
+        let path = dir.0.join(format!("{name}.json"));
+        let (answers, (begun, begins)) = (answers.clone(), oneshot::channel());
+        reads.spawn(async move {
+            let hang = move || {
+                begun.send(()).unwrap();
+                // Ends with the test, for one thread after the other.
+                let _ = answers.lock().unwrap().recv();
+            };
+            lane::read(&path, Duration::from_hours(1), hang).await.unwrap();
+        });
+        begins.await.unwrap();
+        jobs.push(job(&name));
+    }
+    let targets = |port: u32| {
+        let targets: Vec<_> =
+            (0..3000).map(|host| format!("a-longer-name-{host}:{port}")).collect();
+        serde_json::json!([{ "targets": targets }]).to_string()
+    };
+    dir.replace("healthy.json", &targets(1));
+    let mut manager = Manager::new(BuildContext::new("test"));
+    manager.apply(jobs);
+    let jobs = manager.jobs().borrow().clone();
+    for job in &jobs[1..] {
+        let mut set = job.set.clone();
+        let set = set.wait_for(|set| set.sources[0].error.is_some()).await.unwrap();
+        let name = job.config.name();
+        let expected = format!(
+            "{}/{name}.json: not read within 1s: its file system hangs, or is slow",
+            dir.0.display()
+        );
+        assert_eq!(set.sources[0].error.as_deref(), Some(&*expected));
+    }
+    let mut healthy = jobs[0].set.clone();
+    for port in [1, 2] {
+        dir.replace("healthy.json", &targets(port));
+        let address = format!("a-longer-name-2999:{port}");
+        let is_there = |set: &Arc<TargetSet>| {
+            set.active().last().is_some_and(|(_, t)| t.labels.get("__address__") == Some(&address))
+        };
+        let set = healthy.wait_for(is_there).await.unwrap();
+        assert_eq!(set.counts.active, 3000);
+    }
+    // The mount answers.
+    drop(answer);
+    while let Some(read) = reads.join_next().await {
+        read.unwrap();
+    }
+    let mut set = jobs[1].set.clone();
+    set.wait_for(|set| set.sources[0].error.is_none()).await.unwrap();
 }

@@ -7,10 +7,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use swarmscout_model::PromDuration;
+use swarmscout_net::disk;
+
 use super::expand::expand;
 use super::{Listing, Store};
 use crate::config::BuildContext;
-use crate::source::disk::{self, OffThread};
+use crate::source::disk::OffThread;
 use crate::source::file::watch::{Hints, Watch};
 use crate::{BoxFuture, Error};
 
@@ -21,7 +24,7 @@ const MAX_FILE: u64 = 16 << 20;
 #[derive(Debug)]
 pub(super) struct File {
     hints: Hints,
-    reader: OffThread<Reader, Result<Vec<String>, Error>>,
+    reader: OffThread<Reader>,
 }
 
 struct Reader {
@@ -34,7 +37,7 @@ struct Reader {
 
 impl File {
     /// Nothing is read or watched yet.
-    pub(super) fn new(path: &Path, context: &BuildContext) -> Self {
+    pub(super) fn new(path: &Path, refresh: PromDuration, context: &BuildContext) -> Self {
         let watch = Watch::new(context.figures.clone());
         let hints = watch.hints();
         let reader = Reader {
@@ -43,7 +46,8 @@ impl File {
             watch,
             max_file: MAX_FILE.min(context.max_answer),
         };
-        Self { hints, reader: OffThread::new(reader) }
+        let within = context.attempt_deadline(refresh, 0);
+        Self { hints, reader: OffThread::new(path.to_owned(), within, reader) }
     }
 }
 

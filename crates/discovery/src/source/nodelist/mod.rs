@@ -192,7 +192,9 @@ impl std::fmt::Debug for NodeList {
 
 fn open(config: &NodeListConfig, context: &BuildContext) -> Result<Box<dyn Store>, Error> {
     match &config.location {
-        Location::File(path) => Ok(Box::new(file::File::new(path, context))),
+        Location::File(path) => {
+            Ok(Box::new(file::File::new(path, config.refresh_interval, context)))
+        }
         Location::Nodes(nodes) => Ok(Box::new(Written(nodes.clone()))),
         Location::Token { service, token } => {
             Ok(Box::new(token::Token::new(service.as_deref(), token, config, context)?))
