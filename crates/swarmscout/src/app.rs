@@ -189,9 +189,14 @@ impl App {
         let base = options.web.external_url.as_ref().map(ToString::to_string);
         let prefix = options.web.route_prefix.clone();
         let lists = Cache::new(budget);
-        let file_sd = options
-            .file_sd
-            .map(|options| FileSd::start(options, manager.jobs(), Arc::clone(&lists)));
+        let file_sd = options.file_sd.map(|options| {
+            FileSd::start(
+                options,
+                manager.jobs(),
+                Arc::clone(&lists),
+                Arc::clone(manager.figures()),
+            )
+        });
         let files = file_sd.as_ref().map(FileSd::status);
         let context = web::Context {
             jobs: manager.jobs(),

@@ -5,7 +5,8 @@
 //! and lists the names of the files that were written there: a name is added before its file comes
 //! to be, so no file is ours without standing there, and a file that is there without its name is
 //! somebody else's. While a Swarmscout writes it holds a lock on that list, so two of them never take
-//! each other's files for those of jobs that are gone.
+//! each other's files for those of jobs that are gone. A name whose file and job are both gone leaves
+//! the list again: it is replaced as a whole, by one that is locked already.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::fs::OFlags;
 use swarmscout_discovery::SetGroup;
+use tokio_util::sync::CancellationToken;
 
 use super::{Options, Removed};
 use crate::render::{EMPTY, Rendered};
@@ -29,8 +31,11 @@ const LIST: &str = ".swarmscout";
 const LIST_HEAD: &str =
     "# The files in this folder that Swarmscout writes. Others are left alone.\n";
 
-/// The largest list that is read, in bytes: some 4,000 names of the greatest length.
-const MAX_LIST: u64 = 1 << 20;
+/// The largest list, in bytes: some 250,000 names of the greatest length.
+const MAX_LIST: u64 = 64 << 20;
+
+/// With so many more names than files, at least, the list is written anew.
+const STALE: usize = 1000;
 
 /// What is read or written at once.
 const CHUNK: usize = 64 << 10;
@@ -54,8 +59,10 @@ struct Entered {
     /// Device and inode: another folder may be mounted, or linked to, under the same name.
     place: (u64, u64),
     list: File,
-    /// The names in the list.
+    /// The names of our files.
     ours: BTreeSet<Arc<str>>,
+    /// So many names stand in the list whose files are gone.
+    stale: usize,
     /// Those of them that no job has any more and that need no care.
     settled: BTreeSet<Arc<str>>,
 }
@@ -67,8 +74,10 @@ pub(super) struct Work {
     pub(super) names: BTreeSet<Arc<str>>,
     /// Files to look at, and what they were like when they were right.
     pub(super) checks: Vec<(Arc<str>, Stamp)>,
-    /// The file that is to hold other targets now.
-    pub(super) hold: Option<Hold>,
+    /// The files that are to hold other targets now.
+    pub(super) holds: Vec<Hold>,
+    /// When it is cancelled no further file is written.
+    pub(super) stop: CancellationToken,
 }
 
 /// What a file is to hold.
@@ -85,7 +94,7 @@ pub(super) struct Hold {
 pub(super) struct Done {
     /// For each check whether the file is as it was.
     pub(super) checks: Vec<(Arc<str>, bool)>,
-    pub(super) hold: Option<(Hold, Result<Outcome, String>)>,
+    pub(super) holds: Vec<(Hold, Result<Outcome, String>)>,
     /// Files of jobs that are gone, and why they could not be emptied.
     pub(super) not_emptied: Vec<(Arc<str>, String)>,
 }
@@ -147,11 +156,15 @@ impl Folder {
             let same = now.is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
             done.checks.push((name, same));
         }
-        done.hold = work.hold.map(|hold| {
+        for hold in work.holds {
+            if work.stop.is_cancelled() {
+                break;
+            }
             let outcome = self.hold(&hold.name, &hold.content.pieces);
             let path = self.path.join(&*hold.name);
-            (hold, outcome.map_err(|error| format!("cannot write {}: {error}", path.display())))
-        });
+            let outcome = outcome.map_err(|e| format!("cannot write {}: {e}", path.display()));
+            done.holds.push((hold, outcome));
+        }
         Ok(done)
     }
 
@@ -179,7 +192,7 @@ impl Folder {
             _ => BTreeSet::new(),
         };
         let list = self.path.join(LIST);
-        let mut entered = Entered::new(place, &list).map_err(|error| {
+        let mut entered = Entered::new(place, &list, &self.path).map_err(|error| {
             let hint = match error.kind() {
                 ErrorKind::PermissionDenied => {
                     ": the user that Swarmscout runs as must be allowed to write there"
@@ -189,6 +202,9 @@ impl Folder {
             format!("cannot use {}: {error}{hint}", list.display())
         })?;
         self.remove_temporary();
+        if entered.stale > 0 {
+            entered.shorten(&self.path);
+        }
         for name in before {
             entered
                 .add(&name)
@@ -222,8 +238,12 @@ impl Folder {
         for name in others {
             let path = self.path.join(&*name);
             // What lies there instead of our file is not ours, and what is gone need not come back.
-            let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-            if is_file {
+            let metadata = fs::symlink_metadata(&path);
+            if metadata.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                self.entered.as_mut().expect("it was entered before").forget(&name, &self.path);
+                continue;
+            }
+            if metadata.is_ok_and(|metadata| metadata.is_file()) {
                 match self.hold(&name, &empty) {
                     Ok(outcome) if outcome.written.is_some() => {
                         let file = path.display().to_string();
@@ -299,14 +319,8 @@ impl Folder {
 }
 
 impl Entered {
-    fn new(place: (u64, u64), path: &Path) -> io::Result<Self> {
-        let mut list = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o644)
-            .custom_flags(flags(OFlags::NOFOLLOW))
-            .open(path)?;
+    fn new(place: (u64, u64), path: &Path, folder: &Path) -> io::Result<Self> {
+        let mut list = list_options().create(true).open(path)?;
         if !list.metadata()?.is_file() {
             return Err(io::Error::other("it is not a regular file"));
         }
@@ -323,6 +337,16 @@ impl Entered {
                     that no other Swarmscout writes into this folder");
             }
         }
+        // Asked when it is locked: whoever had it before may have put a new one in its place.
+        match list.metadata()?.nlink() {
+            1 => {}
+            0 => return Err(io::Error::other("it was replaced just now")),
+            names => {
+                return Err(io::Error::other(format!(
+                    "it has {names} names (hard links), so it may be a file of somebody else: remove it"
+                )));
+            }
+        }
         let mut text = Vec::new();
         (&list).take(MAX_LIST + 1).read_to_end(&mut text)?;
         if text.len() as u64 > MAX_LIST {
@@ -336,8 +360,56 @@ impl Entered {
         }
         let lines = text[..whole].split(|byte| *byte == b'\n');
         let names = lines.filter_map(|line| std::str::from_utf8(line).ok());
-        let ours = names.filter(|name| is_ours(name)).map(Arc::from).collect();
-        Ok(Self { place, list, ours, settled: BTreeSet::new() })
+        let names: BTreeSet<Arc<str>> = names.filter(|name| is_ours(name)).map(Arc::from).collect();
+        let is_gone = |name: &str| {
+            let metadata = fs::symlink_metadata(folder.join(name));
+            metadata.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+        };
+        let (gone, ours): (BTreeSet<_>, _) = names.into_iter().partition(|name| is_gone(name));
+        Ok(Self { place, list, ours, stale: gone.len(), settled: BTreeSet::new() })
+    }
+
+    /// Notes that a file of ours is gone, and that its job is, too.
+    fn forget(&mut self, name: &str, folder: &Path) {
+        self.stale += usize::from(self.ours.remove(name));
+        if self.stale > self.ours.len().max(STALE) {
+            self.shorten(folder);
+        }
+    }
+
+    /// Takes the names out of the list whose files are gone. Where that fails they stay in it.
+    fn shorten(&mut self, folder: &Path) {
+        match self.write_list(folder) {
+            Ok(list) => (self.list, self.stale) = (list, 0),
+            Err(error) => {
+                let file = folder.join(LIST).display().to_string();
+                tracing::warn!(file, err = %error, "Cannot shorten the list of file SD's files");
+            }
+        }
+    }
+
+    /// Puts a list of our files, locked already, in the place of the one that is there.
+    fn write_list(&self, folder: &Path) -> io::Result<File> {
+        let temporary = folder.join(temporary());
+        let replace = || {
+            let list = list_options().create_new(true).open(&temporary)?;
+            // Where locks are known: the list before was asked for one, too.
+            let _ = list.try_lock();
+            let mut out = BufWriter::with_capacity(CHUNK, &list);
+            out.write_all(LIST_HEAD.as_bytes())?;
+            self.ours.iter().try_for_each(|name| writeln!(out, "{name}"))?;
+            out.flush()?;
+            drop(out);
+            list.sync_all()?;
+            fs::rename(&temporary, folder.join(LIST))?;
+            Ok(list)
+        };
+        let replaced = replace();
+        if replaced.is_err() {
+            // Where it cannot be removed it is when the folder is entered next.
+            let _ = fs::remove_file(&temporary);
+        }
+        replaced
     }
 
     fn list_is_there(&self) -> bool {
@@ -351,6 +423,9 @@ impl Entered {
         }
         let end = self.list.seek(io::SeekFrom::End(0))?;
         let line = format!("{name}\n");
+        if end + line.len() as u64 > MAX_LIST {
+            return Err(io::Error::other(format!("it would be larger than {MAX_LIST} bytes")));
+        }
         let added = self.list.write_all(line.as_bytes()).and_then(|()| self.list.sync_data());
         if added.is_err() {
             // Half a name would spoil the next one.
@@ -360,6 +435,13 @@ impl Entered {
         self.ours.insert(Arc::clone(name));
         Ok(())
     }
+}
+
+/// As the list is opened, whether it is there or not.
+fn list_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).mode(0o644).custom_flags(flags(OFlags::NOFOLLOW));
+    options
 }
 
 /// Whether a name could be one that [`super::file_name`] gave: no other is touched, whatever the list

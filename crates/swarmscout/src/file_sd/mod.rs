@@ -17,21 +17,27 @@ mod tests;
 mod writer;
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
+use futures_util::FutureExt as _;
+use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::writer::Writer;
 use crate::render::{Cache, Encoding};
 use crate::web::links;
+
+/// The pause before a writer that panicked is replaced.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// `--file-sd.…`.
 #[derive(Clone, Debug)]
@@ -118,13 +124,19 @@ pub struct FileSd {
 }
 
 impl FileSd {
-    /// Starts to keep the files up to date.
-    pub fn start(options: Options, jobs: watch::Receiver<Arc<[Job]>>, lists: Arc<Cache>) -> Self {
-        let stop = CancellationToken::new();
+    /// Starts to keep the files up to date. A panic costs one pass, and is counted in `figures`.
+    pub fn start(
+        options: Options,
+        jobs: watch::Receiver<Arc<[Job]>>,
+        lists: Arc<Cache>,
+        figures: Arc<Figures>,
+    ) -> Self {
         let (publish, status) = watch::channel(Arc::from([]));
-        let writer = Writer::new(options, jobs, lists, publish);
+        let new =
+            move || Writer::new(options.clone(), jobs.clone(), Arc::clone(&lists), publish.clone());
+        let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(writer.run(stop.clone()));
+        tasks.spawn(supervise(stop.clone(), figures, new));
         Self { stop, tasks, status }
     }
 
@@ -140,6 +152,15 @@ impl FileSd {
         let ended = timeout(within, self.tasks.join_next()).await.is_ok();
         self.tasks.shutdown().await;
         ended
+    }
+}
+
+/// Runs a writer to its end, and another one after one that panicked.
+async fn supervise(stop: CancellationToken, figures: Arc<Figures>, new: impl Fn() -> Writer) {
+    while AssertUnwindSafe(new().run(stop.clone())).catch_unwind().await.is_err() {
+        figures.panics.add(1);
+        tracing::error!("Internal error, please report it: the writer of file SD is started again");
+        sleep(RESTART).await;
     }
 }
 

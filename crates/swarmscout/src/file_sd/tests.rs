@@ -116,7 +116,7 @@ impl Jobs {
     }
 
     fn write_with(&self, options: Options) -> FileSd {
-        FileSd::start(options, self.jobs.subscribe(), Arc::default())
+        FileSd::start(options, self.jobs.subscribe(), Arc::default(), Arc::default())
     }
 }
 
@@ -525,4 +525,87 @@ async fn a_file_system_that_hangs_is_told_and_waited_for() {
     files.until("a", |file| file.error.is_none() && file.writes > 0).await;
     long().await;
     assert!(folder.read("a.json").contains("h:2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_panicked_is_replaced() {
+    let folder = Scratch::new();
+    let jobs = Jobs::new(&["a"]);
+    jobs.find("a", &["h:1"]);
+    let (publish, status) = watch::channel(Arc::from([]));
+    let figures = Arc::<Figures>::default();
+    let (started, options) = (AtomicU32::new(0), options(&folder.0));
+    let receiver = jobs.jobs.subscribe();
+    let new = move || {
+        let options = options.clone();
+        let mut writer = Writer::new(options, receiver.clone(), Arc::default(), publish.clone());
+        if started.fetch_add(1, Ordering::Relaxed) == 0 {
+            // It relies on having one.
+            writer.folder = None;
+        }
+        writer
+    };
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(supervise(stop.clone(), Arc::clone(&figures), new));
+    let files = FileSd { stop, tasks, status };
+    files.written("a", 1).await;
+    assert_eq!(figures.panics.get(), 1);
+    files.end().await;
+}
+
+/// Somebody who may write into the folder, but not to a file elsewhere, gives that the list's name.
+#[tokio::test(start_paused = true)]
+async fn a_list_with_another_name_is_not_used() {
+    let (folder, outside) = (Scratch::new(), Scratch::new());
+    outside.write("victim", "line one\nhalf");
+    fs::hard_link(outside.path("victim"), folder.path(".swarmscout")).unwrap();
+    let jobs = Jobs::new(&["a"]);
+    jobs.find("a", &["h:1"]);
+    let files = jobs.write_into(&folder.0);
+    let error = files.error("a").await;
+    let expected = ".swarmscout: it has 2 names (hard links), so it may be a file of somebody else: \
+        remove it";
+    assert!(error.ends_with(expected), "{error}");
+    assert_eq!(outside.read("victim"), "line one\nhalf");
+    fs::remove_file(folder.path(".swarmscout")).unwrap();
+    files.written("a", 1).await;
+}
+
+/// Jobs come and go, as those of branches do, and somebody clears their files away.
+#[tokio::test(start_paused = true)]
+async fn the_list_does_not_grow_with_jobs_that_came_and_went() {
+    let folder = Scratch::new();
+    let mut jobs = Jobs::new(&["stays"]);
+    jobs.find("stays", &["h:1"]);
+    // 6,000 names of files that are gone: more than the largest list could hold before.
+    let stem = "x".repeat(200);
+    let gone: Vec<_> = (0..6000).map(|number| format!("{stem}-{number}.json\n")).collect();
+    let gone = gone.concat();
+    folder.write(".swarmscout", &format!("{gone}left.json\n"));
+    folder.write("left.json", "of a job that is gone");
+    let files = jobs.write_into(&folder.0);
+    files.written("stays", 1).await;
+    let list = "# The files in this folder that Swarmscout writes. Others are left alone.\n";
+    assert_eq!(folder.read(".swarmscout"), format!("{list}left.json\nstays.json\n"));
+    // The new list is as locked as the one before.
+    let others = Jobs::new(&["b"]);
+    others.find("b", &["h:2"]);
+    let error = others.write_into(&folder.0).error("b").await;
+    assert!(error.ends_with("another Swarmscout writes into this folder: give each its own"));
+    // While it runs, too.
+    for round in 0..3 {
+        jobs.become_(&["stays", "comes"]);
+        jobs.find("comes", &["h:1"]);
+        files.written("comes", 1).await;
+        jobs.become_(&["stays"]);
+        long().await;
+        assert_eq!(folder.read("comes.json"), "[]\n", "{round}");
+        fs::remove_file(folder.path("comes.json")).unwrap();
+    }
+    files.end().await;
+    let files = jobs.write_into(&folder.0);
+    files.until("stays", |file| file.confirmed.is_some()).await;
+    assert_eq!(folder.read(".swarmscout"), format!("{list}left.json\nstays.json\n"));
+    assert_eq!(folder.read("left.json"), "[]\n");
 }

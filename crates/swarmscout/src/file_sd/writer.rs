@@ -23,6 +23,10 @@ pub(super) const SHORTEST_GAP: Duration = Duration::from_secs(1);
 /// At least this many times as long as a write took passes until the next one of that file.
 const REST: u32 = 10;
 
+/// So many files are written in one pass at most. Each pass looks at all files, so that writing one
+/// at a time would take the square of their number.
+const AT_ONCE: usize = 256;
+
 /// How often a file is looked at that nobody should have changed.
 pub(super) const CHECK: Duration = Duration::from_secs(10);
 
@@ -58,6 +62,7 @@ pub(super) struct Writer {
     empty_at: Option<Instant>,
     /// When there is something to do at the latest, as far as time goes.
     wake: Instant,
+    stop: CancellationToken,
 }
 
 /// The file of a job.
@@ -139,10 +144,12 @@ impl Writer {
             not_emptied: BTreeMap::new(),
             empty_at: Some(now),
             wake: now,
+            stop: CancellationToken::new(),
         }
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
+        self.stop = stop.clone();
         stop.run_until_cancelled(self.forever()).await;
         if let Some(working) = self.working.take() {
             // What has begun is finished, whatever comes of it.
@@ -195,7 +202,7 @@ impl Writer {
             self.wake = self.error.until.unwrap_or(self.wake);
             return None;
         }
-        let mut work = Work::default();
+        let mut work = Work { stop: self.stop.clone(), ..Work::default() };
         let mut outdated = Vec::new();
         for (name, file) in &mut self.files {
             work.names.insert(Arc::clone(name));
@@ -241,23 +248,23 @@ impl Writer {
                     holds.groups = groups;
                     self.wake = self.wake.min(file.check_at);
                 }
-                _ => {
-                    work.hold = Some(Hold { name, content, groups });
-                    break;
-                }
+                _ => work.holds.push(Hold { name, content, groups }),
+            }
+            if work.holds.len() == AT_ONCE {
+                break;
             }
         }
         if let Some(at) = self.empty_at.filter(|at| *at > now) {
             self.wake = self.wake.min(at);
         }
         let empties = self.empty_at.is_some_and(|at| at <= now);
-        (empties || work.hold.is_some() || !work.checks.is_empty()).then_some(work)
+        (empties || !work.holds.is_empty() || !work.checks.is_empty()).then_some(work)
     }
 
     /// Does it, on a thread for that, and notes how it went.
     async fn carry_out(&mut self, work: Work) {
         let mut folder = self.folder.take().expect("it is here unless it is worked on");
-        let hold = work.hold.as_ref().map(|hold| Arc::clone(&hold.name));
+        let holds: Vec<_> = work.holds.iter().map(|hold| Arc::clone(&hold.name)).collect();
         let working = self.working.insert(spawn_blocking(move || {
             let done = folder.run(work);
             (folder, done)
@@ -265,7 +272,7 @@ impl Writer {
         let finished = if let Ok(finished) = timeout(PATIENCE, &mut *working).await {
             finished
         } else {
-            self.note_patience_lost(hold.as_ref());
+            self.note_patience_lost(&holds);
             self.working.as_mut().expect("it was begun above").await
         };
         self.working = None;
@@ -278,22 +285,24 @@ impl Writer {
         self.wake = Instant::now();
         match done {
             Ok(done) => self.note(done),
-            Err(error) => self.note_folder(hold.as_ref(), &error),
+            Err(error) => self.note_folder(&holds, &error),
         }
     }
 
-    fn note_patience_lost(&mut self, hold: Option<&Arc<str>>) {
+    fn note_patience_lost(&mut self, holds: &[Arc<str>]) {
         let error = format!(
             "not finished within {PATIENCE:?}: the file system of {} is slow, or hangs",
             self.options.directory.display()
         );
-        self.note_folder(hold, &error);
+        self.note_folder(holds, &error);
         self.publish();
     }
 
-    fn note_folder(&mut self, hold: Option<&Arc<str>>, error: &str) {
-        if let Some(file) = hold.and_then(|name| self.files.get_mut(name)) {
-            file.failures += 1;
+    fn note_folder(&mut self, holds: &[Arc<str>], error: &str) {
+        for name in holds {
+            if let Some(file) = self.files.get_mut(name) {
+                file.failures += 1;
+            }
         }
         if self.error.failed(error) {
             tracing::error!(err = error, "Cannot write files for file SD");
@@ -315,9 +324,8 @@ impl Writer {
                 file.holds = None;
             }
         }
-        if let Some((hold, outcome)) = done.hold
-            && let Some(file) = self.files.get_mut(&hold.name)
-        {
+        for (hold, outcome) in done.holds {
+            let Some(file) = self.files.get_mut(&hold.name) else { continue };
             match outcome {
                 Ok(outcome) => file.succeeded(&hold, outcome),
                 Err(error) => file.failed(&hold.name, &error),
