@@ -8,18 +8,22 @@
 //!   paths begin in its own folder, and a job's name stands once in all files.
 //! - All errors of all files come together.
 
-use std::fs::File;
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use swarmscout_discovery::source::file::glob;
-use swarmscout_model::yaml::{self, Data};
+use swarmscout_model::yaml::{self, Data, Node};
+use swarmscout_net::lane;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::check::{self, JobPlaces};
 use super::decode::{Cx, FilePath, Findings, Value};
 use super::error::{not_yaml, whole_file};
-use super::{Errors, MAX_NODES, Options, ScrapeConfig, raw};
+use super::{ConfigError, Errors, MAX_NODES, Options, ScrapeConfig, Warning, raw};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -36,7 +40,7 @@ pub(super) fn read_main(path: &Path) -> Result<Vec<u8>, Errors> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let text = File::open(path).and_then(|file| {
+    let text = open(path).and_then(|file| {
         let mut text = Vec::new();
         file.take(MAX_FILE + 1).read_to_end(&mut text)?;
         Ok(text)
@@ -50,9 +54,33 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
+/// Opens a file, or a pipe that somebody writes into (`/dev/stdin`, `<(...)`). A pipe without a
+/// writer is not waited for: it reads as empty.
+fn open(path: &Path) -> io::Result<File> {
+    lane::at(path);
+    if !fs::metadata(path)?.file_type().is_fifo() {
+        return File::open(path);
+    }
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
+    Ok(file)
+}
+
+/// What stands in the main file. One that says nothing is an error: it was cut, or is being written, and
+/// would take all targets away.
+pub(super) fn main_document(text: &[u8], path: &Path) -> Result<Node, ConfigError> {
+    let root = yaml::parse(text, MAX_NODES).map_err(|error| not_yaml(path, &error))?;
+    root.filter(|root| !root.is_null()).ok_or_else(|| {
+        let message = "the file is empty: write \"scrape_configs: []\" if that is meant";
+        whole_file(path, None, message)
+    })
+}
+
 /// The files that `scrape_config_files` names now.
 pub(super) fn find(file: &raw::File, cx: &mut Cx<'_>) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
+    let mut known = HashSet::new();
     cx.within(KEY, |cx| {
         for (i, FilePath(pattern)) in file.scrape_config_files.iter().enumerate() {
             cx.item(i, |cx| match names(pattern) {
@@ -61,11 +89,11 @@ pub(super) fn find(file: &raw::File, cx: &mut Cx<'_>) -> Vec<PathBuf> {
                     for name in names {
                         if name == cx.file {
                             cx.error_here("the main file itself has this name");
-                        } else if found.contains(&name) {
+                        } else if known.insert(name.clone()) {
+                            found.push(name);
+                        } else {
                             let name = name.display();
                             cx.error_here(format!("{name} is named a second time: name it once"));
-                        } else {
-                            found.push(name);
                         }
                     }
                 }
@@ -78,6 +106,7 @@ pub(super) fn find(file: &raw::File, cx: &mut Cx<'_>) -> Vec<PathBuf> {
 
 /// The files of one pattern, sorted; none where it was refused already.
 fn names(pattern: &str) -> io::Result<Vec<PathBuf>> {
+    lane::at(Path::new(pattern));
     if check::is_glob(pattern) { glob(Path::new(pattern)) } else { Ok(Vec::new()) }
 }
 
@@ -114,7 +143,12 @@ pub(super) fn read_found(
                 files.push(file);
                 findings.add(cx);
             }
-            Ok(None) => {}
+            Ok(None) => findings.warnings.push(Warning {
+                file: path.clone(),
+                position: None,
+                path: String::new(),
+                message: String::from("the file is empty: it brings no jobs"),
+            }),
             Err(error) => findings.errors.push(error),
         }
     }

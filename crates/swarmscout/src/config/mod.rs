@@ -26,12 +26,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use swarmscout_discovery::JobConfig;
-use swarmscout_model::yaml;
 use swarmscout_net::Url;
 
 use check::JobPlaces;
 use decode::{Cx, Findings, Value as _};
-use error::not_yaml;
 pub use error::{ConfigError, Errors, Position, Warning};
 pub use files::{Fingerprint, fingerprint};
 pub use reference::reference;
@@ -156,12 +154,10 @@ fn not_supported(key: &str) -> String {
 }
 
 fn read(text: &[u8], path: &Path, options: &Options, all_files: bool) -> Result<Loaded, Errors> {
-    let root = yaml::parse(text, MAX_NODES).map_err(|error| not_yaml(path, &error))?;
-    let mut cx = Cx::new(path, root.clone(), *options);
+    let root = files::main_document(text, path)?;
+    let mut cx = Cx::new(path, Some(root.clone()), *options);
     let mut file = raw::File::default();
-    if let Some(root) = root.filter(|root| !root.is_null()) {
-        cx.read(&root, &mut file);
-    }
+    cx.read(&root, &mut file);
     let mut places = JobPlaces::default();
     let mut config = check::check(file, &mut places, &mut cx);
     let found = if all_files { files::find(&config.file, &mut cx) } else { Vec::new() };

@@ -67,7 +67,10 @@ fn jobs_come_in_the_order_of_the_files_with_the_defaults_of_the_main_one() {
         main 15s, a 15s, b1 15s, b2 1s, other 15s
     "#]]
     .assert_eq(&format!("{}\n{}\n", files.join(" "), jobs.join(", ")));
-    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let warned = loaded.warnings.iter().map(|warning| (shown(&warning.file), &*warning.message));
+    let empty = "the file is empty: it brings no jobs";
+    let expected = ["conf.d/comment.yml", "conf.d/empty.yml"].map(|file| (file.to_owned(), empty));
+    assert_eq!(warned.collect::<Vec<_>>(), expected);
 
     // What a file names begins in its own folder.
     let a = loaded.config.job_yaml("a").expect("it is a job");
@@ -230,14 +233,15 @@ fn check_config_counts_the_files_and_leaves_them_alone_for_syntax_only() {
     check(
         &["check", "config", "prometheus.yml"],
         expect![[r#"
-        exit code 0
-        --- stdout
-        Checking prometheus.yml
-          SUCCESS: 2 scrape config files found
-         SUCCESS: prometheus.yml is valid prometheus config file syntax
+            exit code 0
+            --- stdout
+            Checking prometheus.yml
+              WARNING: other/jobs.yaml: the file is empty: it brings no jobs
+              SUCCESS: 2 scrape config files found
+             SUCCESS: prometheus.yml is valid prometheus config file syntax
 
-        --- stderr
-    "#]],
+            --- stderr
+        "#]],
     );
 }
 

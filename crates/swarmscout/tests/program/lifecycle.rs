@@ -1,5 +1,6 @@
 //! Start, readiness, and the end.
 
+use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
@@ -172,12 +173,14 @@ fn a_log_that_nobody_reads_any_more_is_no_reason_to_end() {
     assert_eq!(program.wait().code(), Some(0));
 }
 
-/// A FIFO takes for ever to be read, as a file on a network does that hangs.
+/// A FIFO whose writer says nothing takes for ever to be read, as a file on a network does that hangs.
 #[test]
 fn a_file_that_hangs_holds_up_neither_the_end_nor_the_rest() {
     let folder = Folder::new();
     let fifo = folder.path().join("fifo.yml");
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo is there").success());
+    // Opened for both, it waits for nobody.
+    let writer = OpenOptions::new().read(true).write(true).open(&fifo).expect("it is there");
 
     let mut program = folder.start(&["--config.file=fifo.yml"]);
     program.line("Loading configuration");
@@ -195,4 +198,31 @@ fn a_file_that_hangs_holds_up_neither_the_end_nor_the_rest() {
     program.signal("TERM");
     let (status, log) = program.end();
     assert_eq!(status.code(), Some(0), "{log}");
+    drop(writer);
+}
+
+/// As one that is cut before it is written anew; and a pipe without a writer says nothing, too.
+#[test]
+fn an_empty_configuration_takes_nothing_away() {
+    let folder = Folder::new();
+    let path = folder.write("prometheus.yml", STATIC);
+    let mut program = folder.start(&["--web.enable-lifecycle"]);
+    let address = program.address();
+    let fifo = folder.path().join("fifo.yml");
+    assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo is there").success());
+    for empty in ["", "# Nothing but a comment.\n", "---\n", "~\n"] {
+        folder.write("prometheus.yml", empty);
+        let answer = request(address, "POST", "/-/reload");
+        let expected =
+            "prometheus.yml: the file is empty: write \"scrape_configs: []\" if that is meant";
+        assert_eq!(answer.status, 500, "{empty:?}");
+        assert!(answer.body.contains(expected), "{}", answer.body);
+    }
+    std::fs::rename(&fifo, &path).expect("both are in one folder");
+    assert_eq!(request(address, "POST", "/-/reload").status, 500);
+    wait_for(address, "/sd/a", "h:1");
+    std::fs::remove_file(&path).expect("it is there");
+    folder.write("prometheus.yml", "scrape_configs: []\n");
+    assert_eq!(request(address, "POST", "/-/reload").status, 200);
+    assert_eq!(get(address, "/sd/a").status, 404);
 }
