@@ -6,12 +6,16 @@
 //! ```
 //!
 //! A line holds whatever was found out there (labels, answers, error texts), so every value is
-//! escaped: nothing can end the line or move the cursor. A stderr that is closed or full loses the
-//! line, never the program.
+//! escaped: nothing can end the line or move the cursor. A stderr that is closed or full loses lines,
+//! never the program ([`queue`]).
+
+mod queue;
 
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::field::{Field, Visit};
@@ -24,13 +28,46 @@ use tracing_subscriber::fmt::{
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
+use self::queue::Queue;
 use crate::cli::{LogArgs, LogFormat, LogLevel};
 use crate::output::is_invisible;
 
-/// Sends the log of the whole process to stderr. To be called once, by `main`.
-pub fn init(args: LogArgs) -> anyhow::Result<()> {
-    tracing::subscriber::set_global_default(subscriber(args, io::stderr))?;
-    Ok(())
+/// The log of the process. Its last lines are written when it is dropped, as far as stderr takes them
+/// within half a second.
+#[derive(Debug)]
+#[must_use]
+pub struct Log(Queue);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.flush(LAST_LINES);
+    }
+}
+
+/// Set once the log is.
+static OF_PROCESS: OnceLock<Queue> = OnceLock::new();
+
+/// Lines that were not written because stderr was not read, since the program started.
+pub fn dropped() -> u64 {
+    OF_PROCESS.get().map_or(0, Queue::dropped)
+}
+
+/// How long the end of the program may wait for stderr.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// Sends the log of the whole process to stderr, panics included. To be called once, by `main`.
+pub fn init(args: LogArgs) -> anyhow::Result<Log> {
+    let queue = Queue::default();
+    queue.start(io::stderr(), |lines| {
+        tracing::warn!(lines, "Log lines were dropped: stderr was not read");
+    })?;
+    tracing::subscriber::set_global_default(subscriber(args, queue.clone()))?;
+    let _ = OF_PROCESS.set(queue.clone());
+    // Written to stderr at once, a panic would wait there where nobody reads it.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(cause = %panic, "Internal error, please report it: a thread panicked");
+    }));
+    Ok(Log(queue))
 }
 
 /// What turns events into lines. Of libraries that are not ours only warnings and errors are

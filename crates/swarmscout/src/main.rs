@@ -1,5 +1,6 @@
 //! Swarmscout: monitoring for Docker Swarm, classic and swarm mode.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
@@ -13,8 +14,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// More do not make discovery faster, and each costs memory, which small machines lack.
 const MAX_WORKERS: usize = 4;
 
-/// For reading files and resolving names. Idle ones end after ten seconds.
-const MAX_BLOCKING_THREADS: usize = 32;
+/// For file SD, which needs one. What may hang elsewhere, and what takes long, has threads of its own
+/// (`net::lane`, `net::cpu`). Idle ones end after ten seconds.
+const MAX_BLOCKING_THREADS: usize = 4;
 
 fn main() -> ExitCode {
     let cli = match cli::parse(std::env::args_os()) {
@@ -23,6 +25,15 @@ fn main() -> ExitCode {
             // Nobody is left to hear of it where the terminal is gone.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    // Kept to the end: dropping it writes the last lines.
+    let _log = match cli.logs.then(|| logging::init(cli.log)).transpose() {
+        Ok(log) => log,
+        Err(error) => {
+            // There is no log, and nowhere else to say it where stderr is closed.
+            let _ = writeln!(std::io::stderr(), "cannot start: {error:#}");
+            return ExitCode::FAILURE;
         }
     };
     match start(cli) {
@@ -35,9 +46,6 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: cli::Cli) -> anyhow::Result<ExitCode> {
-    if cli.logs {
-        logging::init(cli.log)?;
-    }
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)

@@ -32,6 +32,7 @@ use self::exposition::Exposition;
 use super::connections::Connections;
 use super::{App, Context, Readiness, text};
 use crate::file_sd::FileStatus;
+use crate::logging;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -121,6 +122,11 @@ impl Collector for Collected {
             "swarmscout_http_connections_evicted",
             "Connections without a complete request that were closed to make room for others",
             [(&[][..], connections.evicted())],
+        )?;
+        out.counter(
+            "swarmscout_log_lines_dropped",
+            "Log lines that were not written because stderr was not read",
+            [(&[][..], logging::dropped())],
         )?;
         discovery(&mut out, context, &sets)?;
         sources(&mut out, context, &sets)?;

@@ -73,6 +73,9 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_http_connections_evicted_total Connections without a complete request that were closed to make room for others
         # TYPE swarmscout_http_connections_evicted_total counter
         swarmscout_http_connections_evicted_total 0
+        # HELP swarmscout_log_lines_dropped_total Log lines that were not written because stderr was not read
+        # TYPE swarmscout_log_lines_dropped_total counter
+        swarmscout_log_lines_dropped_total 0
         # HELP prometheus_sd_received_updates_total Looks of a source that brought something new
         # TYPE prometheus_sd_received_updates_total counter
         prometheus_sd_received_updates_total{name="scrape"} 0
