@@ -229,7 +229,8 @@ fn read_on(address: &str, reader: usize, stop: &AtomicBool, whole: &AtomicU64, b
     while !stop.load(Ordering::Relaxed) {
         let Ok(mut stream) = TcpStream::connect(address) else { continue };
         let timeout = stream.set_read_timeout(Some(Duration::from_secs(1)));
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         if timeout.is_err() || stream.write_all(request.as_bytes()).is_err() {
             continue;
         }
