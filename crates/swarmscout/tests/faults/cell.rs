@@ -110,12 +110,17 @@ type Targets = BTreeSet<String>;
 struct Attempt {
     job: String,
     origin: Origin,
+    /// The path of the list that is refreshed first.
+    list: &'static str,
     spoil: Option<Spoil>,
 }
 
+/// What roles of a Swarm read.
+const LISTS: [&str; 4] = ["/nodes", "/services", "/tasks", "/networks"];
+
 impl Attempt {
     fn new(source: Source, job: String, spoil: Option<Spoil>, names: &Arc<NameServer>) -> Self {
-        Self { origin: source.start(&job, names), job, spoil }
+        Self { origin: source.start(&job, names), job, list: source.list(), spoil }
     }
 
     fn yaml(&self, source: Source) -> String {
@@ -174,6 +179,16 @@ impl Attempt {
             (_, Some(Spoil::Refuse)) => {
                 let refused = |error: &Arc<str>| error.starts_with("cannot connect");
                 wait(&mut set, |set| set.sources[0].error.as_ref().is_some_and(refused)).await;
+            }
+            // The refresh that runs at that moment may have its main list, and fail by the others.
+            (_, Some(Spoil::All(_))) => {
+                let is_partial = |error: &Arc<str>| {
+                    let others = LISTS.iter().filter(|list| **list != self.list);
+                    others.into_iter().any(|list| error.contains(&format!("{list}: ")))
+                };
+                let has_partial =
+                    |set: &TargetSet| set.sources[0].error.as_ref().is_some_and(is_partial);
+                wait(&mut set, |set| unlike(set) && !has_partial(set)).await;
             }
             _ => wait(&mut set, unlike).await,
         }
