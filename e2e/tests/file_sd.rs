@@ -140,14 +140,16 @@ impl Drop for Mount {
 fn a_file_system_that_fails_is_told_and_written_to_again() -> Result<()> {
     let scratch = Scratch::new()?;
     let folder: &Path = &scratch;
-    let find = |port: u16, padding: usize| -> Result<()> {
-        let groups =
-            json!([{ "targets": [format!("h:{port}")], "labels": { "x": "y".repeat(padding) } }]);
+    // A label has 64 KiB at most.
+    let find = |port: u16, labels: usize| -> Result<()> {
+        let labels: serde_json::Map<String, Value> =
+            (0..labels).map(|i| (format!("x{i}"), json!("y".repeat(50_000)))).collect();
+        let groups = json!([{ "targets": [format!("h:{port}")], "labels": labels }]);
         let new = folder.join("found.json.new");
         fs::write(&new, groups.to_string())?;
         Ok(fs::rename(new, folder.join("found.json"))?)
     };
-    find(1, 1)?;
+    find(1, 0)?;
     let out = scratch.folder("out")?;
     let mount = Mount::tmpfs(out.clone(), "size=64k")?;
     let directory = format!("--file-sd.directory={}", out.display());
@@ -179,7 +181,7 @@ fn a_file_system_that_fails_is_told_and_written_to_again() -> Result<()> {
     holds("h:1\"")?;
 
     // Full. Who reads the file has the one before; nothing half is left; discovery goes on.
-    find(2, 100_000)?;
+    find(2, 2)?;
     error("No space left on device")?;
     served("h:2\"")?;
     holds("h:1\"")?;
@@ -192,7 +194,7 @@ fn a_file_system_that_fails_is_told_and_written_to_again() -> Result<()> {
 
     // Read-only.
     let read_only = Mount::read_only(out.clone())?;
-    find(3, 1)?;
+    find(3, 0)?;
     error("Read-only file system")?;
     served("h:3\"")?;
     holds("h:2\"")?;
@@ -203,7 +205,7 @@ fn a_file_system_that_fails_is_told_and_written_to_again() -> Result<()> {
     let second = Mount::tmpfs(out.clone(), "size=64k")?;
     holds("h:3\"")?;
     drop(second);
-    find(4, 1)?;
+    find(4, 0)?;
     holds("h:4\"")?;
     let log = scout.process.printed();
     ensure!(log.matches("No space left").count() == 1, "{log}");
