@@ -1,7 +1,7 @@
 //! What a source may become in memory, whatever it sends.
 //!
 //! An answer of a few kilobytes can ask for gigabytes: a long label that 20,000 targets share, five
-//! million empty groups. A [`Meter`] counts while an answer is read and while groups are made of it,
+//! million empty groups. A `Meter` counts while an answer is read and while groups are made of it,
 //! and ends that before the memory is taken. Its error is that of one source, which keeps its last
 //! good targets.
 //!

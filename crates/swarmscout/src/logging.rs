@@ -7,7 +7,7 @@
 //!
 //! A line holds whatever was found out there (labels, answers, error texts), so every value is
 //! escaped: nothing can end the line or move the cursor. A stderr that is closed or full loses lines,
-//! never the program ([`queue`]).
+//! never the program (`queue`).
 
 mod queue;
 

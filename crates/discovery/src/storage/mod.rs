@@ -7,7 +7,7 @@
 //! - A source is attached once, where it is started. Nothing here is waited for: the storage watches
 //!   what a source publishes, as a job does.
 //! - Writes are few, since flash cards wear out: one when a set changed, not before
-//!   [`Timing::pause`] has passed since the one before, and one now and then for the age of a set that
+//!   `Timing::pause` has passed since the one before, and one now and then for the age of a set that
 //!   did not change. The end of the program writes what is newer.
 //! - What cannot be written costs the next restart, and nothing before that.
 //! - Files are read and written one at a time, on a thread that may hang.
