@@ -520,6 +520,12 @@ fn random_fraction() -> f64 {
     RandomState::new().hash_one(()) as f64 / u64::MAX as f64
 }
 
+/// What a future brings; an error where it panics.
+pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Error> {
+    let outcome = AssertUnwindSafe(future).catch_unwind().await;
+    outcome.map_err(|payload| panicked(&*payload))
+}
+
 fn panicked(payload: &(dyn Any + Send)) -> Error {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));

@@ -9,6 +9,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::settling::Thing;
 use crate::Problem;
 use crate::engine::{Event, EventKind, EventStream, StreamEnd};
+use crate::supervisor::caught;
 
 /// So many things that events named are kept one by one; beyond that everything is to be listed.
 const MOST: usize = 1000;
@@ -107,8 +108,11 @@ fn named(event: Event) -> Option<Thing> {
 
 async fn read(mut stream: EventStream, heard: Arc<Heard>) {
     loop {
-        let event = stream.next().await;
-        if !heard.note(event, stream.take_problems()) {
+        let (event, problems) = match caught(stream.next()).await {
+            Ok(event) => (event, stream.take_problems()),
+            Err(panic) => (Err(StreamEnd::Broken(panic)), Vec::new()),
+        };
+        if !heard.note(event, problems) {
             return;
         }
     }

@@ -16,6 +16,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::Buckets;
 use crate::Error;
 use crate::engine::Node;
+use crate::supervisor::caught;
 use crate::swarmkit::{Change, Connection, Object, Watch};
 
 /// So many objects may wait to be taken. A Swarm has fewer; if nobody takes them, the watch ends.
@@ -211,7 +212,7 @@ fn key(object: &Object) -> (u8, &Arc<str>, u64) {
 }
 
 async fn read(mut watch: Watch, pending: Arc<Pending>) {
-    while pending.note(watch.next().await) {}
+    while pending.note(caught(watch.next()).await.flatten()) {}
 }
 
 #[cfg(test)]

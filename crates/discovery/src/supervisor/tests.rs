@@ -439,3 +439,11 @@ async fn a_panic_while_keeping_a_look_is_a_failed_look() {
     assert_eq!((known.health.error, known.health.failures), (None, 1));
     assert_eq!(run.script.builds(), 2);
 }
+
+#[tokio::test]
+async fn a_panic_of_a_future_is_an_error() {
+    assert_eq!(caught(async { 7 }).await.unwrap(), 7);
+    let error = caught(async { assert!(std::env::args().count() == 0, "a reader failed") }).await;
+    let error = error.unwrap_err().to_string();
+    assert_eq!(error, "internal error, please report it: a reader failed");
+}
