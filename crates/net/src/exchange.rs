@@ -83,7 +83,7 @@ impl Pool {
                 Ok(response) => return Ok(response),
                 // Each failure takes a connection out of the pool, so a fresh one comes soon.
                 Err(error) if stale <= KEPT && met_stale_connection(&error) => stale += 1,
-                Err(error) => return Err(failure(to, &error)),
+                Err(error) => return Err(failure(target, to, &error)),
             }
         }
     }
@@ -113,11 +113,18 @@ fn met_stale_connection(error: &legacy::Error) -> bool {
     extensions.get::<Arc<Wear>>().is_some_and(|wear| wear.is_stale())
 }
 
-fn failure(to: &str, error: &legacy::Error) -> Error {
+fn failure(target: &Target, to: &str, error: &legacy::Error) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<Error>() {
-            return error.clone();
+            let mut error = error.clone();
+            // A redirect chooses the host, so its name may hold a secret: `to` is clean.
+            if let Error::Connect { to: named, .. } = &mut error
+                && target.host.scheme() != Scheme::Unix
+            {
+                to.clone_into(named);
+            }
+            return error;
         }
         cause = error.source();
     }

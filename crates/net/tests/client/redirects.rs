@@ -212,3 +212,19 @@ async fn a_location_shows_no_secret_and_is_cut() {
         r#"request to SERVER failed: failed to parse Location header: parse "http://[<secret>AAA"#;
     assert!(error.starts_with(start) && error.len() < 1200, "{error}");
 }
+
+/// The name is longer than any that is looked up, so nothing leaves this machine.
+#[tokio::test]
+async fn the_host_of_a_location_shows_no_secret() {
+    let long = "a".repeat(70);
+    let server = Server::start(move |head, _| {
+        let sent =
+            head.lines().find_map(|line| line.strip_prefix("authorization: Basic ")).unwrap();
+        let sent = sent.trim_end_matches('=');
+        Reply::redirect("302 Found", &format!("http://{sent}.{long}/"))
+    })
+    .await;
+    let error = client(&with_password()).get(request(&server.url("/"))).await.unwrap_err();
+    let error = error.to_string();
+    assert!(error.starts_with("cannot connect to <secret>"), "{error}");
+}
