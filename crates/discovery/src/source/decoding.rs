@@ -70,7 +70,12 @@ pub(super) async fn whole(mut body: Body, budget: &Budget, what: &str) -> Result
             // As a growing buffer does, but not before its bytes are known to fit.
             let more = piece.len().max(all.len());
             charge.grow(more as u64).map_err(too_much)?;
+            // Room for the copy that growing makes, and as much for what the bytes become: without it
+            // there is no use in reading on.
+            let mut room = budget.nothing();
+            room.grow((all.len() + more) as u64).map_err(too_much)?;
             all.reserve(more);
+            drop(room);
         }
         all.extend_from_slice(&piece);
         next = body.chunk().await?;
