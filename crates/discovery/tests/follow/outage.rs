@@ -6,7 +6,7 @@ use swarmscout_discovery::config::{BuildContext, DockerSwarmConfig, Events, Foll
 use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_simulator::{Fault, Response};
 
-use super::site::{Followed, Site, context};
+use super::site::{Followed, Site, context, guarded};
 
 /// The Engine comes back before its control socket and its events do: whatever was tried before,
 /// once or often, the watch is opened within seconds and not by the next regular look.
@@ -14,13 +14,18 @@ use super::site::{Followed, Site, context};
 async fn the_best_channel_is_in_use_soon_after_an_outage() {
     for (failed_looks, was_watched) in [(0, false), (1, false), (7, false), (7, true)] {
         let site = Site::new(1);
-        let mut followed = site.follow(Events::Auto);
+        // No attempt is put off: how long a look takes makes no difference.
+        let at_once = quiet(Following::default().quiet, Duration::ZERO);
+        let mut followed = Followed::new(&site.config(Role::Tasks, Events::Auto), &at_once);
         let Site { swarm, manager, .. } = &site;
         if was_watched {
             followed.look().await;
             assert_eq!(followed.feed().kind, FeedKind::Watch);
         }
         manager.control.refuse();
+        if was_watched {
+            guarded("the end of the watch", followed.is_told()).await;
+        }
         manager.engine.server.refuse();
         for _ in 0..failed_looks {
             followed.look().await;
