@@ -1,4 +1,4 @@
-//! What holds for all rules and labels. What single rules do is in `tests/prometheus.rs`.
+//! What holds for all rules and labels. What single rules do is in `tests/it/prometheus.rs`.
 
 use proptest::prelude::*;
 

@@ -1,0 +1,12 @@
+//! A Swarm that is followed over real sockets to a simulated one: by watch, by events and by polling,
+//! while all is well and while things go wrong.
+//!
+//! Regular looks are an hour apart here, unless a test says otherwise: what reaches a set was told.
+
+mod changes;
+mod faults;
+mod hosts;
+mod lists;
+mod outage;
+mod shared;
+mod site;

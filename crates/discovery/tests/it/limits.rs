@@ -1,0 +1,352 @@
+//! An answer that would become far more than it is, sent to each kind of source: the source says
+//! what is too much, and holds nothing of it.
+
+use std::mem::discriminant;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use swarmscout_discovery::config::{
+    BuildContext, ClassicConfig, CustomConfig, DockerConfig, DockerSwarmConfig, EngineConfig,
+    EtcdApi, Events, FileConfig, HttpSdConfig, NodeListConfig, OverlayPort, Role, StaticConfig,
+    StaticGroup,
+};
+use swarmscout_discovery::limits::Excess;
+use swarmscout_discovery::source::nodelist::Location;
+use swarmscout_discovery::{BoxFuture, Discoverer, Error, Groups, Look, SdConfig, source};
+use swarmscout_model::size::Bytes;
+use swarmscout_model::{Budget, OverBudget, PromDuration, TargetGroup};
+use swarmscout_net::HttpConfig;
+use swarmscout_simulator::{Listen, Request, Response, Server};
+
+/// Enough for each of the answers, and for nothing that they would become.
+const LIMIT: u64 = 4 << 20;
+
+const MINUTE: PromDuration = PromDuration::from_secs(60);
+
+/// What each refresh says; in the end nothing is held.
+async fn refused(name: &str, config: &SdConfig) -> Error {
+    let budget = Budget::new(Bytes(LIMIT));
+    let context = BuildContext { budget: budget.clone(), ..BuildContext::new("test") };
+    let mut source = match source::build(config, &context) {
+        Ok(source) => source,
+        Err(error) => {
+            assert_eq!(budget.used(), 0, "{name}");
+            return error;
+        }
+    };
+    let first = source.fetch().await.expect_err(name);
+    let second = source.fetch().await.expect_err(name);
+    // How much else was in use is another number each time.
+    assert_eq!(discriminant(&first), discriminant(&second), "{name}: {first}, then {second}");
+    drop(source);
+    assert_eq!(budget.used(), 0, "{name}");
+    first
+}
+
+/// That it does not fit, and how much it would need, at least.
+async fn needs(name: &str, config: &SdConfig, at_least: u64) {
+    let error = refused(name, config).await;
+    let Error::Excess { excess: Excess::Memory(memory), .. } = &error else {
+        panic!("{name}: {error}")
+    };
+    let OverBudget { needed, used, limit } = *memory;
+    assert!(needed + used > LIMIT, "{name}: {error}");
+    assert_eq!(limit, LIMIT, "{name}");
+    assert!(needed >= at_least, "{name}: {error}");
+    let text = error.to_string();
+    assert!(text.contains("exceeds --limits.memory=4MiB: raise --limits.memory, or"), "{text}");
+}
+
+async fn says(name: &str, config: &SdConfig, expected: &str) {
+    let error = refused(name, config).await.to_string();
+    assert!(error.ends_with(expected), "{name}: {error}");
+}
+
+/// A server that answers all of it with JSON of this kind.
+fn serve(answer: impl Fn(&Request) -> Response + Send + Sync + 'static) -> (Server, String) {
+    let server = Server::start(Listen::Tcp, answer).unwrap();
+    let address = server.addr().unwrap().to_string();
+    (server, address)
+}
+
+fn always(json: impl Into<String>) -> (Server, String) {
+    let json = json.into();
+    serve(move |_| {
+        Response::json(json.clone()).with("X-Consul-Index", "1").with("X-Etcd-Index", "1")
+    })
+}
+
+fn http_sd(address: &str) -> SdConfig {
+    let http = HttpConfig::default();
+    SdConfig::Http(HttpSdConfig {
+        url: format!("http://{address}/sd"),
+        refresh_interval: MINUTE,
+        http,
+    })
+}
+
+/// 1,000 targets that share so many bytes.
+fn shared(bytes: usize) -> String {
+    let targets: Vec<_> = (0..1000).map(|i| format!("h:{i}")).collect();
+    json!([{ "labels": { "x": "v".repeat(bytes) }, "targets": targets }]).to_string()
+}
+
+#[tokio::test]
+async fn http_sd_lists() {
+    let (_server, address) = always(shared(60_000));
+    needs("shared label", &http_sd(&address), 60_000_000).await;
+    let (_server, address) = always(shared(100_000));
+    let expected = r#"label "x" of group 0 has 100000 bytes, at most 65536 are allowed"#;
+    says("long label", &http_sd(&address), expected).await;
+    let element = r#"{"targets":["a"]}"#;
+    let (_server, address) = always(format!("[{}]", vec![element; 50_000].join(",")));
+    needs("many groups", &http_sd(&address), LIMIT / 2).await;
+    let (_server, address) = always(format!("[{}]", vec!["{}"; 500_000].join(",")));
+    let budget = Budget::new(Bytes(LIMIT));
+    let context = BuildContext { budget: budget.clone(), ..BuildContext::new("test") };
+    let mut source = source::build(&http_sd(&address), &context).unwrap();
+    assert_eq!(source.fetch().await.unwrap().what, Groups::new(), "empty groups are nothing");
+    let (_server, address) = always(" ".repeat(5 << 20));
+    needs("the answer itself", &http_sd(&address), LIMIT / 2).await;
+}
+
+#[tokio::test]
+async fn files() {
+    let name = format!("swarmscout-limits-{}.json", std::process::id());
+    let path: PathBuf = std::env::temp_dir().join(name);
+    let config = SdConfig::File(FileConfig { files: vec![path.clone()], refresh_interval: MINUTE });
+    std::fs::write(&path, shared(100_000)).unwrap();
+    let long = refused("file", &config).await.to_string();
+    std::fs::write(&path, shared(60_000)).unwrap();
+    let shared = refused("file", &config).await.to_string();
+    std::fs::remove_file(&path).unwrap();
+    let expected =
+        r#"is too much: label "x" of group 0 has 100000 bytes, at most 65536 are allowed"#;
+    assert!(long.ends_with(expected), "{long}");
+    assert!(shared.contains("is too much: needs about "), "{shared}");
+}
+
+#[tokio::test]
+async fn static_targets() {
+    let group = |bytes: usize| StaticGroup {
+        targets: (0..1000).map(|i| format!("h:{i}")).collect(),
+        labels: [("x", "v".repeat(bytes))].into_iter().collect(),
+    };
+    let config = |bytes| SdConfig::Static(StaticConfig { groups: vec![group(bytes)] });
+    needs("static", &config(60_000), 60_000_000).await;
+    let expected = r#"label "x" of group 0 has 100000 bytes, at most 65536 are allowed"#;
+    says("static", &config(100_000), expected).await;
+}
+
+#[tokio::test]
+async fn classic_masters() {
+    let config = |address: &str| {
+        SdConfig::Classic(ClassicConfig {
+            masters: vec![format!("http://{address}")],
+            refresh_interval: MINUTE,
+            metrics_port: "8070".to_owned(),
+            http: HttpConfig::default(),
+        })
+    };
+    let info = |strategy: usize| {
+        let nodes =
+            (0..1000).map(|i| json!([format!(" n{i}"), format!("10.0.{}.{}:1", i >> 8, i & 255)]));
+        let master = [json!(["Strategy", "s".repeat(strategy)]), json!(["Nodes", "1000"])];
+        let rows: Vec<Value> = master.into_iter().chain(nodes).collect();
+        json!({ "SystemStatus": rows }).to_string()
+    };
+    let (_server, address) = always(info(500_000));
+    let error = refused("classic", &config(&address)).await.to_string();
+    assert!(error.contains("needs about ") && error.contains("--limits.memory=4MiB"), "{error}");
+    let (_server, address) = always(info(1_100_000));
+    let error = refused("classic", &config(&address)).await.to_string();
+    let expected = r#"label "__meta_swarm_strategy" of swarm_masters has 1100000 bytes, at most 1048576 are allowed"#;
+    assert!(error.ends_with(expected), "{error}");
+}
+
+fn node_list(url: &str, etcd_api: EtcdApi) -> SdConfig {
+    SdConfig::NodeList(NodeListConfig {
+        location: Location::parse(url).unwrap(),
+        etcd_api,
+        token_url: None,
+        refresh_interval: MINUTE,
+        metrics_port: "8070".to_owned(),
+        http: HttpConfig::default(),
+    })
+}
+
+/// What is counted while it is read: a few bytes of each element become a hundred.
+#[tokio::test]
+async fn node_lists() {
+    let many = |element: &str| vec![element; 100_000].join(",");
+    let nodes = many("{}");
+    let folder = r#""key":"/docker/swarm/nodes","dir":true"#;
+    for (name, scheme, api, answer) in [
+        ("etcd v2", "etcd", EtcdApi::V2, format!(r#"{{"node":{{{folder},"nodes":[{nodes}]}}}}"#)),
+        ("etcd v3", "etcd", EtcdApi::V3, format!(r#"{{"kvs":[{}]}}"#, many("{}"))),
+        ("consul", "consul", EtcdApi::V2, format!("[{}]", many(r#"{"Key":""}"#))),
+    ] {
+        let (_server, address) = always(answer);
+        let config = node_list(&format!("{scheme}://{address}"), api);
+        let error = refused(name, &config).await.to_string();
+        assert!(error.contains("needs about "), "{name}: {error}");
+        assert!(error.contains("exceeds --limits.memory=4MiB"), "{name}: {error}");
+    }
+    // Each of these 10 bytes is a node.
+    let nodes: Vec<_> = (0..60_000).map(|i| format!("\"h:{i}\"")).collect();
+    let (_server, address) = always(format!("[{}]", nodes.join(",")));
+    let SdConfig::NodeList(token) = node_list("token://t", EtcdApi::V2) else { unreachable!() };
+    let token_url = Some(format!("http://{address}"));
+    let token = SdConfig::NodeList(NodeListConfig { token_url, ..token });
+    needs("token", &token, LIMIT / 2).await;
+    let path = std::env::temp_dir().join(format!("swarmscout-nodes-{}", std::process::id()));
+    std::fs::write(&path, "10.0.0.[1:60000]:2375\n").unwrap();
+    needs("file", &node_list(&format!("file://{}", path.display()), EtcdApi::V2), LIMIT / 2).await;
+    std::fs::remove_file(&path).unwrap();
+    needs("nodes", &node_list("nodes://10.0.0.[1:60000]:2375", EtcdApi::V2), LIMIT / 2).await;
+}
+
+fn engine(address: &str) -> EngineConfig {
+    EngineConfig {
+        hosts: vec![format!("http://{address}")],
+        port: 80,
+        filters: Vec::new(),
+        refresh_interval: MINUTE,
+        http: HttpConfig::default(),
+    }
+}
+
+/// Answers with these lists, and with none for what is not among them.
+fn lists(given: Vec<(&'static str, Value)>) -> (Server, String) {
+    serve(move |request| {
+        let path = &request.path;
+        let list = given.iter().find(|(name, _)| path.ends_with(name));
+        match list {
+            Some((_, list)) => Response::json(list.to_string()).with("Api-Version", "1.44"),
+            None if path.ends_with("_ping") => Response::json("{}").with("Api-Version", "1.44"),
+            None if path.ends_with("/info") => Response::message(404, "withheld"),
+            None => Response::json("[]").with("Api-Version", "1.44"),
+        }
+    })
+}
+
+#[tokio::test]
+async fn docker() {
+    let ports: Vec<_> = (0..1000).map(|p| json!({ "PrivatePort": p, "Type": "tcp" })).collect();
+    let container = |label: usize| {
+        json!([{
+            "Id": "c1", "Names": ["/c"], "Labels": { "big": "v".repeat(label) }, "Ports": ports,
+            "HostConfig": { "NetworkMode": "bridge" },
+            "NetworkSettings": { "Networks": { "bridge": { "NetworkID": "n1", "IPAddress": "10.0.0.2" } } },
+        }])
+    };
+    let config = |address: &str| {
+        SdConfig::Docker(DockerConfig {
+            engine: engine(address),
+            host_networking_host: "localhost".to_owned(),
+            match_first_network: true,
+        })
+    };
+    let (_server, address) = lists(vec![("/containers/json", container(100_000))]);
+    needs("docker", &config(&address), LIMIT / 2).await;
+    let (_server, address) = lists(vec![("/containers/json", container(1_100_000))]);
+    let expected = r#"label "__meta_docker_container_label_big" of container c1 has 1100000 bytes, at most 1048576 are allowed"#;
+    says("docker", &config(&address), expected).await;
+}
+
+fn tasks(number: usize) -> Value {
+    let task = |i: usize| {
+        json!({
+            "ID": format!("t{i}"), "Version": { "Index": 1 }, "ServiceID": "s1", "NodeID": "n1",
+            "Slot": i, "DesiredState": "running", "Status": { "State": "running" }, "Spec": {},
+            "NetworksAttachments": [{
+                "Network": { "ID": "w1" },
+                "Addresses": [format!("10.0.{}.{}/16", i >> 8, i & 255)],
+            }],
+        })
+    };
+    (0..number).map(task).collect()
+}
+
+fn service(label: usize) -> Value {
+    json!([{
+        "ID": "s1", "Version": { "Index": 1 },
+        "Spec": { "Name": "s", "Labels": { "big": "v".repeat(label) }, "Mode": { "Replicated": {} } },
+        "Endpoint": { "VirtualIPs": [{ "NetworkID": "w1", "Addr": "10.0.0.5/16" }] },
+    }])
+}
+
+fn node(label: usize) -> Value {
+    json!([{
+        "ID": "n1", "Version": { "Index": 1 }, "Spec": { "Labels": { "big": "v".repeat(label) } },
+        "Description": { "Hostname": "h" }, "Status": { "State": "ready", "Addr": "10.0.0.1" },
+    }])
+}
+
+/// A label of a service that its tasks share, one of a node that each of them gets, and one that is
+/// too long.
+#[tokio::test]
+async fn dockerswarm() {
+    let config = |address: &str, role| {
+        SdConfig::DockerSwarm(DockerSwarmConfig {
+            engine: engine(address),
+            role,
+            match_first_network: false,
+            overlay_port: OverlayPort::default(),
+            events: Events::Poll,
+            swarmkit_socket: None,
+        })
+    };
+    for (name, big_service, big_node) in
+        [("shared by the service", 1_000_000, 0), ("copied from the node", 0, 100_000)]
+    {
+        let (_server, address) = lists(vec![
+            ("/tasks", tasks(100)),
+            ("/services", service(big_service)),
+            ("/nodes", node(big_node)),
+        ]);
+        needs(name, &config(&address, Role::Tasks), LIMIT / 2).await;
+    }
+    let (_server, address) =
+        lists(vec![("/tasks", tasks(1)), ("/services", service(1_100_000)), ("/nodes", node(0))]);
+    let expected = r#"label "__meta_dockerswarm_service_label_big" of service s1 has 1100000 bytes, at most 1048576 are allowed"#;
+    says("tasks", &config(&address, Role::Tasks), expected).await;
+    says("services", &config(&address, Role::Services), expected).await;
+    let (_server, address) = lists(vec![("/nodes", node(1_100_000))]);
+    let expected = r#"label "__meta_dockerswarm_node_label_big" of node n1 has 1100000 bytes, at most 1048576 are allowed"#;
+    says("nodes", &config(&address, Role::Nodes), expected).await;
+}
+
+/// Hands over what it was made with.
+struct Given(Groups);
+
+impl Discoverer for Given {
+    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+        let look = Look::new(self.0.clone(), std::time::Instant::now());
+        Box::pin(std::future::ready(Ok(look)))
+    }
+}
+
+#[tokio::test]
+async fn a_discoverer_of_somebody_else() {
+    let group = |bytes: usize| {
+        Arc::new(TargetGroup {
+            source: "g".into(),
+            targets: vec![[("__address__", "h:1")].into_iter().collect(); 1000],
+            labels: [("x", "v".repeat(bytes))].into_iter().collect(),
+        })
+    };
+    let config = |bytes| {
+        let groups = vec![group(bytes)];
+        SdConfig::Custom(CustomConfig {
+            mechanism: "given",
+            what: "given".into(),
+            refresh_interval: None,
+            build: Arc::new(move |_| Ok(Box::new(Given(groups.clone())))),
+        })
+    };
+    needs("custom", &config(100_000), 100_000_000).await;
+    let expected = r#"given: label "x" of group g has 1100000 bytes, at most 1048576 are allowed"#;
+    says("custom", &config(1_100_000), expected).await;
+}

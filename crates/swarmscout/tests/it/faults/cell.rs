@@ -1,0 +1,324 @@
+//! One fault of one source.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use swarmscout_discovery::TargetSet;
+use swarmscout_model::LabelsBuilder;
+use swarmscout_model::target::{DefaultLabels, discovered};
+use swarmscout_simulator::Fault;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::origin::{NameServer, Origin};
+use super::rows::{Row, Spoil};
+use super::site::{Log, MOST, Site};
+use super::sources::Source;
+
+/// Far longer than anything here takes.
+pub(crate) const GUARD: Duration = Duration::from_mins(2);
+
+/// So many rows of a source are tried at the same time.
+const AT_ONCE: usize = 8;
+
+/// What the kernel may hold of an answer that nobody reads any more.
+const IN_SOCKETS: u64 = 16 << 20;
+
+/// What was seen of a row, at the first look and at a later one.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    pub(crate) first: Seen,
+    pub(crate) later: Seen,
+}
+
+/// What was seen while it went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Why the look failed.
+    pub(crate) error: Option<String>,
+    /// What it left out.
+    pub(crate) problems: Vec<String>,
+    /// Targets that were as they are while all is well, that were not there or otherwise, and that
+    /// are not there while all is well.
+    pub(crate) same: usize,
+    pub(crate) lost: usize,
+    pub(crate) other: usize,
+}
+
+/// What was seen of these rows of a source, one after the other `AT_ONCE` of them.
+pub(crate) async fn rows(
+    source: Source,
+    numbers: &[usize],
+    patience: Duration,
+    log: &Log,
+) -> Vec<(usize, Option<Cell>)> {
+    let mut cells = Vec::new();
+    for numbers in numbers.chunks(AT_ONCE) {
+        cells.extend(some_rows(source, numbers, patience, log).await);
+    }
+    cells
+}
+
+async fn some_rows(
+    source: Source,
+    numbers: &[usize],
+    patience: Duration,
+    log: &Log,
+) -> Vec<(usize, Option<Cell>)> {
+    let names = Arc::new(NameServer::start());
+    let well = Attempt::new(source, format!("{source:?}-well"), None, &names);
+    let mut jobs = format!("scrape_configs:\n{}", well.yaml(source));
+    let mut rows = Vec::new();
+    for &number in numbers {
+        let attempts = Row::ALL[number].spoil(source).map(|spoil| {
+            ["first", "later"].map(|when| {
+                let job = format!("{source:?}-{when}-{number}");
+                Attempt::new(source, job, Some(spoil.clone()), &names)
+            })
+        });
+        for attempt in attempts.iter().flatten() {
+            jobs += &attempt.yaml(source);
+        }
+        if let Some([first, _]) = &attempts {
+            first.spoil();
+        }
+        rows.push((number, attempts));
+    }
+    let site = &Site::start(&jobs, patience, &names, log).await;
+    let healthy = timeout(GUARD, well.healthy(site)).await;
+    let healthy = &healthy.unwrap_or_else(|_| panic!("{source:?} has no good look"));
+    join_all(rows.into_iter().map(|(number, attempts)| async move {
+        let Some([first, later]) = attempts else { return (number, None) };
+        let both = async {
+            tokio::join!(first.first_look(site, healthy), later.later_look(site, healthy))
+        };
+        let Ok((first, later)) = timeout(GUARD, both).await else {
+            panic!("{source:?}, {}: not what was waited for", Row::ALL[number].name)
+        };
+        (number, Some(Cell { first, later }))
+    }))
+    .await
+}
+
+/// Discovered labels of targets, without the job and what is another at each run.
+type Targets = BTreeSet<String>;
+
+/// A job with what it asks.
+struct Attempt {
+    job: String,
+    origin: Origin,
+    /// The path of the list that is refreshed first.
+    list: &'static str,
+    spoil: Option<Spoil>,
+}
+
+/// What roles of a Swarm read.
+const LISTS: [&str; 4] = ["/nodes", "/services", "/tasks", "/networks"];
+
+impl Attempt {
+    fn new(source: Source, job: String, spoil: Option<Spoil>, names: &Arc<NameServer>) -> Self {
+        Self { origin: source.start(&job, names), job, list: source.list(), spoil }
+    }
+
+    fn yaml(&self, source: Source) -> String {
+        format!("- job_name: {}\n  {}\n", self.job, source.yaml(&self.origin))
+    }
+
+    fn spoil(&self) {
+        if let Some(spoil) = &self.spoil {
+            self.origin.spoil(spoil);
+        }
+    }
+
+    /// The targets while all is well.
+    async fn healthy(&self, site: &Site) -> Targets {
+        let mut set = site.job(&self.job).set;
+        wait(&mut set, is_well).await;
+        let healthy = self.targets(&set.borrow());
+        assert!(healthy.len() > 1, "{healthy:?}");
+        healthy
+    }
+
+    /// It goes wrong from the beginning, and then all is well.
+    async fn first_look(self, site: &Site, healthy: &Targets) -> Seen {
+        let mut set = site.job(&self.job).set;
+        wait(&mut set, |set| set.is_ready() || set.sources[0].error.is_some()).await;
+        let seen = self.observe(site, &set, healthy).await;
+        if let Some(error) = &seen.error {
+            let (status, body) = site.get(&format!("/sd/{}", self.job)).await;
+            let told = self.origin.anonymous(&body).contains(error);
+            assert!(status == 503 && told, "{}: {status}: {body}", self.job);
+            assert_eq!(seen.same + seen.other, 0, "{}", self.job);
+        }
+        self.recover(&mut set, healthy).await;
+        seen
+    }
+
+    /// All is well, goes wrong, and is well again.
+    async fn later_look(self, site: &Site, healthy: &Targets) -> Seen {
+        let mut set = site.job(&self.job).set;
+        wait(&mut set, |set| is_well(set) && self.targets(set) == *healthy).await;
+        let before = Arc::clone(&set.borrow());
+        self.spoil();
+        let unlike = |set: &TargetSet| !is_well(set) || !same_groups(set, &before);
+        match (self.origin.server(), &self.spoil) {
+            // It may have no effect. Each look asks once for what was changed: with the third time
+            // two looks have ended.
+            (Some(server), Some(Spoil::Path(_, Fault::Body(_)))) => {
+                let struck = server.faults().struck();
+                tokio::select! {
+                    biased;
+                    () = wait(&mut set, unlike) => {}
+                    () = server.faults().struck_times(struck + 3) => {}
+                }
+            }
+            // The look that runs at that moment is broken off.
+            (_, Some(Spoil::Refuse)) => {
+                let refused = |error: &Arc<str>| error.starts_with("cannot connect");
+                wait(&mut set, |set| set.sources[0].error.as_ref().is_some_and(refused)).await;
+            }
+            // The refresh that runs at that moment may have its main list, and fail by the others.
+            (_, Some(Spoil::All(_))) => {
+                let is_partial = |error: &Arc<str>| {
+                    let others = LISTS.iter().filter(|list| **list != self.list);
+                    others.into_iter().any(|list| error.contains(&format!("{list}: ")))
+                };
+                let has_partial =
+                    |set: &TargetSet| set.sources[0].error.as_ref().is_some_and(is_partial);
+                wait(&mut set, |set| unlike(set) && !has_partial(set)).await;
+            }
+            _ => wait(&mut set, unlike).await,
+        }
+        let seen = self.observe(site, &set, healthy).await;
+        if seen.error.is_some() {
+            assert_eq!((seen.lost, seen.other), (0, 0), "{}: {seen:?}", self.job);
+        }
+        self.recover(&mut set, healthy).await;
+        seen
+    }
+
+    /// Ends the fault. The look that runs at that moment may fail, and the failure of the one before
+    /// may not be told yet; none after them fails, and no failed one takes a target away.
+    async fn recover(&self, set: &mut watch::Receiver<Arc<TargetSet>>, healthy: &Targets) {
+        let failures = set.borrow().sources[0].failures;
+        self.origin.heal();
+        let mut last = None;
+        wait(set, |set| {
+            let targets = self.targets(set);
+            let error = &set.sources[0].error;
+            let failed = error.is_some() && set.is_ready();
+            last = error.clone().or(last.take());
+            assert!(!failed || !targets.is_empty(), "{}: {set:?}", self.job);
+            is_well(set) && targets == *healthy
+        })
+        .await;
+        let now = set.borrow().sources[0].failures;
+        let more = now - failures;
+        let silent = matches!(&self.spoil, Some(spoil) if spoil.is_silent());
+        // Looks with a short deadline may miss it on a busy machine.
+        assert!(more <= 2 || silent, "{}: {more} looks failed afterwards: {last:?}", self.job);
+    }
+
+    /// What log, metrics and API tell, and the targets there are.
+    async fn observe(
+        &self,
+        site: &Site,
+        set: &watch::Receiver<Arc<TargetSet>>,
+        healthy: &Targets,
+    ) -> Seen {
+        let job = &self.job;
+        let _turn = site.turn.lock().await;
+        let targets = self.targets(&set.borrow());
+        let metrics = site.metrics().await;
+        let told = site.source(job).await;
+        let error = told["lastError"].as_str().unwrap();
+        let anonymous = |text: &str| self.origin.anonymous(text);
+        let text = |value: &Value| anonymous(value.as_str().unwrap());
+        let problem = |told: &Value| {
+            let part = |name| text(&told[name]);
+            let detail = [": ".to_owned(), part("detail")].concat();
+            let detail = if detail == ": " { String::new() } else { detail };
+            format!("{} {}: {}{detail}", part("kind"), part("object"), part("reason"))
+        };
+        let problems = told["problems"].as_array().unwrap();
+        let up = metrics.sample(&format!("swarmscout_source_up{{job=\"{job}\","));
+        let count = |effect| -> f64 {
+            let source = told["name"].as_str().unwrap();
+            let labels = format!("job=\"{job}\",source=\"{source}\",effect=\"{effect}\"");
+            metrics.sample(&format!("swarmscout_source_problems{{{labels}}}"))
+        };
+        let (skipped, reported) = (count("skipped"), count("reported"));
+        assert_eq!(up == 0.0, !error.is_empty(), "{told}");
+        assert!((skipped + reported - problems.len() as f64).abs() < 0.5, "{told}");
+        let log = site.log.of(job);
+        if !error.is_empty() {
+            let failed = |line: &Value| {
+                line["msg"] == "Unable to refresh target groups" && line["err"] == error
+            };
+            assert!(log.iter().any(failed), "{told}\n{log:#?}");
+        }
+        for problem in problems {
+            let (message, counter) = if problem["skipped"].as_bool().unwrap() {
+                ("Object skipped", "swarmscout_objects_skipped_total")
+            } else {
+                ("Problem reported", "swarmscout_problems_reported_total")
+            };
+            let noted = |line: &Value| {
+                line["msg"] == message
+                    && ["kind", "object", "reason", "detail"]
+                        .iter()
+                        .all(|name| line[*name] == problem[*name])
+            };
+            assert!(log.iter().any(noted), "{problem}\n{log:#?}");
+            let (kind, reason) = (text(&problem["kind"]), text(&problem["reason"]));
+            let series = format!("{counter}{{kind=\"{kind}\",reason=\"{reason}\"}}");
+            assert!(metrics.sample(&series) > 0.0, "{series}");
+        }
+        if let Some(server) = self.origin.server() {
+            let (bytes, times) = (server.faults().sent(), server.faults().struck());
+            assert!(
+                bytes <= times * (MOST + IN_SOCKETS),
+                "{job}: {bytes} bytes in {times} answers"
+            );
+        }
+        Seen {
+            error: (!error.is_empty()).then(|| anonymous(error)),
+            problems: problems.iter().map(problem).collect(),
+            same: targets.intersection(healthy).count(),
+            lost: healthy.difference(&targets).count(),
+            other: targets.difference(healthy).count(),
+        }
+    }
+
+    fn targets(&self, set: &TargetSet) -> Targets {
+        let mut builder = LabelsBuilder::new();
+        let defaults = DefaultLabels::new(&set.job.defaults);
+        let mut targets = Targets::new();
+        for (group, target) in set.active() {
+            let index = target.index as usize;
+            discovered(&group.group, index, &defaults, &mut builder);
+            builder.set("job", "");
+            targets.insert(self.origin.anonymous(&format!("{:?}", builder.build())));
+        }
+        targets
+    }
+}
+
+async fn wait(set: &mut watch::Receiver<Arc<TargetSet>>, is: impl FnMut(&TargetSet) -> bool) {
+    let mut is = is;
+    set.wait_for(|set| is(set)).await.unwrap();
+}
+
+/// Whether the last look was good, and left out nothing.
+fn is_well(set: &TargetSet) -> bool {
+    let source = &set.sources[0];
+    source.as_of.is_some() && source.error.is_none() && source.problems.is_empty()
+}
+
+fn same_groups(a: &TargetSet, b: &TargetSet) -> bool {
+    let (a, b) = (&a.groups, &b.groups);
+    a.len() == b.len() && a.iter().zip(&**b).all(|(a, b)| a.is_same(b))
+}

@@ -1,0 +1,200 @@
+//! What is asked, and what is answered while all is well.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use serde_json::Value;
+use swarmscout_simulator::engine::Recording;
+use swarmscout_simulator::{Listen, Request, Response, Server, classic};
+
+use super::lists;
+use super::origin::{Folder, NameServer, Origin};
+
+/// One column of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    File,
+    Http,
+    Masters,
+    Nodes,
+    Services,
+    Tasks,
+    /// Tasks, where it is not their list that goes wrong but one that explains them.
+    OtherLists,
+    Docker,
+    /// `file://` of classic Swarm, and all below.
+    ListFile,
+    Etcd2,
+    Etcd3,
+    Consul,
+    Token,
+    ZooKeeper,
+    Dns,
+}
+
+/// The good answer of file and HTTP SD.
+pub(crate) const GROUPS: &str = r#"[{"targets":["10.0.0.1:9100","10.0.0.2:9100"],"labels":{"zone":"a","size":"1"}},{"targets":["10.0.0.3:9100"],"labels":{"zone":"b"}}]"#;
+
+/// The services that are left of the recorded Swarm, with their tasks: one in ingress mode on a
+/// network, one in host mode, one with a port that Swarm chose.
+const SERVICES: [&str; 3] = ["web", "agent", "random-port"];
+
+/// What engine and master answer while all is well, by path.
+static ANSWERS: LazyLock<BTreeMap<&str, Bytes>> = LazyLock::new(|| {
+    let recording = |path| Recording::THREE_NODES.body(path).unwrap();
+    let list = |path| serde_json::from_slice::<Vec<Value>>(recording(path)).unwrap();
+    let (mut services, mut tasks) = (list("/services"), list("/tasks"));
+    services.retain(|service| SERVICES.iter().any(|name| service["Spec"]["Name"] == *name));
+    tasks.retain(|task| services.iter().any(|service| task["ServiceID"] == service["ID"]));
+    let text = |list: &[Value]| Bytes::from(serde_json::to_vec(list).unwrap());
+    let (_, _, info) =
+        classic::RECORDED.iter().find(|(version, case, _)| (*version, *case) == MASTER).unwrap();
+    BTreeMap::from([
+        ("/services", text(&services)),
+        ("/tasks", text(&tasks)),
+        ("/nodes", Bytes::from_static(recording("/nodes"))),
+        ("/networks", Bytes::from_static(recording("/networks"))),
+        ("/containers/json", Bytes::from_static(recording("/containers/json"))),
+        ("/info", Bytes::from_static(info)),
+        ("/sd", Bytes::from_static(GROUPS.as_bytes())),
+        (Source::Etcd2.list(), lists::etcd2().to_string().into()),
+        (Source::Etcd3.list(), lists::etcd3().to_string().into()),
+        (Source::Consul.list(), lists::consul().to_string().into()),
+        (Source::Token.list(), lists::token().to_string().into()),
+    ])
+});
+
+/// The recording that the master answers with.
+const MASTER: (&str, &str) = ("1.2.9", "healthy");
+
+/// What a server answers while all is well.
+fn answer(request: &Request) -> Response {
+    match request.path.trim_start_matches("/v1.41") {
+        "/_ping" => Response::new("text/plain", "OK").with("Api-Version", "1.41"),
+        path => {
+            // The stores are asked for folders that they do not have.
+            let nothing = || {
+                let answer = Response::json(r#"{"errorCode":100}"#);
+                Response { status: 404, ..answer }.with("X-Consul-Index", "1")
+            };
+            ANSWERS.get(path).cloned().map_or_else(nothing, Response::json)
+        }
+    }
+}
+
+impl Source {
+    pub(crate) const ALL: [Self; 15] = [
+        Self::File,
+        Self::Http,
+        Self::Masters,
+        Self::Nodes,
+        Self::Services,
+        Self::Tasks,
+        Self::OtherLists,
+        Self::Docker,
+        Self::ListFile,
+        Self::Etcd2,
+        Self::Etcd3,
+        Self::Consul,
+        Self::Token,
+        Self::ZooKeeper,
+        Self::Dns,
+    ];
+
+    /// Head of its column.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Http => "HTTP",
+            Self::Masters => "classic masters",
+            Self::Nodes => "nodes",
+            Self::Services => "services",
+            Self::Tasks => "tasks",
+            Self::OtherLists => "networks of tasks",
+            Self::Docker => "docker",
+            Self::ListFile => "list in a file",
+            Self::Etcd2 => "etcd v2",
+            Self::Etcd3 => "etcd v3",
+            Self::Consul => "Consul",
+            Self::Token => "tokens",
+            Self::ZooKeeper => "ZooKeeper",
+            Self::Dns => "DNS",
+        }
+    }
+
+    /// Whether it is asked over HTTP.
+    pub(crate) const fn is_http(self) -> bool {
+        !matches!(self, Self::File | Self::ListFile | Self::ZooKeeper | Self::Dns)
+    }
+
+    /// Whether it is in the second part of the table.
+    pub(crate) const fn is_list_or_dns(self) -> bool {
+        self as usize >= Self::ListFile as usize
+    }
+
+    /// How the paths end at which the list is that goes wrong. Empty where there is no path.
+    pub(crate) const fn list(self) -> &'static str {
+        match self {
+            Self::File | Self::ListFile | Self::ZooKeeper | Self::Dns => "",
+            Self::Http => "/sd",
+            Self::Masters => "/info",
+            Self::Nodes => "/nodes",
+            Self::Services => "/services",
+            Self::Tasks => "/tasks",
+            Self::OtherLists => "/networks",
+            Self::Docker => "/containers/json",
+            Self::Etcd2 => "/v2/keys/swarm/docker/swarm",
+            Self::Etcd3 => "/v3/kv/range",
+            Self::Consul => "/v1/kv/swarm/docker/swarm",
+            Self::Token => "/v1/clusters/f00d",
+        }
+    }
+
+    /// What is answered at a path while all is well; without a path, what is in its file.
+    pub(crate) fn answer(path: &str) -> &'static [u8] {
+        if path.is_empty() { GROUPS.as_bytes() } else { &ANSWERS[path] }
+    }
+
+    /// Starts who answers to this job.
+    pub(crate) fn start(self, job: &str, names: &Arc<NameServer>) -> Origin {
+        match self {
+            Self::File => Origin::File(Folder::new("targets.json", GROUPS)),
+            Self::ListFile => Origin::File(Folder::new("nodes", lists::FILE)),
+            Self::ZooKeeper => Origin::zookeeper(),
+            Self::Dns => Origin::name(names, format!("{}.test.", job.to_lowercase())),
+            _ => Origin::Server(Server::start(Listen::Tcp, answer).unwrap()),
+        }
+    }
+
+    /// Its section of a job.
+    pub(crate) fn yaml(self, origin: &Origin) -> String {
+        let place = origin.place();
+        let (section, keys) = match self {
+            Self::File => ("file", format!("files: ['{place}']")),
+            Self::Http => ("http", format!("url: '{place}/sd'")),
+            Self::Masters => ("swarm", format!("masters: ['{place}']")),
+            Self::Nodes => ("dockerswarm", format!("host: '{place}', role: nodes")),
+            Self::Services => ("dockerswarm", format!("host: '{place}', role: services")),
+            Self::Tasks | Self::OtherLists => {
+                ("dockerswarm", format!("host: '{place}', role: tasks"))
+            }
+            Self::Docker => ("docker", format!("host: '{place}'")),
+            Self::ListFile => ("swarm", format!("discovery: 'file://{place}'")),
+            Self::Etcd2 => ("swarm", format!("discovery: 'etcd://{}/swarm'", authority(&place))),
+            Self::Etcd3 => {
+                ("swarm", format!("discovery: 'etcd://{}/swarm', etcd_api: v3", authority(&place)))
+            }
+            Self::Consul => ("swarm", format!("discovery: 'consul://{}/swarm'", authority(&place))),
+            Self::Token => ("swarm", format!("discovery: 'token://f00d', token_url: '{place}'")),
+            Self::ZooKeeper => ("swarm", format!("discovery: 'zk://{place}/swarm'")),
+            Self::Dns => ("dns", format!("names: ['{place}']")),
+        };
+        format!("{section}_sd_configs: [{{{keys}, refresh_interval: 300ms}}]")
+    }
+}
+
+/// A URL without its scheme.
+fn authority(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, authority)| authority)
+}

@@ -1,0 +1,21 @@
+//! The program as its users run it: the real binary, in a folder of its own, over real sockets.
+//!
+//! A test waits for lines of the log and for answers, never for time; every wait has a deadline
+//! that only a fault reaches.
+
+mod harness;
+
+mod check;
+mod config_files;
+mod demo;
+mod detect;
+mod docs;
+mod file_sd;
+mod http_config;
+mod lifecycle;
+mod reload;
+mod restart;
+mod secrets;
+mod stacks;
+#[cfg(target_os = "linux")]
+mod systemd;
