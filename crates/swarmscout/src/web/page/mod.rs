@@ -4,6 +4,7 @@
 mod escape;
 mod feed;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ const SHOWN_PROBLEMS: usize = 10;
 /// `/`.
 pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let jobs = app.jobs();
-    let sets: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.set.borrow())).collect();
+    let mut sets: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.set.borrow())).collect();
+    sets.sort_by_key(|set| rank(set));
     let files = app.context.files.borrow().clone();
     let swarms = app.context.swarms();
     let now = app.context.clock.now();
@@ -41,9 +43,7 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
         @if sets.is_empty() {
             p.empty { "The configuration names no job: there is nothing to discover." }
         }
-        @if let Some(set) = sets.first() {
-            (usage(&links::base(&app.context.options, &headers), set.job.name()))
-        }
+        @if !sets.is_empty() { (usage(&links::base(&app.context.options, &headers), &sets)) }
         (endpoints(&app))
     };
     respond(StatusCode::OK, &page(&app, &app.context.options.page_title, &body))
@@ -342,16 +342,32 @@ fn without_address(all: &TasksWithoutAddress, sources: &str) -> Markup {
     }
 }
 
-/// What to write into the file of the Prometheus that reads the targets.
-fn usage(base: &str, job: &str) -> Markup {
-    let url = format!("{base}{}", links::sd(job));
-    // JSON strings are YAML strings.
-    let (name, url) = (serde_json::json!(job).to_string(), serde_json::json!(url).to_string());
+/// The `scrape_configs` for a Prometheus that reads these targets, every job ready to copy.
+fn usage(base: &str, sets: &[Arc<TargetSet>]) -> Markup {
+    let mut yaml = String::from("scrape_configs:");
+    for set in sets {
+        let name = set.job.name();
+        let url = format!("{base}{}", links::sd(name));
+        // JSON strings are YAML strings.
+        let (name, url) = (serde_json::json!(**name), serde_json::json!(url));
+        write!(yaml, "\n  - job_name: {name}\n    http_sd_configs:\n      - url: {url}")
+            .expect("writing to memory never fails");
+    }
     html! {
         section.endpoints {
-            h2 { "In the file of your Prometheus" }
-            pre { "scrape_configs:\n  - job_name: " (Visible(&name)) "\n    http_sd_configs:\n      - url: " (Visible(&url)) }
+            h2 { "Add to your prometheus.yml" }
+            pre { (Visible(&yaml)) }
         }
+    }
+}
+
+/// Jobs of swarm mode come first, those of classic Swarm last.
+fn rank(set: &TargetSet) -> u8 {
+    let has = |mechanism| set.sources.iter().any(|source| source.mechanism == mechanism);
+    match (has("dockerswarm"), has("swarm")) {
+        (true, _) => 0,
+        (false, false) => 1,
+        (false, true) => 2,
     }
 }
 

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use expect_test::expect;
 use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_discovery::without_address::{
     NoAddress, ServiceWithoutAddress, TasksWithoutAddress,
 };
-use swarmscout_discovery::{Problem, TargetSet};
+use swarmscout_discovery::{Problem, SourceStatus, TargetSet};
 
 use super::{Server, file, group, job, set, source, swarm};
 use crate::web::{ExternalUrl, Options, Readiness, ReloadStatus};
@@ -176,6 +177,42 @@ async fn shows_what_is_wrong_with_the_configuration() {
     let info = server.get("/api/v1/status/runtimeinfo").await.json();
     assert_eq!(info["data"]["reloadConfigSuccess"], false);
     assert_eq!(info["data"]["lastConfigError"], "prometheus.yml:3:1: unknown key \"x\"");
+}
+
+/// Swarm mode first, classic Swarm last, each job ready to copy.
+#[tokio::test]
+async fn shows_what_prometheus_needs_of_every_job() {
+    let now = Instant::now();
+    let set = |name: &str, mechanism| {
+        let source = SourceStatus { mechanism, ..source("source/0", now, Some(0)) };
+        set(&Arc::new(job(name)), &[], vec![source])
+    };
+    let sets = vec![
+        set("classic", "swarm"),
+        set("hosts", "file"),
+        set("nodes", "dockerswarm"),
+        set("<tasks>", "dockerswarm"),
+    ];
+    let server = Server::start(now, sets).await;
+    let page = server.get("/").await.text();
+    expect![[r#"
+        scrape_configs:
+          - job_name: &quot;nodes&quot;
+            http_sd_configs:
+              - url: &quot;http://swarm.example:9465/sd/nodes&quot;
+          - job_name: &quot;&lt;tasks&gt;&quot;
+            http_sd_configs:
+              - url: &quot;http://swarm.example:9465/sd/%3Ctasks%3E&quot;
+          - job_name: &quot;hosts&quot;
+            http_sd_configs:
+              - url: &quot;http://swarm.example:9465/sd/hosts&quot;
+          - job_name: &quot;classic&quot;
+            http_sd_configs:
+              - url: &quot;http://swarm.example:9465/sd/classic&quot;"#]]
+    .assert_eq(page.split("<pre>").nth(1).and_then(|rest| rest.split("</pre>").next()).unwrap());
+    let titles = page.split("<h2>").skip(1).filter_map(|rest| rest.split("</h2>").next());
+    let titles: Vec<_> = titles.take(4).collect();
+    assert_eq!(titles, ["nodes", "&lt;tasks&gt;", "hosts", "classic"]);
 }
 
 /// Every address in a page must lead somewhere, behind a proxy that strips a prefix too.
