@@ -1,4 +1,4 @@
-//! Credentials, made anew for each request.
+//! Credentials, made again for each request.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,8 +12,8 @@ use crate::url::UserInfo;
 use crate::{Error, file};
 
 /// The value of `Authorization` for one request. Credentials written in the URL come before
-/// configured ones, as Go's client sets them first and prometheus/common then leaves them. Tokens of
-/// OAuth 2 are not of this kind: `oauth2` gets them, and they come before all others.
+/// configured ones, as Go's client sets them first and prometheus/common then leaves them. Tokens
+/// of OAuth 2 are not of this kind: `oauth2` gets them, and they come before all others.
 pub(crate) async fn authorization(
     configured: Option<&Auth>,
     in_url: Option<&UserInfo>,

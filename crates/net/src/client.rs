@@ -25,7 +25,7 @@ use crate::request::{Limits, Target};
 use crate::tls::{SystemRoots, Tls};
 use crate::{Error, HttpConfig, Request, Scheme, Secrets, auth, headers};
 
-/// What a client is made with besides its `http_config`.
+/// What a client is made with, in addition to its `http_config`.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// Sent as `User-Agent`.
@@ -49,7 +49,7 @@ impl ClientOptions {
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
-/// A client that sends its servers GET and HEAD and nothing else: whoever holds it cannot change what
+/// A client that sends its servers GET and HEAD and nothing else: its holder cannot change what
 /// it talks to, as anybody can who may POST to a Docker Engine.
 #[derive(Clone, Debug)]
 pub struct ReadClient(Client);
@@ -149,7 +149,7 @@ impl Client {
     }
 
     /// What shows in no text that a server sent: all credentials that this client sent or read.
-    /// Whoever shows something of an answer cleans it with these.
+    /// A caller that shows a part of an answer cleans it with these.
     pub fn secrets(&self) -> &Secrets {
         &self.0.secrets
     }
@@ -165,7 +165,7 @@ impl Client {
     }
 
     /// Sends a POST with a body. It must be one that can be repeated: it is sent again where a kept
-    /// connection dies before the answer begins, and where a redirect within the host says so (307,
+    /// connection dies before the answer starts, and where a redirect within the host says so (307,
     /// 308); any other redirect is the answer.
     pub async fn post(
         &self,

@@ -256,7 +256,7 @@ pub struct TlsConfig {
     pub max_version: Option<TlsVersion>,
 }
 
-/// Where a certificate or key comes from. Files are read anew when they changed.
+/// Where a certificate or key comes from. Files are read again when they changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PemSource {
     /// Written in the configuration.

@@ -1,8 +1,9 @@
-//! Work that keeps a processor busy: decoding large answers, relabeling large sets, rendering lists.
+//! Work that keeps a processor busy: decoding large answers, relabeling large sets, rendering
+//! lists.
 //!
 //! It has threads of its own, as many as there are processors, and nothing else runs on them. So it
-//! never waits behind a read that hangs, and more work at one time never takes more memory than that
-//! many pieces of it need. Work must be finite and wait for nothing.
+//! never waits behind a read that hangs, and more work at one time never takes more memory than
+//! that many pieces of it need. Work must be finite and wait for nothing.
 
 use std::any::Any;
 use std::fmt;
@@ -27,7 +28,7 @@ pub struct Pool {
 }
 
 struct Running {
-    /// One for each thread: what is handed to the threads begins at once.
+    /// One for each thread: what is handed to the threads starts at once.
     turns: Arc<Semaphore>,
     queue: mpsc::Sender<Job>,
 }
@@ -35,12 +36,12 @@ struct Running {
 type Job = Box<dyn FnOnce() + Send>;
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
-/// Says to work that nobody waits for it any more. Long work asks now and then, and ends.
+/// Says to work that its caller no longer waits. Long work checks it now and then, and stops.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// Whether nobody waits for the result any more.
+    /// Whether the caller no longer waits for the result.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -61,8 +62,8 @@ impl Pool {
         Self { name, running: OnceLock::new() }
     }
 
-    /// What `work` returns. It begins when a thread is free, in the
-    /// order of the calls. Dropped before that, `work` never begins; dropped later, `work` goes on,
+    /// What `work` returns. It starts when a thread is free, in the
+    /// order of the calls. Dropped before that, `work` never starts; dropped later, `work` goes on,
     /// is cancelled, and its result is lost.
     ///
     /// # Panics
@@ -82,7 +83,7 @@ impl Pool {
         hand_over(queue, move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| work(&cancel)));
             drop(turn);
-            // Whoever waited may have gone.
+            // The caller may have gone.
             let _ = answer.send(outcome);
         });
         returned(answered.await.expect("a job answers, whatever happens in it"))
@@ -100,7 +101,7 @@ impl Pool {
     {
         let (answer, answered) = mpsc::sync_channel(1);
         hand_over(&self.running().queue, move || {
-            // Whoever waited may have gone.
+            // The caller may have gone.
             let _ = answer.send(catch_unwind(AssertUnwindSafe(work)));
         });
         returned(answered.recv().expect("a job answers, whatever happens in it"))
@@ -170,16 +171,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_whose_caller_is_gone_is_cancelled_or_never_begins() {
+    async fn work_whose_caller_is_gone_is_cancelled_or_never_starts() {
         let pool = Pool::new("test");
         let threads = pool.running().turns.available_permits();
-        let (begun, begins) = mpsc::channel();
+        let (started, starts) = mpsc::channel();
         let (ended, ends) = mpsc::channel();
         let mut calls: Vec<_> = (0..threads)
             .map(|_| {
-                let (begun, ended) = (begun.clone(), ended.clone());
+                let (started, ended) = (started.clone(), ended.clone());
                 Box::pin(pool.run(move |cancel| {
-                    begun.send(()).unwrap();
+                    started.send(()).unwrap();
                     while !cancel.is_cancelled() {
                         thread::yield_now();
                     }
@@ -189,11 +190,11 @@ mod tests {
             .collect();
         for call in &mut calls {
             assert!(call.now_or_never().is_none());
-            begins.recv().unwrap();
+            starts.recv().unwrap();
         }
         // All threads are busy.
         let never = ended.clone();
-        assert!(pool.run(move |_| never.send("began").unwrap()).now_or_never().is_none());
+        assert!(pool.run(move |_| never.send("started").unwrap()).now_or_never().is_none());
         drop(calls);
         pool.run(|_| ()).await;
         drop(ended);

@@ -1,4 +1,4 @@
-//! Files, any of which may hang, be something else than a file, or be too large. All of this blocks:
+//! Files: any may hang, be something else than a file, or be too large. All of this blocks:
 //! it belongs into a [`lane`].
 
 use std::fs;

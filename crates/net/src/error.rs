@@ -122,7 +122,7 @@ impl Error {
 }
 
 /// An error of the operating system without its number, and without capitals where they only
-/// begin a sentence.
+/// start a sentence.
 pub fn io_words(error: &io::Error) -> String {
     let words = match error.kind() {
         io::ErrorKind::NotFound => "no such file",

@@ -1,4 +1,4 @@
-//! Inflating piece by piece, so that a bomb costs no more memory than one piece.
+//! Inflating piece by piece, so that a bomb costs the memory of one piece at most.
 
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -48,7 +48,7 @@ impl Inflater {
                 .decompress_vec(&self.input, &mut output, FlushDecompress::None)
                 .map_err(|_| "broken gzip data")?;
             let consumed = usize::try_from(self.stream.total_in() - read)
-                .expect("no more is consumed than the input holds");
+                .expect("the input holds all that is consumed");
             self.input.advance(consumed);
             let ended = status == Status::StreamEnd;
             let advanced = consumed > 0 || self.stream.total_out() > written;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_streams_are_told() {
+    fn broken_streams_are_reported() {
         let stream = gzip(b"some text that is long enough to be cut");
         for end in 1..stream.len() {
             assert!(inflate(&stream[..end], 5).is_err(), "cut at {end}");

@@ -30,9 +30,9 @@ impl Header {
     }
 }
 
-/// Adds `headers` to what a request that ends at `deadline` has already, as Prometheus does, so that a name may come twice.
-/// To `another_host`, which a redirect leads to, go only the values that are no secrets. Prometheus
-/// sends all but cookies there.
+/// Adds `headers` to what a request that ends at `deadline` has already, as Prometheus does, so
+/// that a name may come twice. To `another_host`, which a redirect leads to, go only the values
+/// that are not secrets. Prometheus sends all but cookies there.
 pub(crate) async fn add(
     headers: &[Header],
     another_host: bool,

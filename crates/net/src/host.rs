@@ -86,7 +86,7 @@ impl Host {
             "tcp" => Scheme::Tcp,
             "http" => Scheme::Http,
             "https" => Scheme::Https,
-            _ => return refuse("host must begin with unix://, tcp://, http:// or https://"),
+            _ => return refuse("host must start with unix://, tcp://, http:// or https://"),
         };
         if url.hostname().is_empty() {
             return refuse("host is missing in URL");

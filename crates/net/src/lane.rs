@@ -1,13 +1,14 @@
 //! Reads that may hang: a file on a mount whose server is gone, a name that no server knows.
 //!
-//! A thread that hangs in the kernel cannot be ended, only left alone. So such reads have threads of
-//! their own, and each path (or name) has a *lane* with one thread at most in the whole process:
+//! A thread that hangs in the kernel cannot be ended, only left alone. So such reads have threads
+//! of their own, and each path (or name) has a *lane* with one thread at most in the whole process:
 //! who reads the same path waits for the one before, no longer than its own deadline, and trying
 //! again adds no thread. What hangs never takes a thread that others need:
 //!
-//! - Only so many reads run at one time, but one that is slow, or that nobody waits for any more, no
+//! - The number of reads at one time is bounded, but one that is slow, or whose caller has gone, no
 //!   longer counts.
-//! - Only so many threads hang at one time; beyond that a read fails at its deadline and says so.
+//! - The number of threads that hang is bounded; beyond it a read fails at its deadline and says
+//!   so.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -35,11 +36,11 @@ thread_local! {
     static PLACE: RefCell<Option<Arc<Mutex<PathBuf>>>> = const { RefCell::new(None) };
 }
 
-/// What `read` finds, on a thread of its own. It begins when no other read of `path` is in flight.
+/// What `read` finds, on a thread of its own. It starts when no other read of `path` is in flight.
 /// `path` may stand for several that are read together; `read` then says by [`at`] where it is.
 ///
-/// Dropped or late, the thread is left alone, and what it finds is lost. A panic of `read` is one of
-/// this function.
+/// Dropped or late, the thread is left alone, and what it finds is lost. A panic of `read` is one
+/// of this function.
 pub async fn read<T, R>(path: &Path, within: Duration, read: R) -> Result<T, Stuck>
 where
     R: FnOnce() -> T + Send + 'static,
@@ -86,7 +87,7 @@ pub fn at(path: &Path) {
     });
 }
 
-/// A read that did not end in time, or never began.
+/// A read that did not end in time, or never started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
     /// Where it hangs.
@@ -106,7 +107,7 @@ pub(crate) struct Lanes<S: 'static> {
     /// Name of the threads.
     name: &'static str,
     by_key: Mutex<HashMap<OsString, Weak<Lane<S>>>>,
-    /// What begins needs one.
+    /// A read needs one to start.
     quick: Semaphore,
     /// A thread has one as long as it lives.
     threads: Arc<Semaphore>,
@@ -123,7 +124,7 @@ pub(crate) struct Lane<S: 'static> {
 }
 
 impl<S: Send> Lanes<S> {
-    /// So many begin at one time, and so many threads may hang.
+    /// How many reads may start at one time, and how many threads may hang.
     pub(crate) fn new(name: &'static str, at_once: usize, threads: usize) -> Self {
         Self {
             name,
@@ -148,7 +149,7 @@ impl<S: Send> Lanes<S> {
         lane
     }
 
-    /// Runs `work`, which holds the turn of `lane`. `crowded` while others keep it from beginning.
+    /// Runs `work`, which holds the turn of `lane`. `crowded` while others keep it from starting.
     pub(crate) async fn on_thread<T, W>(
         &'static self,
         lane: &Arc<Lane<S>>,
@@ -171,7 +172,7 @@ impl<S: Send> Lanes<S> {
             let outcome = catch_unwind(AssertUnwindSafe(work));
             locked(&lane.place).clear();
             drop((permit, lane));
-            // Whoever waited may have gone.
+            // The caller may have gone.
             let _ = answer.send(outcome);
         };
         thread::Builder::new().name(self.name.to_owned()).spawn(run)?;
@@ -220,7 +221,7 @@ mod tests {
     const LONG: Duration = Duration::from_mins(10);
     const SHORT: Duration = Duration::from_millis(20);
 
-    /// A mount that hangs until it is told to answer.
+    /// A mount that hangs until the test lets it answer.
     struct Mount(Option<mpsc::Sender<()>>, Arc<Mutex<mpsc::Receiver<()>>>, Arc<AtomicUsize>);
 
     impl Mount {
@@ -229,7 +230,7 @@ mod tests {
             Self(Some(answer), Arc::new(Mutex::new(answers)), Arc::default())
         }
 
-        /// Reads of it that have begun.
+        /// Reads of it that have started.
         fn reads(&self) -> usize {
             self.2.load(Ordering::Relaxed)
         }

@@ -1,8 +1,8 @@
 //! Outbound HTTP as Prometheus does it (prometheus/common `config/http_config.go`).
 //!
 //! One [`Client`] per configuration. Every request has a deadline and a limit for its answer;
-//! credentials are read anew for each request and never cross to another host; the environment is
-//! read by whoever makes a [`config::ProxyConfig`], never here.
+//! credentials are read again for each request and never cross to another host; the environment is
+//! read by the maker of a [`config::ProxyConfig`], never here.
 //!
 //! The layers, from the outside in, each a small module that knows only the next:
 //!
@@ -15,7 +15,7 @@
 //! | `exchange` | sends one request over hyper's pool, once more if a kept connection had died |
 //! | `proxy` | decides which proxy is on the way |
 //! | `connect` | opens sockets: TCP or unix, a way through a proxy, and TLS on top |
-//! | `tls` | makes TLS configurations, anew when files change, and words for what goes wrong |
+//! | `tls` | makes TLS configurations, again when files change, and words for what goes wrong |
 //! | `foreign` | hides credentials in what a server says, and cuts it |
 //! | `body`, `gzip` | hand out the answer piece by piece, within the deadline and the limit |
 //!

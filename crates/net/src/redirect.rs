@@ -4,9 +4,9 @@
 //! credentials stay within the first host and its subdomains. Once a chain has left them,
 //! they stay behind for the rest of it, even where it leads back.
 //!
-//! We are stricter in two things. Go sends credentials on from `https` to `http`, where everybody on
-//! the way reads them, and to any other port of the host, where another user's server may listen.
-//! Here both count as another host. The one port that may change is 80, to 443 and `https`.
+//! We are stricter in two things. Go sends credentials on from `https` to `http`, where everybody
+//! on the way reads them, and to any other port of the host, where another user's server may
+//! listen. Here both count as another host. The one port that may change is 80, to 443 and `https`.
 
 use http::header::{
     AUTHORIZATION, COOKIE, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE,
@@ -85,8 +85,8 @@ impl Chain {
         let over_tls = target.host.scheme() == Scheme::Https;
         let same_port = self.port == target.host.port()
             || self.port == Some(80) && over_tls && target.host.port() == Some(443);
-        let gives_up_tls = from.host.scheme() == Scheme::Https && !over_tls;
-        self.left |= !is_domain_or_subdomain(&host, &self.origin) || !same_port || gives_up_tls;
+        let leaves_tls = from.host.scheme() == Scheme::Https && !over_tls;
+        self.left |= !is_domain_or_subdomain(&host, &self.origin) || !same_port || leaves_tls;
         if *method == Method::POST && self.left {
             return Ok(None);
         }
@@ -101,7 +101,7 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// As in Go: an address is nobody's subdomain. Both names are empty on a unix socket, which no
+/// As in Go: an address is never a subdomain. Both names are empty on a unix socket, which no
 /// redirect leaves.
 fn is_domain_or_subdomain(name: &str, parent: &str) -> bool {
     name == parent

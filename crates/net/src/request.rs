@@ -48,11 +48,11 @@ impl Request {
         Ok(Self::with(Target::of_url(url)?))
     }
 
-    /// For `path`, with its query, at `host`: `/v1.41/tasks?filters=…`. Asks for no compression on a
-    /// unix socket.
+    /// For `path`, with its query, at `host`: `/v1.41/tasks?filters=…`. Asks for no compression on
+    /// a unix socket.
     pub fn to(host: &Host, path: &str) -> Result<Self, Error> {
         if !path.starts_with('/') {
-            let reason = "path does not begin with a slash".to_owned();
+            let reason = "path does not start with a slash".to_owned();
             return Err(Error::Url { url: path.to_owned(), reason });
         }
         let base = host.url().map_or("", |url| url.path().trim_end_matches('/'));

@@ -72,7 +72,7 @@ impl Url {
 
     fn read(text: &str) -> Result<Self, String> {
         let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
-        // Go drops it. Nobody writes such a fragment, but some have a password with a #.
+        // Go drops it. Such a fragment is rare, but some have a password with a #.
         if fragment.contains('@') {
             return Err(UNESCAPED.to_owned());
         }
@@ -252,8 +252,8 @@ impl fmt::Debug for Url {
 }
 
 /// `text` with what may be a password replaced, whether or not it is a URL. A password may hold a
-/// `/`, `?`, `#` or `@` that somebody forgot to escape, so that all before the last `@` is taken for
-/// one, even where it may be a port and a path.
+/// `/`, `?`, `#` or `@` that somebody forgot to escape, so that all before the last `@` is taken
+/// for one, even where it may be a port and a path.
 pub fn redact(text: &str) -> String {
     let start = text.find("//").map_or(0, |slashes| slashes + 2);
     let hidden = text[start..].rfind('@').and_then(|at| {

@@ -47,7 +47,7 @@ use crate::web::{self, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
 /// `shutdown_timeout` it stays under the 10 s after which Docker kills a container.
 const DISCOVERY_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the write of a file that has begun may take to end.
+/// How long the write of a file that has started may take to end.
 const FILE_SD_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What this binary is.
@@ -65,11 +65,11 @@ pub const BUILD: BuildInfo = BuildInfo {
 pub struct Options {
     /// Where the configuration comes from.
     pub source: ConfigSource,
-    /// `--config.auto-reload`: how often to look for a change of its files.
+    /// `--config.auto-reload`: how often to check its files for a change.
     pub auto_reload: Option<Duration>,
     /// Where the web server listens.
     pub listen: Listen,
-    /// What all sources and lists may hold together; 0 is no limit.
+    /// What all sources and lists may hold together; 0: no limit.
     pub memory: Bytes,
     /// What else the web server obeys.
     pub web: web::Options,
@@ -92,7 +92,7 @@ pub enum StartError {
     Config(String),
     /// Something else, a taken port for instance.
     Other(anyhow::Error),
-    /// It was told to end before it had started.
+    /// A signal asked for the end before it had started.
     Stopped,
 }
 
@@ -147,7 +147,7 @@ impl App {
         context.storage = options.storage_path.map(|path| Storage::new(path, &context));
         // The time that sources have to answer counts from here.
         let mut manager = Manager::new(context);
-        // First of all: a SIGHUP that nobody waits for ends a process.
+        // First of all: a SIGHUP without a handler ends a process.
         let mut signals = Signals::new().context("cannot take over signals")?;
         let mut systemd = Systemd::from_env();
         for flag in &options.ignored_flags {
@@ -174,7 +174,7 @@ impl App {
             .iter()
             .map(tokio::net::TcpListener::local_addr)
             .collect::<Result<Vec<_>, _>>()
-            .context("cannot tell where it listens")?;
+            .context("cannot read the address that it listens on")?;
 
         manager.apply(loaded.config.job_configs());
         let (config, config_receiver) = watch::channel(Arc::new(loaded.config));
@@ -224,7 +224,7 @@ impl App {
         web.spawn_on(serve, web_threads.handle());
         readiness.send_replace(Readiness::Ready);
         for address in &addresses {
-            tracing::info!(%address, "Web server listens");
+            tracing::info!(%address, "Listening on");
         }
         if let (ConfigSource::Engine(_), Some(address)) = (&options.source, addresses.first()) {
             let base = base.unwrap_or_else(|| local_url(*address) + &prefix);
@@ -264,7 +264,7 @@ impl App {
         self.manager.jobs()
     }
 
-    /// Reloads as asked until it is told to end, and ends everything in order.
+    /// Reloads on request until a signal or a request ends it, and ends everything in order.
     pub async fn run(mut self) -> Ended {
         let mut loading: OptionFuture<Loading> = None.into();
         // Whom the running reload answers, if one runs, and whom the next one will.
@@ -285,15 +285,15 @@ impl App {
                 signal = self.signals.next() => match signal {
                     Received::Reload => hangup = true,
                     Received::Stop(signal) => {
-                        tracing::info!(signal, "Ending on a signal");
+                        tracing::info!(signal, "Received signal, shutting down");
                         break;
                     }
                 },
-                // None comes only when the web server has ended, which is told below.
+                // None comes only when the web server has ended, which is handled below.
                 Some(command) = self.lifecycle.recv() => match command {
                     LifecycleCommand::Reload(reply) => waiting.push(reply),
                     LifecycleCommand::Quit => {
-                        tracing::info!("Ending on a request to /-/quit");
+                        tracing::info!("Received a request to /-/quit, shutting down");
                         break;
                     }
                 },
@@ -312,13 +312,13 @@ impl App {
                     let result = self.apply(loaded);
                     self.systemd.ready(&self.summary());
                     for reply in answered.take().into_iter().flatten() {
-                        // Whoever asked may have gone.
+                        // The client may have gone.
                         let _ = reply.send(result.clone());
                     }
                 }
                 () = self.systemd.due() => self.systemd.alive(&self.summary()),
                 _ = self.web.join_next() => {
-                    tracing::error!("The web server has ended by itself");
+                    tracing::error!("Web server stopped unexpectedly");
                     ended = Ended::Failed;
                     break;
                 }
@@ -341,7 +341,7 @@ impl App {
                 Ok(())
             }
             Err(error) => {
-                tracing::error!(error, "Reload failed, the old configuration stays in use");
+                tracing::error!(error, "Reload failed, the previous configuration stays in use");
                 self.status.send_modify(|status| status.error = Some(error.as_str().into()));
                 Err(error)
             }
@@ -375,18 +375,18 @@ impl App {
             if let Some(file_sd) = file_sd
                 && !file_sd.shutdown(FILE_SD_SHUTDOWN_TIMEOUT).await
             {
-                tracing::warn!("A file of file SD was not written in time");
+                tracing::warn!("File SD did not stop in time");
                 in_time = false;
             }
             if timeout(DISCOVERY_SHUTDOWN_TIMEOUT, manager.shutdown()).await.is_err() {
-                tracing::warn!("Discovery did not end in time");
+                tracing::warn!("Discovery did not stop in time");
                 in_time = false;
             }
             // The server is gone already where it ended by itself.
             let _ = stop_web.send(());
             let last = web_timeout + Duration::from_secs(1);
             if timeout(last, web.join_next()).await.is_err() {
-                tracing::warn!("Web server did not end in time");
+                tracing::warn!("Web server did not stop in time");
                 in_time = false;
             }
             in_time
@@ -395,29 +395,29 @@ impl App {
             in_time = in_order => match ended {
                 Ended::Clean if !in_time => Ended::Forced,
                 ended => {
-                    tracing::info!("Ended");
+                    tracing::info!("Stopped");
                     ended
                 }
             },
             signal = signals.stop() => {
-                tracing::warn!(signal, "Ending at once on a second signal");
+                tracing::warn!(signal, "Received a second signal, exiting immediately");
                 Ended::Forced
             }
         }
     }
 }
 
-/// Reads the configuration and logs what is doubtful in it.
+/// Reads the configuration and logs its warnings.
 async fn load(source: &ConfigSource) -> Attempt {
-    let begin = Instant::now();
+    let start = Instant::now();
     tracing::info!(from = %source, "Loading configuration");
     let attempt = source.load().await;
     if let Ok(loaded) = &attempt.loaded {
         for warning in &loaded.warnings {
-            tracing::warn!(warning = %warning, "Doubtful configuration");
+            tracing::warn!(warning = %warning, "Configuration warning");
         }
         let jobs = loaded.config.jobs.len();
-        tracing::info!(from = %source, jobs, duration = ?begin.elapsed(), "Loaded configuration");
+        tracing::info!(from = %source, jobs, duration = ?start.elapsed(), "Loaded configuration");
     }
     attempt
 }

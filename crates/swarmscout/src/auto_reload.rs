@@ -1,9 +1,9 @@
-//! `--config.auto-reload`: says when the configuration's files hold something else than what was last
-//! loaded (Prometheus `config.GenerateChecksum`).
+//! `--config.auto-reload`: says when the configuration's files hold something else than what was
+//! last loaded (Prometheus `config.GenerateChecksum`).
 //!
 //! Contents are compared, again and again: a file may be replaced, linked to another or mounted, on
-//! file systems that tell nothing of it, and one that was written anew with the same content is no
-//! reason to do anything. What was tried and could not be used is not tried again before it changes.
+//! file systems that do not report it, and one that was written again with the same content is not
+//! a reason to reload. What was tried and could not be used is not tried again before it changes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,11 +19,11 @@ use crate::config::{Fingerprint, fingerprint};
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Somebody may be about to write the files: they count as changed once they have been the same for
-/// so long …
+/// this long …
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// … or after so many looks at files that change all the time.
-const MAX_LOOKS: u32 = 20;
+/// … or after this number of checks of files that change all the time.
+const MAX_CHECKS: u32 = 20;
 
 /// How long the files may take to be read before that is called an error.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,24 +31,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Reads what the files hold. The error says which one hangs.
 type Read = fn(&Path) -> BoxFuture<'static, Result<Fingerprint, String>>;
 
-/// Looks at the files of a configuration.
+/// Checks the files of a configuration for changes.
 pub struct AutoReload {
     path: PathBuf,
     interval: Duration,
     next: Instant,
     /// What the files held when they were last loaded, well or not.
     loaded: Option<Fingerprint>,
-    /// What the last look found that may still change, and after how many looks of that kind.
+    /// What the last check found that may still change, and after how many checks of that kind.
     unsettled: Option<(Fingerprint, u32)>,
     read: Read,
-    /// A look that has not ended.
-    looking: Option<BoxFuture<'static, Result<Fingerprint, String>>>,
-    /// Why the last look failed, as it was logged.
+    /// A check that has not ended.
+    checking: Option<BoxFuture<'static, Result<Fingerprint, String>>>,
+    /// Why the last check failed, as it was logged.
     failed: Option<String>,
 }
 
 impl AutoReload {
-    /// Looks at the main file at `path` and what it names.
+    /// Checks the main file at `path` and the files that it names.
     pub fn new(path: PathBuf, interval: Duration) -> Self {
         Self::reading(path, interval, |path| {
             let path = path.to_owned();
@@ -63,12 +63,12 @@ impl AutoReload {
     fn reading(path: PathBuf, interval: Duration, read: Read) -> Self {
         let interval = interval.max(SHORTEST_INTERVAL);
         let next = Instant::now() + interval;
-        let (loaded, unsettled, looking, failed) = (None, None, None, None);
-        Self { path, interval, next, loaded, unsettled, read, looking, failed }
+        let (loaded, unsettled, checking, failed) = (None, None, None, None);
+        Self { path, interval, next, loaded, unsettled, read, checking, failed }
     }
 
-    /// Notes that the files were loaded, well or not, when they held this, or somewhat later. `None`
-    /// where that is not known: they are loaded once more then.
+    /// Notes that the files were loaded, well or not, when they held this, or somewhat later.
+    /// `None` where that is not known: they are loaded once more then.
     pub fn note(&mut self, loaded: Option<Fingerprint>) {
         self.loaded = loaded;
     }
@@ -78,9 +78,9 @@ impl AutoReload {
         loop {
             sleep_until(self.next).await;
             let (read, path) = (self.read, &self.path);
-            let found = self.looking.get_or_insert_with(|| read(path)).await;
-            // From here on nothing waits: who cancels this loses nothing.
-            self.looking = None;
+            let found = self.checking.get_or_insert_with(|| read(path)).await;
+            // From here on nothing waits: a cancelled caller loses nothing.
+            self.checking = None;
             self.next = Instant::now() + self.interval;
             match found {
                 Ok(found) if self.is_new(found) => return,
@@ -92,22 +92,22 @@ impl AutoReload {
 
     fn note_failure(&mut self, error: String) {
         if self.failed.as_ref() != Some(&error) {
-            tracing::error!(err = error, "Cannot see whether the configuration's files changed");
+            tracing::error!(err = error, "Cannot check the configuration files for changes");
         }
         self.failed = Some(error);
     }
 
-    /// Whether this is something new that stays. Where it may not stay the next look is soon.
+    /// Whether this is something new that stays. Where it may not stay the next check is soon.
     fn is_new(&mut self, found: Fingerprint) -> bool {
         let before = self.unsettled.take();
         if self.loaded == Some(found) {
             return false;
         }
         match before {
-            Some((before, looks)) if before == found || looks == MAX_LOOKS => true,
+            Some((before, checks)) if before == found || checks == MAX_CHECKS => true,
             before => {
-                let looks = before.map_or(0, |(_, looks)| looks);
-                self.unsettled = Some((found, looks + 1));
+                let checks = before.map_or(0, |(_, checks)| checks);
+                self.unsettled = Some((found, checks + 1));
                 self.next = Instant::now() + SETTLE;
                 false
             }
@@ -163,41 +163,41 @@ mod tests {
         watching
     }
 
-    /// Whether it tells of a change, within any time; what it tells of is then loaded.
-    async fn tells(watching: &mut AutoReload) -> bool {
-        let told = timeout(Duration::from_hours(1), watching.changed()).await.is_ok();
-        if told {
+    /// Whether it reports a change, within any time; the change is then loaded.
+    async fn reports_change(watching: &mut AutoReload) -> bool {
+        let reported = timeout(Duration::from_hours(1), watching.changed()).await.is_ok();
+        if reported {
             watching.note(Some(fingerprint(&watching.path)));
         }
-        told
+        reported
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tells_of_content_however_it_came_and_of_nothing_else() {
+    async fn reports_new_content_however_it_came_and_nothing_else() {
         let scratch = Scratch::new("content");
         scratch.write("prometheus.yml", "a: 1\n");
         let path = scratch.0.join("prometheus.yml");
         let mut watching = watching(&path);
-        assert!(!tells(&mut watching).await);
+        assert!(!reports_change(&mut watching).await);
         // Written in place.
         scratch.write("prometheus.yml", "a: 2\n");
-        assert!(tells(&mut watching).await);
+        assert!(reports_change(&mut watching).await);
         // The same once more, and another file of the same content.
         scratch.write("prometheus.yml", "a: 2\n");
-        assert!(!tells(&mut watching).await);
+        assert!(!reports_change(&mut watching).await);
         scratch.write("new", "a: 2\n");
         fs::rename(scratch.0.join("new"), &path).unwrap();
-        assert!(!tells(&mut watching).await);
+        assert!(!reports_change(&mut watching).await);
         // Another file.
         scratch.write("new", "a: 3\n");
         fs::rename(scratch.0.join("new"), &path).unwrap();
-        assert!(tells(&mut watching).await);
+        assert!(reports_change(&mut watching).await);
         // Away and back.
         fs::rename(&path, scratch.0.join("new")).unwrap();
-        assert!(tells(&mut watching).await);
-        assert!(!tells(&mut watching).await);
+        assert!(reports_change(&mut watching).await);
+        assert!(!reports_change(&mut watching).await);
         fs::rename(scratch.0.join("new"), &path).unwrap();
-        assert!(tells(&mut watching).await);
+        assert!(reports_change(&mut watching).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -213,8 +213,8 @@ mod tests {
         let mut watching = watching(&path);
         symlink("..2", scratch.0.join("..new")).unwrap();
         fs::rename(scratch.0.join("..new"), &data).unwrap();
-        assert!(tells(&mut watching).await);
-        assert!(!tells(&mut watching).await);
+        assert!(reports_change(&mut watching).await);
+        assert!(!reports_change(&mut watching).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -235,7 +235,7 @@ mod tests {
 
         let began = Instant::now();
         let write = async {
-            // Never at the moment of a look.
+            // Never at the moment of a check.
             sleep(SETTLE / 4).await;
             for i in 0.. {
                 scratch.write("prometheus.yml", &format!("a: {i}\n"));
@@ -246,6 +246,6 @@ mod tests {
             () = write => unreachable!("it has no end"),
             () = watching.changed() => {}
         }
-        assert_eq!(began.elapsed(), INTERVAL + SETTLE * MAX_LOOKS);
+        assert_eq!(began.elapsed(), INTERVAL + SETTLE * MAX_CHECKS);
     }
 }

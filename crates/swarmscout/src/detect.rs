@@ -1,9 +1,9 @@
-//! Without a configuration file: what runs at the Docker engine at hand?
+//! Without a configuration file: what runs on the local Docker Engine?
 //!
 //! The engine is the one that the `docker` command would speak to (`DOCKER_HOST`,
-//! `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`, else the default socket). What it says of itself decides
-//! on an ordinary configuration, written as the text of a file: it goes the way of every other file,
-//! and `/api/v1/status/config` shows it as one to be saved and changed.
+//! `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`, else the default socket). What it says of itself
+//! decides on an ordinary configuration, written as the text of a file: it goes the way of every
+//! other file, and `/api/v1/status/config` shows it as one to be saved and changed.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -108,7 +108,7 @@ impl Environment {
     }
 }
 
-/// Asks the engine at hand what it is. The error says what to do.
+/// Asks the local Engine what it is. The error says what to do.
 pub async fn detect(environment: &Environment) -> Result<Found, String> {
     let engine = environment.engine()?;
     let host = redact_url(&engine.url);
@@ -145,7 +145,7 @@ async fn ask(engine: &Engine) -> Result<(bytes::Bytes, Secrets), String> {
     Err(format!("it answers {status} to GET /info: {text}"))
 }
 
-/// What the answer to `/info` tells of the engine.
+/// What the answer to `/info` says about the Engine.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Info {
@@ -230,7 +230,7 @@ const CLASSIC_MASTER: Jobs = Jobs {
 fn classify(info: &Info) -> Result<&'static Jobs, String> {
     if info.containers.is_none() {
         return Err(String::from(
-            "what answers GET /info there is no Docker engine; set DOCKER_HOST to one",
+            "the answer to GET /info is not that of a Docker Engine; set DOCKER_HOST to one",
         ));
     }
     if is_classic_master(info) {

@@ -42,7 +42,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// Runs until it is told to end.
+/// Runs until a signal or a request ends it.
 async fn serve(cli: &Cli) -> ExitCode {
     let options = match serve_options(cli) {
         Ok(options) => options,
@@ -90,12 +90,12 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
     })
 }
 
-/// The file that was named, else the one of this folder, else the engine at hand.
+/// The file that was named, else the one of this folder, else the local Engine.
 fn config_source(args: &RunArgs) -> ConfigSource {
     let default = Path::new(DEFAULT_CONFIG_FILE);
     let path = match &args.config_file {
         Some(path) => path.clone(),
-        // One that cannot be looked at is there, and its error is worth more than a guess.
+        // One that cannot be read is there, and its error is worth more than a guess.
         None if default.try_exists().unwrap_or(true) => default.to_owned(),
         None => {
             return ConfigSource::Engine(Environment::read(|name| std::env::var(name).ok()));

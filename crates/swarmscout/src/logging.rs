@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A line holds whatever was found out there (labels, answers, error texts), so every value is
-//! escaped: nothing can end the line or move the cursor. A stderr that is closed or full loses lines,
-//! never the program (`queue`).
+//! escaped: nothing can end the line or move the cursor. A stderr that is closed or full loses
+//! lines, never the program (`queue`).
 
 mod queue;
 
@@ -32,8 +32,8 @@ use self::queue::Queue;
 use crate::cli::{LogArgs, LogFormat, LogLevel};
 use crate::output::is_invisible;
 
-/// The log of the process. Its last lines are written when it is dropped, as far as stderr takes them
-/// within half a second.
+/// The log of the process. Its last lines are written when it is dropped, as far as stderr takes
+/// them within half a second.
 #[derive(Debug)]
 #[must_use]
 pub struct Log(Queue);
@@ -63,7 +63,7 @@ pub fn init(args: LogArgs) -> anyhow::Result<Log> {
     })?;
     tracing::subscriber::set_global_default(subscriber(args, queue.clone()))?;
     let _ = OF_PROCESS.set(queue.clone());
-    // Written to stderr at once, a panic would wait there where nobody reads it.
+    // Written to stderr at once, a panic would wait there while it is not read.
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!(cause = %panic, "Internal error, please report it: a thread panicked");
     }));
@@ -325,7 +325,7 @@ mod tests {
     }
 
     fn awkward() {
-        let span = tracing::info_span!("look", job = "a b", source = "swarm/0");
+        let span = tracing::info_span!("refresh", job = "a b", source = "swarm/0");
         let _guard = span.enter();
         let error = io::Error::other(fmt::Error);
         tracing::warn!(
@@ -340,7 +340,7 @@ mod tests {
             nan = f64::NAN,
             yes = true,
             list = ?["x", "y"],
-            "Cannot look"
+            "Cannot refresh"
         );
     }
 
@@ -350,7 +350,7 @@ mod tests {
             LogFormat::Logfmt,
             awkward,
             &expect![[r#"
-                time=TIME level=WARN source=logging.rs:N msg="Cannot look" error="an error occurred when formatting an argument" path="C:\\x" empty="" evil="a\"\n\x1b[2Jlevel=ERROR\u202e" umlaut=ü✓ number=-3 big=7 ratio=0.5 nan=NaN yes=true list="[\"x\", \"y\"]" job="a b" field_source=swarm/0
+                time=TIME level=WARN source=logging.rs:N msg="Cannot refresh" error="an error occurred when formatting an argument" path="C:\\x" empty="" evil="a\"\n\x1b[2Jlevel=ERROR\u202e" umlaut=ü✓ number=-3 big=7 ratio=0.5 nan=NaN yes=true list="[\"x\", \"y\"]" job="a b" field_source=swarm/0
             "#]],
         );
     }
@@ -361,7 +361,7 @@ mod tests {
             LogFormat::Json,
             awkward,
             &expect![[r#"
-                {"time":"TIME","level":"WARN","source":"logging.rs:N","msg":"Cannot look","error":"an error occurred when formatting an argument","path":"C:\\x","empty":"","evil":"a\"\n\u001b[2Jlevel=ERROR\u202e","umlaut":"ü✓","number":-3,"big":7,"ratio":0.5,"nan":"NaN","yes":true,"list":"[\"x\", \"y\"]","job":"a b","field_source":"swarm/0"}
+                {"time":"TIME","level":"WARN","source":"logging.rs:N","msg":"Cannot refresh","error":"an error occurred when formatting an argument","path":"C:\\x","empty":"","evil":"a\"\n\u001b[2Jlevel=ERROR\u202e","umlaut":"ü✓","number":-3,"big":7,"ratio":0.5,"nan":"NaN","yes":true,"list":"[\"x\", \"y\"]","job":"a b","field_source":"swarm/0"}
             "#]],
         );
         let line = lines(LogLevel::Info, LogFormat::Json, awkward).replace("TIME", "");

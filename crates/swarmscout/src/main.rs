@@ -14,15 +14,15 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// More do not make discovery faster, and each costs memory, which small machines lack.
 const MAX_WORKERS: usize = 4;
 
-/// For file SD, which needs one. What may hang elsewhere, and what takes long, has threads of its own
-/// (`net::lane`, `net::cpu`). Idle ones end after ten seconds.
+/// For file SD, which needs one. What may hang elsewhere, and what takes long, has threads of its
+/// own (`net::lane`, `net::cpu`). Idle ones end after ten seconds.
 const MAX_BLOCKING_THREADS: usize = 4;
 
 fn main() -> ExitCode {
     let cli = match cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // Nobody is left to hear of it where the terminal is gone.
+            // Where the terminal is gone, there is no reader.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }

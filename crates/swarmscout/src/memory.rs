@@ -11,7 +11,7 @@ use swarmscout_model::size::Bytes;
 /// The limit where the process has none.
 pub const WITHOUT_CGROUP: Bytes = Bytes(2 << 30);
 
-/// Larger limits of a control group are none: version 1 writes a huge number for "no limit".
+/// Larger limits of a control group do not count: version 1 writes a huge number for "no limit".
 const NO_LIMIT: u64 = 1 << 60;
 
 /// The limit of this process.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-/// Writes `text` to stdout at once. A reader that has gone (`| head`) is no error.
+/// Writes `text` to stdout at once. A reader that has gone (`| head`) is not an error.
 pub fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -17,14 +17,14 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
 pub enum ConfigSource {
-    /// A file, read anew each time.
+    /// A file, read each time.
     File {
         /// As it was named.
         path: PathBuf,
         /// How it is to be read.
         options: config::Options,
     },
-    /// What runs at the Docker engine at hand, asked anew each time.
+    /// What runs on the local Docker Engine, asked each time.
     Engine(Environment),
     /// A text that the program holds itself.
     Text {
@@ -40,8 +40,8 @@ pub enum ConfigSource {
 pub struct Attempt {
     /// The configuration, or one line for each fault.
     pub loaded: Result<Loaded, String>,
-    /// What its files held just before they were read; `None` where there are none, or where reading
-    /// them took too long.
+    /// What its files held just before they were read; `None` where it has no files, or where
+    /// reading them took too long.
     pub fingerprint: Option<Fingerprint>,
 }
 
@@ -52,7 +52,11 @@ impl ConfigSource {
             Self::File { path, options } => return load_file(path, *options).await,
             Self::Engine(environment) => detect::detect(environment).await.and_then(|found| {
                 let Found { what, host, yaml } = found;
-                tracing::info!(found = what, host, "Configured for the Docker engine at hand");
+                tracing::info!(
+                    found = what,
+                    host,
+                    "No configuration file: using the local Docker Engine"
+                );
                 parse(ENGINE, &yaml)
             }),
             Self::Text { name, yaml } => parse(name, yaml),
@@ -60,13 +64,13 @@ impl ConfigSource {
         Attempt { loaded, fingerprint: None }
     }
 
-    /// What looks for changes of its files. `None`, and a warning, where it has none.
+    /// What checks its files for changes. `None`, and a warning, where it has none.
     pub fn auto_reload(&self, interval: Duration) -> Option<AutoReload> {
         if let Self::File { path, .. } = self {
             return Some(AutoReload::new(path.clone(), interval));
         }
         tracing::warn!(from = %self, "--config.auto-reload has no effect: there is no \
-            configuration file; SIGHUP looks at the engine again");
+            configuration file; SIGHUP asks the Engine again");
         None
     }
 }
@@ -88,8 +92,8 @@ async fn load_file(path: &Path, options: config::Options) -> Attempt {
     Attempt { loaded, fingerprint }
 }
 
-/// How a configuration made for the engine at hand is called in messages.
-const ENGINE: &str = "the Docker engine at hand";
+/// How a configuration made for the local Engine is called in messages.
+const ENGINE: &str = "the local Docker Engine";
 
 /// Checks a text that the program made itself.
 fn parse(name: &str, yaml: &str) -> Result<Loaded, String> {

@@ -22,7 +22,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one. Several that arrive while nobody waits count as one. Cancel-safe.
+    /// Waits for the next one. Several that arrive between two calls count as one. Cancel-safe.
     pub async fn next(&mut self) -> Received {
         tokio::select! {
             _ = self.terminate.recv() => Received::Stop("SIGTERM"),

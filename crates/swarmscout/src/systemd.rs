@@ -1,11 +1,11 @@
-//! Tells systemd, or whatever speaks its protocol, how the program is doing (`sd_notify(3)`), and takes
-//! over the sockets that it opened (`sd_listen_fds(3)`).
+//! Notifies systemd, or what speaks its protocol, of the program's state (`sd_notify(3)`), and
+//! takes over the sockets that it opened (`sd_listen_fds(3)`).
 //!
-//! Without `NOTIFY_SOCKET` all of it does nothing. What cannot be told is logged once, and no reason
+//! Without `NOTIFY_SOCKET` all of it does nothing. A failure is logged once, and is not a reason
 //! to stop.
 //!
-//! The watchdog is told from the program's main loop and from nowhere else, and its clock is driven by
-//! the runtime's workers: where either hangs, systemd hears nothing and starts the program anew.
+//! The watchdog is notified from the program's main loop only, and its clock is driven by
+//! the runtime's workers: where either hangs, systemd receives nothing and restarts the program.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -28,15 +28,15 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 /// How long systemd may take to have room for a message.
 const SEND_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The line to systemd.
+/// The connection to systemd.
 #[derive(Debug)]
 pub struct Systemd {
-    /// `None` where nobody listens.
+    /// `None` without a listener.
     line: Option<Line>,
-    /// How often it wants to hear that the program lives; half of what it allows.
+    /// How often it wants to know that the program lives; half of what it allows.
     watchdog: Option<Duration>,
     next: Instant,
-    /// The status that was told last.
+    /// The status that was sent last.
     status: String,
 }
 
@@ -59,7 +59,7 @@ impl Systemd {
             Line::new(&name)
                 .inspect_err(|error| {
                     let socket = name.display().to_string();
-                    tracing::warn!(socket, err = %error, "Cannot tell systemd how it goes");
+                    tracing::warn!(socket, err = %error, "Cannot notify systemd");
                 })
                 .ok()
         });
@@ -88,7 +88,8 @@ impl Systemd {
         self.send("STOPPING=1", Some("Ending"));
     }
 
-    /// Waits until [`Self::alive`] should be called again. For ever where nobody listens. Cancel-safe.
+    /// Waits until [`Self::alive`] should be called again. For ever without a listener.
+    /// Cancel-safe.
     pub async fn due(&self) {
         match self.line {
             Some(_) => sleep_until(self.next).await,
@@ -121,7 +122,7 @@ impl Systemd {
             Ok(_) => line.failed = false,
             Err(error) if !line.failed => {
                 line.failed = true;
-                tracing::warn!(err = %error, "Cannot tell systemd how it goes");
+                tracing::warn!(err = %error, "Cannot notify systemd");
             }
             Err(_) => {}
         }
@@ -135,7 +136,7 @@ impl Line {
             #[cfg(target_os = "linux")]
             [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
             [b'/', ..] => SocketAddr::from_pathname(name),
-            _ => Err(io::Error::other("NOTIFY_SOCKET is no path and no abstract name")),
+            _ => Err(io::Error::other("NOTIFY_SOCKET is not a path or an abstract name")),
         }?;
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(SEND_TIMEOUT))?;
@@ -193,7 +194,7 @@ mod tests {
         }
 
         /// What came since it was asked last.
-        fn heard(&self) -> Vec<String> {
+        fn received(&self) -> Vec<String> {
             let mut messages = Vec::new();
             let mut buffer = [0; 1024];
             while let Ok(length) = self.socket.recv(&mut buffer) {
@@ -204,20 +205,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tells_each_step() {
+    async fn sends_each_step() {
         let manager = Manager::new("steps");
         let mut systemd = manager.line(&[]);
         systemd.ready("2 jobs\nSTOPPING=1");
         systemd.reloading();
         systemd.ready("3 jobs");
         systemd.stopping();
-        let mut heard = manager.heard();
-        let (reloading, rest) = heard[1].split_once("\nMONOTONIC_USEC=").unwrap();
+        let mut received = manager.received();
+        let (reloading, rest) = received[1].split_once("\nMONOTONIC_USEC=").unwrap();
         let (micros, status) = rest.split_once('\n').unwrap();
         assert!(micros.parse::<u64>().unwrap() > 0, "{micros}");
-        heard[1] = format!("{reloading}\n{status}");
+        received[1] = format!("{reloading}\n{status}");
         assert_eq!(
-            heard,
+            received,
             [
                 "READY=1\nSTATUS=2 jobs STOPPING=1",
                 "RELOADING=1\nSTATUS=Reloading",
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tells_the_watchdog_in_half_its_time_and_the_status_when_it_changes() {
+    async fn feeds_the_watchdog_in_half_its_time_and_sends_the_status_when_it_changes() {
         let pid = std::process::id().to_string();
         let manager = Manager::new("watchdog");
         for (env, interval, message) in [
@@ -256,20 +257,20 @@ mod tests {
                 .chain(unchanged)
                 .chain([text("STATUS=2 jobs")])
                 .collect();
-            assert_eq!(manager.heard(), expected, "{env:?}");
+            assert_eq!(manager.received(), expected, "{env:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn says_nothing_where_nobody_listens() {
-        let manager = Manager::new("nobody");
+    async fn sends_nothing_without_a_listener() {
+        let manager = Manager::new("no-listener");
         for name in ["", "nonsense", "vsock:2:1234"] {
             let mut systemd = manager.line(&[("NOTIFY_SOCKET", name)]);
             systemd.ready("1 job");
             let due = tokio::time::timeout(Duration::from_hours(1), systemd.due()).await;
             assert!(due.is_err(), "{name}");
         }
-        assert!(manager.heard().is_empty());
+        assert!(manager.received().is_empty());
         // One that is gone later.
         let mut systemd = manager.line(&[]);
         drop(manager);

@@ -587,7 +587,7 @@ async fn a_host_that_cannot_be_one_is_refused_at_once() {
     };
     expect![[r#"parse "127.0.0.1:2375": first path segment in URL cannot contain colon"#]]
         .assert_eq(&build("127.0.0.1:2375"));
-    expect![[r#"parse "ftp://h": host must begin with unix://, tcp://, http:// or https://"#]]
+    expect![[r#"parse "ftp://h": host must start with unix://, tcp://, http:// or https://"#]]
         .assert_eq(&build("ftp://h"));
 }
 

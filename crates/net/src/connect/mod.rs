@@ -45,7 +45,7 @@ pub(crate) struct Connector {
 /// How servers are reached, whatever the certificates.
 pub(crate) struct Way {
     pub(crate) proxy: ProxyConfig,
-    /// What a proxy is told about who we are.
+    /// How we identify ourselves to a proxy.
     pub(crate) user_agent: HeaderValue,
     /// Time for a connection to stand.
     pub(crate) timeout: Duration,
@@ -168,8 +168,8 @@ async fn pass(
     }
 }
 
-/// Opens a TCP connection for what speaks no HTTP. `to` is `host:port`, an IPv6 address in brackets;
-/// names are resolved, and their addresses tried, as for HTTP.
+/// Opens a TCP connection for what speaks no HTTP. `to` is `host:port`, an IPv6 address in
+/// brackets; names are resolved, and their addresses tried, as for HTTP.
 pub async fn connect_tcp(to: &str, within: Duration) -> Result<TcpStream, Error> {
     let failed = |reason| Error::Connect { to: to.to_owned(), reason };
     let uri = Uri::builder().scheme("tcp").authority(to).path_and_query("/").build();

@@ -1,7 +1,7 @@
 //! Names of hosts, looked up by the system (`getaddrinfo`).
 //!
-//! That blocks for as long as the system's resolver likes, and cannot be ended. So each name has its
-//! [lane](crate::lane): however many ask for it at one time, it is looked up once.
+//! That blocks for as long as the system's resolver likes, and cannot be ended. So each name has
+//! its [lane](crate::lane): however many ask for it at one time, it is looked up once.
 
 use std::ffi::OsStr;
 use std::io;
@@ -20,7 +20,7 @@ use tower_service::Service;
 
 use crate::lane::Lanes;
 
-/// The addresses, with port 0, or why there are none.
+/// The addresses, with port 0, or the reason for their absence.
 type Found = Result<Vec<SocketAddr>, Arc<io::Error>>;
 
 static NAMES: LazyLock<Lanes<Found>> = LazyLock::new(|| Lanes::new("lookup", 16, 64));
@@ -29,7 +29,7 @@ static NAMES: LazyLock<Lanes<Found>> = LazyLock::new(|| Lanes::new("lookup", 16,
 #[derive(Clone, Debug)]
 pub(super) struct Resolver(pub(super) Duration);
 
-/// Told from other I/O errors.
+/// Distinguished from other I/O errors.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Unresolved(String);
@@ -81,8 +81,8 @@ async fn look_up(
         *turn = Some((Instant::now(), found.clone()));
         found
     };
-    let begun = lanes.on_thread(&lane, &AtomicBool::default(), work).await;
-    begun.unwrap_or_else(|error| Err(Arc::new(error)))
+    let started = lanes.on_thread(&lane, &AtomicBool::default(), work).await;
+    started.unwrap_or_else(|error| Err(Arc::new(error)))
 }
 
 #[cfg(test)]

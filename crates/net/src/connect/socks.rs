@@ -52,7 +52,7 @@ pub(super) async fn open(
     if reply != 0 {
         return Err(words(reply));
     }
-    // The address that the proxy uses; nobody needs it.
+    // The address that the proxy uses; it is not needed.
     let length = match kind {
         IPV4 => 4,
         IPV6 => 16,

@@ -1,8 +1,8 @@
-//! An open connection, and what has passed over it.
+//! An open connection, and the bytes that it has carried.
 //!
-//! A [`Socket`] is bytes both ways; one in TLS lies in another one, so that TLS may lie in TLS where
-//! the way to a server leads through a proxy that is spoken to over TLS itself. A [`Stream`] is a
-//! socket that is ready for requests.
+//! A [`Socket`] is bytes both ways; one in TLS lies in another one, so that TLS may lie in TLS
+//! where the way to a server leads through a proxy that is spoken to over TLS itself. A [`Stream`]
+//! is a socket that is ready for requests.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

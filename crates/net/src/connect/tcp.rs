@@ -18,7 +18,7 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// Between two probes that are not answered.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// After so many of them the connection is over.
+/// After this number of them the connection is closed.
 const PROBES: u32 = 3;
 
 /// For connections that are opened within this time.

@@ -1,7 +1,7 @@
 //! A way through an HTTP proxy: CONNECT (RFC 9110, section 9.3.6).
 //!
-//! hyper speaks it. The tunnel of hyper-util would do the same in fewer lines, but it does not tell
-//! what the proxy answered.
+//! hyper speaks it. The tunnel of hyper-util would do the same in fewer lines, but it does not
+//! report what the proxy answered.
 
 use std::pin::pin;
 
@@ -34,7 +34,7 @@ pub(super) async fn open(
     let request = request(proxy, server, way)?;
     let mut connection = pin!(connection.without_shutdown());
     let mut answer = pin!(sender.send_request(request));
-    // The connection ends where the tunnel begins; it does not where the proxy refuses.
+    // The connection ends where the tunnel starts; it does not where the proxy refuses.
     let (answer, ended) = tokio::select! {
         biased;
         answer = &mut answer => (answer, None),

@@ -19,7 +19,7 @@ use crate::{disk, lane};
 pub(crate) const UNIX_SCHEME: &str = "unix";
 
 /// The user of a container image without root, as in the one that this program is shipped in.
-const NOBODY_IN_PARTICULAR: u32 = 65532;
+const UNPRIVILEGED_USER: u32 = 65532;
 
 /// How long the file system may take for the path of a socket.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -81,7 +81,7 @@ pub async fn connect_unix(path: &Path, advice: SocketAdvice) -> Result<UnixStrea
 }
 
 async fn open_path(path: &Path, advice: SocketAdvice) -> Result<UnixStream, String> {
-    // Connecting looks the path up on this very thread, whatever mount it is on.
+    // Connecting resolves the path on this very thread, whatever mount it is on.
     let own = path.to_owned();
     let look_up = move || drop(fs::metadata(own));
     lane::read(path, PATIENCE, look_up).await.map_err(|stuck| stuck.reason)?;
@@ -142,7 +142,7 @@ fn denied(user: Option<u32>, gid: u32, mode: u32, groups: &str) -> String {
             mode & 0o7777
         );
     }
-    let user = user.unwrap_or(NOBODY_IN_PARTICULAR);
+    let user = user.unwrap_or(UNPRIVILEGED_USER);
     format!(
         "permission denied: the socket belongs to {group}; on Swarm write \
          user: \"{user}:{gid}\" into the service (docker stack deploy drops group_add), \

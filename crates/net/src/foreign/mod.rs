@@ -1,17 +1,17 @@
 //! Texts that come from elsewhere (a body, a message, a name), as they may be shown: without the
-//! credentials of whoever asked, and cut.
+//! credentials of the request, and cut.
 //!
 //! A server may repeat the request in its answer: debug proxies do, and many error pages. What is
-//! shown of an answer comes to the log, to pages, to the API, and to whoever reads a list, so every
-//! such text passes [`Secrets::clean`], where it enters and before anything else cuts it.
+//! shown of an answer comes to the log, to pages, to the API, and to every reader of a list, so
+//! every such text passes [`Secrets::clean`], where it enters and before anything else cuts it.
 //!
 //! Invariants:
 //! - A secret is found as it is, percent-encoded, form-encoded, as HTML, as a string of JSON, Go or
 //!   Rust, in up to three of these at once, and in base64 of either alphabet, wherever in the
 //!   encoded text it stands. One that the sender or a limit has cut is found too, from
 //!   [`SHORTEST`] bytes on.
-//! - A secret of less than [`SHORTEST`] bytes is not looked for by itself: it would be found in
-//!   every text. What it is sent in (`user:password`, a header) is longer, and is looked for.
+//! - A secret of less than [`SHORTEST`] bytes is not searched for by itself: it would be found in
+//!   every text. What it is sent in (`user:password`, a header) is longer, and is searched for.
 //! - Time and memory are bounded by [`ENOUGH`], however long the text is.
 
 mod patterns;
@@ -37,17 +37,17 @@ use crate::UserInfo;
 /// The most bytes that are shown of a foreign text, give or take a few.
 pub const SHOWN: usize = 1024;
 
-/// So many bytes of a foreign text are enough to show its beginning, with all secrets in it whole.
+/// The number of bytes of a foreign text that show its start with all secrets in it whole.
 pub const ENOUGH: usize = 16 << 10;
 
-/// Shorter secrets are not looked for.
+/// Shorter secrets are not searched for.
 const SHORTEST: usize = 4;
 
-/// So many secrets that change (read from files, received) are remembered, the newest.
+/// How many of the newest secrets that change (read from files, received) are remembered.
 const RECENT: usize = 32;
 
-/// The credentials of one client: what it is configured with, and what it read and received of late.
-/// Clones share them. `Debug` shows nothing of them.
+/// The credentials of one client: what it is configured with, and what it read and received of
+/// late. Clones share them. `Debug` shows nothing of them.
 #[derive(Clone, Default)]
 pub struct Secrets(Arc<Mutex<Known>>);
 
@@ -56,7 +56,7 @@ struct Known {
     fixed: Vec<Secret>,
     /// The newest last.
     recent: VecDeque<Secret>,
-    /// What is looked for, made when it is needed.
+    /// What is searched for, made when it is needed.
     patterns: Option<Arc<Patterns>>,
 }
 
@@ -115,8 +115,8 @@ impl Secrets {
         }
     }
 
-    /// A foreign text as it may be shown: `<secret>` in place of secrets, and cut to [`SHOWN`] bytes.
-    /// The place that a parser names at the end (`at line 1 column 2`) stays.
+    /// A foreign text as it may be shown: `<secret>` in place of secrets, and cut to [`SHOWN`]
+    /// bytes. The place that a parser names at the end (`at line 1 column 2`) stays.
     pub fn clean<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let place = if text.len() > SHOWN { place(text) } else { "" };
         let whole = &text[..text.len() - place.len()];

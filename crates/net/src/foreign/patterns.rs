@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 use super::SHORTEST;
 use super::readings::{Reading, readings};
 
-/// So many bytes of a secret, from its start, are hidden although the rest does not follow.
-const TELLING: usize = 16;
+/// This number of bytes from the start of a secret is hidden although the rest does not follow.
+const DISTINCTIVE: usize = 16;
 
-/// Longer forms are looked for in pieces of so many bytes.
+/// Longer forms are searched for in pieces of this number of bytes.
 const PIECE: usize = 256;
 
 /// What Go's `url.QueryEscape` leaves as it is.
@@ -25,7 +25,7 @@ pub(super) struct Patterns {
     forms: Vec<Form>,
     /// Indexes of forms by the first bytes of these.
     by_head: BTreeMap<[u8; SHORTEST], Vec<usize>>,
-    /// A bit for each pair of bytes that some form begins with.
+    /// A bit for each pair of bytes that some form starts with.
     starts: Vec<u64>,
 }
 
@@ -98,7 +98,7 @@ impl Patterns {
             {
                 let same = form.text.iter().zip(rest).take_while(|(a, b)| a == b).count();
                 let is_cut = same == rest.len() || rest[same..].starts_with("…".as_bytes());
-                if same < form.text.len() && same < TELLING && !is_cut {
+                if same < form.text.len() && same < DISTINCTIVE && !is_cut {
                     continue;
                 }
                 let (mut from, mut to) = (at, at + same);

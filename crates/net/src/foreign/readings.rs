@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 
-/// So many encodings may lie around one another.
+/// The most encodings that may be nested.
 const DEPTH: usize = 3;
 
-/// So many readings of one text are made at most.
+/// The most readings of one text.
 const MOST: usize = 24;
 
 /// A text, or what it is when it is decoded.
 pub(super) struct Reading {
     pub(super) text: Vec<u8>,
-    /// Where in the source each byte of `text` begins and ends. `None`: it is the source.
+    /// Where in the source each byte of `text` starts and ends. `None`: it is the source.
     places: Option<Vec<(u32, u32)>>,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn readings(text: &[u8]) -> Vec<Reading> {
     readings
 }
 
-/// Decodes the escape that a text begins with, and returns its length; `None` where there is none.
+/// Decodes the escape that a text starts with, and returns its length; `None` without one.
 type Escape = fn(&[u8], &mut Vec<u8>) -> Option<usize>;
 
 /// `%2F`.
@@ -141,7 +141,8 @@ fn named(name: &[u8]) -> Option<char> {
     })
 }
 
-/// Escapes of strings in JSON, Go, Rust and C: `\"`, `\n`, `\x2f`, `\u002f`, `\u{2f}`, `\U0000002f`.
+/// Escapes of strings in JSON, Go, Rust and C: `\"`, `\n`, `\x2f`, `\u002f`, `\u{2f}`,
+/// `\U0000002f`.
 fn backslash(text: &[u8], to: &mut Vec<u8>) -> Option<usize> {
     let rest = text.strip_prefix(b"\\")?;
     let (kind, digits) = rest.split_first()?;

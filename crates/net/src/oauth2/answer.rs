@@ -16,7 +16,7 @@ const SHOWN: usize = 200;
 pub(super) struct Granted {
     /// As it is sent in `Authorization`.
     pub(super) header: HeaderValue,
-    /// How long, if that was told.
+    /// How long, if the server said so.
     pub(super) lasts: Option<Duration>,
 }
 

@@ -16,8 +16,8 @@ use crate::config::{JwtBearer, SignatureAlgorithm};
 /// How long an assertion may be used (prometheus/common).
 const VALID: Duration = Duration::from_mins(10);
 
-/// Makes an assertion. The claims are prometheus/common's: what is configured adds to them and replaces
-/// them.
+/// Makes an assertion. The claims are prometheus/common's: what is configured adds to them and
+/// replaces them.
 pub(super) fn sign(
     jwt: &JwtBearer,
     key: &Secret,
@@ -31,7 +31,7 @@ pub(super) fn sign(
         SignatureAlgorithm::Rs512 => ("RS512", SignatureScheme::RSA_PKCS1_SHA512),
     };
     let unusable =
-        || "the client certificate key is no unencrypted RSA key (PEM) of 2048 to 8192 bits";
+        || "the client certificate key is not an unencrypted RSA key (PEM) of 2048 to 8192 bits";
     let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).map_err(|_| unusable())?;
     let key = aws_lc_rs::sign::any_supported_type(&key).map_err(|_| unusable())?;
     let signer = key.choose_scheme(&[scheme]).ok_or_else(unusable)?;

@@ -1,16 +1,17 @@
 //! Access tokens of OAuth 2, as `golang.org/x/oauth2` and prometheus/common get and use them.
 //!
-//! A token is asked for when the first request needs one, and kept until ten seconds before it ends, or
-//! until the secret that it was asked with changes. However many requests need one at the same time, it
-//! is asked for once, and a failure is the failure of all that waited.
+//! A token is asked for when the first request needs one, and kept until ten seconds before it
+//! ends, or until the secret that it was asked with changes. However many requests need one at the
+//! same time, it is asked for once, and a failure is the failure of all that waited.
 //!
 //! What differs from Go, and why:
 //!
-//! - A server that answers 401 does not want the token: it is forgotten, and the next request asks for
-//!   another one. Go keeps it until it ends, which may be never.
-//! - A server may want the secret in a header or in the body. As in Go, both are tried at first, but only
-//!   where there was an answer: another way to write a request opens no connection.
-//! - JSON is known by its first byte and not by `Content-Type`, as some servers call it `text/plain`.
+//! - A server that answers 401 does not want the token: it is forgotten, and the next request asks
+//!   for another one. Go keeps it until it ends, which may be never.
+//! - A server may want the secret in a header or in the body. As in Go, both are tried at first,
+//!   but only where there was an answer: another way to write a request opens no connection.
+//! - JSON is known by its first byte and not by `Content-Type`, as some servers call it
+//!   `text/plain`.
 
 mod answer;
 mod assertion;
@@ -30,7 +31,7 @@ use self::form::{Form, escape};
 use crate::config::{GRANT_TYPE_JWT, Grant, JwtBearer, OAuth2};
 use crate::{Client, ClientOptions, Error, HttpConfig, Request, Secrets, Url, auth};
 
-/// So long before its end a token is no longer used (`golang.org/x/oauth2`).
+/// How long before its end a token is no longer used (`golang.org/x/oauth2`).
 const EARLY: Duration = Duration::from_secs(10);
 /// The most bytes of an answer.
 const MAX_ANSWER: u64 = 1 << 20;
@@ -70,7 +71,7 @@ enum Style {
 #[derive(Clone, Copy)]
 struct By {
     deadline: Instant,
-    /// From its beginning.
+    /// From its start.
     within: Duration,
 }
 
@@ -82,7 +83,7 @@ impl By {
 
 /// Why there is no token.
 enum Failure {
-    /// Nobody was asked, or nobody answered.
+    /// The server was not asked, or did not answer.
     NoAnswer(String),
     /// The server answered, but not with a token.
     Answered(String),
@@ -115,7 +116,7 @@ impl Tokens {
         })
     }
 
-    /// The value of `Authorization`, by `deadline`, which is `within` of the beginning.
+    /// The value of `Authorization`, by `deadline`, which is `within` of the start.
     pub(crate) async fn get(
         &self,
         deadline: Instant,

@@ -1,5 +1,5 @@
-//! Which proxy a request goes through, by the rules of Go (`net/http`, `golang.org/x/net/http/httpproxy`)
-//! and prometheus/common.
+//! Which proxy a request goes through, by the rules of Go (`net/http`,
+//! `golang.org/x/net/http/httpproxy`) and prometheus/common.
 
 mod no_proxy;
 #[cfg(test)]
@@ -17,7 +17,7 @@ use self::no_proxy::NoProxy;
 use crate::headers::{header_name, header_value};
 use crate::{Error, Secrets, Url, UserInfo};
 
-/// `proxy_url` and its relatives. The default is none. No secret shows in its `Debug`.
+/// `proxy_url` and its relatives. The default is no proxy. No secret shows in its `Debug`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyConfig {
     /// For `http://`.
@@ -71,8 +71,9 @@ impl ProxyConfig {
     /// `proxy_from_environment`: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, or in small letters,
     /// which come first. A proxy may be written without a scheme.
     ///
-    /// Go goes around a proxy that it cannot make sense of; here it is an error, and so is `HTTP_PROXY`
-    /// beside `REQUEST_METHOD`, which under CGI is a header of the request (Go refuses each request).
+    /// Go goes around a proxy that it cannot make sense of; here it is an error, and so is
+    /// `HTTP_PROXY` beside `REQUEST_METHOD`, which under CGI is a header of the request (Go refuses
+    /// each request).
     pub fn from_environment(get: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let set = |name: &str| get(name).filter(|value| !value.is_empty());
         let get =
@@ -147,7 +148,7 @@ impl Proxy {
             "socks5h" => (Kind::Socks("socks5h"), 1080),
             _ => {
                 return refuse(
-                    "the URL of a proxy begins with http://, https://, socks5:// or socks5h://",
+                    "the URL of a proxy starts with http://, https://, socks5:// or socks5h://",
                 );
             }
         };

@@ -22,8 +22,8 @@ enum Rule {
 }
 
 impl NoProxy {
-    /// Reads a list with commas. What is no rule matches nothing, as in Go; a name beyond ASCII is
-    /// refused, since it could not match the `xn--` form that is asked for.
+    /// Reads a list with commas. What is not a rule matches nothing, as in Go; a name beyond ASCII
+    /// is refused, since it could not match the `xn--` form that is asked for.
     pub(super) fn parse(list: &str) -> Result<Self, Error> {
         let mut rules = Vec::new();
         for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {

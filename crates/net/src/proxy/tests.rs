@@ -104,7 +104,7 @@ fn what_cannot_be_used_in_the_environment_is_refused() {
     check(
         &[("HTTPS_PROXY", "ftp://u:hunter2@p")],
         expect![[
-            r#"cannot use environment variable HTTPS_PROXY: parse "ftp://u:xxxxx@p": the URL of a proxy begins with http://, https://, socks5:// or socks5h://"#
+            r#"cannot use environment variable HTTPS_PROXY: parse "ftp://u:xxxxx@p": the URL of a proxy starts with http://, https://, socks5:// or socks5h://"#
         ]],
     );
     check(

@@ -1,7 +1,7 @@
 //! TLS as `tls_config` describes it.
 //!
 //! Nothing is read before the first `https` request: a client of a unix socket needs neither the
-//! system's certificates nor the time and memory they take. Files are read anew for each request,
+//! system's certificates nor the time and memory they take. Files are read again for each request,
 //! as prometheus/common does; only where their content changed is a new configuration made, and
 //! with it the pool of connections replaced.
 
@@ -161,7 +161,7 @@ impl Tls {
 }
 
 /// The name that a server's certificate must have. A final dot, which ends the search for a DNS
-/// name, is no part of it.
+/// name, is not a part of it.
 pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, String> {
     ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned())
         .map_err(|_| format!("{name:?} is not a name that a certificate can have"))

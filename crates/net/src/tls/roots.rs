@@ -32,7 +32,7 @@ impl fmt::Debug for SystemRoots {
 }
 
 /// The system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), or Mozilla's where
-/// there are none, as in an image made from scratch.
+/// the system has none, as in an image made from scratch.
 async fn read(within: Duration) -> Result<RootCertStore, Error> {
     // Where they are is known to the library only.
     let lane = Path::new("the certificates of the system");

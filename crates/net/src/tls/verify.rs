@@ -62,7 +62,7 @@ impl ServerCertVerifier for Trusted {
             now,
         );
         match result {
-            // webpki looks at the dates first, so they are right when this is what it objects to.
+            // webpki checks the dates first, so they are right when this is what it objects to.
             Err(Error::InvalidCertificate(CertificateError::Other(other)))
                 if other.0.downcast_ref() == Some(&webpki::Error::CaUsedAsEndEntity)
                     && self.certificates.contains(end_entity) =>

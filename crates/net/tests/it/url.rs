@@ -140,7 +140,7 @@ fn passwords_that_are_not_escaped_do_not_show() {
         let error = Host::parse(text).unwrap_err().to_string();
         assert!(error.starts_with(r#"parse "u:xxxxx@h:1": "#), "{error}");
     }
-    // An @ elsewhere is none of a user.
+    // An @ elsewhere does not end a user.
     for text in ["http://h:80/a@b?c=d@e", "http://h?c=d@e", "http://u@h/a@b"] {
         assert_eq!(Url::parse(text).unwrap().to_string(), text);
     }
@@ -189,20 +189,20 @@ fn what_is_no_docker_host_is_refused() {
         ),
         (
             "localhost:2375",
-            r#"parse "localhost:2375": host must begin with unix://, tcp://, http:// or https://"#,
+            r#"parse "localhost:2375": host must start with unix://, tcp://, http:// or https://"#,
         ),
         (
             "/var/run/docker.sock",
-            r#"parse "/var/run/docker.sock": host must begin with unix://, tcp://, http:// or https://"#,
+            r#"parse "/var/run/docker.sock": host must start with unix://, tcp://, http:// or https://"#,
         ),
-        ("", r#"parse "": host must begin with unix://, tcp://, http:// or https://"#),
+        ("", r#"parse "": host must start with unix://, tcp://, http:// or https://"#),
         (
             "npipe:////./pipe/docker_engine",
             r#"parse "npipe:////./pipe/docker_engine": named pipes exist on Windows only: use tcp:// or https://"#,
         ),
         (
             "ssh://h",
-            r#"parse "ssh://h": host must begin with unix://, tcp://, http:// or https://"#,
+            r#"parse "ssh://h": host must start with unix://, tcp://, http:// or https://"#,
         ),
         (
             "unix://",
@@ -230,7 +230,7 @@ fn what_is_no_docker_host_is_refused() {
 fn a_path_begins_with_a_slash() {
     let host = Host::parse("tcp://h").unwrap();
     let error = Request::to(&host, "info").unwrap_err().to_string();
-    assert_eq!(error, r#"parse "info": path does not begin with a slash"#);
+    assert_eq!(error, r#"parse "info": path does not start with a slash"#);
 }
 
 #[test]

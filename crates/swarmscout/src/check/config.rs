@@ -1,6 +1,6 @@
-//! `check config`: everything that a start would refuse, and what the files that it names would make
-//! of it later: files that are not there, target files that cannot be understood, and targets that
-//! nobody could scrape.
+//! `check config`: everything that a start would refuse, and what the files that it names would
+//! make of it later: files that are not there, target files that cannot be understood, and targets
+//! that no Prometheus could scrape.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -134,7 +134,7 @@ fn check_target_files(
     }
 }
 
-/// Puts targets through the rules of their job, and notes those that nobody could scrape.
+/// Puts targets through the rules of their job, and notes those that no Prometheus could scrape.
 fn check_targets(job: &JobConfig, groups: &Groups, path: Option<&Path>, errors: &mut Vec<String>) {
     let mut builder = LabelsBuilder::new();
     let of_file = path.map(|path| format!(" of {}", path.display())).unwrap_or_default();

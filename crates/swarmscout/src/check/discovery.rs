@@ -1,4 +1,4 @@
-//! `check service-discovery`: one look at a job's sources, and what its rules make of it.
+//! `check service-discovery`: one refresh of a job's sources, and what its rules make of it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
@@ -27,7 +27,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Shows the targets of a job. Whether each of its sources answered.
 pub(super) async fn check(args: &CheckDiscoveryArgs) -> bool {
-    match look(args).await {
+    match refresh(args).await {
         Ok(set) => show(&set, args),
         Err(error) => {
             print_error(&format!("{error:#}\n"));
@@ -37,7 +37,7 @@ pub(super) async fn check(args: &CheckDiscoveryArgs) -> bool {
 }
 
 /// Runs the job alone until each source has answered once, or the time is over.
-async fn look(args: &CheckDiscoveryArgs) -> anyhow::Result<Arc<TargetSet>> {
+async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<Arc<TargetSet>> {
     let options = config::Options::default();
     let loaded = config::load(&args.file, &options).context("Cannot load config")?;
     let mut jobs = loaded.config.job_configs();
@@ -153,7 +153,7 @@ const SERVICE: [&str; 2] = [
     "__meta_docker_container_label_com_docker_swarm_service_name",
 ];
 
-/// So many services are named of those whose targets a rule dropped.
+/// How many services are named of those whose targets a rule dropped.
 const SERVICES: usize = 20;
 
 /// A target, as promtool shows it.

@@ -60,7 +60,7 @@ pub const FLAGS: &[CompatFlag] = &[
     many(
         "enable-feature",
         Verdict::Ignored(
-            "none of Prometheus' optional features has a switch here, but auto-reload-config, which works",
+            "of Prometheus' optional features only auto-reload-config has an effect here",
         ),
     ),
     one("query.lookback-delta", SERVER),
@@ -110,8 +110,8 @@ pub const FLAGS: &[CompatFlag] = &[
     one(
         "web.config.file",
         Verdict::Refused(
-            "TLS and passwords for the web server do not exist yet, and without them whoever reaches \
-             the port would be let in: listen on 127.0.0.1 and put a proxy in front",
+            "TLS and passwords for the web server do not exist yet, and without them \
+             the port would be open to all: listen on 127.0.0.1 and put a proxy in front",
         ),
     ),
     one("web.console.libraries", WEB),
@@ -120,15 +120,14 @@ pub const FLAGS: &[CompatFlag] = &[
     switch(
         "web.enable-otlp-receiver",
         Verdict::Refused(
-            "there is no OTLP receiver here, and what is sent would be lost: let it be sent to a \
-             Prometheus",
+            "there is no OTLP receiver here, and data sent to it would be lost: send it to a Prometheus",
         ),
     ),
     switch(
         "web.enable-remote-write-receiver",
         Verdict::Refused(
-            "there is no remote-write receiver here, and what is sent would be lost: let it be sent \
-             to a Prometheus",
+            "there is no remote-write receiver here, and data sent to it would be lost: send it to \
+             a Prometheus",
         ),
     ),
     one("web.max-notifications-subscribers", WEB),

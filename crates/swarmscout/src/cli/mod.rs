@@ -23,7 +23,7 @@ use compat::{FLAGS, Value, Verdict};
 /// Read when `--config.file` is not given and there is one in the current folder.
 pub const DEFAULT_CONFIG_FILE: &str = "prometheus.yml";
 
-/// Where the web server listens unless told otherwise: Swarmscout's port, this machine only.
+/// Where the web server listens by default: Swarmscout's port, this machine only.
 pub const DEFAULT_LISTEN_ADDRESS: &str = "127.0.0.1:9465";
 
 /// What Prometheus called `--config.auto-reload` before that flag was there.
@@ -36,7 +36,7 @@ const AUTO_RELOAD_FEATURE: &str = "auto-reload-config";
     version,
     about = "Finds everything that runs on a Docker Swarm, classic or swarm mode, and serves it to Prometheus",
     after_help = "Without a sub-command it runs: with the file of --config.file, else with \
-                  prometheus.yml of this folder, else on the Docker engine or Swarm at hand. \
+                  prometheus.yml of this folder, else on the local Docker Engine or Swarm. \
                   Flags of Prometheus that do nothing here are accepted with a warning; \
                   docs/flags.md lists them.",
     disable_version_flag = true,
@@ -79,21 +79,21 @@ pub struct IgnoredFlag {
 /// Flags of the program when it runs.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Configuration file, as of Prometheus [default: prometheus.yml, if there is one]
+    /// Configuration file in Prometheus' format [default: prometheus.yml, if there is one]
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
 
-    /// Load the configuration again when its files change
+    /// Reload the configuration when its files change
     #[arg(long = "config.auto-reload", value_parser = BoolishValueParser::new(), num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true",
           value_name = "BOOL", hide_possible_values = true)]
     pub auto_reload: bool,
 
-    /// How often to look at these files, at least 1s
+    /// How often to check these files, at least 1s
     #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s")]
     pub auto_reload_interval: PromDuration,
 
-    /// Refuse what Prometheus' agent mode refuses in the file
+    /// Reject what Prometheus' agent mode rejects in the file
     #[arg(long = "agent", value_parser = BoolishValueParser::new(), num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true",
           value_name = "BOOL", hide_possible_values = true)]
@@ -107,13 +107,13 @@ pub struct RunArgs {
     #[command(flatten)]
     pub web: WebArgs,
 
-    /// How long the sources of a job may take before it is served without those that have not
-    /// answered, from the start or from the reload that changed the job
+    /// How long a job waits for its sources, from the start or from the reload that changed it,
+    /// before it is served without those that have not answered
     #[arg(long = "sd.startup-timeout", value_name = "DURATION", default_value = "30s")]
     pub startup_timeout: PromDuration,
 
-    /// Folder in which what sources found is kept, and served after a restart until they answer
-    /// [default: none]
+    /// Folder for the last targets of each source, which are served after a restart until it
+    /// answers [default: none]
     #[arg(long = "storage.path", value_name = "DIR")]
     pub storage_path: Option<PathBuf>,
 
@@ -125,7 +125,7 @@ pub struct RunArgs {
 /// What all together may take.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct LimitArgs {
-    /// Most memory of all targets and lists together, as 512MB; 0 is no limit [default: 80 % of the
+    /// Memory limit for all targets and lists together, as 512MB; 0: no limit [default: 80 % of the
     /// control group's limit, else 2GB]
     #[arg(id = "limits.memory", long = "limits.memory", value_name = "SIZE")]
     pub memory: Option<Bytes>,
@@ -139,7 +139,7 @@ pub struct WebArgs {
           default_value = DEFAULT_LISTEN_ADDRESS)]
     pub listen_addresses: Vec<String>,
 
-    /// Listen on the sockets that systemd passes, instead of on addresses
+    /// Listen on the sockets that systemd passes instead of on addresses
     #[arg(long = "web.systemd-socket", value_parser = BoolishValueParser::new(),
           num_args = 0..=1, require_equals = true, default_value = "false",
           default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
@@ -151,7 +151,7 @@ pub struct WebArgs {
           default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
     pub enable_lifecycle: bool,
 
-    /// URL under which this is reached from outside, for instance through a proxy
+    /// URL at which clients reach Swarmscout, for instance through a proxy
     #[arg(
         long = "web.external-url",
         value_name = "URL",
@@ -164,24 +164,24 @@ pub struct WebArgs {
     #[arg(long = "web.route-prefix", value_name = "PATH")]
     pub route_prefix: Option<String>,
 
-    /// Further names by which clients reach this: a comma-separated list, or given several times
+    /// Further host names at which clients reach Swarmscout: a comma-separated list, or repeated
     #[arg(long = "web.allowed-hosts", value_name = "HOST", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
 
-    /// Most connections at one time, over all addresses, at most 1000000
+    /// Limit of concurrent connections, over all addresses, at most 1000000
     #[arg(long = "web.max-connections", value_name = "N", default_value = "512",
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_connections: usize,
 
-    /// Time for a request to arrive, and for an idle connection to stay, at most 30s
+    /// Time limit for reading a request and for idle connections, at most 30s
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m")]
     pub read_timeout: PromDuration,
 
-    /// Title of the pages
+    /// Title of the web pages
     #[arg(long = "web.page-title", value_name = "TEXT", default_value = "Swarmscout")]
     pub page_title: String,
 
-    /// Regex of the origins that CORS admits, anchored at both ends [default: none]
+    /// Regex of the origins that CORS allows, anchored at both ends [default: none]
     #[arg(long = "web.cors.origin", value_name = "REGEX")]
     pub cors_origin: Option<String>,
 }
@@ -189,7 +189,7 @@ pub struct WebArgs {
 /// Flags of file SD.
 #[derive(Clone, Debug, Args)]
 pub struct FileSdArgs {
-    /// Folder for files with the targets of each job, which Prometheus reads with file_sd_configs
+    /// Folder for a file with the targets of each job, for file_sd_configs
     #[arg(id = "file-sd.directory", long = "file-sd.directory", value_name = "DIR")]
     pub directory: Option<PathBuf>,
 
@@ -211,7 +211,7 @@ pub struct FileSdArgs {
     )]
     pub mode: Mode,
 
-    /// What becomes of the file of a job that is gone: an empty list, or nothing
+    /// What happens to the file of a removed job: emptied, or kept
     #[arg(
         long = "file-sd.removed",
         value_name = "WHAT",
@@ -232,7 +232,7 @@ impl FileSdArgs {
 /// How to log.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct LogArgs {
-    /// Least severity of a line to be written
+    /// Lowest level of the log lines that are written
     #[arg(
         id = "log.level",
         long = "log.level",
@@ -243,7 +243,7 @@ pub struct LogArgs {
     )]
     pub level: LogLevel,
 
-    /// Format of the lines
+    /// Format of the log lines
     #[arg(
         id = "log.format",
         long = "log.format",
@@ -257,11 +257,11 @@ pub struct LogArgs {
 /// Severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
-    /// For finding a fault.
+    /// For finding the cause of a fault.
     Debug,
-    /// What one wants to know.
+    /// What an operator wants to know.
     Info,
-    /// What one should look at.
+    /// What an operator should check.
     Warn,
     /// What failed.
     Error,
@@ -282,7 +282,7 @@ pub enum Command {
     /// Check a file, a job's targets, or a running Swarmscout
     #[command(subcommand, arg_required_else_help = true)]
     Check(CheckCommand),
-    /// Show all of it on a Swarm that is simulated, with real sockets, without Docker
+    /// Run on a simulated Swarm, with real sockets, without Docker
     Demo(DemoArgs),
 }
 
@@ -291,7 +291,7 @@ pub enum Command {
 pub enum CheckCommand {
     /// Check configuration files
     Config(CheckConfigArgs),
-    /// Look for the targets of a job once and show what relabeling makes of them
+    /// Discover the targets of a job once and show what relabeling makes of them
     ServiceDiscovery(CheckDiscoveryArgs),
     /// Ask a running Swarmscout (or Prometheus) whether it is healthy
     Healthy(CheckStatusArgs),
@@ -306,13 +306,13 @@ pub struct CheckConfigArgs {
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
 
-    /// Do not look for the files that they name
+    /// Do not check that the files they name exist
     #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true", value_name = "BOOL",
           hide_possible_values = true)]
     pub syntax_only: bool,
 
-    /// Refuse what Prometheus' agent mode refuses
+    /// Reject what Prometheus' agent mode rejects
     #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true", value_name = "BOOL",
           hide_possible_values = true)]
@@ -334,13 +334,13 @@ pub struct CheckDiscoveryArgs {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: DiscoveryFormat,
 
-    /// Show each dropped target, not only how many there are of each rule and service
+    /// Show each dropped target, not only the number for each rule and service
     #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true", value_name = "BOOL",
           hide_possible_values = true)]
     pub all: bool,
 
-    /// How long to wait for sources that have not answered
+    /// How long to wait for sources to answer
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub timeout: PromDuration,
 }
@@ -348,7 +348,7 @@ pub struct CheckDiscoveryArgs {
 /// How to show targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DiscoveryFormat {
-    /// For people.
+    /// A table for a terminal.
     Table,
     /// As `promtool check service-discovery` does.
     Json,
@@ -357,7 +357,7 @@ pub enum DiscoveryFormat {
 /// Of `check healthy` and `check ready`.
 #[derive(Debug, Args)]
 pub struct CheckStatusArgs {
-    /// Where it listens; a path is kept as prefix
+    /// URL of the server; a path is kept as prefix
     #[arg(long, value_name = "URL", default_value = concat!("http://", "127.0.0.1:9465"))]
     pub url: String,
 }
@@ -370,7 +370,7 @@ pub struct DemoArgs {
           default_value = DEFAULT_LISTEN_ADDRESS)]
     pub listen_addresses: Vec<String>,
 
-    /// Time between two things that happen, at least 100ms
+    /// Time between two steps, at least 100ms
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub pace: PromDuration,
 }
@@ -386,7 +386,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     let level_given = matches.value_source("log.level") == Some(ValueSource::CommandLine);
     cli.logs = level_given || !matches!(cli.command, Some(Command::Check(_)));
     if !level_given && matches!(cli.command, Some(Command::Demo(_))) {
-        // The demo tells by itself what happens.
+        // The demo prints by itself what happens.
         cli.log.level = LogLevel::Warn;
     }
     let features = matches.get_many::<String>("enable-feature").into_iter().flatten();
@@ -452,7 +452,8 @@ fn name_of(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// A flag before a sub-command belongs to the running program, and would be silently without effect.
+/// A flag before a sub-command belongs to the running program, and would be silently without
+/// effect.
 fn refuse_misplaced(
     command: &mut clap::Command,
     matches: &clap::ArgMatches,

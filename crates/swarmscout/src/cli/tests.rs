@@ -245,7 +245,7 @@ fn a_wrong_flag_gets_the_nearest_one() {
     check_error(
         "--web.config.file=web.yml",
         &expect![[r#"
-        error: cannot use --web.config.file: TLS and passwords for the web server do not exist yet, and without them whoever reaches the port would be let in: listen on 127.0.0.1 and put a proxy in front
+        error: cannot use --web.config.file: TLS and passwords for the web server do not exist yet, and without them the port would be open to all: listen on 127.0.0.1 and put a proxy in front
 
         Usage: swarmscout [OPTIONS] [COMMAND]
 
@@ -304,10 +304,11 @@ fn documentation() -> String {
     use std::fmt::Write as _;
 
     let mut text = String::from(
-        "# Flags\n\n\
-         Swarmscout takes the names of Prometheus' flags. A value follows after `=` or a space; a \
-         switch is\n`--flag` or `--no-flag`.\n\n\
-         ## Flags that act\n\n| flag | default | what it does |\n| --- | --- | --- |\n",
+        "# Flags\n\n```console\n$ swarmscout --config.file=prometheus.yml \
+         --web.listen-address=0.0.0.0:9465 --no-web.enable-lifecycle\n```\n\n\
+         Flags have Prometheus' names. A value follows after `=` or a space. A switch is `--flag` or \
+         `--no-flag`.\n\n\
+         ## Flags with an effect\n\n| flag | default | what it does |\n| --- | --- | --- |\n",
     );
     let mut command = Cli::command();
     command.build();
@@ -322,8 +323,8 @@ fn documentation() -> String {
         writeln!(text, "| `--{name}` | {default} | {help} |").expect("a string takes all");
     }
     text.push_str(
-        "\n## Flags that are refused\n\n\
-         Their part does not exist yet, and to go on without it would open a door or lose data.\n\n\
+        "\n## Rejected flags\n\n\
+         Their feature does not exist yet. To ignore them would expose the server or lose data.\n\n\
          | flag | why, and what to do |\n| --- | --- |\n",
     );
     for flag in FLAGS {
@@ -333,8 +334,8 @@ fn documentation() -> String {
     }
     text.push_str(
         "\n## Flags without effect\n\n\
-         Accepted so that the `command:` of a Prometheus can be taken over as it is; each gives one \
-         warning.\n",
+         Swarmscout accepts them so that the `command:` of a Prometheus works unchanged. Each gives \
+         one warning.\n",
     );
     let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
     for flag in FLAGS {

@@ -70,7 +70,7 @@ fn parse_external_url(url: &str) -> anyhow::Result<Option<web::ExternalUrl>> {
     }))
 }
 
-/// Empty, or with a slash at the beginning and none at the end.
+/// Empty, or with a slash at the start and without one at the end.
 fn trim_path(path: &str) -> String {
     match path.trim_matches('/') {
         "" => String::new(),

@@ -15,13 +15,13 @@ const ATTEMPTS: usize = 5;
 pub(super) struct Exporters(BTreeMap<SocketAddr, Exporter>);
 
 impl Exporters {
-    /// Starts and ends exporters until these run, each telling its name in its series. Fails with
+    /// Starts and ends exporters until these run, each with its name in its series. Fails with
     /// the first that cannot listen; the others run.
     pub(super) fn keep(&mut self, wanted: BTreeMap<SocketAddr, String>) -> anyhow::Result<()> {
         let mut result = Ok(());
         self.0.retain(|addr, _| wanted.contains_key(addr));
         for exporter in self.0.values() {
-            // Servers remember what they were asked, for tests; nobody reads it here.
+            // Servers remember their requests, for tests; here they are not read.
             exporter.server.forget_requests();
         }
         for (addr, name) in wanted {

@@ -38,7 +38,7 @@ use swarm::SwarmMode;
 /// How long a change may take to be seen before the demo says that it was not.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Time between two looks at what discovery has seen.
+/// Time between two checks of what discovery has seen.
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// The demo's configuration, with what is only known at run time in `{{…}}`.
@@ -92,7 +92,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
             let _ = timeout(PATIENCE, job.set.clone().wait_for(|set| set.is_ready())).await;
         }
         print(&guide(address, &all, pace));
-        tell(&mut world, jobs, pace).await
+        play(&mut world, jobs, pace).await
     };
     let ended = tokio::select! {
         ended = app.run() => ended,
@@ -117,15 +117,15 @@ fn configuration(world: &World) -> Arc<str> {
         .into()
 }
 
-/// Lets one thing after the other happen, and says what discovery made of it.
-async fn tell(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Duration) -> Infallible {
-    let began = Instant::now();
+/// Plays one step after the other, and prints what discovery made of it.
+async fn play(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Duration) -> Infallible {
+    let start = Instant::now();
     let mut steps = STEPS.iter().cycle();
     loop {
         let step = steps.next().expect("a cycle of some steps has no end");
         sleep(pace).await;
         let before = addresses(&jobs);
-        let looks = looks(&jobs);
+        let refreshes = refreshes(&jobs);
         let (happened, at) = (Instant::now(), SystemTime::now());
         world.swarm.set_time();
         for result in [(step.act)(world), world.swarm.sync(), world.classic.sync()] {
@@ -134,9 +134,9 @@ async fn tell(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Durati
                 tracing::warn!(error, step = step.what, "A step of the demo failed");
             }
         }
-        let clock = (happened - began).as_secs();
+        let clock = (happened - start).as_secs();
         print(&format!("[{:02}:{:02}] {}\n", clock / 60, clock % 60, step.what));
-        let seen = timeout(PATIENCE, seen_since(&jobs, happened, &looks)).await.is_ok();
+        let seen = timeout(PATIENCE, seen_since(&jobs, happened, &refreshes)).await.is_ok();
         let how = match served(&jobs, at) {
             _ if !seen => format!("not confirmed within {PATIENCE:?}, see the log"),
             Some(took) => format!("served {} ms later", took.as_millis()),
@@ -146,25 +146,25 @@ async fn tell(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Durati
     }
 }
 
-/// Waits until every source was confirmed after `moment` by a look at everything that began after
-/// it: of what happens at once a watch may tell one part before the other. A set whose age alone
-/// changes wakes nobody, so this looks again and again.
+/// Waits until every source was confirmed after `moment` by a full refresh that started after it: a
+/// watch may report one part of a step before the other. A set whose age alone changes wakes no
+/// reader, so this polls.
 async fn seen_since(jobs: &watch::Receiver<Arc<[Job]>>, moment: Instant, before: &[u64]) {
     // One may have been under way.
-    let begun_since = |before: &u64, now: &u64| *now > before + 1;
+    let started_since = |before: &u64, now: &u64| *now > before + 1;
     let fresh = |job: &Job| {
         let set = job.set.borrow();
         set.sources.iter().all(|source| source.as_of.is_some_and(|as_of| as_of > moment))
     };
     while !jobs.borrow().iter().all(fresh)
-        || !before.iter().zip(&looks(jobs)).all(|(before, now)| begun_since(before, now))
+        || !before.iter().zip(&refreshes(jobs)).all(|(before, now)| started_since(before, now))
     {
         sleep(GLANCE).await;
     }
 }
 
-/// How often each source looked at everything.
-fn looks(jobs: &watch::Receiver<Arc<[Job]>>) -> Vec<u64> {
+/// The number of full refreshes of each source.
+fn refreshes(jobs: &watch::Receiver<Arc<[Job]>>) -> Vec<u64> {
     let of_job =
         |job: &Job| job.set.borrow().sources.iter().map(|source| source.looks).collect::<Vec<_>>();
     jobs.borrow().iter().flat_map(of_job).collect()
@@ -205,15 +205,15 @@ fn outcome(
     if changes.is_empty() {
         changes.push(String::from("the same targets as before"));
     }
-    format!("        {}\n        {}; {how}\n", step.look, changes.join("; "))
+    format!("        {}\n        {}; {how}\n", step.effect, changes.join("; "))
 }
 
-/// Where to look.
+/// What to try.
 fn guide(address: Option<SocketAddr>, jobs: &[Job], pace: Duration) -> String {
     let url = address.map_or_else(|| String::from("http://127.0.0.1"), local_url);
     let mut text = String::from(
         "\nA Swarm of three managers, three workers and a shop, and a classic Swarm of two masters \
-         and\nthree nodes run in this process, on loopback. What Swarmscout finds there:\n\n",
+         and\nthree nodes run in this process, on loopback. Swarmscout finds:\n\n",
     );
     for job in jobs {
         let counts = job.set.borrow().counts;
@@ -231,7 +231,7 @@ fn guide(address: Option<SocketAddr>, jobs: &[Job], pace: Duration) -> String {
         .and_then(|job| Some(job.set.borrow().active().next()?.1.url(&[])));
     write!(
         text,
-        "\nLook at it:\n\n  \
+        "\nTry:\n\n  \
            {url}/                  jobs, sources, counts\n  \
            curl -s {url}/sd/swarm-tasks\n  \
            curl -s {url}/api/v1/targets\n"
@@ -252,7 +252,7 @@ fn guide(address: Option<SocketAddr>, jobs: &[Job], pace: Duration) -> String {
     }
     writeln!(
         text,
-        "\nThe configuration is at {url}/api/v1/status/config?format=yaml. Something happens every {pace:?}; \
+        "\nThe configuration is at {url}/api/v1/status/config?format=yaml. The Swarm changes every {pace:?};  \
          Ctrl-C ends it.\n"
     )
     .expect("a string takes all");

@@ -1,22 +1,22 @@
-//! What happens in the demo, over and over.
+//! The steps of the demo, in a cycle.
 
 use super::World;
 
-/// One thing that happens.
+/// One step.
 pub(super) struct Step {
     /// What one would type on a real Swarm, or what happens to it.
     pub(super) what: &'static str,
-    /// What to look at.
-    pub(super) look: &'static str,
+    /// What discovery makes of it.
+    pub(super) effect: &'static str,
     /// Makes it happen.
     pub(super) act: fn(&mut World) -> anyhow::Result<()>,
 }
 
-/// All of it, ending where it began.
+/// All steps; the last returns to the start.
 pub(super) const STEPS: &[Step] = &[
     Step {
         what: "docker service create --name shop_pay --replicas 2 … shop/pay:1.0",
-        look: "a new service is found with its label prometheus.port",
+        effect: "the new service is found by its label prometheus.port",
         act: |world| {
             world.swarm.deploy("shop_pay", "shop/pay:1.0", 2);
             Ok(())
@@ -24,7 +24,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         what: "docker service scale shop_web=5",
-        look: "two more tasks",
+        effect: "two more tasks",
         act: |world| {
             world.swarm.scale("shop_web", 5);
             Ok(())
@@ -32,7 +32,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         what: "docker service update --image shop/api:1.1 shop_api",
-        look: "new tasks at new addresses take the place of the old ones",
+        effect: "new tasks at new addresses replace the old ones",
         act: |world| {
             world.swarm.update("shop_api", "shop/api:1.1");
             Ok(())
@@ -40,7 +40,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         what: "docker node update --availability drain worker-2",
-        look: "its tasks move to the other workers; the node itself stays a target",
+        effect: "its tasks move to the other workers; the node itself stays a target",
         act: |world| {
             world.swarm.drain("worker-2");
             Ok(())
@@ -48,7 +48,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         what: "manager-1 loses its power: the Docker engine that was asked is gone",
-        look: "the next manager of `hosts` is asked; no target is lost",
+        effect: "Swarmscout asks the next manager of `hosts`; no target is lost",
         act: |world| {
             world.swarm.stop_manager("manager-1");
             Ok(())
@@ -56,7 +56,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         what: "the primary master of the classic Swarm dies, its replica leads",
-        look: "the other one of `masters` is asked; no target is lost",
+        effect: "Swarmscout asks the other one of `masters`; no target is lost",
         act: |world| {
             world.classic.stop_primary();
             Ok(())
@@ -64,15 +64,15 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         what: "node-4 joins the classic Swarm",
-        look: "its cAdvisor is a new target of the job classic",
+        effect: "its cAdvisor is a new target of the job classic",
         act: |world| {
             world.classic.add_node();
             Ok(())
         },
     },
     Step {
-        what: "everything returns to how it was",
-        look: "and begins again",
+        what: "everything returns to its first state",
+        effect: "the demo starts over",
         act: |world| {
             world.swarm.restore_manager("manager-1")?;
             world.swarm.activate("worker-2");

@@ -1,7 +1,7 @@
 //! The Swarm of the demo: three managers, three workers, a shop, and an exporter behind every
 //! address at which a target is to be found.
 //!
-//! Nodes and tasks have addresses in 127.0.0.0/8, all of which belongs to the machine itself on
+//! Nodes and tasks have addresses in 127.0.0.0/8, which belongs to the machine itself on
 //! Linux: so the targets are those of a real overlay network in all but the first byte, and answer.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use super::exporters::{Exporters, with_free_ports};
 /// `127.98.0.0/16` in place of the usual `10.0.1.0/24`.
 const OVERLAY: [u8; 2] = [127, 98];
 
-/// The label that says at which port a service tells its metrics.
+/// The label that says at which port a service exposes its metrics.
 const PORT_LABEL: &str = "prometheus.port";
 
 /// A Swarm with everything that answers for it.
@@ -119,7 +119,7 @@ impl SwarmMode {
         self.ports
     }
 
-    /// Creates a service whose tasks tell metrics.
+    /// Creates a service whose tasks expose metrics.
     pub(super) fn deploy(&mut self, name: &'static str, image: &str, replicas: u64) {
         let spec = ServiceSpec::new(name, image)
             .replicas(replicas)

@@ -144,7 +144,7 @@ fn a_classic_master_gives_its_nodes() {
 }
 
 #[test]
-fn others_are_told_what_to_do() {
+fn others_get_an_error_that_says_what_to_do() {
     let state = |swarm: &str| format!(r#"{{"Swarm": {swarm}}}"#);
     check(
         &state(
@@ -179,7 +179,7 @@ fn others_are_told_what_to_do() {
 #[test]
 fn another_server_is_no_engine() {
     let error = classify(&Info::default()).expect_err("nothing speaks for an engine");
-    expect!["what answers GET /info there is no Docker engine; set DOCKER_HOST to one"]
+    expect!["the answer to GET /info is not that of a Docker Engine; set DOCKER_HOST to one"]
         .assert_eq(&error);
 }
 

@@ -1,7 +1,7 @@
 //! The way of log lines to stderr.
 //!
-//! A pipe that is not read fills up, and then whoever writes into it waits. So a thread that does
-//! nothing else writes, and whoever logs only adds to a queue. What does not fit is dropped and
+//! A pipe that is not read fills up, and then its writer waits. So a thread that does
+//! nothing else writes, and a logging thread only adds to a queue. What does not fit is dropped and
 //! counted, and said once there is room again. The mode of stderr, which others may share, stays as
 //! it is.
 
@@ -23,9 +23,9 @@ pub(super) struct Queue(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Told when there is a line.
+    /// Notified when there is a line.
     lines: Condvar,
-    /// Told when nothing is left to write.
+    /// Notified when nothing is left to write.
     idle: Condvar,
 }
 
@@ -186,7 +186,7 @@ mod tests {
             queue.write_all(&line(number)).unwrap();
         }
         assert_eq!(queue.dropped(), 3);
-        // Nobody who ends waits longer than this.
+        // The end of the program waits no longer than this.
         queue.flush(Duration::from_millis(1));
         for number in 0..=4 {
             assert_eq!(end.recv().unwrap(), line(number));

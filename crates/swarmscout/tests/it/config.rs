@@ -553,7 +553,7 @@ fn proxies_are_taken_from_the_environment_that_is_given() {
     assert!(shown.contains(r#"https: Some("http://proxy:3128")"#), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
     let bad = read(|name| (name == "http_proxy").then(|| "ftp://u:s3cret@proxy".to_owned()));
-    expect![[r#"prometheus.yml:1:68: scrape_configs[0].http_sd_configs[0].proxy_from_environment: cannot use environment variable http_proxy: parse "ftp://u:xxxxx@proxy": the URL of a proxy begins with http://, https://, socks5:// or socks5h://"#]].assert_eq(&bad.unwrap_err());
+    expect![[r#"prometheus.yml:1:68: scrape_configs[0].http_sd_configs[0].proxy_from_environment: cannot use environment variable http_proxy: parse "ftp://u:xxxxx@proxy": the URL of a proxy starts with http://, https://, socks5:// or socks5h://"#]].assert_eq(&bad.unwrap_err());
 }
 
 /// Whatever comes of it, it comes without a panic and as one of the two.

@@ -144,7 +144,7 @@ async fn a_body_arrives_in_pieces() {
 }
 
 #[tokio::test]
-async fn broken_answers_are_told() {
+async fn broken_answers_are_reported() {
     check(
         || Reply::raw("SSH-2.0-OpenSSH\r\n").then_close(),
         expect!["request to SERVER failed: the answer is not HTTP: invalid HTTP version parsed"],
@@ -181,7 +181,7 @@ async fn broken_answers_are_told() {
 }
 
 #[tokio::test]
-async fn errors_can_be_told_apart() {
+async fn errors_can_be_distinguished() {
     let server = Server::start(|_, _| Reply::ok("0123456789")).await;
     let error =
         client(&HttpConfig::default()).get(request(&server.url("/")).max_body(9)).await.err();

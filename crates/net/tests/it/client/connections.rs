@@ -10,7 +10,7 @@ use super::server::{Reply, Server};
 use super::{client, get, request, settle, text};
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn a_port_without_a_listener() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let error = get(&format!("http://{address}/")).await.unwrap_err().to_string();
     expect!["cannot connect to SERVER: connection refused"]
@@ -18,7 +18,7 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_none() {
+async fn a_name_that_is_not_valid() {
     let error = get("http://does-not-exist.invalid:9090/").await.unwrap_err().to_string();
     // The rest is the resolver's, and differs between systems.
     let expected = "cannot connect to does-not-exist.invalid:9090: cannot resolve the host name: ";
@@ -28,7 +28,7 @@ async fn a_name_that_is_none() {
 
 #[tokio::test]
 async fn a_connection_has_a_deadline_of_its_own() {
-    // A TLS handshake that nobody answers, with ample time for the request.
+    // A TLS handshake without an answer, with ample time for the request.
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap().to_string();
     let options = ClientOptions::new("", Duration::from_millis(50));

@@ -80,7 +80,7 @@ async fn an_open_ended_answer_must_begin_within_the_timeout() {
 }
 
 #[tokio::test]
-async fn a_deadline_beyond_any_clock_is_none() {
+async fn a_deadline_beyond_any_clock_has_no_effect() {
     let server = Server::start(|_, _| Reply::ok("a")).await;
     let request = request(&server.url("/")).timeout(Duration::MAX).open_ended(Duration::MAX);
     let response = client(&HttpConfig::default()).get(request).await.unwrap();

@@ -94,7 +94,7 @@ async fn docker_hosts_without_http_config_get_none() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_told_without_it() {
+async fn what_cannot_be_sent_is_reported_without_it() {
     let folder = Folder::new();
     let server = Server::start(|_, _| Reply::ok("")).await;
     let name = Header::value("X Name", "a").unwrap_err().to_string();

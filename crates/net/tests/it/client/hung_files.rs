@@ -25,17 +25,17 @@ struct Hung {
 impl Hung {
     async fn new(path: PathBuf) -> Self {
         let (answer, answers) = mpsc::channel::<()>();
-        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (started, starts) = tokio::sync::oneshot::channel();
         let mut reads = JoinSet::new();
         let place = path.clone();
         reads.spawn(async move {
             let hang = move || {
-                begun.send(()).unwrap();
+                started.send(()).unwrap();
                 let _ = answers.recv();
             };
             lane::read(&place, AMPLE, hang).await
         });
-        begins.await.unwrap();
+        starts.await.unwrap();
         Self { path, _answer: answer, _reads: reads }
     }
 }

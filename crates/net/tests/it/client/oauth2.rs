@@ -1,4 +1,4 @@
-//! OAuth 2: how a token is asked for, when, and what is said where there is none.
+//! OAuth 2: how a token is requested, when, and which error a missing one gives.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener as StdListener;
@@ -249,7 +249,7 @@ async fn the_token_server_has_tls_and_a_proxy_of_its_own() {
 }
 
 /// What a token server that answers so makes of a request.
-async fn told(reply: fn(&str) -> Reply, expected: Expect) {
+async fn check_message(reply: fn(&str) -> Reply, expected: Expect) {
     let tokens = Server::start(move |request, _| reply(request)).await;
     let config = with(oauth2(&tokens.url("/token?key=hunter2")));
     let client = client(&config);
@@ -261,7 +261,7 @@ async fn told(reply: fn(&str) -> Reply, expected: Expect) {
 
 #[tokio::test]
 async fn refusals_say_what_the_server_said() {
-    told(
+    check_message(
         |_| {
             Reply::with(
                 "401 Unauthorized",
@@ -272,7 +272,7 @@ async fn refusals_say_what_the_server_said() {
         expect!["cannot get a token from http://TOKENS/token: 401 Unauthorized: invalid_client: Unknown client"],
     )
     .await;
-    told(
+    check_message(
         |request| match header(request, "authorization") {
             Some(_) => Reply::with("401 Unauthorized", "", ""),
             None => Reply::with(
@@ -284,15 +284,15 @@ async fn refusals_say_what_the_server_said() {
         expect!["cannot get a token from http://TOKENS/token: 401 Unauthorized; and with the secret in the body: 400 Bad Request: invalid_grant: secret <secret> is wrong"],
     )
     .await;
-    told(
+    check_message(
         |_| Reply::with("500 Internal Server Error", "", "<html>hunter2</html>"),
         expect!["cannot get a token from http://TOKENS/token: 500 Internal Server Error"],
     )
     .await;
-    told(|_| Reply::ok("<html>log in: hunter2</html>"), expect!["cannot get a token from http://TOKENS/token: 200 OK, but no access_token in it: is token_url right?"]).await;
-    told(|_| Reply::redirect("302 Found", "/elsewhere"), expect!["cannot get a token from http://TOKENS/token: 302 Found: token_url leads elsewhere, write where to"]).await;
-    told(|_| Reply::ok(vec![b' '; (1 << 20) + 1]), expect!["cannot get a token from http://TOKENS/token: answer of TOKENS is larger than 1048576 bytes"]).await;
-    told(|_| Reply::raw("hello").then_close(), expect!["cannot get a token from http://TOKENS/token: request to TOKENS failed: the answer is not HTTP: invalid HTTP version parsed"]).await;
+    check_message(|_| Reply::ok("<html>log in: hunter2</html>"), expect!["cannot get a token from http://TOKENS/token: 200 OK, but no access_token in it: is token_url right?"]).await;
+    check_message(|_| Reply::redirect("302 Found", "/elsewhere"), expect!["cannot get a token from http://TOKENS/token: 302 Found: token_url leads elsewhere, write where to"]).await;
+    check_message(|_| Reply::ok(vec![b' '; (1 << 20) + 1]), expect!["cannot get a token from http://TOKENS/token: answer of TOKENS is larger than 1048576 bytes"]).await;
+    check_message(|_| Reply::raw("hello").then_close(), expect!["cannot get a token from http://TOKENS/token: request to TOKENS failed: the answer is not HTTP: invalid HTTP version parsed"]).await;
 }
 
 #[tokio::test]
@@ -438,11 +438,11 @@ async fn claims_can_be_added_and_replaced() {
 }
 
 #[tokio::test]
-async fn keys_that_cannot_sign_are_told() {
+async fn keys_that_cannot_sign_are_reported() {
     let tokens = token_server("3600").await;
     let elliptic = KeyPair::generate().unwrap().serialize_pem();
     let expected = expect![
-        "cannot get a token from http://TOKENS/token: the client certificate key is no unencrypted RSA key (PEM) of 2048 to 8192 bits"
+        "cannot get a token from http://TOKENS/token: the client certificate key is not an unencrypted RSA key (PEM) of 2048 to 8192 bits"
     ];
     for key in ["", "hunter2", &elliptic] {
         let mut config = oauth2(&tokens.url("/token"));

@@ -38,7 +38,7 @@ async fn proxy_to(server: &Server) -> Server {
 }
 
 /// What `config` makes of a request, with the addresses by their names.
-async fn told(config: &HttpConfig, url: &str, names: &[(&str, &str)], expected: Expect) {
+async fn check_message(config: &HttpConfig, url: &str, names: &[(&str, &str)], expected: Expect) {
     let mut shown = match client(config).get(request(url)).await {
         Ok(response) => text(response).await,
         Err(error) => format!("{error} {error:?}"),
@@ -65,7 +65,7 @@ async fn plain_requests_are_handed_to_the_proxy() {
     let config = HttpConfig { auth: Some(auth), ..with(way) };
     let client = client(&config);
     for path in ["/a?b=c", "/d"] {
-        // Nobody resolves the name but the proxy.
+        // Only the proxy resolves the name.
         let answer = client.get(request(&format!("http://server.invalid:81{path}"))).await.unwrap();
         assert_eq!(text(answer).await, "from the proxy");
         let seen = proxy.requests().pop().unwrap();
@@ -130,9 +130,10 @@ async fn the_proxy_may_speak_tls_itself() {
         [(proxy.address(), "PROXY"), (server.address(), "SERVER"), (plain.address(), "PLAIN")];
     let names: Vec<_> = names.iter().map(|(address, name)| (address.as_str(), *name)).collect();
     let trusted = secure(config.clone(), &authority);
-    told(&trusted, &direct, &names, expect!["handed over"]).await;
-    told(&trusted, &format!("https://{}/", server.address()), &names, expect!["secure"]).await;
-    told(
+    check_message(&trusted, &direct, &names, expect!["handed over"]).await;
+    check_message(&trusted, &format!("https://{}/", server.address()), &names, expect!["secure"])
+        .await;
+    check_message(
         &secure(config, &Authority::named("other")),
         &direct,
         &names,
@@ -196,7 +197,7 @@ async fn refusals_name_the_proxy_and_the_server() {
     let check = async |reply: fn() -> Reply, user: &str, url: &str, expected: Expect| {
         let proxy = Server::start(move |_, _| reply()).await;
         let config = through(&format!("http://{user}{}", proxy.address()));
-        told(&config, url, &[(&proxy.address(), "PROXY")], expected).await;
+        check_message(&config, url, &[(&proxy.address(), "PROXY")], expected).await;
     };
     let unauthorized = || Reply::with("407 Proxy Authentication Required", "", "who are you?");
     for url in ["https://server.invalid/", "http://server.invalid/"] {
@@ -240,14 +241,14 @@ async fn refusals_name_the_proxy_and_the_server() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_is_told_from_the_server() {
+async fn a_proxy_that_is_not_there_is_distinguished_from_the_server() {
     let address = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     for scheme in ["http", "https", "socks5"] {
         let config = through(&format!("{scheme}://u:hunter2@{address}"));
         let names = [(address.as_str(), "PROXY"), (scheme, "SCHEME")];
-        told(&config, "http://server.invalid/", &names, expect!["cannot connect to server.invalid through proxy SCHEME://PROXY: the proxy cannot be reached: connection refused"]).await;
+        check_message(&config, "http://server.invalid/", &names, expect!["cannot connect to server.invalid through proxy SCHEME://PROXY: the proxy cannot be reached: connection refused"]).await;
     }
-    told(&through("http://proxy.invalid"), "http://server.invalid/", &[], expect!["cannot connect to server.invalid through proxy http://proxy.invalid:80: the proxy cannot be reached: cannot resolve the host name: Name or service not known"]).await;
+    check_message(&through("http://proxy.invalid"), "http://server.invalid/", &[], expect!["cannot connect to server.invalid through proxy http://proxy.invalid:80: the proxy cannot be reached: cannot resolve the host name: Name or service not known"]).await;
 }
 
 #[tokio::test]
@@ -340,7 +341,7 @@ async fn socks_proxies_resolve_names_themselves() {
             "plain",
         ),
         (
-            // A password that is not asked for is not told.
+            // A password is not sent unasked.
             "socks5://u:hunter2@",
             "http://server.invalid/",
             vec![(GREETING_WITH_USER, vec![5, 0]), (&connect_to(3, &name, 80), BOUND.to_vec())],
@@ -359,13 +360,13 @@ async fn socks_proxies_resolve_names_themselves() {
 }
 
 #[tokio::test]
-async fn socks_refusals_are_told() {
+async fn socks_refusals_are_reported() {
     let check = async |user: &str, script: Vec<(&[u8], &[u8])>, expected: Expect| {
         let script = script.into_iter().map(|(message, answer)| (message.into(), answer.into()));
         let (address, proxy) = socks(script.collect(), None).await;
         let config = through(&format!("socks5://{user}{address}"));
         let names = [(address.as_str(), "PROXY")];
-        told(&config, "http://server.invalid/", &names, expected).await;
+        check_message(&config, "http://server.invalid/", &names, expected).await;
         proxy.join_all().await;
     };
     let name = [&[14], &b"server.invalid"[..]].concat();

@@ -51,7 +51,7 @@ async fn every_kind_is_followed() {
 }
 
 #[tokio::test]
-async fn a_redirect_that_is_none_is_the_answer() {
+async fn a_redirect_without_a_location_is_the_answer() {
     for reply in [
         || Reply::with("302 Found", "", "no location"),
         || Reply::redirect("304 Not Modified", "/a"),
@@ -90,7 +90,7 @@ async fn a_location_must_be_a_url() {
         (
             "ftp://a/b",
             expect![[
-                r#"request to SERVER failed: failed to parse Location header: parse "ftp://a/b": host must begin with unix://, tcp://, http:// or https://"#
+                r#"request to SERVER failed: failed to parse Location header: parse "ftp://a/b": host must start with unix://, tcp://, http:// or https://"#
             ]],
         ),
         (

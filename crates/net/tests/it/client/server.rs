@@ -159,13 +159,13 @@ impl Server {
         self.log.counts.borrow().opened
     }
 
-    /// Waits until so many requests were read.
+    /// Waits until this number of requests was read.
     pub(crate) async fn saw_requests(&self, count: usize) {
         let mut counts = self.log.counts.subscribe();
         counts.wait_for(|counts| counts.requests >= count).await.unwrap();
     }
 
-    /// Waits until so many connections were closed by their clients.
+    /// Waits until this number of connections was closed by their clients.
     pub(crate) async fn saw_closed(&self, count: usize) {
         let mut counts = self.log.counts.subscribe();
         counts.wait_for(|counts| counts.closed >= count).await.unwrap();
@@ -236,7 +236,7 @@ async fn answer(mut stream: Box<dyn Io>, script: Arc<Script>, log: Arc<Log>) {
         match reply.then {
             Then::Keep if !gone => {}
             Then::Hang if !gone => {
-                // The client says no more; this ends when it leaves.
+                // The client has sent everything; this ends when it leaves.
                 let _ = stream.read(&mut [0]).await;
                 break;
             }

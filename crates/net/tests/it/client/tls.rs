@@ -186,7 +186,7 @@ async fn the_systems_certificates_are_read_once_and_only_when_needed() {
 }
 
 #[tokio::test]
-async fn dates_and_names_are_told() {
+async fn dates_and_names_are_reported() {
     let authority = Authority::new();
     let tls = trusting(&authority.pem);
     let mut expired = params(&["127.0.0.1"]);
@@ -381,7 +381,7 @@ async fn client_files_must_fit_together() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_told() {
+async fn a_server_without_tls_is_reported() {
     let check = async |answer: &'static str, expected: Expect| {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();

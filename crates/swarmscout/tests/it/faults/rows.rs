@@ -77,7 +77,7 @@ const GIGABYTE: u64 = 1 << 30;
 impl Row {
     pub(crate) const ALL: &'static [Self] = &[
         Self::new("the port is closed", Kind::Refuse),
-        Self::new("nothing is answered", Kind::Server(|| Fault::HangBeforeHeader)),
+        Self::new("no answer", Kind::Server(|| Fault::HangBeforeHeader)),
         Self::new("silence within the header", Kind::Server(|| Fault::HangInHeader)),
         Self::new("silence within the body", Kind::Server(|| Fault::HangInBody)),
         Self::new("a byte every 20 ms", Kind::Server(slow)),
@@ -102,7 +102,7 @@ impl Row {
         Self::new("a member is missing", Kind::Object(Edit::Missing)),
         Self::new("a member is null", Kind::Object(Edit::Null)),
         Self::new("a member of another type", Kind::Object(Edit::OtherType)),
-        Self::new("a word that nobody knows", Kind::Object(Edit::UnknownWord)),
+        Self::new("an unknown word", Kind::Object(Edit::UnknownWord)),
         Self::new("an ID twice", Kind::Object(Edit::IdTwice)),
         Self::new("an address twice", Kind::Object(Edit::AddressTwice)),
         Self::new("the address 0.0.0.0", Kind::Object(Edit::Unspecified)),
@@ -118,7 +118,7 @@ impl Row {
             "the answer to another question",
             Kind::Own(Some(|| zookeeper::Fault::OtherQuestion), Some(|| dns::Fault::WrongQuestion)),
         ),
-        Self::new("truncated over TCP, too", Kind::Own(None, Some(|| dns::Fault::Truncated))),
+        Self::new("truncated, also over TCP", Kind::Own(None, Some(|| dns::Fault::Truncated))),
         Self::new("a name that points to itself", Kind::Own(None, Some(|| dns::Fault::Loop))),
         Self::new(
             "the name does not exist",

@@ -45,9 +45,9 @@ fn word(source: Source, seen: &Seen) -> &'static str {
         Seen { error: Some(_), .. } => "kept",
         // The look goes on with what the file held before.
         Seen { problems, .. } if !problems.is_empty() && source == Source::File => "kept",
-        Seen { problems, .. } if !problems.is_empty() => "part",
-        Seen { lost: 0, other: 0, .. } => "same",
-        _ => "as told",
+        Seen { problems, .. } if !problems.is_empty() => "partially skipped",
+        Seen { lost: 0, other: 0, .. } => "unchanged",
+        _ => "passed through",
     }
 }
 

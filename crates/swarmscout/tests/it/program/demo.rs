@@ -60,7 +60,7 @@ fn what_happens_in_the_demo_is_seen() {
     program.line("the same targets as before; ");
     program.line("node-4 joins");
     program.line("classic: 1 new, 0 gone, 6 targets; served");
-    program.line("everything returns to how it was");
+    program.line("everything returns to its first state");
     program.line("6 targets; served");
     assert_eq!(targets(address, "swarm-nodes").len(), 6);
     let metrics = get(address, "/metrics").body;

@@ -135,7 +135,7 @@ impl Program {
 
     /// Where it listens, once it does.
     pub(crate) fn address(&mut self) -> SocketAddr {
-        let line = self.line("Web server listens");
+        let line = self.line("Listening on");
         let (_, address) = line.split_once("address=").expect("the line names the address");
         address.parse().expect("an address")
     }

@@ -36,7 +36,7 @@ fn ends_cleanly_on_each_signal_that_asks_for_it() {
         let (status, log) = program.end();
         assert_eq!(status.code(), Some(0), "{log}");
         assert!(log.contains(&format!("signal=SIG{signal}")), "{log}");
-        assert!(log.ends_with("msg=Ended"), "{log}");
+        assert!(log.ends_with("msg=Stopped"), "{log}");
     }
 }
 
@@ -62,9 +62,9 @@ fn a_second_signal_ends_at_once_what_the_first_left_to_finish() {
     stream.write_all(b"GET /sd/a HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it reads");
     stream.read_exact(&mut [0]).expect("it answers");
     program.signal("TERM");
-    program.line("Ending on a signal");
+    program.line("Received signal, shutting down");
     program.signal("TERM");
-    program.line("Ending at once on a second signal");
+    program.line("Received a second signal, exiting immediately");
     assert_eq!(program.wait().code(), Some(1));
 }
 
@@ -151,7 +151,7 @@ fn the_command_line_of_a_prometheus_starts_it_with_a_warning_for_each_flag() {
         "--no-auto-gomemlimit",
         "--log.format=json",
     ]);
-    program.line("Web server listens");
+    program.line("Listening on");
     let warned = |flag: &str| {
         program.log.iter().filter(|line| line.contains(&format!(r#""flag":"--{flag}""#))).count()
     };

@@ -46,8 +46,8 @@ fn refuses_what_is_no_master() {
     }
     expect![[r#"
         []: Swarm SD configuration requires at least one Swarm master
-        ["master:2376"]: parse "master:2376": host must begin with unix://, tcp://, http:// or https://
-        ["ftp://master"]: parse "ftp://master": host must begin with unix://, tcp://, http:// or https://
+        ["master:2376"]: parse "master:2376": host must start with unix://, tcp://, http:// or https://
+        ["ftp://master"]: parse "ftp://master": host must start with unix://, tcp://, http:// or https://
         ["http://"]: parse "http://": host is missing in URL
         ["unix://"]: parse "unix://": path of the socket is missing, as in unix:///var/run/docker.sock
     "#]].assert_eq(&text);
