@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use swarmscout_discovery::config::BuildContext;
+use swarmscout_refresh::RefreshContext;
 use swarmscout_discovery::engine::Task;
 use swarmscout_discovery::swarmkit::{Change, ControlSocket, Object};
 use swarmscout_e2e::cluster::Cluster;
@@ -81,7 +81,7 @@ async fn follow(
 ) -> Result<()> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let mut connection =
-        ControlSocket::new(control, &BuildContext::new("bench")).connect(deadline).await?;
+        ControlSocket::new(control, &RefreshContext::new("bench")).connect(deadline).await?;
     let mut watch = connection.watch(deadline).await?;
     loop {
         for change in watch.next().await? {

@@ -188,7 +188,7 @@ async fn look(socket: &Path, role: Role, simulated: &mut Simulated) -> Result<()
     };
     let context = BuildContext::new("look_speed");
     let mut source = DockerSwarm::new(&config, &context)?;
-    let mut hosts = Hosts::new(&config.engine, &context)?;
+    let mut hosts = Hosts::new(&config.engine, &context.refresh)?;
     let query = match role {
         Role::Nodes => Query::new(List::Nodes, &[], &[]),
         Role::Services => Query::new(List::Services, &[List::Networks], &[]),

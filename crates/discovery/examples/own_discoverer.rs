@@ -29,6 +29,8 @@ struct HostName {
 }
 
 impl Discoverer for HostName {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(async {
             let asked = Instant::now();

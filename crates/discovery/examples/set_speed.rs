@@ -33,6 +33,8 @@ struct Tasks {
 }
 
 impl Discoverer for Tasks {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         let groups = self.groups.lock().map(|groups| groups.clone());
         let groups = groups.map_err(|error| Error::Other(error.to_string()));

@@ -19,11 +19,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarmscout_discovery::config::{BuildContext, EngineConfig};
+use swarmscout_discovery::config::EngineConfig;
 use swarmscout_discovery::engine::{Hosts, List, Network, Node, Query};
 use swarmscout_discovery::swarmkit::{Change, Connection, ControlSocket, Listing, Object, Watch};
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
+use swarmscout_refresh::RefreshContext;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -73,7 +74,7 @@ struct Objects(BTreeMap<String, Object>);
 
 impl Pair {
     async fn connect(socket: &str, engine: String) -> Result<Self, Error> {
-        let context = BuildContext::new("swarmkit-compare");
+        let context = RefreshContext::new("swarmkit-compare");
         let mut connection = ControlSocket::new(socket, &context).connect(soon()).await?;
         let watch = connection.watch(soon()).await?;
         let listing = connection.list(soon()).await?;

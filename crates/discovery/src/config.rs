@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarmscout_model::{Budget, Labels, PromDuration};
-use swarmscout_net::{ClientOptions, HttpConfig, SystemRoots, Url, redact_url};
-use tokio_util::task::TaskTracker;
+use swarmscout_net::{HttpConfig, Url, redact_url};
+use swarmscout_refresh::RefreshContext;
+use swarmscout_refresh::supervisor::Pace;
 
 use crate::figures::Figures;
 use crate::source::dns::Resolver;
 use crate::source::nodelist::Location;
 use crate::storage::Storage;
-use crate::{Discoverer, Error};
+use crate::{BoxDiscoverer, Error};
 
 /// A source of targets, as the configuration file names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +111,14 @@ impl SdConfig {
         }
     }
 
+    /// When to look at it, and for how long.
+    pub fn pace(&self, context: &RefreshContext) -> Pace {
+        match self.refresh_interval() {
+            Some(interval) => Pace::asking(self.hosts(), self.is_local(), interval, context),
+            None => Pace::once(self.is_local()),
+        }
+    }
+
     /// How many servers one look may have to try, one after the other.
     pub const fn hosts(&self) -> usize {
         match self {
@@ -139,30 +148,6 @@ pub(crate) fn without_password(url: &str) -> String {
     match Url::parse(url) {
         Ok(url) => url.to_string(),
         Err(error) => error.to_string(),
-    }
-}
-
-/// The deadline of one attempt to ask one server: the refresh interval, but at least a second, and
-/// at most ten while `others_left` more servers can still be tried.
-pub fn attempt_deadline(refresh_interval: PromDuration, others_left: usize) -> Duration {
-    let deadline = refresh_interval.get().max(Duration::from_secs(1));
-    if others_left == 0 { deadline } else { deadline.min(Duration::from_secs(10)) }
-}
-
-/// How long each attempt of a source may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadlines {
-    refresh_interval: PromDuration,
-    /// [`BuildContext::patience`].
-    patience: Duration,
-    /// [`attempt_deadline`], unless a test wants another.
-    pub(crate) rule: fn(PromDuration, usize) -> Duration,
-}
-
-impl Deadlines {
-    /// The deadline of one attempt while `others_left` more servers can still be tried.
-    pub(crate) fn of_attempt(self, others_left: usize) -> Duration {
-        (self.rule)(self.refresh_interval, others_left).max(self.patience)
     }
 }
 
@@ -491,8 +476,7 @@ pub struct CustomConfig {
 }
 
 /// Makes a discoverer of the program that uses this crate.
-pub type BuildCustom =
-    Arc<dyn Fn(&BuildContext) -> Result<Box<dyn Discoverer>, Error> + Send + Sync>;
+pub type BuildCustom = Arc<dyn Fn(&BuildContext) -> Result<BoxDiscoverer, Error> + Send + Sync>;
 
 /// The same source if it is made by the very same function and looked at as often.
 impl PartialEq for CustomConfig {
@@ -519,24 +503,14 @@ impl fmt::Debug for CustomConfig {
 /// What every source is built with, besides its configuration. Cheap to clone; clones share all.
 #[derive(Clone, Debug)]
 pub struct BuildContext {
-    /// `User-Agent` of all requests.
-    pub user_agent: Arc<str>,
-    /// Where tasks that sources start are kept, so that shutdown can wait for them.
-    pub tasks: TaskTracker,
+    /// What every discoverer is built with.
+    pub refresh: RefreshContext,
     /// What is counted along the way.
     pub figures: Arc<Figures>,
-    /// The system's certificates, shared by all sources.
-    pub roots: SystemRoots,
-    /// No answer and no file of more bytes is read, whatever a source would take by itself: for
-    /// tests of what happens then.
-    pub max_answer: u64,
     /// What all sources and lists may hold together.
     pub budget: Budget,
     /// How names of the DNS are looked up.
     pub dns: Arc<Resolver>,
-    /// No attempt has less time, whatever its interval is: for tests that must not depend on how
-    /// busy the machine is.
-    pub patience: Duration,
     /// How long a Swarm's watch is trusted, and when a stream that ended is begun again.
     pub following: Following,
     /// How long the sources of a job have to answer before the job is served without those that
@@ -575,35 +549,16 @@ impl BuildContext {
     /// A context with figures at zero, without tasks and without a limit for memory, that asks the
     /// name servers of `/etc/resolv.conf`.
     pub fn new(user_agent: impl Into<Arc<str>>) -> Self {
+        let refresh = RefreshContext::new(user_agent);
+        let figures = Figures::new(Arc::clone(&refresh.stats));
         Self {
-            user_agent: user_agent.into(),
-            tasks: TaskTracker::new(),
-            figures: Arc::default(),
-            roots: SystemRoots::default(),
-            max_answer: u64::MAX,
+            refresh,
+            figures: Arc::new(figures),
             budget: Budget::unlimited(),
             dns: Arc::new(Resolver::new("/etc/resolv.conf")),
-            patience: Duration::ZERO,
             following: Following::default(),
             startup_timeout: STARTUP_TIMEOUT,
             storage: None,
         }
-    }
-
-    /// How long each attempt of a source with this interval may take.
-    pub(crate) fn deadlines(&self, refresh_interval: PromDuration) -> Deadlines {
-        Deadlines { refresh_interval, patience: self.patience, rule: attempt_deadline }
-    }
-
-    /// The deadline of one attempt to ask one server: [`attempt_deadline`], but no less than
-    /// [`Self::patience`].
-    pub fn attempt_deadline(&self, refresh_interval: PromDuration, others_left: usize) -> Duration {
-        self.deadlines(refresh_interval).of_attempt(others_left)
-    }
-
-    /// What a source makes its HTTP client with.
-    pub fn client_options(&self, connect_timeout: Duration) -> ClientOptions {
-        let user_agent = self.user_agent.to_string();
-        ClientOptions { user_agent, connect_timeout, roots: self.roots.clone() }
     }
 }

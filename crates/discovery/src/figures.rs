@@ -7,52 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::Problem;
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `n`.
-    pub fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    /// The sum so far.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// How often there was a kind of problem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProblemCount {
-    /// See [`Problem::kind`].
-    pub kind: &'static str,
-    /// See [`Problem::reason`].
-    pub reason: &'static str,
-    /// See [`Problem::is_skipped`].
-    pub skipped: bool,
-    /// How often.
-    pub count: u64,
-}
-
-/// A number that is replaced.
-#[derive(Debug, Default)]
-pub struct Gauge(AtomicU64);
-
-impl Gauge {
-    /// Replaces it.
-    pub fn set(&self, n: u64) {
-        self.0.store(n, Ordering::Relaxed);
-    }
-
-    /// What it is now.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use swarmscout_refresh::stats::{Counter, Gauge, Stats};
 
 /// What is counted of the [storage](crate::storage).
 #[derive(Debug, Default)]
@@ -75,8 +30,8 @@ pub type FileTime = (Arc<str>, f64);
 /// Everything that is counted for all jobs together, since the program started.
 #[derive(Debug, Default)]
 pub struct Figures {
-    /// Looks that brought something new (`prometheus_sd_received_updates_total`).
-    pub received_updates: Counter,
+    /// What supervisors count.
+    pub refresh: Arc<Stats>,
     /// Sets handed over because targets changed (`prometheus_sd_updates_total`).
     pub updates: Counter,
     /// Sets that had to wait because the one before was too recent
@@ -85,8 +40,6 @@ pub struct Figures {
     /// Sets of targets that exceeded the `target_limit` of their job
     /// (`prometheus_target_scrape_pool_exceeded_target_limit_total`).
     pub limit_exceeded: Counter,
-    /// Discoverers that panicked and were built anew.
-    pub panics: Counter,
     /// Failed requests of HTTP SD (`prometheus_sd_http_failures_total`).
     pub http_failures: Counter,
     /// Files of file SD that could not be read (`prometheus_sd_file_read_errors_total`).
@@ -99,33 +52,15 @@ pub struct Figures {
     pub dns_lookup_failures: Counter,
     /// What is kept over a restart.
     pub storage: StorageFigures,
-    problems: Mutex<BTreeMap<(&'static str, &'static str), ProblemCount>>,
     /// By the source that reads the files.
     file_times: Mutex<BTreeMap<u64, Vec<FileTime>>>,
     file_sources: AtomicU64,
 }
 
 impl Figures {
-    /// Counts each of `problems`; every refresh that meets one counts it again.
-    pub fn count_problems(&self, problems: &[Problem]) {
-        if problems.is_empty() {
-            return;
-        }
-        let mut counts = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        for problem in problems {
-            let skipped = problem.is_skipped();
-            let count = counts.entry((problem.kind, problem.reason)).or_insert_with(|| {
-                ProblemCount { kind: problem.kind, reason: problem.reason, skipped, count: 0 }
-            });
-            count.count += 1;
-        }
-    }
-
-    /// How often there was each kind of problem, sorted (`swarmscout_objects_skipped_total`,
-    /// `swarmscout_problems_reported_total`).
-    pub fn problems(&self) -> Vec<ProblemCount> {
-        let counts = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.values().copied().collect()
+    /// All counters at zero; what supervisors count stands in `refresh`.
+    pub fn new(refresh: Arc<Stats>) -> Self {
+        Self { refresh, ..Self::default() }
     }
 
     /// When each file of file SD was last modified, sorted by path

@@ -14,28 +14,30 @@
 //! own may add any [`Discoverer`] as [`SdConfig::Custom`] (`examples/own_discoverer.rs`).
 
 pub mod config;
-pub mod discoverer;
 pub mod engine;
+mod error;
 pub mod figures;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod job;
 pub mod limits;
 pub mod manager;
-mod problems;
 #[cfg(test)]
 mod scripted;
 pub mod set;
 pub mod snapshot;
 pub mod source;
 pub mod storage;
-pub mod supervisor;
 pub mod swarmkit;
 pub mod without_address;
 
 pub use config::SdConfig;
-pub use discoverer::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 pub use engine::host_of;
+pub use error::Error;
 pub use job::JobConfig;
 pub use manager::Manager;
 pub use set::{SetGroup, SourceStatus, TargetSet};
+pub use swarmscout_refresh::{BoxFuture, Discoverer, Groups, Look, Problem};
+
+/// A source of targets.
+pub type BoxDiscoverer = Box<dyn Discoverer<Groups, Error = Error>>;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+pub use swarmscout_model::Durations;
 use swarmscout_model::{RelabelledGroup, Target};
 
 use crate::snapshot::Feed;
@@ -189,39 +190,4 @@ pub struct SourceStatus {
     pub targets: usize,
     /// How changes of its Swarm are learned, for a source of swarm mode.
     pub feed: Option<Arc<Feed>>,
-}
-
-/// A histogram of how long something took.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Durations {
-    /// How many fell into each bucket of [`Durations::BOUNDS`] and, last, above all; not cumulative.
-    pub buckets: [u64; Durations::BOUNDS.len() + 1],
-    /// The sum of all, in seconds.
-    pub sum: f64,
-}
-
-impl Durations {
-    /// Upper bounds in seconds.
-    pub const BOUNDS: [f64; 9] = [0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
-
-    /// Adds one.
-    pub fn observe(&mut self, took: Duration) {
-        let seconds = took.as_secs_f64();
-        let bucket = Self::BOUNDS.iter().position(|bound| seconds <= *bound);
-        self.buckets[bucket.unwrap_or(Self::BOUNDS.len())] += 1;
-        self.sum += seconds;
-    }
-
-    /// Adds all of `others`.
-    pub fn add(&mut self, others: &Self) {
-        self.sum += others.sum;
-        for (sum, count) in self.buckets.iter_mut().zip(others.buckets) {
-            *sum += count;
-        }
-    }
-
-    /// How many there were.
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
 }

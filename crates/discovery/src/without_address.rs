@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use swarmscout_refresh::problems::shown;
+
 use crate::engine::{Attachment, Task};
-use crate::problems::shown;
 
 /// At most so many services are listed.
 const MOST: usize = 1000;

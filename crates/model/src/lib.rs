@@ -6,6 +6,7 @@
 
 pub mod budget;
 pub mod duration;
+mod durations;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod group;
@@ -22,6 +23,7 @@ pub mod yaml;
 
 pub use budget::{Budget, Charge, OverBudget};
 pub use duration::PromDuration;
+pub use durations::Durations;
 pub use group::TargetGroup;
 pub use labels::{Labels, LabelsBuilder, LabelsWriter};
 pub use name::NameScheme;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
+use swarmscout_refresh::problems::{Mark, Problems};
 
 use super::labels::LabelMap;
 use super::read::{Fault, Reader};
 use super::repeats::Repeats;
 use super::scan::{Element, ScanError};
 use crate::Problem;
-use crate::problems::{Mark, Problems};
 
 /// An object that the Engine lists.
 pub trait Object: Sized + PartialEq + Send + Sync {

@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use swarmscout_net::{Body, Secrets};
+use swarmscout_refresh::problems::{self, Problems};
 
 use super::read::{Fault, Reader};
 use super::scan::{Element, ListScanner, ScanError};
-use crate::problems::{self, Problems};
 use crate::{Error, Problem};
 
 /// What is asked for, in the Engine's own form.

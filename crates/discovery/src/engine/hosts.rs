@@ -18,6 +18,8 @@ use std::time::Duration;
 use futures_util::future::try_join;
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Host, ReadClient};
+use swarmscout_refresh::RefreshContext;
+use swarmscout_refresh::problems::{self, NEXT_HOST};
 use tokio::time::Instant;
 
 use super::client::{Failed, List, MAX_ANSWER, Resource, Session, negotiate};
@@ -27,8 +29,7 @@ use super::lists::{Answered, Lists, Query};
 use super::memo::Memos;
 use super::refusal;
 use super::version::ApiVersion;
-use crate::config::{BuildContext, EngineConfig};
-use crate::problems::{self, NEXT_HOST};
+use crate::config::EngineConfig;
 use crate::{Error, Look, Problem};
 
 /// The hosts of one source.
@@ -45,7 +46,7 @@ pub struct Hosts {
     /// The Swarm that is looked at, once its ID was told.
     cluster: Option<String>,
     refresh_interval: PromDuration,
-    context: BuildContext,
+    context: RefreshContext,
 }
 
 /// A host, and what is known of it.
@@ -102,7 +103,7 @@ pub struct Seen {
 
 impl Hosts {
     /// Connects to nobody yet. Fails where a host cannot be one, or TLS options cannot be used.
-    pub fn new(config: &EngineConfig, context: &BuildContext) -> Result<Self, Error> {
+    pub fn new(config: &EngineConfig, context: &RefreshContext) -> Result<Self, Error> {
         let hosts = config.hosts.iter().map(|text| {
             Ok(Known { host: Host::parse(text)?, version: None, cluster: None, info: None })
         });
@@ -187,8 +188,9 @@ impl Hosts {
     }
 
     /// Listens to what changes, at the host that answered last. Opening the stream has a quarter of
-    /// the time of an attempt, and never more than [`EVENTS_WITHIN`]: lists can do without it.
-    pub async fn events(&mut self) -> Result<EventStream, NoEvents> {
+    /// the time of an attempt, and never more than [`EVENTS_WITHIN`]: lists can do without it. It ends
+    /// after a silence of `quiet`.
+    pub async fn events(&mut self, quiet: Duration) -> Result<EventStream, NoEvents> {
         let attempt = self.context.attempt_deadline(self.refresh_interval, 0);
         let within = (attempt / 4).min(EVENTS_WITHIN);
         let deadline = Instant::now() + within;
@@ -202,7 +204,6 @@ impl Hosts {
         };
         let client = &self.client;
         let session = Session { client, host, version, deadline, max_answer: MAX_ANSWER };
-        let quiet = self.context.following.quiet;
         session.events(quiet).await.map_err(|none| match none {
             NoEvents::Failed(error) => failed(error),
             withheld @ NoEvents::Withheld(_) => withheld,

@@ -8,16 +8,18 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::select_all;
 use swarmscout_model::Budget;
 use swarmscout_net::cpu;
+use swarmscout_refresh::supervisor::{Health, Known};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::RunningSource;
 use super::pool::{Pool, Update};
 use super::settle::Settled;
 use crate::config::{BuildContext, SdConfig};
 use crate::limits::Excess;
 use crate::set::{Counts, SetGroup, SourceStatus, Syncs, TargetSet};
 use crate::snapshot::Feed;
-use crate::supervisor::{Health, Known, Supervised};
+use crate::source::dockerswarm::role::Details;
 use crate::{BoxFuture, JobConfig};
 
 /// Changes are handed over at once, and after that at most this often.
@@ -46,7 +48,7 @@ pub(super) struct PlannedSource {
     /// See [`SourceStatus::name`].
     pub name: Arc<str>,
     pub config: Arc<SdConfig>,
-    pub running: Arc<Supervised<Settled>>,
+    pub running: Arc<RunningSource>,
 }
 
 /// The set of a new job, and the future that keeps it up to date for ever.
@@ -88,7 +90,7 @@ struct Line {
 
 struct Source {
     /// Keeps it running.
-    running: Arc<Supervised<Settled>>,
+    running: Arc<RunningSource>,
     known: watch::Receiver<Known<Settled>>,
     status: SourceStatus,
     /// What could not be taken over.
@@ -320,7 +322,7 @@ impl Line {
         let pool = pool.unwrap_or_else(|| Pool::new(self.job.clone(), sources, &context.budget));
         let Some((pool, update, refused)) = relabel(pool, updates.clone()).await else {
             // What was known stays; the next look at a source tries everything again.
-            context.figures.panics.add(1);
+            context.refresh.stats.panics.add(1);
             tracing::error!(
                 config = %self.job.name(),
                 "Internal error, please report it: relabeling failed, targets stay as they were"
@@ -446,7 +448,7 @@ impl Source {
             targets: 0,
             feed: None,
         };
-        let known = running.known();
+        let known = running.supervised.known();
         Self { running: plan.running, known, status, refused: None }
     }
 
@@ -463,24 +465,15 @@ impl Source {
             health.error = Some(Arc::clone(&refused.error));
             health.as_of = status.as_of;
         }
+        let Details { without_address, feed } = self.running.details.borrow().clone();
         let same = status.as_of.is_some() == health.as_of.is_some()
             && status.restored == health.restored
             && status.error == health.error
-            && status.without_address == health.without_address
+            && status.without_address == without_address
             && Arc::ptr_eq(&status.problems, &health.problems);
         let kind = |feed: &Option<Arc<Feed>>| feed.as_ref().map(|feed| feed.kind);
-        let same = same && kind(&status.feed) == kind(&health.feed);
-        let Health {
-            as_of,
-            restored,
-            error,
-            problems,
-            without_address,
-            looks,
-            failures,
-            durations,
-            feed,
-        } = health;
+        let same = same && kind(&status.feed) == kind(&feed);
+        let Health { as_of, restored, error, problems, looks, failures, durations } = health;
         status.as_of = as_of;
         status.restored = restored;
         status.error = error;

@@ -18,6 +18,7 @@ pub(crate) mod settle;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use swarmscout_refresh::supervisor::{self, Supervised, start};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -31,7 +32,6 @@ use crate::snapshot::{Filters, Reader, Shared, Source, Swarm};
 use crate::source::dockerswarm::role;
 #[cfg(test)]
 use crate::storage::Storage;
-use crate::supervisor::{self, Pace, Supervised, start};
 use crate::{JobConfig, TargetSet, source};
 
 /// Owns all sources and jobs. Dropping it ends them.
@@ -40,7 +40,7 @@ pub struct Manager {
     context: BuildContext,
     running: BTreeMap<Arc<str>, Running>,
     /// The sources that some job names, or named until lately.
-    sources: Index<Arc<SdConfig>, Supervised<Settled>>,
+    sources: Index<Arc<SdConfig>, RunningSource>,
     /// The Swarms that some source reads, or read until lately.
     swarms: Index<Origin, Shared>,
     told: watch::Sender<Arc<[Swarm]>>,
@@ -49,6 +49,14 @@ pub struct Manager {
     answers_due: Option<Instant>,
     /// Whether there was a configuration already.
     is_configured: bool,
+}
+
+/// A source that some job names.
+#[derive(Debug)]
+struct RunningSource {
+    supervised: Supervised<Settled>,
+    /// What only a source of swarm mode tells.
+    details: watch::Receiver<role::Details>,
 }
 
 /// What makes two sources read different Swarms, as far as can be told from their configuration.
@@ -155,8 +163,8 @@ impl Manager {
         }
         drop(running);
         jobs.send_replace(Arc::from([]));
-        context.tasks.close();
-        context.tasks.wait().await;
+        context.refresh.tasks.close();
+        context.refresh.tasks.wait().await;
     }
 
     #[cfg(test)]
@@ -167,7 +175,7 @@ impl Manager {
     fn start_job(&mut self, config: Arc<JobConfig>) -> Running {
         let plan = watch::Sender::new(self.plan(&config));
         let (set, run) = job::run(plan.subscribe(), self.context.clone());
-        let task = AbortOnDropHandle::new(self.context.tasks.spawn(run));
+        let task = AbortOnDropHandle::new(self.context.refresh.tasks.spawn(run));
         Running { config, plan, set, _task: task }
     }
 
@@ -189,27 +197,23 @@ impl Manager {
         Plan { job: job.clone(), sources, answers_due: self.answers_due }
     }
 
-    fn source(
-        &mut self,
-        config: &SdConfig,
-        job: &Arc<str>,
-    ) -> (Arc<SdConfig>, Arc<Supervised<Settled>>) {
+    fn source(&mut self, config: &SdConfig, job: &Arc<str>) -> (Arc<SdConfig>, Arc<RunningSource>) {
         let hash = self.sources.hash(config);
         if let Some((known, running)) = self.sources.find(hash, |known| **known == *config) {
             return (known.clone(), running);
         }
         let config = Arc::new(config.clone());
-        let running = match &*config {
+        let (supervised, details) = match &*config {
             SdConfig::DockerSwarm(config) => {
                 let reader = self.reader(config, job);
                 role::start(config, job, reader, &self.context)
             }
-            _ => self.start_source(&config, job),
+            _ => (self.start_source(&config, job), watch::channel(role::Details::default()).1),
         };
         if let Some(storage) = &self.context.storage {
-            storage.attach(&config, &running);
+            storage.attach(&config, &supervised);
         }
-        let running = Arc::new(running);
+        let running = Arc::new(RunningSource { supervised, details });
         self.sources.add(hash, config.clone(), &running);
         (config, running)
     }
@@ -224,11 +228,11 @@ impl Manager {
             mechanism: config.mechanism(),
             job: job.clone(),
             what: config.what(),
-            pace: Pace::of(config, &self.context).fixed(),
+            pace: config.pace(&self.context.refresh).fixed(),
             build,
             settle,
         };
-        start(origin, &self.context)
+        start(origin, &self.context.refresh)
     }
 
     /// Reads the Swarm of a source, which runs already where another source reads it.
@@ -250,7 +254,9 @@ impl Manager {
                 let filters = filters.for_engine(true);
                 what = format!("{what} role {} filters {filters}", config.role.as_str());
             }
-            let shared = Shared::start(source.clone(), what.into(), &config, job, &self.context);
+            let BuildContext { refresh, following, .. } = &self.context;
+            let shared =
+                Shared::start(source.clone(), what.into(), &config, job, *following, refresh);
             self.swarms.add(hash, Origin { source, apart }, &shared);
             shared
         });

@@ -477,7 +477,7 @@ async fn large_sets_are_relabelled_elsewhere_to_the_same_end() {
 async fn hundreds_of_reloads_leave_nothing_behind() {
     let stays = Script::answering(60, targets(&["a"]));
     let mut manager = manager();
-    let tasks = manager.context.tasks.clone();
+    let tasks = manager.context.refresh.tasks.clone();
     for i in 0..200 {
         let comes = Script::answering(60, if i % 2 == 0 { targets(&["b"]) } else { Answer::Hang });
         manager.apply(vec![

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use swarmscout_refresh::caught;
 use tokio::sync::Notify;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::settling::Thing;
 use crate::Problem;
 use crate::engine::{Event, EventKind, EventStream, StreamEnd};
-use crate::supervisor::caught;
 
 /// So many things that events named are kept one by one; beyond that everything is to be listed.
 const MOST: usize = 1000;
@@ -110,7 +110,7 @@ async fn read(mut stream: EventStream, heard: Arc<Heard>) {
     loop {
         let (event, problems) = match caught(stream.next()).await {
             Ok(event) => (event, stream.take_problems()),
-            Err(panic) => (Err(StreamEnd::Broken(panic)), Vec::new()),
+            Err(panic) => (Err(StreamEnd::Broken(panic.into())), Vec::new()),
         };
         if !heard.note(event, problems) {
             return;

@@ -25,20 +25,20 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use swarmscout_refresh::RefreshContext;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::again::is_not_found;
+pub(super) use self::channel::BEGIN_WITHIN;
 use self::channel::{Channel, Retry};
 use super::settling::Settling;
 use super::store::{Beside, Store};
 use super::{Demand, Feed, Part, Snapshot};
-use crate::config::{BuildContext, DockerSwarmConfig, EngineConfig, Events};
+use crate::config::{DockerSwarmConfig, EngineConfig, Events, Following};
 use crate::engine::{Hosts, Query, Seen};
 use crate::swarmkit::{Change, Object};
 use crate::{BoxFuture, Discoverer, Error, Look, Problem};
-
-pub(super) use self::channel::BEGIN_WITHIN;
 
 /// So often does one look begin what tells of changes anew, because it does not suit who answers.
 const TURNS: u32 = 3;
@@ -125,7 +125,8 @@ pub struct Origin {
     /// Of the last look at everything.
     problems: Vec<Problem>,
     as_of: std::time::Instant,
-    context: BuildContext,
+    following: Following,
+    context: RefreshContext,
 }
 
 impl Origin {
@@ -135,7 +136,8 @@ impl Origin {
         source: &Source,
         swarm: Arc<str>,
         demand: watch::Receiver<Demand>,
-        context: &BuildContext,
+        following: Following,
+        context: &RefreshContext,
     ) -> Result<Self, Error> {
         let feed = Arc::new(Feed::new(swarm));
         Ok(Self {
@@ -161,6 +163,7 @@ impl Origin {
             feed,
             problems: Vec::new(),
             as_of: std::time::Instant::now(),
+            following,
             context: context.clone(),
         })
     }
@@ -229,7 +232,7 @@ impl Origin {
         self.problems = problems;
         self.as_of = as_of;
         let waits = self.store.unconfirmed() > 0;
-        let within = self.context.following.confirmed_within;
+        let within = self.following.confirmed_within;
         self.confirm_by = waits.then(|| self.confirm_by.unwrap_or_else(|| Instant::now() + within));
         self.note_settled(&things, now);
         self.take_told().await;
@@ -412,6 +415,8 @@ impl Origin {
 }
 
 impl Discoverer<Snapshot> for Origin {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Snapshot>, Error>> {
         Box::pin(async { self.fetch_meanwhile(&mut |_| {}).await })
     }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use swarmscout_model::PromDuration;
+use swarmscout_refresh::RefreshContext;
+use swarmscout_refresh::supervisor::{self, Known, Pace, Supervised};
 use tokio::sync::watch;
 
 use super::origin::BEGIN_WITHIN;
 use super::{Demand, Feed, Filters, Origin, Snapshot, Source, SwarmStatus};
-use crate::config::{BuildContext, DockerSwarmConfig};
-use crate::supervisor::{self, Known, Pace, Supervised};
+use crate::config::{DockerSwarmConfig, Following};
 
 /// A Swarm that is looked at, as long as somebody keeps this.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub(crate) struct Shared {
     demand: watch::Sender<Demand>,
     pace: watch::Sender<Pace>,
     feed: watch::Receiver<Arc<Feed>>,
-    context: BuildContext,
+    context: RefreshContext,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +47,8 @@ impl Shared {
         swarm: Arc<str>,
         config: &DockerSwarmConfig,
         job: &Arc<str>,
-        context: &BuildContext,
+        following: Following,
+        context: &RefreshContext,
     ) -> Arc<Self> {
         let hosts = config.engine.hosts.len();
         let is_local = config.engine.hosts.iter().any(|host| host.starts_with("unix://"));
@@ -57,7 +59,8 @@ impl Shared {
         let build = {
             let (swarm, context) = (Arc::clone(&swarm), context.clone());
             Box::new(move || {
-                let origin = Origin::new(&source, swarm.clone(), demanded.clone(), &context)?;
+                let origin =
+                    Origin::new(&source, swarm.clone(), demanded.clone(), following, &context)?;
                 Ok(Box::new(origin.telling(feeds.clone())) as Box<_>)
             })
         };
@@ -83,7 +86,7 @@ impl Shared {
         hosts: usize,
         is_local: bool,
         interval: PromDuration,
-        context: &BuildContext,
+        context: &RefreshContext,
     ) -> Pace {
         let pace = Pace::asking(hosts, is_local, interval, context);
         Pace { gap: Duration::from_millis(2), deadline: pace.deadline + BEGIN_WITHIN, ..pace }

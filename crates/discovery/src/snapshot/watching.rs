@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use swarmscout_refresh::caught;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -16,7 +17,6 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::Buckets;
 use crate::Error;
 use crate::engine::Node;
-use crate::supervisor::caught;
 use crate::swarmkit::{Change, Connection, Object, Watch};
 
 /// So many objects may wait to be taken. A Swarm has fewer; if nobody takes them, the watch ends.
@@ -212,7 +212,7 @@ fn key(object: &Object) -> (u8, &Arc<str>, u64) {
 }
 
 async fn read(mut watch: Watch, pending: Arc<Pending>) {
-    while pending.note(caught(watch.next()).await.flatten()) {}
+    while pending.note(caught(watch.next()).await.map_err(Error::from).flatten()) {}
 }
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ fn make(config: &StaticConfig, meter: &mut Meter) -> Result<Groups, Error> {
 }
 
 impl Discoverer for Fixed {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         let now = tokio::time::Instant::now().into_std();
         let look = Look::new(self.groups.clone(), now);

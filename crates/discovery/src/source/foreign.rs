@@ -8,11 +8,11 @@ use swarmscout_model::{Budget, Charge, TargetGroup};
 use crate::config::{BuildContext, CustomConfig};
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
 use crate::manager::settle::differing;
-use crate::{BoxFuture, Discoverer, Error, Groups, Look};
+use crate::{BoxDiscoverer, BoxFuture, Discoverer, Error, Groups, Look};
 
 /// A source that knows nothing of budgets.
 pub(super) struct Foreign {
-    discoverer: Box<dyn Discoverer>,
+    discoverer: BoxDiscoverer,
     scale: Scale,
 }
 
@@ -28,7 +28,7 @@ struct Scale {
 
 impl Foreign {
     pub(super) fn new(
-        discoverer: Box<dyn Discoverer>,
+        discoverer: BoxDiscoverer,
         config: &CustomConfig,
         context: &BuildContext,
     ) -> Self {
@@ -67,6 +67,8 @@ fn units(group: &TargetGroup) -> usize {
 }
 
 impl Discoverer for Foreign {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(async {
             let look = self.discoverer.fetch().await;

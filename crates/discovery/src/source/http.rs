@@ -17,13 +17,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{Budget, Charge, LabelsBuilder};
 use swarmscout_net::{Body, Client, ENOUGH, Request, Secrets, Url};
+use swarmscout_refresh::problems;
 
 use super::decoding::{Decoding, Whole, whole};
 use super::{listing, lossy};
 use crate::config::{BuildContext, HttpSdConfig};
 use crate::figures::Figures;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
-use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem, problems};
+use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// How old the oldest source behind an answer of Swarmscout is, in seconds.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
@@ -63,8 +64,8 @@ impl Http {
     /// Fails where the URL cannot be used or TLS options cannot be used together.
     pub fn new(config: HttpSdConfig, context: &BuildContext) -> Result<Self, Error> {
         let HttpSdConfig { url, refresh_interval, http } = config;
-        let deadline = context.attempt_deadline(refresh_interval, 0);
-        let client = Client::new(&http, context.client_options(deadline))?;
+        let deadline = context.refresh.attempt_deadline(refresh_interval, 0);
+        let client = Client::new(&http, context.refresh.client_options(deadline))?;
         let interval = refresh_interval.get().as_secs_f64().to_string();
         let interval =
             HeaderValue::try_from(interval).map_err(|error| Error::Other(error.to_string()))?;
@@ -72,7 +73,7 @@ impl Http {
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .header(INTERVAL, interval)
             .timeout(deadline)
-            .max_body(MAX_ANSWER.min(context.max_answer));
+            .max_body(MAX_ANSWER.min(context.refresh.max_answer));
         let parsed = Url::parse(&url)?;
         let has_password = parsed.user().is_some_and(|user| user.password.is_some());
         let url = if has_password { parsed.to_string() } else { url }.into();
@@ -145,6 +146,8 @@ impl Http {
 }
 
 impl Discoverer for Http {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(async {
             let look = self.look().await;

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::lossy_json;
 use swarmscout_model::quote::Quoted;
+use swarmscout_refresh::problems::{Problems, REPLACED};
 
 use crate::limits::{Excess, Meter};
-use crate::problems::{Problems, REPLACED};
 use crate::{Groups, Problem};
 
 /// A JSON document whose texts are UTF-8, and whether they were made so. What that takes is

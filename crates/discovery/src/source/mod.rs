@@ -1,6 +1,6 @@
 //! The sources of the configuration file.
 //!
-//! Each is one [`Discoverer`] that is made from its part of [`SdConfig`]. A new one needs its file
+//! Each is one [`Discoverer`](crate::Discoverer) that is made from its part of [`SdConfig`]. A new one needs its file
 //! here, its variant there, and its arm in [`build`].
 
 pub mod classic;
@@ -26,11 +26,11 @@ use ::http::StatusCode;
 use swarmscout_net::Secrets;
 
 use crate::config::{BuildContext, SdConfig};
-use crate::{Discoverer, Error};
+use crate::{BoxDiscoverer, Error};
 
 /// Makes the discoverer of one source. It asks nobody yet; it fails where files that it needs at
 /// once (certificates) or addresses cannot be used.
-pub fn build(config: &SdConfig, context: &BuildContext) -> Result<Box<dyn Discoverer>, Error> {
+pub fn build(config: &SdConfig, context: &BuildContext) -> Result<BoxDiscoverer, Error> {
     Ok(match config {
         SdConfig::Static(config) => Box::new(fixed::Fixed::new(config, context)?),
         SdConfig::DockerSwarm(config) => Box::new(dockerswarm::DockerSwarm::new(config, context)?),

@@ -17,7 +17,8 @@
 //! Err(rotation.exhausted(round))
 //! ```
 
-use crate::problems::NEXT_HOST;
+use swarmscout_refresh::problems::NEXT_HOST;
+
 use crate::{Error, Problem};
 
 /// Which of several servers is next.

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use swarmscout_model::{Charge, TargetGroup};
+use swarmscout_refresh::supervisor::{Known, Supervised};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -13,7 +14,6 @@ use super::{Key, Storage, Timing};
 use crate::config::SdConfig;
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
 use crate::manager::settle::{Settled, settle};
-use crate::supervisor::{Known, Supervised};
 
 /// Keeps one source.
 pub(super) struct Keeper {

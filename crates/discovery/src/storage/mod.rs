@@ -39,7 +39,7 @@ pub use self::key::Key;
 use crate::config::{BuildContext, SdConfig};
 use crate::figures::Figures;
 use crate::manager::settle::Settled;
-use crate::supervisor::Supervised;
+use swarmscout_refresh::supervisor::Supervised;
 
 /// When what is written.
 #[derive(Clone, Copy, Debug)]

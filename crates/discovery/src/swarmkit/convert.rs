@@ -12,6 +12,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
 use prost::{DecodeError, Message};
+use swarmscout_refresh::problems::Problems;
 
 use super::messages as sent;
 use crate::Problem;
@@ -19,7 +20,6 @@ use crate::engine::{
     Attachment, LabelMap, MAX_ELEMENT, ManagerStatus, Mode, Network, Node, Port, Service, Task,
     VirtualIp, parse_cidr, push_lossy,
 };
-use crate::problems::Problems;
 
 /// Strings and label maps that occur again and again are held once. Those that nothing else holds
 /// any more are dropped when they are too many, as a watch goes on for months.

@@ -15,6 +15,7 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use swarmscout_net::{SocketAdvice, connect_unix, io_words};
+use swarmscout_refresh::RefreshContext;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -22,7 +23,6 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use super::connection::{Connection, Sender};
 use super::refusal::{Place, within};
 use crate::Error;
-use crate::config::BuildContext;
 use crate::engine::MAX_ANSWER;
 
 /// What helps where the socket is not there, or is dead.
@@ -49,7 +49,7 @@ pub struct ControlSocket {
 
 impl ControlSocket {
     /// Connects to nobody yet.
-    pub fn new(path: impl Into<PathBuf>, context: &BuildContext) -> Self {
+    pub fn new(path: impl Into<PathBuf>, context: &RefreshContext) -> Self {
         let max_answer = context.max_answer.min(MAX_ANSWER);
         Self {
             path: path.into(),

@@ -13,6 +13,7 @@ use swarmscout_discovery::source::dockerswarm::DockerSwarm;
 use swarmscout_discovery::{Discoverer, Error, Groups, Look};
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
+use swarmscout_refresh::RefreshContext;
 use swarmscout_simulator::engine::{Condition, Engine, Recording, Release};
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
 use swarmscout_simulator::{Fault, Listen, Response};
@@ -76,7 +77,7 @@ fn count(look: &Look<Groups>) -> usize {
 async fn a_part_that_is_cut_off_loses_nothing_of_what_is_known_of_whole_lists() {
     let engine = manager(1);
     let config = engine_config(&[&engine], &[]);
-    let mut hosts = Hosts::new(&config, &BuildContext::new("test")).unwrap();
+    let mut hosts = Hosts::new(&config, &RefreshContext::new("test")).unwrap();
     let tasks = Query::of_swarm([(List::Tasks, "")]);
     let before = hosts.look(&tasks).await.unwrap().what.lists.tasks;
     let faults = engine.server.faults();
@@ -596,8 +597,8 @@ async fn changes_are_told_by_the_host_that_answered() {
     let (swarm, manager, worker) = swarm(1);
     let engine = Engine::start(Listen::Tcp, &swarm, &manager).unwrap();
     let config = engine_config(&[&engine], &[]);
-    let mut hosts = Hosts::new(&config, &BuildContext::new("test")).unwrap();
-    let mut events = hosts.events().await.unwrap();
+    let mut hosts = Hosts::new(&config, &RefreshContext::new("test")).unwrap();
+    let mut events = hosts.events(Duration::from_mins(1)).await.unwrap();
     let service = swarm.create_service(ServiceSpec::new("new", "demo:1"));
     let told = events.next().await.unwrap();
     assert_eq!(

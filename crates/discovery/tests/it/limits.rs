@@ -322,6 +322,8 @@ async fn dockerswarm() {
 struct Given(Groups);
 
 impl Discoverer for Given {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         let look = Look::new(self.0.clone(), std::time::Instant::now());
         Box::pin(std::future::ready(Ok(look)))

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use swarmscout_discovery::Error;
-use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::engine::{Hosts, List, Query};
 use swarmscout_discovery::swarmkit::{Change, Connection, ControlSocket, Listing, Method, Object};
+use swarmscout_refresh::RefreshContext;
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
@@ -67,7 +67,7 @@ impl Manager {
 }
 
 async fn connect(path: &Path, deadline: Instant) -> Result<Connection, Error> {
-    ControlSocket::new(path, &BuildContext::new("test")).connect(deadline).await
+    ControlSocket::new(path, &RefreshContext::new("test")).connect(deadline).await
 }
 
 /// Far more than an answer takes.
@@ -117,7 +117,7 @@ async fn a_listing_is_what_the_engine_lists() {
         refresh_interval: swarmscout_model::PromDuration::from_secs(60),
         http: swarmscout_net::HttpConfig::default(),
     };
-    let mut hosts = Hosts::new(&config, &BuildContext::new("test")).unwrap();
+    let mut hosts = Hosts::new(&config, &RefreshContext::new("test")).unwrap();
     let query = Query::new(List::Tasks, &[List::Nodes, List::Services, List::Networks], &[]);
     let lists = hosts.look(&query).await.unwrap().what.lists;
     let of_the_engine = Listing {
@@ -296,7 +296,7 @@ async fn a_manager_that_goes_is_told() {
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_not_read() {
     let manager = Manager::new("large");
-    let context = BuildContext { max_answer: 1000, ..BuildContext::new("test") };
+    let context = RefreshContext { max_answer: 1000, ..RefreshContext::new("test") };
     let socket = ControlSocket::new(manager.folder.socket(), &context);
     let error = socket.connect(soon()).await.unwrap().list(soon()).await.unwrap_err();
     expect!["answer of unix://…/control.sock is larger than 1000 bytes"]

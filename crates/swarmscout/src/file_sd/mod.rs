@@ -158,7 +158,7 @@ impl FileSd {
 /// Runs a writer to its end, and another one after one that panicked.
 async fn supervise(stop: CancellationToken, figures: Arc<Figures>, new: impl Fn() -> Writer) {
     while AssertUnwindSafe(new().run(stop.clone())).catch_unwind().await.is_err() {
-        figures.panics.add(1);
+        figures.refresh.panics.add(1);
         tracing::error!("Internal error, please report it: the writer of file SD is started again");
         sleep(RESTART).await;
     }

@@ -550,7 +550,7 @@ async fn a_writer_that_panicked_is_replaced() {
     tasks.spawn(supervise(stop.clone(), Arc::clone(&figures), new));
     let files = FileSd { stop, tasks, status };
     files.written("a", 1).await;
-    assert_eq!(figures.panics.get(), 1);
+    assert_eq!(figures.refresh.panics.get(), 1);
     files.end().await;
 }
 

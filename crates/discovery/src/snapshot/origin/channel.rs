@@ -117,7 +117,7 @@ impl Origin {
 
     /// When the next channel may be begun.
     fn next_begin(&self) -> Option<Instant> {
-        self.begun.map(|begun| begun + self.context.following.begin_again)
+        self.begun.map(|begun| begun + self.following.begin_again)
     }
 
     /// Opens events again that were closed. Returns whether they are open.
@@ -180,7 +180,7 @@ impl Origin {
                 Arc::make_mut(&mut self.feed).reason = Some(NOT_TRIED.into());
             }
         } else if self.retry.tries < TRIES {
-            let gap = self.context.following.begin_again * (1 << self.retry.tries);
+            let gap = self.following.begin_again * (1 << self.retry.tries);
             self.retry.at = Some(self.begun.unwrap_or(now) + gap);
         }
     }
@@ -204,7 +204,7 @@ impl Origin {
         self.settling = Settling::default();
         self.node = None;
         self.hosts.ask_for_info();
-        let lasted = self.since.elapsed() >= LASTED * self.context.following.begin_again;
+        let lasted = self.since.elapsed() >= LASTED * self.following.begin_again;
         self.retry.tries = if lasted { 0 } else { self.retry.tries.saturating_add(1).min(TRIES) };
         self.retry.engine_failed = false;
         Arc::make_mut(&mut self.feed).reason = Some(reason);
@@ -285,7 +285,7 @@ impl Origin {
     }
 
     async fn begin_events(&mut self) -> Result<Channel, Option<String>> {
-        match self.hosts.events().await {
+        match self.hosts.events(self.following.quiet).await {
             Ok(stream) => Ok(Channel::Events(Listening::new(stream, &self.context.tasks))),
             Err(NoEvents::Withheld(reason)) => Err(Some(reason)),
             Err(NoEvents::Failed(error)) => {

@@ -35,7 +35,7 @@ impl Origin {
         let now: Arc<[FailedList]> = failed.collect();
         let is_new = now.iter().any(|failed| find(&before, failed.list).is_none());
         self.partial = if is_new { 0 } else { (self.partial + 1).min(MOST_DOUBLED) };
-        let gap = self.context.following.begin_again * (1 << self.partial);
+        let gap = self.following.begin_again * (1 << self.partial);
         self.relist_at = (!now.is_empty()).then(|| Instant::now() + gap);
         now
     }

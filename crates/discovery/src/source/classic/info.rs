@@ -14,9 +14,10 @@
 
 use std::borrow::Cow;
 
+use swarmscout_refresh::problems::Problems;
+
 use crate::engine::{Fault, Reader};
 use crate::limits::MOST_TARGETS;
-use crate::problems::Problems;
 
 /// What a master tells. Borrows from its answer.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -27,6 +27,8 @@ use swarmscout_model::budget::allocation;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::{Budget, Charge, Labels, LabelsWriter, TargetGroup};
 use swarmscout_net::{Host, ReadClient, Request, Scheme};
+use swarmscout_refresh::Deadlines;
+use swarmscout_refresh::problems::{self, OTHER_COUNT, Problems, shown};
 
 use self::info::Info;
 use self::node::Node;
@@ -35,10 +37,9 @@ use super::decoding::{Decoding, Whole, whole};
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
 use super::rotation::{Rotation, Turn};
-use crate::config::{BuildContext, ClassicConfig, Deadlines};
+use crate::config::{BuildContext, ClassicConfig};
 use crate::engine::Reader;
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, MOST_TARGETS, Meter, Unreadable};
-use crate::problems::{self, OTHER_COUNT, Problems, shown};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 
 /// The largest answer that is read, in bytes: some 100,000 nodes.
@@ -74,15 +75,17 @@ impl Classic {
             let reason = "Swarm SD configuration requires at least one Swarm master";
             return Err(Error::Other(reason.to_owned()));
         }
-        let options = context.client_options(context.attempt_deadline(config.refresh_interval, 1));
+        let options = context
+            .refresh
+            .client_options(context.refresh.attempt_deadline(config.refresh_interval, 1));
         let port = &config.metrics_port;
         Ok(Self {
             client: ReadClient::new(&config.http, options)?,
             master_targets: masters.iter().map(|host| master_target(host, port)).collect(),
             rotation: Rotation::new(masters.len()),
             masters,
-            deadlines: context.deadlines(config.refresh_interval),
-            max_answer: MAX_ANSWER.min(context.max_answer),
+            deadlines: context.refresh.deadlines(config.refresh_interval),
+            max_answer: MAX_ANSWER.min(context.refresh.max_answer),
             known: None,
             held: context.budget.nothing(),
             budget: context.budget.clone(),
@@ -157,6 +160,8 @@ impl Classic {
 }
 
 impl Discoverer for Classic {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(self.look())
     }

@@ -7,12 +7,12 @@ use std::ops::Range;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::name::push_sanitized;
 use swarmscout_model::{Labels, LabelsWriter};
+use swarmscout_refresh::problems::{Problems, shown};
 
 use super::super::moby::AddressWriter;
 use super::info::{bad_row, pair};
 use crate::engine::Reader;
 use crate::limits::MOST_LABELS;
-use crate::problems::{Problems, shown};
 
 /// The name of a node that its master never reached.
 const UNKNOWN: &str = "(unknown)";

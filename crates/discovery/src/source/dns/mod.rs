@@ -93,7 +93,7 @@ impl Dns {
             names,
             kind,
             port: config.port,
-            deadline: context.attempt_deadline(config.refresh_interval, 0),
+            deadline: context.refresh.attempt_deadline(config.refresh_interval, 0),
             resolver: context.dns.clone(),
             figures: context.figures.clone(),
             budget: context.budget.clone(),
@@ -178,6 +178,8 @@ impl Dns {
 }
 
 impl Discoverer for Dns {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(self.look())
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Budget, Charge, Labels, LabelsWriter};
+use swarmscout_refresh::problems::shown;
 
 use crate::config::{BuildContext, DockerConfig};
 use crate::engine::{Container, ContainerPort, Endpoint, Hosts, List, Lists, Query};
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, Meter};
-use crate::problems::shown;
 use crate::source::moby::{self, AddressWriter, ById, Skipped};
 use crate::source::partition::{Cut, Partition};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
@@ -45,7 +45,7 @@ pub struct Options {
 impl Docker {
     /// Fails where the host cannot be used or its TLS options cannot.
     pub fn new(config: &DockerConfig, context: &BuildContext) -> Result<Self, Error> {
-        let hosts = Hosts::new(&config.engine, context)?;
+        let hosts = Hosts::new(&config.engine, &context.refresh)?;
         let query = Query::new(List::Containers, &[List::Networks], &config.engine.filters);
         let options = Options {
             port: config.engine.port,
@@ -58,6 +58,8 @@ impl Docker {
 }
 
 impl Discoverer for Docker {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(async {
             let look = self.hosts.look(&self.query).await?;

@@ -25,7 +25,8 @@ impl DockerSwarm {
         let filters = Filters::new(config.role, &config.engine.filters);
         let (demand, demanded) = watch::channel(Demand::of([&filters]));
         let swarm = Arc::from(config.engine.what());
-        let origin = Origin::new(&Source::of(config), swarm, demanded, context)?;
+        let origin =
+            Origin::new(&Source::of(config), swarm, demanded, context.following, &context.refresh)?;
         let finder = Finder::new(Options::from(config), filters).within(context.budget.clone());
         Ok(Self { origin, finder, _demand: demand })
     }
@@ -42,6 +43,8 @@ impl DockerSwarm {
 }
 
 impl Discoverer for DockerSwarm {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(async {
             let look = self.origin.fetch().await?;

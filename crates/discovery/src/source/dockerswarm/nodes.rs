@@ -2,13 +2,13 @@
 
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Labels, TargetGroup};
+use swarmscout_refresh::problems::shown;
 
 use super::finder::{Given, Scratch};
 use super::shelf::Found;
 use super::{SOURCE, meta};
 use crate::engine::Node;
 use crate::limits::{Excess, Meter};
-use crate::problems::shown;
 use crate::snapshot::Bucket;
 
 /// One group.

@@ -9,19 +9,29 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use swarmscout_net::cpu;
+use swarmscout_refresh as refresh;
+use swarmscout_refresh::supervisor::{Health, Known, Supervised};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Finder, Options};
 use crate::config::{BuildContext, DockerSwarmConfig};
 use crate::manager::settle::{Settled, settle};
-use crate::snapshot::{Demand, Filters, Reader, Snapshot};
-use crate::supervisor::{Health, Known, Supervised};
+use crate::snapshot::{Demand, Feed, Filters, Reader, Snapshot};
 use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
 
 /// More objects than these are looked at on a thread of their own.
 const LARGE: usize = 1000;
+
+/// What a source of this kind tells apart from how its looks are going.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Details {
+    /// Running tasks that gave no target; `None` for what does not find tasks.
+    pub(crate) without_address: Option<Arc<TasksWithoutAddress>>,
+    /// How changes of its Swarm are learned.
+    pub(crate) feed: Option<Arc<Feed>>,
+}
 
 /// Starts to find targets for `config` in what `reader` reads, as a task of `context`. `job` is the
 /// one that it is started for, for the log.
@@ -30,7 +40,8 @@ pub(crate) fn start(
     job: &Arc<str>,
     reader: Reader,
     context: &BuildContext,
-) -> Supervised<Settled> {
+) -> (Supervised<Settled>, watch::Receiver<Details>) {
+    let (details, told) = watch::channel(Details::default());
     let publish = watch::Sender::new(Known::default());
     let filters = Filters::new(config.role, &config.engine.filters);
     let role = Role {
@@ -43,7 +54,7 @@ pub(crate) fn start(
         found: None,
         failure: None,
         problems: Vec::new(),
-        without_address: None,
+        details,
         needs: Demand::of([&filters]),
         list_error: None,
         list_failures: 0,
@@ -51,8 +62,8 @@ pub(crate) fn start(
         publish: publish.clone(),
         context: context.clone(),
     };
-    let task = AbortOnDropHandle::new(context.tasks.spawn(role.forever()));
-    Supervised::new(publish, task)
+    let task = AbortOnDropHandle::new(context.refresh.tasks.spawn(role.forever()));
+    (Supervised::new(publish, task), told)
 }
 
 struct Role {
@@ -69,8 +80,8 @@ struct Role {
     failure: Option<Arc<str>>,
     /// What was left out of it.
     problems: Vec<Problem>,
-    /// See [`Health::without_address`].
-    without_address: Option<Arc<TasksWithoutAddress>>,
+    /// Written before what is published.
+    details: watch::Sender<Details>,
     /// The lists that are read.
     needs: Demand,
     /// Why some of them could not be read the last time.
@@ -86,7 +97,8 @@ impl Role {
     async fn forever(mut self) {
         loop {
             let Known { what, mut health } = self.snapshots.borrow_and_update().clone();
-            health.feed = what.as_ref().and_then(|snapshot| snapshot.feed.clone());
+            let mut details = self.details.borrow().clone();
+            details.feed = what.as_ref().and_then(|snapshot| snapshot.feed.clone());
             if let Some(snapshot) = &what {
                 self.note_failed_lists(snapshot, &mut health);
             }
@@ -94,7 +106,13 @@ impl Role {
                 Some(snapshot) => self.find(snapshot).await,
                 None => None,
             };
-            self.publish(groups, health);
+            if groups.is_some() {
+                let found = self.finder.as_ref().and_then(Finder::without_address);
+                if details.without_address.as_deref() != found.as_ref() {
+                    details.without_address = found.map(Arc::new);
+                }
+            }
+            self.publish(groups, health, details);
             if self.snapshots.changed().await.is_err() {
                 return;
             }
@@ -161,18 +179,14 @@ impl Role {
         }
         let outcome = self.run(finder, &snapshot).await;
         let outcome = outcome.unwrap_or_else(|| {
-            self.context.figures.panics.add(1);
-            Err(Error::Panic("finding targets in a snapshot failed".to_owned()))
+            self.context.refresh.stats.panics.add(1);
+            Err(refresh::Error::Panic("finding targets in a snapshot failed".to_owned()).into())
         });
         self.found = Some(snapshot);
         match outcome {
             Ok((groups, problems)) => {
                 self.failure = None;
                 self.problems = problems;
-                let found = self.finder.as_ref().and_then(Finder::without_address);
-                if self.without_address.as_deref() != found.as_ref() {
-                    self.without_address = found.map(Arc::new);
-                }
                 Some(groups)
             }
             Err(error) => {
@@ -227,16 +241,19 @@ impl Role {
     }
 
     /// Hands over what is known now. Wakes nobody for what is only newer.
-    fn publish(&mut self, groups: Option<Groups>, mut health: Health) {
+    fn publish(&mut self, groups: Option<Groups>, mut health: Health, details: Details) {
         let is_found = groups.is_some();
         let settled = groups.and_then(|groups| settle(self.publish.borrow().what.as_ref(), groups));
         if settled.is_some() {
-            self.context.figures.received_updates.add(1);
+            self.context.refresh.stats.received_updates.add(1);
         }
         let mut problems = self.problems.clone();
         problems.extend(health.problems.iter().cloned());
         let failure = self.failure.clone();
-        health.without_address.clone_from(&self.without_address);
+        let kind = |details: &Details| details.feed.as_ref().map(|feed| feed.kind);
+        let before = self.details.send_replace(details.clone());
+        let differs =
+            kind(&before) != kind(&details) || before.without_address != details.without_address;
         self.publish.send_if_modified(|known| {
             let before = &known.health;
             health.restored = before.restored && !is_found;
@@ -255,9 +272,7 @@ impl Role {
                 || before.looks != health.looks
                 || before.restored != health.restored
                 || before.error != health.error
-                || before.feed.as_ref().map(|feed| feed.kind)
-                    != health.feed.as_ref().map(|feed| feed.kind)
-                || before.without_address != health.without_address
+                || differs
                 || !Arc::ptr_eq(&before.problems, &health.problems);
             if settled.is_some() {
                 known.what = settled;

@@ -3,13 +3,13 @@
 
 use swarmscout_model::TargetGroup;
 use swarmscout_model::labels::ADDRESS;
+use swarmscout_refresh::problems::shown;
 
 use super::finder::{Given, Scratch};
 use super::shelf::Found;
 use super::{Options, SOURCE, meta};
 use crate::engine::{Service, VirtualIp};
 use crate::limits::{Excess, Meter};
-use crate::problems::shown;
 use crate::snapshot::{Bucket, Snapshot};
 
 /// One group for each service.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
+use swarmscout_refresh::problems::shown;
 
 use super::finder::{Given, Scratch};
 use super::pieces::OfNode;
@@ -15,7 +16,6 @@ use super::shelf::Found;
 use super::{Options, SOURCE, meta};
 use crate::engine::{Attachment, LabelMap, Port, Task};
 use crate::limits::{Excess, Meter};
-use crate::problems::shown;
 use crate::snapshot::Bucket;
 use crate::without_address;
 

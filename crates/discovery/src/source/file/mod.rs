@@ -51,14 +51,14 @@ impl File {
     pub fn new(config: FileConfig, context: &BuildContext) -> Self {
         let watch = Watch::new(context.figures.clone());
         let hints = watch.hints();
-        let within = context.attempt_deadline(config.refresh_interval, 0);
+        let within = context.refresh.attempt_deadline(config.refresh_interval, 0);
         let lane = lane_of(&config.files);
         let reader = Reader {
             patterns: config.files,
             watch,
             files: BTreeMap::new(),
             times: FileTimes::new(context.figures.clone()),
-            max_file: MAX_FILE.min(context.max_answer),
+            max_file: MAX_FILE.min(context.refresh.max_answer),
             budget: context.budget.clone(),
             builder: LabelsBuilder::new(),
         };
@@ -73,6 +73,8 @@ fn lane_of(files: &[PathBuf]) -> PathBuf {
 }
 
 impl Discoverer for File {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(self.reader.read(Reader::look))
     }

@@ -44,9 +44,9 @@ impl File {
             path: path.to_owned(),
             folder: path.parent().into_iter().map(Path::to_owned).collect(),
             watch,
-            max_file: MAX_FILE.min(context.max_answer),
+            max_file: MAX_FILE.min(context.refresh.max_answer),
         };
-        let within = context.attempt_deadline(refresh, 0);
+        let within = context.refresh.attempt_deadline(refresh, 0);
         Self { hints, reader: OffThread::new(path.to_owned(), within, reader) }
     }
 }

@@ -3,12 +3,13 @@
 use swarmscout_model::budget::allocation;
 use swarmscout_model::{Budget, Charge};
 use swarmscout_net::{Client, Host, HttpConfig, Secrets};
+use swarmscout_refresh::Deadlines;
 use tokio::time::Instant;
 
 use super::layout::{self, Entry};
 use super::server::Server;
 use super::{Listing, Servers, Store};
-use crate::config::{BuildContext, Deadlines, NodeListConfig};
+use crate::config::{BuildContext, NodeListConfig};
 use crate::limits::Excess;
 use crate::source::decoding::Decoding;
 use crate::source::rotation::{Rotation, Turn};
@@ -100,8 +101,8 @@ impl<P: Protocol> HttpStore<P> {
             .addresses
             .iter()
             .map(|address| Host::parse(&format!("{scheme}://{user}{address}")));
-        let deadlines = context.deadlines(config.refresh_interval);
-        let options = context.client_options(deadlines.of_attempt(1));
+        let deadlines = context.refresh.deadlines(config.refresh_interval);
+        let options = context.refresh.client_options(deadlines.of_attempt(1));
         let client = Client::new(&config.http, options)?;
         servers.user.iter().for_each(|user| client.secrets().keep_user(user));
         Ok(Self {
@@ -115,7 +116,7 @@ impl<P: Protocol> HttpStore<P> {
             budget: context.budget.clone(),
             decoding: Decoding::default(),
             deadlines,
-            max_answer: MAX_ANSWER.min(context.max_answer),
+            max_answer: MAX_ANSWER.min(context.refresh.max_answer),
         })
     }
 

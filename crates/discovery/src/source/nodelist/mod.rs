@@ -48,9 +48,9 @@ use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
 use crate::config::{BuildContext, EtcdApi, NodeListConfig};
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
-use crate::problems::{self, Problems};
-use crate::supervisor::jittered_pause;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+use swarmscout_refresh::problems::{self, Problems};
+use swarmscout_refresh::supervisor::jittered_pause;
 
 /// The longest address of a node that is read, in bytes.
 const LONGEST_ADDRESS: usize = 1024;
@@ -174,6 +174,8 @@ impl NodeList {
 }
 
 impl Discoverer for NodeList {
+    type Error = Error;
+
     fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
         Box::pin(self.look())
     }
@@ -221,7 +223,7 @@ fn open_store(
             Box::new(HttpStore::new(servers, Consul::new(path), true, config, context)?)
         }
         (StoreKind::ZooKeeper, _) => {
-            let deadlines = context.deadlines(config.refresh_interval);
+            let deadlines = context.refresh.deadlines(config.refresh_interval);
             Box::new(zookeeper::ZooKeeper::new(servers.clone(), deadlines))
         }
     })

@@ -4,11 +4,12 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use swarmscout_model::{Budget, Secret};
 use swarmscout_net::{Client, Host, Secrets};
+use swarmscout_refresh::Deadlines;
 use tokio::time::Instant;
 
 use super::server::{Answer, Server};
 use super::{Listing, NO_TOKEN_SERVICE, Store};
-use crate::config::{BuildContext, Deadlines, NodeListConfig};
+use crate::config::{BuildContext, NodeListConfig};
 use crate::limits::Counted;
 use crate::source::decoding::Decoding;
 use crate::{BoxFuture, Error};
@@ -47,8 +48,8 @@ impl Token {
         };
         let secret = token;
         let token = utf8_percent_encode(token.expose(), NON_ALPHANUMERIC);
-        let deadlines = context.deadlines(config.refresh_interval);
-        let options = context.client_options(deadlines.of_attempt(0));
+        let deadlines = context.refresh.deadlines(config.refresh_interval);
+        let options = context.refresh.client_options(deadlines.of_attempt(0));
         let client = Client::new(&config.http, options)?;
         client.secrets().keep(secret.expose());
         Ok(Self {
@@ -56,7 +57,7 @@ impl Token {
             host: Host::parse(&base)?,
             path: Secret::new(format!("/{token}")),
             deadlines,
-            max_answer: MAX_ANSWER.min(context.max_answer),
+            max_answer: MAX_ANSWER.min(context.refresh.max_answer),
             budget: context.budget.clone(),
             decoding: Decoding::default(),
         })

@@ -149,9 +149,14 @@ async fn a_watch_is_used_though_info_is_withheld() {
             &swarmscout_discovery::snapshot::Filters::new(Role::Services, &[]),
         ]));
     let source = swarmscout_discovery::snapshot::Source::of(&config);
-    let mut origin =
-        swarmscout_discovery::snapshot::Origin::new(&source, "swarm".into(), demanded, &context)
-            .unwrap();
+    let mut origin = swarmscout_discovery::snapshot::Origin::new(
+        &source,
+        "swarm".into(),
+        demanded,
+        context.following,
+        &context.refresh,
+    )
+    .unwrap();
     let look = swarmscout_discovery::Discoverer::fetch(&mut origin).await.unwrap();
     let feed = look.what.feed.unwrap();
     assert_eq!((feed.kind, &feed.reason), (FeedKind::Watch, &None));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use swarmscout_discovery::config::{BuildContext, DockerSwarmConfig, EngineConfig, Events, Role};
+use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
 use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_model::PromDuration;
 use swarmscout_simulator::engine::Engine;
@@ -93,7 +93,8 @@ async fn second_takes_over(fault: Fault, by_event: bool) -> Followed {
     // An attempt takes a second at most.
     let engine = EngineConfig { refresh_interval: PromDuration::from_secs(1), ..config.engine };
     let config = DockerSwarmConfig { events: Events::Events, engine, ..config };
-    let context = BuildContext { patience: Duration::ZERO, ..context() };
+    let mut context = context();
+    context.refresh.patience = Duration::ZERO;
     let mut followed = Followed::new(&config, &context);
     followed.look().await;
     assert_eq!(

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use swarmscout_discovery::config::{
-    BuildContext, DockerSwarmConfig, EngineConfig, Events, Filter, Following, OverlayPort, Role,
+    BuildContext, DockerSwarmConfig, EngineConfig, Events, Filter, OverlayPort, Role,
 };
 use swarmscout_discovery::snapshot::{Demand, Feed, Filters, Origin, Snapshot, Source};
 use swarmscout_discovery::source::dockerswarm::{DockerSwarm, Finder, Options};
@@ -162,15 +162,11 @@ pub(crate) fn job(name: &str, config: &DockerSwarmConfig) -> JobConfig {
 
 /// A context in which a stream is begun again after a moment, and a watch is not trusted for long.
 pub(crate) fn context() -> BuildContext {
-    BuildContext {
-        patience: GUARD,
-        following: Following {
-            begin_again: Duration::from_millis(20),
-            confirmed_within: Duration::from_millis(50),
-            ..Following::default()
-        },
-        ..BuildContext::new("test")
-    }
+    let mut context = BuildContext::new("test");
+    context.refresh.patience = GUARD;
+    context.following.begin_again = Duration::from_millis(20);
+    context.following.confirmed_within = Duration::from_millis(50);
+    context
 }
 
 /// Groups with their targets, without an order.
@@ -216,7 +212,10 @@ pub(crate) struct Followed {
 impl Followed {
     pub(crate) fn new(config: &DockerSwarmConfig, context: &BuildContext) -> Self {
         let (demand, demanded) = watch::channel(Demand::everything());
-        let origin = Origin::new(&Source::of(config), "swarm".into(), demanded, context).unwrap();
+        let origin = {
+            let BuildContext { refresh, following, .. } = context;
+            Origin::new(&Source::of(config), "swarm".into(), demanded, *following, refresh).unwrap()
+        };
         let finder = |role| {
             let options = Options { role, ..Options::from(config) };
             Finder::new(options, Filters::new(role, &[]))

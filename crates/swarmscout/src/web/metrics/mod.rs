@@ -23,10 +23,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use swarmscout_discovery::SourceStatus;
 use swarmscout_discovery::TargetSet;
-use swarmscout_discovery::figures::{Figures, ProblemCount};
+use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::set::Refreshes;
 use swarmscout_discovery::snapshot::{FeedKind, SwarmStatus};
 use swarmscout_discovery::without_address::NoAddress;
+use swarmscout_refresh::stats::ProblemCount;
 
 use self::exposition::Exposition;
 use super::connections::Connections;
@@ -189,7 +190,7 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
         (
             "prometheus_sd_received_updates",
             "Looks of a source that brought something new",
-            figures.received_updates.get(),
+            figures.refresh.received_updates.get(),
         ),
         (
             "prometheus_sd_updates",
@@ -229,7 +230,7 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
         (
             "swarmscout_source_panics",
             "Sources that failed by a fault of the program and were started anew",
-            figures.panics.get(),
+            figures.refresh.panics.get(),
         ),
         (
             "swarmscout_storage_restored",
@@ -285,7 +286,7 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
         "Service discovery configurations that failed to load",
         [(&[NAME][..], 0.0)],
     )?;
-    let problems = figures.problems();
+    let problems = figures.refresh.problems();
     let (skipped, reported): (Vec<&ProblemCount>, Vec<_>) =
         problems.iter().partition(|problem| problem.skipped);
     for (name, help, problems) in [

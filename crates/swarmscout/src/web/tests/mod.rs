@@ -16,7 +16,6 @@ use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::set::{Counts, Durations, Syncs};
 use swarmscout_discovery::snapshot::{Feed, FeedKind, Swarm};
-use swarmscout_discovery::supervisor::{Health, Known};
 use swarmscout_discovery::{JobConfig, SetGroup, SourceStatus, TargetSet};
 use swarmscout_model::relabel::{RawRule, RelabelRule};
 use swarmscout_model::size::Bytes;
@@ -24,6 +23,7 @@ use swarmscout_model::target::relabel_group;
 use swarmscout_model::{
     Budget, Labels, LabelsBuilder, NameScheme, PromDuration, TargetDefaults, TargetGroup,
 };
+use swarmscout_refresh::supervisor::{Health, Known};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;

@@ -86,12 +86,10 @@ impl Site {
     ) -> Self {
         let loaded = parse(yaml.as_bytes(), Path::new("/faults.yml"), &Options::default());
         let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}\n{yaml}"));
-        let context = BuildContext {
-            max_answer: MOST,
-            patience,
-            dns: Arc::new(Resolver::new(names.resolv_conf())),
-            ..BuildContext::new("faults")
-        };
+        let mut context = BuildContext::new("faults");
+        context.refresh.max_answer = MOST;
+        context.refresh.patience = patience;
+        context.dns = Arc::new(Resolver::new(names.resolv_conf()));
         let mut manager = Manager::new(context);
         manager.apply(loaded.config.job_configs());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

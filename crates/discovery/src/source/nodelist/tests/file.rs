@@ -27,7 +27,7 @@ impl Folder {
 
     fn store(&self, name: &str) -> Box<dyn Store> {
         let mut context = BuildContext::new("test");
-        context.max_answer = 100;
+        context.refresh.max_answer = 100;
         open(&config(&format!("file://{}", self.path(name).display())), &context).unwrap()
     }
 

@@ -97,7 +97,8 @@ impl Pair {
     /// Our side of it, which reads no larger answer than this.
     fn store_with(&self, max_answer: u64) -> Box<dyn Tuned> {
         let mut config = config(&self.url());
-        let context = BuildContext { max_answer, ..BuildContext::new("Swarmscout/test") };
+        let mut context = BuildContext::new("Swarmscout/test");
+        context.refresh.max_answer = max_answer;
         let Location::Store(servers) = config.location.clone() else { unreachable!() };
         let path = &servers.path;
         let mut store: Box<dyn Tuned> = match self {

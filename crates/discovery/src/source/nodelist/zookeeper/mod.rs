@@ -21,6 +21,8 @@ mod tests;
 use std::time::Duration;
 
 use swarmscout_net::{Error as NetError, Secrets, connect_tcp};
+use swarmscout_refresh::Deadlines;
+use swarmscout_refresh::problems::Problems;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -28,8 +30,6 @@ use self::jute::{Ask, Op, Reader};
 use self::session::{Session, Stream};
 use super::layout::{self, FOLDERS, LEADER, is_bare_node, join};
 use super::{LONGEST_ADDRESS, Listing, MOST_NODES, SHOWN_OF_ADDRESS, Servers, Store};
-use crate::config::Deadlines;
-use crate::problems::Problems;
 use crate::source::rotation::Rotation;
 use crate::{BoxFuture, Error};
 

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use swarmscout_model::PromDuration;
+use swarmscout_refresh::RefreshContext;
 use swarmscout_simulator::zookeeper::{Fault, ZooKeeper as Ensemble};
 
 use super::super::Location;
 use super::*;
 use crate::Problem;
-use crate::config::BuildContext;
 
 const NODES: &str = "/swarm/docker/swarm/nodes";
 const LEADER: &str = "/swarm/docker/swarm/leader";
@@ -21,7 +21,7 @@ const LEADER: &str = "/swarm/docker/swarm/leader";
 fn zookeeper(ensemble: &Ensemble, url: &str) -> ZooKeeper {
     let url = url.replace("SERVERS", &ensemble.addresses().join(","));
     let Ok(Location::Store(servers)) = Location::parse(&url) else { panic!("{url} is no store") };
-    let deadlines = BuildContext::new("test").deadlines(PromDuration::from_secs(60));
+    let deadlines = RefreshContext::new("test").deadlines(PromDuration::from_secs(60));
     let mut zookeeper = ZooKeeper::new(servers, deadlines);
     // A test must not depend on how busy the machine is.
     zookeeper.deadlines.rule = |_, _| Duration::from_mins(1);

@@ -5,14 +5,22 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::Groups;
-use crate::config::{ClassicConfig, StaticConfig};
-use crate::figures::ProblemCount;
-use crate::scripted::{Answer, Script, group, targets};
+use crate::stats::ProblemCount;
+use crate::testing::{Answer, Script, group, targets};
+
+/// The error of a script.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("{0}")]
+    Scripted(&'static str),
+    #[error(transparent)]
+    Refresh(#[from] Error),
+}
 
 /// A running supervisor of a script.
 struct Run {
-    script: Script,
-    context: BuildContext,
+    script: Script<Failed>,
+    context: RefreshContext,
     known: watch::Receiver<Known<Groups>>,
     supervised: Supervised<Groups>,
 }
@@ -23,12 +31,11 @@ fn run(answer: Answer) -> Run {
 }
 
 fn run_settling(answer: Answer, settle: fn(Option<&Groups>, Groups) -> Option<Groups>) -> Run {
-    let script = Script::answering(60, answer);
-    let context = BuildContext::new("test");
-    let config = script.config();
+    let script = Script::new(answer, Failed::Scripted);
+    let context = RefreshContext::new("test");
     let build = {
-        let context = context.clone();
-        Box::new(move || crate::source::build(&config, &context))
+        let script = script.clone();
+        Box::new(move || script.build())
     };
     let origin = Origin {
         mechanism: "scripted",
@@ -88,10 +95,10 @@ async fn what_does_not_differ_stays_the_same_value_and_only_grows_older() {
     let second = run.looked(2).await;
     assert!(Arc::ptr_eq(&first.what.unwrap()[0], &second.what.unwrap()[0]));
     assert_eq!(second.health.as_of.unwrap() - first.health.as_of.unwrap(), Duration::from_mins(1));
-    assert_eq!(run.context.figures.received_updates.get(), 1);
+    assert_eq!(run.context.stats.received_updates.get(), 1);
     run.script.answer(targets(&["b"]));
     assert_eq!(addresses(&run.looked(3).await), Some(vec!["b"]));
-    assert_eq!(run.context.figures.received_updates.get(), 2);
+    assert_eq!(run.context.stats.received_updates.get(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,26 +153,17 @@ fn recovery_takes_no_longer_than_the_longest_pause() {
 
 #[test]
 fn what_is_on_this_machine_is_tried_again_sooner() {
-    let context = BuildContext::new("test");
-    let classic = |masters: &[&str], interval| {
-        let config = ClassicConfig {
-            masters: masters.iter().map(|&master| master.to_owned()).collect(),
-            refresh_interval: PromDuration::from_millis(interval),
-            metrics_port: String::new(),
-            http: swarmscout_net::HttpConfig::default(),
-        };
-        Pace::of(&SdConfig::Classic(config), &context).longest_pause.as_millis()
+    let context = RefreshContext::new("test");
+    let longest = |is_local, interval| {
+        let interval = PromDuration::from_millis(interval);
+        Pace::asking(1, is_local, interval, &context).longest_pause.as_millis()
     };
-    for (masters, interval, expected) in [
-        (&["http://10.0.0.1:3375"][..], 60_000, 5000),
-        (&["http://10.0.0.1:3375"], 1000, 1000),
-        (&["unix:///run/swarm.sock"], 60_000, 2000),
-        (&["http://10.0.0.1:3375", "unix:///run/swarm.sock"], 60_000, 2000),
-    ] {
-        assert_eq!(classic(masters, interval), expected, "{masters:?} {interval}");
+    for (is_local, interval, expected) in
+        [(false, 60_000, 5000), (false, 1000, 1000), (true, 60_000, 2000)]
+    {
+        assert_eq!(longest(is_local, interval), expected, "{is_local} {interval}");
     }
-    let fixed = Pace::of(&SdConfig::Static(StaticConfig::default()), &context);
-    assert_eq!(fixed.longest_pause, Duration::from_secs(2));
+    assert_eq!(Pace::once(true).longest_pause, Duration::from_secs(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,21 +221,23 @@ struct Restless {
 }
 
 impl Restless {
-    fn look(&self, extent: usize) -> Result<Look<Groups>, Error> {
+    fn look(&self, extent: usize) -> Result<Look<Groups>, Failed> {
         self.tried.lock().unwrap()[extent].push(Instant::now());
         if self.fails[extent] {
-            return Err(Error::Other("no route".to_owned()));
+            return Err(Failed::Scripted("no route"));
         }
         Ok(Look::new(Vec::new(), std::time::Instant::now()))
     }
 }
 
 impl Discoverer for Restless {
-    fn fetch(&mut self) -> crate::BoxFuture<'_, Result<Look<Groups>, Error>> {
+    type Error = Failed;
+
+    fn fetch(&mut self) -> crate::BoxFuture<'_, Result<Look<Groups>, Failed>> {
         Box::pin(std::future::ready(self.look(0)))
     }
 
-    fn follow(&mut self) -> Option<crate::BoxFuture<'_, Result<Look<Groups>, Error>>> {
+    fn follow(&mut self) -> Option<crate::BoxFuture<'_, Result<Look<Groups>, Failed>>> {
         Some(Box::pin(async { self.look(1) }))
     }
 
@@ -250,14 +250,12 @@ impl Discoverer for Restless {
 /// known then.
 async fn restless(fails: [bool; 2]) -> ([usize; 2], Health) {
     let tried = Arc::<std::sync::Mutex<[Vec<Instant>; 2]>>::default();
-    let context = BuildContext::new("test");
+    let context = RefreshContext::new("test");
     let build = {
         let tried = Arc::clone(&tried);
         Box::new(move || Ok(Box::new(Restless { fails, tried: Arc::clone(&tried) }) as Box<_>))
     };
-    let script = SdConfig::Static(StaticConfig::default());
-    let pace =
-        Pace { refresh_interval: Some(Duration::from_mins(5)), ..Pace::of(&script, &context) };
+    let pace = Pace { refresh_interval: Some(Duration::from_mins(5)), ..Pace::once(true) };
     let origin = Origin {
         mechanism: "restless",
         job: "job".into(),
@@ -336,7 +334,7 @@ async fn a_panic_is_a_failed_look_of_a_discoverer_that_is_built_anew() {
     run.script.answer(targets(&["b"]));
     assert_eq!(addresses(&run.looked(3).await), Some(vec!["b"]));
     assert_eq!(run.script.builds(), 2);
-    assert_eq!(run.context.figures.panics.get(), 1);
+    assert_eq!(run.context.stats.panics.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -346,7 +344,7 @@ async fn a_panic_between_looks_is_caught_too() {
     assert!(known.health.error.is_some());
     run.script.answer(targets(&["a"]));
     assert_eq!(addresses(&run.looked(3).await), Some(vec!["a"]));
-    assert_eq!(run.context.figures.panics.get(), 1);
+    assert_eq!(run.context.stats.panics.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -378,7 +376,7 @@ async fn problems_are_counted_at_each_look_and_kept_while_they_last() {
     assert_eq!(second.health.error, None);
     run.script.answer(answer(&["y"]));
     assert_eq!(*run.looked(3).await.health.problems, [problem("y")]);
-    let counted = run.context.figures.problems();
+    let counted = run.context.stats.problems();
     let (kind, reason) = ("service", "virtual IP without address");
     assert_eq!(counted, [ProblemCount { kind, reason, skipped: true, count: 5 }]);
     // A failed look says nothing of problems.
@@ -400,24 +398,17 @@ async fn dropping_the_handle_ends_a_hung_look() {
 
 #[test]
 fn the_deadline_leaves_every_server_its_attempt() {
-    let context = BuildContext::new("test");
-    let classic = |interval, masters: usize| {
-        let config = ClassicConfig {
-            masters: vec![String::new(); masters],
-            refresh_interval: PromDuration::from_millis(interval),
-            metrics_port: String::new(),
-            http: swarmscout_net::HttpConfig::default(),
-        };
-        Pace::of(&SdConfig::Classic(config), &context)
+    let context = RefreshContext::new("test");
+    let of = |interval, hosts: usize| {
+        Pace::asking(hosts, false, PromDuration::from_millis(interval), &context)
     };
-    for (interval, masters, seconds) in
+    for (interval, hosts, seconds) in
         [(1000, 1, 1 + 1), (500, 3, 3 + 1), (60_000, 1, 60 + 1), (60_000, 3, 80 + 1)]
     {
         let expected = Duration::from_secs(seconds);
-        assert_eq!(classic(interval, masters).deadline, expected, "{interval} {masters}");
+        assert_eq!(of(interval, hosts).deadline, expected, "{interval} {hosts}");
     }
-    let fixed = Pace::of(&SdConfig::Static(StaticConfig::default()), &context);
-    assert_eq!(fixed.refresh_interval, None);
+    assert_eq!(Pace::once(false).refresh_interval, None);
 }
 
 /// A look whose groups cannot be put in order is one that failed; the next one counts again.
@@ -433,17 +424,9 @@ async fn a_panic_while_keeping_a_look_is_a_failed_look() {
     let error = "internal error, please report it: as this test wants it";
     assert_eq!((known.health.error.as_deref(), known.health.failures), (Some(error), 1));
     assert_eq!(known.what.map(|groups| groups.len()), Some(1));
-    assert_eq!(run.context.figures.panics.get(), 1);
+    assert_eq!(run.context.stats.panics.get(), 1);
     run.script.answer(targets(&["b"]));
     let known = run.looked(3).await;
     assert_eq!((known.health.error, known.health.failures), (None, 1));
     assert_eq!(run.script.builds(), 2);
-}
-
-#[tokio::test]
-async fn a_panic_of_a_future_is_an_error() {
-    assert_eq!(caught(async { 7 }).await.unwrap(), 7);
-    let error = caught(async { assert!(std::env::args().count() == 0, "a reader failed") }).await;
-    let error = error.unwrap_err().to_string();
-    assert_eq!(error, "internal error, please report it: a reader failed");
 }

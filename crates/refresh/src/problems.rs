@@ -3,19 +3,34 @@
 
 use swarmscout_net::Secrets;
 
-use crate::Problem;
+/// Something in an answer that is not as it should be. [`Problem::is_skipped`] tells whether a part
+/// of the answer was skipped because of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Problem {
+    /// What kind of object it is: `node`, `service`, `task`, `network`, `container`, `file`, `host`,
+    /// `name`, `group`.
+    /// One of a small closed set: it becomes the metric label `kind`.
+    pub kind: &'static str,
+    /// Which object: an ID or name as it was sent.
+    pub object: String,
+    /// Why, in a few constant words: `virtual IP without address`. It becomes the metric label
+    /// `reason`.
+    pub reason: &'static str,
+    /// Anything beyond that, for log and API.
+    pub detail: String,
+}
 
 /// Label keys of an object that become one name: one of the values is used.
-pub(crate) const COLLISION: &str = "label keys that become one name";
+pub const COLLISION: &str = "label keys that become one name";
 
 /// A classic master says another number of nodes than it lists: what it lists is used.
-pub(crate) const OTHER_COUNT: &str = "another number of nodes than listed";
+pub const OTHER_COUNT: &str = "another number of nodes than listed";
 
 /// A host did not answer: the next one was tried.
-pub(crate) const NEXT_HOST: &str = "passed over";
+pub const NEXT_HOST: &str = "passed over";
 
 /// A text was not UTF-8: it is used, with U+FFFD in place of what was not.
-pub(crate) const REPLACED: &str = "invalid UTF-8 replaced";
+pub const REPLACED: &str = "invalid UTF-8 replaced";
 
 /// The reasons for which nothing is missing. All others say that something was skipped.
 const ONLY_REPORTED: [&str; 4] = [COLLISION, OTHER_COUNT, NEXT_HOST, REPLACED];
@@ -29,7 +44,7 @@ impl Problem {
 }
 
 /// Of one answer no more are told.
-pub(crate) const MOST: usize = 10_000;
+pub const MOST: usize = 10_000;
 
 /// The most of an object's name that is told, in bytes. IDs have 64 at most.
 const SHOWN: usize = 256;
@@ -39,7 +54,7 @@ const SHOWN_OF_DETAIL: usize = swarmscout_net::SHOWN;
 
 /// The problems of one answer, in the order in which they are met.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Problems {
+pub struct Problems {
     told: Vec<Problem>,
     /// How many are not told.
     more: usize,
@@ -47,20 +62,14 @@ pub(crate) struct Problems {
 
 /// A moment in the life of [`Problems`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub struct Mark {
     told: usize,
     more: usize,
 }
 
 impl Problems {
     /// Adds one. What is too long of it is cut.
-    pub(crate) fn push(
-        &mut self,
-        kind: &'static str,
-        object: &str,
-        reason: &'static str,
-        detail: String,
-    ) {
+    pub fn push(&mut self, kind: &'static str, object: &str, reason: &'static str, detail: String) {
         if self.told.len() < MOST {
             let (object, detail) = (shown(object).to_owned(), cut(detail));
             self.told.push(Problem { kind, object, reason, detail });
@@ -70,32 +79,32 @@ impl Problems {
     }
 
     /// Adds those of a part of the answer.
-    pub(crate) fn extend(&mut self, problems: &[Problem]) {
+    pub fn extend(&mut self, problems: &[Problem]) {
         let (told, rest) = problems.split_at(problems.len().min(MOST - self.told.len()));
         self.told.extend_from_slice(told);
         self.more += rest.len();
     }
 
     /// Now.
-    pub(crate) fn mark(&self) -> Mark {
+    pub fn mark(&self) -> Mark {
         Mark { told: self.told.len(), more: self.more }
     }
 
     /// Forgets those that were added since.
-    pub(crate) fn forget_since(&mut self, mark: Mark) {
+    pub fn forget_since(&mut self, mark: Mark) {
         self.told.truncate(mark.told);
         self.more = mark.more;
     }
 
     /// Says which object those are about that were added since.
-    pub(crate) fn name_since(&mut self, mark: Mark, object: &str) {
+    pub fn name_since(&mut self, mark: Mark, object: &str) {
         for problem in &mut self.told[mark.told..] {
             shown(object).clone_into(&mut problem.object);
         }
     }
 
     /// All of them; how many are missing is the last one. None is left.
-    pub(crate) fn take(&mut self) -> Vec<Problem> {
+    pub fn take(&mut self) -> Vec<Problem> {
         let Self { mut told, more } = std::mem::take(self);
         told.extend(not_listed(told.last(), more));
         told
@@ -103,7 +112,7 @@ impl Problems {
 }
 
 /// Hides secrets in what problems say, and cuts it.
-pub(crate) fn clean(problems: &mut [Problem], secrets: &Secrets) {
+pub fn clean(problems: &mut [Problem], secrets: &Secrets) {
     for Problem { object, detail, .. } in problems {
         secrets.clean_in_place(object);
         secrets.clean_in_place(detail);
@@ -111,14 +120,14 @@ pub(crate) fn clean(problems: &mut [Problem], secrets: &Secrets) {
 }
 
 /// Says how many are missing after the last one that is told.
-pub(crate) fn not_listed(last: Option<&Problem>, more: usize) -> Option<Problem> {
+pub fn not_listed(last: Option<&Problem>, more: usize) -> Option<Problem> {
     let kind = last.filter(|_| more > 0)?.kind;
     let detail = format!("{more} more are not listed");
     Some(Problem { kind, object: String::new(), reason: "too many problems to list", detail })
 }
 
 /// The beginning of a detail.
-pub(crate) fn cut(mut detail: String) -> String {
+pub fn cut(mut detail: String) -> String {
     if detail.len() > SHOWN_OF_DETAIL {
         detail.truncate(detail.floor_char_boundary(SHOWN_OF_DETAIL));
         detail.push('…');
@@ -127,6 +136,6 @@ pub(crate) fn cut(mut detail: String) -> String {
 }
 
 /// The beginning of a name.
-pub(crate) fn shown(name: &str) -> &str {
+pub fn shown(name: &str) -> &str {
     &name[..name.floor_char_boundary(SHOWN)]
 }

@@ -25,16 +25,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use swarmscout_model::PromDuration;
+use swarmscout_model::{Durations, PromDuration};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{BuildContext, SdConfig};
-use crate::set::Durations;
-use crate::snapshot::Feed;
-use crate::without_address::TasksWithoutAddress;
-use crate::{Discoverer, Error, Look, Problem};
+use crate::{Discoverer, Error, Look, Problem, RefreshContext};
 
 /// The shortest time between two looks, however often the discoverer speaks of a change, unless
 /// its pace says otherwise.
@@ -56,7 +52,7 @@ const LOG_AGAIN: Duration = Duration::from_mins(1);
 const LOG_OBJECTS: usize = 10;
 
 /// What to supervise. `L` is what a look yields, `T` what is kept of it.
-pub struct Origin<L, T> {
+pub struct Origin<L, T, E> {
     /// Prometheus' name of the mechanism, for the log.
     pub mechanism: &'static str,
     /// The job that it was started for, for the log.
@@ -66,16 +62,16 @@ pub struct Origin<L, T> {
     /// When to look, and for how long. A change is followed by a look.
     pub pace: watch::Receiver<Pace>,
     /// Makes the discoverer; called again after it failed, and after a panic.
-    pub build: Build<L>,
+    pub build: Build<L, E>,
     /// Makes of a look what is kept, with as much as possible of what was known already. `None`:
     /// nothing differs.
     pub settle: fn(Option<&T>, L) -> Option<T>,
 }
 
 /// Makes a discoverer.
-pub type Build<L> = Box<dyn FnMut() -> Result<Box<dyn Discoverer<L>>, Error> + Send>;
+pub type Build<L, E> = Box<dyn FnMut() -> Result<Box<dyn Discoverer<L, Error = E>>, E> + Send>;
 
-impl<L, T> fmt::Debug for Origin<L, T> {
+impl<L, T, E> fmt::Debug for Origin<L, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Origin")
             .field("mechanism", &self.mechanism)
@@ -85,6 +81,11 @@ impl<L, T> fmt::Debug for Origin<L, T> {
             .finish_non_exhaustive()
     }
 }
+
+/// Why a refresh failed, as far as a supervisor needs to know.
+pub trait Failure: fmt::Display + From<Error> + Send + 'static {}
+
+impl<E: fmt::Display + From<Error> + Send + 'static> Failure for E {}
 
 /// When to look, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,25 +101,20 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// The pace of a configured source. Its deadline leaves every server its attempt, and the
-    /// discoverer a second to name those that failed.
-    pub fn of(config: &SdConfig, context: &BuildContext) -> Self {
-        let is_local = config.is_local();
-        let Some(interval) = config.refresh_interval() else {
-            let [local, remote] = LONGEST_PAUSES;
-            let longest_pause = if is_local { local } else { remote };
-            let deadline = DEADLINE;
-            return Self { refresh_interval: None, deadline, gap: SHORTEST_GAP, longest_pause };
-        };
-        Self::asking(config.hosts(), is_local, interval, context)
+    /// The pace of what needs no second look.
+    pub fn once(is_local: bool) -> Self {
+        let [local, remote] = LONGEST_PAUSES;
+        let longest_pause = if is_local { local } else { remote };
+        Self { refresh_interval: None, deadline: DEADLINE, gap: SHORTEST_GAP, longest_pause }
     }
 
-    /// The pace of what asks one of several hosts, of which one is on this machine or none.
+    /// The pace of what asks one of several hosts, of which one is on this machine or none. Its deadline
+    /// leaves every host its attempt, and the discoverer a second to name those that failed.
     pub fn asking(
         hosts: usize,
         is_local: bool,
         interval: PromDuration,
-        context: &BuildContext,
+        context: &RefreshContext,
     ) -> Self {
         let attempts = (0..hosts.max(1)).map(|left| context.attempt_deadline(interval, left));
         let deadline = attempts.sum::<Duration>() + Duration::from_secs(1);
@@ -154,22 +150,18 @@ impl<T> Default for Known<T> {
 pub struct Health {
     /// When the origin last confirmed what is known. `None` until the first good look.
     pub as_of: Option<std::time::Instant>,
-    /// Whether what is known comes from the [storage](crate::storage): there was no good look yet.
+    /// Whether what is known is from before a restart: there was no good look yet.
     pub restored: bool,
     /// Why the last look failed; `None` while all is well.
     pub error: Option<Arc<str>>,
     /// What the last good look had to skip. The same slice as before if nothing differs.
     pub problems: Arc<[Problem]>,
-    /// Running tasks that gave no target, where the source finds tasks of a Swarm.
-    pub without_address: Option<Arc<TasksWithoutAddress>>,
     /// Looks at everything so far, failed ones included.
     pub looks: u64,
     /// Looks that failed, those that follow a change included.
     pub failures: u64,
     /// How long looks at everything took, failed ones included.
     pub durations: Arc<Durations>,
-    /// How changes of a Swarm are learned, where that is what is looked at.
-    pub feed: Option<Arc<Feed>>,
 }
 
 /// A running supervisor. Dropping it ends the looks.
@@ -181,7 +173,7 @@ pub struct Supervised<T> {
 
 impl<T> Supervised<T> {
     /// What `task` publishes, as long as this is kept.
-    pub(crate) fn new(publish: watch::Sender<Known<T>>, task: AbortOnDropHandle<()>) -> Self {
+    pub fn new(publish: watch::Sender<Known<T>>, task: AbortOnDropHandle<()>) -> Self {
         Self { publish, _task: task }
     }
 
@@ -191,7 +183,7 @@ impl<T> Supervised<T> {
     }
 
     /// Where what is known stands, for whoever knows something before the first look does.
-    pub(crate) fn publisher(&self) -> watch::Sender<Known<T>> {
+    pub fn publisher(&self) -> watch::Sender<Known<T>> {
         self.publish.clone()
     }
 }
@@ -206,10 +198,11 @@ enum Extent {
 }
 
 /// Starts to look, as a task of `context`.
-pub fn start<L, T>(origin: Origin<L, T>, context: &BuildContext) -> Supervised<T>
+pub fn start<L, T, E>(origin: Origin<L, T, E>, context: &RefreshContext) -> Supervised<T>
 where
     L: Send + 'static,
     T: Send + Sync + 'static,
+    E: Failure,
 {
     let publish = watch::Sender::new(Known::default());
     let context_of_run = context.clone();
@@ -226,12 +219,12 @@ where
     Supervised::new(publish, task)
 }
 
-struct Run<L, T> {
-    origin: Origin<L, T>,
-    context: BuildContext,
+struct Run<L, T, E> {
+    origin: Origin<L, T, E>,
+    context: RefreshContext,
     publish: watch::Sender<Known<T>>,
     /// `None` until it could be built, and after it panicked.
-    discoverer: Option<Box<dyn Discoverer<L>>>,
+    discoverer: Option<Box<dyn Discoverer<L, Error = E>>>,
     /// Failed looks since the last good one at everything.
     failures: u32,
     /// Whether the last of them followed a change.
@@ -240,7 +233,7 @@ struct Run<L, T> {
     logged: Option<(Arc<str>, Instant)>,
 }
 
-impl<L: Send, T: Send + Sync> Run<L, T> {
+impl<L: Send, T: Send + Sync, E: Failure> Run<L, T, E> {
     async fn forever(mut self) {
         let mut started = Instant::now();
         let (mut extent, mut outcome) = self.look(Extent::All).await;
@@ -263,7 +256,7 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
     }
 
     /// One look, within its deadline, and how much was looked at.
-    async fn look(&mut self, mut extent: Extent) -> (Extent, Result<Look<L>, Error>) {
+    async fn look(&mut self, mut extent: Extent) -> (Extent, Result<Look<L>, E>) {
         let deadline = self.origin.pace.borrow_and_update().deadline;
         let Self { discoverer, origin, publish, context, .. } = self;
         let discoverer = match discoverer {
@@ -287,7 +280,7 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
             discoverer.fetch_meanwhile(&mut meanwhile).await
         };
         let outcome = match timeout(deadline, AssertUnwindSafe(look).catch_unwind()).await {
-            Err(_) => Err(Error::Deadline(deadline)),
+            Err(_) => Err(Error::Deadline(deadline).into()),
             Ok(Ok(outcome)) => outcome,
             Ok(Err(payload)) => Err(self.give_up(payload.as_ref())),
         };
@@ -295,7 +288,7 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
     }
 
     /// Waits until the next look is due, or may be worth it.
-    async fn wait(&mut self, started: Instant, due: Option<Instant>) -> Result<Extent, Error> {
+    async fn wait(&mut self, started: Instant, due: Option<Instant>) -> Result<Extent, E> {
         // What takes long is not done without a pause.
         let took = started.elapsed();
         let gap = self.origin.pace.borrow().gap.max((3 * took).min(SHORTEST_GAP));
@@ -359,13 +352,13 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
         started: Instant,
         extent: Extent,
         look: Look<L>,
-    ) -> Result<Option<Instant>, Error> {
+    ) -> Result<Option<Instant>, E> {
         let Look { what, as_of, problems } = look;
         let settle = || (self.origin.settle)(self.publish.borrow().what.as_ref(), what);
         let what = std::panic::catch_unwind(AssertUnwindSafe(settle))
             .map_err(|payload| self.give_up(payload.as_ref()))?;
         if extent == Extent::All {
-            self.context.figures.count_problems(&problems);
+            self.context.stats.count_problems(&problems);
             self.log_recovery();
             self.follow_failed = false;
         }
@@ -377,7 +370,7 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
             problems.into()
         };
         if what.is_some() {
-            self.context.figures.received_updates.add(1);
+            self.context.stats.received_updates.add(1);
         }
         self.publish.send_modify(|known| {
             if what.is_some() {
@@ -398,7 +391,7 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
     }
 
     /// Notes why a look failed. Returns when to try again.
-    fn failed(&mut self, started: Instant, extent: Extent, error: &Error) -> Instant {
+    fn failed(&mut self, started: Instant, extent: Extent, error: &E) -> Instant {
         let text: Arc<str> = error.to_string().into();
         self.log_failure(&text);
         self.failures = self.failures.saturating_add(1);
@@ -417,10 +410,10 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
     }
 
     /// Drops the discoverer that panicked.
-    fn give_up(&mut self, payload: &(dyn Any + Send)) -> Error {
+    fn give_up(&mut self, payload: &(dyn Any + Send)) -> E {
         self.discoverer = None;
-        self.context.figures.panics.add(1);
-        panicked(payload)
+        self.context.stats.panics.add(1);
+        Error::panicked(payload).into()
     }
 
     fn log_failure(&mut self, text: &Arc<str>) {
@@ -489,12 +482,12 @@ impl<L: Send, T: Send + Sync> Run<L, T> {
 fn hand_over<L, T>(
     publish: &watch::Sender<Known<T>>,
     settle: fn(Option<&T>, L) -> Option<T>,
-    context: &BuildContext,
+    context: &RefreshContext,
     look: Look<L>,
 ) {
     let what = settle(publish.borrow().what.as_ref(), look.what);
     if let Some(what) = what {
-        context.figures.received_updates.add(1);
+        context.stats.received_updates.add(1);
         publish.send_modify(|known| {
             known.what = Some(what);
             known.health.as_of = Some(look.as_of);
@@ -504,7 +497,7 @@ fn hand_over<L, T>(
 }
 
 /// The pause after so many failures in a row, at least one.
-pub(crate) fn jittered_pause(failures: u32, longest: Duration) -> Duration {
+pub fn jittered_pause(failures: u32, longest: Duration) -> Duration {
     pause(failures, longest, random_fraction())
 }
 
@@ -518,18 +511,6 @@ fn pause(failures: u32, longest: Duration, fraction: f64) -> Duration {
 /// Every `RandomState` has other keys: enough for jitter, and no dependency.
 fn random_fraction() -> f64 {
     RandomState::new().hash_one(()) as f64 / u64::MAX as f64
-}
-
-/// What a future brings; an error where it panics.
-pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Error> {
-    let outcome = AssertUnwindSafe(future).catch_unwind().await;
-    outcome.map_err(|payload| panicked(&*payload))
-}
-
-fn panicked(payload: &(dyn Any + Send)) -> Error {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    Error::Panic(text.unwrap_or("no message").to_owned())
 }
 
 #[cfg(test)]

@@ -1,0 +1,57 @@
+//! Why a look at a source failed.
+
+/// Why a look failed. The text says what to do where that is known; no secret is in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The HTTP exchange failed.
+    #[error(transparent)]
+    Http(#[from] swarmscout_net::Error),
+    /// A file could not be read or understood.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file, or the directory.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The server answered with another status than the one that was needed.
+    #[error("{url}: server returned HTTP status {status}{}{message}", if message.is_empty() { "" } else { ": " })]
+    Status {
+        /// What was asked for, without password.
+        url: String,
+        /// The status.
+        status: http::StatusCode,
+        /// What the body said, shortened.
+        message: String,
+    },
+    /// The answer was not what the interface promises.
+    #[error("{url}: {reason}")]
+    Answer {
+        /// What was asked for, without password.
+        url: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// The answer, or what would have to be made of it, is more than is allowed.
+    #[error("{what}: {excess}")]
+    Excess {
+        /// What was asked, without password.
+        what: String,
+        /// What is too much.
+        excess: crate::limits::Excess,
+    },
+    /// Each master or manager failed. Holds one line for each, in the order in which they were
+    /// tried.
+    #[error("no host answered: {}", .0.join("; "))]
+    AllHosts(Vec<String>),
+    /// No name of the DNS could be looked up. Holds what happened with each, or with the first few.
+    #[error("cannot look up any name: {}", .0.join("; "))]
+    AllNames(Vec<String>),
+    /// The refresh itself came to nothing: its deadline passed, or the discoverer panicked.
+    #[error(transparent)]
+    Refresh(#[from] swarmscout_refresh::Error),
+    /// Anything else a discoverer wants to say.
+    #[error("{0}")]
+    Other(String),
+}
