@@ -69,8 +69,8 @@ pub fn round_trip(json: &[u8]) {
     let (readers, ours) = (Arc::new(readers), Arc::new(ours));
     let set = Arc::new(set(&ours, &groups));
     for raw in [true, false] {
-        let plain = swarmscout::fuzzing::http_sd(&set, raw, false);
-        let packed = swarmscout::fuzzing::http_sd(&set, raw, true);
+        let plain = swarmscout_publish::testing::http_sd(&set, raw, false);
+        let packed = swarmscout_publish::testing::http_sd(&set, raw, true);
         let mut unpacked = Vec::new();
         let mut decoder = flate2::read::GzDecoder::new(&packed[..]);
         decoder.read_to_end(&mut unpacked).expect("what we pack is one gzip member");

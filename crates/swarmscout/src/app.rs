@@ -27,6 +27,8 @@ use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::storage::Storage;
 use swarmscout_model::Budget;
 use swarmscout_model::size::Bytes;
+use swarmscout_publish::file_sd::{self, FileSd};
+use swarmscout_publish::list::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -35,10 +37,8 @@ use tokio::time::timeout;
 use crate::auto_reload::AutoReload;
 use crate::cli::IgnoredFlag;
 use crate::config::{Config, Loaded};
-use crate::file_sd::{self, FileSd};
 use crate::listen::{Listen, local_url};
 use crate::reload::{Attempt, ConfigSource};
-use crate::render::Cache;
 use crate::signals::{Received, Signals};
 use crate::systemd::Systemd;
 use crate::web::{self, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
@@ -190,12 +190,9 @@ impl App {
         let prefix = options.web.route_prefix.clone();
         let lists = Cache::new(budget);
         let file_sd = options.file_sd.map(|options| {
-            FileSd::start(
-                options,
-                manager.jobs(),
-                Arc::clone(&lists),
-                Arc::clone(manager.figures()),
-            )
+            let figures = Arc::clone(manager.figures());
+            let on_panic = move || figures.refresh.panics.add(1);
+            FileSd::start(options, manager.jobs(), Arc::clone(&lists), on_panic)
         });
         let files = file_sd.as_ref().map(FileSd::status);
         let context = web::Context {

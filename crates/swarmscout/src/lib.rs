@@ -10,15 +10,11 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod detect;
-pub mod file_sd;
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod listen;
 pub mod logging;
 pub mod memory;
 pub mod output;
 pub mod reload;
-pub mod render;
 pub mod signals;
 pub mod systemd;
 pub mod web;

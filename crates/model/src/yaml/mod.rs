@@ -15,6 +15,7 @@
 mod parse;
 mod resolve;
 mod scan;
+pub mod write;
 
 use std::fmt;
 use std::rc::Rc;

@@ -11,13 +11,13 @@ pub mod web;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser as _};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use swarmscout_model::PromDuration;
 use swarmscout_model::size::Bytes;
+use swarmscout_publish::file_sd::{self, Format, Mode, Removed};
 
-use crate::file_sd::{self, Format, Mode, Removed};
 use compat::{FLAGS, Value, Verdict};
 
 /// Read when `--config.file` is not given and there is one in the current folder.
@@ -197,6 +197,7 @@ pub struct FileSdArgs {
     #[arg(
         long = "file-sd.format",
         value_name = "FORMAT",
+        value_parser = PossibleValuesParser::new(["json", "yaml"]).try_map(|text| text.parse::<Format>()),
         default_value = "json",
         requires = "file-sd.directory"
     )]
@@ -215,6 +216,7 @@ pub struct FileSdArgs {
     #[arg(
         long = "file-sd.removed",
         value_name = "WHAT",
+        value_parser = PossibleValuesParser::new(["empty", "keep"]).try_map(|text| text.parse::<Removed>()),
         default_value = "empty",
         requires = "file-sd.directory"
     )]
@@ -425,9 +427,9 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("config.auto-reload-interval", auto_reload_interval.to_string()),
         ("config.file", config_file.as_ref().map(shown).unwrap_or_default()),
         ("file-sd.directory", file_sd.directory.as_ref().map(shown).unwrap_or_default()),
-        ("file-sd.format", name_of(&file_sd.format)),
+        ("file-sd.format", file_sd.format.to_string()),
         ("file-sd.mode", file_sd.mode.to_string()),
-        ("file-sd.removed", name_of(&file_sd.removed)),
+        ("file-sd.removed", file_sd.removed.to_string()),
         ("limits.memory", limits.memory.map(|size| size.to_string()).unwrap_or_default()),
         ("log.format", name_of(&cli.log.format)),
         ("log.level", name_of(&cli.log.level)),

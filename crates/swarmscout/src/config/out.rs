@@ -4,9 +4,8 @@
 use std::fmt::{self, Write as _};
 
 use serde_json::Value;
+use swarmscout_model::yaml::write::{LONGEST_KEY, string};
 use swarmscout_model::yaml::{self, Resolved};
-
-use crate::render::yaml::{LONGEST_KEY, string};
 
 /// A value to be written.
 #[derive(Clone, Debug, PartialEq)]

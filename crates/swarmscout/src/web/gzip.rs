@@ -9,7 +9,7 @@ use futures_util::stream;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 
-use crate::render::LEVEL;
+use swarmscout_publish::list::LEVEL;
 
 /// Whether the client accepts gzip (RFC 9110, 12.5.3).
 pub(super) fn is_accepted(headers: &HeaderMap) -> bool {

@@ -2,22 +2,9 @@
 
 use http::uri::Authority;
 use http::{HeaderMap, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+pub(super) use swarmscout_publish::links::sd;
 
 use super::Options;
-
-/// What does not stand as it is in one segment of a path.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// `text` as one segment of a path.
-pub(crate) fn segment(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, SEGMENT)
-}
-
-/// Where the targets of a job are, below the base.
-pub(super) fn sd(job: &str) -> String {
-    format!("/sd/{}", segment(job))
-}
 
 /// What stands before every path that is shown to people and programs: the external URL, else the
 /// address by which the reader reached us.

@@ -10,7 +10,7 @@ mod connections;
 mod guard;
 mod gzip;
 mod lifecycle;
-pub(crate) mod links;
+mod links;
 mod metrics;
 mod page;
 mod router;
@@ -18,7 +18,7 @@ mod sd;
 mod server;
 mod swarms;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod threads;
 
 use std::fmt;
@@ -43,8 +43,8 @@ pub use self::guard::is_host;
 use self::swarms::Swarms;
 pub use self::threads::Threads;
 use crate::config::Config;
-use crate::file_sd::FileStatus;
-use crate::render::{self, Cache};
+use swarmscout_publish::file_sd::FileStatus;
+use swarmscout_publish::list::{self, Cache};
 
 /// Everything that the pages read.
 #[derive(Clone, Debug)]
@@ -250,7 +250,7 @@ pub async fn serve(
     let handle = move |request| site.clone().answer(request);
     let forgetting = async {
         loop {
-            tokio::time::sleep(render::IDLE / 10).await;
+            tokio::time::sleep(list::IDLE / 10).await;
             app.context.lists.forget_idle(Instant::now());
         }
     };

@@ -22,7 +22,7 @@ use swarmscout_discovery::TargetSet;
 use swarmscout_model::quote::Quoted;
 
 use super::{App, gzip, json_response, links, text};
-use crate::render::{Encoding, Form, Key, NoList, Rendered, withheld};
+use swarmscout_publish::list::{Encoding, Form, Key, NoList, Rendered, withheld};
 
 /// Whole seconds since the source that was confirmed longest ago was confirmed.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");

@@ -14,9 +14,9 @@ use swarmscout_discovery::without_address::{ServiceWithoutAddress, TasksWithoutA
 
 use super::status::time;
 use super::{parameter, success};
-use crate::file_sd::FileStatus;
 use crate::web::swarms::Swarms;
 use crate::web::{App, Now};
+use swarmscout_publish::file_sd::FileStatus;
 
 #[derive(Serialize)]
 struct Sources {

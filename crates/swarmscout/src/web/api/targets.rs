@@ -19,8 +19,8 @@ use swarmscout_model::{DropReason, Labels, LabelsBuilder, Target};
 
 use super::status::Yaml;
 use super::{ApiError, parameter, success};
-use crate::render::json;
 use crate::web::App;
+use swarmscout_publish::json;
 
 /// A list is written in pieces of about this size, each when the one before is on its way: however
 /// long the list, a reader costs no more memory than this.

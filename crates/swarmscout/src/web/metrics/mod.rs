@@ -32,8 +32,8 @@ use swarmscout_refresh::stats::ProblemCount;
 use self::exposition::Exposition;
 use super::connections::Connections;
 use super::{App, Context, Readiness, text};
-use crate::file_sd::FileStatus;
 use crate::logging;
+use swarmscout_publish::file_sd::FileStatus;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";

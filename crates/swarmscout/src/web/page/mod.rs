@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use self::escape::Visible;
 use super::swarms::Swarms;
 use super::{App, Now, Readiness, links, text};
-use crate::file_sd::FileStatus;
+use swarmscout_publish::file_sd::FileStatus;
 
 const STYLE: &str = include_str!("style.css");
 const ICON: &str = include_str!("icon.svg");

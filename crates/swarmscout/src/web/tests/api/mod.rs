@@ -12,8 +12,8 @@ use swarmscout_discovery::{Problem, SetGroup, TargetSet};
 use swarmscout_model::relabel::Regex;
 
 use super::{Server, file, group, job, replace, rule, set, source, swarm};
-use crate::file_sd::FileStatus;
 use crate::web::{Options, ReloadStatus};
+use swarmscout_publish::file_sd::FileStatus;
 
 /// Two jobs: one with a target of every kind, one without any.
 fn sets(now: Instant) -> Vec<TargetSet> {

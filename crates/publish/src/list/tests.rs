@@ -9,7 +9,7 @@ use swarmscout_model::target::relabel_group;
 use swarmscout_model::{Budget, LabelsBuilder};
 
 use super::*;
-use crate::web::tests::{group, job, set, source};
+use crate::testing::{group, job, set, source};
 
 /// Services of some tasks each.
 const SERVICES: usize = 100;

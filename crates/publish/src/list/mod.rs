@@ -1,14 +1,12 @@
 //! The targets of a job as a list that Prometheus reads, for all who hand it out: HTTP SD
-//! ([`crate::web`]) and file SD ([`crate::file_sd`]) have the same content.
+//! and file SD ([`crate::file_sd`]) have the same content.
 //!
 //! To Prometheus a list is complete, so there is none before its sources had their time to answer. What was
 //! rendered is kept while somebody asks for it, in parts, so that a change costs what changed.
 
 mod cache;
 mod deflate;
-pub(crate) mod json;
 mod rendered;
-pub(crate) mod yaml;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,14 +15,13 @@ use swarmscout_discovery::{SourceStatus, TargetSet};
 use swarmscout_model::Budget;
 use swarmscout_model::quote::Quoted;
 
-pub use self::cache::Cache;
-pub(crate) use self::cache::{IDLE, Key, NoList};
-pub(crate) use self::deflate::LEVEL;
-pub(crate) use self::rendered::Rendered;
+pub use self::cache::{Cache, IDLE, Key, NoList};
+pub use self::deflate::LEVEL;
+pub use self::rendered::Rendered;
 
 /// What a reader wants of each target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Form {
+pub enum Form {
     /// Kept targets after our rules, `__meta_*` included.
     Full,
     /// `?meta=0`: the same without `__meta_*`.
@@ -35,7 +32,7 @@ pub(crate) enum Form {
 
 /// How a list is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Encoding {
+pub enum Encoding {
     /// JSON.
     Json,
     /// JSON, compressed.
@@ -72,10 +69,10 @@ impl Encoding {
 }
 
 /// A list without elements, in every encoding but the compressed one.
-pub(crate) const EMPTY: &[u8] = b"[]\n";
+pub const EMPTY: &[u8] = b"[]\n";
 
 /// Why there can be no list of these targets yet.
-pub(crate) fn withheld(set: &TargetSet, form: Form) -> Option<String> {
+pub fn withheld(set: &TargetSet, form: Form) -> Option<String> {
     if !set.is_ready() {
         let (missing, all) = (set.missing().count(), set.sources.len());
         let mut message = format!(
@@ -97,7 +94,7 @@ pub(crate) fn withheld(set: &TargetSet, form: Form) -> Option<String> {
 }
 
 /// The list of `set`, in one piece.
-pub(crate) fn whole(set: &Arc<TargetSet>, form: Form, encoding: Encoding) -> Vec<u8> {
+pub fn whole(set: &Arc<TargetSet>, form: Form, encoding: Encoding) -> Vec<u8> {
     let budget = Budget::unlimited();
     let rendered = Rendered::new(set, Instant::now(), form, encoding, None, &budget);
     rendered.expect("without a limit everything fits").pieces.concat()

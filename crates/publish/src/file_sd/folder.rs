@@ -22,7 +22,7 @@ use swarmscout_discovery::SetGroup;
 use tokio_util::sync::CancellationToken;
 
 use super::{Options, Removed};
-use crate::render::{EMPTY, Rendered};
+use crate::list::{EMPTY, Rendered};
 
 /// The list of our files. Prometheus reads no file of such a name, whatever its pattern.
 const LIST: &str = ".swarmscout";

@@ -23,9 +23,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use clap::ValueEnum;
 use futures_util::FutureExt as _;
-use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -33,8 +31,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::writer::Writer;
-use crate::render::{Cache, Encoding};
-use crate::web::links;
+use crate::links;
+use crate::list::{Cache, Encoding};
 
 /// The pause before a writer that panicked is replaced.
 const RESTART: Duration = Duration::from_secs(1);
@@ -53,7 +51,7 @@ pub struct Options {
 }
 
 /// `--file-sd.format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `<job>.json`.
     Json,
@@ -62,7 +60,7 @@ pub enum Format {
 }
 
 /// `--file-sd.removed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// It gets an empty list: its targets go.
     Empty,
@@ -73,6 +71,48 @@ pub enum Removed {
 /// `--file-sd.mode`: the permissions of a file, in octal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode(pub u32);
+
+impl FromStr for Format {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            "yaml" => Ok(Self::Yaml),
+            _ => Err("not json or yaml"),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Yaml => "yaml",
+        })
+    }
+}
+
+impl FromStr for Removed {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "empty" => Ok(Self::Empty),
+            "keep" => Ok(Self::Keep),
+            _ => Err("not empty or keep"),
+        }
+    }
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "empty",
+            Self::Keep => "keep",
+        })
+    }
+}
 
 impl FromStr for Mode {
     type Err = &'static str;
@@ -124,19 +164,19 @@ pub struct FileSd {
 }
 
 impl FileSd {
-    /// Starts to keep the files up to date. A panic costs one pass, and is counted in `figures`.
+    /// Starts to keep the files up to date. A panic costs one pass and is reported to `on_panic`.
     pub fn start(
         options: Options,
         jobs: watch::Receiver<Arc<[Job]>>,
         lists: Arc<Cache>,
-        figures: Arc<Figures>,
+        on_panic: impl Fn() + Send + 'static,
     ) -> Self {
         let (publish, status) = watch::channel(Arc::from([]));
         let new =
             move || Writer::new(options.clone(), jobs.clone(), Arc::clone(&lists), publish.clone());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(supervise(stop.clone(), figures, new));
+        tasks.spawn(supervise(stop.clone(), on_panic, new));
         Self { stop, tasks, status }
     }
 
@@ -156,9 +196,9 @@ impl FileSd {
 }
 
 /// Runs a writer to its end, and another one after one that panicked.
-async fn supervise(stop: CancellationToken, figures: Arc<Figures>, new: impl Fn() -> Writer) {
+async fn supervise(stop: CancellationToken, on_panic: impl Fn(), new: impl Fn() -> Writer) {
     while AssertUnwindSafe(new().run(stop.clone())).catch_unwind().await.is_err() {
-        figures.refresh.panics.add(1);
+        on_panic();
         tracing::error!("Internal error, please report it: the writer of file SD is started again");
         sleep(RESTART).await;
     }

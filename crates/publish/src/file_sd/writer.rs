@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::select_all;
+use futures_util::future::{BoxFuture, select_all};
 use http::HeaderValue;
 use swarmscout_discovery::manager::Job;
-use swarmscout_discovery::{BoxFuture, SetGroup, TargetSet};
+use swarmscout_discovery::{SetGroup, TargetSet};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::{Done, Folder, Hold, Outcome, Stamp, Work};
 use super::{FileStatus, Options, file_name};
-use crate::render::{Cache, Form, Key, NoList, withheld};
+use crate::list::{Cache, Form, Key, NoList, withheld};
 
 /// The shortest time between two writes of one file.
 pub(super) const SHORTEST_GAP: Duration = Duration::from_secs(1);

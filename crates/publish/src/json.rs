@@ -1,12 +1,12 @@
 //! JSON written straight into a buffer: what is large is not built as a tree first.
 
 /// Appends `text` as a JSON string.
-pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+pub fn string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("writing a string to memory never fails");
 }
 
 /// Appends labels as a JSON object, in their order.
-pub(crate) fn object<'a>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+pub fn object<'a>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
     out.push(b'{');
     for (index, (name, value)) in labels.enumerate() {
         if index > 0 {

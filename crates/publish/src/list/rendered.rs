@@ -18,26 +18,28 @@ use swarmscout_discovery::{SetGroup, TargetSet};
 use swarmscout_model::budget::{allocation, shared_allocation};
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::target::{DefaultLabels, MetaLabels, served};
+use swarmscout_model::yaml::write as yaml;
 use swarmscout_model::{Budget, Charge, LabelsBuilder, OverBudget, RelabelledGroup, TargetGroup};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::deflate::{Blocks, Deflater, Join};
-use super::{EMPTY, Encoding, Form, json, yaml};
+use super::{EMPTY, Encoding, Form};
+use crate::json;
 
 /// The step in which memory for rendering is charged.
 const STEP: u64 = 64 << 10;
 
 /// A complete answer: immutable, shared by all who read it.
 #[derive(Debug)]
-pub(crate) struct Rendered {
+pub struct Rendered {
     /// `set` is at least as new as what was the newest at this moment.
     pub(super) at: Instant,
     /// Equal for equal content; of another encoding it is another.
-    pub(crate) etag: HeaderValue,
+    pub etag: HeaderValue,
     /// All of it, in order.
-    pub(crate) pieces: Vec<Bytes>,
+    pub pieces: Vec<Bytes>,
     /// Bytes of all pieces.
-    pub(crate) size: u64,
+    pub size: u64,
     set: Weak<TargetSet>,
     parts: Vec<Arc<Part>>,
 }

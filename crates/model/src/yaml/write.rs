@@ -7,10 +7,10 @@ use std::io::Write as _;
 
 /// A parser looks so many characters ahead for the colon after a key, and needs some for quotes and
 /// escapes (YAML 1.2.2, 8.2.2); longer keys are marked by a question mark.
-pub(crate) const LONGEST_KEY: usize = 100;
+pub const LONGEST_KEY: usize = 100;
 
 /// Appends `text` in double quotes.
-pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for c in text.chars() {
         match c {
@@ -31,7 +31,7 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends labels as a mapping in lines of their own, below a key that is indented by two.
-pub(super) fn mapping<'a>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+pub fn mapping<'a>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
     let mut empty = true;
     for (name, value) in labels {
         empty = false;

@@ -13,22 +13,25 @@ use tokio::sync::watch;
 use super::{Encoding, Form, Rendered, withheld};
 
 /// A list that nobody asked for that long is forgotten.
-pub(crate) const IDLE: Duration = Duration::from_mins(10);
+pub const IDLE: Duration = Duration::from_mins(10);
 
 /// With more targets to render than this, a thread for such work does it: a few milliseconds.
 const INLINE: usize = 500;
 
-/// Which list.
+/// Identifies a list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    pub(crate) job: Arc<str>,
-    pub(crate) form: Form,
-    pub(crate) encoding: Encoding,
+pub struct Key {
+    /// The name of its job.
+    pub job: Arc<str>,
+    /// What it holds of each target.
+    pub form: Form,
+    /// How it is written.
+    pub encoding: Encoding,
 }
 
 /// Why there is no list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoList {
+pub enum NoList {
     /// The newest set can have none yet; the text says why.
     #[error("{0}")]
     Withheld(String),
@@ -78,7 +81,7 @@ impl Cache {
     }
 
     /// What lists count to.
-    pub(crate) fn budget(&self) -> &Budget {
+    pub fn budget(&self) -> &Budget {
         &self.budget
     }
 
@@ -87,7 +90,7 @@ impl Cache {
     ///
     /// Whether the set can have a list is asked here, of the very set that is rendered: a newer one
     /// may come while this waits.
-    pub(crate) async fn get(
+    pub async fn get(
         &self,
         key: Key,
         newest: &watch::Receiver<Arc<TargetSet>>,
@@ -146,7 +149,7 @@ impl Cache {
     }
 
     /// Forgets what nobody asked for since `now` less [`IDLE`].
-    pub(crate) fn forget_idle(&self, now: Instant) {
+    pub fn forget_idle(&self, now: Instant) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|_, slot| now.saturating_duration_since(slot.used) < IDLE);
     }
@@ -164,7 +167,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::web::tests::{group, job, set};
+    use crate::testing::{group, job, set};
 
     /// A set with more targets than its limit comes while a list waits for its turn.
     #[tokio::test]

@@ -10,7 +10,7 @@
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 /// Trades size for time: targets differ little, so even the fastest level leaves a tenth.
-pub(crate) const LEVEL: Compression = Compression::new(1);
+pub const LEVEL: Compression = Compression::new(1);
 
 /// What starts every gzip file here: no name, no date, so that equal content has equal bytes.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
