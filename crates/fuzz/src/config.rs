@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use swarmscout::config::{Errors, Loaded, Options, parse};
+use swarmscout_config::{Errors, Loaded, Options, parse};
 
 /// Any file. One that is read is the same again when it was written back and read; one that is not
 /// says why.

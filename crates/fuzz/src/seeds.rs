@@ -24,7 +24,7 @@ pub fn classic_info() -> Seeds {
 
 /// The files of the tests, good and bad, and those that we ship.
 pub fn config() -> Seeds {
-    contents(&files("swarmscout/tests/config", "yml", |_| true))
+    contents(&files("config/tests/files", "yml", |_| true))
 }
 
 /// Lists of containers.

@@ -12,8 +12,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use swarmscout::config::Config;
 use swarmscout::web::{self, BuildInfo, Clock, Context, Options, Readiness, ReloadStatus};
+use swarmscout_config::Config;
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::set::{Counts, Syncs};

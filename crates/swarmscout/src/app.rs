@@ -21,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use futures_util::future::OptionFuture;
+use swarmscout_config::{Config, Loaded};
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::manager::Job;
@@ -36,7 +37,6 @@ use tokio::time::timeout;
 
 use crate::auto_reload::AutoReload;
 use crate::cli::IgnoredFlag;
-use crate::config::{Config, Loaded};
 use crate::listen::{Listen, local_url};
 use crate::reload::{Attempt, ConfigSource};
 use crate::signals::{Received, Signals};
@@ -440,7 +440,7 @@ fn summary(manager: &Manager, error: Option<&str>) -> String {
     text
 }
 
-fn texts(warnings: &[crate::config::Warning]) -> Arc<[String]> {
+fn texts(warnings: &[swarmscout_config::Warning]) -> Arc<[String]> {
     warnings.iter().map(ToString::to_string).collect()
 }
 

@@ -9,11 +9,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use swarmscout_config::{Fingerprint, fingerprint};
 use swarmscout_discovery::BoxFuture;
 use swarmscout_net::lane;
 use tokio::time::{Instant, sleep_until};
-
-use crate::config::{Fingerprint, fingerprint};
 
 /// The shortest interval, as in Prometheus.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);

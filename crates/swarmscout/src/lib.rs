@@ -7,7 +7,6 @@ pub mod app;
 pub mod auto_reload;
 pub mod check;
 pub mod cli;
-pub mod config;
 pub mod demo;
 pub mod detect;
 pub mod listen;
@@ -97,7 +96,8 @@ fn config_source(args: &RunArgs) -> ConfigSource {
             return ConfigSource::Engine(Environment::read(|name| std::env::var(name).ok()));
         }
     };
-    let options = config::Options { agent: args.agent, ..config::Options::default() };
+    let options =
+        swarmscout_config::Options { agent: args.agent, ..swarmscout_config::Options::default() };
     ConfigSource::File { path, options }
 }
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use swarmscout_config::{self as config, Fingerprint, Loaded};
 use swarmscout_net::lane;
 
 use crate::auto_reload::AutoReload;
-use crate::config::{self, Fingerprint, Loaded};
 use crate::detect::{self, Environment, Found};
 
 /// How long a file may take to be read and checked: it may lie on a network that hangs.

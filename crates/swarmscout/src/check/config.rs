@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use swarmscout_config::{Config, Options, load, load_main};
 use swarmscout_discovery::source::file;
 use swarmscout_discovery::source::fixed::static_groups;
 use swarmscout_discovery::{Groups, JobConfig, SdConfig};
@@ -16,12 +17,11 @@ use swarmscout_model::target::relabel_group;
 use swarmscout_net::HttpConfig;
 
 use crate::cli::CheckConfigArgs;
-use crate::config::{self, Config};
 use crate::output::{print, print_error, printable};
 
 /// Checks each of the files. Whether all of them are good.
 pub(super) fn check(args: &CheckConfigArgs) -> bool {
-    let options = config::Options { agent: args.agent, ..config::Options::default() };
+    let options = Options { agent: args.agent, ..Options::default() };
     let mut all_good = true;
     for file in &args.files {
         all_good &= check_file(file, &options, args.syntax_only);
@@ -29,11 +29,10 @@ pub(super) fn check(args: &CheckConfigArgs) -> bool {
     all_good
 }
 
-fn check_file(file: &Path, options: &config::Options, syntax_only: bool) -> bool {
+fn check_file(file: &Path, options: &Options, syntax_only: bool) -> bool {
     let shown = printable(&file.display().to_string());
     print(&format!("Checking {shown}\n"));
-    let loaded =
-        if syntax_only { config::load_main(file, options) } else { config::load(file, options) };
+    let loaded = if syntax_only { load_main(file, options) } else { load(file, options) };
     let mut found = 0;
     let (errors, warnings) = match loaded {
         Ok(loaded) => {

@@ -19,8 +19,8 @@ use tokio::time::timeout;
 
 use crate::app::BUILD;
 use crate::cli::{CheckDiscoveryArgs, DiscoveryFormat};
+use crate::memory;
 use crate::output::{print, print_error, printable};
-use crate::{config, memory};
 
 /// How long sources may take to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -38,8 +38,8 @@ pub(super) async fn check(args: &CheckDiscoveryArgs) -> bool {
 
 /// Runs the job alone until each source has answered once, or the time is over.
 async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<Arc<TargetSet>> {
-    let options = config::Options::default();
-    let loaded = config::load(&args.file, &options).context("Cannot load config")?;
+    let options = swarmscout_config::Options::default();
+    let loaded = swarmscout_config::load(&args.file, &options).context("Cannot load config")?;
     let mut jobs = loaded.config.job_configs();
     let Some(job) = jobs.iter().position(|job| **job.name() == *args.job) else {
         let names: Vec<_> = jobs.iter().map(|job| format!("\t{}", job.name())).collect();

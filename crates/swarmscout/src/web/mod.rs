@@ -31,6 +31,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use swarmscout_config::Config;
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::snapshot::Swarm;
@@ -42,7 +43,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use self::guard::is_host;
 use self::swarms::Swarms;
 pub use self::threads::Threads;
-use crate::config::Config;
 use swarmscout_publish::file_sd::FileStatus;
 use swarmscout_publish::list::{self, Cache};
 

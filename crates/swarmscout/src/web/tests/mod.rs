@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use swarmscout_config::Config;
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::snapshot::{Feed, FeedKind, Swarm};
@@ -29,7 +30,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::{BuildInfo, Clock, Context, LifecycleCommand, Now, Options, Readiness, ReloadStatus};
-use crate::config::Config;
 
 /// A Swarm that was last confirmed 4 s ago, and which `source` reads from now on.
 pub(super) fn swarm(source: &mut SourceStatus, now: Instant, kind: FeedKind) -> Told {

@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use swarmscout::app::BUILD;
 use swarmscout::cli::{LogArgs, LogFormat, LogLevel};
-use swarmscout::config::{Options, parse};
 use swarmscout::logging;
 use swarmscout::web::{self, Clock, Readiness, ReloadStatus};
+use swarmscout_config::{Options, parse};
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::manager::Job;
@@ -70,7 +70,7 @@ pub(crate) struct Site {
     address: SocketAddr,
     /// One cell after the other looks at the pages: all at once would hold up what they look at.
     pub(crate) turn: Mutex<()>,
-    _config: watch::Sender<Arc<swarmscout::config::Config>>,
+    _config: watch::Sender<Arc<swarmscout_config::Config>>,
     _reload: watch::Sender<ReloadStatus>,
     _ready: watch::Sender<Readiness>,
     _web: JoinSet<()>,

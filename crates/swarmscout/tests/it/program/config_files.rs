@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use expect_test::{Expect, expect};
-use swarmscout::config::{Loaded, Options, fingerprint, load};
+use swarmscout_config::{Loaded, Options, fingerprint, load};
 
 use super::harness::{Folder, get, request, transcript, wait_for};
 

@@ -92,13 +92,15 @@ fn is_documented(messages: &[Vec<String>], text: &str) -> bool {
     })
 }
 
-/// All that is ever said of a configuration file stands in the listings that `tests/it/config.rs` keeps.
+/// All that is ever said of a configuration file stands in the listings that `crates/config/tests` keeps.
 #[test]
 fn every_message_about_the_file_is_documented() {
     let messages = documented_messages();
     assert!(messages.len() > 150, "the page has another form than this reads");
-    let listings =
-        [include_str!("../../config/errors.txt"), include_str!("../../config/warnings.txt")];
+    let listings = [
+        include_str!("../../../../config/tests/files/errors.txt"),
+        include_str!("../../../../config/tests/files/warnings.txt"),
+    ];
     let missing: Vec<_> = listings
         .iter()
         .flat_map(|listing| listing.lines())

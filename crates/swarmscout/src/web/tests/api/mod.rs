@@ -546,8 +546,8 @@ scrape_configs:
 remote_write:
   - url: http://me:hidden-4@10.0.0.2/write
 "#;
-    let options = crate::config::Options { agent: false, env: |_| None };
-    let loaded = crate::config::parse(text.as_bytes(), "prometheus.yml".as_ref(), &options);
+    let options = swarmscout_config::Options { agent: false, env: |_| None };
+    let loaded = swarmscout_config::parse(text.as_bytes(), "prometheus.yml".as_ref(), &options);
     let loaded = loaded.unwrap();
     let job = Arc::new(loaded.config.job_configs().remove(0));
     let server = Server::start(Instant::now(), vec![set(&job, &[], Vec::new())]).await;

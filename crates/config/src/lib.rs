@@ -1,0 +1,163 @@
+//! The configuration file: a `prometheus.yml`, read as it is.
+//!
+//! ```text
+//! bytes ─yaml→ nodes ─decode→ raw: what was written ─check→ Config: what the program needs
+//!                                                             └ scrape_config_files: the same again
+//! ```
+//!
+//! Two types with one step between. `raw` has every key of every section as a flat table, with
+//! its type, its default and its place in the file; `check` holds the rules between keys. All
+//! errors of a file are shown at once, each with its place; only what is no YAML ends at the first.
+//!
+//! Nothing here reads other files than the main one and those of its `scrape_config_files`: secret
+//! files are read when they are needed, by whoever needs them.
+
+mod engine;
+mod error;
+mod files;
+mod prometheus;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use swarmscout_discovery::JobConfig;
+use swarmscout_net::Url;
+
+pub use engine::reference;
+use engine::{Cx, Findings, Value as _};
+pub use error::{ConfigError, Errors, Position, Warning};
+pub use files::{Fingerprint, fingerprint};
+use prometheus::check::{self, JobPlaces};
+use prometheus::raw;
+
+/// How many scalars and collections a file may hold, counting each as often as aliases repeat it. A
+/// file of 5 MB has less than half a million.
+const MAX_NODES: usize = 2_000_000;
+
+/// A configuration file, checked, with all defaults filled in. No secret shows in its `Debug`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// `scrape_configs`, in the order of the file, then those of `scrape_config_files`.
+    pub jobs: Vec<ScrapeConfig>,
+    /// `remote_write`, in the order of the file.
+    pub remote_write: Vec<RemoteWrite>,
+    /// What was written in the main file, with what is absent filled in.
+    file: raw::File,
+    /// The same of `scrape_config_files`.
+    more: Vec<raw::ScrapeConfigFile>,
+    /// Its text, where the program made it itself and no secret can be in it.
+    own_text: Option<Arc<str>>,
+}
+
+/// One of `scrape_configs`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScrapeConfig {
+    /// What the target manager needs of it.
+    pub job: JobConfig,
+}
+
+/// One of `remote_write`: checked and kept; nothing is sent by this version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteWrite {
+    /// Its name; empty unless configured.
+    pub name: String,
+    /// Where it would send.
+    pub url: Url,
+}
+
+impl Config {
+    /// All jobs as the target manager takes them.
+    pub fn job_configs(&self) -> Vec<JobConfig> {
+        self.jobs.iter().map(|job| job.job.clone()).collect()
+    }
+
+    /// The main file as Prometheus' `/status/config` shows it: every default written out, secrets as
+    /// `<secret>`, passwords in URLs as `xxxxx`. `scrape_config_files` stands in it as it is; what
+    /// those files hold does not. Reading it again gives the same configuration, but for the secrets.
+    pub fn to_yaml(&self) -> String {
+        self.file.encode().to_yaml()
+    }
+
+    /// What to save as a file: the text of a configuration that the program made itself, which has
+    /// only what differs from the defaults; else [`Self::to_yaml`].
+    pub fn to_save(&self) -> String {
+        self.own_text.as_ref().map_or_else(|| self.to_yaml(), ToString::to_string)
+    }
+
+    /// Notes the text of a configuration that the program made itself.
+    pub fn made_from(&mut self, text: &str) {
+        self.own_text = Some(Arc::from(text));
+    }
+
+    /// One job as [`Self::to_yaml`] writes it, or `None` where there is no such job.
+    pub fn job_yaml(&self, name: &str) -> Option<String> {
+        let more = self.more.iter().flat_map(|file| &file.scrape_configs);
+        let mut jobs = self.file.scrape_configs.iter().chain(more).flatten();
+        jobs.find(|job| job.job_name == name).map(|job| job.encode().to_yaml())
+    }
+}
+
+/// A configuration that was read, and what is doubtful in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// In the order of the files. The program logs them.
+    pub warnings: Vec<Warning>,
+    /// Every file that was read, the main one first, then those of `scrape_config_files`.
+    pub files: Vec<PathBuf>,
+}
+
+/// How a file is to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// `--agent`: sections that only a Prometheus server has are refused instead of warned of.
+    pub agent: bool,
+    /// Looks up an environment variable, for `external_labels` and `proxy_from_environment`.
+    pub env: fn(&str) -> Option<String>,
+}
+
+/// Not an agent, in the environment of this process.
+impl Default for Options {
+    fn default() -> Self {
+        Self { agent: false, env: |name| std::env::var(name).ok() }
+    }
+}
+
+/// Reads and checks the file at `path`, and the files that its `scrape_config_files` name. Relative
+/// paths in a file are joined to its folder.
+pub fn load(path: &Path, options: &Options) -> Result<Loaded, Errors> {
+    read(&files::read_main(path)?, path, options, true)
+}
+
+/// As [`load`], but what `scrape_config_files` name is not looked for.
+pub fn load_main(path: &Path, options: &Options) -> Result<Loaded, Errors> {
+    parse(&files::read_main(path)?, path, options)
+}
+
+/// Checks the text of a configuration file that is, or would be, at `path`. What its
+/// `scrape_config_files` name is not looked for.
+pub fn parse(text: &[u8], path: &Path, options: &Options) -> Result<Loaded, Errors> {
+    read(text, path, options, false)
+}
+
+fn read(text: &[u8], path: &Path, options: &Options, all_files: bool) -> Result<Loaded, Errors> {
+    let root = files::main_document(text, path)?;
+    let mut cx = Cx::new(path, Some(root.clone()), *options);
+    let mut file = raw::File::default();
+    cx.read(&root, &mut file);
+    let mut places = JobPlaces::default();
+    let mut config = check::check(file, &mut places, &mut cx);
+    let found = if all_files { files::find(&config.file, &mut cx) } else { Vec::new() };
+    let mut findings = Findings::default();
+    findings.add(cx);
+    let (more, jobs) =
+        files::read_found(&found, &config.file, *options, &mut places, &mut findings);
+    config.more = more;
+    config.jobs.extend(jobs);
+    if let Some(errors) = Errors::new(findings.errors) {
+        return Err(errors);
+    }
+    let files = [path.to_owned()].into_iter().chain(found).collect();
+    Ok(Loaded { config, warnings: findings.warnings, files })
+}
