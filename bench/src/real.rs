@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use swarmscout_refresh::RefreshContext;
-use swarmscout_discovery::engine::Task;
-use swarmscout_discovery::swarmkit::{Change, ControlSocket, Object};
+use swarmscout_docker::engine::Task;
+use swarmscout_docker::swarmkit::{Change, ControlSocket, Object};
 use swarmscout_e2e::cluster::Cluster;
 use tokio::task::JoinSet;
 

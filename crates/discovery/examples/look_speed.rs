@@ -22,10 +22,8 @@ use swarmscout_discovery::Discoverer;
 use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, OverlayPort, Role,
 };
-use swarmscout_discovery::engine::{
-    Element, Hosts, List, ListScanner, Memo, Query, ScanError, Task,
-};
 use swarmscout_discovery::source::dockerswarm::DockerSwarm;
+use swarmscout_docker::engine::{Element, Hosts, List, ListScanner, Memo, Query, ScanError, Task};
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Client, ClientOptions, Host, HttpConfig, Request};
 use swarmscout_simulator::Listen;

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarmscout_discovery::config::EngineConfig;
-use swarmscout_discovery::engine::{Hosts, List, Network, Node, Query};
-use swarmscout_discovery::swarmkit::{Change, Connection, ControlSocket, Listing, Object, Watch};
+use swarmscout_docker::engine::{Hosts, List, Network, Node, Query};
+use swarmscout_docker::swarmkit::{Change, Connection, ControlSocket, Listing, Object, Watch};
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
 use swarmscout_refresh::RefreshContext;
@@ -205,7 +205,7 @@ impl Objects {
     fn with_manager(
         &mut self,
         id: &str,
-        manager: Option<swarmscout_discovery::engine::ManagerStatus>,
+        manager: Option<swarmscout_docker::engine::ManagerStatus>,
     ) {
         if let Some(Object::Node(node)) = self.0.get_mut(&format!("node {id}")) {
             *node = Arc::new(Node { manager, ..Node::clone(node) });

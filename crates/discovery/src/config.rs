@@ -7,10 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use swarmscout_docker::{EngineConfig, Filter};
 use swarmscout_model::{Budget, Labels, PromDuration};
-use swarmscout_net::{HttpConfig, Url, redact_url};
+use swarmscout_net::{HttpConfig, redact_url, without_password};
 use swarmscout_refresh::RefreshContext;
 use swarmscout_refresh::supervisor::Pace;
+use swarmscout_swarm::Source;
+pub use swarmscout_swarm::{Events, Following, Role};
 
 use crate::figures::Figures;
 use crate::source::dns::Resolver;
@@ -105,8 +108,8 @@ impl SdConfig {
                 matches!(config.location, Location::File(_) | Location::Nodes(_))
             }
             Self::Classic(config) => config.masters.iter().any(is_socket),
-            Self::DockerSwarm(config) => config.engine.hosts.iter().any(is_socket),
-            Self::Docker(config) => config.engine.hosts.iter().any(is_socket),
+            Self::DockerSwarm(config) => config.engine.is_local(),
+            Self::Docker(config) => config.engine.is_local(),
             Self::Http(_) | Self::Dns(_) | Self::Custom(_) => false,
         }
     }
@@ -141,14 +144,6 @@ impl SdConfig {
 fn without_passwords(urls: &[String]) -> String {
     let urls: Vec<_> = urls.iter().map(|url| without_password(url)).collect();
     urls.join(", ")
-}
-
-/// A URL as it may be shown: with `xxxxx` in place of a password.
-pub(crate) fn without_password(url: &str) -> String {
-    match Url::parse(url) {
-        Ok(url) => url.to_string(),
-        Err(error) => error.to_string(),
-    }
 }
 
 /// `static_configs`.
@@ -228,37 +223,6 @@ pub enum EtcdApi {
     V3,
 }
 
-/// What the two sources that talk to a Docker Engine share.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EngineConfig {
-    /// URLs as written, at least one; tried in this order.
-    pub hosts: Vec<String>,
-    /// Port of targets without a published one, default 80.
-    pub port: u16,
-    /// In the order of the file.
-    pub filters: Vec<Filter>,
-    /// Default 60s.
-    pub refresh_interval: PromDuration,
-    /// How to talk to `http` and `https` hosts.
-    pub http: HttpConfig,
-}
-
-impl EngineConfig {
-    /// What is asked, for people, without secrets.
-    pub fn what(&self) -> String {
-        without_passwords(&self.hosts)
-    }
-}
-
-/// One of `filters`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// `label`, `desired-state`, …
-    pub name: String,
-    /// Any of these.
-    pub values: Vec<String>,
-}
-
 /// One of `dockerswarm_sd_configs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DockerSwarmConfig {
@@ -281,27 +245,10 @@ impl DockerSwarmConfig {
     pub fn what(&self) -> String {
         format!("{} role {}", self.engine.what(), self.role.as_str())
     }
-}
 
-/// `role`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// A target for each virtual IP and port of a service.
-    Services,
-    /// A target for each address and port of a task.
-    Tasks,
-    /// A target for each node.
-    Nodes,
-}
-
-impl Role {
-    /// As it is written in the configuration file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Services => "services",
-            Self::Tasks => "tasks",
-            Self::Nodes => "nodes",
-        }
+    /// The Swarm that it reads.
+    pub fn swarm(&self) -> Source {
+        Source::new(&self.engine, self.events, self.swarmkit_socket.clone())
     }
 }
 
@@ -313,32 +260,6 @@ pub enum OverlayPort {
     Published,
     /// The port that the container listens on.
     Target,
-}
-
-/// `events`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Events {
-    /// The best that is there.
-    #[default]
-    Auto,
-    /// SwarmKit's watch.
-    Watch,
-    /// The Engine's events.
-    Events,
-    /// Neither.
-    Poll,
-}
-
-impl Events {
-    /// As it is written in the configuration file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Watch => "watch",
-            Self::Events => "events",
-            Self::Poll => "poll",
-        }
-    }
 }
 
 /// One of `docker_sd_configs`.
@@ -445,19 +366,6 @@ impl fmt::Debug for NodeListConfig {
     }
 }
 
-/// Shows no password of a URL.
-impl fmt::Debug for EngineConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineConfig")
-            .field("hosts", &redact_all(&self.hosts))
-            .field("port", &self.port)
-            .field("filters", &self.filters)
-            .field("refresh_interval", &self.refresh_interval)
-            .field("http", &self.http)
-            .finish()
-    }
-}
-
 fn redact_all(urls: &[String]) -> Vec<String> {
     urls.iter().map(|url| redact_url(url)).collect()
 }
@@ -522,28 +430,6 @@ pub struct BuildContext {
 
 /// Default of [`BuildContext::startup_timeout`].
 pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// When to give up what tells of a Swarm's changes, and when to begin again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Following {
-    /// A stream is begun no sooner than this after the last time that one was.
-    pub begin_again: Duration,
-    /// So long may a watch take to tell what a listing showed. After that it is no watch any more.
-    pub confirmed_within: Duration,
-    /// An Engine sends no event while nothing changes. After this long without one the stream is
-    /// opened again: the connection may be gone.
-    pub quiet: Duration,
-}
-
-impl Default for Following {
-    fn default() -> Self {
-        Self {
-            begin_again: Duration::from_secs(5),
-            confirmed_within: Duration::from_secs(2),
-            quiet: Duration::from_mins(10),
-        }
-    }
-}
 
 impl BuildContext {
     /// A context with figures at zero, without tasks and without a limit for memory, that asks the

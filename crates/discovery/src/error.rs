@@ -48,6 +48,12 @@ pub enum Error {
     /// No name of the DNS could be looked up. Holds what happened with each, or with the first few.
     #[error("cannot look up any name: {}", .0.join("; "))]
     AllNames(Vec<String>),
+    /// A Docker Engine could not be read.
+    #[error(transparent)]
+    Docker(#[from] swarmscout_docker::Error),
+    /// A Swarm could not be read.
+    #[error(transparent)]
+    Swarm(#[from] swarmscout_swarm::Error),
     /// The refresh itself came to nothing: its deadline passed, or the discoverer panicked.
     #[error(transparent)]
     Refresh(#[from] swarmscout_refresh::Error),

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use swarmscout_model::LabelsBuilder;
 
-use crate::engine::{ApiVersion, refusal};
 use crate::limits::{LONGEST_LABEL, Meter};
 pub use crate::source::dns::fuzzing as dns;
 pub use crate::source::nodelist::fuzzing as stores;
@@ -53,13 +52,6 @@ pub fn file_sd(path: &Path, text: &[u8]) -> Result<Groups, String> {
 /// Whether one element of a path matches the pattern of one.
 pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     file::pattern::matches(pattern, name)
-}
-
-/// What an Engine says in the body of a refusal, and which version it asks for.
-pub fn read_refusal(body: &[u8]) -> (String, Option<ApiVersion>) {
-    let message = refusal::message(body, &swarmscout_net::Secrets::default());
-    let version = ApiVersion::asked_for(&message);
-    (message, version)
 }
 
 /// The groups of a list of nodes, each `host:port`, with the primary master's.

@@ -14,7 +14,6 @@
 //! own may add any [`Discoverer`] as [`SdConfig::Custom`] (`examples/own_discoverer.rs`).
 
 pub mod config;
-pub mod engine;
 mod error;
 pub mod figures;
 #[doc(hidden)]
@@ -25,14 +24,11 @@ pub mod manager;
 #[cfg(test)]
 mod scripted;
 pub mod set;
-pub mod snapshot;
 pub mod source;
 pub mod storage;
-pub mod swarmkit;
 pub mod without_address;
 
 pub use config::SdConfig;
-pub use engine::host_of;
 pub use error::Error;
 pub use job::JobConfig;
 pub use manager::Manager;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use swarmscout_model::Durations;
 use swarmscout_model::{RelabelledGroup, Target};
+use swarmscout_swarm::Feed;
 
-use crate::snapshot::Feed;
 use crate::without_address::TasksWithoutAddress;
 use crate::{JobConfig, Problem};
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use swarmscout_refresh::problems::shown;
 
-use crate::engine::{Attachment, Task};
+use swarmscout_docker::engine::{Attachment, Task};
 
 /// At most so many services are listed.
 const MOST: usize = 1000;

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use swarmscout_discovery::config::{OverlayPort, Role};
-use swarmscout_discovery::engine::{
+use swarmscout_discovery::source::{docker, dockerswarm};
+use swarmscout_docker::engine::{
     ApiVersion, Decoder, Element, EventParser, Fault, Info, ListScanner, Listed, Lists, MAX_DEPTH,
     MAX_ELEMENT, Memo, Object, Reader, ScanError,
 };
-use swarmscout_discovery::fuzzing;
-use swarmscout_discovery::snapshot::{Filters, Snapshot};
-use swarmscout_discovery::source::{docker, dockerswarm};
+use swarmscout_swarm::{Filters, Snapshot};
 
 use crate::checks;
 
@@ -196,7 +195,7 @@ pub fn info(body: &[u8]) {
     if let Some(info) = Info::read(body) {
         assert!(info.managers.is_sorted(), "{:?}", info.managers);
     }
-    let (message, version) = fuzzing::read_refusal(body);
+    let (message, version) = swarmscout_docker::testing::read_refusal(body);
     assert!(message.chars().count() <= 301, "{message}");
     if let Some(version) = version {
         assert_eq!(ApiVersion::parse(&version.to_string()), Some(version));

@@ -62,7 +62,7 @@ pub fn engine_info() -> Seeds {
 
 /// `/events`, of a manager and of a worker: some in a row, and each alone.
 pub fn events() -> Seeds {
-    let streams = contents(&files("discovery/tests/fixtures/events", "json", |_| true));
+    let streams = contents(&files("docker/tests/fixtures/events", "json", |_| true));
     let lines = |stream: &Vec<u8>| -> Seeds {
         stream.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
     };

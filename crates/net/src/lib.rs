@@ -70,4 +70,4 @@ pub use foreign::{ENOUGH, SHOWN, Secrets};
 pub use host::{Host, Scheme};
 pub use request::Request;
 pub use tls::SystemRoots;
-pub use url::{Url, UserInfo, redact as redact_url};
+pub use url::{Url, UserInfo, redact as redact_url, without_password};

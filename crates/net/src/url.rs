@@ -251,6 +251,15 @@ impl fmt::Debug for Url {
     }
 }
 
+/// A URL as it may be shown: with `xxxxx` in place of a password. For what is no URL, what is wrong
+/// with it.
+pub fn without_password(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) => url.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
 /// `text` with what may be a password replaced, whether or not it is a URL. A password may hold a
 /// `/`, `?`, `#` or `@` that somebody forgot to escape, so that all before the last `@` is taken
 /// for one, even where it may be a port and a path.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use swarmscout_discovery::host_of;
+use swarmscout_docker::engine::host_of;
 use swarmscout_model::lossy_json::repaired;
 use swarmscout_net::config::{HttpConfig, PemSource, TlsConfig};
 use swarmscout_net::{ClientOptions, Host, ReadClient, Request, Secrets, redact_url};

@@ -9,6 +9,7 @@ use futures_util::future::select_all;
 use swarmscout_model::Budget;
 use swarmscout_net::cpu;
 use swarmscout_refresh::supervisor::{Health, Known};
+use swarmscout_swarm::Feed;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -18,7 +19,6 @@ use super::settle::Settled;
 use crate::config::{BuildContext, SdConfig};
 use crate::limits::Excess;
 use crate::set::{Counts, SetGroup, SourceStatus, Syncs, TargetSet};
-use crate::snapshot::Feed;
 use crate::source::dockerswarm::role::Details;
 use crate::{BoxFuture, JobConfig};
 

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use swarmscout_refresh::supervisor::{self, Supervised, start};
+use swarmscout_swarm::{Filters, Reader, Shared, Source, Swarm};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -28,7 +29,6 @@ use self::job::{Plan, PlannedSource};
 use self::settle::{Settled, settle};
 use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
 use crate::figures::Figures;
-use crate::snapshot::{Filters, Reader, Shared, Source, Swarm};
 use crate::source::dockerswarm::role;
 #[cfg(test)]
 use crate::storage::Storage;
@@ -244,7 +244,7 @@ impl Manager {
             // Nothing that tells of changes knows which objects these filters let through.
             config.events = Events::Poll;
         }
-        let source = Source::of(&config);
+        let source = config.swarm();
         let same = |swarm: &Origin| swarm.source.is_same(&source) && swarm.apart == apart;
         let hash = self.swarms.hash(&(source.what(), &apart));
         let known = self.swarms.find(hash, same).map(|(_, swarm)| swarm);
@@ -255,8 +255,7 @@ impl Manager {
                 what = format!("{what} role {} filters {filters}", config.role.as_str());
             }
             let BuildContext { refresh, following, .. } = &self.context;
-            let shared =
-                Shared::start(source.clone(), what.into(), &config, job, *following, refresh);
+            let shared = Shared::start(source.clone(), what.into(), job, *following, refresh);
             self.swarms.add(hash, Origin { source, apart }, &shared);
             shared
         });

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use swarmscout_docker::engine::{LabelMap, Network};
 use swarmscout_model::{Labels, LabelsWriter};
 use swarmscout_refresh::problems;
 
 use crate::Problem;
-use crate::engine::{LabelMap, Network};
 
 /// What something is found by: an ID as the Engine tells it.
 pub(super) type ById<T> = HashMap<Arc<str>, T, RandomState>;

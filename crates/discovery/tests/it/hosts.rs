@@ -7,10 +7,10 @@ use expect_test::{Expect, expect};
 use swarmscout_discovery::config::{
     BuildContext, DockerConfig, DockerSwarmConfig, EngineConfig, Events, Filter, OverlayPort, Role,
 };
-use swarmscout_discovery::engine::{Action, EventKind, Hosts, List, Query};
 use swarmscout_discovery::source::docker::Docker;
 use swarmscout_discovery::source::dockerswarm::DockerSwarm;
 use swarmscout_discovery::{Discoverer, Error, Groups, Look};
+use swarmscout_docker::engine::{Action, EventKind, Hosts, List, Query};
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
 use swarmscout_refresh::RefreshContext;

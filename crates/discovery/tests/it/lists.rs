@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use swarmscout_discovery::Problem;
-use swarmscout_discovery::engine::{Decoder, Element, ListScanner, Lists, Object, ScanError};
+use swarmscout_docker::engine::{Decoder, Element, ListScanner, Lists, Object, ScanError};
 
 /// All lists, from the text of each, and what was left out.
 pub(crate) fn read(text: impl Fn(&str) -> Vec<u8>) -> (Lists, Vec<Problem>) {

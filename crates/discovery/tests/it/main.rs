@@ -10,5 +10,4 @@ mod lists;
 mod restart;
 mod roles;
 mod shared;
-mod swarmkit;
 mod swarms;

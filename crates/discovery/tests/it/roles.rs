@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use swarmscout_discovery::config::{OverlayPort, Role};
-use swarmscout_discovery::snapshot::{Filters, Snapshot};
 use swarmscout_discovery::source::{docker, dockerswarm};
 use swarmscout_discovery::{Groups, Problem};
+use swarmscout_swarm::{Filters, Snapshot};
 
 use crate::lists;
 
@@ -42,7 +42,7 @@ fn check_docker(match_first_network: bool, given: &[(&str, &str)], expected: &Ex
     expected.assert_eq(&show(&groups, &problems));
 }
 
-fn read(given: &[(&str, &str)]) -> (swarmscout_discovery::engine::Lists, Vec<Problem>) {
+fn read(given: &[(&str, &str)]) -> (swarmscout_docker::engine::Lists, Vec<Problem>) {
     lists::read(|list| {
         let text = given.iter().find(|(name, _)| *name == list);
         text.map_or("[]", |(_, text)| text).as_bytes().to_vec()

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, Filter, OverlayPort, Role,
 };
-use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_discovery::{JobConfig, Manager, SdConfig, TargetSet};
 use swarmscout_model::relabel::RawRule;
 use swarmscout_model::{Labels, NameScheme, PromDuration};
@@ -15,6 +14,7 @@ use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
 use swarmscout_simulator::swarmkit::ControlSocket;
 use swarmscout_simulator::{Fault, Listen};
+use swarmscout_swarm::FeedKind;
 
 /// A Swarm with a manager that answers at both of its sockets.
 struct Simulated {

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, Filter, OverlayPort, Role,
 };
-use swarmscout_discovery::snapshot::{Feed, FeedKind, Swarm};
 use swarmscout_discovery::{JobConfig, Manager, SdConfig};
 use swarmscout_model::PromDuration;
 use swarmscout_net::config::HttpConfig;
@@ -15,6 +14,7 @@ use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm as Simulated};
 use swarmscout_simulator::swarmkit::ControlSocket;
+use swarmscout_swarm::{Feed, FeedKind, Swarm};
 use tokio::time::timeout;
 
 /// A manager with its two sockets where dockerd has them.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use swarmscout_discovery::SourceStatus;
-use swarmscout_discovery::snapshot::{Swarm, SwarmStatus};
+use swarmscout_swarm::{Swarm, SwarmStatus};
 
 /// By what people call them.
 #[derive(Debug)]

@@ -14,9 +14,9 @@
 
 use std::borrow::Cow;
 
+use swarmscout_docker::engine::{Fault, Reader};
 use swarmscout_refresh::problems::Problems;
 
-use crate::engine::{Fault, Reader};
 use crate::limits::MOST_TARGETS;
 
 /// What a master tells. Borrows from its answer.

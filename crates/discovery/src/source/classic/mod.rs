@@ -23,6 +23,7 @@ use std::time::Instant;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use swarmscout_docker::engine::Reader;
 use swarmscout_model::budget::allocation;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::{Budget, Charge, Labels, LabelsWriter, TargetGroup};
@@ -38,7 +39,6 @@ use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
 use super::rotation::{Rotation, Turn};
 use crate::config::{BuildContext, ClassicConfig};
-use crate::engine::Reader;
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, MOST_TARGETS, Meter, Unreadable};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
 

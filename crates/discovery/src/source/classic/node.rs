@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
+use swarmscout_docker::engine::Reader;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::name::push_sanitized;
 use swarmscout_model::{Labels, LabelsWriter};
@@ -11,7 +12,6 @@ use swarmscout_refresh::problems::{Problems, shown};
 
 use super::super::moby::AddressWriter;
 use super::info::{bad_row, pair};
-use crate::engine::Reader;
 use crate::limits::MOST_LABELS;
 
 /// The name of a node that its master never reached.

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use swarmscout_docker::engine::{Container, ContainerPort, Endpoint, Hosts, List, Lists, Query};
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Budget, Charge, Labels, LabelsWriter};
 use swarmscout_refresh::problems::shown;
 
 use crate::config::{BuildContext, DockerConfig};
-use crate::engine::{Container, ContainerPort, Endpoint, Hosts, List, Lists, Query};
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, Meter};
 use crate::source::moby::{self, AddressWriter, ById, Skipped};
 use crate::source::partition::{Cut, Partition};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use swarmscout_swarm::{Demand, Filters, Origin, Snapshot};
 use tokio::sync::watch;
 
 use super::{Finder, Options};
 use crate::config::{BuildContext, DockerSwarmConfig};
-use crate::snapshot::{Demand, Filters, Origin, Snapshot, Source};
 use crate::{BoxFuture, Discoverer, Error, Groups, Look};
 
 /// One of `dockerswarm_sd_configs` that shares its Swarm with no other. The
@@ -26,7 +26,7 @@ impl DockerSwarm {
         let (demand, demanded) = watch::channel(Demand::of([&filters]));
         let swarm = Arc::from(config.engine.what());
         let origin =
-            Origin::new(&Source::of(config), swarm, demanded, context.following, &context.refresh)?;
+            Origin::new(&config.swarm(), swarm, demanded, context.following, &context.refresh)?;
         let finder = Finder::new(Options::from(config), filters).within(context.budget.clone());
         Ok(Self { origin, finder, _demand: demand })
     }

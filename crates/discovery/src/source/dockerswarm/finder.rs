@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
+use swarmscout_docker::engine::{Node, Service, Task};
 use swarmscout_model::{Budget, LabelsWriter};
+use swarmscout_swarm::buckets::{Buckets, Object, hash_of};
+use swarmscout_swarm::{Bucket, Demand, Filters, Selection, Snapshot};
 
 use super::pieces::Pieces;
 use super::shelf::Shelf;
 use super::{Options, nodes, services, tasks};
 use crate::config::Role;
-use crate::engine::{Node, Service, Task};
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
 use crate::manager::settle::Settled;
-use crate::snapshot::buckets::{Buckets, Object, hash_of};
-use crate::snapshot::{Bucket, Demand, Filters, Selection, Snapshot};
 use crate::source::moby::{AddressWriter, Skipped};
 use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
@@ -108,7 +108,7 @@ impl Finder {
             Role::Services => self.services.news(&snapshot.services) + spoken_of,
             Role::Tasks => {
                 let services = self.seen.services.differences(&snapshot.services).len();
-                let per_bucket = crate::snapshot::buckets::MOST;
+                let per_bucket = swarmscout_swarm::buckets::MOST;
                 self.tasks.news(&snapshot.tasks) + per_bucket * (spoken_of + services)
             }
         }

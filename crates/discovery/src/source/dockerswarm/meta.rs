@@ -7,9 +7,9 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use swarmscout_docker::engine::{LabelMap, Mode, Node, Service, host_of};
 use swarmscout_model::{Labels, LabelsWriter};
 
-use crate::engine::{LabelMap, Mode, Node, Service, host_of};
 use crate::source::moby::truth;
 
 /// What Prometheus' labels begin with.

@@ -24,9 +24,9 @@ pub use alone::DockerSwarm;
 pub use finder::Finder;
 
 use crate::config::{DockerSwarmConfig, OverlayPort, Role};
-use crate::engine::{Lists, Port};
-use crate::snapshot::{Filters, Snapshot};
 use crate::{Groups, Problem};
+use swarmscout_docker::engine::{Lists, Port};
+use swarmscout_swarm::{Filters, Snapshot};
 
 /// The source that Prometheus gives to all; ours goes on with the service's ID.
 const SOURCE: &str = "DockerSwarm";

@@ -1,15 +1,15 @@
 //! `role: nodes`: a target for each node (Prometheus `discovery/moby/nodes.go`).
 
+use swarmscout_docker::engine::Node;
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Labels, TargetGroup};
 use swarmscout_refresh::problems::shown;
+use swarmscout_swarm::Bucket;
 
 use super::finder::{Given, Scratch};
 use super::shelf::Found;
 use super::{SOURCE, meta};
-use crate::engine::Node;
 use crate::limits::{Excess, Meter};
-use crate::snapshot::Bucket;
 
 /// One group.
 pub(super) fn find(

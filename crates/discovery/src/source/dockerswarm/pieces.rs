@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use swarmscout_model::{Labels, LabelsWriter};
+use swarmscout_swarm::Snapshot;
 
 use super::meta;
 use crate::Problem;
-use crate::snapshot::Snapshot;
 use crate::source::moby::{self, ById, Skipped};
 
 /// Of all networks, and of all nodes, of a snapshot.

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use swarmscout_net::cpu;
 use swarmscout_refresh as refresh;
 use swarmscout_refresh::supervisor::{Health, Known, Supervised};
+use swarmscout_swarm::{Demand, Feed, Filters, Reader, Snapshot};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Finder, Options};
 use crate::config::{BuildContext, DockerSwarmConfig};
 use crate::manager::settle::{Settled, settle};
-use crate::snapshot::{Demand, Feed, Filters, Reader, Snapshot};
 use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
 

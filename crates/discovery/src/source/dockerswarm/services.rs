@@ -1,16 +1,16 @@
 //! `role: services`: a target for each virtual IP and published port (Prometheus
 //! `discovery/moby/services.go`).
 
+use swarmscout_docker::engine::{Service, VirtualIp};
 use swarmscout_model::TargetGroup;
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_refresh::problems::shown;
+use swarmscout_swarm::{Bucket, Snapshot};
 
 use super::finder::{Given, Scratch};
 use super::shelf::Found;
 use super::{Options, SOURCE, meta};
-use crate::engine::{Service, VirtualIp};
 use crate::limits::{Excess, Meter};
-use crate::snapshot::{Bucket, Snapshot};
 
 /// One group for each service.
 pub(super) fn find(

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use swarmscout_model::{Charge, TargetGroup};
+use swarmscout_swarm::buckets::Object;
+use swarmscout_swarm::{Bucket, Buckets};
 
 use crate::limits::{Excess, Meter};
 use crate::manager::settle::{Settled, source_order};
-use crate::snapshot::buckets::Object;
-use crate::snapshot::{Bucket, Buckets};
 use crate::source::moby::Skipped;
 use crate::without_address::ServiceWithoutAddress;
 use crate::{Groups, Problem};

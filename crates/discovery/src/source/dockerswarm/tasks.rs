@@ -6,17 +6,17 @@
 
 use std::sync::Arc;
 
+use swarmscout_docker::engine::{Attachment, LabelMap, Port, Task};
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
 use swarmscout_refresh::problems::shown;
+use swarmscout_swarm::Bucket;
 
 use super::finder::{Given, Scratch};
 use super::pieces::OfNode;
 use super::shelf::Found;
 use super::{Options, SOURCE, meta};
-use crate::engine::{Attachment, LabelMap, Port, Task};
 use crate::limits::{Excess, Meter};
-use crate::snapshot::Bucket;
 use crate::without_address;
 
 /// One group.

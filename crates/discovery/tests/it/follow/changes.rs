@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proptest::test_runner::{Config, TestRunner};
 use swarmscout_discovery::config::{Events, Role};
-use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_simulator::swarm::ServiceSpec;
+use swarmscout_swarm::FeedKind;
 
 use super::site::{Followed, ROLES, Site};
 

@@ -1,10 +1,10 @@
 //! What goes wrong with a watch, with events, and with the lists beside them.
 
 use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
-use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_simulator::engine::Condition;
 use swarmscout_simulator::swarmkit::Fault as ControlFault;
 use swarmscout_simulator::{Fault, Response};
+use swarmscout_swarm::FeedKind;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -144,12 +144,11 @@ async fn a_watch_is_used_though_info_is_withheld() {
     faults.set_for("/info", Fault::Status(403, "forbidden".to_owned()));
     let config = site.config(Role::Services, Events::Auto);
     let context = context();
-    let (_demand, demanded) =
-        tokio::sync::watch::channel(swarmscout_discovery::snapshot::Demand::of([
-            &swarmscout_discovery::snapshot::Filters::new(Role::Services, &[]),
-        ]));
-    let source = swarmscout_discovery::snapshot::Source::of(&config);
-    let mut origin = swarmscout_discovery::snapshot::Origin::new(
+    let (_demand, demanded) = tokio::sync::watch::channel(swarmscout_swarm::Demand::of([
+        &swarmscout_swarm::Filters::new(Role::Services, &[]),
+    ]));
+    let source = config.swarm();
+    let mut origin = swarmscout_swarm::Origin::new(
         &source,
         "swarm".into(),
         demanded,

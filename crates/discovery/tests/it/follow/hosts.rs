@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
-use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_model::PromDuration;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::{Fault, Listen};
+use swarmscout_swarm::FeedKind;
 
 use super::site::{Followed, Manager, Site, config, context};
 

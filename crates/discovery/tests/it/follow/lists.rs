@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use expect_test::{Expect, expect};
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
-use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_model::PromDuration;
 use swarmscout_simulator::Fault;
+use swarmscout_swarm::FeedKind;
 
 use super::shared::{KINDS, Sets, ready, set_of, until};
 use super::site::{Site, context, guarded, job, shown_set};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use swarmscout_discovery::config::{BuildContext, DockerSwarmConfig, Events, Following, Role};
-use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_simulator::{Fault, Response};
+use swarmscout_swarm::FeedKind;
 
 use super::site::{Followed, Site, context, guarded};
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
-use swarmscout_discovery::snapshot::{Demand, FeedKind, Filters};
 use swarmscout_discovery::{Manager, TargetSet};
 use swarmscout_model::PromDuration;
 use swarmscout_simulator::Fault;
 use swarmscout_simulator::swarm::ServiceSpec;
+use swarmscout_swarm::{Demand, FeedKind, Filters};
 use tokio::sync::watch;
 
 use super::site::{Site, context, filtered, guarded, job, shown, shown_set};

@@ -10,17 +10,15 @@ use std::time::Duration;
 use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, Filter, OverlayPort, Role,
 };
-use swarmscout_discovery::snapshot::{Demand, Feed, Filters, Origin, Snapshot, Source};
 use swarmscout_discovery::source::dockerswarm::{DockerSwarm, Finder, Options};
-use swarmscout_discovery::{
-    Discoverer, Error, Groups, JobConfig, Look, Problem, SdConfig, TargetSet,
-};
+use swarmscout_discovery::{Discoverer, Groups, JobConfig, Look, Problem, SdConfig, TargetSet};
 use swarmscout_model::{PromDuration, TargetGroup};
 use swarmscout_net::HttpConfig;
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
 use swarmscout_simulator::swarmkit::ControlSocket;
+use swarmscout_swarm::{Demand, Error, Feed, Filters, Origin, Snapshot};
 use tokio::sync::watch;
 
 /// Far more than anything here takes.
@@ -214,7 +212,7 @@ impl Followed {
         let (demand, demanded) = watch::channel(Demand::everything());
         let origin = {
             let BuildContext { refresh, following, .. } = context;
-            Origin::new(&Source::of(config), "swarm".into(), demanded, *following, refresh).unwrap()
+            Origin::new(&config.swarm(), "swarm".into(), demanded, *following, refresh).unwrap()
         };
         let finder = |role| {
             let options = Options { role, ..Options::from(config) };

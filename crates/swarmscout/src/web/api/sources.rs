@@ -9,8 +9,8 @@ use axum::response::Response;
 use http::Uri;
 use serde::Serialize;
 use swarmscout_discovery::SourceStatus;
-use swarmscout_discovery::snapshot::{self, SwarmStatus};
 use swarmscout_discovery::without_address::{ServiceWithoutAddress, TasksWithoutAddress};
+use swarmscout_swarm::SwarmStatus;
 
 use super::status::time;
 use super::{parameter, success};
@@ -235,7 +235,7 @@ impl WithoutAddress {
 
 impl Feed {
     fn new(SwarmStatus { feed, as_of }: &SwarmStatus, now: Now) -> Self {
-        let snapshot::Feed { swarm, kind, since, reason, host, managers, .. } = &**feed;
+        let swarmscout_swarm::Feed { swarm, kind, since, reason, host, managers, .. } = &**feed;
         let [nodes, services, tasks, networks] = feed.objects;
         let age = as_of.map(|as_of| now.instant.saturating_duration_since(as_of));
         Self {

@@ -25,9 +25,9 @@ use swarmscout_discovery::SourceStatus;
 use swarmscout_discovery::TargetSet;
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::set::Refreshes;
-use swarmscout_discovery::snapshot::{FeedKind, SwarmStatus};
 use swarmscout_discovery::without_address::NoAddress;
 use swarmscout_refresh::stats::ProblemCount;
+use swarmscout_swarm::{FeedKind, SwarmStatus};
 
 use self::exposition::Exposition;
 use super::connections::Connections;

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
-use swarmscout_discovery::snapshot::SwarmStatus;
+use swarmscout_swarm::SwarmStatus;
 
 use super::escape::Visible;
 use super::{age, counted};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use expect_test::expect;
 use swarmscout_discovery::Problem;
 use swarmscout_discovery::set::{Durations, Refreshes};
-use swarmscout_discovery::snapshot::FeedKind;
+use swarmscout_swarm::FeedKind;
 
 use super::{Server, file, group, job, set, source, swarm};
 

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant, SystemTime};
 use swarmscout_config::Config;
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
-use swarmscout_discovery::snapshot::{Feed, FeedKind, Swarm};
 use swarmscout_discovery::{SourceStatus, TargetSet};
 use swarmscout_model::Budget;
 use swarmscout_model::size::Bytes;
@@ -23,6 +22,7 @@ use swarmscout_publish::file_sd::FileStatus;
 use swarmscout_publish::list::Cache;
 pub(super) use swarmscout_publish::testing::{group, job, replace, rule, set, source};
 use swarmscout_refresh::supervisor::{Health, Known};
+use swarmscout_swarm::{Feed, FeedKind, Swarm};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -58,7 +58,7 @@ pub(super) fn swarm(source: &mut SourceStatus, now: Instant, kind: FeedKind) -> 
 /// Where a Swarm is told of.
 pub(super) struct Told {
     pub(super) feed: watch::Sender<Arc<Feed>>,
-    known: watch::Sender<Known<Arc<swarmscout_discovery::snapshot::Snapshot>>>,
+    known: watch::Sender<Known<Arc<swarmscout_swarm::Snapshot>>>,
 }
 
 impl Told {

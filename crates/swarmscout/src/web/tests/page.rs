@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use expect_test::expect;
-use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_discovery::without_address::{
     NoAddress, ServiceWithoutAddress, TasksWithoutAddress,
 };
 use swarmscout_discovery::{Problem, SourceStatus, TargetSet};
+use swarmscout_swarm::FeedKind;
 
 use super::{Server, file, group, job, set, source, swarm};
 use crate::web::{ExternalUrl, Options, Readiness, ReloadStatus};

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use swarmscout_discovery::engine::Resource;
-use swarmscout_discovery::swarmkit::Method;
+use swarmscout_docker::engine::Resource;
+use swarmscout_docker::swarmkit::Method;
 
 use super::harness::{Folder, transcript};
 

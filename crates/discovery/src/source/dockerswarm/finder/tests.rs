@@ -1,8 +1,8 @@
 use proptest::prelude::*;
+use swarmscout_docker::engine::{Attachment, LabelMap, Network, VirtualIp};
 
 use super::*;
 use crate::config::{Filter, OverlayPort};
-use crate::engine::{Attachment, LabelMap, Network, VirtualIp};
 
 /// One object of a kind, by number, becomes another (by a second number) or goes.
 #[derive(Clone, Debug)]

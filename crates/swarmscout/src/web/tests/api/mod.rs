@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use expect_test::{Expect, expect};
-use swarmscout_discovery::snapshot::FeedKind;
 use swarmscout_discovery::without_address::{
     NoAddress, ServiceWithoutAddress, TasksWithoutAddress,
 };
 use swarmscout_discovery::{Problem, SetGroup, TargetSet};
 use swarmscout_model::relabel::Regex;
+use swarmscout_swarm::FeedKind;
 
 use super::{Server, file, group, job, replace, rule, set, source, swarm};
 use crate::web::{Options, ReloadStatus};

@@ -1,0 +1,401 @@
+//! Several hosts that stand for one Swarm, asked one after the other until one answers.
+//!
+//! Invariants:
+//! - What answered last is asked first the next time.
+//! - Whatever goes wrong (no connection, no answer in time, a refusal, half an answer, another
+//!   Swarm) moves on to the next host within the same look. Where the rotation stands is written
+//!   before each attempt, so a look that is cancelled does not begin again at the host that hung.
+//! - A host that answers some of the lists only counts where none answers all of them.
+//! - A host that does not list a part is [set aside](Hosts::set_aside): the next look begins with the
+//!   next host and does without this one.
+//! - With several hosts, the ID of the Swarm is remembered. A host that answers for another one is
+//!   passed over, by name, as long as some host of the list was last seen to be in the right one.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join;
+use swarmscout_model::PromDuration;
+use swarmscout_net::{Host, ReadClient};
+use swarmscout_refresh::RefreshContext;
+use swarmscout_refresh::problems::{self, NEXT_HOST};
+use swarmscout_refresh::{Look, Problem};
+use tokio::time::Instant;
+
+use super::client::{Failed, List, MAX_ANSWER, Resource, Session, negotiate};
+use super::events::{EventStream, NoEvents};
+use super::info::Info;
+use super::lists::{Answered, Lists, Query};
+use super::memo::Memos;
+use super::refusal;
+use super::version::ApiVersion;
+use crate::EngineConfig;
+use crate::Error;
+
+/// The hosts of one source.
+#[derive(Debug)]
+pub struct Hosts {
+    client: ReadClient,
+    known: Vec<Known>,
+    /// What is known of the objects that they list.
+    memos: Memos,
+    /// The next to ask.
+    at: usize,
+    /// The host that the next look does without, and why.
+    aside: Option<(usize, Error)>,
+    /// The Swarm that is looked at, once its ID was told.
+    cluster: Option<String>,
+    refresh_interval: PromDuration,
+    context: RefreshContext,
+}
+
+/// A host, and what is known of it.
+#[derive(Debug)]
+struct Known {
+    host: Host,
+    /// `None` before the first attempt and after one that failed: versions change where an Engine
+    /// goes down and comes back.
+    version: Option<ApiVersion>,
+    /// The Swarm that it last answered for.
+    cluster: Option<String>,
+    /// What it last said of itself, and when.
+    info: Option<(Arc<Info>, Instant)>,
+}
+
+/// What a host says of itself changes seldom, and is dear to find out for an old Engine.
+const INFO_LASTS: Duration = Duration::from_mins(5);
+
+/// How long opening the stream of events may take at most. Every look waits for that, and a proxy
+/// that holds answers back until they are complete never lets it begin.
+pub const EVENTS_WITHIN: Duration = Duration::from_secs(1);
+
+/// How much of the lists is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Extent {
+    /// All that is ever asked for, so that what is not listed can be forgotten.
+    Whole,
+    /// A part: what is known of the whole lists stays.
+    Part,
+}
+
+/// What a host answered.
+#[derive(Debug)]
+struct Answer {
+    lists: Lists,
+    /// What is missing of them, and why.
+    failed: Vec<(List, Error)>,
+    problems: Vec<Problem>,
+    as_of: Instant,
+}
+
+/// What one look brought, and from whom.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The lists that were asked for.
+    pub lists: Lists,
+    /// Those that could not be read, and why. They are empty in `lists`.
+    pub failed: Vec<(List, Arc<str>)>,
+    /// Which host answered, by its place in the configuration.
+    pub host: usize,
+    /// What it said of itself, not too long ago. `None` where it was not asked, or does not tell.
+    pub info: Option<Arc<Info>>,
+}
+
+impl Hosts {
+    /// Connects to nobody yet. Fails where a host cannot be one, or TLS options cannot be used.
+    pub fn new(config: &EngineConfig, context: &RefreshContext) -> Result<Self, Error> {
+        let hosts = config.hosts.iter().map(|text| {
+            Ok(Known { host: Host::parse(text)?, version: None, cluster: None, info: None })
+        });
+        let hosts: Vec<_> = hosts.collect::<Result<_, swarmscout_net::Error>>()?;
+        if hosts.is_empty() {
+            return Err(Error::NoHost);
+        }
+        let options = context.client_options(context.attempt_deadline(config.refresh_interval, 1));
+        let client = ReadClient::new(&config.http, options)?;
+        let refresh_interval = config.refresh_interval;
+        let context = context.clone();
+        let memos = Memos::default();
+        Ok(Self {
+            client,
+            known: hosts,
+            memos,
+            at: 0,
+            aside: None,
+            cluster: None,
+            refresh_interval,
+            context,
+        })
+    }
+
+    /// Asks the hosts, beginning with the one that answered last, until one answers.
+    pub async fn look(&mut self, query: &Query) -> Result<Look<Seen>, Error> {
+        let count = self.known.len();
+        let first = self.at;
+        let mut failures: Vec<(usize, Error)> = self.aside.take().into_iter().collect();
+        let aside = failures.first().map(|(index, _)| *index);
+        let order: Vec<_> = (0..count).map(|tried| (first + tried) % count).collect();
+        let order: Vec<_> = order.into_iter().filter(|index| Some(*index) != aside).collect();
+        // The first host that answered for another Swarm.
+        let mut stranger = None;
+        // The host that answered most of the lists, if none answered all.
+        let mut partial: Option<(usize, Answer)> = None;
+        for (tried, &index) in order.iter().enumerate() {
+            self.at = (index + 1) % count;
+            match self.attempt(index, order.len() - tried - 1, query, Extent::Whole).await {
+                Ok(answer) if self.is_another_swarm(index) => {
+                    failures.push((index, self.another_swarm(index)));
+                    stranger.get_or_insert((index, answer));
+                }
+                Ok(answer) if answer.failed.is_empty() => {
+                    return Ok(self.accept(index, answer, failures));
+                }
+                Ok(answer) => {
+                    let reasons = answer.failed.iter().map(|(_, error)| error.to_string());
+                    failures.push((index, Error::Lists(reasons.collect())));
+                    if partial
+                        .as_ref()
+                        .is_none_or(|(_, best)| answer.failed.len() < best.failed.len())
+                    {
+                        partial = Some((index, answer));
+                    }
+                }
+                Err(error) => {
+                    self.known[index].forget();
+                    failures.push((index, error));
+                }
+            }
+        }
+        self.at = first;
+        if let Some((index, answer)) = partial {
+            failures.retain(|(failed, _)| *failed != index);
+            return Ok(self.accept(index, answer, failures));
+        }
+        if let Some((index, answer)) = stranger
+            && !self.known.iter().any(|host| host.cluster == self.cluster)
+        {
+            failures.retain(|(failed, _)| *failed != index);
+            return Ok(self.accept(index, answer, failures));
+        }
+        match failures.pop() {
+            Some((_, error)) if failures.is_empty() => Err(error),
+            last => {
+                let lines = failures.iter().chain(&last).map(|(_, error)| error.to_string());
+                Err(Error::AllHosts(lines.collect()))
+            }
+        }
+    }
+
+    /// Listens to what changes, at the host that answered last. Opening the stream has a quarter of
+    /// the time of an attempt, and never more than [`EVENTS_WITHIN`]: lists can do without it. It ends
+    /// after a silence of `quiet`.
+    pub async fn events(&mut self, quiet: Duration) -> Result<EventStream, NoEvents> {
+        let attempt = self.context.attempt_deadline(self.refresh_interval, 0);
+        let within = (attempt / 4).min(EVENTS_WITHIN);
+        let deadline = Instant::now() + within;
+        let Known { host, version, .. } = &mut self.known[self.at];
+        let failed = |error| {
+            NoEvents::Failed(in_words(error, format!("{host}{}", Resource::Events.path()), within))
+        };
+        let version = match *version {
+            Some(version) => version,
+            None => *version.insert(negotiate(&self.client, host, deadline).await.map_err(failed)?),
+        };
+        let client = &self.client;
+        let session = Session { client, host, version, deadline, max_answer: MAX_ANSWER };
+        session.events(quiet).await.map_err(|none| match none {
+            NoEvents::Failed(error) => failed(error),
+            withheld @ NoEvents::Withheld(_) => withheld,
+        })
+    }
+
+    /// The host that is asked first the next time.
+    pub fn current(&self) -> &Host {
+        &self.known[self.at].host
+    }
+
+    /// Its place in the configuration.
+    pub fn place(&self) -> usize {
+        self.at
+    }
+
+    /// Asks the host that answered last what it is in all looks to come, as if it were new.
+    pub fn ask_for_info(&mut self) {
+        self.known[self.at].info = None;
+    }
+
+    /// Reads parts of lists from the host that answered last, within the time that an attempt has
+    /// while others are left.
+    pub async fn list_parts(&mut self, query: &Query) -> Result<Lists, Error> {
+        let others_left = self.known.len() - 1;
+        let answer = self.attempt(self.at, others_left, query, Extent::Part).await;
+        match answer {
+            Ok(_) if self.is_another_swarm(self.at) => Err(self.another_swarm(self.at)),
+            Ok(answer) => Ok(answer.lists),
+            Err(error) => {
+                self.known[self.at].forget();
+                Err(error)
+            }
+        }
+    }
+
+    /// Does without the host that answered last in the next look, and tells then why. Gives the error
+    /// back where there is no other host.
+    pub fn set_aside(&mut self, error: Error) -> Result<(), Error> {
+        if self.known.len() == 1 {
+            return Err(error);
+        }
+        self.known[self.at].forget();
+        self.aside = Some((self.at, error));
+        self.at = (self.at + 1) % self.known.len();
+        Ok(())
+    }
+
+    /// Whether a host has answered for another Swarm than the one that is looked at.
+    fn is_another_swarm(&self, index: usize) -> bool {
+        matches!(
+            (&self.cluster, &self.known[index].cluster),
+            (Some(known), Some(told)) if known != told
+        )
+    }
+
+    fn another_swarm(&self, index: usize) -> Error {
+        let cluster = self.known[index].cluster.as_deref().unwrap_or_default();
+        let expected = self.cluster.as_deref().unwrap_or_default();
+        let reason = format!("is in another Swarm: {cluster}, not {expected}");
+        let reason = self.client.secrets().clean(&reason).into_owned();
+        Error::Answer { url: self.known[index].host.to_string(), reason }
+    }
+
+    fn accept(
+        &mut self,
+        index: usize,
+        answer: Answer,
+        failures: Vec<(usize, Error)>,
+    ) -> Look<Seen> {
+        self.at = index;
+        let host = &self.known[index];
+        if host.cluster.is_some() {
+            self.cluster.clone_from(&host.cluster);
+        }
+        let info = host.info.as_ref().map(|(info, _)| Arc::clone(info));
+        let mut problems = answer.problems;
+        problems::clean(&mut problems, self.client.secrets());
+        problems.extend(failures.into_iter().map(|(failed, error)| Problem {
+            kind: "host",
+            object: self.known[failed].host.to_string(),
+            reason: NEXT_HOST,
+            detail: error.to_string(),
+        }));
+        // In whatever order the Engine lists its objects.
+        problems.sort();
+        let failed = answer.failed.into_iter();
+        let failed = failed.map(|(list, error)| (list, error.to_string().into())).collect();
+        let seen = Seen { lists: answer.lists, failed, host: index, info };
+        Look { what: seen, as_of: answer.as_of.into_std(), problems }
+    }
+
+    /// Asks one host.
+    async fn attempt(
+        &mut self,
+        index: usize,
+        others_left: usize,
+        query: &Query,
+        extent: Extent,
+    ) -> Result<Answer, Error> {
+        let mut of_part = Memos::default();
+        let memos = match extent {
+            Extent::Whole => &mut self.memos,
+            Extent::Part => &mut of_part,
+        };
+        let as_of = Instant::now();
+        let within = self.context.attempt_deadline(self.refresh_interval, others_left);
+        let deadline = as_of + within;
+        let several = self.known.len() > 1;
+        let Known { host, version, cluster, info } = &mut self.known[index];
+        let is_fresh = |(_, asked): &(_, Instant)| query.with_info && asked.elapsed() < INFO_LASTS;
+        let with_info = several || (query.with_info && !info.as_ref().is_some_and(is_fresh));
+        let mut refused = false;
+        loop {
+            let spoken = match *version {
+                Some(version) => version,
+                None => match negotiate(&self.client, host, deadline).await {
+                    Ok(spoken) => *version.insert(spoken),
+                    Err(error) => return Err(in_words(error, host, within)),
+                },
+            };
+            let session = Session {
+                client: &self.client,
+                host,
+                version: spoken,
+                deadline,
+                max_answer: MAX_ANSWER.min(self.context.max_answer),
+            };
+            match read(&session, query, memos, with_info).await {
+                Ok((Answered { lists, failed, problems }, told)) => {
+                    if let Some(told) = told {
+                        if !told.cluster.is_empty() {
+                            *cluster = Some(told.cluster.clone());
+                        }
+                        *info = Some((Arc::new(told), as_of));
+                    }
+                    let failed = failed.into_iter().map(|(list, error)| {
+                        let url = format!("{host}{}", Resource::List(list).path());
+                        (list, in_words(error, url, within))
+                    });
+                    let failed = failed.collect();
+                    return Ok(Answer { lists, failed, problems, as_of });
+                }
+                // The Engine was replaced by another version, or hides what it speaks.
+                Err(Failed::Version(wanted)) if !refused && wanted >= ApiVersion::OLDEST => {
+                    refused = true;
+                    *version = Some(wanted);
+                }
+                Err(Failed::Version(wanted)) => {
+                    let reason = format!("it refuses API version {spoken} and asks for {wanted}");
+                    return Err(Error::Answer { url: host.to_string(), reason });
+                }
+                Err(Failed::NotAManager(error)) => {
+                    return Err(match session.info().await {
+                        Some(info) => refusal::explain(error, &info, self.client.secrets()),
+                        None => error,
+                    });
+                }
+                Err(Failed::Host(error) | Failed::Resource(error)) => {
+                    return Err(in_words(error, host, within));
+                }
+            }
+        }
+    }
+}
+
+impl Known {
+    /// Knows nothing any more of what it spoke.
+    fn forget(&mut self) {
+        self.version = None;
+        self.info = None;
+    }
+}
+
+/// Tells the deadline of the attempt instead of what of it a single request had left.
+fn in_words(error: Error, asked: impl Display, within: Duration) -> Error {
+    match error {
+        Error::Http(swarmscout_net::Error::Deadline { .. }) => Error::Answer {
+            url: asked.to_string(),
+            reason: format!("no complete answer within {within:?}"),
+        },
+        error => error,
+    }
+}
+
+/// Reads all lists of a query from one host and, where it is asked for, its `/info`.
+async fn read(
+    session: &Session<'_>,
+    query: &Query,
+    memos: &mut Memos,
+    with_info: bool,
+) -> Result<(Answered, Option<Info>), Failed> {
+    let info = async { Ok(if with_info { session.info().await } else { None }) };
+    try_join(Box::pin(query.read(session, memos)), info).await
+}

@@ -1,0 +1,41 @@
+//! Why Docker could not be read.
+
+/// Why an Engine or a control socket could not be read. The text says what to do where that is known;
+/// no secret is in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The exchange failed.
+    #[error(transparent)]
+    Http(#[from] swarmscout_net::Error),
+    /// The server answered with another status than the one that was needed.
+    #[error("{url}: server returned HTTP status {status}{}{message}", if message.is_empty() { "" } else { ": " })]
+    Status {
+        /// What was asked for, without password.
+        url: String,
+        /// The status.
+        status: http::StatusCode,
+        /// What the body said, shortened.
+        message: String,
+    },
+    /// The answer was not what the interface promises, or is a refusal that is known.
+    #[error("{url}: {reason}")]
+    Answer {
+        /// What was asked for, without password.
+        url: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// Some of the lists could not be read. Holds one line for each.
+    #[error("{}", .0.join("; "))]
+    Lists(Vec<String>),
+    /// Each host failed. Holds one line for each, in the order in which they were tried.
+    #[error("no host answered: {}", .0.join("; "))]
+    AllHosts(Vec<String>),
+    /// There is no host to ask.
+    #[error("host missing")]
+    NoHost,
+    /// What reads a stream panicked.
+    #[error(transparent)]
+    Refresh(#[from] swarmscout_refresh::Error),
+}

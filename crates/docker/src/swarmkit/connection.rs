@@ -1,0 +1,278 @@
+//! One connection to a manager's SwarmKit: calls, and complete listings.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use futures_util::future::try_join3;
+use http::header::USER_AGENT;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use prost::encoding::bytes::merge;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
+use prost::{DecodeError, Message};
+use swarmscout_refresh::Problem;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::{Code, Status};
+use tower_service::Service as Call;
+
+use super::convert::{Converter, Listed};
+use super::messages as sent;
+use super::refusal::{Place, within};
+use super::{Method, Watch};
+use crate::Error;
+use crate::engine::{MAX_OBJECTS, Network, Node, Service, Task};
+
+/// So many objects are converted before others may go on with their work.
+const AT_ONCE: usize = 256;
+
+/// A connection to a control socket. It ends when it and its watches are dropped.
+#[derive(Debug)]
+pub struct Connection {
+    sender: Sender,
+    place: Place,
+    /// The largest answer that is read, in bytes.
+    max_answer: usize,
+}
+
+/// All that a Swarm has, as the Engine API would list it. Networks are those of the Swarm alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// All nodes.
+    pub nodes: Vec<Arc<Node>>,
+    /// All services of containers.
+    pub services: Vec<Arc<Service>>,
+    /// All tasks that are containers.
+    pub tasks: Vec<Arc<Task>>,
+    /// All networks of the Swarm.
+    pub networks: Vec<Arc<Network>>,
+    /// What was left out.
+    pub problems: Vec<Problem>,
+}
+
+impl Connection {
+    pub(super) fn new(sender: Sender, place: Place, max_answer: usize) -> Self {
+        Self { sender, place, max_answer }
+    }
+
+    /// Subscribes to every change of nodes, services, tasks and networks. What changes from then on
+    /// is told, so a listing that is made afterwards misses nothing.
+    pub async fn watch(&mut self, deadline: Instant) -> Result<Watch, Error> {
+        within(&self.place, deadline, Watch::open(&self.sender, &self.place, self.max_answer)).await
+    }
+
+    /// Lists everything, as the leader of the Swarm has it.
+    ///
+    /// Tasks first, and then what they refer to: so the service of a task that was just made is
+    /// never missing.
+    pub async fn list(&mut self, deadline: Instant) -> Result<Listing, Error> {
+        within(&self.place, deadline, async {
+            let mut converter = Converter::default();
+            let tasks = self.call(Method::ListTasks, Vec::new()).await?;
+            let tasks = self.objects(Method::ListTasks, tasks, &mut converter).await?;
+            let (nodes, services, networks) = try_join3(
+                self.call(Method::ListNodes, Vec::new()),
+                self.call(Method::ListServices, Vec::new()),
+                self.call(Method::ListNetworks, Vec::new()),
+            )
+            .await?;
+            Ok(Listing {
+                tasks,
+                nodes: self.objects(Method::ListNodes, nodes, &mut converter).await?,
+                services: self.objects(Method::ListServices, services, &mut converter).await?,
+                networks: self.objects(Method::ListNetworks, networks, &mut converter).await?,
+                problems: converter.take_problems(),
+            })
+        })
+        .await
+    }
+
+    /// Whether the Swarm has a node of this ID. That it is answered proves that the connection, and
+    /// the way from the manager to its leader, work.
+    pub async fn knows_node(&mut self, id: &str, deadline: Instant) -> Result<bool, Error> {
+        Ok(self.node(id, deadline).await?.is_some())
+    }
+
+    /// The node of this ID, with what a watch cannot tell: its `manager`.
+    pub async fn node(&mut self, id: &str, deadline: Instant) -> Result<Option<Arc<Node>>, Error> {
+        // SwarmKit refuses to look for it.
+        if id.is_empty() {
+            return Ok(None);
+        }
+        let request = sent::GetNodeRequest { node_id: id.to_owned() }.encode_to_vec();
+        within(&self.place, deadline, async {
+            let answer = match self.send(Method::GetNode, request).await {
+                Err(status) if status.code() == Code::NotFound => return Ok(None),
+                answer => answer.map_err(|status| self.failed(Method::GetNode, &status))?,
+            };
+            let answer = sent::GetNodeResponse::decode(answer);
+            let answer = answer.map_err(|error| self.unreadable(Method::GetNode, &error))?;
+            let node = answer.node.and_then(|node| Node::convert(node, &mut Converter::default()));
+            Ok(node.map(Arc::new))
+        })
+        .await
+    }
+
+    async fn call(&self, method: Method, request: Vec<u8>) -> Result<Bytes, Error> {
+        self.send(method, request).await.map_err(|status| self.failed(method, &status))
+    }
+
+    async fn send(&self, method: Method, request: Vec<u8>) -> Result<Bytes, Status> {
+        let mut grpc = self.sender.ready(self.max_answer).await?;
+        let path = PathAndQuery::from_static(method.path());
+        grpc.unary(tonic::Request::new(request), path, Raw).await.map(tonic::Response::into_inner)
+    }
+
+    /// The objects of a list, which is the first member of every answer.
+    async fn objects<T: Listed>(
+        &self,
+        method: Method,
+        answer: Bytes,
+        converter: &mut Converter,
+    ) -> Result<Vec<Arc<T>>, Error> {
+        let mut objects = Vec::new();
+        for (i, element) in Elements(answer).enumerate() {
+            if i % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+            if i == MAX_OBJECTS {
+                return Err(self.place.answer(format!("more than {MAX_OBJECTS} objects")));
+            }
+            let object = element.and_then(|element| converter.read(element));
+            let object = object.map_err(|error| self.unreadable(method, &error))?;
+            objects.extend(object.map(Arc::new));
+        }
+        objects.shrink_to_fit();
+        Ok(objects)
+    }
+
+    fn failed(&self, method: Method, status: &Status) -> Error {
+        self.place.failed(method, status, self.max_answer)
+    }
+
+    fn unreadable(&self, method: Method, error: &DecodeError) -> Error {
+        self.place.answer(format!("cannot read the answer to {}: {error}", method.path()))
+    }
+}
+
+/// The elements of the repeated member number 1 of a message. Others are passed over.
+#[derive(Debug, Default)]
+pub(super) struct Elements(pub(super) Bytes);
+
+impl Iterator for Elements {
+    type Item = Result<Bytes, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let element = self.read().transpose();
+        if matches!(element, Some(Err(_))) {
+            self.0.clear();
+        }
+        element
+    }
+}
+
+impl Elements {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn read(&mut self) -> Result<Option<Bytes>, DecodeError> {
+        while self.0.has_remaining() {
+            let (tag, wire_type) = decode_key(&mut self.0)?;
+            if tag != 1 {
+                skip_field(wire_type, tag, &mut self.0, DecodeContext::default())?;
+                continue;
+            }
+            let mut element = Bytes::new();
+            merge(wire_type, &mut element, &mut self.0, DecodeContext::default())?;
+            return Ok(Some(element));
+        }
+        Ok(None)
+    }
+}
+
+/// Sends requests over one HTTP/2 connection, which it keeps alive.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    requests: SendRequest<tonic::body::Body>,
+    user_agent: HeaderValue,
+    /// The task that reads and writes. It ends with the last of those that send.
+    _driver: Arc<AbortOnDropHandle<()>>,
+}
+
+impl Sender {
+    pub(super) fn new(
+        requests: SendRequest<tonic::body::Body>,
+        user_agent: HeaderValue,
+        driver: Arc<AbortOnDropHandle<()>>,
+    ) -> Self {
+        Self { requests, user_agent, _driver: driver }
+    }
+
+    /// A client that reads answers of so many bytes at most.
+    pub(super) async fn ready(&self, limit: usize) -> Result<Grpc<Self>, Status> {
+        let grpc = Grpc::with_origin(self.clone(), Uri::from_static("http://swarmkit"));
+        let mut grpc = grpc.max_decoding_message_size(limit);
+        grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
+        Ok(grpc)
+    }
+}
+
+impl Call<http::Request<tonic::body::Body>> for Sender {
+    type Response = http::Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        self.requests.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<tonic::body::Body>) -> Self::Future {
+        request.headers_mut().insert(USER_AGENT, self.user_agent.clone());
+        Box::pin(self.requests.send_request(request))
+    }
+}
+
+/// Hands messages through as they are: a listing is too large to be decoded at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, message: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put_slice(&message);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}

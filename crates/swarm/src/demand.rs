@@ -1,0 +1,252 @@
+//! What the readers of a snapshot need, and so what is asked for: no list that nobody reads, and of
+//! a list that all read in the same way only the part that they read.
+
+use std::sync::Arc;
+
+use swarmscout_docker::engine::List;
+
+use super::filter::Filters;
+use crate::Role;
+
+/// Which lists are read, and how much of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// `/nodes`.
+    pub nodes: Part,
+    /// `/services`.
+    pub services: Part,
+    /// `/tasks`.
+    pub tasks: Part,
+    /// `/networks`.
+    pub networks: Part,
+}
+
+/// How much of a list is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing of it.
+    #[default]
+    Nothing,
+    /// What these filters let through: the JSON of the query's parameter.
+    Filtered(Arc<str>),
+    /// The whole list.
+    All,
+}
+
+impl Part {
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nothing, part) | (part, Self::Nothing) => part,
+            (a, b) if a == b => a,
+            _ => Self::All,
+        }
+    }
+
+    /// Whether who has read this has read what `needed` asks for: each filter that was applied is
+    /// one of those that are needed.
+    fn covers(&self, needed: &Self) -> bool {
+        match (self, needed) {
+            (_, Self::Nothing) | (Self::All, _) => true,
+            (Self::Filtered(applied), Self::Filtered(needed)) => {
+                applied == needed || {
+                    let needed = terms(needed);
+                    terms(applied).iter().all(|(name, values)| needed.get(name) == Some(values))
+                }
+            }
+            (Self::Filtered(_), Self::All) | (Self::Nothing, _) => false,
+        }
+    }
+
+    /// The filters to ask with; `None` where nothing is asked for.
+    fn query(&self) -> Option<&str> {
+        match self {
+            Self::Nothing => None,
+            Self::Filtered(filters) => Some(filters),
+            Self::All => Some(""),
+        }
+    }
+}
+
+/// The filters of a query.
+fn terms(filters: &str) -> serde_json::Map<String, serde_json::Value> {
+    serde_json::from_str(filters).unwrap_or_default()
+}
+
+impl Demand {
+    /// All lists, whole.
+    pub fn everything() -> Self {
+        let [nodes, services, tasks, networks] = [const { Part::All }; 4];
+        Self { nodes, services, tasks, networks }
+    }
+
+    /// What readers with these filters need together. Their filters are the Engine's to apply as
+    /// far as it makes no difference to any of them.
+    pub fn of<'a>(readers: impl IntoIterator<Item = &'a Filters>) -> Self {
+        let readers: Vec<_> = readers.into_iter().collect();
+        let alone = readers.windows(2).all(|two| two[0] == two[1]);
+        let each = readers.into_iter().map(|filters| {
+            let own = match filters.for_engine(alone) {
+                none if none.is_empty() => Part::All,
+                some => Part::Filtered(some.into()),
+            };
+            match filters.role() {
+                Role::Nodes => Self { nodes: own, ..Self::default() },
+                Role::Services => Self { services: own, networks: Part::All, ..Self::default() },
+                Role::Tasks => {
+                    let all = Part::All;
+                    Self { tasks: own, services: all.clone(), nodes: all.clone(), networks: all }
+                }
+            }
+        });
+        each.fold(Self::default(), Self::or)
+    }
+
+    /// What is needed of lists of which each is wanted or not, with nothing filtered.
+    #[must_use]
+    pub fn unfiltered(self) -> Self {
+        let whole = |part| if part == Part::Nothing { part } else { Part::All };
+        Self {
+            nodes: whole(self.nodes),
+            services: whole(self.services),
+            tasks: whole(self.tasks),
+            networks: whole(self.networks),
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            nodes: self.nodes.or(other.nodes),
+            services: self.services.or(other.services),
+            tasks: self.tasks.or(other.tasks),
+            networks: self.networks.or(other.networks),
+        }
+    }
+
+    /// How much of a list is read.
+    pub fn part(&self, list: List) -> &Part {
+        match list {
+            List::Nodes => &self.nodes,
+            List::Services => &self.services,
+            List::Tasks => &self.tasks,
+            List::Networks => &self.networks,
+            List::Containers => &Part::Nothing,
+        }
+    }
+
+    /// The same without these lists.
+    #[must_use]
+    pub fn without(mut self, lists: impl IntoIterator<Item = List>) -> Self {
+        for list in lists {
+            match list {
+                List::Nodes => self.nodes = Part::Nothing,
+                List::Services => self.services = Part::Nothing,
+                List::Tasks => self.tasks = Part::Nothing,
+                List::Networks => self.networks = Part::Nothing,
+                List::Containers => {}
+            }
+        }
+        self
+    }
+
+    /// Whether a snapshot made for this has all that `needed` asks for.
+    pub fn covers(&self, needed: &Self) -> bool {
+        self.nodes.covers(&needed.nodes)
+            && self.services.covers(&needed.services)
+            && self.tasks.covers(&needed.tasks)
+            && self.networks.covers(&needed.networks)
+    }
+
+    /// The lists to ask for, each with its filters. First the one that speaks of the others: what
+    /// it refers to is then never older than it.
+    pub fn lists(&self) -> Vec<(List, &str)> {
+        let parts = [
+            (List::Tasks, &self.tasks),
+            (List::Services, &self.services),
+            (List::Nodes, &self.nodes),
+            (List::Networks, &self.networks),
+        ];
+        parts.into_iter().filter_map(|(list, part)| Some((list, part.query()?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swarmscout_docker::Filter;
+
+    fn filters(role: Role, filters: &[(&str, &str)]) -> Filters {
+        let filters = filters.iter().map(|(name, value)| Filter {
+            name: (*name).to_owned(),
+            values: vec![(*value).to_owned()],
+        });
+        Filters::new(role, &filters.collect::<Vec<_>>())
+    }
+
+    /// Readers, and the lists that are asked for.
+    fn check(readers: &[Filters], expected: &[(List, &str)]) {
+        assert_eq!(Demand::of(readers).lists(), expected);
+    }
+
+    const RUNNING: &str = r#"{"desired-state":{"running":true}}"#;
+
+    #[test]
+    fn nothing_is_asked_for_that_nobody_reads() {
+        check(&[], &[]);
+        check(&[filters(Role::Nodes, &[])], &[(List::Nodes, "")]);
+        let services = filters(Role::Services, &[("mode", "global")]);
+        let expected = [(List::Services, r#"{"mode":{"global":true}}"#), (List::Networks, "")];
+        check(&[services], &expected);
+    }
+
+    #[test]
+    fn the_engine_filters_where_all_want_the_same() {
+        let running = || filters(Role::Tasks, &[("desired-state", "running")]);
+        let others = [(List::Services, ""), (List::Nodes, ""), (List::Networks, "")];
+        let asked = |tasks| [&[(List::Tasks, tasks)][..], &others].concat();
+        check(&[running()], &asked(RUNNING));
+        check(&[running(), running(), filters(Role::Nodes, &[])], &asked(RUNNING));
+        check(&[running(), filters(Role::Tasks, &[])], &asked(""));
+        // Nodes are needed whole by tasks.
+        check(&[running(), filters(Role::Nodes, &[("role", "manager")])], &asked(RUNNING));
+    }
+
+    #[test]
+    fn what_the_engine_may_refuse_it_is_only_asked_for_one_reader() {
+        let web = || filters(Role::Tasks, &[("service", "web"), ("desired-state", "running")]);
+        let lists = Demand::of(&[web()]);
+        let expected = r#"{"desired-state":{"running":true},"service":{"web":true}}"#;
+        assert_eq!(lists.lists()[0], (List::Tasks, expected));
+        let lists = Demand::of(&[web(), filters(Role::Nodes, &[])]);
+        assert_eq!(lists.lists()[0], (List::Tasks, RUNNING));
+    }
+
+    #[test]
+    fn what_we_read_otherwise_than_the_engine_it_is_not_asked_for() {
+        let lists = Demand::of(&[filters(Role::Tasks, &[("node", "self"), ("label", "a=b")])]);
+        assert_eq!(lists.lists()[0], (List::Tasks, ""));
+        let lists = Demand::of(&[filters(Role::Services, &[("label", "a=b")])]);
+        assert_eq!(lists.lists()[0], (List::Services, r#"{"label":{"a=b":true}}"#));
+    }
+
+    #[test]
+    fn the_whole_covers_its_parts() {
+        let part = Demand::of(&[filters(Role::Tasks, &[("desired-state", "running")])]);
+        let whole = part.clone().unfiltered();
+        assert!(whole.covers(&part) && !part.covers(&whole) && part.covers(&part));
+        assert!(!part.covers(&Demand::of(&[filters(Role::Tasks, &[("id", "x")])])));
+        assert!(whole.covers(&Demand::default()) && !Demand::default().covers(&part));
+    }
+
+    #[test]
+    fn what_is_asked_for_together_covers_what_each_needs() {
+        let web = filters(Role::Tasks, &[("service", "web"), ("desired-state", "running")]);
+        let all =
+            [web, filters(Role::Nodes, &[]), filters(Role::Tasks, &[("desired-state", "running")])];
+        for readers in [&all[..], &all[..2], &all[..1], &all[1..]] {
+            let together = Demand::of(readers);
+            for reader in readers {
+                assert!(together.covers(&Demand::of([reader])), "{reader:?} of {readers:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! One Swarm at one moment, kept once for all that read it: nodes, services, tasks and networks.
+//!
+//! ```text
+//!            Demand ◂────────────── readers: roles of all jobs
+//!              │                               ▴
+//!  Engine ─lists─▸ Store ─▸ Snapshot ─watch────┘
+//!  watch, events ─▸
+//! ```
+//!
+//! **Invariant: a change feed makes changes known sooner, and never other ones.** What a listing says
+//! decides in the end.
+//!
+//! It may use `docker` and what is below it. It knows nothing of targets, jobs or the configuration file.
+
+pub mod buckets;
+mod config;
+pub mod demand;
+mod error;
+mod feed;
+pub mod filter;
+mod listening;
+mod origin;
+mod settling;
+mod shared;
+mod store;
+mod watching;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use buckets::{Bucket, Buckets};
+pub use config::{Events, Following, Role, Source};
+pub use demand::{Demand, Part};
+pub use error::Error;
+pub use feed::{Feed, FeedKind, SwarmStatus};
+pub use filter::{Filters, Selection};
+pub use origin::Origin;
+pub use shared::{Reader, Shared, Swarm};
+
+use swarmscout_docker::engine::{List, Lists, Network, Node, Service, Task};
+
+/// What is known of a Swarm. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Its nodes.
+    pub nodes: Buckets<Node>,
+    /// Its services.
+    pub services: Buckets<Service>,
+    /// Its tasks, by service.
+    pub tasks: Buckets<Task>,
+    /// Its networks, and those of the manager that answered.
+    pub networks: Buckets<Network>,
+    /// What of it is known, of what was asked for. The rest is empty, or out of date.
+    pub scope: Demand,
+    /// The lists that could not be read the last time, though they were asked for.
+    pub failed: Arc<[FailedList]>,
+    /// ID of the node that answered; empty where it did not tell.
+    pub this_node: Arc<str>,
+    /// How changes are learned, where it is kept up to date.
+    pub feed: Option<Arc<Feed>>,
+}
+
+/// A list that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedList {
+    /// Which list.
+    pub list: List,
+    /// Why, without secrets.
+    pub error: Arc<str>,
+    /// When it was last confirmed; `None` where it was never read.
+    pub as_of: Option<Instant>,
+    /// Whether it is up to date all the same, because a watch reports its changes.
+    pub is_watched: bool,
+}
+
+/// All that the lists of one look hold of a Swarm.
+impl From<&Lists> for Snapshot {
+    fn from(lists: &Lists) -> Self {
+        fn of<T: buckets::Object>(list: &[Arc<T>]) -> Buckets<T> {
+            let mut buckets = Buckets::default();
+            for object in list {
+                buckets.insert(Arc::clone(object));
+            }
+            buckets
+        }
+        Self {
+            nodes: of(&lists.nodes),
+            services: of(&lists.services),
+            tasks: of(&lists.tasks),
+            networks: of(&lists.networks),
+            scope: Demand::everything(),
+            failed: Arc::default(),
+            this_node: Arc::default(),
+            feed: None,
+        }
+    }
+}
+
+impl Snapshot {
+    /// The lists that could not be read and that nothing else keeps up to date.
+    pub fn out_of_date(&self) -> impl Iterator<Item = List> {
+        self.failed.iter().filter(|failed| !failed.is_watched).map(|failed| failed.list)
+    }
+
+    /// The lists that could not be read, of those that are needed.
+    pub fn failed_of(&self, needed: &Demand) -> impl Iterator<Item = &FailedList> {
+        self.failed.iter().filter(|failed| *needed.part(failed.list) != Part::Nothing)
+    }
+
+    /// Whether both are the same for sure. Compares no object.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.nodes.is_same(&other.nodes)
+            && self.services.is_same(&other.services)
+            && self.tasks.is_same(&other.tasks)
+            && self.networks.is_same(&other.networks)
+            && self.scope == other.scope
+            && self.failed == other.failed
+            && self.this_node == other.this_node
+            && self.feed.as_ref().map(Arc::as_ptr) == other.feed.as_ref().map(Arc::as_ptr)
+    }
+}
+
+impl buckets::Object for Node {
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl buckets::Object for Service {
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn refers(&self, to: &mut dyn FnMut(&str)) {
+        self.virtual_ips.iter().for_each(|ip| to(&ip.network));
+    }
+}
+
+impl buckets::Object for Network {
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// The Engine tells none.
+    fn version(&self) -> u64 {
+        0
+    }
+}
+
+impl buckets::Object for Task {
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn owner(&self) -> Arc<str> {
+        Arc::clone(&self.service)
+    }
+
+    fn refers(&self, to: &mut dyn FnMut(&str)) {
+        to(&self.node);
+        self.attachments.iter().for_each(|attachment| to(&attachment.network));
+    }
+}

@@ -1,0 +1,459 @@
+//! Looks at a Swarm: lists it now and then, and follows what it is told in between.
+//!
+//! Invariants:
+//! - Whatever tells of changes is there before the listing that they are applied to.
+//! - What tells of changes makes a difference to how soon one is seen, and never to what is seen in
+//!   the end: every look at everything lists everything.
+//! - A watch is used only where the node that answers the listing is among those of its Swarm.
+//! - A stream that breaks is begun again, at another host if need be, but not more often than
+//!   [`Following`] says: in between, and where there is none, listing is
+//!   what is left. A stream of events that is only closed, as proxies do with an idle one, is opened
+//!   again without a listing: an event that is lost in between costs one refresh interval.
+//! - After a good look on a lesser channel the better one is tried again, at once after a failure and
+//!   then at growing gaps, without a listing until it stands.
+//! - A look that fails or is cut off loses nothing that was told; until one succeeds, nothing that is
+//!   told begins another.
+//! - A list that cannot be read takes no other with it. What is known of it stays, but who needs it is
+//!   given nothing new, unless a watch keeps it up to date.
+
+mod again;
+mod channel;
+mod partial;
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use swarmscout_docker::engine::{Hosts, Query, Seen};
+use swarmscout_docker::swarmkit::{Change, Object};
+use swarmscout_refresh::RefreshContext;
+use swarmscout_refresh::{BoxFuture, Discoverer, Look, Problem};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use self::again::is_not_found;
+pub(super) use self::channel::BEGIN_WITHIN;
+use self::channel::{Channel, Retry};
+use super::settling::Settling;
+use super::store::{Beside, Store};
+use super::{Demand, Events, Feed, Following, Part, Snapshot, Source};
+use crate::Error;
+
+/// So often does one look begin what tells of changes anew, because it does not suit who answers.
+const TURNS: u32 = 3;
+
+/// Events that cannot be read are told up to this number between two looks at everything.
+const MOST_PROBLEMS: usize = 1000;
+
+/// The shortest time between two sets that are handed over while a listing is on its way.
+const MEANWHILE: Duration = Duration::from_millis(20);
+
+/// Looks at one Swarm.
+#[derive(Debug)]
+pub struct Origin {
+    hosts: Hosts,
+    demand: watch::Receiver<Demand>,
+    events: Events,
+    swarmkit_socket: Option<PathBuf>,
+    channel: Channel,
+    /// Of `channel`: whether what is kept was listed after it had begun.
+    listed: bool,
+    /// Since when `channel` is in use.
+    since: Instant,
+    /// When a channel was last begun, or tried to be.
+    begun: Option<Instant>,
+    /// At which host.
+    begun_at: Option<usize>,
+    /// What is known of attempts to begin one.
+    retry: Retry,
+    /// How often in a row lists could not be read.
+    partial: u32,
+    /// When to list everything again, because lists could not be read.
+    relist_at: Option<Instant>,
+    store: Store,
+    /// Until when the watch must have told what the last listing showed.
+    confirm_by: Option<Instant>,
+    settling: Settling,
+    /// The node that answered last, which a watch must know.
+    node: Option<String>,
+    /// Whether nodes must be listed to know one.
+    asks_for_nodes: bool,
+    /// Whether there was no look yet, or the last one did not come to its end.
+    is_failing: bool,
+    feed: Arc<Feed>,
+    /// Where `feed` is told, after failed looks too.
+    feeds: watch::Sender<Arc<Feed>>,
+    /// Of the last look at everything.
+    problems: Vec<Problem>,
+    as_of: std::time::Instant,
+    following: Following,
+    context: RefreshContext,
+}
+
+impl Origin {
+    /// Asks nobody yet. Fails where a host cannot be used or its TLS options cannot. `demand` says
+    /// what is asked for, and may change; `swarm` is what people call the Swarm.
+    pub fn new(
+        source: &Source,
+        swarm: Arc<str>,
+        demand: watch::Receiver<Demand>,
+        following: Following,
+        context: &RefreshContext,
+    ) -> Result<Self, Error> {
+        let feed = Arc::new(Feed::new(swarm));
+        Ok(Self {
+            hosts: Hosts::new(&source.engine, context)?,
+            demand,
+            events: source.events,
+            swarmkit_socket: source.swarmkit_socket.clone(),
+            channel: Channel::None,
+            listed: false,
+            since: Instant::now(),
+            begun: None,
+            begun_at: None,
+            retry: Retry::default(),
+            partial: 0,
+            relist_at: None,
+            store: Store::default(),
+            confirm_by: None,
+            settling: Settling::default(),
+            node: None,
+            asks_for_nodes: false,
+            is_failing: true,
+            feeds: watch::Sender::new(Arc::clone(&feed)),
+            feed,
+            problems: Vec::new(),
+            as_of: std::time::Instant::now(),
+            following,
+            context: context.clone(),
+        })
+    }
+
+    /// Tells there how changes are learned, whatever becomes of a look, and goes on from what was
+    /// told there before.
+    #[must_use]
+    pub(super) fn telling(mut self, feeds: watch::Sender<Arc<Feed>>) -> Self {
+        self.feed = Arc::clone(&feeds.borrow());
+        self.feeds = feeds;
+        self
+    }
+
+    async fn look_at_everything(
+        &mut self,
+        meanwhile: &mut (dyn FnMut(Look<Snapshot>) + Send),
+    ) -> Result<Look<Snapshot>, Error> {
+        let scope = self.demand.wait_for(|demand| *demand != Demand::default()).await.map(drop);
+        scope.map_err(|_| Error::NoReader)?;
+        let recovers = std::mem::replace(&mut self.is_failing, true);
+        // What was told already may be what a watch is waited for. It does not wait for the listing,
+        // which may fail.
+        let is_news = self.take_told().await;
+        if is_news && self.listed && self.scope().covers(&self.store.snapshot().scope) {
+            self.note_feed(None);
+            meanwhile(self.present());
+        }
+        self.end_channel().await;
+        self.begin_channel().await;
+        // Whatever is due is listed now.
+        let now = Instant::now();
+        let things = self.settling.take(now);
+        let mut turns = 0;
+        let mut passed_over = Vec::new();
+        let (look, scope) = loop {
+            // It may change while lists are read: what was not asked for is not known then.
+            let scope = self.scope();
+            let mut look = self.list(&scope, meanwhile).await?;
+            look.problems.append(&mut passed_over);
+            look.problems.sort();
+            look.problems.dedup();
+            if self.suits(&look.what).await || turns == TURNS {
+                break (look, scope);
+            }
+            // What tells of changes comes first, and what it does not tell is listed after it.
+            turns += 1;
+            self.begun = None;
+            self.begin_channel().await;
+            if matches!(self.channel, Channel::None) {
+                break (look, scope);
+            }
+            // Who was passed over at first is not asked again.
+            passed_over = look.problems;
+            passed_over.retain(|problem| problem.kind == "host");
+        };
+        let Look { what: Seen { lists, failed, info, .. }, as_of, problems } = look;
+        let failed = self.note_failed(failed, &scope);
+        let beside = match self.channel {
+            Channel::Watch(_) if self.listed => Beside::Watch,
+            _ => Beside::Nothing,
+        };
+        let this_node = info.as_ref().map_or("", |info| &info.node);
+        let this_node = Arc::from(this_node);
+        self.store.replace(&lists, failed, scope, this_node, beside, now_micros());
+        self.listed = true;
+        self.problems = problems;
+        self.as_of = as_of;
+        let waits = self.store.unconfirmed() > 0;
+        let within = self.following.confirmed_within;
+        self.confirm_by = waits.then(|| self.confirm_by.unwrap_or_else(|| Instant::now() + within));
+        self.note_settled(&things, now);
+        self.take_told().await;
+        self.is_failing = false;
+        self.plan_better(recovers);
+        let managers = info.map(|info| info.managers.clone());
+        self.note_feed(managers);
+        Ok(self.present())
+    }
+
+    /// What to ask for: with a watch everything of each list, since it tells of everything.
+    fn scope(&self) -> Demand {
+        let demand = self.demand.borrow().clone();
+        match self.channel {
+            Channel::Watch(_) if self.asks_for_nodes => {
+                Demand { nodes: Part::All, ..demand.unfiltered() }
+            }
+            Channel::Watch(_) => demand.unfiltered(),
+            Channel::None | Channel::Events(_) => demand,
+        }
+    }
+
+    /// Lists. Of a large Swarm that takes seconds, so what a watch tells is handed over meanwhile,
+    /// made of what was known before; it is applied again to what is listed.
+    async fn list(
+        &mut self,
+        scope: &Demand,
+        meanwhile: &mut (dyn FnMut(Look<Snapshot>) + Send),
+    ) -> Result<Look<Seen>, swarmscout_docker::Error> {
+        let query = Query::of_swarm(scope.lists());
+        let Self { hosts, channel, listed, store, feed, problems, .. } = self;
+        let mut listing = pin!(hosts.look(&query));
+        let Channel::Watch(watching) = channel else { return listing.await };
+        // What nobody reads any more is not handed over again.
+        if !*listed || !scope.covers(&store.snapshot().scope) {
+            return listing.await;
+        }
+        let mut store = store.clone();
+        loop {
+            tokio::select! {
+                listed = &mut listing => return listed,
+                () = watching.told() => {}
+            }
+            if watching.ended().is_some() {
+                return listing.await;
+            }
+            // Of nodes and networks the watch does not tell all that a listing does.
+            let mut told = watching.show();
+            told.retain(|change| {
+                let (Change::Changed(object) | Change::Removed(object)) = change;
+                matches!(object, Object::Service(_) | Object::Task(_))
+            });
+            let now = now_micros();
+            for change in &told {
+                store.apply(change, now);
+            }
+            let what = Snapshot { feed: Some(Arc::clone(feed)), ..store.snapshot().clone() };
+            let as_of = std::time::Instant::now();
+            meanwhile(Look { what, as_of, problems: problems.clone() });
+            tokio::select! {
+                listed = &mut listing => return listed,
+                () = sleep(MEANWHILE) => {}
+            }
+        }
+    }
+
+    /// Applies what was told since this was last done. Returns whether a watch told something.
+    async fn take_told(&mut self) -> bool {
+        match &mut self.channel {
+            Channel::None => false,
+            Channel::Watch(watching) => {
+                let changes = watching.take(&self.store.snapshot().nodes).await;
+                if changes.is_empty() {
+                    return false;
+                }
+                let now = now_micros();
+                for change in &changes {
+                    self.store.apply(change, now);
+                }
+                self.as_of = std::time::Instant::now();
+                if self.store.unconfirmed() == 0 {
+                    self.confirm_by = None;
+                }
+                true
+            }
+            Channel::Events(listening) => {
+                let now = Instant::now();
+                for thing in listening.take() {
+                    self.settling.note(thing, now);
+                }
+                let problems = listening.take_problems();
+                if self.problems.len() < MOST_PROBLEMS {
+                    self.problems.extend(problems);
+                }
+                false
+            }
+        }
+    }
+
+    /// Follows what was told, without a look at everything.
+    async fn look_at_changes(&mut self) -> Result<Look<Snapshot>, Error> {
+        self.take_told().await;
+        if matches!(self.channel, Channel::Events(_)) {
+            self.is_failing = true;
+            let now = Instant::now();
+            let things = self.settling.take(now);
+            let listed = match self.list_again(&things).await {
+                // A service has gone between two of the lists.
+                Err(error) if is_not_found(&error) => self.list_again(&things).await,
+                listed => listed,
+            };
+            match listed {
+                Ok(()) => self.note_settled(&things, now),
+                Err(error) => self.leave_host(error)?,
+            }
+            self.is_failing = false;
+        }
+        self.note_feed(None);
+        Ok(self.present())
+    }
+
+    /// Says how things are.
+    fn note_feed(&mut self, managers: Option<Vec<String>>) {
+        let news = self.store.take_news();
+        let snapshot = self.store.snapshot();
+        let objects = [
+            snapshot.nodes.len(),
+            snapshot.services.len(),
+            snapshot.tasks.len(),
+            snapshot.networks.len(),
+        ];
+        let mut feed = Feed::clone(&self.feed);
+        let now = SystemTime::now();
+        if feed.kind != self.channel.kind() {
+            feed.kind = self.channel.kind();
+            feed.since = now;
+        }
+        if news.changes > 0 {
+            feed.changes += news.changes;
+            feed.last_change = Some(now);
+            feed.late = news.late.or(feed.late);
+        }
+        feed.objects = objects;
+        let host = self.hosts.current().to_string();
+        if *feed.host != *host {
+            feed.host = host.into();
+        }
+        if let Some(managers) = managers {
+            feed.managers = managers;
+        }
+        if feed != *self.feed {
+            self.feed = Arc::new(feed);
+        }
+        self.feeds.send_if_modified(|told| {
+            let differs = !Arc::ptr_eq(told, &self.feed);
+            told.clone_from(&self.feed);
+            differs
+        });
+    }
+
+    fn present(&self) -> Look<Snapshot> {
+        let snapshot =
+            Snapshot { feed: Some(Arc::clone(&self.feed)), ..self.store.snapshot().clone() };
+        Look { what: snapshot, as_of: self.as_of, problems: self.problems.clone() }
+    }
+
+    /// Whether nothing but a look at everything is of use now.
+    fn must_list(&self, now: Instant) -> bool {
+        let snapshot = self.store.snapshot();
+        let has_ended = match &self.channel {
+            Channel::Events(_) => self.channel.has_ended() && !self.can_reopen(now),
+            Channel::None | Channel::Watch(_) => self.channel.has_ended(),
+        };
+        !self.listed
+            || has_ended
+            || snapshot.scope != self.scope().without(snapshot.out_of_date())
+            || [self.confirm_by, self.relist_at].iter().flatten().any(|by| *by <= now)
+            || (matches!(self.channel, Channel::Events(_)) && self.is_much(now))
+    }
+}
+
+impl Discoverer<Snapshot> for Origin {
+    type Error = Error;
+
+    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Snapshot>, Error>> {
+        Box::pin(async { self.fetch_meanwhile(&mut |_| {}).await })
+    }
+
+    fn fetch_meanwhile<'a>(
+        &'a mut self,
+        meanwhile: &'a mut (dyn FnMut(Look<Snapshot>) + Send),
+    ) -> BoxFuture<'a, Result<Look<Snapshot>, Error>> {
+        self.demand.mark_unchanged();
+        Box::pin(async {
+            let look = self.look_at_everything(meanwhile).await;
+            if look.is_err() {
+                // Why nothing tells of changes is known all the same.
+                self.note_feed(None);
+            }
+            look
+        })
+    }
+
+    fn follow(&mut self) -> Option<BoxFuture<'_, Result<Look<Snapshot>, Error>>> {
+        let now = Instant::now();
+        if self.must_list(now) {
+            None
+        } else if self.channel.has_ended() {
+            Some(Box::pin(self.reopen_and_follow()))
+        } else if !self.is_failing && self.retry.at.is_some_and(|at| at <= now) {
+            Some(Box::pin(self.try_better()))
+        } else if matches!(self.channel, Channel::None) {
+            None
+        } else {
+            Some(Box::pin(self.look_at_changes()))
+        }
+    }
+
+    fn changed(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let Self { channel, demand, confirm_by, settling, retry, relist_at, .. } = self;
+            let (listed, is_failing) = (self.listed, self.is_failing);
+            if !listed && !is_failing {
+                // Another channel is in use, or another host is to be asked.
+                return;
+            }
+            let told = async {
+                match channel {
+                    Channel::Watch(watching) if listed => watching.changed().await,
+                    Channel::Events(listening) if !is_failing => listening.changed().await,
+                    // Nothing can be made of it before the next look at everything.
+                    _ => std::future::pending().await,
+                }
+            };
+            let demanded = async {
+                if demand.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let settling = settling.next();
+            let due = [settling, retry.at, *relist_at].map(|due| due.filter(|_| !is_failing));
+            let due = due.into_iter().chain([*confirm_by]).flatten().min();
+            let is_due = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = told => {}
+                () = demanded => {}
+                () = is_due => {}
+            }
+        })
+    }
+}
+
+/// Microseconds since 1970.
+fn now_micros() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

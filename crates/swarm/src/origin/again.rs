@@ -1,0 +1,181 @@
+//! Lists again what events named.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use http::StatusCode;
+use swarmscout_docker::Error;
+use swarmscout_docker::engine::{List, Mode, Query, Service, Task};
+use tokio::time::Instant;
+
+use super::{Origin, now_micros};
+use crate::Part;
+use crate::buckets::hash_of;
+use crate::settling::Thing;
+use crate::store::ListedPart;
+
+/// More services than these are not listed one by one.
+const ONE_BY_ONE: usize = 100;
+
+/// More tasks of services that are gone are not, either: their IDs have to fit into the first line
+/// of a request, of which proxies take 16 KiB.
+const TASKS_ONE_BY_ONE: usize = 250;
+
+impl Origin {
+    /// Lists what events named.
+    pub(super) async fn list_again(&mut self, things: &[Thing]) -> Result<(), Error> {
+        let mut part = self.named(things);
+        let scope = self.store.snapshot().scope.clone();
+        let by_id = [
+            (List::Services, &scope.services, &part.services),
+            (List::Nodes, &scope.nodes, &part.nodes),
+            (List::Networks, &scope.networks, &part.networks),
+        ];
+        let by_id = by_id
+            .into_iter()
+            .filter(|(_, wanted, ids)| **wanted != Part::Nothing && !ids.is_empty());
+        let by_id = by_id.map(|(list, wanted, ids)| (list, filters("id", ids, wanted)));
+        let mut lists = self.hosts.list_parts(&Query::of_parts(by_id)).await?;
+        if scope.tasks != Part::Nothing {
+            // The Engine refuses to list tasks of a service that is gone.
+            let known = |id: &Arc<str>| lists.services.iter().any(|service| service.id == *id);
+            let (there, gone): (BTreeSet<_>, BTreeSet<_>) =
+                part.services.iter().cloned().partition(known);
+            let left = self.store.snapshot().tasks.of_owners(&gone);
+            let left: BTreeSet<_> = left.map(|task| Arc::clone(&task.id)).collect();
+            for (name, values) in [("service", &there), ("id", &left)] {
+                if !values.is_empty() {
+                    let filters = filters(name, values, &scope.tasks);
+                    let query = Query::of_parts([(List::Tasks, filters)]);
+                    lists.tasks.extend(self.hosts.list_parts(&query).await?.tasks);
+                }
+            }
+            part.tasks_of.clone_from(&part.services);
+        }
+        self.as_of = std::time::Instant::now();
+        self.store.replace_part(&part, &lists, now_micros());
+        Ok(())
+    }
+
+    /// Lists no more what was listed `now` and has settled.
+    pub(super) fn note_settled(&mut self, things: &[Thing], now: Instant) {
+        for thing in things {
+            if self.has_settled(thing) {
+                self.settling.settled(thing, now);
+            }
+        }
+    }
+
+    /// What to list of the things that events named: of a node also the services that have tasks
+    /// there, and those that may get some as it comes, is made active or is labelled anew.
+    fn named(&self, things: &[Thing]) -> ListedPart {
+        let mut part = ListedPart::default();
+        for thing in things {
+            match thing {
+                Thing::All => {}
+                Thing::Service(id) => drop(part.services.insert(Arc::clone(id))),
+                Thing::Network(id) => drop(part.networks.insert(Arc::clone(id))),
+                Thing::Node(id) => {
+                    part.nodes.insert(Arc::clone(id));
+                    let node = [hash_of(id)];
+                    let tasks = self.store.snapshot().tasks.iter();
+                    let there = tasks.filter(|bucket| bucket.refers_to_any(&node));
+                    part.services.extend(there.map(|bucket| Arc::clone(bucket.owner())));
+                    part.services.extend(self.awaiting_a_node());
+                }
+            }
+        }
+        part
+    }
+
+    /// The services of which a node takes a task without an event of theirs: global ones, and those
+    /// with a task that found no node.
+    fn awaiting_a_node(&self) -> impl Iterator<Item = Arc<str>> {
+        let snapshot = self.store.snapshot();
+        let global =
+            |service: &&Arc<Service>| matches!(service.mode, Mode::Global | Mode::GlobalJob);
+        let services = snapshot.services.objects().filter(global).map(|service| &service.id);
+        let waiting = snapshot.tasks.objects().filter(|task| task.node.is_empty());
+        services.chain(waiting.map(|task| &task.service)).cloned()
+    }
+
+    /// Whether it is better to list everything than what is due.
+    pub(super) fn is_much(&self, now: Instant) -> bool {
+        let due = self.settling.due(now);
+        if due.contains(&Thing::All) {
+            return true;
+        }
+        let services = self.named(&due).services;
+        let snapshot = self.store.snapshot();
+        let gone = services.iter().filter(|id| snapshot.services.get("", id).is_none());
+        let left = snapshot.tasks.of_owners(&gone.cloned().collect()).count();
+        services.len() > ONE_BY_ONE || left > TASKS_ONE_BY_ONE
+    }
+
+    /// Whether nothing more is to be expected of what an event named.
+    fn has_settled(&self, thing: &Thing) -> bool {
+        let snapshot = self.store.snapshot();
+        let at_rest = |task: &Arc<Task>| match &*task.desired_state {
+            "running" => &*task.state == "running",
+            "complete" => matches!(&*task.state, "complete" | "running" | "failed" | "rejected"),
+            "remove" => false,
+            _ => {
+                matches!(&*task.state, "shutdown" | "failed" | "rejected" | "complete" | "orphaned")
+            }
+        };
+        match thing {
+            Thing::Service(id) => {
+                let owner = BTreeSet::from([Arc::clone(id)]);
+                let mut tasks = snapshot.tasks.of_owners(&owner);
+                let service = snapshot.services.get("", id);
+                !service.is_some_and(|service| is_under_way(&service.update_state))
+                    && tasks.all(at_rest)
+            }
+            Thing::All | Thing::Node(_) | Thing::Network(_) => true,
+        }
+    }
+}
+
+/// Whether an update of a service, or the way back from one, goes on in batches that no event names.
+fn is_under_way(update_state: &str) -> bool {
+    matches!(update_state, "updating" | "rollback_started")
+}
+
+/// Whether the Engine refused a filter that names what is not there.
+pub(super) fn is_not_found(error: &Error) -> bool {
+    matches!(error, Error::Status { status: StatusCode::NOT_FOUND, .. })
+}
+
+/// The JSON of filters that let through what `wanted` does, and of that only what has one of these
+/// values.
+fn filters(name: &str, values: &BTreeSet<Arc<str>>, wanted: &Part) -> String {
+    let known = match wanted {
+        Part::Filtered(filters) => serde_json::from_str(filters).unwrap_or_default(),
+        Part::Nothing | Part::All => serde_json::Map::new(),
+    };
+    let values = values.iter().map(|value| (value.to_string(), true.into()));
+    let mut all = known;
+    all.insert(name.to_owned(), serde_json::Value::Object(values.collect()));
+    serde_json::Value::Object(all).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that moby knows (`api/types/swarm/service.go`).
+    #[test]
+    fn what_is_updated_or_rolled_back_is_under_way() {
+        for (state, expected) in [
+            ("", false),
+            ("updating", true),
+            ("paused", false),
+            ("completed", false),
+            ("rollback_started", true),
+            ("rollback_paused", false),
+            ("rollback_completed", false),
+        ] {
+            assert_eq!(is_under_way(state), expected, "{state}");
+        }
+    }
+}

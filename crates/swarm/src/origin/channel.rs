@@ -1,0 +1,345 @@
+//! What tells of the changes of a Swarm: begun, held against what is listed, given up, begun again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use swarmscout_docker::engine::{EVENTS_WITHIN, NoEvents, Seen, StreamEnd};
+use swarmscout_docker::swarmkit::ControlSocket;
+use swarmscout_net::Host;
+use swarmscout_refresh::Look;
+use tokio::time::Instant;
+
+use super::Origin;
+use crate::Error;
+use crate::Events;
+use crate::listening::Listening;
+use crate::settling::Settling;
+use crate::watching::Watching;
+use crate::{FeedKind, Snapshot};
+
+/// So often is a better channel tried by itself, at growing gaps; after that each regular look tries.
+const TRIES: u32 = 4;
+
+/// Why there is no better channel, right after the Engine answers again.
+const NOT_TRIED: &str = "not tried yet since the Engine answers again";
+
+/// What lasted so many times as long as the shortest of those gaps is begun again as if for the
+/// first time.
+const LASTED: u32 = 12;
+
+/// How long beginning to watch may take, and each question to the control socket. It is on this
+/// machine.
+const SOCKET_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long all that a look does besides listing may take.
+pub(crate) const BEGIN_WITHIN: Duration =
+    SOCKET_DEADLINE.saturating_mul(2).saturating_add(EVENTS_WITHIN);
+
+/// What is known of attempts to begin a better channel than the one that is in use.
+#[derive(Debug, Default)]
+pub(super) struct Retry {
+    /// How many failed, or did not last, since the first good look after failures or since a channel
+    /// last lasted.
+    tries: u32,
+    /// When to try again, sooner than at the next regular look.
+    pub(super) at: Option<Instant>,
+    /// Whether the last one failed because the Engine did not answer.
+    engine_failed: bool,
+    /// Whether it was logged that changes are not received, and not yet that they are again.
+    is_lost: bool,
+}
+
+/// What tells of changes.
+#[derive(Debug)]
+pub(super) enum Channel {
+    None,
+    Watch(Box<Watching>),
+    Events(Listening),
+}
+
+impl Channel {
+    pub(super) const fn kind(&self) -> FeedKind {
+        match self {
+            Self::None => FeedKind::Poll,
+            Self::Watch(_) => FeedKind::Watch,
+            Self::Events(_) => FeedKind::Events,
+        }
+    }
+
+    /// Whether it is over.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended().is_some()
+    }
+
+    /// Why it is over, if it is.
+    fn ended(&self) -> Option<Arc<str>> {
+        match self {
+            Self::None => None,
+            Self::Watch(watching) => watching.ended(),
+            Self::Events(listening) => listening.ended().map(|end| end.to_string().into()),
+        }
+    }
+
+    /// Whether it is a stream of events that was only closed.
+    fn is_closed(&self) -> bool {
+        let Self::Events(listening) = self else { return false };
+        listening.ended().is_some_and(|end| matches!(*end, StreamEnd::Closed(_)))
+    }
+}
+
+impl Origin {
+    /// Drops what tells of changes no more, or opens it again where it was only closed.
+    pub(super) async fn end_channel(&mut self) {
+        if self.can_reopen(Instant::now()) {
+            self.reopen().await;
+            return;
+        }
+        let overdue = self.confirm_by.is_some_and(|by| by <= Instant::now());
+        let reason = match self.channel.ended() {
+            Some(reason) => reason,
+            None if overdue => {
+                let count = self.store.unconfirmed();
+                Arc::make_mut(&mut self.feed).drift += count as u64;
+                format!("the watch did not tell of {count} changes that were listed").into()
+            }
+            None => return,
+        };
+        self.lose_channel(reason);
+    }
+
+    /// Whether events were only closed and may be opened again: by a proxy that ends what is idle,
+    /// and not by one that ends whatever is opened.
+    pub(super) fn can_reopen(&self, now: Instant) -> bool {
+        self.channel.is_closed()
+            && self.begun_at == Some(self.hosts.place())
+            && self.next_begin().is_none_or(|next| next <= now)
+    }
+
+    /// When the next channel may be begun.
+    fn next_begin(&self) -> Option<Instant> {
+        self.begun.map(|begun| begun + self.following.begin_again)
+    }
+
+    /// Opens events again that were closed. Returns whether they are open.
+    async fn reopen(&mut self) -> bool {
+        self.begun = Some(Instant::now());
+        match self.begin_events().await {
+            Ok(channel) => {
+                tracing::debug!(
+                    swarm = %self.feed.swarm,
+                    err = self.channel.ended().as_deref(),
+                    "Events were closed and are open again"
+                );
+                self.channel = channel;
+                Arc::make_mut(&mut self.feed).begun += 1;
+                true
+            }
+            Err(reason) => {
+                let reason = reason.map(Arc::from).or_else(|| self.channel.ended());
+                self.lose_channel(reason.unwrap_or_default());
+                false
+            }
+        }
+    }
+
+    /// Opens events again that were closed, and follows what was told before.
+    pub(super) async fn reopen_and_follow(&mut self) -> Result<Look<Snapshot>, Error> {
+        self.take_told().await;
+        if self.reopen().await {
+            return self.look_at_changes().await;
+        }
+        Ok(self.present())
+    }
+
+    /// Tries a better channel. Where it can be begun, everything is listed next.
+    pub(super) async fn try_better(&mut self) -> Result<Look<Snapshot>, Error> {
+        self.take_told().await;
+        self.retry.tries = self.retry.tries.saturating_add(1);
+        self.retry.at = None;
+        self.begun = None;
+        self.begin_channel().await;
+        if self.listed {
+            self.plan_better(false);
+        }
+        self.note_feed(None);
+        Ok(self.present())
+    }
+
+    /// Says when to try a better channel after a good look, if there is one: at once where the Engine
+    /// did not answer before. `recovers`: it was the first good look, or the first after failures.
+    pub(super) fn plan_better(&mut self, recovers: bool) {
+        self.retry.at = None;
+        if self.feed.reason.is_none() {
+            return;
+        }
+        let now = Instant::now();
+        if recovers || (self.retry.engine_failed && self.retry.tries == 0) {
+            self.retry.tries = 0;
+            self.retry.at = Some(now);
+            if self.retry.engine_failed {
+                Arc::make_mut(&mut self.feed).reason = Some(NOT_TRIED.into());
+            }
+        } else if self.retry.tries < TRIES {
+            let gap = self.following.begin_again * (1 << self.retry.tries);
+            self.retry.at = Some(self.begun.unwrap_or(now) + gap);
+        }
+    }
+
+    /// Drops what tells of changes no more, and says so.
+    fn lose_channel(&mut self, reason: Arc<str>) {
+        tracing::warn!(
+            swarm = %self.feed.swarm,
+            feed = self.channel.kind().as_str(),
+            err = %reason,
+            "Changes are told no more"
+        );
+        self.retry.is_lost = true;
+        self.drop_channel(reason);
+    }
+
+    pub(super) fn drop_channel(&mut self, reason: Arc<str>) {
+        self.channel = Channel::None;
+        self.listed = false;
+        self.confirm_by = None;
+        self.settling = Settling::default();
+        self.node = None;
+        self.hosts.ask_for_info();
+        let lasted = self.since.elapsed() >= LASTED * self.following.begin_again;
+        self.retry.tries = if lasted { 0 } else { self.retry.tries.saturating_add(1).min(TRIES) };
+        self.retry.engine_failed = false;
+        Arc::make_mut(&mut self.feed).reason = Some(reason);
+        self.note_feed(None);
+    }
+
+    /// Begins the best that there is, unless it is in use already, or was tried a moment ago.
+    pub(super) async fn begin_channel(&mut self) {
+        let wanted = match (&self.channel, self.events) {
+            (Channel::Watch(_), _) | (_, Events::Poll) | (Channel::Events(_), Events::Events) => {
+                return;
+            }
+            (_, Events::Events) => &[FeedKind::Events][..],
+            (_, Events::Watch) | (Channel::Events(_), Events::Auto) => &[FeedKind::Watch][..],
+            (Channel::None, Events::Auto) => &[FeedKind::Watch, FeedKind::Events][..],
+        };
+        let now = Instant::now();
+        if self.next_begin().is_some_and(|next| now < next) {
+            return;
+        }
+        self.begun = Some(now);
+        self.begun_at = Some(self.hosts.place());
+        self.retry.engine_failed = false;
+        let mut reason = None;
+        for kind in wanted {
+            let begun = match kind {
+                FeedKind::Watch => self.begin_watch().await,
+                FeedKind::Events => self.begin_events().await,
+                FeedKind::Poll => continue,
+            };
+            match begun {
+                Ok(channel) => {
+                    self.channel = channel;
+                    self.since = now;
+                    self.listed = false;
+                    self.confirm_by = None;
+                    self.settling = Settling::default();
+                    if std::mem::take(&mut self.retry.is_lost) {
+                        let feed = self.channel.kind().as_str();
+                        tracing::info!(swarm = %self.feed.swarm, feed, "Changes are received again");
+                    }
+                    let feed = Arc::make_mut(&mut self.feed);
+                    feed.begun += 1;
+                    feed.reason = reason;
+                    return;
+                }
+                Err(why) => reason = why.map(Arc::from).or(reason),
+            }
+        }
+        if reason.is_some() {
+            Arc::make_mut(&mut self.feed).reason = reason;
+        }
+    }
+
+    /// Begins to watch. The reason why not is missing where nobody would expect a watch.
+    async fn begin_watch(&self) -> Result<Channel, Option<String>> {
+        let beside = self.hosts.current().socket_path().map(beside);
+        let Some(path) = self.swarmkit_socket.clone().or(beside) else {
+            let text = "a watch needs SwarmKit's control socket, which is only on the manager \
+                        itself: name it with swarmkit_socket";
+            return Err((self.events == Events::Watch).then(|| text.to_owned()));
+        };
+        let deadline = Instant::now() + SOCKET_DEADLINE;
+        let begun = async {
+            let connection = ControlSocket::new(&path, &self.context).connect(deadline).await;
+            let mut connection = connection.map_err(|error| error.to_string())?;
+            let watch = connection.watch(deadline).await.map_err(|error| error.to_string())?;
+            let mut watching = Watching::new(connection, watch, &self.context.tasks);
+            if let Some(node) = &self.node {
+                recognise(&mut watching, node, self.hosts.current()).await?;
+            }
+            Ok::<_, String>(watching)
+        };
+        match begun.await {
+            Ok(watching) => Ok(Channel::Watch(Box::new(watching))),
+            Err(reason) => Err(Some(reason)),
+        }
+    }
+
+    async fn begin_events(&mut self) -> Result<Channel, Option<String>> {
+        match self.hosts.events(self.following.quiet).await {
+            Ok(stream) => Ok(Channel::Events(Listening::new(stream, &self.context.tasks))),
+            Err(NoEvents::Withheld(reason)) => Err(Some(reason)),
+            Err(NoEvents::Failed(error)) => {
+                self.retry.engine_failed = true;
+                Err(Some(error.to_string()))
+            }
+        }
+    }
+
+    /// Whether what tells of changes is of use beside this listing: events of the host that
+    /// answered, and a watch of its Swarm whose connection still stands. What is not is dropped.
+    pub(super) async fn suits(&mut self, seen: &Seen) -> bool {
+        let listed = || seen.lists.nodes.iter().map(|node| node.id.to_string()).min();
+        let node = seen.info.as_ref().map(|info| info.node.clone()).filter(|id| !id.is_empty());
+        self.node = node.or_else(listed);
+        let reason = match &mut self.channel {
+            Channel::None => return self.begun_at == Some(seen.host) || self.begun_at.is_none(),
+            Channel::Events(_) if self.begun_at == Some(seen.host) => return true,
+            Channel::Events(_) => {
+                let reason = format!("{} answers instead", self.hosts.current());
+                self.drop_channel(reason.into());
+                return false;
+            }
+            Channel::Watch(watching) => match &self.node {
+                Some(node) => recognise(watching, node, self.hosts.current()).await,
+                None => Err("the Engine does not tell which node it is, so nobody knows whether \
+                             the control socket is that of its Swarm"
+                    .to_owned()),
+            },
+        };
+        let Err(reason) = reason else { return true };
+        let node = self.node.take();
+        self.asks_for_nodes |= node.is_none();
+        self.drop_channel(reason.into());
+        // It is asked for before anything else the next time.
+        self.node = node;
+        false
+    }
+}
+
+/// Makes sure that a watch is of the Swarm of this node, for which `host` answers.
+async fn recognise(watching: &mut Watching, node: &str, host: &Host) -> Result<(), String> {
+    match watching.knows_node(node, Instant::now() + SOCKET_DEADLINE).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!(
+            "the control socket is that of another Swarm: node {node}, which {host} answers for, \
+             is not in it"
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The control socket beside an Engine's own, where dockerd puts it unless told otherwise.
+fn beside(socket: &Path) -> PathBuf {
+    socket.with_file_name("docker").join("swarm").join("control.sock")
+}

@@ -1,0 +1,157 @@
+//! One Swarm that several sources read: looked at once for all of them, as often as the one that
+//! wants it most, for as much as they need together.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use swarmscout_model::PromDuration;
+use swarmscout_refresh::RefreshContext;
+use swarmscout_refresh::supervisor::{self, Known, Pace, Supervised};
+use tokio::sync::watch;
+
+use super::origin::BEGIN_WITHIN;
+use super::{Demand, Feed, Filters, Following, Origin, Snapshot, Source, SwarmStatus};
+
+/// A Swarm that is looked at, as long as somebody keeps this.
+#[derive(Debug)]
+pub struct Shared {
+    supervised: Supervised<Arc<Snapshot>>,
+    readers: Mutex<Readers>,
+    hosts: usize,
+    is_local: bool,
+    demand: watch::Sender<Demand>,
+    pace: watch::Sender<Pace>,
+    feed: watch::Receiver<Arc<Feed>>,
+    context: RefreshContext,
+}
+
+#[derive(Debug, Default)]
+struct Readers {
+    next: u64,
+    present: Vec<(u64, Filters, PromDuration)>,
+}
+
+/// One that reads. What nobody else needs is asked for no more when it is dropped.
+#[derive(Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Shared {
+    /// Nothing is asked for until somebody reads and [`Self::publish`] is called. `swarm` is what people
+    /// call the Swarm.
+    pub fn start(
+        source: Source,
+        swarm: Arc<str>,
+        job: &Arc<str>,
+        following: Following,
+        context: &RefreshContext,
+    ) -> Arc<Self> {
+        let hosts = source.engine.hosts.len();
+        let is_local = source.engine.is_local();
+        let (demand, demanded) = watch::channel(Demand::default());
+        let pace = Self::pace_of(hosts, is_local, source.engine.refresh_interval, context);
+        let (pace, paced) = watch::channel(pace);
+        let (feeds, feed) = watch::channel(Arc::new(Feed::new(Arc::clone(&swarm))));
+        let build = {
+            let (swarm, context) = (Arc::clone(&swarm), context.clone());
+            Box::new(move || {
+                let origin =
+                    Origin::new(&source, swarm.clone(), demanded.clone(), following, &context)?;
+                Ok(Box::new(origin.telling(feeds.clone())) as Box<_>)
+            })
+        };
+        let origin = supervisor::Origin {
+            mechanism: "dockerswarm",
+            job: Arc::clone(job),
+            what: swarm,
+            pace: paced,
+            build,
+            settle: |known: Option<&Arc<Snapshot>>, snapshot: Snapshot| {
+                let same = known.is_some_and(|known| known.is_same(&snapshot));
+                (!same).then(|| Arc::new(snapshot))
+            },
+        };
+        let supervised = supervisor::start(origin, context);
+        let context = context.clone();
+        let readers = Mutex::default();
+        Arc::new(Self { supervised, readers, hosts, is_local, demand, pace, feed, context })
+    }
+
+    /// Changes are taken as they come: sets are handed over with a pace of their own.
+    fn pace_of(
+        hosts: usize,
+        is_local: bool,
+        interval: PromDuration,
+        context: &RefreshContext,
+    ) -> Pace {
+        let pace = Pace::asking(hosts, is_local, interval, context);
+        Pace { gap: Duration::from_millis(2), deadline: pace.deadline + BEGIN_WITHIN, ..pace }
+    }
+
+    /// Adds a reader. [`Self::publish`] makes it count.
+    pub fn read(self: &Arc<Self>, filters: Filters, interval: PromDuration) -> Reader {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = readers.next;
+        readers.next += 1;
+        readers.present.push((id, filters, interval));
+        Reader { shared: Arc::clone(self), id }
+    }
+
+    /// Asks for what all present readers need.
+    pub fn publish(&self) {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(interval) = readers.present.iter().map(|(.., interval)| *interval).min() else {
+            return;
+        };
+        let demand = Demand::of(readers.present.iter().map(|(_, filters, _)| filters));
+        let pace = Self::pace_of(self.hosts, self.is_local, interval, &self.context);
+        // The pace first: a change of either begins a look.
+        self.pace.send_if_modified(|known| std::mem::replace(known, pace) != pace);
+        self.demand.send_if_modified(|known| {
+            let differs = *known != demand;
+            *known = demand;
+            differs
+        });
+    }
+}
+
+/// Tells how a Swarm is doing, as long as somebody reads it.
+#[derive(Clone, Debug)]
+pub struct Swarm {
+    /// How changes are learned.
+    pub feed: watch::Receiver<Arc<Feed>>,
+    /// What is known of it, and how the looks at it are going.
+    pub known: watch::Receiver<Known<Arc<Snapshot>>>,
+}
+
+impl Swarm {
+    /// The one that is read.
+    pub fn of(shared: &Shared) -> Self {
+        Self { feed: shared.feed.clone(), known: shared.supervised.known() }
+    }
+
+    /// The newest; `None` once nobody reads it.
+    pub fn status(&self) -> Option<SwarmStatus> {
+        self.feed.has_changed().ok()?;
+        let feed = Arc::clone(&self.feed.borrow());
+        Some(SwarmStatus { feed, as_of: self.known.borrow().health.as_of })
+    }
+}
+
+impl Reader {
+    /// What is known of the Swarm.
+    pub fn known(&self) -> watch::Receiver<Known<Arc<Snapshot>>> {
+        self.shared.supervised.known()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut readers = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.present.retain(|(id, ..)| *id != self.id);
+        drop(readers);
+        self.shared.publish();
+    }
+}
