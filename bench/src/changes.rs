@@ -1,12 +1,12 @@
 //! How long a change takes to be served: of a target file, in the three ways in which such files
 //! change, beside Prometheus; and of a classic Swarm's own list of nodes, wherever that is kept.
 //!
-//! One change follows the other at once, so what is measured holds the pause between two looks as
-//! well as the watch, and the time that it takes to write. Sources look by
-//! themselves only after an hour: whatever shows was told by a watch.
+//! One change follows the other at once, so what is measured holds the pause between two refreshes
+//! as well as the watch, and the time that it takes to write. Sources refresh by themselves only
+//! after an hour: whatever shows was reported by a watch.
 //!
-//! etcd and `ZooKeeper` are the real ones, where they are installed; Consul is simulated. Prometheus
-//! reads none of these lists.
+//! etcd and `ZooKeeper` are the real ones, where they are installed; Consul is simulated.
+//! Prometheus reads none of these lists.
 
 use std::fs;
 use std::os::unix::fs::symlink;

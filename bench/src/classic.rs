@@ -1,5 +1,5 @@
-//! One look at the `/info` of a classic master with 10,000 nodes. There is no peer: Prometheus never
-//! had the source, and the plugin of 2016 took a second of CPU for as many nodes.
+//! One refresh of the `/info` of a classic master with 10,000 nodes. There is no peer: Prometheus
+//! never had the source, and the plugin of 2016 took a second of CPU for as many nodes.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::programs::Program;
 use crate::report::{Report, seconds};
 
 const NODES: usize = 10_000;
-const LOOKS: u64 = 20;
+const REFRESHES: u64 = 20;
 
 pub fn run(report: &mut Report) -> Result<()> {
     let master = Master::start(Listen::Tcp, &Cluster::of(NODES), (1, 2, 9))?;
@@ -22,17 +22,17 @@ pub fn run(report: &mut Report) -> Result<()> {
         master.server.url()
     );
     let scout = Program::Swarmscout.start(folder.path(), &config)?;
-    let looks = |count| {
-        until("looks", Duration::from_mins(1), || {
+    let refreshes = |count| {
+        until("refreshes", Duration::from_mins(1), || {
             Ok((master.server.request_count() >= count).then_some(()))
         })
     };
-    looks(2)?;
+    refreshes(2)?;
     let before = scout.process.cpu()?;
-    looks(2 + LOOKS)?;
-    let cpu = (scout.process.cpu()? - before) / LOOKS as f64;
+    refreshes(2 + REFRESHES)?;
+    let cpu = (scout.process.cpu()? - before) / REFRESHES as f64;
     report.row(
-        "CPU of one look at a classic Swarm of 10,000 nodes",
+        "CPU of one refresh of a classic Swarm of 10,000 nodes",
         cpu,
         None,
         "< 0.02 s",

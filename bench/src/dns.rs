@@ -1,7 +1,7 @@
-//! Looks at 1,000 names of the DNS: what they cost, and whether a server meets them all at once.
+//! Reads 1,000 names of the DNS: what they cost, and whether a server meets them all at once.
 //!
-//! Needs root: the file `resolv.conf` names no port, so the simulated server listens at port 53 of an
-//! address of loopback that is its own, and each program sees a `resolv.conf` of its own.
+//! Needs root: the file `resolv.conf` names no port, so the simulated server listens at port 53 of
+//! an address of loopback that is its own, and each program sees a `resolv.conf` of its own.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,12 +16,12 @@ use crate::programs::{Program, both};
 use crate::report::{Report, count, seconds};
 
 const NAMES: usize = 1000;
-/// Looks that are counted, after the first.
-const LOOKS: usize = 4;
-/// Between the beginnings of two looks. Less than a usual one, so as not to take minutes; long
-/// enough for the questions of one look to be told from those of the next.
+/// Refreshes that are counted, after the first.
+const REFRESHES: usize = 4;
+/// Between the beginnings of two refreshes. Less than a usual one, so as not to take minutes; long
+/// enough for the questions of one refresh to be distinguished from those of the next.
 const REFRESH: Duration = Duration::from_secs(5);
-/// Looks are further apart than this, questions of one look are not.
+/// Refreshes are further apart than this, questions of one refresh are not.
 const BETWEEN: Duration = Duration::from_secs(2);
 /// How long a slow server takes to answer.
 const SLOW: Duration = Duration::from_millis(100);
@@ -31,7 +31,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     let (ours, peer) = both(measure)?;
     let peer = peer.as_ref();
     let cpu = |figures: &Figures| figures.cpu;
-    report.row("CPU of a look at 1,000 names of the DNS", cpu(&ours), peer.map(cpu), "", seconds);
+    report.row("CPU of a refresh of 1,000 DNS names", cpu(&ours), peer.map(cpu), "", seconds);
     for (what, figure, wanted) in [
         (
             "most questions in 10 ms",
@@ -49,9 +49,9 @@ pub fn run(report: &mut Report) -> Result<()> {
 }
 
 struct Figures {
-    /// Seconds a look.
+    /// Seconds a refresh.
     cpu: f64,
-    /// Seconds a look.
+    /// Seconds a refresh.
     wall: f64,
     in_10_ms: f64,
     in_100_ms: f64,
@@ -80,27 +80,28 @@ fn measure(program: Program) -> Result<Figures> {
     let resolv_conf = folder.path().join("resolv.conf");
     fs::write(&resolv_conf, format!("nameserver {SERVER}\n"))?;
     let running = program.start_with_resolv_conf(folder.path(), &config, &resolv_conf)?;
-    let await_looks = |looks| {
-        until("looks at the names", Duration::from_mins(2), || {
-            Ok((server.query_count() >= looks * NAMES).then_some(()))
+    let await_refreshes = |refreshes| {
+        until("refreshes of the names", Duration::from_mins(2), || {
+            Ok((server.query_count() >= refreshes * NAMES).then_some(()))
         })
     };
     let times = || server.queries().iter().map(|query| query.at).collect::<Vec<_>>();
 
-    await_looks(1)?;
+    await_refreshes(1)?;
     let before = running.process.cpu()?;
-    await_looks(1 + LOOKS)?;
-    let cpu = (running.process.cpu()? - before) / LOOKS as f64;
+    await_refreshes(1 + REFRESHES)?;
+    let cpu = (running.process.cpu()? - before) / REFRESHES as f64;
     let asked = times();
-    let looks: Vec<&[Instant]> = asked.chunk_by(|a, b| *b - *a < BETWEEN).collect();
-    let wall = looks.iter().map(|look| look[look.len() - 1] - look[0]).sum::<Duration>();
+    let refreshes: Vec<&[Instant]> = asked.chunk_by(|a, b| *b - *a < BETWEEN).collect();
+    let wall =
+        refreshes.iter().map(|refresh| refresh[refresh.len() - 1] - refresh[0]).sum::<Duration>();
 
     server.fault(Fault::Late(SLOW));
     server.forget_queries();
-    await_looks(2)?;
+    await_refreshes(2)?;
     Ok(Figures {
         cpu,
-        wall: wall.as_secs_f64() / looks.len() as f64,
+        wall: wall.as_secs_f64() / refreshes.len() as f64,
         in_10_ms: most_within(&asked, Duration::from_millis(10)),
         in_100_ms: most_within(&asked, Duration::from_millis(100)),
         open: most_within(&times(), SLOW),

@@ -2,13 +2,13 @@
 //! something is missed: tasks by the watch, at two sizes; services and nodes by `/events`.
 //!
 //! Now and then the one task of a small service dies, and its replacement is waited for: from the
-//! moment the simulated Swarm has told it until `/sd` shows its ID, seen by `HEAD` and `ETag`.
-//! Beside it a job holds all tasks, and its list is read and counted once a second. In the end it is
-//! compared with that of a second program that begins with a listing.
+//! moment the simulated Swarm has reported it until `/sd` shows its ID, seen by `HEAD` and `ETag`.
+//! Beside it a job holds all tasks, and its list is read and counted once a second. In the end it
+//! is compared with that of a second program that begins with a listing.
 //!
-//! A minute for each size; `FOLLOW_SECONDS` sets another time. Prometheus 2.42 runs beside it at the
-//! smaller size, where nothing else changes; at the larger one stand figures of Prometheus 3.14 that
-//! were measured elsewhere, at half the number of tasks.
+//! A minute for each size; `FOLLOW_SECONDS` sets another time. Prometheus 2.42 runs beside it at
+//! the smaller size, where nothing else changes; at the larger one stand figures of Prometheus 3.14
+//! that were measured elsewhere, at half the number of tasks.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,26 +18,26 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use swarmscout_simulator::swarm::{Action, Changes, Object, ServiceSpec};
 
-use crate::look::Swarm;
 use crate::process::{pause_until, until};
 use crate::programs::{Program, Running, agent};
+use crate::refresh::Swarm;
 use crate::report::{Report, count, mebibytes, milliseconds, seconds};
 
 const SMALL: (usize, usize) = (1000, 10_000);
 const LARGE: (usize, usize) = (10_000, 100_000);
 
-/// Tasks that die a second, each of which is replaced.
+/// Tasks that die and are replaced each second.
 const DEATHS: u32 = 100;
 
 /// Between two changes that are waited for.
 const GAP: Duration = Duration::from_millis(300);
 
 /// Changes of services and nodes that are waited for, of each.
-const TOLD: usize = 40;
+const REPORTED: usize = 40;
 /// What Prometheus shows of changes it shows after seconds.
 const CHANGES_OF_PEER: usize = 8;
 
-/// Prometheus 3.14 at 50,000 tasks, looking every 5 s: p50 and p99.
+/// Prometheus 3.14 at 50,000 tasks, refreshing every 5 s: p50 and p99.
 const PEER_LARGE: (f64, f64) = (33.0, 49.0);
 
 /// The service whose task dies.
@@ -107,7 +107,8 @@ fn tasks(
     ];
     for (name, percent, peer, wanted) in rows {
         let about_peer = if peer.is_some() { about_peer } else { "" };
-        let what = format!("a task's replacement told until served, {size}, {name}{about_peer}");
+        let what =
+            format!("from report of a task's replacement to /sd, {size}, {name}{about_peer}");
         report.row(&what, times.at(percent), peer, wanted, milliseconds);
     }
     report.row("such replacements", times.0.len() as f64, None, "", count);
@@ -121,7 +122,7 @@ fn tasks(
     report.row(&what("most"), range(most), None, &wanted.to_string(), count);
     report.row("targets that a fresh listing has otherwise", missed as f64, None, "0", count);
     let shown = format!("{:?} of {wanted}", (least, most));
-    // A task that died is a target no more a moment before its replacement is one.
+    // A task that died is dropped a moment before its replacement is a target.
     let near = |count: &usize| count.abs_diff(wanted) <= DEATHS as usize;
     ensure!(counts.iter().all(near), "tasks that were served meanwhile: {shown}");
     ensure!(missed == 0, "{missed} targets differ from those of a fresh listing");
@@ -134,7 +135,7 @@ fn add_probe(swarm: &Swarm) {
     swarm.state.create_service(ServiceSpec::new(PROBE, "demo:1").network(&network));
 }
 
-/// All tasks that are wanted, one target each, told apart by their ID; and the one of the probe.
+/// All tasks that are wanted, one target each, distinguished by their ID; and the one of the probe.
 fn config(swarm: &Swarm, events: &str) -> String {
     let source = format!(
         "{{host: '{}', role: tasks, events: {events}, match_first_network: true}}",
@@ -152,7 +153,7 @@ fn config(swarm: &Swarm, events: &str) -> String {
     )
 }
 
-/// Lets tasks die until it is told to stop; how many did.
+/// Lets tasks die until it is asked to stop; how many did.
 fn die(swarm: &Swarm, stop: &AtomicBool) -> u32 {
     let mut changes = swarm.state.changes();
     let tasks = swarm.state.tasks().into_iter().filter(swarmscout_simulator::swarm::Task::is_live);
@@ -195,12 +196,12 @@ fn probe(swarm: &Swarm, scout: &Running, end: Instant) -> Result<Times> {
         let task = swarm.state.tasks_of(&service).remove(0).meta.id;
         drain(&mut changes, &service);
         ensure!(swarm.state.kill_task(&task), "the probe's task does not run");
-        let told = Instant::now();
+        let reported = Instant::now();
         let replacement = drain(&mut changes, &service).context("it is not replaced")?;
         until("the replacement", Duration::from_mins(1), || {
             Ok(eye.sees(&replacement)?.then_some(()))
         })?;
-        times.push(told.elapsed().as_secs_f64());
+        times.push(reported.elapsed().as_secs_f64());
         next = Instant::now().max(next + GAP);
         pause_until(next);
     }
@@ -231,7 +232,7 @@ fn differences(swarm: &Swarm, list: &str) -> Result<usize> {
     Ok(gone + ours.keys().filter(|target| !fresh.contains_key(*target)).count())
 }
 
-/// Makes the change of this number, and tells what to look for.
+/// Makes the change of this number, and says what to search for.
 type Change<'a> = &'a dyn Fn(usize) -> String;
 
 /// Services that get another label, and nodes that are drained, by `/events`.
@@ -252,8 +253,8 @@ fn by_events(report: &mut Report) -> Result<()> {
     );
     let scout = Program::Swarmscout.start(folder.path(), &config)?;
     let label = |number: usize| {
-        swarm.state.label_service(&service, "look", &number.to_string());
-        format!("\"__meta_dockerswarm_service_label_look\":\"{number}\"")
+        swarm.state.label_service(&service, "refresh", &number.to_string());
+        format!("\"__meta_dockerswarm_service_label_refresh\":\"{number}\"")
     };
     let drain = |number: usize| {
         let availability = if number.is_multiple_of(2) {
@@ -273,12 +274,12 @@ fn by_events(report: &mut Report) -> Result<()> {
             Ok(eye.sees("__meta_dockerswarm").unwrap_or(false).then_some(()))
         })?;
         let mut times = Vec::new();
-        for number in 1..=TOLD {
+        for number in 1..=REPORTED {
             let text = change(number);
-            let told = Instant::now();
+            let reported = Instant::now();
             until(what, Duration::from_mins(1), || Ok(eye.sees(&text)?.then_some(())))?;
-            times.push(told.elapsed().as_secs_f64());
-            pause_until(told + GAP);
+            times.push(reported.elapsed().as_secs_f64());
+            pause_until(reported + GAP);
         }
         let times = Times::new(times);
         for (name, percent, wanted) in [("p50", 50, ""), ("p99", 99, "< 1 s"), ("longest", 100, "")]
@@ -315,13 +316,13 @@ fn at_peer() -> Result<Times> {
     for number in 0..CHANGES_OF_PEER {
         let task = swarm.state.tasks_of(&service).remove(0).meta.id;
         ensure!(swarm.state.kill_task(&task), "the probe's task does not run");
-        let told = Instant::now();
+        let reported = Instant::now();
         let replacement = drain(&mut changes, &service).context("it is not replaced")?;
         until("the replacement", Duration::from_mins(2), || {
             Ok(eye.sees(&replacement)?.then_some(()))
         })?;
-        times.push(told.elapsed().as_secs_f64());
-        // Not always at the same moment between two looks.
+        times.push(reported.elapsed().as_secs_f64());
+        // Not always at the same moment between two refreshes.
         pause_until(Instant::now() + Duration::from_millis(700) * u32::try_from(number)?);
     }
     Ok(Times::new(times))
@@ -342,7 +343,8 @@ impl Times {
     }
 }
 
-/// Looks at a small list again and again: by `HEAD` until that tells another `ETag`, where there is one.
+/// Reads a small list again and again: by `HEAD` until that reports another `ETag`, where there is
+/// one.
 pub struct Eye {
     agent: ureq::Agent,
     url: String,
@@ -386,7 +388,7 @@ impl Reader {
         Ok(response.body_mut().with_config().limit(4 << 30).read_to_vec()?)
     }
 
-    /// Elements of the list: each is a line, and one target where labels tell targets apart.
+    /// Elements of the list: each is a line, and one target where labels distinguish targets.
     fn count(&mut self) -> Result<usize> {
         let body = self.read()?;
         Ok(body.split(|byte| *byte == b'\n').filter(|line| line.first() == Some(&b'{')).count())

@@ -1,11 +1,11 @@
 //! Measures Swarmscout, and Prometheus beside it, on a simulated Swarm grown to size.
 //!
 //! `cargo run --release --manifest-path bench/Cargo.toml [NAME…]` builds nothing but itself: build
-//! the program first with `cargo build --release`. Without a name every benchmark runs but those that
-//! need root or take many minutes, the campaigns; these end with an error where something is seen that
-//! must never be. Prints a Markdown table: what, ours, the peer's, the ratio, and what is wanted. CPU
-//! seconds and memory are the kernel's, read from `/proc`; wall time is given where it is what users
-//! feel.
+//! the program first with `cargo build --release`. Without a name every benchmark runs but those
+//! that need root or take many minutes, the campaigns; these end with an error where something is
+//! seen that must never be. Prints a Markdown table: what, ours, the peer's, the ratio, and what is
+//! wanted. CPU seconds and memory are the kernel's, read from `/proc`; wall time is given where it
+//! is what users feel.
 //!
 //! The peer is the `prometheus` in the path (`PROMETHEUS` names another); where there is none its
 //! column stays empty.
@@ -15,11 +15,11 @@ mod classic;
 mod dns;
 mod follow;
 mod idle;
-mod look;
 mod process;
 mod programs;
 mod readers;
 mod real;
+mod refresh;
 mod relabel;
 mod reload;
 mod report;
@@ -35,7 +35,7 @@ use crate::report::Report;
 type Benchmark = fn(&mut Report) -> Result<()>;
 
 const BENCHMARKS: &[(&str, Benchmark)] = &[
-    ("look", look::run),
+    ("refresh", refresh::run),
     ("classic", classic::run),
     ("relabel", relabel::run),
     ("start", start::run),

@@ -50,8 +50,8 @@ impl Program {
         self.run(Command::new(self.path()), folder, config, flags)
     }
 
-    /// As [`Self::start_with`], where the allocator gives back at once what is freed: memory is what
-    /// is in use.
+    /// As [`Self::start_with`], where the allocator gives back at once what is freed: memory is
+    /// what is in use.
     pub fn start_frugal(self, folder: &Path, config: &str, flags: &[&str]) -> Result<Running> {
         let mut command = Command::new(self.path());
         command.env("MIMALLOC_PURGE_DELAY", "0");
@@ -114,7 +114,7 @@ pub fn both<T>(measure: impl Fn(Program) -> Result<T>) -> Result<(T, Option<T>)>
     Ok((ours, peer))
 }
 
-/// GETs a page; `None` for any status but 200 or while nobody listens.
+/// GETs a page; `None` for any status but 200 or while there is no listener.
 pub fn get(url: &str) -> Option<Vec<u8>> {
     let mut response = agent().get(url).call().ok().filter(|response| response.status() == 200)?;
     response.body_mut().with_config().limit(4 << 30).read_to_vec().ok()

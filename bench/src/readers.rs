@@ -1,6 +1,6 @@
 //! 200 readers of 100,000 targets at one time, some of them slow and some that stop reading: memory
 //! stays bounded, and discovery is not held up. And what one answer about as many targets costs,
-//! beside Prometheus, whom so many readers would cost more memory than there is.
+//! without Prometheus: 200 readers would cost it more memory than there is.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
-use crate::look::Swarm;
 use crate::process::{pause_until, until};
 use crate::programs::{Program, Running, both, get, replace, shows};
+use crate::refresh::Swarm;
 use crate::report::{Report, count, mebibytes, milliseconds, seconds};
 use crate::serve::targets;
 
@@ -95,9 +95,9 @@ pub fn run(report: &mut Report) -> Result<()> {
             "",
         ),
         ("the longest", |delays| delays.longest, ""),
-        ("a look at an Engine, on average", |delays| delays.look, ""),
+        ("a refresh from an Engine, on average", |delays| delays.refresh, ""),
         (
-            "from one look at it to the next, with an interval of 1 s",
+            "from one refresh of it to the next, with an interval of 1 s",
             |delays| delays.interval,
             "1 s",
         ),
@@ -106,8 +106,8 @@ pub fn run(report: &mut Report) -> Result<()> {
         report.row(&format!("{what}; with {READERS}"), of(&busy), None, wanted, milliseconds);
     }
     ensure!(peak < most, "{READERS} readers cost more than 1 MiB each");
-    // Half a look later than it should, on average, is late.
-    ensure!(busy.interval < 1.5, "readers delay looks");
+    // Half a refresh later than it should, on average, is late.
+    ensure!(busy.interval < 1.5, "readers delay refreshes");
     Ok(())
 }
 
@@ -170,17 +170,17 @@ impl Ticks<'_> {
 struct Delays {
     median: f64,
     longest: f64,
-    /// How long a look takes.
-    look: f64,
+    /// How long a refresh takes.
+    refresh: f64,
     /// From one to the next.
     interval: f64,
     cpu: f64,
 }
 
-/// How long changes take to be seen, and looks to be done.
+/// How long changes take to be seen, and refreshes to be done.
 fn measure(scout: &Running, ticks: &mut Ticks<'_>, time: Duration) -> Result<Delays> {
     let url = format!("{}/sd/tick", scout.url);
-    let (before, cpu, began) = (looks(scout)?, scout.process.cpu()?, Instant::now());
+    let (before, cpu, began) = (refreshes(scout)?, scout.process.cpu()?, Instant::now());
     let mut next = began;
     let mut delays = Vec::new();
     while began.elapsed() < time {
@@ -193,21 +193,21 @@ fn measure(scout: &Running, ticks: &mut Ticks<'_>, time: Duration) -> Result<Del
         next += GAP;
         pause_until(next);
     }
-    let after = looks(scout)?;
+    let after = refreshes(scout)?;
     let took = began.elapsed().as_secs_f64();
-    ensure!(after.1 > before.1, "no look at the Engine was done");
+    ensure!(after.1 > before.1, "the Engine was not refreshed");
     delays.sort_by(f64::total_cmp);
     Ok(Delays {
         median: delays[delays.len() / 2],
         longest: delays[delays.len() - 1],
-        look: (after.0 - before.0) / (after.1 - before.1),
+        refresh: (after.0 - before.0) / (after.1 - before.1),
         interval: took / (after.1 - before.1),
         cpu: scout.process.cpu()? - cpu,
     })
 }
 
-/// Seconds that looks at the Engine took, and how many there were.
-fn looks(scout: &Running) -> Result<(f64, f64)> {
+/// Seconds that refreshes of the Engine took, and how many there were.
+fn refreshes(scout: &Running) -> Result<(f64, f64)> {
     let metrics = get(&format!("{}/metrics", scout.url)).context("no metrics")?;
     let metrics = String::from_utf8(metrics)?;
     let value = |suffix: &str| -> Result<f64> {
@@ -220,7 +220,7 @@ fn looks(scout: &Running) -> Result<(f64, f64)> {
     Ok((value("sum")?, value("count")?))
 }
 
-/// Reads one answer after the other, each on a connection of its own, until it is told to stop.
+/// Reads one answer after the other, each on a connection of its own, until it is asked to stop.
 fn read_on(address: &str, reader: usize, stop: &AtomicBool, whole: &AtomicU64, bytes: &AtomicU64) {
     let path =
         if reader.is_multiple_of(2) { "/sd/many" } else { "/api/v1/targets?scrapePool=many" };
@@ -252,7 +252,7 @@ fn read_on(address: &str, reader: usize, stop: &AtomicBool, whole: &AtomicU64, b
             }
             match reader % KINDS {
                 0 => pause_until(Instant::now() + DROP.1),
-                // Takes nothing any more, until it is cut off or all are told to stop.
+                // Takes nothing any more, until it is cut off or all are asked to stop.
                 1 => {
                     while !stop.load(Ordering::Relaxed) && !is_cut_off(&stream) {
                         pause_until(Instant::now() + GAP);

@@ -1,5 +1,5 @@
 //! A container that dies on a real Swarm, until the target of its replacement is served: from the
-//! moment at which `SwarmKit`'s watch tells that the replacement runs, and from that at which its
+//! moment at which `SwarmKit`'s watch reports that the replacement runs, and from that at which its
 //! manager wrote that down. Sees the former by a watch of its own, beside that of the program.
 //!
 //! Needs root, and what the end-to-end tests need: the engines are those of e2e/.
@@ -44,15 +44,15 @@ pub fn run(report: &mut Report) -> Result<()> {
     let scout = Program::Swarmscout.start(folder.path(), &config)?;
     let mut eye = Eye::new(&format!("{}/sd/web", scout.url));
     let mut watches = JoinSet::new();
-    let told = watch(control, &mut watches);
+    let reported = watch(control, &mut watches);
     let mut deaths = Deaths::default();
     for number in 0..DEATHS {
         let engine = ["manager-1", "worker-1"][number % 2];
         let container = running(&cluster, engine)?;
-        while told.try_recv().is_ok() {}
+        while reported.try_recv().is_ok() {}
         let died = SystemTime::now();
         cluster.docker_at(engine, &["kill", &container])?;
-        let (task, at) = replacement(&told, &container)?;
+        let (task, at) = replacement(&reported, &container)?;
         let is_served = || Ok(eye.sees(&task.id)?.then_some(()));
         until("the replacement's target", PATIENCE, is_served)?;
         deaths.note(died, at, &task)?;
@@ -63,12 +63,12 @@ pub fn run(report: &mut Report) -> Result<()> {
     log_has_no_errors(folder.path())
 }
 
-/// Tells every task that runs, with the moment at which the watch told it.
+/// Reports every task that runs, with the moment at which the watch reported it.
 fn watch(control: PathBuf, watches: &mut JoinSet<()>) -> Receiver<(std::sync::Arc<Task>, Instant)> {
     let (sender, receiver) = sync_channel(10_000);
     watches.spawn(async move {
         if let Err(error) = follow(&control, &sender).await {
-            // Whoever waits for it learns that nobody tells any more.
+            // A waiting caller for it learns that the reporting side is gone.
             drop((sender, error));
         }
     });
@@ -106,13 +106,13 @@ fn running(cluster: &Cluster, engine: &str) -> Result<String> {
 
 /// The next task that runs, in another container.
 fn replacement(
-    told: &Receiver<(std::sync::Arc<Task>, Instant)>,
+    reported: &Receiver<(std::sync::Arc<Task>, Instant)>,
     container: &str,
 ) -> Result<(std::sync::Arc<Task>, Instant)> {
     let end = Instant::now() + PATIENCE;
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        let (task, at) = told.recv_timeout(left).context("no replacement is told")?;
+        let (task, at) = reported.recv_timeout(left).context("no replacement is reported")?;
         if !task.container.is_empty() && *task.container != *container {
             return Ok((task, at));
         }
@@ -127,14 +127,14 @@ struct Deaths {
     /// From that to the target.
     from_start: Vec<f64>,
     /// From the watch to the target.
-    from_told: Vec<f64>,
+    from_report: Vec<f64>,
 }
 
 impl Deaths {
-    fn note(&mut self, died: SystemTime, told: Instant, task: &Task) -> Result<()> {
+    fn note(&mut self, died: SystemTime, reported: Instant, task: &Task) -> Result<()> {
         let micros = u64::try_from(task.updated).context("a task without time")?;
         let started = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
-        self.from_told.push(told.elapsed().as_secs_f64());
+        self.from_report.push(reported.elapsed().as_secs_f64());
         self.from_start.push(started.elapsed().context("the clock stepped")?.as_secs_f64());
         self.starts.push(started.duration_since(died).context("the clock stepped")?.as_secs_f64());
         ensure!(!task.attachments.is_empty(), "a task without network");
@@ -142,12 +142,12 @@ impl Deaths {
     }
 
     fn report(self, report: &mut Report) {
-        let Self { starts, from_start, from_told } = self;
+        let Self { starts, from_start, from_report } = self;
         report.row("containers killed on a real Swarm", starts.len() as f64, None, "", count);
         let figures = [
             ("its replacement started", starts, ""),
             ("its target served after that", from_start, "< 100 ms"),
-            ("its target served after the watch told it", from_told, "< 100 ms"),
+            ("its target served after the watch reported it", from_report, "< 100 ms"),
         ];
         for (what, times, wanted) in figures {
             let times = Times::new(times);

@@ -1,5 +1,5 @@
-//! One look at 1,000 nodes and 10,000 tasks, role tasks: where nothing changed since the look before,
-//! and where version and state of every task did.
+//! One refresh of 1,000 nodes and 10,000 tasks, role tasks: where nothing changed since the refresh
+//! before, and where version and state of every task did.
 
 use std::time::Duration;
 
@@ -16,21 +16,21 @@ use crate::report::{Report, mebibytes, seconds};
 
 const NODES: usize = 1000;
 const TASKS: usize = 10_000;
-/// Looks that are counted, after the first.
-const LOOKS: usize = 4;
+/// Refreshes that are counted, after the first.
+const REFRESHES: usize = 4;
 
 /// A simulated Swarm behind a unix socket.
 #[derive(Debug)]
 pub struct Swarm {
     pub engine: Engine,
     pub state: swarmscout_simulator::swarm::Swarm,
-    /// Beside the Engine's socket, where it is looked for.
+    /// Beside the Engine's socket, where it is searched for.
     control: Option<ControlSocket>,
     folder: TempDir,
 }
 
 impl Swarm {
-    /// A Swarm with so many nodes and tasks.
+    /// A Swarm with this many nodes and tasks.
     pub fn start(nodes: usize, tasks: usize) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let swarm = swarmscout_simulator::swarm::Swarm::grown(1, nodes, tasks);
@@ -84,7 +84,7 @@ impl Swarm {
     }
 
     /// How often the list of tasks was asked for.
-    pub fn looks(&self) -> usize {
+    pub fn refreshes(&self) -> usize {
         self.engine
             .server
             .requests()
@@ -93,12 +93,10 @@ impl Swarm {
             .count()
     }
 
-    fn await_look(&self, number: usize) -> Result<()> {
-        until(
-            "the next look",
-            Duration::from_mins(2),
-            || Ok((self.looks() >= number).then_some(())),
-        )
+    fn await_refresh(&self, number: usize) -> Result<()> {
+        until("the next refresh", Duration::from_mins(2), || {
+            Ok((self.refreshes() >= number).then_some(()))
+        })
     }
 }
 
@@ -108,7 +106,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         let what = format!("{NODES} nodes, {TASKS} tasks, {case}");
         let cpu = peer.as_ref().map(|peer| peer.cpu);
         let wanted = if changing { "< 0.05" } else { "< 0.025" };
-        report.row(&format!("CPU of one look at {what}"), ours.cpu, cpu, wanted, seconds);
+        report.row(&format!("CPU of one refresh of {what}"), ours.cpu, cpu, wanted, seconds);
         let memory = peer.as_ref().map(|peer| peer.memory);
         report.row(&format!("peak memory, {what}"), ours.memory, memory, "< 0.167", mebibytes);
     }
@@ -116,7 +114,7 @@ pub fn run(report: &mut Report) -> Result<()> {
 }
 
 struct Figures {
-    /// Seconds a look.
+    /// Seconds a refresh.
     cpu: f64,
     /// Bytes.
     memory: f64,
@@ -126,17 +124,17 @@ fn measure(program: Program, changing: bool) -> Result<Figures> {
     let swarm = Swarm::start(NODES, TASKS)?;
     let folder = tempfile::tempdir()?;
     let running = program.start(folder.path(), &swarm.config("10s"))?;
-    // From one request for the tasks to the one of some looks later: whole looks, and what the
-    // program does between them.
-    swarm.await_look(2)?;
+    // From one request for the tasks to the one of some refreshes later: whole refreshes, and what
+    // the program does between them.
+    swarm.await_refresh(2)?;
     let before = running.process.cpu()?;
     let states = [TaskState::Starting, TaskState::Running].into_iter().cycle();
-    for (look, state) in (3..).zip(states).take(LOOKS) {
+    for (refresh, state) in (3..).zip(states).take(REFRESHES) {
         if changing {
             swarm.change_tasks(state);
         }
-        swarm.await_look(look)?;
+        swarm.await_refresh(refresh)?;
     }
-    let cpu = (running.process.cpu()? - before) / LOOKS as f64;
+    let cpu = (running.process.cpu()? - before) / REFRESHES as f64;
     Ok(Figures { cpu, memory: running.process.peak_memory()? })
 }

@@ -1,6 +1,6 @@
-//! 200 reloads a minute under load, of good files and bad ones: nothing leaks, no target is lost, no
-//! series outlives its job. What the process holds at the end is held against what it held after the
-//! first minute, with the same file both times. What must never be ends the run.
+//! 200 reloads a minute under load, of good files and bad ones: nothing leaks, no target is lost,
+//! no series outlives its job. What the process holds at the end is held against what it held after
+//! the first minute, with the same file both times. What must never be ends the run.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,9 +14,9 @@ use serde_json::Value;
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::classic::{Cluster, Master};
 
-use crate::look::Swarm;
 use crate::process::{pause_until, until};
 use crate::programs::{Program, Running, get, reload};
+use crate::refresh::Swarm;
 use crate::report::{Report, count, mebibytes};
 
 const PER_MINUTE: u32 = 200;
@@ -168,7 +168,7 @@ fn bad(good: &str, random: &mut Random) -> Vec<u8> {
 struct Guaranteed(Vec<(&'static str, usize)>);
 
 impl Guaranteed {
-    /// What the first complete looks find.
+    /// What the first complete refreshes find.
     fn learn(scout: &Running) -> Result<Self> {
         let counts = ["tasks", "nodes", "changed"].map(|job| {
             let count = until(job, Duration::from_mins(1), || targets(&scout.url, job))?;

@@ -50,7 +50,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A target file of so many groups of one target each, their labels as long as those that are
+/// A target file of this many groups of one target each, their labels as long as those that are
 /// discovered usually are.
 pub fn targets(count: usize) -> String {
     let mut groups = String::from("[");

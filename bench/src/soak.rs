@@ -1,12 +1,12 @@
 //! A day of changes in minutes: what is kept too long shows as memory that grows.
 //!
-//! Time is compressed, not faked: the source of the tasks is looked at as fast as it answers, 86,400
-//! times, as often as one with an interval of a second is in a day, and 60 looks count as a minute.
-//! Before every look something changes in the Swarm: a service comes, goes, is scaled, labelled or
-//! updated, a task dies, a node goes down or comes back. Every minute a target file changes, and the
-//! configuration is read anew, with another rule, another job with a source of its own and, every
-//! tenth time, a mistake; and everything that is served is read. Only what waits for hours of the
-//! clock is not in it.
+//! Time is compressed, not faked: the source of the tasks is read as fast as it answers, 86,400
+//! times, as often as one with an interval of a second is in a day, and 60 refreshes count as a
+//! minute. Before every refresh something changes in the Swarm: a service comes, goes, is scaled,
+//! labelled or updated, a task dies, a node goes down or comes back. Every minute a target file
+//! changes, and the configuration is read again, with another rule, another job with a source of
+//! its own and, every tenth time, a mistake; and everything that is served is read. Only what waits
+//! for hours of the clock is not in it.
 
 use std::fs;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::process::until;
 use crate::programs::{Program, Running, get, reload, replace};
 use crate::report::{Report, count, mebibytes};
 
-const LOOKS_A_MINUTE: u64 = 60;
+const REFRESHES_A_MINUTE: u64 = 60;
 const MINUTES_AN_HOUR: u64 = 60;
 const HOURS: u64 = 24;
 /// At the ends of these hours memory is shown.
@@ -31,14 +31,14 @@ const SHOWN: [u64; 4] = [1, 6, 12, HOURS];
 /// The most memory at the end, as a share of that after the first hour.
 const GROWTH: f64 = 1.05;
 
-/// Memory is the least of so many minutes at the end of an hour: what is held all the time.
+/// Memory is the least of this many minutes at the end of an hour: what is held all the time.
 const MEASURED: u64 = 30;
 
-/// Requests of one look at tasks: their list and the three that explain it.
+/// Requests of one refresh of tasks: their list and the three that explain it.
 const REQUESTS: u64 = 4;
 
-/// So many names has the job that is another one each minute. Of each there stays an empty file of
-/// file SD, which is so on purpose.
+/// The number of names of the job that is another one each minute. Of each there stays an empty
+/// file of file SD, which is so on purpose.
 const NAMES: u64 = 30;
 
 /// Services that come and go.
@@ -92,10 +92,10 @@ struct Day {
     scout: Running,
     folder: TempDir,
     minute: u64,
-    look: u64,
+    refresh: u64,
 }
 
-/// What is looked at.
+/// What is read.
 struct Sources {
     /// Without pause, for the tasks.
     fast: Engine,
@@ -143,7 +143,7 @@ impl Day {
             scout,
             folder,
             minute: 0,
-            look: 0,
+            refresh: 0,
         })
     }
 
@@ -159,13 +159,13 @@ impl Day {
         let mut descriptors = f64::INFINITY;
         for _ in 0..MEASURED {
             descriptors = descriptors.min(self.scout.process.descriptors()?.0);
-            self.looks(1)?;
+            self.refreshes(1)?;
         }
         Ok(Taken { memory, descriptors })
     }
 
     fn one_minute(&mut self) -> Result<()> {
-        self.looks(LOOKS_A_MINUTE)?;
+        self.refreshes(REFRESHES_A_MINUTE)?;
         self.minute += 1;
         replace(&self.folder.path().join("targets.json"), targets(self.minute))?;
         self.reload()?;
@@ -176,38 +176,38 @@ impl Day {
         Ok(())
     }
 
-    fn looks(&mut self, number: u64) -> Result<()> {
+    fn refreshes(&mut self, number: u64) -> Result<()> {
         for _ in 0..number {
             self.change();
-            self.look += 1;
+            self.refresh += 1;
             let server = &self.sources.fast.server;
-            until("the next look", Duration::from_mins(1), || {
-                Ok((server.request_count() >= REQUESTS * self.look).then_some(()))
+            until("the next refresh", Duration::from_mins(1), || {
+                Ok((server.request_count() >= REQUESTS * self.refresh).then_some(()))
             })?;
         }
         Ok(())
     }
 
-    /// Something else happens before each look.
+    /// Something else happens before each refresh.
     fn change(&mut self) {
-        let place = usize::try_from(self.look % 1_000_003).expect("it is small");
+        let place = usize::try_from(self.refresh % 1_000_003).expect("it is small");
         let services = self.services.len();
-        match self.look % 6 {
+        match self.refresh % 6 {
             0 => {
                 if services == SERVICES {
                     self.swarm.remove_service(&self.services.remove(place % services));
                 }
-                let spec = ServiceSpec::new(&format!("service-{}", self.look), "demo:1")
-                    .replicas(self.look % 9)
+                let spec = ServiceSpec::new(&format!("service-{}", self.refresh), "demo:1")
+                    .replicas(self.refresh % 9)
                     .network(&self.network)
-                    .label("number", &self.look.to_string());
+                    .label("number", &self.refresh.to_string());
                 self.services.push(self.swarm.create_service(spec));
             }
-            1 => self.swarm.scale(&self.services[place % services], self.look % 12),
+            1 => self.swarm.scale(&self.services[place % services], self.refresh % 12),
             2 => self.swarm.label_service(
                 &self.services[place % services],
-                "look",
-                &self.look.to_string(),
+                "refresh",
+                &self.refresh.to_string(),
             ),
             3 => self.swarm.update_service(&self.services[place % services], |spec| {
                 spec.task_template.force_update += 1;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::look::Swarm;
 use crate::process::until;
 use crate::programs::{Program, Running, both, shows};
+use crate::refresh::Swarm;
 use crate::report::{Report, mebibytes, seconds};
 
 pub fn run(report: &mut Report) -> Result<()> {

@@ -1,5 +1,5 @@
 //! Writes to a `ZooKeeper` as Swarm does, at once: its own command line takes longer to write than
-//! a watch takes to tell of it. Frames as in `zookeeper.jute` of Apache `ZooKeeper`.
+//! a watch takes to report it. Frames as in `zookeeper.jute` of Apache `ZooKeeper`.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

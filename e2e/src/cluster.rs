@@ -1,8 +1,8 @@
 //! A real Swarm on one machine: every engine in network, mount, host-name and process namespaces of
 //! its own, joined by a bridge in the namespace of the tests.
 //!
-//! Virtual IPs do not answer where the kernel has no IPVS; addresses of tasks and ports in host mode
-//! do.
+//! Virtual IPs do not answer where the kernel has no IPVS; addresses of tasks and ports in host
+//! mode do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -255,7 +255,7 @@ impl Cluster {
         })
     }
 
-    /// Creates a service, of which the name comes first, and waits for none of its tasks.
+    /// Creates a service, its name first, and waits for none of its tasks.
     pub fn create_service(&self, options: &str) -> Result<String> {
         let mut arguments = vec!["service", "create", "-d", "-q", "--no-resolve-image", "--name"];
         arguments.extend(options.split_whitespace());
@@ -272,7 +272,7 @@ impl Cluster {
     }
 
     /// Replaces all tasks of a service, and waits until that is done; `meanwhile` runs once it has
-    /// begun.
+    /// started.
     pub fn update_service(
         &self,
         service: &str,
@@ -372,7 +372,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Gives every engine the image `demo:1`: a static busybox that serves [`METRICS`] at port 8080.
+    /// Gives every engine the image `demo:1`: a static busybox that serves [`METRICS`] at port
+    /// 8080.
     fn load_images(&self) -> Result<()> {
         let root = self.state.join("image");
         for folder in ["bin", "www", "tmp", "etc"] {

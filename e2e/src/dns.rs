@@ -1,7 +1,7 @@
 //! A real DNS server, and programs that ask it.
 //!
-//! `resolv.conf` names no port and has one place: the server listens at port 53 of a loopback address
-//! that nobody else has, and each program gets a mount namespace where the file is another one.
+//! `resolv.conf` names no port and has one place: the server listens at port 53 of a loopback
+//! address of its own, and each program gets a mount namespace where the file is another one.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -62,13 +62,13 @@ impl Server {
         Ok(Self { process, url })
     }
 
-    /// The only source of a job, as the API tells of it.
+    /// The only source of a job, as the API reports it.
     pub fn source(&self, job: &str) -> Result<Value> {
         let url = format!("{}/api/v1/sources?scrapePool={job}", self.url);
         Ok(crate::get_json(&url)?["data"]["sources"][0].take())
     }
 
-    /// Waits until the looks of a job with one source are good, and give this many targets.
+    /// Waits until the refreshes of a job with one source are good, and give this many targets.
     pub fn await_targets(&self, job: &str, count: usize, within: Duration) -> Result<()> {
         until(job, within, || {
             let (source, targets) = (self.source(job)?, self.sd(job)?);
@@ -106,8 +106,8 @@ pub fn check_sd(command: &mut Command) -> Result<Vec<Value>> {
     Ok(sets)
 }
 
-/// A port that nobody listens on now. Another process could take it before it is used; on the
-/// machines where these tests run nobody does.
+/// A port without a listener now. Another process could take it before it is used; on the
+/// machines where these tests run none does.
 pub fn free_port() -> Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

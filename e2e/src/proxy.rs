@@ -22,7 +22,7 @@ pub struct Proxy {
 struct Shared {
     engine: String,
     /// Whether virtual IPs without `Addr` are taken out of `/services`: on one of them the old
-    /// Prometheus gives up the whole list.
+    /// Prometheus rejects the whole list.
     without_bare_vips: bool,
     /// `METHOD path` of what is let through; everything where there is none.
     allowed: Option<Vec<String>>,
@@ -92,7 +92,7 @@ impl Shared {
         while let Ok(Some((method, path))) = read_request(&mut reader) {
             self.requests.lock().expect("no holder panics").push(format!("{method} {path}"));
             if without_version(&path).starts_with("/events") && self.lets_through(&method, &path) {
-                // A stream has no end that could be waited for, and is nobody else's.
+                // A stream has no end that could be waited for, and is not shared.
                 let _ = self.relay(&method, &path, reader.get_mut());
                 return;
             }
@@ -130,7 +130,7 @@ impl Shared {
                 body: b"forbidden".to_vec(),
             });
         }
-        // The lock is held while the engine is asked: nobody gets a second answer.
+        // The lock is held while the engine is asked: no request gets a second answer.
         let mut answers = self.answers.lock().expect("no holder panics");
         let mut answer = if let Some(answer) = answers.get(&key) {
             answer.clone()

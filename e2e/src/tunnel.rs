@@ -43,8 +43,8 @@ impl TunnelProxy {
         format!("http://user:{password}@{}", self.address)
     }
 
-    /// All requests so far, with the bodies of those that are not for a tunnel. Names of headers are
-    /// in small letters.
+    /// All requests so far, with the bodies of those that are not for a tunnel. Names of headers
+    /// are in small letters.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -75,7 +75,7 @@ fn converse(mut client: TcpStream, seen: &Mutex<Vec<String>>) -> Result<()> {
     Ok(())
 }
 
-/// Until one of them ends; then the other is told.
+/// Until one of them ends; then the other is closed.
 fn relay(mut from: &TcpStream, mut to: &TcpStream) {
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Write);

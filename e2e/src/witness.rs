@@ -48,7 +48,7 @@ impl Witness {
         Self { job: job.to_owned(), stop, reader: Some(reader) }
     }
 
-    /// Ends, and fails where an answer was none, or held fewer targets than `least`.
+    /// Ends, and fails where an answer was not valid, or held fewer targets than `least`.
     pub fn saw_at_least(mut self, least: usize) -> Result<Seen> {
         self.stop.store(true, Ordering::Relaxed);
         let reader = self.reader.take().context("it reads until it is asked")?;

@@ -1,9 +1,9 @@
 //! A real classic Swarm whose primary master dies and is replaced by its replica.
 //!
-//! Debian has no classic Swarm, so this has no case, and CI runs none, until `CLASSIC_SWARM` names its
-//! binary: `docs/robustness.md` says how to build it and what was seen. What CI does run of it are the
-//! masters of the simulator (`classic/tests/failover.rs` of the crate `discovery`) and the primary's
-//! key in real stores (`stores.rs`).
+//! Debian has no classic Swarm, so this has no case, and CI runs none, until `CLASSIC_SWARM` names
+//! its binary: `docs/robustness.md` says how to build it and what was seen. What CI does run of it
+//! are the masters of the simulator (`classic/tests/failover.rs` of the crate `discovery`) and the
+//! primary's key in real stores (`stores.rs`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,24 +70,24 @@ fn primary_killed(binary: &Path) -> Result<()> {
         server.await_targets(job, count, PATIENCE)?;
     }
     ensure!(masters(&server, "etcd")? == [one.as_str()], "{:?}", masters(&server, "etcd"));
-    // In etcd there may be nobody between the end of the one and the election of the other.
+    // In etcd there may be no leader between the end of the one and the election of the other.
     let witnesses = [("both", 4), ("alone", 3), ("etcd", 2)]
         .map(|(job, least)| (Witness::of(&server.url, job), least));
 
     of_first.kill()?;
     let began = Instant::now();
-    let told = until("an error", PATIENCE, || {
+    let reported = until("an error", PATIENCE, || {
         let source = server.source("alone")?;
         let error = source["lastError"].as_str().unwrap_or_default();
         ensure!(error.contains("connection refused"), "{source}");
         Ok(error.to_owned())
     })?;
-    println!("alone: {told}");
+    println!("alone: {reported}");
     until("the replica's answer", PATIENCE, || {
         let source = server.source("both")?;
-        let passed_over = &source["problems"][0];
-        ensure!(source["health"] == "up" && passed_over["reason"] == "passed over", "{source}");
-        println!("both: {passed_over}, answered as {:?}", second.role()?);
+        let skipped = &source["problems"][0];
+        ensure!(source["health"] == "up" && skipped["reason"] == "passed over", "{source}");
+        println!("both: {skipped}, answered as {:?}", second.role()?);
         Ok(())
     })?;
     until("the replica as primary", PATIENCE, || second.is("primary"))?;
@@ -98,9 +98,7 @@ fn primary_killed(binary: &Path) -> Result<()> {
         Ok(())
     })?;
     println!("etcd: shown after {:?}", began.elapsed());
-    until("nodes that the new primary tells of", PATIENCE, || {
-        named_primary(&server, "both", None)
-    })?;
+    until("nodes that the new primary reports", PATIENCE, || named_primary(&server, "both", None))?;
 
     let _of_first = first.start(binary, &etcd, &folder)?;
     until("the former primary as replica", PATIENCE, || first.is("replica"))?;

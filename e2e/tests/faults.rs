@@ -110,11 +110,11 @@ fn sd(hosts: &[String], role: &str, more: &str) -> String {
     format!("  dockerswarm_sd_configs: [{{{hosts}, role: {role}, refresh_interval: 2s{more}}}]\n")
 }
 
-fn failed_looks(source: &Value) -> Result<u64> {
+fn failed_refreshes(source: &Value) -> Result<u64> {
     source["failedLooks"].as_u64().with_context(|| format!("no number: {source}"))
 }
 
-/// Waits until the looks of a job fail with this text; the metric and the log say so, too.
+/// Waits until the refreshes of a job fail with this text; the metric and the log say so, too.
 fn await_error(server: &Server, job: &str, text: &str) -> Result<String> {
     let error = until(text, PATIENCE, || {
         let source = server.source(job)?;
@@ -125,22 +125,23 @@ fn await_error(server: &Server, job: &str, text: &str) -> Result<String> {
     metric_is(server, "swarmscout_source_up", job, 0)?;
     // Jobs that read one Swarm have one line in the log.
     let log = server.process.printed();
-    let told = log.lines().any(|line| line.contains("Unable to refresh") && line.contains(text));
-    ensure!(told, "the log does not say {text:?}:\n{log}");
+    let reported =
+        log.lines().any(|line| line.contains("Unable to refresh") && line.contains(text));
+    ensure!(reported, "the log does not say {text:?}:\n{log}");
     println!("{job}: {error}");
     Ok(error)
 }
 
-/// Waits until a look of a job did without this host; its other hosts answered. The next look asks
-/// the host that answered first, so that the log alone keeps it.
-fn await_passed_over(server: &Server, job: &str, host: &str) -> Result<()> {
-    let line = until("a host that is passed over", PATIENCE, || {
+/// Waits until a refresh of a job did without this host; its other hosts answered. The next refresh
+/// asks the host that answered first, so that the log alone keeps it.
+fn await_skipped(server: &Server, job: &str, host: &str) -> Result<()> {
+    let line = until("a host that is skipped", PATIENCE, || {
         let log = server.process.printed();
-        let told = |line: &&str| {
+        let reported = |line: &&str| {
             let of_job = line.contains(&format!("config={job} "));
             of_job && line.contains(&format!("object={host} ")) && line.contains("passed over")
         };
-        log.lines().find(told).map(str::to_owned).with_context(|| log.clone())
+        log.lines().find(reported).map(str::to_owned).with_context(|| log.clone())
     })?;
     println!("{line}");
     metric_is(server, "swarmscout_source_up", job, 1)
@@ -158,18 +159,19 @@ fn await_targets(server: &Server, job: &str, count: usize) -> Result<()> {
     server.await_targets(job, count, PATIENCE)
 }
 
-/// Waits for that many targets right after what was asked answers again. One look may have begun too
-/// early, and one may fail as the machine is busy; the next is good, and the log says so.
+/// Waits for that many targets right after what was asked answers again. One refresh may have
+/// started too early, and one may fail as the machine is busy; the next is good, and the log says
+/// so.
 fn await_recovery(server: &Server, job: &str, count: usize) -> Result<()> {
-    let (began, failed) = (Instant::now(), failed_looks(&server.source(job)?)?);
+    let (began, failed) = (Instant::now(), failed_refreshes(&server.source(job)?)?);
     await_targets(server, job, count)?;
-    let failed = failed_looks(&server.source(job)?)? - failed;
-    println!("{job}: recovered after {:?} and {failed} failed looks", began.elapsed());
-    ensure!(failed <= 2, "{job}: {failed} looks failed though the Engine answered");
+    let failed = failed_refreshes(&server.source(job)?)? - failed;
+    println!("{job}: recovered after {:?} and {failed} failed refreshes", began.elapsed());
+    ensure!(failed <= 2, "{job}: {failed} refreshes failed though the Engine answered");
     metric_is(server, "swarmscout_source_up", job, 1)?;
     let log = server.process.printed();
-    let told = log.lines().any(|line| line.contains("refreshed again"));
-    ensure!(told, "the log does not say that all is well again:\n{log}");
+    let reported = log.lines().any(|line| line.contains("refreshed again"));
+    ensure!(reported, "the log does not say that all is well again:\n{log}");
     Ok(())
 }
 

@@ -137,7 +137,7 @@ impl Drop for Mount {
 }
 
 #[test]
-fn a_file_system_that_fails_is_told_and_written_to_again() -> Result<()> {
+fn a_file_system_that_fails_is_reported_and_written_to_again() -> Result<()> {
     let scratch = Scratch::new()?;
     let folder: &Path = &scratch;
     // A label has 64 KiB at most.

@@ -1,6 +1,7 @@
-//! Changes of a real Swarm, followed by a watch, by events and by polling: three managers, a worker.
+//! Changes of a real Swarm, followed by a watch, by events and by polling: three managers, a
+//! worker.
 //!
-//! The jobs that follow by a watch look at everything once an hour, so that what they know of a
+//! The jobs that follow by a watch make a full refresh once an hour, so that what they know of a
 //! change can only have come from the watch.
 
 #[path = "common/cases.rs"]
@@ -43,9 +44,9 @@ fn main() -> ExitCode {
 enum How {
     /// By the watch of the manager that it asks at its socket.
     Watch,
-    /// By events, and a look in ten seconds for what no event tells.
+    /// By events, and a refresh in ten seconds for what no event reports.
     Events,
-    /// By a look each second.
+    /// By a refresh each second.
     Poll,
 }
 
@@ -125,7 +126,7 @@ fn the_same(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What happens to the Swarm; `agree` is told the name of each step, and waits.
+/// What happens to the Swarm; `agree` gets the name of each step, and waits.
 fn step_by_step(cluster: &mut Cluster, agree: &dyn Fn(&str) -> Result<()>) -> Result<()> {
     agree("a Swarm without services")?;
     cluster.docker(&["network", "create", "-d", "overlay", "--label", "team=a", "front"])?;
@@ -181,6 +182,6 @@ fn agents(cluster: &Cluster) -> Result<()> {
     cluster.await_replicas("agent 4/4")
 }
 
-fn failed_looks(source: &Value) -> Result<u64> {
+fn failed_refreshes(source: &Value) -> Result<u64> {
     source["failedLooks"].as_u64().with_context(|| format!("no number: {source}"))
 }

@@ -54,7 +54,7 @@ fn the_archives_hold_what_is_promised_and_their_checksums() -> Result<()> {
 }
 
 #[test]
-fn each_release_tells_its_version_checks_a_file_and_discovers() -> Result<()> {
+fn each_release_shows_its_version_checks_a_file_and_discovers() -> Result<()> {
     for (name, arch, emulator) in RELEASES {
         let scratch = Scratch::new()?;
         let (file, _) = archive(name)?;
@@ -75,14 +75,14 @@ fn each_release_tells_its_version_checks_a_file_and_discovers() -> Result<()> {
         };
 
         let version = folder.split('-').nth(1).context("a version")?;
-        let told = run(command().arg("--version"))?;
-        ensure!(told == format!("swarmscout {version}"), "{name}: {told}");
+        let reported = run(command().arg("--version"))?;
+        ensure!(reported == format!("swarmscout {version}"), "{name}: {reported}");
 
         let config = root().join("deploy/prometheus-jobs.yml");
-        let told = run(command().args(["check", "config"]).arg(&config))?;
-        ensure!(told.contains("SUCCESS"), "{name}: {told}");
+        let reported = run(command().args(["check", "config"]).arg(&config))?;
+        ensure!(reported.contains("SUCCESS"), "{name}: {reported}");
 
-        // Nothing happens to its Swarm while it is looked at.
+        // Nothing happens to its Swarm while it is read.
         let mut demo = command();
         demo.args(["demo", "--pace=1h"]);
         let server = Server::start(demo, &scratch, name)?;

@@ -1,8 +1,8 @@
 //! Swarmscout on classic Swarm's node lists in real stores: nodes that come, expire and return,
 //! servers that are killed one by one or all together.
 //!
-//! Sources look by themselves only once a minute, unless a case is about that: what shows sooner
-//! was told by a watch.
+//! Sources refresh by themselves only once a minute, unless a case is about that: what shows sooner
+//! was reported by a watch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use swarmscout_e2e::program::Server;
 use swarmscout_e2e::store::{Api, Etcd, Store, ZooKeeper, is_connected};
 use swarmscout_e2e::{get_json, until};
 
-/// Starts a store with so many members.
+/// Starts a store with this many members.
 type Up = fn(&Path, usize) -> Result<Box<dyn Store>>;
 
 const STORES: &[(&str, Up)] = &[
@@ -119,7 +119,7 @@ fn expect(server: &Server, what: &str, expected: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The only source, as the API tells of it.
+/// The only source, as the API reports it.
 fn source(server: &Server) -> Result<Value> {
     let sources = get_json(&format!("{}/api/v1/sources", server.url))?;
     Ok(sources["data"]["sources"][0].clone())
@@ -127,7 +127,7 @@ fn source(server: &Server) -> Result<Value> {
 
 /// Waits until the source fails; the targets stay.
 fn expect_failure(server: &Server, expected: &[&str]) -> Result<String> {
-    let error = until("a failed look", PATIENCE, || {
+    let error = until("a failed refresh", PATIENCE, || {
         let source = source(server)?;
         ensure!(source["health"] == "down", "{source}");
         Ok(source["lastError"].as_str().unwrap_or_default().to_owned())
@@ -200,7 +200,7 @@ fn one_of_three_dies(up: Up, folder: &Path) -> Result<()> {
     ensure!(targets(&server)? == ["node 10.0.0.1"], "the targets stay");
     join(&mut *store, 2)?;
     expect(&server, "a node that comes then", &["node 10.0.0.1", "node 10.0.0.2"])?;
-    // Told by another server's watch, by now.
+    // Reported by another server's watch, by now.
     join(&mut *store, 3)?;
     expect(&server, "another node", &["node 10.0.0.1", "node 10.0.0.2", "node 10.0.0.3"])?;
     ensure!(!is_connected(server.process.pid(), store.port(asked[0]))?, "it is dead");
@@ -232,7 +232,7 @@ fn all_three_die(up: Up, folder: &Path) -> Result<()> {
 /// Waits until the source is well again. Prints how long that took since its servers serve.
 fn recovered(server: &Server) -> Result<()> {
     let started = Instant::now();
-    until("a good look", PATIENCE, || {
+    until("a good refresh", PATIENCE, || {
         let source = source(server)?;
         ensure!(source["health"] == "up", "{source}");
         Ok(())

@@ -38,7 +38,7 @@ const CASES: &[(&str, Case)] = &[
     ("tasks.<service> of Docker's own DNS, as promtool finds them", dns::tasks_of_a_service),
     ("Prometheus scrapes containers from our HTTP SD", prometheus_scrapes),
     ("a worker as host fails over to a manager, alone it names them", worker_as_host),
-    ("without a file the Swarm at hand is discovered", without_a_file),
+    ("without a file the local Swarm is discovered", without_a_file),
     ("a socket without permission is explained", socket_without_permission),
     ("the index page shows jobs in a browser", index_page),
     ("a drained and a stopped worker", drained_and_stopped),

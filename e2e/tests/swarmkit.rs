@@ -1,8 +1,10 @@
-//! The control socket of a manager beside its Engine API, on a real Swarm of three managers and a worker.
+//! The control socket of a manager beside its Engine API, on a real Swarm of three managers and a
+//! worker.
 //!
-//! `examples/swarmkit_compare.rs` of the crate that reads both runs the whole time at every manager,
-//! one of which leads. After each step it must come to the same objects by all ways: the Engine's
-//! lists, a new listing at the socket, and what the watch has told since the beginning.
+//! `examples/swarmkit_compare.rs` of the crate that reads both runs the whole time at every
+//! manager; one of them leads. After each step it must come to the same objects by all ways: the
+//! Engine's lists, a new listing at the socket, and what the watch has reported since the
+//! beginning.
 
 #[path = "common/cases.rs"]
 mod cases;
@@ -19,7 +21,7 @@ use swarmscout_e2e::until;
 use crate::cases::Case;
 
 const CASES: &[(&str, Case)] =
-    &[("both tell the same objects, whatever happens to the Swarm", step_by_step)];
+    &[("both report the same objects, whatever happens to the Swarm", step_by_step)];
 
 /// Far more than what is waited for takes.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -70,7 +72,7 @@ fn step_by_step(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     watcher.write("state failed")?;
     cluster.docker_at("worker-1", &["kill", &container])?;
     let killed = Instant::now();
-    let failed = watcher.hear("failed: ")?;
+    let failed = watcher.receive("failed: ")?;
     println!("{failed}, {:?} after docker kill", killed.elapsed());
     cluster.await_replicas("agent 4/4")?;
     agree("a container crashed")?;
@@ -122,13 +124,13 @@ impl Compared {
         command.arg(cluster.control_socket(manager)).arg(cluster.url(manager));
         let process = Process::start_with_input(&mut command, &log)?;
         let mut started = Self { manager, process, read: 0 };
-        started.hear("ready: ")?;
+        started.receive("ready: ")?;
         Ok(started)
     }
 
     fn ask(&mut self, question: &str, answer: &str) -> Result<String> {
         self.write(question)?;
-        self.hear(answer)
+        self.receive(answer)
     }
 
     fn write(&mut self, question: &str) -> Result<()> {
@@ -136,7 +138,7 @@ impl Compared {
     }
 
     /// The next line that it prints, which must begin like this.
-    fn hear(&mut self, answer: &str) -> Result<String> {
+    fn receive(&mut self, answer: &str) -> Result<String> {
         let line = until(answer, 2 * PATIENCE, || {
             let printed = self.process.printed();
             let complete = printed.rsplit_once('\n').map_or("", |(lines, _)| lines);

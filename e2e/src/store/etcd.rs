@@ -40,7 +40,7 @@ struct Member {
 }
 
 impl Etcd {
-    /// Starts so many members, with their files in `folder`.
+    /// Starts this many members, with their files in `folder`.
     pub fn up(folder: &Path, members: usize, api: Api) -> Result<Self> {
         let member = || Ok(Member { port: free_port()?, peer_port: free_port()?, process: None });
         let list: Vec<_> = (0..members).map(|_| member()).collect::<Result<_>>()?;

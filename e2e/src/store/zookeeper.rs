@@ -45,7 +45,7 @@ struct Client {
 }
 
 impl ZooKeeper {
-    /// Starts so many members, with their files in `folder`.
+    /// Starts this many members, with their files in `folder`.
     pub fn up(folder: &Path, members: usize) -> Result<Self> {
         let mut peers = String::new();
         if members > 1 {

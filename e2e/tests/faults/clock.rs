@@ -44,10 +44,10 @@ pub(crate) fn stepped(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         let date = || run(Command::new("date").args(["-u", "+%F", "-d", &format!("{day} day")]));
         let first = date()?;
         fs::write(&clock, format!("{step}\n"))?;
-        let looks = server.source("nodes")?["looks"].as_u64().context("no number")?;
-        until("looks after the step", PATIENCE, || {
+        let refreshes = server.source("nodes")?["looks"].as_u64().context("no number")?;
+        until("refreshes after the step", PATIENCE, || {
             let source = server.source("nodes")?;
-            ensure!(source["looks"].as_u64() > Some(looks + 2), "{source}");
+            ensure!(source["looks"].as_u64() > Some(refreshes + 2), "{source}");
             Ok(())
         })?;
         let source = server.source("nodes")?;

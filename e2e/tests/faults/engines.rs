@@ -12,14 +12,14 @@ use swarmscout_e2e::until;
 use swarmscout_e2e::witness::Witness;
 
 use crate::{
-    NODES, PATIENCE, await_all, await_error, await_passed_over, await_recovery, await_targets,
-    config, nodes, tasks,
+    NODES, PATIENCE, await_all, await_error, await_recovery, await_skipped, await_targets, config,
+    nodes, tasks,
 };
 
 const NAME: &str = "manager-3";
 
 /// Where Swarmscout runs there are three ways to the same socket: its path, its folder mounted
-/// elsewhere, and itself mounted elsewhere. The last leads to a file that is no more.
+/// elsewhere, and itself mounted elsewhere. The last leads to a file that no longer exists.
 pub(crate) fn killed(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let socket = cluster.socket(NAME);
     let (of_folder, of_file) = (folder.join("run"), folder.join("docker.sock"));
@@ -54,7 +54,7 @@ pub(crate) fn killed(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         ("file", NODES),
         ("tcp", NODES),
         ("any", NODES),
-        // That of the node that is down is to run no more.
+        // That of the node that is down is to stop.
         ("tasks", NODES - 1),
     ]
     .map(|(job, least)| (Witness::of(&server.url, job), least));
@@ -65,7 +65,7 @@ pub(crate) fn killed(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         await_error(&server, job, "connection refused: nothing listens on this socket")?;
     }
     await_error(&server, "tcp", "connection refused")?;
-    await_passed_over(&server, "any", &all[0])?;
+    await_skipped(&server, "any", &all[0])?;
     until("a node that is down", PATIENCE, || {
         let nodes = server.sd("any")?;
         let down = nodes.iter().any(|(_, labels)| {

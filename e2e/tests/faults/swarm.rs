@@ -9,8 +9,8 @@ use swarmscout_e2e::until;
 use swarmscout_e2e::witness::Witness;
 
 use crate::{
-    NODES, PATIENCE, await_answer, await_error, await_passed_over, await_recovery, await_targets,
-    failed_looks, nodes, start, tasks,
+    NODES, PATIENCE, await_answer, await_error, await_recovery, await_skipped, await_targets,
+    failed_refreshes, nodes, start, tasks,
 };
 
 pub(crate) fn demoted(cluster: &mut Cluster, folder: &Path) -> Result<()> {
@@ -23,8 +23,8 @@ pub(crate) fn demoted(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let error = await_error(&server, "alone", "not a manager but a worker")?;
     let manager = &cluster.engine("manager-1").address;
     ensure!(error.contains(manager), "it does not say whom to ask: {error}");
-    await_passed_over(&server, "both", &hosts[0])?;
-    until("the role that the other manager tells", PATIENCE, || {
+    await_skipped(&server, "both", &hosts[0])?;
+    until("the role that the other manager reports", PATIENCE, || {
         let nodes = server.sd("both")?;
         let worker = nodes.iter().any(|(_, labels)| {
             labels["__meta_dockerswarm_node_hostname"] == "manager-2"
@@ -43,8 +43,8 @@ pub(crate) fn demoted(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The Swarm then has two nodes of that name and address, until the old one is removed. They are one
-/// target, and a rule on their state decides which.
+/// The Swarm then has two nodes of that name and address, until the old one is removed. They are
+/// one target, and a rule on their state decides which.
 pub(crate) fn rejoined(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     const ONLY_LIVE: &str = "  relabel_configs: [{source_labels: [__meta_dockerswarm_node_status], \
                              regex: down, action: drop}]\n";
@@ -97,7 +97,7 @@ pub(crate) fn rejoined(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     }
     for job in ["nodes", "live", "tasks"] {
         await_targets(&server, job, NODES)?;
-        ensure!(failed_looks(&server.source(job)?)? == 0, "{}", server.source(job)?);
+        ensure!(failed_refreshes(&server.source(job)?)? == 0, "{}", server.source(job)?);
     }
     for (witness, least) in witnesses {
         println!("{:?}", witness.saw_at_least(least)?);
@@ -105,7 +105,7 @@ pub(crate) fn rejoined(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// No look fails, and the API sees nothing of it.
+/// No refresh fails, and the API sees nothing of it.
 pub(crate) fn authority_rotated(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let names = ["manager-1", "manager-2", "manager-3"];
     let jobs = names.map(|name| (name, nodes(&[cluster.url(name)])));
@@ -120,14 +120,14 @@ pub(crate) fn authority_rotated(cluster: &mut Cluster, folder: &Path) -> Result<
         Ok(())
     })?;
     for job in names {
-        let looks = server.source(job)?["looks"].as_u64().context("no number")?;
-        until("a look that began after it", PATIENCE, || {
+        let refreshes = server.source(job)?["looks"].as_u64().context("no number")?;
+        until("a refresh that started after it", PATIENCE, || {
             let source = server.source(job)?;
-            ensure!(source["looks"].as_u64() > Some(looks + 1), "{source}");
+            ensure!(source["looks"].as_u64() > Some(refreshes + 1), "{source}");
             Ok(())
         })?;
         await_targets(&server, job, NODES)?;
-        println!("{job}: {} looks failed", failed_looks(&server.source(job)?)?);
+        println!("{job}: {} refreshes failed", failed_refreshes(&server.source(job)?)?);
     }
     for witness in witnesses {
         println!("{:?}", witness.saw_at_least(NODES)?);
@@ -139,7 +139,7 @@ pub(crate) fn quorum_lost(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let all = ["manager-1", "manager-2", "manager-3"].map(|name| cluster.url(name));
     let jobs = [("nodes", nodes(&all[..1])), ("tasks", tasks(&all[..1])), ("any", nodes(&all))];
     let server = start(folder, "quorum", &jobs)?;
-    // Once there is a leader again, tasks of managers that are down are to run no more.
+    // Once there is a leader again, tasks of managers that are down are to stop.
     let witnesses = [("nodes", NODES), ("tasks", NODES - 2), ("any", NODES)]
         .map(|(job, least)| (Witness::of(&server.url, job), least));
     println!(

@@ -9,7 +9,7 @@ use swarmscout_e2e::program::Server;
 use swarmscout_e2e::until;
 use swarmscout_e2e::witness::Witness;
 
-use crate::{How, PATIENCE, agents, failed_looks, job, start};
+use crate::{How, PATIENCE, agents, failed_refreshes, job, start};
 
 const NODES: usize = 4;
 
@@ -58,7 +58,7 @@ pub(crate) fn restarted(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let server = watch(cluster, folder, "restarted", "manager-3")?;
     let witness = Witness::of(&server.url, "nodes");
     cluster.kill("manager-3")?;
-    until("a look that fails", PATIENCE, || {
+    until("a refresh that fails", PATIENCE, || {
         let source = server.source("nodes")?;
         ensure!(source["health"] == "down", "{source}");
         Ok(())
@@ -91,7 +91,7 @@ pub(crate) fn demoted(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let witness = Witness::of(&server.url, "nodes");
     cluster.docker(&["node", "demote", "manager-2"])?;
     let began = Instant::now();
-    until("the role that the other manager tells", PATIENCE, || {
+    until("the role that the other manager reports", PATIENCE, || {
         let nodes = server.sd("nodes?raw=1")?;
         let worker = nodes.iter().any(|(_, labels)| {
             labels["__meta_dockerswarm_node_hostname"] == "manager-2"
@@ -100,7 +100,7 @@ pub(crate) fn demoted(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         ensure!(worker, "{nodes:?}");
         Ok(())
     })?;
-    println!("the other manager told after {:?}", began.elapsed());
+    println!("the other manager reported after {:?}", began.elapsed());
     await_label(cluster, &server, "nodes", "manager-1")?;
     cluster.docker(&["node", "promote", "manager-2"])?;
     until("a manager again", PATIENCE, || {
@@ -126,7 +126,10 @@ pub(crate) fn leader_killed(cluster: &mut Cluster, folder: &Path) -> Result<()> 
     cluster.restart(&leader)?;
     await_state(&server, "nodes", "ready", NODES)?;
     let source = server.source("nodes")?;
-    ensure!(source["looks"] == 1 && failed_looks(&source)? == 0, "the watch was lost: {source}");
+    ensure!(
+        source["looks"] == 1 && failed_refreshes(&source)? == 0,
+        "the watch was lost: {source}"
+    );
     println!("{:?}", witness.saw_at_least(NODES)?);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! docs/migration.md against real Prometheus: a job that moves as the page says, in either way, leaves
-//! its targets as they were.
+//! docs/migration.md against real Prometheus: a job that moves as the page says, in either way,
+//! leaves its targets as they were.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -49,7 +49,7 @@ pub fn from_prometheus(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     for (i, pair) in ours.chunks(2).enumerate() {
         let scout = Server::swarmscout(folder, &format!("scout-{i}"), &here(&pair[0]))?;
         // Prometheus asks at once, and then only once in its refresh interval.
-        until("the first look", Duration::from_secs(20), || scout.sd("swarm-tasks"))?;
+        until("the first refresh", Duration::from_secs(20), || scout.sd("swarm-tasks"))?;
         let after = pair[1].replace("http://swarmscout:9465", &scout.url);
         let after = targets(&start(&format!("after-{i}"), &after)?)?;
         ensure!(after == before, "before: {before:#?}\nafter: {after:#?}");

@@ -80,9 +80,9 @@ pub fn only_reads(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let (manager, worker) = (proxy_of("manager-1")?, proxy_of("worker-1")?);
     let hosts = format!("['{}', '{}']", worker.url(), manager.url());
     let server = start(folder, "reads", &jobs(&manager.url(), &hosts))?;
-    // A later look, too.
+    // A later refresh, too.
     let first = manager.requests().len();
-    until("another look", READY, || {
+    until("another refresh", READY, || {
         ensure!(manager.requests().len() > 2 * first, "{} requests", manager.requests().len());
         Ok(())
     })?;
