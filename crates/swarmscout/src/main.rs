@@ -1,4 +1,4 @@
-//! Swarmscout: monitoring for Docker Swarm, classic and swarm mode.
+//! Swarmscout finds every service, task and node of a Docker Swarm and serves them to Prometheus.
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -34,11 +34,11 @@ const AUTO_RELOAD_FEATURE: &str = "auto-reload-config";
 #[command(
     name = "swarmscout",
     version,
-    about = "Finds everything that runs on a Docker Swarm, classic or swarm mode, and serves it to Prometheus",
-    after_help = "Without a sub-command it runs: with the file of --config.file, else with \
+    about = "Finds every service, task and node of a Docker Swarm and serves them to Prometheus as targets",
+    after_help = "Without a command, Swarmscout runs with the file of --config.file, else with \
                   prometheus.yml of this folder, else on the local Docker Engine or Swarm. \
-                  Flags of Prometheus that do nothing here are accepted with a warning; \
-                  docs/flags.md lists them.",
+                  Prometheus flags without effect are accepted with a warning; docs/flags.md \
+                  lists them.",
     disable_version_flag = true,
     disable_help_flag = true,
     disable_help_subcommand = true,

@@ -252,7 +252,7 @@ fn guide(address: Option<SocketAddr>, jobs: &[Job], pace: Duration) -> String {
     }
     writeln!(
         text,
-        "\nThe configuration is at {url}/api/v1/status/config?format=yaml. The Swarm changes every {pace:?};  \
+        "\nThe configuration is at {url}/api/v1/status/config?format=yaml. The Swarm changes every {pace:?}; \
          Ctrl-C ends it.\n"
     )
     .expect("a string takes all");

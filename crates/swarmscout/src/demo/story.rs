@@ -47,7 +47,7 @@ pub(super) const STEPS: &[Step] = &[
         },
     },
     Step {
-        what: "manager-1 loses its power: the Docker engine that was asked is gone",
+        what: "manager-1 loses power: Swarmscout was connected to it",
         effect: "Swarmscout asks the next manager of `hosts`; no target is lost",
         act: |world| {
             world.swarm.stop_manager("manager-1");

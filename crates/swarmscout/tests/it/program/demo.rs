@@ -54,7 +54,7 @@ fn what_happens_in_the_demo_is_seen() {
     program.line("swarm-tasks: 2 new, 2 gone, 10 targets; served");
     program.line("drain worker-2");
     program.line("gone, 10 targets; served");
-    program.line("manager-1 loses its power");
+    program.line("manager-1 loses power");
     program.line("the same targets as before; ");
     program.line("the primary master of the classic Swarm dies");
     program.line("the same targets as before; ");
