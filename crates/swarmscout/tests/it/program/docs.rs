@@ -115,7 +115,7 @@ const MESSAGES: [&str; 21] = [
     "crates/net/src/connect/unix.rs",
     "crates/net/src/connect/socks.rs",
     "crates/net/src/tls/words.rs",
-    "crates/discovery/src/discoverer.rs",
+    "crates/refresh/src/error.rs",
     "crates/discovery/src/engine/refusal.rs",
     "crates/discovery/src/source/nodelist/etcd2.rs",
     "crates/discovery/src/source/nodelist/etcd3.rs",
