@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 #[non_exhaustive]
 pub enum Error {
     /// The deadline of the whole refresh passed.
-    #[error("look not finished within {0:?}")]
+    #[error("refresh timed out after {0:?}")]
     Deadline(Duration),
     /// The discoverer panicked. It was built anew; the refresh is repeated.
     #[error("internal error, please report it: {0}")]

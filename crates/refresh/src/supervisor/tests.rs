@@ -172,7 +172,7 @@ async fn a_hung_look_ends_at_its_deadline() {
     run.looked(1).await;
     run.script.answer(Answer::Hang);
     let hung = run.looked(2).await;
-    assert_eq!(hung.health.error.as_deref(), Some("look not finished within 100s"));
+    assert_eq!(hung.health.error.as_deref(), Some("refresh timed out after 100s"));
     assert_eq!(addresses(&hung), Some(vec!["a"]));
     assert_eq!(run.script.looks().len(), 2);
     run.script.answer(targets(&["b"]));

@@ -135,7 +135,8 @@ const MESSAGES: [&str; 21] = [
 ];
 
 /// What stands in them and is no message, but a part of one, or of what a server says, or what holds.
-const PARTS: [&str; 20] = [
+const PARTS: [&str; 21] = [
+    "no message",
     "nobody reads what is found",
     " (os error",
     "the group with gid {gid}",
