@@ -14,7 +14,7 @@ const FILES: [&str; 3] = ["README.md", "docs/first-steps.md", "docs/migration.md
 
 fn read(file: &str) -> String {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
-    std::fs::read_to_string(path).expect("the documentation is there")
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 #[test]
@@ -110,13 +110,16 @@ fn every_message_about_the_file_is_documented() {
 }
 
 /// Files whose texts are messages.
-const MESSAGES: [&str; 21] = [
+const MESSAGES: [&str; 24] = [
     "crates/net/src/error.rs",
     "crates/net/src/connect/unix.rs",
     "crates/net/src/connect/socks.rs",
     "crates/net/src/tls/words.rs",
     "crates/refresh/src/error.rs",
-    "crates/discovery/src/engine/refusal.rs",
+    "crates/docker/src/error.rs",
+    "crates/swarm/src/error.rs",
+    "crates/discovery/src/error.rs",
+    "crates/docker/src/engine/refusal.rs",
     "crates/discovery/src/source/nodelist/etcd2.rs",
     "crates/discovery/src/source/nodelist/etcd3.rs",
     "crates/discovery/src/source/nodelist/consul.rs",
@@ -126,10 +129,10 @@ const MESSAGES: [&str; 21] = [
     "crates/discovery/src/source/nodelist/zookeeper/session.rs",
     "crates/discovery/src/source/dns/exchange.rs",
     "crates/discovery/src/source/dns/lookup.rs",
-    "crates/discovery/src/snapshot/origin.rs",
-    "crates/discovery/src/snapshot/watching.rs",
-    "crates/discovery/src/swarmkit/refusal.rs",
-    "crates/discovery/src/swarmkit/socket.rs",
+    "crates/swarm/src/origin.rs",
+    "crates/swarm/src/watching.rs",
+    "crates/docker/src/swarmkit/refusal.rs",
+    "crates/docker/src/swarmkit/socket.rs",
     "crates/model/src/target.rs",
     "crates/swarmscout/src/listen.rs",
 ];
