@@ -264,7 +264,8 @@ pub async fn serve(
 #[derive(Debug)]
 struct App {
     context: Context,
-    metrics: metrics::Metrics,
+    requests: metrics::Requests,
+    connections: Arc<connections::Connections>,
     global_url: api::GlobalUrl,
     guard: guard::Guard,
     /// Name of this machine; empty where it cannot be told.
@@ -291,8 +292,15 @@ impl App {
             None => (String::from("http"), format!("{hostname}{port}")),
         };
         let global_url = api::GlobalUrl { scheme, authority, ports };
-        let metrics = metrics::Metrics::new(&context, connections);
-        Self { context, metrics, global_url, guard, hostname, directory }
+        Self {
+            context,
+            requests: metrics::Requests::default(),
+            connections: Arc::clone(connections),
+            global_url,
+            guard,
+            hostname,
+            directory,
+        }
     }
 
     /// The running jobs, sorted by name.

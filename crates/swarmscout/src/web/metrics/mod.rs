@@ -4,8 +4,8 @@
 //! job or source that it is about. The names that Prometheus has too are Prometheus', so that its
 //! dashboards and alerts work; where it has a summary, there is a histogram of the same name.
 
-mod exposition;
 mod process;
+mod requests;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -14,80 +14,27 @@ use std::time::{Duration, SystemTime};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
+use http::{HeaderMap, HeaderValue, header};
 use swarmscout_discovery::SourceStatus;
 use swarmscout_discovery::TargetSet;
 use swarmscout_discovery::figures::Figures;
-use swarmscout_discovery::set::Refreshes;
+use swarmscout_discovery::set::{Durations, Refreshes};
 use swarmscout_discovery::without_address::NoAddress;
+use swarmscout_exposition::{Format, Histogram, NO_LABELS, Writer};
 use swarmscout_refresh::stats::ProblemCount;
 use swarmscout_swarm::{FeedKind, SwarmStatus};
 
-use self::exposition::Exposition;
-use super::connections::Connections;
-use super::{App, Context, Readiness, text};
+pub(super) use self::requests::Requests;
+use super::{App, Context, Readiness};
 use crate::logging;
 use swarmscout_publish::file_sd::FileStatus;
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// All that `/metrics` shows.
-#[derive(Debug)]
-pub(super) struct Metrics {
-    registry: Registry,
-    requests: Family<[(&'static str, String); 2], Counter>,
-    durations: Family<[(&'static str, String); 1], Histogram>,
-}
-
-impl Metrics {
-    pub(super) fn new(context: &Context, connections: &Arc<Connections>) -> Self {
-        let mut registry = Registry::default();
-        let requests = Family::default();
-        let durations = Family::<_, _, fn() -> Histogram>::new_with_constructor(|| {
-            Histogram::new([0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0])
-        });
-        registry.register(
-            "prometheus_http_requests",
-            "Counter of HTTP requests",
-            Family::clone(&requests),
-        );
-        registry.register(
-            "prometheus_http_request_duration_seconds",
-            "Histogram of latencies for HTTP requests",
-            Family::clone(&durations),
-        );
-        let collected =
-            Collected { context: context.clone(), connections: Arc::clone(connections) };
-        registry.register_collector(Box::new(collected));
-        Self { registry, requests, durations }
-    }
-}
-
 /// `/metrics`, in OpenMetrics where the reader asks for that, else in Prometheus' text format.
 pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let mut open_metrics = String::new();
-    let encoded =
-        prometheus_client::encoding::text::encode(&mut open_metrics, &app.metrics.registry);
-    if encoded.is_err() {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "cannot write the metrics\n");
-    }
-    let wants_open_metrics = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .any(|accept| accept.to_str().is_ok_and(|a| a.contains("application/openmetrics-text")));
-    let (content_type, body) = if wants_open_metrics {
-        (OPEN_METRICS, open_metrics)
-    } else {
-        (TEXT, exposition::to_text_format(&open_metrics))
-    };
-    ([(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
+    let accept = headers.get_all(header::ACCEPT).iter();
+    let format = Format::negotiate(accept.filter_map(|accept| accept.to_str().ok()));
+    let content_type = HeaderValue::from_static(format.content_type());
+    ([(header::CONTENT_TYPE, content_type)], write(&app, format)).into_response()
 }
 
 /// Counts requests by route: a path of its own for each job would be without limit.
@@ -97,50 +44,39 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
         route.unwrap_or("/notfound").replace("{*", ":").replace('{', ":").replace('}', "");
     let started = std::time::Instant::now();
     let response = next.run(request).await;
-    let code = response.status().as_str().to_owned();
-    let Metrics { requests, durations, .. } = &app.metrics;
-    durations
-        .get_or_create(&[("handler", handler.clone())])
-        .observe(started.elapsed().as_secs_f64());
-    requests.get_or_create(&[("code", code), ("handler", handler)]).inc();
+    app.requests.count(handler, response.status(), started.elapsed());
     response
 }
 
-/// What is read when it is asked for.
-#[derive(Debug)]
-struct Collected {
-    context: Context,
-    connections: Arc<Connections>,
-}
-
-impl Collector for Collected {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let Self { context, connections } = self;
-        let sets = context.jobs.borrow().iter().map(|job| Arc::clone(&job.set.borrow())).collect();
-        let mut out = Exposition::new(encoder);
-        program(&mut out, context)?;
-        out.counter(
-            "swarmscout_http_connections_evicted",
-            "Connections without a complete request that were closed to make room for others",
-            [(&[][..], connections.evicted())],
-        )?;
-        out.counter(
-            "swarmscout_log_lines_dropped",
-            "Log lines that were not written because stderr was not read",
-            [(&[][..], logging::dropped())],
-        )?;
-        discovery(&mut out, context, &sets)?;
-        sources(&mut out, context, &sets)?;
-        snapshots(&mut out, context)?;
-        pools(&mut out, &context.figures, &sets)?;
-        files(&mut out, &context.files.borrow(), &sets)?;
-        process::encode(&mut out, context.started)
-    }
+/// Everything that `/metrics` shows.
+fn write(app: &App, format: Format) -> String {
+    let context = &app.context;
+    let sets = context.jobs.borrow().iter().map(|job| Arc::clone(&job.set.borrow())).collect();
+    let mut out = Writer::new(format);
+    app.requests.write(&mut out);
+    program(&mut out, context);
+    out.counter(
+        "swarmscout_http_connections_evicted",
+        "Connections without a complete request that were closed to make room for others",
+        [(NO_LABELS, app.connections.evicted())],
+    );
+    out.counter(
+        "swarmscout_log_lines_dropped",
+        "Log lines that were not written because stderr was not read",
+        [(NO_LABELS, logging::dropped())],
+    );
+    discovery(&mut out, context, &sets);
+    sources(&mut out, context, &sets);
+    snapshots(&mut out, context);
+    pools(&mut out, &context.figures, &sets);
+    files(&mut out, &context.files.borrow(), &sets);
+    process::write(&mut out, context.started);
+    out.finish()
 }
 
 type Sets = Vec<Arc<TargetSet>>;
 
-fn program(out: &mut Exposition<'_>, context: &Context) -> std::fmt::Result {
+fn program(out: &mut Writer, context: &Context) {
     let build = &context.build;
     let labels = [
         ("branch", build.branch),
@@ -151,17 +87,17 @@ fn program(out: &mut Exposition<'_>, context: &Context) -> std::fmt::Result {
     out.gauge(
         "prometheus_build_info",
         "What this binary is, under the name that dashboards for Prometheus look for",
-        [(&labels[..], 1.0)],
-    )?;
+        [(labels, 1.0)],
+    );
     let labels = [
         ("branch", build.branch),
         ("compiler", build.compiler),
         ("revision", build.revision),
         ("version", build.version),
     ];
-    out.gauge("swarmscout_build_info", "What this binary is", [(&labels[..], 1.0)])?;
+    out.gauge("swarmscout_build_info", "What this binary is", [(labels, 1.0)]);
     let ready = *context.ready.borrow() == Readiness::Ready;
-    out.gauge("prometheus_ready", "Whether startup has finished", [(&[][..], flag(ready))])?;
+    out.gauge("prometheus_ready", "Whether startup has finished", [(NO_LABELS, flag(ready))]);
     let (successful, loaded, warnings) = {
         let reload = context.reload.borrow();
         (reload.error.is_none(), reload.loaded, reload.warnings.len())
@@ -169,21 +105,21 @@ fn program(out: &mut Exposition<'_>, context: &Context) -> std::fmt::Result {
     out.gauge(
         "prometheus_config_last_reload_successful",
         "Whether the last attempt to load the configuration was successful",
-        [(&[][..], flag(successful))],
-    )?;
+        [(NO_LABELS, flag(successful))],
+    );
     out.gauge(
         "prometheus_config_last_reload_success_timestamp_seconds",
         "When the configuration in use was loaded",
-        [(&[][..], timestamp(loaded))],
-    )?;
+        [(NO_LABELS, timestamp(loaded))],
+    );
     out.gauge(
         "swarmscout_config_warnings",
         "How much in the configuration in use is accepted but does not do what it seems to",
-        [(&[][..], warnings as f64)],
-    )
+        [(NO_LABELS, warnings as f64)],
+    );
 }
 
-fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt::Result {
+fn discovery(out: &mut Writer, context: &Context, sets: &Sets) {
     const NAME: (&str, &str) = ("name", "scrape");
     let figures = &context.figures;
     for (name, help, value) in [
@@ -203,7 +139,7 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
             figures.updates_delayed.get(),
         ),
     ] {
-        out.counter(name, help, [(&[NAME][..], value)])?;
+        out.counter(name, help, [([NAME], value)]);
     }
     for (name, help, value) in [
         ("prometheus_sd_http_failures", "Failed requests of HTTP SD", figures.http_failures.get()),
@@ -253,39 +189,39 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
             figures.storage.failures.get(),
         ),
     ] {
-        out.counter(name, help, [(&[][..], value)])?;
+        out.counter(name, help, [(NO_LABELS, value)]);
     }
     out.gauge(
         "swarmscout_storage_failing_sources",
         "Sources whose targets could not be stored the last time",
-        [(&[][..], figures.storage.failing.get() as f64)],
-    )?;
+        [(NO_LABELS, figures.storage.failing.get() as f64)],
+    );
     let budget = context.lists.budget();
     out.gauge(
         "swarmscout_memory_accounted_bytes",
         "About what sources, their targets and rendered lists hold in memory",
-        [(&[][..], budget.used() as f64)],
-    )?;
+        [(NO_LABELS, budget.used() as f64)],
+    );
     if let Some(limit) = budget.limit() {
         out.gauge(
             "swarmscout_memory_limit_bytes",
             "Most that they may hold, as --limits.memory says",
-            [(&[][..], limit as f64)],
-        )?;
+            [(NO_LABELS, limit as f64)],
+        );
     }
     let times = figures.file_times();
     let times: Vec<_> = times.iter().map(|(file, time)| ([("filename", &**file)], *time)).collect();
     out.gauge(
         "prometheus_sd_file_mtime_seconds",
         "When each file of file SD was last modified",
-        times.iter().map(|(labels, time)| (&labels[..], *time)),
-    )?;
+        times.iter().map(|(labels, time)| (labels, *time)),
+    );
     // A configuration is used as a whole or not at all.
     out.gauge(
         "prometheus_sd_failed_configs",
         "Service discovery configurations that failed to load",
-        [(&[NAME][..], 0.0)],
-    )?;
+        [([NAME], 0.0)],
+    );
     let problems = figures.refresh.problems();
     let (skipped, reported): (Vec<&ProblemCount>, Vec<_>) =
         problems.iter().partition(|problem| problem.skipped);
@@ -305,7 +241,7 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
             .iter()
             .map(|of| ([("kind", of.kind), ("reason", of.reason)], of.count))
             .collect();
-        out.counter(name, help, series.iter().map(|(labels, count)| (&labels[..], *count)))?;
+        out.counter(name, help, series.iter().map(|(labels, count)| (labels, *count)));
     }
     let by_job: Vec<_> =
         sets.iter().map(|set| ([NAME, ("config", &**set.job.name())], set)).collect();
@@ -314,16 +250,16 @@ fn discovery(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::f
     out.gauge(
         "prometheus_sd_discovered_targets",
         "Targets of each job before relabeling",
-        by_job.iter().map(|(labels, set)| (&labels[..], discovered(set) as f64)),
-    )?;
+        by_job.iter().map(|(labels, set)| (labels, discovered(set) as f64)),
+    );
     out.gauge(
         "prometheus_sd_last_update_timestamp_seconds",
         "When the targets of each job last changed",
-        by_job.iter().map(|(labels, set)| (&labels[..], timestamp(set.changed))),
-    )
+        by_job.iter().map(|(labels, set)| (labels, timestamp(set.changed))),
+    );
 }
 
-fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt::Result {
+fn sources(out: &mut Writer, context: &Context, sets: &Sets) {
     let now = context.clock.now().instant;
     let all: Vec<([(&str, &str); 2], &SourceStatus)> = sets
         .iter()
@@ -336,20 +272,20 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
     out.gauge(
         "swarmscout_source_up",
         "Whether the last look of the source was good",
-        all.iter().map(|(labels, source)| (&labels[..], flag(up(source)))),
-    )?;
+        all.iter().map(|(labels, source)| (labels, flag(up(source)))),
+    );
     out.gauge(
         "swarmscout_source_restored",
         "Whether what the source shows is from before the restart: it has not answered since",
-        all.iter().map(|(labels, source)| (&labels[..], flag(source.restored))),
-    )?;
+        all.iter().map(|(labels, source)| (labels, flag(source.restored))),
+    );
     let incomplete: Vec<_> =
         sets.iter().map(|set| ([("job", &**set.job.name())], flag(!set.is_complete()))).collect();
     out.gauge(
         "swarmscout_sd_incomplete",
         "Whether a source of the job has never answered, so that its targets are missing",
-        incomplete.iter().map(|(labels, incomplete)| (&labels[..], *incomplete)),
-    )?;
+        incomplete.iter().map(|(labels, incomplete)| (labels, *incomplete)),
+    );
     let age = |source: &SourceStatus| {
         let age = now.saturating_duration_since(source.as_of.filter(|_| source.refreshes)?);
         Some(age.as_secs_f64())
@@ -357,8 +293,8 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
     out.gauge(
         "swarmscout_source_age_seconds",
         "Time since what the source shows was last confirmed by where it comes from",
-        all.iter().filter_map(|(labels, source)| Some((&labels[..], age(source)?))),
-    )?;
+        all.iter().filter_map(|(labels, source)| Some((labels, age(source)?))),
+    );
     let problems: Vec<_> = all
         .iter()
         .flat_map(|([job, name], source)| {
@@ -370,8 +306,8 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
     out.gauge(
         "swarmscout_source_problems",
         "Problems of the last good look of the source: parts skipped, or only reported",
-        problems.iter().map(|(labels, count)| (&labels[..], *count as f64)),
-    )?;
+        problems.iter().map(|(labels, count)| (labels, *count as f64)),
+    );
     let without_address: Vec<_> = all
         .iter()
         .filter_map(|(labels, source)| Some((labels, source.without_address.as_ref()?)))
@@ -385,8 +321,8 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
     out.gauge(
         "swarmscout_tasks_without_address",
         "Running tasks that give no target because the Swarm knows no address of theirs",
-        without_address.iter().map(|(labels, count)| (&labels[..], *count as f64)),
-    )?;
+        without_address.iter().map(|(labels, count)| (labels, *count as f64)),
+    );
     // Prometheus has these by mechanism and job.
     let mut by_mechanism = BTreeMap::<_, Refreshes>::new();
     for set in sets {
@@ -404,8 +340,8 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
     out.counter(
         "prometheus_sd_refresh_failures",
         "Failed looks",
-        by_mechanism.iter().map(|(labels, done)| (&labels[..], done.failures)),
-    )?;
+        by_mechanism.iter().map(|(labels, done)| (labels, done.failures)),
+    );
     for name in [
         "prometheus_sd_refresh_duration_seconds",
         "prometheus_sd_refresh_duration_histogram_seconds",
@@ -413,14 +349,13 @@ fn sources(out: &mut Exposition<'_>, context: &Context, sets: &Sets) -> std::fmt
         out.histogram(
             name,
             "How long looks took, failed ones included",
-            by_mechanism.iter().map(|(labels, done)| (&labels[..], &done.durations)),
-        )?;
+            by_mechanism.iter().map(|(labels, done)| (labels, histogram(&done.durations))),
+        );
     }
-    Ok(())
 }
 
 /// What is kept of each Swarm, once for all that read it.
-fn snapshots(out: &mut Exposition<'_>, context: &Context) -> std::fmt::Result {
+fn snapshots(out: &mut Writer, context: &Context) {
     let now = context.clock.now().instant;
     let swarms = context.swarms();
     let all: Vec<([(&str, &str); 1], &SwarmStatus)> =
@@ -435,19 +370,19 @@ fn snapshots(out: &mut Exposition<'_>, context: &Context) -> std::fmt::Result {
     out.gauge(
         "swarmscout_snapshot_feed",
         "How changes of the Swarm are learned: 1 for what is in use",
-        in_use.iter().map(|(labels, holds)| (&labels[..], flag(*holds))),
-    )?;
+        in_use.iter().map(|(labels, holds)| (labels, flag(*holds))),
+    );
     out.gauge(
         "swarmscout_snapshot_feed_start_time_seconds",
         "Since when changes are learned in this way",
-        all.iter().map(|(labels, swarm)| (&labels[..], timestamp(swarm.feed.since))),
-    )?;
+        all.iter().map(|(labels, swarm)| (labels, timestamp(swarm.feed.since))),
+    );
     let age = |swarm: &SwarmStatus| Some(now.saturating_duration_since(swarm.as_of?).as_secs_f64());
     out.gauge(
         "swarmscout_snapshot_age_seconds",
         "Time since what is kept of the Swarm was last confirmed by it",
-        all.iter().filter_map(|(labels, swarm)| Some((&labels[..], age(swarm)?))),
-    )?;
+        all.iter().filter_map(|(labels, swarm)| Some((labels, age(swarm)?))),
+    );
     let objects: Vec<_> = all
         .iter()
         .flat_map(|([swarm], SwarmStatus { feed, .. })| {
@@ -458,38 +393,36 @@ fn snapshots(out: &mut Exposition<'_>, context: &Context) -> std::fmt::Result {
     out.gauge(
         "swarmscout_snapshot_objects",
         "Objects that are kept of the Swarm",
-        objects.iter().map(|(labels, count)| (&labels[..], *count as f64)),
-    )?;
+        objects.iter().map(|(labels, count)| (labels, *count as f64)),
+    );
     out.counter(
         "swarmscout_snapshot_changes",
         "Objects that came, went or became others",
-        all.iter().map(|(labels, swarm)| (&labels[..], swarm.feed.changes)),
-    )?;
+        all.iter().map(|(labels, swarm)| (labels, swarm.feed.changes)),
+    );
     out.gauge(
         "swarmscout_snapshot_last_change_timestamp_seconds",
         "When the last change was seen",
-        all.iter()
-            .filter_map(|(labels, swarm)| Some((&labels[..], timestamp(swarm.feed.last_change?)))),
-    )?;
+        all.iter().filter_map(|(labels, swarm)| Some((labels, timestamp(swarm.feed.last_change?)))),
+    );
     out.gauge(
         "swarmscout_snapshot_last_change_delay_seconds",
         "How long after the Swarm made it the last change was seen, by the clocks of both",
-        all.iter()
-            .filter_map(|(labels, swarm)| Some((&labels[..], swarm.feed.late?.as_secs_f64()))),
-    )?;
+        all.iter().filter_map(|(labels, swarm)| Some((labels, swarm.feed.late?.as_secs_f64()))),
+    );
     out.counter(
         "swarmscout_snapshot_feeds_begun",
         "How often a watch or events were begun",
-        all.iter().map(|(labels, swarm)| (&labels[..], swarm.feed.begun)),
-    )?;
+        all.iter().map(|(labels, swarm)| (labels, swarm.feed.begun)),
+    );
     out.counter(
         "swarmscout_snapshot_drift",
         "Changes that a listing showed and the watch had not told",
-        all.iter().map(|(labels, swarm)| (&labels[..], swarm.feed.drift)),
-    )
+        all.iter().map(|(labels, swarm)| (labels, swarm.feed.drift)),
+    );
 }
 
-fn pools(out: &mut Exposition<'_>, figures: &Figures, sets: &Sets) -> std::fmt::Result {
+fn pools(out: &mut Writer, figures: &Figures, sets: &Sets) {
     let states: Vec<_> = sets
         .iter()
         .flat_map(|set| {
@@ -506,43 +439,43 @@ fn pools(out: &mut Exposition<'_>, figures: &Figures, sets: &Sets) -> std::fmt::
     out.gauge(
         "swarmscout_targets",
         "Targets of each job: active, dropped by a rule, refused as unusable, equal to another",
-        states.iter().map(|(labels, count)| (&labels[..], *count as f64)),
-    )?;
+        states.iter().map(|(labels, count)| (labels, *count as f64)),
+    );
     let by_job: Vec<_> =
         sets.iter().map(|set| ([("scrape_job", &**set.job.name())], set)).collect();
     out.gauge(
         "prometheus_target_scrape_pool_targets",
         "Current number of targets in this scrape pool",
-        by_job.iter().map(|(labels, set)| (&labels[..], set.counts.active as f64)),
-    )?;
+        by_job.iter().map(|(labels, set)| (labels, set.counts.active as f64)),
+    );
     out.gauge(
         "prometheus_target_scrape_pool_target_limit",
         "Maximum number of targets allowed in this scrape pool; 0 is no limit",
-        by_job.iter().map(|(labels, set)| (&labels[..], set.job.target_limit as f64)),
-    )?;
+        by_job.iter().map(|(labels, set)| (labels, set.job.target_limit as f64)),
+    );
     out.counter(
         "prometheus_target_scrape_pool_exceeded_target_limit",
         "How often scrape pools hit their target limit",
-        [(&[][..], figures.limit_exceeded.get())],
-    )?;
+        [(NO_LABELS, figures.limit_exceeded.get())],
+    );
     out.counter(
         "prometheus_target_scrape_pool_sync",
         "How often the scrape pool was brought up to date",
-        by_job.iter().map(|(labels, set)| (&labels[..], set.syncs.durations.count())),
-    )?;
+        by_job.iter().map(|(labels, set)| (labels, set.syncs.durations.count())),
+    );
     out.histogram(
         "prometheus_target_sync_length_seconds",
         "How long bringing the scrape pool up to date took",
-        by_job.iter().map(|(labels, set)| (&labels[..], &*set.syncs.durations)),
-    )?;
+        by_job.iter().map(|(labels, set)| (labels, histogram(&set.syncs.durations))),
+    );
     out.counter(
         "prometheus_target_sync_failed",
         "Targets that were refused as unusable",
-        by_job.iter().map(|(labels, set)| (&labels[..], set.syncs.refused)),
-    )
+        by_job.iter().map(|(labels, set)| (labels, set.syncs.refused)),
+    );
 }
 
-fn files(out: &mut Exposition<'_>, files: &[FileStatus], sets: &Sets) -> std::fmt::Result {
+fn files(out: &mut Writer, files: &[FileStatus], sets: &Sets) {
     // The writer hears of a job that is gone a moment later.
     let jobs: HashSet<_> = sets.iter().map(|set| &**set.job.name()).collect();
     let by_job: Vec<_> = files
@@ -555,18 +488,22 @@ fn files(out: &mut Exposition<'_>, files: &[FileStatus], sets: &Sets) -> std::fm
     out.counter(
         "swarmscout_file_sd_writes",
         "How often the file of a job was written because its content changed",
-        by_job.iter().map(|(labels, file)| (&labels[..], file.writes)),
-    )?;
+        by_job.iter().map(|(labels, file)| (labels, file.writes)),
+    );
     out.counter(
         "swarmscout_file_sd_write_errors",
         "How often the file of a job could not be written",
-        by_job.iter().map(|(labels, file)| (&labels[..], file.failures)),
-    )?;
+        by_job.iter().map(|(labels, file)| (labels, file.failures)),
+    );
     out.gauge(
         "swarmscout_file_sd_last_success_timestamp_seconds",
         "When the file of a job was last known to hold its newest targets",
-        by_job.iter().filter_map(|(labels, file)| Some((&labels[..], timestamp(file.confirmed?)))),
-    )
+        by_job.iter().filter_map(|(labels, file)| Some((labels, timestamp(file.confirmed?)))),
+    );
+}
+
+fn histogram(durations: &Durations) -> Histogram<'_> {
+    Histogram { bounds: &Durations::BOUNDS, counts: &durations.buckets, sum: durations.sum }
 }
 
 fn flag(holds: bool) -> f64 {

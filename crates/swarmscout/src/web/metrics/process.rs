@@ -1,55 +1,55 @@
 //! The process, as the client libraries of Prometheus show theirs. From `/proc`; where there is
 //! none, the family is left out.
 
-use std::fmt::Result;
 use std::fs;
 use std::time::SystemTime;
 
-use super::exposition::Exposition;
+use swarmscout_exposition::{NO_LABELS, Writer};
+
 use super::timestamp;
 
 /// Linux tells CPU time in hundredths of a second, on every architecture that Rust runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-pub(super) fn encode(out: &mut Exposition<'_>, started: SystemTime) -> Result {
+pub(super) fn write(out: &mut Writer, started: SystemTime) {
     out.gauge(
         "process_start_time_seconds",
         "Start time of the process since unix epoch in seconds",
-        [(&[][..], timestamp(started))],
-    )?;
+        [(NO_LABELS, timestamp(started))],
+    );
     out.counter(
         "process_cpu_seconds",
         "Total user and system CPU time spent in seconds",
         fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu).map(unlabelled),
-    )?;
+    );
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     out.gauge(
         "process_resident_memory_bytes",
         "Resident memory size in bytes",
         kibibytes(&status, "VmRSS:").map(unlabelled),
-    )?;
+    );
     out.gauge(
         "process_virtual_memory_bytes",
         "Virtual memory size in bytes",
         kibibytes(&status, "VmSize:").map(unlabelled),
-    )?;
+    );
     let open = fs::read_dir("/proc/self/fd").map(Iterator::count);
     out.gauge(
         "process_open_fds",
         "Number of open file descriptors",
         // One of them is that of the folder which is read here.
         open.ok().map(|count| unlabelled(count.saturating_sub(1) as f64)),
-    )?;
+    );
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     out.gauge(
         "process_max_fds",
         "Maximum number of open file descriptors",
         max_files(&limits).map(unlabelled),
-    )
+    );
 }
 
-fn unlabelled(value: f64) -> (&'static [(&'static str, &'static str)], f64) {
-    (&[], value)
+fn unlabelled(value: f64) -> ([(&'static str, &'static str); 0], f64) {
+    (NO_LABELS, value)
 }
 
 /// User and system time. The second field, the name of the program, may hold anything.
