@@ -1,6 +1,6 @@
 //! Relabeling, and the regular expressions of its rules.
 
-use swarmscout_model::fuzzing::both_ways;
+use swarmscout_go_regexp::testing;
 use swarmscout_model::relabel::{self, RawRule, RelabelRule};
 use swarmscout_model::{Labels, LabelsBuilder, NameScheme};
 
@@ -15,7 +15,7 @@ pub fn regex(text: &[u8]) {
     let (pattern, texts) = text.split_once('\n').unwrap_or((&text, ""));
     // The last one is all of them, with their line ends.
     let texts = || texts.split('\n').chain([texts]);
-    let Ok(found) = both_ways::find(pattern, texts()) else { return };
+    let Ok(found) = testing::find(pattern, texts()) else { return };
     for (found, text) in found.iter().zip(texts()) {
         assert_eq!(found.quick, found.slow, "{pattern:?} on {text:?}");
         assert_eq!(found.is_match, found.slow.is_some(), "{pattern:?} on {text:?}");

@@ -153,7 +153,7 @@ pub fn file_sd() -> Seeds {
 
 /// Patterns of which Go's answers were recorded, with some of the texts that they were tried on.
 pub fn regex() -> Seeds {
-    let lines = lines("model/tests/go-regexp/answers.jsonl");
+    let lines = lines("go-regexp/tests/go/answers.jsonl");
     let texts: Vec<_> =
         lines[0].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let patterns = lines[1..].iter().filter_map(|line| line["pattern"].as_str());

@@ -7,8 +7,6 @@
 pub mod budget;
 pub mod duration;
 mod durations;
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod group;
 pub mod labels;
 pub mod lossy_json;

@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
+use swarmscout_go_regexp::Slots;
+
 use super::{Labels, Place, piece_at, push_piece};
-use crate::relabel::regex::Slots;
 
 /// A label set under construction, or one being relabelled. Made to be reused: it keeps its memory
 /// from one target to the next, and remembers where names were found, as the next target mostly has

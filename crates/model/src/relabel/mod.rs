@@ -3,19 +3,17 @@
 
 mod apply;
 mod case;
-pub mod regex;
 mod rule;
-mod template;
 
 use std::fmt;
 
 use crate::labels::{Labels, LabelsBuilder};
 
 use self::apply::apply;
-pub use self::regex::{Regex, RegexError};
 pub use self::rule::{
     DEFAULT_REGEX, DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, RawRule, RelabelError, RelabelRule,
 };
+pub use swarmscout_go_regexp::{Regex, RegexError};
 
 /// Applies `rules` in order. `Err` is the index of the rule that drops the target; `labels` is then
 /// as that rule found it.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use swarmscout_go_regexp::{Regex, RegexError, Template};
+
 use super::Action;
-use super::regex::{Regex, RegexError};
-use super::template::Template;
 use crate::name::NameScheme;
 use crate::quote::Quoted;
 

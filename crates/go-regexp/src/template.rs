@@ -1,12 +1,12 @@
 //! Texts with variables, as Go's `Regexp.Expand` reads them.
 
-use super::regex::{Regex, Slots, is_letter_or_digit};
+use super::{Regex, Slots, is_letter_or_digit};
 
 /// A text with variables (`$1`, `${1}`, `$name`, `${name}`; `$$` is a `$`), split once. A variable
 /// is as long as it can be: `$1x` is the group named `1x`. What is no variable stands for itself;
 /// a group that is not there or took no part is empty.
 #[derive(Debug)]
-pub(super) struct Template {
+pub struct Template {
     text: String,
     parts: Vec<Part>,
 }
@@ -21,7 +21,7 @@ enum Part {
 
 impl Template {
     /// Splits `text`, whose variables are groups of `regex`.
-    pub(super) fn new(text: String, regex: &Regex) -> Self {
+    pub fn new(text: String, regex: &Regex) -> Self {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text.as_str();
@@ -49,17 +49,17 @@ impl Template {
     }
 
     /// The text as it was written.
-    pub(super) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         &self.text
     }
 
     /// Whether there is a `$` in the text, be it that of a variable or not.
-    pub(super) fn has_dollar(&self) -> bool {
+    pub fn has_dollar(&self) -> bool {
         self.text.contains('$')
     }
 
     /// Appends the text with its variables replaced by the groups of a match in `matched`.
-    pub(super) fn expand(&self, matched: &str, slots: &Slots, out: &mut String) {
+    pub fn expand(&self, matched: &str, slots: &Slots, out: &mut String) {
         let group = |index: usize| {
             let from = slots.get(2 * index).copied().flatten()?;
             let to = slots.get(2 * index + 1).copied().flatten()?;
@@ -78,7 +78,7 @@ impl Template {
 
     /// Appends `text` with every match of `regex` replaced by the expanded template: Go's
     /// `ReplaceAllString`. Without a match nothing is appended, and the answer is `false`.
-    pub(super) fn replace_all(
+    pub fn replace_all(
         &self,
         regex: &Regex,
         text: &str,

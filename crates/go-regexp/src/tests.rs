@@ -1,12 +1,11 @@
-//! Holds the dialect against what Go answered: see `tests/go-regexp/README.md`.
+//! Holds the dialect against what Go answered: see `tests/go/README.md`.
 
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::relabel::template::Template;
 
-const ANSWERS: &str = include_str!("../../../tests/go-regexp/answers.jsonl");
+const ANSWERS: &str = include_str!("../tests/go/answers.jsonl");
 
 /// The texts that every pattern was tried on, and the answers.
 fn answers() -> (Vec<String>, Vec<Value>) {

@@ -1,14 +1,37 @@
-//! Go's regular expressions, as far as relabeling uses them.
+//! Go's regular expressions, with Go's error messages, on the engines of `regex-automata`.
 //!
-//! Prometheus matches with Go's `regexp` (RE2 syntax, leftmost-first, linear time). The engines of
-//! `regex-automata` have the same semantics, but its dialect differs in ways that no flag repairs:
-//! which patterns compile, what `\d`, `\w`, `\s` and `\b` mean, `[a&&b]`, `\Q…\E`, octal escapes.
+//! Go's `regexp` has RE2's syntax, leftmost-first matches and linear time. The engines of
+//! `regex-automata` have the same semantics, but the dialect of the `regex` crate differs in ways that
+//! no flag repairs: which patterns compile, what `\d`, `\w`, `\s` and `\b` mean, `[a&&b]`, `\Q…\E`,
+//! octal escapes. So this crate has its own parser, and a table recorded from Go to test it against.
+//!
+//! A pattern is anchored at both ends and `.` matches a newline, as Prometheus compiles the patterns
+//! of relabeling rules. Usual patterns (names, lists of names, a fixed prefix) need no engine.
+//!
+//! ```
+//! use swarmscout_go_regexp::{Regex, Slots, Template};
+//!
+//! let regex = Regex::new("([^:]+)(?::\\d+)?")?;
+//! let template = Template::new("${1}:9100".to_owned(), &regex);
+//! let (mut slots, mut address) = (Slots::new(), String::new());
+//! assert!(regex.find("10.0.0.1:80", &mut slots));
+//! template.expand("10.0.0.1:80", &slots, &mut address);
+//! assert_eq!(address, "10.0.0.1:9100");
+//!
+//! let error = Regex::new("(").unwrap_err();
+//! assert_eq!(error.to_string(), "error parsing regexp: missing closing ): `^(?s:()$`");
+//! # Ok::<(), swarmscout_go_regexp::RegexError>(())
+//! ```
+//!
+//! **Invariant: a pattern compiles, fails and matches as in Go.** Differences are bugs. The crate
+//! depends on nothing else of Swarmscout.
 
-pub mod both_ways;
+mod both_ways;
 mod class;
 mod node;
 mod parse;
 mod shape;
+mod template;
 
 use std::fmt;
 use std::thread;
@@ -20,10 +43,17 @@ use regex_syntax::hir::{ClassUnicode, Hir};
 
 use self::parse::Parsed;
 use self::shape::{Body, Shape};
+pub use self::template::Template;
+
+/// Compares the two ways to match a pattern. For tests and fuzz targets.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::both_ways::{Found, find};
+}
 
 /// Where the groups of a match begin and end: those of group `n` are at `2n` and `2n + 1`, group 0
 /// is the whole match. `None` where the group took no part.
-pub(crate) type Slots = Vec<Option<NonMaxUsize>>;
+pub type Slots = Vec<Option<NonMaxUsize>>;
 
 /// Why a pattern is refused, in the words of Go's `regexp/syntax`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,7 +119,7 @@ impl Regex {
     }
 
     /// What every text that matches begins with, as far as that is known.
-    pub(super) fn prefix(&self) -> &str {
+    pub fn prefix(&self) -> &str {
         match self.shape.as_ref().and_then(|shape| shape.body.as_ref()) {
             Some(Body::Between { prefix, .. }) => prefix,
             _ => "",
@@ -97,7 +127,7 @@ impl Regex {
     }
 
     /// Finds the leftmost match and fills `slots`. `false` leaves them undefined.
-    pub(super) fn find(&self, text: &str, slots: &mut Slots) -> bool {
+    pub fn find(&self, text: &str, slots: &mut Slots) -> bool {
         match &self.shape {
             Some(shape) if shape.groups.is_some() => self.is_match(text) && shape.fill(text, slots),
             _ => search(self.engine(), text, 0, slots),
@@ -105,7 +135,7 @@ impl Regex {
     }
 
     /// Finds the leftmost match that begins at `from`, which is not 0, or behind it.
-    pub(super) fn find_next(&self, text: &str, from: usize, slots: &mut Slots) -> bool {
+    pub fn find_next(&self, text: &str, from: usize, slots: &mut Slots) -> bool {
         // A match of a pattern that has a shape begins where the text does.
         self.shape.is_none() && search(self.engine(), text, from, slots)
     }
@@ -115,7 +145,7 @@ impl Regex {
     }
 
     /// The groups that have this name. More than one group may.
-    pub(super) fn groups_named(&self, name: &str) -> Vec<usize> {
+    pub fn groups_named(&self, name: &str) -> Vec<usize> {
         let named = |i: &usize| self.names[*i].as_deref() == Some(name);
         (0..self.names.len()).filter(named).collect()
     }
@@ -144,7 +174,7 @@ fn search(engine: &meta::Regex, text: &str, from: usize, slots: &mut Slots) -> b
 }
 
 /// Whether `c` is in one of Unicode's categories L and Nd.
-pub(super) fn is_letter_or_digit(c: char) -> bool {
+fn is_letter_or_digit(c: char) -> bool {
     let is_in = |class: ClassUnicode| class.iter().any(|r| (r.start()..=r.end()).contains(&c));
     ["L", "Nd"].into_iter().filter_map(class::unicode).any(is_in)
 }
