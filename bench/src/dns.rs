@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use swarmscout_simulator::dns::{Data, DnsServer, Fault, Zone};
+use swarmscout_sim_stores::dns::{Data, DnsServer, Fault, Zone};
 
 use crate::process::until;
 use crate::programs::{Program, both};

@@ -294,8 +294,8 @@ pub fn values() -> Seeds {
 
 /// What etcd answered to its version 2, refusals and events too.
 pub fn etcd2() -> Seeds {
-    let mut seeds = contents(&files("simulator/fixtures/kv/etcd-v2", "json", |_| true));
-    seeds.extend(bodies("simulator/fixtures/kv/etcd-v2"));
+    let mut seeds = contents(&files("sim-stores/fixtures/etcd-v2", "json", |_| true));
+    seeds.extend(bodies("sim-stores/fixtures/etcd-v2"));
     let mut seeds = behind("200 120 swarm-129", &seeds);
     seeds.extend(texts(&[
         "404 7 a\n{\"errorCode\":100}",
@@ -307,8 +307,8 @@ pub fn etcd2() -> Seeds {
 
 /// What etcd answered to its version 3, and the lines of its watches.
 pub fn etcd3() -> Seeds {
-    let mut seeds = contents(&files("simulator/fixtures/kv/etcd-v3", "json", |_| true));
-    for body in bodies("simulator/fixtures/kv/etcd-v3") {
+    let mut seeds = contents(&files("sim-stores/fixtures/etcd-v3", "json", |_| true));
+    for body in bodies("sim-stores/fixtures/etcd-v3") {
         seeds.extend(body.split(|byte| *byte == b'\n').map(<[u8]>::to_vec));
     }
     behind("200 4 swarm", &seeds)

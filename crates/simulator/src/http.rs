@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::Faults;
-pub(crate) use listener::{Listener, Stream};
+pub use listener::{Listener, Stream};
 
 /// How many of the newest requests are kept. All are counted.
 const LOGGED: usize = 20_000;

@@ -1,18 +1,12 @@
-//! A Docker Swarm that is not there, for tests, benchmarks and `swarmscout demo`.
+//! A simulated Docker Swarm, for tests, benchmarks and `swarmscout demo`.
 //!
 //! ```text
 //!  swarm::Swarm ──┬─ engine::Engine     the Engine API of one of its nodes, TCP or unix socket
 //!  (model, seed)  └─ swarmkit::ControlSocket  SwarmKit's own socket: watch and lists, gRPC
 //!  classic::Cluster ─ classic::Master   `/info` of standalone Swarm, any version from 0.1.0 on
 //!                     exporter::Exporter  `/metrics`
-//!  etcd::Etcd ───── etcd::Member        versions 2 and 3 of its API, with watches
-//!  consul::Consul ─ consul::Agent       the key-value store, with blocking queries
-//!                     tokens::Tokens      the service of `token://`
 //!                           │
 //!                      http::Server     faults on demand, a log of the requests
-//!
-//!  zookeeper::ZooKeeper                 an ensemble, with faults of its own
-//!  dns::Zone ─ dns::DnsServer           UDP and TCP, with faults of its own
 //! ```
 //!
 //! Everything here is written against what real Swarms answered (`fixtures/`, each file recorded
@@ -24,17 +18,14 @@
 //! times, addresses) depends on a seed alone.
 
 pub mod classic;
-pub mod consul;
-pub mod dns;
 pub mod engine;
-pub mod etcd;
 pub mod exporter;
 pub mod fault;
 pub mod http;
 pub mod swarm;
 pub mod swarmkit;
-pub mod tokens;
-pub mod zookeeper;
+#[doc(hidden)]
+pub mod testing;
 
 pub use fault::{Fault, Faults};
 pub use http::{Listen, Reply, Request, Response, Server};

@@ -13,7 +13,7 @@ use swarmscout_discovery::config::{BuildContext, DnsConfig, RecordType};
 use swarmscout_discovery::source::dns::{Dns, Resolver};
 use swarmscout_discovery::{Discoverer, Look};
 use swarmscout_model::PromDuration;
-use swarmscout_simulator::dns::{DnsServer, Fault, Zone};
+use swarmscout_sim_stores::dns::{DnsServer, Fault, Zone};
 
 /// A line of the table.
 #[derive(Debug, Deserialize)]

@@ -15,7 +15,8 @@ use super::Listen;
 /// Connections that wait to be accepted; as many as the kernel allows by default.
 const BACKLOG: u32 = 4096;
 
-pub(crate) struct Listener {
+/// A port or a unix socket that can be closed and opened again.
+pub struct Listener {
     address: Address,
     state: Mutex<State>,
     /// Counts how often the port was closed; connections of an earlier time end.
@@ -42,8 +43,10 @@ enum Socket {
 }
 
 /// An accepted connection.
-pub(crate) enum Stream {
+pub enum Stream {
+    /// Over TCP.
     Tcp(TcpStream),
+    /// Over a unix socket.
     Unix(UnixStream),
 }
 
@@ -69,7 +72,8 @@ impl Io for tokio_rustls::server::TlsStream<TcpStream> {
 }
 
 impl Listener {
-    pub(crate) fn bind(listen: Listen) -> io::Result<Self> {
+    /// Listens at an address.
+    pub fn bind(listen: Listen) -> io::Result<Self> {
         let (address, bound) = match listen {
             Listen::Unix(path) => (Address::Unix(path), None),
             Listen::Addr(addr) => tcp(addr)?,
@@ -86,14 +90,15 @@ impl Listener {
     }
 
     /// Host and port; `None` for a unix socket.
-    pub(crate) fn tcp_addr(&self) -> Option<SocketAddr> {
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
         match &self.address {
             Address::Tcp(addr) => Some(*addr),
             Address::Unix(_) => None,
         }
     }
 
-    pub(crate) fn open(&self) -> io::Result<()> {
+    /// Accepts connections again after [`Self::close`].
+    pub fn open(&self) -> io::Result<()> {
         let mut state = self.lock();
         if state.socket.is_none() {
             state.socket = Some(match &self.address {
@@ -114,13 +119,14 @@ impl Listener {
         Ok(())
     }
 
-    pub(crate) fn close(&self) {
+    /// Refuses new connections and ends the present ones.
+    pub fn close(&self) {
         self.lock().socket = None;
         self.closed.send_modify(|count| *count += 1);
     }
 
     /// The next connection. Waits while the port is closed. For one task only.
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+    pub async fn accept(&self) -> io::Result<Stream> {
         std::future::poll_fn(|cx| {
             let mut state = self.lock();
             state.acceptor = Some(cx.waker().clone());
@@ -138,7 +144,7 @@ impl Listener {
     }
 
     /// Tells how often the port was closed so far, and when it is closed again.
-    pub(crate) fn closed(&self) -> watch::Receiver<u64> {
+    pub fn closed(&self) -> watch::Receiver<u64> {
         self.closed.subscribe()
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::client::{get, request, split};
 use serde_json::Value;
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Condition::{Locked, Member, NoQuorum, Standalone};
 use swarmscout_simulator::engine::{Engine, Recording, Release as R};
 use swarmscout_simulator::swarm::{Mode, ServiceSpec, Swarm};
+use swarmscout_simulator::testing::{get, request, split};
 
 /// A manager and two workers; services of every kind.
 fn swarm() -> (Swarm, String, String) {

@@ -9,7 +9,7 @@ use swarmscout_simulator::{Listen, Server};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 
-use crate::client::get;
+use swarmscout_simulator::testing::get;
 
 const MANAGER: &str = include_str!("../../fixtures/swarm-mode/3-nodes/events-manager.json");
 const WORKER: &str = include_str!("../../fixtures/swarm-mode/3-nodes/events-worker.json");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::client::request;
 use bytes::Bytes;
+use swarmscout_simulator::testing::request;
 use swarmscout_simulator::{Fault, Listen, Response, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -3,11 +3,8 @@
 
 mod changes;
 mod classic;
-mod client;
 mod engine;
-mod etcd;
 mod events;
 mod fault;
 mod swarm;
 mod swarmkit;
-mod zookeeper;

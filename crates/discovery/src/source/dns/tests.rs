@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use expect_test::{Expect, expect};
 use swarmscout_model::{PromDuration, TargetGroup};
-use swarmscout_simulator::dns::{Data, DnsServer, Zone, kind};
+use swarmscout_sim_stores::dns::{Data, DnsServer, Zone, kind};
 
 use super::*;
 
@@ -93,7 +93,7 @@ impl World {
             .collect();
         queries.sort_by_key(|(_, query)| query.at);
         self.servers.iter().for_each(DnsServer::forget_queries);
-        let line = |(i, query): (usize, swarmscout_simulator::dns::Query)| {
+        let line = |(i, query): (usize, swarmscout_sim_stores::dns::Query)| {
             let edns = query.udp_size.map_or(String::new(), |size| format!(" edns {size}"));
             let tcp = if query.tcp { " tcp" } else { "" };
             assert!(query.recursion);

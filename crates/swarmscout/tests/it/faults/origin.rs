@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use swarmscout_simulator::dns::{Data, DnsServer, Zone};
-use swarmscout_simulator::zookeeper::ZooKeeper;
+use swarmscout_sim_stores::dns::{Data, DnsServer, Zone};
+use swarmscout_sim_stores::zookeeper::ZooKeeper;
 use swarmscout_simulator::{Fault, Server};
 
 use super::rows::Spoil;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use swarmscout_simulator::dns::{Data, code, kind};
+use swarmscout_sim_stores::dns::{Data, code, kind};
+use swarmscout_sim_stores::{dns, zookeeper};
+use swarmscout_simulator::Fault;
 use swarmscout_simulator::engine::{LOCKED, NO_LEADER};
-use swarmscout_simulator::{Fault, dns, zookeeper};
 
 use super::edits::Edit;
 use super::lists;

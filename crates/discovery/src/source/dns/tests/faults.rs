@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use swarmscout_simulator::dns::{Fault, Record, code};
+use swarmscout_sim_stores::dns::{Fault, Record, code};
 
 use super::*;
 

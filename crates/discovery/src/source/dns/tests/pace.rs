@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use swarmscout_simulator::dns::Fault;
+use swarmscout_sim_stores::dns::Fault;
 
 use super::*;
 use crate::source::dns::resolver::MOST_AT_ONCE;

@@ -9,9 +9,9 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::PrivateKeyDer;
 use swarmscout_model::Secret;
 use swarmscout_net::config::{Auth, PemSource, SecretSource};
-use swarmscout_simulator::consul::{Agent, Consul as SimulatedConsul};
-use swarmscout_simulator::etcd::{Etcd, Member, RECORDED};
-use swarmscout_simulator::tokens::Tokens;
+use swarmscout_sim_stores::consul::{Agent, Consul as SimulatedConsul};
+use swarmscout_sim_stores::etcd::{Etcd, Member, RECORDED};
+use swarmscout_sim_stores::tokens::Tokens;
 use swarmscout_simulator::{Fault, Listen, Response, Server};
 
 use super::*;

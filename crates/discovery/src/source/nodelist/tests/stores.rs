@@ -1,8 +1,8 @@
 //! What all stores over HTTP have in common: one scenario each, for every protocol.
 
 use futures_util::FutureExt;
-use swarmscout_simulator::consul::{Agent, Consul as SimulatedConsul};
-use swarmscout_simulator::etcd::{Etcd, Member};
+use swarmscout_sim_stores::consul::{Agent, Consul as SimulatedConsul};
+use swarmscout_sim_stores::etcd::{Etcd, Member};
 use swarmscout_simulator::{Fault, Listen, Server};
 
 use super::super::http::{HttpStore, Protocol};

@@ -8,7 +8,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use swarmscout_model::PromDuration;
 use swarmscout_refresh::RefreshContext;
-use swarmscout_simulator::zookeeper::{Fault, ZooKeeper as Ensemble};
+use swarmscout_sim_stores::zookeeper::{Fault, ZooKeeper as Ensemble};
 
 use super::super::Location;
 use super::*;

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
+use swarmscout_simulator::http::{Pending, Reply, Request, Response};
 
 use super::{Etcd, State, cors};
-use crate::http::{Pending, Reply, Request, Response};
 
 /// All keys, and what happened to them.
 pub(super) struct Map {

@@ -3,16 +3,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use swarmscout_sim_stores::etcd::{Etcd, Member};
 use swarmscout_simulator::Listen;
-use swarmscout_simulator::etcd::{Etcd, Member};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{get, request, split};
+use swarmscout_simulator::testing::{get, request, split};
 
 macro_rules! recorded {
     ($name:literal) => {
-        include_str!(concat!("../../fixtures/kv/etcd-", $name))
+        include_str!(concat!("../../fixtures/etcd-", $name))
     };
 }
 

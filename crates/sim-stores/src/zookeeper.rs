@@ -3,7 +3,7 @@
 //!
 //! Its members share one tree and have always seen the same. What changes the tree is a call of
 //! its owner, since the readers under test never write. Frames are those recorded from ZooKeeper
-//! 3.8 (`fixtures/kv/zookeeper`), transaction numbers included; only the order of children is
+//! 3.8 (`fixtures/zookeeper`), transaction numbers included; only the order of children is
 //! ours, theirs comes from a hash table.
 
 mod connection;
@@ -20,8 +20,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::Listen;
-use crate::http::Listener;
+use swarmscout_simulator::Listen;
+use swarmscout_simulator::http::Listener;
 use tree::Tree;
 
 /// What a member does wrong, from now on.

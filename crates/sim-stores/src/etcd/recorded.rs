@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::engine::json;
-use crate::http::{Request, Response};
+use swarmscout_simulator::engine::json;
+use swarmscout_simulator::http::{Request, Response};
 
 macro_rules! recorded {
     ($case:literal) => {
-        ($case, include_str!(concat!("../../fixtures/kv/etcd-v2/", $case, ".json")))
+        ($case, include_str!(concat!("../../fixtures/etcd-v2/", $case, ".json")))
     };
 }
 

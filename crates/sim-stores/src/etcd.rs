@@ -3,7 +3,7 @@
 //!
 //! All members share what is stored. What changes it is a call of its owner; time does not pass by
 //! itself, so a key with a lifetime goes when [`Etcd::expire`] says so. Answers are those recorded
-//! from etcd 3.4.23 (`fixtures/kv`), but for their numbers, times, and the order of keys.
+//! from etcd 3.4.23 (`fixtures`), but for their numbers, times, and the order of keys.
 
 mod recorded;
 mod v2;
@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::http::{Listen, Reply, Request, Response, Server};
 pub use recorded::RECORDED;
+use swarmscout_simulator::http::{Listen, Reply, Request, Response, Server};
 use v2::Tree;
 use v3::Map;
 

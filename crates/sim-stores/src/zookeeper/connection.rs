@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use swarmscout_simulator::http::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
@@ -13,7 +14,6 @@ use tokio::time::sleep;
 
 use super::tree::{Watch, event, length};
 use super::{Asked, Fault, Shared, lock};
-use crate::http::Stream;
 
 /// The largest request that is read, as `jute.maxbuffer` has it.
 const MAX_REQUEST: usize = 0xf_ffff;

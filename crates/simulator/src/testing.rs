@@ -1,13 +1,14 @@
-//! A client that shows every byte.
+//! A client that shows every byte, for the tests of the simulators.
 
 use std::io;
 
-use swarmscout_simulator::Server;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::Server;
+
 /// The whole answer, header included, until the server ends the connection or resets it.
-pub(crate) async fn request(server: &Server, method: &str, path: &str) -> io::Result<String> {
+pub async fn request(server: &Server, method: &str, path: &str) -> io::Result<String> {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     match (server.addr(), server.socket()) {
         (Some(addr), _) => exchange(TcpStream::connect(addr).await?, &request).await,
@@ -17,13 +18,13 @@ pub(crate) async fn request(server: &Server, method: &str, path: &str) -> io::Re
 }
 
 /// Status line and headers without `Date`, sorted; and the body.
-pub(crate) async fn get(server: &Server, path: &str) -> io::Result<(Vec<String>, String)> {
+pub async fn get(server: &Server, path: &str) -> io::Result<(Vec<String>, String)> {
     let answer = request(server, "GET", path).await?;
     Ok(split(&answer))
 }
 
 /// Splits an answer, recorded or new; joins its chunks.
-pub(crate) fn split(answer: &str) -> (Vec<String>, String) {
+pub fn split(answer: &str) -> (Vec<String>, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
     let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
     // Which framing the server chose is between it and the connection.

@@ -14,8 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::engine::json;
-use crate::http::{Listen, Reply, Request, Response, Server};
+use swarmscout_simulator::engine::json;
+use swarmscout_simulator::http::{Listen, Reply, Request, Response, Server};
 
 /// The longest that a query may block, as in Consul.
 const LONGEST: Duration = Duration::from_mins(10);

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Etcd, State, cors, not_found};
-use crate::engine::json;
-use crate::http::{Pending, Reply, Request, Response};
+use swarmscout_simulator::engine::json;
+use swarmscout_simulator::http::{Pending, Reply, Request, Response};
 
 /// So many changes are remembered.
 const HISTORY: usize = 1000;

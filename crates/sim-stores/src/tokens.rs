@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::json;
-use crate::http::{Listen, Response, Server};
+use swarmscout_simulator::engine::json;
+use swarmscout_simulator::http::{Listen, Response, Server};
 
 /// A running service. Ends when it is dropped.
 #[derive(Debug)]

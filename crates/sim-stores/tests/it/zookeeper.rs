@@ -1,10 +1,10 @@
 //! ZooKeeper, frame by frame.
 
-use swarmscout_simulator::zookeeper::ZooKeeper;
+use swarmscout_sim_stores::zookeeper::ZooKeeper;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const RECORDED: &str = include_str!("../../fixtures/kv/zookeeper/exchange.txt");
+const RECORDED: &str = include_str!("../../fixtures/zookeeper/exchange.txt");
 
 const NODES: &str = "/recorded/docker/swarm/nodes";
 const LEADER: &str = "/recorded/docker/swarm/leader";
