@@ -64,12 +64,12 @@ async fn main() {
     let mut manager = Manager::new(BuildContext::new("own_discoverer"));
     manager.apply(vec![JobConfig::new("example", vec![source])]);
 
-    let mut set = manager.jobs().borrow()[0].set.clone();
-    while set.changed().await.is_ok() {
-        let set = set.borrow_and_update();
-        for source in &set.sources {
+    let mut job = manager.jobs().borrow()[0].clone();
+    while job.set.changed().await.is_ok() {
+        for source in &job.status.borrow().sources {
             println!("{}: {}", source.what, source.error.as_deref().unwrap_or("ok"));
         }
+        let set = job.set.borrow_and_update();
         for (_group, target) in set.active() {
             println!("  {:?}", target.labels);
         }

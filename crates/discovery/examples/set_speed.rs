@@ -69,7 +69,8 @@ async fn main() -> Result<(), Failure> {
     let mut manager = Manager::new(BuildContext::new("set_speed"));
     let cpu = cpu_seconds()?;
     let wall = Instant::now();
-    let job = JobConfig { relabel: rules()?, ..JobConfig::new("tasks", vec![source]) };
+    let mut job = JobConfig::new("tasks", vec![source]);
+    job.pool.relabel = rules()?;
     manager.apply(vec![job]);
     let mut set = manager.jobs().borrow().first().ok_or("no job")?.set.clone();
     let counts = set.wait_for(|set| set.is_ready()).await?.counts;

@@ -1,6 +1,6 @@
 //! What discovery counts, for the program's own metrics.
 //!
-//! Only what no [`TargetSet`](crate::TargetSet) can tell stands here: events that belong to no job
+//! Only what no [`TargetSet`](swarmscout_model::TargetSet) and no [`JobStatus`](crate::JobStatus) can tell stands here: events that belong to no job
 //! or to several at once.
 
 use std::collections::BTreeMap;

@@ -8,7 +8,8 @@
 //! A [`Discoverer`] lists what it sees and knows nothing of time. Its supervisor owns the clock: the
 //! deadline of a look, the retry with backoff, the last good answer and its age. The
 //! [`manager::Manager`] gives every job the sources it names, each running once however many jobs
-//! name it, relabels what changed, and hands over one [`TargetSet`] per job.
+//! name it, relabels what changed, and hands over one [`TargetSet`](swarmscout_model::TargetSet)
+//! per job, and beside it the [state of the job's sources](JobStatus).
 //!
 //! The sources of the configuration file are a closed set, [`config::SdConfig`]; a program of your
 //! own may add any [`Discoverer`] as [`SdConfig::Custom`] (`examples/own_discoverer.rs`).
@@ -23,8 +24,8 @@ pub mod limits;
 pub mod manager;
 #[cfg(test)]
 mod scripted;
-pub mod set;
 pub mod source;
+pub mod status;
 pub mod storage;
 pub mod without_address;
 
@@ -32,7 +33,7 @@ pub use config::SdConfig;
 pub use error::Error;
 pub use job::JobConfig;
 pub use manager::Manager;
-pub use set::{SetGroup, SourceStatus, TargetSet};
+pub use status::{JobStatus, SourceStatus};
 pub use swarmscout_refresh::{BoxFuture, Discoverer, Groups, Look, Problem};
 
 /// A source of targets.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde_json::Value;
-use swarmscout_discovery::set::{Counts, Syncs};
-use swarmscout_discovery::{Groups, JobConfig, SetGroup, TargetSet, fuzzing};
+use swarmscout_discovery::{Groups, fuzzing};
 use swarmscout_model::relabel::{RawRule, RelabelRule};
 use swarmscout_model::target::relabel_group;
-use swarmscout_model::{Labels, LabelsBuilder, NameScheme, TargetGroup};
+use swarmscout_model::{
+    Completeness, Labels, LabelsBuilder, NameScheme, PoolSpec, SetGroup, SyncStats, TargetCounts,
+    TargetGroup, TargetSet,
+};
 
 use crate::checks;
 
@@ -63,7 +65,7 @@ pub fn file_sd(text: &[u8]) {
 /// sources told, or, in a job that differs in nothing but having no rules, the same targets.
 pub fn round_trip(json: &[u8]) {
     let Ok(groups) = fuzzing::http_sd(json, URL) else { return };
-    let readers = JobConfig::new("fuzz", Vec::new());
+    let readers = PoolSpec::new("fuzz");
     let mut ours = readers.clone();
     ours.relabel = rules();
     let (readers, ours) = (Arc::new(readers), Arc::new(ours));
@@ -122,25 +124,23 @@ fn active(set: &TargetSet) -> Vec<Vec<(&str, &str)>> {
 }
 
 /// What the target manager would make of these groups, but for duplicates.
-fn set(job: &Arc<JobConfig>, groups: &Groups) -> TargetSet {
+fn set(pool: &Arc<PoolSpec>, groups: &Groups) -> TargetSet {
     let mut builder = LabelsBuilder::new();
     let relabel = |group: &Arc<_>| {
         let group = Arc::clone(group);
         SetGroup::new(
-            Arc::new(relabel_group(group, &job.defaults, &job.relabel, &mut builder)),
+            Arc::new(relabel_group(group, &pool.defaults, &pool.relabel, &mut builder)),
             &[],
         )
     };
     TargetSet {
-        job: Arc::clone(job),
+        pool: Arc::clone(pool),
         groups: groups.iter().map(relabel).collect(),
-        counts: Counts::default(),
-        sources: Vec::new(),
+        counts: TargetCounts::default(),
+        completeness: Completeness::Complete,
         limit_error: None,
-        timed_out: false,
         stale_config: false,
-        next_sources: Vec::new(),
         changed: SystemTime::UNIX_EPOCH,
-        syncs: Syncs::default(),
+        syncs: SyncStats::default(),
     }
 }

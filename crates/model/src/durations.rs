@@ -4,14 +4,14 @@ use std::time::Duration;
 
 /// A histogram of how long something took.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Durations {
-    /// How many fell into each bucket of [`Durations::BOUNDS`] and, last, above all; not cumulative.
-    pub buckets: [u64; Durations::BOUNDS.len() + 1],
+pub struct DurationHistogram {
+    /// How many fell into each bucket of [`Self::BOUNDS`] and, last, above all; not cumulative.
+    pub buckets: [u64; Self::BOUNDS.len() + 1],
     /// The sum of all, in seconds.
     pub sum: f64,
 }
 
-impl Durations {
+impl DurationHistogram {
     /// Upper bounds in seconds.
     pub const BOUNDS: [f64; 9] = [0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
 

@@ -7,7 +7,7 @@
 pub mod budget;
 pub mod duration;
 mod durations;
-pub mod group;
+pub mod groups;
 pub mod labels;
 pub mod lossy_json;
 pub mod name;
@@ -16,16 +16,20 @@ pub mod relabel;
 pub mod secret;
 pub mod size;
 pub mod target;
+pub mod target_set;
 mod url;
 pub mod yaml;
 
 pub use budget::{Budget, Charge, OverBudget};
 pub use duration::PromDuration;
-pub use durations::Durations;
-pub use group::TargetGroup;
+pub use durations::DurationHistogram;
+pub use groups::{CanonicalGroups, TargetGroup, canonicalize};
 pub use labels::{Labels, LabelsBuilder, LabelsWriter};
 pub use name::NameScheme;
 pub use secret::Secret;
 pub use target::{
     DropReason, Dropped, MetaLabels, Refused, RelabelledGroup, Target, TargetDefaults,
+};
+pub use target_set::{
+    Completeness, MissingSource, PoolSpec, SetGroup, SyncStats, TargetCounts, TargetSet,
 };

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::budget::{allocation, shared_allocation};
 use crate::duration::{DurationError, PromDuration};
-use crate::group::TargetGroup;
+use crate::groups::TargetGroup;
 use crate::labels::{ADDRESS, INSTANCE, JOB, Labels, LabelsBuilder, META_PREFIX, PARAM_PREFIX};
 use crate::quote::Quoted;
 use crate::relabel::{self, RelabelRule};

@@ -1,14 +1,13 @@
 //! For tests, benchmarks and fuzz targets: jobs and sets made by hand. No part of the interface.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use swarmscout_discovery::set::{Counts, Durations, Syncs};
-use swarmscout_discovery::{JobConfig, SetGroup, SourceStatus, TargetSet};
 use swarmscout_model::relabel::{RawRule, RelabelRule};
 use swarmscout_model::target::relabel_group;
 use swarmscout_model::{
-    Labels, LabelsBuilder, NameScheme, PromDuration, TargetDefaults, TargetGroup,
+    Completeness, Labels, LabelsBuilder, MissingSource, NameScheme, PoolSpec, SetGroup, SyncStats,
+    TargetCounts, TargetGroup, TargetSet,
 };
 
 use crate::list::{self, Encoding, Form};
@@ -19,27 +18,6 @@ pub fn http_sd(set: &Arc<TargetSet>, raw: bool, gzip: bool) -> Vec<u8> {
     let form = if raw { Form::Raw } else { Form::Full };
     let encoding = if gzip { Encoding::Gzip } else { Encoding::Json };
     list::whole(set, form, encoding)
-}
-
-/// A job whose rules keep what they are given.
-pub fn job(name: &str) -> JobConfig {
-    JobConfig {
-        defaults: TargetDefaults {
-            job: Arc::from(name),
-            scrape_interval: PromDuration::from_secs(60),
-            scrape_timeout: PromDuration::from_secs(10),
-            metrics_path: String::from("/metrics"),
-            scheme: String::from("http"),
-            params: Vec::new(),
-            convert_classic_histograms_to_nhcb: false,
-            always_scrape_classic_histograms: false,
-            scrape_native_histograms: false,
-        },
-        relabel: Arc::from([]),
-        sources: Vec::new(),
-        target_limit: 0,
-        keep_dropped_targets: 0,
-    }
 }
 
 /// A rule that keeps or drops the targets of which this label has this value.
@@ -77,54 +55,37 @@ pub fn group(source: &str, common: &str, targets: &[&str]) -> Arc<TargetGroup> {
     })
 }
 
-/// A source that answered `age` seconds before `now`, if ever.
-pub fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus {
-    SourceStatus {
-        mechanism: "dockerswarm",
+/// A source that has not answered.
+pub fn missing(name: &str) -> MissingSource {
+    MissingSource {
         name: Arc::from(name),
         what: Arc::from("unix:///var/run/docker.sock role tasks"),
-        as_of: age.map(|age| now.checked_sub(Duration::from_secs(age)).unwrap()),
-        restored: false,
-        refreshes: true,
         error: None,
-        problems: Arc::from([]),
-        without_address: None,
-        looks: 3,
-        failures: 1,
-        durations: Arc::new(Durations::default()),
-        groups: 1,
-        targets: 2,
-        feed: None,
     }
 }
 
-/// What the target manager would make of these groups.
-pub fn set(
-    job: &Arc<JobConfig>,
-    groups: &[Arc<TargetGroup>],
-    sources: Vec<SourceStatus>,
-) -> TargetSet {
+/// What the target manager would make of these groups: the set of a job whose sources have all
+/// answered.
+pub fn set(pool: &PoolSpec, groups: &[Arc<TargetGroup>]) -> TargetSet {
     let mut builder = LabelsBuilder::new();
     let groups = groups
         .iter()
-        .map(|group| relabel_group(Arc::clone(group), &job.defaults, &job.relabel, &mut builder));
+        .map(|group| relabel_group(Arc::clone(group), &pool.defaults, &pool.relabel, &mut builder));
     let groups: Arc<[SetGroup]> = groups.map(|group| SetGroup::new(Arc::new(group), &[])).collect();
     let count = |of: fn(&SetGroup) -> usize| groups.iter().map(of).sum();
     TargetSet {
-        job: Arc::clone(job),
-        counts: Counts {
+        pool: Arc::new(pool.clone()),
+        counts: TargetCounts {
             active: count(|group| group.active().count()),
             dropped: count(|group| group.relabelled.dropped.len()),
             refused: count(|group| group.relabelled.refused.len()),
             duplicates: count(|group| group.duplicates().len()),
         },
         groups,
-        sources,
+        completeness: Completeness::Complete,
         limit_error: None,
-        timed_out: false,
         stale_config: false,
-        next_sources: Vec::new(),
         changed: SystemTime::UNIX_EPOCH,
-        syncs: Syncs::default(),
+        syncs: SyncStats::default(),
     }
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use swarmscout_model::{Durations, PromDuration};
+use swarmscout_model::{DurationHistogram, PromDuration};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -161,7 +161,7 @@ pub struct Health {
     /// Looks that failed, those that follow a change included.
     pub failures: u64,
     /// How long looks at everything took, failed ones included.
-    pub durations: Arc<Durations>,
+    pub durations: Arc<DurationHistogram>,
 }
 
 /// A running supervisor. Dropping it ends the looks.

@@ -16,12 +16,12 @@ use swarmscout::web::{self, BuildInfo, Clock, Context, Options, Readiness, Reloa
 use swarmscout_config::Config;
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
-use swarmscout_discovery::set::{Counts, Syncs};
-use swarmscout_discovery::{JobConfig, SetGroup, TargetSet};
+use swarmscout_discovery::{JobConfig, JobStatus};
 use swarmscout_model::relabel::{RawRule, RelabelRule};
 use swarmscout_model::target::relabel_group;
 use swarmscout_model::{
-    Labels, LabelsBuilder, NameScheme, PromDuration, RelabelledGroup, TargetDefaults, TargetGroup,
+    Completeness, Labels, LabelsBuilder, NameScheme, RelabelledGroup, SetGroup, SyncStats,
+    TargetCounts, TargetGroup, TargetSet,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -149,7 +149,8 @@ async fn serve(
 ) -> Result<(SocketAddr, oneshot::Sender<()>, JoinSet<()>), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let jobs: Arc<[Job]> = Arc::from([Job { config: Arc::clone(job), set }]);
+    let status = watch::Sender::new(Arc::<JobStatus>::default()).subscribe();
+    let jobs: Arc<[Job]> = Arc::from([Job { config: Arc::clone(job), set, status }]);
     let now = SystemTime::now();
     let reload = ReloadStatus { error: None, loaded: now, warnings: Arc::from([]) };
     let context = Context {
@@ -196,28 +197,14 @@ fn job() -> Result<JobConfig, Box<dyn Error>> {
             };
             rule.check(NameScheme::Utf8)
         };
-    Ok(JobConfig {
-        defaults: TargetDefaults {
-            job: Arc::from("tasks"),
-            scrape_interval: PromDuration::from_secs(60),
-            scrape_timeout: PromDuration::from_secs(10),
-            metrics_path: String::from("/metrics"),
-            scheme: String::from("http"),
-            params: Vec::new(),
-            convert_classic_histograms_to_nhcb: false,
-            always_scrape_classic_histograms: false,
-            scrape_native_histograms: false,
-        },
-        relabel: Arc::from([
-            rule("keep", "__meta_dockerswarm_task_desired_state", "running", "")?,
-            rule("replace", "__meta_dockerswarm_service_name", "(.*)", "service")?,
-            rule("replace", "__meta_dockerswarm_node_hostname", "(.*)", "node")?,
-            rule("replace", "__meta_dockerswarm_task_slot", "(.+)", "slot")?,
-        ]),
-        sources: Vec::new(),
-        target_limit: 0,
-        keep_dropped_targets: 0,
-    })
+    let mut job = JobConfig::new("tasks", Vec::new());
+    job.pool.relabel = Arc::from([
+        rule("keep", "__meta_dockerswarm_task_desired_state", "running", "")?,
+        rule("replace", "__meta_dockerswarm_service_name", "(.*)", "service")?,
+        rule("replace", "__meta_dockerswarm_node_hostname", "(.*)", "node")?,
+        rule("replace", "__meta_dockerswarm_task_slot", "(.+)", "slot")?,
+    ]);
+    Ok(job)
 }
 
 /// Tasks of one service; `version` tells one state of them from another.
@@ -271,22 +258,20 @@ fn group(number: usize, version: usize, job: &JobConfig) -> SetGroup {
         labels: service,
     };
     let group: RelabelledGroup =
-        relabel_group(Arc::new(group), &job.defaults, &job.relabel, &mut builder);
+        relabel_group(Arc::new(group), &job.pool.defaults, &job.pool.relabel, &mut builder);
     SetGroup::new(Arc::new(group), &[])
 }
 
 fn target_set(job: &Arc<JobConfig>, groups: &[SetGroup]) -> TargetSet {
     TargetSet {
-        job: Arc::clone(job),
+        pool: Arc::new(job.pool.clone()),
         groups: Arc::from(groups),
-        counts: Counts { active: TARGETS, ..Counts::default() },
-        sources: Vec::new(),
+        counts: TargetCounts { active: TARGETS, ..TargetCounts::default() },
+        completeness: Completeness::Complete,
         limit_error: None,
-        timed_out: false,
         stale_config: false,
-        next_sources: Vec::new(),
         changed: SystemTime::now(),
-        syncs: Syncs::default(),
+        syncs: SyncStats::default(),
     }
 }
 

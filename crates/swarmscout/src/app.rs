@@ -192,7 +192,7 @@ impl App {
         let file_sd = options.file_sd.map(|options| {
             let figures = Arc::clone(manager.figures());
             let on_panic = move || figures.refresh.panics.add(1);
-            FileSd::start(options, manager.jobs(), Arc::clone(&lists), on_panic)
+            FileSd::start(options, manager.sets(), Arc::clone(&lists), on_panic)
         });
         let files = file_sd.as_ref().map(FileSd::status);
         let context = web::Context {
@@ -422,9 +422,9 @@ async fn load(source: &ConfigSource) -> Attempt {
 /// `3 jobs, 120 targets, 1 of 4 sources failing; the last reload failed: …`.
 fn summary(manager: &Manager, error: Option<&str>) -> String {
     let jobs = Arc::clone(&manager.jobs().borrow());
-    let sets: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.set.borrow())).collect();
-    let targets: usize = sets.iter().map(|set| set.counts.active).sum();
-    let sources = || sets.iter().flat_map(|set| &set.sources);
+    let states: Vec<_> = jobs.iter().map(Job::state).collect();
+    let targets: usize = states.iter().map(|job| job.set.counts.active).sum();
+    let sources = || states.iter().flat_map(|job| &job.status.sources);
     let failing = sources().filter(|source| source.error.is_some()).count();
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     let mut text =

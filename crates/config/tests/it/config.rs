@@ -412,7 +412,7 @@ fn strings_keep_their_text_and_others_follow_yaml_1_1() {
     let jobs: Vec<_> = config
         .job_configs()
         .iter()
-        .map(|job| (job.name().to_string(), job.defaults.scheme.clone(), job.sources.len()))
+        .map(|job| (job.name().to_string(), job.pool.defaults.scheme.clone(), job.sources.len()))
         .collect();
     expect![[r#"[("one", "http", 1), ("two", "http", 1), ("three", "https", 1), ("four", "http", 1), ("five", "ftp", 0)]"#]]
         .assert_eq(&format!("{jobs:?}"));

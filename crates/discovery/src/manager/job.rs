@@ -1,12 +1,16 @@
 //! The task of one job: reads its sources, keeps its [`Pool`] up to date, hands over its set.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::select_all;
-use swarmscout_model::Budget;
+use swarmscout_model::{
+    Budget, CanonicalGroups, Completeness, MissingSource, PoolSpec, SetGroup, SyncStats,
+    TargetCounts, TargetSet,
+};
 use swarmscout_net::cpu;
 use swarmscout_refresh::supervisor::{Health, Known};
 use swarmscout_swarm::Feed;
@@ -15,11 +19,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::RunningSource;
 use super::pool::{Pool, Update};
-use super::settle::Settled;
 use crate::config::{BuildContext, SdConfig};
 use crate::limits::Excess;
-use crate::set::{Counts, SetGroup, SourceStatus, Syncs, TargetSet};
 use crate::source::dockerswarm::role::Details;
+use crate::status::{JobStatus, RefreshStats, SourceStatus};
 use crate::{BoxFuture, JobConfig};
 
 /// Changes are handed over at once, and after that at most this often.
@@ -51,16 +54,34 @@ pub(super) struct PlannedSource {
     pub running: Arc<RunningSource>,
 }
 
-/// The set of a new job, and the future that keeps it up to date for ever.
+/// What a job hands over.
+#[derive(Clone, Debug)]
+pub(super) struct Published {
+    pub set: watch::Receiver<Arc<TargetSet>>,
+    pub status: watch::Receiver<Arc<JobStatus>>,
+}
+
+/// The set and the status of a new job, and the future that keeps them up to date for ever.
 pub(super) fn run(
     mut plan: watch::Receiver<Plan>,
     context: BuildContext,
-) -> (watch::Receiver<Arc<TargetSet>>, impl Future<Output = ()> + Send) {
-    let syncs = Syncs::default();
+) -> (Published, impl Future<Output = ()> + Send) {
     let current = Line::new(plan.borrow_and_update().clone(), &context.budget);
-    let (publish, set) = watch::channel(Arc::new(current.set(None, &syncs)));
-    let job = JobTask { plan, context, current, next: None, publish, syncs };
-    (set, job.forever())
+    let syncs = SyncStats::default();
+    let ended = Arc::default();
+    let (set, set_of_job) = watch::channel(Arc::new(current.set(false, &syncs)));
+    let (status, status_of_job) = watch::channel(Arc::new(status(&current, None, &ended)));
+    let job = JobTask { plan, context, current, next: None, set, status, syncs, ended };
+    (Published { set: set_of_job, status: status_of_job }, job.forever())
+}
+
+fn status(current: &Line, next: Option<&Line>, ended: &Ended) -> JobStatus {
+    let statuses = |line: &Line| line.sources.iter().map(|source| source.status.clone()).collect();
+    JobStatus {
+        sources: statuses(current),
+        next_sources: next.map(statuses).unwrap_or_default(),
+        ended: ended.clone(),
+    }
 }
 
 struct JobTask {
@@ -69,13 +90,19 @@ struct JobTask {
     current: Line,
     /// Takes the place of `current` as soon as it is ready.
     next: Option<Line>,
-    publish: watch::Sender<Arc<TargetSet>>,
-    syncs: Syncs,
+    set: watch::Sender<Arc<TargetSet>>,
+    status: watch::Sender<Arc<JobStatus>>,
+    syncs: SyncStats,
+    ended: Ended,
 }
+
+/// See [`JobStatus::ended`].
+type Ended = Arc<BTreeMap<&'static str, RefreshStats>>;
 
 /// One configuration of the job, with its sources and targets.
 struct Line {
     job: Arc<JobConfig>,
+    spec: Arc<PoolSpec>,
     sources: Vec<Source>,
     answers_due: Option<Instant>,
     timed_out: bool,
@@ -84,14 +111,14 @@ struct Line {
     /// Elsewhere while it is being brought up to date; lost if that panics.
     pool: Option<Pool>,
     groups: Arc<[SetGroup]>,
-    counts: Counts,
+    counts: TargetCounts,
     changed: SystemTime,
 }
 
 struct Source {
     /// Keeps it running.
     running: Arc<RunningSource>,
-    known: watch::Receiver<Known<Settled>>,
+    known: watch::Receiver<Known<CanonicalGroups>>,
     status: SourceStatus,
     /// What could not be taken over.
     refused: Option<NotTaken>,
@@ -99,7 +126,7 @@ struct Source {
 
 /// Groups of a source that did not fit into memory as targets of this job.
 struct NotTaken {
-    groups: Settled,
+    groups: CanonicalGroups,
     /// How many looks there had been at the source: with the next one they are tried again.
     looks: u64,
     error: Arc<str>,
@@ -150,12 +177,32 @@ impl JobTask {
             let exceeded = self.current.limit_error().is_some();
             self.context.figures.limit_exceeded.add(exceeded.into());
         }
-        let set = Arc::new(self.current.set(self.next.as_ref(), &self.syncs));
-        self.publish.send_if_modified(|published| {
-            *published = set;
-            news > News::Nothing
-        });
+        self.publish(news);
         news
+    }
+
+    /// Hands over what a sync left. The status is published under the lock of the set, so that
+    /// [`Job::state`](super::Job::state) finds them in agreement.
+    fn publish(&self, news: News) {
+        let status = Arc::new(status(&self.current, self.next.as_ref(), &self.ended));
+        let is_news = news > News::Nothing;
+        let set = is_news.then(|| self.current.set(self.next.is_some(), &self.syncs));
+        self.set.send_if_modified(|published| {
+            self.status.send_if_modified(|published| {
+                *published = status;
+                is_news
+            });
+            let Some(set) = set else { return false };
+            let is_other = news == News::Targets
+                || published.completeness != set.completeness
+                || published.stale_config != set.stale_config;
+            // Counters change without waking anybody.
+            let is_counted = !Arc::ptr_eq(&published.syncs.durations, &set.syncs.durations);
+            if is_other || is_counted {
+                *published = Arc::new(set);
+            }
+            is_other
+        });
     }
 
     /// Turns to a new configuration, if there is one: at once if the present one has never been
@@ -183,7 +230,7 @@ impl JobTask {
             self.current.sources.iter().any(|now| Arc::ptr_eq(&now.running, &ended.running))
         };
         for ended in before.sources.iter().filter(|source| !remain(source)) {
-            let all = Arc::make_mut(&mut self.syncs.ended);
+            let all = Arc::make_mut(&mut self.ended);
             all.entry(ended.status.mechanism).or_default().add(&ended.status);
         }
     }
@@ -223,10 +270,12 @@ fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, (
 impl Line {
     fn new(Plan { job, sources, answers_due }: Plan, budget: &Budget) -> Self {
         let sources: Vec<_> = sources.into_iter().map(Source::new).collect();
-        let pool = Some(Pool::new(job.clone(), sources.len(), budget));
-        let (groups, counts) = (Arc::default(), Counts::default());
+        let spec = Arc::new(job.pool.clone());
+        let pool = Some(Pool::new(spec.clone(), sources.len(), budget));
+        let (groups, counts) = (Arc::default(), TargetCounts::default());
         Self {
             job,
+            spec,
             sources,
             answers_due,
             timed_out: false,
@@ -246,6 +295,20 @@ impl Line {
     fn is_ready(&self) -> bool {
         let missing = self.missing().count();
         missing == 0 || (self.timed_out && missing < self.sources.len())
+    }
+
+    fn completeness(&self) -> Completeness {
+        let missing = self.missing().map(|source| MissingSource {
+            name: source.name.clone(),
+            what: source.what.clone(),
+            error: source.error.clone(),
+        });
+        let (missing, sources): (Arc<[_]>, _) = (missing.collect(), self.sources.len());
+        match (missing.is_empty(), self.is_ready()) {
+            (true, _) => Completeness::Complete,
+            (false, true) => Completeness::Partial { missing },
+            (false, false) => Completeness::Pending { missing, sources },
+        }
     }
 
     /// Whether the time for the sources to answer has passed since this was last asked.
@@ -291,15 +354,16 @@ impl Line {
     }
 
     /// Takes over what the sources know.
-    async fn sync(&mut self, context: &BuildContext, syncs: &mut Syncs) -> News {
+    async fn sync(&mut self, context: &BuildContext, syncs: &mut SyncStats) -> News {
         let timed_out = self.has_timed_out() && self.missing().next().is_some();
         let mut news = if timed_out { News::Status } else { News::Nothing };
         let mut updates = Vec::new();
         let mut healths = Vec::new();
         for (index, source) in self.sources.iter_mut().enumerate() {
             let Known { what, health } = source.known.borrow_and_update().clone();
-            let held =
-                |groups: &Settled| self.pool.as_ref().is_some_and(|pool| pool.holds(index, groups));
+            let held = |groups: &CanonicalGroups| {
+                self.pool.as_ref().is_some_and(|pool| pool.holds(index, groups))
+            };
             let new = what.filter(|groups| !held(groups));
             if new.is_none() {
                 source.refused = None;
@@ -319,7 +383,7 @@ impl Line {
         let started = std::time::Instant::now();
         let sources = self.sources.len();
         let pool = self.pool.take();
-        let pool = pool.unwrap_or_else(|| Pool::new(self.job.clone(), sources, &context.budget));
+        let pool = pool.unwrap_or_else(|| Pool::new(self.spec.clone(), sources, &context.budget));
         let Some((pool, update, refused)) = relabel(pool, updates.clone()).await else {
             // What was known stays; the next look at a source tries everything again.
             context.refresh.stats.panics.add(1);
@@ -384,23 +448,19 @@ impl Line {
     }
 
     fn limit_error(&self) -> Option<String> {
-        let (number, limit) = (self.counts.active, self.job.target_limit);
+        let (number, limit) = (self.counts.active, self.spec.target_limit);
         (limit > 0 && number as u64 > limit)
             .then(|| format!("target_limit exceeded (number of targets: {number}, limit: {limit})"))
     }
 
-    fn set(&self, next: Option<&Self>, syncs: &Syncs) -> TargetSet {
-        let statuses =
-            |line: &Self| line.sources.iter().map(|source| source.status.clone()).collect();
+    fn set(&self, stale_config: bool, syncs: &SyncStats) -> TargetSet {
         TargetSet {
-            job: self.job.clone(),
+            pool: self.spec.clone(),
             groups: self.groups.clone(),
             counts: self.counts,
-            sources: statuses(self),
+            completeness: self.completeness(),
             limit_error: self.limit_error(),
-            timed_out: self.timed_out,
-            stale_config: next.is_some(),
-            next_sources: next.map(statuses).unwrap_or_default(),
+            stale_config,
             changed: self.changed,
             syncs: syncs.clone(),
         }
@@ -411,7 +471,7 @@ impl Line {
 /// from being applied. `None` after a panic.
 async fn relabel(
     pool: Pool,
-    updates: Vec<(usize, Settled)>,
+    updates: Vec<(usize, CanonicalGroups)>,
 ) -> Option<(Pool, Update, Vec<Option<Excess>>)> {
     let work: usize = updates.iter().map(|(source, groups)| pool.work(*source, groups)).sum();
     let apply = move || {
@@ -453,7 +513,7 @@ impl Source {
     }
 
     /// Whether these groups were tried, and nothing was heard of the source since.
-    fn has_refused(&self, groups: &Settled, looks: u64) -> bool {
+    fn has_refused(&self, groups: &CanonicalGroups, looks: u64) -> bool {
         let same = |refused: &NotTaken| Arc::ptr_eq(&refused.groups, groups);
         self.refused.as_ref().is_some_and(|refused| same(refused) && refused.looks == looks)
     }

@@ -13,11 +13,13 @@
 mod index;
 mod job;
 mod pool;
-pub(crate) mod settle;
 
 use std::collections::{BTreeMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::future::select;
+use swarmscout_model::{CanonicalGroups, TargetSet, canonicalize};
 use swarmscout_refresh::supervisor::{self, Supervised, start};
 use swarmscout_swarm::{Filters, Reader, Shared, Source, Swarm};
 use tokio::sync::watch;
@@ -25,14 +27,13 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::index::Index;
-use self::job::{Plan, PlannedSource};
-use self::settle::{Settled, settle};
+use self::job::{Plan, PlannedSource, Published};
 use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
 use crate::figures::Figures;
 use crate::source::dockerswarm::role;
 #[cfg(test)]
 use crate::storage::Storage;
-use crate::{JobConfig, TargetSet, source};
+use crate::{JobConfig, JobStatus, source};
 
 /// Owns all sources and jobs. Dropping it ends them.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub struct Manager {
     swarms: Index<Origin, Shared>,
     told: watch::Sender<Arc<[Swarm]>>,
     jobs: watch::Sender<Arc<[Job]>>,
+    sets: watch::Sender<Arc<[watch::Receiver<Arc<TargetSet>>]>>,
     /// When the sources of the jobs that are being started must have answered. `None`: any time.
     answers_due: Option<Instant>,
     /// Whether there was a configuration already.
@@ -54,7 +56,7 @@ pub struct Manager {
 /// A source that some job names.
 #[derive(Debug)]
 struct RunningSource {
-    supervised: Supervised<Settled>,
+    supervised: Supervised<CanonicalGroups>,
     /// What only a source of swarm mode tells.
     details: watch::Receiver<role::Details>,
 }
@@ -72,17 +74,58 @@ struct Origin {
 pub struct Job {
     /// Its configuration. During a reload newer than that of the set.
     pub config: Arc<JobConfig>,
-    /// Its newest targets. Wakes when targets, or what is said of a source, change; not for ages
-    /// and counters.
+    /// Its newest targets. Wakes when targets change, or which sources are missing.
     pub set: watch::Receiver<Arc<TargetSet>>,
+    /// The state of its sources. Wakes when a source answers, fails or has other problems; not for
+    /// ages and counters.
+    pub status: watch::Receiver<Arc<JobStatus>>,
+}
+
+/// What a job hands over, at one moment.
+#[derive(Clone, Debug)]
+pub struct JobState {
+    /// Its targets.
+    pub set: Arc<TargetSet>,
+    /// The state of its sources.
+    pub status: Arc<JobStatus>,
+}
+
+impl Job {
+    /// The newest that is known.
+    pub fn state(&self) -> JobState {
+        // They are published together, under the lock of the set.
+        let set = self.set.borrow();
+        JobState { set: set.clone(), status: self.status.borrow().clone() }
+    }
+
+    /// Waits until its state is like that. `None` if the job ends before.
+    pub async fn wait_for(&mut self, mut is: impl FnMut(&JobState) -> bool) -> Option<JobState> {
+        loop {
+            self.set.mark_unchanged();
+            self.status.mark_unchanged();
+            let state = self.state();
+            if is(&state) {
+                return Some(state);
+            }
+            let (set, status) = (pin!(self.set.changed()), pin!(self.status.changed()));
+            select(set, status).await.factor_first().0.ok()?;
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Running {
     config: Arc<JobConfig>,
     plan: watch::Sender<Plan>,
-    set: watch::Receiver<Arc<TargetSet>>,
+    published: Published,
     _task: AbortOnDropHandle<()>,
+}
+
+impl Running {
+    fn job(&self) -> Job {
+        let Published { set, status } = self.published.clone();
+        Job { config: self.config.clone(), set, status }
+    }
 }
 
 impl Manager {
@@ -97,6 +140,7 @@ impl Manager {
             swarms: Index::default(),
             told: watch::Sender::new(Arc::from([])),
             jobs: watch::Sender::new(Arc::from([])),
+            sets: watch::Sender::new(Arc::from([])),
         }
     }
 
@@ -138,15 +182,19 @@ impl Manager {
         let swarms = self.swarms.running().into_iter();
         let swarms = swarms.inspect(|swarm| swarm.publish()).map(|swarm| Swarm::of(&swarm));
         self.told.send_replace(swarms.collect());
-        let jobs = self.running.values();
-        self.jobs.send_replace(
-            jobs.map(|job| Job { config: job.config.clone(), set: job.set.clone() }).collect(),
-        );
+        let jobs: Arc<[_]> = self.running.values().map(Running::job).collect();
+        self.sets.send_replace(jobs.iter().map(|job| job.set.clone()).collect());
+        self.jobs.send_replace(jobs);
     }
 
     /// The running jobs, sorted by name.
     pub fn jobs(&self) -> watch::Receiver<Arc<[Job]>> {
         self.jobs.subscribe()
+    }
+
+    /// The targets of the running jobs, sorted by the jobs' names, for readers that need no more.
+    pub fn sets(&self) -> watch::Receiver<Arc<[watch::Receiver<Arc<TargetSet>>]>> {
+        self.sets.subscribe()
     }
 
     /// The Swarms that some source reads, in the order in which that began. One that is read no more
@@ -174,9 +222,9 @@ impl Manager {
 
     fn start_job(&mut self, config: Arc<JobConfig>) -> Running {
         let plan = watch::Sender::new(self.plan(&config));
-        let (set, run) = job::run(plan.subscribe(), self.context.clone());
+        let (published, run) = job::run(plan.subscribe(), self.context.clone());
         let task = AbortOnDropHandle::new(self.context.refresh.tasks.spawn(run));
-        Running { config, plan, set, _task: task }
+        Running { config, plan, published, _task: task }
     }
 
     /// The sources of a job: those that run already, and the others, started.
@@ -219,7 +267,7 @@ impl Manager {
     }
 
     /// Starts a source that asks for itself.
-    fn start_source(&self, config: &Arc<SdConfig>, job: &Arc<str>) -> Supervised<Settled> {
+    fn start_source(&self, config: &Arc<SdConfig>, job: &Arc<str>) -> Supervised<CanonicalGroups> {
         let build = {
             let (config, context) = (config.clone(), self.context.clone());
             Box::new(move || source::build(&config, &context))
@@ -230,7 +278,7 @@ impl Manager {
             what: config.what(),
             pace: config.pace(&self.context.refresh).fixed(),
             build,
-            settle,
+            settle: canonicalize,
         };
         start(origin, &self.context.refresh)
     }

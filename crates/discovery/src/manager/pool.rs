@@ -23,23 +23,22 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use swarmscout_model::target::relabel_within;
 use swarmscout_model::{
-    Budget, Charge, Labels, LabelsBuilder, Refused, RelabelledGroup, TargetGroup,
+    Budget, CanonicalGroups, Charge, Labels, LabelsBuilder, PoolSpec, Refused, RelabelledGroup,
+    SetGroup, TargetCounts, TargetGroup,
 };
 
-use super::settle::{Settled, differing, source_order};
-use crate::JobConfig;
 use crate::limits::{Excess, Meter};
-use crate::set::{Counts, SetGroup};
+use swarmscout_model::groups::{differing, source_order};
 
 /// The targets of one job.
 #[derive(Debug)]
 pub(super) struct Pool {
-    job: Arc<JobConfig>,
+    spec: Arc<PoolSpec>,
     sources: Vec<Source>,
     members: Members,
     identities: HashTable<Identity>,
     hasher: RandomState,
-    counts: Counts,
+    counts: TargetCounts,
     builder: LabelsBuilder,
     budget: Budget,
     /// For all relabelled groups.
@@ -49,7 +48,7 @@ pub(super) struct Pool {
 /// What a source has.
 #[derive(Debug, Default)]
 struct Source {
-    groups: Settled,
+    groups: CanonicalGroups,
     /// The IDs of `groups`, in the same order.
     ids: Vec<GroupId>,
     /// Of all groups, before relabeling.
@@ -140,15 +139,15 @@ impl PartialOrd for Place {
 }
 
 impl Pool {
-    /// The pool of `job` while none of its `sources` has any group.
-    pub(super) fn new(job: Arc<JobConfig>, sources: usize, budget: &Budget) -> Self {
+    /// The pool of a job while none of its `sources` has any group.
+    pub(super) fn new(spec: Arc<PoolSpec>, sources: usize, budget: &Budget) -> Self {
         Self {
-            job,
+            spec,
             sources: (0..sources).map(|_| Source::default()).collect(),
             members: Members::default(),
             identities: HashTable::new(),
             hasher: RandomState::default(),
-            counts: Counts::default(),
+            counts: TargetCounts::default(),
             builder: LabelsBuilder::new(),
             budget: budget.clone(),
             held: budget.nothing(),
@@ -156,7 +155,7 @@ impl Pool {
     }
 
     /// Whether `groups` are those of `source` already. Compares no group.
-    pub(super) fn holds(&self, source: usize, groups: &Settled) -> bool {
+    pub(super) fn holds(&self, source: usize, groups: &CanonicalGroups) -> bool {
         Arc::ptr_eq(&self.sources[source].groups, groups)
     }
 
@@ -166,7 +165,7 @@ impl Pool {
     }
 
     /// At most how many targets an update to `groups` would relabel.
-    pub(super) fn work(&self, source: usize, groups: &Settled) -> usize {
+    pub(super) fn work(&self, source: usize, groups: &CanonicalGroups) -> usize {
         let (.., new) = differing(&self.sources[source].groups, groups);
         groups[new].iter().map(|group| group.targets.len()).sum()
     }
@@ -176,7 +175,7 @@ impl Pool {
     pub(super) fn update(
         &mut self,
         source: usize,
-        groups: &Settled,
+        groups: &CanonicalGroups,
         update: &mut Update,
     ) -> Result<(), Excess> {
         let number = narrow(source);
@@ -204,7 +203,7 @@ impl Pool {
         }
         // The old ones are still in the set that was handed over last: both count.
         let mut meter = Meter::new(&self.budget, usize::MAX);
-        let JobConfig { defaults, relabel, .. } = &*self.job;
+        let PoolSpec { defaults, relabel, .. } = &*self.spec;
         let mut relabelled = Vec::new();
         for (_, group) in kept.iter().zip(&groups[new]).filter(|(kept, _)| kept.is_none()) {
             let (group, keep) = (group.clone(), |bytes| meter.keep(bytes));
@@ -243,15 +242,15 @@ impl Pool {
     }
 
     /// How many targets there are of each kind.
-    pub(super) fn counts(&self) -> Counts {
-        Counts { active: self.identities.len(), ..self.counts }
+    pub(super) fn counts(&self) -> TargetCounts {
+        TargetCounts { active: self.identities.len(), ..self.counts }
     }
 
     fn add(&mut self, source: u32, relabelled: RelabelledGroup) -> GroupId {
         let relabelled = Arc::new(relabelled);
         self.counts.dropped += relabelled.dropped.len();
         self.counts.refused += relabelled.refused.len();
-        let shown = SetGroup { relabelled: relabelled.clone(), duplicates: None };
+        let shown = SetGroup::new(relabelled.clone(), &[]);
         let id = self.members.insert(Member { source, shown });
         for (index, target) in (0..).zip(&relabelled.active) {
             let hash = self.hasher.hash_one(target.labels.as_bytes());
@@ -374,8 +373,7 @@ impl Members {
         for (id, duplicates) in mem::take(&mut self.touched) {
             let member = self.groups[id as usize].as_mut().expect("IDs are of present groups");
             if !duplicates.iter().eq(member.shown.duplicates()) {
-                member.shown.duplicates =
-                    (!duplicates.is_empty()).then(|| duplicates.into_iter().collect());
+                member.shown.set_duplicates(duplicates.into_iter());
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use swarmscout_model::relabel::{RawRule, RelabelRule};
 use swarmscout_model::size::Bytes;
-use swarmscout_model::{Budget, NameScheme};
+use swarmscout_model::{Budget, NameScheme, PoolSpec};
 use tokio::time::{Instant, sleep, timeout};
 
 mod missing;
@@ -37,7 +37,7 @@ fn drop_rule(regex: &str) -> RelabelRule {
 }
 
 fn with_rule(job: JobConfig, regex: &str) -> JobConfig {
-    JobConfig { relabel: Arc::from([drop_rule(regex)]), ..job }
+    JobConfig { pool: PoolSpec { relabel: Arc::from([drop_rule(regex)]), ..job.pool }, ..job }
 }
 
 fn only_job(manager: &Manager) -> Job {
@@ -52,6 +52,18 @@ async fn set_when(manager: &Manager, like: impl FnMut(&Arc<TargetSet>) -> bool) 
     let mut set = only_job(manager).set;
     let day = Duration::from_hours(24);
     timeout(day, set.wait_for(like)).await.expect("it never was like that").unwrap().clone()
+}
+
+/// The state of the only job, as soon as it is like that.
+async fn state_when(manager: &Manager, like: impl FnMut(&JobState) -> bool) -> JobState {
+    let mut job = only_job(manager);
+    let day = Duration::from_hours(24);
+    timeout(day, job.wait_for(like)).await.expect("it never was like that").unwrap()
+}
+
+/// The state of its sources now.
+fn status_of(manager: &Manager) -> Arc<JobStatus> {
+    only_job(manager).state().status
 }
 
 async fn set_of(manager: &Manager, expected: &str) -> Arc<TargetSet> {
@@ -69,10 +81,13 @@ async fn static_targets_are_there_after_one_look() {
     let mut manager = manager();
     manager.apply(vec![JobConfig::new("a", vec![fixed(&[&["x:1", "x:2"], &["y:1"]])])]);
     let set = set_of(&manager, "x:1 x:2 y:1").await;
-    assert_eq!((&*set.sources[0].name, &*set.sources[0].what), ("static/0", "2 groups"));
-    assert_eq!((set.sources[0].groups, set.sources[0].targets), (2, 3));
+    assert_eq!(set.counts.active, 3);
+    let status = status_of(&manager);
+    let source = &status.sources[0];
+    assert_eq!((&*source.name, &*source.what), ("static/0", "2 groups"));
+    assert_eq!((source.groups, source.targets), (2, 3));
     sleep(Duration::from_hours(1)).await;
-    assert_eq!(set.oldest_age(Instant::now().into_std()), Duration::ZERO);
+    assert_eq!(status.oldest_age(Instant::now().into_std()), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,8 +108,9 @@ async fn the_order_is_that_of_sources_keys_and_targets() {
         "a",
         vec![fixed(&[&["z"]]), script.config(), fixed(&[&["y"]])],
     )]);
-    let set = set_of(&manager, "z b a c y").await;
-    let names: Vec<_> = set.sources.iter().map(|source| &*source.name).collect();
+    set_of(&manager, "z b a c y").await;
+    let status = status_of(&manager);
+    let names: Vec<_> = status.sources.iter().map(|source| &*source.name).collect();
     assert_eq!(names, ["static/0", "scripted/0", "static/1"]);
 }
 
@@ -145,9 +161,9 @@ async fn equal_sources_run_once() {
     ]);
     let jobs = manager.jobs().borrow().clone();
     for job in jobs.iter() {
-        let mut set = job.set.clone();
-        let set = set.wait_for(|set| set.is_ready()).await.unwrap();
-        assert_eq!((addresses(&set), set.sources.len()), ("a".to_owned(), 1));
+        let JobState { set, status } =
+            job.clone().wait_for(|job| job.set.is_ready()).await.unwrap();
+        assert_eq!((addresses(&set), status.sources.len()), ("a".to_owned(), 1));
         assert_eq!(set.counts.duplicates, 0);
     }
     script.looked(3).await;
@@ -202,13 +218,13 @@ async fn a_changed_job_serves_its_previous_set_until_the_new_one_is_complete() {
     set_of(&manager, "a").await;
 
     manager.apply(vec![with_rule(JobConfig::new("a", vec![new.config(), old.config()]), "a")]);
-    let stale = set_when(&manager, |set| {
-        set.next_sources.first().is_some_and(|source| source.error.is_some())
+    let stale = state_when(&manager, |job| {
+        job.status.next_sources.first().is_some_and(|source| source.error.is_some())
     });
-    let stale = stale.await;
+    let JobState { set: stale, status } = stale.await;
     assert!(stale.is_ready() && stale.stale_config);
-    assert_eq!((addresses(&stale), stale.sources.len()), ("a".to_owned(), 1));
-    assert_ne!(*stale.job, *only_job(&manager).config);
+    assert_eq!((addresses(&stale), status.sources.len()), ("a".to_owned(), 1));
+    assert_ne!(*stale.pool, only_job(&manager).config.pool);
 
     // It is kept fresh by the rules that it was made with.
     old.change(targets(&["a", "b"]));
@@ -217,8 +233,8 @@ async fn a_changed_job_serves_its_previous_set_until_the_new_one_is_complete() {
 
     new.answer(targets(&["c"]));
     let set = set_of(&manager, "c b").await;
-    assert!(!set.stale_config && set.next_sources.is_empty());
-    assert_eq!(*set.job, *only_job(&manager).config);
+    assert!(!set.stale_config && status_of(&manager).next_sources.is_empty());
+    assert_eq!(*set.pool, only_job(&manager).config.pool);
     assert_eq!(old.builds(), 1);
 }
 
@@ -230,7 +246,7 @@ async fn a_job_that_was_never_complete_turns_to_its_new_configuration_at_once() 
     manager.apply(vec![JobConfig::new("a", vec![hung.config()])]);
     hung.looked(1).await;
     manager.apply(vec![JobConfig::new("a", vec![new.config()])]);
-    let set = set_when(&manager, |set| set.sources[0].error.is_some()).await;
+    let set = state_when(&manager, |job| job.status.sources[0].error.is_some()).await.set;
     assert!(!set.stale_config && !set.is_ready());
     assert!(!hung.is_running());
 }
@@ -240,17 +256,21 @@ async fn what_is_not_shown_yet_is_no_update() {
     let (old, hung) = (Script::answering(60, targets(&["a"])), Script::answering(60, Answer::Hang));
     let fresh = Script::answering(60, targets(&["b", "c"]));
     let mut manager = manager();
-    let limited = |sources| JobConfig { target_limit: 2, ..JobConfig::new("a", sources) };
+    let limited = |sources| {
+        let mut job = JobConfig::new("a", sources);
+        job.pool.target_limit = 2;
+        job
+    };
     manager.apply(vec![limited(vec![old.config()])]);
     set_of(&manager, "a").await;
     let updates = manager.figures().updates.get();
 
     // The new sources are more than the limit, but one of them does not answer.
     manager.apply(vec![limited(vec![old.config(), fresh.config(), hung.config()])]);
-    let stale = set_when(&manager, |set| {
-        set.next_sources.get(1).is_some_and(|source| source.as_of.is_some())
+    let stale = state_when(&manager, |job| {
+        job.status.next_sources.get(1).is_some_and(|source| source.as_of.is_some())
     });
-    let stale = stale.await;
+    let stale = stale.await.set;
     assert_eq!(addresses(&stale), "a");
     fresh.change(targets(&["b", "d"]));
     fresh.looked(2).await;
@@ -358,18 +378,20 @@ async fn a_failing_source_is_told_of_and_keeps_its_targets() {
     manager.apply(vec![JobConfig::new("a", vec![good.config(), bad.config()])]);
     let before = set_of(&manager, "a b").await;
     bad.answer(Answer::Fail("no route"));
-    let after = set_when(&manager, |set| set.sources[1].error.is_some()).await;
-    assert_eq!(after.sources[1].error.as_deref(), Some("no route"));
-    assert_eq!(after.sources[0].error, None);
+    let status_before = status_of(&manager);
+    let JobState { set: after, status } =
+        state_when(&manager, |job| job.status.sources[1].error.is_some()).await;
+    assert_eq!(status.sources[1].error.as_deref(), Some("no route"));
+    assert_eq!(status.sources[0].error, None);
     assert!(after.groups.iter().zip(before.groups.iter()).all(|(a, b)| a.is_same(b)));
     sleep(Duration::from_secs(100)).await;
     let now = Instant::now().into_std();
-    let set = only_job(&manager).set.borrow().clone();
+    let JobState { set, status } = only_job(&manager).state();
     assert_eq!(addresses(&set), "a b");
     // Confirmed at 0 s for the last time.
-    assert_eq!(set.oldest_age(now), now - before.sources[1].as_of.unwrap());
-    assert!(set.oldest_age(now) > Duration::from_secs(100));
-    assert!(now - set.sources[0].as_of.unwrap() < Duration::from_secs(11));
+    assert_eq!(status.oldest_age(now), now - status_before.sources[1].as_of.unwrap());
+    assert!(status.oldest_age(now) > Duration::from_secs(100));
+    assert!(now - status.sources[0].as_of.unwrap() < Duration::from_secs(11));
 }
 
 #[tokio::test(start_paused = true)]
@@ -377,15 +399,16 @@ async fn ages_and_counters_wake_nobody() {
     let script = Script::answering(1, targets(&["a"]));
     let mut manager = manager();
     manager.apply(vec![JobConfig::new("a", vec![script.config()])]);
-    let first = set_of(&manager, "a").await;
-    let mut set = only_job(&manager).set;
-    set.borrow_and_update();
-    assert!(timeout(Duration::from_millis(100_500), set.changed()).await.is_err());
-    let last = set.borrow().clone();
-    assert!(last.sources[0].as_of > first.sources[0].as_of);
-    assert_eq!(last.sources[0].looks, 101);
-    assert!(Arc::ptr_eq(&first.groups, &last.groups));
-    assert_eq!((last.syncs.durations.count(), manager.figures().updates.get()), (1, 1));
+    set_of(&manager, "a").await;
+    let mut job = only_job(&manager);
+    let first = job.state();
+    let newer = job.wait_for(|job| job.status.sources[0].looks > 1);
+    assert!(timeout(Duration::from_millis(100_500), newer).await.is_err());
+    let last = job.state();
+    assert!(last.status.sources[0].as_of > first.status.sources[0].as_of);
+    assert_eq!(last.status.sources[0].looks, 101);
+    assert!(Arc::ptr_eq(&first.set, &last.set));
+    assert_eq!((last.set.syncs.durations.count(), manager.figures().updates.get()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -397,20 +420,21 @@ async fn what_cannot_be_built_hurts_nobody_else() {
         JobConfig::new("b", vec![fixed(&[&["x"]])]),
     ]);
     let jobs = manager.jobs().borrow().clone();
-    let (mut a, mut b) = (jobs[0].set.clone(), jobs[1].set.clone());
-    assert_eq!(addresses(&b.wait_for(|set| set.is_ready()).await.unwrap()), "x");
-    let set = a.wait_for(|set| set.sources[0].error.is_some()).await.unwrap().clone();
-    assert!(!set.is_ready());
+    let (mut a, mut b) = (jobs[0].clone(), jobs[1].clone());
+    assert_eq!(addresses(&b.wait_for(|job| job.set.is_ready()).await.unwrap().set), "x");
+    let failed = a.wait_for(|job| job.status.sources[0].error.is_some()).await.unwrap();
+    assert!(!failed.set.is_ready());
     bad.answer(targets(&["y"]));
-    assert_eq!(addresses(&a.wait_for(|set| set.is_ready()).await.unwrap()), "y");
+    assert_eq!(addresses(&a.wait_for(|job| job.set.is_ready()).await.unwrap().set), "y");
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_targets_than_the_limit_fail_all_of_them() {
     let script = Script::answering(60, targets(&["a", "b", "b"]));
     let mut manager = manager();
-    manager
-        .apply(vec![JobConfig { target_limit: 2, ..JobConfig::new("a", vec![script.config()]) }]);
+    let mut job = JobConfig::new("a", vec![script.config()]);
+    job.pool.target_limit = 2;
+    manager.apply(vec![job]);
     let set = set_of(&manager, "a b").await;
     assert_eq!(set.limit_error, None);
     script.change(targets(&["a", "b", "c"]));
@@ -436,14 +460,15 @@ async fn what_sources_counted_outlives_them() {
     goes.change(Answer::Fail("gone"));
     sleep(Duration::from_mins(10)).await;
     goes.change(targets(&["b"]));
-    let counted = |set: Arc<TargetSet>| {
-        let mut all = set.syncs.ended.get("scripted").cloned().unwrap_or_default();
-        for source in &set.sources {
+    let counted = |status: &JobStatus| {
+        let mut all = status.ended.get("scripted").cloned().unwrap_or_default();
+        for source in &status.sources {
             all.add(source);
         }
         (all.failures, all.durations.count())
     };
-    let before = counted(set_when(&manager, |set| set.sources[1].error.is_none()).await);
+    let before = state_when(&manager, |job| job.status.sources[1].error.is_none()).await;
+    let before = counted(&before.status);
     assert!(before.0 > 3, "{before:?}");
     // One of two is replaced, then it comes back, then all go.
     for (sources, expected) in [
@@ -452,8 +477,8 @@ async fn what_sources_counted_outlives_them() {
         (Vec::new(), ""),
     ] {
         manager.apply(vec![JobConfig::new("a", sources)]);
-        let set = set_when(&manager, |set| !set.stale_config && addresses(set) == expected).await;
-        let (failures, refreshes) = counted(set);
+        set_when(&manager, |set| !set.stale_config && addresses(set) == expected).await;
+        let (failures, refreshes) = counted(&status_of(&manager));
         assert_eq!(failures, before.0, "{expected}");
         assert!(refreshes >= before.1, "{expected}: {refreshes} after {}", before.1);
     }
@@ -529,19 +554,19 @@ async fn targets_that_do_not_fit_are_an_error_of_their_source() {
     steady.answer(targets(&["b:1"]));
     let job = |name: &str, script: &Script| JobConfig::new(name, vec![script.config()]);
     manager.apply(vec![job("growing", &growing), job("steady", &steady)]);
-    let set = |index: usize| manager.jobs().borrow()[index].set.clone();
-    let (mut growing_set, mut steady_set) = (set(0), set(1));
-    growing_set.wait_for(|set| addresses(set) == "a:1").await.unwrap();
+    let job = |index: usize| manager.jobs().borrow()[index].clone();
+    let (mut growing_job, mut steady_job) = (job(0), job(1));
+    growing_job.wait_for(|job| addresses(&job.set) == "a:1").await.unwrap();
     let many: Vec<_> = (0..1500).map(|i| format!("a:{i}")).collect();
     growing.change(targets(&many.iter().map(String::as_str).collect::<Vec<_>>()));
-    let failed = |set: &Arc<TargetSet>| set.sources[0].error.is_some();
-    let refused = growing_set.wait_for(failed).await.unwrap().clone();
-    assert_eq!(addresses(&refused), "a:1");
-    let error = refused.sources[0].error.clone().unwrap();
+    let failed = |job: &JobState| job.status.sources[0].error.is_some();
+    let refused = growing_job.wait_for(failed).await.unwrap();
+    assert_eq!(addresses(&refused.set), "a:1");
+    let error = refused.status.sources[0].error.clone().unwrap();
     assert!(error.starts_with("its targets cannot be kept: needs about "), "{error}");
     steady.change(targets(&["b:2"]));
-    steady_set.wait_for(|set| addresses(set) == "b:2").await.unwrap();
+    steady_job.wait_for(|job| addresses(&job.set) == "b:2").await.unwrap();
     growing.change(targets(&["a:2"]));
-    let set = growing_set.wait_for(|set| addresses(set) == "a:2").await.unwrap().clone();
-    assert_eq!(set.sources[0].error, None);
+    let now = growing_job.wait_for(|job| addresses(&job.set) == "a:2").await.unwrap();
+    assert_eq!(now.status.sources[0].error, None);
 }

@@ -7,8 +7,8 @@ use swarmscout_model::{Budget, Charge, TargetGroup};
 
 use crate::config::{BuildContext, CustomConfig};
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
-use crate::manager::settle::differing;
 use crate::{BoxDiscoverer, BoxFuture, Discoverer, Error, Groups, Look};
+use swarmscout_model::groups::differing;
 
 /// A source that knows nothing of budgets.
 pub(super) struct Foreign {

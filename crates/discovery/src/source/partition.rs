@@ -11,7 +11,7 @@ use swarmscout_model::{Labels, TargetGroup};
 
 use crate::Groups;
 use crate::limits::{Excess, Meter};
-use crate::manager::settle::source_order;
+use swarmscout_model::groups::source_order;
 
 /// A group has no more targets than this, unless a single object has.
 pub(super) const MOST: usize = 64;

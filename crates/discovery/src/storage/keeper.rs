@@ -13,7 +13,7 @@ use super::format::Stored;
 use super::{Key, Storage, Timing};
 use crate::config::SdConfig;
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
-use crate::manager::settle::{Settled, settle};
+use swarmscout_model::{CanonicalGroups, canonicalize};
 
 /// Keeps one source.
 pub(super) struct Keeper {
@@ -22,7 +22,7 @@ pub(super) struct Keeper {
     mechanism: &'static str,
     /// What is asked, for the log.
     what: Arc<str>,
-    known: watch::Receiver<Known<Settled>>,
+    known: watch::Receiver<Known<CanonicalGroups>>,
     schedule: Schedule,
     /// The memory of what was read, until the source answers.
     held: Option<Charge>,
@@ -53,7 +53,7 @@ impl Keeper {
         storage: Storage,
         key: Key,
         config: &SdConfig,
-        running: &Supervised<Settled>,
+        running: &Supervised<CanonicalGroups>,
     ) -> Self {
         let schedule = Schedule {
             timing: storage.0.timing,
@@ -66,7 +66,7 @@ impl Keeper {
     }
 
     /// Until the source is gone, or the program ends.
-    pub(super) async fn run(mut self, publish: watch::Sender<Known<Settled>>) {
+    pub(super) async fn run(mut self, publish: watch::Sender<Known<CanonicalGroups>>) {
         let stop = self.storage.0.stop.clone();
         if stop.run_until_cancelled(self.restore(publish)).await.is_some() {
             stop.run_until_cancelled(self.keep()).await;
@@ -79,7 +79,7 @@ impl Keeper {
     }
 
     /// Publishes what is stored, unless the source has answered by then.
-    async fn restore(&mut self, publish: watch::Sender<Known<Settled>>) {
+    async fn restore(&mut self, publish: watch::Sender<Known<CanonicalGroups>>) {
         let key = self.key;
         let mut meter = Meter::new(&self.storage.0.budget, LONGEST_ENGINE_LABEL);
         let read = move |folder: &mut Folder| {
@@ -97,7 +97,7 @@ impl Keeper {
         let Some(as_of) = now.into_std().checked_sub(age(as_of, SystemTime::now())) else {
             return self.note_unreadable("older than this machine\u{2019}s clock can tell");
         };
-        let groups = settle(None, groups).expect("nothing was known before");
+        let groups = canonicalize(None, groups).expect("nothing was known before");
         self.schedule.stored = Some(OnDisk { groups: Arc::downgrade(&groups), as_of, since: now });
         let restored = publish.send_if_modified(|known| {
             let is_first = known.what.is_none() && known.health.as_of.is_none();
@@ -179,14 +179,14 @@ impl Keeper {
 }
 
 /// What the source itself has found, and when that was last confirmed.
-fn confirmed(known: &Known<Settled>) -> Option<(&Settled, std::time::Instant)> {
+fn confirmed(known: &Known<CanonicalGroups>) -> Option<(&CanonicalGroups, std::time::Instant)> {
     let groups = known.what.as_ref().filter(|_| !known.health.restored)?;
     Some((groups, known.health.as_of?))
 }
 
 impl Schedule {
     /// When to write these groups, if they are to be written at all.
-    fn due(&self, groups: &Settled, as_of: std::time::Instant) -> Option<Instant> {
+    fn due(&self, groups: &CanonicalGroups, as_of: std::time::Instant) -> Option<Instant> {
         match &self.stored {
             Some(stored) if stored.is(groups) => {
                 let confirm = stored.since + self.timing.confirm;
@@ -197,11 +197,11 @@ impl Schedule {
     }
 
     /// Whether just this is stored.
-    fn holds(&self, groups: &Settled, as_of: std::time::Instant) -> bool {
+    fn holds(&self, groups: &CanonicalGroups, as_of: std::time::Instant) -> bool {
         self.stored.as_ref().is_some_and(|stored| stored.is(groups) && stored.as_of >= as_of)
     }
 
-    fn written(&mut self, groups: &Settled, as_of: std::time::Instant, bytes: u64) {
+    fn written(&mut self, groups: &CanonicalGroups, as_of: std::time::Instant, bytes: u64) {
         let since = Instant::now();
         self.stored = Some(OnDisk { groups: Arc::downgrade(groups), as_of, since });
         self.not_before = since + self.timing.pause(bytes);
@@ -215,7 +215,7 @@ impl Schedule {
 }
 
 impl OnDisk {
-    fn is(&self, groups: &Settled) -> bool {
+    fn is(&self, groups: &CanonicalGroups) -> bool {
         std::ptr::addr_eq(self.groups.as_ptr(), Arc::as_ptr(groups))
     }
 }
@@ -228,7 +228,7 @@ mod tests {
     use crate::scripted::group;
 
     /// When the next write is due, in seconds from now.
-    fn due(schedule: &Schedule, groups: &Settled, as_of: Instant) -> Option<u64> {
+    fn due(schedule: &Schedule, groups: &CanonicalGroups, as_of: Instant) -> Option<u64> {
         let due = schedule.due(groups, as_of.into_std())?;
         Some(due.saturating_duration_since(Instant::now()).as_secs())
     }
@@ -238,7 +238,7 @@ mod tests {
         let now = Instant::now();
         let timing = Timing::default();
         let mut schedule = Schedule { timing, stored: None, not_before: now, failures: 0 };
-        let set = |address| settle(None, vec![group("g", &[address])]).unwrap();
+        let set = |address| canonicalize(None, vec![group("g", &[address])]).unwrap();
         let (first, second) = (set("a"), set("b"));
         assert_eq!(due(&schedule, &first, now), Some(0));
         schedule.written(&first, now.into_std(), 100);

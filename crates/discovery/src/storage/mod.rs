@@ -38,7 +38,7 @@ use self::keeper::Keeper;
 pub use self::key::Key;
 use crate::config::{BuildContext, SdConfig};
 use crate::figures::Figures;
-use crate::manager::settle::Settled;
+use swarmscout_model::CanonicalGroups;
 use swarmscout_refresh::supervisor::Supervised;
 
 /// When what is written.
@@ -174,7 +174,7 @@ impl Storage {
 
     /// Gives a source that was just started what is stored of it, until it answers, and keeps what it
     /// finds.
-    pub(crate) fn attach(&self, config: &SdConfig, running: &Supervised<Settled>) {
+    pub(crate) fn attach(&self, config: &SdConfig, running: &Supervised<CanonicalGroups>) {
         let Some(key) = Key::of(config) else { return };
         let Shared { tasks, stop, .. } = &*self.0;
         let mut state = locked(&self.0.state);

@@ -7,13 +7,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use swarmscout_model::PromDuration;
+use swarmscout_model::{PromDuration, TargetSet};
 
 use super::*;
 use crate::config::CustomConfig;
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
+use crate::manager::JobState;
 use crate::scripted::{Answer, Script, group, targets};
-use crate::{JobConfig, Manager, TargetSet};
+use crate::{JobConfig, Manager};
 
 /// A folder that goes with the test.
 struct Scratch(PathBuf);
@@ -72,6 +73,11 @@ async fn set_when(manager: &Manager, like: impl FnMut(&Arc<TargetSet>) -> bool) 
     set.wait_for(like).await.unwrap().clone()
 }
 
+async fn state_when(manager: &Manager, like: impl FnMut(&JobState) -> bool) -> JobState {
+    let mut job = manager.jobs().borrow()[0].clone();
+    job.wait_for(like).await.unwrap()
+}
+
 fn addresses(set: &TargetSet) -> Vec<&str> {
     set.active().filter_map(|(_, target)| target.labels.get("__address__")).collect()
 }
@@ -101,19 +107,20 @@ async fn a_source_has_its_targets_again_before_it_answers() {
     let mut manager = scratch.manager();
     let script = Script::answering(3600, Answer::Fail("no route"));
     manager.apply(one(&script));
-    let restored = set_when(&manager, |set| set.is_complete() && set.sources[0].error.is_some());
-    let restored = restored.await;
+    let is_restored =
+        |job: &JobState| job.set.is_complete() && job.status.sources[0].error.is_some();
+    let JobState { set: restored, status } = state_when(&manager, is_restored).await;
     assert_eq!(addresses(&restored), ["a", "b", "c"]);
-    let source = &restored.sources[0];
+    let source = &status.sources[0];
     assert!(source.restored && source.as_of.unwrap() < Instant::now());
     assert_eq!((source.targets, source.error.as_deref()), (3, Some("no route")));
     assert_eq!(manager.figures().storage.restored.get(), 1);
 
     // It answers, and nothing downstream changes.
     script.change(Answer::Groups(groups));
-    let set = set_when(&manager, |set| !set.sources[0].restored).await;
-    assert!(Arc::ptr_eq(&set.groups, &restored.groups));
-    assert!(set.sources[0].as_of > restored.sources[0].as_of);
+    let now = state_when(&manager, |job| !job.status.sources[0].restored).await;
+    assert!(Arc::ptr_eq(&now.set.groups, &restored.groups));
+    assert!(now.status.sources[0].as_of > source.as_of);
     script.change(Answer::Groups(vec![group("g:1", &["a", "b"]), group("g:2", &["d"])]));
     let set = set_when(&manager, |set| addresses(set) == ["a", "b", "d"]).await;
     assert!(set.groups[0].is_same(&restored.groups[0]));
@@ -140,8 +147,8 @@ async fn the_age_counts_on() {
         format::write(file, stored.key, as_of, &stored.groups).unwrap();
         let mut manager = scratch.manager();
         manager.apply(one(&Script::answering(3600, Answer::Hang)));
-        let set = set_when(&manager, |set| set.is_ready()).await;
-        let age = set.oldest_age(Instant::now()).as_secs();
+        let job = state_when(&manager, |job| job.set.is_ready()).await;
+        let age = job.status.oldest_age(Instant::now()).as_secs();
         assert!((at_least..at_most).contains(&age), "{as_of:?}: {age}");
         manager.shutdown().await;
         // It says when the source answered, however often the program starts.

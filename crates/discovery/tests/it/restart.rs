@@ -6,8 +6,9 @@ use std::sync::Arc;
 use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, OverlayPort, Role,
 };
+use swarmscout_discovery::manager::JobState;
 use swarmscout_discovery::storage::Storage;
-use swarmscout_discovery::{JobConfig, Manager, SdConfig, TargetSet};
+use swarmscout_discovery::{JobConfig, Manager, SdConfig};
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
 use swarmscout_simulator::Listen;
@@ -51,22 +52,21 @@ fn jobs(host: &str) -> Vec<JobConfig> {
     [Role::Nodes, Role::Services, Role::Tasks].map(job).into()
 }
 
-/// The sets of all jobs, each as soon as it is like that.
-async fn sets_when(manager: &Manager, like: fn(&TargetSet) -> bool) -> Vec<Arc<TargetSet>> {
+/// The states of all jobs, each as soon as it is like that.
+async fn all_when(manager: &Manager, like: fn(&JobState) -> bool) -> Vec<JobState> {
     let jobs = Arc::clone(&manager.jobs().borrow());
-    let mut sets = Vec::new();
+    let mut states = Vec::new();
     for job in &*jobs {
-        let mut set = job.set.clone();
-        sets.push(Arc::clone(&*set.wait_for(|set| like(set)).await.unwrap()));
+        states.push(job.clone().wait_for(like).await.unwrap());
     }
-    sets
+    states
 }
 
-fn shown(sets: &[Arc<TargetSet>]) -> Vec<Vec<String>> {
-    let of = |set: &Arc<TargetSet>| {
-        set.active().map(|(_, target)| format!("{:?}", target.labels)).collect()
+fn shown(jobs: &[JobState]) -> Vec<Vec<String>> {
+    let of = |job: &JobState| {
+        job.set.active().map(|(_, target)| format!("{:?}", target.labels)).collect()
     };
-    sets.iter().map(of).collect()
+    jobs.iter().map(of).collect()
 }
 
 #[tokio::test]
@@ -84,40 +84,43 @@ async fn every_role_has_its_targets_until_the_manager_is_back() {
 
     let mut before = manager(&scratch.0);
     before.apply(jobs(&host));
-    let found = shown(&sets_when(&before, TargetSet::is_complete).await);
+    let found = shown(&all_when(&before, |job| job.set.is_complete()).await);
     assert!(found.iter().all(|targets| !targets.is_empty()));
     before.shutdown().await;
 
     engine.server.refuse();
     let mut after = manager(&scratch.0);
     after.apply(jobs(&host));
-    let down = |set: &TargetSet| set.is_complete() && set.sources[0].error.is_some();
-    let restored = sets_when(&after, down).await;
+    let down = |job: &JobState| job.set.is_complete() && job.status.sources[0].error.is_some();
+    let restored = all_when(&after, down).await;
     assert_eq!(shown(&restored), found);
-    for set in &restored {
-        assert!(set.sources[0].restored && set.sources[0].looks > 0);
-        let error = set.sources[0].error.as_deref().unwrap();
+    for job in &restored {
+        let source = &job.status.sources[0];
+        assert!(source.restored && source.looks > 0);
+        let error = source.error.as_deref().unwrap();
         assert!(error.contains("connection refused"), "{error}");
     }
 
     engine.server.accept().unwrap();
-    let back = sets_when(&after, |set| !set.sources[0].restored).await;
+    let back = all_when(&after, |job| !job.status.sources[0].restored).await;
     for (back, restored) in back.iter().zip(&restored) {
-        assert!(Arc::ptr_eq(&back.groups, &restored.groups), "{}", back.job.name());
-        assert!(back.sources[0].as_of > restored.sources[0].as_of);
-        assert_eq!(back.sources[0].error, None);
+        assert!(Arc::ptr_eq(&back.set.groups, &restored.set.groups), "{}", back.set.pool.name());
+        let (source, before) = (&back.status.sources[0], &restored.status.sources[0]);
+        assert!(source.as_of > before.as_of);
+        assert_eq!(source.error, None);
     }
 
     // Of a change, no more is made anew than what changed.
     swarm.label_service(&web, "label", "x");
-    let labelled = |set: &TargetSet| {
+    let labelled = |job: &JobState| {
+        let set = &job.set;
         let is = |labels: &swarmscout_model::Labels| labels.iter().any(|(_, value)| value == "x");
         let has = |group: &swarmscout_model::TargetGroup| {
             is(&group.labels) || group.targets.iter().any(is)
         };
-        set.groups.iter().any(|group| has(&group.relabelled.group)) || &**set.job.name() == "nodes"
+        set.groups.iter().any(|group| has(&group.relabelled.group)) || &**set.pool.name() == "nodes"
     };
-    let changed = sets_when(&after, labelled).await;
-    assert!(Arc::ptr_eq(&changed[0].groups, &restored[0].groups));
+    let changed = all_when(&after, labelled).await;
+    assert!(Arc::ptr_eq(&changed[0].set.groups, &restored[0].set.groups));
     after.shutdown().await;
 }

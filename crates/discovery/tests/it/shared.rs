@@ -6,9 +6,10 @@ use std::sync::Arc;
 use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, Filter, OverlayPort, Role,
 };
-use swarmscout_discovery::{JobConfig, Manager, SdConfig, TargetSet};
+use swarmscout_discovery::manager::JobState;
+use swarmscout_discovery::{JobConfig, Manager, SdConfig};
 use swarmscout_model::relabel::RawRule;
-use swarmscout_model::{Labels, NameScheme, PromDuration};
+use swarmscout_model::{Labels, NameScheme, PromDuration, TargetSet};
 use swarmscout_net::HttpConfig;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
@@ -71,9 +72,9 @@ impl Simulated {
         manager.apply(jobs);
         let jobs = Arc::clone(&manager.jobs().borrow());
         for job in &*jobs {
-            let mut set = job.set.clone();
-            let set = set.wait_for(|set| set.is_ready()).await.unwrap();
-            assert_eq!(set.sources[0].feed.as_ref().map(|feed| feed.kind), Some(feed));
+            let ready = job.clone().wait_for(|job| job.set.is_ready()).await;
+            let JobState { set, status } = ready.unwrap();
+            assert_eq!(status.sources[0].feed.as_ref().map(|feed| feed.kind), Some(feed));
             assert!(set.counts.active > 0, "{}", job.config.name());
         }
         if feed == FeedKind::Watch {
@@ -116,7 +117,9 @@ fn job(name: &str, source: SdConfig, kept: &str) -> JobConfig {
         ..RawRule::default()
     };
     let rules = [keep, set].map(|rule| rule.check(NameScheme::Utf8).unwrap());
-    JobConfig { relabel: Arc::from(rules), ..JobConfig::new(name, vec![source]) }
+    let mut job = JobConfig::new(name, vec![source]);
+    job.pool.relabel = Arc::from(rules);
+    job
 }
 
 /// Jobs that read the Swarm in ten ways ask for what one asks for.
@@ -167,16 +170,17 @@ async fn what_is_told_while_a_listing_is_on_its_way_is_not_late() {
     let job = |role, name| JobConfig::new(name, vec![swarm.source(role, &[], Events::Watch)]);
     let mut manager = Manager::new(BuildContext::new("test"));
     manager.apply(vec![job(Role::Services, "services")]);
-    let mut set = manager.jobs().borrow()[0].set.clone();
-    let looks = set.wait_for(|set| set.is_ready()).await.unwrap().sources[0].looks;
+    let mut services = manager.jobs().borrow()[0].clone();
+    let before = services.wait_for(|job| job.set.is_ready()).await.unwrap();
     swarm.engine.server.faults().set_for("/tasks", Fault::HangInBody);
     let asked = swarm.engine.server.request_count();
     // A list that nobody needed so far.
     manager.apply(vec![job(Role::Services, "services"), job(Role::Tasks, "tasks")]);
     swarm.engine.server.requested(asked + 1).await;
     swarm.swarm.label_service(&swarm.service, "label", "told");
-    let set = set.wait_for(|set| shows(set, "told")).await.unwrap().clone();
-    assert_eq!((set.sources[0].looks, set.sources[0].failures), (looks, 0));
+    let after = services.wait_for(|job| shows(&job.set, "told")).await.unwrap();
+    let (before, after) = (&before.status.sources[0], &after.status.sources[0]);
+    assert_eq!((after.looks, after.failures), (before.looks, 0));
     manager.shutdown().await;
 }
 
@@ -189,18 +193,18 @@ async fn running_tasks_without_an_address_are_named_while_they_run() {
     let mut manager = Manager::new(BuildContext::new("test"));
     manager.apply(vec![job("nodes", Role::Nodes), job("tasks", Role::Tasks)]);
     let jobs = Arc::clone(&manager.jobs().borrow());
-    let (mut nodes, mut tasks) = (jobs[0].set.clone(), jobs[1].set.clone());
-    let lines = |set: &TargetSet| -> Option<String> {
-        let found = set.sources[0].without_address.as_ref()?;
+    let (mut nodes, mut tasks) = (jobs[0].clone(), jobs[1].clone());
+    let lines = |job: &JobState| -> Option<String> {
+        let found = job.status.sources[0].without_address.as_ref()?;
         Some(found.services.iter().map(ToString::to_string).collect())
     };
     let text = "service \"alone\": 2 running tasks have no address that the Swarm knows: they are \
                 on no network";
-    let found = tasks.wait_for(|set| lines(set).as_deref() == Some(text)).await.unwrap().clone();
-    assert_eq!((found.counts.active, &found.sources[0].error), (5, &None));
-    assert!(found.sources[0].problems.is_empty());
+    let found = tasks.wait_for(|job| lines(job).as_deref() == Some(text)).await.unwrap();
+    assert_eq!((found.set.counts.active, &found.status.sources[0].error), (5, &None));
+    assert!(found.status.sources[0].problems.is_empty());
     simulated.swarm.remove_service(&alone);
-    tasks.wait_for(|set| lines(set).as_deref() == Some("")).await.unwrap();
-    assert_eq!(lines(&nodes.wait_for(|set| set.is_ready()).await.unwrap().clone()), None);
+    tasks.wait_for(|job| lines(job).as_deref() == Some("")).await.unwrap();
+    assert_eq!(lines(&nodes.wait_for(|job| job.set.is_ready()).await.unwrap()), None);
     manager.shutdown().await;
 }

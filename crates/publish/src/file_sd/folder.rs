@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::fs::OFlags;
-use swarmscout_discovery::SetGroup;
+use swarmscout_model::SetGroup;
 use tokio_util::sync::CancellationToken;
 
 use super::{Options, Removed};

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
-use swarmscout_discovery::manager::Job;
+use swarmscout_model::TargetSet;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -155,6 +155,9 @@ pub struct FileStatus {
     pub failures: u64,
 }
 
+/// The newest targets of a job.
+pub type SetReceiver = watch::Receiver<Arc<TargetSet>>;
+
 /// The running writer. Dropping it ends it.
 #[derive(Debug)]
 pub struct FileSd {
@@ -164,16 +167,16 @@ pub struct FileSd {
 }
 
 impl FileSd {
-    /// Starts to keep the files up to date. A panic costs one pass and is reported to `on_panic`.
+    /// Starts to keep the files of these sets up to date, one set a job. A panic costs one pass and is reported to `on_panic`.
     pub fn start(
         options: Options,
-        jobs: watch::Receiver<Arc<[Job]>>,
+        sets: watch::Receiver<Arc<[SetReceiver]>>,
         lists: Arc<Cache>,
         on_panic: impl Fn() + Send + 'static,
     ) -> Self {
         let (publish, status) = watch::channel(Arc::from([]));
         let new =
-            move || Writer::new(options.clone(), jobs.clone(), Arc::clone(&lists), publish.clone());
+            move || Writer::new(options.clone(), sets.clone(), Arc::clone(&lists), publish.clone());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(supervise(stop.clone(), on_panic, new));

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use expect_test::expect;
-use swarmscout_discovery::{JobConfig, TargetSet};
+use swarmscout_model::{Completeness, PoolSpec, TargetSet};
 use tokio::time::{Instant, sleep};
 
 use super::writer::{CHECK, PATIENCE, SHORTEST_GAP};
 use super::*;
-use crate::testing::{group, job, set, source};
+use crate::testing::{group, missing, set};
 
 /// A folder that goes with the test.
 struct Scratch(PathBuf);
@@ -73,14 +73,14 @@ fn options(directory: &Path) -> Options {
 
 /// Jobs as the target manager would hand them over.
 struct Jobs {
-    jobs: watch::Sender<Arc<[Job]>>,
-    sets: BTreeMap<&'static str, (Arc<JobConfig>, watch::Sender<Arc<TargetSet>>)>,
+    all: watch::Sender<Arc<[SetReceiver]>>,
+    sets: BTreeMap<&'static str, watch::Sender<Arc<TargetSet>>>,
 }
 
 impl Jobs {
     /// Jobs without a complete set.
     fn new(names: &[&'static str]) -> Self {
-        let mut jobs = Self { jobs: watch::Sender::new(Arc::from([])), sets: BTreeMap::new() };
+        let mut jobs = Self { all: watch::Sender::new(Arc::from([])), sets: BTreeMap::new() };
         jobs.become_(names);
         jobs
     }
@@ -90,25 +90,19 @@ impl Jobs {
         self.sets.retain(|name, _| names.contains(name));
         for name in names {
             self.sets.entry(name).or_insert_with(|| {
-                let job = Arc::new(job(name));
-                let first = vec![source("static/0", std::time::Instant::now(), None)];
-                let set = watch::Sender::new(Arc::new(set(&job, &[], first)));
-                (job, set)
+                let missing = Arc::from([missing("static/0")]);
+                let completeness = Completeness::Pending { missing, sources: 1 };
+                let set = TargetSet { completeness, ..set(&PoolSpec::new(*name), &[]) };
+                watch::Sender::new(Arc::new(set))
             });
         }
-        let jobs = self
-            .sets
-            .values()
-            .map(|(config, set)| Job { config: Arc::clone(config), set: set.subscribe() });
-        self.jobs.send_replace(jobs.collect());
+        self.all.send_replace(self.sets.values().map(watch::Sender::subscribe).collect());
     }
 
     /// A complete look found these targets.
     fn find(&self, name: &str, targets: &[&str]) {
-        let (job, sender) = &self.sets[name];
-        let groups = [group("a", "", targets)];
-        let sources = vec![source("static/0", std::time::Instant::now(), Some(0))];
-        sender.send_replace(Arc::new(set(job, &groups, sources)));
+        let set = set(&PoolSpec::new(name), &[group("a", "", targets)]);
+        self.sets[name].send_replace(Arc::new(set));
     }
 
     fn write_into(&self, folder: &Path) -> FileSd {
@@ -116,7 +110,7 @@ impl Jobs {
     }
 
     fn write_with(&self, options: Options) -> FileSd {
-        FileSd::start(options, self.jobs.subscribe(), Arc::default(), || {})
+        FileSd::start(options, self.all.subscribe(), Arc::default(), || {})
     }
 }
 
@@ -229,14 +223,15 @@ async fn a_file_comes_without_the_sources_that_never_answer() {
     let folder = Scratch::new();
     let jobs = Jobs::new(&["web"]);
     let files = jobs.write_into(&folder.0);
-    let (job, sender) = &jobs.sets["web"];
-    let now = std::time::Instant::now();
-    let sources = vec![source("static/0", now, Some(0)), source("static/1", now, None)];
-    let partial = set(job, &[group("a", "", &["h:1"])], sources);
-    sender.send_replace(Arc::new(partial.clone()));
+    let missing = Arc::from([missing("static/1")]);
+    let found = set(&PoolSpec::new("web"), &[group("a", "", &["h:1"])]);
+    let pending = Completeness::Pending { missing: Arc::clone(&missing), sources: 2 };
+    let sender = &jobs.sets["web"];
+    sender.send_replace(Arc::new(TargetSet { completeness: pending, ..found.clone() }));
     long().await;
     assert_eq!(folder.names(), [".swarmscout"]);
-    sender.send_replace(Arc::new(TargetSet { timed_out: true, ..partial }));
+    let partial = Completeness::Partial { missing };
+    sender.send_replace(Arc::new(TargetSet { completeness: partial, ..found }));
     files.written("web", 1).await;
     assert!(folder.read("web.json").contains("h:1"));
 }
@@ -504,7 +499,7 @@ async fn a_file_system_that_hangs_is_told_and_waited_for() {
     let jobs = Jobs::new(&["a"]);
     jobs.find("a", &["h:1"]);
     let (publish, status) = watch::channel(Arc::from([]));
-    let writer = Writer::new(options(&folder.0), jobs.jobs.subscribe(), Arc::default(), publish);
+    let writer = Writer::new(options(&folder.0), jobs.all.subscribe(), Arc::default(), publish);
     let hang = Arc::clone(&writer.folder.as_ref().unwrap().hang);
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
@@ -535,7 +530,7 @@ async fn a_writer_that_panicked_is_replaced() {
     let (publish, status) = watch::channel(Arc::from([]));
     let panics = Arc::new(AtomicU32::new(0));
     let (started, options) = (AtomicU32::new(0), options(&folder.0));
-    let receiver = jobs.jobs.subscribe();
+    let receiver = jobs.all.subscribe();
     let new = move || {
         let options = options.clone();
         let mut writer = Writer::new(options, receiver.clone(), Arc::default(), publish.clone());

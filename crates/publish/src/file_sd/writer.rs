@@ -6,15 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::{BoxFuture, select_all};
 use http::HeaderValue;
-use swarmscout_discovery::manager::Job;
-use swarmscout_discovery::{SetGroup, TargetSet};
+use swarmscout_model::SetGroup;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::folder::{Done, Folder, Hold, Outcome, Stamp, Work};
-use super::{FileStatus, Options, file_name};
+use super::{FileStatus, Options, SetReceiver, file_name};
 use crate::list::{Cache, Form, Key, NoList, withheld};
 
 /// The shortest time between two writes of one file.
@@ -44,9 +43,9 @@ type Finished = (Box<Folder>, Result<Done, String>);
 /// Keeps the files up to date.
 pub(super) struct Writer {
     options: Options,
-    jobs: watch::Receiver<Arc<[Job]>>,
+    sets: watch::Receiver<Arc<[SetReceiver]>>,
     /// Those that `files` are of.
-    adopted: Option<Arc<[Job]>>,
+    adopted: Option<Arc<[SetReceiver]>>,
     lists: Arc<Cache>,
     publish: watch::Sender<Arc<[FileStatus]>>,
     /// By name.
@@ -68,7 +67,7 @@ pub(super) struct Writer {
 /// The file of a job.
 struct JobFile {
     job: Arc<str>,
-    set: watch::Receiver<Arc<TargetSet>>,
+    set: SetReceiver,
     /// What it holds, as far as that is known.
     holds: Option<Content>,
     /// Not written before: after a write and after a failure.
@@ -126,7 +125,7 @@ impl Failing {
 impl Writer {
     pub(super) fn new(
         options: Options,
-        jobs: watch::Receiver<Arc<[Job]>>,
+        sets: watch::Receiver<Arc<[SetReceiver]>>,
         lists: Arc<Cache>,
         publish: watch::Sender<Arc<[FileStatus]>>,
     ) -> Self {
@@ -134,7 +133,7 @@ impl Writer {
         Self {
             folder: Some(Box::new(Folder::new(&options))),
             options,
-            jobs,
+            sets,
             adopted: None,
             lists,
             publish,
@@ -171,18 +170,20 @@ impl Writer {
 
     /// Takes note of jobs that came and went.
     fn adopt_jobs(&mut self) {
-        let jobs = Arc::clone(&self.jobs.borrow_and_update());
-        if self.adopted.as_ref().is_some_and(|adopted| Arc::ptr_eq(adopted, &jobs)) {
+        let sets = Arc::clone(&self.sets.borrow_and_update());
+        if self.adopted.as_ref().is_some_and(|adopted| Arc::ptr_eq(adopted, &sets)) {
             return;
         }
         let now = Instant::now();
         let mut before = std::mem::take(&mut self.files);
-        for job in jobs.iter() {
-            let name = file_name(job.config.name(), self.options.format);
-            let mut file = before.remove(&name).unwrap_or_else(|| JobFile::new(job, now));
+        for set in sets.iter() {
+            let job = Arc::clone(set.borrow().pool.name());
+            let name = file_name(&job, self.options.format);
+            let new = || JobFile::new(job, set.clone(), now);
+            let mut file = before.remove(&name).unwrap_or_else(new);
             // A job that went and came again between two looks.
-            if !file.set.same_channel(&job.set) {
-                file.set = job.set.clone();
+            if !file.set.same_channel(set) {
+                file.set = set.clone();
                 file.holds = None;
             }
             self.not_emptied.remove(&name);
@@ -191,7 +192,7 @@ impl Writer {
         if !before.is_empty() {
             self.empty_at = Some(now);
         }
-        self.adopted = Some(jobs);
+        self.adopted = Some(sets);
     }
 
     /// What is to be done now, if anything is.
@@ -376,18 +377,18 @@ impl Writer {
     /// Waits until there may be something to do.
     async fn wait(&mut self) {
         let sets = self.files.values_mut().map(|file| changed(&mut file.set));
-        let jobs = changed(&mut self.jobs);
-        let changes = select_all(sets.chain([jobs]));
+        let all = changed(&mut self.sets);
+        let changes = select_all(sets.chain([all]));
         // Whichever it is, everything is looked at.
         let _ = timeout_at(self.wake, changes).await;
     }
 }
 
 impl JobFile {
-    fn new(job: &Job, now: Instant) -> Self {
+    fn new(job: Arc<str>, set: SetReceiver, now: Instant) -> Self {
         Self {
-            job: Arc::clone(job.config.name()),
-            set: job.set.clone(),
+            job,
+            set,
             holds: None,
             not_before: now,
             check_at: now,

@@ -5,8 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use swarmscout_discovery::TargetSet;
-use swarmscout_model::{Budget, OverBudget};
+use swarmscout_model::{Budget, OverBudget, TargetSet};
 use swarmscout_net::cpu;
 use tokio::sync::watch;
 
@@ -165,16 +164,17 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use swarmscout_model::PoolSpec;
 
     use super::*;
-    use crate::testing::{group, job, set};
+    use crate::testing::{group, set};
 
     /// A set with more targets than its limit comes while a list waits for its turn.
     #[tokio::test]
     async fn no_set_is_listed_that_must_not_be() {
-        let job = Arc::new(job("web"));
-        let good = set(&job, &[group("a", "", &["h:1"])], Vec::new());
-        let mut too_many = set(&job, &[group("a", "", &["h:1", "h:2"])], Vec::new());
+        let pool = PoolSpec::new("web");
+        let good = set(&pool, &[group("a", "", &["h:1"])]);
+        let mut too_many = set(&pool, &[group("a", "", &["h:1", "h:2"])]);
         too_many.limit_error = Some(String::from("target_limit exceeded"));
         let sets = watch::Sender::new(Arc::new(good.clone()));
         let cache = Cache::default();
@@ -186,7 +186,7 @@ mod tests {
             (Form::Raw, None),
         ] {
             sets.send_replace(Arc::new(good.clone()));
-            let key = Key { job: Arc::clone(job.name()), form, encoding: Encoding::Json };
+            let key = Key { job: Arc::clone(pool.name()), form, encoding: Encoding::Json };
             let slot = cache.slot(key.clone(), Instant::now());
             let turn = slot.lock().await;
             let mut waiting = std::pin::pin!(cache.get(key.clone(), &newest));

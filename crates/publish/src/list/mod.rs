@@ -11,9 +11,8 @@ mod rendered;
 use std::sync::Arc;
 use std::time::Instant;
 
-use swarmscout_discovery::{SourceStatus, TargetSet};
-use swarmscout_model::Budget;
 use swarmscout_model::quote::Quoted;
+use swarmscout_model::{Budget, Completeness, MissingSource, TargetSet};
 
 pub use self::cache::{Cache, IDLE, Key, NoList};
 pub use self::deflate::LEVEL;
@@ -73,24 +72,23 @@ pub const EMPTY: &[u8] = b"[]\n";
 
 /// Why there can be no list of these targets yet.
 pub fn withheld(set: &TargetSet, form: Form) -> Option<String> {
-    if !set.is_ready() {
-        let (missing, all) = (set.missing().count(), set.sources.len());
-        let mut message = format!(
-            "job {}: {missing} of {all} sources have not answered yet\n",
-            Quoted(set.job.name())
-        );
-        message.extend(set.missing().map(|SourceStatus { name, what, error, .. }| {
+    let name = Quoted(set.pool.name());
+    if let Completeness::Pending { missing, sources } = &set.completeness {
+        let count = missing.len();
+        let mut message =
+            format!("job {name}: {count} of {sources} sources have not answered yet\n");
+        message.extend(missing.iter().map(|MissingSource { name, what, error }| {
             let error = error.as_deref().unwrap_or("the first look is not finished");
             format!("{name} ({what}): {error}\n")
         }));
-        if missing < all {
+        if count < *sources {
             message.push_str("the others are served without them after --sd.startup-timeout\n");
         }
         return Some(message);
     }
     // With too many targets none is scraped; an empty list would say that there are none.
     let limit = set.limit_error.as_ref().filter(|_| form != Form::Raw)?;
-    Some(format!("job {}: {limit}\n", Quoted(set.job.name())))
+    Some(format!("job {name}: {limit}\n"))
 }
 
 /// The list of `set`, in one piece.

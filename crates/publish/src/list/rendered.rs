@@ -14,12 +14,13 @@ use bytes::Bytes;
 use flate2::Crc;
 use hashbrown::HashTable;
 use http::HeaderValue;
-use swarmscout_discovery::{SetGroup, TargetSet};
 use swarmscout_model::budget::{allocation, shared_allocation};
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::target::{DefaultLabels, MetaLabels, served};
 use swarmscout_model::yaml::write as yaml;
-use swarmscout_model::{Budget, Charge, LabelsBuilder, OverBudget, RelabelledGroup, TargetGroup};
+use swarmscout_model::{
+    Budget, Charge, LabelsBuilder, OverBudget, RelabelledGroup, SetGroup, TargetGroup, TargetSet,
+};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::deflate::{Blocks, Deflater, Join};
@@ -235,7 +236,7 @@ impl<'a> Renderer<'a> {
     fn new(set: &'a TargetSet, form: Form, encoding: Encoding, budget: &Budget) -> Self {
         Self {
             set,
-            defaults: DefaultLabels::new(&set.job.defaults),
+            defaults: DefaultLabels::new(&set.pool.defaults),
             form,
             encoding,
             deflater: (encoding == Encoding::Gzip).then(Deflater::new),
@@ -313,9 +314,9 @@ impl<'a> Renderer<'a> {
 
     /// Adds target `index` of the group to the element of its labels.
     fn add(&mut self, group: &RelabelledGroup, index: usize) -> Result<(), OverBudget> {
-        let job = &self.set.job;
+        let pool = &self.set.pool;
         let served = |meta, builder: &mut LabelsBuilder| {
-            served(&group.group, index, &self.defaults, &job.relabel, meta, builder)
+            served(&group.group, index, &self.defaults, &pool.relabel, meta, builder)
                 .expect("an active target passes the rules and has an address")
         };
         let address = match self.form {

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use swarmscout_discovery::SetGroup;
 use swarmscout_model::target::relabel_group;
-use swarmscout_model::{Budget, LabelsBuilder};
+use swarmscout_model::{Budget, LabelsBuilder, PoolSpec, SetGroup};
 
 use super::*;
-use crate::testing::{group, job, set, source};
+use crate::testing::{group, set};
 
 /// Services of some tasks each.
 const SERVICES: usize = 100;
@@ -26,12 +25,16 @@ fn tasks(service: usize, image: &str) -> Arc<swarmscout_model::TargetGroup> {
 #[test]
 fn a_changed_service_rewrites_its_part_alone() {
     let now = Instant::now();
-    let job = Arc::new(job("web"));
+    let pool = PoolSpec::new("web");
     let budget = Budget::unlimited();
     let groups: Vec<_> = (0..SERVICES).map(|service| tasks(service, "demo:1")).collect();
-    let before = Arc::new(set(&job, &groups, vec![source("dockerswarm/0", now, Some(0))]));
-    let changed =
-        relabel_group(tasks(42, "demo:2"), &job.defaults, &job.relabel, &mut LabelsBuilder::new());
+    let before = Arc::new(set(&pool, &groups));
+    let changed = relabel_group(
+        tasks(42, "demo:2"),
+        &pool.defaults,
+        &pool.relabel,
+        &mut LabelsBuilder::new(),
+    );
     let mut groups = before.groups.to_vec();
     groups[42] = SetGroup::new(Arc::new(changed), &[]);
     let after = Arc::new(TargetSet { groups: groups.into(), ..TargetSet::clone(&before) });

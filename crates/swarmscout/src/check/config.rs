@@ -138,7 +138,8 @@ fn check_targets(job: &JobConfig, groups: &Groups, path: Option<&Path>, errors: 
     let mut builder = LabelsBuilder::new();
     let of_file = path.map(|path| format!(" of {}", path.display())).unwrap_or_default();
     for group in groups {
-        let made = relabel_group(Arc::clone(group), &job.defaults, &job.relabel, &mut builder);
+        let made =
+            relabel_group(Arc::clone(group), &job.pool.defaults, &job.pool.relabel, &mut builder);
         for refused in made.refused {
             let index = usize::try_from(refused.index).expect("an index of a list in memory");
             let address = Quoted(group.targets[index].get(ADDRESS).unwrap_or_default());

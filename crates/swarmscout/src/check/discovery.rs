@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -11,10 +10,11 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
-use swarmscout_discovery::{JobConfig, Manager, TargetSet};
+use swarmscout_discovery::manager::JobState;
 use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
-use swarmscout_model::{Budget, Labels, LabelsBuilder, RelabelledGroup};
+use swarmscout_model::{Budget, Labels, LabelsBuilder, RelabelledGroup, TargetSet};
 use tokio::time::timeout;
 
 use crate::app::BUILD;
@@ -37,7 +37,7 @@ pub(super) async fn check(args: &CheckDiscoveryArgs) -> bool {
 }
 
 /// Runs the job alone until each source has answered once, or the time is over.
-async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<Arc<TargetSet>> {
+async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<JobState> {
     let options = swarmscout_config::Options::default();
     let loaded = swarmscout_config::load(&args.file, &options).context("Cannot load config")?;
     let mut jobs = loaded.config.job_configs();
@@ -46,7 +46,8 @@ async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<Arc<TargetSet>> {
         bail!("Job {} not found. Select one of:\n{}", args.job, names.join("\n"));
     };
     // Everything is to be seen.
-    let job = JobConfig { keep_dropped_targets: 0, ..jobs.swap_remove(job) };
+    let mut job = jobs.swap_remove(job);
+    job.pool.keep_dropped_targets = 0;
 
     let context = BuildContext {
         budget: Budget::new(memory::default_limit()),
@@ -55,15 +56,15 @@ async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<Arc<TargetSet>> {
     let mut manager = Manager::new(context);
     manager.apply(vec![job]);
     let jobs = manager.jobs();
-    let mut set = jobs.borrow().first().context("the job has not started")?.set.clone();
+    let mut job = jobs.borrow().first().context("the job has not started")?.clone();
     // What is known by then is shown in either case.
-    let _ = timeout(args.timeout.into(), set.wait_for(|set| set.is_complete())).await;
-    let set = Arc::clone(&set.borrow());
+    let _ = timeout(args.timeout.into(), job.wait_for(|job| job.set.is_complete())).await;
+    let state = job.state();
     let _ = timeout(SHUTDOWN_TIMEOUT, manager.shutdown()).await;
-    Ok(set)
+    Ok(state)
 }
 
-fn show(set: &TargetSet, args: &CheckDiscoveryArgs) -> bool {
+fn show(JobState { set, status }: &JobState, args: &CheckDiscoveryArgs) -> bool {
     let mut dropped = DroppedCounts::new();
     let results = results(set, &mut dropped);
     match args.format {
@@ -74,7 +75,7 @@ fn show(set: &TargetSet, args: &CheckDiscoveryArgs) -> bool {
         DiscoveryFormat::Table => print(&table(set, results, &dropped, args.all)),
     }
     let mut good = true;
-    for source in &set.sources {
+    for source in &status.sources {
         let what = format!("{} ({})", source.name, source.what);
         for problem in source.problems.iter() {
             let text = format!(
@@ -187,7 +188,7 @@ fn as_map<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Err
 /// dropped is counted in `dropped`.
 fn results(set: &TargetSet, dropped: &mut DroppedCounts) -> Vec<CheckResult> {
     let mut builder = LabelsBuilder::new();
-    let defaults = DefaultLabels::new(&set.job.defaults);
+    let defaults = DefaultLabels::new(&set.pool.defaults);
     let mut results = Vec::new();
     let mut seen = HashSet::new();
     for group in &*set.groups {

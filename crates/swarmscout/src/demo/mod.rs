@@ -153,8 +153,8 @@ async fn seen_since(jobs: &watch::Receiver<Arc<[Job]>>, moment: Instant, before:
     // One may have been under way.
     let started_since = |before: &u64, now: &u64| *now > before + 1;
     let fresh = |job: &Job| {
-        let set = job.set.borrow();
-        set.sources.iter().all(|source| source.as_of.is_some_and(|as_of| as_of > moment))
+        let status = job.status.borrow();
+        status.sources.iter().all(|source| source.as_of.is_some_and(|as_of| as_of > moment))
     };
     while !jobs.borrow().iter().all(fresh)
         || !before.iter().zip(&refreshes(jobs)).all(|(before, now)| started_since(before, now))
@@ -165,8 +165,9 @@ async fn seen_since(jobs: &watch::Receiver<Arc<[Job]>>, moment: Instant, before:
 
 /// The number of full refreshes of each source.
 fn refreshes(jobs: &watch::Receiver<Arc<[Job]>>) -> Vec<u64> {
-    let of_job =
-        |job: &Job| job.set.borrow().sources.iter().map(|source| source.looks).collect::<Vec<_>>();
+    let of_job = |job: &Job| {
+        job.status.borrow().sources.iter().map(|source| source.looks).collect::<Vec<_>>()
+    };
     jobs.borrow().iter().flat_map(of_job).collect()
 }
 

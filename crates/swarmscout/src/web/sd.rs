@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
-use swarmscout_discovery::TargetSet;
+use swarmscout_model::TargetSet;
 use swarmscout_model::quote::Quoted;
 
 use super::{App, gzip, json_response, links, text};
@@ -59,7 +59,7 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
             url: format!("{base}{}", links::sd(job.config.name())),
             targets: set.counts.active,
             ready: withheld(&set, Form::Full).is_none(),
-            missing: set.missing().map(|source| source.name.to_string()).collect(),
+            missing: set.missing().iter().map(|source| source.name.to_string()).collect(),
         }
     };
     json_response(StatusCode::OK, &jobs.iter().map(entry).collect::<Vec<_>>())
@@ -94,7 +94,7 @@ pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
             return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"));
         }
     };
-    let age = set.oldest_age(app.context.clock.now().instant);
+    let age = job.status.borrow().oldest_age(app.context.clock.now().instant);
     let mut response = respond(rendered, &headers, gzip);
     let headers = response.headers_mut();
     headers.insert(AGE, HeaderValue::from(age.as_secs()));
@@ -105,7 +105,7 @@ pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
 /// `dockerswarm/0, dockerswarm/1, +3`. `None` where no source is missing.
 fn missing(set: &TargetSet) -> Option<HeaderValue> {
     let name = |name: &str| utf8_percent_encode(name, IN_HEADER).to_string();
-    let mut missing = set.missing().map(|source| name(&source.name)).peekable();
+    let mut missing = set.missing().iter().map(|source| name(&source.name)).peekable();
     missing.peek()?;
     let mut named: Vec<_> = missing.by_ref().take(NAMED).collect();
     let others = missing.count();

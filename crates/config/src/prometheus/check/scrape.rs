@@ -5,7 +5,7 @@ use std::sync::Arc;
 use swarmscout_discovery::JobConfig;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::relabel::{RelabelRule, process};
-use swarmscout_model::{Labels, LabelsBuilder, NameScheme, PromDuration, TargetDefaults};
+use swarmscout_model::{Labels, LabelsBuilder, NameScheme, PoolSpec, PromDuration, TargetDefaults};
 
 use super::{global, http, relabel, sd};
 use crate::engine::{At, Cx, Section, State};
@@ -71,13 +71,13 @@ pub(super) fn check(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) ->
         scrape_native_histograms: job.scrape_native_histograms == Some(true),
     };
     warn_of_removed(job, &defaults, &relabel, cx);
-    JobConfig {
+    let pool = PoolSpec {
         defaults,
         relabel,
-        sources,
         target_limit: job.target_limit,
         keep_dropped_targets: job.keep_dropped_targets,
-    }
+    };
+    JobConfig { pool, sources }
 }
 
 /// Warns of parameters that a list of targets cannot carry: it has labels, of one value each.

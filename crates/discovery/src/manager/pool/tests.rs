@@ -10,14 +10,14 @@ use swarmscout_model::size::Bytes;
 use swarmscout_model::target::relabel_group;
 
 use super::*;
-use crate::manager::settle::settle;
 use crate::scripted::group;
+use swarmscout_model::canonicalize;
 
 const SOURCES: usize = 3;
 
 /// Targets `drop…` are dropped, those with a slash refused; targets that end in `+` become those
 /// without it.
-fn config() -> Arc<JobConfig> {
+fn spec() -> Arc<PoolSpec> {
     let rule = |regex: &str, action: &str| RawRule {
         source_labels: Some(vec!["__address__".to_owned()]),
         regex: Some(regex.to_owned()),
@@ -27,23 +27,23 @@ fn config() -> Arc<JobConfig> {
     };
     let rules = [rule("drop.*", "drop"), rule("(.*)\\+", "replace")];
     let rules = rules.map(|rule| rule.check(NameScheme::Utf8).unwrap());
-    Arc::new(JobConfig { relabel: Arc::from(rules), ..JobConfig::new("job", Vec::new()) })
+    Arc::new(PoolSpec { relabel: Arc::from(rules), ..PoolSpec::new("job") })
 }
 
 /// A set as it must be: for each group its key and its active targets, hidden ones in brackets.
-fn recompute(job: &JobConfig, sources: &[Settled]) -> (Vec<String>, Counts) {
+fn recompute(spec: &PoolSpec, sources: &[CanonicalGroups]) -> (Vec<String>, TargetCounts) {
     let mut builder = LabelsBuilder::new();
     let relabelled: Vec<_> = sources
         .iter()
         .flat_map(|groups| groups.iter())
-        .map(|group| relabel_group(group.clone(), &job.defaults, &job.relabel, &mut builder))
+        .map(|group| relabel_group(group.clone(), &spec.defaults, &spec.relabel, &mut builder))
         .collect();
     let all = || relabelled.iter().flat_map(|group| &group.active);
     let mut left = HashMap::<_, usize>::new();
     for target in all() {
         *left.entry(target.labels.clone()).or_default() += 1;
     }
-    let counts = Counts {
+    let counts = TargetCounts {
         active: left.len(),
         dropped: relabelled.iter().map(|group| group.dropped.len()).sum(),
         refused: relabelled.iter().map(|group| group.refused.len()).sum(),
@@ -68,7 +68,7 @@ fn show(shown: &mut String, labels: &Labels, hidden: bool) {
     write!(shown, " {open}{address}{close}").unwrap();
 }
 
-fn present(pool: &Pool) -> (Vec<String>, Counts) {
+fn present(pool: &Pool) -> (Vec<String>, TargetCounts) {
     let shown = pool.groups().iter().map(show_group).collect();
     (shown, pool.counts())
 }
@@ -106,12 +106,12 @@ proptest! {
 
     #[test]
     fn equals_a_recomputation_and_keeps_what_did_not_change(updates in updates()) {
-        let job = config();
+        let job = spec();
         let mut pool = Pool::new(job.clone(), SOURCES, &Budget::unlimited());
-        let mut sources: Vec<Settled> = vec![Arc::from([]); SOURCES];
+        let mut sources: Vec<CanonicalGroups> = vec![Arc::from([]); SOURCES];
         for (source, groups) in updates {
             let look = groups.iter().map(|(key, targets)| group(key, targets)).collect();
-            let Some(settled) = settle(Some(&sources[source]), look) else { continue };
+            let Some(settled) = canonicalize(Some(&sources[source]), look) else { continue };
             let before = pool.groups();
             let relabelled_before: Vec<_> = sources[source].to_vec();
             sources[source] = settled.clone();
@@ -146,7 +146,7 @@ proptest! {
         for source in 0..SOURCES {
             pool.update(source, &Arc::from([]), &mut Update::default()).unwrap();
         }
-        prop_assert_eq!(pool.counts(), Counts::default());
+        prop_assert_eq!(pool.counts(), TargetCounts::default());
         prop_assert_eq!(pool.groups().len(), 0);
         prop_assert!(pool.identities.is_empty());
         prop_assert!(pool.members.groups.iter().all(Option::is_none));
@@ -157,8 +157,8 @@ proptest! {
 fn many_equal_targets_cost_no_square() {
     // A list to walk for each would make this a minute.
     let equal = vec!["x"; 30_000];
-    let mut pool = Pool::new(config(), 1, &Budget::unlimited());
-    let groups = |addresses| settle(None, vec![group("g", addresses)]).unwrap();
+    let mut pool = Pool::new(spec(), 1, &Budget::unlimited());
+    let groups = |addresses| canonicalize(None, vec![group("g", addresses)]).unwrap();
     pool.update(0, &groups(&equal), &mut Update::default()).unwrap();
     assert_eq!((pool.counts().active, pool.counts().duplicates), (1, 29_999));
     pool.update(0, &groups(&equal[1..]), &mut Update::default()).unwrap();
@@ -167,9 +167,9 @@ fn many_equal_targets_cost_no_square() {
 
 #[test]
 fn tells_the_first_refused_targets() {
-    let mut pool = Pool::new(config(), 1, &Budget::unlimited());
+    let mut pool = Pool::new(spec(), 1, &Budget::unlimited());
     let refused = vec!["/"; 12];
-    let groups = settle(None, vec![group("a", &["/", "x"]), group("b", &refused)]).unwrap();
+    let groups = canonicalize(None, vec![group("a", &["/", "x"]), group("b", &refused)]).unwrap();
     let mut done = Update::default();
     pool.update(0, &groups, &mut done).unwrap();
     assert_eq!((done.refused, done.refusals.len()), (13, TELL_REFUSED));
@@ -180,14 +180,14 @@ fn tells_the_first_refused_targets() {
 #[test]
 fn an_update_that_does_not_fit_changes_nothing() {
     let budget = Budget::new(Bytes(100_000));
-    let mut pool = Pool::new(config(), 1, &budget);
-    let few = settle(None, vec![group("a", &["h:1"])]).unwrap();
+    let mut pool = Pool::new(spec(), 1, &budget);
+    let few = canonicalize(None, vec![group("a", &["h:1"])]).unwrap();
     pool.update(0, &few, &mut Update::default()).unwrap();
     let (held, counts) = (budget.used(), pool.counts());
     assert!(held > 0);
     let addresses: Vec<_> = (0..1000).map(|i| format!("h:{i}")).collect();
     let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
-    let many = settle(Some(&few), vec![group("a", &addresses)]).unwrap();
+    let many = canonicalize(Some(&few), vec![group("a", &addresses)]).unwrap();
     let mut update = Update::default();
     let error = pool.update(0, &many, &mut update).unwrap_err();
     let Excess::Memory(error) = error else { panic!("{error}") };
@@ -195,7 +195,7 @@ fn an_update_that_does_not_fit_changes_nothing() {
     assert_eq!(update, Update::default());
     assert!(pool.holds(0, &few));
     assert_eq!((budget.used(), pool.counts()), (held, counts));
-    let none: Settled = Arc::from([]);
+    let none: CanonicalGroups = Arc::from([]);
     pool.update(0, &none, &mut update).unwrap();
     assert_eq!(budget.used(), 0);
 }

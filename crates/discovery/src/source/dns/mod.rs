@@ -36,8 +36,8 @@ use super::partition::{Cut, Partition};
 use crate::config::{BuildContext, DnsConfig, RecordType};
 use crate::figures::Figures;
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
-use crate::manager::settle::source_order;
 use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+use swarmscout_model::groups::source_order;
 
 /// So many names are named by an error that is about all of them.
 const NAMED: usize = 5;

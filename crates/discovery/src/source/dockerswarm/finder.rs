@@ -12,10 +12,10 @@ use super::shelf::Shelf;
 use super::{Options, nodes, services, tasks};
 use crate::config::Role;
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
-use crate::manager::settle::Settled;
 use crate::source::moby::{AddressWriter, Skipped};
 use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
+use swarmscout_model::CanonicalGroups;
 
 /// Makes groups of what a role and its filters let through, and remembers what it made: with the
 /// next snapshot only those buckets are looked at again that changed, or of which an object refers
@@ -179,7 +179,7 @@ impl Finder {
 
     /// Takes those of `known` that are equal to what was found in its place, and returns what was
     /// found.
-    pub(super) fn adopt(&mut self, known: &Settled) -> Groups {
+    pub(super) fn adopt(&mut self, known: &CanonicalGroups) -> Groups {
         match self.options.role {
             Role::Nodes => self.nodes.adopt(known),
             Role::Services => self.services.adopt(known),

@@ -17,9 +17,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Finder, Options};
 use crate::config::{BuildContext, DockerSwarmConfig};
-use crate::manager::settle::{Settled, settle};
 use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
+use swarmscout_model::{CanonicalGroups, canonicalize};
 
 /// More objects than these are looked at on a thread of their own.
 const LARGE: usize = 1000;
@@ -40,7 +40,7 @@ pub(crate) fn start(
     job: &Arc<str>,
     reader: Reader,
     context: &BuildContext,
-) -> (Supervised<Settled>, watch::Receiver<Details>) {
+) -> (Supervised<CanonicalGroups>, watch::Receiver<Details>) {
     let (details, told) = watch::channel(Details::default());
     let publish = watch::Sender::new(Known::default());
     let filters = Filters::new(config.role, &config.engine.filters);
@@ -89,7 +89,7 @@ struct Role {
     /// Looks at the Swarm that did not bring all of them, and how many looks there were by then.
     list_failures: u64,
     looks: u64,
-    publish: watch::Sender<Known<Settled>>,
+    publish: watch::Sender<Known<CanonicalGroups>>,
     context: BuildContext,
 }
 
@@ -243,7 +243,8 @@ impl Role {
     /// Hands over what is known now. Wakes nobody for what is only newer.
     fn publish(&mut self, groups: Option<Groups>, mut health: Health, details: Details) {
         let is_found = groups.is_some();
-        let settled = groups.and_then(|groups| settle(self.publish.borrow().what.as_ref(), groups));
+        let settled =
+            groups.and_then(|groups| canonicalize(self.publish.borrow().what.as_ref(), groups));
         if settled.is_some() {
             self.context.refresh.stats.received_updates.add(1);
         }

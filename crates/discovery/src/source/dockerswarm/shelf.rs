@@ -8,10 +8,11 @@ use swarmscout_swarm::buckets::Object;
 use swarmscout_swarm::{Bucket, Buckets};
 
 use crate::limits::{Excess, Meter};
-use crate::manager::settle::{Settled, source_order};
 use crate::source::moby::Skipped;
 use crate::without_address::ServiceWithoutAddress;
 use crate::{Groups, Problem};
+use swarmscout_model::CanonicalGroups;
+use swarmscout_model::groups::source_order;
 
 /// In the order of the buckets.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ impl<T: Object> Shelf<T> {
     }
 
     /// Replaces groups by those of `known` that are equal to them.
-    pub(super) fn adopt(&mut self, known: &Settled) {
+    pub(super) fn adopt(&mut self, known: &CanonicalGroups) {
         for group in self.0.iter_mut().flat_map(|kept| &mut kept.groups) {
             let place = known.binary_search_by(|known| source_order(&known.source, &group.source));
             if let Ok(place) = place

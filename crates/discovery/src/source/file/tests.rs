@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use expect_test::{Expect, expect};
-use swarmscout_model::{PromDuration, TargetGroup};
+use swarmscout_model::{PromDuration, TargetGroup, TargetSet};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::{JobConfig, Manager, SdConfig, TargetSet};
+use crate::manager::JobState;
+use crate::{JobConfig, Manager, SdConfig};
 
 /// A folder that goes with the test.
 struct Folder(PathBuf);
@@ -329,14 +330,14 @@ async fn files_that_hang_are_named_and_stop_no_other_job() {
     manager.apply(jobs);
     let jobs = manager.jobs().borrow().clone();
     for job in &jobs[1..] {
-        let mut set = job.set.clone();
-        let set = set.wait_for(|set| set.sources[0].error.is_some()).await.unwrap();
+        let failed = |job: &JobState| job.status.sources[0].error.is_some();
+        let failed = job.clone().wait_for(failed).await.unwrap();
         let name = job.config.name();
         let expected = format!(
             "{}/{name}.json: not read within 1s: its file system hangs, or is slow",
             dir.0.display()
         );
-        assert_eq!(set.sources[0].error.as_deref(), Some(&*expected));
+        assert_eq!(failed.status.sources[0].error.as_deref(), Some(&*expected));
     }
     let mut healthy = jobs[0].set.clone();
     for port in [1, 2] {
@@ -353,6 +354,6 @@ async fn files_that_hang_are_named_and_stop_no_other_job() {
     while let Some(read) = reads.join_next().await {
         read.unwrap();
     }
-    let mut set = jobs[1].set.clone();
-    set.wait_for(|set| set.sources[0].error.is_none()).await.unwrap();
+    let well = |job: &JobState| job.status.sources[0].error.is_none();
+    jobs[1].clone().wait_for(well).await.unwrap();
 }

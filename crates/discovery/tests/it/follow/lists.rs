@@ -5,18 +5,19 @@ use std::fmt::Write as _;
 use expect_test::{Expect, expect};
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
+use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_model::PromDuration;
 use swarmscout_simulator::Fault;
 use swarmscout_swarm::FeedKind;
 
-use super::shared::{KINDS, Sets, ready, set_of, until};
+use super::shared::{KINDS, job_of, ready, until};
 use super::site::{Site, context, guarded, job, shown_set};
 
 const JOBS: [(&str, Role); 3] =
     [("nodes", Role::Nodes), ("services", Role::Services), ("tasks", Role::Tasks)];
 
 /// One job of each role, looking each second.
-fn start(site: &Site, events: Events) -> (Manager, [Sets; 3]) {
+fn start(site: &Site, events: Events) -> (Manager, [Job; 3]) {
     let jobs = JOBS.map(|(name, role)| {
         let config = site.config(role, events);
         let engine = EngineConfig { refresh_interval: PromDuration::from_secs(1), ..config.engine };
@@ -24,8 +25,8 @@ fn start(site: &Site, events: Events) -> (Manager, [Sets; 3]) {
     });
     let mut manager = Manager::new(context());
     manager.apply(jobs.into());
-    let sets = JOBS.map(|(name, _)| set_of(&manager, name));
-    (manager, sets)
+    let jobs = JOBS.map(|(name, _)| job_of(&manager, name));
+    (manager, jobs)
 }
 
 fn forbidden() -> Fault {
@@ -37,14 +38,13 @@ async fn check(list: &str, expected: &Expect) {
     for (events, _) in KINDS {
         let site = Site::new(1);
         site.manager.engine.server.faults().set_for(list, forbidden());
-        let (_manager, mut sets) = start(&site, events);
+        let (_manager, mut jobs) = start(&site, events);
         let mut text = String::new();
-        for ((name, _), set) in JOBS.iter().zip(&mut sets) {
-            let known = |set: &swarmscout_discovery::TargetSet| {
-                set.sources[0].error.is_some() || set.is_ready()
-            };
-            let set = until(set, known).await;
-            let source = &set.sources[0];
+        for ((name, _), job) in JOBS.iter().zip(&mut jobs) {
+            let known =
+                |job: &JobState| job.status.sources[0].error.is_some() || job.set.is_ready();
+            let JobState { set, status } = until(job, known).await;
+            let source = &status.sources[0];
             let error = source.error.as_deref().unwrap_or("well");
             let state = if source.as_of.is_some() { "read" } else { "never read" };
             let error = site.manager.told(error);
@@ -84,15 +84,15 @@ async fn a_list_that_fails_later_leaves_what_it_gave_and_nothing_else_behind() {
     let (_manager, [mut nodes, mut services, mut tasks]) = start(&site, Events::Poll);
     let before = ready(&mut tasks).await;
     ready(&mut services).await;
-    assert_eq!(ready(&mut nodes).await.counts.active, 3);
+    assert_eq!(ready(&mut nodes).await.set.counts.active, 3);
     let faults = site.manager.engine.server.faults();
     faults.set_for("/tasks", Fault::Status(500, "raft: stopped".to_owned()));
     site.swarm.add_worker("worker-3");
     site.swarm.scale(&site.web, 9);
-    until(&mut nodes, |set| set.counts.active == 4).await;
-    let after = until(&mut tasks, |set| set.sources[0].error.is_some()).await;
-    assert_eq!(shown_set(&after), shown_set(&before));
-    let source = &after.sources[0];
+    until(&mut nodes, |job| job.set.counts.active == 4).await;
+    let after = until(&mut tasks, |job| job.status.sources[0].error.is_some()).await;
+    assert_eq!(shown_set(&after.set), shown_set(&before.set));
+    let source = &after.status.sources[0];
     assert!(source.error.as_deref().unwrap().contains("raft: stopped"), "{:?}", source.error);
     let failures = source.failures;
     assert!(failures > 0);
@@ -100,18 +100,20 @@ async fn a_list_that_fails_later_leaves_what_it_gave_and_nothing_else_behind() {
     // It stays as old as it is, while the others go on.
     let server = &site.manager.engine.server;
     guarded("two more looks", server.requested(server.request_count() + 10)).await;
-    let later = tasks.borrow().clone();
+    let later = tasks.state().status;
     assert!(later.sources[0].failures > failures);
     assert_eq!(later.sources[0].as_of, Some(as_of));
     for well in [&nodes, &services] {
-        let source = &well.borrow().sources[0];
+        let status = well.state().status;
+        let source = &status.sources[0];
         assert_eq!((source.failures, &source.error), (0, &None));
         assert!(source.as_of.unwrap() > as_of);
     }
     faults.clear();
     let fresh = site.fresh(Role::Tasks).await;
-    let set = until(&mut tasks, |set| shown_set(set) == fresh && set.sources[0].error.is_none());
-    assert!(set.await.sources[0].as_of.unwrap() > as_of);
+    let is_well =
+        |job: &JobState| shown_set(&job.set) == fresh && job.status.sources[0].error.is_none();
+    assert!(until(&mut tasks, is_well).await.status.sources[0].as_of.unwrap() > as_of);
 }
 
 #[tokio::test]

@@ -1,36 +1,32 @@
 //! Jobs that share one Swarm, through the target manager.
 
-use std::sync::Arc;
-
+use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
-use swarmscout_discovery::{Manager, TargetSet};
+use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_model::PromDuration;
 use swarmscout_simulator::Fault;
 use swarmscout_simulator::swarm::ServiceSpec;
 use swarmscout_swarm::{Demand, FeedKind, Filters};
-use tokio::sync::watch;
 
 use super::site::{Site, context, filtered, guarded, job, shown, shown_set};
 
-pub(super) type Sets = watch::Receiver<Arc<TargetSet>>;
-
-pub(super) fn set_of(manager: &Manager, name: &str) -> Sets {
+pub(super) fn job_of(manager: &Manager, name: &str) -> Job {
     let jobs = manager.jobs();
     let jobs = jobs.borrow();
-    jobs.iter().find(|job| **job.config.name() == *name).unwrap().set.clone()
+    jobs.iter().find(|job| **job.config.name() == *name).unwrap().clone()
 }
 
 #[track_caller]
 pub(super) fn until(
-    set: &mut Sets,
-    is: impl Fn(&TargetSet) -> bool,
-) -> impl Future<Output = Arc<TargetSet>> {
-    guarded("a set", async move { set.wait_for(|set| is(set)).await.unwrap().clone() })
+    job: &mut Job,
+    is: impl Fn(&JobState) -> bool,
+) -> impl Future<Output = JobState> {
+    guarded("a set", async move { job.wait_for(is).await.unwrap() })
 }
 
 #[track_caller]
-pub(super) fn ready(set: &mut Sets) -> impl Future<Output = Arc<TargetSet>> {
-    until(set, TargetSet::is_ready)
+pub(super) fn ready(job: &mut Job) -> impl Future<Output = JobState> {
+    until(job, |job| job.set.is_ready())
 }
 
 pub(super) const KINDS: [(Events, FeedKind); 3] = [
@@ -46,39 +42,39 @@ async fn a_job_that_is_added_has_its_targets_at_once_and_disturbs_no_other() {
         let mut manager = Manager::new(context());
         let nodes = job("nodes", &site.config(Role::Nodes, events));
         manager.apply(vec![nodes.clone()]);
-        let mut first = set_of(&manager, "nodes");
+        let mut first = job_of(&manager, "nodes");
         let before = ready(&mut first).await;
-        assert_eq!(before.counts.active, 3);
+        assert_eq!(before.set.counts.active, 3);
         let tasks = job("tasks", &site.config(Role::Tasks, events));
         let services = job("services", &site.config(Role::Services, events));
         manager.apply(vec![nodes, tasks, services.clone()]);
         for (name, role) in [("tasks", Role::Tasks), ("services", Role::Services)] {
-            let set = ready(&mut set_of(&manager, name)).await;
-            assert_eq!(shown_set(&set), site.fresh(role).await, "{name} by {events:?}");
-            assert_eq!(set.sources[0].feed.as_ref().unwrap().kind, kind);
+            let now = ready(&mut job_of(&manager, name)).await;
+            assert_eq!(shown_set(&now.set), site.fresh(role).await, "{name} by {events:?}");
+            assert_eq!(now.status.sources[0].feed.as_ref().unwrap().kind, kind);
         }
-        let now = first.borrow().clone();
-        assert!(now.groups.iter().zip(&*before.groups).all(|(a, b)| a.is_same(b)));
+        let now = first.set.borrow().clone();
+        assert!(now.groups.iter().zip(&*before.set.groups).all(|(a, b)| a.is_same(b)));
 
         // What was not read before is followed now, and no difference was taken for one that the
         // watch did not tell.
         if kind != FeedKind::Poll {
-            let mut set = set_of(&manager, "tasks");
+            let mut job = job_of(&manager, "tasks");
             site.swarm.scale(&site.web, 9);
             let fresh = site.fresh(Role::Tasks).await;
-            let now = until(&mut set, |set| shown_set(set) == fresh).await;
-            let feed = now.sources[0].feed.as_ref().unwrap();
+            let now = until(&mut job, |job| shown_set(&job.set) == fresh).await;
+            let feed = now.status.sources[0].feed.as_ref().unwrap();
             assert_eq!((feed.drift, feed.begun), (0, 1), "{feed:?}");
         }
         // Nor is it when a job goes.
         manager.apply(vec![services]);
-        let mut set = set_of(&manager, "services");
+        let mut job = job_of(&manager, "services");
         site.manager.engine.server.forget_requests();
         site.swarm.label_service(&site.web, "a", "b");
         if kind != FeedKind::Poll {
             let fresh = site.fresh(Role::Services).await;
-            let now = until(&mut set, |set| shown_set(set) == fresh).await;
-            let feed = now.sources[0].feed.as_ref().unwrap();
+            let now = until(&mut job, |job| shown_set(&job.set) == fresh).await;
+            let feed = now.status.sources[0].feed.as_ref().unwrap();
             assert_eq!((feed.drift, feed.begun, feed.objects[2]), (0, 1, 0), "{feed:?}");
         }
     }
@@ -100,12 +96,12 @@ async fn filters_of_one_job_are_not_those_of_another() {
         ]);
         let mut found = Vec::new();
         for name in names {
-            let mut set = set_of(&manager, name);
-            let set = until(&mut set, |set| {
-                set.is_ready() || set.sources.iter().any(|source| source.error.is_some())
-            });
-            let set = set.await;
-            let error = set.sources[0].error.clone();
+            let mut job = job_of(&manager, name);
+            let answered = |job: &JobState| {
+                job.set.is_ready() || job.status.sources.iter().any(|source| source.error.is_some())
+            };
+            let JobState { set, status } = until(&mut job, answered).await;
+            let error = status.sources[0].error.clone();
             found.push((name, set.is_ready(), set.counts.active, error));
         }
         let web = found[0].2;
@@ -127,12 +123,12 @@ async fn a_filter_that_the_engine_may_refuse_finds_as_much_beside_another_job_as
         let nodes = job("nodes", &site.config(Role::Nodes, events));
         let mut manager = Manager::new(context());
         manager.apply(vec![web.clone()]);
-        let alone = ready(&mut set_of(&manager, "web")).await;
+        let alone = ready(&mut job_of(&manager, "web")).await;
         let mut manager = Manager::new(context());
         manager.apply(vec![web, nodes]);
-        let beside = ready(&mut set_of(&manager, "web")).await;
-        assert!(alone.counts.active > 0);
-        assert_eq!(shown_set(&alone), shown_set(&beside));
+        let beside = ready(&mut job_of(&manager, "web")).await;
+        assert!(alone.set.counts.active > 0);
+        assert_eq!(shown_set(&alone.set), shown_set(&beside.set));
     }
 }
 
@@ -143,14 +139,14 @@ async fn a_service_that_a_filter_named_and_is_gone_leaves_its_targets() {
     let config = filtered(site.config(Role::Tasks, Events::Watch), &[("service", "web")]);
     let other = site.config(Role::Tasks, Events::Watch);
     manager.apply(vec![job("web", &config), job("all", &other)]);
-    let (mut web, mut all) = (set_of(&manager, "web"), set_of(&manager, "all"));
+    let (mut web, mut all) = (job_of(&manager, "web"), job_of(&manager, "all"));
     let before = ready(&mut web).await;
     ready(&mut all).await;
     site.swarm.remove_service(&site.web);
-    let after = until(&mut web, |set| set.sources[0].error.is_some()).await;
-    assert_eq!(after.counts, before.counts);
+    let after = until(&mut web, |job| job.status.sources[0].error.is_some()).await;
+    assert_eq!(after.set.counts, before.set.counts);
     let fresh = site.fresh(Role::Tasks).await;
-    until(&mut all, |set| shown_set(set) == fresh).await;
+    until(&mut all, |job| shown_set(&job.set) == fresh).await;
 }
 
 #[tokio::test]
@@ -161,11 +157,11 @@ async fn filters_that_only_the_engine_can_apply_have_a_look_of_their_own() {
     let all = site.config(Role::Tasks, Events::Auto);
     let newest = filtered(all.clone(), &[("_up-to-date", "true")]);
     manager.apply(vec![job("all", &all), job("newest", &newest)]);
-    let all = ready(&mut set_of(&manager, "all")).await;
-    let newest = ready(&mut set_of(&manager, "newest")).await;
-    let kind = |set: &TargetSet| set.sources[0].feed.as_ref().unwrap().kind;
+    let all = ready(&mut job_of(&manager, "all")).await;
+    let newest = ready(&mut job_of(&manager, "newest")).await;
+    let kind = |job: &JobState| job.status.sources[0].feed.as_ref().unwrap().kind;
     assert_eq!((kind(&all), kind(&newest)), (FeedKind::Watch, FeedKind::Poll));
-    assert!(newest.counts.active > 0);
+    assert!(newest.set.counts.active > 0);
     let asked = site.manager.engine.server.requests();
     let asked = asked.iter().filter_map(|request| request.parameter("filters"));
     assert_eq!(asked.collect::<Vec<_>>(), [r#"{"_up-to-date":{"true":true}}"#]);
@@ -180,14 +176,14 @@ async fn the_job_with_the_shortest_interval_polls() {
         EngineConfig { refresh_interval: PromDuration::from_secs(1), ..slow.engine.clone() };
     let fast = DockerSwarmConfig { engine, role: Role::Nodes, ..slow.clone() };
     manager.apply(vec![job("slow", &slow), job("fast", &fast)]);
-    let mut set = set_of(&manager, "slow");
-    ready(&mut set).await;
+    let mut slow_job = job_of(&manager, "slow");
+    ready(&mut slow_job).await;
     site.swarm.scale(&site.web, 9);
     let fresh = site.fresh(Role::Tasks).await;
-    until(&mut set, |set| shown_set(set) == fresh).await;
+    until(&mut slow_job, |job| shown_set(&job.set) == fresh).await;
     // Once it has gone, nobody asks for nodes alone or so often.
     manager.apply(vec![job("slow", &slow)]);
-    ready(&mut set_of(&manager, "slow")).await;
+    ready(&mut job_of(&manager, "slow")).await;
 }
 
 #[tokio::test]
@@ -198,13 +194,13 @@ async fn events_that_are_withheld_cost_the_feed_alone() {
         faults.set_for("/events", Fault::Status(status, "page not found".to_owned()));
         let mut manager = Manager::new(context());
         manager.apply(vec![job("tasks", &site.config(Role::Tasks, Events::Events))]);
-        let set = ready(&mut set_of(&manager, "tasks")).await;
+        let JobState { set, status } = ready(&mut job_of(&manager, "tasks")).await;
         assert_eq!(shown_set(&set), site.fresh(Role::Tasks).await);
-        let feed = set.sources[0].feed.as_ref().unwrap();
+        let feed = status.sources[0].feed.as_ref().unwrap();
         assert_eq!(feed.kind, FeedKind::Poll);
         let reason = feed.reason.as_deref().unwrap();
         assert!(reason.contains("/events"), "{reason}");
-        assert!(set.sources[0].error.is_none());
+        assert!(status.sources[0].error.is_none());
     }
 }
 
@@ -263,11 +259,11 @@ async fn an_event_of_a_node_leads_to_the_tasks_that_it_takes() {
     let config = filtered(config, &[("desired-state", "running")]);
     let mut manager = Manager::new(context());
     manager.apply(vec![job("tasks", &config)]);
-    let mut set = set_of(&manager, "tasks");
-    ready(&mut set).await;
+    let mut job = job_of(&manager, "tasks");
+    ready(&mut job).await;
     let mut ports = async |everywhere: usize, pinned: usize| {
-        let found = until(&mut set, |set| {
-            let shown = shown_set(set);
+        let found = until(&mut job, |job| {
+            let shown = shown_set(&job.set);
             // A port stands in a task twice, for IPv4 and for IPv6.
             let found = [":9100\"", ":9200\""].map(|port| shown.matches(port).count());
             found == [2 * everywhere, 2 * pinned]
@@ -282,8 +278,8 @@ async fn an_event_of_a_node_leads_to_the_tasks_that_it_takes() {
     site.swarm.label_node(&site.workers[1], "disk", "ssd");
     ports(3, 1).await;
     site.swarm.add_worker("worker-3");
-    let set = ports(4, 1).await;
-    let feed = set.sources[0].feed.as_ref().unwrap();
+    let status = ports(4, 1).await.status;
+    let feed = status.sources[0].feed.as_ref().unwrap();
     assert_eq!((feed.kind, feed.begun), (FeedKind::Events, 1), "{feed:?}");
-    assert_eq!(set.sources[0].looks, 1, "nothing but what was reported");
+    assert_eq!(status.sources[0].looks, 1, "nothing but what was reported");
 }

@@ -11,8 +11,8 @@ use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, Filter, OverlayPort, Role,
 };
 use swarmscout_discovery::source::dockerswarm::{DockerSwarm, Finder, Options};
-use swarmscout_discovery::{Discoverer, Groups, JobConfig, Look, Problem, SdConfig, TargetSet};
-use swarmscout_model::{PromDuration, TargetGroup};
+use swarmscout_discovery::{Discoverer, Groups, JobConfig, Look, Problem, SdConfig};
+use swarmscout_model::{PromDuration, TargetGroup, TargetSet};
 use swarmscout_net::HttpConfig;
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;

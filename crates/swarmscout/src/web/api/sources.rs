@@ -154,9 +154,9 @@ pub(super) async fn sources(State(app): State<Arc<App>>, uri: Uri) -> Response {
     for job in app.jobs().iter() {
         let name = job.config.name();
         if pool.is_empty() || pool == **name {
-            let set = Arc::clone(&job.set.borrow());
-            sources.extend(set.sources.iter().map(|of| source(name, of, false)));
-            let next = set.next_sources.iter().map(|of| source(name, of, true));
+            let status = Arc::clone(&job.status.borrow());
+            sources.extend(status.sources.iter().map(|of| source(name, of, false)));
+            let next = status.next_sources.iter().map(|of| source(name, of, true));
             sources.extend(next);
         }
     }

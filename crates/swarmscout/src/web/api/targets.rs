@@ -11,11 +11,10 @@ use futures_util::stream;
 use http::{HeaderValue, Uri, header};
 use serde::Serialize;
 use swarmscout_discovery::manager::Job;
-use swarmscout_discovery::{SetGroup, TargetSet};
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::relabel::{self, RelabelRule};
 use swarmscout_model::target::{DefaultLabels, discovered};
-use swarmscout_model::{DropReason, Labels, LabelsBuilder, Target};
+use swarmscout_model::{DropReason, Labels, LabelsBuilder, SetGroup, Target, TargetSet};
 
 use super::status::Yaml;
 use super::{ApiError, parameter, success};
@@ -78,7 +77,7 @@ pub(super) async fn relabel_steps(
     let job = scrape_pool(&app, &uri)?;
     let mut builder = LabelsBuilder::new();
     builder.reset(&labels.iter().collect::<Labels>());
-    let steps = relabel::steps(&job.config.relabel, &mut builder);
+    let steps = relabel::steps(&job.config.pool.relabel, &mut builder);
     let step = |step: &'_ relabel::Step<'_>| Step {
         rule: Rule::new(step.rule),
         output: step.output.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
@@ -186,13 +185,13 @@ impl Lists {
         let jobs = app.jobs();
         let sets = jobs.iter().map(|job| Arc::clone(&job.set.borrow()));
         let mut sets: Vec<Arc<TargetSet>> = sets.collect();
-        let count = |set: &Arc<TargetSet>| (set.job.name().to_string(), set.counts.dropped);
+        let count = |set: &Arc<TargetSet>| (set.pool.name().to_string(), set.counts.dropped);
         let counts = sets.iter().map(count).collect();
-        sets.retain(|set| pool.is_empty() || pool == &**set.job.name());
+        sets.retain(|set| pool.is_empty() || pool == &**set.pool.name());
         Self {
             app,
             counts,
-            defaults: sets.iter().map(|set| DefaultLabels::new(&set.job.defaults)).collect(),
+            defaults: sets.iter().map(|set| DefaultLabels::new(&set.pool.defaults)).collect(),
             sets,
             active,
             dropped,
@@ -226,7 +225,7 @@ impl Lists {
             self.next_list(out);
             return;
         };
-        let limit = set.job.keep_dropped_targets;
+        let limit = set.pool.keep_dropped_targets;
         let full = self.list != List::Active && limit > 0 && self.listed >= limit;
         let Some(group) = set.groups.get(self.group).filter(|_| !full) else {
             (self.set, self.group, self.target, self.listed) = (self.set + 1, 0, 0, 0);
@@ -291,11 +290,11 @@ impl Lists {
         self.discovered(out, group, target.index);
         out.extend(b",\"labels\":");
         json::object(out, target.public_labels());
-        let url = target.url(&set.job.defaults.params);
+        let url = target.url(&set.pool.defaults.params);
         let global_url = self.app.global_url.of(&url);
         let label = |name| target.labels.get(name).unwrap_or_default();
         for (name, value) in [
-            ("scrapePool", &**set.job.name()),
+            ("scrapePool", &**set.pool.name()),
             ("scrapeUrl", &url),
             ("globalUrl", global_url.as_deref().unwrap_or(&url)),
             ("lastError", set.limit_error.as_deref().unwrap_or_default()),
@@ -314,8 +313,8 @@ impl Lists {
     fn dropped(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup) -> bool {
         let Some(target) = group.relabelled.dropped.get(self.target) else { return false };
         self.discovered(out, group, target.index);
-        member(out, "scrapePool", set.job.name());
-        member(out, "dropReason", &drop_reason(target.reason, &set.job.relabel));
+        member(out, "scrapePool", set.pool.name());
+        member(out, "dropReason", &drop_reason(target.reason, &set.pool.relabel));
         out.push(b'}');
         true
     }
@@ -335,7 +334,7 @@ impl Lists {
             },
         };
         self.discovered(out, group, index);
-        member(out, "scrapePool", set.job.name());
+        member(out, "scrapePool", set.pool.name());
         member(out, "reason", reason);
         out.push(b'}');
         true

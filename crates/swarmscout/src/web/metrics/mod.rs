@@ -16,11 +16,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, header};
 use swarmscout_discovery::SourceStatus;
-use swarmscout_discovery::TargetSet;
 use swarmscout_discovery::figures::Figures;
-use swarmscout_discovery::set::{Durations, Refreshes};
+use swarmscout_discovery::manager::{Job, JobState};
+use swarmscout_discovery::status::RefreshStats;
 use swarmscout_discovery::without_address::NoAddress;
 use swarmscout_exposition::{Format, Histogram, NO_LABELS, Writer};
+use swarmscout_model::DurationHistogram;
 use swarmscout_refresh::stats::ProblemCount;
 use swarmscout_swarm::{FeedKind, SwarmStatus};
 
@@ -51,7 +52,7 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 /// Everything that `/metrics` shows.
 fn write(app: &App, format: Format) -> String {
     let context = &app.context;
-    let sets = context.jobs.borrow().iter().map(|job| Arc::clone(&job.set.borrow())).collect();
+    let jobs: Vec<_> = context.jobs.borrow().iter().map(Job::state).collect();
     let mut out = Writer::new(format);
     app.requests.write(&mut out);
     program(&mut out, context);
@@ -65,16 +66,14 @@ fn write(app: &App, format: Format) -> String {
         "Log lines that were not written because stderr was not read",
         [(NO_LABELS, logging::dropped())],
     );
-    discovery(&mut out, context, &sets);
-    sources(&mut out, context, &sets);
+    discovery(&mut out, context, &jobs);
+    sources(&mut out, context, &jobs);
     snapshots(&mut out, context);
-    pools(&mut out, &context.figures, &sets);
-    files(&mut out, &context.files.borrow(), &sets);
+    pools(&mut out, &context.figures, &jobs);
+    files(&mut out, &context.files.borrow(), &jobs);
     process::write(&mut out, context.started);
     out.finish()
 }
-
-type Sets = Vec<Arc<TargetSet>>;
 
 fn program(out: &mut Writer, context: &Context) {
     let build = &context.build;
@@ -119,7 +118,7 @@ fn program(out: &mut Writer, context: &Context) {
     );
 }
 
-fn discovery(out: &mut Writer, context: &Context, sets: &Sets) {
+fn discovery(out: &mut Writer, context: &Context, jobs: &[JobState]) {
     const NAME: (&str, &str) = ("name", "scrape");
     let figures = &context.figures;
     for (name, help, value) in [
@@ -244,26 +243,28 @@ fn discovery(out: &mut Writer, context: &Context, sets: &Sets) {
         out.counter(name, help, series.iter().map(|(labels, count)| (labels, *count)));
     }
     let by_job: Vec<_> =
-        sets.iter().map(|set| ([NAME, ("config", &**set.job.name())], set)).collect();
+        jobs.iter().map(|job| ([NAME, ("config", &**job.set.pool.name())], job)).collect();
     let discovered =
-        |set: &TargetSet| set.sources.iter().map(|source| source.targets).sum::<usize>();
+        |job: &JobState| job.status.sources.iter().map(|source| source.targets).sum::<usize>();
     out.gauge(
         "prometheus_sd_discovered_targets",
         "Targets of each job before relabeling",
-        by_job.iter().map(|(labels, set)| (labels, discovered(set) as f64)),
+        by_job.iter().map(|(labels, job)| (labels, discovered(job) as f64)),
     );
     out.gauge(
         "prometheus_sd_last_update_timestamp_seconds",
         "When the targets of each job last changed",
-        by_job.iter().map(|(labels, set)| (labels, timestamp(set.changed))),
+        by_job.iter().map(|(labels, job)| (labels, timestamp(job.set.changed))),
     );
 }
 
-fn sources(out: &mut Writer, context: &Context, sets: &Sets) {
+fn sources(out: &mut Writer, context: &Context, jobs: &[JobState]) {
     let now = context.clock.now().instant;
-    let all: Vec<([(&str, &str); 2], &SourceStatus)> = sets
+    let all: Vec<([(&str, &str); 2], &SourceStatus)> = jobs
         .iter()
-        .flat_map(|set| set.sources.iter().map(move |source| (set.job.name(), source)))
+        .flat_map(|JobState { set, status }| {
+            status.sources.iter().map(move |source| (set.pool.name(), source))
+        })
         .map(|(job, source)| ([("job", &**job), ("source", &*source.name)], source))
         .collect();
     let up = |source: &SourceStatus| {
@@ -279,8 +280,9 @@ fn sources(out: &mut Writer, context: &Context, sets: &Sets) {
         "Whether what the source shows is from before the restart: it has not answered since",
         all.iter().map(|(labels, source)| (labels, flag(source.restored))),
     );
+    let sets = || jobs.iter().map(|job| &job.set);
     let incomplete: Vec<_> =
-        sets.iter().map(|set| ([("job", &**set.job.name())], flag(!set.is_complete()))).collect();
+        sets().map(|set| ([("job", &**set.pool.name())], flag(!set.is_complete()))).collect();
     out.gauge(
         "swarmscout_sd_incomplete",
         "Whether a source of the job has never answered, so that its targets are missing",
@@ -324,10 +326,10 @@ fn sources(out: &mut Writer, context: &Context, sets: &Sets) {
         without_address.iter().map(|(labels, count)| (labels, *count as f64)),
     );
     // Prometheus has these by mechanism and job.
-    let mut by_mechanism = BTreeMap::<_, Refreshes>::new();
-    for set in sets {
-        for (mechanism, ended) in &*set.syncs.ended {
-            by_mechanism.insert((*mechanism, &**set.job.name()), ended.clone());
+    let mut by_mechanism = BTreeMap::<_, RefreshStats>::new();
+    for JobState { set, status } in jobs {
+        for (mechanism, ended) in &*status.ended {
+            by_mechanism.insert((*mechanism, &**set.pool.name()), ended.clone());
         }
     }
     for (labels, source) in &all {
@@ -422,10 +424,10 @@ fn snapshots(out: &mut Writer, context: &Context) {
     );
 }
 
-fn pools(out: &mut Writer, figures: &Figures, sets: &Sets) {
-    let states: Vec<_> = sets
+fn pools(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
+    let states: Vec<_> = jobs
         .iter()
-        .flat_map(|set| {
+        .flat_map(|JobState { set, .. }| {
             let counts = set.counts;
             [
                 ("active", counts.active),
@@ -433,7 +435,7 @@ fn pools(out: &mut Writer, figures: &Figures, sets: &Sets) {
                 ("refused", counts.refused),
                 ("duplicate", counts.duplicates),
             ]
-            .map(|(state, count)| ([("job", &**set.job.name()), ("state", state)], count))
+            .map(|(state, count)| ([("job", &**set.pool.name()), ("state", state)], count))
         })
         .collect();
     out.gauge(
@@ -442,16 +444,16 @@ fn pools(out: &mut Writer, figures: &Figures, sets: &Sets) {
         states.iter().map(|(labels, count)| (labels, *count as f64)),
     );
     let by_job: Vec<_> =
-        sets.iter().map(|set| ([("scrape_job", &**set.job.name())], set)).collect();
+        jobs.iter().map(|job| ([("scrape_job", &**job.set.pool.name())], job)).collect();
     out.gauge(
         "prometheus_target_scrape_pool_targets",
         "Current number of targets in this scrape pool",
-        by_job.iter().map(|(labels, set)| (labels, set.counts.active as f64)),
+        by_job.iter().map(|(labels, job)| (labels, job.set.counts.active as f64)),
     );
     out.gauge(
         "prometheus_target_scrape_pool_target_limit",
         "Maximum number of targets allowed in this scrape pool; 0 is no limit",
-        by_job.iter().map(|(labels, set)| (labels, set.job.target_limit as f64)),
+        by_job.iter().map(|(labels, job)| (labels, job.set.pool.target_limit as f64)),
     );
     out.counter(
         "prometheus_target_scrape_pool_exceeded_target_limit",
@@ -461,23 +463,23 @@ fn pools(out: &mut Writer, figures: &Figures, sets: &Sets) {
     out.counter(
         "prometheus_target_scrape_pool_sync",
         "How often the scrape pool was brought up to date",
-        by_job.iter().map(|(labels, set)| (labels, set.syncs.durations.count())),
+        by_job.iter().map(|(labels, job)| (labels, job.set.syncs.durations.count())),
     );
     out.histogram(
         "prometheus_target_sync_length_seconds",
         "How long bringing the scrape pool up to date took",
-        by_job.iter().map(|(labels, set)| (labels, histogram(&set.syncs.durations))),
+        by_job.iter().map(|(labels, job)| (labels, histogram(&job.set.syncs.durations))),
     );
     out.counter(
         "prometheus_target_sync_failed",
         "Targets that were refused as unusable",
-        by_job.iter().map(|(labels, set)| (labels, set.syncs.refused)),
+        by_job.iter().map(|(labels, job)| (labels, job.set.syncs.refused)),
     );
 }
 
-fn files(out: &mut Writer, files: &[FileStatus], sets: &Sets) {
+fn files(out: &mut Writer, files: &[FileStatus], jobs: &[JobState]) {
     // The writer hears of a job that is gone a moment later.
-    let jobs: HashSet<_> = sets.iter().map(|set| &**set.job.name()).collect();
+    let jobs: HashSet<_> = jobs.iter().map(|job| &**job.set.pool.name()).collect();
     let by_job: Vec<_> = files
         .iter()
         .filter_map(|file| {
@@ -502,8 +504,8 @@ fn files(out: &mut Writer, files: &[FileStatus], sets: &Sets) {
     );
 }
 
-fn histogram(durations: &Durations) -> Histogram<'_> {
-    Histogram { bounds: &Durations::BOUNDS, counts: &durations.buckets, sum: durations.sum }
+fn histogram(durations: &DurationHistogram) -> Histogram<'_> {
+    Histogram { bounds: &DurationHistogram::BOUNDS, counts: &durations.buckets, sum: durations.sum }
 }
 
 fn flag(holds: bool) -> f64 {

@@ -12,8 +12,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use maud::{DOCTYPE, Markup, html};
+use swarmscout_discovery::SourceStatus;
+use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_discovery::without_address::TasksWithoutAddress;
-use swarmscout_discovery::{SourceStatus, TargetSet};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::escape::Visible;
@@ -30,20 +31,20 @@ const SHOWN_PROBLEMS: usize = 10;
 /// `/`.
 pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let jobs = app.jobs();
-    let mut sets: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.set.borrow())).collect();
-    sets.sort_by_key(|set| rank(set));
+    let mut jobs: Vec<_> = jobs.iter().map(Job::state).collect();
+    jobs.sort_by_key(rank);
     let files = app.context.files.borrow().clone();
     let swarms = app.context.swarms();
     let now = app.context.clock.now();
     let body = html! {
         (status(&app, now))
-        (summary(&sets))
+        (summary(&jobs))
         (not_emptied(&files))
-        @for set in &sets { (job(&app, set, &files, &swarms, now)) }
-        @if sets.is_empty() {
+        @for of in &jobs { (job(&app, of, &files, &swarms, now)) }
+        @if jobs.is_empty() {
             p.empty { "The configuration names no job: there is nothing to discover." }
         }
-        @if !sets.is_empty() { (usage(&links::base(&app.context.options, &headers), &sets)) }
+        @if !jobs.is_empty() { (usage(&links::base(&app.context.options, &headers), &jobs)) }
         (endpoints(&app))
     };
     respond(StatusCode::OK, &page(&app, &app.context.options.page_title, &body))
@@ -154,16 +155,16 @@ fn status(app: &App, now: Now) -> Markup {
     }
 }
 
-fn summary(sets: &[Arc<TargetSet>]) -> Markup {
-    let sum = |of: fn(&TargetSet) -> usize| sets.iter().map(|set| of(set)).sum::<usize>();
-    let sources = sum(|set| set.sources.len());
-    let down = sum(|set| set.sources.iter().filter(|source| source.error.is_some()).count());
+fn summary(jobs: &[JobState]) -> Markup {
+    let sum = |of: fn(&JobState) -> usize| jobs.iter().map(of).sum::<usize>();
+    let sources = sum(|job| job.status.sources.len());
+    let down = sum(|job| job.status.sources.iter().filter(|source| source.error.is_some()).count());
     html! {
         dl.summary {
-            div { dt { "Jobs" } dd { (sets.len()) } }
-            div { dt { "Active targets" } dd { (sum(|set| set.counts.active)) } }
-            div { dt { "Dropped by rules" } dd { (sum(|set| set.counts.dropped)) } }
-            div { dt { "Refused" } dd { (sum(|set| set.counts.refused)) } }
+            div { dt { "Jobs" } dd { (jobs.len()) } }
+            div { dt { "Active targets" } dd { (sum(|job| job.set.counts.active)) } }
+            div { dt { "Dropped by rules" } dd { (sum(|job| job.set.counts.dropped)) } }
+            div { dt { "Refused" } dd { (sum(|job| job.set.counts.refused)) } }
             div.down[down > 0] {
                 dt { "Sources" }
                 dd { (sources) @if down > 0 { small { " " (down) " failing" } } }
@@ -172,8 +173,9 @@ fn summary(sets: &[Arc<TargetSet>]) -> Markup {
     }
 }
 
-fn job(app: &App, set: &TargetSet, files: &[FileStatus], swarms: &Swarms, now: Now) -> Markup {
-    let name = set.job.name();
+fn job(app: &App, job: &JobState, files: &[FileStatus], swarms: &Swarms, now: Now) -> Markup {
+    let JobState { set, status } = job;
+    let name = set.pool.name();
     let sd = path(app, &links::sd(name));
     let query =
         form_urlencoded::Serializer::new(String::new()).append_pair("scrapePool", name).finish();
@@ -199,7 +201,7 @@ fn job(app: &App, set: &TargetSet, files: &[FileStatus], swarms: &Swarms, now: N
             @if set.is_ready() && !set.is_complete() {
                 p.warn {
                     "Served without the targets of "
-                    (counted(set.missing().count(), "source")) " that never answered."
+                    (counted(set.missing().len(), "source")) " that never answered."
                 }
             }
             @if set.stale_config {
@@ -212,8 +214,8 @@ fn job(app: &App, set: &TargetSet, files: &[FileStatus], swarms: &Swarms, now: N
                 a href=(path(app, &format!("/api/v1/targets?{query}"))) { "targets" }
                 a href=(path(app, &format!("/api/v1/scrape_pools/config?{query}"))) { "configuration" }
             }
-            @if set.sources.is_empty() { p.empty { "No source: this job never has targets." } }
-            @for source in set.sources.iter().chain(&set.next_sources) {
+            @if status.sources.is_empty() { p.empty { "No source: this job never has targets." } }
+            @for source in status.sources.iter().chain(&status.next_sources) {
                 (self::source(app, source, swarms, now, &query))
             }
             @for file in files.iter().filter(|file| file.job.as_ref() == Some(name)) {
@@ -343,10 +345,10 @@ fn without_address(all: &TasksWithoutAddress, sources: &str) -> Markup {
 }
 
 /// The `scrape_configs` for a Prometheus that reads these targets, every job ready to copy.
-fn usage(base: &str, sets: &[Arc<TargetSet>]) -> Markup {
+fn usage(base: &str, jobs: &[JobState]) -> Markup {
     let mut yaml = String::from("scrape_configs:");
-    for set in sets {
-        let name = set.job.name();
+    for JobState { set, .. } in jobs {
+        let name = set.pool.name();
         let url = format!("{base}{}", links::sd(name));
         // JSON strings are YAML strings.
         let (name, url) = (serde_json::json!(**name), serde_json::json!(url));
@@ -362,8 +364,8 @@ fn usage(base: &str, sets: &[Arc<TargetSet>]) -> Markup {
 }
 
 /// Jobs of swarm mode come first, those of classic Swarm last.
-fn rank(set: &TargetSet) -> u8 {
-    let has = |mechanism| set.sources.iter().any(|source| source.mechanism == mechanism);
+fn rank(job: &JobState) -> u8 {
+    let has = |mechanism| job.status.sources.iter().any(|source| source.mechanism == mechanism);
     match (has("dockerswarm"), has("swarm")) {
         (true, _) => 0,
         (false, false) => 1,

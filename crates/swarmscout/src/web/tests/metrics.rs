@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 
 use expect_test::expect;
 use swarmscout_discovery::Problem;
-use swarmscout_discovery::set::{Durations, Refreshes};
+use swarmscout_discovery::status::RefreshStats;
+use swarmscout_model::DurationHistogram;
 use swarmscout_swarm::FeedKind;
 
 use super::{Server, file, group, job, set, source, swarm};
@@ -11,7 +12,7 @@ use super::{Server, file, group, job, set, source, swarm};
 #[tokio::test]
 async fn shows_the_state_of_the_moment() {
     let now = Instant::now();
-    let mut durations = Durations::default();
+    let mut durations = DurationHistogram::default();
     durations.observe(Duration::from_millis(20));
     durations.observe(Duration::from_secs(100));
     let mut up = source("dockerswarm/0", now, Some(7));
@@ -31,9 +32,9 @@ async fn shows_the_state_of_the_moment() {
     up.without_address = Some(Arc::default());
     let mut first = set(&job, &[group("a", "", &["10.0.0.1:80", ""])], vec![up, down]);
     // A source that a reload took away had failed 40 times.
-    let mut ended = Refreshes { failures: 40, ..Refreshes::default() };
+    let mut ended = RefreshStats { failures: 40, ..RefreshStats::default() };
     ended.durations.observe(Duration::from_secs(2));
-    first.syncs.ended = Arc::new([("dockerswarm", ended)].into());
+    first.status.ended = Arc::new([("dockerswarm", ended)].into());
     let server = Server::start(now, vec![first]).await;
     server.swarms.send_replace(Arc::from([told.swarm()]));
     server.figures.refresh.count_problems(&problems);

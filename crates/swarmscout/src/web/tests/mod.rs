@@ -15,12 +15,15 @@ use std::time::{Duration, Instant, SystemTime};
 use swarmscout_config::Config;
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
-use swarmscout_discovery::{SourceStatus, TargetSet};
-use swarmscout_model::Budget;
+use swarmscout_discovery::{JobConfig, JobStatus, SourceStatus};
 use swarmscout_model::size::Bytes;
+use swarmscout_model::{
+    Budget, Completeness, DurationHistogram, MissingSource, TargetGroup, TargetSet,
+};
 use swarmscout_publish::file_sd::FileStatus;
 use swarmscout_publish::list::Cache;
-pub(super) use swarmscout_publish::testing::{group, job, replace, rule, set, source};
+use swarmscout_publish::testing;
+pub(super) use swarmscout_publish::testing::{group, replace, rule};
 use swarmscout_refresh::supervisor::{Health, Known};
 use swarmscout_swarm::{Feed, FeedKind, Swarm};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -30,6 +33,32 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::{BuildInfo, Clock, Context, LifecycleCommand, Now, Options, Readiness, ReloadStatus};
+
+/// A job whose rules keep what they are given.
+pub(crate) fn job(name: &str) -> JobConfig {
+    JobConfig::new(name, Vec::new())
+}
+
+/// A source that answered `age` seconds before `now`, if ever.
+pub(crate) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus {
+    SourceStatus {
+        mechanism: "dockerswarm",
+        name: Arc::from(name),
+        what: Arc::from("unix:///var/run/docker.sock role tasks"),
+        as_of: age.map(|age| now.checked_sub(Duration::from_secs(age)).unwrap()),
+        restored: false,
+        refreshes: true,
+        error: None,
+        problems: Arc::from([]),
+        without_address: None,
+        looks: 3,
+        failures: 1,
+        durations: Arc::new(DurationHistogram::default()),
+        groups: 1,
+        targets: 2,
+        feed: None,
+    }
+}
 
 /// A Swarm that was last confirmed 4 s ago, and which `source` reads from now on.
 pub(super) fn swarm(source: &mut SourceStatus, now: Instant, kind: FeedKind) -> Told {
@@ -79,11 +108,55 @@ pub(super) fn file(now: Now, job: Option<&str>, error: Option<&str>) -> FileStat
     }
 }
 
+/// What the target manager would make of these groups.
+pub(crate) fn set(
+    job: &Arc<JobConfig>,
+    groups: &[Arc<TargetGroup>],
+    sources: Vec<SourceStatus>,
+) -> Published {
+    let mut set = testing::set(&job.pool, groups);
+    set.completeness = completeness(&sources);
+    let status = JobStatus { sources, ..JobStatus::default() };
+    Published { config: Arc::clone(job), set, status }
+}
+
+fn completeness(sources: &[SourceStatus]) -> Completeness {
+    let missing = sources.iter().filter(|source| source.as_of.is_none());
+    let missing = missing.map(|source| MissingSource {
+        name: Arc::clone(&source.name),
+        what: Arc::clone(&source.what),
+        error: source.error.clone(),
+    });
+    let missing: Arc<[_]> = missing.collect();
+    match missing.is_empty() {
+        true => Completeness::Complete,
+        false => Completeness::Pending { missing, sources: sources.len() },
+    }
+}
+
+/// What a job hands over.
+#[derive(Clone)]
+pub(crate) struct Published {
+    pub(crate) config: Arc<JobConfig>,
+    pub(crate) set: TargetSet,
+    pub(crate) status: JobStatus,
+}
+
+impl Published {
+    /// The same once the sources have had their time to answer, and one of them has.
+    pub(crate) fn timed_out(mut self) -> Self {
+        let missing = self.set.missing().into();
+        self.set.completeness = Completeness::Partial { missing };
+        self
+    }
+}
+
 /// A server of its own on a port of its own.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) now: Now,
     pub(super) sets: Vec<watch::Sender<Arc<TargetSet>>>,
+    statuses: Vec<watch::Sender<Arc<JobStatus>>>,
     pub(super) jobs: watch::Sender<Arc<[Job]>>,
     pub(super) swarms: watch::Sender<Arc<[Swarm]>>,
     pub(super) config: watch::Sender<Arc<Config>>,
@@ -97,21 +170,31 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Serves these sets, sorted by the names of their jobs.
-    pub(super) async fn start(now: Instant, sets: Vec<TargetSet>) -> Self {
-        Self::with_options(now, sets, Options::default()).await
+    /// The first job has this now.
+    pub(super) fn publish(&self, Published { set, status, .. }: Published) {
+        self.statuses[0].send_replace(Arc::new(status));
+        self.sets[0].send_replace(Arc::new(set));
+    }
+
+    /// Serves these jobs, sorted by their names.
+    pub(super) async fn start(now: Instant, published: Vec<Published>) -> Self {
+        Self::with_options(now, published, Options::default()).await
     }
 
     /// [`request`] calls it `swarm.example`.
-    pub(super) async fn with_options(now: Instant, sets: Vec<TargetSet>, options: Options) -> Self {
+    pub(super) async fn with_options(
+        now: Instant,
+        published: Vec<Published>,
+        options: Options,
+    ) -> Self {
         let budget = Budget::new(Bytes(1 << 30));
-        Self::with_budget(now, sets, options, budget).await
+        Self::with_budget(now, published, options, budget).await
     }
 
     /// The same, with lists that count to `budget`.
     pub(super) async fn with_budget(
         now: Instant,
-        sets: Vec<TargetSet>,
+        published: Vec<Published>,
         mut options: Options,
         budget: Budget,
     ) -> Self {
@@ -121,12 +204,15 @@ impl Server {
             instant: now,
             system: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
         };
-        let sets: Vec<_> = sets.into_iter().map(|set| watch::Sender::new(Arc::new(set))).collect();
-        let job = |set: &watch::Sender<Arc<TargetSet>>| Job {
-            config: Arc::clone(&set.borrow().job),
-            set: set.subscribe(),
-        };
-        let jobs = watch::Sender::new(sets.iter().map(job).collect::<Arc<[_]>>());
+        let (mut sets, mut statuses, mut jobs) = (Vec::new(), Vec::new(), Vec::new());
+        for Published { config, set, status } in published {
+            let (set, of_set) = watch::channel(Arc::new(set));
+            let (status, of_status) = watch::channel(Arc::new(status));
+            sets.push(set);
+            statuses.push(status);
+            jobs.push(Job { config, set: of_set, status: of_status });
+        }
+        let jobs = watch::Sender::new(Arc::from(jobs));
         let swarms = watch::Sender::new(Arc::from([]));
         let config = watch::Sender::new(Arc::new(Config::default()));
         let reload = watch::Sender::new(ReloadStatus {
@@ -174,6 +260,7 @@ impl Server {
             address,
             now,
             sets,
+            statuses,
             jobs,
             swarms,
             config,

@@ -5,7 +5,7 @@ use expect_test::expect;
 use swarmscout_discovery::without_address::{
     NoAddress, ServiceWithoutAddress, TasksWithoutAddress,
 };
-use swarmscout_discovery::{Problem, SourceStatus, TargetSet};
+use swarmscout_discovery::{Problem, SourceStatus};
 use swarmscout_swarm::FeedKind;
 
 use super::{Server, file, group, job, set, source, swarm};
@@ -42,7 +42,7 @@ async fn shows_how_everything_is() {
         &[group("a", "", &["10.0.0.1:80", ""])],
         vec![failing, none],
     );
-    first.limit_error = Some(String::from("target_limit exceeded"));
+    first.set.limit_error = Some(String::from("target_limit exceeded"));
     let server = Server::start(now, vec![first]).await;
     let written = file(server.now, Some("<web> & \"more\""), Some("no space <left>"));
     let not_emptied = file(server.now, None, Some("cannot empty <it>"));
@@ -86,11 +86,10 @@ async fn shows_what_is_missing() {
     let now = Instant::now();
     let sources = vec![source("dockerswarm/0", now, Some(7)), source("dockerswarm/1", now, None)];
     let first = set(&Arc::new(job("web")), &[], sources);
-    let timed_out = TargetSet { timed_out: true, ..first.clone() };
-    let server = Server::start(now, vec![first]).await;
+    let server = Server::start(now, vec![first.clone()]).await;
     let missing = "Served without the targets of 1 source that never answered.";
     assert!(!server.get("/").await.text().contains(missing));
-    server.sets[0].send_replace(Arc::new(timed_out));
+    server.publish(first.timed_out());
     let page = server.get("/").await.text();
     assert!(page.contains(missing) && page.contains(">incomplete<"), "{page}");
 }

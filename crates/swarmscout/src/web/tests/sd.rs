@@ -2,18 +2,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use expect_test::{Expect, expect};
-use swarmscout_discovery::{SetGroup, TargetSet};
-use swarmscout_model::Budget;
 use swarmscout_model::size::Bytes;
+use swarmscout_model::{Budget, SetGroup, TargetSet};
 
-use super::{Options, Reply, Server, group, job, replace, rule, set, source};
+use super::{Options, Published, Reply, Server, group, job, replace, rule, set, source};
 
 /// A job with rules, two groups, and all that decides what is served.
-fn web_set(now: Instant) -> TargetSet {
+fn web_set(now: Instant) -> Published {
     let mut job = job("web");
-    job.defaults.scheme = String::from("https");
-    job.defaults.params = vec![(String::from("module"), vec![String::from("x")])];
-    job.relabel = Arc::from([
+    job.pool.defaults.scheme = String::from("https");
+    job.pool.defaults.params = vec![(String::from("module"), vec![String::from("x")])];
+    job.pool.relabel = Arc::from([
         rule("drop", "__meta_state", "shutdown"),
         replace("__meta_node", "(.+)", "node", "$1"),
         replace("__meta_interval", "(.+)", "__scrape_interval__", "$1"),
@@ -100,7 +99,7 @@ async fn finds_jobs_by_their_encoded_name() {
     let names = ["../../x", "a b", "a/b", "ö", "100%"];
     let mut sets: Vec<_> =
         names.iter().map(|name| set(&Arc::new(job(name)), &[], Vec::new())).collect();
-    sets.sort_by(|a, b| a.job.name().cmp(b.job.name()));
+    sets.sort_by(|a, b| a.config.name().cmp(b.config.name()));
     let server = Server::start(now, sets).await;
     for (path, status) in [
         ("/sd/..%2F..%2Fx", 200),
@@ -141,7 +140,8 @@ async fn an_empty_list_means_that_there_is_nothing() {
     failing.error = Some(Arc::from("cannot connect to 10.0.0.9:2375: connection refused"));
     let sources =
         vec![source("dockerswarm/0", now, Some(0)), failing, source("dockerswarm/2", now, None)];
-    server.sets[0].send_replace(Arc::new(set(&job, &groups, sources)));
+    let partial = set(&job, &groups, sources);
+    server.publish(partial.clone());
     let reply = server.get("/sd/web").await;
     assert_eq!(reply.status, 503);
     expect![[r#"
@@ -153,8 +153,7 @@ async fn an_empty_list_means_that_there_is_nothing() {
     .assert_eq(&reply.text());
 
     // Its time has passed: what the other one tells is served.
-    let timed_out = TargetSet { timed_out: true, ..(**server.sets[0].borrow()).clone() };
-    server.sets[0].send_replace(Arc::new(timed_out.clone()));
+    server.publish(partial.timed_out());
     let reply = server.get("/sd/web").await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.text(), "[\n{\"targets\":[\"10.0.0.1:80\"],\"labels\":{}}\n]\n");
@@ -172,22 +171,21 @@ async fn an_empty_list_means_that_there_is_nothing() {
     // Many of them are a number.
     let mut sources = vec![source("dockerswarm/0", now, Some(0)), source("ö,\n/1", now, None)];
     sources.extend((2..40).map(|i| source(&format!("dns/{i}"), now, None)));
-    let many = TargetSet { sources, ..timed_out.clone() };
-    server.sets[0].send_replace(Arc::new(many));
+    server.publish(set(&job, &groups, sources).timed_out());
     let reply = server.get("/sd/web").await;
     expect!["%C3%B6%2C%0A/1, dns/2, dns/3, dns/4, dns/5, dns/6, dns/7, dns/8, dns/9, dns/10, dns/11, dns/12, dns/13, dns/14, dns/15, dns/16, +23"]
     .assert_eq(reply.header(missing).unwrap());
 
     // While none has answered there is nothing to be served.
     let sources = vec![source("dockerswarm/1", now, None)];
-    server.sets[0].send_replace(Arc::new(TargetSet { sources, ..timed_out }));
+    server.publish(set(&job, &groups, sources));
     assert_eq!(server.get("/sd/web").await.status, 503);
 
     // So many that none is scraped.
     let mut limited = set(&job, &groups, vec![source("s/0", now, Some(0))]);
-    limited.limit_error =
+    limited.set.limit_error =
         Some(String::from("target_limit exceeded (number of targets: 1, limit: 0)"));
-    server.sets[0].send_replace(Arc::new(limited));
+    server.publish(limited);
     let reply = server.get("/sd/web").await;
     assert_eq!(reply.status, 503);
     assert_eq!(
@@ -223,11 +221,11 @@ async fn tells_its_age_and_its_version() {
     assert_eq!(head.header("content-length"), first.header("content-length"));
 
     // The same content of another set has the same version; another content has another.
-    let again = Arc::new(web_set(now));
-    server.sets[0].send_replace(Arc::clone(&again));
+    let mut again = web_set(now);
+    server.publish(again.clone());
     assert_eq!(server.get("/sd/web").await.header("etag"), Some(&*etag));
-    let fewer = TargetSet { groups: again.groups[..1].into(), ..(*again).clone() };
-    server.sets[0].send_replace(Arc::new(fewer));
+    again.set.groups = again.set.groups[..1].into();
+    server.publish(again);
     assert_ne!(server.get("/sd/web").await.header("etag"), Some(&*etag));
 }
 
@@ -259,7 +257,7 @@ async fn a_change_leaves_other_parts_alone() {
         plain
     };
     let whole = read().await;
-    let groups = [first.groups[0].clone(), first.groups[1].clone()];
+    let groups = [first.set.groups[0].clone(), first.set.groups[1].clone()];
     let [a, b] = groups;
     let hidden = SetGroup::new(Arc::clone(&a.relabelled), &[0, 2]);
     for (groups, expected) in [
@@ -269,7 +267,7 @@ async fn a_change_leaves_other_parts_alone() {
         (vec![SetGroup::new(Arc::clone(&a.relabelled), &[0, 1, 2])], "[]\n"),
         (vec![a.clone(), b.clone()], whole.as_str()),
     ] {
-        let set = TargetSet { groups: groups.into(), ..first.clone() };
+        let set = TargetSet { groups: groups.into(), ..first.set.clone() };
         server.sets[0].send_replace(Arc::new(set));
         let text = read().await;
         assert!(text.starts_with(expected), "{text}");

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::Value;
-use swarmscout_discovery::TargetSet;
-use swarmscout_model::LabelsBuilder;
+use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_model::target::{DefaultLabels, discovered};
+use swarmscout_model::{LabelsBuilder, TargetSet};
 use swarmscout_simulator::Fault;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::origin::{NameServer, Origin};
@@ -135,35 +134,35 @@ impl Attempt {
 
     /// The targets while all is well.
     async fn healthy(&self, site: &Site) -> Targets {
-        let mut set = site.job(&self.job).set;
-        wait(&mut set, is_well).await;
-        let healthy = self.targets(&set.borrow());
+        let mut job = site.job(&self.job);
+        wait(&mut job, is_well).await;
+        let healthy = self.targets(&job.set.borrow());
         assert!(healthy.len() > 1, "{healthy:?}");
         healthy
     }
 
     /// It goes wrong from the beginning, and then all is well.
     async fn first_look(self, site: &Site, healthy: &Targets) -> Seen {
-        let mut set = site.job(&self.job).set;
-        wait(&mut set, |set| set.is_ready() || set.sources[0].error.is_some()).await;
-        let seen = self.observe(site, &set, healthy).await;
+        let mut job = site.job(&self.job);
+        wait(&mut job, |job| job.set.is_ready() || job.status.sources[0].error.is_some()).await;
+        let seen = self.observe(site, &job, healthy).await;
         if let Some(error) = &seen.error {
             let (status, body) = site.get(&format!("/sd/{}", self.job)).await;
             let told = self.origin.anonymous(&body).contains(error);
             assert!(status == 503 && told, "{}: {status}: {body}", self.job);
             assert_eq!(seen.same + seen.other, 0, "{}", self.job);
         }
-        self.recover(&mut set, healthy).await;
+        self.recover(&mut job, healthy).await;
         seen
     }
 
     /// All is well, goes wrong, and is well again.
     async fn later_look(self, site: &Site, healthy: &Targets) -> Seen {
-        let mut set = site.job(&self.job).set;
-        wait(&mut set, |set| is_well(set) && self.targets(set) == *healthy).await;
-        let before = Arc::clone(&set.borrow());
+        let mut job = site.job(&self.job);
+        wait(&mut job, |job| is_well(job) && self.targets(&job.set) == *healthy).await;
+        let before = job.state().set;
         self.spoil();
-        let unlike = |set: &TargetSet| !is_well(set) || !same_groups(set, &before);
+        let unlike = |job: &JobState| !is_well(job) || !same_groups(&job.set, &before);
         match (self.origin.server(), &self.spoil) {
             // It may have no effect. Each look asks once for what was changed: with the third time
             // two looks have ended.
@@ -171,14 +170,15 @@ impl Attempt {
                 let struck = server.faults().struck();
                 tokio::select! {
                     biased;
-                    () = wait(&mut set, unlike) => {}
+                    () = wait(&mut job, unlike) => {}
                     () = server.faults().struck_times(struck + 3) => {}
                 }
             }
             // The look that runs at that moment is broken off.
             (_, Some(Spoil::Refuse)) => {
                 let refused = |error: &Arc<str>| error.starts_with("cannot connect");
-                wait(&mut set, |set| set.sources[0].error.as_ref().is_some_and(refused)).await;
+                wait(&mut job, |job| job.status.sources[0].error.as_ref().is_some_and(refused))
+                    .await;
             }
             // The refresh that runs at that moment may have its main list, and fail by the others.
             (_, Some(Spoil::All(_))) => {
@@ -187,35 +187,35 @@ impl Attempt {
                     others.into_iter().any(|list| error.contains(&format!("{list}: ")))
                 };
                 let has_partial =
-                    |set: &TargetSet| set.sources[0].error.as_ref().is_some_and(is_partial);
-                wait(&mut set, |set| unlike(set) && !has_partial(set)).await;
+                    |job: &JobState| job.status.sources[0].error.as_ref().is_some_and(is_partial);
+                wait(&mut job, |job| unlike(job) && !has_partial(job)).await;
             }
-            _ => wait(&mut set, unlike).await,
+            _ => wait(&mut job, unlike).await,
         }
-        let seen = self.observe(site, &set, healthy).await;
+        let seen = self.observe(site, &job, healthy).await;
         if seen.error.is_some() {
             assert_eq!((seen.lost, seen.other), (0, 0), "{}: {seen:?}", self.job);
         }
-        self.recover(&mut set, healthy).await;
+        self.recover(&mut job, healthy).await;
         seen
     }
 
     /// Ends the fault. The look that runs at that moment may fail, and the failure of the one before
     /// may not be told yet; none after them fails, and no failed one takes a target away.
-    async fn recover(&self, set: &mut watch::Receiver<Arc<TargetSet>>, healthy: &Targets) {
-        let failures = set.borrow().sources[0].failures;
+    async fn recover(&self, job: &mut Job, healthy: &Targets) {
+        let failures = job.status.borrow().sources[0].failures;
         self.origin.heal();
         let mut last = None;
-        wait(set, |set| {
-            let targets = self.targets(set);
-            let error = &set.sources[0].error;
-            let failed = error.is_some() && set.is_ready();
+        wait(job, |job| {
+            let targets = self.targets(&job.set);
+            let error = &job.status.sources[0].error;
+            let failed = error.is_some() && job.set.is_ready();
             last = error.clone().or(last.take());
-            assert!(!failed || !targets.is_empty(), "{}: {set:?}", self.job);
-            is_well(set) && targets == *healthy
+            assert!(!failed || !targets.is_empty(), "{}: {job:?}", self.job);
+            is_well(job) && targets == *healthy
         })
         .await;
-        let now = set.borrow().sources[0].failures;
+        let now = job.status.borrow().sources[0].failures;
         let more = now - failures;
         let silent = matches!(&self.spoil, Some(spoil) if spoil.is_silent());
         // Looks with a short deadline may miss it on a busy machine.
@@ -223,15 +223,10 @@ impl Attempt {
     }
 
     /// What log, metrics and API tell, and the targets there are.
-    async fn observe(
-        &self,
-        site: &Site,
-        set: &watch::Receiver<Arc<TargetSet>>,
-        healthy: &Targets,
-    ) -> Seen {
-        let job = &self.job;
+    async fn observe(&self, site: &Site, job: &Job, healthy: &Targets) -> Seen {
         let _turn = site.turn.lock().await;
-        let targets = self.targets(&set.borrow());
+        let targets = self.targets(&job.set.borrow());
+        let job = &self.job;
         let metrics = site.metrics().await;
         let told = site.source(job).await;
         let error = told["lastError"].as_str().unwrap();
@@ -295,7 +290,7 @@ impl Attempt {
 
     fn targets(&self, set: &TargetSet) -> Targets {
         let mut builder = LabelsBuilder::new();
-        let defaults = DefaultLabels::new(&set.job.defaults);
+        let defaults = DefaultLabels::new(&set.pool.defaults);
         let mut targets = Targets::new();
         for (group, target) in set.active() {
             let index = target.index as usize;
@@ -307,14 +302,13 @@ impl Attempt {
     }
 }
 
-async fn wait(set: &mut watch::Receiver<Arc<TargetSet>>, is: impl FnMut(&TargetSet) -> bool) {
-    let mut is = is;
-    set.wait_for(|set| is(set)).await.unwrap();
+async fn wait(job: &mut Job, is: impl FnMut(&JobState) -> bool) {
+    job.wait_for(is).await.unwrap();
 }
 
 /// Whether the last look was good, and left out nothing.
-fn is_well(set: &TargetSet) -> bool {
-    let source = &set.sources[0];
+fn is_well(job: &JobState) -> bool {
+    let source = &job.status.sources[0];
     source.as_of.is_some() && source.error.is_none() && source.problems.is_empty()
 }
 

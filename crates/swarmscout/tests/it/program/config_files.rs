@@ -60,8 +60,10 @@ fn jobs_come_in_the_order_of_the_files_with_the_defaults_of_the_main_one() {
         |path: &Path| path.strip_prefix(folder.path()).expect("in it").display().to_string();
     let files: Vec<_> = loaded.files.iter().map(|path| shown(path)).collect();
     let jobs: Vec<_> = loaded.config.job_configs();
-    let jobs: Vec<_> =
-        jobs.iter().map(|job| format!("{} {}", job.name(), job.defaults.scrape_interval)).collect();
+    let jobs: Vec<_> = jobs
+        .iter()
+        .map(|job| format!("{} {}", job.name(), job.pool.defaults.scrape_interval))
+        .collect();
     expect![[r#"
         prometheus.yml conf.d/a.yml conf.d/b.yml conf.d/comment.yml conf.d/empty.yml conf.d/none.yml other/jobs.yaml
         main 15s, a 15s, b1 15s, b2 1s, other 15s

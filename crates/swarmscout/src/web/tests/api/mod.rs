@@ -4,21 +4,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use expect_test::{Expect, expect};
+use swarmscout_discovery::Problem;
 use swarmscout_discovery::without_address::{
     NoAddress, ServiceWithoutAddress, TasksWithoutAddress,
 };
-use swarmscout_discovery::{Problem, SetGroup, TargetSet};
+use swarmscout_model::SetGroup;
 use swarmscout_model::relabel::Regex;
 use swarmscout_swarm::FeedKind;
 
-use super::{Server, file, group, job, replace, rule, set, source, swarm};
+use super::{Published, Server, file, group, job, replace, rule, set, source, swarm};
 use crate::web::{Options, ReloadStatus};
 use swarmscout_publish::file_sd::FileStatus;
 
 /// Two jobs: one with a target of every kind, one without any.
-fn sets(now: Instant) -> Vec<TargetSet> {
+fn sets(now: Instant) -> Vec<Published> {
     let mut web = job("web");
-    web.relabel = Arc::from([
+    web.pool.relabel = Arc::from([
         rule("drop", "__meta_state", "shutdown"),
         replace("__meta_node", "(.+)", "node", "$1"),
     ]);
@@ -34,10 +35,10 @@ fn sets(now: Instant) -> Vec<TargetSet> {
         &[group("a", "", &targets)],
         vec![source("dockerswarm/0", now, Some(7))],
     );
-    let hidden = SetGroup::new(Arc::clone(&first.groups[0].relabelled), &[0]);
-    first.groups = Arc::from([hidden]);
-    first.counts.active = 1;
-    first.counts.duplicates = 1;
+    let hidden = SetGroup::new(Arc::clone(&first.set.groups[0].relabelled), &[0]);
+    first.set.groups = Arc::from([hidden]);
+    first.set.counts.active = 1;
+    first.set.counts.duplicates = 1;
     vec![set(&Arc::new(job("empty")), &[], Vec::new()), first]
 }
 
@@ -315,9 +316,9 @@ async fn shows_the_sources() {
     };
     failing.without_address = Some(Arc::new(TasksWithoutAddress::of([&service].into_iter())));
     let told = swarm(&mut failing, now, FeedKind::Events);
-    sets[1].sources.push(failing);
-    sets[0].stale_config = true;
-    sets[0].next_sources.push(source("file/0", now, None));
+    sets[1].status.sources.push(failing);
+    sets[0].set.stale_config = true;
+    sets[0].status.next_sources.push(source("file/0", now, None));
     let server = Server::start(now, sets).await;
     server.swarms.send_replace(Arc::from([told.swarm()]));
     let written = file(server.now, Some("web"), None);

@@ -177,9 +177,7 @@ async fn shows_the_targets_that_are_asked_for() {
 async fn lists_no_more_dropped_targets_than_configured() {
     let now = Instant::now();
     let mut sets = sets(now);
-    let mut limited = (*sets[1].job).clone();
-    limited.keep_dropped_targets = 1;
-    sets[1].job = Arc::new(limited);
+    Arc::make_mut(&mut sets[1].set.pool).keep_dropped_targets = 1;
     let server = Server::start(now, sets).await;
     let targets = server.get("/api/v1/targets?state=dropped").await.json();
     assert_eq!(targets["data"]["droppedTargets"].as_array().unwrap().len(), 1);
@@ -202,7 +200,7 @@ async fn long_lists_are_whole() {
         .collect();
     let targets: Vec<_> = addresses.iter().map(String::as_str).collect();
     let mut job = job("web");
-    job.relabel = Arc::from([rule("drop", "__meta_state", "shutdown")]);
+    job.pool.relabel = Arc::from([rule("drop", "__meta_state", "shutdown")]);
     let groups: Vec<_> = targets.chunks(140).map(|part| group("a", "", part)).collect();
     let set = set(&Arc::new(job), &groups, vec![source("s/0", now, Some(0))]);
     let server = Server::start(now, vec![set]).await;

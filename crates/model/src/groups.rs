@@ -1,19 +1,64 @@
-//! What is kept of the groups that a look brings.
+//! Target groups, and the canonical form of the groups of a source.
 
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use swarmscout_model::TargetGroup;
+use crate::budget::{allocation, shared_allocation};
+use crate::labels::{Labels, LabelsBuilder};
 
-use crate::Groups;
+/// Targets that came from one place of a source and share labels.
+///
+/// The unit of change: a group that did not change between two looks is the same `Arc` in both, and
+/// all that is derived from it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetGroup {
+    /// Names the place within its source, stable from look to look and unique within the source:
+    /// `swarm_nodes`, `DockerSwarm/<service ID>/<part>`, `targets.json:0`.
+    pub source: Arc<str>,
+    /// Each target's own labels, `__address__` among them. They win over the group's. As there are no
+    /// empty values, a target cannot hide a label of its group: a source whose targets could leaves
+    /// it out of the group.
+    pub targets: Vec<Labels>,
+    /// Labels that all targets of the group have.
+    pub labels: Labels,
+}
+
+impl TargetGroup {
+    /// What a group of `targets` counts as in a [`Budget`](crate::Budget) before any label set: its
+    /// own block, the name of its place (`source` bytes), the handles of its targets, and its place
+    /// in a list.
+    pub const fn frame(source: usize, targets: usize) -> u64 {
+        size_of::<Arc<Self>>() as u64
+            + shared_allocation(size_of::<Self>())
+            + shared_allocation(source)
+            + allocation(targets * size_of::<Labels>())
+    }
+
+    /// What it counts as in a [`Budget`](crate::Budget): the [frame](Self::frame), and all label
+    /// sets as if it shared none.
+    pub fn footprint(&self) -> u64 {
+        let sets = std::iter::once(&self.labels).chain(&self.targets).map(Labels::footprint);
+        Self::frame(self.source.len(), self.targets.len()) + sets.sum::<u64>()
+    }
+
+    /// Puts the labels of target `index` together with the group's into `builder`, which is
+    /// cleared first. What the source told, before any default of a job.
+    pub fn merged(&self, index: usize, builder: &mut LabelsBuilder) {
+        builder.reset(&self.targets[index]);
+        builder.add_absent(&self.labels);
+    }
+}
 
 /// The groups of a source: in the order of their source keys, no key twice, none without targets.
-pub(crate) type Settled = Arc<[Arc<TargetGroup>]>;
+pub type CanonicalGroups = Arc<[Arc<TargetGroup>]>;
 
 /// Puts the groups of a look in order. A group that equals the one known before is that very one,
 /// so that all that was made of it can be kept; `None` if that holds for all of them.
-pub(crate) fn settle(known: Option<&Settled>, groups: Groups) -> Option<Settled> {
+pub fn canonicalize(
+    known: Option<&CanonicalGroups>,
+    groups: Vec<Arc<TargetGroup>>,
+) -> Option<CanonicalGroups> {
     let Some(known) = known else { return Some(in_order(groups).into()) };
     // Most looks bring most of what is known, in the order that it has there.
     let (mut old, new) = differing(known, &groups);
@@ -45,7 +90,7 @@ pub(crate) fn settle(known: Option<&Settled>, groups: Groups) -> Option<Settled>
 
 /// Where two lists differ, leaving out what they have in common at their beginning and at their end:
 /// a range of each. Compares addresses only.
-pub(crate) fn differing<T>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Range<usize>) {
+pub fn differing<T>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Range<usize>) {
     let same = |(a, b): &(&Arc<T>, &Arc<T>)| Arc::ptr_eq(a, b);
     let start = old.iter().zip(new).take_while(same).count();
     let (rest_of_old, rest_of_new) = (&old[start..], &new[start..]);
@@ -54,7 +99,7 @@ pub(crate) fn differing<T>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Ran
 }
 
 /// The groups with targets, sorted by source key; of a key given twice the last.
-fn in_order(mut groups: Groups) -> Groups {
+fn in_order(mut groups: Vec<Arc<TargetGroup>>) -> Vec<Arc<TargetGroup>> {
     groups.retain(|group| !group.targets.is_empty());
     if !groups.is_sorted_by(|a, b| source_order(&a.source, &b.source).is_lt()) {
         // The sort is stable: of a key given twice, the last one stands last.
@@ -68,7 +113,7 @@ fn in_order(mut groups: Groups) -> Groups {
 
 /// The order of source keys: bytewise, but a number that is the key, or that stands after a colon
 /// at its end, counts as a number, so that group 10 of a file follows group 9.
-pub(crate) fn source_order(a: &str, b: &str) -> Ordering {
+pub fn source_order(a: &str, b: &str) -> Ordering {
     fn parts(key: &str) -> (&str, usize, &str) {
         let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
         let stem = if stem.is_empty() || stem.ends_with(':') { stem } else { key };
@@ -83,7 +128,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::scripted::group;
+
+    fn group(source: &str, addresses: &[&str]) -> Arc<TargetGroup> {
+        let target = |address: &&str| [("__address__", *address)].into_iter().collect();
+        Arc::new(TargetGroup {
+            source: source.into(),
+            targets: addresses.iter().map(target).collect(),
+            labels: Labels::empty(),
+        })
+    }
 
     /// Two looks, each a list of `(source key, addresses)`, and what the second left: `=` before a
     /// group that is the very one of the first, `+` before a new one; `None` if nothing differs.
@@ -92,11 +145,11 @@ mod tests {
         second: &[(&str, &[&str])],
         expected: Option<&[(&str, &str)]>,
     ) {
-        let look = |groups: &[(&str, &[&str])]| -> Groups {
+        let look = |groups: &[(&str, &[&str])]| -> Vec<Arc<TargetGroup>> {
             groups.iter().map(|(source, addresses)| group(source, addresses)).collect()
         };
-        let known = settle(None, look(first)).unwrap();
-        let settled = settle(Some(&known), look(second));
+        let known = canonicalize(None, look(first)).unwrap();
+        let settled = canonicalize(Some(&known), look(second));
         let shown = settled.as_ref().map(|settled| -> Vec<_> {
             let lines = settled.iter().map(|group| {
                 let same = known.iter().any(|old| Arc::ptr_eq(old, group));
@@ -132,7 +185,7 @@ mod tests {
     /// Whatever was known, a look leaves what it would leave if nothing had been known.
     #[test]
     fn what_was_known_makes_no_difference() {
-        let groups = |looks: &[usize]| -> Groups {
+        let groups = |looks: &[usize]| -> Vec<Arc<TargetGroup>> {
             // The first letter is the key, an empty text no target.
             let all = [("a", "1"), ("a", "2"), ("b", "1"), ("c", ""), ("c", "1"), ("d", "1")];
             let of = |i: &usize| {
@@ -144,12 +197,12 @@ mod tests {
         };
         let strategy = || proptest::collection::vec(0..6_usize, 0..7);
         proptest!(|(first in strategy(), second in strategy(), shared in 0..7_usize)| {
-            let known = settle(None, groups(&first)).unwrap();
+            let known = canonicalize(None, groups(&first)).unwrap();
             let mut look = groups(&second);
             // Some of the groups known are handed over again, as a source with a memory does.
             look.extend(known.iter().take(shared).cloned());
-            let expected = settle(None, look.clone()).unwrap();
-            let settled = settle(Some(&known), look);
+            let expected = canonicalize(None, look.clone()).unwrap();
+            let settled = canonicalize(Some(&known), look);
             prop_assert_eq!(settled.is_none(), known == expected);
             let settled = settled.unwrap_or_else(|| known.clone());
             prop_assert_eq!(&settled, &expected);
