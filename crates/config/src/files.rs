@@ -98,7 +98,7 @@ pub(crate) fn find(file: &raw::File, cx: &mut Cx<'_>) -> Vec<PathBuf> {
                         }
                     }
                 }
-                Err(error) => cx.error_here(format!("cannot look for files: {error}")),
+                Err(error) => cx.error_here(format!("cannot list files:  {error}")),
             });
         }
     });

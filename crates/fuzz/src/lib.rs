@@ -9,7 +9,7 @@
 //! other pieces, another parser, the same written and read again, or what must be true of every
 //! label set.
 
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a body tells what is wrong")]
+#![expect(clippy::missing_panics_doc, reason = "to panic is how a body reports what is wrong")]
 
 pub mod checks;
 pub mod classic;

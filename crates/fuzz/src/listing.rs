@@ -26,7 +26,7 @@ pub fn http_sd(json: &[u8]) {
     let groups_written = match &written {
         Value::Array(groups) => &groups[..],
         Value::Null => &[],
-        _ => panic!("groups of what is no list"),
+        _ => panic!("groups of what is not a list"),
     };
     let mut groups = groups.iter().peekable();
     for (index, written) in groups_written.iter().enumerate() {

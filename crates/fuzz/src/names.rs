@@ -42,7 +42,7 @@ pub fn dns_answer(message: &[u8]) {
         for (name, value) in target {
             if name.ends_with("_record_target") {
                 let wire = dns::name_on_the_wire(value);
-                assert!(wire.is_ok_and(|wire| wire.len() <= 255), "{value:?} is no name");
+                assert!(wire.is_ok_and(|wire| wire.len() <= 255), "{value:?} is not a name");
             }
         }
     }

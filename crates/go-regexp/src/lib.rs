@@ -141,7 +141,7 @@ impl Regex {
     }
 
     fn engine(&self) -> &meta::Regex {
-        self.engine.as_ref().expect("a pattern whose shape does not tell all has an engine")
+        self.engine.as_ref().expect("a pattern whose shape does not say all has an engine")
     }
 
     /// The groups that have this name. More than one group may.

@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let each = start.elapsed() / u32::try_from(killed.max(1))?;
         println!(
-            "{killed} tasks killed, {listeners} listeners, {told} changes told: {each:.2?} each, \
+            "{killed} tasks killed, {listeners} listeners, {told} changes reported: {each:.2?} each, \
              {longest:.2?} at most"
         );
     }

@@ -11,7 +11,7 @@ pub enum Error {
     #[error(transparent)]
     Refresh(#[from] swarmscout_refresh::Error),
     /// Nothing of the Swarm is asked for any more.
-    #[error("nobody reads what is found")]
+    #[error("there is no reader")]
     NoReader,
     /// The Engine has no such filter for the list.
     #[error("invalid filter '{0}'")]

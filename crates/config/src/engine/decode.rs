@@ -439,7 +439,7 @@ pub(crate) fn not_found<S: Section>(key: &str) -> String {
     let own = || keys.iter().filter(|key| key.of == S::TITLE).map(|key| key.name);
     let hint = match nearest(key, keys.iter().map(|key| key.name)) {
         _ if key.contains(|c: char| !c.is_ascii() && c.is_whitespace()) => {
-            ": a space that is not a plain one is taken for a letter: type it anew".to_owned()
+            ": this is not a plain space: type it again".to_owned()
         }
         Some(name) => format!(": did you mean \"{name}\"?"),
         None if own().count() <= 12 => {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use What::{Moved, Removed, Renamed, Vmagent};
 
-/// Sections that say how a server is spoken to.
+/// Sections that say how requests to a server are made.
 const SPOKEN_TO: &[&str] =
     &["config.ScrapeConfig", "http.SDConfig", "moby.DockerSwarmSDConfig", "moby.DockerSDConfig"];
 

@@ -108,13 +108,13 @@ mod tests {
         };
         tokio::select! {
             biased;
-            () = decoding.run(LARGE + 1, endless) => unreachable!("it ends only when given up"),
+            () = decoding.run(LARGE + 1, endless) => unreachable!("it ends only when it is cancelled"),
             begun = has_begun => begun.unwrap(),
         }
-        decoding.run(LARGE + 1, move |_| events.send("the second has begun").unwrap()).await;
+        decoding.run(LARGE + 1, move |_| events.send("the second has started").unwrap()).await;
         assert_eq!(
             seen.iter().collect::<Vec<_>>(),
-            ["the first has ended", "the second has begun"]
+            ["the first has ended", "the second has started"]
         );
     }
 }

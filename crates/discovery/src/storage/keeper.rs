@@ -95,7 +95,7 @@ impl Keeper {
         let Stored { as_of, groups, .. } = stored;
         let now = Instant::now();
         let Some(as_of) = now.into_std().checked_sub(age(as_of, SystemTime::now())) else {
-            return self.note_unreadable("older than this machine\u{2019}s clock can tell");
+            return self.note_unreadable("older than this machine\u{2019}s clock can say");
         };
         let groups = canonicalize(None, groups).expect("nothing was known before");
         self.schedule.stored = Some(OnDisk { groups: Arc::downgrade(&groups), as_of, since: now });

@@ -54,7 +54,7 @@ struct Answer {
 
 /// Where we do something else than Prometheus, and why.
 const DIFFERENCES: &[(&str, &str)] = &[
-    ("search .", "systemd writes it: it adds nothing to a name, and is no name itself"),
+    ("search .", "systemd writes it: it adds nothing to a name, and is not a name itself"),
     ("a name twice", "it is looked up once"),
     ("FORMERR of the first", "a server may be older than EDNS"),
     ("NOTIMP of the first", "a server may be older than EDNS"),
@@ -63,8 +63,8 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("truncated, over TCP too", "the next server may have room over UDP"),
     ("a header alone", "it answers nothing that was asked"),
     ("fewer records than announced", "it would look like fewer targets"),
-    ("half a record of authority", "the answer is whole, nobody reads the rest"),
-    ("another question", "whoever made it up did not see ours"),
+    ("half a record of authority", "the answer is whole, the rest is not read"),
+    ("another question", "its sender did not see ours"),
     ("no answer but a question", "it only echoes ours"),
 ];
 
@@ -108,7 +108,7 @@ async fn label_for_label() {
     assert_eq!(different.matches("  asked").count(), DIFFERENCES.len());
     assert!(equal > 100, "only {equal} entries were compared");
     expect![[r#"
-        search .: systemd writes it: it adds nothing to a name, and is no name itself
+        search .: systemd writes it: it adds nothing to a name, and is not a name itself
           asked 127.0.0.1 udp web.
           web []
         a name twice: it is looked up once
@@ -135,10 +135,10 @@ async fn label_for_label() {
         fewer records than announced: it would look like fewer targets
           asked 127.0.0.1 udp web., 127.0.0.2 udp web.
           web. []
-        half a record of authority: the answer is whole, nobody reads the rest
+        half a record of authority: the answer is whole, the rest is not read
           asked 127.0.0.1 udp web.
           web. ["10.0.0.1:8080"]
-        another question: whoever made it up did not see ours
+        another question: its sender did not see ours
           asked 127.0.0.1 udp web., 127.0.0.2 udp web.
           web. []
         no answer but a question: it only echoes ours

@@ -274,7 +274,7 @@ impl Writer {
             finished
         } else {
             self.note_patience_lost(&holds);
-            self.working.as_mut().expect("it was begun above").await
+            self.working.as_mut().expect("it was started above").await
         };
         self.working = None;
         let (folder, done) = finished.unwrap_or_else(|error| {

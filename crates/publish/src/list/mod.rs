@@ -78,7 +78,7 @@ pub fn withheld(set: &TargetSet, form: Form) -> Option<String> {
         let mut message =
             format!("job {name}: {count} of {sources} sources have not answered yet\n");
         message.extend(missing.iter().map(|MissingSource { name, what, error }| {
-            let error = error.as_deref().unwrap_or("the first look is not finished");
+            let error = error.as_deref().unwrap_or("the first refresh is not finished");
             format!("{name} ({what}): {error}\n")
         }));
         if count < *sources {

@@ -157,7 +157,7 @@ fn form(query: &str) -> Result<Form, &'static str> {
         (false, false) => Ok(Form::WithoutMeta),
         (true, true) => Ok(Form::Raw),
         (true, false) => {
-            Err("raw=1 is what the sources told, __meta_ labels too: leave out meta=0\n")
+            Err("raw=1 has the labels of the sources, __meta_ ones too: leave out meta=0\n")
         }
     }
 }

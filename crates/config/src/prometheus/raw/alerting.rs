@@ -8,7 +8,7 @@ use crate::engine::section;
 section! {
     /// Alertmanagers, for a server only.
     Alerting: "config.AlertingConfig", "alerting" {
-        /// Rules that alerts go through.
+        /// Rules for alerts.
         key alert_relabel_configs: Vec<Option<RelabelConfig>> = Vec::new();
         /// The Alertmanagers.
         key alertmanagers: Vec<Option<Alertmanager>> = Vec::new();
@@ -18,21 +18,21 @@ section! {
 section! {
     /// A set of Alertmanagers.
     Alertmanager: "config.AlertmanagerConfig", "alertmanager" {
-        /// How they are spoken to.
+        /// How requests to them are made.
         inline http: HttpClient = HttpClient::default();
         /// Amazon's signature.
         key sigv4: Option<SigV4> = None;
         /// `http` or `https`.
         key scheme: String = "http".into();
-        /// What stands before the path.
+        /// Prefix of the path.
         key path_prefix: String = String::new();
         /// How long sending may take.
         key timeout: PromDuration = PromDuration::from_secs(10);
         /// `v2`.
         key api_version: String = "v2".into(), always;
-        /// Rules that the Alertmanagers go through.
+        /// Rules for the Alertmanagers.
         key relabel_configs: Vec<Option<RelabelConfig>> = Vec::new();
-        /// Rules that alerts go through.
+        /// Rules for alerts.
         key alert_relabel_configs: Vec<Option<RelabelConfig>> = Vec::new();
         /// Where they are found.
         inline sd: SdConfigs = SdConfigs::default();

@@ -11,7 +11,7 @@ use crate::engine::{FilePath, Value as _, section};
 section! {
     /// The whole file.
     File: "config.Config", "file" {
-        /// What holds for all jobs unless they say otherwise.
+        /// Defaults for all jobs.
         key global: Global = Global::default(), always;
         /// Settings of the Go runtime.
         key runtime: Runtime = Runtime::default(), ignored;
@@ -57,17 +57,17 @@ section! {
 }
 
 section! {
-    /// What holds for all jobs unless they say otherwise. An empty section is the same as none.
+    /// Defaults for all jobs. An empty section has no effect.
     Global: "config.GlobalConfig", "global" {
         /// How often targets are scraped; the label `__scrape_interval__`.
         key scrape_interval: PromDuration = PromDuration::ZERO, shown("1m");
         /// How long a scrape may take; the label `__scrape_timeout__`. At most the interval.
         key scrape_timeout: PromDuration = PromDuration::ZERO, shown("10s");
-        /// The formats that are asked for, the best first.
+        /// The requested formats, the best first.
         key scrape_protocols: Option<Vec<String>> = None, shown("see scrape_config") kept;
         /// How often rules are evaluated.
         key evaluation_interval: PromDuration = PromDuration::ZERO, shown("1m") ignored;
-        /// How far back rules look.
+        /// How far back rules read.
         key rule_query_offset: PromDuration = PromDuration::ZERO, ignored;
         /// Where queries are logged.
         key query_log_file: FilePath = FilePath::default(), ignored;

@@ -11,7 +11,7 @@ use crate::engine::Out;
 use crate::engine::{Address, Any, Cx, FilePath, Value, section};
 
 section! {
-    /// How a server is spoken to. At most one kind of credentials. Files are read anew for each
+    /// How requests to a server are made. At most one kind of credentials. Files are read again for each
     /// request. In a job itself these keys concern the scrape and are kept until this program
     /// scrapes.
     HttpClient: "config.HTTPClientConfig", "http_config" {
@@ -141,7 +141,7 @@ section! {
 }
 
 section! {
-    /// TLS options. Files are read anew when they change.
+    /// TLS options. Files are read again when they change.
     TlsConfig: "config.TLSConfig", "tls_config" {
         /// Certificates to trust instead of the system's, PEM.
         key ca: String = String::new();

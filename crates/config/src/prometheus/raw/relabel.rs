@@ -7,7 +7,7 @@ section! {
     RelabelConfig: "relabel.Config", "relabel_config" {
         /// Labels whose values are joined and matched.
         key source_labels: Option<Vec<LabelName>> = None, flow;
-        /// What stands between the values.
+        /// Separator of the values.
         key separator: String = ";".into(), always;
         /// What the joined values, or the names of labels, must match as a whole; Go's syntax.
         key regex: Option<String> = None, shown("(.*)");

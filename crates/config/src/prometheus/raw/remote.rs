@@ -17,7 +17,7 @@ section! {
         key remote_timeout: PromDuration = PromDuration::from_secs(30);
         /// More headers.
         key headers: BTreeMap<String, String> = BTreeMap::new();
-        /// Rules that samples go through.
+        /// Rules for samples.
         key write_relabel_configs: Vec<Option<RelabelConfig>> = Vec::new();
         /// Its name in metrics, unique.
         key name: String = String::new();
@@ -31,7 +31,7 @@ section! {
         key protobuf_message: String = "prometheus.WriteRequest".into();
         /// Log requests that fail.
         key failed_request_logging: bool = false;
-        /// How the server is spoken to; `enable_http2` is false here.
+        /// How requests to the server are made; `enable_http2` is false here.
         inline http: HttpClient = HttpClient { enable_http2: false, ..HttpClient::default() };
         /// How samples wait and leave.
         key queue_config: QueueConfig = QueueConfig::default();
@@ -205,7 +205,7 @@ section! {
         key read_recent: bool = false;
         /// Its name in metrics, unique.
         key name: String = String::new();
-        /// How the server is spoken to.
+        /// How requests to the server are made.
         inline http: HttpClient = HttpClient::default();
         /// Labels that a query must ask for.
         key required_matchers: BTreeMap<String, String> = BTreeMap::new();

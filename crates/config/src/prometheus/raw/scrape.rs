@@ -26,7 +26,7 @@ section! {
         key scrape_interval: PromDuration = PromDuration::ZERO, shown("global");
         /// How long a scrape may take; the label `__scrape_timeout__`.
         key scrape_timeout: PromDuration = PromDuration::ZERO, shown("global, at most the job's interval");
-        /// The formats that are asked for, the best first: `PrometheusProto`, `OpenMetricsText1.0.0`, `OpenMetricsText0.0.1`, `PrometheusText1.0.0`, `PrometheusText0.0.4`.
+        /// The requested formats, the best first: `PrometheusProto`, `OpenMetricsText1.0.0`, `OpenMetricsText0.0.1`, `PrometheusText1.0.0`, `PrometheusText0.0.4`.
         key scrape_protocols: Option<Vec<String>> = None, shown("global, else all but PrometheusProto, which comes first with native histograms") kept;
         /// The format of a target that names none.
         key fallback_scrape_protocol: String = String::new(), kept;
@@ -68,11 +68,11 @@ section! {
         key metric_name_escaping_scheme: String = String::new(), shown("global") kept;
         /// Store additional series for every scrape.
         key extra_scrape_metrics: Option<bool> = None, shown("global") kept;
-        /// How targets are spoken to.
+        /// How requests to targets are made.
         inline http: HttpClient = HttpClient::default();
-        /// Rules that targets go through before they are used.
+        /// Rules for targets, before they are used.
         key relabel_configs: Vec<Option<RelabelConfig>> = Vec::new();
-        /// Rules that samples go through.
+        /// Rules for samples.
         key metric_relabel_configs: Vec<Option<RelabelConfig>> = Vec::new(), kept;
         /// Where targets come from.
         inline sd: SdConfigs = SdConfigs::default();

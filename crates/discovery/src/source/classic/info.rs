@@ -52,13 +52,15 @@ impl<'a> Info<'a> {
         read.and_then(|()| reader.end()).map_err(|fault| explain(fault, json.len()))?;
         let rows = if system.count.is_some() { system } else { driver };
         let Some(count) = rows.count else {
-            return Err("there is no Nodes row in the answer, so this is no classic Swarm master \
+            return Err(
+                "there is no Nodes row in the answer, so this is not a classic Swarm master \
                         (for swarm mode use dockerswarm_sd_configs)"
-                .to_owned());
+                    .to_owned(),
+            );
         };
         let mut info = rows.info;
         let number = count.trim().parse();
-        info.count = number.map_err(|_| format!("its Nodes row is no number: {count:?}"))?;
+        info.count = number.map_err(|_| format!("its Nodes row is not a number:  {count:?}"))?;
         if info.count > 0 && info.nodes.is_empty() {
             return Err(format!("it says that there are {count} nodes and lists none"));
         }

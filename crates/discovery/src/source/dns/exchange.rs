@@ -68,7 +68,7 @@ impl fmt::Display for Trouble {
             Self::Tcp(trouble) => {
                 write!(f, "the answer is too long for UDP, and over TCP: {trouble}")
             }
-            Self::NotAsked => f.write_str("not asked: the time for this look was over"),
+            Self::NotAsked => f.write_str("not asked: the time for this refresh was over"),
         }
     }
 }

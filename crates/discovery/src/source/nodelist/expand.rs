@@ -29,7 +29,7 @@ pub fn expand(piece: &str, nodes: &mut Vec<String>) -> Result<(), String> {
     if piece.len() > LONGEST {
         let shown = shown(piece);
         let start = &shown[..shown.floor_char_boundary(40)];
-        return Err(format!("{start:?}…: longer than {LONGEST} bytes, so this is no address"));
+        return Err(format!("{start:?}…: longer than {LONGEST} bytes, so this is not an address"));
     }
     let Some((before, from, to, after)) = range(piece) else {
         return push(piece, piece.to_owned(), nodes);

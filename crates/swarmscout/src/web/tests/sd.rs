@@ -147,7 +147,7 @@ async fn an_empty_list_means_that_there_is_nothing() {
     expect![[r#"
         job "web": 2 of 3 sources have not answered yet
         dockerswarm/1 (unix:///var/run/docker.sock role tasks): cannot connect to 10.0.0.9:2375: connection refused
-        dockerswarm/2 (unix:///var/run/docker.sock role tasks): the first look is not finished
+        dockerswarm/2 (unix:///var/run/docker.sock role tasks): the first refresh is not finished
         the others are served without them after --sd.startup-timeout
     "#]]
     .assert_eq(&reply.text());

@@ -88,7 +88,7 @@ async fn some_rows(
     }
     let site = &Site::start(&jobs, patience, &names, log).await;
     let healthy = timeout(GUARD, well.healthy(site)).await;
-    let healthy = &healthy.unwrap_or_else(|_| panic!("{source:?} has no good look"));
+    let healthy = &healthy.unwrap_or_else(|_| panic!("{source:?} has no good refresh"));
     join_all(rows.into_iter().map(|(number, attempts)| async move {
         let Some([first, later]) = attempts else { return (number, None) };
         let both = async {
@@ -219,7 +219,7 @@ impl Attempt {
         let more = now - failures;
         let silent = matches!(&self.spoil, Some(spoil) if spoil.is_silent());
         // Looks with a short deadline may miss it on a busy machine.
-        assert!(more <= 2 || silent, "{}: {more} looks failed afterwards: {last:?}", self.job);
+        assert!(more <= 2 || silent, "{}: {more} refreshes failed afterwards: {last:?}", self.job);
     }
 
     /// What log, metrics and API tell, and the targets there are.

@@ -147,7 +147,7 @@ fn a_file_that_cannot_be_read_is_an_error() {
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("it is ours");
     if std::fs::read_dir(&closed).is_err() {
         let errors = read(&folder).expect_err("the folder is closed");
-        assert!(errors.contains("scrape_config_files[0]: cannot look for files: "), "{errors}");
+        assert!(errors.contains("scrape_config_files[0]: cannot list files:  "), "{errors}");
     }
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).expect("it is ours");
 }

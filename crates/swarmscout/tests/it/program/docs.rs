@@ -140,7 +140,7 @@ const MESSAGES: [&str; 24] = [
 /// What stands in them and is no message, but a part of one, or of what a server says, or what holds.
 const PARTS: [&str; 21] = [
     "no message",
-    "nobody reads what is found",
+    "there is no reader",
     " (os error",
     "the group with gid {gid}",
     "group {name} (gid {gid})",

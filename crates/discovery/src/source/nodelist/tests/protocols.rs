@@ -322,7 +322,7 @@ async fn tokens_are_asked_for_and_never_shown() {
     check(&mut store, server, expect![[r#"http://SERVER/v1/clusters/xxxxx: server returned HTTP status 404 Not Found: {"nodes":[]}"#]]).await;
 
     let config = config("token://s3cret");
-    let Err(error) = open(&config, &BuildContext::new("test")) else { panic!("nobody to ask") };
+    let Err(error) = open(&config, &BuildContext::new("test")) else { panic!("no server to ask") };
     expect!["token:// needs token_url: the public service that Swarm asked is gone"]
         .assert_eq(&error.to_string());
     for url in ["token://s3cret", "token://discovery.example.com/v1/s3cret"] {

@@ -20,7 +20,9 @@ const LEADER: &str = "/swarm/docker/swarm/leader";
 /// Looks for the list where the URL says; `SERVERS` stands for the ensemble's addresses.
 fn zookeeper(ensemble: &Ensemble, url: &str) -> ZooKeeper {
     let url = url.replace("SERVERS", &ensemble.addresses().join(","));
-    let Ok(Location::Store(servers)) = Location::parse(&url) else { panic!("{url} is no store") };
+    let Ok(Location::Store(servers)) = Location::parse(&url) else {
+        panic!("{url} is not a store")
+    };
     let deadlines = RefreshContext::new("test").deadlines(PromDuration::from_secs(60));
     let mut zookeeper = ZooKeeper::new(servers, deadlines);
     // A test must not depend on how busy the machine is.
@@ -214,7 +216,7 @@ type Change<'a> = &'a dyn Fn() -> bool;
 async fn changes_are_told() {
     let (ensemble, mut zookeeper) = swarm(1);
     assert_eq!(look(&mut zookeeper).await, BOTH);
-    assert_eq!(look(&mut zookeeper).await, BOTH, "the second look is on the same session");
+    assert_eq!(look(&mut zookeeper).await, BOTH, "the second refresh is on the same session");
     assert_eq!(ensemble.sessions(), 1);
 
     let node = format!("{NODES}/10.0.0.3:2375");
@@ -227,7 +229,7 @@ async fn changes_are_told() {
         ("its address is written", &|| ensemble.set(&node, "10.0.0.3:2375"), three),
         ("it leaves", &|| ensemble.delete(&node), BOTH),
         ("the primary changes", &|| ensemble.set(LEADER, "10.0.0.8:3375"), next),
-        ("the lock is given up", &|| ensemble.delete(&lock), nobody),
+        ("the lock is released", &|| ensemble.delete(&lock), nobody),
         ("the lock is taken", &|| ensemble.create(&lock, ""), next),
     ];
     for (what, change, expected) in changes {
