@@ -20,10 +20,11 @@ use swarmscout_model::yaml::{self, Data, Node};
 use swarmscout_net::lane;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::engine::{Cx, FilePath, Findings, Value};
+use crate::engine::{Cx, Findings, Value};
 use crate::error::{not_yaml, whole_file};
 use crate::prometheus::check::{self, JobPlaces};
-use crate::prometheus::raw;
+use crate::prometheus::values::FilePath;
+use crate::prometheus::{foreign_keys, raw};
 use crate::{ConfigError, Errors, MAX_NODES, Options, ScrapeConfig, Warning};
 
 /// The largest file that is read, in bytes.
@@ -132,7 +133,8 @@ pub(crate) fn read_found(
             .and_then(|text| yaml::parse(&text, MAX_NODES).map_err(|error| not_yaml(path, &error)));
         match root {
             Ok(Some(root)) => {
-                let mut cx = Cx::after(findings, path, root.clone(), options);
+                let mut cx =
+                    Cx::after(findings, path, root.clone(), options, &foreign_keys::ADVICE);
                 let mut file = raw::ScrapeConfigFile::default();
                 if let Data::Sequence(_) = root.data() {
                     // As vmagent has it.
@@ -198,7 +200,8 @@ fn patterns(text: &[u8], path: &Path) -> Vec<FilePath> {
         return Vec::new();
     }
     let Ok(Some(root)) = yaml::parse(text, MAX_NODES) else { return Vec::new() };
-    let mut cx = Cx::new(path, None, Options { agent: false, env: |_| None });
+    let mut cx =
+        Cx::new(path, None, Options { agent: false, env: |_| None }, &foreign_keys::ADVICE);
     let values = root.values(KEY);
     values.last().and_then(|(_, value)| Value::decode(value, &mut cx)).unwrap_or_default()
 }

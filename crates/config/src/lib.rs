@@ -23,12 +23,12 @@ use std::sync::Arc;
 use swarmscout_discovery::JobConfig;
 use swarmscout_net::Url;
 
-pub use engine::reference;
 use engine::{Cx, Findings, Value as _};
 pub use error::{ConfigError, Errors, Position, Warning};
 pub use files::{Fingerprint, fingerprint};
 use prometheus::check::{self, JobPlaces};
-use prometheus::raw;
+pub use prometheus::reference;
+use prometheus::{foreign_keys, raw};
 
 /// How many scalars and collections a file may hold, counting each as often as aliases repeat it. A
 /// file of 5 MB has less than half a million.
@@ -143,7 +143,7 @@ pub fn parse(text: &[u8], path: &Path, options: &Options) -> Result<Loaded, Erro
 
 fn read(text: &[u8], path: &Path, options: &Options, all_files: bool) -> Result<Loaded, Errors> {
     let root = files::main_document(text, path)?;
-    let mut cx = Cx::new(path, Some(root.clone()), *options);
+    let mut cx = Cx::new(path, Some(root.clone()), *options, &foreign_keys::ADVICE);
     let mut file = raw::File::default();
     cx.read(&root, &mut file);
     let mut places = JobPlaces::default();

@@ -18,7 +18,6 @@ use super::out::Out;
 use super::reference::Reference;
 use super::suggest::nearest;
 use super::table::{KeyInfo, State};
-use crate::prometheus::foreign_keys::{self, Instead};
 use crate::{ConfigError, Options, Position, Warning};
 
 /// Where decoding and checking stands, and what it has found.
@@ -30,6 +29,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) folder: &'a Path,
     /// How it is to be read.
     pub(crate) options: Options,
+    advice: &'static Advice,
     /// The document, to find the place of what is wrong in it.
     root: Option<Node>,
     /// The way from the top, as it is shown.
@@ -43,11 +43,16 @@ pub(crate) struct Cx<'a> {
 }
 
 impl<'a> Cx<'a> {
-    pub(crate) fn new(file: &'a Path, root: Option<Node>, options: Options) -> Self {
+    pub(crate) fn new(
+        file: &'a Path,
+        root: Option<Node>,
+        options: Options,
+        advice: &'static Advice,
+    ) -> Self {
         let folder = file.parent().unwrap_or(Path::new(""));
         let (path, steps) = Default::default();
         let (errors, warnings, warned) = Default::default();
-        Self { file, folder, options, root, path, steps, errors, warnings, warned }
+        Self { file, folder, options, advice, root, path, steps, errors, warnings, warned }
     }
 
     /// A context for the next file: what was warned of in others is not warned of again.
@@ -56,9 +61,10 @@ impl<'a> Cx<'a> {
         file: &'a Path,
         root: Node,
         options: Options,
+        advice: &'static Advice,
     ) -> Self {
         let warned = std::mem::take(&mut findings.warned);
-        Self { warned, ..Self::new(file, Some(root), options) }
+        Self { warned, ..Self::new(file, Some(root), options, advice) }
     }
 
     /// Does something below the key `key`.
@@ -174,13 +180,8 @@ impl<'a> Cx<'a> {
     /// The text of a single value; an error where it is a collection.
     pub(crate) fn text<'n>(&mut self, node: &'n Node, go_type: &str) -> Option<&'n str> {
         if let Data::Scalar(scalar) = node.data() {
-            if foreign_keys::has_placeholder(&scalar.text) {
-                // Its name is not shown: it may be part of a secret.
-                self.warn(
-                    node.at,
-                    "%{...} stays as it is: only vmagent takes it from the environment; use a \
-                     *_file key, or write the value",
-                );
+            if let Some(warning) = (self.advice.on_text)(&scalar.text) {
+                self.warn(node.at, warning);
             }
             return Some(&scalar.text);
         }
@@ -196,6 +197,23 @@ impl<'a> Cx<'a> {
         }
         slot.join(node, self)
     }
+}
+
+/// What a schema has to say of what other programs would take.
+#[derive(Debug)]
+pub(crate) struct Advice {
+    /// Of a key that a section, named by its type, does not have.
+    pub(crate) on_key: fn(section: &str, key: &str) -> Option<Instead>,
+    /// A warning about a text that another program would change.
+    pub(crate) on_text: fn(text: &str) -> Option<&'static str>,
+}
+
+/// What to do about a key that a section does not have.
+pub(crate) struct Instead {
+    /// For the error.
+    pub(crate) message: String,
+    /// The key of the same section that was meant.
+    pub(crate) meant: Option<&'static str>,
 }
 
 /// What was found in the files that were read so far, in their order.
@@ -415,7 +433,7 @@ fn repeated(key: &Key, first: Position, section: &str, cx: &mut Cx<'_>) {
 }
 
 fn unknown_key<S: Section>(key: &Key, section: &mut S, cx: &mut Cx<'_>) {
-    if let Some(Instead { message, meant }) = foreign_keys::instead(S::TYPE, &key.text) {
+    if let Some(Instead { message, meant }) = (cx.advice.on_key)(S::TYPE, &key.text) {
         cx.within(&key.text, |cx| cx.error(key.at, message));
         if let Some(meant) = meant {
             // It is not missing as well.

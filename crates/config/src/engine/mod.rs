@@ -1,5 +1,5 @@
-//! From a document to typed values and back, whatever the sections are: the schema is in
-//! [`crate::prometheus`].
+//! From a document to typed values and back. It knows nothing of the schema, which is in
+//! [`crate::prometheus`]: sections are tables of keys (`section!`), made there.
 
 mod decode;
 mod out;
@@ -8,10 +8,9 @@ mod suggest;
 mod table;
 mod values;
 
-pub(crate) use decode::{At, Cx, Findings, Section, Value, not_found};
+pub(crate) use decode::{Advice, At, Cx, Findings, Instead, Section, Value, not_found};
 pub(crate) use out::Out;
-pub(crate) use reference::Reference;
-pub use reference::reference;
+pub(crate) use reference::{Reference, reference_of};
 pub(crate) use suggest::nearest;
 pub(crate) use table::{KeyInfo, Marks, State, key_name, section, shown_default};
-pub(crate) use values::{Address, Any, Discovery, FilePath, LabelName, LabelSet, in_folder};
+pub(crate) use values::Any;

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use super::{KeyInfo, Section, State, Value};
-use crate::prometheus::raw;
 
 /// The sections of the file, as they are found on the way from its top.
 #[derive(Debug, Default)]
@@ -60,13 +59,12 @@ fn below(above: State, own: State) -> State {
     }
 }
 
-/// Every section of the file with every key: type, default, and what this version makes of it.
-/// Markdown; `docs/configuration.md` holds it word for word.
-pub fn reference() -> String {
+/// The reference of a file that is a `F`, in Markdown.
+pub(crate) fn reference_of<F: Value>() -> String {
     let mut reference = Reference::default();
-    raw::File::refer(&mut reference);
+    F::refer(&mut reference);
     reference.pass += 1;
-    raw::File::refer(&mut reference);
+    F::refer(&mut reference);
     let mut text = String::new();
     for Entry { title, about, keys, state: above, .. } in &reference.sections {
         let _ = writeln!(text, "### {title}\n\n{about}\n");

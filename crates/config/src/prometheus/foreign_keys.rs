@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::engine::{Advice, Instead};
+
 use What::{Moved, Removed, Renamed, Vmagent};
 
 /// Sections that say how requests to a server are made.
@@ -16,6 +18,18 @@ const JOB: &[&str] = &["config.ScrapeConfig"];
 const FILE_SD: &[&str] = &["file.SDConfig"];
 const QUEUE: &[&str] = &["config.QueueConfig"];
 const RULE: &[&str] = &["relabel.Config"];
+
+/// All of it, for the engine.
+pub(crate) static ADVICE: Advice = Advice {
+    on_key: instead,
+    // Its name is not shown: it may be part of a secret.
+    on_text: |text| {
+        has_placeholder(text).then_some(
+            "%{...} stays as it is: only vmagent takes it from the environment; use a *_file key, or \
+             write the value",
+        )
+    },
+};
 
 /// A key that is known elsewhere.
 struct Row {
@@ -115,16 +129,8 @@ impl fmt::Display for What {
     }
 }
 
-/// What to do about a key that a section does not have.
-pub(crate) struct Instead {
-    /// For the error.
-    pub(crate) message: String,
-    /// The key of the same section that was meant.
-    pub(crate) meant: Option<&'static str>,
-}
-
 /// What to write instead of `key`, which the section of type `section` does not have.
-pub(crate) fn instead(section: &str, key: &str) -> Option<Instead> {
+fn instead(section: &str, key: &str) -> Option<Instead> {
     let row = ROWS.iter().find(|row| row.key == key && row.sections.contains(&section))?;
     let meant = if let Renamed(_, meant) = row.what { Some(meant) } else { None };
     Some(Instead { message: row.what.to_string(), meant })
@@ -155,7 +161,7 @@ pub(crate) fn has_template(text: &str) -> bool {
 }
 
 /// Whether vmagent would replace a part of `text` by an environment variable.
-pub(crate) fn has_placeholder(text: &str) -> bool {
+fn has_placeholder(text: &str) -> bool {
     text.split("%{").skip(1).any(|rest| {
         rest.split_once('}').is_some_and(|(name, _)| {
             !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')

@@ -4,6 +4,15 @@
 pub(crate) mod check;
 pub(crate) mod foreign_keys;
 pub(crate) mod raw;
+pub(crate) mod values;
+
+use crate::engine::reference_of;
+
+/// Every section of the file with every key: type, default, and what this version makes of it.
+/// Markdown; `docs/configuration.md` holds it word for word.
+pub fn reference() -> String {
+    reference_of::<raw::File>()
+}
 
 /// Of a source that this program does not have.
 pub(crate) fn not_supported(key: &str) -> String {

@@ -13,8 +13,9 @@ use swarmscout_net::config::{
 use swarmscout_net::{Error, HttpConfig, Request, Url};
 
 use super::http;
-use crate::engine::{Cx, FilePath};
+use crate::engine::Cx;
 use crate::prometheus::raw;
+use crate::prometheus::values::FilePath;
 
 /// Checks the keys of a source, and makes of them what its client is made from.
 pub(super) fn of_source(http: &mut raw::HttpClient, cx: &mut Cx<'_>) -> HttpConfig {

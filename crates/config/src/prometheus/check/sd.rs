@@ -15,7 +15,8 @@ use swarmscout_net::{Host, HttpConfig, Scheme, Url};
 
 use super::{client, is_glob, refresh_interval};
 use crate::Position;
-use crate::engine::{Address, At, Cx, Section, in_folder};
+use crate::engine::{At, Cx, Section};
+use crate::prometheus::values::{Address, in_folder};
 use crate::prometheus::{not_supported, raw};
 
 /// Checks the sources of a job, in the order in which the file has them. Without rules of its own

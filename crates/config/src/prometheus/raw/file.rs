@@ -6,7 +6,8 @@ use swarmscout_model::PromDuration;
 use swarmscout_model::size::Bytes;
 
 use super::{Alerting, RemoteRead, RemoteWrite, ScrapeConfig, TlsConfig};
-use crate::engine::{FilePath, Value as _, section};
+use crate::engine::{Value as _, section};
+use crate::prometheus::values::FilePath;
 
 section! {
     /// The whole file.

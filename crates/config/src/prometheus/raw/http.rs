@@ -8,7 +8,8 @@ use swarmscout_net::Url;
 use swarmscout_net::config::TlsVersion;
 
 use crate::engine::Out;
-use crate::engine::{Address, Any, Cx, FilePath, Value, section};
+use crate::engine::{Any, Cx, Value, section};
+use crate::prometheus::values::{Address, FilePath};
 
 section! {
     /// How requests to a server are made. At most one kind of credentials. Files are read again for each

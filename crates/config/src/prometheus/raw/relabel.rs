@@ -1,6 +1,7 @@
 //! A relabeling rule.
 
-use crate::engine::{LabelName, section};
+use crate::engine::section;
+use crate::prometheus::values::LabelName;
 
 section! {
     /// A relabeling rule. Which keys go with which action is Prometheus' rule.

@@ -6,7 +6,8 @@ use swarmscout_model::PromDuration;
 use swarmscout_model::size::Bytes;
 
 use super::{HttpClient, RelabelConfig, SdConfigs};
-use crate::engine::{FilePath, Section as _, State, section};
+use crate::engine::{Section as _, State, section};
+use crate::prometheus::values::FilePath;
 
 section! {
     /// One of `scrape_configs`: a job. Discovery and relabeling work; what concerns the scrape

@@ -3,7 +3,8 @@
 use swarmscout_model::PromDuration;
 
 use super::HttpClient;
-use crate::engine::{Address, Any, Discovery, FilePath, LabelSet, section};
+use crate::engine::{Any, section};
+use crate::prometheus::values::{Address, Discovery, FilePath, LabelSet};
 
 section! {
     /// The sources of a job. Each key holds a list; a job may have several, of several kinds.
