@@ -41,7 +41,7 @@ use crate::listen::{Listen, local_url};
 use crate::reload::{Attempt, ConfigSource};
 use crate::signals::{Received, Signals};
 use crate::systemd::Systemd;
-use crate::web::{self, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
+use swarmscout_web::{self as web, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
 
 /// How long discovery may take to end. Together with the others and the web server's
 /// `shutdown_timeout` it stays under the 10 s after which Docker kills a container.
@@ -210,6 +210,7 @@ impl App {
             build: BUILD,
             started,
             clock: web::Clock::System,
+            log_lines_dropped: crate::logging::dropped,
             runtimes: Arc::from([Handle::current(), web_threads.handle().clone()]),
         };
         let (stop_web, stopped) = oneshot::channel();

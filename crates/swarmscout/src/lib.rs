@@ -16,7 +16,6 @@ pub mod output;
 pub mod reload;
 pub mod signals;
 pub mod systemd;
-pub mod web;
 
 use std::path::Path;
 use std::process::ExitCode;

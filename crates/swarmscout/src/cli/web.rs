@@ -7,7 +7,7 @@ use swarmscout_model::relabel::Regex;
 use swarmscout_net::{Url, redact_url};
 
 use super::WebArgs;
-use crate::web;
+use swarmscout_web as web;
 
 /// What the web server obeys, from its flags.
 pub fn options(args: &WebArgs) -> anyhow::Result<web::Options> {

@@ -11,12 +11,12 @@ use serde_json::Value;
 use swarmscout::app::BUILD;
 use swarmscout::cli::{LogArgs, LogFormat, LogLevel};
 use swarmscout::logging;
-use swarmscout::web::{self, Clock, Readiness, ReloadStatus};
 use swarmscout_config::{Options, parse};
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
 use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::source::dns::Resolver;
+use swarmscout_web::{self as web, Clock, Readiness, ReloadStatus};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -115,6 +115,7 @@ impl Site {
             started: SystemTime::now(),
             clock: Clock::System,
             runtimes: Arc::from([]),
+            log_lines_dropped: || 0,
         };
         let mut web = JoinSet::new();
         web.spawn(web::serve(vec![listener], context, std::future::pending()));

@@ -27,7 +27,6 @@ use swarmscout_swarm::{FeedKind, SwarmStatus};
 
 pub(super) use self::requests::Requests;
 use super::{App, Context, Readiness};
-use crate::logging;
 use swarmscout_publish::file_sd::FileStatus;
 
 /// `/metrics`, in OpenMetrics where the reader asks for that, else in Prometheus' text format.
@@ -64,7 +63,7 @@ fn write(app: &App, format: Format) -> String {
     out.counter(
         "swarmscout_log_lines_dropped",
         "Log lines that were not written because stderr was not read",
-        [(NO_LABELS, logging::dropped())],
+        [(NO_LABELS, (context.log_lines_dropped)())],
     );
     discovery(&mut out, context, &jobs);
     sources(&mut out, context, &jobs);

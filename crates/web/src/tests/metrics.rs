@@ -279,7 +279,7 @@ async fn shows_the_state_of_the_moment() {
         }
     }
 
-    let documented = include_str!("../../../../../docs/http.md");
+    let documented = include_str!("../../../../docs/http.md");
     for family in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = family.split(' ').next().unwrap();
         assert!(documented.contains(&format!("`{name}`")), "docs/http.md does not name {name}");

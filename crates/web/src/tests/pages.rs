@@ -9,7 +9,7 @@ use swarmscout_discovery::{Problem, SourceStatus};
 use swarmscout_swarm::FeedKind;
 
 use super::{Server, file, group, job, set, source, swarm};
-use crate::web::{ExternalUrl, Options, Readiness, ReloadStatus};
+use crate::{ExternalUrl, Options, Readiness, ReloadStatus};
 
 #[tokio::test]
 async fn shows_how_everything_is() {

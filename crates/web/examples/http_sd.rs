@@ -1,5 +1,5 @@
 //! How fast and how large HTTP SD is at 100,000 targets. Run with
-//! `cargo run --release -p swarmscout --example http_sd`.
+//! `cargo run --release -p swarmscout-web --example http_sd`.
 //!
 //! The targets are like tasks of a Swarm: 40 labels, groups of 64, a few relabeling rules. Server and
 //! readers are one process, so the figures hold both sides.
@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use swarmscout::web::{self, BuildInfo, Clock, Context, Options, Readiness, ReloadStatus};
 use swarmscout_config::Config;
 use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
@@ -23,6 +22,7 @@ use swarmscout_model::{
     Completeness, Labels, LabelsBuilder, NameScheme, RelabelledGroup, SetGroup, SyncStats,
     TargetCounts, TargetGroup, TargetSet,
 };
+use swarmscout_web::{self as web, BuildInfo, Clock, Context, Options, Readiness, ReloadStatus};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -176,6 +176,7 @@ async fn serve(
         started: now,
         clock: Clock::System,
         runtimes: Arc::from([]),
+        log_lines_dropped: || 0,
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();

@@ -14,8 +14,8 @@ use swarmscout_swarm::SwarmStatus;
 
 use super::status::time;
 use super::{parameter, success};
-use crate::web::swarms::Swarms;
-use crate::web::{App, Now};
+use crate::swarms::Swarms;
+use crate::{App, Now};
 use swarmscout_publish::file_sd::FileStatus;
 
 #[derive(Serialize)]

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Server, job, set};
-use crate::web::{ExternalUrl, Options};
+use crate::{ExternalUrl, Options};
 
 #[tokio::test]
 async fn lives_below_its_prefix() {

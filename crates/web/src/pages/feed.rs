@@ -7,7 +7,7 @@ use swarmscout_swarm::SwarmStatus;
 
 use super::escape::Visible;
 use super::{age, counted};
-use crate::web::Now;
+use crate::Now;
 
 pub(super) fn feed(SwarmStatus { feed, .. }: &SwarmStatus, now: Now) -> Markup {
     let ago = |time: SystemTime| age(now.system.duration_since(time).unwrap_or_default());

@@ -3,7 +3,7 @@ use std::time::Instant;
 use expect_test::expect;
 
 use super::{Server, request};
-use crate::web::{LifecycleCommand, Options, Readiness};
+use crate::{LifecycleCommand, Options, Readiness};
 
 fn enabled() -> Options {
     Options { enable_lifecycle: true, ..Options::default() }

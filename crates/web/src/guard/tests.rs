@@ -2,7 +2,7 @@ use axum::body::Body;
 use http::Request;
 
 use super::*;
-use crate::web::ExternalUrl;
+use crate::ExternalUrl;
 
 /// Listens on loopback alone, or on all addresses.
 fn guard(loopback_only: bool) -> Guard {

@@ -12,8 +12,8 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::{ApiError, parameter, success, success_with_warnings};
-use crate::web::App;
-use crate::web::lifecycle::Version;
+use crate::App;
+use crate::lifecycle::Version;
 
 #[derive(Serialize)]
 pub(super) struct Yaml {

@@ -13,7 +13,7 @@ const BOUNDS: [f64; 9] = [0.1, 0.2, 0.4, 1.0, 3.0, 8.0, 20.0, 60.0, 120.0];
 
 /// The requests since the start of the program, by route.
 #[derive(Debug, Default)]
-pub(in crate::web) struct Requests(Mutex<BTreeMap<String, Route>>);
+pub(crate) struct Requests(Mutex<BTreeMap<String, Route>>);
 
 #[derive(Clone, Debug, Default)]
 struct Route {

@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use tower::ServiceExt as _;
 
-use super::{App, api, guard, gzip, lifecycle, metrics, page, sd, text};
+use super::{App, api, guard, gzip, lifecycle, metrics, pages, sd, text};
 
 /// All pages, below the route prefix.
 #[derive(Clone, Debug)]
@@ -32,9 +32,9 @@ impl Site {
             .nest("/api/v1", api::routes(app))
             .route_layer(middleware::from_fn_with_state(Arc::clone(app), while_ready));
         let always = Router::new()
-            .route("/", get(page::index))
-            .route("/style.css", get(page::style))
-            .route("/icon.svg", get(page::icon))
+            .route("/", get(pages::index))
+            .route("/style.css", get(pages::style))
+            .route("/icon.svg", get(pages::icon))
             .route("/-/healthy", get(lifecycle::healthy))
             .route("/-/ready", get(lifecycle::ready))
             .route("/-/reload", change(app, lifecycle::reload))
@@ -43,7 +43,7 @@ impl Site {
             .route("/metrics", get(metrics::metrics));
         let router = data
             .merge(always)
-            .fallback(page::not_found)
+            .fallback(pages::not_found)
             .layer(middleware::from_fn(survive))
             .layer(middleware::from_fn(compress))
             .layer(middleware::from_fn_with_state(Arc::clone(app), guard::read))

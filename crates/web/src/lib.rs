@@ -12,7 +12,7 @@ mod gzip;
 mod lifecycle;
 mod links;
 mod metrics;
-mod page;
+mod pages;
 mod router;
 mod sd;
 mod server;
@@ -79,6 +79,8 @@ pub struct Context {
     pub clock: Clock,
     /// Where tasks run, for those who count them.
     pub runtimes: Arc<[Handle]>,
+    /// The number of log lines that were dropped because stderr was not read.
+    pub log_lines_dropped: fn() -> u64,
 }
 
 impl Context {

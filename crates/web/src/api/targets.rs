@@ -18,7 +18,7 @@ use swarmscout_model::{DropReason, Labels, LabelsBuilder, SetGroup, Target, Targ
 
 use super::status::Yaml;
 use super::{ApiError, parameter, success};
-use crate::web::App;
+use crate::App;
 use swarmscout_publish::json;
 
 /// A list is written in pieces of about this size, each when the one before is on its way: however
@@ -373,13 +373,13 @@ fn narrow(n: usize) -> u32 {
 
 /// Makes the URLs of targets on this machine reachable from others, as far as that can be guessed.
 #[derive(Debug)]
-pub(in crate::web) struct GlobalUrl {
+pub(crate) struct GlobalUrl {
     /// `http` or `https`.
-    pub(in crate::web) scheme: String,
+    pub(crate) scheme: String,
     /// Where others reach us: `host` or `host:port`.
-    pub(in crate::web) authority: String,
+    pub(crate) authority: String,
     /// Where we listen.
-    pub(in crate::web) ports: Vec<u16>,
+    pub(crate) ports: Vec<u16>,
 }
 
 impl GlobalUrl {

@@ -13,7 +13,7 @@ use swarmscout_model::relabel::Regex;
 use swarmscout_swarm::FeedKind;
 
 use super::{Published, Server, file, group, job, replace, rule, set, source, swarm};
-use crate::web::{Options, ReloadStatus};
+use crate::{Options, ReloadStatus};
 use swarmscout_publish::file_sd::FileStatus;
 
 /// Two jobs: one with a target of every kind, one without any.

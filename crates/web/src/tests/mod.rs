@@ -3,7 +3,7 @@
 mod api;
 mod lifecycle;
 mod metrics;
-mod page;
+mod pages;
 mod sd;
 mod site;
 
@@ -247,6 +247,7 @@ impl Server {
             started: now.system - Duration::from_hours(1),
             clock: Clock::Fixed(now),
             runtimes: Arc::from([Handle::current()]),
+            log_lines_dropped: || 0,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
