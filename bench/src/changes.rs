@@ -19,8 +19,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 use swarmscout_e2e::store::{Api, Etcd, Store, ZooKeeper};
-use swarmscout_simulator::Listen;
 use swarmscout_sim_stores::consul::{Agent, Consul};
+use swarmscout_simulator::Listen;
 use ureq::http::StatusCode;
 
 use crate::process::until;

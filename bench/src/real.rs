@@ -9,10 +9,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use swarmscout_refresh::RefreshContext;
 use swarmscout_docker::engine::Task;
 use swarmscout_docker::swarmkit::{Change, ControlSocket, Object};
 use swarmscout_e2e::cluster::Cluster;
+use swarmscout_refresh::RefreshContext;
 use tokio::task::JoinSet;
 
 use crate::follow::{Eye, Times};
