@@ -26,7 +26,7 @@ pub fn discovered(set: &Labels) {
     }
 }
 
-/// The groups of one look: no source twice, and good labels.
+/// The groups of one refresh: no source twice, and good labels.
 pub fn groups(groups: &Groups) {
     let mut sources = BTreeSet::new();
     for group in groups {
@@ -35,7 +35,7 @@ pub fn groups(groups: &Groups) {
     each_group(groups, discovered);
 }
 
-/// The groups of one look, each by itself.
+/// The groups of one refresh, each by itself.
 pub fn each_group(groups: &Groups, check: fn(&Labels)) {
     for group in groups {
         check(&group.labels);
@@ -81,7 +81,7 @@ pub fn password_is_hidden(text: &str, shown: &[&str]) {
 /// A secret is in none of the texts that are shown.
 pub fn is_hidden(secret: &str, shown: &[&str]) {
     for shown in shown {
-        // A secret may look like what stands in its place.
+        // A secret may equal what stands in its place.
         assert!(!shown.replace(":xxxxx", "").contains(secret), "{secret:?} shows: {shown}");
     }
 }

@@ -4,7 +4,7 @@ use swarmscout_discovery::fuzzing::Master;
 
 use crate::checks;
 
-/// The answer is read twice, as a source does that looks again: what is remembered of the first
+/// The answer is read twice, as a source does that refreshes again: what is remembered of the first
 /// time changes nothing.
 pub fn info(json: &[u8]) {
     let mut master = Master::new("8080");

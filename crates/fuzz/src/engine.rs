@@ -43,7 +43,7 @@ pub fn containers(json: &[u8]) {
     list(json, |containers| Lists { containers, ..Lists::default() });
 }
 
-/// All lists of one look, in the order of [`Lists`].
+/// All lists of one refresh, in the order of [`Lists`].
 pub fn roles(text: &[u8]) {
     let mut rest = Some(text);
     let mut next = || {
@@ -62,15 +62,15 @@ pub fn roles(text: &[u8]) {
     targets(&lists, text.len());
 }
 
-/// What is told of `/events`: whole and in small pieces, and as serde_json reads it.
+/// What is read from `/events`: whole and in small pieces, and as serde_json reads it.
 pub fn events(stream: &[u8]) {
-    let told = |size: usize| {
+    let reported = |size: usize| {
         let mut parser = EventParser::default();
         let done = stream.chunks(size).try_for_each(|piece| parser.push(piece));
         (parser.take_events(), parser.take_problems(), done)
     };
-    let whole = told(stream.len().max(1));
-    assert_eq!(whole, told(7), "another in pieces");
+    let whole = reported(stream.len().max(1));
+    assert_eq!(whole, reported(7), "another in pieces");
     let (events, problems, done) = whole;
     checks::problems(&problems, stream.len());
     let values = serde_json::Deserializer::from_slice(stream).into_iter::<Map<String, Value>>();
@@ -135,7 +135,7 @@ fn read<'a, T: Object>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Lis
 }
 
 /// The targets of every role: the same ones again where nothing has changed, and in whatever order
-/// the lists are. Where an ID stands twice, as no Engine lists it, they are as they are told.
+/// the lists are. Where an ID stands twice, as no Engine lists it, they are as they are reported.
 fn targets(lists: &Lists, input: usize) {
     let other_order = reversed(lists);
     for role in [Role::Nodes, Role::Services, Role::Tasks] {

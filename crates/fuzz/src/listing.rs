@@ -61,8 +61,8 @@ pub fn file_sd(text: &[u8]) {
     }
 }
 
-/// Our HTTP SD of what HTTP SD brought, with and without compression: whoever reads it gets what the
-/// sources told, or, in a job that differs in nothing but having no rules, the same targets.
+/// Our HTTP SD of what HTTP SD brought, with and without compression: a reader of it gets what the
+/// sources reported, or, in a job that differs in nothing but having no rules, the same targets.
 pub fn round_trip(json: &[u8]) {
     let Ok(groups) = fuzzing::http_sd(json, URL) else { return };
     let readers = PoolSpec::new("fuzz");
@@ -79,28 +79,28 @@ pub fn round_trip(json: &[u8]) {
         assert_eq!(unpacked, plain);
         let again = fuzzing::http_sd(&plain, URL).expect("we read what we write");
         if raw {
-            assert_eq!(told(&groups), told(&again));
+            assert_eq!(reported(&groups), reported(&again));
         } else {
             assert_eq!(active(&set), active(&self::set(&readers, &again)));
         }
     }
 }
 
-/// What the sources told of each target.
-fn told(groups: &Groups) -> Vec<Labels> {
+/// What the sources reported about each target.
+fn reported(groups: &Groups) -> Vec<Labels> {
     let mut builder = LabelsBuilder::new();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for group in groups {
         for index in 0..group.targets.len() {
             group.merged(index, &mut builder);
-            told.push(builder.build());
+            reported.push(builder.build());
         }
     }
-    told.sort();
-    told
+    reported.sort();
+    reported
 }
 
-/// Names are made of the names that a source told, and may be empty then.
+/// Names are made of the names that a source reported, and may be empty then.
 fn rules() -> Arc<[RelabelRule]> {
     let rule = |action: &str, regex: &str| RawRule {
         action: Some(action.into()),

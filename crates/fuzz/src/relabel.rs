@@ -6,7 +6,7 @@ use swarmscout_model::{Labels, LabelsBuilder, NameScheme};
 
 use crate::checks;
 
-/// So many rules are applied: each may double the length of a value, as in Prometheus.
+/// This many rules are applied: each may double the length of a value, as in Prometheus.
 const MAX_RULES: usize = 8;
 
 /// The first line is a pattern, the others are texts to find it in.
@@ -40,7 +40,7 @@ pub fn rules(text: &[u8]) {
     checks::labels(builder.iter().skip_while(|(name, _)| name.is_empty()));
 
     // A builder remembers where it found names; that must not show. Nor must it matter whether
-    // rules are applied at once or looked at one by one.
+    // rules are applied at once or read one by one.
     other.reset(&labels);
     let steps = relabel::steps(&rules, &mut other);
     let dropped = steps.iter().position(|step| !step.keep);

@@ -86,7 +86,7 @@ pub fn storage() -> Seeds {
     ]
 }
 
-/// All lists of one look.
+/// All lists of one refresh.
 pub fn roles() -> Seeds {
     let mut folders: Vec<_> =
         files("simulator/fixtures/swarm-mode", "json", |name| name == "tasks")
@@ -151,7 +151,7 @@ pub fn file_sd() -> Seeds {
     seeds
 }
 
-/// Patterns of which Go's answers were recorded, with some of the texts that they were tried on.
+/// Patterns with recorded answers of Go, with some of the texts that they were tried on.
 pub fn regex() -> Seeds {
     let lines = lines("go-regexp/tests/go/answers.jsonl");
     let texts: Vec<_> =
@@ -166,7 +166,7 @@ pub fn regex() -> Seeds {
     patterns.enumerate().map(seed).collect()
 }
 
-/// Rules of which Prometheus' answers were recorded, in the form of [`crate::relabel::read`].
+/// Rules with recorded answers of Prometheus, in the form of [`crate::relabel::read`].
 pub fn relabel() -> Seeds {
     lines("model/tests/prometheus-relabel/answers.jsonl").iter().filter_map(relabel_seed).collect()
 }
@@ -331,8 +331,8 @@ pub fn token() -> Seeds {
     texts(&["200 0 \n[\"10.0.0.1:2375\",\"[::1]:2375\",\"x\"]", "200 0 \nnull", "404 0 \n\"none\""])
 }
 
-/// Whole looks at ZooKeeper: a primary and two nodes, a node of Swarm 0.2.0, a refusal, events and
-/// pongs in between.
+/// Whole refreshes of ZooKeeper: a primary and two nodes, a node of Swarm 0.2.0, a refusal, events
+/// and pongs in between.
 pub fn zookeeper() -> Seeds {
     const STAT: &[u8] = &[0; 68];
     // An answer's header is its number, that of the last transaction, and a code.

@@ -53,7 +53,7 @@ fn check_answered(input: &[u8], list: fn(stores::Answered<'_>) -> Vec<stores::Li
     for listed in list(answered) {
         check_listed(&listed, body.len());
         let mut texts = BTreeSet::new();
-        // Every answer that lists something is JSON, if only where somebody looked.
+        // Every answer that lists something is JSON, where it was checked.
         let text = String::from_utf8_lossy(body);
         if let (false, Ok(json)) = (listed.nodes.is_empty(), serde_json::from_str(&text)) {
             collect(&json, &mut texts);
@@ -93,11 +93,12 @@ mod tests {
     use super::*;
     use crate::seeds;
 
-    /// A look that stops at its first answer would say nothing of the others.
+    /// A refresh that stops at its first answer would say nothing of the others.
     #[test]
-    fn the_seeds_are_whole_looks() {
-        let looks = seeds::zookeeper();
-        let listed = |look: usize| stores::zookeeper(&looks[look][1..], "", false).unwrap();
+    fn the_seeds_are_whole_refreshes() {
+        let refreshes = seeds::zookeeper();
+        let listed =
+            |refresh: usize| stores::zookeeper(&refreshes[refresh][1..], "", false).unwrap();
         let both = ["10.0.0.1:2375", "10.0.0.2:2375"];
         assert_eq!(listed(0).nodes, both);
         assert_eq!(listed(0).primary.as_deref(), Some("10.0.0.9:3375"));

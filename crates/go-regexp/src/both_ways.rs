@@ -6,7 +6,7 @@ use super::{Regex, RegexError, Slots, compile, node, parse, search};
 /// What each way finds in each of the texts.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found {
-    /// As rules look for it.
+    /// As rules search for it.
     pub quick: Option<Vec<Option<usize>>>,
     /// By the engine alone.
     pub slow: Option<Vec<Option<usize>>>,
@@ -16,7 +16,7 @@ pub struct Found {
     pub has_prefix: bool,
 }
 
-/// Looks for `pattern` in `texts` in both ways. A match is told as the bounds of its groups.
+/// Searches for `pattern` in `texts` in both ways. A match is reported as the bounds of its groups.
 pub fn find<'a>(
     pattern: &str,
     texts: impl IntoIterator<Item = &'a str>,

@@ -1,12 +1,14 @@
 //! Go's regular expressions, with Go's error messages, on the engines of `regex-automata`.
 //!
 //! Go's `regexp` has RE2's syntax, leftmost-first matches and linear time. The engines of
-//! `regex-automata` have the same semantics, but the dialect of the `regex` crate differs in ways that
-//! no flag repairs: which patterns compile, what `\d`, `\w`, `\s` and `\b` mean, `[a&&b]`, `\Q…\E`,
-//! octal escapes. So this crate has its own parser, and a table recorded from Go to test it against.
+//! `regex-automata` have the same semantics, but the dialect of the `regex` crate differs in ways
+//! that no flag repairs: which patterns compile, what `\d`, `\w`, `\s` and `\b` mean, `[a&&b]`,
+//! `\Q…\E`, octal escapes. So this crate has its own parser, and a table recorded from Go to test
+//! it against.
 //!
-//! A pattern is anchored at both ends and `.` matches a newline, as Prometheus compiles the patterns
-//! of relabeling rules. Usual patterns (names, lists of names, a fixed prefix) need no engine.
+//! A pattern is anchored at both ends and `.` matches a newline, as Prometheus compiles the
+//! patterns of relabeling rules. Usual patterns (names, lists of names, a fixed prefix) need no
+//! engine.
 //!
 //! ```
 //! use swarmscout_go_regexp::{Regex, Slots, Template};
@@ -84,7 +86,7 @@ pub struct Regex {
     pattern: Box<str>,
     /// What is known of it without an engine.
     shape: Option<Shape>,
-    /// Not there if the shape tells all.
+    /// Absent if the shape says all.
     engine: Option<meta::Regex>,
     /// The names of its groups.
     names: Vec<Option<Box<str>>>,
@@ -96,7 +98,7 @@ impl Regex {
         let anchored = format!("^(?s:{pattern})$");
         let Parsed { hir, groups: names, height } = parse::parse(&anchored)?;
         let shape = if height <= MAX_PLAIN_HEIGHT { Shape::of(&hir, names.len()) } else { None };
-        let engine = if shape.as_ref().is_some_and(Shape::tells_all) {
+        let engine = if shape.as_ref().is_some_and(Shape::says_all) {
             None
         } else {
             let engine = compile(&hir, height);

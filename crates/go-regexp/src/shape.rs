@@ -38,14 +38,14 @@ type Place = Option<(Edge, Edge)>;
 /// A place in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Edge {
-    /// So many bytes from its beginning.
+    /// This many bytes from its beginning.
     FromStart(usize),
-    /// So many bytes from its end.
+    /// This many bytes from its end.
     FromEnd(usize),
 }
 
 impl Shape {
-    /// Looks at a whole pattern that has `groups` groups, group 0 included. `None` if its matches
+    /// Reads a whole pattern that has `groups` groups, group 0 included. `None` if its matches
     /// need not span the whole text, or nothing is known of it.
     pub(super) fn of(hir: &Hir, groups: usize) -> Option<Self> {
         let HirKind::Concat(parts) = hir.kind() else { return None };
@@ -62,7 +62,7 @@ impl Shape {
     }
 
     /// Whether no engine is needed at all.
-    pub(super) fn tells_all(&self) -> bool {
+    pub(super) fn says_all(&self) -> bool {
         self.body.is_some() && self.groups.is_some()
     }
 
@@ -115,7 +115,8 @@ impl Body {
 }
 
 /// Finds where the groups within `parts` begin and end. `before` and `behind` are the lengths of
-/// what stands on either side, if they are always the same. `false` if a group has no certain place.
+/// what stands on either side, if they are always the same. `false` if a group has no certain
+/// place.
 fn find_edges(
     parts: &[Hir],
     mut before: Option<usize>,

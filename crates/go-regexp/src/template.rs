@@ -3,8 +3,8 @@
 use super::{Regex, Slots, is_letter_or_digit};
 
 /// A text with variables (`$1`, `${1}`, `$name`, `${name}`; `$$` is a `$`), split once. A variable
-/// is as long as it can be: `$1x` is the group named `1x`. What is no variable stands for itself;
-/// a group that is not there or took no part is empty.
+/// is as long as it can be: `$1x` is the group named `1x`. What is not a variable stands for
+/// itself; a group that is not there or took no part is empty.
 #[derive(Debug)]
 pub struct Template {
     text: String,

@@ -81,8 +81,8 @@ impl Default for Consul {
 }
 
 impl Consul {
-    /// Puts a key, held by a session or not. Its index moves even if nothing changes, as in versions
-    /// before 1.8.
+    /// Puts a key, held by a session or not. Its index moves even if nothing changes, as in
+    /// versions before 1.8.
     pub fn put(&self, key: &str, value: impl AsRef<[u8]>, session: Option<&str>) {
         self.change(|state| {
             let created = state.keys.get(key).map_or(state.index, |key| key.created);
@@ -96,7 +96,7 @@ impl Consul {
         });
     }
 
-    /// Deletes a key; the end of a session that deletes its keys looks the same.
+    /// Deletes a key; the end of a session that deletes its keys is the same.
     pub fn delete(&self, key: &str) {
         self.change(|state| {
             if state.keys.remove(key).is_some() {
@@ -115,7 +115,7 @@ impl Consul {
         });
     }
 
-    /// Begins to count anew, as after a restore from a snapshot.
+    /// Begins to count again, as after a restore from a snapshot.
     pub fn rewind(&self) {
         self.change(|state| {
             state.index = 1;
@@ -173,7 +173,7 @@ impl Consul {
             let mut changes = consul.0.changes.subscribe();
             loop {
                 let (index, response) = question.ask(&consul.lock());
-                // Before the index that was asked for: somebody counts anew.
+                // Before the index that was asked for: the count starts again.
                 if index != after {
                     return response;
                 }

@@ -21,7 +21,7 @@ pub use fault::Fault;
 pub use message::{Data, Query, Record, answer, code, kind, wire_name};
 pub use zone::Zone;
 
-/// So often a free port is looked for: the one that TCP gets may be taken for UDP.
+/// This often a free port is searched for: the one that TCP gets may be taken for UDP.
 const PORTS: usize = 100;
 
 /// A running server. Ends when it is dropped.
@@ -154,7 +154,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
     let mut late = JoinSet::new();
     let mut message = vec![0; 4096];
     loop {
-        // What a client that is gone already does to the socket is no matter.
+        // What a client that is gone already does to the socket does not matter.
         let Ok((length, client)) = socket.recv_from(&mut message).await else { continue };
         let Reaction { pause, answers, .. } = shared.react(&message[..length], false);
         let socket = socket.clone();

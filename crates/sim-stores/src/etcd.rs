@@ -96,7 +96,7 @@ impl Etcd {
         self.change(|state| state.map.put(key.as_bytes(), value.as_ref(), lease));
     }
 
-    /// Deletes a key of version 3; the end of its lease looks the same.
+    /// Deletes a key of version 3; the end of its lease is the same.
     pub fn drop_key(&self, key: &str) {
         self.change(|state| state.map.delete(key.as_bytes()));
     }
@@ -187,7 +187,7 @@ impl Member {
     }
 }
 
-/// Go's answer for a path that nobody handles, between etcd's own headers.
+/// Go's answer for an unknown path, between etcd's own headers.
 fn not_found() -> Response {
     let mut response = Response::not_found();
     response.headers.splice(..0, cors());

@@ -62,7 +62,7 @@ pub struct Asked {
     pub member: usize,
     /// `exists`, `data` or `children`.
     pub what: &'static str,
-    /// Of which node.
+    /// The node that it is about.
     pub path: String,
 }
 
@@ -94,7 +94,7 @@ struct Log {
 }
 
 impl ZooKeeper {
-    /// Starts so many members on loopback ports. The tree has what is in every new one.
+    /// Starts this many members on loopback ports. The tree has what is in every new one.
     pub fn start(members: usize) -> io::Result<Self> {
         let member = || {
             let listener = Listener::bind(Listen::Tcp)?;
@@ -190,7 +190,7 @@ impl ZooKeeper {
         self.shared.members[member].listener.open()
     }
 
-    /// How long sessions live without a word of their client, as clients are told from now on. No
+    /// How long sessions live without a word of their client, as the server says from now on. No
     /// session ends by it.
     pub fn session_timeout(&self, timeout: Duration) {
         lock(&self.shared.log).session_timeout = timeout;
@@ -212,7 +212,7 @@ impl ZooKeeper {
     }
 
     /// Waits until `ping`, `close`, `exists`, `data` or `children` came so often.
-    pub async fn heard(&self, what: &str, times: u64) {
+    pub async fn received(&self, what: &str, times: u64) {
         let mut counts = self.shared.counts.subscribe();
         // The sender is in `self`.
         let _ = counts.wait_for(|counts| counts.get(what).is_some_and(|&n| n >= times)).await;

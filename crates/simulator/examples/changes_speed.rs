@@ -4,8 +4,8 @@
 //! cargo run --release -p swarmscout-simulator --example changes_speed -- [NODES [TASKS]]
 //! ```
 //!
-//! Killed are 10,000 tasks, one after the other, first while nobody listens, then with two
-//! listeners that read what they are told after every kill.
+//! Killed are 10,000 tasks, one after the other, first while there is no listener, then with two
+//! listeners that read their events after every kill.
 
 #![expect(clippy::print_stdout, reason = "it is what the example is for")]
 
@@ -26,21 +26,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut listening: Vec<_> = (0..listeners).map(|_| swarm.changes()).collect();
         let victims: Vec<_> =
             swarm.tasks().into_iter().filter(Task::is_live).map(|task| task.meta.id).collect();
-        let (mut killed, mut told, mut longest) = (0, 0, Duration::ZERO);
+        let (mut killed, mut reported, mut longest) = (0, 0, Duration::ZERO);
         let start = Instant::now();
         for victim in victims.iter().step_by((victims.len() / KILLS).max(1)) {
             let one = Instant::now();
             killed += usize::from(swarm.kill_task(victim));
             for changes in &mut listening {
                 while changes.try_next().is_some() {
-                    told += 1;
+                    reported += 1;
                 }
             }
             longest = longest.max(one.elapsed());
         }
         let each = start.elapsed() / u32::try_from(killed.max(1))?;
         println!(
-            "{killed} tasks killed, {listeners} listeners, {told} changes reported: {each:.2?} each, \
+            "{killed} tasks killed, {listeners} listeners, {reported} changes reported: {each:.2?} each, \
              {longest:.2?} at most"
         );
     }

@@ -1,6 +1,6 @@
 //! The master of a standalone ("classic") Swarm, from 0.1.0 to 1.2.9.
 //!
-//! A master tells of its nodes in rows of text in `/info`. [`Master::recorded`] serves what real
+//! A master reports its nodes in rows of text in `/info`. [`Master::recorded`] serves what real
 //! masters answered, byte for byte; [`Master::start`] writes the same for any nodes, in the form of
 //! any version (classicswarm `cluster/swarm/cluster.go`, tag by tag).
 
@@ -75,7 +75,7 @@ pub enum Status {
 }
 
 impl Cluster {
-    /// So many healthy nodes `node-00000`, …, each with the labels that engines of this age have.
+    /// This many healthy nodes `node-00000`, …, each with the labels that engines of this age have.
     pub fn of(nodes: usize) -> Self {
         let mut random = Random::new(nodes as u64);
         let node = |i: usize| {
@@ -214,14 +214,14 @@ impl Master {
         Some(server.map(|server| Self { server, primary: Arc::default() }))
     }
 
-    /// Makes the master a replica of the one at this address, which is empty while nobody leads; or
+    /// Makes the master a replica of the one at this address, which is empty without a leader; or
     /// the primary.
     pub fn set_primary(&self, primary: Option<&str>) {
         *self.primary.lock().unwrap_or_else(PoisonError::into_inner) = primary.map(str::to_owned);
     }
 }
 
-/// `info` is told whether the older form is wanted.
+/// `info` says whether the older form is wanted.
 fn answer(request: &Request, version: Version, info: impl FnOnce(bool) -> Vec<u8>) -> Response {
     let (asked, path) = match request.path.strip_prefix("/v").and_then(|rest| rest.split_once('/'))
     {

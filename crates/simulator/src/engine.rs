@@ -1,9 +1,9 @@
 //! The Engine API of one node of a [`Swarm`].
 //!
 //! An engine answers `/_ping`, `/version`, `/info`, `/nodes`, `/services`, `/tasks`, `/networks`,
-//! `/containers/json` and `/events`, with or without a version in front of the path, filters as the real one
-//! resolves them (moby `daemon/cluster/filters.go`, swarmkit `manager/controlapi`), and its error
-//! texts. Lists come in another order at every call.
+//! `/containers/json` and `/events`, with or without a version in front of the path, filters as the
+//! real one resolves them (moby `daemon/cluster/filters.go`, swarmkit `manager/controlapi`), and
+//! its error texts. Lists come in another order at every call.
 //!
 //! [`Engine::recorded`] serves what a real engine answered, byte for byte.
 
@@ -130,7 +130,7 @@ impl Api {
         matches!(condition, Condition::Member | Condition::NoQuorum)
     }
 
-    /// Whether the engine is told of what changes in the Swarm. A manager without quorum still is.
+    /// Whether the engine receives what changes in the Swarm. A manager without quorum still is.
     fn knows_cluster(&self) -> bool {
         let state = self.swarm.lock();
         let node = state.nodes.get(&self.node);

@@ -1,4 +1,4 @@
-//! A process that tells its metrics: `/metrics` in Prometheus' text format.
+//! A process that reports its metrics: `/metrics` in Prometheus' text format.
 
 use std::fmt::Write;
 use std::io;
@@ -16,8 +16,8 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Starts an exporter. `name` stands in a label of its series, so that one exporter can be told
-    /// from another.
+    /// Starts an exporter. `name` stands in a label of its series, so that one exporter can be
+    /// distinguished from another.
     pub fn start(listen: Listen, name: &str) -> io::Result<Self> {
         let work = Arc::new(AtomicU64::new(0));
         let (name, done) = (name.to_owned(), Arc::clone(&work));

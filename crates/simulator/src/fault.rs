@@ -29,11 +29,11 @@ pub enum Fault {
     Close,
     /// The header promises the whole body, half of it comes, and the connection ends.
     Truncate,
-    /// `Content-Length` says so many bytes more (or fewer) than come before the connection ends.
+    /// `Content-Length` says this many bytes more (or fewer) than come before the connection ends.
     WrongLength(i64),
     /// A well-formed answer whose body is the first half of the real one.
     CutJson,
-    /// The real answer, so many bytes at a time with such a pause after each.
+    /// The real answer, this many bytes at a time with such a pause after each.
     Drip {
         /// Bytes of each piece.
         piece: usize,
@@ -57,7 +57,7 @@ pub enum Fault {
     },
     /// `Content-Encoding: gzip`, whose few bytes unpack to spaces without end.
     GzipBomb,
-    /// So many bytes of white space, which the header announces.
+    /// This many bytes of white space, which the header announces.
     Huge(u64),
 }
 
@@ -133,7 +133,7 @@ impl Faults {
         *self.struck.borrow()
     }
 
-    /// Waits until so many requests met a fault.
+    /// Waits until this many requests met a fault.
     pub async fn struck_times(&self, count: u64) {
         let reached = self.struck.subscribe().wait_for(|struck| *struck >= count).await.map(drop);
         debug_assert!(reached.is_ok(), "the sender is part of these faults");
@@ -203,7 +203,7 @@ pub(crate) enum End {
     Hang,
 }
 
-/// What a fault makes of an answer: another answer, or something that is none.
+/// What a fault makes of an answer: another answer, or something that is not one.
 pub(crate) enum Spoiled {
     Answer(Response),
     Script(Script),

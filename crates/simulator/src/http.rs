@@ -133,7 +133,7 @@ impl From<Response> for Reply {
 
 impl Reply {
     /// What a fault can spoil: of an answer that is not there yet its beginning.
-    fn begun(self) -> Response {
+    fn started(self) -> Response {
         match self {
             Self::Now(response) | Self::Pieces(response, _) => response,
             Self::Later(_) => Response::json(Bytes::new()),
@@ -241,7 +241,7 @@ impl Server {
         *self.shared.count.borrow()
     }
 
-    /// Waits until so many requests came.
+    /// Waits until this many requests came.
     pub async fn requested(&self, count: u64) {
         let reached = self.shared.count.subscribe().wait_for(|came| *came >= count).await.map(drop);
         debug_assert!(reached.is_ok(), "the sender is part of this server");

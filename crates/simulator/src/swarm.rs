@@ -1,10 +1,10 @@
 //! A Swarm in memory: nodes, services, tasks, networks, and what an operator does to them.
 //!
 //! [`Swarm`] is a handle; clones share the Swarm, so that several [engines](crate::engine::Engine)
-//! and a test look at the same one. What is done to it is done at once: when `scale` returns, the
-//! new tasks run; who [listens](Swarm::changes) is told of each step on the way. As in a real Swarm the index and the time of every changed object move, ended
-//! tasks stay for a while, a task on a node that is down goes on to say `running`, and lists come in
-//! another order at every call.
+//! and a test read the same one. What is done to it is done at once: when `scale` returns, the new
+//! tasks run; a [listener](Swarm::changes) receives each step on the way. As in a real Swarm the
+//! index and the time of every changed object move, ended tasks stay for a while, a task on a node
+//! that is down goes on to say `running`, and lists come in another order at every call.
 //!
 //! ```
 //! use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
@@ -49,7 +49,7 @@ use objects::{
 #[derive(Clone, Debug)]
 pub struct Swarm(Arc<Mutex<State>>);
 
-/// A container that is no task, as somebody starts one with `docker run`.
+/// A container that is not a task, as somebody starts one with `docker run`.
 #[derive(Clone, Debug, Default)]
 pub struct Container {
     /// Without leading `/`.
@@ -86,7 +86,8 @@ impl Swarm {
     /// Every change of a node, service, task or network from now on, in order.
     ///
     /// While somebody listens, a task goes through all states that a real one goes through, each
-    /// with an index of its own: so the same calls make the same Swarm only with the same listeners.
+    /// with an index of its own: so the same calls make the same Swarm only with the same
+    /// listeners.
     pub fn changes(&self) -> Changes {
         self.lock().listeners.add()
     }
@@ -143,7 +144,7 @@ impl Swarm {
         id
     }
 
-    /// Removes a node as `docker node rm --force` does. Its tasks stay, wanted no more, and are
+    /// Removes a node as `docker node rm --force` does. Its tasks stay, no longer wanted, and are
     /// replaced elsewhere.
     pub fn remove_node(&self, node: &str) {
         self.stop_node(node);
@@ -178,7 +179,7 @@ impl Swarm {
         state.reconcile_all();
     }
 
-    /// The machine goes away. Its tasks go on to say `running`, but are wanted no more and are
+    /// The machine goes away. Its tasks go on to say `running`, but are no longer wanted, and are
     /// replaced elsewhere.
     pub fn stop_node(&self, node: &str) {
         let mut state = self.lock();
@@ -297,7 +298,7 @@ impl Swarm {
         })
     }
 
-    /// Creates a service of plugins and returns its ID. SwarmKit tells of it and of its task, the
+    /// Creates a service of plugins and returns its ID. SwarmKit reports it and its task, the
     /// Engine API of neither.
     pub fn create_plugin_service(&self, name: &str) -> String {
         let mut spec = ServiceSpec::new(name, "");
@@ -306,8 +307,8 @@ impl Swarm {
         self.create_service(spec)
     }
 
-    /// Attaches a container that is no task, on this node, to a network: a task of no service, which
-    /// SwarmKit tells of and the Engine API does not. Returns its ID.
+    /// Attaches a container that is not a task, on this node, to a network: a task of no service,
+    /// which SwarmKit reports and the Engine API does not. Returns its ID.
     pub fn attach_container(&self, node: &str, network: &str) -> String {
         self.lock().attach_container(node, network)
     }
@@ -409,8 +410,8 @@ impl Swarm {
         state.remove_service(service);
     }
 
-    /// A task's container dies, and the task is replaced. False: no such task runs, or it is wanted
-    /// no more.
+    /// A task's container dies, and the task is replaced. False if no such task runs, or it is not
+    /// wanted.
     pub fn kill_task(&self, task: &str) -> bool {
         self.lock().kill(task)
     }
@@ -420,7 +421,7 @@ impl Swarm {
         self.lock().change_task(task, |task, _| edit(task));
     }
 
-    /// Starts a container that is no task, on the engine of this node.
+    /// Starts a container that is not a task, on the engine of this node.
     pub fn run_container(&self, node: &str, container: Container) {
         self.lock().containers.entry(node.to_owned()).or_default().push(container);
     }

@@ -1,10 +1,10 @@
 //! SwarmKit's control socket of a manager of a [`Swarm`]: gRPC over TLS on a unix socket.
 //!
-//! It answers `Watch`, the lists of nodes, services, tasks and networks, and `GetNode`, with objects
-//! as complete as a real manager writes them; any other method is unknown to it. As in a real Swarm
-//! the lists are the leader's and need a quorum, and the watch is the manager's own and goes on
-//! without one; no message of a watch has a version, as on followers; what a manager has to do with
-//! the quorum is in lists alone, and its change is told to nobody.
+//! It answers `Watch`, the lists of nodes, services, tasks and networks, and `GetNode`, with
+//! objects as complete as a real manager writes them; any other method is unknown to it. As in a
+//! real Swarm the lists are the leader's and need a quorum, and the watch is the manager's own and
+//! goes on without one; no message of a watch has a version, as on followers; what a manager has to
+//! do with the quorum is in lists alone, and its change is not reported.
 //!
 //! Only a manager has the socket. When a node is one no longer, its connections end and the file
 //! goes; [`ControlSocket::accept`] makes it again after a promotion.
@@ -118,7 +118,7 @@ impl ControlSocket {
         *self.shared.count.borrow()
     }
 
-    /// Waits until there were so many calls.
+    /// Waits until there were this many calls.
     pub async fn called(&self, count: u64) {
         let reached =
             self.shared.count.subscribe().wait_for(|calls| *calls >= count).await.map(drop);
@@ -136,7 +136,7 @@ impl ControlSocket {
         *self.shared.watches.borrow()
     }
 
-    /// Waits until so many watches are open.
+    /// Waits until this many watches are open.
     pub async fn watched_by(&self, watches: u64) {
         let reached =
             self.shared.watches.subscribe().wait_for(|open| *open == watches).await.map(drop);
@@ -165,7 +165,7 @@ impl Shared {
         state.nodes.get(&self.node).is_some_and(|node| node.spec.role == NodeRole::Manager)
     }
 
-    /// The node is no manager: connections end, and the file goes.
+    /// The node is not a manager: connections end, and the file goes.
     fn leave(&self) {
         self.listener.close();
         // It may be gone with its folder already.

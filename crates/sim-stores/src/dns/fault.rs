@@ -21,7 +21,7 @@ pub enum Fault {
     WrongId,
     /// An answer with the right ID to a question that was not asked.
     WrongQuestion,
-    /// First an answer with a wrong ID, then bytes that are no message, then the answer.
+    /// First an answer with a wrong ID, then bytes that are not a message, then the answer.
     Strays,
     /// These bytes after the ID. None at all, and nothing is sent.
     Raw {
@@ -44,9 +44,9 @@ pub enum Fault {
     TcpSilence,
     /// Over UDP the answer says that it is truncated; over TCP half of it comes.
     TcpCutShort,
-    /// FORMERR to whoever speaks of EDNS.
+    /// FORMERR to clients that use EDNS.
     NoEdns,
-    /// Nothing to whoever speaks of EDNS.
+    /// Nothing to clients that use EDNS.
     EdnsSilence,
 }
 
@@ -93,7 +93,7 @@ impl Fault {
             }
             Self::Truncated => truncated(good),
             Self::TcpCloses | Self::TcpSilence | Self::TcpCutShort if !query.tcp => truncated(good),
-            // Whoever serves the connection sees to what happens there.
+            // The server of the connection decides what happens there.
             Self::TcpCloses
             | Self::TcpSilence
             | Self::TcpCutShort

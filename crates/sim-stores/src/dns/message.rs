@@ -1,5 +1,5 @@
-//! DNS messages as they stand on the wire (RFC 1035, RFC 6891), read and written by hand: apart from
-//! the library that Swarmscout reads them with, on purpose.
+//! DNS messages as they stand on the wire (RFC 1035, RFC 6891), read and written by hand: apart
+//! from the library that Swarmscout reads them with, on purpose.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -109,7 +109,7 @@ pub struct Query {
     pub name: String,
     /// The type that is wanted.
     pub kind: u16,
-    /// The largest answer over UDP, where the client tells it (EDNS).
+    /// The largest answer over UDP, where the client reports it (EDNS).
     pub udp_size: Option<u16>,
     /// The question's own bytes.
     pub(super) question: Vec<u8>,
@@ -227,7 +227,7 @@ impl Writer {
     fn record(&mut self, record: &Record) {
         self.name(&wire_name(&record.name), true);
         self.bytes.extend(record.data.kind().to_be_bytes());
-        // Class IN, no time to live: it is told anew each time.
+        // Class IN, no time to live: it is reported again each time.
         self.bytes.extend([0, 1, 0, 0, 0, 0]);
         let length = self.bytes.len();
         self.bytes.extend([0, 0]);

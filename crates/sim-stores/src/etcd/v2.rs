@@ -10,7 +10,7 @@ use super::{Etcd, State, cors, not_found};
 use swarmscout_simulator::engine::json;
 use swarmscout_simulator::http::{Pending, Reply, Request, Response};
 
-/// So many changes are remembered.
+/// This many changes are remembered.
 const HISTORY: usize = 1000;
 
 /// When lifetimes begin: the day of the recordings.
@@ -65,7 +65,7 @@ struct Node {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Told<'a> {
+struct Action<'a> {
     action: &'a str,
     node: Node,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,7 +107,7 @@ impl Tree {
         let new = Key { value: Some(value.to_owned()), ttl, created: index, modified: index };
         let node = new.node(key);
         let before = self.keys.insert(key.to_owned(), new).map(|before| before.node(key));
-        self.tell(key, false, &Told { action: "set", node, prev_node: before });
+        self.notify(key, false, &Action { action: "set", node, prev_node: before });
     }
 
     pub(super) fn remove(&mut self, key: &str, action: &str) {
@@ -120,14 +120,14 @@ impl Tree {
         let node =
             Node { value: None, expiration: None, modified_index: self.index, ..before.node(key) };
         let node = Node { ttl: None, ..node };
-        self.tell(key, true, &Told { action, node, prev_node: Some(prev_node) });
+        self.notify(key, true, &Action { action, node, prev_node: Some(prev_node) });
     }
 
     pub(super) fn forget(&mut self) {
         self.events.clear();
     }
 
-    fn tell(&mut self, key: &str, removes: bool, action: &Told<'_>) {
+    fn notify(&mut self, key: &str, removes: bool, action: &Action<'_>) {
         if self.events.len() == HISTORY {
             self.events.pop_front();
         }
@@ -224,7 +224,7 @@ pub(super) fn answer(etcd: &Etcd, request: &Request) -> Reply {
     }
     match tree.node(&name, recursive) {
         Some(node) => {
-            let action = Told { action: "get", node, prev_node: None };
+            let action = Action { action: "get", node, prev_node: None };
             tree.good(json::encode(&action)).into()
         }
         None => tree.error(404, 100, "Key not found", &name).into(),

@@ -252,7 +252,7 @@ impl Connection<'_> {
     }
 }
 
-/// The session ends with its connection: nobody comes back to one here.
+/// The session ends with its connection: none is resumed here.
 impl Drop for Connection<'_> {
     fn drop(&mut self) {
         lock(&self.shared.tree).end_session(self.session);

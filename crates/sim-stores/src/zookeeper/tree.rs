@@ -1,4 +1,4 @@
-//! The nodes, who watches them, and the sessions that are told.
+//! The nodes, who watches them, and the sessions that are notified.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,7 +16,7 @@ const CHILDREN_CHANGED: i32 = 4;
 /// A server's number for "there is no such node".
 const NO_NODE: i32 = -101;
 
-/// What a watch was set by: it decides what it tells of.
+/// What a watch was set by: it decides what it reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Watch {
     /// `exists` and `getData`.
@@ -87,8 +87,8 @@ impl Tree {
             ..Node::default()
         };
         self.nodes.insert(path.to_owned(), node);
-        self.tell(path, &[Watch::Data], CREATED);
-        self.tell(parent, &[Watch::Children], CHILDREN_CHANGED);
+        self.notify(path, &[Watch::Data], CREATED);
+        self.notify(parent, &[Watch::Children], CHILDREN_CHANGED);
         true
     }
 
@@ -102,7 +102,7 @@ impl Tree {
         node.modified = zxid;
         node.modified_at = now;
         node.version += 1;
-        self.tell(path, &[Watch::Data], DATA_CHANGED);
+        self.notify(path, &[Watch::Data], DATA_CHANGED);
         true
     }
 
@@ -114,8 +114,8 @@ impl Tree {
         let parent = parent(path);
         self.nodes.remove(path);
         self.touch(parent);
-        self.tell(path, &[Watch::Data, Watch::Children], DELETED);
-        self.tell(parent, &[Watch::Children], CHILDREN_CHANGED);
+        self.notify(path, &[Watch::Data, Watch::Children], DELETED);
+        self.notify(parent, &[Watch::Children], CHILDREN_CHANGED);
         true
     }
 
@@ -225,8 +225,8 @@ impl Tree {
         (self.zxid, i64::try_from(now).unwrap_or(i64::MAX))
     }
 
-    /// Tells everybody who has such a watch on the node, once.
-    fn tell(&mut self, path: &str, watches: &[Watch], kind: i32) {
+    /// Notifies every such watch on the node, once.
+    fn notify(&mut self, path: &str, watches: &[Watch], kind: i32) {
         let mut sessions = BTreeSet::new();
         for watch in watches {
             sessions.extend(self.watches.remove(&(path.to_owned(), *watch)).unwrap_or_default());

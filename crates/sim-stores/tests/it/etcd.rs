@@ -66,7 +66,7 @@ fn as_sent(recorded: &str) -> String {
 }
 
 #[tokio::test]
-async fn directories_are_told_as_by_etcd() {
+async fn directories_are_reported_as_by_etcd() {
     let etcd = Etcd::default();
     let member = member(&etcd);
     let node =
@@ -157,7 +157,7 @@ async fn changes_of_version_2() {
     );
 }
 
-/// POSTs, and reads so many lines of the body, or all of it.
+/// POSTs, and reads this many lines of the body, or all of it.
 async fn post(
     member: &Member,
     path: &str,

@@ -15,8 +15,8 @@ async fn frames_are_those_of_zookeeper() {
     // Sessions are transactions too, and theirs had a writer.
     let mut writer = TcpStream::connect(zookeeper.addr(0)).await.unwrap();
     write(&mut writer, &bytes(first_request())).await;
-    let begun = read(&mut writer).await.unwrap();
-    let session = i64::from_be_bytes(begun[8..16].try_into().unwrap());
+    let started = read(&mut writer).await.unwrap();
+    let session = i64::from_be_bytes(started[8..16].try_into().unwrap());
     for path in ["/recorded", "/recorded/docker", "/recorded/docker/swarm", NODES] {
         assert!(zookeeper.create(path, ""));
     }

@@ -1,4 +1,4 @@
-//! The rows in which a master tells of its nodes.
+//! The rows in which a master reports its nodes.
 
 use super::{Node, Status, Version};
 

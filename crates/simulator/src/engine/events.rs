@@ -1,7 +1,7 @@
 //! `/events`: what happens, as it happens, one JSON object a line.
 //!
-//! A manager tells what changes in the Swarm (moby `daemon/events.go`): services, nodes, networks,
-//! never tasks (moby#37403). Every engine tells what its own containers do. Nothing is kept: what
+//! A manager says what changes in the Swarm (moby `daemon/events.go`): services, nodes, networks,
+//! never tasks (moby#37403). Every engine says what its own containers do. Nothing is kept: what
 //! was before a request cannot be had, so `since` and `until` are refused.
 
 use std::collections::BTreeMap;
@@ -91,12 +91,12 @@ impl Listener {
     async fn next(&mut self) -> Option<Bytes> {
         while self.text.is_empty() {
             let change = self.changes.next().await?;
-            self.tell(&change);
+            self.notify(&change);
         }
         Some(std::mem::take(&mut self.text).into())
     }
 
-    fn tell(&mut self, change: &Change) {
+    fn notify(&mut self, change: &Change) {
         let time = match change.action {
             Action::Create => change.object.meta().created_at,
             Action::Update => change.object.meta().updated_at,
@@ -196,7 +196,7 @@ impl Listener {
         if !self.filters.event(kind, action, scope, id, name, with) {
             return;
         }
-        // API 1.52 gave up what only containers and images ever had.
+        // API 1.52 removed what only containers and images ever had.
         let old = kind == "container" && self.api.release.api < Release::WITHOUT_STATUS;
         let event = Event {
             status: old.then_some(action),
@@ -225,7 +225,7 @@ fn changed(attributes: &mut Map, what: &str, old: &str, new: &str) {
     }
 }
 
-/// A manager's part in the quorum is not among them: it is no part of the object that changes.
+/// A manager's part in the quorum is not among them: it is not a part of the object that changes.
 fn node_attributes(node: &Node, old: Option<&Node>) -> Map {
     let mut attributes = named(&node.description.hostname);
     if let Some(old) = old {

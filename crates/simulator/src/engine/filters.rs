@@ -204,8 +204,8 @@ impl Filters {
         Ok(json.collect())
     }
 
-    /// Whether an event is told (moby `daemon/events/filter.go`). Unknown filters hold. Those that
-    /// name an object look at ID and name of whatever the event is about.
+    /// Whether an event is reported (moby `daemon/events/filter.go`). Unknown filters hold. Those
+    /// that name an object read ID and name of whatever the event is about.
     pub(super) fn event(
         &self,
         kind: &str,

@@ -1,4 +1,4 @@
-//! The body of `/info`: that of a real engine with the members changed that tell of its Swarm.
+//! The body of `/info`: that of a real engine with the members changed that report its Swarm.
 
 use serde::Serialize;
 use serde_json::json;

@@ -19,13 +19,13 @@ impl Release {
     pub const V20_10: Self = Self { version: "20.10.24+dfsg1", api: 41, min_api: 12 };
     /// The last of the line before 29.
     pub const V28: Self = Self { version: "28.5.2", api: 51, min_api: 24 };
-    /// The line of Docker 29 (moby v2), which gave up the old API versions.
+    /// The line of Docker 29 (moby v2), which stopped the old API versions.
     pub const V29: Self = Self { version: "library-import", api: 56, min_api: 40 };
 
     /// The first API version whose events have no `status`, `id` and `from`.
     pub(super) const WITHOUT_STATUS: u32 = 52;
 
-    /// The path without its version; or what is answered to a version that is none of its own.
+    /// The path without its version; or what is answered to a version that is not one of its own.
     pub(super) fn route(self, path: &str) -> Result<&str, Response> {
         let Some((version, rest)) = path.strip_prefix("/v").and_then(|path| path.split_once('/'))
         else {

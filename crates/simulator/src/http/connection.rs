@@ -25,7 +25,7 @@ use crate::fault::{End, Faults, Script, Spoiled};
 /// Most bytes of a request's body.
 const MAX_REQUEST: usize = 16 << 20;
 
-/// Go buffers so many bytes of an answer before it gives up to know its length.
+/// Go buffers this many bytes of an answer before it stops to know its length.
 const GO_BUFFER: usize = 2048;
 
 /// Accepts connections and serves them, until it is dropped.
@@ -85,11 +85,11 @@ async fn serve(shared: &Arc<Shared>, stream: impl Io + 'static) {
                     Reply::Pieces(head, pieces) => begin(head, SentBody::pieces(pieces)),
                 };
             };
-            match fault.spoil(reply.begun()) {
+            match fault.spoil(reply.started()) {
                 Spoiled::Answer(answer) => finish(answer),
                 Spoiled::Script(new) => {
                     *script.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
-                    // hyper gives up on a service that fails, and leaves the socket alone.
+                    // hyper stops on a service that fails, and leaves the socket alone.
                     Err(io::Error::other("the rest is written by hand"))
                 }
             }

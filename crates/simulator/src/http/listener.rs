@@ -143,7 +143,7 @@ impl Listener {
         .await
     }
 
-    /// Tells how often the port was closed so far, and when it is closed again.
+    /// Says how often the port was closed so far, and when it is closed again.
     pub fn closed(&self) -> watch::Receiver<u64> {
         self.closed.subscribe()
     }

@@ -1,7 +1,7 @@
-//! What happens to a Swarm, told as it happens.
+//! What happens to a Swarm, reported as it happens.
 //!
 //! Each change goes to all who listen, in the order of the changes, with the object as it stood
-//! right after it and right before it. Objects are shared, not copied; while nobody listens,
+//! right after it and right before it. Objects are shared, not copied; while there is no listener,
 //! nothing is made.
 
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl Listeners {
         !self.0.is_empty()
     }
 
-    pub(super) fn tell<T: Kept>(&self, action: Action, object: &Arc<T>, old: Option<Arc<T>>) {
+    pub(super) fn notify<T: Kept>(&self, action: Action, object: &Arc<T>, old: Option<Arc<T>>) {
         if let Some((last, others)) = self.0.split_last() {
             let object = T::object(Arc::clone(object));
             let change = Change { action, object, old: old.map(T::object) };
@@ -144,7 +144,7 @@ kept!(Node, Service, Task, Network);
 
 impl State {
     /// Says that an object is new, or gone.
-    pub(super) fn tell<T: Kept>(&self, action: Action, stored: &Stored<T>) {
-        self.listeners.tell(action, stored.shared(), None);
+    pub(super) fn notify<T: Kept>(&self, action: Action, stored: &Stored<T>) {
+        self.listeners.notify(action, stored.shared(), None);
     }
 }

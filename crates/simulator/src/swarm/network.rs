@@ -19,7 +19,7 @@ pub struct Network {
     pub driver: &'static str,
     /// Without a way out.
     pub internal: bool,
-    /// Open to containers that are no tasks.
+    /// Open to containers that are not tasks.
     pub attachable: bool,
     /// The network of published ports.
     pub ingress: bool,
@@ -37,8 +37,8 @@ pub struct Network {
 const ADDRESSES: u32 = 65_000;
 
 impl Network {
-    /// An address with its prefix, after so many that were given away: `10.4.0.2/16`. Addresses are
-    /// used again after 65,000, so very large networks have some twice.
+    /// An address with its prefix, after this many that were given away: `10.4.0.2/16`. Addresses
+    /// are used again after 65,000, so very large networks have some twice.
     pub(super) fn address(&self, given: u32) -> Option<String> {
         let [first, second] = self.subnet?;
         let [_, _, third, fourth] = (2 + given % ADDRESSES).to_be_bytes();

@@ -66,7 +66,7 @@ impl Time {
     /// When every simulated Swarm was made.
     pub(crate) const START: Self = Self(Timestamp::constant(1_795_393_338, 688_404_114));
 
-    /// The same moment, so many nanoseconds later.
+    /// The same moment, this many nanoseconds later.
     pub(crate) fn after(self, nanoseconds: u64) -> Self {
         let nanoseconds = i64::try_from(nanoseconds).unwrap_or(i64::MAX);
         let after = self.0.checked_add(jiff::SignedDuration::from_nanos(nanoseconds));

@@ -45,7 +45,7 @@ impl ServiceSpec {
         }
     }
 
-    /// Wants so many tasks.
+    /// Wants this many tasks.
     #[must_use]
     pub fn replicas(self, replicas: u64) -> Self {
         Self { mode: Mode::Replicated { replicas }, ..self }

@@ -55,7 +55,7 @@ impl<T: Kept> Stored<T> {
         self.json = OnceLock::new();
     }
 
-    /// The object has changed: gives it this index and moment, and tells of it.
+    /// The object has changed: gives it this index and moment, and reports it.
     fn change(
         &mut self,
         (version, now): (Version, Time),
@@ -70,7 +70,7 @@ impl<T: Kept> Stored<T> {
             change(object);
         });
         if old.is_some() {
-            listeners.tell(Action::Update, &self.object, old);
+            listeners.notify(Action::Update, &self.object, old);
         }
     }
 }
@@ -98,7 +98,7 @@ pub(crate) struct State {
     pub(crate) networks: BTreeMap<String, Stored<Network>>,
     /// How many addresses of each network were given away.
     addresses: BTreeMap<String, u32>,
-    /// Containers that are no tasks, by node.
+    /// Containers that are not tasks, by node.
     pub(crate) containers: BTreeMap<String, Vec<Container>>,
     /// What each node's engine has for itself.
     pub(crate) engines: BTreeMap<String, Engine>,
@@ -186,8 +186,8 @@ impl State {
         self.suitable.node_changed(same);
     }
 
-    /// Changes what a list says of a manager. It is no part of the object: neither its index nor
-    /// its time move, and nobody is told (swarmkit `manager/controlapi/node.go`).
+    /// Changes what a list says of a manager. It is not a part of the object: neither its index nor
+    /// its time move, and no watch reports it (swarmkit `manager/controlapi/node.go`).
     fn change_manager(&mut self, id: &str, change: impl FnOnce(&mut ManagerStatus)) {
         if let Some(node) = self.nodes.get_mut(id) {
             node.edit(|node| {
@@ -234,14 +234,14 @@ impl State {
         let networks = network::local(created, true, || self.random.engine_id());
         self.engines.insert(node.meta.id.clone(), Engine { id, networks });
         let (id, node) = (node.meta.id.clone(), Stored::new(node));
-        self.tell(Action::Create, &node);
+        self.notify(Action::Create, &node);
         self.suitable.node_changed(false);
         self.nodes.insert(id, node);
     }
 
     pub(super) fn remove_node(&mut self, id: &str) {
         if let Some(node) = self.nodes.remove(id) {
-            self.tell(Action::Remove, &node);
+            self.notify(Action::Remove, &node);
             self.suitable.node_changed(false);
         }
     }
@@ -253,7 +253,7 @@ impl State {
         let listened = self.listeners.any();
         let mut service = Stored::new(service);
         if listened {
-            self.tell(Action::Create, &service);
+            self.notify(Action::Create, &service);
             let next = self.next();
             service.change(next, &mut self.listeners, |service| service.endpoint = endpoint);
         } else {
@@ -265,7 +265,7 @@ impl State {
     pub(super) fn remove_service(&mut self, id: &str) {
         self.tick();
         let Some(service) = self.services.remove(id) else { panic!("no service {id}") };
-        self.tell(Action::Remove, &service);
+        self.notify(Action::Remove, &service);
         let tasks = self.tasks_of.get(id).into_iter().flat_map(Slots::tasks).cloned();
         for task in tasks.collect::<Vec<_>>() {
             self.retire_task(&task);
@@ -293,7 +293,7 @@ impl State {
         let listened = self.listeners.any();
         let mut network = Stored::new(network);
         if listened {
-            self.tell(Action::Create, &network);
+            self.notify(Action::Create, &network);
             let next = self.next();
             network.change(next, &mut self.listeners, |network| network.allocated = true);
         } else {
@@ -306,7 +306,7 @@ impl State {
     pub(super) fn remove_network(&mut self, id: &str) {
         if let Some(network) = self.networks.remove(id) {
             self.tick();
-            self.tell(Action::Remove, &network);
+            self.notify(Action::Remove, &network);
         }
     }
 

@@ -1,8 +1,8 @@
 //! How the orchestrator of a Swarm keeps the tasks that are wanted.
 //!
-//! Everything happens at once: a new task runs as soon as it is made, unless no node takes it. Those
-//! who listen are told of each state on the way, in the order, and with the members, that the
-//! control socket of a real Swarm told (`fixtures/swarm-mode/control-socket`).
+//! Everything happens at once: a new task runs as soon as it is made, unless no node takes it.
+//! Listeners receive each state on the way, in the order, and with the members, that the
+//! control socket of a real Swarm reported (`fixtures/swarm-mode/control-socket`).
 //!
 //! Replacing one task costs the same however many there are: nothing here that a killed task needs
 //! walks all nodes or all tasks of a service.
@@ -18,7 +18,7 @@ use super::objects::{
 use super::state::takes_tasks;
 use super::{State, Stored};
 
-/// `TaskHistoryRetentionLimit`: so many ended tasks of a slot are kept.
+/// `TaskHistoryRetentionLimit`: this many ended tasks of a slot are kept.
 const HISTORY: usize = 5;
 
 /// The tasks of one service by slot and, where slots have no numbers, by node; of each the oldest
@@ -173,7 +173,7 @@ impl State {
         true
     }
 
-    /// Removes a task whose slot or service is wanted no more: ends it before, if it runs.
+    /// Removes a task whose slot or service is no longer wanted: ends it before, if it runs.
     pub(super) fn retire_task(&mut self, task: &str) {
         if self.listeners.any() {
             self.change_task(task, |task, _| task.desired_state = TaskState::Remove);
@@ -192,7 +192,7 @@ impl State {
             if let Some(tasks) = self.tasks_of.get_mut(&removed.service_id) {
                 tasks.remove(&removed);
             }
-            self.tell(Action::Remove, &removed);
+            self.notify(Action::Remove, &removed);
         }
     }
 
@@ -259,7 +259,7 @@ impl State {
             networks_attachments: Vec::new(),
             job_iteration: job,
         });
-        self.listeners.tell(Action::Create, &task, None);
+        self.listeners.notify(Action::Create, &task, None);
         let attachments = if node.is_some() { self.attach(spec, &ports) } else { Vec::new() };
         self.step(&mut task, TaskState::Pending, "pending task scheduling", |task| {
             task.networks_attachments = attachments;
@@ -316,7 +316,7 @@ impl State {
         message.clone_into(&mut changed.status.message);
         change(changed);
         if old.is_some() {
-            self.listeners.tell(Action::Update, task, old);
+            self.listeners.notify(Action::Update, task, old);
         }
     }
 

@@ -85,7 +85,7 @@ impl Message {
 }
 
 /// The members of a message that is read: number, and value. Nothing but the requests of Swarmscout
-/// is read here, so what is no message ends it.
+/// is read here, so what is not a message ends it.
 pub(super) struct Members<'a>(pub(super) &'a [u8]);
 
 /// A value that is read.

@@ -16,18 +16,18 @@ pub enum Fault {
     End(u32, String),
     /// The streams of open watches are reset.
     Reset,
-    /// A change is not told.
+    /// A change is not reported.
     Lose,
-    /// Of so many changes one is not told.
+    /// One of this many changes is not reported.
     LoseEach(u64),
-    /// A change is told twice.
+    /// A change is reported twice.
     Duplicate,
-    /// A change is told after the one that follows it.
+    /// A change is reported after the one that follows it.
     Swap,
-    /// Removals are told only when this fault is over.
+    /// Removals are reported only when this fault is over.
     HoldRemovals,
-    /// Lists are as they would have been when this fault began: what was removed since is told as
-    /// removed before it has left the list.
+    /// Lists are as they would have been when this fault began: what was removed since is reported
+    /// as removed before it has left the list.
     OldLists,
     /// Every second list lacks every second object.
     HalfLists,
@@ -105,13 +105,13 @@ impl ControlFaults {
         self.replace(vec![Rule { left: None, seen: 0, fault }]);
     }
 
-    /// The next `count` changes, streams or lists that it can strike meet this fault, and no other. A
-    /// change counts once for each open watch that is told of it.
+    /// The next `count` changes, streams or lists that it can strike meet this fault, and no other.
+    /// A change counts once for each open watch that is notified of it.
     pub fn next(&self, count: u64, fault: Fault) {
         self.replace(vec![Rule { left: Some(count), seen: 0, fault }]);
     }
 
-    /// Ends all faults. What was held back is told now; a stalled watch stays so.
+    /// Ends all faults. What was held back is reported now; a stalled watch stays so.
     pub fn clear(&self) {
         self.replace(Vec::new());
     }
@@ -155,7 +155,7 @@ impl ControlFaults {
         })
     }
 
-    /// Whether this fault is not over, though it may strike no more: what it holds back stays so.
+    /// Whether this fault is not over, though it no longer strikes: what it holds back stays so.
     pub(super) fn holds(&self, fault: &Fault) -> bool {
         self.lock().all.iter().any(|rule| rule.fault == *fault)
     }

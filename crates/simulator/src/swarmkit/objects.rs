@@ -180,7 +180,7 @@ fn task_spec(spec: &TaskSpec) -> Message {
             .texts(5, &container.env)
             .messages(8, mounts);
         if container.image.contains('/') {
-            // Whoever created it gave `--with-registry-auth`.
+            // Its creator gave `--with-registry-auth`.
             inner = inner.message(10, &new().text(64, "c2ltdWxhdGVkOmNyZWRlbnRpYWxz"));
         }
         let inner = inner

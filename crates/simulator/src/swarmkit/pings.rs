@@ -1,6 +1,6 @@
-//! gRPC's policy on pings, which SwarmKit leaves as it is: a client that pings more often than every
-//! five minutes, and more than two times so, is told `too_many_pings` and the connection ends
-//! (grpc-go `internal/transport/http2_server.go`).
+//! gRPC's policy on pings, which SwarmKit leaves as it is: a client that pings more often than
+//! every five minutes, and more than twice, gets `too_many_pings` and the connection ends (grpc-go
+//! `internal/transport/http2_server.go`).
 //!
 //! An HTTP/2 server hides pings from who uses it. So the frames are counted here, on their way
 //! between it and TLS, and the farewell is written here too.
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 /// Between two pings, at least.
 const INTERVAL: Duration = Duration::from_mins(5);
 
-/// So many that come too early are borne, until data is sent.
+/// This many that come too early are borne, until data is sent.
 const STRIKES: u32 = 2;
 
 const PREFACE: usize = 24;

@@ -27,7 +27,8 @@ use super::{Shared, objects};
 use crate::engine::NO_LEADER;
 use crate::http::Stream;
 
-/// A certificate as a node has one, except that its name is no node's. It is good for nothing else.
+/// A certificate as a node has one, except that its name is not a node's. It is good for nothing
+/// else.
 const CERTIFICATE: &[u8] =
     include_bytes!("../../fixtures/swarm-mode/control-socket/certificate.der");
 const KEY: &[u8] = include_bytes!("../../fixtures/swarm-mode/control-socket/key.der");

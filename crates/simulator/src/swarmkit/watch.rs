@@ -10,7 +10,7 @@ use super::encode::{Members, Message, Value};
 use super::{Shared, fault::Fault, objects};
 use crate::swarm::{Action, Change, Changes, NodeRole, Object, Service};
 
-/// What a client wants to be told.
+/// What a client asks to receive.
 #[derive(Default)]
 struct Wanted {
     /// Kind, and a mask of actions.
@@ -115,7 +115,7 @@ impl Watch {
                             self.shared.leave();
                             return Next::Reset;
                         }
-                        self.tell(&change);
+                        self.notify(&change);
                     }
                     None => return Next::Reset,
                 },
@@ -131,7 +131,7 @@ impl Watch {
             && (node.spec.role == NodeRole::Worker || change.action == Action::Remove)
     }
 
-    fn tell(&mut self, change: &Change) {
+    fn notify(&mut self, change: &Change) {
         if let Object::Service(service) = &change.object {
             self.services.insert(service.meta.id.clone(), Arc::clone(service));
         }

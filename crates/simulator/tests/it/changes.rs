@@ -1,11 +1,11 @@
-//! What a simulated Swarm tells of its changes is what a real one told.
+//! A simulated Swarm reports its changes as a real one did.
 
 use std::collections::BTreeMap;
 
 use expect_test::expect;
 use swarmscout_simulator::swarm::{Action, Change, Changes, Object, ServiceSpec, Swarm};
 
-/// What a client of a real Swarm's control socket was told while a service was deployed, its task
+/// What a client of a real Swarm's control socket received while a service was deployed, its task
 /// killed, another scaled up and down, a node labelled, the first updated and removed, the node
 /// drained, a network made and removed, a job run.
 const RECORDED: &str = include_str!("../../fixtures/swarm-mode/control-socket/changes.txt");
@@ -27,8 +27,8 @@ fn lines(changes: &mut Changes) -> Vec<String> {
     std::iter::from_fn(|| changes.try_next()).map(|change| line(&change)).collect()
 }
 
-/// What was told of each object, in the order in which they were first told of. A change that
-/// is none in what is shown is left out: a real engine tells twice how a container ended.
+/// What was reported of each object, in the order in which they were first reported. A change that
+/// is not visible is left out: a real engine reports twice how a container ended.
 fn lives<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Vec<String>> {
     let mut order: Vec<Vec<String>> = Vec::new();
     let mut known = BTreeMap::new();
@@ -68,8 +68,8 @@ fn a_service_is_deployed_killed_updated_and_removed_as_a_real_one_is() {
     assert!(swarm.kill_task(&swarm.tasks_of(&web)[0].meta.id));
     swarm.update_service(&web, |spec| *spec = spec.clone().env("V=2".to_owned()));
     swarm.remove_service(&web);
-    let told = lines(&mut changes);
-    let (ours, mut real) = (lives(told.iter().map(String::as_str)), recorded("web"));
+    let reported = lines(&mut changes);
+    let (ours, mut real) = (lives(reported.iter().map(String::as_str)), recorded("web"));
     // The real one put the specification and the state of the update down one after the other,
     // and wanted the third task to run before it found a node for its port.
     let update = real[0].iter().position(|line| line == "Update service").unwrap();
@@ -78,7 +78,7 @@ fn a_service_is_deployed_killed_updated_and_removed_as_a_real_one_is() {
     assert_eq!((shown, ours[0].clone(), ours[1].clone(), ours[2].clone()), {
         (real.len(), real[0].clone(), real[1].clone(), real[2].clone())
     });
-    assert!(of > 20, "{told:#?}");
+    assert!(of > 20, "{reported:#?}");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_network_lives_as_a_real_one() {
 }
 
 #[test]
-fn tells_all_who_listen_the_same_with_rising_indexes() {
+fn reports_all_who_listen_the_same_with_rising_indexes() {
     let (swarm, worker) = swarm();
     let (mut one, mut other) = (swarm.changes(), swarm.changes());
     let web = swarm.create_service(ServiceSpec::new("web", "demo:1").replicas(2));
@@ -114,9 +114,9 @@ fn tells_all_who_listen_the_same_with_rising_indexes() {
         assert_eq!(old.is_some(), change.action == Action::Update);
         assert!(known.is_none() || known == old, "{}", line(change));
     }
-    let told: Vec<_> = changes.iter().map(line).collect();
-    assert_eq!(told, lines(&mut other));
-    // What was told last is what is there.
+    let reported: Vec<_> = changes.iter().map(line).collect();
+    assert_eq!(reported, lines(&mut other));
+    // What was reported last is what is there.
     for task in swarm.tasks() {
         assert_eq!(before.get(&task.meta.id), Some(&task.meta.version.index));
     }
@@ -142,7 +142,7 @@ fn a_drained_node_loses_its_tasks_step_by_step() {
     let mut changes = swarm.changes();
     swarm.drain_node(&worker);
     let task = |line: &str| line.split(' ').skip(4).collect::<Vec<_>>().join(" ");
-    let told: Vec<_> = lines(&mut changes).iter().map(|line| task(line)).collect();
+    let reported: Vec<_> = lines(&mut changes).iter().map(|line| task(line)).collect();
     expect![[r#"
         [
             "",
@@ -150,6 +150,6 @@ fn a_drained_node_loses_its_tasks_step_by_step() {
             "Shutdown Shutdown",
         ]
     "#]]
-    .assert_debug_eq(&told);
+    .assert_debug_eq(&reported);
     assert_eq!(swarm.tasks_of(&agent).len(), 1);
 }

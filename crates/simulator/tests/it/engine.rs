@@ -247,7 +247,7 @@ async fn lists_come_in_another_order_at_every_call() {
 }
 
 #[tokio::test]
-async fn info_tells_of_the_swarm() {
+async fn info_reports_the_swarm() {
     let (swarm, manager, worker) = swarm();
     let (manager, worker) = (
         Engine::start(Listen::Tcp, &swarm, &manager).unwrap(),
@@ -256,14 +256,14 @@ async fn info_tells_of_the_swarm() {
     let info = async |engine: &Engine| -> Value {
         serde_json::from_str(&get(&engine.server, "/v1.41/info").await.unwrap().1).unwrap()
     };
-    let told = &info(&manager).await["Swarm"];
-    assert_eq!(told["Cluster"]["ID"], swarm.cluster_id());
-    assert_eq!((&told["Nodes"], &told["Managers"]), (&3.into(), &1.into()));
-    let told = info(&worker).await;
-    assert_eq!(told["Name"], "worker-1");
-    assert_eq!(told["Swarm"]["ControlAvailable"], false);
-    assert_eq!(told["Swarm"]["RemoteManagers"][0]["Addr"], "10.77.0.11:2377");
-    assert!(told["Swarm"].get("Cluster").is_none());
+    let reported = &info(&manager).await["Swarm"];
+    assert_eq!(reported["Cluster"]["ID"], swarm.cluster_id());
+    assert_eq!((&reported["Nodes"], &reported["Managers"]), (&3.into(), &1.into()));
+    let reported = info(&worker).await;
+    assert_eq!(reported["Name"], "worker-1");
+    assert_eq!(reported["Swarm"]["ControlAvailable"], false);
+    assert_eq!(reported["Swarm"]["RemoteManagers"][0]["Addr"], "10.77.0.11:2377");
+    assert!(reported["Swarm"].get("Cluster").is_none());
     manager.set_condition(Standalone);
     assert_eq!(info(&manager).await["Swarm"]["LocalNodeState"], "inactive");
 }

@@ -1,4 +1,4 @@
-//! `/events` against what real engines told.
+//! `/events` against what real engines reported.
 
 use std::collections::BTreeSet;
 

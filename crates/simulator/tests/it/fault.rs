@@ -83,7 +83,7 @@ async fn answers_that_do_not_end() {
     }
     assert!(server.faults().sent() > 3 << 20, "{}", server.faults().sent());
     server.faults().struck_times(5).await;
-    // Whoever hangs does not know that the server ends; the connection does.
+    // A hanging client does not know that the server ends; the connection does.
     server.faults().set(Fault::HangBeforeHeader);
     let (mut stream, _) = read(&server, 0).await;
     server.shutdown().await;

@@ -193,7 +193,7 @@ fn bytes(value: Value<'_>) -> Vec<u8> {
     value.bytes().to_vec()
 }
 
-/// The members of a message, or `None` if it is none.
+/// The members of a message, or `None` if it is not one.
 fn try_members(mut message: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
     fn varint(message: &mut &[u8]) -> Option<u64> {
         let end = message.iter().position(|byte| byte & 0x80 == 0)?;
@@ -246,7 +246,7 @@ fn swarm() -> (Swarm, String, String) {
 }
 
 #[tokio::test]
-async fn what_is_told_has_the_members_of_what_a_real_one_told() {
+async fn what_is_reported_has_the_members_of_what_a_real_one_reported() {
     let folder = Folder::new("members");
     let (swarm, manager, _) = swarm();
     let front = swarm.create_network_with("front", |network| {
@@ -266,7 +266,7 @@ async fn what_is_told_has_the_members_of_what_a_real_one_told() {
     spec.task_template.restart_policy = Some(Json::new(policy));
     let web = swarm.create_service(spec);
     assert!(swarm.kill_task(&swarm.tasks_of(&web)[0].meta.id));
-    // The recording has one message more: it tells twice of the end, and in one of both tasks.
+    // The recording has one message more: it reports the end twice, and in one of both tasks.
     let (mut ours, mut real) = (BTreeSet::new(), BTreeSet::new());
     let mut actions = Vec::new();
     for _ in 0..18 {
@@ -283,9 +283,9 @@ async fn what_is_told_has_the_members_of_what_a_real_one_told() {
     }
     let invented: Vec<_> = ours.difference(&real).collect();
     let missing: Vec<_> = real.difference(&ours).collect();
-    // Not here: which manager wrote a status and when (9.7, 9.8), the subnet that the operator asked
-    // for (3.5.3), and the version that a message of the leader's sometimes has (2). Only here: the
-    // family of a subnet that nobody asked for (5.3.1).
+    // Not here: which manager wrote a status and when (9.7, 9.8), the subnet that the operator
+    // asked for (3.5.3), and the version that a message of the leader's sometimes has (2). Only
+    // here: the family of a subnet that was not requested (5.3.1).
     expect_test::expect![[r#"
         invented [
             ".1.2.4.11.1.5.3.1",
@@ -357,7 +357,7 @@ async fn faults_strike_watches_and_lists() {
     let network = |name: &str| swarm.create_network(name);
     socket.faults().next(1, Fault::Lose);
     label("lost");
-    // Tells whose turn it is: what was told before it has been told.
+    // Says whose turn it is: what came before it has been reported.
     assert_eq!(socket.faults().struck(), 0);
     let a = network("a");
     assert_eq!(watch.change().await.unwrap(), (1, 3, a.clone()));

@@ -462,7 +462,7 @@ async fn a_cancelled_look_begins_at_the_next_member() {
     ensemble.fault(0, Some(Fault::Hang));
     tokio::select! {
         biased;
-        () = ensemble.heard("exists", 1) => {}
+        () = ensemble.received("exists", 1) => {}
         _ = zookeeper.list() => unreachable!("the first member hangs"),
     }
     assert_eq!(look(&mut zookeeper).await, BOTH);
@@ -474,7 +474,7 @@ async fn waiting_keeps_the_session_alive() {
     ensemble.session_timeout(Duration::from_millis(1));
     assert_eq!(look(&mut zookeeper).await, BOTH);
     tokio::select! {
-        () = ensemble.heard("ping", 3) => {}
+        () = ensemble.received("ping", 3) => {}
         changed = zookeeper.changed() => panic!("{changed:?}"),
     }
     // The member hangs: its silence is noticed.
@@ -489,7 +489,7 @@ async fn the_session_ends_with_the_source() {
     let (ensemble, mut zookeeper) = swarm(1);
     assert_eq!(look(&mut zookeeper).await, BOTH);
     drop(zookeeper);
-    ensemble.heard("close", 1).await;
+    ensemble.received("close", 1).await;
     assert_eq!(ensemble.sessions(), 0);
 }
 
