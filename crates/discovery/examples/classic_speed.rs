@@ -16,6 +16,7 @@ use swarmscout_discovery::config::{BuildContext, ClassicConfig};
 use swarmscout_discovery::source::classic::Classic;
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
+use swarmscout_refresh::RefreshScope;
 use swarmscout_simulator::classic::Cluster;
 use swarmscout_simulator::{Listen, Response, Server};
 use tokio::sync::oneshot;
@@ -65,14 +66,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut classic = Classic::new(&config, &BuildContext::new("classic_speed"))?;
         for what in ["first", "nothing new", "all changed", "nothing new", "all changed"] {
             let (cpu, wall) = (cpu_seconds()?, Instant::now());
-            let look = classic.fetch().await?;
+            let look = classic.fetch(RefreshScope::Full).await?;
             let (cpu, wall) = (cpu_seconds()? - cpu, wall.elapsed().as_secs_f64());
-            let targets: usize = look.what.iter().map(|group| group.targets.len()).sum();
+            let targets: usize = look.value.iter().map(|group| group.targets.len()).sum();
             println!(
                 "{what:12} {:6.1} ms CPU {:6.1} ms  {targets} targets in {} groups",
                 cpu * 1e3,
                 wall * 1e3,
-                look.what.len()
+                look.value.len()
             );
         }
         Ok(())

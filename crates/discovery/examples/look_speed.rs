@@ -26,6 +26,7 @@ use swarmscout_discovery::source::dockerswarm::DockerSwarm;
 use swarmscout_docker::engine::{Element, Hosts, List, ListScanner, Memo, Query, ScanError, Task};
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Client, ClientOptions, Host, HttpConfig, Request};
+use swarmscout_refresh::RefreshScope;
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{Swarm, TaskState};
@@ -202,12 +203,12 @@ async fn look(socket: &Path, role: Role, simulated: &mut Simulated) -> Result<()
             drop(hosts.look(&query).await?);
             let lists = cpu_seconds()? - before;
             let (cpu, wall) = (cpu_seconds()?, Instant::now());
-            let look = source.fetch().await?;
+            let look = source.fetch(RefreshScope::Full).await?;
             let (cpu, wall) = (cpu_seconds()? - cpu, wall.elapsed().as_secs_f64());
-            let targets: usize = look.what.iter().map(|group| group.targets.len()).sum();
+            let targets: usize = look.value.iter().map(|group| group.targets.len()).sum();
             println!(
                 "{what:12}  {cpu:.3}        {lists:.3}  {wall:.3}   {:6}  {targets:7}  {:8}  {:.1}",
-                look.what.len(),
+                look.value.len(),
                 look.problems.len(),
                 largest_mebibytes()?,
             );

@@ -17,9 +17,10 @@ use std::time::Instant;
 
 use swarmscout_discovery::config::{BuildContext, CustomConfig};
 use swarmscout_discovery::{
-    BoxFuture, Discoverer, Error, Groups, JobConfig, Look, Manager, SdConfig,
+    BoxFuture, Discoverer, Error, Groups, JobConfig, Manager, Refreshed, SdConfig,
 };
 use swarmscout_model::{Labels, PromDuration, TargetGroup};
+use swarmscout_refresh::RefreshScope;
 use tokio::net::lookup_host;
 
 /// The addresses of one host name.
@@ -31,7 +32,7 @@ struct HostName {
 impl Discoverer for HostName {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(async {
             let asked = Instant::now();
             let addresses = lookup_host(&*self.name)
@@ -46,7 +47,7 @@ impl Discoverer for HostName {
                 targets: addresses.iter().map(target).collect(),
                 labels: Labels::from_iter([("__meta_host_name", &*self.name)]),
             };
-            Ok(Look::new(vec![Arc::new(group)], asked))
+            Ok(Refreshed::new(vec![Arc::new(group)], asked))
         })
     }
 }

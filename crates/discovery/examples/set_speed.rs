@@ -15,10 +15,11 @@ use std::time::Instant;
 
 use swarmscout_discovery::config::{BuildContext, CustomConfig};
 use swarmscout_discovery::{
-    BoxFuture, Discoverer, Error, Groups, JobConfig, Look, Manager, SdConfig,
+    BoxFuture, Discoverer, Error, Groups, JobConfig, Manager, Refreshed, SdConfig,
 };
 use swarmscout_model::relabel::{RawRule, RelabelRule};
 use swarmscout_model::{LabelsBuilder, NameScheme, TargetGroup};
+use swarmscout_refresh::RefreshScope;
 use tokio::sync::Notify;
 
 type Failure = Box<dyn std::error::Error>;
@@ -35,14 +36,17 @@ struct Tasks {
 impl Discoverer for Tasks {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         let groups = self.groups.lock().map(|groups| groups.clone());
         let groups = groups.map_err(|error| Error::Other(error.to_string()));
-        Box::pin(async { Ok(Look::new(groups?, Instant::now())) })
+        Box::pin(async { Ok(Refreshed::new(groups?, Instant::now())) })
     }
 
-    fn changed(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(self.moved.notified())
+    fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
+        Box::pin(async {
+            self.moved.notified().await;
+            RefreshScope::Full
+        })
     }
 }
 

@@ -157,7 +157,7 @@ impl Pair {
 
     async fn of_the_engine(&mut self) -> Result<Objects, Error> {
         let look = self.engine.look(&self.query).await?;
-        let lists = look.what.lists;
+        let lists = look.value.lists;
         let listing = Listing {
             nodes: lists.nodes,
             services: lists.services,

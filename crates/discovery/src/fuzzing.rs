@@ -31,7 +31,7 @@ impl Master {
         let mut meter = Meter::unlimited(LONGEST_LABEL);
         let read = self.0.read(json, Vec::new(), Instant::now(), &mut meter);
         let look = read.map_err(|error| error.to_string())?;
-        Ok((look.what, look.problems))
+        Ok((look.value, look.problems))
     }
 }
 

@@ -34,7 +34,7 @@ pub use error::Error;
 pub use job::JobConfig;
 pub use manager::Manager;
 pub use status::{JobStatus, SourceStatus};
-pub use swarmscout_refresh::{BoxFuture, Discoverer, Groups, Look, Problem};
+pub use swarmscout_refresh::{BoxFuture, Discoverer, Groups, Problem, RefreshScope, Refreshed};
 
 /// A source of targets.
 pub type BoxDiscoverer = Box<dyn Discoverer<Groups, Error = Error>>;

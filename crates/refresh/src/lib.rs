@@ -1,7 +1,7 @@
 //! Keeps what a source yields fresh.
 //!
 //! ```text
-//!  Discoverer ─fetch→ supervisor ─watch→ Known: the last good result, its age, the last error
+//!  Discoverer ─fetch→ supervisor ─watch→ LastGood: the last good result, its age, the last error
 //!             ─changed→
 //! ```
 //!
@@ -13,6 +13,7 @@
 //!
 //! It may use `model` and `net`, and nothing that knows of Docker, of jobs or of the configuration file.
 
+mod backoff;
 mod context;
 mod discoverer;
 mod error;
@@ -22,7 +23,8 @@ pub mod supervisor;
 #[doc(hidden)]
 pub mod testing;
 
+pub use backoff::Backoff;
 pub use context::{Deadlines, RefreshContext, attempt_deadline};
-pub use discoverer::{BoxFuture, Discoverer, Groups, Look};
+pub use discoverer::{BoxFuture, Discoverer, Groups, RefreshScope, Refreshed};
 pub use error::{Error, caught};
 pub use problems::Problem;

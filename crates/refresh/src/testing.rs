@@ -9,7 +9,7 @@ use swarmscout_model::{Labels, TargetGroup};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant};
 
-use crate::{BoxFuture, Discoverer, Groups, Look, Problem};
+use crate::{BoxFuture, Discoverer, Groups, Problem, RefreshScope, Refreshed};
 
 /// Tells a discoverer what to answer, and knows when it was asked. `E` is its error.
 #[derive(Debug)]
@@ -133,31 +133,32 @@ impl<E> Drop for Scripted<E> {
 impl<E: Send> Discoverer for Scripted<E> {
     type Error = E;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, E>> {
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, E>> {
         Box::pin(async {
             let now = Instant::now();
             self.state.looks.send_modify(|looks| looks.push(now - self.state.began));
             let answer = self.state.answer.lock().unwrap().clone();
             match answer {
-                Answer::Groups(groups) => Ok(Look::new(groups, now.into_std())),
+                Answer::Groups(groups) => Ok(Refreshed::new(groups, now.into_std())),
                 Answer::Skipping(what, problems) => {
-                    Ok(Look { what, as_of: now.into_std(), problems })
+                    Ok(Refreshed { value: what, as_of: now.into_std(), problems })
                 }
                 Answer::Fail(reason) => Err((self.fail)(reason)),
                 Answer::Hang => std::future::pending().await,
                 Answer::Panic => panic!("scripted"),
                 Answer::NoBuild(_) => unreachable!("was never built"),
-                Answer::PanicWaiting => Ok(Look::new(Vec::new(), now.into_std())),
+                Answer::PanicWaiting => Ok(Refreshed::new(Vec::new(), now.into_std())),
             }
         })
     }
 
-    fn changed(&mut self) -> BoxFuture<'_, ()> {
+    fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
         Box::pin(async {
             if matches!(*self.state.answer.lock().unwrap(), Answer::PanicWaiting) {
                 panic!("scripted");
             }
             self.state.hint.notified().await;
+            RefreshScope::Full
         })
     }
 }

@@ -27,8 +27,8 @@ use std::time::{Duration, SystemTime};
 
 use swarmscout_docker::engine::{Hosts, Query, Seen};
 use swarmscout_docker::swarmkit::{Change, Object};
-use swarmscout_refresh::RefreshContext;
-use swarmscout_refresh::{BoxFuture, Discoverer, Look, Problem};
+use swarmscout_refresh::supervisor::Partial;
+use swarmscout_refresh::{BoxFuture, Discoverer, Problem, RefreshContext, RefreshScope, Refreshed};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -68,7 +68,7 @@ pub struct Origin {
     /// What is known of attempts to begin one.
     retry: Retry,
     /// How often in a row lists could not be read.
-    partial: u32,
+    list_failures: u32,
     /// When to list everything again, because lists could not be read.
     relist_at: Option<Instant>,
     store: Store,
@@ -82,6 +82,8 @@ pub struct Origin {
     /// Whether there was no look yet, or the last one did not come to its end.
     is_failing: bool,
     feed: Arc<Feed>,
+    /// Where partial results are published.
+    partial: Partial<Snapshot>,
     /// Where `feed` is told, after failed looks too.
     feeds: watch::Sender<Arc<Feed>>,
     /// Of the last look at everything.
@@ -113,7 +115,7 @@ impl Origin {
             begun: None,
             begun_at: None,
             retry: Retry::default(),
-            partial: 0,
+            list_failures: 0,
             relist_at: None,
             store: Store::default(),
             confirm_by: None,
@@ -121,6 +123,7 @@ impl Origin {
             node: None,
             asks_for_nodes: false,
             is_failing: true,
+            partial: Partial::new(drop),
             feeds: watch::Sender::new(Arc::clone(&feed)),
             feed,
             problems: Vec::new(),
@@ -139,10 +142,14 @@ impl Origin {
         self
     }
 
-    async fn look_at_everything(
-        &mut self,
-        meanwhile: &mut (dyn FnMut(Look<Snapshot>) + Send),
-    ) -> Result<Look<Snapshot>, Error> {
+    /// Publishes there what a refresh knows before it is finished.
+    #[must_use]
+    pub fn publishing(mut self, partial: Partial<Snapshot>) -> Self {
+        self.partial = partial;
+        self
+    }
+
+    async fn look_at_everything(&mut self) -> Result<Refreshed<Snapshot>, Error> {
         let scope = self.demand.wait_for(|demand| *demand != Demand::default()).await.map(drop);
         scope.map_err(|_| Error::NoReader)?;
         let recovers = std::mem::replace(&mut self.is_failing, true);
@@ -151,7 +158,7 @@ impl Origin {
         let is_news = self.take_told().await;
         if is_news && self.listed && self.scope().covers(&self.store.snapshot().scope) {
             self.note_feed(None);
-            meanwhile(self.present());
+            self.partial.publish(self.present());
         }
         self.end_channel().await;
         self.begin_channel().await;
@@ -163,11 +170,11 @@ impl Origin {
         let (look, scope) = loop {
             // It may change while lists are read: what was not asked for is not known then.
             let scope = self.scope();
-            let mut look = self.list(&scope, meanwhile).await?;
+            let mut look = self.list(&scope).await?;
             look.problems.append(&mut passed_over);
             look.problems.sort();
             look.problems.dedup();
-            if self.suits(&look.what).await || turns == TURNS {
+            if self.suits(&look.value).await || turns == TURNS {
                 break (look, scope);
             }
             // What tells of changes comes first, and what it does not tell is listed after it.
@@ -181,7 +188,7 @@ impl Origin {
             passed_over = look.problems;
             passed_over.retain(|problem| problem.kind == "host");
         };
-        let Look { what: Seen { lists, failed, info, .. }, as_of, problems } = look;
+        let Refreshed { value: Seen { lists, failed, info, .. }, as_of, problems } = look;
         let failed = self.note_failed(failed, &scope);
         let beside = match self.channel {
             Channel::Watch(_) if self.listed => Beside::Watch,
@@ -219,13 +226,9 @@ impl Origin {
 
     /// Lists. Of a large Swarm that takes seconds, so what a watch tells is handed over meanwhile,
     /// made of what was known before; it is applied again to what is listed.
-    async fn list(
-        &mut self,
-        scope: &Demand,
-        meanwhile: &mut (dyn FnMut(Look<Snapshot>) + Send),
-    ) -> Result<Look<Seen>, swarmscout_docker::Error> {
+    async fn list(&mut self, scope: &Demand) -> Result<Refreshed<Seen>, swarmscout_docker::Error> {
         let query = Query::of_swarm(scope.lists());
-        let Self { hosts, channel, listed, store, feed, problems, .. } = self;
+        let Self { hosts, channel, listed, store, feed, problems, partial, .. } = self;
         let mut listing = pin!(hosts.look(&query));
         let Channel::Watch(watching) = channel else { return listing.await };
         // What nobody reads any more is not handed over again.
@@ -251,9 +254,9 @@ impl Origin {
             for change in &told {
                 store.apply(change, now);
             }
-            let what = Snapshot { feed: Some(Arc::clone(feed)), ..store.snapshot().clone() };
+            let value = Snapshot { feed: Some(Arc::clone(feed)), ..store.snapshot().clone() };
             let as_of = std::time::Instant::now();
-            meanwhile(Look { what, as_of, problems: problems.clone() });
+            partial.publish(Refreshed { value, as_of, problems: problems.clone() });
             tokio::select! {
                 listed = &mut listing => return listed,
                 () = sleep(MEANWHILE) => {}
@@ -295,7 +298,7 @@ impl Origin {
     }
 
     /// Follows what was told, without a look at everything.
-    async fn look_at_changes(&mut self) -> Result<Look<Snapshot>, Error> {
+    async fn look_at_changes(&mut self) -> Result<Refreshed<Snapshot>, Error> {
         self.take_told().await;
         if matches!(self.channel, Channel::Events(_)) {
             self.is_failing = true;
@@ -355,10 +358,10 @@ impl Origin {
         });
     }
 
-    fn present(&self) -> Look<Snapshot> {
+    fn present(&self) -> Refreshed<Snapshot> {
         let snapshot =
             Snapshot { feed: Some(Arc::clone(&self.feed)), ..self.store.snapshot().clone() };
-        Look { what: snapshot, as_of: self.as_of, problems: self.problems.clone() }
+        Refreshed { value: snapshot, as_of: self.as_of, problems: self.problems.clone() }
     }
 
     /// Whether nothing but a look at everything is of use now.
@@ -376,77 +379,93 @@ impl Origin {
     }
 }
 
-impl Discoverer<Snapshot> for Origin {
-    type Error = Error;
-
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Snapshot>, Error>> {
-        Box::pin(async { self.fetch_meanwhile(&mut |_| {}).await })
+impl Origin {
+    /// Whether a change can be followed without a look at everything.
+    fn can_follow(&self, now: Instant) -> bool {
+        let is_due = !self.is_failing && self.retry.at.is_some_and(|at| at <= now);
+        !self.must_list(now)
+            && (is_due || self.channel.has_ended() || !matches!(self.channel, Channel::None))
     }
 
-    fn fetch_meanwhile<'a>(
-        &'a mut self,
-        meanwhile: &'a mut (dyn FnMut(Look<Snapshot>) + Send),
-    ) -> BoxFuture<'a, Result<Look<Snapshot>, Error>> {
-        self.demand.mark_unchanged();
-        Box::pin(async {
-            let look = self.look_at_everything(meanwhile).await;
-            if look.is_err() {
-                // Why nothing tells of changes is known all the same.
-                self.note_feed(None);
-            }
-            look
-        })
-    }
-
-    fn follow(&mut self) -> Option<BoxFuture<'_, Result<Look<Snapshot>, Error>>> {
+    /// Follows what changed, without a look at everything.
+    async fn follow(&mut self) -> Result<Refreshed<Snapshot>, Error> {
         let now = Instant::now();
-        if self.must_list(now) {
-            None
-        } else if self.channel.has_ended() {
-            Some(Box::pin(self.reopen_and_follow()))
+        if !self.can_follow(now) {
+            // It no longer can, which the next change says.
+            return Ok(self.present());
+        }
+        if self.channel.has_ended() {
+            self.reopen_and_follow().await
         } else if !self.is_failing && self.retry.at.is_some_and(|at| at <= now) {
-            Some(Box::pin(self.try_better()))
-        } else if matches!(self.channel, Channel::None) {
-            None
+            self.try_better().await
         } else {
-            Some(Box::pin(self.look_at_changes()))
+            self.look_at_changes().await
         }
     }
 
-    fn changed(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            let Self { channel, demand, confirm_by, settling, retry, relist_at, .. } = self;
-            let (listed, is_failing) = (self.listed, self.is_failing);
-            if !listed && !is_failing {
-                // Another channel is in use, or another host is to be asked.
-                return;
+    /// Resolves when there is something to follow or to list. Cancel-safe.
+    async fn wait(&mut self) {
+        let Self { channel, demand, confirm_by, settling, retry, relist_at, .. } = self;
+        let (listed, is_failing) = (self.listed, self.is_failing);
+        if !listed && !is_failing {
+            // Another channel is in use, or another host is to be asked.
+            return;
+        }
+        let told = async {
+            match channel {
+                Channel::Watch(watching) if listed => watching.changed().await,
+                Channel::Events(listening) if !is_failing => listening.changed().await,
+                // Nothing can be made of it before the next look at everything.
+                _ => std::future::pending().await,
             }
-            let told = async {
-                match channel {
-                    Channel::Watch(watching) if listed => watching.changed().await,
-                    Channel::Events(listening) if !is_failing => listening.changed().await,
-                    // Nothing can be made of it before the next look at everything.
-                    _ => std::future::pending().await,
-                }
-            };
-            let demanded = async {
-                if demand.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            };
-            let settling = settling.next();
-            let due = [settling, retry.at, *relist_at].map(|due| due.filter(|_| !is_failing));
-            let due = due.into_iter().chain([*confirm_by]).flatten().min();
-            let is_due = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = told => {}
-                () = demanded => {}
-                () = is_due => {}
+        };
+        let demanded = async {
+            if demand.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let settling = settling.next();
+        let due = [settling, retry.at, *relist_at].map(|due| due.filter(|_| !is_failing));
+        let due = due.into_iter().chain([*confirm_by]).flatten().min();
+        let is_due = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = told => {}
+            () = demanded => {}
+            () = is_due => {}
+        }
+    }
+}
+
+impl Discoverer<Snapshot> for Origin {
+    type Error = Error;
+
+    fn fetch(&mut self, scope: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Snapshot>, Error>> {
+        if scope == RefreshScope::Incremental {
+            return Box::pin(self.follow());
+        }
+        self.demand.mark_unchanged();
+        Box::pin(async {
+            let refreshed = self.look_at_everything().await;
+            if refreshed.is_err() {
+                // Why nothing tells of changes is known all the same.
+                self.note_feed(None);
+            }
+            refreshed
+        })
+    }
+
+    fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
+        Box::pin(async {
+            self.wait().await;
+            if self.can_follow(Instant::now()) {
+                RefreshScope::Incremental
+            } else {
+                RefreshScope::Full
             }
         })
     }

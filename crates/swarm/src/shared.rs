@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use swarmscout_model::PromDuration;
 use swarmscout_refresh::RefreshContext;
-use swarmscout_refresh::supervisor::{self, Known, Pace, Supervised};
+use swarmscout_refresh::supervisor::{self, LastGood, Pace, Partial, RefreshSpec, Supervised};
 use tokio::sync::watch;
 
 use super::origin::BEGIN_WITHIN;
@@ -56,24 +56,24 @@ impl Shared {
         let (feeds, feed) = watch::channel(Arc::new(Feed::new(Arc::clone(&swarm))));
         let build = {
             let (swarm, context) = (Arc::clone(&swarm), context.clone());
-            Box::new(move || {
+            Box::new(move |partial: &Partial<Snapshot>| {
                 let origin =
                     Origin::new(&source, swarm.clone(), demanded.clone(), following, &context)?;
-                Ok(Box::new(origin.telling(feeds.clone())) as Box<_>)
+                Ok(Box::new(origin.telling(feeds.clone()).publishing(partial.clone())) as Box<_>)
             })
         };
-        let origin = supervisor::Origin {
+        let spec = RefreshSpec {
             mechanism: "dockerswarm",
             job: Arc::clone(job),
             what: swarm,
             pace: paced,
             build,
-            settle: |known: Option<&Arc<Snapshot>>, snapshot: Snapshot| {
+            canonicalize: |known: Option<&Arc<Snapshot>>, snapshot: Snapshot| {
                 let same = known.is_some_and(|known| known.is_same(&snapshot));
                 (!same).then(|| Arc::new(snapshot))
             },
         };
-        let supervised = supervisor::start(origin, context);
+        let supervised = supervisor::start(spec, context);
         let context = context.clone();
         let readers = Mutex::default();
         Arc::new(Self { supervised, readers, hosts, is_local, demand, pace, feed, context })
@@ -123,13 +123,13 @@ pub struct Swarm {
     /// How changes are learned.
     pub feed: watch::Receiver<Arc<Feed>>,
     /// What is known of it, and how the looks at it are going.
-    pub known: watch::Receiver<Known<Arc<Snapshot>>>,
+    pub known: watch::Receiver<LastGood<Arc<Snapshot>>>,
 }
 
 impl Swarm {
     /// The one that is read.
     pub fn of(shared: &Shared) -> Self {
-        Self { feed: shared.feed.clone(), known: shared.supervised.known() }
+        Self { feed: shared.feed.clone(), known: shared.supervised.last_good() }
     }
 
     /// The newest; `None` once nobody reads it.
@@ -142,8 +142,8 @@ impl Swarm {
 
 impl Reader {
     /// What is known of the Swarm.
-    pub fn known(&self) -> watch::Receiver<Known<Arc<Snapshot>>> {
-        self.shared.supervised.known()
+    pub fn last_good(&self) -> watch::Receiver<LastGood<Arc<Snapshot>>> {
+        self.shared.supervised.last_good()
     }
 }
 

@@ -12,7 +12,7 @@ use swarmscout_model::{
     TargetCounts, TargetSet,
 };
 use swarmscout_net::cpu;
-use swarmscout_refresh::supervisor::{Health, Known};
+use swarmscout_refresh::supervisor::{Health, LastGood};
 use swarmscout_swarm::Feed;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -118,7 +118,7 @@ struct Line {
 struct Source {
     /// Keeps it running.
     running: Arc<RunningSource>,
-    known: watch::Receiver<Known<CanonicalGroups>>,
+    known: watch::Receiver<LastGood<CanonicalGroups>>,
     status: SourceStatus,
     /// What could not be taken over.
     refused: Option<NotTaken>,
@@ -360,16 +360,16 @@ impl Line {
         let mut updates = Vec::new();
         let mut healths = Vec::new();
         for (index, source) in self.sources.iter_mut().enumerate() {
-            let Known { what, health } = source.known.borrow_and_update().clone();
+            let LastGood { value, health } = source.known.borrow_and_update().clone();
             let held = |groups: &CanonicalGroups| {
                 self.pool.as_ref().is_some_and(|pool| pool.holds(index, groups))
             };
-            let new = what.filter(|groups| !held(groups));
+            let new = value.filter(|groups| !held(groups));
             if new.is_none() {
                 source.refused = None;
             }
             if let Some(groups) = new
-                && !source.has_refused(&groups, health.looks)
+                && !source.has_refused(&groups, health.refreshes)
             {
                 updates.push((index, groups));
                 healths.push(health);
@@ -414,7 +414,7 @@ impl Line {
                             "Targets of a source stay as they were"
                         );
                     }
-                    source.refused = Some(NotTaken { groups, looks: health.looks, error });
+                    source.refused = Some(NotTaken { groups, looks: health.refreshes, error });
                 }
             }
             news = news.max(source.note(health));
@@ -508,7 +508,7 @@ impl Source {
             targets: 0,
             feed: None,
         };
-        let known = running.supervised.known();
+        let known = running.supervised.last_good();
         Self { running: plan.running, known, status, refused: None }
     }
 
@@ -533,13 +533,13 @@ impl Source {
             && Arc::ptr_eq(&status.problems, &health.problems);
         let kind = |feed: &Option<Arc<Feed>>| feed.as_ref().map(|feed| feed.kind);
         let same = same && kind(&status.feed) == kind(&feed);
-        let Health { as_of, restored, error, problems, looks, failures, durations } = health;
+        let Health { as_of, restored, error, problems, refreshes, failures, durations } = health;
         status.as_of = as_of;
         status.restored = restored;
         status.error = error;
         status.problems = problems;
         status.without_address = without_address;
-        status.looks = looks;
+        status.looks = refreshes;
         status.failures = failures;
         status.durations = durations;
         status.feed = feed;

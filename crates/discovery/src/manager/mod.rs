@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use futures_util::future::select;
 use swarmscout_model::{CanonicalGroups, TargetSet, canonicalize};
-use swarmscout_refresh::supervisor::{self, Supervised, start};
+use swarmscout_refresh::supervisor::{RefreshSpec, Supervised, start};
 use swarmscout_swarm::{Filters, Reader, Shared, Source, Swarm};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -270,17 +270,17 @@ impl Manager {
     fn start_source(&self, config: &Arc<SdConfig>, job: &Arc<str>) -> Supervised<CanonicalGroups> {
         let build = {
             let (config, context) = (config.clone(), self.context.clone());
-            Box::new(move || source::build(&config, &context))
+            Box::new(move |_: &_| source::build(&config, &context))
         };
-        let origin = supervisor::Origin {
+        let spec = RefreshSpec {
             mechanism: config.mechanism(),
             job: job.clone(),
             what: config.what(),
             pace: config.pace(&self.context.refresh).fixed(),
             build,
-            settle: canonicalize,
+            canonicalize,
         };
-        start(origin, &self.context.refresh)
+        start(spec, &self.context.refresh)
     }
 
     /// Reads the Swarm of a source, which runs already where another source reads it.

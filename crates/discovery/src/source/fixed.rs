@@ -7,7 +7,7 @@ use swarmscout_model::{Charge, Labels, TargetGroup};
 
 use crate::config::{BuildContext, StaticConfig};
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
-use crate::{BoxFuture, Discoverer, Error, Groups, Look};
+use crate::{BoxFuture, Discoverer, Error, Groups, RefreshScope, Refreshed};
 
 /// The groups of one job's `static_configs`. The source of a group is its index.
 #[derive(Debug)]
@@ -50,9 +50,9 @@ fn make(config: &StaticConfig, meter: &mut Meter) -> Result<Groups, Error> {
 impl Discoverer for Fixed {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         let now = tokio::time::Instant::now().into_std();
-        let look = Look::new(self.groups.clone(), now);
+        let look = Refreshed::new(self.groups.clone(), now);
         Box::pin(std::future::ready(Ok(look)))
     }
 }

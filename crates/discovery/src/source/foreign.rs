@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use swarmscout_model::groups::differing;
 use swarmscout_model::{Budget, Charge, TargetGroup};
 
 use crate::config::{BuildContext, CustomConfig};
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
-use crate::{BoxDiscoverer, BoxFuture, Discoverer, Error, Groups, Look};
-use swarmscout_model::groups::differing;
+use crate::{BoxDiscoverer, BoxFuture, Discoverer, Error, Groups, RefreshScope, Refreshed};
 
 /// A source that knows nothing of budgets.
 pub(super) struct Foreign {
@@ -45,19 +45,22 @@ impl Foreign {
 
 impl Scale {
     /// Counts what is new in a look, and no longer what is gone.
-    fn weigh(&mut self, look: Result<Look<Groups>, Error>) -> Result<Look<Groups>, Error> {
+    fn weigh(
+        &mut self,
+        look: Result<Refreshed<Groups>, Error>,
+    ) -> Result<Refreshed<Groups>, Error> {
         let look = look?;
-        let (old, new) = differing(&self.groups, &look.what);
+        let (old, new) = differing(&self.groups, &look.value);
         let old = &self.groups[old];
         let units = self.units - old.iter().map(|group| units(group)).sum::<usize>();
         let mut meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL).beside(units);
-        let counted = look.what[new].iter().try_for_each(|group| meter.whole(group));
+        let counted = look.value[new].iter().try_for_each(|group| meter.whole(group));
         let what = || self.what.to_string();
         counted.map_err(|excess| Error::Excess { what: what(), excess })?;
         self.units = meter.units();
         self.held.absorb(meter.finish());
         self.held.shrink(old.iter().map(|group| group.footprint()).sum());
-        self.groups.clone_from(&look.what);
+        self.groups.clone_from(&look.value);
         Ok(look)
     }
 }
@@ -69,37 +72,14 @@ fn units(group: &TargetGroup) -> usize {
 impl Discoverer for Foreign {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
-        Box::pin(async {
-            let look = self.discoverer.fetch().await;
+    fn fetch(&mut self, scope: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
+        Box::pin(async move {
+            let look = self.discoverer.fetch(scope).await;
             self.scale.weigh(look)
         })
     }
 
-    fn fetch_meanwhile<'a>(
-        &'a mut self,
-        meanwhile: &'a mut (dyn FnMut(Look<Groups>) + Send),
-    ) -> BoxFuture<'a, Result<Look<Groups>, Error>> {
-        let Self { discoverer, scale } = self;
-        Box::pin(async move {
-            let mut weighed = |look| {
-                // What is too much is refused when the look is complete.
-                if let Ok(look) = scale.weigh(Ok(look)) {
-                    meanwhile(look);
-                }
-            };
-            let look = discoverer.fetch_meanwhile(&mut weighed).await;
-            scale.weigh(look)
-        })
-    }
-
-    fn follow(&mut self) -> Option<BoxFuture<'_, Result<Look<Groups>, Error>>> {
-        let Self { discoverer, scale } = self;
-        let look = discoverer.follow()?;
-        Some(Box::pin(async move { scale.weigh(look.await) }))
-    }
-
-    fn changed(&mut self) -> BoxFuture<'_, ()> {
+    fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
         self.discoverer.changed()
     }
 }

@@ -24,7 +24,7 @@ use super::{listing, lossy};
 use crate::config::{BuildContext, HttpSdConfig};
 use crate::figures::Figures;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
-use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 
 /// How old the oldest source behind an answer of Swarmscout is, in seconds.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
@@ -89,7 +89,7 @@ impl Http {
         })
     }
 
-    async fn look(&mut self) -> Result<Look<Groups>, Error> {
+    async fn look(&mut self) -> Result<Refreshed<Groups>, Error> {
         let asked = tokio::time::Instant::now().into_std();
         let answer = self.client.get(self.request.clone()).await?;
         if answer.status != StatusCode::OK {
@@ -109,7 +109,7 @@ impl Http {
         let answer = whole(answer.body, &self.budget, &self.url).await?;
         let (groups, mut problems) = self.groups(answer).await?;
         problems::clean(&mut problems, self.client.secrets());
-        Ok(Look { what: groups, as_of, problems })
+        Ok(Refreshed { value: groups, as_of, problems })
     }
 
     /// The groups of an answer: those known already if it is the same as before.
@@ -148,7 +148,7 @@ impl Http {
 impl Discoverer for Http {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(async {
             let look = self.look().await;
             self.figures.http_failures.add(u64::from(look.is_err()));
@@ -244,9 +244,9 @@ mod tests {
             Self { server, answer, source, context }
         }
 
-        async fn look(&mut self, answer: Response) -> Result<Look<Groups>, Error> {
+        async fn look(&mut self, answer: Response) -> Result<Refreshed<Groups>, Error> {
             *self.answer.lock().unwrap() = answer;
-            self.source.fetch().await
+            self.source.fetch(RefreshScope::Full).await
         }
 
         /// What a look brings, with `HOST` in place of the server's address.
@@ -255,7 +255,7 @@ mod tests {
             match self.look(answer).await {
                 Err(error) => writeln!(shown, "error: {error}").unwrap(),
                 Ok(look) => {
-                    for group in look.what {
+                    for group in look.value {
                         let TargetGroup { source, targets, labels } = &*group;
                         writeln!(shown, "{source} {targets:?} {labels:?}").unwrap();
                     }
@@ -351,7 +351,7 @@ mod tests {
             \"half\":\"\\ud800\"}},{\"targets\":[\"127.0.0.1:2\"]}]";
         for _ in 0..2 {
             let look = pair.look(Response::json(Bytes::from_static(answer))).await.unwrap();
-            let [first, second] = &look.what[..] else { panic!("{:?}", look.what) };
+            let [first, second] = &look.value[..] else { panic!("{:?}", look.value) };
             assert_eq!(first.labels.get("place"), Some("caf\u{fffd}"));
             assert_eq!(first.labels.get("half"), Some("\u{fffd}"));
             assert_eq!((first.targets.len(), second.targets.len()), (2, 1));
@@ -394,9 +394,9 @@ mod tests {
         let mut pair = Pair::new("");
         let first = pair.look(Response::json(r#"[{"targets":["a"]}]"#)).await.unwrap();
         let second = pair.look(Response::json(r#"[{"targets":["a"]}]"#)).await.unwrap();
-        assert!(Arc::ptr_eq(&first.what[0], &second.what[0]));
+        assert!(Arc::ptr_eq(&first.value[0], &second.value[0]));
         let third = pair.look(Response::json(r#"[{"targets":["b"]}]"#)).await.unwrap();
-        assert_ne!(second.what, third.what);
+        assert_ne!(second.value, third.value);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use swarmscout_model::{Charge, TargetGroup};
-use swarmscout_refresh::supervisor::{Known, Supervised};
+use swarmscout_refresh::supervisor::{LastGood, Supervised};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -22,7 +22,7 @@ pub(super) struct Keeper {
     mechanism: &'static str,
     /// What is asked, for the log.
     what: Arc<str>,
-    known: watch::Receiver<Known<CanonicalGroups>>,
+    known: watch::Receiver<LastGood<CanonicalGroups>>,
     schedule: Schedule,
     /// The memory of what was read, until the source answers.
     held: Option<Charge>,
@@ -62,11 +62,11 @@ impl Keeper {
             failures: 0,
         };
         let (mechanism, what) = (config.mechanism(), config.what());
-        Self { storage, key, mechanism, what, known: running.known(), schedule, held: None }
+        Self { storage, key, mechanism, what, known: running.last_good(), schedule, held: None }
     }
 
     /// Until the source is gone, or the program ends.
-    pub(super) async fn run(mut self, publish: watch::Sender<Known<CanonicalGroups>>) {
+    pub(super) async fn run(mut self, publish: watch::Sender<LastGood<CanonicalGroups>>) {
         let stop = self.storage.0.stop.clone();
         if stop.run_until_cancelled(self.restore(publish)).await.is_some() {
             stop.run_until_cancelled(self.keep()).await;
@@ -79,7 +79,7 @@ impl Keeper {
     }
 
     /// Publishes what is stored, unless the source has answered by then.
-    async fn restore(&mut self, publish: watch::Sender<Known<CanonicalGroups>>) {
+    async fn restore(&mut self, publish: watch::Sender<LastGood<CanonicalGroups>>) {
         let key = self.key;
         let mut meter = Meter::new(&self.storage.0.budget, LONGEST_ENGINE_LABEL);
         let read = move |folder: &mut Folder| {
@@ -100,9 +100,9 @@ impl Keeper {
         let groups = canonicalize(None, groups).expect("nothing was known before");
         self.schedule.stored = Some(OnDisk { groups: Arc::downgrade(&groups), as_of, since: now });
         let restored = publish.send_if_modified(|known| {
-            let is_first = known.what.is_none() && known.health.as_of.is_none();
+            let is_first = known.value.is_none() && known.health.as_of.is_none();
             if is_first {
-                known.what = Some(groups);
+                known.value = Some(groups);
                 known.health.as_of = Some(as_of);
                 known.health.restored = true;
             }
@@ -179,8 +179,8 @@ impl Keeper {
 }
 
 /// What the source itself has found, and when that was last confirmed.
-fn confirmed(known: &Known<CanonicalGroups>) -> Option<(&CanonicalGroups, std::time::Instant)> {
-    let groups = known.what.as_ref().filter(|_| !known.health.restored)?;
+fn confirmed(known: &LastGood<CanonicalGroups>) -> Option<(&CanonicalGroups, std::time::Instant)> {
+    let groups = known.value.as_ref().filter(|_| !known.health.restored)?;
     Some((groups, known.health.as_of?))
 }
 

@@ -11,8 +11,9 @@ use expect_test::expect;
 use serde::Deserialize;
 use swarmscout_discovery::config::{BuildContext, DnsConfig, RecordType};
 use swarmscout_discovery::source::dns::{Dns, Resolver};
-use swarmscout_discovery::{Discoverer, Look};
+use swarmscout_discovery::{Discoverer, Refreshed};
 use swarmscout_model::PromDuration;
+use swarmscout_refresh::RefreshScope;
 use swarmscout_sim_stores::dns::{DnsServer, Fault, Zone};
 
 /// A line of the table.
@@ -187,12 +188,12 @@ async fn find(entry: &Entry) -> Outcome {
         port: 8080,
         refresh_interval: PromDuration::from_secs(2),
     };
-    let looked = Dns::new(&config, &context).fetch().await;
+    let looked = Dns::new(&config, &context).fetch(RefreshScope::Full).await;
     let mut outcome = Outcome { asked: asked(&servers), ..Outcome::default() };
     if entry.names.len() > 1 {
         outcome.asked.sort();
     }
-    let Ok(Look { what, problems, .. }) = looked else { return outcome };
+    let Ok(Refreshed { value: what, problems, .. }) = looked else { return outcome };
     for name in &entry.names {
         let failed = |reason: &str| ["lookup failed", "no server answered"].contains(&reason);
         if !problems.iter().any(|problem| problem.object == *name && failed(problem.reason)) {

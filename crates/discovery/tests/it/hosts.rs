@@ -9,11 +9,12 @@ use swarmscout_discovery::config::{
 };
 use swarmscout_discovery::source::docker::Docker;
 use swarmscout_discovery::source::dockerswarm::DockerSwarm;
-use swarmscout_discovery::{Discoverer, Error, Groups, Look};
+use swarmscout_discovery::{Discoverer, Error, Groups, Refreshed};
 use swarmscout_docker::engine::{Action, EventKind, Hosts, List, Query};
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
 use swarmscout_refresh::RefreshContext;
+use swarmscout_refresh::RefreshScope;
 use swarmscout_simulator::engine::{Condition, Engine, Recording, Release};
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
 use swarmscout_simulator::{Fault, Listen, Response};
@@ -69,8 +70,8 @@ fn nodes(engines: &[&Engine]) -> DockerSwarm {
     source(Role::Nodes, engine_config(engines, &[]))
 }
 
-fn count(look: &Look<Groups>) -> usize {
-    look.what.iter().map(|group| group.targets.len()).sum()
+fn count(look: &Refreshed<Groups>) -> usize {
+    look.value.iter().map(|group| group.targets.len()).sum()
 }
 
 #[tokio::test]
@@ -79,7 +80,7 @@ async fn a_part_that_is_cut_off_loses_nothing_of_what_is_known_of_whole_lists() 
     let config = engine_config(&[&engine], &[]);
     let mut hosts = Hosts::new(&config, &RefreshContext::new("test")).unwrap();
     let tasks = Query::of_swarm([(List::Tasks, "")]);
-    let before = hosts.look(&tasks).await.unwrap().what.lists.tasks;
+    let before = hosts.look(&tasks).await.unwrap().value.lists.tasks;
     let faults = engine.server.faults();
     faults.set(Fault::HangInBody);
     tokio::select! {
@@ -87,7 +88,7 @@ async fn a_part_that_is_cut_off_loses_nothing_of_what_is_known_of_whole_lists() 
         () = faults.struck_times(1) => {}
     }
     faults.clear();
-    let after = hosts.look(&tasks).await.unwrap().what.lists.tasks;
+    let after = hosts.look(&tasks).await.unwrap().value.lists.tasks;
     assert!(before.len() == 3);
     assert!(after.iter().all(|task| before.iter().any(|known| Arc::ptr_eq(known, task))));
 }
@@ -103,7 +104,7 @@ async fn expired_certificates_are_told_from_a_swarm_that_was_never_joined() {
     let info: &[u8] = include_bytes!("../fixtures/expired/info.json");
     faults.set_for("/info", Fault::Body(info.into()));
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![
             "HOST0: the Swarm of this Engine is in state error: error while loading TLS certificate in /var/lib/docker/swarm/certificates/swarm-node.crt: certificate (1 - 69fljhawlbytybjderrhumn36) not valid after Sat, 28 Nov 2026 13:44:17 UTC, and it is currently Sun, 29 Nov 2026 13:44:45 UTC: x509: certificate has expired or is not yet valid"
@@ -153,14 +154,14 @@ async fn each_role_asks_for_what_prometheus_asks_for() {
         ),
     ] {
         let mut source = source(role, engine_config(&[&engine], &[]));
-        source.fetch().await.unwrap();
+        source.fetch(RefreshScope::Full).await.unwrap();
         let mut first = asked(&engine);
         assert_eq!(first[..2], expected[..2], "the main list is answered before others are asked");
         first.sort();
         let mut expected = expected.to_vec();
         expected.sort_unstable();
         assert_eq!(first, expected);
-        source.fetch().await.unwrap();
+        source.fetch(RefreshScope::Full).await.unwrap();
         assert_eq!(asked(&engine).len(), expected.len() - 1, "the version is known");
     }
     let config = DockerConfig {
@@ -168,7 +169,8 @@ async fn each_role_asks_for_what_prometheus_asks_for() {
         host_networking_host: "localhost".to_owned(),
         match_first_network: true,
     };
-    let _ = Docker::new(&config, &BuildContext::new("test")).unwrap().fetch().await;
+    let _ =
+        Docker::new(&config, &BuildContext::new("test")).unwrap().fetch(RefreshScope::Full).await;
     assert_eq!(
         asked(&engine)[..2],
         ["HEAD /_ping", r#"GET /v1.41/containers/json {"name":{"web":true}}"#]
@@ -182,7 +184,7 @@ async fn filters_go_to_the_main_list_alone() {
     let filters: &[(&str, &[&str])] =
         &[("desired-state", &["running"]), ("name", &["web", "a b&c"]), ("id", &[])];
     let mut source = source(Role::Tasks, engine_config(&[&engine], filters));
-    let look = source.fetch().await.unwrap();
+    let look = source.fetch(RefreshScope::Full).await.unwrap();
     assert_eq!(count(&look), 3);
     let mut requests = asked(&engine);
     requests.sort();
@@ -202,7 +204,7 @@ async fn filters_go_to_the_main_list_alone() {
 async fn a_filter_that_names_nothing_known_fails_the_look() {
     let engine = manager(1);
     let config = engine_config(&[&engine], &[("service", &["nope"])]);
-    let look = source(Role::Tasks, config).fetch().await;
+    let look = source(Role::Tasks, config).fetch(RefreshScope::Full).await;
     check_error(
         look,
         &[&engine],
@@ -211,7 +213,7 @@ async fn a_filter_that_names_nothing_known_fails_the_look() {
         ],
     );
     let config = engine_config(&[&engine], &[("nope", &["x"])]);
-    let look = source(Role::Nodes, config).fetch().await;
+    let look = source(Role::Nodes, config).fetch(RefreshScope::Full).await;
     check_error(
         look,
         &[&engine],
@@ -232,7 +234,7 @@ async fn every_version_from_1_24_on_is_spoken() {
     ] {
         let (swarm, manager, _) = swarm(1);
         let engine = Engine::start_release(Listen::Tcp, &swarm, &manager, release).unwrap();
-        assert_eq!(count(&nodes(&[&engine]).fetch().await.unwrap()), 2);
+        assert_eq!(count(&nodes(&[&engine]).fetch(RefreshScope::Full).await.unwrap()), 2);
         assert_eq!(asked(&engine), ["HEAD /_ping", expected]);
     }
 }
@@ -242,7 +244,7 @@ async fn an_engine_that_refuses_a_version_is_asked_with_the_one_it_names() {
     // A proxy that does not tell the version; then the newest is too new.
     let engine = manager(1);
     engine.server.faults().set_for("/_ping", Fault::Status(403, "forbidden".to_owned()));
-    assert_eq!(count(&nodes(&[&engine]).fetch().await.unwrap()), 2);
+    assert_eq!(count(&nodes(&[&engine]).fetch(RefreshScope::Full).await.unwrap()), 2);
     assert_eq!(
         asked(&engine),
         ["HEAD /_ping", "GET /_ping", "GET /v1.56/nodes", "GET /v1.41/nodes"]
@@ -252,9 +254,9 @@ async fn an_engine_that_refuses_a_version_is_asked_with_the_one_it_names() {
     let release = Release { version: "99", api: 99, min_api: 60 };
     let engine = Engine::start_release(Listen::Tcp, &swarm, &manager, release).unwrap();
     let mut source = nodes(&[&engine]);
-    source.fetch().await.unwrap();
+    source.fetch(RefreshScope::Full).await.unwrap();
     assert_eq!(asked(&engine), ["HEAD /_ping", "GET /v1.56/nodes", "GET /v1.60/nodes"]);
-    source.fetch().await.unwrap();
+    source.fetch(RefreshScope::Full).await.unwrap();
     assert_eq!(asked(&engine), ["GET /v1.60/nodes"]);
 }
 
@@ -262,14 +264,14 @@ async fn an_engine_that_refuses_a_version_is_asked_with_the_one_it_names() {
 async fn the_version_is_agreed_on_anew_after_a_failure() {
     let engine = manager(1);
     let mut source = nodes(&[&engine]);
-    source.fetch().await.unwrap();
+    source.fetch(RefreshScope::Full).await.unwrap();
     engine.server.faults().next(1, Fault::Close);
     // The connection may be tried again at once by the client: two faults are one failed look.
     engine.server.faults().next(1, Fault::Status(500, "restarting".to_owned()));
-    source.fetch().await.unwrap_err();
+    source.fetch(RefreshScope::Full).await.unwrap_err();
     engine.server.faults().clear();
     asked(&engine);
-    source.fetch().await.unwrap();
+    source.fetch(RefreshScope::Full).await.unwrap();
     assert_eq!(asked(&engine), ["HEAD /_ping", "GET /v1.41/nodes"]);
 }
 
@@ -279,7 +281,7 @@ async fn an_engine_before_swarm_mode_is_told_by_its_version() {
     let release = Release { version: "1.11.2", api: 23, min_api: 12 };
     let engine = Engine::start_release(Listen::Tcp, &swarm, &manager, release).unwrap();
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![[
             r#"HOST0: the Engine speaks API version 1.23, swarm mode begins with 1.24 (Docker 1.12)"#
@@ -292,7 +294,7 @@ async fn who_cannot_answer_is_told_apart() {
     let (swarm, manager, worker) = swarm(1);
     let engine = Engine::start(Listen::Tcp, &swarm, &worker).unwrap();
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![
             "HOST0: this Engine is not a manager but a worker, and only a manager knows its Swarm: ask 10.77.0.11"
@@ -300,7 +302,7 @@ async fn who_cannot_answer_is_told_apart() {
     );
     engine.server.faults().set_for("/info", Fault::Status(403, "forbidden".to_owned()));
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![
             "HOST0: this Engine is not a manager but a worker, and only a manager knows its Swarm"
@@ -310,7 +312,7 @@ async fn who_cannot_answer_is_told_apart() {
     let engine = Engine::start(Listen::Tcp, &swarm, &manager).unwrap();
     engine.set_condition(Condition::Standalone);
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![
             "HOST0: this Engine is not a manager, as it never joined a Swarm, has left it, or is stopping"
@@ -321,7 +323,7 @@ async fn who_cannot_answer_is_told_apart() {
     engine.set_condition(Condition::Member);
     engine.server.faults().set_for("/nodes", Fault::Status(503, prepared.to_owned()));
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![
             "HOST0: this Engine is not a manager yet, or cannot reach the other managers of its Swarm: ask 10.77.0.11"
@@ -330,13 +332,13 @@ async fn who_cannot_answer_is_told_apart() {
     engine.server.faults().clear();
     engine.set_condition(Condition::Locked);
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![[r#"HOST0: this manager is locked: run `docker swarm unlock` on it"#]],
     );
     engine.set_condition(Condition::NoQuorum);
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![[r#"HOST0: the Swarm has no leader: more than half of its managers must be up"#]],
     );
@@ -345,7 +347,7 @@ async fn who_cannot_answer_is_told_apart() {
     let faults = engine.server.faults();
     faults.set_for("/nodes", Fault::Status(403, "forbidden".to_owned()));
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![[
             r#"HOST0: access to /nodes is forbidden (HTTP status 403): a proxy in front of the Engine must allow GET of it"#
@@ -353,7 +355,7 @@ async fn who_cannot_answer_is_told_apart() {
     );
     faults.set(Fault::Answer(Response::not_found()));
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![[
             r#"HOST0: there is no /nodes here: is it a classic Swarm master (swarm_sd_configs), or no Docker Engine at all?"#
@@ -362,13 +364,13 @@ async fn who_cannot_answer_is_told_apart() {
     let late = "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
     faults.set_for("/nodes", Fault::Status(500, late.to_owned()));
     check_error(
-        nodes(&[&engine]).fetch().await,
+        nodes(&[&engine]).fetch(RefreshScope::Full).await,
         &[&engine],
         &expect![[r#"HOST0: this manager cannot reach the leader of its Swarm in time"#]],
     );
     faults.set_for("/nodes", Fault::Status(502, "<html>\n".repeat(100)));
     faults.set_for("/_ping", Fault::Answer(Response::new("text/plain", "OK")));
-    let error = nodes(&[&engine]).fetch().await.unwrap_err().to_string();
+    let error = nodes(&[&engine]).fetch(RefreshScope::Full).await.unwrap_err().to_string();
     assert!(error.ends_with('…') && error.len() < 500, "{error}");
 }
 
@@ -378,15 +380,15 @@ async fn check_fault(fault: Fault, expected: &Expect) {
     let bad = Engine::start(Listen::Tcp, &swarm, &manager).unwrap();
     let good = Engine::start(Listen::Tcp, &swarm, &manager).unwrap();
     bad.server.faults().set_for("/nodes", fault);
-    check_error(nodes(&[&bad]).fetch().await, &[&bad], expected);
+    check_error(nodes(&[&bad]).fetch(RefreshScope::Full).await, &[&bad], expected);
 
     let mut both = nodes(&[&bad, &good]);
-    let look = both.fetch().await.unwrap();
+    let look = both.fetch(RefreshScope::Full).await.unwrap();
     assert_eq!(count(&look), 2);
     let [problem] = &look.problems[..] else { panic!("{:?}", look.problems) };
     assert_eq!((problem.kind, &*problem.object), ("host", bad.server.url()));
     asked(&bad);
-    let look = both.fetch().await.unwrap();
+    let look = both.fetch(RefreshScope::Full).await.unwrap();
     assert_eq!((count(&look), look.problems.len()), (2, 0));
     assert_eq!(asked(&bad), [""; 0], "what answered last is asked first");
 }
@@ -466,21 +468,21 @@ async fn an_answer_without_end_ends() {
     let engine = manager(1);
     for object in ["{}", r#"{"ID":"x","Spec":{"Labels":{"a":"b"}}}"#] {
         engine.server.faults().set_for("/nodes", Fault::endless_array(object));
-        nodes(&[&engine]).fetch().await.unwrap_err();
+        nodes(&[&engine]).fetch(RefreshScope::Full).await.unwrap_err();
     }
     engine.server.faults().set_for(
         "/nodes",
         Fault::Endless { start: r#"[{"ID":""#.into(), repeat: "x".repeat(4096).into() },
     );
-    nodes(&[&engine]).fetch().await.unwrap_err();
+    nodes(&[&engine]).fetch(RefreshScope::Full).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn text_that_is_not_utf_8_is_read_as_go_reads_it() {
     let engine = manager(1);
     engine.server.faults().set_for("/nodes", Fault::invalid_utf8());
-    let look = nodes(&[&engine]).fetch().await.unwrap();
-    let id = look.what[0].targets[0].get("__meta_dockerswarm_node_id");
+    let look = nodes(&[&engine]).fetch(RefreshScope::Full).await.unwrap();
+    let id = look.value[0].targets[0].get("__meta_dockerswarm_node_id");
     assert_eq!(id, Some("\u{fffd}\u{fffd}"));
 }
 
@@ -492,14 +494,14 @@ async fn hosts_that_all_fail_are_told_one_by_one() {
     b.set_condition(Condition::Locked);
     let mut source = nodes(&[&a, &b]);
     check_error(
-        source.fetch().await,
+        source.fetch(RefreshScope::Full).await,
         &[&a, &b],
         &expect![
             "no host answered: HOST0: this Engine is not a manager but a worker, and only a manager knows its Swarm: ask 10.77.0.11; HOST1: this manager is locked: run `docker swarm unlock` on it"
         ],
     );
     b.set_condition(Condition::Member);
-    source.fetch().await.unwrap();
+    source.fetch(RefreshScope::Full).await.unwrap();
 }
 
 #[tokio::test]
@@ -509,9 +511,11 @@ async fn a_cancelled_look_does_not_begin_again_at_the_host_that_hung() {
     let good = Engine::start(Listen::Tcp, &swarm, &manager).unwrap();
     bad.server.faults().set(Fault::HangBeforeHeader);
     let mut source = nodes(&[&bad, &good]);
-    tokio::time::timeout(Duration::from_millis(50), source.fetch()).await.unwrap_err();
+    tokio::time::timeout(Duration::from_millis(50), source.fetch(RefreshScope::Full))
+        .await
+        .unwrap_err();
     let started = Instant::now();
-    source.fetch().await.unwrap();
+    source.fetch(RefreshScope::Full).await.unwrap();
     assert!(started.elapsed() < Duration::from_millis(900));
     assert_eq!(asked(&bad).len(), 1);
 }
@@ -524,9 +528,9 @@ async fn a_host_of_another_swarm_is_passed_over_by_name() {
     let two = Engine::start(Listen::Tcp, &swarm, &two).unwrap();
     let other = manager(2);
     let mut source = nodes(&[&one, &other, &two]);
-    assert_eq!(count(&source.fetch().await.unwrap()), 3);
+    assert_eq!(count(&source.fetch(RefreshScope::Full).await.unwrap()), 3);
     one.server.refuse();
-    let look = source.fetch().await.unwrap();
+    let look = source.fetch(RefreshScope::Full).await.unwrap();
     assert_eq!(count(&look), 3, "those of the right Swarm");
     let passed_over: Vec<_> = look.problems.iter().map(|problem| &*problem.object).collect();
     let mut expected = [one.server.url(), other.server.url()];
@@ -536,7 +540,7 @@ async fn a_host_of_another_swarm_is_passed_over_by_name() {
     // Only the stranger is left, and nobody says that the right Swarm is gone.
     two.server.refuse();
     check_error(
-        source.fetch().await,
+        source.fetch(RefreshScope::Full).await,
         &[&one, &other, &two],
         &expect![[
             r#"no host answered: cannot connect to HOST2: connection refused; cannot connect to HOST0: connection refused; HOST1: is in another Swarm: mercpfqb38t75i7xqoe5hhlqs, not 57ublw9l0axyka4nrt20acxwr"#
@@ -550,12 +554,12 @@ async fn a_swarm_that_was_made_anew_is_followed_when_every_host_is_in_it() {
     // The addresses stay, the Swarm behind them does not.
     let address = |engine: &Engine| Listen::Addr(engine.server.addr().unwrap());
     let mut source = nodes(&[&old, &new]);
-    source.fetch().await.unwrap();
+    source.fetch(RefreshScope::Full).await.unwrap();
     let at = address(&old);
     old.server.shutdown().await;
     let (swarm, id, _) = swarm(2);
     let anew = Engine::start(at, &swarm, &id).unwrap();
-    let look = source.fetch().await.unwrap();
+    let look = source.fetch(RefreshScope::Full).await.unwrap();
     assert_eq!((count(&look), look.problems.len()), (2, 1));
     assert!(look.problems[0].detail.contains("is in another Swarm"), "{:?}", look.problems);
     drop(anew);
@@ -570,9 +574,9 @@ async fn a_proxy_that_withholds_info_costs_no_target() {
         engine.server.faults().set_for("/info", Fault::Status(403, "forbidden".to_owned()));
     }
     let mut source = nodes(&[&a, &b]);
-    assert_eq!(count(&source.fetch().await.unwrap()), 2);
+    assert_eq!(count(&source.fetch(RefreshScope::Full).await.unwrap()), 2);
     a.server.refuse();
-    assert_eq!(count(&source.fetch().await.unwrap()), 2);
+    assert_eq!(count(&source.fetch(RefreshScope::Full).await.unwrap()), 2);
 }
 
 #[tokio::test]

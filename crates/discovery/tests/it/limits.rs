@@ -13,10 +13,11 @@ use swarmscout_discovery::config::{
 };
 use swarmscout_discovery::limits::Excess;
 use swarmscout_discovery::source::nodelist::Location;
-use swarmscout_discovery::{BoxFuture, Discoverer, Error, Groups, Look, SdConfig, source};
+use swarmscout_discovery::{BoxFuture, Discoverer, Error, Groups, Refreshed, SdConfig, source};
 use swarmscout_model::size::Bytes;
 use swarmscout_model::{Budget, OverBudget, PromDuration, TargetGroup};
 use swarmscout_net::HttpConfig;
+use swarmscout_refresh::RefreshScope;
 use swarmscout_simulator::{Listen, Request, Response, Server};
 
 /// Enough for each of the answers, and for nothing that they would become.
@@ -35,8 +36,8 @@ async fn refused(name: &str, config: &SdConfig) -> Error {
             return error;
         }
     };
-    let first = source.fetch().await.expect_err(name);
-    let second = source.fetch().await.expect_err(name);
+    let first = source.fetch(RefreshScope::Full).await.expect_err(name);
+    let second = source.fetch(RefreshScope::Full).await.expect_err(name);
     // How much else was in use is another number each time.
     assert_eq!(discriminant(&first), discriminant(&second), "{name}: {first}, then {second}");
     drop(source);
@@ -106,7 +107,11 @@ async fn http_sd_lists() {
     let budget = Budget::new(Bytes(LIMIT));
     let context = BuildContext { budget: budget.clone(), ..BuildContext::new("test") };
     let mut source = source::build(&http_sd(&address), &context).unwrap();
-    assert_eq!(source.fetch().await.unwrap().what, Groups::new(), "empty groups are nothing");
+    assert_eq!(
+        source.fetch(RefreshScope::Full).await.unwrap().value,
+        Groups::new(),
+        "empty groups are nothing"
+    );
     let (_server, address) = always(" ".repeat(5 << 20));
     needs("the answer itself", &http_sd(&address), LIMIT / 2).await;
 }
@@ -324,8 +329,8 @@ struct Given(Groups);
 impl Discoverer for Given {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
-        let look = Look::new(self.0.clone(), std::time::Instant::now());
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
+        let look = Refreshed::new(self.0.clone(), std::time::Instant::now());
         Box::pin(std::future::ready(Ok(look)))
     }
 }

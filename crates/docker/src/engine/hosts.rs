@@ -20,7 +20,7 @@ use swarmscout_model::PromDuration;
 use swarmscout_net::{Host, ReadClient};
 use swarmscout_refresh::RefreshContext;
 use swarmscout_refresh::problems::{self, NEXT_HOST};
-use swarmscout_refresh::{Look, Problem};
+use swarmscout_refresh::{Problem, Refreshed};
 use tokio::time::Instant;
 
 use super::client::{Failed, List, MAX_ANSWER, Resource, Session, negotiate};
@@ -130,7 +130,7 @@ impl Hosts {
     }
 
     /// Asks the hosts, beginning with the one that answered last, until one answers.
-    pub async fn look(&mut self, query: &Query) -> Result<Look<Seen>, Error> {
+    pub async fn look(&mut self, query: &Query) -> Result<Refreshed<Seen>, Error> {
         let count = self.known.len();
         let first = self.at;
         let mut failures: Vec<(usize, Error)> = self.aside.take().into_iter().collect();
@@ -273,7 +273,7 @@ impl Hosts {
         index: usize,
         answer: Answer,
         failures: Vec<(usize, Error)>,
-    ) -> Look<Seen> {
+    ) -> Refreshed<Seen> {
         self.at = index;
         let host = &self.known[index];
         if host.cluster.is_some() {
@@ -293,7 +293,7 @@ impl Hosts {
         let failed = answer.failed.into_iter();
         let failed = failed.map(|(list, error)| (list, error.to_string().into())).collect();
         let seen = Seen { lists: answer.lists, failed, host: index, info };
-        Look { what: seen, as_of: answer.as_of.into_std(), problems }
+        Refreshed { value: seen, as_of: answer.as_of.into_std(), problems }
     }
 
     /// Asks one host.

@@ -21,23 +21,23 @@ enum Failed {
 struct Run {
     script: Script<Failed>,
     context: RefreshContext,
-    known: watch::Receiver<Known<Groups>>,
+    known: watch::Receiver<LastGood<Groups>>,
     supervised: Supervised<Groups>,
 }
 
 /// Looks every 60 s, with a deadline of 100 s.
 fn run(answer: Answer) -> Run {
-    run_settling(answer, |known, look| (known != Some(&look)).then_some(look))
+    run_keeping(answer, |known, look| (known != Some(&look)).then_some(look))
 }
 
-fn run_settling(answer: Answer, settle: fn(Option<&Groups>, Groups) -> Option<Groups>) -> Run {
+fn run_keeping(answer: Answer, canonicalize: fn(Option<&Groups>, Groups) -> Option<Groups>) -> Run {
     let script = Script::new(answer, Failed::Scripted);
     let context = RefreshContext::new("test");
     let build = {
         let script = script.clone();
-        Box::new(move || script.build())
+        Box::new(move |_: &_| script.build())
     };
-    let origin = Origin {
+    let spec = RefreshSpec {
         mechanism: "scripted",
         job: "job".into(),
         what: "a script".into(),
@@ -49,16 +49,16 @@ fn run_settling(answer: Answer, settle: fn(Option<&Groups>, Groups) -> Option<Gr
         }
         .fixed(),
         build,
-        settle,
+        canonicalize,
     };
-    let supervised = start(origin, &context);
-    Run { script, context, known: supervised.known(), supervised }
+    let supervised = start(spec, &context);
+    Run { script, context, known: supervised.last_good(), supervised }
 }
 
 impl Run {
     /// Waits for so many looks, and for what the last of them left.
-    async fn looked(&mut self, times: u64) -> Known<Groups> {
-        self.known.wait_for(|known| known.health.looks >= times).await.unwrap().clone()
+    async fn looked(&mut self, times: u64) -> LastGood<Groups> {
+        self.known.wait_for(|known| known.health.refreshes >= times).await.unwrap().clone()
     }
 
     /// Whole seconds from each look to the next.
@@ -71,8 +71,8 @@ fn gaps(looks: &[Duration]) -> impl Iterator<Item = Duration> {
     looks.windows(2).map(|pair| pair[1].saturating_sub(pair[0]))
 }
 
-fn addresses(known: &Known<Groups>) -> Option<Vec<&str>> {
-    let groups = known.what.as_ref()?;
+fn addresses(known: &LastGood<Groups>) -> Option<Vec<&str>> {
+    let groups = known.value.as_ref()?;
     let targets = groups.iter().flat_map(|group| &group.targets);
     Some(targets.filter_map(|target| target.get("__address__")).collect())
 }
@@ -84,7 +84,7 @@ async fn looks_at_once_and_then_every_interval() {
     assert_eq!(run.script.looks()[0], Duration::ZERO);
     assert_eq!(run.gaps(), [60, 60, 60]);
     assert_eq!(addresses(&known), Some(vec!["a"]));
-    assert_eq!((known.health.looks, known.health.failures), (4, 0));
+    assert_eq!((known.health.refreshes, known.health.failures), (4, 0));
     assert_eq!(known.health.durations.count(), 4);
 }
 
@@ -93,7 +93,7 @@ async fn what_does_not_differ_stays_the_same_value_and_only_grows_older() {
     let mut run = run(targets(&["a"]));
     let first = run.looked(1).await;
     let second = run.looked(2).await;
-    assert!(Arc::ptr_eq(&first.what.unwrap()[0], &second.what.unwrap()[0]));
+    assert!(Arc::ptr_eq(&first.value.unwrap()[0], &second.value.unwrap()[0]));
     assert_eq!(second.health.as_of.unwrap() - first.health.as_of.unwrap(), Duration::from_mins(1));
     assert_eq!(run.context.stats.received_updates.get(), 1);
     run.script.answer(targets(&["b"]));
@@ -121,34 +121,19 @@ async fn a_failure_keeps_what_is_known_and_its_age() {
 async fn pauses_grow_to_the_longest_and_begin_anew() {
     let mut run = run(Answer::Fail("no route"));
     run.looked(12).await;
-    for (failures, gap) in (1..).zip(gaps(&run.script.looks())) {
-        let (least, most) = (
-            pause(failures, Duration::from_secs(5), 0.0),
-            pause(failures, Duration::from_secs(5), 1.0),
-        );
+    let longest = Duration::from_secs(5);
+    let mut backoff = Backoff::default();
+    for gap in gaps(&run.script.looks()) {
+        let most = backoff.next_pause(longest);
+        backoff.failed(longest);
         // The timer's grain is a millisecond.
-        assert!(gap >= least && gap <= most + Duration::from_millis(1), "{failures}: {gap:?}");
+        assert!(gap >= most / 2 && gap <= most + Duration::from_millis(1), "{gap:?} of {most:?}");
     }
     run.script.answer(targets(&["a"]));
     run.looked(13).await;
     run.script.answer(Answer::Fail("no route"));
     run.looked(15).await;
     assert!(run.gaps()[13] <= 1, "{:?}", run.gaps());
-}
-
-#[test]
-fn recovery_takes_no_longer_than_the_longest_pause() {
-    let pauses = |longest: Duration| {
-        (1..=5).map(|failures| pause(failures, longest, 1.0).as_millis()).collect::<Vec<_>>()
-    };
-    let [local, remote] = LONGEST_PAUSES;
-    assert_eq!(pauses(local), [1000, 2000, 2000, 2000, 2000]);
-    assert_eq!(pauses(remote), [1000, 2000, 4000, 5000, 5000]);
-    assert_eq!(pauses(Duration::from_millis(500)), [500; 5]);
-    assert_eq!(pause(u32::MAX, remote, 0.0), remote / 2);
-    for _ in 0..100 {
-        assert!((0.0..=1.0).contains(&random_fraction()));
-    }
 }
 
 #[test]
@@ -221,28 +206,27 @@ struct Restless {
 }
 
 impl Restless {
-    fn look(&self, extent: usize) -> Result<Look<Groups>, Failed> {
-        self.tried.lock().unwrap()[extent].push(Instant::now());
-        if self.fails[extent] {
+    fn look(&self, scope: usize) -> Result<Refreshed<Groups>, Failed> {
+        self.tried.lock().unwrap()[scope].push(Instant::now());
+        if self.fails[scope] {
             return Err(Failed::Scripted("no route"));
         }
-        Ok(Look::new(Vec::new(), std::time::Instant::now()))
+        Ok(Refreshed::new(Vec::new(), std::time::Instant::now()))
     }
 }
 
 impl Discoverer for Restless {
     type Error = Failed;
 
-    fn fetch(&mut self) -> crate::BoxFuture<'_, Result<Look<Groups>, Failed>> {
-        Box::pin(std::future::ready(self.look(0)))
+    fn fetch(
+        &mut self,
+        scope: RefreshScope,
+    ) -> crate::BoxFuture<'_, Result<Refreshed<Groups>, Failed>> {
+        Box::pin(std::future::ready(self.look(usize::from(scope == RefreshScope::Incremental))))
     }
 
-    fn follow(&mut self) -> Option<crate::BoxFuture<'_, Result<Look<Groups>, Failed>>> {
-        Some(Box::pin(async { self.look(1) }))
-    }
-
-    fn changed(&mut self) -> crate::BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
+    fn changed(&mut self) -> crate::BoxFuture<'_, RefreshScope> {
+        Box::pin(std::future::ready(RefreshScope::Incremental))
     }
 }
 
@@ -253,21 +237,21 @@ async fn restless(fails: [bool; 2]) -> ([usize; 2], Health) {
     let context = RefreshContext::new("test");
     let build = {
         let tried = Arc::clone(&tried);
-        Box::new(move || Ok(Box::new(Restless { fails, tried: Arc::clone(&tried) }) as Box<_>))
+        Box::new(move |_: &_| Ok(Box::new(Restless { fails, tried: Arc::clone(&tried) }) as Box<_>))
     };
     let pace = Pace { refresh_interval: Some(Duration::from_mins(5)), ..Pace::once(true) };
-    let origin = Origin {
+    let spec = RefreshSpec {
         mechanism: "restless",
         job: "job".into(),
         what: "changes".into(),
         pace: pace.fixed(),
         build,
-        settle: |known: Option<&Groups>, look| (known != Some(&look)).then_some(look),
+        canonicalize: |known: Option<&Groups>, look| (known != Some(&look)).then_some(look),
     };
-    let supervised = start(origin, &context);
+    let supervised = start(spec, &context);
     sleep(Duration::from_mins(1)).await;
     let counts = tried.lock().unwrap().each_ref().map(Vec::len);
-    let health = supervised.known().borrow().health.clone();
+    let health = supervised.last_good().borrow().health.clone();
     (counts, health)
 }
 
@@ -276,7 +260,7 @@ async fn changes_are_followed_while_looks_at_everything_fail() {
     let ([looks, follows], health) = restless([true, false]).await;
     // At most each two seconds, half of that at least; changes each 50 ms.
     assert!((30..=63).contains(&looks) && follows > 1000, "{looks} {follows}");
-    assert_eq!((health.looks, health.failures), (looks as u64, looks as u64));
+    assert_eq!((health.refreshes, health.failures), (looks as u64, looks as u64));
     assert_eq!(health.error.as_deref(), Some("no route"));
 }
 
@@ -285,7 +269,7 @@ async fn following_that_fails_waits_for_a_look_at_everything() {
     let ([looks, follows], health) = restless([false, true]).await;
     assert!((60..=130).contains(&looks) && follows.abs_diff(looks) <= 1, "{looks} {follows}");
     // Failures of both are counted, but only looks at everything as looks.
-    assert_eq!((health.looks, health.failures), (looks as u64, follows as u64));
+    assert_eq!((health.refreshes, health.failures), (looks as u64, follows as u64));
     assert_eq!(health.durations.count(), looks as u64);
 }
 
@@ -414,7 +398,7 @@ fn the_deadline_leaves_every_server_its_attempt() {
 /// A look whose groups cannot be put in order is one that failed; the next one counts again.
 #[tokio::test(start_paused = true)]
 async fn a_panic_while_keeping_a_look_is_a_failed_look() {
-    let mut run = run_settling(targets(&["a"]), |known, look| {
+    let mut run = run_keeping(targets(&["a"]), |known, look| {
         assert!(!look.is_empty(), "as this test wants it");
         (known != Some(&look)).then_some(look)
     });
@@ -423,7 +407,7 @@ async fn a_panic_while_keeping_a_look_is_a_failed_look() {
     let known = run.looked(2).await;
     let error = "internal error, please report it: as this test wants it";
     assert_eq!((known.health.error.as_deref(), known.health.failures), (Some(error), 1));
-    assert_eq!(known.what.map(|groups| groups.len()), Some(1));
+    assert_eq!(known.value.map(|groups| groups.len()), Some(1));
     assert_eq!(run.context.stats.panics.get(), 1);
     run.script.answer(targets(&["b"]));
     let known = run.looked(3).await;

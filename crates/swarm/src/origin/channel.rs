@@ -7,7 +7,7 @@ use std::time::Duration;
 use swarmscout_docker::engine::{EVENTS_WITHIN, NoEvents, Seen, StreamEnd};
 use swarmscout_docker::swarmkit::ControlSocket;
 use swarmscout_net::Host;
-use swarmscout_refresh::Look;
+use swarmscout_refresh::Refreshed;
 use tokio::time::Instant;
 
 use super::Origin;
@@ -144,7 +144,7 @@ impl Origin {
     }
 
     /// Opens events again that were closed, and follows what was told before.
-    pub(super) async fn reopen_and_follow(&mut self) -> Result<Look<Snapshot>, Error> {
+    pub(super) async fn reopen_and_follow(&mut self) -> Result<Refreshed<Snapshot>, Error> {
         self.take_told().await;
         if self.reopen().await {
             return self.look_at_changes().await;
@@ -153,7 +153,7 @@ impl Origin {
     }
 
     /// Tries a better channel. Where it can be begun, everything is listed next.
-    pub(super) async fn try_better(&mut self) -> Result<Look<Snapshot>, Error> {
+    pub(super) async fn try_better(&mut self) -> Result<Refreshed<Snapshot>, Error> {
         self.take_told().await;
         self.retry.tries = self.retry.tries.saturating_add(1);
         self.retry.at = None;

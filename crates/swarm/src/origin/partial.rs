@@ -34,8 +34,8 @@ impl Origin {
         });
         let now: Arc<[FailedList]> = failed.collect();
         let is_new = now.iter().any(|failed| find(&before, failed.list).is_none());
-        self.partial = if is_new { 0 } else { (self.partial + 1).min(MOST_DOUBLED) };
-        let gap = self.following.begin_again * (1 << self.partial);
+        self.list_failures = if is_new { 0 } else { (self.list_failures + 1).min(MOST_DOUBLED) };
+        let gap = self.following.begin_again * (1 << self.list_failures);
         self.relist_at = (!now.is_empty()).then(|| Instant::now() + gap);
         now
     }

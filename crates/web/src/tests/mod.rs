@@ -24,7 +24,7 @@ use swarmscout_publish::file_sd::FileStatus;
 use swarmscout_publish::list::Cache;
 use swarmscout_publish::testing;
 pub(super) use swarmscout_publish::testing::{group, replace, rule};
-use swarmscout_refresh::supervisor::{Health, Known};
+use swarmscout_refresh::supervisor::{Health, LastGood};
 use swarmscout_swarm::{Feed, FeedKind, Swarm};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -80,14 +80,14 @@ pub(super) fn swarm(source: &mut SourceStatus, now: Instant, kind: FeedKind) -> 
     // The set of the job is older.
     source.feed = Some(Arc::new(Feed { changes: 1, ..feed.clone() }));
     let as_of = now.checked_sub(Duration::from_secs(4));
-    let known = Known { what: None, health: Health { as_of, ..Health::default() } };
+    let known = LastGood { value: None, health: Health { as_of, ..Health::default() } };
     Told { feed: watch::Sender::new(Arc::new(feed)), known: watch::Sender::new(known) }
 }
 
 /// Where a Swarm is told of.
 pub(super) struct Told {
     pub(super) feed: watch::Sender<Arc<Feed>>,
-    known: watch::Sender<Known<Arc<swarmscout_swarm::Snapshot>>>,
+    known: watch::Sender<LastGood<Arc<swarmscout_swarm::Snapshot>>>,
 }
 
 impl Told {

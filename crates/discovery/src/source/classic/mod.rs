@@ -40,7 +40,7 @@ use super::partition::{Cut, Partition};
 use super::rotation::{Rotation, Turn};
 use crate::config::{BuildContext, ClassicConfig};
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, MOST_TARGETS, Meter, Unreadable};
-use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 
 /// The largest answer that is read, in bytes: some 100,000 nodes.
 const MAX_ANSWER: u64 = 64 << 20;
@@ -95,7 +95,7 @@ impl Classic {
     }
 
     /// Asks the masters, beginning with the one that answered last, until one answers.
-    async fn look(&mut self) -> Result<Look<Groups>, Error> {
+    async fn look(&mut self) -> Result<Refreshed<Groups>, Error> {
         let mut round = self.rotation.round();
         while let Some(turn) = self.rotation.next(&mut round) {
             match self.attempt(turn).await {
@@ -113,7 +113,7 @@ impl Classic {
     }
 
     /// Asks one master.
-    async fn attempt(&mut self, turn: Turn) -> Result<Look<Groups>, Error> {
+    async fn attempt(&mut self, turn: Turn) -> Result<Refreshed<Groups>, Error> {
         let as_of = tokio::time::Instant::now().into_std();
         let master = &self.masters[turn.index];
         let deadline = self.deadlines.of_attempt(turn.others_left);
@@ -141,7 +141,11 @@ impl Classic {
         }
     }
 
-    async fn read(&mut self, answer: Whole, as_of: Instant) -> Result<Look<Groups>, Unreadable> {
+    async fn read(
+        &mut self,
+        answer: Whole,
+        as_of: Instant,
+    ) -> Result<Refreshed<Groups>, Unreadable> {
         // A look that is cancelled here forgets what was known, and reads all nodes again.
         let known = self.known.take();
         let mut known = known.unwrap_or_else(|| Known::new(&self.port));
@@ -162,7 +166,7 @@ impl Classic {
 impl Discoverer for Classic {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(self.look())
     }
 }
@@ -235,7 +239,7 @@ impl Known {
         masters: Vec<Labels>,
         as_of: Instant,
         meter: &mut Meter,
-    ) -> Result<Look<Groups>, Unreadable> {
+    ) -> Result<Refreshed<Groups>, Unreadable> {
         let info = Info::read(json)?;
         if info.nodes.len() > MOST_TARGETS {
             return Err(Excess::Targets.into());
@@ -270,7 +274,7 @@ impl Known {
         meter.group(source.len(), masters.len(), &labels, || source.to_owned())?;
         cut.push(TargetGroup { source: source.into(), targets: masters, labels });
         nodes.groups("swarm_nodes", &group("node"), &mut cut, meter)?;
-        Ok(Look { what: cut.into_groups(), as_of, problems: problems.take() })
+        Ok(Refreshed { value: cut.into_groups(), as_of, problems: problems.take() })
     }
 
     fn node(&mut self, rows: &[u8]) -> &KnownNode {

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use expect_test::Expect;
 use swarmscout_model::PromDuration;
+use swarmscout_net::HttpConfig;
 use swarmscout_simulator::classic::{Cluster, Master, Version};
 use swarmscout_simulator::{Listen, Server};
 
 use super::*;
-use swarmscout_net::HttpConfig;
+use crate::RefreshScope;
 
 const NEWEST: Version = (1, 2, 9);
 
@@ -44,7 +45,7 @@ fn master(cluster: &Cluster) -> Master {
 /// The groups of one look, or its error, as text. Prefixes that all names share are left out, and
 /// `MASTER` stands for the address of the server, which is another one at each run.
 async fn look(classic: &mut Classic, server: &Server) -> String {
-    let text = match classic.fetch().await {
+    let text = match classic.fetch(RefreshScope::Full).await {
         Ok(look) => show(&look),
         Err(error) => format!("error: {error}\n"),
     };
@@ -52,9 +53,9 @@ async fn look(classic: &mut Classic, server: &Server) -> String {
     text.replace(address, "MASTER")
 }
 
-fn show(look: &Look<Groups>) -> String {
+fn show(look: &Refreshed<Groups>) -> String {
     let mut text = String::new();
-    for group in &look.what {
+    for group in &look.value {
         let _ = writeln!(text, "{} {}", group.source, short(&group.labels));
         let mut targets: Vec<_> = group.targets.iter().map(short).collect();
         targets.sort();
@@ -87,8 +88,8 @@ async fn check(cluster: &Cluster, version: Version, expected: Expect) {
 
 /// The addresses of the nodes of one look, sorted.
 async fn nodes(classic: &mut Classic) -> Result<Vec<String>, Error> {
-    let look = classic.fetch().await?;
-    let nodes = look.what.iter().filter(|group| group.source.starts_with("swarm_nodes"));
+    let look = classic.fetch(RefreshScope::Full).await?;
+    let nodes = look.value.iter().filter(|group| group.source.starts_with("swarm_nodes"));
     let mut nodes: Vec<_> = nodes
         .flat_map(|group| &group.targets)
         .map(|target| target.get(ADDRESS).unwrap_or("none").to_owned())

@@ -36,7 +36,7 @@ use super::partition::{Cut, Partition};
 use crate::config::{BuildContext, DnsConfig, RecordType};
 use crate::figures::Figures;
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
-use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 use swarmscout_model::groups::source_order;
 
 /// So many names are named by an error that is about all of them.
@@ -100,7 +100,7 @@ impl Dns {
         }
     }
 
-    async fn look(&mut self) -> Result<Look<Groups>, Error> {
+    async fn look(&mut self) -> Result<Refreshed<Groups>, Error> {
         let conf = self.resolver.read_conf(self.deadline).await?;
         let servers = u32::try_from(conf.servers.len()).unwrap_or(u32::MAX);
         let names = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
@@ -173,14 +173,14 @@ impl Dns {
         let mut groups: Groups = known().flat_map(|known| known.groups.iter().cloned()).collect();
         groups.sort_by(|a, b| source_order(&a.source, &b.source));
         let as_of = known().map(|known| known.as_of).min().expect("not all names failed");
-        Ok(Look { what: groups, as_of: as_of.into_std(), problems })
+        Ok(Refreshed { value: groups, as_of: as_of.into_std(), problems })
     }
 }
 
 impl Discoverer for Dns {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(self.look())
     }
 }

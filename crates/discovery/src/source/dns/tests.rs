@@ -12,6 +12,7 @@ use swarmscout_model::{PromDuration, TargetGroup};
 use swarmscout_sim_stores::dns::{Data, DnsServer, Zone, kind};
 
 use super::*;
+use crate::RefreshScope;
 
 /// Servers of one zone, and the file that names them.
 struct World {
@@ -65,9 +66,9 @@ impl World {
     /// What a look brings, with `S1` in place of the first server.
     async fn check(&self, source: &mut Dns, expected: Expect) {
         let mut shown = String::new();
-        match source.fetch().await {
+        match source.fetch(RefreshScope::Full).await {
             Err(error) => writeln!(shown, "error: {error}").unwrap(),
-            Ok(Look { what, problems, .. }) => {
+            Ok(Refreshed { value: what, problems, .. }) => {
                 for group in what {
                     let TargetGroup { source, targets, labels } = &*group;
                     writeln!(shown, "{source} {targets:?} {labels:?}").unwrap();
@@ -259,7 +260,7 @@ async fn cuts_many_targets_into_groups_that_stay() {
     let mut addresses: Vec<[u8; 4]> = (0..200).map(|i| [10, 0, 1, i]).collect();
     world.set_a("tasks.web", &addresses);
     let mut source = world.source(RecordType::A, &["tasks.web"]);
-    let first = source.fetch().await.unwrap().what;
+    let first = source.fetch(RefreshScope::Full).await.unwrap().value;
     expect![[r#"
         S1 tasks.web. 1 edns 1232
         S1 tasks.web. 1 tcp"#]]
@@ -270,11 +271,11 @@ async fn cuts_many_targets_into_groups_that_stay() {
     // Another order is no change, one target less changes one group.
     addresses.reverse();
     world.set_a("tasks.web", &addresses);
-    let second = source.fetch().await.unwrap().what;
+    let second = source.fetch(RefreshScope::Full).await.unwrap().value;
     assert!(first.iter().zip(&second).all(|(a, b)| Arc::ptr_eq(a, b)));
     addresses.pop();
     world.set_a("tasks.web", &addresses);
-    let third = source.fetch().await.unwrap().what;
+    let third = source.fetch(RefreshScope::Full).await.unwrap().value;
     let same = third.iter().filter(|group| first.iter().any(|old| Arc::ptr_eq(old, group))).count();
     assert_eq!((third.len(), same), (first.len(), first.len() - 1));
 }
@@ -286,7 +287,7 @@ async fn groups_of_several_names_are_in_the_order_of_a_set() {
         world.set_a(name, &[[10, 0, 0, 1]]);
     }
     let mut source = world.source(RecordType::A, &["web-10", "b", "web-9", "a"]);
-    let groups = source.fetch().await.unwrap().what;
+    let groups = source.fetch(RefreshScope::Full).await.unwrap().value;
     let sources: Vec<_> = groups.iter().map(|group| &*group.source).collect();
     assert_eq!(sources, ["a", "b", "web-10", "web-9"]);
 }
@@ -330,7 +331,7 @@ async fn a_file_that_cannot_be_read_fails_the_look() {
     let world = World::new(1);
     world.set_a("web", &[[10, 0, 0, 1]]);
     let mut source = world.source(RecordType::A, &["web"]);
-    assert_eq!(source.fetch().await.unwrap().what.len(), 1);
+    assert_eq!(source.fetch(RefreshScope::Full).await.unwrap().value.len(), 1);
     std::fs::remove_file(&world.file).unwrap();
     std::fs::create_dir(&world.file).unwrap();
     world

@@ -12,7 +12,7 @@ use crate::config::{BuildContext, DockerConfig};
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, Meter};
 use crate::source::moby::{self, AddressWriter, ById, Skipped};
 use crate::source::partition::{Cut, Partition};
-use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 
 /// The source that Prometheus gives to all of an Engine's targets.
 const SOURCE: &str = "Docker";
@@ -60,16 +60,16 @@ impl Docker {
 impl Discoverer for Docker {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(async {
             let look = self.hosts.look(&self.query).await?;
             let mut meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
-            let found = find_within(&look.what.lists, &self.options, &mut meter);
+            let found = find_within(&look.value.lists, &self.options, &mut meter);
             let (groups, mut problems) =
                 found.map_err(|excess| Error::Excess { what: self.what.clone(), excess })?;
             self.held = meter.finish();
             problems.extend(look.problems);
-            Ok(Look { what: groups, as_of: look.as_of, problems })
+            Ok(Refreshed { value: groups, as_of: look.as_of, problems })
         })
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{Finder, Options};
 use crate::config::{BuildContext, DockerSwarmConfig};
-use crate::{BoxFuture, Discoverer, Error, Groups, Look};
+use crate::{BoxFuture, Discoverer, Error, Groups, RefreshScope, Refreshed};
 
 /// One of `dockerswarm_sd_configs` that shares its Swarm with no other. The
 /// [manager](crate::Manager) makes none of these: there, all that read one Swarm share it.
@@ -31,37 +31,32 @@ impl DockerSwarm {
         Ok(Self { origin, finder, _demand: demand })
     }
 
-    fn find(finder: &mut Finder, look: Look<Snapshot>) -> Result<Look<Groups>, Error> {
+    fn find(finder: &mut Finder, look: Refreshed<Snapshot>) -> Result<Refreshed<Groups>, Error> {
         // Nothing is found in a list that is missing.
-        if let Some(failed) = look.what.failed_of(finder.needs()).find(|list| !list.is_watched) {
+        if let Some(failed) = look.value.failed_of(finder.needs()).find(|list| !list.is_watched) {
             return Err(Error::Other(failed.error.to_string()));
         }
-        let (groups, mut problems) = finder.find(&look.what)?;
+        let (groups, mut problems) = finder.find(&look.value)?;
         problems.extend(look.problems);
-        Ok(Look { what: groups, as_of: look.as_of, problems })
+        Ok(Refreshed { value: groups, as_of: look.as_of, problems })
     }
 }
 
 impl Discoverer for DockerSwarm {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
-        Box::pin(async {
-            let look = self.origin.fetch().await?;
-            if let Some(failed) = look.what.failed_of(self.finder.needs()).next() {
+    fn fetch(&mut self, scope: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
+        Box::pin(async move {
+            let look = self.origin.fetch(scope).await?;
+            let failed = look.value.failed_of(self.finder.needs()).next();
+            if let Some(failed) = failed.filter(|_| scope == RefreshScope::Full) {
                 return Err(Error::Other(failed.error.to_string()));
             }
             Self::find(&mut self.finder, look)
         })
     }
 
-    fn follow(&mut self) -> Option<BoxFuture<'_, Result<Look<Groups>, Error>>> {
-        let Self { origin, finder, .. } = self;
-        let changes = origin.follow()?;
-        Some(Box::pin(async { Self::find(finder, changes.await?) }))
-    }
-
-    fn changed(&mut self) -> BoxFuture<'_, ()> {
+    fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
         self.origin.changed()
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use swarmscout_net::cpu;
 use swarmscout_refresh as refresh;
-use swarmscout_refresh::supervisor::{Health, Known, Supervised};
+use swarmscout_refresh::supervisor::{Health, LastGood, Supervised};
 use swarmscout_swarm::{Demand, Feed, Filters, Reader, Snapshot};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -42,14 +42,14 @@ pub(crate) fn start(
     context: &BuildContext,
 ) -> (Supervised<CanonicalGroups>, watch::Receiver<Details>) {
     let (details, told) = watch::channel(Details::default());
-    let publish = watch::Sender::new(Known::default());
+    let publish = watch::Sender::new(LastGood::default());
     let filters = Filters::new(config.role, &config.engine.filters);
     let role = Role {
         config: config.clone(),
         job: Arc::clone(job),
         what: config.what(),
         finder: None,
-        snapshots: reader.known(),
+        snapshots: reader.last_good(),
         _reader: reader,
         found: None,
         failure: None,
@@ -72,7 +72,7 @@ struct Role {
     what: String,
     /// `None` until it is needed, and after it panicked.
     finder: Option<Finder>,
-    snapshots: watch::Receiver<Known<Arc<Snapshot>>>,
+    snapshots: watch::Receiver<LastGood<Arc<Snapshot>>>,
     _reader: Reader,
     /// The snapshot that was last looked at.
     found: Option<Arc<Snapshot>>,
@@ -89,20 +89,20 @@ struct Role {
     /// Looks at the Swarm that did not bring all of them, and how many looks there were by then.
     list_failures: u64,
     looks: u64,
-    publish: watch::Sender<Known<CanonicalGroups>>,
+    publish: watch::Sender<LastGood<CanonicalGroups>>,
     context: BuildContext,
 }
 
 impl Role {
     async fn forever(mut self) {
         loop {
-            let Known { what, mut health } = self.snapshots.borrow_and_update().clone();
+            let LastGood { value, mut health } = self.snapshots.borrow_and_update().clone();
             let mut details = self.details.borrow().clone();
-            details.feed = what.as_ref().and_then(|snapshot| snapshot.feed.clone());
-            if let Some(snapshot) = &what {
+            details.feed = value.as_ref().and_then(|snapshot| snapshot.feed.clone());
+            if let Some(snapshot) = &value {
                 self.note_failed_lists(snapshot, &mut health);
             }
-            let groups = match what {
+            let groups = match value {
                 Some(snapshot) => self.find(snapshot).await,
                 None => None,
             };
@@ -122,7 +122,7 @@ impl Role {
     /// Makes a list that is needed and could not be read a failure of this source.
     fn note_failed_lists(&mut self, snapshot: &Snapshot, health: &mut Health) {
         let failed: Vec<_> = snapshot.failed_of(&self.needs).collect();
-        let is_new = std::mem::replace(&mut self.looks, health.looks) != health.looks;
+        let is_new = std::mem::replace(&mut self.looks, health.refreshes) != health.refreshes;
         let errors: Vec<_> = failed.iter().map(|failed| &*failed.error).collect();
         let error: Option<Arc<str>> = (!errors.is_empty()).then(|| errors.join("; ").into());
         if error.is_some() {
@@ -208,7 +208,7 @@ impl Role {
         // What is equal to what was stored stays that very group.
         let restored = {
             let known = self.publish.borrow();
-            known.what.clone().filter(|_| known.health.restored)
+            known.value.clone().filter(|_| known.health.restored)
         };
         let find = move || {
             let found = AssertUnwindSafe(|| {
@@ -244,7 +244,7 @@ impl Role {
     fn publish(&mut self, groups: Option<Groups>, mut health: Health, details: Details) {
         let is_found = groups.is_some();
         let settled =
-            groups.and_then(|groups| canonicalize(self.publish.borrow().what.as_ref(), groups));
+            groups.and_then(|groups| canonicalize(self.publish.borrow().value.as_ref(), groups));
         if settled.is_some() {
             self.context.refresh.stats.received_updates.add(1);
         }
@@ -258,7 +258,7 @@ impl Role {
         self.publish.send_if_modified(|known| {
             let before = &known.health;
             health.restored = before.restored && !is_found;
-            let is_empty = settled.is_none() && known.what.is_none();
+            let is_empty = settled.is_none() && known.value.is_none();
             if failure.is_some() || health.restored || is_empty {
                 // Nothing was confirmed that stands here.
                 health.as_of = before.as_of;
@@ -270,13 +270,13 @@ impl Role {
                 problems.into()
             };
             let is_news = settled.is_some()
-                || before.looks != health.looks
+                || before.refreshes != health.refreshes
                 || before.restored != health.restored
                 || before.error != health.error
                 || differs
                 || !Arc::ptr_eq(&before.problems, &health.problems);
             if settled.is_some() {
-                known.what = settled;
+                known.value = settled;
             }
             known.health = health;
             is_news

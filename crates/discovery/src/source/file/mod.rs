@@ -30,7 +30,7 @@ use super::{listing, lossy};
 use crate::config::{BuildContext, FileConfig};
 use crate::figures::FileTimes;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
-use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
@@ -75,12 +75,15 @@ fn lane_of(files: &[PathBuf]) -> PathBuf {
 impl Discoverer for File {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(self.reader.read(Reader::look))
     }
 
-    fn changed(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(self.hints.changed())
+    fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
+        Box::pin(async {
+            self.hints.changed().await;
+            RefreshScope::Full
+        })
     }
 }
 
@@ -124,7 +127,7 @@ struct Stamp {
 }
 
 impl Reader {
-    fn look(&mut self) -> Result<Look<Groups>, Error> {
+    fn look(&mut self) -> Result<Refreshed<Groups>, Error> {
         let as_of = Instant::now().into_std();
         // Watched first, and read then: whatever changes in between is seen twice, not missed.
         let mut directories = BTreeSet::new();
@@ -165,7 +168,7 @@ impl Reader {
             });
         }
         let groups = files().filter_map(|known| known.groups.as_ref()).flatten();
-        Ok(Look { what: groups.cloned().collect(), as_of, problems })
+        Ok(Refreshed { value: groups.cloned().collect(), as_of, problems })
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::manager::JobState;
-use crate::{JobConfig, Manager, SdConfig};
+use crate::{JobConfig, Manager, RefreshScope, SdConfig};
 
 /// A folder that goes with the test.
 struct Folder(PathBuf);
@@ -50,9 +50,9 @@ impl Folder {
     /// What a look brings, with `DIR` in place of this folder.
     async fn check(&self, source: &mut File, expected: Expect) {
         let mut shown = String::new();
-        match source.fetch().await {
+        match source.fetch(RefreshScope::Full).await {
             Err(error) => writeln!(shown, "error: {error}").unwrap(),
-            Ok(Look { what, problems, .. }) => {
+            Ok(Refreshed { value: what, problems, .. }) => {
                 for group in what {
                     let TargetGroup { source, targets, labels } = &*group;
                     writeln!(shown, "{source} {targets:?} {labels:?}").unwrap();
@@ -283,7 +283,7 @@ async fn the_times_of_files_go_with_their_source() {
         refresh_interval: PromDuration::from_secs(300),
     };
     let mut source = File::new(config, &context);
-    source.fetch().await.unwrap();
+    source.fetch(RefreshScope::Full).await.unwrap();
     let times = context.figures.file_times();
     assert_eq!(times.len(), 1);
     assert_eq!(*times[0].0, *dir.0.join("a.json").to_str().unwrap());

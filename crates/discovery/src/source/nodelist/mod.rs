@@ -48,9 +48,9 @@ use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
 use crate::config::{BuildContext, EtcdApi, NodeListConfig};
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
-use crate::{BoxFuture, Discoverer, Error, Groups, Look, Problem};
+use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
+use swarmscout_refresh::Backoff;
 use swarmscout_refresh::problems::{self, Problems};
-use swarmscout_refresh::supervisor::jittered_pause;
 
 /// The longest address of a node that is read, in bytes.
 const LONGEST_ADDRESS: usize = 1024;
@@ -105,8 +105,8 @@ pub struct NodeList {
     longest_pause: Duration,
     /// Whether the last watch stood until nobody waited for it any more.
     stood: bool,
-    /// Watches that broke since the last one that stood, or told something.
-    broken: u32,
+    /// Of watches that broke since the last one that stood, or reported something.
+    backoff: Backoff,
     /// Why the last watch broke, as it was logged.
     logged: Option<String>,
     /// The groups of the look before.
@@ -127,7 +127,7 @@ impl NodeList {
             metrics_port: config.metrics_port.clone(),
             longest_pause: config.refresh_interval.get(),
             stood: false,
-            broken: 0,
+            backoff: Backoff::default(),
             logged: None,
             groups: Groups::new(),
             held: context.budget.nothing(),
@@ -135,7 +135,7 @@ impl NodeList {
         })
     }
 
-    async fn look(&mut self) -> Result<Look<Groups>, Error> {
+    async fn look(&mut self) -> Result<Refreshed<Groups>, Error> {
         let as_of = Instant::now().into_std();
         let Listing { nodes, primary, mut problems } = self.store.list().await?;
         let (primary, port) = (primary.as_deref(), &self.metrics_port);
@@ -149,17 +149,18 @@ impl NodeList {
         problems.extend(skipped);
         problems::clean(&mut problems, &self.secrets);
         problems.sort();
-        Ok(Look { what: self.groups.clone(), as_of, problems })
+        Ok(Refreshed { value: self.groups.clone(), as_of, problems })
     }
 
     async fn wait(&mut self) {
         if std::mem::replace(&mut self.stood, true) {
-            (self.broken, self.logged) = (0, None);
+            self.backoff.succeeded();
+            self.logged = None;
         }
         let Err(error) = self.store.changed().await else { return };
         // Cancelled from here on it is one that broke all the same.
         self.stood = false;
-        self.broken = self.broken.saturating_add(1);
+        let pause = self.backoff.failed(self.longest_pause);
         let error = error.to_string();
         if self.logged.as_ref() != Some(&error) {
             tracing::warn!(
@@ -169,19 +170,22 @@ impl NodeList {
             );
             self.logged = Some(error);
         }
-        sleep(jittered_pause(self.broken, self.longest_pause)).await;
+        sleep(pause).await;
     }
 }
 
 impl Discoverer for NodeList {
     type Error = Error;
 
-    fn fetch(&mut self) -> BoxFuture<'_, Result<Look<Groups>, Error>> {
+    fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(self.look())
     }
 
-    fn changed(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(self.wait())
+    fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
+        Box::pin(async {
+            self.wait().await;
+            RefreshScope::Full
+        })
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use expect_test::expect;
 use serde_json::Value;
-
 use swarmscout_model::{Budget, PromDuration};
 use swarmscout_net::HttpConfig;
 
 use super::expand::expand_list;
 use super::*;
+use crate::RefreshScope;
 
 mod file;
 mod protocols;
@@ -123,7 +123,7 @@ fn node_list(store: impl Store + 'static) -> NodeList {
         metrics_port: "8070".to_owned(),
         longest_pause: Duration::from_mins(1),
         stood: false,
-        broken: 0,
+        backoff: Backoff::default(),
         logged: None,
         groups: Groups::new(),
         held: Budget::unlimited().nothing(),
@@ -131,9 +131,9 @@ fn node_list(store: impl Store + 'static) -> NodeList {
     }
 }
 
-fn show(look: &Look<Groups>) -> String {
+fn show(look: &Refreshed<Groups>) -> String {
     let mut text = String::new();
-    for group in &look.what {
+    for group in &look.value {
         let _ = writeln!(text, "{} {:?}", group.source, group.labels);
         for target in &group.targets {
             let _ = writeln!(text, "  {target:?}");
@@ -153,7 +153,7 @@ async fn targets_are_beside_each_engine_and_the_primary() {
         primary: Some("10.0.0.9:3375".to_owned()),
         problems: Vec::new(),
     }));
-    let first = list.fetch().await.unwrap();
+    let first = list.fetch(RefreshScope::Full).await.unwrap();
     expect![[r#"
         swarm_masters {__meta_swarm_primary="10.0.0.9:3375", __meta_swarm_role="master"}
           {__address__="10.0.0.9:8070", instance="10.0.0.9:3375"}
@@ -165,13 +165,13 @@ async fn targets_are_beside_each_engine_and_the_primary() {
     "#]]
     .assert_eq(&show(&first));
     // What did not change is the same value.
-    let second = list.fetch().await.unwrap();
-    assert!(first.what.iter().zip(&second.what).all(|(a, b)| Arc::ptr_eq(a, b)));
+    let second = list.fetch(RefreshScope::Full).await.unwrap();
+    assert!(first.value.iter().zip(&second.value).all(|(a, b)| Arc::ptr_eq(a, b)));
 }
 
 #[tokio::test]
 async fn a_list_without_nodes_has_no_group() {
-    let look = node_list(Told(Listing::default())).fetch().await.unwrap();
+    let look = node_list(Told(Listing::default())).fetch(RefreshScope::Full).await.unwrap();
     expect![[""]].assert_eq(&show(&look));
 }
 

@@ -156,8 +156,13 @@ async fn a_watch_is_used_though_info_is_withheld() {
         &context.refresh,
     )
     .unwrap();
-    let look = swarmscout_discovery::Discoverer::fetch(&mut origin).await.unwrap();
-    let feed = look.what.feed.unwrap();
+    let look = swarmscout_discovery::Discoverer::fetch(
+        &mut origin,
+        swarmscout_refresh::RefreshScope::Full,
+    )
+    .await
+    .unwrap();
+    let feed = look.value.feed.unwrap();
     assert_eq!((feed.kind, &feed.reason), (FeedKind::Watch, &None));
 }
 

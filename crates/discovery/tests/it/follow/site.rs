@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use swarmscout_discovery::config::{
     BuildContext, DockerSwarmConfig, EngineConfig, Events, Filter, OverlayPort, Role,
 };
 use swarmscout_discovery::source::dockerswarm::{DockerSwarm, Finder, Options};
-use swarmscout_discovery::{Discoverer, Groups, JobConfig, Look, Problem, SdConfig};
+use swarmscout_discovery::{Discoverer, Groups, JobConfig, Problem, Refreshed, SdConfig};
 use swarmscout_model::{PromDuration, TargetGroup, TargetSet};
 use swarmscout_net::HttpConfig;
+use swarmscout_refresh::RefreshScope;
+use swarmscout_refresh::supervisor::Partial;
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
@@ -115,7 +117,7 @@ impl Site {
     pub(crate) async fn fresh(&self, role: Role) -> String {
         let config = DockerSwarmConfig { events: Events::Poll, ..config(&[&self.manager], role) };
         let mut source = DockerSwarm::new(&config, &context()).unwrap();
-        shown(&guarded("a fresh look", source.fetch()).await.unwrap().what)
+        shown(&guarded("a fresh look", source.fetch(RefreshScope::Full)).await.unwrap().value)
     }
 
     pub(crate) fn config(&self, role: Role, events: Events) -> DockerSwarmConfig {
@@ -189,6 +191,8 @@ pub(crate) fn shown_set(set: &TargetSet) -> String {
 /// A Swarm that is followed step by step, as a supervisor does it, with one finder for each role.
 pub(crate) struct Followed {
     origin: Origin,
+    /// What was published before the end of a look.
+    partial: Arc<Mutex<Vec<Refreshed<Snapshot>>>>,
     finders: Vec<Finder>,
     groups: Vec<Groups>,
     demand: watch::Sender<Demand>,
@@ -214,12 +218,16 @@ impl Followed {
             let BuildContext { refresh, following, .. } = context;
             Origin::new(&config.swarm(), "swarm".into(), demanded, *following, refresh).unwrap()
         };
+        let partial = Arc::<Mutex<Vec<_>>>::default();
+        let taken = Arc::clone(&partial);
+        let origin = origin.publishing(Partial::new(move |look| taken.lock().unwrap().push(look)));
         let finder = |role| {
             let options = Options { role, ..Options::from(config) };
             Finder::new(options, Filters::new(role, &[]))
         };
         Self {
             origin,
+            partial,
             finders: ROLES.map(finder).into(),
             groups: vec![Groups::new(); 3],
             demand,
@@ -236,10 +244,10 @@ impl Followed {
     /// A look at everything.
     pub(crate) async fn look(&mut self) {
         self.looks[0] += 1;
-        let mut meanwhile = Vec::new();
-        let mut take = |look| meanwhile.push(look);
-        let look = guarded("a look", self.origin.fetch_meanwhile(&mut take)).await;
-        for look in meanwhile {
+        self.partial.lock().unwrap().clear();
+        let look = guarded("a look", self.origin.fetch(RefreshScope::Full)).await;
+        let partial = std::mem::take(&mut *self.partial.lock().unwrap());
+        for look in partial {
             self.take(Ok(look));
         }
         self.take(look);
@@ -247,17 +255,13 @@ impl Followed {
 
     /// Waits for a change and looks.
     pub(crate) async fn step(&mut self) {
-        self.origin.changed().await;
-        let followed = match self.origin.follow() {
-            Some(changes) => Some(changes.await),
-            None => None,
-        };
-        match followed {
-            Some(look) => {
+        match self.origin.changed().await {
+            RefreshScope::Full => self.look().await,
+            RefreshScope::Incremental => {
                 self.looks[1] += 1;
+                let look = self.origin.fetch(RefreshScope::Incremental).await;
                 self.take(look);
             }
-            None => self.look().await,
         }
     }
 
@@ -276,10 +280,10 @@ impl Followed {
         })
     }
 
-    fn take(&mut self, look: Result<Look<Snapshot>, Error>) {
+    fn take(&mut self, look: Result<Refreshed<Snapshot>, Error>) {
         self.error = match look {
             Ok(look) => {
-                self.snapshot = look.what;
+                self.snapshot = look.value;
                 self.problems = look.problems;
                 self.kinds.insert(self.feed().kind.as_str());
                 for (finder, groups) in self.finders.iter_mut().zip(&mut self.groups) {
@@ -330,7 +334,7 @@ impl Followed {
 impl Followed {
     /// Looks at everything until `moment` comes, and then no further.
     pub(crate) async fn cut_off(&mut self, moment: impl Future<Output = ()>) {
-        let look = self.origin.fetch();
+        let look = self.origin.fetch(RefreshScope::Full);
         guarded("the moment", async {
             tokio::select! {
                 _ = look => panic!("the look came to its end"),
@@ -343,7 +347,7 @@ impl Followed {
     /// Looks at everything; from `moment` on, in the middle of it, this is what is asked for.
     pub(crate) async fn look_while(&mut self, moment: impl Future<Output = ()>, demand: Demand) {
         self.looks[0] += 1;
-        let mut look = self.origin.fetch();
+        let mut look = self.origin.fetch(RefreshScope::Full);
         let looked = async {
             tokio::select! {
                 biased;

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 use swarmscout_simulator::Fault;
 
 use super::*;
+use crate::RefreshScope;
 use crate::source::faults::{self, Named, body, spoil};
 
 /// All that can go wrong, by name.
@@ -44,8 +45,11 @@ async fn the_next_master_answers_at_the_first_look() {
         spoil(&bad.server, fault);
         let mut classic = classic(&[bad.server.url(), good.server.url()]);
         impatient(&mut classic);
-        let first = classic.fetch().await.unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(first.what[1].targets.len(), 3, "{name}");
+        let first = classic
+            .fetch(RefreshScope::Full)
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(first.value[1].targets.len(), 3, "{name}");
         assert_eq!(first.problems.len(), 1, "{name}");
         assert_eq!(first.problems[0].object, bad.server.url(), "{name}");
         // It stays with the good one, and does not ask the bad one again.
@@ -83,7 +87,7 @@ async fn when_all_fail_each_is_named_in_the_order_of_the_attempts() {
     let mut classic = classic(&[first.server.url(), second.server.url()]);
     first.server.faults().set(Fault::Status(500, "boom".to_owned()));
     second.server.faults().set(Fault::CutJson);
-    let error = classic.fetch().await.unwrap_err().to_string();
+    let error = classic.fetch(RefreshScope::Full).await.unwrap_err().to_string();
     assert_eq!(
         error,
         format!(
@@ -105,7 +109,7 @@ async fn a_look_that_is_cancelled_does_not_begin_again_at_the_master_that_hung()
     hung.server.faults().set(Fault::HangBeforeHeader);
     let mut classic = classic(&[hung.server.url(), good.server.url()]);
     {
-        let mut look = classic.fetch();
+        let mut look = classic.fetch(RefreshScope::Full);
         // The request is on its way; then the deadline of the whole look passes.
         let poll = look.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(poll, Poll::Pending));
@@ -119,7 +123,7 @@ async fn one_master_alone_fails_with_its_own_error() {
     let master = master(&Cluster::of(1));
     let mut classic = classic(&[master.server.url()]);
     master.server.refuse();
-    let error = classic.fetch().await.unwrap_err().to_string();
+    let error = classic.fetch(RefreshScope::Full).await.unwrap_err().to_string();
     let address = master.server.addr().unwrap();
     assert!(error.starts_with(&format!("cannot connect to {address}: ")), "{error}");
 }
@@ -129,7 +133,7 @@ async fn an_answer_that_is_too_large_is_left() {
     let master = master(&Cluster::of(1));
     master.server.faults().set(Fault::endless_array("{\"a\":\"0123456789012345678901234567890\"}"));
     let mut classic = classic(&[master.server.url()]);
-    let error = classic.fetch().await.unwrap_err().to_string();
+    let error = classic.fetch(RefreshScope::Full).await.unwrap_err().to_string();
     let address = master.server.addr().unwrap();
     assert_eq!(error, format!("answer of {address} is larger than 1048576 bytes"));
 }

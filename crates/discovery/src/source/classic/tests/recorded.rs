@@ -4,6 +4,7 @@ use expect_test::expect;
 use swarmscout_simulator::classic::RECORDED;
 
 use super::*;
+use crate::RefreshScope;
 
 /// One look at a master that answers what a real one did.
 async fn recorded(version: &str, case: &str, expected: Expect) {
@@ -18,8 +19,8 @@ async fn all_of_them() {
     let mut text = String::new();
     for (version, case, _) in RECORDED {
         let master = Master::recorded(Listen::Tcp, version, case).unwrap().unwrap();
-        let look = classic(&[master.server.url()]).fetch().await.unwrap();
-        let mut states: Vec<_> = look.what[1..]
+        let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+        let mut states: Vec<_> = look.value[1..]
             .iter()
             .flat_map(|group| &group.targets)
             .map(|target| target.get("__meta_swarm_node_status").unwrap_or("-"))

@@ -5,6 +5,7 @@ use swarmscout_simulator::Fault;
 use swarmscout_simulator::classic::{Node, Status};
 
 use super::*;
+use crate::RefreshScope;
 
 /// It cut two of the four bytes of `└ ` off, so that no attribute had a name that it knew.
 #[tokio::test]
@@ -12,8 +13,8 @@ async fn attributes_are_found_behind_the_bullet() {
     for version in swarmscout_simulator::classic::VERSIONS {
         let cluster = Cluster::of(1);
         let master = Master::start(Listen::Tcp, &cluster, version).unwrap();
-        let look = classic(&[master.server.url()]).fetch().await.unwrap();
-        let node = &look.what[1].targets[0];
+        let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+        let node = &look.value[1].targets[0];
         assert_eq!(node.get("__meta_swarm_node_total_cpus"), Some("4"), "{version:?}");
         let zone = (version >= (0, 3, 0)).then_some("eu-central-1a");
         assert_eq!(node.get("__meta_swarm_node_label_zone"), zone, "{version:?}");
@@ -26,7 +27,7 @@ async fn a_first_look_that_fails_is_not_the_last() {
     let master = master(&Cluster::of(1));
     master.server.refuse();
     let mut classic = classic(&[master.server.url()]);
-    assert!(classic.fetch().await.is_err());
+    assert!(classic.fetch(RefreshScope::Full).await.is_err());
     master.server.accept().unwrap();
     assert_eq!(nodes(&mut classic).await.unwrap(), ["10.77.0.0:8070"]);
 }
@@ -38,7 +39,7 @@ async fn a_master_that_hangs_is_left() {
     master.server.faults().set(Fault::HangInBody);
     let mut classic = classic(&[master.server.url()]);
     classic.deadlines.rule = |_, _| Duration::from_millis(30);
-    let error = classic.fetch().await.unwrap_err().to_string();
+    let error = classic.fetch(RefreshScope::Full).await.unwrap_err().to_string();
     let address = master.server.addr().unwrap();
     assert_eq!(error, format!("no complete answer from {address} within 30ms"));
 }
@@ -77,8 +78,8 @@ async fn values_may_hold_an_equals_sign() {
     let cluster = Cluster::of(1);
     cluster.edit(|nodes| nodes[0].labels = [("note".into(), "a=b=c".into())].into());
     let master = master(&cluster);
-    let look = classic(&[master.server.url()]).fetch().await.unwrap();
-    assert_eq!(look.what[1].targets[0].get("__meta_swarm_node_label_note"), Some("a=b=c"));
+    let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!(look.value[1].targets[0].get("__meta_swarm_node_label_note"), Some("a=b=c"));
 }
 
 /// It joined IPv6 addresses and ports without brackets.

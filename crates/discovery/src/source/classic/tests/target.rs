@@ -4,6 +4,7 @@ use expect_test::expect;
 use swarmscout_simulator::classic::Node;
 
 use super::*;
+use crate::RefreshScope;
 
 #[test]
 fn a_masters_target_is_the_cadvisor_beside_it() {
@@ -58,13 +59,13 @@ async fn a_node_without_host_shows_as_a_target_without_address() {
     let cluster = Cluster::of(1);
     cluster.edit(|nodes| nodes.push(Node::new("lost", ":2375")));
     let master = master(&cluster);
-    let look = classic(&[master.server.url()]).fetch().await.unwrap();
-    let lost = look.what[1].targets.iter().find(|target| target.get(ADDRESS).is_none()).unwrap();
+    let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+    let lost = look.value[1].targets.iter().find(|target| target.get(ADDRESS).is_none()).unwrap();
     assert_eq!(lost.get("__meta_swarm_node_name"), Some("lost"));
     expect![[r#"
         problem: node "lost": address without host: :2375
     "#]]
-    .assert_eq(&show(&Look { what: Vec::new(), ..look }));
+    .assert_eq(&show(&Refreshed { value: Vec::new(), ..look }));
 }
 
 #[tokio::test]
@@ -75,12 +76,12 @@ async fn the_smallest_of_colliding_label_keys_counts() {
         nodes[0].labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     });
     let master = master(&cluster);
-    let look = classic(&[master.server.url()]).fetch().await.unwrap();
-    assert_eq!(look.what[1].targets[0].get("__meta_swarm_node_label_a_b"), Some("dash"));
+    let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!(look.value[1].targets[0].get("__meta_swarm_node_label_a_b"), Some("dash"));
     expect![[r#"
         problem: node "node-00000": label keys that become one name: "a.b" is hidden by "a-b", both are __meta_swarm_node_label_a_b
         problem: node "node-00000": label keys that become one name: "a_b" is hidden by "a-b", both are __meta_swarm_node_label_a_b
-    "#]].assert_eq(&show(&Look { what: Vec::new(), ..look }));
+    "#]].assert_eq(&show(&Refreshed { value: Vec::new(), ..look }));
 }
 
 /// Of the flat row nobody can say what belongs to which label; the last value of a key counts.
@@ -92,9 +93,9 @@ async fn a_value_that_looks_like_more_labels() {
         nodes[0].labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     });
     let master = master(&cluster);
-    let look = classic(&[master.server.url()]).fetch().await.unwrap();
+    let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
     let label =
-        |name: &str| look.what[1].targets[0].get(&format!("__meta_swarm_node_label_{name}"));
+        |name: &str| look.value[1].targets[0].get(&format!("__meta_swarm_node_label_{name}"));
     assert_eq!((label("list"), label("y"), label("zone")), (Some("x"), Some("z"), Some("z2")));
 }
 
@@ -145,7 +146,7 @@ async fn over_tcp_and_with_a_user() {
     let authorization = &master.server.requests()[1].headers["authorization"];
     assert_eq!(authorization, "Basic bWU6c2VjcmV0");
     master.server.faults().set(swarmscout_simulator::Fault::CutJson);
-    let error = user.fetch().await.unwrap_err().to_string();
+    let error = user.fetch(RefreshScope::Full).await.unwrap_err().to_string();
     assert_eq!(error, format!("http://me:xxxxx@{address}/info: the answer ends early"));
 }
 
@@ -154,12 +155,12 @@ async fn a_change_of_one_node_changes_one_group_of_many() {
     let cluster = Cluster::of(1000);
     let master = master(&cluster);
     let mut classic = classic(&[master.server.url()]);
-    let before = classic.fetch().await.unwrap().what;
+    let before = classic.fetch(RefreshScope::Full).await.unwrap().value;
     assert!(before.len() > 16, "{} groups", before.len());
     assert!(before.iter().all(|group| group.targets.len() <= 64));
-    assert_eq!(classic.fetch().await.unwrap().what, before);
+    assert_eq!(classic.fetch(RefreshScope::Full).await.unwrap().value, before);
     cluster.edit(|nodes| "new".clone_into(&mut nodes[500].server_version));
-    let after = classic.fetch().await.unwrap().what;
+    let after = classic.fetch(RefreshScope::Full).await.unwrap().value;
     let changed = before.iter().zip(&after).filter(|(before, after)| before != after);
     assert_eq!(changed.count(), 1);
     cluster.edit(|nodes| drop(nodes.remove(500)));
@@ -172,6 +173,6 @@ async fn a_change_of_one_node_changes_one_group_of_many() {
 async fn what_is_known_is_as_old_as_the_question() {
     let master = master(&Cluster::of(1));
     let before = Instant::now();
-    let look = classic(&[master.server.url()]).fetch().await.unwrap();
+    let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
     assert!(before <= look.as_of && look.as_of <= Instant::now());
 }

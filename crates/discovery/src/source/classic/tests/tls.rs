@@ -11,6 +11,7 @@ use swarmscout_model::Secret;
 use swarmscout_net::config::{PemSource, TlsConfig};
 
 use super::*;
+use crate::RefreshScope;
 
 #[tokio::test]
 async fn shows_its_certificate() {
@@ -51,9 +52,15 @@ async fn shows_its_certificate() {
     };
     let with =
         |tls| classic_with(&[master.server.url()], HttpConfig { tls, ..HttpConfig::default() });
-    let look = with(known).fetch().await.unwrap();
-    assert_eq!(look.what[1].targets.len(), 2);
-    assert_eq!(look.what[0].targets[0].get("__scheme__"), Some("https"));
-    assert!(with(trusting).fetch().await.is_err(), "the master wants a certificate");
-    assert!(with(TlsConfig::default()).fetch().await.is_err(), "the authority is not known");
+    let look = with(known).fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!(look.value[1].targets.len(), 2);
+    assert_eq!(look.value[0].targets[0].get("__scheme__"), Some("https"));
+    assert!(
+        with(trusting).fetch(RefreshScope::Full).await.is_err(),
+        "the master wants a certificate"
+    );
+    assert!(
+        with(TlsConfig::default()).fetch(RefreshScope::Full).await.is_err(),
+        "the authority is not known"
+    );
 }

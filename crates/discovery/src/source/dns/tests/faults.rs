@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use swarmscout_sim_stores::dns::{Fault, Record, code};
 
 use super::*;
+use crate::RefreshScope;
 
 /// The first of two servers does this; the second is well.
 const PASSED_OVER: &[Fault] = &[
@@ -52,8 +53,11 @@ async fn the_next_server_is_asked() {
         world.set_a("tasks.web", &[[10, 0, 0, 1]]);
         world.servers[0].fault(fault.clone());
         let mut source = impatient(&world, &["tasks.web"]);
-        let look = source.fetch().await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
-        assert_eq!(look.what[0].targets.len(), 1, "{fault:?}");
+        let look = source
+            .fetch(RefreshScope::Full)
+            .await
+            .unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+        assert_eq!(look.value[0].targets.len(), 1, "{fault:?}");
         assert_eq!(look.problems, [], "{fault:?}");
         let asked = world.asked();
         assert!(asked[0].starts_with("S1") && asked.last().unwrap().starts_with("S2"), "{asked:?}");
@@ -69,8 +73,11 @@ async fn one_server_is_enough() {
         let mut source = impatient(&world, &["tasks.web"]);
         // One answer is waited for in vain, of another there must be time.
         source.deadline *= 2;
-        let look = source.fetch().await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
-        assert_eq!(look.what[0].targets.len(), 1, "{fault:?}");
+        let look = source
+            .fetch(RefreshScope::Full)
+            .await
+            .unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+        assert_eq!(look.value[0].targets.len(), 1, "{fault:?}");
     }
 }
 
@@ -83,20 +90,23 @@ async fn a_name_that_fails_keeps_its_targets() {
     world.set_a("bad", &[[10, 0, 0, 2]]);
     let mut source = impatient(&world, &["good", "bad", "never"]);
     world.servers[0].fault_for("never.", Fault::Code(code::SERVFAIL));
-    let first = source.fetch().await.unwrap();
+    let first = source.fetch(RefreshScope::Full).await.unwrap();
     let answered = Instant::now().into_std();
     for fault in PASSED_OVER {
         world.servers[0].fault_for("bad.", fault.clone());
-        let look = source.fetch().await.unwrap_or_else(|error| panic!("{fault:?}: {error}"));
-        assert!(look.what.iter().zip(&first.what).all(|(a, b)| Arc::ptr_eq(a, b)), "{fault:?}");
-        assert_eq!(look.what.len(), 2, "{fault:?}");
+        let look = source
+            .fetch(RefreshScope::Full)
+            .await
+            .unwrap_or_else(|error| panic!("{fault:?}: {error}"));
+        assert!(look.value.iter().zip(&first.value).all(|(a, b)| Arc::ptr_eq(a, b)), "{fault:?}");
+        assert_eq!(look.value.len(), 2, "{fault:?}");
         assert!(look.as_of < answered, "{fault:?}");
         assert_eq!(look.problems.len(), 2, "{fault:?}: {:?}", look.problems);
     }
     world.servers[0].heal();
-    let last = source.fetch().await.unwrap();
+    let last = source.fetch(RefreshScope::Full).await.unwrap();
     assert!(last.as_of > answered);
-    assert_eq!(last.what, first.what);
+    assert_eq!(last.value, first.value);
 }
 
 #[tokio::test]
@@ -194,13 +204,13 @@ async fn a_part_of_an_answer_is_none() {
     let addresses: Vec<[u8; 4]> = (0..250).map(|i| [10, 0, 1, i]).collect();
     world.set_a("tasks.web", &addresses);
     let mut source = impatient(&world, &["tasks.web"]);
-    let whole = source.fetch().await.unwrap().what;
+    let whole = source.fetch(RefreshScope::Full).await.unwrap().value;
     for fault in [Fault::TcpCloses, Fault::TcpCutShort, Fault::Truncated, Fault::CutShort] {
         world.servers[0].fault(fault.clone());
-        source.fetch().await.unwrap_err();
+        source.fetch(RefreshScope::Full).await.unwrap_err();
     }
     world.servers[0].heal();
-    assert_eq!(source.fetch().await.unwrap().what, whole);
+    assert_eq!(source.fetch(RefreshScope::Full).await.unwrap().value, whole);
 }
 
 #[tokio::test]
@@ -213,11 +223,12 @@ async fn nobody_listens() {
     socket.connect((Ipv4Addr::LOCALHOST, 1)).unwrap();
     let addr = format!("[127.0.0.1]:{}", socket.local_addr().unwrap().port());
     std::fs::write(&world.file, format!("nameserver {addr}\n")).unwrap();
-    let error = source.fetch().await.unwrap_err().to_string().replace(&addr, "S0");
+    let error =
+        source.fetch(RefreshScope::Full).await.unwrap_err().to_string().replace(&addr, "S0");
     expect!["cannot look up any name: tasks.web. at S0: connection refused"].assert_eq(&error);
     let other = bracketed(&world.servers[0]);
     std::fs::write(&world.file, format!("nameserver {addr}\nnameserver {other}\n")).unwrap();
-    assert_eq!(source.fetch().await.unwrap().what.len(), 1);
+    assert_eq!(source.fetch(RefreshScope::Full).await.unwrap().value.len(), 1);
 }
 
 /// NXDOMAIN counts only if nothing else was said; a later candidate may still be known.
@@ -248,7 +259,7 @@ async fn tcp_at_once_where_the_file_says_so() {
     world.conf("options use-vc\n");
     world.set_a("tasks.web", &[[10, 0, 0, 1]]);
     let mut source = impatient(&world, &["tasks.web"]);
-    assert_eq!(source.fetch().await.unwrap().what.len(), 1);
+    assert_eq!(source.fetch(RefreshScope::Full).await.unwrap().value.len(), 1);
     expect!["S1 tasks.web. 1 tcp"].assert_eq(&world.asked().join("\n"));
     world.servers[0].fault(Fault::TcpSilence);
     world
@@ -284,6 +295,6 @@ async fn records_of_other_types_count_as_in_prometheus() {
         Data::Other(kind::NS, b"\x05x".to_vec()),
     ] {
         world.servers[0].fault(Fault::Records(vec![record(damaged.clone())]));
-        source.fetch().await.expect_err("a damaged record");
+        source.fetch(RefreshScope::Full).await.expect_err("a damaged record");
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use swarmscout_sim_stores::dns::Fault;
 
 use super::*;
+use crate::RefreshScope;
 use crate::source::dns::resolver::MOST_AT_ONCE;
 
 #[tokio::test(start_paused = true)]
@@ -68,8 +69,8 @@ async fn many_names_do_not_wait_for_a_dead_server() {
     let mut source = world.source(RecordType::A, &names);
     // Each server may take a second of it; 64 wait at a time.
     source.deadline = Duration::from_secs(3);
-    let look = source.fetch().await.unwrap();
-    assert_eq!((look.what.len(), look.problems.len()), (300, 0));
+    let look = source.fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!((look.value.len(), look.problems.len()), (300, 0));
     // None was spared: it could have been alive again.
     assert_eq!(world.servers[0].queries().len(), 300);
 }

@@ -7,6 +7,7 @@ use swarmscout_simulator::{Fault, Listen, Server};
 
 use super::super::http::{HttpStore, Protocol};
 use super::*;
+use crate::RefreshScope;
 use crate::source::faults::{self, Named, body, spoil};
 
 /// A simulated store with two servers, and how ours speaks to it.
@@ -432,8 +433,8 @@ async fn a_value_that_is_no_address_costs_that_value() {
                 consul.put(&format!("{}/oddest", &NODES[1..]), b"\xff:1", None);
             }
         }
-        let look = node_list(Boxed(pair.store())).fetch().await.unwrap();
-        assert_eq!(look.what[0].targets.len(), 1, "{}", pair.name());
+        let look = node_list(Boxed(pair.store())).fetch(RefreshScope::Full).await.unwrap();
+        assert_eq!(look.value[0].targets.len(), 1, "{}", pair.name());
         let problems: Vec<_> = look.problems.iter().map(|problem| &*problem.object).collect();
         assert_eq!(problems, ["a:b:c", "nonsense", "\u{fffd}:1"], "{}", pair.name());
     }
