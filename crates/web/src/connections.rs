@@ -1,11 +1,15 @@
-//! How many connections there are, and which one makes room for another.
+//! The limit of connections, and which connection is closed for a new one.
 //!
-//! A client that opens connections and completes no request costs nothing but places, and could
-//! take all of them. So when every place is taken, the connection that has been without a complete
-//! request for the longest time is closed, whether it never sent one or is idle after an answer: an
-//! honest client connects again. A connection whose request is being answered keeps its place, and so
-//! does one of which something that arrived is not read yet: a request may be complete in there. A
-//! connection that has just been opened has some time to send one.
+//! A client that holds a connection without using it costs little, but many such clients could hold
+//! all of them. So when the limit is reached, a connection is closed that is
+//!
+//! - idle: it has no complete request, because it never sent one or was answered. An honest client
+//!   connects again. A new connection has some time to send its request.
+//! - blocked: its client takes nothing of its answer, and some time has passed.
+//! - a stream of events: it has no end, and its client connects again by itself.
+//!
+//! The one that came into such a state first goes first. A connection whose request is being answered
+//! stays, and so does one that holds unread bytes: they may be a complete request.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -19,46 +23,56 @@ use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// All places.
+/// All connections.
 #[derive(Debug)]
 pub(super) struct Connections {
     permits: Arc<Semaphore>,
-    /// So long a connection may be without a request before it makes room for another.
-    grace: Duration,
-    waiting: Mutex<Waiting>,
-    /// A connection came to be without a request.
-    one_waits: Notify,
+    patience: Patience,
+    candidates: Mutex<Candidates>,
+    /// Notified when a connection becomes a candidate.
+    added: Notify,
     evicted: AtomicU64,
 }
 
-/// The connections without a complete request, the longest first.
-#[derive(Debug, Default)]
-struct Waiting {
-    next: u64,
-    by_age: BTreeMap<u64, (Instant, CancellationToken)>,
+/// How long a connection stays although it is in the way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Without a complete request, or as a stream of events.
+    pub(super) idle: Duration,
+    /// While its client takes nothing of its answer.
+    pub(super) blocked: Duration,
 }
 
+/// The connections that may be closed, by the moment from which on they may.
+#[derive(Debug, Default)]
+struct Candidates {
+    next: u64,
+    by_time: BTreeMap<Key, CancellationToken>,
+}
+
+/// From when on, and a number of its own.
+type Key = (Instant, u64);
+
 impl Connections {
-    /// `limit` is at most [`Semaphore::MAX_PERMITS`]. For the time of `grace` a connection may be
-    /// without a request before it makes room for another.
-    pub(super) fn new(limit: usize, grace: Duration) -> Arc<Self> {
+    /// `limit` is at most [`Semaphore::MAX_PERMITS`].
+    pub(super) fn new(limit: usize, patience: Patience) -> Arc<Self> {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(limit)),
-            grace,
-            waiting: Mutex::default(),
-            one_waits: Notify::new(),
+            patience,
+            candidates: Mutex::default(),
+            added: Notify::new(),
             evicted: AtomicU64::new(0),
         })
     }
 
-    /// How many were closed to make room.
+    /// The number of connections that were closed for others.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// Waits for a place, and makes one as soon as some connection has no request.
+    /// Waits for a place. Closes another connection for it as soon as one may be closed.
     pub(super) async fn place(self: &Arc<Self>) -> Place {
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
@@ -69,7 +83,7 @@ impl Connections {
                 Ok(()) => break acquire.await,
                 Err(later) => later,
             };
-            let old_enough = async {
+            let due = async {
                 match later {
                     Some(later) => sleep_until(later).await,
                     None => std::future::pending().await,
@@ -77,8 +91,8 @@ impl Connections {
             };
             tokio::select! {
                 permit = acquire => break permit,
-                () = self.one_waits.notified() => {}
-                () = old_enough => {}
+                () = self.added.notified() => {}
+                () = due => {}
             }
         };
         Place {
@@ -89,22 +103,22 @@ impl Connections {
         }
     }
 
-    /// Closes the connection that has had no request for the longest time. The error is when that
-    /// is long enough; `None` where each has one.
+    /// Closes the first candidate. The error is the moment from which on it may be closed; `None`
+    /// if there is no candidate.
     fn evict(&self) -> Result<(), Option<Instant>> {
-        let mut waiting = self.lock();
-        let oldest = waiting.by_age.first_entry().ok_or(None)?;
-        let old_enough = oldest.get().0 + self.grace;
-        if old_enough > Instant::now() {
-            return Err(Some(old_enough));
+        let mut candidates = self.lock();
+        let first = candidates.by_time.first_entry().ok_or(None)?;
+        let from = first.key().0;
+        if from > Instant::now() {
+            return Err(Some(from));
         }
-        oldest.remove().1.cancel();
+        first.remove().cancel();
         self.evicted.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Candidates> {
+        self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,17 +131,42 @@ pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What keeps a connection.
+/// What a connection does.
 #[derive(Debug, Default)]
 struct Activity {
-    /// Requests whose answer is not made to its end.
+    /// Requests that are being answered, without streams of events.
     requests: usize,
-    /// Whether a part of an answer waits for the client to read.
-    writing: bool,
+    /// Streams of events.
+    streams: usize,
+    /// Whether a write waits for the client to read.
+    blocked: bool,
     /// Whether all that arrived was read.
     drained: bool,
-    /// The key in [`Waiting::by_age`]. It stays when only a part of a request arrives.
-    waiting: Option<u64>,
+    /// The state that makes it a candidate, and its key in [`Candidates::by_time`].
+    candidate: Option<(State, Key)>,
+}
+
+/// A state in which a connection may be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Blocked,
+    Streaming,
+}
+
+impl Activity {
+    fn state(&self) -> Option<State> {
+        match self {
+            Self { blocked: true, .. } => Some(State::Blocked),
+            Self { requests: 1.., .. } => None,
+            Self { streams: 1.., .. } => Some(State::Streaming),
+            // More of the header of a request makes it no younger.
+            Self { candidate: Some((State::Idle, _)), .. } | Self { drained: true, .. } => {
+                Some(State::Idle)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Place {
@@ -136,15 +175,15 @@ impl Place {
         self.evicted.cancelled().await;
     }
 
-    /// A request is complete. The connection keeps its place until what this returns is dropped.
+    /// A request is complete. The connection stays until the returned value is dropped.
     pub(super) fn request(self: &Arc<Self>) -> Running {
         self.update(|activity| activity.requests += 1);
-        Running(Arc::clone(self))
+        Running { place: Arc::clone(self), is_stream: false }
     }
 
-    /// Whether a part of an answer waits for the client to read.
-    pub(super) fn set_writing(&self, writing: bool) {
-        self.update(|activity| activity.writing = writing);
+    /// Whether a write waits for the client to read.
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        self.update(|activity| activity.blocked = blocked);
     }
 
     /// Whether all that arrived was read.
@@ -155,58 +194,83 @@ impl Place {
     fn update(&self, change: impl FnOnce(&mut Activity)) {
         let mut activity = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut activity);
-        let idle = activity.requests == 0 && !activity.writing;
-        match activity.waiting {
-            None if idle && activity.drained => {
-                let mut waiting = self.connections.lock();
-                let key = waiting.next;
-                waiting.next += 1;
-                waiting.by_age.insert(key, (Instant::now(), self.evicted.clone()));
-                activity.waiting = Some(key);
-                self.connections.one_waits.notify_one();
-            }
-            Some(key) if !idle => {
-                self.connections.lock().by_age.remove(&key);
-                activity.waiting = None;
-            }
-            _ => {}
+        let state = activity.state();
+        if state == activity.candidate.map(|(state, _)| state) {
+            return;
         }
+        let Connections { patience, added, .. } = &*self.connections;
+        let mut candidates = self.connections.lock();
+        if let Some((_, key)) = activity.candidate {
+            candidates.by_time.remove(&key);
+        }
+        activity.candidate = state.map(|state| {
+            let patience = if state == State::Blocked { patience.blocked } else { patience.idle };
+            let key = (Instant::now() + patience, candidates.next);
+            candidates.next += 1;
+            candidates.by_time.insert(key, self.evicted.clone());
+            added.notify_one();
+            (state, key)
+        });
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let activity = self.activity.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = activity.waiting {
-            self.connections.lock().by_age.remove(&key);
+        if let Some((_, key)) = activity.candidate {
+            self.connections.lock().by_time.remove(&key);
         }
     }
 }
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(super) struct Running(Arc<Place>);
+pub(super) struct Running {
+    place: Arc<Place>,
+    is_stream: bool,
+}
 
 impl Running {
-    /// Keeps the place until the last of `response` is handed on.
+    /// Lasts until the end of `response` is sent.
     pub(super) fn until_sent(self, response: Response) -> Response {
-        response.map(|body| Body::new(Kept { body, _running: self }))
+        response.map(|body| Body::new(Held { body, _running: self, end: None }))
+    }
+
+    /// Lasts until `stop`, which ends the stream of events that `response` is. Its connection may be
+    /// closed for another one.
+    pub(super) fn until_stopped(mut self, response: Response, stop: CancellationToken) -> Response {
+        self.is_stream = true;
+        self.place.update(|activity| {
+            activity.requests -= 1;
+            activity.streams += 1;
+        });
+        let end = Some(Box::pin(stop.cancelled_owned()));
+        response.map(|body| Body::new(Held { body, _running: self, end }))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.update(|activity| activity.requests -= 1);
+        let is_stream = self.is_stream;
+        self.place.update(|activity| {
+            if is_stream {
+                activity.streams -= 1;
+            } else {
+                activity.requests -= 1;
+            }
+        });
     }
 }
 
-/// A body that keeps the place of its connection.
-struct Kept {
+/// The body of an answer, during which its request is running.
+struct Held {
     body: Body,
     _running: Running,
+    /// Ends the body early.
+    end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
-impl http_body::Body for Kept {
+impl http_body::Body for Held {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -214,6 +278,11 @@ impl http_body::Body for Kept {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(end) = &mut self.end
+            && end.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(None);
+        }
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
@@ -232,13 +301,16 @@ mod tests {
 
     use super::*;
 
+    const LIMITS: Patience =
+        Patience { idle: Duration::from_secs(1), blocked: Duration::from_secs(5) };
+
     #[tokio::test(start_paused = true)]
     async fn a_new_connection_has_time_to_send_its_request() {
-        let connections = Connections::new(1, Duration::from_secs(1));
+        let connections = Connections::new(1, LIMITS);
         let first = connections.place().await;
         let started = Instant::now();
         let mut second = std::pin::pin!(connections.place());
-        // Nothing of the first was read yet, so nobody knows what arrived.
+        // Nothing of the first was read yet: a complete request may have arrived.
         tokio::time::advance(Duration::from_mins(1)).await;
         assert!(second.as_mut().now_or_never().is_none());
         first.set_drained(true);
@@ -248,6 +320,27 @@ mod tests {
         };
         tokio::join!(second, closing);
         assert_eq!(started.elapsed(), Duration::from_secs(61));
+        assert_eq!(connections.evicted(), 1);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_write_without_progress_has_less_time_than_forever() {
+        let connections = Connections::new(1, LIMITS);
+        let first = Arc::new(connections.place().await);
+        let running = first.request();
+        first.set_blocked(true);
+        let started = Instant::now();
+        let mut second = std::pin::pin!(connections.place());
+        assert!(second.as_mut().now_or_never().is_none());
+        // The client reads a little after 4 s: its time counts from the next write that blocks.
+        tokio::time::advance(Duration::from_secs(4)).await;
+        first.set_blocked(false);
+        first.set_blocked(true);
+        let closing = async {
+            first.evicted().await;
+            drop((running, first));
+        };
+        tokio::join!(second, closing);
+        assert_eq!(started.elapsed(), Duration::from_secs(9));
         assert_eq!(connections.evicted(), 1);
     }
 }

@@ -230,8 +230,10 @@ impl Clock {
 /// How long a client may take none of its answer: longer than any that is only slow.
 const STALLED: Duration = Duration::from_secs(30);
 
-/// How long a connection may be without a request before it may make room for another.
-const GRACE: Duration = Duration::from_secs(1);
+/// When the limit of connections is reached, connections may be closed that are idle or blocked for
+/// this long.
+const PATIENCE: connections::Patience =
+    connections::Patience { idle: Duration::from_secs(1), blocked: Duration::from_secs(3) };
 
 /// Serves all of it on these listeners until `shutdown` resolves; requests that are running then
 /// have [`Options::shutdown_timeout`] to end.
@@ -240,7 +242,7 @@ pub async fn serve(
     context: Context,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let connections = connections::Connections::new(context.options.max_connections, GRACE);
+    let connections = connections::Connections::new(context.options.max_connections, PATIENCE);
     let limits = server::Limits {
         read_timeout: context.options.read_timeout,
         stalled: STALLED,

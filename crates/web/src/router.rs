@@ -117,7 +117,10 @@ async fn compress(request: Request, next: Next) -> Response {
     let accepted = gzip::is_accepted(request.headers()) && request.method() != Method::HEAD;
     let response = next.run(request).await;
     let headers = response.headers();
-    if headers.contains_key(header::CONTENT_ENCODING) || !headers.contains_key(header::CONTENT_TYPE)
+    // Compression gathers more than an event before it sends anything.
+    if headers.contains_key(header::CONTENT_ENCODING)
+        || !headers.contains_key(header::CONTENT_TYPE)
+        || is_event_stream(headers)
     {
         return response;
     }
@@ -129,6 +132,12 @@ async fn compress(request: Request, next: Next) -> Response {
     parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, gzip::compress(body))
+}
+
+/// Whether an answer is a stream of events (`text/event-stream`), which has no end.
+pub(super) fn is_event_stream(headers: &http::HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    content_type.is_some_and(|content_type| content_type.starts_with(b"text/event-stream"))
 }
 
 /// Takes from browsers what none of our answers needs.
@@ -164,8 +173,13 @@ async fn survive(request: Request, next: Next) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::convert::Infallible;
+
     use axum::body::Body;
+    use futures_util::{StreamExt as _, stream};
+    use http_body_util::BodyExt as _;
+
+    use super::*;
 
     #[tokio::test]
     async fn a_panic_costs_its_request_only() {
@@ -181,5 +195,21 @@ mod tests {
             let Ok(response) = router.clone().oneshot(request).await;
             assert_eq!(response.status(), status, "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn events_are_not_held_back_by_compression() {
+        async fn events() -> Response {
+            let one = stream::iter([Ok::<_, Infallible>("data: 1\n\n")]);
+            let body = Body::from_stream(one.chain(stream::pending()));
+            ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], body).into_response()
+        }
+        let router: Router =
+            Router::new().route("/events", get(events)).layer(middleware::from_fn(compress));
+        let request = Request::get("/events").header(header::ACCEPT_ENCODING, "gzip");
+        let Ok(mut response) = router.oneshot(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(response.headers().get(header::CONTENT_ENCODING), None);
+        let frame = response.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "data: 1\n\n");
     }
 }

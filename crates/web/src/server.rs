@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connections::{Connections, Place};
+use super::router::is_event_stream;
 
 /// The most that a client may take for the header of a request, and a connection be idle. An idle
 /// client connects again; a server without this can be filled with idle clients.
@@ -80,7 +81,7 @@ pub(super) async fn run<H, F>(
                         () = serving => {}
                         () = abort.cancelled() => {}
                         () = place.evicted() => {
-                            tracing::debug!(%client, "Connection without a request makes room");
+                            tracing::debug!(%client, "Closed a connection to make room for another");
                         }
                     }
                 });
@@ -132,12 +133,20 @@ async fn serve<H, F>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%client, %error, "Cannot set TCP_NODELAY");
     }
-    let stream = TokioIo::new(Patience::new(stream, Arc::clone(place), limits.stalled));
+    let stream = TokioIo::new(Socket::new(stream, Arc::clone(place), limits.stalled));
     let place = Arc::clone(place);
+    let stopped = stop.clone();
     let service = service_fn(move |request| {
         let running = place.request();
-        let response = handle(request);
-        async { Ok::<_, Infallible>(running.until_sent(response.await)) }
+        let (response, stop) = (handle(request), stopped.clone());
+        async {
+            let response = response.await;
+            Ok::<_, Infallible>(if is_event_stream(response.headers()) {
+                running.until_stopped(response, stop)
+            } else {
+                running.until_sent(response)
+            })
+        }
     });
     let read_timeout = match limits.read_timeout {
         Duration::ZERO => HEADER_DEADLINE,
@@ -161,7 +170,7 @@ async fn serve<H, F>(
 }
 
 /// A connection that ends when its client takes nothing of what is sent for too long.
-struct Patience {
+struct Socket {
     stream: TcpStream,
     place: Arc<Place>,
     limit: Duration,
@@ -170,7 +179,7 @@ struct Patience {
     waiting: bool,
 }
 
-impl Patience {
+impl Socket {
     fn new(stream: TcpStream, place: Arc<Place>, limit: Duration) -> Self {
         let stalled = Box::pin(tokio::time::sleep(limit));
         Self { stream, place, limit, stalled, waiting: false }
@@ -183,13 +192,13 @@ impl Patience {
     ) -> Poll<io::Result<T>> {
         if write.is_ready() {
             if std::mem::take(&mut self.waiting) {
-                self.place.set_writing(false);
+                self.place.set_blocked(false);
             }
             return write;
         }
         if !self.waiting {
             self.waiting = true;
-            self.place.set_writing(true);
+            self.place.set_blocked(true);
             self.stalled.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(self.stalled.as_mut().poll(cx));
@@ -197,7 +206,7 @@ impl Patience {
     }
 }
 
-impl AsyncRead for Patience {
+impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -209,7 +218,7 @@ impl AsyncRead for Patience {
     }
 }
 
-impl AsyncWrite for Patience {
+impl AsyncWrite for Socket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -243,9 +252,11 @@ impl AsyncWrite for Patience {
 
 #[cfg(test)]
 mod tests {
+    use super::super::connections::Patience;
     use super::*;
     use axum::body::Body;
     use axum::response::IntoResponse as _;
+    use futures_util::StreamExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::Semaphore;
 
@@ -255,10 +266,19 @@ mod tests {
         shutdown_timeout: Duration::ZERO,
     };
 
+    const PATIENCE: Patience = Patience { idle: Duration::ZERO, blocked: Duration::from_secs(10) };
+
     /// With one connection at a time, the next client is served only once the first is gone.
     #[tokio::test]
     async fn a_client_that_does_not_read_is_cut_off() {
-        let limits = Limits { stalled: Duration::from_millis(50), ..LIMITS };
+        // By the deadline of a write, and long before it when the limit is reached.
+        let soon = Duration::from_millis(50);
+        serves_another(Limits { stalled: soon, ..LIMITS }, PATIENCE).await;
+        serves_another(LIMITS, Patience { blocked: soon, ..PATIENCE }).await;
+    }
+
+    /// The first client never reads its answer to the end.
+    async fn serves_another(limits: Limits, patience: Patience) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let endless = || {
@@ -271,7 +291,7 @@ mod tests {
             }
         };
         let mut tasks = JoinSet::new();
-        let places = Connections::new(1, Duration::ZERO);
+        let places = Connections::new(1, patience);
         tasks.spawn(run(vec![listener], places, limits, handle, std::future::pending()));
 
         let mut first = TcpStream::connect(address).await.unwrap();
@@ -297,7 +317,7 @@ mod tests {
         async fn start(connections: usize, limits: Limits) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let places = Connections::new(connections, Duration::ZERO);
+            let places = Connections::new(connections, PATIENCE);
             let (started, finish) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
             let (starts, may_finish) = (Arc::clone(&started), Arc::clone(&finish));
             let handle = move |request: http::Request<Incoming>| {
@@ -405,5 +425,58 @@ mod tests {
         let server = Slow::start(1, limits).await;
         let mut stream = server.connect(REQUEST).await;
         assert_eq!(answer(&mut stream).await, "HTTP/1.1 200 OK");
+    }
+
+    /// A server whose answers are events that never end.
+    async fn stream(stop: CancellationToken) -> (SocketAddr, Arc<Connections>, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let places = Connections::new(1, PATIENCE);
+        let handle = |_: http::Request<Incoming>| async {
+            let one = futures_util::stream::iter([Ok::<_, Infallible>("data: 1\n\n")]);
+            let body = Body::from_stream(one.chain(futures_util::stream::pending()));
+            ([(http::header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+        };
+        let limits = Limits { shutdown_timeout: Duration::from_mins(10), ..LIMITS };
+        let mut tasks = JoinSet::new();
+        let stopped = async move { stop.cancelled().await };
+        tasks.spawn(run(vec![listener], Arc::clone(&places), limits, handle, stopped));
+        (address, places, tasks)
+    }
+
+    /// Reads until `end` has come.
+    async fn read_to(stream: &mut TcpStream, end: &str) {
+        let mut answer = Vec::new();
+        while !answer.ends_with(end.as_bytes()) {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "closed before {end:?}");
+        }
+    }
+
+    /// Each event is sent at once, and the stream makes room for another client.
+    #[tokio::test]
+    async fn a_stream_of_events_does_not_hold_its_place() {
+        let (address, places, _tasks) = stream(CancellationToken::new()).await;
+        let mut clients = Vec::new();
+        for evicted in 0..3 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(REQUEST.as_bytes()).await.unwrap();
+            read_to(&mut client, "data: 1\n\n\r\n").await;
+            assert_eq!(places.evicted(), evicted);
+            clients.push(client);
+        }
+    }
+
+    /// It ends in order, long before the time for running requests is over.
+    #[tokio::test]
+    async fn a_stream_of_events_ends_with_the_server() {
+        let stop = CancellationToken::new();
+        let (address, places, mut tasks) = stream(stop.clone()).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(REQUEST.as_bytes()).await.unwrap();
+        read_to(&mut client, "data: 1\n\n\r\n").await;
+        stop.cancel();
+        read_to(&mut client, "0\r\n\r\n").await;
+        tasks.join_next().await.unwrap().unwrap();
+        assert_eq!(places.evicted(), 0);
     }
 }

@@ -92,6 +92,7 @@ pub fn withheld(set: &TargetSet, form: Form) -> Option<String> {
 }
 
 /// The list of `set`, in one piece.
+#[expect(clippy::missing_panics_doc, reason = "without a limit everything fits")]
 pub fn whole(set: &Arc<TargetSet>, form: Form, encoding: Encoding) -> Vec<u8> {
     let budget = Budget::unlimited();
     let rendered = Rendered::new(set, Instant::now(), form, encoding, None, &budget);

@@ -57,7 +57,7 @@ fn write(app: &App, format: Format) -> String {
     program(&mut out, context);
     out.counter(
         "swarmscout_http_connections_evicted",
-        "Connections without a complete request that were closed to make room for others",
+        "Connections that were closed to make room for others: idle, blocked or streaming",
         [(NO_LABELS, app.connections.evicted())],
     );
     out.counter(

@@ -71,7 +71,7 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_config_warnings How much in the configuration in use is accepted but does not do what it seems to
         # TYPE swarmscout_config_warnings gauge
         swarmscout_config_warnings 0.0
-        # HELP swarmscout_http_connections_evicted_total Connections without a complete request that were closed to make room for others
+        # HELP swarmscout_http_connections_evicted_total Connections that were closed to make room for others: idle, blocked or streaming
         # TYPE swarmscout_http_connections_evicted_total counter
         swarmscout_http_connections_evicted_total 0
         # HELP swarmscout_log_lines_dropped_total Log lines that were not written because stderr was not read
