@@ -492,12 +492,12 @@ impl Source {
     fn new(plan: PlannedSource) -> Self {
         let PlannedSource { name, config, running } = &plan;
         let status = SourceStatus {
-            mechanism: config.mechanism(),
+            mechanism: config.source().mechanism(),
             name: name.clone(),
-            what: config.what(),
+            what: config.source().describe().into(),
             as_of: None,
             restored: false,
-            refreshes: config.refresh_interval().is_some(),
+            refreshes: config.source().refresh_interval().is_some(),
             error: None,
             problems: Arc::default(),
             without_address: None,

@@ -33,7 +33,7 @@ use crate::figures::Figures;
 use crate::source::dockerswarm::role;
 #[cfg(test)]
 use crate::storage::Storage;
-use crate::{JobConfig, JobStatus, source};
+use crate::{JobConfig, JobStatus};
 
 /// Owns all sources and jobs. Dropping it ends them.
 #[derive(Debug)]
@@ -233,8 +233,8 @@ impl Manager {
         let mut different = HashSet::new();
         let mut of_mechanism = BTreeMap::<_, usize>::new();
         for config in &job.sources {
-            let number = of_mechanism.entry(config.mechanism()).or_default();
-            let name = format!("{}/{number}", config.mechanism());
+            let number = of_mechanism.entry(config.source().mechanism()).or_default();
+            let name = format!("{}/{number}", config.source().mechanism());
             *number += 1;
             let (config, running) = self.source(config, job.name());
             // Equal ones are one source.
@@ -270,13 +270,13 @@ impl Manager {
     fn start_source(&self, config: &Arc<SdConfig>, job: &Arc<str>) -> Supervised<CanonicalGroups> {
         let build = {
             let (config, context) = (config.clone(), self.context.clone());
-            Box::new(move |_: &_| source::build(&config, &context))
+            Box::new(move |_: &_| config.source().build(&context))
         };
         let spec = RefreshSpec {
-            mechanism: config.mechanism(),
+            mechanism: config.source().mechanism(),
             job: job.clone(),
-            what: config.what(),
-            pace: config.pace(&self.context.refresh).fixed(),
+            what: config.source().describe().into(),
+            pace: config.source().pace(&self.context.refresh).fixed(),
             build,
             canonicalize,
         };

@@ -22,7 +22,7 @@ use swarmscout_model::quote::Quoted;
 use swarmscout_model::{Labels, LabelsBuilder, NameScheme, TargetGroup};
 
 pub(super) use self::yaml::from_yaml;
-use super::fixed::address_only;
+use super::static_configs::address_only;
 use crate::Groups;
 use crate::limits::{Excess, Meter, Unreadable, check_count, count, metered};
 

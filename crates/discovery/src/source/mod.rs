@@ -1,9 +1,12 @@
 //! The sources of the configuration file.
 //!
-//! Each is one [`Discoverer`](crate::Discoverer) that is made from its part of [`SdConfig`]. A new one needs its file
-//! here, its variant there, and its arm in [`build`].
+//! The folder of a source has its configuration, its client, its labels and its recorded answers.
+//! [`for_each_source!`](crate::for_each_source) lists them all: it makes [`SdConfig`] here and the
+//! keys of a job in the crate of the configuration file. A new source needs its folder, whose
+//! configuration implements [`SourceConfig`], and its line there.
 
 pub mod classic;
+pub mod custom;
 mod decoding;
 mod disk;
 pub mod dns;
@@ -12,8 +15,6 @@ pub mod dockerswarm;
 #[cfg(test)]
 pub(crate) mod faults;
 pub mod file;
-pub mod fixed;
-mod foreign;
 pub mod http;
 mod listing;
 mod lossy;
@@ -21,29 +22,133 @@ mod moby;
 pub mod nodelist;
 mod partition;
 mod rotation;
+pub mod static_configs;
+
+use std::fmt;
 
 use ::http::StatusCode;
-use swarmscout_net::Secrets;
+use swarmscout_model::PromDuration;
+use swarmscout_net::{HttpConfig, Secrets};
+use swarmscout_refresh::RefreshContext;
+use swarmscout_refresh::supervisor::Pace;
 
-use crate::config::{BuildContext, SdConfig};
+use crate::config::BuildContext;
+use crate::storage::Identity;
 use crate::{BoxDiscoverer, Error};
 
-/// Makes the discoverer of one source. It asks nobody yet; it fails where files that it needs at
-/// once (certificates) or addresses cannot be used.
-pub fn build(config: &SdConfig, context: &BuildContext) -> Result<BoxDiscoverer, Error> {
-    Ok(match config {
-        SdConfig::Static(config) => Box::new(fixed::Fixed::new(config, context)?),
-        SdConfig::DockerSwarm(config) => Box::new(dockerswarm::DockerSwarm::new(config, context)?),
-        SdConfig::Docker(config) => Box::new(docker::Docker::new(config, context)?),
-        SdConfig::Dns(config) => Box::new(dns::Dns::new(config, context)),
-        SdConfig::Custom(config) => {
-            Box::new(foreign::Foreign::new((config.build)(context)?, config, context))
+/// Calls the macro `$then` with the list of all sources, in the order of the documentation:
+///
+/// ```text
+/// /// What the key is for, for users.
+/// key: Variant(configuration), section Keys, mark;
+/// ```
+///
+/// - `key` holds a list in a job of the configuration file;
+/// - each item makes one of the variants of [`SdConfig`](crate::SdConfig), whose configuration is
+///   in the source's folder;
+/// - `Keys` is what the configuration file may say of it, in the crate of that file;
+/// - the mark `ours` stands where Prometheus has no such key.
+#[macro_export]
+macro_rules! for_each_source {
+    ($then:ident) => {
+        $then! {
+            /// Targets written in the file.
+            static_configs: Static(StaticConfig), section StaticGroup;
+            /// Targets in JSON or YAML files.
+            file_sd_configs: File(FileConfig), section FileSd;
+            /// Targets as a web server lists them.
+            http_sd_configs: Http(HttpSdConfig), section HttpSd;
+            /// A classic Swarm: its masters and nodes.
+            swarm_sd_configs: Classic(ClassicConfig) | NodeList(NodeListConfig), section SwarmSd, ours;
+            /// A Swarm of swarm mode: its services, tasks or nodes.
+            dockerswarm_sd_configs: DockerSwarm(DockerSwarmConfig), section DockerSwarmSd;
+            /// Containers of one Docker engine.
+            docker_sd_configs: Docker(DockerConfig), section DockerSd;
+            /// The records of DNS names.
+            dns_sd_configs: Dns(DnsConfig), section DnsSd;
         }
-        SdConfig::File(config) => Box::new(file::File::new(config.clone(), context)),
-        SdConfig::Http(config) => Box::new(http::Http::new(config.clone(), context)?),
-        SdConfig::Classic(config) => Box::new(classic::Classic::new(config, context)?),
-        SdConfig::NodeList(config) => Box::new(nodelist::NodeList::new(config, context)?),
-    })
+    };
+}
+
+/// The configuration of a source: what it is, and how it is started. It lives in the source's
+/// folder. Its `Debug` shows no secret.
+pub trait SourceConfig: fmt::Debug {
+    /// Prometheus' name of the mechanism: `dockerswarm`, `file`; classic Swarm's is `swarm`.
+    fn mechanism(&self) -> &'static str;
+
+    /// What is asked, without secrets: `unix:///var/run/docker.sock role tasks`.
+    fn describe(&self) -> String;
+
+    /// How often to refresh without a notification. `None`: one refresh is enough.
+    fn refresh_interval(&self) -> Option<PromDuration>;
+
+    /// Whether it is read from this machine: from a file or, of several hosts, from a unix socket.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// How many servers one refresh may have to try, one after the other.
+    fn hosts(&self) -> usize {
+        1
+    }
+
+    /// How to talk to its servers, where they speak HTTP.
+    fn http(&self) -> Option<&HttpConfig> {
+        None
+    }
+
+    /// What tells it from other sources over a restart. `None`: its targets are in the
+    /// configuration file itself, and are not stored.
+    fn identity(&self) -> Option<Identity>;
+
+    /// Makes its discoverer. It asks nobody yet; it fails where files that it needs at once
+    /// (certificates) or addresses cannot be used.
+    fn build(&self, context: &BuildContext) -> Result<BoxDiscoverer, Error>;
+
+    /// When to refresh it, and how long each refresh may take.
+    fn pace(&self, context: &RefreshContext) -> Pace {
+        match self.refresh_interval() {
+            Some(interval) => Pace::asking(self.hosts(), self.is_local(), interval, context),
+            None => Pace::once(self.is_local()),
+        }
+    }
+}
+
+macro_rules! sd_config {
+    ($(
+        $(#[doc = $doc:literal])+
+        $key:ident: $($variant:ident($config:ident))|+, section $section:ident $(, $mark:ident)?;
+    )+) => {
+        use crate::config::{$($($config,)+)+ CustomConfig};
+
+        /// A source of targets, as the configuration file names it.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum SdConfig {
+            $($(
+                #[doc = concat!("One of `", stringify!($key), "`.")]
+                $variant($config),
+            )+)+
+            /// A discoverer of the program that uses this crate. No configuration file names it.
+            Custom(CustomConfig),
+        }
+
+        impl SdConfig {
+            /// The configuration in the folder of its source.
+            pub fn source(&self) -> &dyn SourceConfig {
+                match self {
+                    $($(Self::$variant(config) => config,)+)+
+                    Self::Custom(config) => config,
+                }
+            }
+        }
+    };
+}
+
+for_each_source!(sd_config);
+
+/// Whether a host is a unix socket.
+fn is_socket(host: &str) -> bool {
+    host.starts_with("unix://")
 }
 
 /// So much of the body of a refusal is shown, in characters.

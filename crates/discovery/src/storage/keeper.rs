@@ -61,7 +61,7 @@ impl Keeper {
             not_before: Instant::now(),
             failures: 0,
         };
-        let (mechanism, what) = (config.mechanism(), config.what());
+        let (mechanism, what) = (config.source().mechanism(), config.source().describe().into());
         Self { storage, key, mechanism, what, known: running.last_good(), schedule, held: None }
     }
 

@@ -8,7 +8,6 @@ use swarmscout_net::config::{Auth, HeaderSource, SecretSource};
 use swarmscout_net::{HttpConfig, redact_url};
 
 use crate::config::{EngineConfig, SdConfig};
-use crate::source::nodelist::Location;
 
 /// A digest of all that says *what* a source finds: where it asks, who asks, and how targets are made
 /// of the answer. Neither secrets are in it nor how the answer is got (intervals, TLS, proxies,
@@ -20,69 +19,7 @@ pub struct Key(pub(super) [u8; 16]);
 impl Key {
     /// The key of a source. `None`: its targets are in the configuration file itself.
     pub(super) fn of(config: &SdConfig) -> Option<Self> {
-        let mut parts = Parts::default();
-        match config {
-            SdConfig::Static(_) => return None,
-            SdConfig::File(config) => {
-                parts.add("file");
-                for file in &config.files {
-                    parts.add(&file.to_string_lossy());
-                }
-            }
-            SdConfig::Http(config) => {
-                parts.add("http");
-                parts.add(&redact_url(&config.url));
-                parts.caller(&config.http);
-            }
-            SdConfig::Classic(config) => {
-                parts.add("classic");
-                parts.add(&config.metrics_port);
-                parts.caller(&config.http);
-                for master in &config.masters {
-                    parts.add(&redact_url(master));
-                }
-            }
-            SdConfig::NodeList(config) => {
-                if matches!(config.location, Location::Nodes(_)) {
-                    return None;
-                }
-                parts.add("nodes");
-                // Shows neither password nor token.
-                parts.add(&config.location.to_string());
-                parts.add(
-                    config.token_url.as_deref().map(redact_url).as_deref().unwrap_or_default(),
-                );
-                parts.add(&format!("{:?}", config.etcd_api));
-                parts.add(&config.metrics_port);
-                parts.caller(&config.http);
-            }
-            SdConfig::DockerSwarm(config) => {
-                parts.add("dockerswarm");
-                parts.add(config.role.as_str());
-                parts.add(&format!("{} {:?}", config.match_first_network, config.overlay_port));
-                parts.engine(&config.engine);
-            }
-            SdConfig::Docker(config) => {
-                parts.add("docker");
-                parts.add(&config.host_networking_host);
-                parts.add(&config.match_first_network.to_string());
-                parts.engine(&config.engine);
-            }
-            SdConfig::Dns(config) => {
-                parts.add("dns");
-                parts.add(config.record_type.as_str());
-                parts.add(&config.port.to_string());
-                for name in &config.names {
-                    parts.add(name);
-                }
-            }
-            SdConfig::Custom(config) => {
-                parts.add("custom");
-                parts.add(config.mechanism);
-                parts.add(&config.what);
-            }
-        }
-        Some(parts.digest())
+        config.source().identity().map(|identity| identity.digest())
     }
 
     /// The key that a file of this name belongs to.
@@ -114,18 +51,28 @@ impl fmt::Display for Key {
     }
 }
 
-/// Texts, each with its length, so that no two lists of them are the same text.
-#[derive(Default)]
-struct Parts(String);
+/// What tells one source from another: texts, each with its length, so that no two lists of them are
+/// the same text.
+#[derive(Debug)]
+pub struct Identity(String);
 
-impl Parts {
-    fn add(&mut self, part: &str) {
+impl Identity {
+    /// That of a source of this kind.
+    pub fn new(kind: &str) -> Self {
+        let mut identity = Self(String::new());
+        identity.add(kind);
+        identity
+    }
+
+    /// Adds a text without secrets.
+    pub fn add(&mut self, part: &str) {
         self.0.push_str(&part.len().to_string());
         self.0.push(':');
         self.0.push_str(part);
     }
 
-    fn engine(&mut self, config: &EngineConfig) {
+    /// Adds where an Engine is, and what is asked of it.
+    pub fn engine(&mut self, config: &EngineConfig) {
         let EngineConfig { hosts, port, filters, refresh_interval: _, http } = config;
         self.add(&port.to_string());
         for filter in filters {
@@ -140,8 +87,8 @@ impl Parts {
         self.caller(http);
     }
 
-    /// Who asks: a server may answer each with other targets.
-    fn caller(&mut self, http: &HttpConfig) {
+    /// Adds who asks: a server may answer each with other targets.
+    pub fn caller(&mut self, http: &HttpConfig) {
         match &http.auth {
             None => {}
             Some(Auth::Basic { username, password: _ }) => {

@@ -35,7 +35,7 @@ use tokio_util::task::TaskTracker;
 
 use self::folder::Folder;
 use self::keeper::Keeper;
-pub use self::key::Key;
+pub use self::key::{Identity, Key};
 use crate::config::{BuildContext, SdConfig};
 use crate::figures::Figures;
 use swarmscout_model::CanonicalGroups;
@@ -164,8 +164,8 @@ impl Storage {
         }
         for source in ambiguous.values() {
             tracing::warn!(
-                discovery = source.mechanism(),
-                asked = %source.what(),
+                discovery = source.source().mechanism(),
+                asked = source.source().describe(),
                 "Sources that differ in nothing but secrets are not kept for a restart"
             );
         }

@@ -13,7 +13,7 @@ use swarmscout_discovery::config::{
 };
 use swarmscout_discovery::limits::Excess;
 use swarmscout_discovery::source::nodelist::Location;
-use swarmscout_discovery::{BoxFuture, Discoverer, Error, Groups, Refreshed, SdConfig, source};
+use swarmscout_discovery::{BoxFuture, Discoverer, Error, Groups, Refreshed, SdConfig};
 use swarmscout_model::size::Bytes;
 use swarmscout_model::{Budget, OverBudget, PromDuration, TargetGroup};
 use swarmscout_net::HttpConfig;
@@ -29,7 +29,7 @@ const MINUTE: PromDuration = PromDuration::from_secs(60);
 async fn refused(name: &str, config: &SdConfig) -> Error {
     let budget = Budget::new(Bytes(LIMIT));
     let context = BuildContext { budget: budget.clone(), ..BuildContext::new("test") };
-    let mut source = match source::build(config, &context) {
+    let mut source = match config.source().build(&context) {
         Ok(source) => source,
         Err(error) => {
             assert_eq!(budget.used(), 0, "{name}");
@@ -106,7 +106,7 @@ async fn http_sd_lists() {
     let (_server, address) = always(format!("[{}]", vec!["{}"; 500_000].join(",")));
     let budget = Budget::new(Bytes(LIMIT));
     let context = BuildContext { budget: budget.clone(), ..BuildContext::new("test") };
-    let mut source = source::build(&http_sd(&address), &context).unwrap();
+    let mut source = http_sd(&address).source().build(&context).unwrap();
     assert_eq!(
         source.fetch(RefreshScope::Full).await.unwrap().value,
         Groups::new(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use swarmscout_config::{Config, Options, load, load_main};
 use swarmscout_discovery::source::file;
-use swarmscout_discovery::source::fixed::static_groups;
+use swarmscout_discovery::source::static_configs::static_groups;
 use swarmscout_discovery::{Groups, JobConfig, SdConfig};
 use swarmscout_model::LabelsBuilder;
 use swarmscout_model::labels::ADDRESS;
@@ -78,7 +78,7 @@ fn check_files(config: &Config, errors: &mut Vec<String>, warnings: &mut Vec<Str
     for job in config.job_configs() {
         let name = job.name();
         for source in &job.sources {
-            for (what, path) in source_http(source).map(HttpConfig::files).unwrap_or_default() {
+            for (what, path) in source.source().http().map(HttpConfig::files).unwrap_or_default() {
                 if let Err(error) = std::fs::metadata(path) {
                     let path = path.display();
                     errors.push(format!("cannot use {what} file {path} of job {name:?}: {error}"));
@@ -146,16 +146,5 @@ fn check_targets(job: &JobConfig, groups: &Groups, path: Option<&Path>, errors: 
             let (name, reason) = (Quoted(job.name()), refused.reason);
             errors.push(format!("job {name}: target {address}{of_file}: {reason}"));
         }
-    }
-}
-
-fn source_http(source: &SdConfig) -> Option<&HttpConfig> {
-    match source {
-        SdConfig::Http(config) => Some(&config.http),
-        SdConfig::Classic(config) => Some(&config.http),
-        SdConfig::NodeList(config) => Some(&config.http),
-        SdConfig::DockerSwarm(config) => Some(&config.engine.http),
-        SdConfig::Docker(config) => Some(&config.engine.http),
-        _ => None,
     }
 }

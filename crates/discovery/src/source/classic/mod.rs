@@ -14,6 +14,7 @@
 //! - No list is empty by mistake: an answer without a `Nodes` row, or with nodes that it does not
 //!   list, is a failure. `Nodes` 0 is an answer.
 
+mod config;
 mod info;
 mod node;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use swarmscout_net::{Host, ReadClient, Request, Scheme};
 use swarmscout_refresh::Deadlines;
 use swarmscout_refresh::problems::{self, OTHER_COUNT, Problems, shown};
 
+pub use self::config::ClassicConfig;
 use self::info::Info;
 use self::node::Node;
 pub(super) use self::node::host_of;
@@ -38,7 +40,7 @@ use super::decoding::{Decoding, Whole, whole};
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
 use super::rotation::{Rotation, Turn};
-use crate::config::{BuildContext, ClassicConfig};
+use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, MOST_TARGETS, Meter, Unreadable};
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 

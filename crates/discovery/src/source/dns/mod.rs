@@ -12,6 +12,7 @@
 //! The messages are read and written by the crate `domain`; sending them is ours, as no resolver
 //! tells which server did what, or keeps NXDOMAIN apart from a failure where Prometheus does.
 
+mod config;
 mod exchange;
 pub mod fuzzing;
 mod lookup;
@@ -27,13 +28,14 @@ use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Budget, Charge, Labels, LabelsWriter, TargetGroup};
 use tokio::time::Instant;
 
+pub use self::config::{DnsConfig, RecordType};
 use self::lookup::{Failure, Lookups, Said};
 use self::records::Records;
 use self::resolver::GAP;
 pub use self::resolver::Resolver;
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
-use crate::config::{BuildContext, DnsConfig, RecordType};
+use crate::config::BuildContext;
 use crate::figures::Figures;
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};

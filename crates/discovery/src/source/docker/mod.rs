@@ -1,6 +1,8 @@
 //! `docker_sd_configs`: the containers of one Docker Engine (Prometheus `discovery/moby/docker.go`,
 //! with the image labels that came after v3.14).
 
+mod config;
+
 use std::sync::Arc;
 
 use swarmscout_docker::engine::{Container, ContainerPort, Endpoint, Hosts, List, Lists, Query};
@@ -8,7 +10,8 @@ use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Budget, Charge, Labels, LabelsWriter};
 use swarmscout_refresh::problems::shown;
 
-use crate::config::{BuildContext, DockerConfig};
+pub use self::config::DockerConfig;
+use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, Meter};
 use crate::source::moby::{self, AddressWriter, ById, Skipped};
 use crate::source::partition::{Cut, Partition};

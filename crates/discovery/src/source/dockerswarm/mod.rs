@@ -11,6 +11,7 @@
 //! the value of the byte-smallest key, always, where Prometheus' answer changes from look to look.
 
 mod alone;
+mod config;
 mod finder;
 mod meta;
 mod nodes;
@@ -23,7 +24,8 @@ mod tasks;
 pub use alone::DockerSwarm;
 pub use finder::Finder;
 
-use crate::config::{DockerSwarmConfig, OverlayPort, Role};
+pub use self::config::{DockerSwarmConfig, OverlayPort};
+use crate::config::Role;
 use crate::{Groups, Problem};
 use swarmscout_docker::engine::{Lists, Port};
 use swarmscout_swarm::{Filters, Snapshot};

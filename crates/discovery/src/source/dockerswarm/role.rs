@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Finder, Options};
 use crate::config::{BuildContext, DockerSwarmConfig};
+use crate::source::SourceConfig;
 use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
 use swarmscout_model::{CanonicalGroups, canonicalize};
@@ -47,7 +48,7 @@ pub(crate) fn start(
     let role = Role {
         config: config.clone(),
         job: Arc::clone(job),
-        what: config.what(),
+        what: config.describe().into(),
         finder: None,
         snapshots: reader.last_good(),
         _reader: reader,

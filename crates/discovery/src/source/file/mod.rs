@@ -7,6 +7,7 @@
 //!   mistake is not taken for a list without targets.
 //! - A file that is not there has no groups.
 
+mod config;
 pub(crate) mod pattern;
 pub(super) mod watch;
 
@@ -24,10 +25,11 @@ use swarmscout_model::{Budget, Charge, LabelsBuilder};
 use swarmscout_net::{Secrets, disk, lane};
 use tokio::time::Instant;
 
+pub use self::config::FileConfig;
 use self::watch::{Hints, Watch};
 use super::disk::OffThread;
 use super::{listing, lossy};
-use crate::config::{BuildContext, FileConfig};
+use crate::config::BuildContext;
 use crate::figures::FileTimes;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};

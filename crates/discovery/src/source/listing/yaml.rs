@@ -6,7 +6,7 @@ use swarmscout_model::Labels;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::yaml::{self, Data, Key, Node, YamlError};
 
-use super::super::fixed::address_only;
+use super::super::static_configs::address_only;
 use super::ListedGroup;
 use crate::limits::{Excess, Meter, Unreadable, check_count};
 

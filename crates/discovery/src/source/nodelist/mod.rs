@@ -14,6 +14,7 @@
 //! - One bad address in a store costs that address. In `nodes://` it is refused when the
 //!   configuration is loaded, and in a file it fails the look, as Swarm does it.
 
+mod config;
 mod consul;
 mod etcd2;
 mod etcd3;
@@ -36,6 +37,7 @@ use swarmscout_model::{Budget, Charge, Labels, LabelsWriter, TargetGroup};
 use swarmscout_net::Secrets;
 use tokio::time::{Instant, sleep};
 
+pub use self::config::{EtcdApi, NodeListConfig};
 use self::consul::Consul;
 use self::etcd2::Etcd2;
 use self::etcd3::Etcd3;
@@ -46,7 +48,7 @@ pub use self::location::{Location, Servers, StoreKind};
 use super::classic::host_of;
 use super::moby::AddressWriter;
 use super::partition::{Cut, Partition};
-use crate::config::{BuildContext, EtcdApi, NodeListConfig};
+use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 use swarmscout_refresh::Backoff;

@@ -1,22 +1,25 @@
 //! `static_configs`: targets that stand in the configuration file itself.
 
+mod config;
+
 use std::sync::Arc;
 
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Charge, Labels, TargetGroup};
 
-use crate::config::{BuildContext, StaticConfig};
+pub use self::config::{StaticConfig, StaticGroup};
+use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
 use crate::{BoxFuture, Discoverer, Error, Groups, RefreshScope, Refreshed};
 
 /// The groups of one job's `static_configs`. The source of a group is its index.
 #[derive(Debug)]
-pub struct Fixed {
+pub struct Static {
     groups: Groups,
     _held: Charge,
 }
 
-impl Fixed {
+impl Static {
     /// The groups of `config`, which never change. Fails where they are more than is allowed.
     pub fn new(config: &StaticConfig, context: &BuildContext) -> Result<Self, Error> {
         let mut meter = Meter::new(&context.budget, LONGEST_LABEL);
@@ -47,7 +50,7 @@ fn make(config: &StaticConfig, meter: &mut Meter) -> Result<Groups, Error> {
     groups.map_err(|excess| Error::Excess { what: "static_configs".to_owned(), excess })
 }
 
-impl Discoverer for Fixed {
+impl Discoverer for Static {
     type Error = Error;
 
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {

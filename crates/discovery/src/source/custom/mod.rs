@@ -1,17 +1,20 @@
 //! A discoverer of the program that uses this crate: what it finds is counted as that of the sources
 //! here is, though only when it is there already.
 
+mod config;
+
 use std::sync::Arc;
 
 use swarmscout_model::groups::differing;
 use swarmscout_model::{Budget, Charge, TargetGroup};
 
-use crate::config::{BuildContext, CustomConfig};
+pub use self::config::{BuildCustom, CustomConfig};
+use crate::config::BuildContext;
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
 use crate::{BoxDiscoverer, BoxFuture, Discoverer, Error, Groups, RefreshScope, Refreshed};
 
 /// A source that knows nothing of budgets.
-pub(super) struct Foreign {
+pub(super) struct Custom {
     discoverer: BoxDiscoverer,
     scale: Scale,
 }
@@ -26,7 +29,7 @@ struct Scale {
     held: Charge,
 }
 
-impl Foreign {
+impl Custom {
     pub(super) fn new(
         discoverer: BoxDiscoverer,
         config: &CustomConfig,
@@ -69,7 +72,7 @@ fn units(group: &TargetGroup) -> usize {
     group.targets.len() + 1
 }
 
-impl Discoverer for Foreign {
+impl Discoverer for Custom {
     type Error = Error;
 
     fn fetch(&mut self, scope: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {

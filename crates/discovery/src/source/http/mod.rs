@@ -7,6 +7,8 @@
 //! keeps the password there; from a label it would come to pages, to whoever reads our HTTP SD, and,
 //! by a rule that copies the label, into series.
 
+mod config;
+
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,9 +21,10 @@ use swarmscout_model::{Budget, Charge, LabelsBuilder};
 use swarmscout_net::{Body, Client, ENOUGH, Request, Secrets, Url};
 use swarmscout_refresh::problems;
 
+pub use self::config::HttpSdConfig;
 use super::decoding::{Decoding, Whole, whole};
 use super::{listing, lossy};
-use crate::config::{BuildContext, HttpSdConfig};
+use crate::config::BuildContext;
 use crate::figures::Figures;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
