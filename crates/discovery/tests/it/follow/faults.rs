@@ -1,6 +1,6 @@
 //! What goes wrong with a watch, with events, and with the lists beside them.
 
-use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
+use swarmscout_discovery::config::{BuildContext, DockerSwarmConfig, EngineConfig, Events, Role};
 use swarmscout_simulator::engine::Condition;
 use swarmscout_simulator::swarmkit::Fault as ControlFault;
 use swarmscout_simulator::{Fault, Response};
@@ -9,7 +9,7 @@ use swarmscout_swarm::FeedKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::site::{Followed, Manager, Site, context, guarded};
+use super::site::{Followed, Manager, Site, context, guarded, impatient};
 
 /// What the Engine answers right now, so that it can be answered later.
 async fn answered(site: &Site, list: &str) -> Vec<u8> {
@@ -24,7 +24,11 @@ async fn answered(site: &Site, list: &str) -> Vec<u8> {
 }
 
 async fn watched(site: &Site) -> Followed {
-    let mut followed = site.follow(Events::Auto);
+    watched_with(site, &context()).await
+}
+
+async fn watched_with(site: &Site, context: &BuildContext) -> Followed {
+    let mut followed = Followed::new(&site.config(Role::Tasks, Events::Auto), context);
     followed.look().await;
     assert_eq!(followed.feed().kind, FeedKind::Watch, "{:?}", followed.feed().reason);
     followed
@@ -33,7 +37,7 @@ async fn watched(site: &Site) -> Followed {
 #[tokio::test]
 async fn a_watch_that_stalls_is_found_by_a_listing_and_begun_again() {
     let site = Site::new(1);
-    let mut followed = watched(&site).await;
+    let mut followed = watched_with(&site, &impatient()).await;
     let faults = site.manager.control.faults();
     faults.set(ControlFault::Stall);
     site.swarm.label_node(&site.workers[0], "a", "b");
@@ -176,7 +180,7 @@ async fn changes_that_are_lost_doubled_or_swapped_leave_the_right_set() {
         ControlFault::HoldRemovals,
     ] {
         let site = Site::new(1);
-        let mut followed = watched(&site).await;
+        let mut followed = watched_with(&site, &impatient()).await;
         let faults = site.manager.control.faults();
         faults.set(fault.clone());
         site.swarm.update_service(&site.web, |spec| *spec = spec.clone().env("A=B".to_owned()));

@@ -160,11 +160,19 @@ pub(crate) fn job(name: &str, config: &DockerSwarmConfig) -> JobConfig {
     JobConfig::new(name, vec![SdConfig::DockerSwarm(config.clone())])
 }
 
-/// A context in which a stream is begun again after a moment, and a watch is not trusted for long.
+/// A context in which a closed stream is reopened after a moment. No watch is given up for being
+/// slow, however busy the machine is.
 pub(crate) fn context() -> BuildContext {
     let mut context = BuildContext::new("test");
     context.refresh.patience = GUARD;
     context.following.begin_again = Duration::from_millis(20);
+    context.following.confirmed_within = GUARD;
+    context
+}
+
+/// The same, but a watch that does not report what a listing showed is given up soon.
+pub(crate) fn impatient() -> BuildContext {
+    let mut context = context();
     context.following.confirmed_within = Duration::from_millis(50);
     context
 }

@@ -216,7 +216,7 @@ fn what_a_server_repeats_shows_nowhere() {
     let mut program = folder.start(&[]);
     let address = program.address();
 
-    let sources = failed_sources(address, jobs.len());
+    let sources = failed_sources(address, jobs.len(), "<secret>");
     let mut pages = vec![("sources".to_owned(), sources)];
     for path in
         ["/", "/api/v1/targets", "/api/v1/status/config", "/api/v1/status/flags", "/metrics"]
@@ -246,8 +246,8 @@ fn what_a_server_repeats_shows_nowhere() {
     }
 }
 
-/// `/api/v1/sources` once each of so many sources has failed, or has problems.
-fn failed_sources(address: SocketAddr, count: usize) -> String {
+/// `/api/v1/sources` once each of so many sources has failed, or has problems, and names `text`.
+fn failed_sources(address: SocketAddr, count: usize, text: &str) -> String {
     let until = Instant::now() + DEADLINE;
     loop {
         let sources = get(address, "/api/v1/sources").body;
@@ -255,8 +255,9 @@ fn failed_sources(address: SocketAddr, count: usize) -> String {
         let read = read["data"]["sources"].as_array().expect("a list");
         assert_eq!(read.len(), count);
         let failed = |source: &serde_json::Value| {
-            source["lastError"] != ""
-                || source["problems"].as_array().is_some_and(|p| !p.is_empty())
+            let has_problems = source["problems"].as_array().is_some_and(|p| !p.is_empty());
+            let told = format!("{} {}", source["lastError"], source["problems"]);
+            (source["lastError"] != "" || has_problems) && told.contains(text)
         };
         if read.iter().all(failed) {
             return sources;
@@ -320,7 +321,7 @@ fn what_a_server_says_at_length_is_cut() {
     folder.write("prometheus.yml", &file);
     let mut program = folder.start(&[]);
     let address = program.address();
-    let shown = failed_sources(address, sources.len());
+    let shown = failed_sources(address, sources.len(), "");
     assert!(shown.len() < sources.len() * MOST, "{shown}");
     for number in 0..sources.len() {
         let list = get(address, &format!("/sd/{number}")).body;

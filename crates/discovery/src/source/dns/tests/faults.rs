@@ -39,10 +39,10 @@ fn endured() -> Vec<Fault> {
     ]
 }
 
-/// A source that waits a third of a second for an answer, or less where there are more servers.
+/// A source that waits a second for an answer, or less where there are more servers.
 fn impatient(world: &World, names: &[&str]) -> Dns {
     let mut source = world.source(RecordType::A, names);
-    source.deadline = Duration::from_millis(600);
+    source.deadline = Duration::from_secs(2);
     source
 }
 
