@@ -7,17 +7,20 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use swarmscout_discovery::config::{
-    BuildContext, ClassicConfig, CustomConfig, DockerConfig, DockerSwarmConfig, EngineConfig,
-    EtcdApi, Events, FileConfig, HttpSdConfig, NodeListConfig, OverlayPort, Role, StaticConfig,
-    StaticGroup,
+    BuildContext, ClassicConfig, CustomConfig, DnsConfig, DockerConfig, DockerSwarmConfig,
+    EngineConfig, EtcdApi, Events, FileConfig, HttpSdConfig, NodeListConfig, OverlayPort,
+    RecordType, Role, StaticConfig, StaticGroup,
 };
 use swarmscout_discovery::limits::Excess;
+use swarmscout_discovery::source::dns::Resolver;
 use swarmscout_discovery::source::nodelist::Location;
 use swarmscout_discovery::{BoxFuture, Discoverer, Error, Groups, Refreshed, SdConfig};
 use swarmscout_model::size::Bytes;
 use swarmscout_model::{Budget, OverBudget, PromDuration, TargetGroup};
 use swarmscout_net::HttpConfig;
 use swarmscout_refresh::RefreshScope;
+use swarmscout_sim_stores::dns::{Data, DnsServer, Zone};
+use swarmscout_sim_stores::zookeeper::ZooKeeper;
 use swarmscout_simulator::{Listen, Request, Response, Server};
 
 /// Enough for each of the answers, and for nothing that they would become.
@@ -27,8 +30,12 @@ const MINUTE: PromDuration = PromDuration::from_secs(60);
 
 /// What each refresh says; in the end nothing is held.
 async fn refused(name: &str, config: &SdConfig) -> Error {
+    refused_within(name, config, BuildContext::new("test")).await
+}
+
+async fn refused_within(name: &str, config: &SdConfig, context: BuildContext) -> Error {
     let budget = Budget::new(Bytes(LIMIT));
-    let context = BuildContext { budget: budget.clone(), ..BuildContext::new("test") };
+    let context = BuildContext { budget: budget.clone(), ..context };
     let mut source = match config.source().build(&context) {
         Ok(source) => source,
         Err(error) => {
@@ -47,7 +54,11 @@ async fn refused(name: &str, config: &SdConfig) -> Error {
 
 /// That it does not fit, and how much it would need, at least.
 async fn needs(name: &str, config: &SdConfig, at_least: u64) {
-    let error = refused(name, config).await;
+    needs_within(name, config, BuildContext::new("test"), at_least).await;
+}
+
+async fn needs_within(name: &str, config: &SdConfig, context: BuildContext, at_least: u64) {
+    let error = refused_within(name, config, context).await;
     let Error::Excess { excess: Excess::Memory(memory), .. } = &error else {
         panic!("{name}: {error}")
     };
@@ -210,6 +221,42 @@ async fn node_lists() {
     needs("file", &node_list(&format!("file://{}", path.display()), EtcdApi::V2), LIMIT / 2).await;
     std::fs::remove_file(&path).unwrap();
     needs("nodes", &node_list("nodes://10.0.0.[1:60000]:2375", EtcdApi::V2), LIMIT / 2).await;
+}
+
+/// Each name of a node is a target.
+#[tokio::test]
+async fn zookeeper() {
+    let ensemble = ZooKeeper::start(1).unwrap();
+    for i in 0..40_000 {
+        let node = format!("10.0.{}.{}:2375", i >> 8, i & 255);
+        ensemble.put(&format!("/swarm/docker/swarm/nodes/{node}"), &node);
+    }
+    let url = format!("zk://{}/swarm", ensemble.addr(0));
+    needs("zookeeper", &node_list(&url, EtcdApi::V2), LIMIT / 2).await;
+}
+
+/// A record of 16 bytes is a target. An answer has 64 KiB at most, so it takes several names.
+#[tokio::test]
+async fn dns() {
+    let zone = Zone::default();
+    let names: Vec<_> = (0..20).map(|i| format!("n{i}.")).collect();
+    for name in &names {
+        zone.set(name, (0..4000_u16).map(|i| Data::A([10, 0, (i >> 8) as u8, i as u8].into())));
+    }
+    let server = DnsServer::start(&zone).unwrap();
+    let name = format!("swarmscout-limits-{}.conf", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, format!("nameserver [127.0.0.1]:{}\n", server.addr().port())).unwrap();
+    let config = SdConfig::Dns(DnsConfig {
+        names,
+        record_type: RecordType::A,
+        port: 8080,
+        refresh_interval: MINUTE,
+    });
+    let dns = Arc::new(Resolver::new(&path));
+    let context = BuildContext { dns, ..BuildContext::new("test") };
+    needs_within("dns", &config, context, 100_000).await;
+    std::fs::remove_file(&path).unwrap();
 }
 
 fn engine(address: &str) -> EngineConfig {
