@@ -90,7 +90,8 @@ pub struct RunArgs {
     pub auto_reload: bool,
 
     /// How often to check these files, at least 1s
-    #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s")]
+    #[arg(long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s",
+          value_parser = parse_interval)]
     pub auto_reload_interval: PromDuration,
 
     /// Reject what Prometheus' agent mode rejects in the file
@@ -448,6 +449,13 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
     ];
     values.sort_unstable();
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// An interval that time can pass in.
+fn parse_interval(text: &str) -> anyhow::Result<PromDuration> {
+    let interval: PromDuration = text.parse()?;
+    anyhow::ensure!(!interval.is_zero(), "an interval must be longer than 0");
+    Ok(interval)
 }
 
 fn name_of(value: &impl ValueEnum) -> String {

@@ -367,7 +367,7 @@ fn every_range_has_ends() {
             &["0", "1ms", longest],
             &["-1s", "293y", "1", "9223372036854775808s"],
         ),
-        ("--config.auto-reload-interval", &["0", longest], &["-1s", "293y"]),
+        ("--config.auto-reload-interval", &["1ms", longest], &["0", "0s", "-1s", "293y"]),
         ("--sd.startup-timeout", &["0", longest], &["-1s", "293y"]),
         ("--file-sd.mode", &["0", "0000", "777"], &["1000", "-1", "8", "37777777777", "0x1"]),
     ] {
