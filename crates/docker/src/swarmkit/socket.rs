@@ -27,8 +27,9 @@ use crate::engine::MAX_ANSWER;
 
 /// What helps where the socket is not there, or is dead.
 const ADVICE: SocketAdvice = SocketAdvice {
-    missing: "only the Engine of a manager has it; in a container, mount the folder that it is in \
-              (volumes: [\"/var/run/docker/swarm:/var/run/docker/swarm\"])",
+    missing: "only the Engine of a manager has it; in a container, mount its folder (volumes: \
+              [\"/var/run/docker/swarm:/var/run/docker/swarm\"]); if it is not at \
+              docker/swarm/control.sock beside docker.sock, name it with swarmkit_socket",
     stale: "the Engine is down, or made a new one when it started: in a container, mount the \
             folder (/var/run/docker/swarm), not the socket",
     closed: "Docker gives the folder of this socket to root alone, so only root can use it",

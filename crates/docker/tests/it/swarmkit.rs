@@ -310,7 +310,7 @@ async fn what_is_no_control_socket_is_told() {
         expected.assert_eq(&told(folder, &error));
     }
     let folder = Folder::new("none");
-    check(&folder, &expect![[r#"cannot connect to unix://…/control.sock: no such socket: only the Engine of a manager has it; in a container, mount the folder that it is in (volumes: ["/var/run/docker/swarm:/var/run/docker/swarm"])"#]]).await;
+    check(&folder, &expect![[r#"cannot connect to unix://…/control.sock: no such socket: only the Engine of a manager has it; in a container, mount its folder (volumes: ["/var/run/docker/swarm:/var/run/docker/swarm"]); if it is not at docker/swarm/control.sock beside docker.sock, name it with swarmkit_socket"#]]).await;
     std::fs::create_dir(folder.socket()).unwrap();
     check(&folder, &expect!["cannot connect to unix://…/control.sock: is a folder, not a socket: Docker makes one where a mounted socket did not exist; remove it and start the engine"]).await;
     std::fs::remove_dir(folder.socket()).unwrap();
