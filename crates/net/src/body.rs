@@ -109,6 +109,15 @@ impl Body {
         usize::try_from(rest.min(self.max)).unwrap_or(0)
     }
 
+    /// At most so many bytes are still to come.
+    pub fn most_to_come(&self) -> u64 {
+        let allowed = self.max.saturating_sub(self.seen);
+        match self.inflater {
+            Some(_) => allowed,
+            None => self.incoming.size_hint().exact().map_or(allowed, |rest| rest.min(allowed)),
+        }
+    }
+
     /// Whether the server says itself that it will send more than is allowed.
     pub(crate) fn is_announced_too_large(&self) -> bool {
         self.inflater.is_none() && self.incoming.size_hint().lower() > self.max

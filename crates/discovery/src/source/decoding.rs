@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use swarmscout_model::{Budget, Charge};
 use swarmscout_net::Body;
 use swarmscout_net::cpu::{self, Cancel};
@@ -46,41 +46,43 @@ impl Decoding {
 #[derive(Debug)]
 pub(super) struct Whole {
     pub(super) bytes: Bytes,
-    pub(super) charge: Option<Charge>,
+    pub(super) charge: Charge,
 }
+
+/// A body grows to so many bytes as any buffer does, by doubling.
+const DOUBLED: usize = 4 << 20;
 
 /// Reads a body, as far as its bytes fit into the budget. `what` was asked for.
 pub(super) async fn whole(mut body: Body, budget: &Budget, what: &str) -> Result<Whole, Error> {
-    let too_much = |excess| {
-        let excess = Excess::Memory(excess);
-        Error::Excess { what: what.to_owned(), excess }
-    };
     let mut charge = budget.nothing();
-    let Some(first) = body.chunk().await? else {
-        return Ok(Whole { bytes: Bytes::new(), charge: None });
-    };
-    charge.grow(first.len() as u64).map_err(too_much)?;
-    let Some(second) = body.chunk().await? else {
-        return Ok(Whole { bytes: first, charge: Some(charge) });
-    };
-    let mut all = BytesMut::from(first);
-    let mut next = Some(second);
-    while let Some(piece) = next {
-        if all.capacity() - all.len() < piece.len() {
-            // As a growing buffer does, but not before its bytes are known to fit.
-            let more = piece.len().max(all.len());
-            charge.grow(more as u64).map_err(too_much)?;
-            // Room for the copy that growing makes, and as much for what the bytes become: without it
-            // there is no use in reading on.
-            let mut room = budget.nothing();
-            room.grow((all.len() + more) as u64).map_err(too_much)?;
-            all.reserve(more);
-            drop(room);
+    let mut all = Vec::new();
+    while let Some(piece) = body.chunk().await? {
+        charge.grow(piece.len() as u64).map_err(|excess| {
+            let excess = Excess::Memory(excess);
+            Error::Excess { what: what.to_owned(), excess }
+        })?;
+        if all.is_empty() {
+            // Mostly it is the only one, and is not copied then.
+            all = piece.into();
+            continue;
         }
+        reserve(&mut all, piece.len(), body.most_to_come());
         all.extend_from_slice(&piece);
-        next = body.chunk().await?;
     }
-    Ok(Whole { bytes: all.freeze(), charge: Some(charge) })
+    Ok(Whole { bytes: all.into(), charge })
+}
+
+/// Makes room for `piece` bytes, after which at most `rest` bytes come. To copy a large buffer into a
+/// larger one takes the memory of both. So beyond [`DOUBLED`] there is room for all that may come:
+/// what is not written to takes addresses and no memory. A machine of 32 bits has too few of them.
+fn reserve(all: &mut Vec<u8>, piece: usize, rest: u64) {
+    let is_full = all.capacity() - all.len() < piece;
+    if is_full && all.len() >= DOUBLED && cfg!(target_pointer_width = "64") {
+        let rest = usize::try_from(rest).unwrap_or(usize::MAX);
+        // Where the system has not that many addresses, the buffer is doubled below.
+        let _ = all.try_reserve_exact(rest.saturating_add(piece));
+    }
+    all.reserve(piece);
 }
 
 #[cfg(test)]
@@ -89,6 +91,20 @@ mod tests {
 
     use super::*;
     use crate::limits::{LONGEST_LABEL, Meter};
+
+    #[test]
+    fn a_large_buffer_is_copied_once() {
+        let mut all = vec![b'a'; DOUBLED - 1];
+        reserve(&mut all, 2, 256 << 20);
+        assert!(all.capacity() <= 2 * DOUBLED, "{}", all.capacity());
+        all.resize(all.capacity(), b'b');
+        reserve(&mut all, 2, 100 << 20);
+        assert_eq!(all.capacity(), all.len() + 2 + (100 << 20));
+        // No machine has so many addresses.
+        all.resize(all.capacity(), b'c');
+        reserve(&mut all, 2, u64::MAX);
+        assert_eq!(all.capacity(), 2 * all.len());
+    }
 
     /// A decoding that was given up is told to end, and the next one begins after it has.
     #[tokio::test]

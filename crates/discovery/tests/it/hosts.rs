@@ -13,7 +13,6 @@ use swarmscout_discovery::{Discoverer, Error, Groups, Refreshed};
 use swarmscout_docker::engine::{Action, EventKind, Hosts, List, Query};
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
-use swarmscout_refresh::RefreshContext;
 use swarmscout_refresh::RefreshScope;
 use swarmscout_simulator::engine::{Condition, Engine, Recording, Release};
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};

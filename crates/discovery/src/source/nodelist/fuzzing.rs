@@ -41,6 +41,7 @@ pub struct Listed {
 
 impl Answered<'_> {
     fn answer(&self, header: &'static str) -> Answer {
+        let budget = Budget::unlimited();
         let index = self.index.map(|index| (header.parse().expect("a header"), index.into()));
         Answer {
             url: "http://store".to_owned(),
@@ -48,11 +49,7 @@ impl Answered<'_> {
             headers: index.into_iter().collect::<HeaderMap>(),
             body: Bytes::copy_from_slice(self.body),
             secrets: Secrets::default(),
-            held: Held {
-                budget: Budget::unlimited(),
-                decoding: Decoding::default(),
-                _charge: None,
-            },
+            held: Held { _charge: budget.nothing(), budget, decoding: Decoding::default() },
         }
     }
 }

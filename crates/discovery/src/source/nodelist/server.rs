@@ -50,7 +50,7 @@ pub(super) struct Held {
     pub(super) budget: Budget,
     pub(super) decoding: Decoding,
     /// For the body.
-    pub(super) _charge: Option<Charge>,
+    pub(super) _charge: Charge,
 }
 
 impl Server<'_> {
