@@ -74,7 +74,7 @@ impl HttpConfig {
 
 impl HttpConfig {
     /// Hides what stands in the configuration. What stands in files is learned when it is read.
-    pub(crate) fn keep_secrets(&self, secrets: &Secrets) {
+    pub fn keep_secrets(&self, secrets: &Secrets) {
         let keep = |source: &SecretSource| match source {
             SecretSource::Inline(secret) => secrets.keep(secret.expose()),
             SecretSource::File(_) => {}

@@ -11,7 +11,7 @@ use swarmscout_model::{
     Budget, CanonicalGroups, Completeness, MissingSource, PoolSpec, SetGroup, SyncStats,
     TargetCounts, TargetSet,
 };
-use swarmscout_net::cpu;
+use swarmscout_net::{Secrets, cpu};
 use swarmscout_refresh::supervisor::{Health, LastGood};
 use swarmscout_swarm::Feed;
 use tokio::sync::watch;
@@ -329,7 +329,7 @@ impl Line {
         }
         let name = |source: &SourceStatus| format!("{} ({})", source.name, source.what);
         let shown: Vec<_> = missing.by_ref().take(LOG_MISSING).map(name).collect();
-        let others = missing.count();
+        let further = missing.count();
         let hint = self.is_failover_by_entries().then_some(
             "to reach one Swarm through several managers, write one dockerswarm_sd_configs entry \
              with hosts: [manager-1, manager-2] in place of host",
@@ -337,7 +337,7 @@ impl Line {
         tracing::warn!(
             config = %self.job.name(),
             missing = shown.join(", "),
-            others,
+            further_missing = (further > 0).then_some(further),
             hint,
             "Targets are served without sources that have not answered"
         );
@@ -434,7 +434,13 @@ impl Line {
     }
 
     fn log_refused(&self, update: &Update) {
+        // A reason quotes what the source sent.
+        let secrets = Secrets::default();
+        if !update.refusals.is_empty() {
+            self.job.sources.iter().for_each(|source| source.source().keep_secrets(&secrets));
+        }
         for err in &update.refusals {
+            let err = &*secrets.clean(err);
             tracing::error!(config = %self.job.name(), err, "Creating target failed");
         }
         let others = update.refused - update.refusals.len();

@@ -97,6 +97,19 @@ pub trait SourceConfig: fmt::Debug {
         None
     }
 
+    /// Hides the credentials that stand in it.
+    fn keep_secrets(&self, secrets: &Secrets) {
+        if let Some(http) = self.http() {
+            http.keep_secrets(secrets);
+        }
+        self.urls().iter().for_each(|url| secrets.keep_url(url));
+    }
+
+    /// URLs as written, which may hold a user and a password.
+    fn urls(&self) -> &[String] {
+        &[]
+    }
+
     /// What tells it from other sources over a restart. `None`: its targets are in the
     /// configuration file itself, and are not stored.
     fn identity(&self) -> Option<Identity>;

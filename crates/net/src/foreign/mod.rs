@@ -32,7 +32,7 @@ use swarmscout_model::secret::HIDDEN;
 use zeroize::Zeroizing;
 
 use self::patterns::Patterns;
-use crate::UserInfo;
+use crate::{Url, UserInfo};
 
 /// The most bytes that are shown of a foreign text, give or take a few.
 pub const SHOWN: usize = 1024;
@@ -76,6 +76,15 @@ impl Secrets {
         self.keep(password);
         if !password.is_empty() {
             self.keep(&Zeroizing::new(format!("{}:{password}", user.username)));
+        }
+    }
+
+    /// Hides the password in a URL for ever, as [`Self::keep_user`] does.
+    pub fn keep_url(&self, url: &str) {
+        if let Ok(url) = Url::parse(url)
+            && let Some(user) = url.user()
+        {
+            self.keep_user(user);
         }
     }
 

@@ -66,6 +66,10 @@ impl SourceConfig for ClassicConfig {
         Some(&self.http)
     }
 
+    fn urls(&self) -> &[String] {
+        &self.masters
+    }
+
     fn identity(&self) -> Option<Identity> {
         let mut identity = Identity::new("classic");
         identity.add(&self.metrics_port);

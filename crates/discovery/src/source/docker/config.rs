@@ -46,6 +46,10 @@ impl SourceConfig for DockerConfig {
         Some(&self.engine.http)
     }
 
+    fn urls(&self) -> &[String] {
+        &self.engine.hosts
+    }
+
     fn identity(&self) -> Option<Identity> {
         let mut identity = Identity::new("docker");
         identity.add(&self.host_networking_host);

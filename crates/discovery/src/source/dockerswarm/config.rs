@@ -72,6 +72,10 @@ impl SourceConfig for DockerSwarmConfig {
         Some(&self.engine.http)
     }
 
+    fn urls(&self) -> &[String] {
+        &self.engine.hosts
+    }
+
     fn identity(&self) -> Option<Identity> {
         let mut identity = Identity::new("dockerswarm");
         identity.add(self.role.as_str());

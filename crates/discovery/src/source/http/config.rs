@@ -50,6 +50,10 @@ impl SourceConfig for HttpSdConfig {
         Some(&self.http)
     }
 
+    fn urls(&self) -> &[String] {
+        std::slice::from_ref(&self.url)
+    }
+
     fn identity(&self) -> Option<Identity> {
         let mut identity = Identity::new("http");
         identity.add(&redact_url(&self.url));

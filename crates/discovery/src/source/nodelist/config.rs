@@ -3,9 +3,9 @@
 use std::fmt;
 
 use swarmscout_model::PromDuration;
-use swarmscout_net::{HttpConfig, redact_url};
+use swarmscout_net::{HttpConfig, Secrets, redact_url};
 
-use super::{Location, NodeList};
+use super::{Location, NodeList, Servers};
 use crate::config::BuildContext;
 use crate::source::SourceConfig;
 use crate::storage::Identity;
@@ -79,6 +79,20 @@ impl SourceConfig for NodeListConfig {
 
     fn http(&self) -> Option<&HttpConfig> {
         Some(&self.http)
+    }
+
+    fn urls(&self) -> &[String] {
+        self.token_url.as_slice()
+    }
+
+    fn keep_secrets(&self, secrets: &Secrets) {
+        match &self.location {
+            Location::Store(Servers { user: Some(user), .. }) => secrets.keep_user(user),
+            Location::Token { token, .. } => secrets.keep(token.expose()),
+            Location::Store(_) | Location::File(_) | Location::Nodes(_) => {}
+        }
+        self.http.keep_secrets(secrets);
+        self.urls().iter().for_each(|url| secrets.keep_url(url));
     }
 
     fn identity(&self) -> Option<Identity> {

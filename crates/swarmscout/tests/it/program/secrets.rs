@@ -335,3 +335,26 @@ fn what_a_server_says_at_length_is_cut() {
         assert!(line.len() < 2 * MOST, "{line}");
     }
 }
+
+/// What a target is refused for is text of the server, too.
+#[test]
+fn what_a_refused_target_repeats_is_not_logged() {
+    let runtime = runtime();
+    let _inside = runtime.enter();
+    let server = Server::start(Listen::Tcp, |request: &Request| {
+        let header = request.headers["authorization"].to_str().expect("text");
+        Response::json(serde_json::json!([{ "targets": [format!("h/{header}")] }]).to_string())
+    });
+    let server = server.expect("a port is free");
+    let (folder, at) = (Folder::new(), server.addr().expect("it has an address"));
+    folder.write(
+        "prometheus.yml",
+        &format!(
+            "scrape_configs:\n- job_name: a\n  http_sd_configs: [{{url: 'http://{at}/', bearer_token: hunter2-bearer}}]\n"
+        ),
+    );
+    let mut program = folder.start(&[]);
+    let line = program.line("Creating target failed");
+    assert!(line.contains("h/<secret>") || line.contains("h/Bearer <secret>"), "{line}");
+    assert!(!line.contains("hunter2"), "{line}");
+}
