@@ -1,5 +1,5 @@
-//! How long it takes to relabel 100,000 targets of a Swarm with fifteen usual rules, and to find out
-//! again what was discovered of them and what is served.
+//! How long it takes to relabel 100,000 targets of a Swarm with fifteen usual rules, and to find
+//! out again what was discovered of them and what is served.
 //!
 //! `cargo run --release -p swarmscout-model --example relabel_speed [targets]`
 
@@ -66,7 +66,7 @@ fn main() {
     println!("{:#?}", relabelled.active[0].labels);
 }
 
-/// Time on the processor so far; nothing where the system does not tell.
+/// CPU time of this process so far; zero where the system does not report it.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     stat.split(' ')

@@ -1,10 +1,9 @@
 //! The memory that all sources and all rendered lists may hold together.
 //!
-//! A [`Budget`] counts bytes, and a [`Charge`] is some of them: whoever keeps something large keeps
-//! its charge beside it, and dropping the charge gives the bytes back. What is charged is an
-//! estimate from the sizes of what is held: [`allocation`] says what each block on the heap costs.
-//! Charges are made before the memory is taken, so a source that does not fit is refused and not
-//! served halfway.
+//! A [`Budget`] counts bytes, and a [`Charge`] reserves some of them. The owner of something large
+//! keeps its charge beside it, and dropping the charge returns the bytes. A charge is an estimate:
+//! [`allocation`] is the cost of each block on the heap. Memory is charged before it is allocated,
+//! so a source that does not fit is refused as a whole.
 //!
 //! Clones of a budget share its count. There is no lock: a charge is one atomic addition.
 
@@ -56,7 +55,7 @@ pub struct OverBudget {
 }
 
 impl Budget {
-    /// A budget of so many bytes; 0 is no limit.
+    /// A budget of `limit` bytes; 0 means no limit.
     pub fn new(limit: Bytes) -> Self {
         let limit = if limit.0 == 0 { u64::MAX } else { limit.0 };
         Self(Arc::new(Inner { limit, used: AtomicU64::new(0), reclaim: OnceLock::new() }))
@@ -77,7 +76,7 @@ impl Budget {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// A charge of so many bytes, if they fit.
+    /// Charges `bytes`, if they fit.
     pub fn charge(&self, bytes: u64) -> Result<Charge, OverBudget> {
         let mut charge = self.nothing();
         charge.grow(bytes)?;

@@ -50,12 +50,12 @@ impl PromDuration {
     /// No time at all: in the file it means "not set" or "inherit" in most places.
     pub const ZERO: Self = Self(Duration::ZERO);
 
-    /// So many milliseconds.
+    /// A duration of `millis` milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
 
-    /// So many seconds.
+    /// A duration of `secs` seconds.
     pub const fn from_secs(secs: u64) -> Self {
         Self(Duration::from_secs(secs))
     }
@@ -65,7 +65,7 @@ impl PromDuration {
         self.0
     }
 
-    /// Whether this is no time at all.
+    /// Whether the duration is zero.
     pub const fn is_zero(self) -> bool {
         self.0.is_zero()
     }

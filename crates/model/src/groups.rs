@@ -9,16 +9,16 @@ use crate::labels::{Labels, LabelsBuilder};
 
 /// Targets that came from one place of a source and share labels.
 ///
-/// The unit of change: a group that did not change between two looks is the same `Arc` in both, and
-/// all that is derived from it is kept.
+/// The unit of change: a group that did not change between two refreshes is the same `Arc` in both,
+/// and everything derived from it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetGroup {
-    /// Names the place within its source, stable from look to look and unique within the source:
-    /// `swarm_nodes`, `DockerSwarm/<service ID>/<part>`, `targets.json:0`.
+    /// The source key: names the place within its source. It is unique within the source and stable
+    /// across refreshes: `swarm_nodes`, `DockerSwarm/<service ID>/<part>`, `targets.json:0`.
     pub source: Arc<str>,
-    /// Each target's own labels, `__address__` among them. They win over the group's. As there are no
-    /// empty values, a target cannot hide a label of its group: a source whose targets could leaves
-    /// it out of the group.
+    /// Each target's own labels, `__address__` among them. They win over the group's. As there are
+    /// no empty values, a target cannot hide a label of its group: a source whose targets could
+    /// leaves it out of the group.
     pub targets: Vec<Labels>,
     /// Labels that all targets of the group have.
     pub labels: Labels,
@@ -42,8 +42,8 @@ impl TargetGroup {
         Self::frame(self.source.len(), self.targets.len()) + sets.sum::<u64>()
     }
 
-    /// Puts the labels of target `index` together with the group's into `builder`, which is
-    /// cleared first. What the source told, before any default of a job.
+    /// Clears `builder`, then fills it with the labels of target `index` and of the group. These
+    /// are the labels that the source returned, before any default of a job.
     pub fn merged(&self, index: usize, builder: &mut LabelsBuilder) {
         builder.reset(&self.targets[index]);
         builder.add_absent(&self.labels);
@@ -53,14 +53,14 @@ impl TargetGroup {
 /// The groups of a source: in the order of their source keys, no key twice, none without targets.
 pub type CanonicalGroups = Arc<[Arc<TargetGroup>]>;
 
-/// Puts the groups of a look in order. A group that equals the one known before is that very one,
-/// so that all that was made of it can be kept; `None` if that holds for all of them.
+/// Sorts the groups of a refresh by source key, and reuses the known `Arc` of each group that did
+/// not change. `None` if the result equals `known`.
 pub fn canonicalize(
     known: Option<&CanonicalGroups>,
     groups: Vec<Arc<TargetGroup>>,
 ) -> Option<CanonicalGroups> {
     let Some(known) = known else { return Some(in_order(groups).into()) };
-    // Most looks bring most of what is known, in the order that it has there.
+    // Most refreshes return mostly known groups, in the known order.
     let (mut old, new) = differing(known, &groups);
     if old.is_empty() && new.is_empty() {
         return None;
@@ -88,8 +88,8 @@ pub fn canonicalize(
     (!unchanged).then(|| before.iter().chain(&changed).chain(after).cloned().collect())
 }
 
-/// Where two lists differ, leaving out what they have in common at their beginning and at their end:
-/// a range of each. Compares addresses only.
+/// Where two lists differ, leaving out what they have in common at their beginning and at their
+/// end: a range of each. Compares addresses only.
 pub fn differing<T>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Range<usize>) {
     let same = |(a, b): &(&Arc<T>, &Arc<T>)| Arc::ptr_eq(a, b);
     let start = old.iter().zip(new).take_while(same).count();
@@ -138,20 +138,20 @@ mod tests {
         })
     }
 
-    /// Two looks, each a list of `(source key, addresses)`, and what the second left: `=` before a
-    /// group that is the very one of the first, `+` before a new one; `None` if nothing differs.
+    /// Two refreshes, each a list of `(source key, addresses)`, and the result of the second: `=`
+    /// before a group that is the same `Arc`, `+` before a new one; `None` if nothing differs.
     fn check(
         first: &[(&str, &[&str])],
         second: &[(&str, &[&str])],
         expected: Option<&[(&str, &str)]>,
     ) {
-        let look = |groups: &[(&str, &[&str])]| -> Vec<Arc<TargetGroup>> {
+        let refresh = |groups: &[(&str, &[&str])]| -> Vec<Arc<TargetGroup>> {
             groups.iter().map(|(source, addresses)| group(source, addresses)).collect()
         };
-        let known = canonicalize(None, look(first)).unwrap();
-        let settled = canonicalize(Some(&known), look(second));
-        let shown = settled.as_ref().map(|settled| -> Vec<_> {
-            let lines = settled.iter().map(|group| {
+        let known = canonicalize(None, refresh(first)).unwrap();
+        let canonical = canonicalize(Some(&known), refresh(second));
+        let shown = canonical.as_ref().map(|canonical| -> Vec<_> {
+            let lines = canonical.iter().map(|group| {
                 let same = known.iter().any(|old| Arc::ptr_eq(old, group));
                 let targets = group.targets.iter().filter_map(|target| target.get("__address__"));
                 let source = format!("{}{}", if same { '=' } else { '+' }, group.source);
@@ -182,10 +182,10 @@ mod tests {
         check(&[], &[], None);
     }
 
-    /// Whatever was known, a look leaves what it would leave if nothing had been known.
+    /// The result of a refresh does not depend on the known groups.
     #[test]
     fn what_was_known_makes_no_difference() {
-        let groups = |looks: &[usize]| -> Vec<Arc<TargetGroup>> {
+        let groups = |indexes: &[usize]| -> Vec<Arc<TargetGroup>> {
             // The first letter is the key, an empty text no target.
             let all = [("a", "1"), ("a", "2"), ("b", "1"), ("c", ""), ("c", "1"), ("d", "1")];
             let of = |i: &usize| {
@@ -193,20 +193,20 @@ mod tests {
                 let targets: &[&str] = &[address];
                 group(key, &targets[..usize::from(!address.is_empty())])
             };
-            looks.iter().map(of).collect()
+            indexes.iter().map(of).collect()
         };
         let strategy = || proptest::collection::vec(0..6_usize, 0..7);
         proptest!(|(first in strategy(), second in strategy(), shared in 0..7_usize)| {
             let known = canonicalize(None, groups(&first)).unwrap();
-            let mut look = groups(&second);
-            // Some of the groups known are handed over again, as a source with a memory does.
-            look.extend(known.iter().take(shared).cloned());
-            let expected = canonicalize(None, look.clone()).unwrap();
-            let settled = canonicalize(Some(&known), look);
-            prop_assert_eq!(settled.is_none(), known == expected);
-            let settled = settled.unwrap_or_else(|| known.clone());
-            prop_assert_eq!(&settled, &expected);
-            for group in settled.iter() {
+            let mut found = groups(&second);
+            // Some known groups are returned again, as a source with a cache does.
+            found.extend(known.iter().take(shared).cloned());
+            let expected = canonicalize(None, found.clone()).unwrap();
+            let canonical = canonicalize(Some(&known), found);
+            prop_assert_eq!(canonical.is_none(), known == expected);
+            let canonical = canonical.unwrap_or_else(|| known.clone());
+            prop_assert_eq!(&canonical, &expected);
+            for group in canonical.iter() {
                 let old = known.iter().find(|old| *old == group);
                 prop_assert!(old.is_none_or(|old| Arc::ptr_eq(old, group)));
             }

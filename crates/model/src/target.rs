@@ -74,8 +74,8 @@ pub struct Dropped {
 
 /// Why a target is dropped.
 ///
-/// Prometheus also drops a target without public labels. There is none: what passes the rules has
-/// an address, and with it an `instance`.
+/// Prometheus also drops a target without public labels. That cannot happen here: a target that
+/// passes the rules has an address, and so an `instance`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
@@ -105,7 +105,7 @@ pub struct RelabelledGroup {
     pub active: Vec<Target>,
     /// Targets that the rules drop.
     pub dropped: Vec<Dropped>,
-    /// Targets that nobody could scrape.
+    /// Targets that Prometheus would reject.
     pub refused: Vec<Refused>,
 }
 
@@ -120,8 +120,8 @@ pub fn relabel_group(
     made.unwrap_or_else(|never| match never {})
 }
 
-/// The same, asking before it keeps anything: `take` hears of the bytes of each target (see
-/// [`RelabelledGroup::footprint`]), and its error ends it.
+/// Like [`relabel_group`], but charges memory first: `take` gets the bytes of each target before it
+/// is kept (see [`RelabelledGroup::footprint`]). An error of `take` ends the call.
 pub fn relabel_within<E>(
     group: Arc<TargetGroup>,
     defaults: &TargetDefaults,
@@ -209,17 +209,17 @@ pub enum MetaLabels {
     Hide,
 }
 
-/// What HTTP SD tells of target `index` to a reader that has defaults of its own: the labels as our
-/// rules leave them, without those that only our defaults put there. Returns the address, which is
-/// not among the labels left in `builder`; `None` where our rules drop the target or there is no
-/// address.
+/// Fills `builder` with the labels of target `index` that HTTP SD serves. These are the labels
+/// after our rules, without those that only our defaults set: the reader has its own defaults.
+/// Returns the address, which `builder` does not hold. `None` if our rules drop the target or it
+/// has no address.
 ///
-/// - `job`, `instance`, `__scrape_*__` and the histogram booleans are there only if a source or a
-///   rule set them, even to the value of the default: otherwise ours would override the reader's.
-/// - `__scheme__`, `__metrics_path__` and `__param_*` say how the target is reached, so ours count;
-///   they are left out where they are what Prometheus takes anyway (`http`, `/metrics`, none).
-/// - A label without a name, which `labelmap` can make, is never there: readers refuse the whole
-///   answer for it.
+/// - `job`, `instance`, `__scrape_*__` and the histogram booleans are served only if a source or a
+///   rule set them, even to the default value. Otherwise our defaults would override the reader's.
+/// - `__scheme__`, `__metrics_path__` and `__param_*` say how to reach the target, so our values
+///   count. Values that Prometheus uses anyway are left out (`http`, `/metrics`, no parameter).
+/// - A label with an empty name, which `labelmap` can make, is never served: readers would refuse
+///   the whole list.
 pub fn served(
     group: &TargetGroup,
     index: usize,
@@ -316,7 +316,7 @@ enum TargetError {
 }
 
 impl TargetError {
-    /// The words, cut: the value that they quote is as long as whoever sent it wants.
+    /// The reason as text, cut: the quoted value may have any length.
     fn reason(&self) -> String {
         const MOST: usize = 1024;
         let mut reason = self.to_string();
@@ -440,7 +440,7 @@ mod tests {
         rule.check(NameScheme::Utf8).unwrap()
     }
 
-    /// What HTTP SD tells of a target at `host:1` with these labels.
+    /// Checks what HTTP SD serves for a target at `host:1` with these labels.
     fn check_served(
         labels: &[(&str, &str)],
         defaults: &TargetDefaults,

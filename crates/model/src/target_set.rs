@@ -26,7 +26,7 @@ pub struct PoolSpec {
 }
 
 impl PoolSpec {
-    /// A job of which only the name is given: Prometheus' defaults for the rest.
+    /// A job with this name, and Prometheus' defaults for the rest.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         let defaults = TargetDefaults {
             job: name.into(),
@@ -94,7 +94,7 @@ pub enum Completeness {
 /// A source that has never answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingSource {
-    /// Tells it from the job's others: `dockerswarm/0`.
+    /// Identifies the source within its job: `dockerswarm/0`.
     pub name: Arc<str>,
     /// What is asked, without secrets: `unix:///var/run/docker.sock role tasks`.
     pub what: Arc<str>,
@@ -112,7 +112,7 @@ pub struct SetGroup {
 }
 
 impl SetGroup {
-    /// A group of which these active targets, by ascending index, are duplicates.
+    /// A group, and the ascending indexes of its active targets that are duplicates.
     pub fn new(relabelled: Arc<RelabelledGroup>, duplicates: &[u32]) -> Self {
         let mut group = Self { relabelled, duplicates: None };
         group.set_duplicates(duplicates.iter().copied());

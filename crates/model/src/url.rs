@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 /// What Go escapes in a query.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// What Go escapes in a path: `?` is no query here.
+/// What Go escapes in a path: `?` does not start a query here.
 const PATH: &AsciiSet = &QUERY
     .remove(b'$')
     .remove(b'&')

@@ -49,7 +49,8 @@ pub(crate) struct Scratch {
 struct Copies {
     /// The new names.
     names: String,
-    /// When the old name came, where the new one is in `names`, and the value in the builder's text.
+    /// When the old name came, where the new one is in `names`, and the value in the builder's
+    /// text.
     places: Vec<(u32, Place, Place)>,
 }
 
@@ -101,8 +102,8 @@ impl LabelsBuilder {
         self.add(labels, false);
     }
 
-    /// Sets those of `defaults` that are not there already. A label that came this way is remembered
-    /// as a default until it is set: see [`Self::retain_with_origin`].
+    /// Sets those of `defaults` that are not there already. A label that came this way is
+    /// remembered as a default until it is set: see [`Self::retain_with_origin`].
     pub fn add_defaults(&mut self, defaults: &Labels) {
         self.add(defaults, true);
     }
@@ -169,12 +170,11 @@ impl LabelsBuilder {
         }
     }
 
-    /// Copies every label for which `rename` is true to the name that `rename(name, new name)`
-    /// appends to `new name`. Labels are asked for as they were before. Of several that get one name
-    /// the last wins: first come those that were there from the start, then defaults, both in the byte
-    /// order of their names, then those that were added since, in that order; one that was replaced
-    /// keeps its place. Labels without `prefix` are not asked for.
-    /// `key` tells one user from the other, for the hints.
+    /// Copies every label for which `rename(name, new name)` is true to the name that it appends to
+    /// `new name`. `rename` sees the labels as they were before this call, and only those with
+    /// `prefix`. If several labels get the same name, the last one wins. The order is: initial
+    /// labels, then defaults, both by name in byte order, then the labels that were added since. A
+    /// replaced label keeps its place. `key` identifies the caller, for the hints.
     pub(crate) fn copy_all(
         &mut self,
         key: usize,
@@ -241,8 +241,8 @@ impl LabelsBuilder {
     }
 
     /// Keeps the labels for which `keep(name, value, is_default)` is true. A label is a default if
-    /// it is there only because of [`Self::add_defaults`]. One that was set since is not, even where
-    /// it was set to the very value of the default.
+    /// it is there only because of [`Self::add_defaults`]. One that was set since is not, even
+    /// where it was set to the very value of the default.
     pub fn retain_with_origin(&mut self, mut keep: impl FnMut(&str, &str, bool) -> bool) {
         let text = &self.text;
         let piece = |(from, to): Place| &text[from as usize..to as usize];

@@ -25,7 +25,7 @@ use crate::budget::shared_allocation;
 pub const ADDRESS: &str = "__address__";
 /// The name of the label that holds the job's name.
 pub const JOB: &str = "job";
-/// The name of the label that tells the targets of a job apart.
+/// The name of the label that identifies a target within its job.
 pub const INSTANCE: &str = "instance";
 /// What the names of labels begin with that are there for relabeling only.
 pub const META_PREFIX: &str = "__meta_";

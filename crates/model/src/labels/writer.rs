@@ -2,12 +2,12 @@
 
 use super::{Labels, LabelsBuilder, push_piece, split_piece};
 
-/// Writes label sets from pieces that come in the order of their names, such as sets that were
-/// built before and of which each begins after the end of the one before it. That costs one
-/// comparison and one copy a piece; a [`LabelsBuilder`] searches and shifts for each label.
+/// Writes label sets from pieces that are sorted by label name, such as finished sets that do not
+/// overlap. Each piece costs one comparison and one copy, whereas a [`LabelsBuilder`] searches and
+/// shifts for each label.
 ///
-/// Labels may come in another order; the set is then sorted as a builder would. Empty values are
-/// left out; of a name given twice the last value counts. Made to be reused.
+/// Labels in another order are accepted; the set is then sorted. Empty values are left out. If a
+/// name is given twice, the last value counts. A writer keeps its memory, for reuse.
 #[derive(Clone, Debug, Default)]
 pub struct LabelsWriter {
     encoded: String,

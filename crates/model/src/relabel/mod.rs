@@ -35,8 +35,8 @@ pub struct Step<'a> {
     pub keep: bool,
 }
 
-/// Applies `rules` in order and tells what each of them did. After the rule that drops the target,
-/// all are told to have dropped it.
+/// Applies `rules` in order and returns what each of them did. The rules after one that drops the
+/// target are reported as dropping it, too.
 pub fn steps<'a>(rules: &'a [RelabelRule], labels: &mut LabelsBuilder) -> Vec<Step<'a>> {
     let mut keep = true;
     let step = |rule| {

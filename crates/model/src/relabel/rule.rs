@@ -46,7 +46,7 @@ pub enum RelabelError {
     /// No such action.
     #[error("unknown relabel action {}", Quoted(.0))]
     UnknownAction(String),
-    /// The regex is none.
+    /// The regex is not valid.
     #[error(transparent)]
     Regex(#[from] RegexError),
     /// `hashmod` without a modulus.
@@ -55,7 +55,7 @@ pub enum RelabelError {
     /// The action needs a target label.
     #[error("relabel configuration for {0} action requires 'target_label' value")]
     NoTargetLabel(Action),
-    /// The target label is no label name.
+    /// The target label is not a valid label name.
     #[error("{} is invalid 'target_label' for {action} action", Quoted(.target_label))]
     InvalidTargetLabel {
         /// As written.
@@ -63,7 +63,7 @@ pub enum RelabelError {
         /// The rule's action.
         action: Action,
     },
-    /// The replacement of a `labelmap` is no label name.
+    /// The replacement of a `labelmap` is not a valid label name.
     #[error("{} is invalid 'replacement' for labelmap action", Quoted(.0))]
     InvalidReplacement(String),
     /// The action has no use for a replacement.
@@ -72,7 +72,7 @@ pub enum RelabelError {
     /// `keepequal` and `dropequal` compare two labels and have no use for anything else.
     #[error("{0} action requires only 'source_labels' and `target_label`, and no other fields")]
     OnlySourceAndTarget(Action),
-    /// `labeldrop` and `labelkeep` look at label names and have no use for anything else.
+    /// `labeldrop` and `labelkeep` match label names and use no other field.
     #[error("{0} action requires only 'regex', and no other fields")]
     OnlyRegex(Action),
 }

@@ -2,8 +2,8 @@
 //!
 //! They differ from those of YAML 1.2: a plain text in `[ ]` may hold `:` and ends at `?`, the line
 //! separators of Unicode end a line, a tab cannot precede a token that may be a key. A key is known
-//! only when its `:` is met, so tokens wait in a queue as long as the first of them may be a key: at
-//! most one line and 1024 characters.
+//! only when its `:` is met, so tokens wait in a queue as long as the first of them may be a key:
+//! at most one line and 1024 characters.
 
 use std::collections::VecDeque;
 
@@ -333,7 +333,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Begins a block collection at this column, unless it has begun.
+    /// Opens a block collection at this column, unless one is already open there.
     fn open_block(&mut self, token: Token, not_allowed: &str) -> Result {
         if !self.key_allowed {
             return Err(self.error(not_allowed));

@@ -1,12 +1,13 @@
 //! YAML in the one form that file SD needs: block style, strings in double quotes.
 //!
-//! Prometheus reads it with a parser of YAML 1.1 (go-yaml), which refuses or changes more characters
-//! than JSON has escapes for, and keys that are too long. Both are heeded here.
+//! Prometheus reads it with a parser of YAML 1.1 (go-yaml), which refuses or changes more
+//! characters than JSON has escapes for, and keys that are too long. Both are heeded here.
 
 use std::io::Write as _;
 
-/// A parser looks so many characters ahead for the colon after a key, and needs some for quotes and
-/// escapes (YAML 1.2.2, 8.2.2); longer keys are marked by a question mark.
+/// The longest key, in characters, that is written without a question mark before it. A parser
+/// searches 1024 characters for the colon (YAML 1.2.2, 8.2.2), and quotes and escapes lengthen a
+/// key.
 pub const LONGEST_KEY: usize = 100;
 
 /// Appends `text` in double quotes.
