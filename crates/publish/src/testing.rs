@@ -22,7 +22,7 @@ pub fn http_sd(set: &Arc<TargetSet>, raw: bool, gzip: bool) -> Vec<u8> {
     list::whole(set, form, encoding)
 }
 
-/// A rule that keeps or drops the targets of which this label has this value.
+/// A rule that keeps or drops the targets whose label `label` matches `regex`.
 pub fn rule(action: &str, label: &str, regex: &str) -> RelabelRule {
     let rule = RawRule {
         source_labels: Some(vec![label.to_owned()]),

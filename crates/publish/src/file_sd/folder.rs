@@ -1,12 +1,13 @@
-//! The folder of file SD: everything that touches the file system. It blocks, so it runs on a thread
-//! for that.
+//! The folder of file SD: everything that touches the file system. Its calls block, so they run on
+//! a thread of their own.
 //!
-//! Files of others are never touched. What is ours is told by `.swarmscout`, which lies in the folder
-//! and lists the names of the files that were written there: a name is added before its file comes
-//! to be, so no file is ours without standing there, and a file that is there without its name is
-//! somebody else's. While a Swarmscout writes it holds a lock on that list, so two of them never take
-//! each other's files for those of jobs that are gone. A name whose file and job are both gone leaves
-//! the list again: it is replaced as a whole, by one that is locked already.
+//! Only our own files are touched. The file `.swarmscout` in the folder lists their names. A name
+//! is added before its file is created, so every file of ours is listed, and a file that is not
+//! listed belongs to somebody else.
+//!
+//! A running Swarmscout holds a lock on the list. So two of them never take each other's files for
+//! those of removed jobs. A name is removed from the list when both its file and its job are gone.
+//! For that the list is replaced as a whole, by one that is already locked.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
@@ -34,13 +35,13 @@ const LIST_HEAD: &str =
 /// The largest list, in bytes: some 250,000 names of the greatest length.
 const MAX_LIST: u64 = 64 << 20;
 
-/// With so many more names than files, at least, the list is written anew.
+/// The list is rewritten once it has at least this many more names than there are files.
 const STALE: usize = 1000;
 
 /// What is read or written at once.
 const CHUNK: usize = 64 << 10;
 
-/// The folder, as far as it is ours.
+/// The folder, and our files in it.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -48,12 +49,12 @@ pub(super) struct Folder {
     removed: Removed,
     /// `None` until it could be entered.
     entered: Option<Entered>,
-    /// Whoever holds it makes the file system hang.
+    /// A test that holds this lock makes the file system hang.
     #[cfg(test)]
     pub(super) hang: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// What is known of a folder that is there and locked.
+/// The state of a folder that exists and is locked.
 #[derive(Debug)]
 struct Entered {
     /// Device and inode: another folder may be mounted, or linked to, under the same name.
@@ -61,18 +62,18 @@ struct Entered {
     list: File,
     /// The names of our files.
     ours: BTreeSet<Arc<str>>,
-    /// So many names stand in the list whose files are gone.
+    /// The number of listed names whose files are gone.
     stale: usize,
-    /// Those of them that no job has any more and that need no care.
-    settled: BTreeSet<Arc<str>>,
+    /// Our files that belong to no job and are already empty or gone.
+    emptied: BTreeSet<Arc<str>>,
 }
 
 /// What is to be done.
 #[derive(Debug, Default)]
 pub(super) struct Work {
-    /// The files of the jobs that there are. Others of ours are of jobs that are gone.
+    /// The files of the present jobs. Our other files belong to removed jobs.
     pub(super) names: BTreeSet<Arc<str>>,
-    /// Files to look at, and what they were like when they were right.
+    /// Files to check, each with its stamp when it was last right.
     pub(super) checks: Vec<(Arc<str>, Stamp)>,
     /// The files that are to hold other targets now.
     pub(super) holds: Vec<Hold>,
@@ -89,7 +90,7 @@ pub(super) struct Hold {
     pub(super) groups: Weak<[SetGroup]>,
 }
 
-/// How it went.
+/// What was done.
 #[derive(Debug, Default)]
 pub(super) struct Done {
     /// For each check whether the file is as it was.
@@ -107,7 +108,7 @@ pub(super) struct Outcome {
     pub(super) written: Option<Duration>,
 }
 
-/// A file of the same stamp has the same content: whatever changes it changes this.
+/// Identifies the content of a file: every write to the file changes its stamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -230,14 +231,14 @@ impl Folder {
     /// Puts an empty list into every file of ours that no job has.
     fn empty_others(&mut self, names: &BTreeSet<Arc<str>>) -> Vec<(Arc<str>, String)> {
         let entered = self.entered.as_mut().expect("it was entered before");
-        entered.settled.retain(|name| !names.contains(name));
-        let others = entered.ours.difference(names).filter(|name| !entered.settled.contains(*name));
+        entered.emptied.retain(|name| !names.contains(name));
+        let others = entered.ours.difference(names).filter(|name| !entered.emptied.contains(*name));
         let others: Vec<_> = others.cloned().collect();
         let empty = [Bytes::from_static(EMPTY)];
         let mut failed = Vec::new();
         for name in others {
             let path = self.path.join(&*name);
-            // What lies there instead of our file is not ours, and what is gone need not come back.
+            // A directory or link in its place is not ours. A file that is gone needs no emptying.
             let metadata = fs::symlink_metadata(&path);
             if metadata.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
                 self.entered.as_mut().expect("it was entered before").forget(&name, &self.path);
@@ -256,7 +257,7 @@ impl Folder {
                     }
                 }
             }
-            self.entered.as_mut().expect("it was entered before").settled.insert(name);
+            self.entered.as_mut().expect("it was entered before").emptied.insert(name);
         }
         failed
     }
@@ -273,7 +274,7 @@ impl Folder {
                     choose another folder";
                 return Err(error.to_owned());
             }
-            // One that cannot be read is written anew.
+            // A file that cannot be read is rewritten.
             Ok(metadata) if metadata.is_file() => {
                 if let Ok(Some(file)) = open_if_same(&path, content) {
                     if metadata.mode() & 0o7777 != self.mode {
@@ -292,8 +293,8 @@ impl Folder {
         Ok(Outcome { stamp, written: Some(started.elapsed()) })
     }
 
-    /// Puts a new file into the place of whatever is at `path`: who reads it reads the old one or the
-    /// new one, also after the machine lost its power. A symbolic link is replaced, not followed.
+    /// Replaces whatever is at `path` by a new file. A reader sees the old file or the new one,
+    /// even after a loss of power. A symbolic link is replaced, not followed.
     fn replace(&self, path: &Path, content: &[Bytes]) -> io::Result<Stamp> {
         let temporary = self.path.join(temporary());
         let replace = || {
@@ -302,7 +303,7 @@ impl Folder {
             content.iter().try_for_each(|piece| out.write_all(piece))?;
             out.flush()?;
             drop(out);
-            // Whatever the mask of the process is.
+            // The umask of the process must not change the mode.
             file.set_permissions(Permissions::from_mode(self.mode))?;
             file.sync_all()?;
             fs::rename(&temporary, path)?;
@@ -337,7 +338,7 @@ impl Entered {
                     that no other Swarmscout writes into this folder");
             }
         }
-        // Asked when it is locked: whoever had it before may have put a new one in its place.
+        // Checked under the lock: the process that held it before may have replaced the list.
         match list.metadata()?.nlink() {
             1 => {}
             0 => return Err(io::Error::other("it was replaced just now")),
@@ -366,7 +367,7 @@ impl Entered {
             metadata.is_err_and(|error| error.kind() == ErrorKind::NotFound)
         };
         let (gone, ours): (BTreeSet<_>, _) = names.into_iter().partition(|name| is_gone(name));
-        Ok(Self { place, list, ours, stale: gone.len(), settled: BTreeSet::new() })
+        Ok(Self { place, list, ours, stale: gone.len(), emptied: BTreeSet::new() })
     }
 
     /// Notes that a file of ours is gone, and that its job is, too.
@@ -393,7 +394,7 @@ impl Entered {
         let temporary = folder.join(temporary());
         let replace = || {
             let list = list_options().create_new(true).open(&temporary)?;
-            // Where locks are known: the list before was asked for one, too.
+            // Some file systems have no locks; the lock of the first list reported that.
             let _ = list.try_lock();
             let mut out = BufWriter::with_capacity(CHUNK, &list);
             out.write_all(LIST_HEAD.as_bytes())?;
@@ -444,8 +445,8 @@ fn list_options() -> OpenOptions {
     options
 }
 
-/// Whether a name could be one that [`super::file_name`] gave: no other is touched, whatever the list
-/// says.
+/// Whether a name could be one that [`super::file_name`] gave: no other is touched, whatever the
+/// list says.
 fn is_ours(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte);
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());

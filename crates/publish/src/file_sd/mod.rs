@@ -1,15 +1,14 @@
 //! File SD: the targets of each job in a file of their own, for a Prometheus that reads them with
 //! `file_sd_configs` instead of over HTTP.
 //!
-//! - A file has the content of `/sd/<job>`, in JSON or YAML. It is there as soon as `/sd/<job>` has
-//!   one, and replaced as a whole, and only when its content changes.
-//! - The newest set counts, never a queue of sets: after a write the next one of that file waits a
-//!   second, or longer where the disk is slow, and then takes what is newest. Discovery waits for
-//!   nothing here.
-//! - Level-triggered: each pass makes the folder as it is to be. A file that somebody else changed or
-//!   removed is soon written again, and so are all of them into a folder that was missing.
-//! - One thread at most is in the file system. What hangs there is told, and waited for.
-//! - The end of the program leaves the files as they are.
+//! - A file has the content of `/sd/<job>`, in JSON or YAML. It is created as soon as `/sd/<job>`
+//!   has content, and replaced as a whole whenever that content changes.
+//! - Only the newest set is written; there is no queue. After a write, the next write of that file
+//!   waits a second, or longer on a slow disk. Discovery never waits for a write.
+//! - Each pass compares the whole folder with its wanted state. So a file that somebody changed or
+//!   removed is soon rewritten, and a folder that was missing is filled.
+//! - At most one thread is in the file system. A call that hangs there is reported and waited for.
+//! - The files stay when the program ends.
 
 mod folder;
 #[cfg(test)]
@@ -167,7 +166,8 @@ pub struct FileSd {
 }
 
 impl FileSd {
-    /// Starts to keep the files of these sets up to date, one set a job. A panic costs one pass and is reported to `on_panic`.
+    /// Starts to keep the files of these sets up to date, one set a job. A panic costs one pass and
+    /// is reported to `on_panic`.
     pub fn start(
         options: Options,
         sets: watch::Receiver<Arc<[SetReceiver]>>,
@@ -188,8 +188,8 @@ impl FileSd {
         self.status.clone()
     }
 
-    /// Ends it. To be called before the jobs go, or their files are emptied. A write that has begun
-    /// is finished; `false` where that takes longer than `within`.
+    /// Stops the writer. Call it before the jobs are removed: their files would be emptied. A write
+    /// in progress is finished; `false` if that takes longer than `within`.
     pub async fn shutdown(mut self, within: Duration) -> bool {
         self.stop.cancel();
         let ended = timeout(within, self.tasks.join_next()).await.is_ok();
@@ -207,8 +207,8 @@ async fn supervise(stop: CancellationToken, on_panic: impl Fn(), new: impl Fn() 
     }
 }
 
-/// The name of a job's file: percent-encoded, so that it is one name in one folder, whatever the job
-/// is called, and never a hidden one.
+/// The name of a job's file: percent-encoded, so that it is one name in one folder, whatever the
+/// job is called, and never a hidden one.
 fn file_name(job: &str, format: Format) -> Arc<str> {
     let extension = match format {
         Format::Json => "json",

@@ -1,4 +1,5 @@
-//! The task that keeps the files up to date: when to write which, and what became of it.
+//! The task that keeps the files up to date: it decides when each file is written, and logs
+//! failures.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -19,14 +20,14 @@ use crate::list::{Cache, Form, Key, NoList, withheld};
 /// The shortest time between two writes of one file.
 pub(super) const SHORTEST_GAP: Duration = Duration::from_secs(1);
 
-/// At least this many times as long as a write took passes until the next one of that file.
+/// After a write, the pause for that file is at least this many times the duration of the write.
 const REST: u32 = 10;
 
-/// So many files are written in one pass at most. Each pass looks at all files, so that writing one
-/// at a time would take the square of their number.
+/// The most files that one pass writes. More than one, since each pass checks all files: writing
+/// one a pass would take time in the square of their number.
 const AT_ONCE: usize = 256;
 
-/// How often a file is looked at that nobody should have changed.
+/// How often a file is checked for changes made by others.
 pub(super) const CHECK: Duration = Duration::from_secs(10);
 
 /// How long the file system may take for one pass before that is called an error.
@@ -44,7 +45,7 @@ type Finished = (Box<Folder>, Result<Done, String>);
 pub(super) struct Writer {
     options: Options,
     sets: watch::Receiver<Arc<[SetReceiver]>>,
-    /// Those that `files` are of.
+    /// The jobs of `files`.
     adopted: Option<Arc<[SetReceiver]>>,
     lists: Arc<Cache>,
     publish: watch::Sender<Arc<[FileStatus]>>,
@@ -72,7 +73,7 @@ struct JobFile {
     holds: Option<Content>,
     /// Not written before: after a write and after a failure.
     not_before: Instant,
-    /// When to look whether it is still as it was written.
+    /// When to check that the file is still as it was written.
     check_at: Instant,
     error: Failing,
     confirmed: Option<SystemTime>,
@@ -151,7 +152,7 @@ impl Writer {
         self.stop = stop.clone();
         stop.run_until_cancelled(self.forever()).await;
         if let Some(working) = self.working.take() {
-            // What has begun is finished, whatever comes of it.
+            // A write in progress is finished, and its result no longer matters.
             let _ = working.await;
         }
     }
@@ -181,7 +182,7 @@ impl Writer {
             let name = file_name(&job, self.options.format);
             let new = || JobFile::new(job, set.clone(), now);
             let mut file = before.remove(&name).unwrap_or_else(new);
-            // A job that went and came again between two looks.
+            // A job that was removed and added again between two checks.
             if !file.set.same_channel(set) {
                 file.set = set.clone();
                 file.holds = None;
@@ -282,7 +283,7 @@ impl Writer {
             (Box::new(Folder::new(&self.options)), Err(error))
         });
         self.folder = Some(folder);
-        // Whatever is done now begins with another look at what is due.
+        // The next round starts by checking again what is due.
         self.wake = Instant::now();
         match done {
             Ok(done) => self.note(done),
@@ -379,7 +380,7 @@ impl Writer {
         let sets = self.files.values_mut().map(|file| changed(&mut file.set));
         let all = changed(&mut self.sets);
         let changes = select_all(sets.chain([all]));
-        // Whichever it is, everything is looked at.
+        // Every wake-up checks everything, whatever caused it.
         let _ = timeout_at(self.wake, changes).await;
     }
 }

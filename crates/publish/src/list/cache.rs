@@ -1,4 +1,4 @@
-//! Keeps what was rendered while somebody asks for it.
+//! Keeps rendered lists while readers request them.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::{Encoding, Form, Rendered, withheld};
 
-/// A list that nobody asked for that long is forgotten.
+/// A list without a request for this long is dropped.
 pub const IDLE: Duration = Duration::from_mins(10);
 
 /// With more targets to render than this, a thread for such work does it: a few milliseconds.
@@ -34,7 +34,7 @@ pub enum NoList {
     /// The newest set can have none yet; the text says why.
     #[error("{0}")]
     Withheld(String),
-    /// It does not fit. Those who read it keep what they have.
+    /// It does not fit into the budget. Its readers keep the targets that they have.
     #[error("cannot write the list of targets: it {0}")]
     Memory(#[from] OverBudget),
     /// Rendering failed, which is logged.
@@ -42,10 +42,10 @@ pub enum NoList {
     Failed,
 }
 
-/// The lists that were handed out lately.
+/// The lists that were recently served.
 ///
-/// They count to the budget of the process and are the first to go where something else needs the
-/// memory: a list is rendered again when somebody asks for it. One that does not fit is refused.
+/// They count towards the budget of the process. They are dropped first when something else needs
+/// the memory, since the next request renders them again. A list that does not fit is refused.
 #[derive(Debug)]
 pub struct Cache {
     slots: Mutex<HashMap<Key, Slot>>,
@@ -54,12 +54,12 @@ pub struct Cache {
 
 #[derive(Debug)]
 struct Slot {
-    /// Locked while it is rendered: who else wants it waits for it.
+    /// Locked while it is rendered: concurrent requests wait for the one rendering.
     rendered: Arc<tokio::sync::Mutex<Option<Arc<Rendered>>>>,
     used: Instant,
 }
 
-/// For lists that nothing else needs the memory of.
+/// A cache without a limit.
 impl Default for Cache {
     fn default() -> Self {
         Self { slots: Mutex::default(), budget: Budget::unlimited() }
@@ -67,7 +67,7 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// No list yet. They will count to `budget`, and be dropped when that is needed.
+    /// An empty cache. Its lists will count towards `budget`, and be dropped when it runs short.
     pub fn new(budget: Budget) -> Arc<Self> {
         let cache = Arc::new(Self { slots: Mutex::default(), budget });
         let lists = Arc::downgrade(&cache);
@@ -79,16 +79,16 @@ impl Cache {
         cache
     }
 
-    /// What lists count to.
+    /// The budget that lists count towards.
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// The list of the newest set, or of one that was the newest after this was called, and that
-    /// set. However many ask at one time, it is rendered once.
+    /// The list of a set that was the newest at some moment after this call, and that set.
+    /// Concurrent calls share one rendering.
     ///
-    /// Whether the set can have a list is asked here, of the very set that is rendered: a newer one
-    /// may come while this waits.
+    /// Whether the set can have a list is checked here, for the very set that is rendered: a newer
+    /// one may arrive while this waits.
     pub async fn get(
         &self,
         key: Key,
@@ -97,7 +97,7 @@ impl Cache {
         let asked = Instant::now();
         let slot = self.slot(key.clone(), asked);
         let mut slot = slot.lock_owned().await;
-        // In this order: what is read after `at` is at least as new as what was there at `at`.
+        // The order matters: a set that is read after `at` is at least as new as the one at `at`.
         let at = Instant::now();
         let set = Arc::clone(&newest.borrow());
         if let Some(why) = withheld(&set, key.form) {
@@ -107,19 +107,19 @@ impl Cache {
         if let Some(rendered) = &previous
             && (rendered.is_of(&set) || rendered.at >= asked)
         {
-            // Once it is gone, the newest says as much of it.
+            // Once that set is dropped, the newest one describes the list as well.
             let set = rendered.set().unwrap_or(set);
             return Ok((set, Arc::clone(rendered)));
         }
         let is_small = Rendered::work(&set, key.form, previous.as_deref()) <= INLINE;
-        // The slot goes along: what was begun is finished and kept, whoever hangs up meanwhile.
+        // The slot moves into the task: a client that disconnects does not waste the rendering.
         let (of_set, budget) = (Arc::clone(&set), self.budget.clone());
         let mut render = move || {
             let Key { form, encoding, .. } = key;
             let previous = previous.as_deref();
             let rendered = Rendered::new(&of_set, at, form, encoding, previous, &budget);
             if rendered.is_err() {
-                // What is out of date is of no use to anybody.
+                // An outdated list has no readers.
                 *slot = None;
             }
             Ok(Arc::clone(slot.insert(Arc::new(rendered?))))
@@ -147,7 +147,7 @@ impl Cache {
         }
     }
 
-    /// Forgets what nobody asked for since `now` less [`IDLE`].
+    /// Drops the lists without a request since `now` less [`IDLE`].
     pub fn forget_idle(&self, now: Instant) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|_, slot| now.saturating_duration_since(slot.used) < IDLE);

@@ -1,8 +1,9 @@
-//! The targets of a job as a list that Prometheus reads, for all who hand it out: HTTP SD
-//! and file SD ([`crate::file_sd`]) have the same content.
+//! The targets of a job as the list that Prometheus reads. HTTP SD and file SD
+//! ([`crate::file_sd`]) have the same content.
 //!
-//! To Prometheus a list is complete, so there is none before its sources had their time to answer. What was
-//! rendered is kept while somebody asks for it, in parts, so that a change costs what changed.
+//! Prometheus takes a list as complete. So there is no list before each source has answered or had
+//! its time to. A rendered list is kept in parts while readers request it. A change then costs only
+//! the parts that changed.
 
 mod cache;
 mod deflate;
@@ -25,7 +26,7 @@ pub enum Form {
     Full,
     /// `?meta=0`: the same without `__meta_*`.
     WithoutMeta,
-    /// `?raw=1`: all targets as the sources told them.
+    /// `?raw=1`: all targets as the sources returned them.
     Raw,
 }
 

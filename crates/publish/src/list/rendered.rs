@@ -1,9 +1,8 @@
 //! A list of targets, made of parts that are kept.
 //!
 //! A part is what one target group contributes. It is rendered once and kept as long as the group
-//! stays the same `Arc`, so a change costs one part however large the job. A part holds its text in
-//! the one encoding that its readers want, and neither the group nor its labels: these go when
-//! discovery lets go of them.
+//! is the same `Arc`, so a change costs one part however large the job. A part holds its text in
+//! one encoding. It does not keep the group or its labels alive.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -76,7 +75,7 @@ impl Origin {
         }
     }
 
-    /// Tells groups apart as long as something was made of them.
+    /// Identifies the group as long as a part made from it exists.
     fn address(&self) -> usize {
         match self {
             Self::Relabelled(group) => group.as_ptr() as usize,
@@ -299,7 +298,7 @@ impl<'a> Renderer<'a> {
         })
     }
 
-    /// Sees to it that what was added fits, and what is to be written of it.
+    /// Charges the memory of what was added and of its text.
     fn fits(&mut self) -> Result<(), OverBudget> {
         let written = 2 * self.arena.len();
         let elements = self.elements.capacity() * size_of::<Element>();
