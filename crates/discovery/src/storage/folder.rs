@@ -1,11 +1,11 @@
-//! The folder of the storage: everything that touches the file system. It blocks, so it runs on a
-//! thread for that.
+//! The folder of the storage: everything that touches the file system. Its calls block, so they run
+//! on a thread of their own.
 //!
-//! - A file is replaced as a whole: the new one is on the disk before it takes its place. No symbolic
-//!   link is followed, and nothing is ever written through a name that was there before.
-//! - Only the process that holds the lock writes or removes. Reading needs no lock: the process
-//!   that takes over from another finds what that one wrote last.
-//! - Files of other names are left alone.
+//! - A file is replaced as a whole: the new one is on the disk before it takes the place of the
+//!   old. No symbolic link is followed, and no existing file is opened for writing.
+//! - Only the process that holds the lock writes or removes files. Reading needs no lock: a new
+//!   process reads what the old one wrote last.
+//! - Files with other names are left alone.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -23,13 +23,13 @@ use super::Key;
 use super::format::{self, Stored, Unreadable};
 use crate::limits::Meter;
 
-/// Whoever has a lock on it writes.
+/// The process that holds a lock on this file may write.
 const LOCK: &str = "lock";
 
-/// What a new file is called until it takes its place: one at a time is written.
+/// The name of a new file until it takes its place. One is enough: files are written one by one.
 const TEMPORARY: &str = "new.tmp";
 
-/// So many names of other files are logged.
+/// The most names of other files that are logged.
 const NAMED: usize = 5;
 
 /// The folder.
@@ -45,7 +45,7 @@ impl Folder {
         Self { path, lock: None }
     }
 
-    /// What is stored of a source; `None` where that is nothing.
+    /// Reads the file of a source; `None` if it has no file.
     pub(super) fn read(&self, key: Key, meter: &mut Meter) -> Result<Option<Stored>, Unreadable> {
         let file = match open(&self.path.join(key.file())) {
             Ok(file) => file,
@@ -63,8 +63,8 @@ impl Folder {
         Ok(Some(stored))
     }
 
-    /// Replaces what is stored of a source. Returns how many bytes that takes. With `sync` it is on the
-    /// disk when this returns.
+    /// Replaces the file of a source. Returns its size in bytes. With `sync` it is on the disk when
+    /// this returns.
     pub(super) fn replace(
         &mut self,
         key: Key,
@@ -85,13 +85,14 @@ impl Folder {
         };
         let replaced = replace();
         if replaced.is_err() {
-            // Where it cannot be removed, the next one takes its place.
+            // If it cannot be removed, the next write replaces it.
             let _ = fs::remove_file(&temporary);
         }
         replaced
     }
 
-    /// Removes the files of sources that are not among `keys`, if they were last written before `until`.
+    /// Removes the files of sources that are not among `keys`, if they were last written before
+    /// `until`.
     pub(super) fn sweep(&mut self, keys: &BTreeSet<Key>, until: SystemTime) -> io::Result<()> {
         self.enter()?;
         for entry in fs::read_dir(&self.path)? {
@@ -170,8 +171,8 @@ impl Folder {
     }
 }
 
-/// How old a set is that was confirmed at `as_of`. A clock that was set back since then says nothing:
-/// the age counts from now.
+/// How old a set is that was confirmed at `as_of`. A clock that was set back since then says
+/// nothing: the age counts from now.
 pub(super) fn age(as_of: SystemTime, now: SystemTime) -> Duration {
     now.duration_since(as_of).unwrap_or_default()
 }

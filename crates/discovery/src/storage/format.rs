@@ -1,4 +1,4 @@
-//! The files that groups are kept in.
+//! The format of the files that groups are stored in.
 //!
 //! ```text
 //!  header    magic, version, key of the source, when it was last confirmed, counts
@@ -6,13 +6,13 @@
 //!  checksum  xxh3 of all before it
 //! ```
 //!
-//! Numbers of the header are little-endian. In the body each is LEB128; a text is its length and its
-//! bytes; a label set is a count and that many names and values; a group is its source key, its
+//! Numbers of the header are little-endian. In the body each is LEB128; a text is its length and
+//! its bytes; a label set is a count and that many names and values; a group is its source key, its
 //! labels, a count and that many sets.
 //!
-//! A file may hold anything: somebody may have put it there. So what is read is bounded in number and
-//! size while it is read, whatever the header says, and nothing of it counts before all of it was
-//! read and the checksum is right.
+//! A file may hold anything, since another program may have written it. So the number and size of
+//! objects are bounded while they are read, whatever the header says. Nothing is used before the
+//! whole file was read and its checksum verified.
 
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::sync::Arc;
@@ -52,15 +52,15 @@ const LARGEST_SET: usize = 16 << 20;
 /// The most bytes of all texts together.
 const MOST_TEXT: usize = 1 << 30;
 
-/// What is compressed a little less takes a third of the time.
+/// A little less compression, in a third of the time of the default level.
 const LEVEL: Compression = Compression::new(2);
 
-/// What a source had, and when that was last confirmed.
+/// The groups of a source, and when they were last confirmed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
-    /// The source that it is of.
+    /// The key of the source.
     pub key: Key,
-    /// When its origin last confirmed the groups, by the clock of the wall. Whole milliseconds.
+    /// When the source last confirmed the groups, by the system clock, in whole milliseconds.
     pub as_of: SystemTime,
     /// Its groups.
     pub groups: Groups,
@@ -84,10 +84,10 @@ pub enum Unreadable {
     /// More than a source may have.
     #[error("too large")]
     TooLarge,
-    /// More than a source may become in memory.
+    /// More than a source may take in memory.
     #[error(transparent)]
     Excess(#[from] Excess),
-    /// The file system says so.
+    /// The file system failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -161,7 +161,7 @@ fn write_labels(out: &mut impl Write, labels: &Labels) -> io::Result<()> {
     })
 }
 
-/// Reads a file of `length` bytes. What it becomes in memory is counted by `meter`.
+/// Reads a file of `length` bytes. `meter` counts the memory of its groups.
 pub(crate) fn read(file: impl Read, length: u64, meter: &mut Meter) -> Result<Stored, Unreadable> {
     let Some(body) = length.checked_sub((HEADER + CHECKSUM) as u64) else {
         return Err(Unreadable::Foreign);
@@ -193,7 +193,7 @@ pub(crate) fn read(file: impl Read, length: u64, meter: &mut Meter) -> Result<St
     let mut body = Body::new(BufReader::new(body), targets, meter);
     let groups = (0..groups).map(|_| body.group()).collect::<Result<Groups, _>>()?;
     let mut rest = body.finish()?;
-    // What stands behind the end of the deflated body counts for the checksum.
+    // Bytes after the end of the deflated body are part of the checksum.
     io::copy(&mut rest, &mut io::sink()).map_err(cut)?;
     let Hashing { inner: mut file, hash } = file;
     let mut checksum = [0; CHECKSUM];
@@ -211,7 +211,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
     *taken
 }
 
-/// An end that comes too soon, and what cannot be inflated, is damage; the rest is the file system's.
+/// A premature end and bad deflate data mean damage; other errors come from the file system.
 fn cut(error: io::Error) -> Unreadable {
     match error.kind() {
         ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => {
@@ -225,7 +225,7 @@ fn cut(error: io::Error) -> Unreadable {
 struct Body<'a, R> {
     inflated: R,
     meter: &'a mut Meter,
-    /// How many more there may be.
+    /// How many more targets may follow.
     targets: u32,
     text: usize,
     name: Vec<u8>,
@@ -239,7 +239,7 @@ impl<'a, R: Read> Body<'a, BufReader<DeflateDecoder<R>>> {
         Self { inflated, meter, targets, text: 0, name, value, writer }
     }
 
-    /// What is left of the file. There must be no more groups.
+    /// Returns the rest of the file. An error if another group follows.
     fn finish(mut self) -> Result<R, Unreadable> {
         let is_end = self.inflated.read(&mut [0]).map_err(cut)? == 0;
         if !is_end || self.targets > 0 {
@@ -287,7 +287,7 @@ impl<R: Read> Body<'_, R> {
             return Err(Unreadable::TooLarge);
         }
         let length = usize::try_from(length).map_err(|_| Unreadable::TooLarge)?;
-        // Empty ones are not free either.
+        // Counts empty texts, too, since each takes memory.
         self.text += length + 1;
         if self.text > MOST_TEXT {
             return Err(Unreadable::TooLarge);

@@ -1,4 +1,4 @@
-//! The task that keeps one source: gives it what is stored, and stores what it finds.
+//! The task that stores one source: it restores the groups of its file, then writes what it finds.
 
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
@@ -20,28 +20,28 @@ pub(super) struct Keeper {
     storage: Storage,
     key: Key,
     mechanism: &'static str,
-    /// What is asked, for the log.
+    /// What the source queries, for the log.
     what: Arc<str>,
     known: watch::Receiver<LastGood<CanonicalGroups>>,
     schedule: Schedule,
-    /// The memory of what was read, until the source answers.
+    /// The memory of the restored groups, until the source answers.
     held: Option<Charge>,
 }
 
 /// When to write next.
 struct Schedule {
     timing: Timing,
-    /// `None` while nothing is known to be stored.
+    /// `None` while the content of the file is unknown.
     stored: Option<OnDisk>,
     /// Not before: after a write and after a failure.
     not_before: Instant,
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
 }
 
 /// What the file holds.
 struct OnDisk {
-    /// The same groups are the same content.
+    /// The groups that were written. The same `Arc` is the same content.
     groups: Weak<[Arc<TargetGroup>]>,
     as_of: std::time::Instant,
     /// When it was written or read.
@@ -65,20 +65,20 @@ impl Keeper {
         Self { storage, key, mechanism, what, known: running.last_good(), schedule, held: None }
     }
 
-    /// Until the source is gone, or the program ends.
+    /// Runs until the source is removed or the program ends.
     pub(super) async fn run(mut self, publish: watch::Sender<LastGood<CanonicalGroups>>) {
         let stop = self.storage.0.stop.clone();
         if stop.run_until_cancelled(self.restore(publish)).await.is_some() {
             stop.run_until_cancelled(self.keep()).await;
         }
-        // At the end its age, too, is written as it is.
+        // The final write has no pause, not even if only the age changed.
         if self.is_outdated() {
             self.write(false).await;
         }
         self.storage.leave(self.key);
     }
 
-    /// Publishes what is stored, unless the source has answered by then.
+    /// Publishes the stored groups, unless the source has already answered.
     async fn restore(&mut self, publish: watch::Sender<LastGood<CanonicalGroups>>) {
         let key = self.key;
         let mut meter = Meter::new(&self.storage.0.budget, LONGEST_ENGINE_LABEL);
@@ -178,7 +178,7 @@ impl Keeper {
     }
 }
 
-/// What the source itself has found, and when that was last confirmed.
+/// The groups that the source itself found, and when they were last confirmed.
 fn confirmed(known: &LastGood<CanonicalGroups>) -> Option<(&CanonicalGroups, std::time::Instant)> {
     let groups = known.value.as_ref().filter(|_| !known.health.restored)?;
     Some((groups, known.health.as_of?))
@@ -196,7 +196,7 @@ impl Schedule {
         }
     }
 
-    /// Whether just this is stored.
+    /// Whether exactly this is stored.
     fn holds(&self, groups: &CanonicalGroups, as_of: std::time::Instant) -> bool {
         self.stored.as_ref().is_some_and(|stored| stored.is(groups) && stored.as_of >= as_of)
     }

@@ -1,4 +1,4 @@
-//! What a source is called in the storage.
+//! The name of a source in the storage.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use swarmscout_net::{HttpConfig, redact_url};
 
 use crate::config::{EngineConfig, SdConfig};
 
-/// A digest of all that says *what* a source finds: where it asks, who asks, and how targets are made
-/// of the answer. Neither secrets are in it nor how the answer is got (intervals, TLS, proxies,
-/// events), so a source keeps its key where only these change. Sources that differ in nothing
-/// else have the same key.
+/// A digest of the settings that decide *what* a source finds: the servers it queries, as which
+/// user, and how it makes targets of the answer. Secrets are not part of it, nor is the way to the
+/// answer (intervals, TLS, proxies, events). A source keeps its key if only those change, and two
+/// sources that differ only in those have the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub(super) [u8; 16]);
 
 impl Key {
-    /// The key of a source. `None`: its targets are in the configuration file itself.
+    /// The key of a source. `None` if its targets are in the configuration file itself.
     pub(super) fn of(config: &SdConfig) -> Option<Self> {
         config.source().identity().map(|identity| identity.digest())
     }
@@ -51,8 +51,8 @@ impl fmt::Display for Key {
     }
 }
 
-/// What tells one source from another: texts, each with its length, so that no two lists of them are
-/// the same text.
+/// What identifies a source: texts, each with its length, so two different lists never have the
+/// same text.
 #[derive(Debug)]
 pub struct Identity(String);
 
@@ -120,7 +120,7 @@ impl Identity {
         }
     }
 
-    /// The first half of its SHA-256: nobody finds out what stands in a URL.
+    /// The first half of the SHA-256: a file name must not reveal a URL.
     fn digest(&self) -> Key {
         let SupportedCipherSuite::Tls13(suite) = TLS13_AES_128_GCM_SHA256 else {
             unreachable!("the suite is one of TLS 1.3")

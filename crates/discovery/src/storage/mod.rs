@@ -1,15 +1,15 @@
-//! What sources had, kept over a restart (`--storage.path`).
+//! Keeps the targets of sources across a restart (`--storage.path`).
 //!
-//! Each source has one file with its last good groups. When a source is started, its file is read
-//! beside its first look, and what is in it is served, with its age, until the source answers. So a
-//! restart while an engine is down loses no target.
+//! Each source has one file with its last good groups. When a source starts, its file is read
+//! during its first refresh. The stored groups are served, with their age, until the source
+//! answers. So a restart while an engine is down loses no target.
 //!
-//! - A source is attached once, where it is started. Nothing here is waited for: the storage watches
-//!   what a source publishes, as a job does.
-//! - Writes are few, since flash cards wear out: one when a set changed, not before
-//!   `Timing::pause` has passed since the one before, and one now and then for the age of a set that
-//!   did not change. The end of the program writes what is newer.
-//! - What cannot be written costs the next restart, and nothing before that.
+//! - A source is attached once, when it starts. No source waits for the storage: it watches what
+//!   the source publishes, as a job does.
+//! - Writes are few, since flash cards wear out. A changed set is written once `Timing::pause` has
+//!   passed since the last write. An unchanged set is written rarely, to update its age. When the
+//!   program ends, newer sets are written.
+//! - A failed write only affects the next restart.
 //! - Files are read and written one at a time, on a thread that may hang.
 
 mod folder;
@@ -41,20 +41,20 @@ use crate::figures::Figures;
 use swarmscout_model::CanonicalGroups;
 use swarmscout_refresh::supervisor::Supervised;
 
-/// When what is written.
+/// When files are written and removed.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// The shortest time between two writes of one source's file.
     pub gap: Duration,
-    /// So many bytes a second are written of one source, on average.
+    /// How many bytes a second are written for one source, on average.
     pub bytes_per_second: u64,
-    /// How often a set that does not change is written again, for its age.
+    /// How often an unchanged set is written again, to update its age.
     pub confirm: Duration,
     /// The longest pause between two writes, and between two attempts.
     pub longest: Duration,
     /// How long the file system may take for one file.
     pub patience: Duration,
-    /// A file that no source has is removed when it was last written so long ago.
+    /// A file without a source is removed this long after its last write.
     pub forget: Duration,
 }
 
@@ -72,25 +72,25 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// The pause after a write of so many bytes.
+    /// The pause after a write of `bytes`.
     fn pause(&self, bytes: u64) -> Duration {
         let pause = Duration::from_secs(bytes / self.bytes_per_second.max(1));
         pause.max(self.gap).min(self.longest)
     }
 
-    /// The pause after so many failures in a row, at least one.
+    /// The pause after this number of failures in a row, at least one.
     fn pause_after(&self, failures: u32) -> Duration {
         self.gap.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.longest)
     }
 }
 
-/// Files of sources that are gone are looked for so long after the start, when all that are
-/// configured run, and then once in [`SWEEP_EVERY`].
+/// When files of removed sources are first searched for, after the start: by then all configured
+/// sources run. Later searches follow every [`SWEEP_EVERY`].
 const FIRST_SWEEP: Duration = Duration::from_hours(1);
 
 const SWEEP_EVERY: Duration = Duration::from_hours(24);
 
-/// How long the end of the program waits for what is still to be written.
+/// How long the end of the program waits for pending writes.
 const FINISH_WITHIN: Duration = Duration::from_secs(1);
 
 /// Keeps the groups of sources. Clones share all.
@@ -101,9 +101,9 @@ struct Shared {
     path: PathBuf,
     timing: Timing,
     figures: Arc<Figures>,
-    /// What is read counts to it until the source answers.
+    /// Groups that were read count towards it until the source answers.
     budget: Budget,
-    /// Whoever holds it is in the file system.
+    /// Held by the task that uses the file system.
     turn: tokio::sync::Mutex<()>,
     folder: Mutex<Folder>,
     state: Mutex<State>,
@@ -129,13 +129,13 @@ impl fmt::Debug for Storage {
 }
 
 impl Storage {
-    /// A storage in this folder, which is created when there is something to be kept, if the one above
-    /// it is there. Nothing is read or written yet.
+    /// A storage in this folder. The first write creates the folder, if its parent exists. Nothing
+    /// is read or written yet.
     pub fn new(path: impl Into<PathBuf>, context: &BuildContext) -> Self {
         Self::with_timing(path, context, Timing::default())
     }
 
-    /// The same, with other times: for tests.
+    /// Like [`new`](Self::new), with other times, for tests.
     pub fn with_timing(path: impl Into<PathBuf>, context: &BuildContext, timing: Timing) -> Self {
         let path = path.into();
         Self(Arc::new(Shared {
@@ -151,8 +151,8 @@ impl Storage {
         }))
     }
 
-    /// Takes note of all sources of a configuration. Those that differ in secrets only cannot be told
-    /// apart by what is stored, so none of them is: one would be given the targets of another.
+    /// Notes all sources of a configuration. Sources that differ only in secrets have the same key.
+    /// None of them is stored: one would get the targets of another.
     pub(crate) fn expect<'a>(&self, sources: impl Iterator<Item = &'a SdConfig>) {
         let mut known = BTreeMap::<Key, &SdConfig>::new();
         let mut ambiguous = BTreeMap::<Key, &SdConfig>::new();
@@ -166,14 +166,13 @@ impl Storage {
             tracing::warn!(
                 discovery = source.source().mechanism(),
                 asked = source.source().describe(),
-                "Sources that differ in nothing but secrets are not kept for a restart"
+                "Sources that differ only in secrets are not stored"
             );
         }
         locked(&self.0.state).ambiguous = ambiguous.into_keys().collect();
     }
 
-    /// Gives a source that was just started what is stored of it, until it answers, and keeps what it
-    /// finds.
+    /// Restores the stored groups of a source that was just started, and stores what it finds.
     pub(crate) fn attach(&self, config: &SdConfig, running: &Supervised<CanonicalGroups>) {
         let Some(key) = Key::of(config) else { return };
         let Shared { tasks, stop, .. } = &*self.0;
@@ -192,18 +191,18 @@ impl Storage {
         tasks.spawn(keeper.run(running.publisher()));
     }
 
-    /// Writes what is newer than what is stored, as far as there is time for that. To be called while
-    /// the sources still run. Nothing is kept afterwards.
+    /// Writes the sets that are newer than their files, within [`FINISH_WITHIN`]. Call it while the
+    /// sources still run. Nothing is stored afterwards.
     pub(crate) async fn finish(&self) {
         let Shared { tasks, stop, .. } = &*self.0;
         stop.cancel();
         tasks.close();
         if timeout(FINISH_WITHIN, tasks.wait()).await.is_err() {
-            tracing::warn!("Some targets were not stored in time: what is stored of them is older");
+            tracing::warn!("Some targets were not stored in time: older ones remain stored");
         }
     }
 
-    /// Does `work` in the folder, on a thread of its own, and alone.
+    /// Does `work` in the folder, on a thread of its own, one call at a time.
     async fn in_folder<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Folder) -> T + Send + 'static,
@@ -219,7 +218,7 @@ impl Storage {
         })
     }
 
-    /// Notes how a write went. The first failure is logged, and when all is well again.
+    /// Notes the outcome of a write. Logs the first failure, and the end of all failures.
     fn note(&self, key: Key, outcome: Result<(), &str>) {
         let mut state = locked(&self.0.state);
         let before = state.failing.len();
