@@ -1,7 +1,7 @@
 //! One question to one server, over UDP or TCP, and its answer.
 //!
-//! Every question goes out from a port and with an ID of its own, and only what answers that very
-//! question counts: what else arrives is passed over, as it may be late or made up.
+//! Every question has its own port and ID. Messages that do not answer it are ignored: they may be
+//! late or forged.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -31,7 +31,7 @@ pub(super) type Answer = Message<Vec<u8>>;
 pub(super) enum Trouble {
     /// It did not answer in time.
     Silent,
-    /// In that time it answered other questions only.
+    /// It only answered other questions in time.
     Astray,
     /// It could not be reached.
     Io(io::Error),
@@ -73,10 +73,10 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// A question for the records of a name. With `edns` it tells how large an answer may be.
+/// A question for the records of a name. With `edns` it says how large an answer may be.
 pub(super) fn question(name: &Name<Vec<u8>>, kind: Rtype, edns: bool) -> Message<Vec<u8>> {
     let mut builder = MessageBuilder::new_vec();
-    // Every `RandomState` has other keys: nobody outside can tell the ID of the next question.
+    // Every `RandomState` has other keys, so an attacker cannot predict the next ID.
     let [a, b, ..] = RandomState::new().hash_one(()).to_ne_bytes();
     builder.header_mut().set_id(u16::from_ne_bytes([a, b]));
     builder.header_mut().set_rd(true);
@@ -107,7 +107,7 @@ pub(super) async fn over_udp(
             SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
         };
         let socket = UdpSocket::bind(any).await?;
-        // Of a connected socket the kernel hands over only what comes from the server.
+        // A connected socket receives only what this server sends.
         socket.connect(server).await?;
         socket.send(question.as_slice()).await?;
         let mut buffer = vec![0; UDP_BUFFER];
@@ -134,7 +134,7 @@ pub(super) async fn over_tcp(
 ) -> Result<Answer, Trouble> {
     let exchange = async {
         let mut stream = TcpStream::connect(server).await?;
-        // A question is far shorter than what its two bytes of length can say.
+        // A name has at most 255 bytes, so a question fits into a length of two bytes.
         let length = u16::try_from(question.as_slice().len()).unwrap_or(u16::MAX);
         stream.write_all(&[&length.to_be_bytes(), question.as_slice()].concat()).await?;
         let length = stream.read_u16().await?;

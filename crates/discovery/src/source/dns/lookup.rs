@@ -1,9 +1,11 @@
-//! A name, asked for at all servers with all ends of `resolv.conf` (Prometheus `discovery/dns`).
+//! Looks up a name at the servers and with the search domains of `resolv.conf` (Prometheus
+//! `discovery/dns`).
 //!
-//! - A server is passed over for the next one unless it says NOERROR or NXDOMAIN.
-//! - The first of the candidates that some server knows is the answer, even without a record.
-//! - NXDOMAIN for each of them says that there is no such name.
-//! - Anything else says nothing, and what was known stays.
+//! - Each search domain makes a candidate of a short name. The first candidate for which a server
+//!   answers NOERROR is the result, even without a record.
+//! - A server that answers neither NOERROR nor NXDOMAIN is skipped for the next one.
+//! - If all candidates are NXDOMAIN, the name does not exist.
+//! - Any other outcome is a failure: the known targets stay.
 
 use std::time::Duration;
 
@@ -19,10 +21,10 @@ use super::records::{Records, to_wire};
 use super::resolv_conf::{NameServer, ResolvConf};
 use super::resolver::{MOST_AT_ONCE, Resolver};
 
-/// A server that was silent of late gets this part of the time, while others can still be asked.
+/// A server that was recently silent gets one part in this many of the time, while others remain.
 const IMPATIENCE: u32 = 10;
 
-/// What holds for all names of a look.
+/// What all names of a refresh share.
 #[derive(Debug)]
 pub(super) struct Lookups<'a> {
     pub(super) resolver: &'a Resolver,
@@ -36,33 +38,33 @@ pub(super) struct Lookups<'a> {
     pub(super) end: Instant,
 }
 
-/// What the DNS says of a name.
+/// The answer for a name.
 #[derive(Debug)]
 pub(super) enum Said {
     /// It exists, and has these records of the type.
     Known(Records),
-    /// It does not exist: what each server said.
+    /// It does not exist. The text is what each server answered.
     Unknown(String),
 }
 
-/// Nothing is known of a name now.
+/// The lookup of a name failed.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// Whether no server could be spoken to.
+    /// Whether no server could be reached.
     pub(super) absent: bool,
     /// What each server did.
     pub(super) detail: String,
 }
 
-/// A reply that settles the matter for one candidate.
+/// A conclusive answer for one candidate.
 enum Reply {
     Known(Records),
     Unknown,
 }
 
 impl Lookups<'_> {
-    /// Looks up names, so many at a time as may wait for answers. Tells of each, in their order, when
-    /// it was begun with and what came of it.
+    /// Looks up names, at most [`MOST_AT_ONCE`] at a time. Returns for each, in their order, when
+    /// its lookup started and how it ended.
     pub(super) async fn find_all<'n>(
         &self,
         names: impl ExactSizeIterator<Item = &'n str>,
@@ -77,14 +79,14 @@ impl Lookups<'_> {
                 running.push(async move { (index, Instant::now(), self.find(name).await) });
             }
             match running.next().await {
-                Some((index, began, said)) => found[index] = Some((began, said)),
+                Some((index, started, said)) => found[index] = Some((started, said)),
                 None => return found.into_iter().flatten().collect(),
             }
         }
     }
 
     async fn find(&self, name: &str) -> Result<Said, Failure> {
-        // What became of each candidate.
+        // One line a candidate.
         let mut lines = Vec::new();
         let (mut failed, mut absent) = (false, true);
         for candidate in self.conf.candidates(name) {
@@ -116,7 +118,7 @@ impl Lookups<'_> {
         if failed { Err(Failure { absent, detail }) } else { Ok(Said::Unknown(detail)) }
     }
 
-    /// Asks one server after the other, those that are silent as often as the file says. The
+    /// Asks one server after the other, and silent ones again as often as `resolv.conf` says. The
     /// troubles are in the order of the servers.
     async fn ask_all(&self, name: &Name<Vec<u8>>) -> Result<(&NameServer, Reply), Vec<Trouble>> {
         let servers = &self.conf.servers;
@@ -127,12 +129,12 @@ impl Lookups<'_> {
                 if before.as_ref().is_some_and(|trouble| !trouble.is_silence()) {
                     continue;
                 }
-                // Their order counts: another one may know less. So a server that is silent is not
-                // passed over, but need not keep every name waiting for as long.
+                // The order of servers matters: a later one may know fewer names. So a silent
+                // server is not skipped, but each name waits for it only a short time.
                 let others_left = attempt == 0 && index + 1 < servers.len();
                 let impatient = others_left && self.resolver.is_silent(server.addr);
                 let wait = if impatient { self.wait / IMPATIENCE } else { self.wait };
-                // There are servers that do not answer whoever speaks of EDNS.
+                // Some servers do not answer a question with EDNS.
                 let edns = attempt == 0;
                 match self.ask(server, name, edns, wait).await {
                     Ok(reply) => return Ok((server, reply)),
@@ -153,7 +155,7 @@ impl Lookups<'_> {
     ) -> Result<Reply, Trouble> {
         let mut answer = self.exchange(server, name, edns, wait).await?;
         if edns && matches!(answer.header().rcode(), Rcode::FORMERR | Rcode::NOTIMP) {
-            // One that was there before EDNS.
+            // A server that does not know EDNS.
             answer = self.exchange(server, name, false, wait).await?;
         }
         match answer.opt_rcode() {
@@ -211,7 +213,7 @@ impl Lookups<'_> {
         self.resolver.note(server.addr, !answer.as_ref().is_err_and(Trouble::is_silence));
     }
 
-    /// Waits until one more question may leave, and tells how much of `wait` its answer may take.
+    /// Waits until the next question may be sent. Returns how much of `wait` its answer may take.
     async fn turn(&self, wait: Duration) -> Result<(SemaphorePermit<'_>, Duration), Trouble> {
         let slot = self.resolver.turn(self.gap, self.end).await.ok_or(Trouble::NotAsked)?;
         Ok((slot, wait.min(self.end - Instant::now())))

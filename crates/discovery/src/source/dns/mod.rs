@@ -1,16 +1,16 @@
 //! `dns_sd_configs`: targets from the records of names (Prometheus `discovery/dns`).
 //!
-//! - Every look asks anew, whatever time to live a record has, and reads `resolv.conf` before.
-//! - A name is known by its last good answer: NOERROR, with or without records, or NXDOMAIN for all
-//!   that it may be short for. Whatever else happens leaves its targets as they were, and is a
-//!   [`Problem`].
-//! - The age of the whole is that of the name that was confirmed longest ago, so a name that fails
-//!   never looks fresh.
-//! - Where every name fails the look fails; Prometheus only counts that. Targets stay either way.
-//! - Questions leave one after the other, never in a burst ([`Resolver`]).
+//! - Every refresh reads `resolv.conf`, then asks for each name. The time to live of a record does
+//!   not matter.
+//! - A name keeps its last good answer: NOERROR, with or without records, or NXDOMAIN for all
+//!   candidates of a short name. Any other outcome is a [`Problem`], and the targets stay.
+//! - The age of the result is that of the name confirmed longest ago. So the targets of a failing
+//!   name never seem fresh.
+//! - If every name fails, the refresh fails; Prometheus only counts that. Targets stay either way.
+//! - Questions are sent one after the other, never in a burst ([`Resolver`]).
 //!
-//! The messages are read and written by the crate `domain`; sending them is ours, as no resolver
-//! tells which server did what, or keeps NXDOMAIN apart from a failure where Prometheus does.
+//! The crate `domain` reads and writes the messages. We send them ourselves: no resolver library
+//! reports what each server did, or distinguishes NXDOMAIN from a failure as Prometheus does.
 
 mod config;
 mod exchange;
@@ -34,24 +34,24 @@ use self::records::Records;
 use self::resolver::GAP;
 pub use self::resolver::Resolver;
 use super::moby::AddressWriter;
-use super::partition::{Cut, Partition};
+use super::partition::{GroupDiff, Partition};
 use crate::config::BuildContext;
 use crate::figures::Figures;
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 use swarmscout_model::groups::source_order;
 
-/// So many names are named by an error that is about all of them.
+/// The most names that an error about all names lists.
 const NAMED: usize = 5;
 
-/// One of `dns_sd_configs`. The source of a group is the name as it was written.
+/// One of `dns_sd_configs`. The source key of a group is the name as configured.
 #[derive(Debug)]
 pub struct Dns {
     /// Each once.
     names: Vec<Name>,
     kind: Rtype,
     port: u16,
-    /// For a whole look.
+    /// For a whole refresh.
     deadline: Duration,
     resolver: Arc<Resolver>,
     figures: Arc<Figures>,
@@ -61,27 +61,27 @@ pub struct Dns {
 #[derive(Debug)]
 struct Name {
     name: String,
-    /// What was answered when it was last known.
-    known: Option<Known>,
+    last_good: Option<LastAnswer>,
 }
 
+/// The last good answer for a name.
 #[derive(Debug)]
-struct Known {
-    /// When it was asked for.
+struct LastAnswer {
+    /// When the question was asked.
     as_of: Instant,
     groups: Groups,
-    /// How many groups and targets that are.
+    /// The number of groups and targets.
     units: usize,
     _held: Charge,
 }
 
 impl Dns {
-    /// The names of `config`. Nobody is asked yet.
+    /// A source for the names of `config`. Sends no question yet.
     pub fn new(config: &DnsConfig, context: &BuildContext) -> Self {
         let mut names: Vec<Name> = Vec::new();
         for name in &config.names {
-            if names.iter().all(|known| known.name != *name) {
-                names.push(Name { name: name.clone(), known: None });
+            if names.iter().all(|other| other.name != *name) {
+                names.push(Name { name: name.clone(), last_good: None });
             }
         }
         let kind = match config.record_type {
@@ -102,7 +102,7 @@ impl Dns {
         }
     }
 
-    async fn look(&mut self) -> Result<Refreshed<Groups>, Error> {
+    async fn refresh(&mut self) -> Result<Refreshed<Groups>, Error> {
         let conf = self.resolver.read_conf(self.deadline).await?;
         let servers = u32::try_from(conf.servers.len()).unwrap_or(u32::MAX);
         let names = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
@@ -110,9 +110,9 @@ impl Dns {
             resolver: &self.resolver,
             conf: &conf,
             kind: self.kind,
-            // Every server gets its turn, also where the others are silent.
+            // Every server gets its turn, even if the others are silent.
             wait: conf.timeout.min(self.deadline / servers.saturating_add(1)),
-            // Each name may have to be asked for several times.
+            // A name may take several questions.
             gap: GAP.min(self.deadline / names.saturating_mul(4)),
             end: Instant::now() + self.deadline,
         };
@@ -122,8 +122,8 @@ impl Dns {
         let mut problems: Vec<_> =
             conf.unusable.iter().map(|server| unusable(&file, server)).collect();
         let mut failures = Vec::new();
-        let known = self.names.iter().filter_map(|name| name.known.as_ref());
-        let mut units: usize = known.map(|known| known.units).sum();
+        let last_good = self.names.iter().filter_map(|name| name.last_good.as_ref());
+        let mut units: usize = last_good.map(|answer| answer.units).sum();
         for (name, (asked, found)) in self.names.iter_mut().zip(found) {
             let problem = |object: &str, reason, detail| Problem {
                 kind: "name",
@@ -131,7 +131,7 @@ impl Dns {
                 reason,
                 detail,
             };
-            let Name { name, known } = name;
+            let Name { name, last_good } = name;
             self.figures.dns_lookups.add(1);
             match found {
                 Ok(said) => {
@@ -146,14 +146,14 @@ impl Dns {
                         let text = "record of another type";
                         problems.push(problem(name, text, other.to_string()));
                     }
-                    let before = known.as_ref();
-                    let others = units - before.map_or(0, |known| known.units);
-                    let before = before.map_or(&[][..], |known| &known.groups);
+                    let before = last_good.as_ref();
+                    let others = units - before.map_or(0, |answer| answer.units);
+                    let before = before.map_or(&[][..], |answer| &answer.groups);
                     let mut meter = Meter::new(&self.budget, LONGEST_LABEL).beside(others);
                     let groups = groups(name, &records, self.port, before, &mut meter)
                         .map_err(|excess| Error::Excess { what: name.clone(), excess })?;
                     units = meter.units();
-                    *known = Some(Known {
+                    *last_good = Some(LastAnswer {
                         as_of: asked,
                         groups,
                         units: units - others,
@@ -171,10 +171,11 @@ impl Dns {
             return Err(all_failed(failures));
         }
         problems.extend(failures);
-        let known = || self.names.iter().filter_map(|name| name.known.as_ref());
-        let mut groups: Groups = known().flat_map(|known| known.groups.iter().cloned()).collect();
+        let last_good = || self.names.iter().filter_map(|name| name.last_good.as_ref());
+        let mut groups: Groups =
+            last_good().flat_map(|answer| answer.groups.iter().cloned()).collect();
         groups.sort_by(|a, b| source_order(&a.source, &b.source));
-        let as_of = known().map(|known| known.as_of).min().expect("not all names failed");
+        let as_of = last_good().map(|answer| answer.as_of).min().expect("not all names failed");
         Ok(Refreshed { value: groups, as_of: as_of.into_std(), problems })
     }
 }
@@ -183,11 +184,11 @@ impl Discoverer for Dns {
     type Error = Error;
 
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
-        Box::pin(self.look())
+        Box::pin(self.refresh())
     }
 }
 
-/// The groups of a name; those of before where nothing differs.
+/// The groups of a name. Unchanged groups are those of `before`.
 fn groups(
     name: &str,
     records: &Records,
@@ -204,9 +205,9 @@ fn groups(
         targets.push(target.get(ADDRESS).unwrap_or_default(), target.clone());
     }
     let labels: Labels = [("__meta_dns_name", name)].into_iter().collect();
-    let mut cut = Cut::new(before);
-    targets.groups(name, &labels, &mut cut, meter)?;
-    Ok(cut.into_groups())
+    let mut diff = GroupDiff::new(before);
+    targets.groups(name, &labels, &mut diff, meter)?;
+    Ok(diff.into_groups())
 }
 
 fn unusable(file: &str, server: &str) -> Problem {

@@ -1,4 +1,4 @@
-//! From names as people write them to those of the wire, and from records to targets.
+//! Converts configured names to their wire format, and records to targets.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -11,13 +11,12 @@ use swarmscout_model::{Labels, LabelsWriter};
 
 use crate::source::moby::AddressWriter;
 
-/// What the records of an answer say, in an order that does not depend on theirs: servers turn it
-/// from answer to answer.
+/// The records of an answer, sorted: servers rotate their order from answer to answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Records {
     /// Each once.
     pub(super) found: Vec<Found>,
-    /// Types of records that say nothing about targets.
+    /// Types of records that make no target.
     pub(super) others: Vec<Rtype>,
 }
 
@@ -32,7 +31,7 @@ pub(super) enum Found {
 
 impl Records {
     /// Reads the records of an answer, whatever type was asked for, as Prometheus does. An answer
-    /// with less in it than it announces is refused: it would look like fewer targets.
+    /// with fewer records than it announces is refused: targets would be lost.
     pub(super) fn read(answer: &Message<Vec<u8>>) -> Result<Self, ParseError> {
         let mut records = Self::default();
         for record in answer.answer()? {

@@ -1,10 +1,9 @@
 //! `resolv.conf` (resolv.conf(5)): which servers to ask, and what to append to short names.
 //!
-//! It is read at every look: Docker rewrites it, or puts another file in its place, when a network
-//! comes or goes. What is read is what Prometheus reads there (miekg/dns `clientconfig.go`), and
-//! `timeout`, `attempts` and `use-vc` besides, which Prometheus has no use for. Lines and options
-//! that are not understood are passed over, as everybody does; a name server that is no address is
-//! told.
+//! Every refresh reads it, since Docker rewrites or replaces it when a network is added or removed.
+//! We read what Prometheus reads (miekg/dns `clientconfig.go`), and also `timeout`, `attempts` and
+//! `use-vc`, which Prometheus does not use. Unknown lines and options are skipped, as the C library
+//! does. A name server that is not an address is reported.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -25,13 +24,13 @@ pub(super) struct ResolvConf {
     pub(super) servers: Vec<NameServer>,
     /// Ends of names, in the order in which they are tried.
     pub(super) search: Vec<String>,
-    /// A name with so many dots is tried as it is before it is completed.
+    /// A name with at least this many dots is tried as it is before it is completed.
     pub(super) ndots: usize,
     /// How long to wait for an answer.
     pub(super) timeout: Duration,
-    /// How often a server that does not answer is asked.
+    /// How often a silent server is asked.
     pub(super) attempts: u32,
-    /// TCP at once.
+    /// Uses TCP from the start.
     pub(super) use_tcp: bool,
     /// Name servers that cannot be asked, and why.
     pub(super) unusable: Vec<String>,
@@ -46,8 +45,8 @@ pub(super) struct NameServer {
 }
 
 impl ResolvConf {
-    /// Reads the file. Without it, and without servers in it, the server is at this machine's port
-    /// 53, as for the C library. Blocks.
+    /// Reads the file. Without a file or without servers in it, the server is port 53 of this
+    /// machine, as for the C library. Blocks.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         match read(path) {
             Ok(text) => Ok(Self::parse(&text)),
@@ -97,7 +96,7 @@ impl ResolvConf {
 
     fn option(&mut self, option: &str) {
         let (name, value) = option.split_once(':').unwrap_or((option, ""));
-        // The limits are those of the C library, and so is what becomes of nonsense.
+        // The limits are those of the C library, as is 0 for a value that is not a number.
         let number = value.parse::<u32>().unwrap_or(0);
         match name {
             "ndots" => self.ndots = number.min(15) as usize,
@@ -164,7 +163,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     if zone.is_empty() || !matches!(ip.parse(), Ok(IpAddr::V6(_))) {
         return Err(NEITHER);
     }
-    // Which interface that is, the system knows; it asks nobody about what is an address.
+    // The system resolves the name of the interface; an address needs no DNS query.
     let addresses = (host, port).to_socket_addrs().ok();
     addresses.and_then(|mut found| found.next()).ok_or("no such interface")
 }
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_of_servers_that_cannot_be_asked() {
+    fn reports_servers_that_cannot_be_asked() {
         check(
             "nameserver dns.example\nnameserver 1.2.3.4:53\nnameserver fe80::1%no-such-interface\n\
              nameserver 1.2.3.4%lo\nnameserver [::1]:x\nnameserver fe80::1%\n",

@@ -1,10 +1,9 @@
-//! What all DNS sources share: where `resolv.conf` is, the pace at which servers are asked, and
-//! which of them do not answer.
+//! What all DNS sources share: the path of `resolv.conf`, the pace of questions, and which servers
+//! are silent.
 //!
-//! A thousand names are a thousand questions. Sent at once they are more than the socket of a small
-//! server holds (Docker's own among them), and the first sources of a file would meet the others at
-//! every refresh. So all questions of the program, whatever source they are for, leave one after
-//! the other, and only so many wait for their answers at a time.
+//! A thousand names are a thousand questions. Sent at once, they overflow the socket of a small
+//! server, such as Docker's own. So all questions of the program are sent one after the other, and
+//! at most [`MOST_AT_ONCE`] wait for answers at a time.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -22,13 +21,13 @@ use crate::Error;
 /// How long `resolv.conf` may take to be read.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// So many questions wait for their answers at a time.
+/// The most questions that wait for answers at a time.
 pub(super) const MOST_AT_ONCE: usize = 64;
 
-/// From one question to the next.
+/// The pause from one question to the next.
 pub(super) const GAP: Duration = Duration::from_millis(1);
 
-/// How long a server counts as silent after it did not answer, unless it answers again before.
+/// How long a server counts as silent after an unanswered question, unless it answers another.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// What all DNS sources share.
@@ -41,14 +40,14 @@ pub struct Resolver {
 
 #[derive(Debug)]
 struct State {
-    /// When the next question may leave.
+    /// When the next question may be sent.
     next: Instant,
-    /// When each of these servers did not answer.
+    /// The silent servers, and when each last did not answer.
     silent: HashMap<SocketAddr, Instant>,
 }
 
 impl Resolver {
-    /// Reads `resolv_conf` at every look.
+    /// A resolver that reads `resolv_conf` at every refresh.
     pub fn new(resolv_conf: impl Into<PathBuf>) -> Self {
         let state = State { next: Instant::now(), silent: HashMap::new() };
         Self {
@@ -58,12 +57,12 @@ impl Resolver {
         }
     }
 
-    /// Where `resolv.conf` is.
+    /// The path of `resolv.conf`.
     pub(super) fn path(&self) -> &Path {
         &self.resolv_conf
     }
 
-    /// Takes half of `deadline` at most.
+    /// Reads `resolv.conf` within half of `deadline`.
     pub(super) async fn read_conf(&self, deadline: Duration) -> Result<ResolvConf, Error> {
         let path = self.resolv_conf.clone();
         let within = (deadline / 2).min(PATIENCE);
@@ -78,7 +77,7 @@ impl Resolver {
         })
     }
 
-    /// Waits until one more question may leave, `gap` after the one before. `None` at `end`.
+    /// Waits until the next question may be sent, `gap` after the last one. `None` at `end`.
     pub(super) async fn turn(&self, gap: Duration, end: Instant) -> Option<SemaphorePermit<'_>> {
         let slot = timeout_at(end, self.slots.acquire()).await.ok()?;
         let slot = slot.expect("the semaphore is never closed");
@@ -92,7 +91,7 @@ impl Resolver {
         (at < end).then_some(slot)
     }
 
-    /// Whether a server did not answer of late.
+    /// Whether a server was recently silent.
     pub(super) fn is_silent(&self, server: SocketAddr) -> bool {
         self.state().silent.get(&server).is_some_and(|since| since.elapsed() < SILENCE)
     }
