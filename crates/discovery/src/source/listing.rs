@@ -5,12 +5,12 @@
 //! [{"targets": ["10.0.0.1:9100"], "labels": {"zone": "a"}}]
 //! ```
 //!
-//! A member that is null is one that is not there, `null` is a list without groups, but a null
-//! group is an error. Members of other names are refused. In JSON the case of member names does
-//! not matter, as Go has it: a server written in Go may well say `Targets`.
+//! A null member counts as missing, and `null` is a list without groups, but a null group is an
+//! error. Members with other names are refused. In JSON the case of member names does not matter,
+//! as in Go: a server written in Go may send `Targets`.
 //!
-//! Groups and targets are counted as they are read, and the reading ends where they become too many,
-//! or too large ([`Meter`]). A group without targets is counted, and not kept.
+//! Groups and targets are counted while they are read. Reading stops when they become too many or
+//! too large ([`Meter`]). A group without targets is counted, but not kept.
 
 mod yaml;
 
@@ -29,13 +29,13 @@ use crate::limits::{Excess, Meter, Unreadable, check_count, count, metered};
 /// One group of a list, with targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListedGroup {
-    /// Its place in the list, those without targets counted.
+    /// Its index in the list. Groups without targets count, too.
     pub(super) index: usize,
     targets: Vec<Labels>,
     labels: Labels,
 }
 
-/// Reads a JSON document. The error says where in it something is wrong.
+/// Reads a JSON document. An error has the position in it.
 pub(super) fn from_json(json: &[u8], meter: &mut Meter) -> Result<Vec<ListedGroup>, Unreadable> {
     metered(meter, || {
         let Listing(groups) = serde_json::from_slice(json).map_err(|error| error.to_string())?;
@@ -43,7 +43,7 @@ pub(super) fn from_json(json: &[u8], meter: &mut Meter) -> Result<Vec<ListedGrou
     })
 }
 
-/// Makes groups of a list from `place`, whose name becomes a label and part of their sources'.
+/// Makes the groups of a list from `place`, which becomes a label and part of their source keys.
 pub(super) fn named(
     groups: Vec<ListedGroup>,
     label: &str,
@@ -106,7 +106,7 @@ impl<'de> Deserialize<'de> for GroupList {
                     match group {
                         Some(Group(group)) if group.targets.is_empty() => count(Meter::unit)?,
                         Some(Group(group)) => {
-                            // Its targets were counted; it is counted itself when it gets its name.
+                            // The targets are counted here, the group once it gets its name.
                             count(|meter| meter.reserve(size_of::<ListedGroup>() as u64))?;
                             list.groups.push(ListedGroup { index: here, ..group });
                         }
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for Group {
     }
 }
 
-/// The labels of a target of which only the address is known; null is the empty address.
+/// The labels of a target that only has an address; null is the empty address.
 struct Address(Labels);
 
 impl<'de> Deserialize<'de> for Address {
@@ -400,14 +400,14 @@ mod tests {
         );
     }
 
-    /// What of it is read: an error of what follows is never reached.
+    /// Reading stops at the limit: the error after it is never reached.
     #[test]
     fn lists_end_where_they_become_too_much() {
         let list = |element: &str, times: usize, tail: &str| element.repeat(times) + tail;
         let too_many = "error: more than 2000000 targets and groups: divide them among several \
                         sources";
         for (text, expected) in [
-            // Five bytes of each hold nothing, and are counted all the same.
+            // Empty groups count, too: five bytes each.
             (format!("[{}", list("{},", MOST_TARGETS + 1, "x")), too_many.to_owned()),
             (format!("[{}", list("null,", MOST_TARGETS + 1, "x")), too_many.to_owned()),
             (

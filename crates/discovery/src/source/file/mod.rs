@@ -1,11 +1,12 @@
 //! `file_sd_configs`: target groups in JSON and YAML files (Prometheus `discovery/file`).
 //!
-//! - All files that the patterns name are looked at with the refresh interval and, soon, after
-//!   anything changes in one of their directories. One that has not changed is not read again.
-//! - A file that cannot be read or understood keeps the groups it had, and is a [`Problem`]; the
-//!   others go on. Only where no file has ever been understood the look fails, so that a first
-//!   mistake is not taken for a list without targets.
-//! - A file that is not there has no groups.
+//! - All files that match the patterns are checked at each refresh interval, and soon after a
+//!   change in one of their directories. An unchanged file is not read again.
+//! - A file that cannot be read or parsed keeps its last good groups, and is a [`Problem`]. The
+//!   other files are not affected.
+//! - If no file has ever been read successfully, the refresh fails: an initial mistake must not
+//!   count as a list without targets.
+//! - A file that does not exist has no groups.
 
 mod config;
 pub(crate) mod pattern;
@@ -37,11 +38,11 @@ use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refresh
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 256 << 20;
 
-/// A file that was changed so shortly before it was read may change again without another time of
-/// modification.
+/// A file that was modified less than this before it was read may change again with the same
+/// modification time.
 const CLOCK_GRAIN: Duration = Duration::from_secs(2);
 
-/// The files of one of `file_sd_configs`. The source of a group is `<path>:<index>`.
+/// The files of one of `file_sd_configs`. The source key of a group is `<path>:<index>`.
 #[derive(Debug)]
 pub struct File {
     hints: Hints,
@@ -68,7 +69,7 @@ impl File {
     }
 }
 
-/// What stands for all of them.
+/// The name of the lane that reads all of them.
 fn lane_of(files: &[PathBuf]) -> PathBuf {
     let files: Vec<_> = files.iter().map(|file| file.as_os_str()).collect();
     files.join(OsStr::new(", ")).into()
@@ -78,7 +79,7 @@ impl Discoverer for File {
     type Error = Error;
 
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
-        Box::pin(self.reader.read(Reader::look))
+        Box::pin(self.reader.read(Reader::refresh))
     }
 
     fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
@@ -89,32 +90,32 @@ impl Discoverer for File {
     }
 }
 
-/// Reads the files, and remembers them.
+/// Reads the files, and caches what they held.
 #[derive(Debug)]
 struct Reader {
     patterns: Vec<PathBuf>,
     watch: Watch,
-    files: BTreeMap<PathBuf, Known>,
+    files: BTreeMap<PathBuf, CachedFile>,
     times: FileTimes,
     max_file: u64,
     budget: Budget,
     builder: LabelsBuilder,
 }
 
-/// What is known of a file.
+/// The last good content of a file, and its present problem.
 #[derive(Debug, Default)]
-struct Known {
-    /// What it was like when it was understood, unless that may be ambiguous.
+struct CachedFile {
+    /// The stamp of the content. `None` if a later content may have the same stamp.
     stamp: Option<Stamp>,
     modified: Option<SystemTime>,
-    /// What it held when it was last understood.
+    /// The groups that it held when it was last parsed.
     groups: Option<Groups>,
-    /// What of that was not as it should be.
+    /// Values in them that were not UTF-8 and were replaced.
     replaced: Vec<Problem>,
-    /// How many groups and targets that are.
+    /// The number of groups and targets.
     units: usize,
     held: Option<Charge>,
-    /// Why it is not understood now.
+    /// Why it cannot be read or parsed now.
     problem: Option<Problem>,
 }
 
@@ -129,9 +130,9 @@ struct Stamp {
 }
 
 impl Reader {
-    fn look(&mut self) -> Result<Refreshed<Groups>, Error> {
+    fn refresh(&mut self) -> Result<Refreshed<Groups>, Error> {
         let as_of = Instant::now().into_std();
-        // Watched first, and read then: whatever changes in between is seen twice, not missed.
+        // The watch comes first: a change in between is seen twice, not missed.
         let mut directories = BTreeSet::new();
         for pattern in &self.patterns {
             lane::at(pattern);
@@ -146,35 +147,36 @@ impl Reader {
         }
         let mut before = std::mem::take(&mut self.files);
         for path in found {
-            let mut known = before.remove(&path).unwrap_or_default();
-            let others = before.values().chain(self.files.values()).map(|known| known.units).sum();
+            let mut cached = before.remove(&path).unwrap_or_default();
+            let others =
+                before.values().chain(self.files.values()).map(|cached| cached.units).sum();
             let meter = Meter::new(&self.budget, LONGEST_LABEL).beside(others);
-            known.update(&path, self.max_file, &mut self.builder, meter);
-            self.times.figures().file_read_errors.add(u64::from(known.problem.is_some()));
-            self.files.insert(path, known);
+            cached.update(&path, self.max_file, &mut self.builder, meter);
+            self.times.figures().file_read_errors.add(u64::from(cached.problem.is_some()));
+            self.files.insert(path, cached);
         }
-        self.times.set(self.files.iter().filter_map(|(path, known)| {
-            let since = known.modified?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        self.times.set(self.files.iter().filter_map(|(path, cached)| {
+            let since = cached.modified?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
             Some((path.to_string_lossy().into(), since.as_secs_f64()))
         }));
         let files = || self.files.values();
         let problems: Vec<_> = files()
-            .flat_map(|known| known.problem.iter().chain(&known.replaced).cloned())
+            .flat_map(|cached| cached.problem.iter().chain(&cached.replaced).cloned())
             .collect();
         if let Some(Problem { object, reason, detail, .. }) = problems.first()
-            && files().all(|known| known.groups.is_none())
+            && files().all(|cached| cached.groups.is_none())
         {
             return Err(Error::File {
                 path: object.clone(),
                 reason: format!("{reason}: {detail}"),
             });
         }
-        let groups = files().filter_map(|known| known.groups.as_ref()).flatten();
+        let groups = files().filter_map(|cached| cached.groups.as_ref()).flatten();
         Ok(Refreshed { value: groups.cloned().collect(), as_of, problems })
     }
 }
 
-impl Known {
+impl CachedFile {
     fn update(&mut self, path: &Path, max: u64, builder: &mut LabelsBuilder, mut meter: Meter) {
         let others = meter.units();
         let began = SystemTime::now();
@@ -192,7 +194,7 @@ impl Known {
                 }
             };
         self.modified = Some(modified);
-        let settled = began.duration_since(modified).is_ok_and(|age| age > CLOCK_GRAIN);
+        let is_stamp_unique = began.duration_since(modified).is_ok_and(|age| age > CLOCK_GRAIN);
         match parse(path, &text, builder, &mut meter) {
             Ok((groups, replaced)) => {
                 self.groups = Some(groups);
@@ -200,7 +202,7 @@ impl Known {
                 self.units = meter.units() - others;
                 self.held = Some(meter.finish());
                 self.problem = None;
-                self.stamp = settled.then_some(stamp);
+                self.stamp = is_stamp_unique.then_some(stamp);
             }
             Err(error) => {
                 let reason = match error {
@@ -208,7 +210,7 @@ impl Known {
                     Unreadable::Excess(_) => "is too much",
                 };
                 let mut error = error.to_string();
-                // It quotes the file.
+                // The error quotes the file.
                 Secrets::default().clean_in_place(&mut error);
                 self.stamp = None;
                 self.problem = problem(reason, error);
@@ -217,14 +219,14 @@ impl Known {
     }
 }
 
-/// What is read of a file.
+/// The content of a file.
 struct Content {
     text: Vec<u8>,
     stamp: Stamp,
     modified: SystemTime,
 }
 
-/// The content of a file, unless it still has this stamp.
+/// The content of a file, unless its stamp is still `known`.
 fn read(
     path: &Path,
     known: Option<&Stamp>,
@@ -242,21 +244,21 @@ fn read(
     Ok(Some(Content { text, stamp, modified: metadata.modified()? }))
 }
 
-/// The groups of the file at `path` as they are now, and what is replaced in them. The error does not
-/// name the file. May take as long as the file system takes.
+/// The groups of the file at `path` now, and the values that were replaced in them. The error does
+/// not name the file. May block as long as the file system does.
 pub fn read_groups(path: &Path) -> Result<(Groups, Vec<Problem>), String> {
     let text = disk::open(path).and_then(|file| disk::whole(file, MAX_FILE));
     parse_groups(path, &text.map_err(|error| error.to_string())?)
 }
 
-/// The same of a file with this text.
+/// Like [`read_groups`], for a file with this text.
 pub fn parse_groups(path: &Path, text: &[u8]) -> Result<(Groups, Vec<Problem>), String> {
     let mut meter = Meter::unlimited(LONGEST_LABEL);
     let read = parse(path, text, &mut LabelsBuilder::new(), &mut meter);
     read.map_err(|error| error.to_string())
 }
 
-/// The groups of a file; its extension says what it is.
+/// The groups of a file. Its extension decides its format.
 pub(crate) fn parse(
     path: &Path,
     text: &[u8],

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// All paths that the pattern names now, sorted. One without special characters names itself if
-/// something is there. What cannot be looked into is an error; what is not there is not.
+/// The existing paths that match the pattern, sorted. A pattern without special characters matches
+/// itself if that path exists. A directory that cannot be read is an error, a missing one is not.
 pub fn glob(pattern: &Path) -> io::Result<Vec<PathBuf>> {
     let Some((directory, name)) = split(pattern) else {
         return Ok(if exists(pattern)? { vec![pattern.to_owned()] } else { Vec::new() });

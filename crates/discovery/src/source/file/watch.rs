@@ -1,8 +1,9 @@
-//! Tells that something changed in a set of directories, which need not exist yet.
+//! Watches a set of directories, which need not exist yet, for changes.
 //!
 //! Directories are watched, not files: editors and configuration management replace files, and a
-//! mounted secret or config map swaps a symbolic link beside them. An event means no more than
-//! "look again", so nothing is queued, and whatever the watch misses costs one refresh interval.
+//! mounted secret or config map swaps a symbolic link beside them. An event only means "check
+//! again", so nothing is queued. A change that the watch misses is found at the next refresh
+//! interval.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use super::pattern::or_here;
 use crate::figures::Figures;
 
-/// A file that is being written is looked at when no event came for so long …
+/// A file that is being written is read after this time without an event …
 const QUIET: Duration = Duration::from_millis(50);
 
 /// … but never later than this after the first event.
@@ -34,7 +35,7 @@ pub(in crate::source) struct Watch {
     figures: Arc<Figures>,
 }
 
-/// Where a watch leaves word.
+/// Receives the hints of a watch.
 #[derive(Clone, Debug, Default)]
 pub(in crate::source) struct Hints(Arc<Notify>);
 
@@ -69,13 +70,13 @@ impl Watch {
         self.hints.clone()
     }
 
-    /// Makes these the directories to watch; of one that does not exist the nearest parent that
-    /// does. Watches them anew, as one may have been replaced by another of the same name.
+    /// Sets the directories to watch. For a missing one, the nearest existing parent is watched.
+    /// All watches are renewed: a directory may have been replaced by another of the same name.
     pub(in crate::source) fn set(&mut self, directories: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
         let wanted: BTreeSet<_> = directories.iter().map(|directory| existing(directory)).collect();
         for gone in self.watched.difference(&wanted) {
-            // It may be gone already, and its watch with it.
+            // The directory may be gone already, and its watch with it.
             let _ = watcher.unwatch(gone);
         }
         self.watched.clear();
@@ -104,8 +105,8 @@ impl Watch {
 }
 
 impl Hints {
-    /// Resolves when something changed, and the burst of changes is over. Cancelled in between it
-    /// forgets the burst, which is right for whoever looks then.
+    /// Resolves when something changed and the burst of changes is over. If it is cancelled, the
+    /// burst is forgotten: the caller then refreshes anyway.
     pub(in crate::source) async fn changed(&self) {
         self.0.notified().await;
         let latest = Instant::now() + PATIENCE;
@@ -120,7 +121,7 @@ impl Hints {
     }
 }
 
-/// Our own looks cause events too.
+/// Our own reading causes events, too.
 fn is_reading(kind: EventKind) -> bool {
     matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }

@@ -1,11 +1,11 @@
 //! `http_sd_configs`: target groups from an HTTP server, as JSON (Prometheus `discovery/http`).
 //!
-//! The whole answer counts or none of it: one bad group fails the look. A server that is a
-//! Swarmscout itself tells how old its knowledge is, and ours is then as old.
+//! An answer is used as a whole or not at all: one bad group fails the refresh. A server that is a
+//! Swarmscout reports the age of its targets, and ours have the same age.
 //!
-//! `__meta_url` is the URL as it was written, but with `xxxxx` in place of a password. Prometheus
-//! keeps the password there; from a label it would come to pages, to whoever reads our HTTP SD, and,
-//! by a rule that copies the label, into series.
+//! `__meta_url` is the configured URL, with `xxxxx` in place of a password. Prometheus keeps the
+//! password there. As part of a label it would be shown on pages and in our HTTP SD, and a rule
+//! could copy it into series.
 
 mod config;
 
@@ -29,19 +29,19 @@ use crate::figures::Figures;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 
-/// How old the oldest source behind an answer of Swarmscout is, in seconds.
+/// The age of the oldest source behind an answer of Swarmscout, in seconds.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
 
-/// How often the server is asked, in seconds.
+/// The refresh interval, in seconds.
 const INTERVAL: HeaderName = HeaderName::from_static("x-prometheus-refresh-interval-seconds");
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 256 << 20;
 
-/// So much of the body of an answer that is an error is shown, in bytes.
+/// How much of the body of an error is shown, in bytes.
 const SHOWN_OF_ERROR: usize = 256;
 
-/// One of `http_sd_configs`. The source of a group is `<url>:<index>`, without the URL's password.
+/// One of `http_sd_configs`. The source key of a group is `<url>:<index>`, without the password.
 #[derive(Debug)]
 pub struct Http {
     /// Without its password.
@@ -52,12 +52,12 @@ pub struct Http {
     hasher: RandomState,
     budget: Budget,
     decoding: Decoding,
-    known: Option<Known>,
+    last_good: Option<LastAnswer>,
 }
 
 /// The last good answer.
 #[derive(Debug)]
-struct Known {
+struct LastAnswer {
     hash: u64,
     read: Read,
     _held: Charge,
@@ -88,11 +88,11 @@ impl Http {
             hasher: RandomState::default(),
             budget: context.budget.clone(),
             decoding: Decoding::default(),
-            known: None,
+            last_good: None,
         })
     }
 
-    async fn look(&mut self) -> Result<Refreshed<Groups>, Error> {
+    async fn refresh(&mut self) -> Result<Refreshed<Groups>, Error> {
         let asked = tokio::time::Instant::now().into_std();
         let answer = self.client.get(self.request.clone()).await?;
         if answer.status != StatusCode::OK {
@@ -115,13 +115,13 @@ impl Http {
         Ok(Refreshed { value: groups, as_of, problems })
     }
 
-    /// The groups of an answer: those known already if it is the same as before.
+    /// The groups of an answer; the cached ones if it equals the last answer.
     async fn groups(&mut self, answer: Whole) -> Result<Read, Error> {
         let hash = self.hasher.hash_one(&answer.bytes);
-        if let Some(known) = &self.known
-            && known.hash == hash
+        if let Some(last) = &self.last_good
+            && last.hash == hash
         {
-            return Ok(known.read.clone());
+            return Ok(last.read.clone());
         }
         let (url, budget) = (Arc::clone(&self.url), self.budget.clone());
         let decoded = self.decoding.run(answer.bytes.len(), move |cancel| {
@@ -138,7 +138,7 @@ impl Http {
                 excess: excess.without(self.client.secrets()),
             },
         })?;
-        self.known = Some(Known { hash, read: read.clone(), _held: held });
+        self.last_good = Some(LastAnswer { hash, read: read.clone(), _held: held });
         Ok(read)
     }
 
@@ -153,14 +153,14 @@ impl Discoverer for Http {
 
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(async {
-            let look = self.look().await;
-            self.figures.http_failures.add(u64::from(look.is_err()));
-            look
+            let refreshed = self.refresh().await;
+            self.figures.http_failures.add(u64::from(refreshed.is_err()));
+            refreshed
         })
     }
 }
 
-/// The groups of an answer, and what of them is not as it should be.
+/// The groups of an answer, and the problems in it.
 type Read = (Groups, Vec<Problem>);
 
 /// The groups of an answer from `url`, which has no password.
@@ -185,14 +185,14 @@ fn is_go_space(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\x0c' | '\r' | ' ')
 }
 
-/// When the origin of the answer last confirmed it.
+/// When the sources behind the answer last confirmed it.
 fn as_of(asked: Instant, headers: &HeaderMap) -> Instant {
     let age = headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok());
     let age = age.and_then(|age| Duration::try_from_secs_f64(age).ok()).unwrap_or_default();
     asked.checked_sub(age).unwrap_or(asked)
 }
 
-/// What the body of an error says, on one line; nothing if that cannot be read.
+/// The beginning of an error's body, on one line; empty if it cannot be read.
 async fn beginning(mut body: Body, secrets: &Secrets) -> String {
     let mut bytes = Vec::new();
     while bytes.len() < ENOUGH
@@ -221,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    /// A server, and a source that asks it at `path`.
+    /// A server, and a source that queries it.
     struct Pair {
         server: Server,
         answer: Arc<Mutex<Response>>,
@@ -247,18 +247,18 @@ mod tests {
             Self { server, answer, source, context }
         }
 
-        async fn look(&mut self, answer: Response) -> Result<Refreshed<Groups>, Error> {
+        async fn refresh_with(&mut self, answer: Response) -> Result<Refreshed<Groups>, Error> {
             *self.answer.lock().unwrap() = answer;
             self.source.fetch(RefreshScope::Full).await
         }
 
-        /// What a look brings, with `HOST` in place of the server's address.
+        /// Checks the result of a refresh, with `HOST` in place of the server's address.
         async fn check(&mut self, answer: Response, expected: Expect) {
             let mut shown = String::new();
-            match self.look(answer).await {
+            match self.refresh_with(answer).await {
                 Err(error) => writeln!(shown, "error: {error}").unwrap(),
-                Ok(look) => {
-                    for group in look.value {
+                Ok(refreshed) => {
+                    for group in refreshed.value {
                         let TargetGroup { source, targets, labels } = &*group;
                         writeln!(shown, "{source} {targets:?} {labels:?}").unwrap();
                     }
@@ -353,13 +353,14 @@ mod tests {
             b"[{\"targets\":[\"127.0.0.1:1\",\"\xff:2\"],\"labels\":{\"place\":\"caf\xe9\",\
             \"half\":\"\\ud800\"}},{\"targets\":[\"127.0.0.1:2\"]}]";
         for _ in 0..2 {
-            let look = pair.look(Response::json(Bytes::from_static(answer))).await.unwrap();
-            let [first, second] = &look.value[..] else { panic!("{:?}", look.value) };
+            let refreshed =
+                pair.refresh_with(Response::json(Bytes::from_static(answer))).await.unwrap();
+            let [first, second] = &refreshed.value[..] else { panic!("{:?}", refreshed.value) };
             assert_eq!(first.labels.get("place"), Some("caf\u{fffd}"));
             assert_eq!(first.labels.get("half"), Some("\u{fffd}"));
             assert_eq!((first.targets.len(), second.targets.len()), (2, 1));
             let mut shown = String::new();
-            for problem in &look.problems {
+            for problem in &refreshed.problems {
                 assert!(!problem.is_skipped());
                 let Problem { kind, object, reason, detail } = problem;
                 writeln!(shown, "{kind} {object}: {reason}: {detail}").unwrap();
@@ -388,17 +389,17 @@ mod tests {
         ] {
             pair.server.faults().set(fault.clone());
             let answer = Response::json(r#"[{"targets":["a"]}]"#);
-            assert!(pair.look(answer).await.is_err(), "{fault:?}");
+            assert!(pair.refresh_with(answer).await.is_err(), "{fault:?}");
         }
     }
 
     #[tokio::test]
     async fn an_equal_answer_brings_the_same_groups() {
         let mut pair = Pair::new("");
-        let first = pair.look(Response::json(r#"[{"targets":["a"]}]"#)).await.unwrap();
-        let second = pair.look(Response::json(r#"[{"targets":["a"]}]"#)).await.unwrap();
+        let first = pair.refresh_with(Response::json(r#"[{"targets":["a"]}]"#)).await.unwrap();
+        let second = pair.refresh_with(Response::json(r#"[{"targets":["a"]}]"#)).await.unwrap();
         assert!(Arc::ptr_eq(&first.value[0], &second.value[0]));
-        let third = pair.look(Response::json(r#"[{"targets":["b"]}]"#)).await.unwrap();
+        let third = pair.refresh_with(Response::json(r#"[{"targets":["b"]}]"#)).await.unwrap();
         assert_ne!(second.value, third.value);
     }
 
@@ -407,8 +408,8 @@ mod tests {
         let mut pair = Pair::new("");
         for (age, expected) in [("90.5", 90), ("0", 0), ("-1", 0), ("NaN", 0), ("old", 0)] {
             let answer = Response::json("[]").with("X-Swarmscout-Oldest-Source-Age-Seconds", age);
-            let look = pair.look(answer).await.unwrap();
-            let age_now = look.as_of.elapsed().as_secs();
+            let refreshed = pair.refresh_with(answer).await.unwrap();
+            let age_now = refreshed.as_of.elapsed().as_secs();
             assert!((expected..expected + 60).contains(&age_now), "{age}: {age_now}");
         }
     }

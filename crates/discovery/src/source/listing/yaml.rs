@@ -1,4 +1,4 @@
-//! The same in YAML, read as Go reads it: `<<` joins, any scalar is a string.
+//! A list of target groups in YAML, read as Go does: `<<` merges, and any scalar is a string.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::limits::{Excess, Meter, Unreadable, check_count};
 /// How many scalars and collections a file may hold, with aliases written out …
 const MAX_NODES: usize = 6_000_000;
 
-/// … and how many more of them than bytes: aliases make large what is small.
+/// … and how many more of them than bytes: aliases let a small file hold a large list.
 const MAX_REPEATED: usize = 200_000;
 
 /// The memory of a node that is read, in bytes.
 const NODE: u64 = 128;
 
-/// Reads the first document of a YAML stream; no document is a list without groups. The error says
-/// where in it something is wrong.
+/// Reads the first document of a YAML stream. A stream without documents is a list without groups.
+/// An error has the position in it.
 pub(in crate::source) fn from_yaml(
     text: &[u8],
     meter: &mut Meter,
@@ -55,7 +55,7 @@ impl From<YamlError> for Unreadable {
     }
 }
 
-/// What is written of a group.
+/// A group as written.
 #[derive(Default)]
 struct Group<'n> {
     targets: Vec<&'n str>,
@@ -117,7 +117,7 @@ impl<'n> Group<'n> {
             if key.merge {
                 value.merged().try_for_each(|map| self.join_labels(map))?;
             } else if key.null {
-                // It is a label without a name, which is left out.
+                // A label with an empty name is left out.
                 text(value)?;
             } else if key.text.is_empty() {
                 return Err(wrong_name(key, "is not a valid label name"));
@@ -137,7 +137,7 @@ fn targets(node: &Node) -> Result<Vec<&str>, YamlError> {
     }
 }
 
-/// Any scalar as it was written; null is the empty text.
+/// Any scalar as written; null is the empty text.
 fn text(node: &Node) -> Result<&str, YamlError> {
     match node.data() {
         _ if node.is_null() => Ok(""),
