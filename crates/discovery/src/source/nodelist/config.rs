@@ -16,11 +16,11 @@ use crate::{BoxDiscoverer, Error};
 pub struct NodeListConfig {
     /// Where the list is.
     pub location: Location,
-    /// How etcd is spoken to.
+    /// The version of etcd's API.
     pub etcd_api: EtcdApi,
-    /// The URL of the service that knows `token://`, as written.
+    /// The URL of the service for `token://`, as written.
     pub token_url: Option<String>,
-    /// Default 60s; changes that the place tells of are seen at once.
+    /// Default 60s. A watch reports changes earlier.
     pub refresh_interval: PromDuration,
     /// Port of cAdvisor on masters and nodes, default `8070`.
     pub metrics_port: String,
@@ -31,7 +31,7 @@ pub struct NodeListConfig {
 /// `etcd_api`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EtcdApi {
-    /// The keys API, which is what Swarm itself speaks.
+    /// The keys API, which Swarm itself uses.
     #[default]
     V2,
     /// The JSON gateway of version 3.

@@ -1,9 +1,9 @@
 //! Consul's key-value store, over its HTTP API (libkv `store/consul`).
 //!
-//! A change is waited for with a blocking query: the same question with the index of the answer
-//! before. The answer says what is there now, so it is compared: a renewed session, or in older
-//! versions each heartbeat, moves the index and changes nothing. An index that went backwards begins
-//! again at nothing, as Consul's documentation wants it.
+//! A blocking query waits for a change: it repeats the query with the index of the last answer. The
+//! new answer is compared with the last one, because a renewed session, or in older versions each
+//! heartbeat, increases the index but changes nothing. If the index decreases, it starts again at
+//! zero, as Consul's documentation requires.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use super::server::{Answer, Server};
 use crate::Error;
 use crate::limits::Counted;
 
-/// What stays as it is in a key that stands in a path.
+/// The characters that are escaped in a key that is part of a path.
 const KEY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':').remove(b'/');
 
-/// How long Consul is asked to wait: it may add a sixteenth.
+/// How long Consul is asked to wait for a change. It may add a sixteenth.
 const WAIT: Duration = Duration::from_mins(5);
 
-/// The pauses between answers that come at once and say nothing new.
+/// The shortest and the longest pause between immediate answers without a change.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// The key-value store.
@@ -43,7 +43,7 @@ struct Pair {
     /// In base64; null for an empty one.
     #[serde(default)]
     value: Option<String>,
-    /// Who holds it, if anybody does.
+    /// The session that holds the lock on it, if any.
     #[serde(default)]
     session: Option<String>,
 }
@@ -53,7 +53,7 @@ impl Consul {
         Self { path: path.to_owned() }
     }
 
-    /// What to ask for: all below a folder, or the names right below the path.
+    /// The query for everything below a folder, or for the names directly below the path.
     fn question(&self, folder: &str) -> String {
         let key = join(&self.path, folder);
         if !folder.is_empty() {
@@ -95,7 +95,7 @@ impl Consul {
             let value = STANDARD.decode(value.unwrap_or_default());
             let value = value.map_err(|error| answer.bad(format!("not base64: {error}")))?;
             let value = String::from_utf8_lossy(&value).into_owned();
-            // The address of who led last stays, but nobody holds it.
+            // A former leader's address stays, but no session holds it.
             let held = key != LEADER || session.is_some_and(|session| !session.is_empty());
             entries.push(Entry { key: key.to_owned(), value: held.then_some(value) });
         }
@@ -119,7 +119,7 @@ impl Protocol for Consul {
         let (shortest, longest) = PAUSES;
         let mut pause = shortest;
         while let Some(version) = known.version {
-            // 0 would be answered at once, for ever.
+            // Consul answers index 0 at once, without waiting.
             let path = format!("{question}&index={}&wait={}s", version.max(1), WAIT.as_secs());
             let asked = Instant::now();
             let request = server.request(&path)?.timeout(WAIT + WAIT / 16 + server.within);

@@ -1,35 +1,35 @@
-//! etcd, version 2 of its API: what Swarm itself speaks (libkv `store/etcd`).
+//! etcd with version 2 of its API, as Swarm itself uses it (libkv `store/etcd`).
 //!
-//! Looks are quorum reads, as Swarm's are: a member that lost its cluster fails rather than tell
-//! what once was. Changes are waited for with the index of the first answer of a look, so none that
-//! etcd still remembers (1,000 of them) is missed; one that it forgot is a change as well. Heartbeats
-//! are changes to etcd, not to us.
+//! A listing uses quorum reads, as Swarm does: a member that lost its cluster fails instead of
+//! returning old data. A watch starts at the index of the listing's first answer, so it misses no
+//! event. etcd keeps the last 1,000 events; if it has dropped some of ours, that counts as a
+//! change. Heartbeats are events in etcd, but not changes here.
 
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::http::{Protocol, Reading, Told};
+use super::http::{Protocol, Reading, WatchOutcome};
 use super::layout::{Entry, join, matters, relative};
 use super::server::{Answer, Server};
 use crate::Error;
 use crate::limits::Counted;
 
-/// What stays as it is in a key that stands in a path.
+/// The characters that are escaped in a key that is part of a path.
 const KEY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b':');
 
 /// etcd's code for a key that does not exist.
 const KEY_NOT_FOUND: u64 = 100;
 
-/// etcd's code for a directory that is none.
+/// etcd's code for a key that is not a directory.
 const NOT_A_DIRECTORY: u64 = 104;
 
-/// etcd's code for an index that is so old that the events after it are forgotten.
+/// etcd's code for an index so old that events after it were dropped.
 const EVENT_INDEX_CLEARED: u64 = 401;
 
-/// A watch without any event is begun anew after this.
+/// A watch is restarted after this time without an event.
 const QUIET: Duration = Duration::from_mins(10);
 
 /// The keys API.
@@ -39,7 +39,7 @@ pub(super) struct Etcd2 {
     path: String,
 }
 
-/// A key as etcd tells of it. Members that are null or missing are empty.
+/// A key in etcd's JSON. Members that are null or missing are empty.
 #[derive(Debug, Default, Deserialize)]
 struct Node {
     #[serde(default)]
@@ -104,7 +104,7 @@ impl Etcd2 {
         }
     }
 
-    /// What an answer lists.
+    /// The entries of an answer.
     pub(super) async fn reading(&self, answer: &Answer) -> Result<Reading, Error> {
         let mut reading = Reading { entries: Vec::new(), version: answer.number("x-etcd-index") };
         if !answer.status.is_success() {
@@ -121,11 +121,11 @@ impl Etcd2 {
         Ok(reading)
     }
 
-    /// What an answer to a watch from the index `next` on tells.
-    pub(super) async fn told(&self, answer: &Answer, next: u64) -> Result<Told, Error> {
+    /// The outcome of a watch that started at index `next`.
+    pub(super) async fn outcome(&self, answer: &Answer, next: u64) -> Result<WatchOutcome, Error> {
         if !answer.status.is_success() {
             return match code(answer).await {
-                Some(EVENT_INDEX_CLEARED) => Ok(Told::Change),
+                Some(EVENT_INDEX_CLEARED) => Ok(WatchOutcome::Change),
                 _ => Err(answer.refused()),
             };
         }
@@ -138,9 +138,9 @@ impl Etcd2 {
         };
         let same = before.is_some_and(|before| node.value.is_some() && before.value == node.value);
         let key = self.relative(node.key.as_deref().unwrap_or_default());
-        // A key above the path of the configuration can only have gone, with all below it.
+        // An event on a key above the configured path means that it was removed with all below it.
         let is_change = !same && key.is_none_or(matters);
-        Ok(if is_change { Told::Change } else { Told::Nothing(Some(index)) })
+        Ok(if is_change { WatchOutcome::Change } else { WatchOutcome::Nothing(Some(index)) })
     }
 }
 
@@ -163,16 +163,16 @@ impl Protocol for Etcd2 {
                 format!("{}?wait=true&recursive=true&waitIndex={next}", self.url_path(folder));
             let response = server.client.get(server.request(&path)?.open_ended(QUIET)).await;
             let answer = server.whole(&path, response).await?;
-            match self.told(&answer, next).await? {
-                Told::Change => return Ok(()),
-                Told::Nothing(index) => known.version = index,
+            match self.outcome(&answer, next).await? {
+                WatchOutcome::Change => return Ok(()),
+                WatchOutcome::Nothing(index) => known.version = index,
             }
         }
         std::future::pending().await
     }
 }
 
-/// The code of an error, where etcd gives one.
+/// The code of an error, if etcd sends one.
 async fn code(answer: &Answer) -> Option<u64> {
     answer.json::<Refusal>().await.ok().map(|refusal| refusal.code)
 }

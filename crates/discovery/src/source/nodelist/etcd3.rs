@@ -1,9 +1,10 @@
-//! etcd, version 3 of its API, through the JSON gateway that every server has: for Swarms whose keys
-//! were brought there. The layout is that of version 2, with or without a slash before it.
+//! etcd with version 3 of its API, over the JSON gateway that every server has. It is for Swarms
+//! whose keys were migrated from version 2. The layout is the same, with or without a leading
+//! slash.
 //!
-//! Reads are linearizable. A watch is one answer without end, a line for each batch of events; it
-//! begins at the revision after that of the first answer of a look, and if that was compacted away,
-//! this is a change as well.
+//! Reads are linearizable. A watch is one endless answer with a line for each batch of events. It
+//! starts at the revision after the listing's first answer. If etcd has compacted that revision,
+//! this counts as a change.
 
 use std::time::Duration;
 
@@ -17,19 +18,19 @@ use swarmscout_model::lossy_json::repaired;
 use swarmscout_net::{Response, UserInfo};
 
 use super::MOST_NODES;
-use super::http::{Protocol, Reading, Told};
+use super::http::{Protocol, Reading, WatchOutcome};
 use super::layout::{Entry, join, relative};
 use super::server::{Answer, Server};
 use crate::Error;
 use crate::limits::{Counted, LONGEST_LABEL, MOST_TARGETS, Meter, metered};
 
-/// Where the gateway is: from etcd 3.4 on, in 3.3, before.
+/// The path of the gateway: since etcd 3.4, in 3.3, and before.
 const BASES: [&str; 3] = ["/v3", "/v3beta", "/v3alpha"];
 
-/// etcd sends nothing while nothing changes: a watch is begun anew after this.
+/// A watch is restarted after this time without an event: etcd sends nothing while nothing changes.
 const QUIET: Duration = Duration::from_mins(10);
 
-/// gRPC's code for a call that is not possible as things are.
+/// gRPC's code for a call that the state of the server does not allow.
 const FAILED_PRECONDITION: u64 = 9;
 
 /// The JSON gateway.
@@ -38,11 +39,11 @@ pub(super) struct Etcd3 {
     /// The path of the configuration.
     path: String,
     user: Option<UserInfo>,
-    /// Where the gateway of each server is, once it is known.
+    /// The path of each server's gateway, once it is known.
     bases: Vec<Option<&'static str>>,
-    /// What every call has to show. `None` until it was asked for.
+    /// The credentials of every call. `None` until authentication.
     pass: Option<Pass>,
-    /// What the keys begin with: a slash, or nothing.
+    /// The first character of the keys: a slash, or none.
     root: &'static str,
 }
 
@@ -61,7 +62,7 @@ struct Range {
     kvs: Option<Vec<Counted<Pair>>>,
 }
 
-/// Numbers of 64 bits are text.
+/// The gateway writes 64-bit numbers as text.
 #[derive(Default, Deserialize)]
 struct Header {
     #[serde(default)]
@@ -109,7 +110,7 @@ struct Watched {
 
 #[derive(Deserialize)]
 struct Event {
-    /// `PUT` is left out.
+    /// Missing for `PUT`.
     #[serde(default)]
     r#type: Option<String>,
     #[serde(default)]
@@ -123,7 +124,7 @@ impl Etcd3 {
         Self { path: path.to_owned(), user, bases: vec![None; servers], pass: None, root: "/" }
     }
 
-    /// First key of a folder, and first key after it, as the gateway wants them.
+    /// The first key of a folder and the first key after it, in the gateway's format.
     fn range(&self, folder: &str) -> serde_json::Value {
         let folder = format!("{}{}", self.root, join(&self.path, folder));
         // `0` follows the slash in ASCII.
@@ -131,7 +132,7 @@ impl Etcd3 {
         json!({ "key": key, "range_end": range_end })
     }
 
-    /// Calls a method, at the place where this server has its gateway.
+    /// Calls a method of this server's gateway.
     async fn call(
         &mut self,
         server: &Server<'_>,
@@ -142,7 +143,7 @@ impl Etcd3 {
         loop {
             let pass = self.pass(server).await?;
             let answer = self.post(server, method, pass.as_ref(), body).await?;
-            // Tokens end after some minutes, or with the server.
+            // Tokens expire after some minutes, or when the server restarts.
             if answer.status == StatusCode::UNAUTHORIZED && pass.is_some() && again {
                 again = false;
                 self.pass = None;
@@ -164,7 +165,7 @@ impl Etcd3 {
             if answer.status != StatusCode::NOT_FOUND {
                 return Ok(answer);
             }
-            // Another version may run there now.
+            // The server may have been upgraded.
             self.bases[server.index] = None;
         }
         for base in BASES {
@@ -178,7 +179,7 @@ impl Etcd3 {
         Err(Error::Answer { url: server.host.to_string(), reason })
     }
 
-    /// What calls have to show.
+    /// The credentials of a call.
     async fn pass(&mut self, server: &Server<'_>) -> Result<Option<HeaderValue>, Error> {
         let Some(UserInfo { username, password }) = &self.user else { return Ok(None) };
         match &self.pass {
@@ -192,7 +193,7 @@ impl Etcd3 {
         if !answer.status.is_success() {
             let refusal: Option<Refusal> = answer.json().await.ok();
             if refusal.is_some_and(|refusal| refusal.code == FAILED_PRECONDITION) {
-                // It asks nobody for a password.
+                // Authentication is disabled.
                 self.pass = Some(Pass::NotNeeded);
                 return Ok(None);
             }
@@ -220,7 +221,7 @@ impl Etcd3 {
         Ok(Some(Entry { key: key.to_owned(), value: Some(value) }))
     }
 
-    /// What an answer lists.
+    /// The entries of an answer.
     pub(super) async fn reading(&self, answer: &Answer) -> Result<Reading, Error> {
         let Range { header, kvs } = answer.json().await?;
         let version = header.revision.and_then(|revision| revision.parse().ok());
@@ -232,7 +233,7 @@ impl Etcd3 {
 
 impl Protocol for Etcd3 {
     async fn read(&mut self, server: &Server<'_>, folder: &str) -> Result<Reading, Error> {
-        // Nothing that ever spoke version 3 wrote nodes to the path itself.
+        // No program that uses version 3 has written nodes directly below the path.
         if folder.is_empty() {
             return Ok(Reading::default());
         }
@@ -281,11 +282,13 @@ impl Protocol for Etcd3 {
             buffer.extend_from_slice(&piece);
             while let Some(end) = memchr::memchr(b'\n', &buffer) {
                 let line = buffer.split_to(end + 1);
-                match told(&line) {
-                    Ok(Told::Change) => return Ok(()),
-                    Ok(Told::Nothing(revision)) => known.version = revision.max(known.version),
+                match outcome(&line) {
+                    Ok(WatchOutcome::Change) => return Ok(()),
+                    Ok(WatchOutcome::Nothing(revision)) => {
+                        known.version = revision.max(known.version)
+                    }
                     Err(reason) => {
-                        // It may be the token that is too old.
+                        // The token may have expired.
                         self.pass = None;
                         return Err(bad(reason));
                     }
@@ -296,34 +299,34 @@ impl Protocol for Etcd3 {
     }
 }
 
-/// What a line of a watch tells.
-pub(super) fn told(line: &[u8]) -> Result<Told, String> {
-    // etcd batches far fewer.
+/// The outcome in a line of a watch.
+pub(super) fn outcome(line: &[u8]) -> Result<WatchOutcome, String> {
+    // etcd sends far fewer events in one batch.
     let mut meter = Meter::unlimited(LONGEST_LABEL).beside(MOST_TARGETS - MOST_NODES);
     let line = repaired(line);
     let line: Line =
         metered(&mut meter, || serde_json::from_slice(&line).map_err(|error| error.to_string()))
             .map_err(|error| format!("not the JSON that was asked for: {error}"))?;
-    let told = line.result.ok_or("the watch was refused")?;
-    if told.compact_revision.is_some() {
-        return Ok(Told::Change);
+    let watched = line.result.ok_or("the watch was refused")?;
+    if watched.compact_revision.is_some() {
+        return Ok(WatchOutcome::Change);
     }
-    if told.canceled {
-        let reason = told.cancel_reason.unwrap_or_default();
+    if watched.canceled {
+        let reason = watched.cancel_reason.unwrap_or_default();
         return Err(format!("the watch was ended: {reason}"));
     }
     let mut revision = None;
-    for Counted(event) in told.events.iter().flatten() {
+    for Counted(event) in watched.events.iter().flatten() {
         if is_change(event) {
-            return Ok(Told::Change);
+            return Ok(WatchOutcome::Change);
         }
-        let told = event.kv.as_ref().and_then(|pair| pair.mod_revision.as_ref());
-        revision = told.and_then(|told| told.parse().ok()).max(revision);
+        let newest = event.kv.as_ref().and_then(|pair| pair.mod_revision.as_ref());
+        revision = newest.and_then(|newest| newest.parse().ok()).max(revision);
     }
-    Ok(Told::Nothing(revision))
+    Ok(WatchOutcome::Nothing(revision))
 }
 
-/// A heartbeat puts the value that is there already.
+/// Whether an event changes a value: a heartbeat writes the same value again.
 fn is_change(event: &Event) -> bool {
     let value = |pair: &Option<Pair>| pair.as_ref().and_then(|pair| pair.value.clone());
     event.r#type.as_deref() == Some("DELETE")

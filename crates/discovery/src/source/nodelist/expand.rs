@@ -1,15 +1,15 @@
 //! Addresses and ranges of `nodes://` and `file://`, as Swarm 1.2.9 reads them (docker/docker
 //! `pkg/discovery`, `Generate` and `NewEntry`).
 //!
-//! Versions differ in one thing only: before 1.2, an IPv6 address lost its brackets. In two things
-//! we differ from all of them: a `%` beside a range is refused, where Swarm makes an address of
-//! it that nobody meant, and so is what is longer than any address, which a range would multiply.
+//! Versions of Swarm differ in one point: before 1.2, an IPv6 address lost its brackets. We differ
+//! from all of them in two points. We refuse a `%` beside a range, from which Swarm makes a wrong
+//! address. And we refuse a text longer than any address, since a range would multiply it.
 
 use std::borrow::Cow;
 
 use crate::Error;
 
-/// The most nodes that one list may have, ranges counted out.
+/// The most nodes that one list may have after ranges are expanded.
 pub const MOST_NODES: usize = 100_000;
 
 /// The longest address or range, in bytes. A host name has 253 at most.
@@ -24,7 +24,8 @@ pub fn expand_list(list: &str) -> Result<Vec<String>, Error> {
     Ok(nodes)
 }
 
-/// Adds the addresses of one piece: `10.0.0.[1:200]:2375` is 200, a range from high to low none.
+/// Adds the addresses of one piece: `10.0.0.[1:200]:2375` has 200, a range from high to low has
+/// none.
 pub fn expand(piece: &str, nodes: &mut Vec<String>) -> Result<(), String> {
     if piece.len() > LONGEST {
         let shown = shown(piece);
@@ -43,8 +44,8 @@ pub fn expand(piece: &str, nodes: &mut Vec<String>) -> Result<(), String> {
     Ok(())
 }
 
-/// A piece as it may be told of. Who writes a user and a password before an address is in the wrong
-/// place, but it is a password.
+/// A piece without secrets, for messages. A user and a password before an address are not valid
+/// here, but must not be shown.
 pub(super) fn shown(piece: &str) -> Cow<'_, str> {
     match piece.rsplit_once('@') {
         Some((_, address)) => format!("xxxxx@{address}").into(),
@@ -64,8 +65,8 @@ fn push(piece: &str, address: String, nodes: &mut Vec<String>) -> Result<(), Str
     Ok(())
 }
 
-/// What is before, from, to and what is after, where a piece holds a range of integers. Swarm's
-/// expression is `\[(.+):(.+)\]`: of all colons and closing brackets the last ones count.
+/// Prefix, start, end and suffix of a piece with a range of integers. Swarm's expression is
+/// `\[(.+):(.+)\]`: the last colon and the last closing bracket count.
 fn range(piece: &str) -> Option<(&str, i64, i64, &str)> {
     let close = piece.rfind(']')?;
     // The second part has at least one character, the first one too.

@@ -1,8 +1,8 @@
 //! `file://`: one address or range a line (docker/docker `pkg/discovery/file`, as in Swarm 1.2.9).
 //!
-//! `#` begins a comment, white space around an address does not count, and neither do empty lines
-//! and carriage returns; commas do not separate. A file that cannot be read, or with one bad line,
-//! is a failure, so what it listed before stays. A file without any address is an answer.
+//! `#` starts a comment. White space around an address, empty lines and carriage returns are
+//! ignored. Commas do not separate addresses. A file that cannot be read or has a bad line fails
+//! the refresh, so its earlier nodes stay. A file without addresses is a list without nodes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ struct Reader {
 }
 
 impl File {
-    /// Nothing is read or watched yet.
+    /// Reads and watches nothing yet.
     pub(super) fn new(path: &Path, refresh: PromDuration, context: &BuildContext) -> Self {
         let watch = Watch::new(context.figures.clone());
         let hints = watch.hints();
@@ -69,7 +69,7 @@ impl Store for File {
 
 impl Reader {
     fn read(&mut self) -> Result<Vec<String>, Error> {
-        // Watched first, and read then: whatever changes in between is seen twice, not missed.
+        // The watch comes first: a change in between is seen twice, not missed.
         self.watch.set(&self.folder);
         let bytes = disk::open(&self.path).and_then(|file| disk::whole(file, self.max_file));
         let bytes = bytes.map_err(|error| self.error(format!("cannot be read: {error}")))?;

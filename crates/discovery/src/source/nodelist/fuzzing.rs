@@ -57,14 +57,14 @@ impl Answered<'_> {
 /// An answer of etcd's version 2, and the same as an event.
 pub fn etcd2(answered: Answered<'_>) -> Vec<Listed> {
     let (etcd, answer) = (Etcd2::new(answered.path), answered.answer("x-etcd-index"));
-    let _ = at_once(etcd.told(&answer, 1));
+    let _ = at_once(etcd.outcome(&answer, 1));
     vec![listed(at_once(etcd.reading(&answer)), answered.path)]
 }
 
 /// An answer of etcd's version 3, and the same as a line of a watch.
 pub fn etcd3(answered: Answered<'_>) -> Vec<Listed> {
     let answer = answered.answer("grpc-status");
-    let _ = etcd3::told(answered.body);
+    let _ = etcd3::outcome(answered.body);
     vec![listed(at_once(Etcd3::new(answered.path, None, 1).reading(&answer)), answered.path)]
 }
 

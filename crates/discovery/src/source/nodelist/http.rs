@@ -1,4 +1,4 @@
-//! Stores that speak HTTP: any of several servers answers, and the list is where [`layout`] says.
+//! Stores with an HTTP API. Any of several servers may answer; [`layout`] says where the list is.
 
 use swarmscout_model::budget::allocation;
 use swarmscout_model::{Budget, Charge};
@@ -18,18 +18,18 @@ use crate::{BoxFuture, Error};
 /// The largest answer that is read, in bytes: some 200,000 nodes.
 const MAX_ANSWER: u64 = 64 << 20;
 
-/// How a kind of store is spoken to. What it remembers of a server is for that server alone.
+/// The API of a kind of store. State about a server is kept for that server alone.
 pub(super) trait Protocol: Send {
-    /// What is below `folder`, which is relative to the path of the configuration: all of it, or,
-    /// for the path itself, what is right below. Nothing where the folder does not exist.
+    /// Reads everything below `folder`, which is relative to the configured path. For the path
+    /// itself, reads only the entries directly below. A missing folder has no entries.
     fn read(
         &mut self,
         server: &Server<'_>,
         folder: &str,
     ) -> impl Future<Output = Result<Reading, Error>> + Send;
 
-    /// Resolves when something below `folder` changed since `known`, which is moved on by what
-    /// changes nothing. Cancel-safe.
+    /// Resolves when something below `folder` changed since `known`. Events that change nothing
+    /// advance the version of `known`. Cancel-safe.
     fn changed(
         &mut self,
         server: &Server<'_>,
@@ -38,16 +38,16 @@ pub(super) trait Protocol: Send {
     ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// What is in a folder.
+/// The entries of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reading {
     pub(super) entries: Vec<Entry>,
-    /// The store's count of changes when it was read, where it tells.
+    /// The store's count of changes when the folder was read, if the store reports it.
     pub(super) version: Option<u64>,
 }
 
 impl Reading {
-    /// About the bytes that it takes.
+    /// Its approximate size in memory, in bytes.
     fn footprint(&self) -> u64 {
         let entry = |Entry { key, value }: &Entry| {
             let value = value.as_ref().map_or(0, String::len);
@@ -57,12 +57,12 @@ impl Reading {
     }
 }
 
-/// What a watch tells.
+/// What a watch reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum WatchOutcome {
     /// Something changed.
     Change,
-    /// Nothing that matters, up to this version, where it says one.
+    /// Nothing relevant changed up to this version, if the store reports it.
     Nothing(Option<u64>),
 }
 
@@ -74,9 +74,9 @@ pub(super) struct HttpStore<P> {
     servers: Servers,
     hosts: Vec<Host>,
     rotation: Rotation,
-    /// What the watch is on: a folder, and what it held.
+    /// The watched folder, and its last entries.
     watched: Option<(&'static str, Reading)>,
-    /// For what the watch is on.
+    /// The memory of those entries.
     held: Charge,
     budget: Budget,
     decoding: Decoding,
@@ -85,7 +85,7 @@ pub(super) struct HttpStore<P> {
 }
 
 impl<P: Protocol> HttpStore<P> {
-    /// Asks nobody yet. `with_user`: user and password of the URL are sent as basic auth.
+    /// Sends no request yet. With `with_user`, user and password of the URL are sent as basic auth.
     pub(super) fn new(
         servers: &Servers,
         protocol: P,
@@ -94,7 +94,7 @@ impl<P: Protocol> HttpStore<P> {
         context: &BuildContext,
     ) -> Result<Self, Error> {
         let user = if with_user { servers.userinfo() } else { String::new() };
-        // As Swarm does: with options for TLS, TLS is what is spoken.
+        // As in Swarm, options for TLS enable TLS.
         let tls = config.http.tls != HttpConfig::default().tls;
         let scheme = if tls { "https" } else { "http" };
         let hosts = servers
@@ -129,7 +129,7 @@ impl<P: Protocol> HttpStore<P> {
                 Ok(listing) => {
                     let name = |index: usize| self.hosts[index].to_string();
                     let failed = self.rotation.answered(round, turn, name);
-                    // That there is no list is an answer too: no other server has one.
+                    // A missing list is an answer, too: no other server has one either.
                     let mut listing = listing.ok_or_else(|| layout::missing(&self.servers))?;
                     listing.problems.extend(failed);
                     return Ok(listing);
@@ -140,7 +140,7 @@ impl<P: Protocol> HttpStore<P> {
         Err(self.rotation.exhausted(round))
     }
 
-    /// Asks one server. `None`: it has no list.
+    /// Reads the list from one server. `None` if there is no list.
     async fn attempt(&mut self, turn: Turn) -> Result<Option<Listing>, Error> {
         let within = self.deadlines.of_attempt(turn.others_left);
         let server = Server {
@@ -156,7 +156,8 @@ impl<P: Protocol> HttpStore<P> {
         let [_, engine, bare] = layout::FOLDERS;
         let swarm = self.protocol.read(&server, layout::SWARM).await?;
         let primary = layout::primary(&swarm.entries);
-        // Whatever changes from here on is told by the watch, whichever folder it is on.
+        // The watch starts at this version, so it reports all later changes, whichever folder has
+        // the list.
         let version = swarm.version;
         let (folder, reading, nodes) = if let Some(nodes) = layout::swarm_nodes(&swarm.entries) {
             (layout::SWARM, swarm, Some(nodes))
@@ -201,7 +202,7 @@ impl<P: Protocol> HttpStore<P> {
             decoding: &self.decoding,
         };
         match self.protocol.changed(&server, folder, known).await {
-            // Nothing happened, or nobody is there to tell: a look finds out.
+            // Either nothing changed or the server is gone: a refresh finds out which.
             Err(Error::Http(swarmscout_net::Error::Silent { .. })) => Ok(()),
             outcome => outcome,
         }

@@ -1,4 +1,4 @@
-//! Where in a store what is kept, by version of Swarm.
+//! The keys of a classic Swarm in a store, by version of Swarm.
 //!
 //! | written by | node keys | lifetime |
 //! |---|---|---|
@@ -6,21 +6,21 @@
 //! | Swarm 0.4.0 to 1.2.9 | `PATH/docker/swarm/nodes/HOST:PORT` | 60 s; 180 s in 1.0; `--ttl` from 1.1.0 on |
 //! | dockerd `--cluster-store`, Swarm with `kv.path=docker/nodes` | `PATH/docker/nodes/HOST:PORT` | 60 s |
 //!
-//! A value is what its engine advertises, and the same as the last part of its key. The primary's
-//! address is at `PATH/docker/swarm/leader`. The folders are tried in the order of [`FOLDERS`]; the
-//! first that exists is the list.
+//! A value is the address that the engine advertises, and equals the last part of its key. The
+//! primary's address is at `PATH/docker/swarm/leader`. The folders are tried in the order of
+//! [`FOLDERS`]; the first existing one has the list.
 
 use super::Servers;
 use crate::Error;
 
-/// What follows the path of the configuration, in the order in which it is looked for. The last
-/// one, the path itself, may hold anything else beside the nodes: see [`is_bare_node`].
+/// The folders below the configured path, in the order in which they are tried. The last one, the
+/// path itself, may also hold other keys: see [`is_bare_node`].
 pub(crate) const FOLDERS: [&str; 3] = ["docker/swarm/nodes", "docker/nodes", ""];
 
-/// What follows the path of the configuration, for the primary master's address.
+/// The key of the primary master's address, below the configured path.
 pub(crate) const LEADER: &str = "docker/swarm/leader";
 
-/// The folder of Swarm itself: the nodes' and the primary's keys are below it.
+/// Swarm's own folder, with the keys of the nodes and of the primary.
 pub(crate) const SWARM: &str = "docker/swarm";
 
 /// A key of a store.
@@ -28,11 +28,11 @@ pub(crate) const SWARM: &str = "docker/swarm";
 pub(crate) struct Entry {
     /// Relative to the path of the configuration, without slashes around it: `docker/swarm/leader`.
     pub(crate) key: String,
-    /// `None` for a directory, and for a primary's key that nobody holds.
+    /// `None` for a directory, and for the primary's key while no master holds it.
     pub(crate) value: Option<String>,
 }
 
-/// The nodes below [`SWARM`]; `None` where that has no folder for them.
+/// The nodes below [`SWARM`]; `None` if it has no folder for them.
 pub(crate) fn swarm_nodes(entries: &[Entry]) -> Option<Vec<String>> {
     nodes(entries, FOLDERS[0])
 }
@@ -58,8 +58,8 @@ fn nodes(entries: &[Entry], folder: &str) -> Option<Vec<String>> {
     exists.then_some(nodes)
 }
 
-/// The nodes of Swarm 0.2.0, right at the path. Where there are none, an empty directory is its list
-/// still, unless it is the root of the store, which is always there.
+/// The nodes of Swarm 0.2.0, directly below the path. An empty directory is a list without nodes,
+/// unless it is the root of the store, which always exists.
 pub(crate) fn bare_nodes(entries: &[Entry], is_root: bool) -> Option<Vec<String>> {
     let nodes = entries.iter().filter_map(|Entry { key, value }| {
         let value = value.as_ref()?;
@@ -79,13 +79,13 @@ pub(crate) fn primary(entries: &[Entry]) -> Option<String> {
 /// Whether a change of this key, relative to the path, can change what is listed.
 pub(crate) fn matters(key: &str) -> bool {
     let below = |folder: &str| key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-    // A key without slash may be a node of 0.2.0, or the folder that all others are in.
+    // A key without a slash may be a node of 0.2.0, or the folder of all other keys.
     !key.contains('/')
         || [SWARM, FOLDERS[1]].into_iter().any(|folder| key == folder || below(folder))
 }
 
-/// A key relative to `path`, without slashes around it. `None` for a key that is not below it, and for
-/// one with two slashes in a row there, which no Swarm writes.
+/// A key relative to `path`, without leading and trailing slashes. `None` for a key that is not
+/// below `path`, and for one with two slashes in a row, which Swarm never writes.
 pub(crate) fn relative<'k>(path: &str, key: &'k str) -> Option<&'k str> {
     let below = match key.strip_prefix(path)? {
         "" => "",
@@ -101,13 +101,13 @@ pub(crate) fn join(path: &str, rest: &str) -> String {
     both.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("/")
 }
 
-/// Whether an entry right below the path itself is a node of Swarm 0.2.0. `name` is the last part of
+/// Whether an entry directly below the path is a node of Swarm 0.2.0. `name` is the last part of
 /// its key.
 pub(crate) fn is_bare_node(name: &str, value: &str) -> bool {
     name == value && name.contains(':')
 }
 
-/// None of the folders exists.
+/// The error that none of the folders exists.
 pub(crate) fn missing(servers: &Servers) -> Error {
     let keys: Vec<_> =
         FOLDERS.iter().map(|folder| format!("/{}", join(&servers.path, folder))).collect();

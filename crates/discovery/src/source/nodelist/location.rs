@@ -13,7 +13,7 @@ use crate::Error;
 /// Where the list of nodes is. `Display` and `Debug` show no password and no token.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Location {
-    /// `nodes://`, or no scheme at all: the list itself, ranges counted out.
+    /// `nodes://`, or no scheme at all: the list itself, with ranges expanded.
     Nodes(Vec<String>),
     /// `file://`: one address or range a line.
     File(PathBuf),
@@ -21,9 +21,9 @@ pub enum Location {
     Store(Servers),
     /// `token://`.
     Token {
-        /// The URL that `/TOKEN` follows, where it stands in the URL itself.
+        /// The URL before `/TOKEN`, if the URL of the list has one.
         service: Option<String>,
-        /// Whoever has it can add nodes.
+        /// A client with this token can add nodes.
         token: Secret,
     },
 }
@@ -31,21 +31,20 @@ pub enum Location {
 /// The servers of one store. `Display` and `Debug` show no password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Servers {
-    /// What they speak.
+    /// Their protocol.
     pub kind: StoreKind,
-    /// `host:port` each, in the order of the URL, at least one. A port that is not written is the
-    /// store's own.
+    /// `host:port` each, in the order of the URL, at least one. The default port is the store's.
     pub addresses: Vec<String>,
     /// `user:password@`, decoded.
     pub user: Option<UserInfo>,
-    /// The path that was given to Swarm, without slashes around it: `swarm/a`, or nothing.
+    /// The path that Swarm uses, without leading and trailing slashes: `swarm/a`, or empty.
     pub path: String,
 }
 
-/// What a store speaks.
+/// The protocol of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StoreKind {
-    /// etcd, in the version of its API that `etcd_api` says.
+    /// etcd, with the version of its API in `etcd_api`.
     Etcd,
     /// Consul's key-value store.
     Consul,
@@ -73,7 +72,7 @@ impl StoreKind {
 }
 
 impl Location {
-    /// Reads what Swarm takes: `etcd://h1:2379,h2:2379/path`, `nodes://10.0.0.[1:9]:2375`.
+    /// Parses a URL as Swarm does: `etcd://h1:2379,h2:2379/path`, `nodes://10.0.0.[1:9]:2375`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refuse = |reason: &str| Err(Error::Other(reason.to_owned()));
         let Some((scheme, rest)) = text.split_once("://") else {
@@ -116,7 +115,7 @@ impl Servers {
             None => (None, authority),
         };
         if user.is_none() && path.contains('@') {
-            // Nothing of it is shown: the first part may be half a password.
+            // The message quotes no part of the URL: the first part may be half a password.
             return Err("write a slash in the password as %2F, an @ in the path as %40".to_owned());
         }
         let user = match user {

@@ -1,18 +1,18 @@
-//! `swarm_sd_configs` with `discovery`: the nodes of a classic Swarm from where Swarm itself has
-//! them (docker/docker `pkg/discovery`), with no master asked.
+//! `swarm_sd_configs` with `discovery`: reads the nodes of a classic Swarm from the store that
+//! Swarm itself uses (docker/docker `pkg/discovery`), without asking a master.
 //!
-//! The groups are those that a master gives, as far as they can be known: `swarm_nodes` (in parts of
-//! 64, as there), and `swarm_masters`, the primary, where a store names one.
+//! The groups resemble those of a master: `swarm_nodes` (in parts of 64), and `swarm_masters` with
+//! the primary, if the store names one.
 //!
 //! Invariants:
-//! - A look is the complete list, whatever the place; a watch only says that another look may be
-//!   worth it, and never for a heartbeat that changed nothing.
-//! - A watch that breaks waits before the next look is asked for, longer each time: a server that
-//!   drops watches is polled, not stormed.
-//! - No list is empty by mistake: a key that does not exist is a failure, a directory or file
-//!   without nodes is an answer.
-//! - One bad address in a store costs that address. In `nodes://` it is refused when the
-//!   configuration is loaded, and in a file it fails the look, as Swarm does it.
+//! - A refresh returns the complete list. A watch only reports that the list may have changed, and
+//!   ignores heartbeats that change nothing.
+//! - After a watch breaks, the next refresh waits, longer each time. So a server that drops watches
+//!   is polled, not flooded.
+//! - No list is empty by mistake: a missing key is a failure, a directory or file without nodes is
+//!   a list without nodes.
+//! - A bad address in a store is skipped. In `nodes://` it is refused when the configuration is
+//!   loaded. In a file it fails the refresh, as in Swarm.
 
 mod config;
 mod consul;
@@ -47,7 +47,7 @@ use self::http::HttpStore;
 pub use self::location::{Location, Servers, StoreKind};
 use super::classic::host_of;
 use super::moby::AddressWriter;
-use super::partition::{Cut, Partition};
+use super::partition::{GroupDiff, Partition};
 use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
@@ -57,42 +57,42 @@ use swarmscout_refresh::problems::{self, Problems};
 /// The longest address of a node that is read, in bytes.
 const LONGEST_ADDRESS: usize = 1024;
 
-/// So much of a longer one is shown.
+/// How much of a longer address is shown, in bytes.
 const SHOWN_OF_ADDRESS: usize = 64;
 
-/// What is said of `token://` where nobody knows whom to ask.
+/// The error for `token://` without a service.
 pub const NO_TOKEN_SERVICE: &str =
     "token:// needs token_url: the public service that Swarm asked is gone";
 
-/// Where a classic Swarm keeps its list of nodes.
+/// A store in which a classic Swarm keeps its list of nodes.
 pub(super) trait Store: Send {
-    /// The complete present list. An error means "nothing new is known".
+    /// Reads the complete present list. After an error the known nodes stay.
     ///
-    /// The supervisor may drop the future at its deadline: which server is next must be state,
-    /// written before each await ([`Rotation`](super::rotation::Rotation)).
+    /// The supervisor may drop the future at its deadline. So the next server to try must be stored
+    /// before each await ([`Rotation`](super::rotation::Rotation)).
     fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>>;
 
-    /// Resolves with `Ok` when the list may have changed since [`Self::list`] gave it, and with an
-    /// error when the watch broke; who waits for it makes the pause. Cancel-safe. Never resolves,
-    /// unless overridden: some places cannot tell.
+    /// Resolves with `Ok` when the list may have changed since [`Self::list`] returned it, and with
+    /// an error when the watch broke. The caller pauses after an error. Cancel-safe. The default
+    /// never resolves, for stores without a watch.
     fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(std::future::pending())
     }
 
-    /// What must not show of what it lists, and says.
+    /// The secrets to remove from its entries and errors.
     fn secrets(&self) -> Secrets {
         Secrets::default()
     }
 }
 
-/// What one look at a [`Store`] brought.
+/// The list that a [`Store`] returned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
-    /// `host:port` each, as it is stored: what an engine advertised.
+    /// `host:port` each, as stored: the address that the engine advertised.
     pub(super) nodes: Vec<String>,
     /// The primary master's `host:port`.
     pub(super) primary: Option<String>,
-    /// Servers that were passed over, and the like.
+    /// Skipped servers and addresses.
     pub(super) problems: Vec<Problem>,
 }
 
@@ -105,21 +105,21 @@ pub struct NodeList {
     metrics_port: String,
     /// The longest pause after a watch broke.
     longest_pause: Duration,
-    /// Whether the last watch stood until nobody waited for it any more.
+    /// Whether the last watch held until it was dropped or reported a change.
     stood: bool,
-    /// Of watches that broke since the last one that stood, or reported something.
+    /// Counts broken watches since the last one that held.
     backoff: Backoff,
     /// Why the last watch broke, as it was logged.
     logged: Option<String>,
-    /// The groups of the look before.
+    /// The groups of the last refresh.
     groups: Groups,
-    /// For those groups.
+    /// The memory of those groups.
     held: Charge,
     budget: Budget,
 }
 
 impl NodeList {
-    /// Asks nobody yet. Fails where options cannot be used together.
+    /// Sends no request yet. Fails if options cannot be used together.
     pub fn new(config: &NodeListConfig, context: &BuildContext) -> Result<Self, Error> {
         let store = open(config, context)?;
         Ok(Self {
@@ -137,7 +137,7 @@ impl NodeList {
         })
     }
 
-    async fn look(&mut self) -> Result<Refreshed<Groups>, Error> {
+    async fn refresh(&mut self) -> Result<Refreshed<Groups>, Error> {
         let as_of = Instant::now().into_std();
         let Listing { nodes, primary, mut problems } = self.store.list().await?;
         let (primary, port) = (primary.as_deref(), &self.metrics_port);
@@ -160,7 +160,7 @@ impl NodeList {
             self.logged = None;
         }
         let Err(error) = self.store.changed().await else { return };
-        // Cancelled from here on it is one that broke all the same.
+        // Even if this is cancelled during the pause, the watch counts as broken.
         self.stood = false;
         let pause = self.backoff.failed(self.longest_pause);
         let error = error.to_string();
@@ -180,7 +180,7 @@ impl Discoverer for NodeList {
     type Error = Error;
 
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
-        Box::pin(self.look())
+        Box::pin(self.refresh())
     }
 
     fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
@@ -235,7 +235,7 @@ fn open_store(
     })
 }
 
-/// `nodes://`: the list stands in the configuration itself.
+/// `nodes://`: the list is part of the configuration.
 #[derive(Debug)]
 struct Written(Vec<String>);
 
@@ -246,7 +246,7 @@ impl Store for Written {
     }
 }
 
-/// The groups of a list, with those of the look before where they are the same.
+/// The groups of a list. Unchanged groups are those of `known`.
 pub(crate) fn groups(
     nodes: &[String],
     primary: Option<&str>,
@@ -262,7 +262,7 @@ pub(crate) fn groups(
             problems.push(kind, shown, "address too long", String::new());
             return Ok::<_, Excess>(None);
         }
-        // What was not UTF-8 is no name either.
+        // A name that was not UTF-8 is not valid.
         let address_at_all = split_host_port(listed).is_ok() && !listed.contains('\u{fffd}');
         let Some(host) = host_of(listed).filter(|_| address_at_all) else {
             problems.push(kind, listed, "address that is not host:port", String::new());
@@ -281,18 +281,18 @@ pub(crate) fn groups(
         }
     }
     let master = primary.map(|primary| target(primary, "host")).transpose()?.flatten();
-    // One that is too long gives no target, and no label.
+    // A primary with a too long address has no target and no label.
     let primary = primary.filter(|primary| primary.len() <= LONGEST_ADDRESS);
     let labels = |role| -> Labels {
         let primary = ("__meta_swarm_primary", primary.unwrap_or_default());
         [primary, ("__meta_swarm_role", role)].into_iter().collect()
     };
-    let mut cut = Cut::new(known);
+    let mut diff = GroupDiff::new(known);
     if let Some(master) = master {
         let (source, labels) = ("swarm_masters", labels("master"));
         meter.group(source.len(), 1, &labels, || source.to_owned())?;
-        cut.push(TargetGroup { source: source.into(), targets: vec![master], labels });
+        diff.push(TargetGroup { source: source.into(), targets: vec![master], labels });
     }
-    partition.groups("swarm_nodes", &labels("node"), &mut cut, meter)?;
-    Ok((cut.into_groups(), problems.take()))
+    partition.groups("swarm_nodes", &labels("node"), &mut diff, meter)?;
+    Ok((diff.into_groups(), problems.take()))
 }

@@ -1,4 +1,4 @@
-//! One attempt at one server that speaks HTTP.
+//! One attempt at one server with an HTTP API.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct Server<'a> {
     pub(super) index: usize,
     /// The end of the attempt, however many requests it takes.
     pub(super) deadline: Instant,
-    /// How long that is as a whole.
+    /// The duration of the whole attempt.
     pub(super) within: Duration,
     /// The largest answer that is read, in bytes.
     pub(super) max_answer: u64,
@@ -39,12 +39,12 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// What must not show of it.
+    /// The secrets to remove from messages.
     pub(super) secrets: Secrets,
     pub(super) held: Held,
 }
 
-/// What the answers of a source have in common.
+/// What the answers of a source share.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) budget: Budget,
@@ -102,7 +102,7 @@ impl Server<'_> {
         Ok(Answer { url, status, headers, body, secrets, held })
     }
 
-    /// Tells the deadline of the attempt instead of what of it a single request had left.
+    /// Names the deadline of the whole attempt, not the time that was left for this request.
     fn in_words(&self, error: swarmscout_net::Error) -> Error {
         match error {
             swarmscout_net::Error::Deadline { .. } => Error::Answer {
@@ -120,7 +120,7 @@ impl Server<'_> {
 }
 
 impl Answer {
-    /// What it says.
+    /// Decodes it as JSON.
     pub(super) async fn json<T: DeserializeOwned + Send + 'static>(&self) -> Result<T, Error> {
         let Held { budget, decoding, .. } = &self.held;
         let (body, budget) = (self.body.clone(), budget.clone());
@@ -144,14 +144,14 @@ impl Answer {
         self.headers.get(header)?.to_str().ok()?.parse().ok()
     }
 
-    /// It is not what the interface promises.
+    /// The error that the answer does not conform to the API.
     pub(super) fn bad(&self, reason: impl Into<String>) -> Error {
         let mut reason = reason.into();
         self.secrets.clean_in_place(&mut reason);
         Error::Answer { url: self.url.clone(), reason }
     }
 
-    /// Its status is not the one that is needed.
+    /// The error that the status is not a success.
     pub(super) fn refused(&self) -> Error {
         refused(self.url.clone(), self.status, &self.body, &self.secrets)
     }

@@ -1,5 +1,5 @@
-//! `token://`: Docker Hub's discovery service, which is gone, or one of one's own that speaks the same
-//! (classicswarm `discovery/token`). It cannot tell of changes.
+//! `token://`: a discovery service with the API of Docker Hub's, which no longer exists
+//! (classicswarm `discovery/token`). It has no watch, so it is polled.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use swarmscout_model::{Budget, Secret};
@@ -24,7 +24,7 @@ pub(super) struct Token {
     host: Host,
     /// With the token: never shown.
     path: Secret,
-    /// Of a look.
+    /// The deadlines of a refresh.
     deadlines: Deadlines,
     max_answer: u64,
     budget: Budget,
@@ -32,8 +32,8 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// `service` is where the clusters are if the URL of the list says so itself; else
-    /// `token_url` says where the service is. Asks nobody yet.
+    /// Sends no request yet. `service` is the service in the URL of the list; without it,
+    /// `token_url` names the service.
     pub(super) fn new(
         service: Option<&str>,
         token: &Secret,
@@ -81,12 +81,12 @@ impl Token {
     }
 }
 
-/// What an answer lists.
+/// The nodes of an answer.
 pub(super) async fn nodes(answer: &Answer) -> Result<Vec<String>, Error> {
     if answer.status != http::StatusCode::OK {
         return Err(answer.refused());
     }
-    // Go writes a list without anything as null.
+    // Go writes an empty list as null.
     let nodes: Option<Vec<Counted<String>>> = answer.json().await?;
     Ok(nodes.into_iter().flatten().map(|Counted(node)| node).collect())
 }

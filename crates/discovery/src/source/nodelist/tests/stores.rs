@@ -337,7 +337,7 @@ async fn the_next_server_answers() {
             assert_eq!(listing.nodes.len(), 1, "{name}");
             assert_eq!(listing.problems.len(), 1, "{name}");
             assert_eq!(listing.problems[0].object, bad.url(), "{name}");
-            assert_eq!(listing.problems[0].reason, "passed over", "{name}");
+            assert_eq!(listing.problems[0].reason, "next host tried", "{name}");
             store.set_deadline(|_, _| Duration::from_mins(1));
             // It stays with the good one, and watches that.
             let asked = bad.request_count();

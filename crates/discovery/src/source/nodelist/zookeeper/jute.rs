@@ -1,9 +1,9 @@
-//! ZooKeeper's wire format ("jute"), as far as it takes to read a tree.
+//! ZooKeeper's wire format ("jute"), the part that reads a tree.
 //!
-//! Everything is a frame: four bytes of length, and so many bytes. Integers are big-endian; a
-//! string or a buffer is its length and its bytes, with length -1 for null. Pure: no socket, no
-//! clock. The formats are those of ZooKeeper's `zookeeper.jute`; nothing is believed of an answer,
-//! least of all its lengths.
+//! Every message is a frame: a length of four bytes, then that many bytes. Integers are big-endian.
+//! A string or a buffer is its length and its bytes; length -1 means null. The formats are those of
+//! ZooKeeper's `zookeeper.jute`. All values of an answer are validated, its lengths first. This
+//! module uses no socket and no clock.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ pub(super) const MAX_ANSWER: usize = 16 << 20;
 pub(super) const EVENT: i32 = -1;
 /// `xid` of a ping and of its answer.
 pub(super) const PONG: i32 = -2;
-/// `xid` of who says who they are, and of its answer.
+/// `xid` of the authentication, and of its answer.
 pub(super) const WELCOME: i32 = -4;
 
 /// Bytes of a `Stat`, which follows data and children.
 const STAT: usize = 68;
 
-/// What can be asked. There is nothing here that writes.
+/// The operations that we use. None of them writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
-    /// Whether a node is there. Its watch stays also where it is not.
+    /// Whether a node exists. Its watch is set even if it does not.
     Exists,
-    /// What a node holds.
+    /// The data of a node.
     Data,
     /// The names below a node.
     Children,
@@ -40,7 +40,7 @@ pub(super) enum Op {
 pub(super) struct Ask<'a> {
     pub(super) op: Op,
     pub(super) path: &'a str,
-    /// Be told once of the next change.
+    /// Requests one event for the next change.
     pub(super) watch: bool,
 }
 
@@ -61,8 +61,8 @@ impl Ask<'_> {
     }
 }
 
-/// The frame that begins a session. `seen` is the last transaction that was seen on an earlier one:
-/// a server that is behind it refuses.
+/// The frame that opens a session. `seen` is the last transaction seen in an earlier session: a
+/// server that is behind it refuses.
 pub(super) fn connect(timeout: Duration, seen: i64) -> Vec<u8> {
     let timeout = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     let mut out = Vec::new();
@@ -77,7 +77,7 @@ pub(super) fn connect(timeout: Duration, seen: i64) -> Vec<u8> {
     out
 }
 
-/// The frame that says who asks.
+/// The frame that authenticates.
 pub(super) fn authenticate(user: &str, password: &str) -> Vec<u8> {
     let mut out = Vec::new();
     frame(&mut out, |out| {

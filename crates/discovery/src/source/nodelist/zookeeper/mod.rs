@@ -1,16 +1,17 @@
 //! `zk://`: ZooKeeper, as Swarm's library (docker/libkv) writes it.
 //!
-//! A node is first made empty and written a moment later, so an empty one is watched until its
-//! address comes; it is ephemeral, and heartbeats write the same address again, so no other node's
-//! content is watched. The primary's address outlives it: it counts only while some master holds,
-//! or waits for, the lock below it.
+//! Swarm creates an empty node and writes its address a moment later, so an empty node is watched.
+//! The data of other nodes is not watched: heartbeats write the same address again, and a node is
+//! removed with its session. The primary's address outlives the primary: it counts only while some
+//! master holds or awaits the lock below it.
 //!
 //! Invariants:
-//! - Watches are set before what they watch is read, on the same connection: nothing falls in
-//!   between. Folders that do not exist are watched, too.
-//! - A session lives as long as its connection, and a connection that broke is no failed look while
-//!   its server, or another one, takes a new one.
-//! - After a server that has seen a change, none is believed that has not, unless no server is left.
+//! - A watch is set before the watched node is read, on the same connection, so no change is
+//!   missed. Folders that do not exist are watched, too.
+//! - A session lives as long as its connection. A broken connection does not fail the refresh while
+//!   any server accepts a new one.
+//! - Once a server has reported a change, servers that are behind it are refused, unless none is
+//!   left.
 
 pub(super) mod fuzzing;
 mod jute;
@@ -33,11 +34,11 @@ use super::{LONGEST_ADDRESS, Listing, MOST_NODES, SHOWN_OF_ADDRESS, Servers, Sto
 use crate::source::rotation::Rotation;
 use crate::{BoxFuture, Error};
 
-/// From a change that is told to the look. A node that was made is written within it, nearly always;
-/// a look in between would find it empty, and the next one would have to wait for longer.
+/// The pause between an event and the refresh. A new node nearly always gets its address within
+/// this time; an earlier refresh would find it empty.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// What libkv's library for ZooKeeper sometimes gives for an empty node.
+/// What libkv's ZooKeeper library sometimes writes into an empty node.
 const SOH: &[u8] = b"\x01";
 
 /// A list of nodes in ZooKeeper.
@@ -47,14 +48,14 @@ pub(super) struct ZooKeeper {
     deadlines: Deadlines,
     rotation: Rotation,
     secrets: Secrets,
-    /// With the server that answered last. A look that is cancelled loses it.
+    /// The session with the server that answered last. A cancelled refresh drops it.
     session: Option<Session<TcpStream>>,
-    /// The last transaction that was seen; 0 to believe every server.
+    /// The last transaction seen; 0 accepts every server.
     seen: i64,
 }
 
 impl ZooKeeper {
-    /// Asks nobody yet.
+    /// Opens no connection yet.
     pub(super) fn new(servers: Servers, deadlines: Deadlines) -> Self {
         let secrets = Secrets::default();
         servers.user.iter().for_each(|user| secrets.keep_user(user));
@@ -68,7 +69,7 @@ impl ZooKeeper {
         }
     }
 
-    async fn look(&mut self) -> Result<Listing, Error> {
+    async fn read(&mut self) -> Result<Listing, Error> {
         let mut round = self.rotation.round();
         while let Some(turn) = self.rotation.next(&mut round) {
             let within = self.deadlines.of_attempt(turn.others_left);
@@ -83,13 +84,13 @@ impl ZooKeeper {
                 Err(error) => round.failed(turn, self.in_words(error)),
             }
         }
-        // The whole ensemble may have been made anew, and count from zero.
+        // The ensemble may have been recreated, with its transactions counted from zero.
         self.seen = 0;
         Err(self.rotation.exhausted(round))
     }
 
-    /// Asks one server. A session is left over only from the server that answered last, which is
-    /// the first to be asked.
+    /// Reads the list from one server. An open session is always with the server that answered
+    /// last, which is tried first.
     async fn attempt(&mut self, server: usize, within: Duration) -> Result<Option<Listing>, Error> {
         let address = &self.servers.addresses[server];
         let ends = Instant::now() + within;
@@ -106,19 +107,19 @@ impl ZooKeeper {
             left = ends.saturating_duration_since(Instant::now());
         }
         let stream = connect_tcp(address, left).await?;
-        let begin = async {
+        let opened = async {
             let user = self.servers.user.as_ref();
-            let mut session = Session::begin(stream, address, user, self.seen).await?;
+            let mut session = Session::open(stream, address, user, self.seen).await?;
             let listing = list(&self.servers, &mut session).await?;
             Ok::<_, Error>((listing, session))
         };
-        let (listing, session) = timeout_at(ends, begin).await.map_err(late)??;
+        let (listing, session) = timeout_at(ends, opened).await.map_err(late)??;
         self.seen = session.seen();
         self.session = Some(session);
         Ok(listing)
     }
 
-    /// The names of nodes are in it.
+    /// Removes secrets from an error, which may hold names of nodes.
     fn in_words(&self, error: Error) -> Error {
         match error {
             Error::Answer { mut url, mut reason } => {
@@ -144,7 +145,7 @@ impl ZooKeeper {
 
 impl Store for ZooKeeper {
     fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
-        Box::pin(self.look())
+        Box::pin(self.read())
     }
 
     fn secrets(&self) -> Secrets {
@@ -156,7 +157,7 @@ impl Store for ZooKeeper {
     }
 }
 
-/// Reads the whole list, and has it watched. `None`: it does not exist.
+/// Reads the whole list and watches it. `None` if it does not exist.
 async fn list(
     servers: &Servers,
     session: &mut Session<impl Stream>,
@@ -169,7 +170,7 @@ async fn list(
             let mut listing = nodes(folder, &path, &names, session).await?;
             listing.primary = primary;
             if folder.is_empty() && listing.nodes.is_empty() && (path == "/" || !names.is_empty()) {
-                // The path is there for something else.
+                // The path is used for something else.
                 break;
             }
             return Ok(Some(listing));
@@ -202,7 +203,7 @@ async fn primary(
     Ok(address.filter(|address| held && !address.is_empty()))
 }
 
-/// The names in a folder. It is watched, too, if it does not exist.
+/// The names in a folder. A folder that does not exist is watched, too.
 async fn names(
     path: &str,
     session: &mut Session<impl Stream>,
@@ -218,7 +219,7 @@ async fn names(
             }
             let text = |name| String::from_utf8_lossy(name).into_owned();
             let mut listed: Vec<_> = listed.into_iter().map(text).collect();
-            // They come in the order of a hash table, another one at each server.
+            // Each server sends them in the order of its own hash table.
             listed.sort_unstable();
             names = Some(listed);
         }
@@ -237,7 +238,7 @@ async fn nodes(
 ) -> Result<Listing, Error> {
     let (mut listing, mut problems) = (Listing::default(), Problems::default());
     let below = if path == "/" { "" } else { path };
-    // What else may be below the path itself is nobody's business here.
+    // The path itself may also hold other entries.
     let names = names.iter().filter(|name| !folder.is_empty() || name.contains(':'));
     // A name that was not UTF-8 cannot be asked for.
     let (bad, names): (Vec<_>, Vec<_>) = names.partition(|name| name.contains('\u{fffd}'));
@@ -246,7 +247,7 @@ async fn nodes(
     }
     let names = names.into_iter();
     let mut nodes: Vec<_> = names.map(|name| (name, format!("{below}/{name}"))).collect();
-    // Those that are empty are read once more, with a watch.
+    // Empty nodes are read once more, with a watch.
     for watch in [false, true] {
         let asks: Vec<_> =
             nodes.iter().map(|(_, path)| Ask { op: Op::Data, path, watch }).collect();
@@ -254,7 +255,7 @@ async fn nodes(
         let read = |index, body: Option<Reader<'_>>| {
             let (name, _): &(&String, String) = &nodes[index];
             match body.map(Reader::data).transpose()? {
-                // It left in between.
+                // The node was removed since its folder was read.
                 None => {}
                 Some(b"" | SOH) => empty.push(index),
                 Some(value) => match address(value) {

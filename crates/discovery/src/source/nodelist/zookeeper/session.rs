@@ -1,9 +1,10 @@
 //! A session with one server, over one connection.
 //!
-//! The session ends with its connection: we own no ephemeral node, so nothing is gained by taking
-//! an old one along to the next server, and its watches would have to be set anew anyway. There is
-//! no task: whoever waits in [`Session::changed`] keeps the session alive, and who asks does so by
-//! asking. [`Session::ask`] is not cancel-safe; a session whose question was cancelled is dropped.
+//! A session ends with its connection. We own no ephemeral node, so moving a session to another
+//! server has no use, and its watches would have to be set again anyway.
+//!
+//! There is no background task: [`Session::ask`] and [`Session::changed`] keep the session alive.
+//! [`Session::ask`] is not cancel-safe; if it is cancelled, the session must be dropped.
 
 use std::io;
 use std::time::Duration;
@@ -19,14 +20,14 @@ use tokio::time::{Instant, sleep_until};
 use super::jute::{self, Answer, Ask, NO_NODE, Reader};
 use crate::Error;
 
-/// How long a session shall live without a sign of us. Servers make of it what their
+/// How long a session lives without a message from us. A server adapts this to the range that its
 /// configuration allows, 4 s to 40 s by default.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A server that allows less time than this is pinged at this pace nevertheless.
+/// A server that allows less than this is still pinged as if it allowed this.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// So many questions are on their way at once.
+/// The most questions in flight.
 const WINDOW: usize = 128;
 
 /// What a session can run over.
@@ -39,25 +40,25 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 pub(super) struct Session<S: Stream> {
     server: String,
     stream: S,
-    /// What has come of the next frames.
+    /// The bytes received of the next frames.
     received: BytesMut,
-    /// Of the last question.
+    /// The number of the last question.
     xid: i32,
-    /// The last transaction that the server told of.
+    /// The last transaction that the server reported.
     seen: i64,
     timeout: Duration,
     /// When something was last sent.
     sent: Instant,
-    /// When something last came.
-    heard: Instant,
-    /// A watch told of a change since [`Session::forget_changes`].
+    /// When a frame was last received.
+    received_at: Instant,
+    /// Whether a watch reported a change since [`Session::forget_changes`].
     changed: bool,
 }
 
 impl<S: Stream> Session<S> {
-    /// Begins a session with the server `host:port`, to which `stream` is open. The server must
-    /// have seen the transaction `seen`. Without deadline.
-    pub(super) async fn begin(
+    /// Opens a session with the server `host:port` over `stream`. The server must have seen the
+    /// transaction `seen`. Has no deadline.
+    pub(super) async fn open(
         stream: S,
         server: &str,
         user: Option<&UserInfo>,
@@ -72,13 +73,13 @@ impl<S: Stream> Session<S> {
             seen,
             timeout: SESSION_TIMEOUT,
             sent: now,
-            heard: now,
+            received_at: now,
             changed: false,
         };
         session.send(&jute::connect(SESSION_TIMEOUT, seen)).await?;
         let answer = session.receive().await?;
         let timeout = jute::connected(&answer).map_err(|reason| session.broken(reason))?;
-        // Who pings more often than a patient server needs does no harm.
+        // A ping more often than needed does no harm.
         session.timeout = timeout.clamp(SHORTEST_TIMEOUT, SESSION_TIMEOUT);
         if let Some(UserInfo { username, password }) = user {
             let password = password.as_ref().map_or("", Secret::expose);
@@ -97,13 +98,13 @@ impl<S: Stream> Session<S> {
         self.seen
     }
 
-    /// Forgets the changes that were told of so far: a look begins.
+    /// Forgets the changes reported so far: a new listing covers them.
     pub(super) fn forget_changes(&mut self) {
         self.changed = false;
     }
 
-    /// Asks all of `asks`, and hands each answer with its index to `read`; `None` for a node that
-    /// is not there. An error of `read` is a fault of the answer. Without deadline.
+    /// Asks all of `asks`, and passes each answer with its index to `read`; `None` for a node that
+    /// does not exist. An error of `read` means a faulty answer. Has no deadline.
     pub(super) async fn ask(
         &mut self,
         asks: &[Ask<'_>],
@@ -141,13 +142,13 @@ impl<S: Stream> Session<S> {
         Ok(())
     }
 
-    /// Resolves when a watched node changed, or the session is lost, with the reason. Keeps the
-    /// session alive meanwhile. Cancel-safe.
+    /// Resolves when a watched node changed, or with an error when the session is lost. Keeps the
+    /// session alive. Cancel-safe.
     pub(super) async fn changed(&mut self) -> Result<(), NetError> {
         while !self.changed {
             // The fractions are those of ZooKeeper's own clients.
             let (ping, silence) = (self.timeout / 3, self.timeout * 2 / 3);
-            let (ping_at, lost_at) = (self.sent + ping, self.heard + silence);
+            let (ping_at, lost_at) = (self.sent + ping, self.received_at + silence);
             tokio::select! {
                 biased;
                 frame = self.receive() => {
@@ -165,7 +166,7 @@ impl<S: Stream> Session<S> {
         Ok(())
     }
 
-    /// The next frame that answers something.
+    /// The next frame that answers a question.
     async fn answer(&mut self) -> Result<Bytes, NetError> {
         loop {
             let frame = self.receive().await?;
@@ -175,7 +176,7 @@ impl<S: Stream> Session<S> {
         }
     }
 
-    /// Whether a frame answers something. Notes it if not.
+    /// Whether a frame answers a question. Notes an event.
     fn is_answer(&mut self, frame: &[u8]) -> Result<bool, NetError> {
         match Answer::read(frame).map_err(|reason| self.broken(reason))?.xid {
             jute::EVENT => self.changed = true,
@@ -191,7 +192,7 @@ impl<S: Stream> Session<S> {
             if let Some(prefix) = self.received.first_chunk() {
                 let length = jute::length(*prefix).map_err(|reason| self.broken(reason))?;
                 if self.received.len() - jute::PREFIX >= length {
-                    self.heard = Instant::now();
+                    self.received_at = Instant::now();
                     self.received.advance(jute::PREFIX);
                     return Ok(self.received.split_to(length).freeze());
                 }
@@ -244,11 +245,11 @@ fn after(xid: i32) -> i32 {
 
 /// Writes what there is room for, if there is any.
 fn at_once(stream: &mut impl Stream, bytes: &[u8]) -> Option<io::Result<usize>> {
-    // The task's budget may be used up, which says nothing of the connection.
+    // Without this, a task that has used up its budget could not write.
     unconstrained(stream.write(bytes)).now_or_never()
 }
 
-/// Ends the session in order where that is possible at once; else the server ends it in its time.
+/// Closes the session if that does not block; otherwise the server ends it at its timeout.
 impl<S: Stream> Drop for Session<S> {
     fn drop(&mut self) {
         let _ = at_once(&mut self.stream, &jute::close());
