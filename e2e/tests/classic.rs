@@ -86,7 +86,7 @@ fn primary_killed(binary: &Path) -> Result<()> {
     until("the replica's answer", PATIENCE, || {
         let source = server.source("both")?;
         let skipped = &source["problems"][0];
-        ensure!(source["health"] == "up" && skipped["reason"] == "passed over", "{source}");
+        ensure!(source["health"] == "up" && skipped["reason"] == "next host tried", "{source}");
         println!("both: {skipped}, answered as {:?}", second.role()?);
         Ok(())
     })?;

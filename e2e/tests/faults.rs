@@ -139,7 +139,7 @@ fn await_skipped(server: &Server, job: &str, host: &str) -> Result<()> {
         let log = server.process.printed();
         let reported = |line: &&str| {
             let of_job = line.contains(&format!("config={job} "));
-            of_job && line.contains(&format!("object={host} ")) && line.contains("passed over")
+            of_job && line.contains(&format!("object={host} ")) && line.contains("next host tried")
         };
         log.lines().find(reported).map(str::to_owned).with_context(|| log.clone())
     })?;

@@ -7,8 +7,8 @@ use swarmscout_net::Secrets;
 /// of the answer was skipped because of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Problem {
-    /// What kind of object it is: `node`, `service`, `task`, `network`, `container`, `file`, `host`,
-    /// `name`, `group`.
+    /// What kind of object it is: `node`, `service`, `task`, `network`, `container`, `file`,
+    /// `host`, `name`, `group`.
     /// One of a small closed set: it becomes the metric label `kind`.
     pub kind: &'static str,
     /// Which object: an ID or name as it was sent.
@@ -23,11 +23,11 @@ pub struct Problem {
 /// Label keys of an object that become one name: one of the values is used.
 pub const COLLISION: &str = "label keys that become one name";
 
-/// A classic master says another number of nodes than it lists: what it lists is used.
-pub const OTHER_COUNT: &str = "another number of nodes than listed";
+/// A classic master reports another number of nodes than it lists: the listed nodes are used.
+pub const OTHER_COUNT: &str = "node count mismatch";
 
 /// A host did not answer: the next one was tried.
-pub const NEXT_HOST: &str = "passed over";
+pub const NEXT_HOST: &str = "next host tried";
 
 /// A text was not UTF-8: it is used, with U+FFFD in place of what was not.
 pub const REPLACED: &str = "invalid UTF-8 replaced";

@@ -1,8 +1,8 @@
-//! Large answers are decoded off the threads of the runtime, one at a time for each source.
+//! Decodes large answers off the threads of the runtime, one at a time for each source.
 //!
-//! A refresh that is given up, at its deadline or because nobody needs it any more, ends its
-//! decoding at the next thing that it counts. The next refresh waits for that and does not begin
-//! another beside it: however often a source is refreshed, one answer of it is being decoded.
+//! When a refresh is dropped, at its deadline or with its source, its decoding stops at the next
+//! object that it counts. The next refresh waits for that. So each source decodes at most one
+//! answer at a time.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use crate::limits::Excess;
 /// Larger answers are decoded on a thread of their own.
 const LARGE: usize = 64 << 10;
 
-/// The place where answers of one source are decoded. Clones are the same place.
+/// Decodes the answers of one source. Clones share its turn.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Decoding(Arc<Mutex<()>>);
 
 impl Decoding {
-    /// What `decode` makes of an answer of so many bytes.
+    /// Runs `decode` for an answer of `bytes`, when it is its turn.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -42,17 +42,17 @@ impl Decoding {
     }
 }
 
-/// An answer, and the charge for its bytes while it is there.
+/// A whole answer, and the charge for its bytes.
 #[derive(Debug)]
 pub(super) struct Whole {
     pub(super) bytes: Bytes,
     pub(super) charge: Charge,
 }
 
-/// A body grows to so many bytes as any buffer does, by doubling.
+/// Up to this size, in bytes, the buffer of a body grows by doubling.
 const DOUBLED: usize = 4 << 20;
 
-/// Reads a body, as far as its bytes fit into the budget. `what` was asked for.
+/// Reads a whole body, or fails if its bytes do not fit into the budget. `what` names the request.
 pub(super) async fn whole(mut body: Body, budget: &Budget, what: &str) -> Result<Whole, Error> {
     let mut charge = budget.nothing();
     let mut all = Vec::new();
@@ -62,7 +62,7 @@ pub(super) async fn whole(mut body: Body, budget: &Budget, what: &str) -> Result
             Error::Excess { what: what.to_owned(), excess }
         })?;
         if all.is_empty() {
-            // Mostly it is the only one, and is not copied then.
+            // The first chunk is mostly the only one, and need not be copied.
             all = piece.into();
             continue;
         }
@@ -72,14 +72,14 @@ pub(super) async fn whole(mut body: Body, budget: &Budget, what: &str) -> Result
     Ok(Whole { bytes: all.into(), charge })
 }
 
-/// Makes room for `piece` bytes, after which at most `rest` bytes come. To copy a large buffer into a
-/// larger one takes the memory of both. So beyond [`DOUBLED`] there is room for all that may come:
-/// what is not written to takes addresses and no memory. A machine of 32 bits has too few of them.
+/// Makes room for `piece` bytes, after which at most `rest` bytes follow. Copying a large buffer into
+/// a larger one takes the memory of both. So beyond [`DOUBLED`] this reserves all that may follow:
+/// pages that are not written take addresses, but no memory. 32-bit machines have too few addresses.
 fn reserve(all: &mut Vec<u8>, piece: usize, rest: u64) {
     let is_full = all.capacity() - all.len() < piece;
     if is_full && all.len() >= DOUBLED && cfg!(target_pointer_width = "64") {
         let rest = usize::try_from(rest).unwrap_or(usize::MAX);
-        // Where the system has not that many addresses, the buffer is doubled below.
+        // If the system does not have that many addresses, the buffer is doubled below.
         let _ = all.try_reserve_exact(rest.saturating_add(piece));
     }
     all.reserve(piece);
@@ -100,22 +100,22 @@ mod tests {
         all.resize(all.capacity(), b'b');
         reserve(&mut all, 2, 100 << 20);
         assert_eq!(all.capacity(), all.len() + 2 + (100 << 20));
-        // No machine has so many addresses.
+        // No machine has that many addresses.
         all.resize(all.capacity(), b'c');
         reserve(&mut all, 2, u64::MAX);
         assert_eq!(all.capacity(), 2 * all.len());
     }
 
-    /// A decoding that was given up is told to end, and the next one begins after it has.
+    /// A dropped decoding is cancelled, and the next one starts after it has ended.
     #[tokio::test]
     async fn one_at_a_time_and_none_beyond_its_refresh() {
         let decoding = Decoding::default();
-        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (started, has_started) = tokio::sync::oneshot::channel();
         let (events, seen) = mpsc::channel();
         let first = events.clone();
         let endless = move |cancel| {
             let mut meter = Meter::unlimited(LONGEST_LABEL).until(cancel);
-            begun.send(()).unwrap();
+            started.send(()).unwrap();
             while meter.reserve(0).is_ok() {
                 std::thread::yield_now();
             }
@@ -125,7 +125,7 @@ mod tests {
         tokio::select! {
             biased;
             () = decoding.run(LARGE + 1, endless) => unreachable!("it ends only when it is cancelled"),
-            begun = has_begun => begun.unwrap(),
+            started = has_started => started.unwrap(),
         }
         decoding.run(LARGE + 1, move |_| events.send("the second has started").unwrap()).await;
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Reading files, any of which may hang (NFS).
+//! Reads files on a thread of their own, since any of them may hang (NFS).
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,27 +9,27 @@ use swarmscout_net::lane;
 
 use crate::Error;
 
-/// Something that reads files, in a [lane](lane) of its own.
+/// A reader of files, in a [lane](lane) of its own.
 pub(super) struct OffThread<R> {
-    /// What the lane is called.
+    /// The name of the lane.
     path: PathBuf,
     /// How long one read may take.
     within: Duration,
-    /// Locked while it reads, which happens once at a time: there is one lane.
+    /// Locked while it reads. A lane runs one read at a time.
     reader: Arc<Mutex<R>>,
 }
 
 impl<R: Send + 'static> OffThread<R> {
-    /// The longest that a read may take, whatever the interval is.
+    /// The longest time for a read, whatever the refresh interval.
     pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// A reader of `path`, or of the paths that this stands for.
+    /// A reader of `path`, which may stand for several paths.
     pub(super) fn new(path: PathBuf, within: Duration, reader: R) -> Self {
         let within = within.min(Self::PATIENCE);
         Self { path, within, reader: Arc::new(Mutex::new(reader)) }
     }
 
-    /// What `read` finds. A file that hangs is named.
+    /// Runs `read`. The error names a file that hangs.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: fn(&mut R) -> Result<T, Error>,

@@ -1,4 +1,4 @@
-//! Lists with texts that were not UTF-8: each bad byte costs a letter, and is reported.
+//! Lists with texts that are not UTF-8: each bad byte is replaced by U+FFFD and reported.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use swarmscout_refresh::problems::{Problems, REPLACED};
 use crate::limits::{Excess, Meter};
 use crate::{Groups, Problem};
 
-/// A JSON document whose texts are UTF-8, and whether they were made so. What that takes is
-/// reserved first.
+/// A JSON document with valid UTF-8, and whether anything was replaced. Its memory is reserved
+/// first.
 pub(super) fn repaired<'j>(
     json: &'j [u8],
     meter: &mut Meter,
@@ -21,7 +21,7 @@ pub(super) fn repaired<'j>(
     Ok((lossy_json::repaired(json), true))
 }
 
-/// Which labels and targets of a list, in which something was replaced, hold U+FFFD.
+/// Reports the labels and targets of a list that hold U+FFFD.
 pub(super) fn problems(kind: &'static str, groups: &Groups) -> Vec<Problem> {
     let mut problems = Problems::default();
     for group in groups {

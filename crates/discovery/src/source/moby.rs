@@ -13,7 +13,7 @@ use swarmscout_refresh::problems;
 
 use crate::Problem;
 
-/// What something is found by: an ID as the Engine tells it.
+/// A map by the ID that the Engine gives to an object.
 pub(super) type ById<T> = HashMap<Arc<str>, T, RandomState>;
 
 /// The labels of a network.
@@ -39,7 +39,7 @@ pub(super) const fn truth(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
 
-/// Writes addresses as Go's `net.JoinHostPort`, into the same memory again and again.
+/// Writes addresses as Go's `net.JoinHostPort`, and reuses its memory.
 #[derive(Debug, Default)]
 pub(super) struct AddressWriter(String);
 
@@ -52,7 +52,7 @@ impl AddressWriter {
         }
     }
 
-    /// For a host as it was told, which may be empty.
+    /// For a host as received, which may be empty.
     pub(super) fn host(&mut self, host: &str, port: impl Display) -> &str {
         if host.contains(':') {
             self.write(format_args!("[{host}]:{port}"))
@@ -61,7 +61,7 @@ impl AddressWriter {
         }
     }
 
-    /// Anything.
+    /// For any text.
     pub(super) fn write(&mut self, text: std::fmt::Arguments<'_>) -> &str {
         self.0.clear();
         // Writing to a string does not fail.
@@ -70,17 +70,16 @@ impl AddressWriter {
     }
 }
 
-/// What was left out on the way from objects to targets, each told once however many objects share
-/// it.
+/// Problems with objects that make no target. Each is reported once, however many objects share it.
 #[derive(Debug, Default)]
 pub(super) struct Skipped {
-    told: BTreeSet<Problem>,
-    /// How many are not told.
+    reported: BTreeSet<Problem>,
+    /// The number of problems that are not listed.
     more: usize,
 }
 
 impl Skipped {
-    /// Notes a part of an object that gives no target.
+    /// Notes a part of an object that makes no target.
     pub(super) fn part(
         &mut self,
         kind: &'static str,
@@ -88,35 +87,35 @@ impl Skipped {
         reason: &'static str,
         detail: String,
     ) {
-        if self.told.len() < problems::MOST {
+        if self.reported.len() < problems::MOST {
             let (object, detail) = (problems::shown(object).to_owned(), problems::cut(detail));
-            self.told.insert(Problem { kind, object, reason, detail });
+            self.reported.insert(Problem { kind, object, reason, detail });
         } else {
             self.more += 1;
         }
     }
 
-    /// Notes what was left out elsewhere.
+    /// Notes problems that were found before.
     pub(super) fn extend<'a>(&mut self, problems: impl IntoIterator<Item = &'a Problem>) {
         for problem in problems {
-            if self.told.len() < problems::MOST {
-                self.told.insert(problem.clone());
+            if self.reported.len() < problems::MOST {
+                self.reported.insert(problem.clone());
             } else {
                 self.more += 1;
             }
         }
     }
 
-    /// Notes which label keys of an object become one name.
+    /// Notes the label keys of an object that become one name.
     pub(super) fn collisions(&mut self, kind: &'static str, object: &str, labels: &LabelMap) {
         for detail in labels.collisions() {
             self.part(kind, object, problems::COLLISION, detail);
         }
     }
 
-    /// In order; how many are missing is the last one.
+    /// The problems in order. The last one counts those that are not listed.
     pub(super) fn into_problems(self) -> impl Iterator<Item = Problem> {
-        let more = problems::not_listed(self.told.last(), self.more);
-        self.told.into_iter().chain(more)
+        let more = problems::not_listed(self.reported.last(), self.more);
+        self.reported.into_iter().chain(more)
     }
 }

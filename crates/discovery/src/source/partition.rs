@@ -1,9 +1,9 @@
-//! Cuts the targets of one service, or of one Engine, into groups of a size that makes a change
-//! cheap: what changes is relabelled and handed on by the group.
+//! Splits the targets of one service, or of one Engine, into small groups. A group is relabelled
+//! and published as a whole, so small groups make a change cheap.
 //!
-//! Which group a target is in depends on a hash of its object's ID: an object that comes or goes
-//! changes one group, and at most splits it in two or joins it with its other half. It never
-//! depends on the order in which the Engine lists objects, which is another one at every call.
+//! The group of a target depends on a hash of its object's ID. An object that is added or removed
+//! changes one group, and at most splits it in two or joins it with its other half. The order in
+//! which the Engine lists objects, which differs at every call, does not matter.
 
 use std::sync::Arc;
 
@@ -13,25 +13,25 @@ use crate::Groups;
 use crate::limits::{Excess, Meter};
 use swarmscout_model::groups::source_order;
 
-/// A group has no more targets than this, unless a single object has.
+/// The most targets of a group, unless a single object has more.
 pub(super) const MOST: usize = 64;
 
-/// The groups of one look. One that is equal to the one of the look before is that one, at once:
-/// so a look of thousands of targets never has them all in memory twice.
+/// Collects the groups of a refresh. A group that equals that of the last refresh is replaced by it
+/// at once, so thousands of targets are never held in memory twice.
 #[derive(Debug, Default)]
-pub(super) struct Cut<'a> {
+pub(super) struct GroupDiff<'a> {
     known: &'a [Arc<TargetGroup>],
     groups: Groups,
 }
 
-impl<'a> Cut<'a> {
-    /// `known` are the groups of the look before, as [`Self::into_groups`] gave them.
+impl<'a> GroupDiff<'a> {
+    /// `known` are the groups of the last refresh, as [`Self::into_groups`] returned them.
     pub(super) fn new(known: &'a [Arc<TargetGroup>]) -> Self {
         Self { known, groups: Groups::new() }
     }
 
-    /// The groups in the order that they have in every set: those of an unchanged look are then
-    /// recognised as they stand, without another sort.
+    /// The groups in the order of every set. Groups without changes are then recognised without
+    /// another sort.
     pub(super) fn into_groups(mut self) -> Groups {
         self.groups.sort_by(|a, b| source_order(&a.source, &b.source));
         self.groups
@@ -45,10 +45,10 @@ impl<'a> Cut<'a> {
     }
 }
 
-/// Targets with what they have in common.
+/// The targets of one service or Engine.
 #[derive(Debug, Default)]
 pub(super) struct Partition {
-    /// With the hash of the object's ID; the targets of one object one after the other.
+    /// Each with the hash of its object's ID. The targets of one object are adjacent.
     targets: Vec<(u64, Labels)>,
 }
 
@@ -58,17 +58,17 @@ impl Partition {
         self.targets.push((xxhash_rust::xxh3::xxh3_64(id.as_bytes()), target));
     }
 
-    /// Adds the groups: `source` where one is enough, else
-    /// `source` with `/` and the first bits of the hash. No target, no group. The targets were
-    /// counted in `meter`.
+    /// Adds the groups to `into`. Their source key is `source` if one group is enough, and
+    /// otherwise `source`, `/` and the first bits of the hash. Without targets there is no group.
+    /// `meter` has already counted the targets.
     pub(super) fn groups(
         mut self,
         source: &str,
         labels: &Labels,
-        into: &mut Cut<'_>,
+        into: &mut GroupDiff<'_>,
         meter: &mut Meter,
     ) -> Result<(), Excess> {
-        // Stable: the targets of an object stay in their order.
+        // The sort is stable: the targets of an object keep their order.
         self.targets.sort_by_key(|(hash, _)| *hash);
         split(&mut self.targets, 0, &mut source.to_owned(), labels, into, meter)
     }
@@ -79,7 +79,7 @@ fn split(
     bits: u32,
     source: &mut String,
     labels: &Labels,
-    into: &mut Cut<'_>,
+    into: &mut GroupDiff<'_>,
     meter: &mut Meter,
 ) -> Result<(), Excess> {
     let (Some((first, _)), Some((last, _))) = (targets.first(), targets.last()) else {

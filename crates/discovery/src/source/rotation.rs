@@ -1,10 +1,10 @@
-//! Several servers that stand for one thing, asked one after the other until one answers.
+//! Several servers with the same data, asked one after the other until one answers.
 //!
 //! Invariants:
-//! - What answered last is asked first the next time.
-//! - Where the rotation stands is written before each attempt, so a look that is cancelled does not
-//!   begin again at the server that hung.
-//! - When all failed, the next look begins where this one began.
+//! - The server that answered last is asked first the next time.
+//! - The next server is stored before each attempt, so a cancelled refresh does not start again at
+//!   the server that hung.
+//! - If all servers failed, the next refresh starts where this one started.
 //!
 //! ```text
 //! let mut round = rotation.round();
@@ -28,7 +28,7 @@ pub(super) struct Rotation {
     count: usize,
 }
 
-/// One look's way through the servers.
+/// The attempts of one refresh.
 #[derive(Debug)]
 pub(super) struct Round {
     first: usize,
@@ -41,12 +41,12 @@ pub(super) struct Round {
 pub(super) struct Turn {
     /// Which server to ask.
     pub(super) index: usize,
-    /// How many can be asked after it.
+    /// How many servers remain after it.
     pub(super) others_left: usize,
 }
 
 impl Rotation {
-    /// Begins with the first of `count` servers.
+    /// Starts with the first of `count` servers.
     pub(super) fn new(count: usize) -> Self {
         Self { at: 0, count }
     }
@@ -71,7 +71,7 @@ impl Rotation {
         Some(Turn { index, others_left: self.count - round.tried })
     }
 
-    /// Stays with the server that answered. Those that failed before it are problems.
+    /// Stays with the server that answered. Returns the servers that failed before it as problems.
     pub(super) fn answered(
         &mut self,
         round: Round,
@@ -87,7 +87,7 @@ impl Rotation {
         })
     }
 
-    /// Each of the servers failed.
+    /// The error after each of the servers failed.
     pub(super) fn exhausted(&mut self, mut round: Round) -> Error {
         self.at = round.first;
         match round.failures.pop() {

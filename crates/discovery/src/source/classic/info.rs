@@ -1,6 +1,6 @@
 //! Finds the rows of a master's `/info`.
 //!
-//! A master tells of itself and of its nodes in pairs of texts, meant for the terminal of
+//! A master describes itself and its nodes by pairs of texts, meant for the terminal of
 //! `docker info`:
 //!
 //! | | up to 1.0.1 (`DriverStatus`) | from 1.1.0 (`SystemStatus`) |
@@ -9,8 +9,8 @@
 //! | a node | `node-1` | ` node-1` |
 //! | of that node | ` └ Status` | `  └ Status` |
 //!
-//! Masters 1.1.0 to 1.2.5 use the old form too when the path asks for an API version below 1.22. No
-//! row has a fixed place: rows came and went from version to version, and a replica has one more.
+//! Masters 1.1.0 to 1.2.5 use the old form, too, when the path has an API version below 1.22. No
+//! row has a fixed place: rows differ between versions, and a replica has one more.
 
 use std::borrow::Cow;
 
@@ -19,23 +19,23 @@ use swarmscout_refresh::problems::Problems;
 
 use crate::limits::MOST_TARGETS;
 
-/// What a master tells. Borrows from its answer.
+/// The content of a master's answer, which it borrows from.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Info<'a> {
-    /// How it places containers: `spread`.
+    /// The scheduling strategy: `spread`.
     pub(super) strategy: Cow<'a, str>,
-    /// The advertised address of the primary, told by replicas only; empty while nobody leads.
+    /// The advertised address of the primary. Only a replica reports it; empty without a primary.
     pub(super) primary: Cow<'a, str>,
-    /// How many nodes there are, as the master says.
+    /// The number of nodes that the master reports.
     pub(super) count: u64,
     /// The rows of each node, commas included: `[" node-1","10.0.0.1:2375"],["  └ Status",…],…`.
     pub(super) nodes: Vec<&'a [u8]>,
-    /// Rows that are not of the form of a row.
+    /// Malformed rows.
     pub(super) problems: Problems,
 }
 
 impl<'a> Info<'a> {
-    /// Reads the body of `/info`. Fails where it is not that of a classic master.
+    /// Reads the body of `/info`. Fails if it is not that of a classic master.
     pub(super) fn read(json: &'a [u8]) -> Result<Self, String> {
         let (mut system, mut driver) = (Rows::default(), Rows::default());
         let mut reader = Reader::new(json);
@@ -68,7 +68,7 @@ impl<'a> Info<'a> {
     }
 }
 
-/// What is read of rows.
+/// The rows read so far.
 #[derive(Default)]
 struct Rows<'a> {
     info: Info<'a>,
@@ -76,7 +76,7 @@ struct Rows<'a> {
     count: Option<Cow<'a, str>>,
     /// Whether a key began with a backspace.
     old: bool,
-    /// Where in the answer the rows of the present node begin, and where they end so far.
+    /// Where the rows of the current node start in the answer, and where they end so far.
     node: Option<(usize, usize)>,
 }
 
@@ -109,7 +109,7 @@ impl<'a> Rows<'a> {
                         "Nodes" => self.count = Some(value),
                         _ => {}
                     },
-                    // Between the rows of a node it is told with that node.
+                    // A bad row among those of a node is reported with that node.
                     Err(_) if self.node.is_none() => bad_row(row, &mut self.info.problems),
                     Err(_) => {}
                 }
@@ -122,7 +122,7 @@ impl<'a> Rows<'a> {
 
     fn end_node(&mut self, json: &'a [u8]) {
         if let Some((start, end)) = self.node.take() {
-            // One more than there may be says that they are too many.
+            // One more than the limit is enough to detect that there are too many.
             if self.info.nodes.len() <= MOST_TARGETS {
                 self.info.nodes.push(&json[start..end]);
             }
@@ -155,7 +155,7 @@ impl Row {
     }
 }
 
-/// Key and value of a row. Where it ends is known, but not that it is JSON.
+/// Key and value of a row. The row's end is known, but it may not be valid JSON.
 pub(super) fn pair(row: &[u8]) -> Result<(Cow<'_, str>, Cow<'_, str>), Fault> {
     let mut texts = [Cow::Borrowed(""), Cow::Borrowed("")];
     let mut count = 0;
@@ -171,7 +171,7 @@ pub(super) fn pair(row: &[u8]) -> Result<(Cow<'_, str>, Cow<'_, str>), Fault> {
     if count == 2 { Ok((key, value)) } else { Err(Fault::Type { at: 0, expected: "two texts" }) }
 }
 
-/// Tells of a row that is skipped.
+/// Reports a skipped row.
 pub(super) fn bad_row(row: &[u8], problems: &mut Problems) {
     let text = String::from_utf8_lossy(row);
     let detail = text.chars().take(100).collect();

@@ -1,18 +1,17 @@
 //! `swarm_sd_configs`: the nodes of a standalone ("classic") Swarm, from its masters' `/info`.
 //!
-//! Two groups, as the plugin of 2016 documents them: `swarm_masters`, the masters of the
-//! configuration, and `swarm_nodes`, what one of them lists. Targets of both are meant for a
-//! cAdvisor beside each engine. More than 64 nodes come in several groups, `swarm_nodes/01…`: the
-//! group is what is compared, relabelled and handed on as a whole, so one node that changes must
-//! not cost ten thousand.
+//! There are two groups, as the plugin of 2016 documents them: `swarm_masters`, the configured
+//! masters, and `swarm_nodes`, the nodes that one of them lists. The targets of both are the
+//! cAdvisor on each machine. More than 64 nodes make several groups, `swarm_nodes/01…`: a group is
+//! compared, relabelled and published as a whole, so a change of one node must not cost ten
+//! thousand.
 //!
 //! Invariants:
 //! - One master that answers is enough, primary or replica: each of them knows all nodes.
-//! - Whatever goes wrong with a master moves on to the next one within the same look
-//!   (`source::rotation`).
-//! - A node whose rows are the same bytes as before is not read again.
+//! - If a master fails in any way, the same refresh asks the next one (`source::rotation`).
+//! - A node whose rows are the same bytes as before is not parsed again.
 //! - No list is empty by mistake: an answer without a `Nodes` row, or with nodes that it does not
-//!   list, is a failure. `Nodes` 0 is an answer.
+//!   list, is a failure. `Nodes` 0 is an empty list.
 
 mod config;
 mod info;
@@ -38,7 +37,7 @@ use self::node::Node;
 pub(super) use self::node::host_of;
 use super::decoding::{Decoding, Whole, whole};
 use super::moby::AddressWriter;
-use super::partition::{Cut, Partition};
+use super::partition::{GroupDiff, Partition};
 use super::rotation::{Rotation, Turn};
 use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, MOST_TARGETS, Meter, Unreadable};
@@ -56,20 +55,20 @@ pub struct Classic {
     deadlines: Deadlines,
     /// The largest answer that is read, in bytes.
     max_answer: u64,
-    /// Of cAdvisor.
+    /// The port of cAdvisor.
     port: String,
-    /// The targets of the group of masters; they are those of the configuration.
+    /// The targets of the configured masters.
     master_targets: Vec<Labels>,
-    /// Elsewhere while an answer is read.
-    known: Option<Known>,
-    /// For the groups and for what is known.
+    /// `None` while an answer is being read on another thread.
+    cache: Option<NodeCache>,
+    /// The memory of the groups and of the cache.
     held: Charge,
     budget: Budget,
     decoding: Decoding,
 }
 
 impl Classic {
-    /// Asks nobody yet. Fails where a URL cannot be used, or TLS options cannot be used together.
+    /// Sends no request yet. Fails if a URL cannot be used or TLS options cannot be used together.
     pub fn new(config: &ClassicConfig, context: &BuildContext) -> Result<Self, Error> {
         let masters = config.masters.iter().map(|text| Host::parse(text));
         let masters: Vec<_> = masters.collect::<Result<_, _>>()?;
@@ -88,7 +87,7 @@ impl Classic {
             masters,
             deadlines: context.refresh.deadlines(config.refresh_interval),
             max_answer: MAX_ANSWER.min(context.refresh.max_answer),
-            known: None,
+            cache: None,
             held: context.budget.nothing(),
             budget: context.budget.clone(),
             decoding: Decoding::default(),
@@ -96,17 +95,17 @@ impl Classic {
         })
     }
 
-    /// Asks the masters, beginning with the one that answered last, until one answers.
-    async fn look(&mut self) -> Result<Refreshed<Groups>, Error> {
+    /// Asks the masters, starting with the one that answered last, until one answers.
+    async fn refresh(&mut self) -> Result<Refreshed<Groups>, Error> {
         let mut round = self.rotation.round();
         while let Some(turn) = self.rotation.next(&mut round) {
             match self.attempt(turn).await {
-                Ok(mut look) => {
+                Ok(mut refreshed) => {
                     let name = |master: usize| self.masters[master].to_string();
-                    look.problems.extend(self.rotation.answered(round, turn, name));
-                    // In whatever order the master lists its nodes.
-                    look.problems.sort();
-                    return Ok(look);
+                    refreshed.problems.extend(self.rotation.answered(round, turn, name));
+                    // The order in which a master lists its nodes must not matter.
+                    refreshed.problems.sort();
+                    return Ok(refreshed);
                 }
                 Err(error) => round.failed(turn, error),
             }
@@ -129,9 +128,9 @@ impl Classic {
         }
         let secrets = self.client.secrets().clone();
         match self.read(answer, as_of).await {
-            Ok(mut look) => {
-                problems::clean(&mut look.problems, &secrets);
-                Ok(look)
+            Ok(mut refreshed) => {
+                problems::clean(&mut refreshed.problems, &secrets);
+                Ok(refreshed)
             }
             Err(Unreadable::Syntax(mut reason)) => {
                 secrets.clean_in_place(&mut reason);
@@ -148,20 +147,20 @@ impl Classic {
         answer: Whole,
         as_of: Instant,
     ) -> Result<Refreshed<Groups>, Unreadable> {
-        // A look that is cancelled here forgets what was known, and reads all nodes again.
-        let known = self.known.take();
-        let mut known = known.unwrap_or_else(|| Known::new(&self.port));
+        // A refresh that is cancelled here loses the cache, and the next one parses all nodes.
+        let cache = self.cache.take();
+        let mut cache = cache.unwrap_or_else(|| NodeCache::new(&self.port));
         let (masters, budget) = (self.master_targets.clone(), self.budget.clone());
         let decoded = self.decoding.run(answer.bytes.len(), move |cancel| {
             let mut meter = Meter::new(&budget, LONGEST_ENGINE_LABEL).until(cancel);
-            let look = known.read(&answer.bytes, masters, as_of, &mut meter);
-            (look, known, meter.finish())
+            let refreshed = cache.read(&answer.bytes, masters, as_of, &mut meter);
+            (refreshed, cache, meter.finish())
         });
-        let (look, known, held) = decoded.await;
-        self.known = Some(known);
-        let look = look?;
+        let (refreshed, cache, held) = decoded.await;
+        self.cache = Some(cache);
+        let refreshed = refreshed?;
         self.held = held;
-        Ok(look)
+        Ok(refreshed)
     }
 }
 
@@ -169,7 +168,7 @@ impl Discoverer for Classic {
     type Error = Error;
 
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
-        Box::pin(self.look())
+        Box::pin(self.refresh())
     }
 }
 
@@ -188,33 +187,33 @@ fn master_target(master: &Host, port: &str) -> Labels {
     writer.build()
 }
 
-/// What was read of nodes before.
+/// The parsed nodes of the last answer.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
-    /// Of cAdvisor.
+pub(crate) struct NodeCache {
+    /// The port of cAdvisor.
     port: String,
-    /// By their rows, as they were sent.
-    nodes: HashMap<Vec<u8>, KnownNode, RandomState>,
-    /// Counts the looks.
-    look: u64,
-    // Memory that is used again and again.
+    /// By their rows, as received.
+    nodes: HashMap<Vec<u8>, CachedNode, RandomState>,
+    /// The number of refreshes.
+    refresh: u64,
+    // Buffers, for reuse.
     list: Vec<u8>,
     writer: LabelsWriter,
     address: AddressWriter,
 }
 
 #[derive(Debug)]
-struct KnownNode {
-    /// Its first row, which tells it from other nodes, pending ones included.
+struct CachedNode {
+    /// Its first row, which is unique even among pending nodes.
     identity: Box<str>,
     target: Labels,
     problems: Box<[Problem]>,
-    /// The last look that saw it.
+    /// The last refresh that listed it.
     seen: u64,
 }
 
-impl KnownNode {
-    /// About the bytes that remembering it takes, beside its target.
+impl CachedNode {
+    /// The approximate bytes that caching it takes, without its target.
     fn footprint(&self, rows: &[u8]) -> u64 {
         let problem = |problem: &Problem| {
             let Problem { object, detail, .. } = problem;
@@ -228,8 +227,8 @@ impl KnownNode {
     }
 }
 
-impl Known {
-    /// Nothing is known yet; targets of nodes get this port.
+impl NodeCache {
+    /// An empty cache. Targets of nodes get this port.
     pub(crate) fn new(port: &str) -> Self {
         Self { port: port.to_owned(), ..Self::default() }
     }
@@ -252,7 +251,7 @@ impl Known {
             let detail = format!("the master says {}, and lists {listed}", info.count);
             problems.push("host", "", OTHER_COUNT, detail);
         }
-        self.look += 1;
+        self.refresh += 1;
         let mut nodes = Partition::default();
         for rows in info.nodes {
             let node = self.node(rows);
@@ -262,8 +261,8 @@ impl Known {
             nodes.push(&node.identity, node.target.clone());
             problems.extend(&node.problems);
         }
-        let look = self.look;
-        self.nodes.retain(|_, node| node.seen == look);
+        let refresh = self.refresh;
+        self.nodes.retain(|_, node| node.seen == refresh);
 
         let mut group = |role| {
             self.writer.push("__meta_swarm_primary", &info.primary);
@@ -271,16 +270,16 @@ impl Known {
             self.writer.push("__meta_swarm_strategy", &info.strategy);
             self.writer.build()
         };
-        let mut cut = Cut::default();
+        let mut diff = GroupDiff::default();
         let (source, labels) = ("swarm_masters", group("master"));
         meter.group(source.len(), masters.len(), &labels, || source.to_owned())?;
-        cut.push(TargetGroup { source: source.into(), targets: masters, labels });
-        nodes.groups("swarm_nodes", &group("node"), &mut cut, meter)?;
-        Ok(Refreshed { value: cut.into_groups(), as_of, problems: problems.take() })
+        diff.push(TargetGroup { source: source.into(), targets: masters, labels });
+        nodes.groups("swarm_nodes", &group("node"), &mut diff, meter)?;
+        Ok(Refreshed { value: diff.into_groups(), as_of, problems: problems.take() })
     }
 
-    fn node(&mut self, rows: &[u8]) -> &KnownNode {
-        let (look, port) = (self.look, &self.port);
+    fn node(&mut self, rows: &[u8]) -> &CachedNode {
+        let (refresh, port) = (self.refresh, &self.port);
         let (list, writer, address) = (&mut self.list, &mut self.writer, &mut self.address);
         let node = self.nodes.entry_ref(rows).or_insert_with(|| {
             let mut problems = Problems::default();
@@ -292,9 +291,9 @@ impl Known {
             let target = node.labels(port, address, writer, &mut problems);
             let first = Reader::new(rows).skip().unwrap_or_default();
             let identity = String::from_utf8_lossy(first).into();
-            KnownNode { identity, target, problems: problems.take().into(), seen: look }
+            CachedNode { identity, target, problems: problems.take().into(), seen: refresh }
         });
-        node.seen = look;
+        node.seen = refresh;
         node
     }
 }

@@ -17,7 +17,7 @@ use crate::limits::MOST_LABELS;
 /// The name of a node that its master never reached.
 const UNKNOWN: &str = "(unknown)";
 
-/// A node, as its master tells of it. Members that its master does not tell are empty.
+/// A node, as its master describes it. Missing members are empty.
 #[derive(Debug, Default)]
 pub(super) struct Node<'a> {
     name: Cow<'a, str>,
@@ -84,7 +84,7 @@ impl<'a> Node<'a> {
         let mut problem = |reason, detail| {
             problems.push("node", &self.name, reason, detail);
         };
-        // In the order of their names, which is what makes a writer fast.
+        // In the order of their names, for which the writer is fast.
         match host_of(&self.addr) {
             Some(host) => writer.push(ADDRESS, address.host(host, port)),
             None => problem("address without host", self.addr.to_string()),
@@ -116,17 +116,17 @@ impl<'a> Node<'a> {
 
 /// Writes the engine's labels.
 ///
-/// The row is what Swarm made of a map: `k=v` joined by `, ` and sorted. A value may hold both `=`
-/// and `, `, so a new label begins only where a key and `=` follow the comma. That is not always
-/// right: `list=x, y=z, zone=fake` could be one label or three, and is read as three. Where a key
-/// then stands twice the last one counts, which is the real one more often than not.
+/// Swarm writes a map into one row: sorted `k=v` pairs, joined by `, `. A value may hold both `=`
+/// and `, `, so a new label starts only where a key and `=` follow the comma. That is not always
+/// right: `list=x, y=z, zone=fake` could be one label or three, and is read as three. If a key then
+/// occurs twice, the last one counts, which is usually the real one.
 fn write_labels(
     row: &str,
     writer: &mut LabelsWriter,
     problem: &mut impl FnMut(&'static str, String),
 ) {
     let mut names = String::new();
-    // One more than there may be says that they are too many.
+    // One more than the limit is enough to detect that there are too many.
     let mut labels: Vec<_> = split_labels(row)
         .take(MOST_LABELS + 1)
         .map(|(key, value)| {
@@ -137,11 +137,11 @@ fn write_labels(
         })
         .collect();
     let name = |(name, ..): &(Range<usize>, &str, &str)| &names[name.clone()];
-    // Stable: of one key the last one of the row comes last.
+    // The sort is stable: the last of equal keys stays last.
     labels.sort_by(|a, b| (name(a), a.1).cmp(&(name(b), b.1)));
     for same_name in labels.chunk_by(|a, b| name(a) == name(b)) {
         let mut same_key = same_name.chunk_by(|a, b| a.1 == b.1);
-        // Of different keys that become one name the smallest counts, whatever the order was.
+        // If several keys become one name, the smallest key counts, in any order.
         if let Some(label @ (_, key, value)) = same_key.next().and_then(<[_]>::last) {
             writer.push(name(label), value);
             for (_, other, _) in same_key.flatten() {
@@ -161,18 +161,18 @@ fn split_labels(row: &str) -> impl Iterator<Item = (&str, &str)> {
         let end = row
             .match_indices(", ")
             .map(|(comma, _)| comma)
-            .find(|comma| begins_with_key(&row[comma + 2..]));
+            .find(|comma| starts_with_key(&row[comma + 2..]));
         rest = end.map(|end| &row[end + 2..]);
         Some(&row[..end.unwrap_or(row.len())])
     })
     .filter_map(|label| label.split_once('='))
 }
 
-/// Whether a text begins with what is a key and `=`. Keys with spaces exist, but are so rare that
-/// it is more likely a sentence that goes on.
-fn begins_with_key(text: &str) -> bool {
-    // The first of these decides; to look for a `=` in all that follows each comma would take
-    // for ever where there is none.
+/// Whether a text starts with a key and `=`. Keys with spaces exist, but are rare: such a text is
+/// more likely the rest of a sentence.
+fn starts_with_key(text: &str) -> bool {
+    // The first of these decides. A search for `=` after each comma would take quadratic time if
+    // there is none.
     let end = text.find(['=', ' ', ',']);
     end.is_some_and(|end| end > 0 && text.as_bytes()[end] == b'=')
 }
@@ -207,8 +207,8 @@ fn halves(text: &str) -> (&str, &str) {
     text.split_once(" / ").unwrap_or((text, ""))
 }
 
-/// Writes a size such as `24.72 GiB` as a number of bytes; nothing where it is no size. It was
-/// rounded to four digits before it was sent.
+/// Writes a size such as `24.72 GiB` as a number of bytes, and nothing for a text that is not a
+/// size. The master has rounded it to four digits.
 fn push_bytes(name: &str, text: &str, writer: &mut LabelsWriter) {
     let bytes = || {
         let (number, unit) = text.split_once(' ')?;
@@ -224,8 +224,8 @@ fn push_bytes(name: &str, text: &str, writer: &mut LabelsWriter) {
 
 /// The host of an engine's address, without port and brackets.
 ///
-/// Some versions write IPv6 addresses without brackets (`fe80::1:2375`); the port is then what
-/// follows the last colon.
+/// Some versions write IPv6 addresses without brackets (`fe80::1:2375`). The port then follows the
+/// last colon.
 pub(in crate::source) fn host_of(addr: &str) -> Option<&str> {
     let host = if let Some(rest) = addr.strip_prefix('[') {
         rest.split_once(']')?.0

@@ -16,9 +16,9 @@ use crate::{BoxDiscoverer, Error};
 pub struct CustomConfig {
     /// Name of the mechanism, for logs and metrics.
     pub mechanism: &'static str,
-    /// What is asked, for people, without secrets.
+    /// The display name of what it queries, without secrets.
     pub what: Arc<str>,
-    /// `None`: one good look is enough.
+    /// `None`: one successful refresh is enough.
     pub refresh_interval: Option<PromDuration>,
     /// Makes the discoverer. Called again after it failed or after the discoverer panicked.
     pub build: BuildCustom,
@@ -27,7 +27,7 @@ pub struct CustomConfig {
 /// Makes a discoverer of the program that uses this crate.
 pub type BuildCustom = Arc<dyn Fn(&BuildContext) -> Result<BoxDiscoverer, Error> + Send + Sync>;
 
-/// The same source if it is made by the very same function and looked at as often.
+/// Two configurations are equal if they have the same function and the same interval.
 impl PartialEq for CustomConfig {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.build, &other.build)

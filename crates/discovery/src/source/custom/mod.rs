@@ -1,5 +1,5 @@
-//! A discoverer of the program that uses this crate: what it finds is counted as that of the sources
-//! here is, though only when it is there already.
+//! A discoverer of the program that uses this crate. Its targets count towards the limits and the
+//! budget as those of other sources, but only after it has returned them.
 
 mod config;
 
@@ -13,13 +13,13 @@ use crate::config::BuildContext;
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
 use crate::{BoxDiscoverer, BoxFuture, Discoverer, Error, Groups, RefreshScope, Refreshed};
 
-/// A source that knows nothing of budgets.
+/// A discoverer without a budget of its own, and the count of its targets.
 pub(super) struct Custom {
     discoverer: BoxDiscoverer,
     scale: Scale,
 }
 
-/// What was found last, and what it counts as.
+/// The targets of the last refresh, and their memory.
 struct Scale {
     what: Arc<str>,
     budget: Budget,
@@ -47,24 +47,24 @@ impl Custom {
 }
 
 impl Scale {
-    /// Counts what is new in a look, and no longer what is gone.
+    /// Counts the new groups of a refresh, and uncounts those that are gone.
     fn weigh(
         &mut self,
-        look: Result<Refreshed<Groups>, Error>,
+        refreshed: Result<Refreshed<Groups>, Error>,
     ) -> Result<Refreshed<Groups>, Error> {
-        let look = look?;
-        let (old, new) = differing(&self.groups, &look.value);
+        let refreshed = refreshed?;
+        let (old, new) = differing(&self.groups, &refreshed.value);
         let old = &self.groups[old];
         let units = self.units - old.iter().map(|group| units(group)).sum::<usize>();
         let mut meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL).beside(units);
-        let counted = look.value[new].iter().try_for_each(|group| meter.whole(group));
+        let counted = refreshed.value[new].iter().try_for_each(|group| meter.whole(group));
         let what = || self.what.to_string();
         counted.map_err(|excess| Error::Excess { what: what(), excess })?;
         self.units = meter.units();
         self.held.absorb(meter.finish());
         self.held.shrink(old.iter().map(|group| group.footprint()).sum());
-        self.groups.clone_from(&look.value);
-        Ok(look)
+        self.groups.clone_from(&refreshed.value);
+        Ok(refreshed)
     }
 }
 
@@ -77,8 +77,8 @@ impl Discoverer for Custom {
 
     fn fetch(&mut self, scope: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(async move {
-            let look = self.discoverer.fetch(scope).await;
-            self.scale.weigh(look)
+            let refreshed = self.discoverer.fetch(scope).await;
+            self.scale.weigh(refreshed)
         })
     }
 

@@ -14,10 +14,10 @@ pub use self::config::DockerConfig;
 use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, Meter};
 use crate::source::moby::{self, AddressWriter, ById, Skipped};
-use crate::source::partition::{Cut, Partition};
+use crate::source::partition::{GroupDiff, Partition};
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 
-/// The source that Prometheus gives to all of an Engine's targets.
+/// The source key that Prometheus gives to all targets of an Engine.
 const SOURCE: &str = "Docker";
 
 const PREFIX: &str = "__meta_docker_";
@@ -29,12 +29,12 @@ pub struct Docker {
     query: Query,
     options: Options,
     what: String,
-    /// For what was found last.
+    /// The memory of the last groups.
     held: Charge,
     budget: Budget,
 }
 
-/// What of the configuration decides which targets are made of the lists.
+/// The options that decide which targets are made of the lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Port of targets without one of their own.
@@ -46,7 +46,7 @@ pub struct Options {
 }
 
 impl Docker {
-    /// Fails where the host cannot be used or its TLS options cannot.
+    /// Fails if the host or its TLS options cannot be used.
     pub fn new(config: &DockerConfig, context: &BuildContext) -> Result<Self, Error> {
         let hosts = Hosts::new(&config.engine, &context.refresh)?;
         let query = Query::new(List::Containers, &[List::Networks], &config.engine.filters);
@@ -65,20 +65,20 @@ impl Discoverer for Docker {
 
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(async {
-            let look = self.hosts.look(&self.query).await?;
+            let listed = self.hosts.look(&self.query).await?;
             let mut meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
-            let found = find_within(&look.value.lists, &self.options, &mut meter);
+            let found = find_within(&listed.value.lists, &self.options, &mut meter);
             let (groups, mut problems) =
                 found.map_err(|excess| Error::Excess { what: self.what.clone(), excess })?;
             self.held = meter.finish();
-            problems.extend(look.problems);
-            Ok(Refreshed { value: groups, as_of: look.as_of, problems })
+            problems.extend(listed.problems);
+            Ok(Refreshed { value: groups, as_of: listed.as_of, problems })
         })
     }
 }
 
-/// What is found in the lists of one look, in an order that does not depend on theirs.
-/// Nothing, where that is more than a source may become.
+/// The groups of one listing, in an order that does not depend on that of the lists. Empty if a
+/// source may not have that many.
 pub fn find(lists: &Lists, options: &Options) -> (Groups, Vec<Problem>) {
     let mut meter = Meter::unlimited(LONGEST_ENGINE_LABEL);
     find_within(lists, options, &mut meter).unwrap_or_default()
@@ -136,9 +136,9 @@ fn find_within(
             }
         }
     }
-    let mut cut = Cut::default();
-    targets.groups(SOURCE, &Labels::empty(), &mut cut, meter)?;
-    Ok((cut.into_groups(), skipped.into_problems().collect()))
+    let mut diff = GroupDiff::default();
+    targets.groups(SOURCE, &Labels::empty(), &mut diff, meter)?;
+    Ok((diff.into_groups(), skipped.into_problems().collect()))
 }
 
 fn container_labels(container: &Container, name: &str, writer: &mut LabelsWriter) -> Labels {
@@ -168,7 +168,8 @@ fn endpoints<'a>(
     options: &Options,
 ) -> impl Iterator<Item = &'a Endpoint> {
     let mut owner = container;
-    // A chain cannot be longer than the list; two that share each other's network have none.
+    // A chain is not longer than the list. Two containers that share each other's network have
+    // none.
     for _ in 0..by_id.len() {
         if !owner.networks.is_empty() {
             break;

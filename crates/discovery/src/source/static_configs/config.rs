@@ -1,4 +1,4 @@
-//! The configuration of targets that stand in the file itself.
+//! The configuration of targets in the configuration file itself.
 
 use swarmscout_model::{Labels, PromDuration};
 
@@ -11,7 +11,7 @@ use crate::{BoxDiscoverer, Error};
 /// `static_configs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StaticConfig {
-    /// The groups in the order of the file; the index is the group's source.
+    /// The groups in the order of the file. The index is the source key of a group.
     pub groups: Vec<StaticGroup>,
 }
 

@@ -1,4 +1,4 @@
-//! `static_configs`: targets that stand in the configuration file itself.
+//! `static_configs`: targets in the configuration file itself.
 
 mod config;
 
@@ -12,7 +12,7 @@ use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
 use crate::{BoxFuture, Discoverer, Error, Groups, RefreshScope, Refreshed};
 
-/// The groups of one job's `static_configs`. The source of a group is its index.
+/// The groups of one job's `static_configs`. The source key of a group is its index.
 #[derive(Debug)]
 pub struct Static {
     groups: Groups,
@@ -20,7 +20,7 @@ pub struct Static {
 }
 
 impl Static {
-    /// The groups of `config`, which never change. Fails where they are more than is allowed.
+    /// The groups of `config`, which never change. Fails if they exceed a limit.
     pub fn new(config: &StaticConfig, context: &BuildContext) -> Result<Self, Error> {
         let mut meter = Meter::new(&context.budget, LONGEST_LABEL);
         let groups = make(config, &mut meter)?;
@@ -28,7 +28,7 @@ impl Static {
     }
 }
 
-/// The groups of one job's `static_configs`. Fails where they are more than is allowed.
+/// The groups of one job's `static_configs`. Fails if they exceed a limit.
 pub fn static_groups(config: &StaticConfig) -> Result<Groups, Error> {
     make(config, &mut Meter::unlimited(LONGEST_LABEL))
 }
@@ -55,12 +55,12 @@ impl Discoverer for Static {
 
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         let now = tokio::time::Instant::now().into_std();
-        let look = Refreshed::new(self.groups.clone(), now);
-        Box::pin(std::future::ready(Ok(look)))
+        let refreshed = Refreshed::new(self.groups.clone(), now);
+        Box::pin(std::future::ready(Ok(refreshed)))
     }
 }
 
-/// A target of which nothing but its address is known.
+/// A target that only has an address.
 pub(crate) fn address_only(address: &str) -> Labels {
     [(ADDRESS, address)].into_iter().collect()
 }

@@ -166,7 +166,7 @@ async fn a_change_of_one_node_changes_one_group_of_many() {
     cluster.edit(|nodes| drop(nodes.remove(500)));
     let fewer = nodes(&mut classic).await.unwrap();
     assert_eq!(fewer.len(), 999);
-    assert_eq!(classic.known.unwrap().nodes.len(), 999, "what is gone is forgotten");
+    assert_eq!(classic.cache.unwrap().nodes.len(), 999, "what is gone is forgotten");
 }
 
 #[tokio::test]
