@@ -18,12 +18,12 @@ pub type Found = Result<(Groups, Vec<Problem>), String>;
 
 /// Reads the answers of a classic master, one look after the other, as the source does.
 #[derive(Debug)]
-pub struct Master(classic::Known);
+pub struct Master(classic::NodeCache);
 
 impl Master {
     /// Nothing is known yet; targets get this port.
     pub fn new(port: &str) -> Self {
-        Self(classic::Known::new(port))
+        Self(classic::NodeCache::new(port))
     }
 
     /// Reads the body of `/info`.
