@@ -1,7 +1,7 @@
 //! The files of a configuration: the main one, and those that its `scrape_config_files` name
 //! (Prometheus `config.GetScrapeConfigs`).
 //!
-//! - The patterns are expanded anew each time that a configuration is loaded. One that names nothing
+//! - The patterns are expanded each time that a configuration is loaded. One that matches no file
 //!   is fine, as in Prometheus, and warned of; what is named and cannot be read is an error.
 //! - Files are read in the order of the patterns, those of one pattern sorted by name. A file holds
 //!   `scrape_configs` and nothing else. Its jobs take the main file's `global` section, its relative

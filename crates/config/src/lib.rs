@@ -1,16 +1,21 @@
-//! The configuration file: a `prometheus.yml`, read as it is.
+//! The configuration file, which is a `prometheus.yml`.
 //!
 //! ```text
 //! bytes ─yaml→ nodes ─decode→ raw: what was written ─check→ Config: what the program needs
 //!                                                             └ scrape_config_files: the same again
 //! ```
 //!
-//! Two types with one step between. `raw` has every key of every section as a flat table, with
-//! its type, its default and its place in the file; `check` holds the rules between keys. All
-//! errors of a file are shown at once, each with its place; only what is no YAML ends at the first.
+//! `raw` has every key of every section as a flat table, with its type, its default and its position
+//! in the file; `check` has the rules between keys. A text that is not YAML is refused at its first
+//! error.
 //!
-//! Nothing here reads other files than the main one and those of its `scrape_config_files`: secret
-//! files are read when they are needed, by whoever needs them.
+//! Only the main file and those of its `scrape_config_files` are read here. The clients that need a
+//! secret read its file, when they need it.
+//!
+//! **Invariant: a file is accepted as a whole, or refused with all its errors**, each with its
+//! position. No error and no written configuration shows a secret.
+//!
+//! It may use `discovery`, for the types of jobs and sources, and what is below it.
 
 mod engine;
 mod error;
@@ -41,18 +46,18 @@ pub struct Config {
     pub jobs: Vec<ScrapeConfig>,
     /// `remote_write`, in the order of the file.
     pub remote_write: Vec<RemoteWrite>,
-    /// What was written in the main file, with what is absent filled in.
+    /// The main file, with the defaults of absent keys.
     file: raw::File,
-    /// The same of `scrape_config_files`.
+    /// The files of `scrape_config_files`, likewise.
     more: Vec<raw::ScrapeConfigFile>,
-    /// Its text, where the program made it itself and no secret can be in it.
+    /// Its text, if the program generated it: no secret can be in it.
     own_text: Option<Arc<str>>,
 }
 
 /// One of `scrape_configs`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScrapeConfig {
-    /// What the target manager needs of it.
+    /// Its part for the target manager.
     pub job: JobConfig,
 }
 
@@ -97,7 +102,7 @@ impl Config {
     }
 }
 
-/// A configuration that was read, and what is doubtful in it.
+/// A configuration that was read, with its warnings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {
     /// The configuration.
@@ -108,7 +113,7 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
 }
 
-/// How a file is to be read.
+/// How to read a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// `--agent`: sections that only a Prometheus server has are refused instead of warned of.
@@ -130,13 +135,13 @@ pub fn load(path: &Path, options: &Options) -> Result<Loaded, Errors> {
     read(&files::read_main(path)?, path, options, true)
 }
 
-/// As [`load`], but what `scrape_config_files` name is not looked for.
+/// Like [`load`], without the files that `scrape_config_files` names.
 pub fn load_main(path: &Path, options: &Options) -> Result<Loaded, Errors> {
     parse(&files::read_main(path)?, path, options)
 }
 
-/// Checks the text of a configuration file that is, or would be, at `path`. What its
-/// `scrape_config_files` name is not looked for.
+/// Checks the text of a configuration file that is, or would be, at `path`, without the files that
+/// its `scrape_config_files` names.
 pub fn parse(text: &[u8], path: &Path, options: &Options) -> Result<Loaded, Errors> {
     read(text, path, options, false)
 }

@@ -250,7 +250,7 @@ pub(crate) trait Value: Sized {
     /// Whether one that cannot be read leaves the others of its list or map as good as they are.
     const STANDS_ALONE: bool = false;
 
-    /// Whether a map of it begins anew each time that it is read, as Go's inline maps do.
+    /// Whether a map of it starts empty each time that it is read, as Go's inline maps do.
     const IN_INLINE_MAP: bool = false;
 
     /// Its name in the reference: `duration`.
@@ -388,7 +388,7 @@ impl fmt::Debug for At {
     }
 }
 
-/// No more errors than this are noted: whoever has a thousand will look for one cause.
+/// The number of errors that are reported: a file with a thousand has one cause.
 const MAX_ERRORS: usize = 1000;
 
 /// Reads a mapping into a section, key by key, past every error. Keys replace those that a `<<`
@@ -452,7 +452,7 @@ fn unknown_key<S: Section>(key: &Key, section: &mut S, cx: &mut Cx<'_>) {
 pub(crate) fn not_found<S: Section>(key: &str) -> String {
     let mut keys = Vec::new();
     S::keys(&mut keys);
-    // Nobody is sent to a key that is refused.
+    // A key that is refused is not a suggestion.
     keys.retain(|key| key.marks.state != State::Refused);
     let own = || keys.iter().filter(|key| key.of == S::TITLE).map(|key| key.name);
     let hint = match nearest(key, keys.iter().map(|key| key.name)) {

@@ -1,4 +1,4 @@
-//! What is written back: a YAML document for people, in the form in which Prometheus shows its own
+//! What is written back: a YAML document to read, in the form in which Prometheus shows its own
 //! configuration.
 
 use std::fmt::{self, Write as _};

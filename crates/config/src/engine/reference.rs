@@ -50,7 +50,7 @@ impl Reference {
     }
 }
 
-/// What becomes of a key below one of which `above` becomes.
+/// The state of a key with state `own`, below a key with state `above`.
 fn below(above: State, own: State) -> State {
     match above {
         State::Works => own,

@@ -15,7 +15,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
 /// Letters and digits in lower case: `scrapeInterval`, `scrape-interval` and `scrape_interval` are
 /// the same word.
 fn simplify(word: &str) -> Vec<u8> {
-    // Nobody means a key by a text longer than this.
+    // A longer text is not a mistyped key.
     word.bytes()
         .filter(u8::is_ascii_alphanumeric)
         .map(|b| b.to_ascii_lowercase())

@@ -2,7 +2,7 @@
 
 use super::{Out, Value};
 
-/// What is known of a key besides its type.
+/// The properties of a key, in addition to its type.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyInfo {
     pub(crate) name: &'static str,

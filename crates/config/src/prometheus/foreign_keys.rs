@@ -1,6 +1,6 @@
 //! Keys that people write because an older Prometheus or vmagent has them: what to write here.
 //!
-//! One table, so that there is one place to look at, and docs/migration.md can be held against it.
+//! One table, which a test compares with docs/migration.md.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ const FILE_SD: &[&str] = &["file.SDConfig"];
 const QUEUE: &[&str] = &["config.QueueConfig"];
 const RULE: &[&str] = &["relabel.Config"];
 
-/// All of it, for the engine.
+/// The table, as the engine asks for it.
 pub(crate) static ADVICE: Advice = Advice {
     on_key: instead,
     // Its name is not shown: it may be part of a secret.
@@ -55,7 +55,7 @@ const fn row(sections: &'static [&'static str], key: &'static str, what: What) -
     Row { sections, key, what }
 }
 
-/// What only whoever scrapes can do.
+/// For settings that only the scraping server can have.
 const OF_SCRAPES: &str =
     "remove it, or let that vmagent scrape: its file takes the targets by http_sd_configs";
 const TO_PROXY: &str = "write \"proxy_connect_header: {Proxy-Authorization: [...]}\" instead";
@@ -136,7 +136,7 @@ fn instead(section: &str, key: &str) -> Option<Instead> {
     Some(Instead { message: row.what.to_string(), meant })
 }
 
-/// vmagent's actions of relabeling rules that nobody else has, and what to write instead.
+/// Relabeling actions that only vmagent has, and what to write instead.
 const ACTIONS: &[(&str, &str)] = &[
     ("replace_all", "write one rule with action replace for each place of the text"),
     ("labelmap_all", "write one rule with action labelmap for each place of the name"),

@@ -2,7 +2,7 @@
 //!
 //! `tests/files` holds files that are read (`*.good.yml`) and files that are refused
 //! (`*.bad.yml`). What is said of them stands in `warnings.txt` and `errors.txt`, which is every
-//! message that a user can get: `UPDATE_EXPECT=1 cargo test` writes both anew. A file whose first
+//! message that a user can get: `UPDATE_EXPECT=1 cargo test` rewrites both. A file whose first
 //! line is `# agent` is read as with `--agent`.
 
 use std::fmt::Write as _;
@@ -449,7 +449,7 @@ fn relative_paths_begin_in_the_folder_of_the_file() {
     assert_eq!(yaml("conf/prometheus.yml"), "- conf/a.yml - /b.yml");
 }
 
-/// Every file that a source's requests need, as `check config` looks for them and the client reads
+/// Every file that a source's requests need, as `check config` checks them and the client reads
 /// them. Prometheus joins all but `client_certificate_key_file`.
 #[test]
 fn all_files_of_http_config_begin_in_the_folder_of_the_file() {

@@ -226,7 +226,7 @@ fn target_files_are_read_as_by_prometheus() {
         // A group without targets is not kept.
         expected.as_array_mut().unwrap().retain(|group| group["targets"] != json!([]));
         for group in expected.as_array_mut().unwrap() {
-            // A label without a value is none.
+            // A label without a value does not exist.
             group["labels"].as_object_mut().unwrap().retain(|_, value| value != "");
         }
         difference(answer, groups, &expected)

@@ -48,7 +48,7 @@ fn auth(http: &raw::HttpClient, cx: &mut Cx<'_>) -> Option<Auth> {
     })
 }
 
-/// `None` where the token URL is none, which is noted.
+/// `None` if the token URL is not valid, which is noted.
 fn oauth2(oauth2: &raw::OAuth2, cx: &mut Cx<'_>) -> Option<OAuth2> {
     let at = &oauth2.at;
     let by_jwt = oauth2.grant_type == GRANT_TYPE_JWT;

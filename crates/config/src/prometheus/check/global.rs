@@ -180,7 +180,7 @@ fn expand_text(text: &str, mut lookup: impl FnMut(&str) -> String) -> String {
         rest = &rest[dollar + 1..];
         let (name, length) = variable(rest);
         match name {
-            // `$` at the end, or before something that is no name.
+            // `$` at the end, or before something that is not a name.
             "" if length == 0 => expanded.push('$'),
             // `${}` and `${` without an end are left out.
             "" => {}

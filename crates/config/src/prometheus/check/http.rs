@@ -8,7 +8,7 @@ use super::at_most_one;
 use crate::engine::{At, Cx};
 use crate::prometheus::raw;
 
-/// Headers that nobody may set, as Go writes them.
+/// Headers that a configuration may not set, as Go writes them.
 const RESERVED_HEADERS: [&str; 18] = [
     "Authorization",
     "Host",

@@ -95,7 +95,7 @@ fn warn_of_params(job: &ScrapeConfig, cx: &mut Cx<'_>) {
 }
 
 /// Warns of rules that leave a label empty which the reader of a list then sets itself: what is not
-/// there cannot be told from what was removed.
+/// there cannot be distinguished from what was removed.
 fn warn_of_removed(
     job: &ScrapeConfig,
     defaults: &TargetDefaults,
@@ -106,7 +106,7 @@ fn warn_of_removed(
         // What is wrong was noted.
         return;
     }
-    // Each rule is tried on a target of which nothing else is known.
+    // Each rule is tried on a target without other known labels.
     let known: Labels = [
         ("__metrics_path__", defaults.metrics_path.as_str()),
         ("__scheme__", &defaults.scheme),

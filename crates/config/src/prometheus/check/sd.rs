@@ -20,7 +20,7 @@ use crate::prometheus::values::{Address, in_folder};
 use crate::prometheus::{not_supported, raw};
 
 /// Checks the sources of a job, in the order in which the file has them. Without rules of its own
-/// (`relabels`) nobody would make hosts of static targets that are URLs: they are refused.
+/// (`relabels`) no rule would turn static targets that are URLs into hosts: they are refused.
 pub(super) fn check(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) -> Vec<SdConfig> {
     let at = sd.at.clone();
     let mut sources: Vec<(Position, SdConfig)> = Vec::new();
@@ -44,7 +44,8 @@ pub(super) fn check(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) ->
     sources.into_iter().map(|(_, source)| source).collect()
 }
 
-/// As [`check`], for Alertmanagers, whose sources nobody runs: others than ours are fine too.
+/// Like [`check`], for Alertmanagers. Their sources do not run here, so those of other kinds are
+/// accepted too.
 pub(super) fn check_unused(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) {
     let at = sd.at.clone();
     list(&mut sd.static_configs, "static_configs", &at, cx, |group, cx| {

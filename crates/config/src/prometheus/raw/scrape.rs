@@ -91,7 +91,7 @@ fn near_a_source(key: &str) -> bool {
     let mut keys = Vec::new();
     SdConfigs::keys(&mut keys);
     let keys = keys.iter().filter(|key| key.marks.state == State::Works).map(|key| key.name);
-    // Their common ending makes any two of them look alike.
+    // Their common ending would make any two of them similar.
     let name = |key: &str| key.trim_end_matches("_sd_configs").to_owned();
     let names: Vec<_> = keys.map(name).collect();
     crate::engine::nearest(&name(key), names.iter().map(String::as_str)).is_some()

@@ -109,11 +109,11 @@ section! {
 }
 
 section! {
-    /// Targets in files, looked at when they change and every `refresh_interval`.
+    /// Targets in files, read when they change and every `refresh_interval`.
     FileSd: "file.SDConfig", "file_sd_config" {
         /// Paths that end in `.json`, `.yml` or `.yaml`; the last part may hold one `*`. Required.
         key files: Vec<FilePath> = Vec::new();
-        /// How often they are read without being told of a change.
+        /// How often they are read without a notification of a change.
         key refresh_interval: PromDuration = PromDuration::from_secs(300);
     }
 }
@@ -214,7 +214,7 @@ section! {
 
 section! {
     /// The records of DNS names: `tasks.<service>` has the addresses of a service's tasks. The name
-    /// servers are those of `/etc/resolv.conf`, read anew at each look, as is `search` there.
+    /// servers are those of `/etc/resolv.conf`, read again at each refresh, as is `search` there.
     DnsSd: "dns.SDConfig", "dns_sd_config" {
         /// Names to look up, at least one.
         key names: Vec<String> = Vec::new();
