@@ -40,9 +40,9 @@ clippy:
       cargo clippy --quiet --all-targets --manifest-path "$folder/Cargo.toml" -- -D warnings; \
     done
 
-# Finds words that this project does not use, and says what to write instead.
+# Fails where a word is added that this project does not use, and says what to write instead.
 words:
-    .ci/words
+    .ci/words --at-most 1687
 
 # Finds spelling mistakes. typos.toml has the exceptions.
 typos:
