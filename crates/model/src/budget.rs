@@ -13,8 +13,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::size::Bytes;
 
-/// What a block of `bytes` takes on the heap: allocators round up, and keep a word beside it.
-/// Nothing is nothing.
+/// The cost of a block of `bytes` on the heap: allocators round up, and add a word of their own. No
+/// bytes cost nothing.
 pub const fn allocation(bytes: usize) -> u64 {
     if bytes == 0 {
         return 0;
@@ -22,12 +22,12 @@ pub const fn allocation(bytes: usize) -> u64 {
     (bytes as u64 + 8).next_multiple_of(16)
 }
 
-/// What an `Arc` of `bytes` takes on the heap: two counts stand before them.
+/// The cost of an `Arc` of `bytes` on the heap: it adds two counts.
 pub const fn shared_allocation(bytes: usize) -> u64 {
     allocation(bytes + 2 * size_of::<usize>())
 }
 
-/// The bytes that everything charged to it may have together.
+/// A limit for the bytes of all its charges together.
 #[derive(Clone)]
 pub struct Budget(Arc<Inner>);
 
@@ -38,7 +38,7 @@ struct Inner {
     reclaim: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-/// What was needed does not fit.
+/// A charge does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "needs about {} of memory, which with the {} in use exceeds --limits.memory={}: raise \
@@ -46,11 +46,11 @@ struct Inner {
     About(*.needed), About(*.used), Bytes(*.limit)
 )]
 pub struct OverBudget {
-    /// Bytes that one charge would have had. It may have needed still more afterwards.
+    /// Bytes that the charge would have had. Its owner may have needed more later.
     pub needed: u64,
     /// Bytes of all other charges.
     pub used: u64,
-    /// The limit of all together.
+    /// The limit of the budget.
     pub limit: u64,
 }
 
@@ -61,7 +61,7 @@ impl Budget {
         Self(Arc::new(Inner { limit, used: AtomicU64::new(0), reclaim: OnceLock::new() }))
     }
 
-    /// A budget that counts and refuses nothing.
+    /// A budget without a count and a limit.
     pub fn unlimited() -> Self {
         Self::new(Bytes(0))
     }
@@ -88,10 +88,10 @@ impl Budget {
         Charge { budget: self.clone(), bytes: 0 }
     }
 
-    /// What to call where something does not fit, before it is refused: it drops charges that
-    /// others can do without. The first call of this counts.
+    /// Sets what to call when a charge does not fit, before it is refused: it drops what can be
+    /// made again. Only the first call of this has an effect.
     pub fn on_pressure(&self, reclaim: impl Fn() + Send + Sync + 'static) {
-        // A second owner of what can be dropped is not foreseen.
+        // Only one owner has anything to drop, so a second call does not occur.
         let _ = self.0.reclaim.set(Box::new(reclaim));
     }
 
@@ -121,7 +121,7 @@ impl Charge {
         self.bytes
     }
 
-    /// Adds bytes, if they fit; else it stays as it was.
+    /// Adds bytes if they fit. Otherwise the charge does not change.
     pub fn grow(&mut self, bytes: u64) -> Result<(), OverBudget> {
         let budget = &self.budget;
         let fits = budget.try_add(bytes) || {
@@ -141,14 +141,14 @@ impl Charge {
         Ok(())
     }
 
-    /// Gives bytes back, at most all.
+    /// Returns bytes, at most all.
     pub fn shrink(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.budget.0.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Makes a charge of its own of some of the bytes, at most all.
+    /// Splits bytes off into a charge of their own, at most all.
     #[must_use]
     pub fn split(&mut self, bytes: u64) -> Self {
         let bytes = bytes.min(self.bytes);

@@ -1,13 +1,14 @@
-//! How long things took.
+//! Histograms of durations.
 
 use std::time::Duration;
 
-/// A histogram of how long something took.
+/// A histogram of durations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DurationHistogram {
-    /// How many fell into each bucket of [`Self::BOUNDS`] and, last, above all; not cumulative.
+    /// The count of each bucket of [`Self::BOUNDS`], and last of all larger durations. Not
+    /// cumulative.
     pub buckets: [u64; Self::BOUNDS.len() + 1],
-    /// The sum of all, in seconds.
+    /// The sum of all durations, in seconds.
     pub sum: f64,
 }
 
@@ -15,7 +16,7 @@ impl DurationHistogram {
     /// Upper bounds in seconds.
     pub const BOUNDS: [f64; 9] = [0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
 
-    /// Adds one.
+    /// Adds a duration.
     pub fn observe(&mut self, took: Duration) {
         let seconds = took.as_secs_f64();
         let bucket = Self::BOUNDS.iter().position(|bound| seconds <= *bound);
@@ -23,7 +24,7 @@ impl DurationHistogram {
         self.sum += seconds;
     }
 
-    /// Adds all of `others`.
+    /// Adds all durations of `others`.
     pub fn add(&mut self, others: &Self) {
         self.sum += others.sum;
         for (sum, count) in self.buckets.iter_mut().zip(others.buckets) {
@@ -31,7 +32,7 @@ impl DurationHistogram {
         }
     }
 
-    /// How many there were.
+    /// The number of durations.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }

@@ -16,18 +16,17 @@ pub struct TargetGroup {
     /// The source key: names the place within its source. It is unique within the source and stable
     /// across refreshes: `swarm_nodes`, `DockerSwarm/<service ID>/<part>`, `targets.json:0`.
     pub source: Arc<str>,
-    /// Each target's own labels, `__address__` among them. They win over the group's. As there are
-    /// no empty values, a target cannot hide a label of its group: a source whose targets could
-    /// leaves it out of the group.
+    /// Each target's own labels, `__address__` among them. They override the group's. Labels have
+    /// no empty values, so a target cannot remove a label of its group: a source must not put a
+    /// label into the group that a target may lack.
     pub targets: Vec<Labels>,
     /// Labels that all targets of the group have.
     pub labels: Labels,
 }
 
 impl TargetGroup {
-    /// What a group of `targets` counts as in a [`Budget`](crate::Budget) before any label set: its
-    /// own block, the name of its place (`source` bytes), the handles of its targets, and its place
-    /// in a list.
+    /// The cost of a group in a [`Budget`](crate::Budget), without label sets: its own block, its
+    /// source key of `source` bytes, the handles of its targets, and its entry in a list.
     pub const fn frame(source: usize, targets: usize) -> u64 {
         size_of::<Arc<Self>>() as u64
             + shared_allocation(size_of::<Self>())
@@ -35,8 +34,8 @@ impl TargetGroup {
             + allocation(targets * size_of::<Labels>())
     }
 
-    /// What it counts as in a [`Budget`](crate::Budget): the [frame](Self::frame), and all label
-    /// sets as if it shared none.
+    /// Its cost in a [`Budget`](crate::Budget): the [frame](Self::frame), and all label sets as if
+    /// none were shared.
     pub fn footprint(&self) -> u64 {
         let sets = std::iter::once(&self.labels).chain(&self.targets).map(Labels::footprint);
         Self::frame(self.source.len(), self.targets.len()) + sets.sum::<u64>()
@@ -88,8 +87,8 @@ pub fn canonicalize(
     (!unchanged).then(|| before.iter().chain(&changed).chain(after).cloned().collect())
 }
 
-/// Where two lists differ, leaving out what they have in common at their beginning and at their
-/// end: a range of each. Compares addresses only.
+/// The ranges in which two lists differ, without their common beginning and end. Compares addresses
+/// only.
 pub fn differing<T>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Range<usize>) {
     let same = |(a, b): &(&Arc<T>, &Arc<T>)| Arc::ptr_eq(a, b);
     let start = old.iter().zip(new).take_while(same).count();
@@ -98,11 +97,11 @@ pub fn differing<T>(old: &[Arc<T>], new: &[Arc<T>]) -> (Range<usize>, Range<usiz
     (start..old.len() - end, start..new.len() - end)
 }
 
-/// The groups with targets, sorted by source key; of a key given twice the last.
+/// The groups with targets, sorted by source key. If a key is given twice, the last group counts.
 fn in_order(mut groups: Vec<Arc<TargetGroup>>) -> Vec<Arc<TargetGroup>> {
     groups.retain(|group| !group.targets.is_empty());
     if !groups.is_sorted_by(|a, b| source_order(&a.source, &b.source).is_lt()) {
-        // The sort is stable: of a key given twice, the last one stands last.
+        // The sort is stable: the last of equal keys stays last.
         groups.sort_by(|a, b| source_order(&a.source, &b.source));
         groups.reverse();
         groups.dedup_by(|a, b| a.source == b.source);
@@ -111,8 +110,8 @@ fn in_order(mut groups: Vec<Arc<TargetGroup>>) -> Vec<Arc<TargetGroup>> {
     groups
 }
 
-/// The order of source keys: bytewise, but a number that is the key, or that stands after a colon
-/// at its end, counts as a number, so that group 10 of a file follows group 9.
+/// The order of source keys: bytewise, except for a number that is the whole key or follows the
+/// last colon. Numbers are compared as such, so that group 10 of a file follows group 9.
 pub fn source_order(a: &str, b: &str) -> Ordering {
     fn parts(key: &str) -> (&str, usize, &str) {
         let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! JSON as Go's `encoding/json` takes it: a text that is not UTF-8 costs a letter, not the document.
+//! JSON as Go's `encoding/json` accepts it: bytes that are not UTF-8 are replaced, one by one.
 
 use std::borrow::Cow;
 

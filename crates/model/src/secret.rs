@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// What stands in place of a secret wherever one would be shown.
+/// The text that is shown in place of a secret.
 pub const HIDDEN: &str = "<secret>";
 
 /// A string that shows as `<secret>` and is wiped from memory when it is dropped.

@@ -1,7 +1,7 @@
-//! What a job hands over: its targets after relabeling.
+//! The targets of a job after relabeling, as the job publishes them.
 //!
-//! Everything that reads targets (lists, file SD, pages, an agent) needs this and nothing of how
-//! they were discovered.
+//! Every reader of targets (lists, file SD, pages, an agent) needs only this module, and nothing of
+//! how targets are discovered.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,17 +11,16 @@ use crate::durations::DurationHistogram;
 use crate::relabel::RelabelRule;
 use crate::target::{RelabelledGroup, Target, TargetDefaults};
 
-/// What a job does with the targets of its sources. Equal ones make the same targets of the same
-/// groups.
+/// How a job makes targets of the groups of its sources. Equal values make equal targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolSpec {
     /// The job's name and the labels that it gives its targets.
     pub defaults: TargetDefaults,
     /// `relabel_configs`.
     pub relabel: Arc<[RelabelRule]>,
-    /// Most targets after merging, 0 for no limit: with more, all of them fail.
+    /// The most targets after merging; 0 means no limit. With more, no target is scraped.
     pub target_limit: u64,
-    /// Most dropped targets that are listed, 0 for no limit. Their count stays exact.
+    /// The most dropped targets that are listed; 0 means no limit. Their count stays exact.
     pub keep_dropped_targets: u64,
 }
 
@@ -62,12 +61,12 @@ pub struct TargetSet {
     pub completeness: Completeness,
     /// `target_limit exceeded (number of targets: N, limit: M)`: then no target is scraped.
     pub limit_error: Option<String>,
-    /// Whether this set is still that of the job's configuration before a reload, published until
-    /// the new one [is ready](Self::is_ready).
+    /// Whether this set is still that of the configuration before a reload. It is published until
+    /// the new set [is ready](Self::is_ready).
     pub stale_config: bool,
     /// When the groups last changed.
     pub changed: SystemTime,
-    /// What is counted of the job since it was started.
+    /// The counters of the job since it was started.
     pub syncs: SyncStats,
 }
 
@@ -76,7 +75,7 @@ pub struct TargetSet {
 pub enum Completeness {
     /// All of them.
     Complete,
-    /// Some: those that are missing had their time to answer, so the set is served without their
+    /// Some have. The missing ones had their time to answer, so the set is served without their
     /// targets.
     Partial {
         /// At least one.
@@ -96,7 +95,7 @@ pub enum Completeness {
 pub struct MissingSource {
     /// Identifies the source within its job: `dockerswarm/0`.
     pub name: Arc<str>,
-    /// What is asked, without secrets: `unix:///var/run/docker.sock role tasks`.
+    /// What it queries, without secrets: `unix:///var/run/docker.sock role tasks`.
     pub what: Arc<str>,
     /// Why the last refresh failed. `None` while the first one is running.
     pub error: Option<Arc<str>>,
@@ -124,8 +123,8 @@ impl SetGroup {
         self.duplicates = (duplicates.len() > 0).then(|| duplicates.collect());
     }
 
-    /// Indexes in [`RelabelledGroup::active`], ascending, of the targets that are the same as a
-    /// later one of the set. They are not scraped and stand in no list of active targets.
+    /// Ascending indexes in [`RelabelledGroup::active`] of the targets that equal a later one of
+    /// the set. They are neither scraped nor listed as active.
     pub fn duplicates(&self) -> &[u32] {
         self.duplicates.as_deref().unwrap_or_default()
     }
@@ -138,8 +137,8 @@ impl SetGroup {
         })
     }
 
-    /// Whether nothing changed between the two, so that what was made of one holds for the other.
-    /// Compares no target.
+    /// Whether the two are the same, so that a rendering of one is valid for the other. Compares no
+    /// target.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.relabelled, &other.relabelled)
             && match (&self.duplicates, &other.duplicates) {
@@ -163,18 +162,18 @@ pub struct TargetCounts {
     pub duplicates: usize,
 }
 
-/// What is counted of a job since it was started. No number ever falls.
+/// The counters of a job since it was started. They never decrease.
 #[derive(Clone, Debug, Default)]
 pub struct SyncStats {
     /// How often groups were relabelled, and how long each time took.
     pub durations: Arc<DurationHistogram>,
-    /// Targets that were refused, each time they were.
+    /// Refused targets. A target counts each time it is refused.
     pub refused: u64,
 }
 
 impl TargetSet {
-    /// Whether the set may be served: every source has answered, or the time for that has passed
-    /// and at least one has.
+    /// Whether the set may be served: every source has answered, or the time for that is over and
+    /// at least one has.
     pub const fn is_ready(&self) -> bool {
         !matches!(self.completeness, Completeness::Pending { .. })
     }
@@ -184,7 +183,7 @@ impl TargetSet {
         matches!(self.completeness, Completeness::Complete)
     }
 
-    /// The sources that have never answered: the set has no target of theirs.
+    /// The sources that have never answered. The set has none of their targets.
     pub fn missing(&self) -> &[MissingSource] {
         match &self.completeness {
             Completeness::Complete => &[],

@@ -8,9 +8,8 @@ use swarmscout_go_regexp::Slots;
 
 use super::{Labels, Place, piece_at, push_piece};
 
-/// A label set under construction, or one being relabelled. Made to be reused: it keeps its memory
-/// from one target to the next, and remembers where names were found, as the next target mostly has
-/// the same.
+/// A label set under construction, or one being relabelled. Reuse it for many targets: it keeps its
+/// memory, and hints where names were found, since the next target mostly has the same names.
 #[derive(Clone, Debug)]
 pub struct LabelsBuilder {
     /// Names and values, those replaced or removed included.
@@ -19,19 +18,19 @@ pub struct LabelsBuilder {
     entries: Vec<Entry>,
     /// Where `build` writes the encoded set before it is shared.
     encoded: String,
-    /// Where a name was found last, by a hash of where it lies in memory: rules and defaults ask
-    /// for the same names again and again. Only ever a guess.
+    /// Where a name was last found, by a hash of the name's address: rules and defaults search for
+    /// the same names again and again. A hint may be wrong, and is always checked.
     hints: [u16; 1 << HINT_BITS],
     copies: Copies,
-    /// Where in `text` the names of defaults begin, and where the names that came after them.
+    /// Where in `text` the names of defaults start, and where those start that were added later.
     since: (u32, u32),
-    /// What relabeling works with. It is only kept here.
+    /// Buffers of relabeling, kept for reuse.
     pub(crate) scratch: Scratch,
 }
 
 const HINT_BITS: u32 = 9;
 
-/// Memory that one relabeling rule uses after the other.
+/// Buffers of a relabeling rule, reused by the next one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
     /// The values of several source labels, joined.
@@ -40,7 +39,7 @@ pub(crate) struct Scratch {
     pub(crate) name: String,
     /// The value to write.
     pub(crate) value: String,
-    /// Where the groups of a match begin and end.
+    /// Where the groups of a match start and end.
     pub(crate) slots: Slots,
 }
 
@@ -58,7 +57,7 @@ struct Copies {
 struct Entry {
     name: Place,
     value: Place,
-    /// Put there by `add_defaults` or `copy_default` and not set since.
+    /// Added by `add_defaults` or `copy_default`, and not set since.
     default: bool,
 }
 
@@ -97,13 +96,13 @@ impl LabelsBuilder {
         self.since = narrow(self.text.len()..self.text.len());
     }
 
-    /// Sets those of `labels` that are not there already.
+    /// Adds those of `labels` whose names are missing.
     pub fn add_absent(&mut self, labels: &Labels) {
         self.add(labels, false);
     }
 
-    /// Sets those of `defaults` that are not there already. A label that came this way is
-    /// remembered as a default until it is set: see [`Self::retain_with_origin`].
+    /// Adds those of `defaults` whose names are missing. Such a label counts as a default until it
+    /// is set: see [`Self::retain_with_origin`].
     pub fn add_defaults(&mut self, defaults: &Labels) {
         self.add(defaults, true);
     }
@@ -120,12 +119,12 @@ impl LabelsBuilder {
         self.since = narrow(if default { start } else { end }..end);
     }
 
-    /// The value of `name`, or `None` where there is no such label.
+    /// The value of `name`, or `None` if there is no such label.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.find(name).ok().map(|i| self.piece(self.entries[i].value))
     }
 
-    /// The value of `name`, or nothing where there is no such label. Remembers where it was.
+    /// The value of `name`, or an empty text if there is no such label. Updates the hint.
     pub(crate) fn value(&mut self, name: &str) -> &str {
         match self.find_and_remember(name, hint(name.as_ptr().addr())) {
             Ok(i) => self.piece(self.entries[i].value),
@@ -199,7 +198,7 @@ impl LabelsBuilder {
         places.sort_by_key(|(came, ..)| *came);
         for (i, (_, (from, to), value)) in places.iter().enumerate() {
             let name = &names[*from as usize..*to as usize];
-            // What the same user copies next time mostly goes to the same places.
+            // The next copy of the same caller mostly has the same names.
             match self.find_and_remember(name, hint(key.wrapping_add(i))) {
                 Ok(i) => {
                     let name = self.entries[i].name;
@@ -241,8 +240,7 @@ impl LabelsBuilder {
     }
 
     /// Keeps the labels for which `keep(name, value, is_default)` is true. A label is a default if
-    /// it is there only because of [`Self::add_defaults`]. One that was set since is not, even
-    /// where it was set to the very value of the default.
+    /// it was added by [`Self::add_defaults`] and not set since, not even to the same value.
     pub fn retain_with_origin(&mut self, mut keep: impl FnMut(&str, &str, bool) -> bool) {
         let text = &self.text;
         let piece = |(from, to): Place| &text[from as usize..to as usize];

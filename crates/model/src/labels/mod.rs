@@ -27,9 +27,9 @@ pub const ADDRESS: &str = "__address__";
 pub const JOB: &str = "job";
 /// The name of the label that identifies a target within its job.
 pub const INSTANCE: &str = "instance";
-/// What the names of labels begin with that are there for relabeling only.
+/// The prefix of labels that exist for relabeling only.
 pub const META_PREFIX: &str = "__meta_";
-/// What the names of labels begin with that hold URL parameters.
+/// The prefix of labels with URL parameters.
 pub const PARAM_PREFIX: &str = "__param_";
 
 /// An immutable, sorted set of labels with distinct names and no empty value.
@@ -42,7 +42,7 @@ impl Labels {
         Self(Arc::from(""))
     }
 
-    /// The value of `name`, or `None` where the set has no such label.
+    /// The value of `name`, or `None` if the set has no such label.
     pub fn get(&self, name: &str) -> Option<&str> {
         // The names are sorted, so the first one that is greater ends the search.
         for (candidate, value) in self {
@@ -75,7 +75,7 @@ impl Labels {
         self.0.len()
     }
 
-    /// What its memory counts as in a [`Budget`](crate::Budget).
+    /// The cost of its memory in a [`Budget`](crate::Budget).
     pub fn footprint(&self) -> u64 {
         shared_allocation(self.0.len())
     }

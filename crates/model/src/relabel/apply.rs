@@ -1,4 +1,4 @@
-//! What each action does to a label set.
+//! Applies the actions of rules to label sets.
 
 use std::fmt::Write as _;
 
@@ -9,8 +9,7 @@ use super::rule::Checked;
 use super::{Action, RelabelRule};
 use crate::labels::{LabelsBuilder, Scratch};
 
-/// Applies one rule; `false` means that the rule drops the target, whose labels are left as they
-/// were.
+/// Applies one rule. `false` means that the rule drops the target; its labels do not change then.
 pub(super) fn apply(rule: &RelabelRule, labels: &mut LabelsBuilder) -> bool {
     let rule = rule.checked();
     let mut scratch = std::mem::take(&mut labels.scratch);
@@ -76,7 +75,7 @@ fn equals_target(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scrat
     labels.value(rule.target_label.text()) == scratch.value
 }
 
-/// Sets the target label to what `push` makes of the source.
+/// Sets the target label to what `push` makes of the joined source labels.
 fn set(
     rule: &Checked,
     labels: &mut LabelsBuilder,
@@ -117,14 +116,14 @@ fn replace(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
             labels.set(name, value);
         }
     } else {
-        // It was checked when the rule was.
+        // Checked together with the rule.
         labels.set(target.text(), value);
     }
 }
 
-/// Copies labels to other names. Where several become one name, one that an earlier rule added wins
-/// over a default of the job, and that over what was discovered, as in Prometheus. Of those that were
-/// discovered, which Prometheus leaves to chance, the byte-largest wins.
+/// Copies labels to other names. If several become one name, a label of an earlier rule wins over a
+/// default of the job, and that over a discovered label, as in Prometheus. Of several discovered
+/// labels, Prometheus picks any; here the name that is largest in byte order wins.
 fn label_map(rule: &Checked, labels: &mut LabelsBuilder, scratch: &mut Scratch) {
     let key = std::ptr::from_ref(rule).addr();
     labels.copy_all(key, rule.regex.prefix(), |name, new_name| {

@@ -29,7 +29,7 @@ pub fn process(rules: &[RelabelRule], labels: &mut LabelsBuilder) -> Result<(), 
 pub struct Step<'a> {
     /// The rule.
     pub rule: &'a RelabelRule,
-    /// The labels after it; none where the target is dropped.
+    /// The labels after it; none if the target is dropped.
     pub output: Labels,
     /// Whether the target is still there.
     pub keep: bool,
@@ -119,8 +119,8 @@ impl Action {
         matches!(self, Replace | HashMod | Lowercase | Uppercase | KeepEqual | DropEqual)
     }
 
-    /// Whether a rule of this action may not have a `replacement`, and Prometheus says so in words
-    /// of their own.
+    /// Whether a rule of this action must not have a `replacement`. Prometheus has an error of its
+    /// own for that.
     fn refuses_replacement(self) -> bool {
         matches!(self, Self::Lowercase | Self::Uppercase | Self::KeepEqual | Self::DropEqual)
     }

@@ -1,4 +1,4 @@
-//! One relabeling rule: as it is written, checked, and as it is written back.
+//! One relabeling rule: as written in a file, as checked, and as written back.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ pub const DEFAULT_REGEX: &str = "(.*)";
 /// The `replacement` of a rule that names none.
 pub const DEFAULT_REPLACEMENT: &str = "$1";
 
-/// A rule as it stands in a file. `None` is a key that is not there; a key without a value (null)
-/// is the empty string or 0, for `source_labels` it is the same as none.
+/// A rule as written in a file. `None` is a missing key. A key without a value (null) is the empty
+/// string or 0; for `source_labels` it is the same as a missing key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawRule {
     /// `source_labels`.
     pub source_labels: Option<Vec<String>>,
     /// `separator`.
     pub separator: Option<String>,
-    /// `regex`. Written out, even as the default, it counts as given where a rule may not have one.
+    /// `regex`. Even the default counts as given if it is written, where a rule may not have one.
     pub regex: Option<String>,
     /// `modulus`.
     pub modulus: Option<u64>,
@@ -66,10 +66,10 @@ pub enum RelabelError {
     /// The replacement of a `labelmap` is not a valid label name.
     #[error("{} is invalid 'replacement' for labelmap action", Quoted(.0))]
     InvalidReplacement(String),
-    /// The action has no use for a replacement.
+    /// The action does not use a replacement.
     #[error("'replacement' can not be set for {0} action")]
     NeedlessReplacement(Action),
-    /// `keepequal` and `dropequal` compare two labels and have no use for anything else.
+    /// `keepequal` and `dropequal` compare two labels and use no other field.
     #[error("{0} action requires only 'source_labels' and `target_label`, and no other fields")]
     OnlySourceAndTarget(Action),
     /// `labeldrop` and `labelkeep` match label names and use no other field.
@@ -87,8 +87,8 @@ pub(super) struct Checked {
     pub(super) source_labels: Vec<String>,
     pub(super) separator: String,
     pub(super) regex: Regex,
-    /// The file has no `regex`: not the same as one that says `(.*)`, neither for what may stand
-    /// beside it nor for an empty value.
+    /// The file has no `regex`. That differs from `(.*)`, both for the fields that are allowed with
+    /// it and for an empty value.
     pub(super) default_regex: bool,
     pub(super) modulus: u64,
     pub(super) target_label: Template,
@@ -201,9 +201,9 @@ fn is_valid_name_template(text: &str, scheme: NameScheme) -> bool {
     !text.is_empty()
 }
 
-/// What was configured. To write a rule back as Prometheus does, show `separator` and `replacement`
-/// always, `regex` in YAML unless [`has_default_regex`](Self::has_default_regex) (in JSON always),
-/// and the others unless they are empty or 0; in the order of these methods.
+/// The configured fields. To write a rule back as Prometheus does, use the order of these methods.
+/// Always write `separator` and `replacement`. Write `regex` always in JSON, and in YAML unless
+/// [`has_default_regex`](Self::has_default_regex). Write the others unless they are empty or 0.
 impl RelabelRule {
     /// `source_labels`.
     pub fn source_labels(&self) -> &[String] {

@@ -1,16 +1,17 @@
-//! YAML as Go's yaml.v2 reads it, which Prometheus reads its files with: version 1.1, in a tree of
-//! nodes that know their place and how they were written.
+//! YAML 1.1 as Go's yaml.v2 reads it, which Prometheus uses for its files. The result is a tree of
+//! nodes with their positions and the way they were written.
 //!
-//! A reader of our own, because what Prometheus takes, and what it refuses, is the interface: readers
-//! of YAML 1.2 differ in colons inside of brackets, in tabs, line separators, escapes and tags. A
-//! table recorded from Go decides (`crates/swarmscout/tests/prometheus-yaml`). It is also because a
-//! `prometheus.yml` needs what serde's data model does not carry: every error at once, the source
-//! text beside the type (a label `1.10` or `yes` is that very text, a boolean `"yes"` is refused
-//! because it is quoted), and a null for any key, which means the type's zero and not its default.
+//! The parser is our own for two reasons. First, users expect that we accept and refuse the same
+//! files as Prometheus. Parsers of YAML 1.2 differ in colons inside of brackets, in tabs, line
+//! separators, escapes and tags. The tests compare ours with a table that was recorded from Go.
 //!
-//! Invariants: a tree is at most [`MAX_DEPTH`] deep and, with every alias written out, at most as
-//! large as the caller allows, so whatever walks it ends soon and cannot exhaust the stack. An alias
-//! shares the node that it names. Errors never quote a value: it may be a secret.
+//! Second, serde's data model lacks what a `prometheus.yml` needs: all errors at once, the source
+//! text beside the type, and null for any key. A label `1.10` or `yes` is that text, and a boolean
+//! `"yes"` is refused because it is quoted. A null means the type's zero, not its default.
+//!
+//! Invariants: a tree is at most [`MAX_DEPTH`] deep. With aliases expanded, it is at most as large
+//! as the caller allows, so a walk ends soon and cannot exhaust the stack. An alias shares the node
+//! that it names. Errors never quote a value: it may be a secret.
 
 mod parse;
 mod resolve;
@@ -34,12 +35,12 @@ pub struct Position {
     pub column: u32,
 }
 
-/// Why a text is not a document.
+/// Why a text is not a valid document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct YamlError {
     /// Where; `None` where the whole text is meant.
     pub at: Option<Position>,
-    /// What is wrong. It holds nothing of the text but the names of anchors.
+    /// The message. It quotes nothing of the text except the names of anchors.
     pub message: String,
 }
 
@@ -64,7 +65,7 @@ impl std::error::Error for YamlError {}
 /// A scalar or collection of a document. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it begins, or where the alias to it stands.
+    /// Where it starts, or where the alias to it is.
     pub at: Position,
     inner: Rc<Inner>,
 }
@@ -120,7 +121,7 @@ impl Node {
         &self.inner.data
     }
 
-    /// Whether nothing was written, or one of YAML's words for it.
+    /// Whether it is empty or one of YAML's words for null.
     pub fn is_null(&self) -> bool {
         matches!(self.data(), Data::Scalar(scalar) if scalar.resolve() == Resolved::Null)
     }
@@ -140,8 +141,8 @@ impl Node {
         }
     }
 
-    /// Where `key` stands, and its value: as often as it is given, merged ones included, the one that
-    /// counts last.
+    /// The positions and values of `key`, as often as it is given, merged ones included. The last
+    /// one counts.
     pub fn values(&self, key: &str) -> Vec<(Position, &Self)> {
         let Data::Mapping(entries) = self.data() else { return Vec::new() };
         let values = entries.iter().flat_map(|(own, value)| {
@@ -156,8 +157,8 @@ impl Node {
         values.collect()
     }
 
-    /// The mappings that a `<<` names, in the order in which they are applied: of several the first
-    /// wins, so it comes last.
+    /// The mappings that a `<<` names, in the order in which they are applied. The first one in the
+    /// file wins, so it comes last.
     pub fn merged(&self) -> impl Iterator<Item = &Self> {
         let maps =
             if let Data::Sequence(maps) = self.data() { maps } else { std::slice::from_ref(self) };
@@ -166,14 +167,14 @@ impl Node {
 }
 
 impl Scalar {
-    /// What it means by YAML 1.1's rules.
+    /// Its meaning by YAML 1.1's rules.
     pub fn resolve(&self) -> Resolved {
         if self.plain { resolve(&self.text) } else { Resolved::String }
     }
 }
 
-/// Reads the first document of `text`; `None` where there is none. With aliases written out it may
-/// have `max_nodes` scalars and collections, keys included.
+/// Reads the first document of `text`; `None` if there is none. With aliases expanded, it may have
+/// `max_nodes` scalars and collections, keys included.
 pub fn parse(text: &[u8], max_nodes: usize) -> Result<Option<Node>, YamlError> {
     let text = utf8(text)?;
     let document = parse::Parser::new(text, max_nodes).document();
@@ -207,7 +208,7 @@ fn utf8(text: &[u8]) -> Result<&str, YamlError> {
     Err(YamlError::new(Position { line: narrow(line), column: narrow(column) }, &wrong))
 }
 
-/// Whether YAML does not have the character at all.
+/// Whether YAML does not allow the character anywhere.
 fn is_forbidden(c: char) -> bool {
     let control = c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
     control || matches!(c, '\u{fffe}' | '\u{ffff}')

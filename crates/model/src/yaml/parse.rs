@@ -1,4 +1,4 @@
-//! From tokens to a tree of nodes.
+//! Makes a tree of nodes from tokens.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use super::{Data, Inner, Key, MAX_DEPTH, Node, Position, Scalar, YamlError};
 
 type Result<T> = std::result::Result<T, YamlError>;
 
-/// What ends where a value could stand: an empty value then.
+/// Tokens that end an empty value.
 const ENDS_ITEM: &[Token] = &[Token::Item, Token::BlockEnd];
 const ENDS_LOOSE_ITEM: &[Token] = &[Token::Item, Token::Key, Token::Value, Token::BlockEnd];
 const ENDS_BLOCK: &[Token] = &[Token::Key, Token::Value, Token::BlockEnd];
@@ -18,19 +18,19 @@ const ENDS_BLOCK: &[Token] = &[Token::Key, Token::Value, Token::BlockEnd];
 pub(super) struct Parser<'a> {
     scanner: Scanner<'a>,
     max_nodes: usize,
-    /// How many nodes were made.
+    /// The number of nodes made so far.
     made: usize,
-    /// By their names: which one it is, and the node, once it is complete.
+    /// Anchors by name: the number of the anchor, and its node once that is complete.
     anchors: HashMap<String, (usize, Option<Node>)>,
     anchored: usize,
-    /// Handles of tags, and what they stand for.
+    /// Handles of tags, and their prefixes.
     tags: Vec<(String, String)>,
     depth: usize,
-    /// Where the brackets opened that are not closed yet.
+    /// The positions of brackets that are still open.
     brackets: Vec<Mark>,
 }
 
-/// Where a node stands, and what is said of it before its content.
+/// The position of a node, and its properties before the content.
 struct Head {
     at: Position,
     anchor: Option<(String, usize)>,
@@ -53,7 +53,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The first document; `None` where there is none.
+    /// The first document; `None` if there is none.
     pub(super) fn document(&mut self) -> Result<Option<Node>> {
         let has_directives = self.directives()?;
         let (token, mark) = self.scanner.peek()?;
@@ -136,7 +136,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A node, unless what comes next ends an empty one, which stands at `mark` then.
+    /// A node. If the next token ends an empty value, the node is empty and stands at `mark`.
     fn node_unless(
         &mut self,
         ends: &[Token],
@@ -157,8 +157,8 @@ impl<'a> Parser<'a> {
         if self.made > self.max_nodes { Err(self.too_large(mark.into())) } else { Ok(()) }
     }
 
-    /// A node. Where `block` holds it may be a block collection, and where `loose` holds a list that
-    /// is not indented.
+    /// A node. With `block` it may be a block collection, and with `loose` a list without
+    /// indentation.
     fn node(&mut self, block: bool, loose: bool) -> Result<Node> {
         let mark = self.scanner.peek()?.1;
         if let Token::Alias(_) = self.scanner.peek()?.0 {
@@ -294,7 +294,7 @@ impl<'a> Parser<'a> {
         Ok(Data::Sequence(items))
     }
 
-    /// A list that stands as far left as its key.
+    /// A list with the same indentation as its key.
     fn loose_sequence(&mut self) -> Result<Data> {
         let mut items = Vec::new();
         while let Some(mark) = self.take_if(&Token::Item)? {
@@ -359,7 +359,7 @@ impl<'a> Parser<'a> {
     fn single_pair(&mut self) -> Result<Data> {
         let ends = &[Token::Value, Token::Comma, Token::FlowSequenceEnd];
         let key = if self.next_is(ends)? {
-            // As Go has it, which takes the colon for the key.
+            // As in Go, which takes the colon for the key.
             empty(self.scanner.take()?.1)
         } else {
             self.node(false, false)?
@@ -395,7 +395,7 @@ fn entry(key: &Node, value: Node, is_alias: bool) -> Result<(Key, Node)> {
     };
     if scalar.merge {
         let maps = match value.data() {
-            // A list that has an anchor is not taken.
+            // Go refuses an alias to a list here.
             Data::Sequence(items) if !is_alias => items,
             _ => std::slice::from_ref(&value),
         };
@@ -409,7 +409,7 @@ fn entry(key: &Node, value: Node, is_alias: bool) -> Result<(Key, Node)> {
     Ok((Key { at: key.at, text: text.into(), null, merge: scalar.merge }, value))
 }
 
-/// Nothing was written.
+/// An empty value.
 fn empty(mark: Mark) -> Node {
     let data = Data::Scalar(Scalar { text: String::new(), plain: true, merge: false });
     Node { at: mark.into(), inner: Rc::new(Inner { data, weight: 1, depth: 0 }) }

@@ -1,9 +1,9 @@
-//! What a scalar means where nothing says that it is a string.
+//! The meaning of scalars that are not marked as strings.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What a scalar means by YAML 1.1's rules, as Go reads them.
+/// The meaning of a scalar by YAML 1.1's rules, as Go reads them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Resolved {
     /// Nothing.
@@ -18,7 +18,7 @@ pub enum Resolved {
     String,
 }
 
-/// What a text without quotes means.
+/// The meaning of a text without quotes.
 pub fn resolve(text: &str) -> Resolved {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Resolved::Null,
@@ -35,7 +35,7 @@ pub fn resolve(text: &str) -> Resolved {
         "-.inf" | "-.Inf" | "-.INF" => return Resolved::Float(f64::NEG_INFINITY),
         _ => {}
     }
-    // Between digits `_` means nothing; a number that begins with a point may not have it.
+    // A `_` between digits is ignored; a number that starts with a point may not have one.
     let digits = match text.as_bytes().first() {
         Some(b'.') => text.to_owned(),
         Some(b'+' | b'-' | b'0'..=b'9') => text.replace('_', ""),
@@ -75,7 +75,7 @@ fn parse_int(text: &str) -> Option<i128> {
     (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(&value).then_some(value)
 }
 
-/// A scalar as its tag has it.
+/// The type that a tag gives to a scalar.
 pub(super) struct Typed {
     pub(super) text: String,
     pub(super) plain: bool,

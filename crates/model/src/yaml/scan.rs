@@ -1,18 +1,18 @@
-//! From text to tokens, by the rules of YAML 1.1 as Go's yaml.v2 applies them.
+//! Makes tokens from text, by the rules of YAML 1.1 as Go's yaml.v2 applies them.
 //!
-//! They differ from those of YAML 1.2: a plain text in `[ ]` may hold `:` and ends at `?`, the line
-//! separators of Unicode end a line, a tab cannot precede a token that may be a key. A key is known
-//! only when its `:` is met, so tokens wait in a queue as long as the first of them may be a key:
-//! at most one line and 1024 characters.
+//! They differ from those of YAML 1.2: a plain text in `[ ]` may hold `:` and ends at `?`,
+//! Unicode's line separators end a line, and a tab cannot precede a token that may be a key. A key
+//! is known only at its `:`. So tokens wait in a queue while the first of them may be a key: at
+//! most one line and 1024 characters.
 
 use std::collections::VecDeque;
 
 use super::{Position, YamlError};
 
-/// How many characters a key may have that is not marked by `?`.
+/// The most characters of a key without a `?` before it.
 const MAX_KEY: usize = 1024;
 
-/// What a text consists of.
+/// The tokens of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Token {
     StreamEnd,
@@ -52,12 +52,12 @@ impl From<Mark> for Position {
     }
 }
 
-/// A token that turns out to be a key where a `:` follows.
+/// A token that becomes a key if a `:` follows.
 #[derive(Clone, Copy, Debug)]
 struct MaybeKey {
-    /// It begins a line of a block mapping: it must be one.
+    /// It starts a line of a block mapping, so it must be a key.
     required: bool,
-    /// Which token of the text it is.
+    /// The number of the token in the text.
     token: usize,
     mark: Mark,
 }
@@ -68,13 +68,13 @@ pub(super) struct Scanner<'a> {
     at: usize,
     mark: Mark,
     tokens: VecDeque<(Token, Mark)>,
-    /// How many tokens were handed over.
+    /// The number of tokens taken so far.
     taken: usize,
     ended: bool,
     /// Column of the innermost block collection, -1 outside of any.
     indent: isize,
     indents: Vec<isize>,
-    /// What may be a key: outside of brackets, and in each pair of them.
+    /// The possible key outside of brackets, and in each pair of them.
     keys: Vec<Option<MaybeKey>>,
     key_allowed: bool,
 }
@@ -97,7 +97,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The next token and where it begins. The last one stays.
+    /// The next token, and where it starts. The last token is never removed.
     pub(super) fn peek(&mut self) -> Result<&(Token, Mark)> {
         while !self.ended && (self.tokens.is_empty() || self.head_may_be_key()?) {
             self.fetch()?;
@@ -122,7 +122,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether what may be a key at this level still may.
+    /// Whether the possible key at this level is still possible.
     fn may_be_key(&mut self, level: usize) -> Result<bool> {
         let Some(key) = self.keys[level] else { return Ok(false) };
         if key.mark.line == self.mark.line && key.mark.index + MAX_KEY >= self.mark.index {
@@ -144,7 +144,7 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at + n).copied().unwrap_or(0)
     }
 
-    /// How many bytes the line break after `n` bytes has; 0 where there is none.
+    /// The length in bytes of a line break after `n` bytes; 0 if there is none.
     fn line_break(&self, n: usize) -> usize {
         match (self.byte(n), self.byte(n + 1), self.byte(n + 2)) {
             (b'\r', b'\n', _) | (0xc2, 0x85, _) => 2,
@@ -167,7 +167,7 @@ impl<'a> Scanner<'a> {
         self.is_blank(n) || self.is_end_of_line(n)
     }
 
-    /// Goes on by one character.
+    /// Skips one character.
     fn skip(&mut self) {
         self.at += self.text[self.at..].chars().next().map_or(0, char::len_utf8);
         self.mark.index += 1;
@@ -180,8 +180,8 @@ impl<'a> Scanner<'a> {
         to.push_str(&self.text[from..self.at]);
     }
 
-    /// Goes over a line break, which is handed over as it is read: a newline, but for two of
-    /// Unicode's separators.
+    /// Skips a line break, and returns what it reads as: a newline, except for two of Unicode's
+    /// separators.
     fn skip_line(&mut self) -> &'a str {
         let (from, length) = (self.at, self.line_break(0));
         self.at += length;
@@ -205,7 +205,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What follows a directive or the head of a block text: nothing but a comment.
+    /// The rest of a line after a directive or the head of a block text: only a comment may follow.
     fn rest_of_line(&mut self) -> Result {
         self.skip_blanks();
         self.skip_comment();
@@ -325,7 +325,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Ends all block collections, before what stands outside of them.
+    /// Closes all block collections.
     fn outermost(&mut self) -> Result {
         self.close_blocks(-1);
         self.no_key()?;
@@ -350,7 +350,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Ends the block collections that are indented more than `column`.
+    /// Closes the block collections that are indented more than `column`.
     fn close_blocks(&mut self, column: isize) {
         while !self.in_flow() && self.indent > column {
             self.push(Token::BlockEnd, self.mark);
@@ -358,7 +358,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What comes next may be a key.
+    /// Notes that the next token may be a key.
     fn maybe_key(&mut self) -> Result {
         if self.key_allowed {
             let required = !self.in_flow() && self.indent == self.column();
@@ -370,7 +370,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// What may be a key in these brackets is not one.
+    /// Notes that the possible key in these brackets is not a key.
     fn no_key(&mut self) -> Result {
         match self.keys.last_mut().expect("the outermost level stays").take() {
             Some(MaybeKey { required: true, .. }) => Err(self.error("could not find expected ':'")),
@@ -396,7 +396,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// A `:`, which makes a key of what came before.
+    /// A `:`, which makes a key of the possible key before it.
     fn value(&mut self) -> Result {
         let level = self.keys.len() - 1;
         let is_key = self.may_be_key(level)?;
@@ -532,7 +532,7 @@ impl<'a> Scanner<'a> {
         Ok(&self.text[from..self.at])
     }
 
-    /// What names a tag. `head` is what was read of it as a handle.
+    /// The rest of a tag. `head` is the part that was read as a handle.
     fn tag_uri(&mut self, head: &str) -> Result<String> {
         let mut uri = head.get(1..).unwrap_or_default().as_bytes().to_vec();
         let from = self.at;
@@ -577,7 +577,7 @@ impl<'a> Scanner<'a> {
             self.skip();
         }
         self.rest_of_line()?;
-        // 0: that of the first line with a text.
+        // 0 means the indentation of the first line with text.
         let mut indent = if increment > 0 { self.indent.max(0) + increment } else { 0 };
         let (mut text, mut line_break, mut breaks) = (String::new(), "", String::new());
         self.block_breaks(&mut indent, &mut breaks)?;
@@ -679,7 +679,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Blanks and line breaks in quotes: one line break is a space, and those around it nothing.
+    /// Blanks and line breaks in quotes. A line break becomes a space, and blanks around it vanish.
     fn fold(&mut self, text: &mut String, escaped_break: bool) {
         let (mut blanks, mut first, mut more) = (String::new(), None, String::new());
         let mut broken = escaped_break;
@@ -704,7 +704,7 @@ impl<'a> Scanner<'a> {
         text.push_str(&more);
     }
 
-    /// What a backslash and what follows it stand for.
+    /// The character of an escape: a backslash and what follows it.
     fn escape(&mut self) -> Result<char> {
         let (c, digits) = match self.byte(1) {
             b'0' => ('\0', 0),
@@ -747,7 +747,7 @@ impl<'a> Scanner<'a> {
         let mark = self.mark;
         let mut text = String::new();
         let mut broken = false;
-        // What separates a word from the next one.
+        // The white space between two words.
         let (mut from, mut to) = (self.at, self.at);
         let mut folded = String::new();
         loop {

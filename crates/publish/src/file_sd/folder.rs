@@ -25,20 +25,20 @@ use tokio_util::sync::CancellationToken;
 use super::{Options, Removed};
 use crate::list::{EMPTY, Rendered};
 
-/// The list of our files. Prometheus reads no file of such a name, whatever its pattern.
+/// The name of the list. Prometheus reads no file with such a name, whatever its pattern.
 const LIST: &str = ".swarmscout";
 
-/// What the list begins with.
+/// The first line of the list.
 const LIST_HEAD: &str =
     "# The files in this folder that Swarmscout writes. Others are left alone.\n";
 
-/// The largest list, in bytes: some 250,000 names of the greatest length.
+/// The largest list, in bytes: some 250,000 names of maximum length.
 const MAX_LIST: u64 = 64 << 20;
 
 /// The list is rewritten once it has at least this many more names than there are files.
 const STALE: usize = 1000;
 
-/// What is read or written at once.
+/// How many bytes are read or written at once.
 const CHUNK: usize = 64 << 10;
 
 /// The folder, and our files in it.
@@ -68,43 +68,43 @@ struct Entered {
     emptied: BTreeSet<Arc<str>>,
 }
 
-/// What is to be done.
+/// The work of one pass.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     /// The files of the present jobs. Our other files belong to removed jobs.
     pub(super) names: BTreeSet<Arc<str>>,
     /// Files to check, each with its stamp when it was last right.
     pub(super) checks: Vec<(Arc<str>, Stamp)>,
-    /// The files that are to hold other targets now.
+    /// The files with new content.
     pub(super) holds: Vec<Hold>,
-    /// When it is cancelled no further file is written.
+    /// Once it is cancelled, no further file is written.
     pub(super) stop: CancellationToken,
 }
 
-/// What a file is to hold.
+/// The wanted content of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Hold {
     pub(super) name: Arc<str>,
     pub(super) content: Arc<Rendered>,
-    /// What it was made from.
+    /// The groups that it was made from.
     pub(super) groups: Weak<[SetGroup]>,
 }
 
-/// What was done.
+/// The outcome of one pass.
 #[derive(Debug, Default)]
 pub(super) struct Done {
-    /// For each check whether the file is as it was.
+    /// For each check, whether the file is unchanged.
     pub(super) checks: Vec<(Arc<str>, bool)>,
     pub(super) holds: Vec<(Hold, Result<Outcome, String>)>,
     /// Files of jobs that are gone, and why they could not be emptied.
     pub(super) not_emptied: Vec<(Arc<str>, String)>,
 }
 
-/// A file that holds what it is to hold.
+/// A file that is up to date.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) stamp: Stamp,
-    /// How long writing it took; `None` where it held it already.
+    /// How long the write took; `None` if the file was already up to date.
     pub(super) written: Option<Duration>,
 }
 
@@ -143,7 +143,7 @@ impl Folder {
         }
     }
 
-    /// Does `work`. The error is about the folder as a whole: nothing could be done.
+    /// Does `work`. An error is about the folder as a whole: nothing was done.
     pub(super) fn run(&mut self, work: Work) -> Result<Done, String> {
         #[cfg(test)]
         drop(self.hang.blocking_lock());
@@ -169,7 +169,7 @@ impl Folder {
         Ok(done)
     }
 
-    /// Makes sure that the folder is there, the one that it was, and ours alone.
+    /// Makes sure that the folder exists, is the same as before, and is locked by us.
     fn enter(&mut self) -> Result<(), String> {
         let shown = self.path.display();
         let metadata = fs::metadata(&self.path).map_err(|error| {
@@ -188,7 +188,7 @@ impl Folder {
                 self.entered = Some(entered);
                 return Ok(());
             }
-            // The list was removed; what it held is known.
+            // The list was removed, but its names are still known.
             Some(entered) if entered.place == place => entered.ours,
             _ => BTreeSet::new(),
         };
@@ -215,7 +215,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes what a process that was killed left behind.
+    /// Removes the temporary file of a process that was killed.
     fn remove_temporary(&self) {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         for entry in entries.filter(|entry| is_temporary(&entry.file_name().to_string_lossy())) {
@@ -228,7 +228,7 @@ impl Folder {
         }
     }
 
-    /// Puts an empty list into every file of ours that no job has.
+    /// Writes an empty list into every file of ours without a job.
     fn empty_others(&mut self, names: &BTreeSet<Arc<str>>) -> Vec<(Arc<str>, String)> {
         let entered = self.entered.as_mut().expect("it was entered before");
         entered.emptied.retain(|name| !names.contains(name));
@@ -307,12 +307,12 @@ impl Folder {
             file.set_permissions(Permissions::from_mode(self.mode))?;
             file.sync_all()?;
             fs::rename(&temporary, path)?;
-            // After the renaming, which changes it on some file systems.
+            // Taken after the rename, which changes the stamp on some file systems.
             Ok(Stamp::of(&file.metadata()?))
         };
         let replaced = replace();
         if replaced.is_err() {
-            // Where it cannot be removed it is when the folder is entered next.
+            // If this fails, the file is removed when the folder is next entered.
             let _ = fs::remove_file(&temporary);
         }
         replaced
@@ -353,7 +353,7 @@ impl Entered {
         if text.len() as u64 > MAX_LIST {
             return Err(io::Error::other(format!("it is larger than {MAX_LIST} bytes")));
         }
-        // A name that was not written to its end belongs to no file.
+        // An incomplete last name belongs to no file.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         list.set_len(whole as u64)?;
         if whole == 0 {
@@ -370,7 +370,7 @@ impl Entered {
         Ok(Self { place, list, ours, stale: gone.len(), emptied: BTreeSet::new() })
     }
 
-    /// Notes that a file of ours is gone, and that its job is, too.
+    /// Notes that a file of ours and its job are gone.
     fn forget(&mut self, name: &str, folder: &Path) {
         self.stale += usize::from(self.ours.remove(name));
         if self.stale > self.ours.len().max(STALE) {
@@ -378,7 +378,7 @@ impl Entered {
         }
     }
 
-    /// Takes the names out of the list whose files are gone. Where that fails they stay in it.
+    /// Removes the names of missing files from the list. If that fails, they stay.
     fn shorten(&mut self, folder: &Path) {
         match self.write_list(folder) {
             Ok(list) => (self.list, self.stale) = (list, 0),
@@ -389,7 +389,7 @@ impl Entered {
         }
     }
 
-    /// Puts a list of our files, locked already, in the place of the one that is there.
+    /// Replaces the list by a new one, which is already locked.
     fn write_list(&self, folder: &Path) -> io::Result<File> {
         let temporary = folder.join(temporary());
         let replace = || {
@@ -407,7 +407,7 @@ impl Entered {
         };
         let replaced = replace();
         if replaced.is_err() {
-            // Where it cannot be removed it is when the folder is entered next.
+            // If this fails, the file is removed when the folder is next entered.
             let _ = fs::remove_file(&temporary);
         }
         replaced
@@ -417,7 +417,7 @@ impl Entered {
         self.list.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
     }
 
-    /// Notes that a file is ours. Before it is written.
+    /// Adds a name to the list, before its file is written.
     fn add(&mut self, name: &Arc<str>) -> io::Result<()> {
         if self.ours.contains(name) {
             return Ok(());
@@ -429,7 +429,7 @@ impl Entered {
         }
         let added = self.list.write_all(line.as_bytes()).and_then(|()| self.list.sync_data());
         if added.is_err() {
-            // Half a name would spoil the next one.
+            // A partly written name would corrupt the next one.
             let _ = self.list.set_len(end);
         }
         added?;
@@ -438,7 +438,7 @@ impl Entered {
     }
 }
 
-/// As the list is opened, whether it is there or not.
+/// The options to open the list, and create it if it is missing.
 fn list_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).append(true).mode(0o644).custom_flags(flags(OFlags::NOFOLLOW));
@@ -455,7 +455,7 @@ fn is_ours(name: &str) -> bool {
         && matches!(extension, Some("json" | "yml"))
 }
 
-/// The name under which a file is written before it takes its place. One at a time is.
+/// The name of a new file until it takes its place. One is enough: files are written one by one.
 fn temporary() -> String {
     format!("{LIST}-{}.tmp", std::process::id())
 }
@@ -470,7 +470,7 @@ fn is_temporary(name: &str) -> bool {
     })
 }
 
-/// A new file, never one that is there or that a link leads to.
+/// Creates a file. Never opens an existing file or follows a link.
 fn create(path: &Path) -> io::Result<File> {
     let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match create() {
@@ -482,14 +482,14 @@ fn create(path: &Path) -> io::Result<File> {
     }
 }
 
-/// As the standard library takes them.
+/// Converts flags for the standard library.
 const fn flags(flags: OFlags) -> i32 {
     flags.bits().cast_signed()
 }
 
-/// The file at `path`, if it holds `content`. Never a link.
+/// Opens the file at `path`, if it holds `content`. Never follows a link.
 fn open_if_same(path: &Path, content: &[Bytes]) -> io::Result<Option<File>> {
-    // A pipe that took the file's place would be waited for.
+    // Opening a pipe in place of the file would block.
     let flags = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let length: u64 = content.iter().map(|piece| piece.len() as u64).sum();

@@ -39,13 +39,13 @@ const RESTART: Duration = Duration::from_secs(1);
 /// `--file-sd.…`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the files are. Never created.
+    /// The folder of the files. It is never created.
     pub directory: PathBuf,
-    /// How they are written.
+    /// Their format.
     pub format: Format,
-    /// Who may read them.
+    /// Their permissions.
     pub mode: Mode,
-    /// What becomes of the file of a job that is gone.
+    /// What happens to the file of a removed job.
     pub removed: Removed,
 }
 
@@ -61,9 +61,9 @@ pub enum Format {
 /// `--file-sd.removed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// It gets an empty list: its targets go.
+    /// It gets an empty list, so Prometheus drops its targets.
     Empty,
-    /// It stays as it is: its targets stay.
+    /// It stays as it is, and so do its targets.
     Keep,
 }
 
@@ -137,18 +137,18 @@ impl Format {
     }
 }
 
-/// How one of the files is doing.
+/// The state of one file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FileStatus {
-    /// Whose targets it holds. `None`: it should have been emptied, since its job is gone.
+    /// Its job. `None` if the job was removed and the file could not be emptied.
     pub job: Option<Arc<str>>,
-    /// Where it is.
+    /// Its path.
     pub path: String,
-    /// When it was last known to hold the newest targets of its job. `None` until it first did.
+    /// When it was last known to hold the newest targets of its job. `None` before that.
     pub confirmed: Option<SystemTime>,
-    /// Why it could not be written or emptied; `None` while all is well.
+    /// Why it could not be written or emptied; `None` without an error.
     pub error: Option<Arc<str>>,
-    /// How often it was written, and how often that failed, since the job came.
+    /// How often it was written, and how often that failed, since the job was added.
     pub writes: u64,
     /// See `writes`.
     pub failures: u64,
@@ -157,7 +157,7 @@ pub struct FileStatus {
 /// The newest targets of a job.
 pub type SetReceiver = watch::Receiver<Arc<TargetSet>>;
 
-/// The running writer. Dropping it ends it.
+/// The running writer. Dropping it stops it.
 #[derive(Debug)]
 pub struct FileSd {
     stop: CancellationToken,
@@ -183,7 +183,7 @@ impl FileSd {
         Self { stop, tasks, status }
     }
 
-    /// How the files are doing, sorted by path.
+    /// The state of the files, sorted by path.
     pub fn status(&self) -> watch::Receiver<Arc<[FileStatus]>> {
         self.status.clone()
     }
@@ -198,7 +198,7 @@ impl FileSd {
     }
 }
 
-/// Runs a writer to its end, and another one after one that panicked.
+/// Runs a writer to its end, and starts another one if it panics.
 async fn supervise(stop: CancellationToken, on_panic: impl Fn(), new: impl Fn() -> Writer) {
     while AssertUnwindSafe(new().run(stop.clone())).catch_unwind().await.is_err() {
         on_panic();
@@ -207,8 +207,8 @@ async fn supervise(stop: CancellationToken, on_panic: impl Fn(), new: impl Fn() 
     }
 }
 
-/// The name of a job's file: percent-encoded, so that it is one name in one folder, whatever the
-/// job is called, and never a hidden one.
+/// The name of a job's file. It is percent-encoded, so that it is a single file name for any name
+/// of a job, and never that of a hidden file.
 fn file_name(job: &str, format: Format) -> Arc<str> {
     let extension = match format {
         Format::Json => "json",

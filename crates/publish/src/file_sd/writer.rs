@@ -51,16 +51,16 @@ pub(super) struct Writer {
     publish: watch::Sender<Arc<[FileStatus]>>,
     /// By name.
     files: BTreeMap<Arc<str>, JobFile>,
-    /// Elsewhere while it is worked on.
+    /// `None` while a pass runs on another thread.
     pub(super) folder: Option<Box<Folder>>,
     working: Option<JoinHandle<Finished>>,
-    /// What is wrong with the folder as a whole.
+    /// Failures of the folder as a whole.
     error: Failing,
-    /// Files of jobs that are gone, and what is wrong with them.
+    /// Files of removed jobs that could not be emptied, and why.
     not_emptied: BTreeMap<Arc<str>, Failing>,
-    /// When the files of jobs that are gone are to be emptied. `None`: they are.
+    /// When to empty the files of removed jobs. `None` if they are empty.
     empty_at: Option<Instant>,
-    /// When there is something to do at the latest, as far as time goes.
+    /// When something is due next. A new set may wake the task earlier.
     wake: Instant,
     stop: CancellationToken,
 }
@@ -69,9 +69,9 @@ pub(super) struct Writer {
 struct JobFile {
     job: Arc<str>,
     set: SetReceiver,
-    /// What it holds, as far as that is known.
+    /// Its content, if known.
     holds: Option<Content>,
-    /// Not written before: after a write and after a failure.
+    /// No write before this time, after a write or a failure.
     not_before: Instant,
     /// When to check that the file is still as it was written.
     check_at: Instant,
@@ -81,11 +81,11 @@ struct JobFile {
     failures: u64,
 }
 
-/// What a file holds.
+/// The content of a file.
 struct Content {
-    /// The same groups are the same content.
+    /// The groups that it was made from. The same `Arc` means the same content.
     groups: Weak<[SetGroup]>,
-    /// As is the same tag.
+    /// The tag of the list. The same tag also means the same content.
     etag: HeaderValue,
     stamp: Stamp,
 }
@@ -94,14 +94,14 @@ struct Content {
 #[derive(Debug, Default)]
 struct Failing {
     count: u32,
-    /// The last one, which was logged.
+    /// The last error, which was logged.
     error: Option<Arc<str>>,
-    /// No next attempt before.
+    /// No attempt before this time.
     until: Option<Instant>,
 }
 
 impl Failing {
-    /// Notes one more. Whether it is another one than before, to be logged.
+    /// Notes a failure. Returns whether its error differs from the last one, and should be logged.
     fn failed(&mut self, error: &str) -> bool {
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.count.min(16));
         self.count = self.count.saturating_add(1);
@@ -113,7 +113,7 @@ impl Failing {
         is_new
     }
 
-    /// Whether there was a failure before.
+    /// Notes a success. Returns whether there was a failure before.
     fn succeeded(&mut self) -> bool {
         std::mem::take(self).error.is_some()
     }
@@ -169,7 +169,7 @@ impl Writer {
         }
     }
 
-    /// Takes note of jobs that came and went.
+    /// Adds the files of new jobs, and drops those of removed jobs.
     fn adopt_jobs(&mut self) {
         let sets = Arc::clone(&self.sets.borrow_and_update());
         if self.adopted.as_ref().is_some_and(|adopted| Arc::ptr_eq(adopted, &sets)) {
@@ -196,7 +196,7 @@ impl Writer {
         self.adopted = Some(sets);
     }
 
-    /// What is to be done now, if anything is.
+    /// The work that is due now, if any.
     async fn due(&mut self) -> Option<Work> {
         let now = Instant::now();
         self.wake = now + CHECK;
@@ -226,7 +226,7 @@ impl Writer {
                 self.wake = self.wake.min(at);
             }
         }
-        // One at a time, each in its turn.
+        // The file that waits longest comes first.
         outdated.sort_by_key(|(at, _)| *at);
         for (_, name) in outdated {
             let file = self.files.get_mut(&name).expect("it was seen above");
@@ -237,7 +237,7 @@ impl Writer {
             };
             let (set, content) = match self.lists.get(key, &file.set).await {
                 Ok(list) => list,
-                // What the file holds stays, and the set that has come wakes this again.
+                // The file stays as it is. The next set of the job wakes this task again.
                 Err(NoList::Withheld(_)) => continue,
                 Err(error @ (NoList::Memory(_) | NoList::Failed)) => {
                     file.failed(&name, &error.to_string());
@@ -263,7 +263,7 @@ impl Writer {
         (empties || !work.holds.is_empty() || !work.checks.is_empty()).then_some(work)
     }
 
-    /// Does it, on a thread for that, and notes how it went.
+    /// Does the work, on a thread of its own, and notes the outcome.
     async fn carry_out(&mut self, work: Work) {
         let mut folder = self.folder.take().expect("it is here unless it is worked on");
         let holds: Vec<_> = work.holds.iter().map(|hold| Arc::clone(&hold.name)).collect();
@@ -422,7 +422,7 @@ impl JobFile {
         self.confirm(&hold.name);
     }
 
-    /// Notes that the file holds what it is to hold.
+    /// Notes that the file is up to date.
     fn confirm(&mut self, name: &str) {
         if self.error.succeeded() {
             tracing::info!(config = %self.job, file = name,
@@ -434,13 +434,13 @@ impl JobFile {
 }
 
 impl Content {
-    /// Whether it was made from these very groups.
+    /// Whether it was made from these groups.
     fn is_of(&self, groups: &Arc<[SetGroup]>) -> bool {
         std::ptr::addr_eq(self.groups.as_ptr(), Arc::as_ptr(groups))
     }
 }
 
-/// Resolves when there is something new; never, once the sender is gone.
+/// Resolves at the next change; never once the sender is dropped.
 fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, ()> {
     Box::pin(async {
         if receiver.changed().await.is_err() {

@@ -1,11 +1,11 @@
-//! One gzip file made of parts that were compressed apart.
+//! One gzip file, made of parts that were compressed separately.
 //!
 //! A gzip file is a header, a stream of deflate blocks, and a trailer with checksum and length. A
 //! stream may be cut after any block that ends on a byte boundary, and blocks that refer to nothing
 //! before themselves may follow any others. So each part of a large answer is compressed once, by
-//! itself, and kept ([`Blocks`]); an answer is header, parts, trailer, the checksum combined from
-//! those of the parts ([`Join`]). Whole gzip files could be joined too, and gzip itself would read
-//! that; curl and browsers stop after the first.
+//! itself, and kept ([`Blocks`]). An answer consists of header, parts and trailer; its checksum is
+//! combined from those of the parts ([`Join`]). Concatenated gzip files would not do: gzip reads
+//! them, but curl and browsers stop after the first.
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 

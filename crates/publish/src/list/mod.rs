@@ -19,7 +19,7 @@ pub use self::cache::{Cache, IDLE, Key, NoList};
 pub use self::deflate::LEVEL;
 pub use self::rendered::Rendered;
 
-/// What a reader wants of each target.
+/// Which labels of each target a reader requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// Kept targets after our rules, `__meta_*` included.
@@ -37,11 +37,11 @@ pub enum Encoding {
     Json,
     /// JSON, compressed.
     Gzip,
-    /// YAML, with every string in double quotes: nothing is left to the reader's taste.
+    /// YAML with every string in double quotes, which all parsers read alike.
     Yaml,
 }
 
-/// What stands around and between the elements of a list. An empty one is `[]` in all of them.
+/// The text around and between the elements of a list. An empty list is `[]` in all encodings.
 impl Encoding {
     /// Before the first element.
     const fn open(self) -> &'static [u8] {
@@ -87,7 +87,7 @@ pub fn withheld(set: &TargetSet, form: Form) -> Option<String> {
         }
         return Some(message);
     }
-    // With too many targets none is scraped; an empty list would say that there are none.
+    // Above the limit no target is scraped; an empty list would make readers drop all targets.
     let limit = set.limit_error.as_ref().filter(|_| form != Form::Raw)?;
     Some(format!("job {name}: {limit}\n"))
 }
