@@ -1,6 +1,6 @@
 //! For tests, benchmarks and fuzz targets: jobs and sets made by hand. No part of the interface.
 
-#![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "it is for tests")]
+#![expect(clippy::unwrap_used, reason = "it is for tests")]
 
 use std::sync::Arc;
 use std::time::SystemTime;
