@@ -196,22 +196,28 @@ impl App {
         });
         let files = file_sd.as_ref().map(FileSd::status);
         let context = web::Context {
-            jobs: manager.jobs(),
-            swarms: manager.swarms(),
-            files: files.unwrap_or_else(|| watch::channel(Arc::from([])).1),
-            lists,
-            figures: Arc::clone(manager.figures()),
-            config: config_receiver,
-            reload: status_receiver,
-            ready: readiness_receiver,
-            lifecycle: lifecycle_sender,
-            flags: options.flags.into(),
+            discovery: web::Discovery {
+                jobs: manager.jobs(),
+                swarms: manager.swarms(),
+                figures: Arc::clone(manager.figures()),
+            },
+            outputs: web::Outputs {
+                files: files.unwrap_or_else(|| watch::channel(Arc::from([])).1),
+                lists,
+            },
+            program: web::Program {
+                config: config_receiver,
+                reload: status_receiver,
+                ready: readiness_receiver,
+                lifecycle: lifecycle_sender,
+                flags: options.flags.into(),
+                build: BUILD,
+                started,
+                log_lines_dropped: crate::logging::dropped,
+                runtimes: Arc::from([Handle::current(), web_threads.handle().clone()]),
+            },
             options: Arc::new(options.web),
-            build: BUILD,
-            started,
             clock: web::Clock::System,
-            log_lines_dropped: crate::logging::dropped,
-            runtimes: Arc::from([Handle::current(), web_threads.handle().clone()]),
         };
         let (stop_web, stopped) = oneshot::channel();
         let mut web = JoinSet::new();

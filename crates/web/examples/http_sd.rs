@@ -22,7 +22,10 @@ use swarmscout_model::{
     Completeness, Labels, LabelsBuilder, NameScheme, RelabelledGroup, SetGroup, SyncStats,
     TargetCounts, TargetGroup, TargetSet,
 };
-use swarmscout_web::{self as web, BuildInfo, Clock, Context, Options, Readiness, ReloadStatus};
+use swarmscout_web::{
+    self as web, BuildInfo, Clock, Context, Discovery, Options, Outputs, Program, Readiness,
+    ReloadStatus,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -154,29 +157,32 @@ async fn serve(
     let now = SystemTime::now();
     let reload = ReloadStatus { error: None, loaded: now, warnings: Arc::from([]) };
     let context = Context {
-        jobs: watch::Sender::new(jobs).subscribe(),
-        swarms: watch::Sender::new(Arc::from([])).subscribe(),
-        lists: Arc::default(),
-        files: watch::channel(Arc::from([])).1,
-        figures: Arc::new(Figures::default()),
-        config: watch::Sender::new(Arc::new(Config::default())).subscribe(),
-        reload: watch::Sender::new(reload).subscribe(),
-        ready: watch::Sender::new(Readiness::Ready).subscribe(),
-        lifecycle: mpsc::channel(1).0,
-        flags: Arc::from([]),
-        options: Arc::new(Options::default()),
-        build: BuildInfo {
-            version: "0",
-            revision: "",
-            branch: "",
-            build_user: "",
-            build_date: "",
-            compiler: "",
+        discovery: Discovery {
+            jobs: watch::Sender::new(jobs).subscribe(),
+            swarms: watch::Sender::new(Arc::from([])).subscribe(),
+            figures: Arc::new(Figures::default()),
         },
-        started: now,
+        outputs: Outputs { lists: Arc::default(), files: watch::channel(Arc::from([])).1 },
+        program: Program {
+            config: watch::Sender::new(Arc::new(Config::default())).subscribe(),
+            reload: watch::Sender::new(reload).subscribe(),
+            ready: watch::Sender::new(Readiness::Ready).subscribe(),
+            lifecycle: mpsc::channel(1).0,
+            flags: Arc::from([]),
+            build: BuildInfo {
+                version: "0",
+                revision: "",
+                branch: "",
+                build_user: "",
+                build_date: "",
+                compiler: "",
+            },
+            started: now,
+            runtimes: Arc::from([]),
+            log_lines_dropped: || 0,
+        },
+        options: Arc::new(Options::default()),
         clock: Clock::System,
-        runtimes: Arc::from([]),
-        log_lines_dropped: || 0,
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();

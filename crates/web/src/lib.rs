@@ -1,11 +1,15 @@
-//! What Swarmscout serves over HTTP: targets for Prometheus (HTTP SD), Prometheus' own JSON API,
-//! metrics of itself, lifecycle, and an index page.
+//! The web server: targets for Prometheus (HTTP SD), Prometheus' own JSON API, metrics, lifecycle, and
+//! an index page.
 //!
-//! Everything is read from the [`Context`] at the moment of the request: nothing here keeps state
-//! of the discovery but caches of what was rendered from it, so nothing can be stale after a
-//! reload, and no reader can hold up discovery.
+//! **Invariant: an answer is made from the state at the moment of the request.** Nothing here keeps
+//! state of discovery, apart from the lists that `publish` renders, so nothing is stale after a reload
+//! and no reader can hold up discovery.
+//!
+//! May depend on `publish`, `exposition` and `config`, and on `discovery` for the state of jobs,
+//! sources and Swarms; never on the program that starts it.
 
 mod api;
+pub mod changes;
 mod connections;
 mod guard;
 mod gzip;
@@ -16,6 +20,7 @@ mod pages;
 mod router;
 mod sd;
 mod server;
+mod state;
 mod swarms;
 #[cfg(test)]
 mod tests;
@@ -31,95 +36,18 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use swarmscout_config::Config;
-use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
 use swarmscout_model::relabel::Regex;
-use swarmscout_swarm::Swarm;
+use swarmscout_publish::list;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
 
+use self::changes::Changes;
 pub use self::guard::is_host;
+pub use self::state::{
+    Context, Discovery, LifecycleCommand, Outputs, Program, Readiness, ReloadStatus,
+};
 use self::swarms::Swarms;
 pub use self::threads::Threads;
-use swarmscout_publish::file_sd::FileStatus;
-use swarmscout_publish::list::{self, Cache};
-
-/// Everything that the pages read.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// The running jobs, sorted by name.
-    pub jobs: watch::Receiver<Arc<[Job]>>,
-    /// The Swarms of swarm mode that their sources read.
-    pub swarms: watch::Receiver<Arc<[Swarm]>>,
-    /// What was rendered of their targets.
-    pub lists: Arc<Cache>,
-    /// How the files of file SD are doing; empty where there are none.
-    pub files: watch::Receiver<Arc<[FileStatus]>>,
-    /// What discovery counts.
-    pub figures: Arc<Figures>,
-    /// The configuration in use.
-    pub config: watch::Receiver<Arc<Config>>,
-    /// How the last reload went.
-    pub reload: watch::Receiver<ReloadStatus>,
-    /// Whether requests for data may be answered already, or still.
-    pub ready: watch::Receiver<Readiness>,
-    /// Where `/-/reload` and `/-/quit` go. Used only with [`Options::enable_lifecycle`].
-    pub lifecycle: mpsc::Sender<LifecycleCommand>,
-    /// All flags with their values as text, without the leading dashes: `config.file`.
-    pub flags: Arc<[(String, String)]>,
-    /// Flags that the server itself obeys.
-    pub options: Arc<Options>,
-    /// What this binary is.
-    pub build: BuildInfo,
-    /// When the process started.
-    pub started: SystemTime,
-    /// What time it is.
-    pub clock: Clock,
-    /// Where tasks run, for those who count them.
-    pub runtimes: Arc<[Handle]>,
-    /// The number of log lines that were dropped because stderr was not read.
-    pub log_lines_dropped: fn() -> u64,
-}
-
-impl Context {
-    /// The newest of each Swarm.
-    fn swarms(&self) -> Swarms {
-        Swarms::of(&self.swarms.borrow())
-    }
-}
-
-/// How the last load of the configuration file went.
-#[derive(Clone, Debug)]
-pub struct ReloadStatus {
-    /// Why the last load failed; `None` where it succeeded. No secret is in it.
-    pub error: Option<Arc<str>>,
-    /// When the configuration in use was loaded.
-    pub loaded: SystemTime,
-    /// What is doubtful in the configuration in use, one text for each.
-    pub warnings: Arc<[String]>,
-}
-
-/// What somebody asks of the program.
-#[derive(Debug)]
-pub enum LifecycleCommand {
-    /// Load the configuration file again. The answer holds why it could not be used.
-    Reload(oneshot::Sender<Result<(), String>>),
-    /// End cleanly.
-    Quit,
-}
-
-/// The program's stages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
-    /// The configuration is not loaded yet.
-    Starting,
-    /// Running.
-    Ready,
-    /// On its way out.
-    Stopping,
-}
 
 /// Flags that the server obeys.
 #[derive(Clone, Debug)]
@@ -249,18 +177,20 @@ pub async fn serve(
         shutdown_timeout: context.options.shutdown_timeout,
     };
     let addresses: Vec<_> = listeners.iter().filter_map(|one| one.local_addr().ok()).collect();
+    let changes = Changes::new(&context.discovery, &context.outputs, &context.program);
     let app = Arc::new(App::new(context, &addresses, &connections));
     let site = router::Site::new(&app);
     let handle = move |request| site.clone().answer(request);
     let forgetting = async {
         loop {
             tokio::time::sleep(list::IDLE / 10).await;
-            app.context.lists.forget_idle(Instant::now());
+            app.context.outputs.lists.forget_idle(Instant::now());
         }
     };
     tokio::select! {
         () = server::run(listeners, connections, limits, handle, shutdown) => {}
         () = forgetting => {}
+        () = changes.run() => {}
     }
 }
 
@@ -309,11 +239,16 @@ impl App {
 
     /// The running jobs, sorted by name.
     fn jobs(&self) -> Arc<[Job]> {
-        Arc::clone(&self.context.jobs.borrow())
+        Arc::clone(&self.context.discovery.jobs.borrow())
+    }
+
+    /// The newest of each Swarm.
+    fn swarms(&self) -> Swarms {
+        Swarms::of(&self.context.discovery.swarms.borrow())
     }
 
     fn job(&self, name: &str) -> Option<Job> {
-        let jobs = self.context.jobs.borrow();
+        let jobs = self.context.discovery.jobs.borrow();
         let place = jobs.binary_search_by(|job| (**job.config.name()).cmp(name));
         place.ok().map(|place| jobs[place].clone())
     }

@@ -22,7 +22,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
 
 /// The answer to every request for data while the program starts or ends; `None` while it runs.
 pub(super) fn unavailable(app: &App) -> Option<Response> {
-    let stopping = match *app.context.ready.borrow() {
+    let stopping = match *app.context.program.ready.borrow() {
         Readiness::Ready => return None,
         Readiness::Starting => "false",
         Readiness::Stopping => "true",
@@ -37,7 +37,7 @@ pub(super) async fn reload(State(app): State<Arc<App>>) -> Response {
         return refusal;
     }
     let (sender, answer) = oneshot::channel();
-    if app.context.lifecycle.send(LifecycleCommand::Reload(sender)).await.is_err() {
+    if app.context.program.lifecycle.send(LifecycleCommand::Reload(sender)).await.is_err() {
         return text(StatusCode::SERVICE_UNAVAILABLE, "Termination already in progress.\n");
     }
     match answer.await {
@@ -54,8 +54,8 @@ pub(super) async fn quit(State(app): State<Arc<App>>) -> Response {
     if let Some(refusal) = disabled(&app) {
         return refusal;
     }
-    let stopping = *app.context.ready.borrow() == Readiness::Stopping;
-    if stopping || app.context.lifecycle.send(LifecycleCommand::Quit).await.is_err() {
+    let stopping = *app.context.program.ready.borrow() == Readiness::Stopping;
+    if stopping || app.context.program.lifecycle.send(LifecycleCommand::Quit).await.is_err() {
         return text(StatusCode::OK, "Termination already in progress.");
     }
     text(StatusCode::OK, "Requesting termination... Goodbye!")
@@ -87,7 +87,7 @@ pub(super) struct Version {
 
 impl Version {
     pub(super) fn new(app: &App) -> Self {
-        let build = &app.context.build;
+        let build = &app.context.program.build;
         Self {
             version: build.version,
             revision: build.revision,

@@ -82,7 +82,7 @@ pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
     let gzip = gzip::is_accepted(&headers);
     let encoding = if gzip { Encoding::Gzip } else { Encoding::Json };
     let key = Key { job: Arc::clone(job.config.name()), form, encoding };
-    let (set, rendered) = match app.context.lists.get(key, &job.set).await {
+    let (set, rendered) = match app.context.outputs.lists.get(key, &job.set).await {
         Ok(list) => list,
         Err(NoList::Withheld(why)) => return text(StatusCode::SERVICE_UNAVAILABLE, why),
         // As long as it lasts Prometheus keeps what it has.

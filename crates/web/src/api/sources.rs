@@ -146,7 +146,7 @@ struct Problem {
 pub(super) async fn sources(State(app): State<Arc<App>>, uri: Uri) -> Response {
     let pool = parameter(&uri, "scrapePool");
     let now = app.context.clock.now();
-    let swarms = app.context.swarms();
+    let swarms = app.swarms();
     let source = |name: &str, source: &SourceStatus, pending| {
         Source::new(name, source, &swarms, now, pending)
     };
@@ -160,7 +160,7 @@ pub(super) async fn sources(State(app): State<Arc<App>>, uri: Uri) -> Response {
             sources.extend(next);
         }
     }
-    let files = app.context.files.borrow().clone();
+    let files = app.context.outputs.files.borrow().clone();
     let of_pool = |file: &&FileStatus| pool.is_empty() || file.job.as_deref() == Some(&*pool);
     let files = files.iter().filter(of_pool).map(File::new).collect();
     success(Sources { sources, files })

@@ -23,11 +23,11 @@ pub(super) struct Yaml {
 /// The configuration in use, written anew: what the file says of secrets is not in it. With it what
 /// is doubtful in it, where Prometheus has warnings. `format=yaml` answers the file alone, to be saved.
 pub(super) async fn config(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
-    let config = Arc::clone(&app.context.config.borrow());
+    let config = Arc::clone(&app.context.program.config.borrow());
     match parameter(&uri, "format").as_str() {
         "" | "json" => {
             let yaml = config.to_yaml();
-            let warnings = app.context.reload.borrow().warnings.to_vec();
+            let warnings = app.context.program.reload.borrow().warnings.to_vec();
             Ok(success_with_warnings(Yaml { yaml }, warnings))
         }
         "yaml" => {
@@ -39,7 +39,7 @@ pub(super) async fn config(State(app): State<Arc<App>>, uri: Uri) -> Result<Resp
 }
 
 pub(super) async fn flags(State(app): State<Arc<App>>) -> Response {
-    let flags = app.context.flags.iter().map(|(name, value)| (&**name, &**value));
+    let flags = app.context.program.flags.iter().map(|(name, value)| (&**name, &**value));
     success(flags.collect::<BTreeMap<_, _>>())
 }
 
@@ -77,10 +77,10 @@ struct RuntimeInfo {
 }
 
 pub(super) async fn runtime_info(State(app): State<Arc<App>>) -> Response {
-    let runtimes = || app.context.runtimes.iter().map(Handle::metrics);
-    let reload = app.context.reload.borrow().clone();
+    let runtimes = || app.context.program.runtimes.iter().map(Handle::metrics);
+    let reload = app.context.program.reload.borrow().clone();
     success(RuntimeInfo {
-        start_time: time(app.context.started),
+        start_time: time(app.context.program.started),
         directory: app.directory.clone(),
         hostname: app.hostname.clone(),
         server_time: time(app.context.clock.now().system),

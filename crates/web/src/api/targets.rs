@@ -41,7 +41,7 @@ pub(super) async fn scrape_pool_config(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let job = scrape_pool(&app, &uri)?;
-    let config = Arc::clone(&app.context.config.borrow());
+    let config = Arc::clone(&app.context.program.config.borrow());
     let yaml = config.job_yaml(job.config.name()).ok_or_else(|| no_pool(job.config.name()))?;
     Ok(success(Yaml { yaml }))
 }

@@ -9,7 +9,7 @@ mod requests;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -21,12 +21,14 @@ use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_discovery::status::RefreshStats;
 use swarmscout_discovery::without_address::NoAddress;
 use swarmscout_exposition::{Format, Histogram, NO_LABELS, Writer};
+use swarmscout_model::Budget;
 use swarmscout_model::DurationHistogram;
 use swarmscout_refresh::stats::ProblemCount;
 use swarmscout_swarm::{FeedKind, SwarmStatus};
 
 pub(super) use self::requests::Requests;
-use super::{App, Context, Readiness};
+use super::swarms::Swarms;
+use super::{App, Program, Readiness};
 use swarmscout_publish::file_sd::FileStatus;
 
 /// `/metrics`, in OpenMetrics where the reader asks for that, else in Prometheus' text format.
@@ -42,7 +44,7 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let handler =
         route.unwrap_or("/notfound").replace("{*", ":").replace('{', ":").replace('}', "");
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let response = next.run(request).await;
     app.requests.count(handler, response.status(), started.elapsed());
     response
@@ -51,10 +53,10 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 /// Everything that `/metrics` shows.
 fn write(app: &App, format: Format) -> String {
     let context = &app.context;
-    let jobs: Vec<_> = context.jobs.borrow().iter().map(Job::state).collect();
+    let jobs: Vec<_> = context.discovery.jobs.borrow().iter().map(Job::state).collect();
     let mut out = Writer::new(format);
     app.requests.write(&mut out);
-    program(&mut out, context);
+    program(&mut out, &context.program);
     out.counter(
         "swarmscout_http_connections_evicted",
         "Connections that were closed to make room for others: idle, blocked or streaming",
@@ -63,19 +65,21 @@ fn write(app: &App, format: Format) -> String {
     out.counter(
         "swarmscout_log_lines_dropped",
         "Log lines that were not written because stderr was not read",
-        [(NO_LABELS, (context.log_lines_dropped)())],
+        [(NO_LABELS, (context.program.log_lines_dropped)())],
     );
-    discovery(&mut out, context, &jobs);
-    sources(&mut out, context, &jobs);
-    snapshots(&mut out, context);
-    pools(&mut out, &context.figures, &jobs);
-    files(&mut out, &context.files.borrow(), &jobs);
-    process::write(&mut out, context.started);
+    discovery(&mut out, &context.discovery.figures, &jobs);
+    memory(&mut out, context.outputs.lists.budget());
+    let now = context.clock.now().instant;
+    sources(&mut out, now, &jobs);
+    snapshots(&mut out, now, &app.swarms());
+    pools(&mut out, &context.discovery.figures, &jobs);
+    files(&mut out, &context.outputs.files.borrow(), &jobs);
+    process::write(&mut out, context.program.started);
     out.finish()
 }
 
-fn program(out: &mut Writer, context: &Context) {
-    let build = &context.build;
+fn program(out: &mut Writer, program: &Program) {
+    let build = &program.build;
     let labels = [
         ("branch", build.branch),
         ("goversion", build.compiler),
@@ -94,10 +98,10 @@ fn program(out: &mut Writer, context: &Context) {
         ("version", build.version),
     ];
     out.gauge("swarmscout_build_info", "What this binary is", [(labels, 1.0)]);
-    let ready = *context.ready.borrow() == Readiness::Ready;
+    let ready = *program.ready.borrow() == Readiness::Ready;
     out.gauge("prometheus_ready", "Whether startup has finished", [(NO_LABELS, flag(ready))]);
     let (successful, loaded, warnings) = {
-        let reload = context.reload.borrow();
+        let reload = program.reload.borrow();
         (reload.error.is_none(), reload.loaded, reload.warnings.len())
     };
     out.gauge(
@@ -117,9 +121,8 @@ fn program(out: &mut Writer, context: &Context) {
     );
 }
 
-fn discovery(out: &mut Writer, context: &Context, jobs: &[JobState]) {
+fn discovery(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
     const NAME: (&str, &str) = ("name", "scrape");
-    let figures = &context.figures;
     for (name, help, value) in [
         (
             "prometheus_sd_received_updates",
@@ -194,19 +197,6 @@ fn discovery(out: &mut Writer, context: &Context, jobs: &[JobState]) {
         "Sources whose targets could not be stored the last time",
         [(NO_LABELS, figures.storage.failing.get() as f64)],
     );
-    let budget = context.lists.budget();
-    out.gauge(
-        "swarmscout_memory_accounted_bytes",
-        "About what sources, their targets and rendered lists hold in memory",
-        [(NO_LABELS, budget.used() as f64)],
-    );
-    if let Some(limit) = budget.limit() {
-        out.gauge(
-            "swarmscout_memory_limit_bytes",
-            "Most that they may hold, as --limits.memory says",
-            [(NO_LABELS, limit as f64)],
-        );
-    }
     let times = figures.file_times();
     let times: Vec<_> = times.iter().map(|(file, time)| ([("filename", &**file)], *time)).collect();
     out.gauge(
@@ -257,8 +247,22 @@ fn discovery(out: &mut Writer, context: &Context, jobs: &[JobState]) {
     );
 }
 
-fn sources(out: &mut Writer, context: &Context, jobs: &[JobState]) {
-    let now = context.clock.now().instant;
+fn memory(out: &mut Writer, budget: &Budget) {
+    out.gauge(
+        "swarmscout_memory_accounted_bytes",
+        "About what sources, their targets and rendered lists hold in memory",
+        [(NO_LABELS, budget.used() as f64)],
+    );
+    if let Some(limit) = budget.limit() {
+        out.gauge(
+            "swarmscout_memory_limit_bytes",
+            "Most that they may hold, as --limits.memory says",
+            [(NO_LABELS, limit as f64)],
+        );
+    }
+}
+
+fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
     let all: Vec<([(&str, &str); 2], &SourceStatus)> = jobs
         .iter()
         .flat_map(|JobState { set, status }| {
@@ -356,9 +360,7 @@ fn sources(out: &mut Writer, context: &Context, jobs: &[JobState]) {
 }
 
 /// What is kept of each Swarm, once for all that read it.
-fn snapshots(out: &mut Writer, context: &Context) {
-    let now = context.clock.now().instant;
-    let swarms = context.swarms();
+fn snapshots(out: &mut Writer, now: Instant, swarms: &Swarms) {
     let all: Vec<([(&str, &str); 1], &SwarmStatus)> =
         swarms.iter().map(|swarm| ([("swarm", &*swarm.feed.swarm)], swarm)).collect();
     let in_use: Vec<_> = all

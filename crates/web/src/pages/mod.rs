@@ -33,8 +33,8 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
     let jobs = app.jobs();
     let mut jobs: Vec<_> = jobs.iter().map(Job::state).collect();
     jobs.sort_by_key(rank);
-    let files = app.context.files.borrow().clone();
-    let swarms = app.context.swarms();
+    let files = app.context.outputs.files.borrow().clone();
+    let swarms = app.swarms();
     let now = app.context.clock.now();
     let body = html! {
         (status(&app, now))
@@ -117,7 +117,7 @@ fn page(app: &App, title: &str, body: &Markup) -> Markup {
                         img src=(icon) alt="" width="28" height="28";
                         (app.context.options.page_title)
                     }
-                    span.version { (app.context.build.version) }
+                    span.version { (app.context.program.build.version) }
                 }
                 main { (body) }
             }
@@ -127,8 +127,8 @@ fn page(app: &App, title: &str, body: &Markup) -> Markup {
 
 /// Whether all is well with the program itself.
 fn status(app: &App, now: Now) -> Markup {
-    let ready = *app.context.ready.borrow();
-    let reload = app.context.reload.borrow().clone();
+    let ready = *app.context.program.ready.borrow();
+    let reload = app.context.program.reload.borrow().clone();
     let since = |time| now.system.duration_since(time).map(age).unwrap_or_default();
     html! {
         p.state {
@@ -137,7 +137,7 @@ fn status(app: &App, now: Now) -> Markup {
                 Readiness::Ready => { span.badge.up { "Ready" } },
                 Readiness::Stopping => { span.badge.down { "Stopping" } },
             }
-            " Up for " (since(app.context.started))
+            " Up for " (since(app.context.program.started))
             ", configuration of " (since(reload.loaded)) " ago."
         }
         @if let Some(error) = &reload.error {

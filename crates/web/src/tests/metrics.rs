@@ -119,12 +119,6 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_storage_failing_sources Sources whose targets could not be stored the last time
         # TYPE swarmscout_storage_failing_sources gauge
         swarmscout_storage_failing_sources 0.0
-        # HELP swarmscout_memory_accounted_bytes About what sources, their targets and rendered lists hold in memory
-        # TYPE swarmscout_memory_accounted_bytes gauge
-        swarmscout_memory_accounted_bytes 0.0
-        # HELP swarmscout_memory_limit_bytes Most that they may hold, as --limits.memory says
-        # TYPE swarmscout_memory_limit_bytes gauge
-        swarmscout_memory_limit_bytes 1073741824.0
         # HELP prometheus_sd_failed_configs Service discovery configurations that failed to load
         # TYPE prometheus_sd_failed_configs gauge
         prometheus_sd_failed_configs{name="scrape"} 0.0
@@ -140,6 +134,12 @@ async fn shows_the_state_of_the_moment() {
         # HELP prometheus_sd_last_update_timestamp_seconds When the targets of each job last changed
         # TYPE prometheus_sd_last_update_timestamp_seconds gauge
         prometheus_sd_last_update_timestamp_seconds{name="scrape",config="we\"b"} 0.0
+        # HELP swarmscout_memory_accounted_bytes About what sources, their targets and rendered lists hold in memory
+        # TYPE swarmscout_memory_accounted_bytes gauge
+        swarmscout_memory_accounted_bytes 0.0
+        # HELP swarmscout_memory_limit_bytes Most that they may hold, as --limits.memory says
+        # TYPE swarmscout_memory_limit_bytes gauge
+        swarmscout_memory_limit_bytes 1073741824.0
         # HELP swarmscout_source_up Whether the last look of the source was good
         # TYPE swarmscout_source_up gauge
         swarmscout_source_up{job="we\"b",source="dockerswarm/0"} 1.0

@@ -1,6 +1,7 @@
 //! Everything over real sockets on loopback, with jobs and sets made by hand.
 
 mod api;
+mod changes;
 mod lifecycle;
 mod metrics;
 mod pages;
@@ -32,7 +33,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::{BuildInfo, Clock, Context, LifecycleCommand, Now, Options, Readiness, ReloadStatus};
+use super::{
+    BuildInfo, Clock, Context, Discovery, LifecycleCommand, Now, Options, Outputs, Program,
+    Readiness, ReloadStatus,
+};
 
 /// A job whose rules keep what they are given.
 pub(crate) fn job(name: &str) -> JobConfig {
@@ -167,6 +171,7 @@ pub(super) struct Server {
     pub(super) files: watch::Sender<Arc<[FileStatus]>>,
     pub(super) stop: Option<oneshot::Sender<()>>,
     pub(super) tasks: JoinSet<()>,
+    pub(super) context: Context,
 }
 
 impl Server {
@@ -225,35 +230,38 @@ impl Server {
         let figures = Arc::new(Figures::default());
         let files = watch::Sender::new(Arc::from([]));
         let context = Context {
-            jobs: jobs.subscribe(),
-            swarms: swarms.subscribe(),
-            lists,
-            files: files.subscribe(),
-            figures: Arc::clone(&figures),
-            config: config.subscribe(),
-            reload: reload.subscribe(),
-            ready: ready.subscribe(),
-            lifecycle,
-            flags: Arc::from([(String::from("config.file"), String::from("prometheus.yml"))]),
-            options: Arc::new(options),
-            build: BuildInfo {
-                version: "0.1.0",
-                revision: "0123abc",
-                branch: "main",
-                build_user: "somebody",
-                build_date: "2026-11-23",
-                compiler: "rustc 1.95.0",
+            discovery: Discovery {
+                jobs: jobs.subscribe(),
+                swarms: swarms.subscribe(),
+                figures: Arc::clone(&figures),
             },
-            started: now.system - Duration::from_hours(1),
+            outputs: Outputs { lists, files: files.subscribe() },
+            program: Program {
+                config: config.subscribe(),
+                reload: reload.subscribe(),
+                ready: ready.subscribe(),
+                lifecycle,
+                flags: Arc::from([(String::from("config.file"), String::from("prometheus.yml"))]),
+                build: BuildInfo {
+                    version: "0.1.0",
+                    revision: "0123abc",
+                    branch: "main",
+                    build_user: "somebody",
+                    build_date: "2026-11-23",
+                    compiler: "rustc 1.95.0",
+                },
+                started: now.system - Duration::from_hours(1),
+                runtimes: Arc::from([Handle::current()]),
+                log_lines_dropped: || 0,
+            },
+            options: Arc::new(options),
             clock: Clock::Fixed(now),
-            runtimes: Arc::from([Handle::current()]),
-            log_lines_dropped: || 0,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(super::serve(vec![listener], context, async {
+        tasks.spawn(super::serve(vec![listener], context.clone(), async {
             let _ = stopped.await;
         }));
         let stop = Some(stop);
@@ -272,6 +280,7 @@ impl Server {
             files,
             stop,
             tasks,
+            context,
         }
     }
 

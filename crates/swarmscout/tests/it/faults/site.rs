@@ -100,22 +100,25 @@ impl Site {
         let (reload, reload_receiver) = watch::channel(status);
         let (ready, ready_receiver) = watch::channel(Readiness::Ready);
         let context = web::Context {
-            jobs: manager.jobs(),
-            swarms: manager.swarms(),
-            lists: Arc::default(),
-            files: watch::channel(Arc::from([])).1,
-            figures: Arc::clone(manager.figures()),
-            config: config_receiver,
-            reload: reload_receiver,
-            ready: ready_receiver,
-            lifecycle: mpsc::channel(1).0,
-            flags: Arc::from([]),
+            discovery: web::Discovery {
+                jobs: manager.jobs(),
+                swarms: manager.swarms(),
+                figures: Arc::clone(manager.figures()),
+            },
+            outputs: web::Outputs { lists: Arc::default(), files: watch::channel(Arc::from([])).1 },
+            program: web::Program {
+                config: config_receiver,
+                reload: reload_receiver,
+                ready: ready_receiver,
+                lifecycle: mpsc::channel(1).0,
+                flags: Arc::from([]),
+                build: BUILD,
+                started: SystemTime::now(),
+                runtimes: Arc::from([]),
+                log_lines_dropped: || 0,
+            },
             options: Arc::default(),
-            build: BUILD,
-            started: SystemTime::now(),
             clock: Clock::System,
-            runtimes: Arc::from([]),
-            log_lines_dropped: || 0,
         };
         let mut web = JoinSet::new();
         web.spawn(web::serve(vec![listener], context, std::future::pending()));
