@@ -8,8 +8,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3Default;
-
 use crate::budget::{allocation, shared_allocation};
 use crate::duration::{DurationError, PromDuration};
 use crate::groups::TargetGroup;
@@ -272,22 +270,6 @@ impl Target {
         let mut all: Vec<_> = own().chain(rest_of_jobs).collect();
         all.sort_by_key(|(name, _)| *name);
         all
-    }
-
-    /// A hash of all that makes this target another one than the others of its job: its labels,
-    /// `__*` included, and its URL. Two targets of equal identity are one.
-    pub fn identity(&self, params: &[(String, Vec<String>)]) -> u128 {
-        let mut hash = Xxh3Default::new();
-        hash.update(self.labels.as_bytes());
-        // The URL is made of the labels and the job's parameters.
-        for (name, values) in params {
-            for text in std::iter::once(name).chain(values) {
-                hash.update(&text.len().to_le_bytes());
-                hash.update(text.as_bytes());
-            }
-            hash.update(&[0xff]);
-        }
-        hash.digest128()
     }
 }
 
@@ -561,24 +543,5 @@ mod tests {
         assert_eq!(made.refused, [Refused { index: 2, reason }]);
         let long = TargetError::Hostname("x/".repeat(1 << 20)).reason();
         assert!(long.starts_with("\"x/x/") && long.ends_with("/x…") && long.len() < 1100);
-    }
-
-    #[test]
-    fn identity_is_that_of_labels_and_url() {
-        let params = |values: &[&str]| {
-            vec![("p".to_owned(), values.iter().map(ToString::to_string).collect::<Vec<_>>())]
-        };
-        let target = |index, labels: &[(&str, &str)]| Target {
-            index,
-            labels: labels.iter().copied().collect(),
-        };
-        let one = target(0, &[(ADDRESS, "a"), ("b", "c")]).identity(&params(&["1"]));
-        let same = target(7, &[("b", "c"), (ADDRESS, "a")]).identity(&params(&["1"]));
-        let hidden = target(0, &[(ADDRESS, "a"), ("b", "c"), ("__d", "e")]);
-        assert_eq!(one, same);
-        assert_ne!(one, hidden.identity(&params(&["1"])));
-        assert_ne!(one, target(0, &[(ADDRESS, "a"), ("bc", "")]).identity(&params(&["1"])));
-        assert_ne!(one, target(0, &[(ADDRESS, "a"), ("b", "c")]).identity(&params(&["1", ""])));
-        assert_ne!(one, target(0, &[(ADDRESS, "a"), ("b", "c")]).identity(&[]));
     }
 }
