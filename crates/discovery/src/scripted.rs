@@ -1,4 +1,4 @@
-//! A source for tests that does what it is told.
+//! A source for tests that follows a script.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// A source that is looked at every `refresh_interval` seconds and has no target yet.
+    /// A source that is refreshed every `refresh_interval` seconds and has no target yet.
     pub(crate) fn new(refresh_interval: u64) -> Self {
         Self::answering(refresh_interval, Answer::Groups(Vec::new()))
     }

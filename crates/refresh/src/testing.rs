@@ -1,4 +1,4 @@
-//! For tests of this crate and of those above it: a discoverer that does what it is told.
+//! For tests of this crate and of those above it: a discoverer that follows a script.
 
 #![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "it is for tests")]
 
@@ -11,7 +11,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::{BoxFuture, Discoverer, Groups, Problem, RefreshScope, Refreshed};
 
-/// Tells a discoverer what to answer, and knows when it was asked. `E` is its error.
+/// Scripts what a discoverer answers, and records when it was asked. `E` is its error.
 #[derive(Debug)]
 pub struct Script<E> {
     state: Arc<State>,
@@ -28,15 +28,15 @@ impl<E> Clone for Script<E> {
 struct State {
     answer: Mutex<Answer>,
     hint: Notify,
-    /// Time of each look since the script was made.
-    looks: watch::Sender<Vec<Duration>>,
+    /// Time of each refresh since the script was made.
+    refreshes: watch::Sender<Vec<Duration>>,
     builds: watch::Sender<u32>,
     /// Discoverers that exist.
     running: AtomicUsize,
     began: Instant,
 }
 
-/// What a look brings.
+/// The result of a refresh.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// These groups.
@@ -51,7 +51,7 @@ pub enum Answer {
     Panic,
     /// The discoverer cannot even be built.
     NoBuild(&'static str),
-    /// Good looks, but waiting for a change panics.
+    /// Refreshes succeed, but waiting for a change panics.
     PanicWaiting,
 }
 
@@ -61,7 +61,7 @@ impl<E: Send + 'static> Script<E> {
         let state = State {
             answer: Mutex::new(answer),
             hint: Notify::new(),
-            looks: watch::Sender::default(),
+            refreshes: watch::Sender::default(),
             builds: watch::Sender::default(),
             running: AtomicUsize::new(0),
             began: Instant::now(),
@@ -74,38 +74,38 @@ impl<E: Send + 'static> Script<E> {
         let Self { state, fail } = self.clone();
         state.builds.send_modify(|builds| *builds += 1);
         if let Answer::NoBuild(reason) = *state.answer.lock().unwrap() {
-            state.looks.send_modify(|looks| looks.push(state.began.elapsed()));
+            state.refreshes.send_modify(|refreshes| refreshes.push(state.began.elapsed()));
             return Err(fail(reason));
         }
         state.running.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(Scripted { state: Arc::clone(&state), fail }))
     }
 
-    /// What every look brings from now on.
+    /// The result of every refresh from now on.
     pub fn answer(&self, answer: Answer) {
         *self.state.answer.lock().unwrap() = answer;
     }
 
-    /// The same, and tells that something changed.
+    /// The same, and reports a change.
     pub fn change(&self, answer: Answer) {
         self.answer(answer);
         self.hint();
     }
 
-    /// Tells that something changed.
+    /// Reports a change.
     pub fn hint(&self) {
         self.state.hint.notify_one();
     }
 
-    /// When looks began, since the script was made.
-    pub fn looks(&self) -> Vec<Duration> {
-        self.state.looks.borrow().clone()
+    /// When each refresh started, since the script was made.
+    pub fn refreshes(&self) -> Vec<Duration> {
+        self.state.refreshes.borrow().clone()
     }
 
-    /// Waits until there were so many looks.
-    pub async fn looked(&self, times: usize) {
-        let mut looks = self.state.looks.subscribe();
-        looks.wait_for(|looks| looks.len() >= times).await.unwrap();
+    /// Waits until there were this many refreshes.
+    pub async fn refreshed(&self, times: usize) {
+        let mut refreshes = self.state.refreshes.subscribe();
+        refreshes.wait_for(|refreshes| refreshes.len() >= times).await.unwrap();
     }
 
     /// How many discoverers were made, or could not be.
@@ -136,7 +136,7 @@ impl<E: Send> Discoverer for Scripted<E> {
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, E>> {
         Box::pin(async {
             let now = Instant::now();
-            self.state.looks.send_modify(|looks| looks.push(now - self.state.began));
+            self.state.refreshes.send_modify(|refreshes| refreshes.push(now - self.state.began));
             let answer = self.state.answer.lock().unwrap().clone();
             match answer {
                 Answer::Groups(groups) => Ok(Refreshed::new(groups, now.into_std())),
@@ -163,7 +163,7 @@ impl<E: Send> Discoverer for Scripted<E> {
     }
 }
 
-/// A group of targets of which only the addresses are known.
+/// A group of targets that have only addresses.
 pub fn group(source: &str, addresses: &[&str]) -> Arc<TargetGroup> {
     Arc::new(TargetGroup {
         source: source.into(),

@@ -77,7 +77,7 @@ fn addresses(set: &TargetSet) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn static_targets_are_there_after_one_look() {
+async fn static_targets_are_there_after_one_refresh() {
     let mut manager = manager();
     manager.apply(vec![JobConfig::new("a", vec![fixed(&[&["x:1", "x:2"], &["y:1"]])])]);
     let set = set_of(&manager, "x:1 x:2 y:1").await;
@@ -166,13 +166,13 @@ async fn equal_sources_run_once() {
         assert_eq!((addresses(&set), status.sources.len()), ("a".to_owned(), 1));
         assert_eq!(set.counts.duplicates, 0);
     }
-    script.looked(3).await;
+    script.refreshed(3).await;
     assert_eq!(script.builds(), 1);
-    assert_eq!(script.looks()[2], Duration::from_mins(2));
+    assert_eq!(script.refreshes()[2], Duration::from_mins(2));
     // It runs on as long as one job names it.
     manager.apply(vec![JobConfig::new("c", vec![script.config()])]);
-    script.looked(4).await;
-    assert_eq!((script.builds(), script.looks()[3]), (1, Duration::from_mins(3)));
+    script.refreshed(4).await;
+    assert_eq!((script.builds(), script.refreshes()[3]), (1, Duration::from_mins(3)));
     manager.apply(Vec::new());
     sleep(Duration::from_millis(1)).await;
     assert!(!script.is_running());
@@ -206,7 +206,7 @@ async fn other_rules_take_effect_at_once_and_disturb_no_source() {
     assert!(channel.same_channel(&only_job(&manager).set));
     assert!(!set.stale_config);
     assert_eq!(set.counts.dropped, 1);
-    assert_eq!((script.builds(), script.looks().len()), (1, 1));
+    assert_eq!((script.builds(), script.refreshes().len()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,7 +244,7 @@ async fn a_job_that_was_never_complete_turns_to_its_new_configuration_at_once() 
         (Script::answering(60, Answer::Hang), Script::answering(60, Answer::Fail("no")));
     let mut manager = manager();
     manager.apply(vec![JobConfig::new("a", vec![hung.config()])]);
-    hung.looked(1).await;
+    hung.refreshed(1).await;
     manager.apply(vec![JobConfig::new("a", vec![new.config()])]);
     let set = state_when(&manager, |job| job.status.sources[0].error.is_some()).await.set;
     assert!(!set.stale_config && !set.is_ready());
@@ -273,7 +273,7 @@ async fn what_is_not_shown_yet_is_no_update() {
     let stale = stale.await.set;
     assert_eq!(addresses(&stale), "a");
     fresh.change(targets(&["b", "d"]));
-    fresh.looked(2).await;
+    fresh.refreshed(2).await;
     sleep(Duration::from_secs(1)).await;
     assert_eq!(manager.figures().updates.get(), updates);
 
@@ -291,7 +291,7 @@ async fn of_several_reloads_the_newest_counts() {
     set_of(&manager, "a").await;
     scripts[1].answer(Answer::Hang);
     manager.apply(vec![JobConfig::new("a", vec![scripts[1].config()])]);
-    scripts[1].looked(1).await;
+    scripts[1].refreshed(1).await;
     manager.apply(vec![JobConfig::new("a", vec![scripts[2].config()])]);
     set_of(&manager, "c").await;
     sleep(Duration::from_millis(1)).await;
@@ -353,7 +353,7 @@ async fn the_first_answer_of_a_source_waits_for_nothing() {
     let (quick, slow) = (Script::new(60), Script::answering(60, Answer::Fail("no route")));
     let mut manager = manager();
     manager.apply(vec![JobConfig::new("a", vec![quick.config(), slow.config()])]);
-    slow.looked(1).await;
+    slow.refreshed(1).await;
     slow.answer(targets(&["b"]));
     // While the other one has something new all the time.
     let changes = async {
@@ -366,11 +366,11 @@ async fn the_first_answer_of_a_source_waits_for_nothing() {
         () = changes => {}
         set = set_when(&manager, |set| set.is_ready()) => assert_eq!(set.counts.active, 2),
     }
-    assert_eq!(began.elapsed(), *slow.looks().last().unwrap());
+    assert_eq!(began.elapsed(), *slow.refreshes().last().unwrap());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_source_is_told_of_and_keeps_its_targets() {
+async fn a_failing_source_is_reported_and_keeps_its_targets() {
     let (good, bad) = (Script::new(10), Script::new(10));
     good.answer(targets(&["a"]));
     bad.answer(targets(&["b"]));
@@ -395,7 +395,7 @@ async fn a_failing_source_is_told_of_and_keeps_its_targets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ages_and_counters_wake_nobody() {
+async fn ages_and_counters_wake_no_receiver() {
     let script = Script::answering(1, targets(&["a"]));
     let mut manager = manager();
     manager.apply(vec![JobConfig::new("a", vec![script.config()])]);
@@ -412,7 +412,7 @@ async fn ages_and_counters_wake_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_built_hurts_nobody_else() {
+async fn a_source_that_cannot_be_built_leaves_other_jobs_alone() {
     let bad = Script::answering(60, Answer::NoBuild("no such file: ca.pem"));
     let mut manager = manager();
     manager.apply(vec![
@@ -447,7 +447,7 @@ async fn more_targets_than_the_limit_fail_all_of_them() {
     assert_eq!(manager.figures().limit_exceeded.get(), 1);
 }
 
-/// A counter that falls without reaching zero looks to Prometheus as if it had begun anew: the rest
+/// Prometheus takes a counter that falls without reaching zero for a reset: the rest
 /// of it would be new failures.
 #[tokio::test(start_paused = true)]
 async fn what_sources_counted_outlives_them() {
@@ -527,13 +527,13 @@ async fn hundreds_of_reloads_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hung_looks_hold_up_neither_reload_nor_end() {
+async fn hung_refreshes_hold_up_neither_reload_nor_end() {
     let scripts: Vec<_> = (0..10).map(|_| Script::answering(3600, Answer::Hang)).collect();
     let mut manager = manager();
     let began = Instant::now();
     for script in &scripts {
         manager.apply(vec![JobConfig::new("a", vec![script.config()])]);
-        script.looked(1).await;
+        script.refreshed(1).await;
     }
     let mut jobs = manager.jobs();
     jobs.borrow_and_update();

@@ -1,4 +1,4 @@
-//! For tests: what can go wrong with whoever answers over HTTP.
+//! For tests: what can go wrong with a server that answers over HTTP.
 
 use bytes::Bytes;
 use swarmscout_simulator::{Fault, Server};

@@ -168,7 +168,7 @@ async fn what_does_not_fit_into_memory_is_not_restored() {
     let mut manager = Manager::new(context);
     let script = Script::answering(3600, Answer::Hang);
     manager.apply(one(&script));
-    script.looked(1).await;
+    script.refreshed(1).await;
     manager.context_storage().in_folder(|_| ()).await.unwrap();
     assert!(!manager.jobs().borrow()[0].set.borrow().is_ready());
     let figures = Arc::clone(manager.figures());
@@ -224,7 +224,7 @@ async fn what_a_source_that_is_gone_had_is_kept_for_its_return() {
 }
 
 #[tokio::test]
-async fn sources_that_cannot_be_told_apart_are_not_stored() {
+async fn sources_that_cannot_be_distinguished_are_not_stored() {
     let scratch = Scratch::new();
     let mut manager = scratch.manager();
     // Both are called the same.
@@ -237,7 +237,7 @@ async fn sources_that_cannot_be_told_apart_are_not_stored() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_used_is_written_anew() {
+async fn a_file_that_cannot_be_used_is_replaced() {
     let scratch = Scratch::new();
     run_before(&scratch, targets(&["a"])).await;
     let good = fs::read(scratch.file()).unwrap();
@@ -269,7 +269,7 @@ async fn a_file_that_cannot_be_used_is_written_anew() {
         let figures = Arc::clone(manager.figures());
         let script = Script::answering(3600, Answer::Hang);
         manager.apply(one(&script));
-        script.looked(1).await;
+        script.refreshed(1).await;
         // Read before it is written, one after the other.
         manager.context_storage().in_folder(|_| ()).await.unwrap();
         assert!(!manager.jobs().borrow()[0].set.borrow().is_ready());
@@ -284,9 +284,9 @@ async fn a_file_that_cannot_be_used_is_written_anew() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_told_once_and_costs_nothing_else() {
+async fn a_folder_that_cannot_be_written_is_reported_once_and_costs_nothing_else() {
     let scratch = Scratch::new();
-    // A file in its place, whoever the user is.
+    // A file in its place: even root cannot write a folder there.
     fs::write(scratch.folder(), "").unwrap();
     let mut manager = scratch.manager();
     let figures = Arc::clone(manager.figures());

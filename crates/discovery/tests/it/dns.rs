@@ -153,10 +153,10 @@ async fn find(entry: &Entry) -> Outcome {
     let zone = Zone::default();
     let servers = ["127.0.0.1", "127.0.0.2"].map(|ip| (ip, DnsServer::start(&zone).unwrap()));
     // A socket for somebody else keeps the port: what we send there is refused.
-    let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    nobody.connect((Ipv4Addr::LOCALHOST, 1)).unwrap();
-    let nobody = format!("[127.0.0.1]:{}", nobody.local_addr().unwrap().port());
-    let mut conf = entry.resolv_conf.replace("127.0.0.9", &nobody);
+    let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    closed.connect((Ipv4Addr::LOCALHOST, 1)).unwrap();
+    let closed = format!("[127.0.0.1]:{}", closed.local_addr().unwrap().port());
+    let mut conf = entry.resolv_conf.replace("127.0.0.9", &closed);
     for (ip, server) in &servers {
         server.fault(Fault::Silence);
         let addr = format!("[127.0.0.1]:{}", server.addr().port());
@@ -169,7 +169,7 @@ async fn find(entry: &Entry) -> Outcome {
             server.fault_for(&answer.name, fault);
         }
     }
-    // Prometheus asks nobody twice.
+    // Prometheus asks no server twice.
     conf.push_str("options attempts:1\n");
     let file = ConfFile::write(&conf);
     let mut context = BuildContext::new("test");
@@ -188,12 +188,12 @@ async fn find(entry: &Entry) -> Outcome {
         port: 8080,
         refresh_interval: PromDuration::from_secs(2),
     };
-    let looked = Dns::new(&config, &context).fetch(RefreshScope::Full).await;
+    let refreshed = Dns::new(&config, &context).fetch(RefreshScope::Full).await;
     let mut outcome = Outcome { asked: asked(&servers), ..Outcome::default() };
     if entry.names.len() > 1 {
         outcome.asked.sort();
     }
-    let Ok(Refreshed { value: what, problems, .. }) = looked else { return outcome };
+    let Ok(Refreshed { value: what, problems, .. }) = refreshed else { return outcome };
     for name in &entry.names {
         let failed = |reason: &str| ["lookup failed", "no server answered"].contains(&reason);
         if !problems.iter().any(|problem| problem.object == *name && failed(problem.reason)) {

@@ -1,4 +1,4 @@
-//! Looks over real sockets: versions, failover, faults, and what is asked.
+//! Refreshes over real sockets: versions, failover, faults, and requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,8 +83,8 @@ fn nodes(engines: &[&Engine]) -> DockerSwarm {
     source(Role::Nodes, engine_config(engines, &[]))
 }
 
-fn count(look: &Refreshed<Groups>) -> usize {
-    look.value.iter().map(|group| group.targets.len()).sum()
+fn count(refreshed: &Refreshed<Groups>) -> usize {
+    refreshed.value.iter().map(|group| group.targets.len()).sum()
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_part_that_is_cut_off_loses_nothing_of_what_is_known_of_whole_lists() 
 
 /// Recorded from 20.10.24, whose node certificate had expired.
 #[tokio::test]
-async fn expired_certificates_are_told_from_a_swarm_that_was_never_joined() {
+async fn expired_certificates_are_distinguished_from_a_swarm_that_was_never_joined() {
     let engine = manager(1);
     let faults = engine.server.faults();
     let refusal: &[u8] = include_bytes!("../fixtures/expired/nodes.json");
@@ -125,7 +125,7 @@ async fn expired_certificates_are_told_from_a_swarm_that_was_never_joined() {
     );
 }
 
-/// What was asked since this was last asked for, besides what the Engine is.
+/// The requests since the last call of this, without those for what the Engine is.
 fn asked(engine: &Engine) -> Vec<String> {
     let mut requests = engine.server.requests();
     engine.server.forget_requests();
@@ -196,8 +196,8 @@ async fn filters_go_to_the_main_list_alone() {
     let filters: &[(&str, &[&str])] =
         &[("desired-state", &["running"]), ("name", &["web", "a b&c"]), ("id", &[])];
     let mut source = source(Role::Tasks, engine_config(&[&engine], filters));
-    let look = source.fetch(RefreshScope::Full).await.unwrap();
-    assert_eq!(count(&look), 3);
+    let refreshed = source.fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!(count(&refreshed), 3);
     let mut requests = asked(&engine);
     requests.sort();
     expect![[r#"
@@ -213,21 +213,21 @@ async fn filters_go_to_the_main_list_alone() {
 }
 
 #[tokio::test]
-async fn a_filter_that_names_nothing_known_fails_the_look() {
+async fn a_filter_that_names_nothing_known_fails_the_refresh() {
     let engine = manager(1);
     let config = engine_config(&[&engine], &[("service", &["nope"])]);
-    let look = source(Role::Tasks, config).fetch(RefreshScope::Full).await;
+    let refreshed = source(Role::Tasks, config).fetch(RefreshScope::Full).await;
     check_error(
-        look,
+        refreshed,
         &[&engine],
         &expect![
             "HOST0/v1.41/tasks: server returned HTTP status 404 Not Found: service nope not found"
         ],
     );
     let config = engine_config(&[&engine], &[("nope", &["x"])]);
-    let look = source(Role::Nodes, config).fetch(RefreshScope::Full).await;
+    let refreshed = source(Role::Nodes, config).fetch(RefreshScope::Full).await;
     check_error(
-        look,
+        refreshed,
         &[&engine],
         &expect![
             "HOST0/v1.41/nodes: server returned HTTP status 400 Bad Request: Invalid filter 'nope'"
@@ -253,7 +253,7 @@ async fn every_version_from_1_24_on_is_spoken() {
 
 #[tokio::test]
 async fn an_engine_that_refuses_a_version_is_asked_with_the_one_it_names() {
-    // A proxy that does not tell the version; then the newest is too new.
+    // A proxy that hides the version; then the newest is too new.
     let engine = manager(1);
     engine.server.faults().set_for("/_ping", Fault::Status(403, "forbidden".to_owned()));
     assert_eq!(count(&nodes(&[&engine]).fetch(RefreshScope::Full).await.unwrap()), 2);
@@ -273,12 +273,12 @@ async fn an_engine_that_refuses_a_version_is_asked_with_the_one_it_names() {
 }
 
 #[tokio::test]
-async fn the_version_is_agreed_on_anew_after_a_failure() {
+async fn the_version_is_agreed_on_again_after_a_failure() {
     let engine = manager(1);
     let mut source = nodes(&[&engine]);
     source.fetch(RefreshScope::Full).await.unwrap();
     engine.server.faults().next(1, Fault::Close);
-    // The connection may be tried again at once by the client: two faults are one failed look.
+    // The connection may be tried again at once by the client: two faults are one failed refresh.
     engine.server.faults().next(1, Fault::Status(500, "restarting".to_owned()));
     source.fetch(RefreshScope::Full).await.unwrap_err();
     engine.server.faults().clear();
@@ -288,7 +288,7 @@ async fn the_version_is_agreed_on_anew_after_a_failure() {
 }
 
 #[tokio::test]
-async fn an_engine_before_swarm_mode_is_told_by_its_version() {
+async fn an_engine_before_swarm_mode_is_recognized_by_its_version() {
     let (swarm, manager, _) = swarm(1);
     let release = Release { version: "1.11.2", api: 23, min_api: 12 };
     let engine = Engine::start_release(Listen::Tcp, &swarm, &manager, release).unwrap();
@@ -302,7 +302,7 @@ async fn an_engine_before_swarm_mode_is_told_by_its_version() {
 }
 
 #[tokio::test]
-async fn who_cannot_answer_is_told_apart() {
+async fn engines_that_cannot_answer_have_an_error_each() {
     let (swarm, manager, worker) = swarm(1);
     let engine = Engine::start(Listen::Tcp, &swarm, &worker).unwrap();
     check_error(
@@ -401,13 +401,13 @@ async fn check_fault_within(fault: Fault, context: &BuildContext, expected: &Exp
     check_error(nodes(&[&bad]).fetch(RefreshScope::Full).await, &[&bad], expected);
 
     let mut both = nodes(&[&bad, &good]);
-    let look = both.fetch(RefreshScope::Full).await.unwrap();
-    assert_eq!(count(&look), 2);
-    let [problem] = &look.problems[..] else { panic!("{:?}", look.problems) };
+    let refreshed = both.fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!(count(&refreshed), 2);
+    let [problem] = &refreshed.problems[..] else { panic!("{:?}", refreshed.problems) };
     assert_eq!((problem.kind, &*problem.object), ("host", bad.server.url()));
     asked(&bad);
-    let look = both.fetch(RefreshScope::Full).await.unwrap();
-    assert_eq!((count(&look), look.problems.len()), (2, 0));
+    let refreshed = both.fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!((count(&refreshed), refreshed.problems.len()), (2, 0));
     assert_eq!(asked(&bad), [""; 0], "what answered last is asked first");
 }
 
@@ -505,13 +505,13 @@ async fn an_answer_without_end_ends() {
 async fn text_that_is_not_utf_8_is_read_as_go_reads_it() {
     let engine = manager(1);
     engine.server.faults().set_for("/nodes", Fault::invalid_utf8());
-    let look = nodes(&[&engine]).fetch(RefreshScope::Full).await.unwrap();
-    let id = look.value[0].targets[0].get("__meta_dockerswarm_node_id");
+    let refreshed = nodes(&[&engine]).fetch(RefreshScope::Full).await.unwrap();
+    let id = refreshed.value[0].targets[0].get("__meta_dockerswarm_node_id");
     assert_eq!(id, Some("\u{fffd}\u{fffd}"));
 }
 
 #[tokio::test]
-async fn hosts_that_all_fail_are_told_one_by_one() {
+async fn hosts_that_all_fail_are_named_one_by_one() {
     let (swarm, manager, worker) = swarm(1);
     let a = Engine::start(Listen::Tcp, &swarm, &worker).unwrap();
     let b = Engine::start(Listen::Tcp, &swarm, &manager).unwrap();
@@ -529,7 +529,7 @@ async fn hosts_that_all_fail_are_told_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_cancelled_look_does_not_begin_again_at_the_host_that_hung() {
+async fn a_cancelled_refresh_does_not_start_again_at_the_host_that_hung() {
     let (swarm, manager, _) = swarm(1);
     let bad = Engine::start(Listen::Tcp, &swarm, &manager).unwrap();
     let good = Engine::start(Listen::Tcp, &swarm, &manager).unwrap();
@@ -544,7 +544,7 @@ async fn a_cancelled_look_does_not_begin_again_at_the_host_that_hung() {
 }
 
 #[tokio::test]
-async fn a_host_of_another_swarm_is_passed_over_by_name() {
+async fn a_host_of_another_swarm_is_skipped_by_name() {
     let (swarm, one, _) = swarm(1);
     let two = swarm.add_manager("manager-2");
     let one = Engine::start(Listen::Tcp, &swarm, &one).unwrap();
@@ -553,14 +553,14 @@ async fn a_host_of_another_swarm_is_passed_over_by_name() {
     let mut source = nodes(&[&one, &other, &two]);
     assert_eq!(count(&source.fetch(RefreshScope::Full).await.unwrap()), 3);
     one.server.refuse();
-    let look = source.fetch(RefreshScope::Full).await.unwrap();
-    assert_eq!(count(&look), 3, "those of the right Swarm");
-    let passed_over: Vec<_> = look.problems.iter().map(|problem| &*problem.object).collect();
+    let refreshed = source.fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!(count(&refreshed), 3, "those of the right Swarm");
+    let skipped: Vec<_> = refreshed.problems.iter().map(|problem| &*problem.object).collect();
     let mut expected = [one.server.url(), other.server.url()];
     expected.sort_unstable();
-    assert_eq!(passed_over, expected);
+    assert_eq!(skipped, expected);
 
-    // Only the stranger is left, and nobody says that the right Swarm is gone.
+    // Only the other Swarm's host is left, and no answer says that the right Swarm is gone.
     two.server.refuse();
     check_error(
         source.fetch(RefreshScope::Full).await,
@@ -572,7 +572,7 @@ async fn a_host_of_another_swarm_is_passed_over_by_name() {
 }
 
 #[tokio::test]
-async fn a_swarm_that_was_made_anew_is_followed_when_every_host_is_in_it() {
+async fn a_swarm_that_was_recreated_is_followed_when_every_host_is_in_it() {
     let (old, new) = (manager(1), manager(2));
     // The addresses stay, the Swarm behind them does not.
     let address = |engine: &Engine| Listen::Addr(engine.server.addr().unwrap());
@@ -581,11 +581,15 @@ async fn a_swarm_that_was_made_anew_is_followed_when_every_host_is_in_it() {
     let at = address(&old);
     old.server.shutdown().await;
     let (swarm, id, _) = swarm(2);
-    let anew = Engine::start(at, &swarm, &id).unwrap();
-    let look = source.fetch(RefreshScope::Full).await.unwrap();
-    assert_eq!((count(&look), look.problems.len()), (2, 1));
-    assert!(look.problems[0].detail.contains("is in another Swarm"), "{:?}", look.problems);
-    drop(anew);
+    let recreated = Engine::start(at, &swarm, &id).unwrap();
+    let refreshed = source.fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!((count(&refreshed), refreshed.problems.len()), (2, 1));
+    assert!(
+        refreshed.problems[0].detail.contains("is in another Swarm"),
+        "{:?}",
+        refreshed.problems
+    );
+    drop(recreated);
 }
 
 #[tokio::test]
@@ -620,23 +624,23 @@ async fn a_host_that_cannot_be_one_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn changes_are_told_by_the_host_that_answered() {
+async fn changes_are_reported_by_the_host_that_answered() {
     let (swarm, manager, worker) = swarm(1);
     let engine = Engine::start(Listen::Tcp, &swarm, &manager).unwrap();
     let config = engine_config(&[&engine], &[]);
     let mut hosts = Hosts::new(&config, &context().refresh).unwrap();
     let mut events = hosts.events(Duration::from_mins(1)).await.unwrap();
     let service = swarm.create_service(ServiceSpec::new("new", "demo:1"));
-    let told = events.next().await.unwrap();
+    let event = events.next().await.unwrap();
     assert_eq!(
-        (told.kind, told.action, &*told.id),
+        (event.kind, event.action, &*event.id),
         (EventKind::Service, Action::Create, &*service)
     );
     swarm.remove_node(&worker);
     loop {
-        let told = events.next().await.unwrap();
-        if (told.kind, told.action) == (EventKind::Node, Action::Remove) {
-            assert_eq!(*told.id, *worker);
+        let event = events.next().await.unwrap();
+        if (event.kind, event.action) == (EventKind::Node, Action::Remove) {
+            assert_eq!(*event.id, *worker);
             break;
         }
     }

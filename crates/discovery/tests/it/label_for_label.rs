@@ -45,7 +45,7 @@ fn label_for_label() {
         let mut ours = find(&entry);
         let what = format!("{} {} {:?}", entry.fixture, entry.kind, entry.config);
         if let Some(error) = &entry.error {
-            // The one thing that Prometheus gives up on and we do not.
+            // The one thing that Prometheus rejects and we do not.
             assert!(error.contains("invalid CIDR address: invalid Prefix"), "{what}: {error}");
             assert!(!ours.is_empty(), "{what}");
             continue;

@@ -98,7 +98,7 @@ fn http_sd(address: &str) -> SdConfig {
     })
 }
 
-/// 1,000 targets that share so many bytes.
+/// 1,000 targets that share a label of this many bytes.
 fn shared(bytes: usize) -> String {
     let targets: Vec<_> = (0..1000).map(|i| format!("h:{i}")).collect();
     json!([{ "labels": { "x": "v".repeat(bytes) }, "targets": targets }]).to_string()
@@ -377,8 +377,8 @@ impl Discoverer for Given {
     type Error = Error;
 
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
-        let look = Refreshed::new(self.0.clone(), std::time::Instant::now());
-        Box::pin(std::future::ready(Ok(look)))
+        let refreshed = Refreshed::new(self.0.clone(), std::time::Instant::now());
+        Box::pin(std::future::ready(Ok(refreshed)))
     }
 }
 

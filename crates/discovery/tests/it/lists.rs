@@ -1,4 +1,4 @@
-//! Reads lists as a look does.
+//! Reads lists as a refresh does.
 
 use std::sync::Arc;
 

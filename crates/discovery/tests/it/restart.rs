@@ -30,7 +30,7 @@ fn manager(storage: &Path) -> Manager {
     Manager::new(context)
 }
 
-/// A job for each role, looked at every second.
+/// A job for each role, refreshed every second.
 fn jobs(host: &str) -> Vec<JobConfig> {
     let job = |role: Role| {
         let config = DockerSwarmConfig {
@@ -110,7 +110,7 @@ async fn every_role_has_its_targets_until_the_manager_is_back() {
         assert_eq!(source.error, None);
     }
 
-    // Of a change, no more is made anew than what changed.
+    // A change rebuilds only the groups that it concerns.
     swarm.label_service(&web, "label", "x");
     let labelled = |job: &JobState| {
         let set = &job.set;

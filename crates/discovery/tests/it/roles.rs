@@ -176,7 +176,7 @@ fn fault_5_of_label_keys_that_collide_the_byte_smallest_wins() {
         ! node n: label keys that become one name: "a-b", "a.b", "a_b" become a_b; the first counts
     "#]],
     );
-    // Told once of the service, however many tasks it has.
+    // Reported once for the service, however many tasks it has.
     let labels = r#""Spec":{"ContainerSpec":{"Labels":{"x.y":"","x-y":"","x/y":"1"}}}"#;
     let two = format!(
         r#"[{{"ID":"t1","ServiceID":"s",{labels},{ON_ONE_NETWORK}}},{{"ID":"t2","ServiceID":"s",{labels}}}]"#
@@ -193,7 +193,7 @@ fn fault_5_of_label_keys_that_collide_the_byte_smallest_wins() {
 }
 
 #[test]
-fn fault_6_an_address_that_nobody_can_use_stays_and_is_repaired_beside() {
+fn fault_6_an_address_that_no_client_can_use_stays_and_is_repaired_beside() {
     let nodes = r#"[
         {"ID":"a","Status":{"Addr":""}},
         {"ID":"b","Status":{"Addr":"0.0.0.0"},"ManagerStatus":{"Addr":"10.1.1.1:2377"}},
@@ -215,7 +215,7 @@ fn fault_6_an_address_that_nobody_can_use_stays_and_is_repaired_beside() {
 }
 
 #[test]
-fn fault_7_a_task_is_a_target_on_each_of_its_networks_unless_told_otherwise() {
+fn fault_7_a_task_is_a_target_on_each_of_its_networks_unless_configured_otherwise() {
     let many = task(
         r#""NetworksAttachments":[
             {"Network":{"ID":"1","Spec":{"Name":"ingress","Ingress":true}},"Addresses":["10.0.0.9/24"]},

@@ -1,5 +1,5 @@
-//! However many jobs read a Swarm: what is asked of it is what one of them would ask. And what a
-//! watch tells does not wait for a listing.
+//! However many jobs read a Swarm, it gets the requests of one of them. And a change that a watch
+//! reports does not wait for a listing.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl Simulated {
         Self { engine, control, swarm, service }
     }
 
-    /// A source that looks once, but for what it is told.
+    /// A source that refreshes once, and then only follows changes.
     fn source(&self, role: Role, filters: &[(&str, &str)], events: Events) -> SdConfig {
         let filters = filters.iter().map(|(name, value)| Filter {
             name: (*name).to_owned(),
@@ -63,7 +63,7 @@ impl Simulated {
         })
     }
 
-    /// Lets these jobs look, and where a watch tells of it, follow a change. What was asked for that,
+    /// Lets these jobs refresh and, where a watch reports it, follow a change. Returns the requests,
     /// in any order.
     async fn asked_for(&self, jobs: Vec<JobConfig>, feed: FeedKind, label: &str) -> Vec<String> {
         self.engine.server.forget_requests();
@@ -165,7 +165,7 @@ async fn ten_jobs_watch_once() {
 
 /// A listing of a large Swarm takes seconds. Here it never ends.
 #[tokio::test]
-async fn what_is_told_while_a_listing_is_on_its_way_is_not_late() {
+async fn a_change_reported_during_a_listing_is_not_late() {
     let swarm = Simulated::start("meanwhile");
     let job = |role, name| JobConfig::new(name, vec![swarm.source(role, &[], Events::Watch)]);
     let mut manager = Manager::new(BuildContext::new("test"));
@@ -174,11 +174,11 @@ async fn what_is_told_while_a_listing_is_on_its_way_is_not_late() {
     let before = services.wait_for(|job| job.set.is_ready()).await.unwrap();
     swarm.engine.server.faults().set_for("/tasks", Fault::HangInBody);
     let asked = swarm.engine.server.request_count();
-    // A list that nobody needed so far.
+    // A list that no job needed so far.
     manager.apply(vec![job(Role::Services, "services"), job(Role::Tasks, "tasks")]);
     swarm.engine.server.requested(asked + 1).await;
-    swarm.swarm.label_service(&swarm.service, "label", "told");
-    let after = services.wait_for(|job| shows(&job.set, "told")).await.unwrap();
+    swarm.swarm.label_service(&swarm.service, "label", "new");
+    let after = services.wait_for(|job| shows(&job.set, "new")).await.unwrap();
     let (before, after) = (&before.status.sources[0], &after.status.sources[0]);
     assert_eq!((after.looks, after.failures), (before.looks, 0));
     manager.shutdown().await;

@@ -1,4 +1,4 @@
-//! What the manager tells of the Swarms that sources read, against simulated ones.
+//! What the manager reports about the Swarms that sources read, against simulated ones.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ async fn feed_when(swarm: &Swarm, like: impl FnMut(&Arc<Feed>) -> bool) -> Arc<F
 }
 
 #[tokio::test]
-async fn tells_the_newest_of_a_swarm_that_several_jobs_read() {
+async fn reports_the_newest_of_a_swarm_that_several_jobs_read() {
     let world = World::new("newest");
     let mut manager = Manager::new(BuildContext::new("test"));
     let jobs = [("a", Role::Tasks), ("b", Role::Nodes)];
@@ -97,7 +97,7 @@ async fn tells_the_newest_of_a_swarm_that_several_jobs_read() {
     assert!(feed.changes >= 2 && feed.late.is_some(), "{feed:?}");
     assert!(swarm.status().unwrap().as_of.is_some());
 
-    // What is in use is known although no look is good any more.
+    // The feed in use is known although refreshes fail now.
     world.engine.server.refuse();
     world.control.refuse();
     let feed = feed_when(swarm, |feed| feed.kind == FeedKind::Poll).await;
@@ -112,7 +112,7 @@ async fn tells_the_newest_of_a_swarm_that_several_jobs_read() {
 }
 
 #[tokio::test]
-async fn tells_apart_what_is_asked_apart() {
+async fn swarms_that_are_read_in_different_ways_are_distinguished() {
     let world = World::new("apart");
     let mut manager = Manager::new(BuildContext::new("test"));
     let filtered = |name: &str, value: &str| {

@@ -1,4 +1,4 @@
-//! A scripted discoverer under a paused clock: time passes only where everybody waits for it.
+//! A scripted discoverer under a paused clock: time passes only while every task waits for it.
 
 use swarmscout_model::PromDuration;
 use tokio::time::sleep;
@@ -25,9 +25,9 @@ struct Run {
     supervised: Supervised<Groups>,
 }
 
-/// Looks every 60 s, with a deadline of 100 s.
+/// Refreshes every 60 s, with a deadline of 100 s.
 fn run(answer: Answer) -> Run {
-    run_keeping(answer, |known, look| (known != Some(&look)).then_some(look))
+    run_keeping(answer, |known, fetched| (known != Some(&fetched)).then_some(fetched))
 }
 
 fn run_keeping(answer: Answer, canonicalize: fn(Option<&Groups>, Groups) -> Option<Groups>) -> Run {
@@ -56,19 +56,19 @@ fn run_keeping(answer: Answer, canonicalize: fn(Option<&Groups>, Groups) -> Opti
 }
 
 impl Run {
-    /// Waits for so many looks, and for what the last of them left.
-    async fn looked(&mut self, times: u64) -> LastGood<Groups> {
+    /// Waits for this many refreshes, and returns the last good value.
+    async fn refreshed(&mut self, times: u64) -> LastGood<Groups> {
         self.known.wait_for(|known| known.health.refreshes >= times).await.unwrap().clone()
     }
 
-    /// Whole seconds from each look to the next.
+    /// Whole seconds from each refresh to the next.
     fn gaps(&self) -> Vec<u64> {
-        gaps(&self.script.looks()).map(|gap| gap.as_secs()).collect()
+        gaps(&self.script.refreshes()).map(|gap| gap.as_secs()).collect()
     }
 }
 
-fn gaps(looks: &[Duration]) -> impl Iterator<Item = Duration> {
-    looks.windows(2).map(|pair| pair[1].saturating_sub(pair[0]))
+fn gaps(refreshes: &[Duration]) -> impl Iterator<Item = Duration> {
+    refreshes.windows(2).map(|pair| pair[1].saturating_sub(pair[0]))
 }
 
 fn addresses(known: &LastGood<Groups>) -> Option<Vec<&str>> {
@@ -78,10 +78,10 @@ fn addresses(known: &LastGood<Groups>) -> Option<Vec<&str>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_at_once_and_then_every_interval() {
+async fn refreshes_at_once_and_then_every_interval() {
     let mut run = run(targets(&["a"]));
-    let known = run.looked(4).await;
-    assert_eq!(run.script.looks()[0], Duration::ZERO);
+    let known = run.refreshed(4).await;
+    assert_eq!(run.script.refreshes()[0], Duration::ZERO);
     assert_eq!(run.gaps(), [60, 60, 60]);
     assert_eq!(addresses(&known), Some(vec!["a"]));
     assert_eq!((known.health.refreshes, known.health.failures), (4, 0));
@@ -91,48 +91,48 @@ async fn looks_at_once_and_then_every_interval() {
 #[tokio::test(start_paused = true)]
 async fn what_does_not_differ_stays_the_same_value_and_only_grows_older() {
     let mut run = run(targets(&["a"]));
-    let first = run.looked(1).await;
-    let second = run.looked(2).await;
+    let first = run.refreshed(1).await;
+    let second = run.refreshed(2).await;
     assert!(Arc::ptr_eq(&first.value.unwrap()[0], &second.value.unwrap()[0]));
     assert_eq!(second.health.as_of.unwrap() - first.health.as_of.unwrap(), Duration::from_mins(1));
     assert_eq!(run.context.stats.received_updates.get(), 1);
     run.script.answer(targets(&["b"]));
-    assert_eq!(addresses(&run.looked(3).await), Some(vec!["b"]));
+    assert_eq!(addresses(&run.refreshed(3).await), Some(vec!["b"]));
     assert_eq!(run.context.stats.received_updates.get(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_keeps_what_is_known_and_its_age() {
     let mut run = run(targets(&["a"]));
-    let good = run.looked(1).await;
+    let good = run.refreshed(1).await;
     run.script.answer(Answer::Fail("no route"));
-    let failed = run.looked(3).await;
+    let failed = run.refreshed(3).await;
     assert_eq!(addresses(&failed), Some(vec!["a"]));
     assert_eq!(failed.health.as_of, good.health.as_of);
     assert_eq!(failed.health.error.as_deref(), Some("no route"));
     assert_eq!(failed.health.failures, 2);
     run.script.answer(targets(&["a"]));
-    let recovered = run.looked(4).await;
+    let recovered = run.refreshed(4).await;
     assert_eq!(recovered.health.error, None);
     assert!(recovered.health.as_of > good.health.as_of);
 }
 
 #[tokio::test(start_paused = true)]
-async fn pauses_grow_to_the_longest_and_begin_anew() {
+async fn pauses_grow_to_the_longest_and_start_over_after_a_success() {
     let mut run = run(Answer::Fail("no route"));
-    run.looked(12).await;
+    run.refreshed(12).await;
     let longest = Duration::from_secs(5);
     let mut backoff = Backoff::default();
-    for gap in gaps(&run.script.looks()) {
+    for gap in gaps(&run.script.refreshes()) {
         let most = backoff.next_pause(longest);
         backoff.failed(longest);
         // The timer's grain is a millisecond.
         assert!(gap >= most / 2 && gap <= most + Duration::from_millis(1), "{gap:?} of {most:?}");
     }
     run.script.answer(targets(&["a"]));
-    run.looked(13).await;
+    run.refreshed(13).await;
     run.script.answer(Answer::Fail("no route"));
-    run.looked(15).await;
+    run.refreshed(15).await;
     assert!(run.gaps()[13] <= 1, "{:?}", run.gaps());
 }
 
@@ -152,34 +152,34 @@ fn what_is_on_this_machine_is_tried_again_sooner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hung_look_ends_at_its_deadline() {
+async fn a_hung_refresh_ends_at_its_deadline() {
     let mut run = run(targets(&["a"]));
-    run.looked(1).await;
+    run.refreshed(1).await;
     run.script.answer(Answer::Hang);
-    let hung = run.looked(2).await;
+    let hung = run.refreshed(2).await;
     assert_eq!(hung.health.error.as_deref(), Some("refresh timed out after 100s"));
     assert_eq!(addresses(&hung), Some(vec!["a"]));
-    assert_eq!(run.script.looks().len(), 2);
+    assert_eq!(run.script.refreshes().len(), 2);
     run.script.answer(targets(&["b"]));
-    assert_eq!(addresses(&run.looked(3).await), Some(vec!["b"]));
+    assert_eq!(addresses(&run.refreshed(3).await), Some(vec!["b"]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_looked_at_at_once() {
+async fn a_change_causes_a_refresh_at_once() {
     let mut run = run(targets(&["a"]));
-    run.looked(1).await;
+    run.refreshed(1).await;
     sleep(Duration::from_secs(7)).await;
     run.script.change(targets(&["b"]));
-    assert_eq!(addresses(&run.looked(2).await), Some(vec!["b"]));
-    // The interval counts from the newest look.
-    run.looked(3).await;
+    assert_eq!(addresses(&run.refreshed(2).await), Some(vec!["b"]));
+    // The interval counts from the newest refresh.
+    run.refreshed(3).await;
     assert_eq!(run.gaps(), [7, 60]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn changes_do_not_shorten_the_pause_after_a_failure() {
     let mut run = run(Answer::Fail("no route"));
-    run.looked(1).await;
+    run.refreshed(1).await;
     let hints = async {
         loop {
             run.script.hint();
@@ -188,25 +188,25 @@ async fn changes_do_not_shorten_the_pause_after_a_failure() {
     };
     let _ = timeout(Duration::from_mins(1), hints).await;
     // Of five seconds at most, half of that at least.
-    let looks = run.script.looks().len();
-    assert!((12..=27).contains(&looks), "{looks} looks in a minute");
+    let refreshes = run.script.refreshes().len();
+    assert!((12..=27).contains(&refreshes), "{refreshes} refreshes in a minute");
     run.script.answer(targets(&["a"]));
-    assert_eq!(addresses(&run.looked(looks as u64 + 1).await), Some(vec!["a"]));
+    assert_eq!(addresses(&run.refreshed(refreshes as u64 + 1).await), Some(vec!["a"]));
     run.script.change(targets(&["b"]));
-    assert_eq!(addresses(&run.looked(looks as u64 + 2).await), Some(vec!["b"]));
+    assert_eq!(addresses(&run.refreshed(refreshes as u64 + 2).await), Some(vec!["b"]));
     assert_eq!(run.gaps().last(), Some(&0));
 }
 
 /// Speaks of changes all the time.
 struct Restless {
-    /// Whether a look at everything fails, and whether following does.
+    /// Whether a full refresh fails, and whether an incremental one does.
     fails: [bool; 2],
     /// When each was tried.
     tried: Arc<std::sync::Mutex<[Vec<Instant>; 2]>>,
 }
 
 impl Restless {
-    fn look(&self, scope: usize) -> Result<Refreshed<Groups>, Failed> {
+    fn attempt(&self, scope: usize) -> Result<Refreshed<Groups>, Failed> {
         self.tried.lock().unwrap()[scope].push(Instant::now());
         if self.fails[scope] {
             return Err(Failed::Scripted("no route"));
@@ -222,7 +222,7 @@ impl Discoverer for Restless {
         &mut self,
         scope: RefreshScope,
     ) -> crate::BoxFuture<'_, Result<Refreshed<Groups>, Failed>> {
-        Box::pin(std::future::ready(self.look(usize::from(scope == RefreshScope::Incremental))))
+        Box::pin(std::future::ready(self.attempt(usize::from(scope == RefreshScope::Incremental))))
     }
 
     fn changed(&mut self) -> crate::BoxFuture<'_, RefreshScope> {
@@ -246,7 +246,9 @@ async fn restless(fails: [bool; 2]) -> ([usize; 2], Health) {
         what: "changes".into(),
         pace: pace.fixed(),
         build,
-        canonicalize: |known: Option<&Groups>, look| (known != Some(&look)).then_some(look),
+        canonicalize: |known: Option<&Groups>, fetched| {
+            (known != Some(&fetched)).then_some(fetched)
+        },
     };
     let supervised = start(spec, &context);
     sleep(Duration::from_mins(1)).await;
@@ -256,34 +258,37 @@ async fn restless(fails: [bool; 2]) -> ([usize; 2], Health) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_are_followed_while_looks_at_everything_fail() {
-    let ([looks, follows], health) = restless([true, false]).await;
+async fn changes_are_followed_while_full_refreshes_fail() {
+    let ([refreshes, follows], health) = restless([true, false]).await;
     // At most each two seconds, half of that at least; changes each 50 ms.
-    assert!((30..=63).contains(&looks) && follows > 1000, "{looks} {follows}");
-    assert_eq!((health.refreshes, health.failures), (looks as u64, looks as u64));
+    assert!((30..=63).contains(&refreshes) && follows > 1000, "{refreshes} {follows}");
+    assert_eq!((health.refreshes, health.failures), (refreshes as u64, refreshes as u64));
     assert_eq!(health.error.as_deref(), Some("no route"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn following_that_fails_waits_for_a_look_at_everything() {
-    let ([looks, follows], health) = restless([false, true]).await;
-    assert!((60..=130).contains(&looks) && follows.abs_diff(looks) <= 1, "{looks} {follows}");
-    // Failures of both are counted, but only looks at everything as looks.
-    assert_eq!((health.refreshes, health.failures), (looks as u64, follows as u64));
-    assert_eq!(health.durations.count(), looks as u64);
+async fn a_failed_incremental_refresh_waits_for_a_full_one() {
+    let ([refreshes, follows], health) = restless([false, true]).await;
+    assert!(
+        (60..=130).contains(&refreshes) && follows.abs_diff(refreshes) <= 1,
+        "{refreshes} {follows}"
+    );
+    // Failures of both are counted, but only full refreshes as refreshes.
+    assert_eq!((health.refreshes, health.failures), (refreshes as u64, follows as u64));
+    assert_eq!(health.durations.count(), refreshes as u64);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_source_that_fails_in_all_it_does_does_not_spin() {
-    let ([looks, follows], _) = restless([true, true]).await;
+    let ([refreshes, follows], _) = restless([true, true]).await;
     // As above: never sooner than a second after one that failed.
-    assert!(looks <= 63 && follows <= looks, "{looks} {follows}");
+    assert!(refreshes <= 63 && follows <= refreshes, "{refreshes} {follows}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_burst_of_hints_is_bounded() {
     let mut run = run(targets(&["a"]));
-    run.looked(1).await;
+    run.refreshed(1).await;
     let hints = async {
         loop {
             run.script.hint();
@@ -292,14 +297,14 @@ async fn a_burst_of_hints_is_bounded() {
     };
     let second = Duration::from_secs(1);
     let _ = timeout(second, hints).await;
-    let looks = run.script.looks().len();
-    assert!((18..=21).contains(&looks), "{looks} looks in a second");
+    let refreshes = run.script.refreshes().len();
+    assert!((18..=21).contains(&refreshes), "{refreshes} refreshes in a second");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_hint_costs_one_interval() {
     let mut run = run(targets(&["a"]));
-    run.looked(1).await;
+    run.refreshed(1).await;
     run.script.answer(targets(&["b"]));
     let known = run.known.wait_for(|known| addresses(known) == Some(vec!["b"])).await;
     assert!(known.is_ok());
@@ -308,41 +313,41 @@ async fn a_lost_hint_costs_one_interval() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_a_failed_look_of_a_discoverer_that_is_built_anew() {
+async fn a_panic_is_a_failed_refresh_and_the_discoverer_is_rebuilt() {
     let mut run = run(targets(&["a"]));
-    run.looked(1).await;
+    run.refreshed(1).await;
     run.script.answer(Answer::Panic);
-    let known = run.looked(2).await;
+    let known = run.refreshed(2).await;
     assert_eq!(known.health.error.as_deref(), Some("internal error, please report it: scripted"));
     assert_eq!(addresses(&known), Some(vec!["a"]));
     run.script.answer(targets(&["b"]));
-    assert_eq!(addresses(&run.looked(3).await), Some(vec!["b"]));
+    assert_eq!(addresses(&run.refreshed(3).await), Some(vec!["b"]));
     assert_eq!(run.script.builds(), 2);
     assert_eq!(run.context.stats.panics.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_between_looks_is_caught_too() {
+async fn a_panic_between_refreshes_is_caught_too() {
     let mut run = run(Answer::PanicWaiting);
-    let known = run.looked(2).await;
+    let known = run.refreshed(2).await;
     assert!(known.health.error.is_some());
     run.script.answer(targets(&["a"]));
-    assert_eq!(addresses(&run.looked(3).await), Some(vec!["a"]));
+    assert_eq!(addresses(&run.refreshed(3).await), Some(vec!["a"]));
     assert_eq!(run.context.stats.panics.get(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_built_is_tried_again() {
     let mut run = run(Answer::NoBuild("no such file: ca.pem"));
-    let known = run.looked(2).await;
+    let known = run.refreshed(2).await;
     assert_eq!(known.health.error.as_deref(), Some("no such file: ca.pem"));
     assert_eq!(known.health.as_of, None);
     run.script.answer(targets(&["a"]));
-    assert_eq!(addresses(&run.looked(3).await), Some(vec!["a"]));
+    assert_eq!(addresses(&run.refreshed(3).await), Some(vec!["a"]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn problems_are_counted_at_each_look_and_kept_while_they_last() {
+async fn problems_are_counted_at_each_refresh_and_kept_while_they_last() {
     let problem = |object: &str| Problem {
         kind: "service",
         object: object.to_owned(),
@@ -354,24 +359,24 @@ async fn problems_are_counted_at_each_look_and_kept_while_they_last() {
         Answer::Skipping(groups.clone(), objects.iter().map(|object| problem(object)).collect())
     };
     let mut run = run(answer(&["x", "y"]));
-    let first = run.looked(1).await;
-    let second = run.looked(2).await;
+    let first = run.refreshed(1).await;
+    let second = run.refreshed(2).await;
     assert!(Arc::ptr_eq(&first.health.problems, &second.health.problems));
     assert_eq!(second.health.error, None);
     run.script.answer(answer(&["y"]));
-    assert_eq!(*run.looked(3).await.health.problems, [problem("y")]);
+    assert_eq!(*run.refreshed(3).await.health.problems, [problem("y")]);
     let counted = run.context.stats.problems();
     let (kind, reason) = ("service", "virtual IP without address");
     assert_eq!(counted, [ProblemCount { kind, reason, skipped: true, count: 5 }]);
-    // A failed look says nothing of problems.
+    // A failed refresh says nothing of problems.
     run.script.answer(Answer::Fail("no route"));
-    assert_eq!(run.looked(4).await.health.problems.len(), 1);
+    assert_eq!(run.refreshed(4).await.health.problems.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_handle_ends_a_hung_look() {
+async fn dropping_the_handle_ends_a_hung_refresh() {
     let mut run = run(Answer::Hang);
-    run.script.looked(1).await;
+    run.script.refreshed(1).await;
     assert!(run.script.is_running());
     drop(run.supervised);
     run.context.tasks.close();
@@ -395,22 +400,22 @@ fn the_deadline_leaves_every_server_its_attempt() {
     assert_eq!(Pace::once(false).refresh_interval, None);
 }
 
-/// A look whose groups cannot be put in order is one that failed; the next one counts again.
+/// A refresh whose groups cannot be canonicalized has failed; the next one counts again.
 #[tokio::test(start_paused = true)]
-async fn a_panic_while_keeping_a_look_is_a_failed_look() {
-    let mut run = run_keeping(targets(&["a"]), |known, look| {
-        assert!(!look.is_empty(), "as this test wants it");
-        (known != Some(&look)).then_some(look)
+async fn a_panic_while_canonicalizing_is_a_failed_refresh() {
+    let mut run = run_keeping(targets(&["a"]), |known, fetched| {
+        assert!(!fetched.is_empty(), "as this test wants it");
+        (known != Some(&fetched)).then_some(fetched)
     });
-    run.looked(1).await;
+    run.refreshed(1).await;
     run.script.answer(Answer::Groups(Vec::new()));
-    let known = run.looked(2).await;
+    let known = run.refreshed(2).await;
     let error = "internal error, please report it: as this test wants it";
     assert_eq!((known.health.error.as_deref(), known.health.failures), (Some(error), 1));
     assert_eq!(known.value.map(|groups| groups.len()), Some(1));
     assert_eq!(run.context.stats.panics.get(), 1);
     run.script.answer(targets(&["b"]));
-    let known = run.looked(3).await;
+    let known = run.refreshed(3).await;
     assert_eq!((known.health.error, known.health.failures), (None, 1));
     assert_eq!(run.script.builds(), 2);
 }

@@ -110,8 +110,8 @@ proptest! {
         let mut pool = Pool::new(job.clone(), SOURCES, &Budget::unlimited());
         let mut sources: Vec<CanonicalGroups> = vec![Arc::from([]); SOURCES];
         for (source, groups) in updates {
-            let look = groups.iter().map(|(key, targets)| group(key, targets)).collect();
-            let Some(settled) = canonicalize(Some(&sources[source]), look) else { continue };
+            let fetched = groups.iter().map(|(key, targets)| group(key, targets)).collect();
+            let Some(settled) = canonicalize(Some(&sources[source]), fetched) else { continue };
             let before = pool.groups();
             let relabelled_before: Vec<_> = sources[source].to_vec();
             sources[source] = settled.clone();
@@ -131,7 +131,7 @@ proptest! {
             prop_assert_eq!(pool.targets(source), targets);
             prop_assert!(pool.holds(source, &settled));
 
-            // What looks the same and comes from the same group is the same.
+            // Equal results of the same group are the same value.
             for new in pool.groups().iter() {
                 let old = before.iter().find(|old| {
                     Arc::ptr_eq(&old.relabelled.group, &new.relabelled.group)
@@ -166,7 +166,7 @@ fn many_equal_targets_cost_no_square() {
 }
 
 #[test]
-fn tells_the_first_refused_targets() {
+fn reports_the_first_refused_targets() {
     let mut pool = Pool::new(spec(), 1, &Budget::unlimited());
     let refused = vec!["/"; 12];
     let groups = canonicalize(None, vec![group("a", &["/", "x"]), group("b", &refused)]).unwrap();

@@ -1,4 +1,4 @@
-//! Every look goes over a real socket to a simulated master.
+//! Every refresh goes over a real socket to a simulated master.
 
 mod failover;
 mod recorded;
@@ -42,20 +42,20 @@ fn master(cluster: &Cluster) -> Master {
     Master::start(Listen::Tcp, cluster, NEWEST).unwrap()
 }
 
-/// The groups of one look, or its error, as text. Prefixes that all names share are left out, and
+/// The groups of one refresh, or its error, as text. Prefixes that all names share are left out, and
 /// `MASTER` stands for the address of the server, which is another one at each run.
-async fn look(classic: &mut Classic, server: &Server) -> String {
+async fn refresh(classic: &mut Classic, server: &Server) -> String {
     let text = match classic.fetch(RefreshScope::Full).await {
-        Ok(look) => show(&look),
+        Ok(refreshed) => show(&refreshed),
         Err(error) => format!("error: {error}\n"),
     };
     let address = server.url().split_once("://").map_or("", |(_, address)| address);
     text.replace(address, "MASTER")
 }
 
-fn show(look: &Refreshed<Groups>) -> String {
+fn show(refreshed: &Refreshed<Groups>) -> String {
     let mut text = String::new();
-    for group in &look.value {
+    for group in &refreshed.value {
         let _ = writeln!(text, "{} {}", group.source, short(&group.labels));
         let mut targets: Vec<_> = group.targets.iter().map(short).collect();
         targets.sort();
@@ -63,7 +63,7 @@ fn show(look: &Refreshed<Groups>) -> String {
             let _ = writeln!(text, "  {target}");
         }
     }
-    for Problem { kind, object, reason, detail } in &look.problems {
+    for Problem { kind, object, reason, detail } in &refreshed.problems {
         let _ = writeln!(text, "problem: {kind} {object:?}: {reason}: {detail}");
     }
     text
@@ -79,17 +79,17 @@ fn short(labels: &Labels) -> String {
     labels.join(" ")
 }
 
-/// One look at this cluster.
+/// One refresh from this cluster.
 async fn check(cluster: &Cluster, version: Version, expected: Expect) {
     let master = Master::start(Listen::Tcp, cluster, version).unwrap();
     let mut classic = classic(&[master.server.url()]);
-    expected.assert_eq(&look(&mut classic, &master.server).await);
+    expected.assert_eq(&refresh(&mut classic, &master.server).await);
 }
 
-/// The addresses of the nodes of one look, sorted.
+/// The addresses of the nodes of one refresh, sorted.
 async fn nodes(classic: &mut Classic) -> Result<Vec<String>, Error> {
-    let look = classic.fetch(RefreshScope::Full).await?;
-    let nodes = look.value.iter().filter(|group| group.source.starts_with("swarm_nodes"));
+    let refreshed = classic.fetch(RefreshScope::Full).await?;
+    let nodes = refreshed.value.iter().filter(|group| group.source.starts_with("swarm_nodes"));
     let mut nodes: Vec<_> = nodes
         .flat_map(|group| &group.targets)
         .map(|target| target.get(ADDRESS).unwrap_or("none").to_owned())

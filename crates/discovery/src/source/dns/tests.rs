@@ -63,7 +63,7 @@ impl World {
         Dns::new(&config, &self.context)
     }
 
-    /// What a look brings, with `S1` in place of the first server.
+    /// The result of a refresh, with `S1` in place of the first server.
     async fn check(&self, source: &mut Dns, expected: Expect) {
         let mut shown = String::new();
         match source.fetch(RefreshScope::Full).await {
@@ -268,7 +268,7 @@ async fn cuts_many_targets_into_groups_that_stay() {
     assert_eq!(first.iter().map(|group| group.targets.len()).sum::<usize>(), 200);
     assert!(first.iter().all(|group| group.targets.len() <= 64), "{first:?}");
 
-    // Another order is no change, one target less changes one group.
+    // Another order changes nothing, one target less changes one group.
     addresses.reverse();
     world.set_a("tasks.web", &addresses);
     let second = source.fetch(RefreshScope::Full).await.unwrap().value;
@@ -327,7 +327,7 @@ async fn odd_names() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_fails_the_look() {
+async fn a_file_that_cannot_be_read_fails_the_refresh() {
     let world = World::new(1);
     world.set_a("web", &[[10, 0, 0, 1]]);
     let mut source = world.source(RecordType::A, &["web"]);

@@ -47,7 +47,7 @@ impl Folder {
         File::new(config, &BuildContext::new("test"))
     }
 
-    /// What a look brings, with `DIR` in place of this folder.
+    /// The result of a refresh, with `DIR` in place of this folder.
     async fn check(&self, source: &mut File, expected: Expect) {
         let mut shown = String::new();
         match source.fetch(RefreshScope::Full).await {
@@ -308,16 +308,16 @@ async fn files_that_hang_are_named_and_stop_no_other_job() {
     for number in 0..40 {
         let name = format!("hung-{number}");
         let path = dir.0.join(format!("{name}.json"));
-        let (answers, (begun, begins)) = (answers.clone(), oneshot::channel());
+        let (answers, (started, starts)) = (answers.clone(), oneshot::channel());
         reads.spawn(async move {
             let hang = move || {
-                begun.send(()).unwrap();
+                started.send(()).unwrap();
                 // Ends with the test, for one thread after the other.
                 let _ = answers.lock().unwrap().recv();
             };
             lane::read(&path, Duration::from_hours(1), hang).await.unwrap();
         });
-        begins.await.unwrap();
+        starts.await.unwrap();
         jobs.push(job(&name));
     }
     let targets = |port: u32| {

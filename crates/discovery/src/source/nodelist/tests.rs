@@ -88,10 +88,10 @@ fn the_service_of_a_token_is_shown_without_a_password() {
     assert_eq!(location.to_string(), "token://xxxxx@service/xxxxx");
 }
 
-/// A store that answers what it is told, and says when its list changed.
-struct Told(Listing);
+/// A store with a fixed list.
+struct Fixed(Listing);
 
-impl Store for Told {
+impl Store for Fixed {
     fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>> {
         let listing = self.0.clone();
         Box::pin(async { Ok(listing) })
@@ -131,15 +131,15 @@ fn node_list(store: impl Store + 'static) -> NodeList {
     }
 }
 
-fn show(look: &Refreshed<Groups>) -> String {
+fn show(refreshed: &Refreshed<Groups>) -> String {
     let mut text = String::new();
-    for group in &look.value {
+    for group in &refreshed.value {
         let _ = writeln!(text, "{} {:?}", group.source, group.labels);
         for target in &group.targets {
             let _ = writeln!(text, "  {target:?}");
         }
     }
-    for Problem { kind, object, reason, detail } in &look.problems {
+    for Problem { kind, object, reason, detail } in &refreshed.problems {
         let _ = writeln!(text, "problem: {kind} {object:?}: {reason}: {detail}");
     }
     text
@@ -148,7 +148,7 @@ fn show(look: &Refreshed<Groups>) -> String {
 #[tokio::test]
 async fn targets_are_beside_each_engine_and_the_primary() {
     let nodes = ["10.0.0.1:2375", "node-2:2376", "[fe80::1]:2375", " 10.0.0.4:2375"];
-    let mut list = node_list(Told(Listing {
+    let mut list = node_list(Fixed(Listing {
         nodes: nodes.map(str::to_owned).to_vec(),
         primary: Some("10.0.0.9:3375".to_owned()),
         problems: Vec::new(),
@@ -171,8 +171,8 @@ async fn targets_are_beside_each_engine_and_the_primary() {
 
 #[tokio::test]
 async fn a_list_without_nodes_has_no_group() {
-    let look = node_list(Told(Listing::default())).fetch(RefreshScope::Full).await.unwrap();
-    expect![[""]].assert_eq(&show(&look));
+    let refreshed = node_list(Fixed(Listing::default())).fetch(RefreshScope::Full).await.unwrap();
+    expect![[""]].assert_eq(&show(&refreshed));
 }
 
 /// A watch that breaks, but for the ninth time.
@@ -207,7 +207,7 @@ async fn a_watch_that_breaks_waits_longer_each_time() {
         list.changed().await;
         check(half_seconds, began.elapsed());
     }
-    // One stands until the next look is due: then all is well again.
+    // One lasts until the next refresh is due: that one succeeds.
     let due = Duration::from_mins(1);
     assert!(tokio::time::timeout(due, list.changed()).await.is_err());
     let began = Instant::now();

@@ -58,7 +58,7 @@ fn act(site: &mut Site, step: u8, pick: usize) {
 async fn follows_all(events: Events, kind: FeedKind, steps: &[(u8, usize)]) {
     let mut site = Site::new(1);
     let mut followed = site.follow(events);
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!((followed.feed().kind, &followed.error.is_none()), (kind, &true));
     for (step, pick) in steps {
         act(&mut site, *step, *pick);
@@ -67,11 +67,11 @@ async fn follows_all(events: Events, kind: FeedKind, steps: &[(u8, usize)]) {
         }
     }
     followed.until_right(&site).await;
-    assert_eq!(followed.looks[0], 1, "nothing but what was told: {:?}", followed.feed());
+    assert_eq!(followed.refreshes[0], 1, "nothing but reported changes: {:?}", followed.feed());
     assert_eq!((followed.feed().kind, followed.feed().drift), (kind, 0));
     // A listing finds nothing that was missed, and changes no group.
     let before: Vec<_> = ROLES.map(|role| followed.groups(role).clone()).into();
-    followed.look().await;
+    followed.refresh().await;
     for (role, before) in ROLES.into_iter().zip(before) {
         let same = followed.groups(role).iter().zip(&before).all(|(a, b)| Arc::ptr_eq(a, b));
         assert!(same && followed.groups(role).len() == before.len());
@@ -84,13 +84,13 @@ fn each_step() -> Vec<(u8, usize)> {
 }
 
 #[tokio::test]
-async fn a_watch_tells_all() {
+async fn a_watch_reports_every_change() {
     follows_all(Events::Auto, FeedKind::Watch, &each_step()).await;
 }
 
 #[tokio::test]
-async fn events_tell_all_but_labels_of_networks() {
-    // No event tells that a network was changed, which the Engine cannot do either.
+async fn events_report_every_change_but_labels_of_networks() {
+    // No event reports a changed network: the Engine cannot change one either.
     let steps: Vec<_> = each_step().into_iter().filter(|(step, _)| *step != 12).collect();
     follows_all(Events::Events, FeedKind::Events, &steps).await;
 }
@@ -124,11 +124,11 @@ async fn a_change_changes_the_groups_that_it_is_of() {
     site.swarm.create_service(big);
     for events in [Events::Watch, Events::Events] {
         let mut followed = site.follow(events);
-        followed.look().await;
+        followed.refresh().await;
         let groups = followed.groups(Role::Tasks).len();
         assert!(groups > 8, "{groups}");
         let task = site.swarm.tasks().iter().position(|task| task.slot == 400).unwrap();
-        // The task that went and the one that came may be of two groups. No event tells of them.
+        // The task that went and the one that came may be of two groups. No event reports them.
         if events == Events::Watch {
             let killed = others(&mut site, &mut followed, 2, task).await;
             assert!((1..=2).contains(&killed), "{killed}");

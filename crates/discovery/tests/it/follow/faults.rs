@@ -29,13 +29,13 @@ async fn watched(site: &Site) -> Followed {
 
 async fn watched_with(site: &Site, context: &BuildContext) -> Followed {
     let mut followed = Followed::new(&site.config(Role::Tasks, Events::Auto), context);
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!(followed.feed().kind, FeedKind::Watch, "{:?}", followed.feed().reason);
     followed
 }
 
 #[tokio::test]
-async fn a_watch_that_stalls_is_found_by_a_listing_and_begun_again() {
+async fn a_watch_that_stalls_is_found_by_a_listing_and_opened_again() {
     let site = Site::new(1);
     let mut followed = watched_with(&site, &impatient()).await;
     let faults = site.manager.control.faults();
@@ -44,8 +44,8 @@ async fn a_watch_that_stalls_is_found_by_a_listing_and_begun_again() {
     faults.struck_times(1).await;
     faults.clear();
     site.swarm.scale(&site.web, 9);
-    // The regular look shows what the watch did not tell.
-    followed.look().await;
+    // The regular refresh shows what the watch did not report.
+    followed.refresh().await;
     let fresh = site.fresh(Role::Tasks).await;
     followed.check_right(Role::Tasks, &fresh);
     assert_eq!((followed.feed().drift, followed.feed().begun), (0, 1));
@@ -60,7 +60,7 @@ async fn a_watch_that_stalls_is_found_by_a_listing_and_begun_again() {
 }
 
 #[tokio::test]
-async fn a_watch_that_ends_is_begun_again() {
+async fn a_watch_that_ends_is_opened_again() {
     for fault in [
         ControlFault::End(0, String::new()),
         ControlFault::End(1, "context canceled".to_owned()),
@@ -88,7 +88,7 @@ async fn an_engine_that_is_started_again_is_followed_again() {
     let site = Site::new(1);
     let mut followed = watched(&site).await;
     for engine_too in [false, true] {
-        let begun = followed.feed().begun;
+        let starts = followed.feed().begun;
         site.manager.control.refuse();
         if engine_too {
             site.manager.engine.server.refuse();
@@ -103,10 +103,10 @@ async fn an_engine_that_is_started_again_is_followed_again() {
         }
         site.manager.control.accept().unwrap();
         // As a supervisor does after a failure.
-        followed.look().await;
+        followed.refresh().await;
         followed
             .until(|followed| {
-                followed.feed().begun > begun && followed.feed().kind == FeedKind::Watch
+                followed.feed().begun > starts && followed.feed().kind == FeedKind::Watch
             })
             .await;
         followed.until_right(&site).await;
@@ -116,7 +116,7 @@ async fn an_engine_that_is_started_again_is_followed_again() {
 }
 
 #[tokio::test]
-async fn the_control_socket_of_another_swarm_is_passed_over_for_events() {
+async fn the_control_socket_of_another_swarm_is_skipped_for_events() {
     let (site, other) = (Site::new(1), Site::new(2));
     for role in [Role::Services, Role::Tasks] {
         for withheld in [false, true] {
@@ -129,7 +129,7 @@ async fn the_control_socket_of_another_swarm_is_passed_over_for_events() {
             let config = site.config(role, Events::Auto);
             let config = DockerSwarmConfig { swarmkit_socket: socket, ..config };
             let mut followed = Followed::new(&config, &context());
-            followed.look().await;
+            followed.refresh().await;
             let feed = followed.feed().clone();
             assert_eq!(feed.kind, FeedKind::Events);
             let reason = feed.reason.as_deref().unwrap();
@@ -160,13 +160,13 @@ async fn a_watch_is_used_though_info_is_withheld() {
         &context.refresh,
     )
     .unwrap();
-    let look = swarmscout_discovery::Discoverer::fetch(
+    let refreshed = swarmscout_discovery::Discoverer::fetch(
         &mut origin,
         swarmscout_refresh::RefreshScope::Full,
     )
     .await
     .unwrap();
-    let feed = look.value.feed.unwrap();
+    let feed = refreshed.value.feed.unwrap();
     assert_eq!((feed.kind, &feed.reason), (FeedKind::Watch, &None));
 }
 
@@ -192,12 +192,12 @@ async fn changes_that_are_lost_doubled_or_swapped_leave_the_right_set() {
         faults.clear();
         let lost = matches!(fault, ControlFault::Lose | ControlFault::LoseEach(_));
         if lost {
-            followed.look().await;
+            followed.refresh().await;
         }
         followed.until_right(&site).await;
         assert!(!followed.was_empty, "{fault:?}");
         if !lost {
-            assert_eq!((followed.looks[0], followed.feed().drift), (1, 0), "{fault:?}");
+            assert_eq!((followed.refreshes[0], followed.feed().drift), (1, 0), "{fault:?}");
         }
     }
 }
@@ -221,11 +221,11 @@ async fn lists_that_contradict_the_watch_take_nothing_away() {
             let body = if older { old } else { b"[]\n".to_vec() };
             faults.set_for(&format!("/{list}"), Fault::Body(body.into()));
         }
-        followed.look().await;
+        followed.refresh().await;
         followed.check_right(Role::Tasks, &fresh);
         assert_eq!(followed.feed().drift, 0);
         faults.clear();
-        followed.look().await;
+        followed.refresh().await;
         followed.until_right(&site).await;
         assert!(!followed.was_empty);
         assert_eq!((followed.feed().begun, followed.feed().drift), (1, 0), "{:?}", followed.feed());
@@ -242,12 +242,12 @@ async fn events_that_are_lost_cost_one_refresh() {
     };
     let config = DockerSwarmConfig { engine, ..config };
     let mut followed = Followed::new(&config, &context());
-    followed.look().await;
-    // A change of a task that ends elsewhere is told by no event of this Engine.
+    followed.refresh().await;
+    // No event of this Engine reports a task that ends elsewhere.
     let task = site.swarm.tasks_of(&site.web);
     let task = task.iter().find(|task| task.node_id != site.manager.node).unwrap();
     site.swarm.kill_task(&task.meta.id);
-    followed.look().await;
+    followed.refresh().await;
     followed.check_right(Role::Tasks, &site.fresh(Role::Tasks).await);
 }
 
@@ -256,13 +256,13 @@ async fn an_engine_whose_lists_fail_costs_no_target() {
     for events in [Events::Auto, Events::Events] {
         let site = Site::new(1);
         let mut followed = site.follow(events);
-        followed.look().await;
+        followed.refresh().await;
         let before = followed.shown(Role::Tasks);
         let faults = site.manager.engine.server.faults();
         for list in ["/tasks", "/services", "/nodes", "/networks"] {
             faults.set_for(list, Fault::no_leader());
         }
-        followed.look().await;
+        followed.refresh().await;
         assert!(followed.error.as_ref().unwrap().to_string().contains("no leader"));
         // A watch is of use while no list can be read; events are not.
         site.swarm.label_service(&site.web, "a", "b");
@@ -270,30 +270,30 @@ async fn an_engine_whose_lists_fail_costs_no_target() {
             followed.until(|followed| followed.shown(Role::Tasks) != before).await;
         }
         faults.clear();
-        followed.look().await;
+        followed.refresh().await;
         followed.until_right(&site).await;
         assert!(!followed.was_empty);
     }
 }
 
 #[tokio::test]
-async fn what_was_told_before_a_listing_that_fails_is_seen() {
+async fn a_change_reported_before_a_listing_that_fails_is_seen() {
     let site = Site::new(1);
     let mut followed = watched(&site).await;
     site.swarm.label_service(&site.web, "a", "b");
     let fresh = site.fresh(Role::Services).await;
-    guarded("a change", followed.is_told()).await;
+    guarded("a change", followed.is_notified()).await;
     site.manager.engine.server.faults().set(Fault::no_leader());
-    followed.look().await;
+    followed.refresh().await;
     assert!(followed.error.is_some());
     followed.check_right(Role::Services, &fresh);
 }
 
 #[tokio::test]
-async fn a_look_that_is_cut_off_loses_no_change() {
+async fn a_cancelled_refresh_loses_no_change() {
     let site = Site::new(1);
     let mut followed = watched(&site).await;
-    // Managers are asked for when one of them changes: that is where a look hangs.
+    // Managers are listed when one of them changes: that is where a refresh hangs.
     let faults = site.manager.control.faults();
     faults.set(ControlFault::HangLists);
     site.swarm.label_node(&site.manager.node, "a", "b");
@@ -301,35 +301,35 @@ async fn a_look_that_is_cut_off_loses_no_change() {
     let struck = faults.struck();
     followed.cut_off(faults.struck_times(struck + 1)).await;
     faults.clear();
-    followed.look().await;
+    followed.refresh().await;
     followed.until_right(&site).await;
     assert_eq!((followed.feed().drift, followed.feed().begun), (0, 1));
 }
 
 #[tokio::test]
-async fn why_a_manager_answers_no_more_is_told() {
+async fn the_reason_a_manager_stops_answering_is_reported() {
     let site = Site::new(1);
     let second = site.swarm.add_manager("manager-2");
     let mut followed = watched(&site).await;
-    let mut told = Vec::new();
+    let mut errors = Vec::new();
     for condition in [Condition::Standalone, Condition::Locked, Condition::NoQuorum] {
         site.manager.engine.set_condition(condition);
-        followed.look().await;
-        told.push(followed.error.as_ref().unwrap().to_string());
+        followed.refresh().await;
+        errors.push(followed.error.as_ref().unwrap().to_string());
     }
     site.manager.engine.set_condition(Condition::Member);
     site.swarm.demote_node(&site.manager.node);
-    followed.look().await;
-    told.push(followed.error.as_ref().unwrap().to_string());
-    let told: Vec<_> = told.iter().map(|text| site.manager.told(text)).collect();
+    followed.refresh().await;
+    errors.push(followed.error.as_ref().unwrap().to_string());
+    let errors: Vec<_> = errors.iter().map(|text| site.manager.anonymous(text)).collect();
     expect_test::expect![[r#"
         unix://…/docker.sock: this Engine is not a manager, as it never joined a Swarm, has left it, or is stopping
         unix://…/docker.sock: this manager is locked: run `docker swarm unlock` on it
         unix://…/docker.sock: the Swarm has no leader: more than half of its managers must be up
-        unix://…/docker.sock: this Engine is not a manager but a worker, and only a manager knows its Swarm: ask 10.77.0.14"#]].assert_eq(&told.join("\n"));
+        unix://…/docker.sock: this Engine is not a manager but a worker, and only a manager knows its Swarm: ask 10.77.0.14"#]].assert_eq(&errors.join("\n"));
     site.swarm.promote_node(&site.manager.node);
     site.manager.control.accept().unwrap();
-    followed.look().await;
+    followed.refresh().await;
     followed.until(|followed| followed.feed().kind == FeedKind::Watch).await;
     followed.until_right(&site).await;
     assert!(!followed.was_empty);
@@ -343,8 +343,8 @@ async fn an_event_that_cannot_be_read_ends_nothing() {
     let response = Response::json("{\"Type\":\"service\"}\n".repeat(5000));
     faults.set_for("/events", Fault::Answer(response));
     let mut followed = site.follow(Events::Events);
-    followed.look().await;
-    // The stream ends, and is begun again when the fault is over.
+    followed.refresh().await;
+    // The stream ends, and is opened again when the fault is over.
     faults.clear();
     followed.until(|followed| followed.feed().begun > 1).await;
     site.swarm.scale(&site.web, 9);
@@ -352,12 +352,12 @@ async fn an_event_that_cannot_be_read_ends_nothing() {
 }
 
 #[tokio::test]
-async fn clocks_that_differ_tell_no_absurd_lateness() {
+async fn clocks_that_differ_report_no_absurd_lateness() {
     // The simulator's own time is years away.
     let site = Site::new(1);
     for events in [Events::Watch, Events::Events] {
         let mut followed = site.follow(events);
-        followed.look().await;
+        followed.refresh().await;
         site.swarm.label_service(&site.web, "a", &format!("{events:?}"));
         followed.until_right(&site).await;
         let late = followed.feed().late;
@@ -375,7 +375,7 @@ async fn another_swarm_behind_the_same_socket_takes_the_place_of_the_old_one() {
     engine.server.refuse();
     control.refuse();
     drop(swarm);
-    followed.look().await;
+    followed.refresh().await;
     assert!(followed.error.is_some() && !followed.was_empty);
     let other = Site::new(7);
     let listen = swarmscout_simulator::Listen::Unix(path);
@@ -388,7 +388,7 @@ async fn another_swarm_behind_the_same_socket_takes_the_place_of_the_old_one() {
         &other.manager.node,
     )
     .unwrap();
-    followed.look().await;
+    followed.refresh().await;
     followed.until(|followed| followed.feed().kind == FeedKind::Watch).await;
     followed.until_right(&other).await;
 }

@@ -11,7 +11,7 @@ use swarmscout_swarm::FeedKind;
 use super::site::{Followed, Manager, Site, config, context};
 
 #[tokio::test]
-async fn when_the_manager_in_use_dies_the_next_one_tells_at_once() {
+async fn when_the_manager_in_use_dies_the_next_one_reports_at_once() {
     for (events, kind) in [(Events::Auto, FeedKind::Watch), (Events::Events, FeedKind::Events)] {
         let site = Site::new(1);
         let other = Site::new(2);
@@ -20,18 +20,18 @@ async fn when_the_manager_in_use_dies_the_next_one_tells_at_once() {
         let hosts = [&site.manager, &other.manager, &second];
         let config = DockerSwarmConfig { events, ..config(&hosts, Role::Tasks) };
         let mut followed = Followed::new(&config, &context());
-        followed.look().await;
+        followed.refresh().await;
         assert_eq!(followed.feed().kind, kind);
         site.manager.control.refuse();
         site.manager.engine.server.refuse();
         site.swarm.scale(&site.web, 9);
         followed.until(|followed| *followed.feed().host == *second.url()).await;
         assert_eq!(followed.feed().kind, kind, "{:?}", followed.feed());
-        let looks = followed.looks[0];
+        let refreshes = followed.refreshes[0];
         site.manager.engine.server.accept().unwrap();
         site.swarm.scale(&site.web, 5);
         followed.until_right(&site).await;
-        assert!(followed.looks[0] <= looks + 1, "{:?}", followed.looks);
+        assert!(followed.refreshes[0] <= refreshes + 1, "{:?}", followed.refreshes);
         assert!(!followed.was_empty);
     }
 }
@@ -46,11 +46,11 @@ async fn the_first_host_may_be_down_from_the_beginning() {
     for events in [Events::Events, Events::Auto] {
         let config = DockerSwarmConfig { events, ..config.clone() };
         let mut followed = Followed::new(&config, &context());
-        followed.look().await;
+        followed.refresh().await;
         assert_ne!(followed.feed().kind, FeedKind::Poll, "{:?}", followed.feed());
         site.swarm.scale(&site.web, if events == Events::Auto { 8 } else { 9 });
         followed.until_right(&site).await;
-        assert_eq!(followed.looks[0], 1);
+        assert_eq!(followed.refreshes[0], 1);
     }
 }
 
@@ -61,15 +61,15 @@ async fn a_follower_watches_for_what_the_leader_lists() {
     let second = Manager::new(&site.swarm, &node);
     let config = config(&[&second], Role::Tasks);
     let mut followed = Followed::new(&config, &context());
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!(followed.feed().kind, FeedKind::Watch);
     site.swarm.scale(&site.web, 9);
     followed.until_right(&site).await;
-    // The leader goes: which manager leads is told by no change, and asked for.
+    // The leader goes: no change reports which manager leads, so it is listed.
     site.swarm.add_manager("manager-3");
     site.swarm.stop_node(&site.manager.node);
     followed.until_right(&site).await;
-    assert_eq!((followed.looks[0], followed.feed().drift), (1, 0));
+    assert_eq!((followed.refreshes[0], followed.feed().drift), (1, 0));
 }
 
 #[tokio::test]
@@ -79,12 +79,12 @@ async fn over_tcp_there_are_events_and_no_excuse() {
     let mut config = config(&[&site.manager], Role::Tasks);
     config.engine.hosts = vec![engine.server.url().to_owned()];
     let mut followed = Followed::new(&config, &context());
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!((followed.feed().kind, &followed.feed().reason), (FeedKind::Events, &None));
 }
 
-/// Two managers of which the first, in use, meets this fault at everything that it is asked from now
-/// on; its stream of events stays open.
+/// Two managers: the first, in use, answers every request with this fault from now
+/// on, and its stream of events stays open.
 async fn second_takes_over(fault: Fault, by_event: bool) -> Followed {
     let site = Site::new(1);
     let node = site.swarm.add_manager("manager-2");
@@ -97,28 +97,31 @@ async fn second_takes_over(fault: Fault, by_event: bool) -> Followed {
     let mut context = context();
     context.refresh.patience = Duration::from_secs(3);
     let mut followed = Followed::new(&config, &context);
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!(
         (&*followed.feed().host, followed.feed().kind),
         (&*site.manager.url(), FeedKind::Events)
     );
     site.manager.engine.server.faults().set(fault);
-    let looks = followed.looks[0];
+    let refreshes = followed.refreshes[0];
     if by_event {
         site.swarm.label_service(&site.web, "a", "b");
-        followed.until(|followed| followed.looks[0] > looks).await;
+        followed.until(|followed| followed.refreshes[0] > refreshes).await;
     } else {
-        followed.look().await;
+        followed.refresh().await;
     }
     assert_eq!((&*followed.feed().host, followed.feed().kind), (&*second.url(), FeedKind::Events));
     assert_eq!(followed.problems.len(), 1, "{:?}", followed.problems);
     let problem = &followed.problems[0];
     assert_eq!((problem.kind, &*problem.object), ("host", &*site.manager.url()));
-    // The second tells from now on, whatever the first one does.
+    // The second one reports from now on, whatever the first one does.
     site.manager.engine.server.faults().clear();
     site.swarm.scale(&site.web, 9);
     followed.until_right(&site).await;
-    assert_eq!((followed.looks[0], followed.failures, followed.was_empty), (looks + 1, 0, false));
+    assert_eq!(
+        (followed.refreshes[0], followed.failures, followed.was_empty),
+        (refreshes + 1, 0, false)
+    );
     followed
 }
 
@@ -147,12 +150,12 @@ async fn a_manager_that_falls_silent_with_its_stream_open_is_left_for_the_next()
 async fn a_manager_alone_that_cannot_list_what_an_event_named_fails() {
     let site = Site::new(1);
     let mut followed = site.follow(Events::Events);
-    followed.look().await;
+    followed.refresh().await;
     site.manager.engine.server.faults().set(stopping());
     site.swarm.label_service(&site.web, "a", "b");
     followed.until(|followed| followed.failures == 1).await;
     site.manager.engine.server.faults().clear();
-    followed.look().await;
+    followed.refresh().await;
     followed.until_right(&site).await;
-    assert_eq!((followed.looks[0], followed.was_empty), (2, false));
+    assert_eq!((followed.refreshes[0], followed.was_empty), (2, false));
 }

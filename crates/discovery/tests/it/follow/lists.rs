@@ -17,7 +17,7 @@ use super::site::{Followed, Site, context, guarded, job, shown_set};
 const JOBS: [(&str, Role); 3] =
     [("nodes", Role::Nodes), ("services", Role::Services), ("tasks", Role::Tasks)];
 
-/// One job of each role, looking each second.
+/// One job of each role, refreshed every second.
 fn start(site: &Site, events: Events) -> (Manager, [Job; 3]) {
     let jobs = JOBS.map(|(name, role)| {
         let config = site.config(role, events);
@@ -48,7 +48,7 @@ async fn check(list: &str, expected: &Expect) {
             let source = &status.sources[0];
             let error = source.error.as_deref().unwrap_or("well");
             let state = if source.as_of.is_some() { "read" } else { "never read" };
-            let error = site.manager.told(error);
+            let error = site.manager.anonymous(error);
             writeln!(text, "{name}: {state}, {} targets, {error}", set.counts.active).unwrap();
         }
         expected.assert_eq(&text);
@@ -100,7 +100,7 @@ async fn a_list_that_fails_later_leaves_what_it_gave_and_nothing_else_behind() {
     let as_of = source.as_of.unwrap();
     // It stays as old as it is, while the others go on.
     let server = &site.manager.engine.server;
-    guarded("two more looks", server.requested(server.request_count() + 10)).await;
+    guarded("two more refreshes", server.requested(server.request_count() + 10)).await;
     let later = tasks.state().status;
     assert!(later.sources[0].failures > failures);
     assert_eq!(later.sources[0].as_of, Some(as_of));
@@ -121,11 +121,11 @@ async fn a_list_that_fails_later_leaves_what_it_gave_and_nothing_else_behind() {
 async fn a_watch_keeps_a_list_up_to_date_that_cannot_be_read() {
     let site = Site::new(1);
     let mut followed = site.follow(Events::Auto);
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!(followed.feed().kind, FeedKind::Watch);
     let fault = Fault::Status(500, "raft: stopped".to_owned());
     site.manager.engine.server.faults().set_for("/tasks", fault);
-    followed.look().await;
+    followed.refresh().await;
     let failed = &followed.snapshot.failed[0];
     assert!(failed.is_watched && failed.error.contains("raft: stopped"), "{failed:?}");
     site.manager.engine.server.faults().clear();
@@ -142,7 +142,7 @@ async fn a_watch_keeps_a_list_up_to_date_that_cannot_be_read() {
     assert_eq!((followed.feed().drift, followed.feed().begun), (0, 1));
 }
 
-/// A list that a proxy withholds does not make each event a look at everything.
+/// A list that a proxy withholds does not turn each event into a full refresh.
 #[tokio::test]
 async fn events_are_followed_beside_a_list_that_is_refused() {
     let site = Site::new(1);
@@ -151,12 +151,12 @@ async fn events_are_followed_beside_a_list_that_is_refused() {
     let mut context = context();
     context.following.begin_again = Duration::from_hours(1);
     let mut followed = Followed::new(&site.config(Role::Tasks, Events::Events), &context);
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!(followed.snapshot.failed.len(), 1);
     site.swarm.label_node(&site.workers[0], "a", "b");
     let fresh = site.fresh(Role::Nodes).await;
     followed.until(|followed| followed.shown(Role::Nodes) == fresh).await;
-    assert_eq!(followed.looks[0], 1);
+    assert_eq!(followed.refreshes[0], 1);
 }
 
 #[tokio::test]
@@ -169,12 +169,12 @@ async fn a_manager_that_gives_all_lists_is_asked_before_one_that_does_not() {
     let config = DockerSwarmConfig { events: Events::Poll, ..config };
     site.manager.engine.server.faults().set_for("/networks", forbidden());
     let mut followed = Followed::new(&config, &context());
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!((&*followed.feed().host, followed.snapshot.failed.len()), (&*second.url(), 0));
     assert_eq!(followed.problems[0].object, site.manager.url());
     // Where none gives all of them, some are better than nothing.
     second.engine.server.faults().set_for("/networks", forbidden());
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!((followed.snapshot.failed.len(), followed.failures), (1, 0));
     assert!(followed.snapshot.failed[0].error.contains("access to /networks is forbidden"));
 }

@@ -1,7 +1,8 @@
 //! A Swarm that is followed over real sockets to a simulated one: by watch, by events and by polling,
 //! while all is well and while things go wrong.
 //!
-//! Regular looks are an hour apart here, unless a test says otherwise: what reaches a set was told.
+//! Regular refreshes are an hour apart here, unless a test says otherwise: a change that reaches a set
+//! was reported.
 
 mod changes;
 mod faults;

@@ -9,55 +9,55 @@ use swarmscout_swarm::FeedKind;
 use super::site::{Followed, Site, context, guarded};
 
 /// The Engine comes back before its control socket and its events do: whatever was tried before,
-/// once or often, the watch is opened within seconds and not by the next regular look.
+/// once or often, the watch is opened within seconds and not by the next regular refresh.
 #[tokio::test]
-async fn the_best_channel_is_in_use_soon_after_an_outage() {
-    for (failed_looks, was_watched) in [(0, false), (1, false), (7, false), (7, true)] {
+async fn the_best_feed_is_open_soon_after_an_outage() {
+    for (failed, was_watched) in [(0, false), (1, false), (7, false), (7, true)] {
         let site = Site::new(1);
-        // No attempt is put off: how long a look takes makes no difference.
+        // No attempt is put off, however long a refresh takes.
         let at_once = quiet(Following::default().quiet, Duration::ZERO);
         let mut followed = Followed::new(&site.config(Role::Tasks, Events::Auto), &at_once);
         let Site { swarm, manager, .. } = &site;
         if was_watched {
-            followed.look().await;
+            followed.refresh().await;
             assert_eq!(followed.feed().kind, FeedKind::Watch);
         }
         manager.control.refuse();
         if was_watched {
-            guarded("the end of the watch", followed.is_told()).await;
+            guarded("the end of the watch", followed.is_notified()).await;
         }
         manager.engine.server.refuse();
-        for _ in 0..failed_looks {
-            followed.look().await;
+        for _ in 0..failed {
+            followed.refresh().await;
             assert!(followed.error.is_some());
         }
         manager.engine.server.accept().unwrap();
         let faults = manager.engine.server.faults();
         faults.set_for("/events", Fault::HangBeforeHeader);
-        followed.look().await;
+        followed.refresh().await;
         let feed = followed.feed();
         assert_eq!((&followed.error.is_none(), feed.kind), (&true, FeedKind::Poll));
         // Nothing that is not true any more.
         assert_eq!(feed.reason.as_deref(), Some("not tried yet since the Engine answers again"));
         faults.clear();
         manager.control.accept().unwrap();
-        let looks = followed.looks[0];
+        let refreshes = followed.refreshes[0];
         followed.until(|followed| followed.feed().kind == FeedKind::Watch).await;
         // What may have changed until the watch stood.
-        followed.until(|followed| followed.looks[0] > looks).await;
-        assert_eq!((followed.looks[0], &followed.feed().reason), (looks + 1, &None));
+        followed.until(|followed| followed.refreshes[0] > refreshes).await;
+        assert_eq!((followed.refreshes[0], &followed.feed().reason), (refreshes + 1, &None));
         swarm.scale(&site.web, 9);
         followed.until_right(&site).await;
-        assert_eq!(followed.looks[0], looks + 1, "failed {failed_looks} times");
+        assert_eq!(followed.refreshes[0], refreshes + 1, "failed {failed} times");
     }
 }
 
 #[tokio::test]
-async fn a_better_channel_is_tried_without_a_listing() {
+async fn a_better_feed_is_tried_without_a_listing() {
     let site = Site::new(1);
     site.manager.control.refuse();
     let mut followed = site.follow(Events::Auto);
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!(followed.feed().kind, FeedKind::Events);
     let reason = followed.feed().reason.clone().unwrap();
     assert!(reason.contains("control.sock"), "{reason}");
@@ -67,12 +67,12 @@ async fn a_better_channel_is_tried_without_a_listing() {
     for _ in 0..3 {
         followed.step().await;
     }
-    assert_eq!((followed.looks[0], server.request_count(), followed.feed().begun), (1, 0, 1));
+    assert_eq!((followed.refreshes[0], server.request_count(), followed.feed().begun), (1, 0, 1));
     site.manager.control.accept().unwrap();
     followed.until(|followed| followed.feed().kind == FeedKind::Watch).await;
     site.swarm.scale(&site.web, 9);
     followed.until_right(&site).await;
-    assert_eq!((followed.looks[0], &followed.feed().reason), (2, &None));
+    assert_eq!((followed.refreshes[0], &followed.feed().reason), (2, &None));
 }
 
 fn quiet(quiet: Duration, begin_again: Duration) -> BuildContext {
@@ -91,19 +91,19 @@ async fn events_that_are_silent_for_long_are_opened_again_and_nothing_else() {
     let site = Site::new(1);
     let context = quiet(Duration::from_millis(40), Duration::from_millis(20));
     let mut followed = events(&site, &context);
-    followed.look().await;
+    followed.refresh().await;
     let server = &site.manager.engine.server;
     server.forget_requests();
     followed.until(|followed| followed.feed().begun >= 4).await;
     let asked: Vec<_> = server.requests().into_iter().map(|request| request.path).collect();
     assert!(asked.len() >= 3 && asked.iter().all(|path| path.ends_with("/events")), "{asked:?}");
-    assert_eq!(followed.looks[0], 1);
+    assert_eq!(followed.refreshes[0], 1);
     // An event that comes while the stream is reopened is lost until the next regular refresh.
     site.swarm.scale(&site.web, 9);
     let fresh = site.fresh(Role::Tasks).await;
-    followed.look().await;
+    followed.refresh().await;
     followed.check_right(Role::Tasks, &fresh);
-    assert_eq!((followed.looks[0], followed.failures), (2, 0));
+    assert_eq!((followed.refreshes[0], followed.failures), (2, 0));
     assert_eq!(followed.kinds.iter().collect::<Vec<_>>(), [&"events"]);
     assert_eq!(followed.feed().reason, None);
 }
@@ -121,15 +121,15 @@ async fn events_that_are_closed_are_opened_again_and_nothing_else() {
     for (at, end) in ends.into_iter().enumerate() {
         faults.set_for("/events", end);
         let mut followed = events(&site, &quiet(Duration::from_mins(10), Duration::ZERO));
-        followed.look().await;
+        followed.refresh().await;
         followed.until(|followed| followed.feed().begun >= 4).await;
         faults.clear();
         site.swarm.scale(&site.web, 8 + at as u64);
-        followed.until(|followed| followed.looks[1] > 0).await;
+        followed.until(|followed| followed.refreshes[1] > 0).await;
         let fresh = site.fresh(Role::Tasks).await;
-        followed.look().await;
+        followed.refresh().await;
         followed.check_right(Role::Tasks, &fresh);
-        assert_eq!((followed.looks[0], followed.failures), (2, 0));
+        assert_eq!((followed.refreshes[0], followed.failures), (2, 0));
         assert_eq!(followed.kinds.iter().collect::<Vec<_>>(), [&"events"]);
     }
 }
@@ -140,7 +140,7 @@ async fn events_that_cannot_be_opened_again_are_polled_for_until_they_can() {
     let faults = site.manager.engine.server.faults();
     faults.set_for("/events", Fault::Answer(Response::json("")));
     let mut followed = events(&site, &quiet(Duration::from_mins(10), Duration::ZERO));
-    followed.look().await;
+    followed.refresh().await;
     assert_eq!(followed.feed().kind, FeedKind::Events);
     faults.set_for("/events", Fault::Status(503, "later".to_owned()));
     followed.until(|followed| followed.feed().kind == FeedKind::Poll).await;

@@ -57,7 +57,7 @@ async fn a_job_that_is_added_has_its_targets_at_once_and_disturbs_no_other() {
         assert!(now.groups.iter().zip(&*before.set.groups).all(|(a, b)| a.is_same(b)));
 
         // What was not read before is followed now, and no difference was taken for one that the
-        // watch did not tell.
+        // watch did not report.
         if kind != FeedKind::Poll {
             let mut job = job_of(&manager, "tasks");
             site.swarm.scale(&site.web, 9);
@@ -150,7 +150,7 @@ async fn a_service_that_a_filter_named_and_is_gone_leaves_its_targets() {
 }
 
 #[tokio::test]
-async fn filters_that_only_the_engine_can_apply_have_a_look_of_their_own() {
+async fn filters_that_only_the_engine_can_apply_have_listings_of_their_own() {
     let site = Site::new(1);
     site.swarm.create_plugin_service("plugin");
     let mut manager = Manager::new(context());
@@ -181,7 +181,7 @@ async fn the_job_with_the_shortest_interval_polls() {
     site.swarm.scale(&site.web, 9);
     let fresh = site.fresh(Role::Tasks).await;
     until(&mut slow_job, |job| shown_set(&job.set) == fresh).await;
-    // Once it has gone, nobody asks for nodes alone or so often.
+    // Once it has gone, no job asks for nodes alone or that often.
     manager.apply(vec![job("slow", &slow)]);
     ready(&mut job_of(&manager, "slow")).await;
 }
@@ -210,18 +210,18 @@ async fn a_burst_of_updates_is_few_requests() {
     let big = ServiceSpec::new("big", "demo:1").replicas(500).network(&site.network);
     let big = site.swarm.create_service(big);
     let mut followed = site.follow(Events::Events);
-    followed.look().await;
+    followed.refresh().await;
     let server = &site.manager.engine.server;
     server.forget_requests();
     site.swarm.update_service(&big, |spec| *spec = spec.clone().env("A=B".to_owned()));
     let started = std::time::Instant::now();
     followed.until_right(&site).await;
     let seconds = started.elapsed().as_secs();
-    // The service and its tasks, at most four times a second, and three fresh looks of up to six
+    // The service and its tasks, at most four times a second, and three full refreshes of up to six
     // requests.
     let requests = server.request_count();
     assert!(requests <= 18 + 2 * 2 + 8 * (seconds + 1), "{requests} in {seconds} s");
-    assert_eq!(followed.looks[0], 1);
+    assert_eq!(followed.refreshes[0], 1);
     let tasks = shown(followed.groups(Role::Tasks));
     site.swarm.remove_service(&big);
     followed.until_right(&site).await;
@@ -229,20 +229,20 @@ async fn a_burst_of_updates_is_few_requests() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_in_the_middle_of_a_look_is_not_taken_for_empty() {
+async fn a_list_requested_during_a_refresh_is_not_taken_for_empty() {
     for (events, _) in KINDS {
         let site = Site::new(1);
         let mut followed = site.follow(events);
         let nodes = Demand::of([&Filters::new(Role::Nodes, &[])]);
         followed.ask_for(nodes.clone());
-        followed.look().await;
+        followed.refresh().await;
         let server = &site.manager.engine.server;
         let asked = server.requested(server.request_count() + 1);
-        followed.look_while(asked, Demand::everything()).await;
+        followed.refresh_while(asked, Demand::everything()).await;
         assert_eq!(followed.snapshot.scope, nodes);
         followed.until(|followed| followed.snapshot.scope == Demand::everything()).await;
         followed.until_right(&site).await;
-        assert_eq!((followed.looks[0], followed.feed().drift), (3, 0));
+        assert_eq!((followed.refreshes[0], followed.feed().drift), (3, 0));
     }
 }
 

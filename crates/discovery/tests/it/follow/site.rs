@@ -85,7 +85,7 @@ impl Manager {
     }
 
     /// The text without the names of folders.
-    pub(crate) fn told(&self, text: &str) -> String {
+    pub(crate) fn anonymous(&self, text: &str) -> String {
         text.replace(&self.folder.0.display().to_string(), "…")
     }
 }
@@ -113,11 +113,11 @@ impl Site {
         Self { swarm, manager, workers, network, web, agent }
     }
 
-    /// What a fresh look, by polling, finds.
+    /// What a new source finds by polling.
     pub(crate) async fn fresh(&self, role: Role) -> String {
         let config = DockerSwarmConfig { events: Events::Poll, ..config(&[&self.manager], role) };
         let mut source = DockerSwarm::new(&config, &context()).unwrap();
-        shown(&guarded("a fresh look", source.fetch(RefreshScope::Full)).await.unwrap().value)
+        shown(&guarded("a new source", source.fetch(RefreshScope::Full)).await.unwrap().value)
     }
 
     pub(crate) fn config(&self, role: Role, events: Events) -> DockerSwarmConfig {
@@ -199,23 +199,23 @@ pub(crate) fn shown_set(set: &TargetSet) -> String {
 /// A Swarm that is followed step by step, as a supervisor does it, with one finder for each role.
 pub(crate) struct Followed {
     origin: Origin,
-    /// What was published before the end of a look.
+    /// What was published before the end of a refresh.
     partial: Arc<Mutex<Vec<Refreshed<Snapshot>>>>,
     finders: Vec<Finder>,
     groups: Vec<Groups>,
     demand: watch::Sender<Demand>,
     pub(crate) snapshot: Snapshot,
-    /// Why the last look failed.
+    /// Why the last refresh failed.
     pub(crate) error: Option<Error>,
-    /// Looks at everything, and at changes.
-    pub(crate) looks: [u32; 2],
-    /// What was left out at the last look.
+    /// Full refreshes, and incremental ones.
+    pub(crate) refreshes: [u32; 2],
+    /// What the last refresh left out.
     pub(crate) problems: Vec<Problem>,
-    /// Looks that failed.
+    /// Refreshes that failed.
     pub(crate) failures: u32,
     /// All that was ever in use.
     pub(crate) kinds: BTreeSet<&'static str>,
-    /// Whether at some moment since the first look one of the roles had no target.
+    /// Whether at some moment since the first refresh one of the roles had no target.
     pub was_empty: bool,
 }
 
@@ -228,7 +228,7 @@ impl Followed {
         };
         let partial = Arc::<Mutex<Vec<_>>>::default();
         let taken = Arc::clone(&partial);
-        let origin = origin.publishing(Partial::new(move |look| taken.lock().unwrap().push(look)));
+        let origin = origin.publishing(Partial::new(move |part| taken.lock().unwrap().push(part)));
         let finder = |role| {
             let options = Options { role, ..Options::from(config) };
             Finder::new(options, Filters::new(role, &[]))
@@ -241,7 +241,7 @@ impl Followed {
             demand,
             snapshot: Snapshot::default(),
             error: None,
-            looks: [0; 2],
+            refreshes: [0; 2],
             problems: Vec::new(),
             failures: 0,
             kinds: BTreeSet::new(),
@@ -249,36 +249,36 @@ impl Followed {
         }
     }
 
-    /// A look at everything.
-    pub(crate) async fn look(&mut self) {
-        self.looks[0] += 1;
+    /// A full refresh.
+    pub(crate) async fn refresh(&mut self) {
+        self.refreshes[0] += 1;
         self.partial.lock().unwrap().clear();
-        let look = guarded("a look", self.origin.fetch(RefreshScope::Full)).await;
+        let refreshed = guarded("a refresh", self.origin.fetch(RefreshScope::Full)).await;
         let partial = std::mem::take(&mut *self.partial.lock().unwrap());
-        for look in partial {
-            self.take(Ok(look));
+        for part in partial {
+            self.take(Ok(part));
         }
-        self.take(look);
+        self.take(refreshed);
     }
 
-    /// Waits for a change and looks.
+    /// Waits for a change and refreshes.
     pub(crate) async fn step(&mut self) {
         match self.origin.changed().await {
-            RefreshScope::Full => self.look().await,
+            RefreshScope::Full => self.refresh().await,
             RefreshScope::Incremental => {
-                self.looks[1] += 1;
-                let look = self.origin.fetch(RefreshScope::Incremental).await;
-                self.take(look);
+                self.refreshes[1] += 1;
+                let refreshed = self.origin.fetch(RefreshScope::Incremental).await;
+                self.take(refreshed);
             }
         }
     }
 
     /// Waits for a change, and does nothing about it.
-    pub(crate) async fn is_told(&mut self) {
+    pub(crate) async fn is_notified(&mut self) {
         self.origin.changed().await;
     }
 
-    /// Looks at what changes until `is` holds.
+    /// Follows changes until `is` holds.
     #[track_caller]
     pub(crate) fn until(&mut self, is: impl Fn(&Self) -> bool) -> impl Future<Output = ()> {
         guarded("what is followed", async move {
@@ -288,11 +288,11 @@ impl Followed {
         })
     }
 
-    fn take(&mut self, look: Result<Refreshed<Snapshot>, Error>) {
-        self.error = match look {
-            Ok(look) => {
-                self.snapshot = look.value;
-                self.problems = look.problems;
+    fn take(&mut self, refreshed: Result<Refreshed<Snapshot>, Error>) {
+        self.error = match refreshed {
+            Ok(refreshed) => {
+                self.snapshot = refreshed.value;
+                self.problems = refreshed.problems;
                 self.kinds.insert(self.feed().kind.as_str());
                 for (finder, groups) in self.finders.iter_mut().zip(&mut self.groups) {
                     *groups = finder.find(&self.snapshot).unwrap().0;
@@ -319,7 +319,7 @@ impl Followed {
         self.snapshot.feed.as_ref().unwrap()
     }
 
-    /// Looks at what changes until all roles have what a fresh look finds.
+    /// Follows changes until all roles have what a new source finds.
     #[track_caller]
     pub(crate) fn until_right(&mut self, site: &Site) -> impl Future<Output = ()> {
         guarded("the right set", async move {
@@ -340,33 +340,33 @@ impl Followed {
 }
 
 impl Followed {
-    /// Looks at everything until `moment` comes, and then no further.
+    /// Starts a full refresh and cancels it when `moment` comes.
     pub(crate) async fn cut_off(&mut self, moment: impl Future<Output = ()>) {
-        let look = self.origin.fetch(RefreshScope::Full);
+        let refresh = self.origin.fetch(RefreshScope::Full);
         guarded("the moment", async {
             tokio::select! {
-                _ = look => panic!("the look came to its end"),
+                _ = refresh => panic!("the refresh ended"),
                 () = moment => {}
             }
         })
         .await;
     }
 
-    /// Looks at everything; from `moment` on, in the middle of it, this is what is asked for.
-    pub(crate) async fn look_while(&mut self, moment: impl Future<Output = ()>, demand: Demand) {
-        self.looks[0] += 1;
-        let mut look = self.origin.fetch(RefreshScope::Full);
-        let looked = async {
+    /// A full refresh during which, at `moment`, the demand changes.
+    pub(crate) async fn refresh_while(&mut self, moment: impl Future<Output = ()>, demand: Demand) {
+        self.refreshes[0] += 1;
+        let mut refresh = self.origin.fetch(RefreshScope::Full);
+        let outcome = async {
             tokio::select! {
                 biased;
                 () = moment => {}
-                _ = &mut look => panic!("the look came to its end"),
+                _ = &mut refresh => panic!("the refresh ended"),
             }
             self.demand.send_replace(demand);
-            look.await
+            refresh.await
         };
-        let look = guarded("a look", looked).await;
-        self.take(look);
+        let refreshed = guarded("a refresh", outcome).await;
+        self.take(refreshed);
     }
 
     /// Asks for something else.

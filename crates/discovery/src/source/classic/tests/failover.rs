@@ -1,4 +1,4 @@
-//! What can go wrong with a master, at the first look and at a later one.
+//! What can go wrong with a master, at the first refresh and at a later one.
 
 use std::task::{Context, Poll, Waker};
 
@@ -38,7 +38,7 @@ fn impatient(classic: &mut Classic) {
 }
 
 #[tokio::test]
-async fn the_next_master_answers_at_the_first_look() {
+async fn the_next_master_answers_at_the_first_refresh() {
     for (name, fault) in faults() {
         let cluster = Cluster::of(3);
         let (bad, good) = (master(&cluster), master(&cluster));
@@ -61,7 +61,7 @@ async fn the_next_master_answers_at_the_first_look() {
 }
 
 #[tokio::test]
-async fn the_next_master_answers_at_a_later_look() {
+async fn the_next_master_answers_at_a_later_refresh() {
     for (name, fault) in faults() {
         let cluster = Cluster::of(3);
         let (first, second) = (master(&cluster), master(&cluster));
@@ -97,21 +97,21 @@ async fn when_all_fail_each_is_named_in_the_order_of_the_attempts() {
             second.server.url()
         )
     );
-    // One that recovers is found by the next look.
+    // One that recovers is found by the next refresh.
     second.server.faults().clear();
     assert_eq!(nodes(&mut classic).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_look_that_is_cancelled_does_not_begin_again_at_the_master_that_hung() {
+async fn a_cancelled_refresh_does_not_start_again_at_the_master_that_hung() {
     let cluster = Cluster::of(2);
     let (hung, good) = (master(&cluster), master(&cluster));
     hung.server.faults().set(Fault::HangBeforeHeader);
     let mut classic = classic(&[hung.server.url(), good.server.url()]);
     {
-        let mut look = classic.fetch(RefreshScope::Full);
-        // The request is on its way; then the deadline of the whole look passes.
-        let poll = look.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let mut refresh = classic.fetch(RefreshScope::Full);
+        // The request is on its way; then the deadline of the whole refresh passes.
+        let poll = refresh.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(poll, Poll::Pending));
     }
     assert_eq!(nodes(&mut classic).await.unwrap().len(), 2);

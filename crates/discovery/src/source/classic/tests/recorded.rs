@@ -6,11 +6,11 @@ use swarmscout_simulator::classic::RECORDED;
 use super::*;
 use crate::RefreshScope;
 
-/// One look at a master that answers what a real one did.
+/// One refresh from a master that answers what a real one did.
 async fn recorded(version: &str, case: &str, expected: Expect) {
     let master = Master::recorded(Listen::Tcp, version, case).unwrap().unwrap();
     let mut classic = classic(&[master.server.url()]);
-    expected.assert_eq(&look(&mut classic, &master.server).await);
+    expected.assert_eq(&refresh(&mut classic, &master.server).await);
 }
 
 /// Every recorded answer is one: how many nodes it lists, their states, and what was odd.
@@ -19,14 +19,14 @@ async fn all_of_them() {
     let mut text = String::new();
     for (version, case, _) in RECORDED {
         let master = Master::recorded(Listen::Tcp, version, case).unwrap().unwrap();
-        let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
-        let mut states: Vec<_> = look.value[1..]
+        let refreshed = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+        let mut states: Vec<_> = refreshed.value[1..]
             .iter()
             .flat_map(|group| &group.targets)
             .map(|target| target.get("__meta_swarm_node_status").unwrap_or("-"))
             .collect();
         states.sort_unstable();
-        let problems = look.problems.len();
+        let problems = refreshed.problems.len();
         let _ = writeln!(text, "{version} {case}: {} problems: {problems}", states.join(" "));
     }
     expect![[r#"

@@ -1,4 +1,4 @@
-//! The bugs of the plugin of 2016, none of which is here.
+//! Bugs of the plugin of 2016 stay fixed.
 
 use expect_test::expect;
 use swarmscout_simulator::Fault;
@@ -13,17 +13,17 @@ async fn attributes_are_found_behind_the_bullet() {
     for version in swarmscout_simulator::classic::VERSIONS {
         let cluster = Cluster::of(1);
         let master = Master::start(Listen::Tcp, &cluster, version).unwrap();
-        let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
-        let node = &look.value[1].targets[0];
+        let refreshed = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+        let node = &refreshed.value[1].targets[0];
         assert_eq!(node.get("__meta_swarm_node_total_cpus"), Some("4"), "{version:?}");
         let zone = (version >= (0, 3, 0)).then_some("eu-central-1a");
         assert_eq!(node.get("__meta_swarm_node_label_zone"), zone, "{version:?}");
     }
 }
 
-/// A first look that failed ended its loop for ever.
+/// A first refresh that failed ended its loop for ever.
 #[tokio::test]
-async fn a_first_look_that_fails_is_not_the_last() {
+async fn a_first_refresh_that_fails_is_not_the_last() {
     let master = master(&Cluster::of(1));
     master.server.refuse();
     let mut classic = classic(&[master.server.url()]);
@@ -78,8 +78,8 @@ async fn values_may_hold_an_equals_sign() {
     let cluster = Cluster::of(1);
     cluster.edit(|nodes| nodes[0].labels = [("note".into(), "a=b=c".into())].into());
     let master = master(&cluster);
-    let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
-    assert_eq!(look.value[1].targets[0].get("__meta_swarm_node_label_note"), Some("a=b=c"));
+    let refreshed = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!(refreshed.value[1].targets[0].get("__meta_swarm_node_label_note"), Some("a=b=c"));
 }
 
 /// It joined IPv6 addresses and ports without brackets.

@@ -1,4 +1,4 @@
-//! What targets and groups are made of what masters tell.
+//! The targets and groups that the answers of masters become.
 
 use expect_test::expect;
 use swarmscout_simulator::classic::Node;
@@ -59,13 +59,14 @@ async fn a_node_without_host_shows_as_a_target_without_address() {
     let cluster = Cluster::of(1);
     cluster.edit(|nodes| nodes.push(Node::new("lost", ":2375")));
     let master = master(&cluster);
-    let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
-    let lost = look.value[1].targets.iter().find(|target| target.get(ADDRESS).is_none()).unwrap();
+    let refreshed = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+    let lost =
+        refreshed.value[1].targets.iter().find(|target| target.get(ADDRESS).is_none()).unwrap();
     assert_eq!(lost.get("__meta_swarm_node_name"), Some("lost"));
     expect![[r#"
         problem: node "lost": address without host: :2375
     "#]]
-    .assert_eq(&show(&Refreshed { value: Vec::new(), ..look }));
+    .assert_eq(&show(&Refreshed { value: Vec::new(), ..refreshed }));
 }
 
 #[tokio::test]
@@ -76,31 +77,31 @@ async fn the_smallest_of_colliding_label_keys_counts() {
         nodes[0].labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     });
     let master = master(&cluster);
-    let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
-    assert_eq!(look.value[1].targets[0].get("__meta_swarm_node_label_a_b"), Some("dash"));
+    let refreshed = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!(refreshed.value[1].targets[0].get("__meta_swarm_node_label_a_b"), Some("dash"));
     expect![[r#"
         problem: node "node-00000": label keys that become one name: "a.b" is hidden by "a-b", both are __meta_swarm_node_label_a_b
         problem: node "node-00000": label keys that become one name: "a_b" is hidden by "a-b", both are __meta_swarm_node_label_a_b
-    "#]].assert_eq(&show(&Refreshed { value: Vec::new(), ..look }));
+    "#]].assert_eq(&show(&Refreshed { value: Vec::new(), ..refreshed }));
 }
 
-/// Of the flat row nobody can say what belongs to which label; the last value of a key counts.
+/// A flat row does not say what belongs to which label; the last value of a key counts.
 #[tokio::test]
-async fn a_value_that_looks_like_more_labels() {
+async fn a_value_that_refreshes_like_more_labels() {
     let cluster = Cluster::of(1);
     let labels = [("list", "x, y=z, zone=fake"), ("zone", "z2")];
     cluster.edit(|nodes| {
         nodes[0].labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     });
     let master = master(&cluster);
-    let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+    let refreshed = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
     let label =
-        |name: &str| look.value[1].targets[0].get(&format!("__meta_swarm_node_label_{name}"));
+        |name: &str| refreshed.value[1].targets[0].get(&format!("__meta_swarm_node_label_{name}"));
     assert_eq!((label("list"), label("y"), label("zone")), (Some("x"), Some("z"), Some("z2")));
 }
 
 #[tokio::test]
-async fn odd_rows_are_skipped_and_told() {
+async fn odd_rows_are_skipped_and_reported() {
     let rows = r#"{"SystemStatus":[["Nodes","3"],["Role"],[" a","10.0.0.1:1"],5,["  └ Status",7],
         ["  └ Error"="x"],["  └ Error","y"},["  └ Labels","zone=\u003ca\u003e"],["  \u2514 ID","x"],["  └ Mood","new"],["Motto","?"],
         [" b","10.0.0.2:1"],[" c",null]],"DriverStatus":null,"Swarm":{}}"#;
@@ -121,7 +122,7 @@ async fn odd_rows_are_skipped_and_told() {
         problem: node "a": row that is not two texts: ["  └ Status",7]
         problem: node "c": address without host: 
     "#]]
-    .assert_eq(&look(&mut classic, &server).await);
+    .assert_eq(&refresh(&mut classic, &server).await);
 }
 
 #[tokio::test]
@@ -173,6 +174,6 @@ async fn a_change_of_one_node_changes_one_group_of_many() {
 async fn what_is_known_is_as_old_as_the_question() {
     let master = master(&Cluster::of(1));
     let before = Instant::now();
-    let look = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
-    assert!(before <= look.as_of && look.as_of <= Instant::now());
+    let refreshed = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();
+    assert!(before <= refreshed.as_of && refreshed.as_of <= Instant::now());
 }

@@ -52,9 +52,9 @@ async fn shows_its_certificate() {
     };
     let with =
         |tls| classic_with(&[master.server.url()], HttpConfig { tls, ..HttpConfig::default() });
-    let look = with(known).fetch(RefreshScope::Full).await.unwrap();
-    assert_eq!(look.value[1].targets.len(), 2);
-    assert_eq!(look.value[0].targets[0].get("__scheme__"), Some("https"));
+    let refreshed = with(known).fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!(refreshed.value[1].targets.len(), 2);
+    assert_eq!(refreshed.value[0].targets[0].get("__scheme__"), Some("https"));
     assert!(
         with(trusting).fetch(RefreshScope::Full).await.is_err(),
         "the master wants a certificate"

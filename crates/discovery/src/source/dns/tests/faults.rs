@@ -8,7 +8,7 @@ use super::*;
 use crate::RefreshScope;
 
 /// The first of two servers does this; the second is well.
-const PASSED_OVER: &[Fault] = &[
+const SKIPPED_FOR: &[Fault] = &[
     Fault::Silence,
     Fault::Code(code::SERVFAIL),
     Fault::Code(code::REFUSED),
@@ -28,7 +28,7 @@ const PASSED_OVER: &[Fault] = &[
     Fault::Late(Duration::from_hours(1)),
 ];
 
-/// What is no matter.
+/// Faults that make no difference.
 fn endured() -> Vec<Fault> {
     vec![
         Fault::Strays,
@@ -48,17 +48,17 @@ fn impatient(world: &World, names: &[&str]) -> Dns {
 
 #[tokio::test]
 async fn the_next_server_is_asked() {
-    for fault in PASSED_OVER {
+    for fault in SKIPPED_FOR {
         let world = World::new(2);
         world.set_a("tasks.web", &[[10, 0, 0, 1]]);
         world.servers[0].fault(fault.clone());
         let mut source = impatient(&world, &["tasks.web"]);
-        let look = source
+        let refreshed = source
             .fetch(RefreshScope::Full)
             .await
             .unwrap_or_else(|error| panic!("{fault:?}: {error}"));
-        assert_eq!(look.value[0].targets.len(), 1, "{fault:?}");
-        assert_eq!(look.problems, [], "{fault:?}");
+        assert_eq!(refreshed.value[0].targets.len(), 1, "{fault:?}");
+        assert_eq!(refreshed.problems, [], "{fault:?}");
         let asked = world.asked();
         assert!(asked[0].starts_with("S1") && asked.last().unwrap().starts_with("S2"), "{asked:?}");
     }
@@ -73,15 +73,15 @@ async fn one_server_is_enough() {
         let mut source = impatient(&world, &["tasks.web"]);
         // One answer is waited for in vain, of another there must be time.
         source.deadline *= 2;
-        let look = source
+        let refreshed = source
             .fetch(RefreshScope::Full)
             .await
             .unwrap_or_else(|error| panic!("{fault:?}: {error}"));
-        assert_eq!(look.value[0].targets.len(), 1, "{fault:?}");
+        assert_eq!(refreshed.value[0].targets.len(), 1, "{fault:?}");
     }
 }
 
-/// The old targets stay, the failed name is told of, and its age is that of its last answer.
+/// The old targets stay, the failed name is reported, and its age is that of its last answer.
 #[tokio::test]
 async fn a_name_that_fails_keeps_its_targets() {
     let world = World::new(1);
@@ -92,16 +92,19 @@ async fn a_name_that_fails_keeps_its_targets() {
     world.servers[0].fault_for("never.", Fault::Code(code::SERVFAIL));
     let first = source.fetch(RefreshScope::Full).await.unwrap();
     let answered = Instant::now().into_std();
-    for fault in PASSED_OVER {
+    for fault in SKIPPED_FOR {
         world.servers[0].fault_for("bad.", fault.clone());
-        let look = source
+        let refreshed = source
             .fetch(RefreshScope::Full)
             .await
             .unwrap_or_else(|error| panic!("{fault:?}: {error}"));
-        assert!(look.value.iter().zip(&first.value).all(|(a, b)| Arc::ptr_eq(a, b)), "{fault:?}");
-        assert_eq!(look.value.len(), 2, "{fault:?}");
-        assert!(look.as_of < answered, "{fault:?}");
-        assert_eq!(look.problems.len(), 2, "{fault:?}: {:?}", look.problems);
+        assert!(
+            refreshed.value.iter().zip(&first.value).all(|(a, b)| Arc::ptr_eq(a, b)),
+            "{fault:?}"
+        );
+        assert_eq!(refreshed.value.len(), 2, "{fault:?}");
+        assert!(refreshed.as_of < answered, "{fault:?}");
+        assert_eq!(refreshed.problems.len(), 2, "{fault:?}: {:?}", refreshed.problems);
     }
     world.servers[0].heal();
     let last = source.fetch(RefreshScope::Full).await.unwrap();
@@ -110,7 +113,7 @@ async fn a_name_that_fails_keeps_its_targets() {
 }
 
 #[tokio::test]
-async fn every_trouble_is_told_in_words() {
+async fn every_fault_has_its_message() {
     let world = World::new(1);
     world.conf("options attempts:1\n");
     world.set_a("good", &[[10, 0, 0, 1]]);
@@ -214,7 +217,7 @@ async fn a_part_of_an_answer_is_none() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn no_server_listens() {
     let world = World::new(1);
     world.set_a("tasks.web", &[[10, 0, 0, 1]]);
     let mut source = world.source(RecordType::A, &["tasks.web"]);

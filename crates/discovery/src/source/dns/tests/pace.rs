@@ -25,7 +25,7 @@ async fn questions_leave_one_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_wait_for_answers_at_a_time() {
+async fn the_number_of_open_queries_is_bounded() {
     let resolver = Resolver::new("");
     let end = Instant::now() + Duration::from_secs(1);
     let mut slots = Vec::new();
@@ -69,13 +69,13 @@ async fn many_names_do_not_wait_for_a_dead_server() {
     let mut source = world.source(RecordType::A, &names);
     // Each server may take a second of it; 64 wait at a time.
     source.deadline = Duration::from_secs(3);
-    let look = source.fetch(RefreshScope::Full).await.unwrap();
-    assert_eq!((look.value.len(), look.problems.len()), (300, 0));
+    let refreshed = source.fetch(RefreshScope::Full).await.unwrap();
+    assert_eq!((refreshed.value.len(), refreshed.problems.len()), (300, 0));
     // None was spared: it could have been alive again.
     assert_eq!(world.servers[0].queries().len(), 300);
 }
 
-/// A name that the first server does not answer for is no reason to ask another one first for a
+/// A name that the first server does not answer for does not make another one the first for a
 /// name that only the first server knows.
 #[tokio::test]
 async fn the_order_of_servers_stays() {
@@ -105,9 +105,9 @@ async fn the_order_of_servers_stays() {
         .await;
 }
 
-/// A server that answers nothing takes no longer than the look may.
+/// A server that does not answer takes no longer than the deadline of the refresh.
 #[tokio::test]
-async fn many_names_at_a_dead_server_end_with_the_look() {
+async fn many_names_at_a_dead_server_end_at_the_deadline() {
     let world = World::new(1);
     world.servers[0].fault(Fault::Silence);
     let names: Vec<String> = (0..300).map(|i| format!("tasks.web-{i}")).collect();

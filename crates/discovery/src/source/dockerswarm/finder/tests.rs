@@ -121,7 +121,7 @@ proptest! {
     #[test]
     fn what_is_found_depends_on_the_snapshot_alone(
         first in proptest::collection::vec(step(), 0..250),
-        looks in proptest::collection::vec(proptest::collection::vec(step(), 0..4), 1..12),
+        rounds in proptest::collection::vec(proptest::collection::vec(step(), 0..4), 1..12),
     ) {
         let mut snapshot = Snapshot { scope: Demand::everything(), ..Snapshot::default() };
         for step in &first {
@@ -129,7 +129,7 @@ proptest! {
         }
         let mut finders = finders();
         let mut known = vec![Groups::new(); finders.len()];
-        for steps in looks {
+        for steps in rounds {
             for step in &steps {
                 apply(step, &mut snapshot);
             }

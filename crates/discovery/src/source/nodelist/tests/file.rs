@@ -31,8 +31,8 @@ impl Folder {
         open(&config(&format!("file://{}", self.path(name).display())), &context).unwrap()
     }
 
-    /// One look, with `DIR` in place of the folder.
-    async fn look(&self, store: &mut Box<dyn Store>) -> String {
+    /// One listing, with `DIR` in place of the folder.
+    async fn list(&self, store: &mut Box<dyn Store>) -> String {
         let text = match store.list().await {
             Ok(Listing { nodes, .. }) => format!("{nodes:?}"),
             Err(error) => error.to_string(),
@@ -72,22 +72,22 @@ async fn every_way_to_change_the_file_is_seen() {
     let path = dir.path("nodes");
     let mut store = dir.store("nodes");
     expect!["DIR/nodes: cannot be read: No such file or directory (os error 2)"]
-        .assert_eq(&dir.look(&mut store).await);
+        .assert_eq(&dir.list(&mut store).await);
     fs::write(&path, "10.0.0.[1:2]:2375\n").unwrap();
     store.changed().await.unwrap();
-    expect![[r#"["10.0.0.1:2375", "10.0.0.2:2375"]"#]].assert_eq(&dir.look(&mut store).await);
+    expect![[r#"["10.0.0.1:2375", "10.0.0.2:2375"]"#]].assert_eq(&dir.list(&mut store).await);
     // Another file of the same name.
     fs::write(dir.path("new"), "10.0.0.3:2375\n").unwrap();
     fs::rename(dir.path("new"), &path).unwrap();
     store.changed().await.unwrap();
-    expect![[r#"["10.0.0.3:2375"]"#]].assert_eq(&dir.look(&mut store).await);
-    fs::write(&path, "# nobody\n").unwrap();
+    expect![[r#"["10.0.0.3:2375"]"#]].assert_eq(&dir.list(&mut store).await);
+    fs::write(&path, "# empty\n").unwrap();
     store.changed().await.unwrap();
-    expect!["[]"].assert_eq(&dir.look(&mut store).await);
+    expect!["[]"].assert_eq(&dir.list(&mut store).await);
     fs::remove_file(&path).unwrap();
     store.changed().await.unwrap();
     expect!["DIR/nodes: cannot be read: No such file or directory (os error 2)"]
-        .assert_eq(&dir.look(&mut store).await);
+        .assert_eq(&dir.list(&mut store).await);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_file_with_a_bad_line_is_a_failure_with_the_line() {
     let mut store = dir.store("nodes");
     let mut check = async |content: &[u8], expected: Expect| {
         fs::write(dir.path("nodes"), content).unwrap();
-        expected.assert_eq(&dir.look(&mut store).await);
+        expected.assert_eq(&dir.list(&mut store).await);
     };
     check(b"10.0.0.1:2375\n\nnode-2 # no port\n", expect![[r#"DIR/nodes: line 3: "node-2": missing port in address: write host:port, or a range as in 10.0.0.[1:200]:2375"#]]).await;
     check(b"10.0.0.1:2375\n\xff:2375\n", expect![[r#"["10.0.0.1:2375", "�:2375"]"#]]).await;
@@ -108,5 +108,5 @@ async fn a_file_with_a_bad_line_is_a_failure_with_the_line() {
     check(&[b'#'; 101], expect!["DIR/nodes: cannot be read: larger than 100 bytes"]).await;
     fs::remove_file(dir.path("nodes")).unwrap();
     fs::create_dir(dir.path("nodes")).unwrap();
-    expect!["DIR/nodes: cannot be read: not a regular file"].assert_eq(&dir.look(&mut store).await);
+    expect!["DIR/nodes: cannot be read: not a regular file"].assert_eq(&dir.list(&mut store).await);
 }

@@ -32,8 +32,8 @@ fn address(server: &Server) -> String {
     server.addr().unwrap().to_string()
 }
 
-/// One look, with `SERVER` in place of the server's address.
-async fn look(store: &mut Box<dyn Store>, server: &Server) -> String {
+/// One listing, with `SERVER` in place of the server's address.
+async fn list(store: &mut Box<dyn Store>, server: &Server) -> String {
     let text = match store.list().await {
         Ok(Listing { mut nodes, primary, .. }) => {
             nodes.sort();
@@ -46,7 +46,7 @@ async fn look(store: &mut Box<dyn Store>, server: &Server) -> String {
 }
 
 async fn check(store: &mut Box<dyn Store>, server: &Server, expected: Expect) {
-    expected.assert_eq(&look(store, server).await);
+    expected.assert_eq(&list(store, server).await);
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn etcd2_every_recorded_layout() {
             }
         };
         let mut store = open_url(&format!("etcd://{}/{path}", address(&member.server)));
-        let _ = writeln!(text, "{case}: {}", look(&mut store, &member.server).await);
+        let _ = writeln!(text, "{case}: {}", list(&mut store, &member.server).await);
     }
     expect![[r#"
         dockerd-cluster-store: ["10.77.1.15:2375"]
@@ -208,7 +208,7 @@ async fn etcd3_shows_a_token_and_gets_a_new_one() {
     let server = &member.server;
     etcd.put("/swarm/docker/swarm/nodes/10.0.0.1:2375", "10.0.0.1:2375", None);
     let url = |user: &str| format!("etcd://{user}{}/swarm", address(server));
-    // Nobody asks for a password yet.
+    // The store asks for no password yet.
     let mut store = etcd3(&url("root:r@"));
     check(&mut store, server, expect![[r#"["10.0.0.1:2375"]"#]]).await;
     etcd.require_user("root", "r");
@@ -218,7 +218,7 @@ async fn etcd3_shows_a_token_and_gets_a_new_one() {
     check(&mut store, server, expect![[r#"["10.0.0.1:2375"]"#]]).await;
     etcd.end_tokens();
     check(&mut store, server, expect![[r#"["10.0.0.1:2375"]"#]]).await;
-    // A watch whose token ended breaks, and the next look has another one.
+    // A watch whose token ended breaks, and the next listing has another one.
     etcd.end_tokens();
     let error = store.changed().await.unwrap_err().to_string();
     expect!["http://SERVER/v3/watch: the watch was ended: rpc error: code = Unauthenticated desc = etcdserver: invalid auth token"].assert_eq(&error.replace(&address(server), "SERVER"));
@@ -262,7 +262,7 @@ async fn consul_has_markers_sessions_and_tokens() {
     consul.put("swarm/docker/swarm/nodes/10.0.0.1:2375", "10.0.0.1:2375", Some("s1"));
     consul.put("swarm/docker/swarm/leader", "10.0.0.9:3375", Some("s2"));
     check(&mut store, server, expect![[r#"["10.0.0.1:2375"], primary 10.0.0.9:3375"#]]).await;
-    // Who leads no more leaves its address behind.
+    // A master that no longer leads leaves its address behind.
     consul.release("swarm/docker/swarm/leader");
     store.changed().await.unwrap();
     check(&mut store, server, expect![[r#"["10.0.0.1:2375"]"#]]).await;
@@ -303,7 +303,7 @@ async fn tokens_are_asked_for_and_never_shown() {
     let server = &tokens.server;
     for slash in ["", "/"] {
         let mut store = open_config(&with_url("t0ken", format!("{}{slash}", server.url())));
-        assert_eq!(look(&mut store, server).await, r#"["10.0.0.1:2375", "10.0.0.2:2375"]"#);
+        assert_eq!(list(&mut store, server).await, r#"["10.0.0.1:2375", "10.0.0.2:2375"]"#);
     }
     let mut store = open_config(&with_url("s3cret", server.url().to_owned()));
     check(&mut store, server, expect!["http://SERVER/v1/clusters/xxxxx: server returned HTTP status 404 Not Found: 404 page not found"]).await;

@@ -82,7 +82,7 @@ impl Pair {
         self.put("/swarm/docker/swarm/leader", master);
     }
 
-    /// Our side of it with one node in it, after its first look.
+    /// Our side of it with one node in it, after its first listing.
     async fn watched(&self) -> Box<dyn Tuned> {
         self.join("10.0.0.1:2375");
         let mut store = self.store();
@@ -134,7 +134,7 @@ impl<P: Protocol> Tuned for HttpStore<P> {
     }
 }
 
-/// The nodes of one look, sorted, and the primary.
+/// The nodes of one listing, sorted, and the primary.
 async fn list(store: &mut Box<dyn Tuned>) -> Result<(Vec<String>, Option<String>), Error> {
     let mut listing = store.list().await?;
     listing.nodes.sort();
@@ -145,7 +145,7 @@ async fn nodes(store: &mut Box<dyn Tuned>) -> Vec<String> {
     list(store).await.unwrap().0
 }
 
-/// A change is told, and then there are so many nodes.
+/// Waits for a change, and checks how many nodes there are then.
 async fn comes_to(store: &mut Box<dyn Tuned>, expected: usize, name: &str) {
     store.changed().await.unwrap();
     assert_eq!(nodes(store).await.len(), expected, "{name}");
@@ -166,7 +166,7 @@ async fn nodes_come_expire_and_return() {
             ),
             "{name}"
         );
-        // The first one is told of, although there was nothing to watch.
+        // The first one is reported, although there was nothing to watch.
         pair.join("10.0.0.1:2375");
         store.changed().await.unwrap();
         assert_eq!(nodes(&mut store).await, ["10.0.0.1:2375"], "{name}");
@@ -234,9 +234,9 @@ async fn engines_announce_themselves_without_swarm() {
     }
 }
 
-/// What is next to the list, or looks like it, is not in it.
+/// Keys beside the list, or like those of the list, are not in it.
 #[tokio::test]
-async fn other_keys_are_no_nodes() {
+async fn other_keys_are_not_nodes() {
     for pair in pairs() {
         pair.join("10.0.0.1:2375");
         pair.put("/swarm/docker/swarm/nodes-of-old/10.0.0.9:2375", "10.0.0.9:2375");
@@ -257,8 +257,8 @@ async fn heartbeats_are_no_change() {
             pair.join("10.0.0.1:2375");
         }
         let heartbeats_were_seen = async {
-            // Whoever waits request by request asks again after each of them that it is told of; the
-            // stream of version 3 tells of them all in the one answer.
+            // A client that waits request by request asks again after each change; the
+            // stream of version 3 reports all of them in one answer.
             let questions = match &pair {
                 Pair::Etcd2(..) => 4,
                 Pair::Etcd3(..) => 1,
@@ -276,9 +276,9 @@ async fn heartbeats_are_no_change() {
     }
 }
 
-/// A look is dropped when its deadline passes, a watch whenever a look is due.
+/// A refresh is dropped when its deadline passes, a watch whenever a refresh is due.
 #[tokio::test]
-async fn what_happens_while_nobody_waits_is_told_later() {
+async fn a_change_while_no_caller_waits_is_reported_later() {
     for pair in pairs() {
         let mut store = pair.watched().await;
         assert!(store.changed().now_or_never().is_none(), "{}", pair.name());
@@ -295,7 +295,7 @@ async fn what_the_store_forgot_is_a_change() {
         match &pair {
             Pair::Etcd2(etcd, _) => etcd.forget(),
             Pair::Etcd3(etcd, _) => etcd.compact(),
-            // It forgets nothing, but may begin to count anew.
+            // It forgets nothing, but its index may start over.
             Pair::Consul(consul, _) => consul.rewind(),
         }
         comes_to(&mut store, 2, pair.name()).await;
@@ -350,7 +350,7 @@ async fn the_next_server_answers() {
 }
 
 #[tokio::test]
-async fn when_all_fail_each_is_named_and_recovery_is_the_next_look() {
+async fn when_all_fail_each_is_named_and_the_next_listing_recovers() {
     for pair in pairs() {
         let name = pair.name();
         let mut store = pair.watched().await;
@@ -373,7 +373,7 @@ async fn when_all_fail_each_is_named_and_recovery_is_the_next_look() {
 }
 
 #[tokio::test]
-async fn a_watch_that_meets_a_fault_is_broken_and_the_next_look_watches_anew() {
+async fn a_fault_breaks_the_watch_and_the_next_listing_opens_another() {
     for (fault_name, fault) in faults() {
         // A watch that hangs is what a watch does.
         let hangs = matches!(
@@ -433,9 +433,9 @@ async fn a_value_that_is_no_address_costs_that_value() {
                 consul.put(&format!("{}/oddest", &NODES[1..]), b"\xff:1", None);
             }
         }
-        let look = node_list(Boxed(pair.store())).fetch(RefreshScope::Full).await.unwrap();
-        assert_eq!(look.value[0].targets.len(), 1, "{}", pair.name());
-        let problems: Vec<_> = look.problems.iter().map(|problem| &*problem.object).collect();
+        let refreshed = node_list(Boxed(pair.store())).fetch(RefreshScope::Full).await.unwrap();
+        assert_eq!(refreshed.value[0].targets.len(), 1, "{}", pair.name());
+        let problems: Vec<_> = refreshed.problems.iter().map(|problem| &*problem.object).collect();
         assert_eq!(problems, ["a:b:c", "nonsense", "\u{fffd}:1"], "{}", pair.name());
     }
 }

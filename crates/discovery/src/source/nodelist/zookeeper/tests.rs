@@ -1,4 +1,4 @@
-//! Every look goes over real sockets to a simulated ensemble.
+//! Every listing goes over real sockets to a simulated ensemble.
 
 use std::fmt::Write as _;
 use std::task::{Context, Poll, Waker};
@@ -17,7 +17,7 @@ use crate::Problem;
 const NODES: &str = "/swarm/docker/swarm/nodes";
 const LEADER: &str = "/swarm/docker/swarm/leader";
 
-/// Looks for the list where the URL says; `SERVERS` stands for the ensemble's addresses.
+/// Reads the list that the URL names; `SERVERS` stands for the ensemble's addresses.
 fn zookeeper(ensemble: &Ensemble, url: &str) -> ZooKeeper {
     let url = url.replace("SERVERS", &ensemble.addresses().join(","));
     let Ok(Location::Store(servers)) = Location::parse(&url) else {
@@ -41,8 +41,8 @@ fn swarm(members: usize) -> (Ensemble, ZooKeeper) {
     (ensemble, zookeeper)
 }
 
-/// What one look brings, as text. `MEMBER-1` stands for the address of the first member.
-async fn look(zookeeper: &mut ZooKeeper) -> String {
+/// One listing, as text. `MEMBER-1` stands for the address of the first member.
+async fn list(zookeeper: &mut ZooKeeper) -> String {
     let mut text = match zookeeper.list().await {
         Err(error) => format!("error: {error}\n"),
         Ok(Listing { nodes, primary, problems }) => {
@@ -65,8 +65,8 @@ async fn look(zookeeper: &mut ZooKeeper) -> String {
 
 const BOTH: &str = "10.0.0.1:2375 10.0.0.2:2375\nprimary 10.0.0.9:3375\n";
 
-/// Whether a change was told of that no look has seen yet.
-fn told(zookeeper: &mut ZooKeeper) -> bool {
+/// Whether a change was reported that no listing has seen yet.
+fn has_changed(zookeeper: &mut ZooKeeper) -> bool {
     let mut context = Context::from_waker(Waker::noop());
     match zookeeper.changed().as_mut().poll(&mut context) {
         Poll::Ready(changed) => changed.is_ok(),
@@ -80,7 +80,7 @@ async fn check(values: &[(&str, &str)], url: &str, expected: Expect) {
         ensemble.put(path, value);
     }
     let mut zookeeper = zookeeper(&ensemble, url);
-    expected.assert_eq(&look(&mut zookeeper).await);
+    expected.assert_eq(&list(&mut zookeeper).await);
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn lists_by_version_of_swarm() {
         )
         .await;
     }
-    // Nobody holds the lock any more: the address is of a master that is gone.
+    // The lock is free: the address is that of a master that is gone.
     check(
         &recent[..3],
         "zk://SERVERS/s",
@@ -185,7 +185,7 @@ async fn bad_addresses_cost_themselves_only() {
         ensemble.create(&format!("{NODES}/{name}"), "");
         ensemble.set(&format!("{NODES}/{name}"), value);
     }
-    let shown = look(&mut zookeeper).await.replace(&"x".repeat(SHOWN_OF_ADDRESS), "xx…");
+    let shown = list(&mut zookeeper).await.replace(&"x".repeat(SHOWN_OF_ADDRESS), "xx…");
     expect![[r#"
         10.0.0.1:2375 10.0.0.2:2375 10.0.0.3:2375
         primary 10.0.0.9:3375
@@ -213,44 +213,44 @@ async fn thousands_of_nodes() {
 type Change<'a> = &'a dyn Fn() -> bool;
 
 #[tokio::test]
-async fn changes_are_told() {
+async fn changes_are_reported() {
     let (ensemble, mut zookeeper) = swarm(1);
-    assert_eq!(look(&mut zookeeper).await, BOTH);
-    assert_eq!(look(&mut zookeeper).await, BOTH, "the second refresh is on the same session");
+    assert_eq!(list(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH, "the second refresh is on the same session");
     assert_eq!(ensemble.sessions(), 1);
 
     let node = format!("{NODES}/10.0.0.3:2375");
     let three = "10.0.0.1:2375 10.0.0.2:2375 10.0.0.3:2375\nprimary 10.0.0.9:3375\n";
     let next = "10.0.0.1:2375 10.0.0.2:2375\nprimary 10.0.0.8:3375\n";
-    let nobody = "10.0.0.1:2375 10.0.0.2:2375\n";
+    let unlocked = "10.0.0.1:2375 10.0.0.2:2375\n";
     let lock = format!("{LEADER}/_c_1-lock-0000000000");
     let changes: [(&str, Change<'_>, &str); 6] = [
         ("a node joins, empty at first", &|| ensemble.create(&node, ""), BOTH),
         ("its address is written", &|| ensemble.set(&node, "10.0.0.3:2375"), three),
         ("it leaves", &|| ensemble.delete(&node), BOTH),
         ("the primary changes", &|| ensemble.set(LEADER, "10.0.0.8:3375"), next),
-        ("the lock is released", &|| ensemble.delete(&lock), nobody),
+        ("the lock is released", &|| ensemble.delete(&lock), unlocked),
         ("the lock is taken", &|| ensemble.create(&lock, ""), next),
     ];
     for (what, change, expected) in changes {
-        assert!(!told(&mut zookeeper), "before {what}");
+        assert!(!has_changed(&mut zookeeper), "before {what}");
         assert!(change());
         zookeeper.changed().await.unwrap();
-        assert_eq!(look(&mut zookeeper).await, expected, "{what}");
+        assert_eq!(list(&mut zookeeper).await, expected, "{what}");
     }
 
-    // A heartbeat writes what is there already. An event would come before the answers of a look.
+    // A heartbeat writes what is there already. An event would come before the answers of a listing.
     assert!(ensemble.set(&format!("{NODES}/10.0.0.1:2375"), "10.0.0.1:2375"));
-    assert_eq!(look(&mut zookeeper).await, next);
-    assert!(!told(&mut zookeeper));
+    assert_eq!(list(&mut zookeeper).await, next);
+    assert!(!has_changed(&mut zookeeper));
 }
 
-/// Swarm makes a node empty and writes its address then. One look sees both, unless much time lies
+/// Swarm makes a node empty and writes its address then. One listing sees both, unless much time lies
 /// between them.
 #[tokio::test]
-async fn a_node_that_is_made_may_be_written_before_the_look() {
+async fn a_node_that_is_made_may_be_written_before_the_listing() {
     let (ensemble, mut zookeeper) = swarm(1);
-    assert_eq!(look(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH);
     let made = Instant::now();
     assert!(ensemble.create(&format!("{NODES}/10.0.0.3:2375"), ""));
     zookeeper.changed().await.unwrap();
@@ -258,25 +258,25 @@ async fn a_node_that_is_made_may_be_written_before_the_look() {
 }
 
 #[tokio::test]
-async fn what_is_made_later_is_told() {
+async fn keys_that_are_made_later_are_reported() {
     let ensemble = Ensemble::start(1).unwrap();
     let mut zookeeper = zookeeper(&ensemble, "zk://SERVERS/swarm");
-    assert!(look(&mut zookeeper).await.starts_with("error"));
+    assert!(list(&mut zookeeper).await.starts_with("error"));
     assert_eq!(ensemble.sessions(), 1, "it stays to watch");
     // The folders come one after the other, as does the node, its address, the primary.
-    let mut looks = 0;
+    let mut listings = 0;
     ensemble.put("/swarm/docker/swarm/nodes/a:1", "a:1");
     loop {
         zookeeper.changed().await.unwrap();
-        looks += 1;
-        if look(&mut zookeeper).await == "a:1\n" {
+        listings += 1;
+        if list(&mut zookeeper).await == "a:1\n" {
             break;
         }
     }
-    assert!(looks <= 3, "{looks} looks");
+    assert!(listings <= 3, "{listings} listings");
     ensemble.put(LEADER, "m:1");
     ensemble.create(&format!("{LEADER}/lock"), "");
-    while look(&mut zookeeper).await != "a:1\nprimary m:1\n" {
+    while list(&mut zookeeper).await != "a:1\nprimary m:1\n" {
         zookeeper.changed().await.unwrap();
     }
 }
@@ -334,14 +334,14 @@ fn heal(ensemble: &Ensemble, member: usize, zookeeper: &mut ZooKeeper) {
     zookeeper.deadlines.rule = |_, _| Duration::from_mins(1);
 }
 
-/// At the first look and at a later one.
+/// At the first listing and at a later one.
 #[tokio::test]
-async fn a_fault_costs_no_look_while_another_member_answers() {
+async fn a_fault_costs_no_listing_while_another_member_answers() {
     for (name, fault) in faults() {
         for later in [false, true] {
             let (ensemble, mut zookeeper) = swarm(2);
             if later {
-                assert_eq!(look(&mut zookeeper).await, BOTH);
+                assert_eq!(list(&mut zookeeper).await, BOTH);
             }
             spoil(&ensemble, 0, fault.as_ref(), &mut zookeeper);
             let listing = zookeeper.list().await.unwrap();
@@ -350,31 +350,31 @@ async fn a_fault_costs_no_look_while_another_member_answers() {
             heal(&ensemble, 0, &mut zookeeper);
             // Who answered is asked first, and without reproach.
             ensemble.forget_asked();
-            assert_eq!(look(&mut zookeeper).await, BOTH, "{name}, later: {later}");
+            assert_eq!(list(&mut zookeeper).await, BOTH, "{name}, later: {later}");
             assert!(ensemble.asked().iter().all(|asked| asked.member == 1), "{name}");
         }
     }
 }
 
-/// At the first look and at a later one.
+/// At the first listing and at a later one.
 #[tokio::test]
-async fn faults_of_the_only_member_are_told_and_pass() {
+async fn faults_of_the_only_member_are_reported_and_pass() {
     let mut errors = String::new();
     for (name, fault) in faults() {
         for later in [false, true] {
             let (ensemble, mut zookeeper) = swarm(1);
             if later {
-                assert_eq!(look(&mut zookeeper).await, BOTH);
+                assert_eq!(list(&mut zookeeper).await, BOTH);
             }
             spoil(&ensemble, 0, fault.as_ref(), &mut zookeeper);
-            let error = look(&mut zookeeper).await;
+            let error = list(&mut zookeeper).await;
             assert!(error.starts_with("error: "), "{name}, later: {later}: {error}");
             if !later {
                 let _ = write!(errors, "{name}: {error}");
             }
-            assert!(!told(&mut zookeeper), "there is nothing to wait for");
+            assert!(!has_changed(&mut zookeeper), "there is nothing to wait for");
             heal(&ensemble, 0, &mut zookeeper);
-            assert_eq!(look(&mut zookeeper).await, BOTH, "{name}, later: {later}");
+            assert_eq!(list(&mut zookeeper).await, BOTH, "{name}, later: {later}");
         }
     }
     expect![[r#"
@@ -406,7 +406,7 @@ async fn faults_of_the_only_member_are_told_and_pass() {
 async fn slow_answers_are_answers() {
     let (ensemble, mut zookeeper) = swarm(1);
     ensemble.fault(0, Some(Fault::Drip(Duration::ZERO)));
-    assert_eq!(look(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH);
 }
 
 #[tokio::test]
@@ -417,47 +417,47 @@ async fn a_dead_ensemble_is_named_member_by_member() {
     }
     expect![[r#"
         error: no host answered: cannot connect to MEMBER-1: connection refused; cannot connect to MEMBER-2: connection refused; cannot connect to MEMBER-3: connection refused
-    "#]].assert_eq(&look(&mut zookeeper).await);
+    "#]].assert_eq(&list(&mut zookeeper).await);
     ensemble.accept(1).unwrap();
-    let found = look(&mut zookeeper).await;
+    let found = list(&mut zookeeper).await;
     assert!(found.starts_with(BOTH), "{found}");
 }
 
 #[tokio::test]
-async fn a_lost_session_costs_no_look() {
+async fn a_lost_session_costs_no_listing() {
     let (ensemble, mut zookeeper) = swarm(1);
-    assert_eq!(look(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH);
 
-    // Told of before the next look …
+    // Reported before the next listing …
     ensemble.expire_sessions();
     let error = zookeeper.changed().await.unwrap_err().to_string();
     assert!(error.contains("closed the connection"), "{error}");
-    assert_eq!(look(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH);
     // … or found out by it.
     ensemble.expire_sessions();
-    assert_eq!(look(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH);
     ensemble.refuse(0);
     ensemble.accept(0).unwrap();
-    assert_eq!(look(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH);
     ensemble.create(&format!("{NODES}/c:1"), "c:1");
     zookeeper.changed().await.unwrap();
-    assert!(look(&mut zookeeper).await.contains(" c:1"));
+    assert!(list(&mut zookeeper).await.contains(" c:1"));
 }
 
 #[tokio::test]
-async fn an_ensemble_that_begins_anew_is_believed() {
+async fn an_ensemble_that_was_wiped_is_read_again() {
     let (ensemble, mut zookeeper) = swarm(2);
-    assert_eq!(look(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH);
     ensemble.wipe();
     // Its members have seen less than we: refused once, in case that one of them was only late.
-    let error = look(&mut zookeeper).await;
+    let error = list(&mut zookeeper).await;
     assert!(error.starts_with("error: no host answered"), "{error}");
     ensemble.put(&format!("{NODES}/c:1"), "c:1");
-    assert_eq!(look(&mut zookeeper).await, "c:1\n");
+    assert_eq!(list(&mut zookeeper).await, "c:1\n");
 }
 
 #[tokio::test]
-async fn a_cancelled_look_begins_at_the_next_member() {
+async fn a_cancelled_listing_starts_at_the_next_member() {
     let (ensemble, mut zookeeper) = swarm(2);
     ensemble.fault(0, Some(Fault::Hang));
     tokio::select! {
@@ -465,14 +465,14 @@ async fn a_cancelled_look_begins_at_the_next_member() {
         () = ensemble.received("exists", 1) => {}
         _ = zookeeper.list() => unreachable!("the first member hangs"),
     }
-    assert_eq!(look(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH);
 }
 
 #[tokio::test]
 async fn waiting_keeps_the_session_alive() {
     let (ensemble, mut zookeeper) = swarm(1);
     ensemble.session_timeout(Duration::from_millis(1));
-    assert_eq!(look(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH);
     tokio::select! {
         () = ensemble.received("ping", 3) => {}
         changed = zookeeper.changed() => panic!("{changed:?}"),
@@ -487,7 +487,7 @@ async fn waiting_keeps_the_session_alive() {
 #[tokio::test]
 async fn the_session_ends_with_the_source() {
     let (ensemble, mut zookeeper) = swarm(1);
-    assert_eq!(look(&mut zookeeper).await, BOTH);
+    assert_eq!(list(&mut zookeeper).await, BOTH);
     drop(zookeeper);
     ensemble.received("close", 1).await;
     assert_eq!(ensemble.sessions(), 0);
@@ -495,16 +495,16 @@ async fn the_session_ends_with_the_source() {
 
 #[tokio::test]
 async fn who_asks_may_have_to_say_so() {
-    let (ensemble, mut anybody) = swarm(1);
+    let (ensemble, mut anonymous) = swarm(1);
     ensemble.protect("swarm:s3cret");
     expect![[r#"
         error: zk://MEMBER-1/swarm/docker/swarm/leader: not permitted: an ACL lets only others read (error -102)
-    "#]].assert_eq(&look(&mut anybody).await);
+    "#]].assert_eq(&list(&mut anonymous).await);
     let mut known = zookeeper(&ensemble, "zk://swarm:s3cret@SERVERS/swarm");
-    assert_eq!(look(&mut known).await, BOTH);
+    assert_eq!(list(&mut known).await, BOTH);
     assert!(!format!("{known:?}").contains("s3cret"));
     let mut wrong = zookeeper(&ensemble, "zk://swarm:wrong@SERVERS/swarm");
-    assert!(look(&mut wrong).await.contains("not permitted"));
+    assert!(list(&mut wrong).await.contains("not permitted"));
 }
 
 proptest! {
