@@ -23,7 +23,7 @@ fn recorded(name: &str) -> Bytes {
     std::fs::read(folder.join(name)).unwrap().into()
 }
 
-fn told<T: Listed>(answer: Bytes, converter: &mut Converter) -> Vec<T> {
+fn converted<T: Listed>(answer: Bytes, converter: &mut Converter) -> Vec<T> {
     Elements(answer).filter_map(|element| converter.read(element.unwrap()).unwrap()).collect()
 }
 
@@ -38,7 +38,7 @@ fn listed<T: OfTheEngine>(text: &[u8]) -> Vec<T> {
     objects
 }
 
-/// Reads the same list from both and compares it object by object. `id` tells them apart, and what
+/// Reads the same list from both and compares it object by object. `id` identifies them, and what
 /// only one of them knows is taken out of them by `same`.
 #[track_caller]
 fn compare<T: Listed + OfTheEngine + PartialEq + Debug>(
@@ -54,10 +54,10 @@ fn compare<T: Listed + OfTheEngine + PartialEq + Debug>(
             .collect()
     };
     let mut converter = Converter::default();
-    let told = by_id(told(recorded(&format!("{list}.pb")), &mut converter));
+    let converted = by_id(converted(recorded(&format!("{list}.pb")), &mut converter));
     assert_eq!(converter.take_problems(), []);
-    assert_eq!(told, by_id(listed(&recorded(&format!("{list}.json")))), "{list}");
-    told.into_values().collect()
+    assert_eq!(converted, by_id(listed(&recorded(&format!("{list}.json")))), "{list}");
+    converted.into_values().collect()
 }
 
 #[test]
@@ -114,11 +114,11 @@ where
     let messages =
         Elements(answer.clone()).map(|element| T::Sent::decode(element.unwrap()).unwrap());
     let messages: Vec<_> = messages.collect();
-    format!("{messages:?} {:?}", told::<T>(answer, &mut Converter::default()))
+    format!("{messages:?} {:?}", converted::<T>(answer, &mut Converter::default()))
 }
 
 #[test]
-fn changes_are_told_in_their_order() {
+fn changes_are_reported_in_their_order() {
     let mut messages = recorded("watch.pb");
     let (mut converter, mut lines) = (Converter::default(), Vec::new());
     while messages.has_remaining() {
@@ -190,10 +190,10 @@ impl Hand {
         let mut converter = Converter::default();
         let object = converter.read(self.0.into()).unwrap();
         let problems = converter.take_problems();
-        let told = problems
+        let lines = problems
             .iter()
             .map(|p| format!("{} {}: {}: {}\n", p.kind, p.object, p.reason, p.detail));
-        (object, told.collect())
+        (object, lines.collect())
     }
 }
 
@@ -276,7 +276,7 @@ fn an_object_that_is_too_large_is_named_and_left_out() {
 }
 
 #[test]
-fn numbers_that_are_not_known_are_told_as_the_engine_does() {
+fn unknown_numbers_are_shown_as_the_engine_shows_them() {
     let status =
         hand().number(2, 513).message(6, hand().message(1, hand().number(2, 9).number(5, 9)));
     let read = task(hand().number(10, 512)).message(9, status).read::<Task>().0.unwrap();

@@ -81,7 +81,7 @@ fn hardly() -> Instant {
 }
 
 /// The error without the folder, and without how long exactly was waited.
-fn told(folder: &Folder, error: &Error) -> String {
+fn anonymous(folder: &Folder, error: &Error) -> String {
     let text = error.to_string().replace(&folder.0.display().to_string(), "…");
     match text.split_once(" within ") {
         Some((before, _)) => format!("{before} within …"),
@@ -89,7 +89,7 @@ fn told(folder: &Folder, error: &Error) -> String {
     }
 }
 
-/// Objects by kind and ID. When a network changed, the Engine does not tell.
+/// Objects by kind and ID. The Engine does not report when a network changed.
 fn by_id(listing: Listing) -> BTreeMap<(&'static str, Arc<str>), String> {
     let networks = listing.networks.into_iter().filter(|network| &*network.scope == "swarm");
     let networks = networks.map(|network| {
@@ -148,7 +148,7 @@ async fn a_listing_is_what_the_engine_lists() {
 }
 
 #[tokio::test]
-async fn changes_of_each_kind_are_told() {
+async fn changes_of_each_kind_are_reported() {
     let manager = Manager::new("changes");
     let mut connection = manager.connect().await;
     let mut watch = connection.watch(soon()).await.unwrap();
@@ -202,10 +202,10 @@ async fn changes_of_each_kind_are_told() {
 
 /// How a watch ends, and how lists fail, with these faults.
 #[tokio::test]
-async fn what_goes_wrong_is_told() {
+async fn every_fault_has_its_message() {
     #[track_caller]
     fn check(manager: &Manager, error: &Error, expected: &Expect) {
-        expected.assert_eq(&told(&manager.folder, error));
+        expected.assert_eq(&anonymous(&manager.folder, error));
     }
     let manager = Manager::new("faults");
     for (fault, expected) in [
@@ -273,7 +273,7 @@ async fn what_goes_wrong_is_told() {
 }
 
 #[tokio::test]
-async fn a_manager_that_goes_is_told() {
+async fn a_manager_that_goes_is_reported() {
     let manager = Manager::new("gone");
     let mut connection = manager.connect().await;
     let mut watch = connection.watch(soon()).await.unwrap();
@@ -281,7 +281,7 @@ async fn a_manager_that_goes_is_told() {
     let error = watch.next().await.unwrap_err();
     let broke_off = |error: &Error| {
         // Closed, or reset: both happen.
-        let text = told(&manager.folder, error);
+        let text = anonymous(&manager.folder, error);
         assert!(text.starts_with("request to unix://…/control.sock failed: "), "{text}");
     };
     broke_off(&error);
@@ -290,7 +290,7 @@ async fn a_manager_that_goes_is_told() {
     assert_eq!(manager.connect().await.list(soon()).await.unwrap().tasks.len(), 3);
     manager.socket.refuse();
     let error = connect(&manager.folder.socket(), soon()).await.unwrap_err();
-    expect!["cannot connect to unix://…/control.sock: connection refused: nothing listens on this socket: the Engine is down, or made a new one when it started: in a container, mount the folder (/var/run/docker/swarm), not the socket"].assert_eq(&told(&manager.folder, &error));
+    expect!["cannot connect to unix://…/control.sock: connection refused: nothing listens on this socket: the Engine is down, or made a new one when it started: in a container, mount the folder (/var/run/docker/swarm), not the socket"].assert_eq(&anonymous(&manager.folder, &error));
 }
 
 #[tokio::test]
@@ -300,14 +300,14 @@ async fn an_answer_that_is_too_large_is_not_read() {
     let socket = ControlSocket::new(manager.folder.socket(), &context);
     let error = socket.connect(soon()).await.unwrap().list(soon()).await.unwrap_err();
     expect!["answer of unix://…/control.sock is larger than 1000 bytes"]
-        .assert_eq(&told(&manager.folder, &error));
+        .assert_eq(&anonymous(&manager.folder, &error));
 }
 
 #[tokio::test]
-async fn what_is_no_control_socket_is_told() {
+async fn a_socket_of_another_kind_is_reported() {
     async fn check(folder: &Folder, expected: &Expect) {
         let error = connect(&folder.socket(), soon()).await.unwrap_err();
-        expected.assert_eq(&told(folder, &error));
+        expected.assert_eq(&anonymous(folder, &error));
     }
     let folder = Folder::new("none");
     check(&folder, &expect![[r#"cannot connect to unix://…/control.sock: no such socket: only the Engine of a manager has it; in a container, mount its folder (volumes: ["/var/run/docker/swarm:/var/run/docker/swarm"]); if it is not at docker/swarm/control.sock beside docker.sock, name it with swarmkit_socket"#]]).await;
@@ -317,10 +317,10 @@ async fn what_is_no_control_socket_is_told() {
 
     let listener = UnixListener::bind(folder.socket()).unwrap();
     let path = folder.socket();
-    // Nobody greets back.
+    // The server does not greet back.
     let silent = tokio::join!(listener.accept(), connect(&path, hardly()));
     expect!["no complete answer from unix://…/control.sock within …"]
-        .assert_eq(&told(&folder, &silent.1.unwrap_err()));
+        .assert_eq(&anonymous(&folder, &silent.1.unwrap_err()));
     let greeted = async |greeting: &[u8]| {
         let answer = async {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -330,7 +330,7 @@ async fn what_is_no_control_socket_is_told() {
             let _ = stream.read_to_end(&mut Vec::new()).await;
         };
         let ((), connected) = tokio::join!(answer, connect(&path, soon()));
-        told(&folder, &connected.unwrap_err())
+        anonymous(&folder, &connected.unwrap_err())
     };
     expect!["cannot connect to unix://…/control.sock: received corrupt message of type InvalidContentType: this is no control socket of SwarmKit, which speaks TLS (it is called control.sock, not docker.sock)"].assert_eq(&greeted(b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
     expect!["cannot connect to unix://…/control.sock: the server closed the connection before the answer was complete"].assert_eq(&greeted(b"").await);

@@ -149,7 +149,7 @@ proptest! {
                 prop_assert_eq!(builder.get(name), Some(*value));
                 prop_assert_eq!(builder.value(name), *value);
             }
-            prop_assert_eq!(built.get("nobody"), None);
+            prop_assert_eq!(built.get("missing"), None);
         }
     }
 }

@@ -49,7 +49,7 @@ impl Scratch {
         names
     }
 
-    /// Tells whether a file was replaced or touched.
+    /// Changes when a file is replaced or touched.
     fn identity(&self, name: &str) -> (u64, i64, i64) {
         let metadata = fs::symlink_metadata(self.path(name)).unwrap();
         (metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
@@ -99,7 +99,7 @@ impl Jobs {
         self.all.send_replace(self.sets.values().map(watch::Sender::subscribe).collect());
     }
 
-    /// A complete look found these targets.
+    /// A complete refresh found these targets.
     fn find(&self, name: &str, targets: &[&str]) {
         let set = set(&PoolSpec::new(name), &[group("a", "", targets)]);
         self.sets[name].send_replace(Arc::new(set));
@@ -144,7 +144,7 @@ async fn long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_comes_with_the_first_complete_look() {
+async fn a_file_comes_with_the_first_complete_refresh() {
     for (format, name, expected) in [
         (
             Format::Json,
@@ -420,7 +420,7 @@ async fn two_writers_do_not_take_each_others_files() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_is_missing_is_told_and_filled_when_it_comes() {
+async fn a_folder_that_is_missing_is_reported_and_filled_when_it_comes() {
     let scratch = Scratch::new();
     let folder = scratch.path("targets");
     let jobs = Jobs::new(&["a", "later"]);
@@ -494,7 +494,7 @@ async fn a_file_that_cannot_be_written_is_tried_again_and_holds_up_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_system_that_hangs_is_told_and_waited_for() {
+async fn a_file_system_that_hangs_is_reported_and_waited_for() {
     let folder = Scratch::new();
     let jobs = Jobs::new(&["a"]);
     jobs.find("a", &["h:1"]);

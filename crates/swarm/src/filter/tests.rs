@@ -143,6 +143,6 @@ fn some_filters_are_only_the_engines() {
     };
     assert!(can_be_local("service", "web") && can_be_local("runtime", "container"));
     assert!(!can_be_local("_up-to-date", "true") && !can_be_local("runtime", "plugin"));
-    // An Engine does not tell it, and `docker node update` makes a node pending again.
+    // An Engine does not report it, and `docker node update` makes a node pending again.
     assert!(!can_be_local("membership", "accepted"));
 }

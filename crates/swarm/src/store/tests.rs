@@ -18,11 +18,11 @@ enum Step<'a> {
     Listed(Beside, &'a [(&'a str, u64)]),
     /// All tasks of service `s`.
     Part(&'a [(&'a str, u64)]),
-    Told(&'a str, u64),
+    Changed(&'a str, u64),
     Gone(&'a str),
 }
 
-use Step::{Gone as IsGone, Listed, Part as OfService, Told as IsTold};
+use Step::{Changed as IsChanged, Gone as IsGone, Listed, Part as OfService};
 
 /// What is known after each step, and what was news.
 #[track_caller]
@@ -43,7 +43,7 @@ fn check(steps: &[Step<'_>], expected: &Expect) {
                 let part = ListedPart { tasks_of: ["s".into()].into(), ..ListedPart::default() };
                 store.replace_part(&part, &list(tasks), NOW);
             }
-            IsTold(id, version) => {
+            IsChanged(id, version) => {
                 store.apply(&Change::Changed(Object::Task(task(id, *version))), NOW);
             }
             IsGone(id) => store.apply(&Change::Removed(Object::Task(task(id, 0))), NOW),
@@ -84,16 +84,16 @@ fn a_listing_is_complete() {
 }
 
 #[test]
-fn what_is_told_counts_if_it_is_newer() {
+fn a_change_counts_if_it_is_newer() {
     check(
         &[
             Listed(Beside::Nothing, &[("a", 5)]),
-            IsTold("a", 6),
-            IsTold("a", 4),
-            IsTold("b", 7),
+            IsChanged("a", 6),
+            IsChanged("a", 4),
+            IsChanged("b", 7),
             IsGone("a"),
-            // Told late, and again: an ID is never used twice.
-            IsTold("a", 8),
+            // Reported late, and again: an ID is never used twice.
+            IsChanged("a", 8),
             IsGone("a"),
         ],
         &expect![[r#"
@@ -113,14 +113,14 @@ fn a_listing_beside_a_watch_is_not_trusted_blindly() {
     check(
         &[
             Listed(Beside::Nothing, &[("a", 5), ("b", 5)]),
-            IsTold("a", 9),
+            IsChanged("a", 9),
             IsGone("b"),
             // It is behind: an older one, and one that is gone.
             Listed(Beside::Watch, &[("a", 5), ("b", 5)]),
-            // It is ahead, and then the watch tells the same.
+            // It is ahead, and then the watch reports the same.
             Listed(Beside::Watch, &[("a", 10), ("c", 11)]),
-            IsTold("a", 10),
-            IsTold("c", 12),
+            IsChanged("a", 10),
+            IsChanged("c", 12),
         ],
         &expect![[r#"
             a@5 b@5, 0 changes
@@ -173,16 +173,16 @@ fn a_part_is_complete_for_what_it_asked_for() {
 }
 
 #[test]
-fn what_nobody_reads_is_not_kept() {
+fn lists_without_a_reader_are_not_kept() {
     let mut store = Store::default();
     store.apply(&Change::Changed(Object::Task(task("a", 1))), NOW);
     assert!(store.snapshot().tasks.is_empty());
 }
 
 /// What is asked for may change while a watch is on: nothing of that is a change, or a difference
-/// that the watch did not tell of.
+/// that the watch did not report.
 #[test]
-fn what_else_is_asked_for_is_no_change() {
+fn another_demand_is_not_a_change() {
     let mut store = Store::default();
     let nodes = Demand { nodes: Part::All, ..Demand::default() };
     let lists = Lists { tasks: vec![task("a", 1), task("b", 2)], ..Lists::default() };
@@ -210,7 +210,7 @@ fn what_is_gone_is_kept_within_bounds() {
 }
 
 #[test]
-fn a_clock_that_is_wrong_tells_no_lateness() {
+fn a_clock_that_is_wrong_reports_no_lateness() {
     for (now, updated, expected) in [
         (NOW, 1_000_000, Some(99)),
         (1_000_000, NOW, Some(0)),

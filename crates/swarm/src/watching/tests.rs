@@ -11,15 +11,15 @@ fn change(id: &str, version: Option<u64>) -> Change {
     }
 }
 
-/// What is left of changes of one task, in the order in which they were told.
+/// Checks what is left of the changes of one task, given in the order of their reports.
 #[track_caller]
-fn check(told: &[Option<u64>], expected: Option<u64>) {
+fn check(changes: &[Option<u64>], expected: Option<u64>) {
     let mut state = Newest::default();
-    for version in told {
+    for version in changes {
         state.merge(change("t", *version));
     }
     let left: Vec<_> = state.0.into_values().collect();
-    assert_eq!(left, [change("t", expected)], "{told:?}");
+    assert_eq!(left, [change("t", expected)], "{changes:?}");
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn of_an_object_the_newest_is_kept() {
     check(&[Some(1), Some(3), Some(2)], Some(3));
     check(&[Some(2), Some(2)], Some(2));
     check(&[Some(1), None], None);
-    // Told late: an ID is never used again.
+    // Reported late: an ID is never used again.
     check(&[None, Some(4)], None);
 }
 
@@ -54,7 +54,7 @@ async fn what_is_shown_is_kept_once_and_within_bounds() {
 }
 
 #[tokio::test]
-async fn what_nobody_takes_ends_the_watch() {
+async fn changes_that_pile_up_unread_end_the_watch() {
     let pending = Pending::default();
     for n in 0..MOST {
         pending.lock().changes.merge(change(&n.to_string(), Some(1)));

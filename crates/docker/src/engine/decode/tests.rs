@@ -28,8 +28,8 @@ fn what_is_not_json_fails_the_list_with_its_place() {
         (r#"{"ID":"\q"}"#, "not JSON at byte 110: expected JSON, found }"),
     ] {
         let result = Decoder::default().decode::<Task>(element(text));
-        let told = result.err().map(|error| error.to_string()).unwrap_or_default();
-        assert_eq!(told, expected, "{text}");
+        let error = result.err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(error, expected, "{text}");
     }
 }
 
@@ -65,7 +65,7 @@ fn of_a_member_given_twice_the_last_counts() {
 
 /// An object of 8 MB has room for an ID of megabytes and a million bad ports.
 #[test]
-fn what_is_told_of_bad_parts_is_bounded() {
+fn what_is_reported_of_bad_parts_is_bounded() {
     let (id, ports) = ("x".repeat(100_000), "1,".repeat(100_000));
     let text = format!(r#"{{"ID":"{id}","Status":{{"PortStatus":{{"Ports":[{ports}1]}}}}}}"#);
     let mut decoder = Decoder::default();

@@ -14,9 +14,9 @@ use crate::engine::client::Session;
 const MANAGER: &[u8] = include_bytes!("../../../tests/fixtures/events/manager.json");
 const WORKER: &[u8] = include_bytes!("../../../tests/fixtures/events/worker.json");
 
-type Told = Result<(Vec<Event>, Vec<Problem>), ScanError>;
+type Parsed = Result<(Vec<Event>, Vec<Problem>), ScanError>;
 
-fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Told {
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Parsed {
     let mut parser = EventParser::default();
     for piece in pieces {
         parser.push(piece)?;
@@ -25,9 +25,9 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Told {
 }
 
 /// One line for each event and each problem.
-fn shown(told: Told) -> String {
-    let (events, problems) = match told {
-        Ok(told) => told,
+fn shown(parsed: Parsed) -> String {
+    let (events, problems) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return error.to_string(),
     };
     let mut lines = Vec::new();
@@ -48,7 +48,7 @@ fn check(text: &str, expected: &Expect) {
 }
 
 #[test]
-fn what_engines_told_is_read() {
+fn what_engines_sent_is_read() {
     let counts = |text: &[u8]| {
         let (events, problems) = read([text]).unwrap();
         assert_eq!(problems, []);
@@ -82,7 +82,7 @@ fn what_engines_told_is_read() {
 }
 
 #[test]
-fn events_are_told_apart() {
+fn events_are_distinguished() {
     check(
         r#"{"Type":"node","Action":"update","Actor":{"ID":"n1","Attributes":{"name":"a","state.new":"down"}},"scope":"swarm","time":1,"timeNano":1000000005}
 {"status":"start","id":"c1","from":"i","Type":"container","Action":"start","Actor":{"ID":"c1","Attributes":{"com.docker.swarm.node.id":"n1","com.docker.swarm.service.id":"s1","x":{"y":[]}}},"timeNano":7}
@@ -105,7 +105,7 @@ fn events_are_told_apart() {
 }
 
 #[test]
-fn what_cannot_be_used_is_left_out_and_told() {
+fn what_cannot_be_used_is_left_out_and_reported() {
     let large = format!(
         r#"{{"Type":"node","Action":"update","Actor":{{"ID":"{}"}}}}"#,
         "x".repeat(MAX_EVENT)
@@ -137,7 +137,7 @@ fn what_is_no_stream_of_events_fails() {
 
 proptest! {
     #[test]
-    fn a_stream_cut_anywhere_tells_the_same(size in 1_usize..2000, at in 0_usize..2000) {
+    fn a_stream_cut_anywhere_reads_the_same(size in 1_usize..2000, at in 0_usize..2000) {
         let whole = read([MANAGER]);
         let (first, rest) = MANAGER.split_at(at);
         prop_assert_eq!(&read(std::iter::once(first).chain(rest.chunks(size))), &whole);
@@ -182,7 +182,7 @@ async fn open(host: &Host) -> Result<EventStream, NoEvents> {
 }
 
 #[tokio::test]
-async fn events_are_told_as_they_come() {
+async fn events_are_returned_as_they_come() {
     let (host, answer) = server(OPEN).await;
     let (stream, (mut engine, asked)) = tokio::join!(open(&host), answer);
     let mut stream = stream.unwrap();
@@ -196,7 +196,7 @@ async fn events_are_told_as_they_come() {
     let (first, rest) = text.split_at(200);
     send(&mut engine, first).await;
     assert_eq!(stream.next().await.unwrap(), expected[0]);
-    // Half an event; whoever stops waiting for it loses nothing.
+    // Half an event; a caller that stops waiting for it loses nothing.
     assert!(futures_util::poll!(std::pin::pin!(stream.next())).is_pending());
     send(&mut engine, rest).await;
     for expected in &expected[1..] {
@@ -226,7 +226,7 @@ async fn a_connection_that_breaks_ends_the_stream() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_withholds_it_is_told_from_a_failure() {
+async fn a_proxy_that_withholds_it_is_distinguished_from_a_failure() {
     let refusal = |status: &str, body: &str| {
         format!("HTTP/1.1 {status}\nContent-Length: {}\n\n{body}", body.len())
     };
@@ -255,10 +255,10 @@ async fn a_proxy_that_withholds_it_is_told_from_a_failure() {
     ] {
         let (host, answer) = server(&head).await;
         let (stream, _) = tokio::join!(open(&host), answer);
-        let told = match stream.unwrap_err() {
+        let reason = match stream.unwrap_err() {
             NoEvents::Withheld(reason) => format!("withheld: {reason}"),
             NoEvents::Failed(error) => format!("failed: {error}"),
         };
-        assert_eq!(told.replace(&host.to_string(), "HOST"), expected);
+        assert_eq!(reason.replace(&host.to_string(), "HOST"), expected);
     }
 }

@@ -110,7 +110,7 @@ fn what_did_not_change_is_the_same_object_whatever_the_order() {
 }
 
 #[test]
-fn strings_that_nobody_holds_are_dropped() {
+fn strings_without_a_holder_are_dropped() {
     let mut memo = Memo::<Task>::default();
     for number in 0..100 {
         let element = task("a", number, &spec(&format!("x{number}")), r#","NodeID":"n""#);
@@ -122,7 +122,7 @@ fn strings_that_nobody_holds_are_dropped() {
 }
 
 #[test]
-fn a_fault_is_told_at_each_look() {
+fn a_fault_is_reported_at_each_listing() {
     let bad = task("a", 1, &spec("x"), r#","Status":{"PortStatus":{"Ports":[7]}}"#);
     let text = list(&[bad, task("b", 1, &spec("x"), "")]);
     let mut memo = Memo::<Task>::default();
