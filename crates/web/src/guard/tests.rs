@@ -33,7 +33,7 @@ fn request(uri: &str, headers: &str) -> Request<Body> {
 fn a_change_is_refused_to_pages_of_other_sites() {
     let guard = guard(false);
     for (headers, allowed) in [
-        // From a program: curl sends no more.
+        // From a program: curl sends only this.
         ("Host: 192.0.2.1:9465", true),
         // From a page of this server.
         ("Host: localhost:9465 | Origin: http://localhost:9465", true),

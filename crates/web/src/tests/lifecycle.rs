@@ -10,7 +10,7 @@ fn enabled() -> Options {
 }
 
 #[tokio::test]
-async fn tells_whether_it_lives_and_is_ready() {
+async fn reports_whether_it_lives_and_is_ready() {
     let server = Server::start(Instant::now(), Vec::new()).await;
     for (stage, ready, stopping) in [
         (Readiness::Starting, (503, "Service Unavailable\n"), Some("false")),
@@ -46,7 +46,7 @@ async fn changes_nothing_unless_allowed() {
 }
 
 #[tokio::test]
-async fn reloads_and_tells_how_it_went() {
+async fn reloads_and_reports_the_result() {
     let mut server = Server::with_options(Instant::now(), Vec::new(), enabled()).await;
     for (result, expected) in [
         (Ok(()), (200, "")),
@@ -126,7 +126,7 @@ async fn on_loopback_answers_to_its_own_names_only() {
 }
 
 #[tokio::test]
-async fn tells_its_version() {
+async fn reports_its_version() {
     let server = Server::start(Instant::now(), Vec::new()).await;
     expect![[r#"{"version":"0.1.0","revision":"0123abc","branch":"main","buildUser":"somebody","buildDate":"2026-11-23","goVersion":"rustc 1.95.0"}"#]]
         .assert_eq(&server.get("/version").await.text());

@@ -19,7 +19,7 @@ async fn shows_the_state_of_the_moment() {
     up.durations = Arc::new(durations);
     let mut down = source("dockerswarm/1", now, None);
     down.error = Some(Arc::from("x"));
-    let told = swarm(&mut up, now, FeedKind::Events);
+    let published = swarm(&mut up, now, FeedKind::Events);
     let job = Arc::new(job("we\"b"));
     let problem = |reason| Problem {
         kind: "service",
@@ -36,7 +36,7 @@ async fn shows_the_state_of_the_moment() {
     ended.durations.observe(Duration::from_secs(2));
     first.status.ended = Arc::new([("dockerswarm", ended)].into());
     let server = Server::start(now, vec![first]).await;
-    server.swarms.send_replace(Arc::from([told.swarm()]));
+    server.swarms.send_replace(Arc::from([published.swarm()]));
     server.figures.refresh.count_problems(&problems);
     let file = |job| file(server.now, job, Some("no space left"));
     server.files.send_replace(Arc::from([file(Some("we\"b")), file(None)]));
@@ -286,7 +286,7 @@ async fn shows_the_state_of_the_moment() {
     }
 
     // A job or a Swarm that is gone leaves no series.
-    drop(told);
+    drop(published);
     server.jobs.send_replace(Arc::from([]));
     let text = server.get("/metrics").await.text();
     assert!(!text.contains("we\\\"b") && !text.contains("snapshot"), "{text}");

@@ -65,7 +65,7 @@ pub(crate) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus
 }
 
 /// A Swarm that was last confirmed 4 s ago, and which `source` reads from now on.
-pub(super) fn swarm(source: &mut SourceStatus, now: Instant, kind: FeedKind) -> Told {
+pub(super) fn swarm(source: &mut SourceStatus, now: Instant, kind: FeedKind) -> SwarmSenders {
     let since = SystemTime::UNIX_EPOCH + Duration::from_secs(1_699_999_000);
     let feed = Feed {
         swarm: Arc::from("unix:///var/run/docker.sock"),
@@ -85,16 +85,16 @@ pub(super) fn swarm(source: &mut SourceStatus, now: Instant, kind: FeedKind) -> 
     source.feed = Some(Arc::new(Feed { changes: 1, ..feed.clone() }));
     let as_of = now.checked_sub(Duration::from_secs(4));
     let known = LastGood { value: None, health: Health { as_of, ..Health::default() } };
-    Told { feed: watch::Sender::new(Arc::new(feed)), known: watch::Sender::new(known) }
+    SwarmSenders { feed: watch::Sender::new(Arc::new(feed)), known: watch::Sender::new(known) }
 }
 
-/// Where a Swarm is told of.
-pub(super) struct Told {
+/// The senders of what is known of a Swarm.
+pub(super) struct SwarmSenders {
     pub(super) feed: watch::Sender<Arc<Feed>>,
     known: watch::Sender<LastGood<Arc<swarmscout_swarm::Snapshot>>>,
 }
 
-impl Told {
+impl SwarmSenders {
     pub(super) fn swarm(&self) -> Swarm {
         Swarm { feed: self.feed.subscribe(), known: self.known.subscribe() }
     }

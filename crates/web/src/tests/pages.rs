@@ -135,15 +135,15 @@ async fn shows_how_changes_are_learned() {
         (FeedKind::Poll, "<strong>poll</strong> for 16 min 40 s"),
     ] {
         let mut reads = source("dockerswarm/0", now, Some(7));
-        let told = swarm(&mut reads, now, kind);
+        let published = swarm(&mut reads, now, kind);
         let set = set(&Arc::new(job("web")), &[], vec![reads, source("file/0", now, None)]);
         let server = Server::start(now, vec![set]).await;
-        server.swarms.send_replace(Arc::from([told.swarm()]));
+        server.swarms.send_replace(Arc::from([published.swarm()]));
         let page = server.get("/").await.text();
         assert!(page.contains(expected), "{expected}\n{page}");
         assert_eq!(page.matches("class=\"feed\"").count(), 2, "{page}");
-        // Nobody reads it any more.
-        drop(told);
+        // No source reads it now.
+        drop(published);
         assert!(!server.get("/").await.text().contains("class=\"feed\""));
     }
 }
@@ -261,7 +261,7 @@ async fn a_missing_page_says_so_to_people_and_programs() {
 }
 
 #[tokio::test]
-async fn looks_are_kept_by_the_browser() {
+async fn style_and_icon_are_cached_by_the_browser() {
     let server = Server::start(Instant::now(), Vec::new()).await;
     for (path, content_type) in
         [("/style.css", "text/css; charset=utf-8"), ("/icon.svg", "image/svg+xml")]

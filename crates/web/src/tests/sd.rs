@@ -69,7 +69,7 @@ async fn leaves_out_meta_labels_if_asked() {
 }
 
 #[tokio::test]
-async fn serves_what_the_source_told_if_asked() {
+async fn serves_what_the_source_found_if_asked() {
     check(
         "/sd/web?raw=1",
         expect![[r#"
@@ -134,7 +134,7 @@ async fn an_empty_list_means_that_there_is_nothing() {
     assert_eq!((reply.status, reply.text().as_str()), (200, "[]\n"));
     assert_eq!(server.request("GET", "/sd/web", &["Accept-Encoding: gzip"]).await.text(), "[]\n");
 
-    // One of two sources has not spoken: what the other one tells is not the whole list.
+    // One of two sources has not answered: the targets of the other one are not the whole list.
     let groups = [group("a", "", &["10.0.0.1:80"])];
     let mut failing = source("dockerswarm/1", now, None);
     failing.error = Some(Arc::from("cannot connect to 10.0.0.9:2375: connection refused"));
@@ -152,7 +152,7 @@ async fn an_empty_list_means_that_there_is_nothing() {
     "#]]
     .assert_eq(&reply.text());
 
-    // Its time has passed: what the other one tells is served.
+    // Its time has passed: the targets of the other one are served.
     server.publish(partial.timed_out());
     let reply = server.get("/sd/web").await;
     assert_eq!(reply.status, 200);
@@ -181,7 +181,7 @@ async fn an_empty_list_means_that_there_is_nothing() {
     server.publish(set(&job, &groups, sources));
     assert_eq!(server.get("/sd/web").await.status, 503);
 
-    // So many that none is scraped.
+    // Too many: none is scraped.
     let mut limited = set(&job, &groups, vec![source("s/0", now, Some(0))]);
     limited.set.limit_error =
         Some(String::from("target_limit exceeded (number of targets: 1, limit: 0)"));
@@ -198,7 +198,7 @@ async fn an_empty_list_means_that_there_is_nothing() {
 }
 
 #[tokio::test]
-async fn tells_its_age_and_its_version() {
+async fn reports_its_age_and_its_version() {
     let now = Instant::now();
     let server = Server::start(now, vec![web_set(now)]).await;
     let first = server.get("/sd/web").await;
@@ -244,7 +244,7 @@ async fn compresses_for_those_who_accept_it() {
     }
 }
 
-/// An answer made of kept parts must equal one made anew.
+/// An answer made of cached parts must equal one made from scratch.
 #[tokio::test]
 async fn a_change_leaves_other_parts_alone() {
     let now = Instant::now();

@@ -68,7 +68,7 @@ async fn a_slow_client_is_cut_off() {
 }
 
 #[tokio::test]
-async fn ends_when_told_whoever_is_connected() {
+async fn ends_when_asked_while_clients_are_connected() {
     let options = Options { shutdown_timeout: Duration::from_millis(20), ..Options::default() };
     let mut server = Server::with_options(Instant::now(), Vec::new(), options).await;
     // Idle after a request, and in the middle of one.

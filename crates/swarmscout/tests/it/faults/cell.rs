@@ -20,13 +20,13 @@ use super::sources::Source;
 /// Far longer than anything here takes.
 pub(crate) const GUARD: Duration = Duration::from_mins(2);
 
-/// So many rows of a source are tried at the same time.
+/// How many rows of a source are tried at the same time.
 const AT_ONCE: usize = 8;
 
-/// What the kernel may hold of an answer that nobody reads any more.
+/// What the kernel may hold of an answer whose reader has gone.
 const IN_SOCKETS: u64 = 16 << 20;
 
-/// What was seen of a row, at the first look and at a later one.
+/// What was seen of a row, at the first refresh and at a later one.
 #[derive(Clone, Debug)]
 pub(crate) struct Cell {
     pub(crate) first: Seen,
@@ -36,7 +36,7 @@ pub(crate) struct Cell {
 /// What was seen while it went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Why the look failed.
+    /// Why the refresh failed.
     pub(crate) error: Option<String>,
     /// What it left out.
     pub(crate) problems: Vec<String>,
@@ -92,7 +92,7 @@ async fn some_rows(
     join_all(rows.into_iter().map(|(number, attempts)| async move {
         let Some([first, later]) = attempts else { return (number, None) };
         let both = async {
-            tokio::join!(first.first_look(site, healthy), later.later_look(site, healthy))
+            tokio::join!(first.first_refresh(site, healthy), later.later_refresh(site, healthy))
         };
         let Ok((first, later)) = timeout(GUARD, both).await else {
             panic!("{source:?}, {}: not what was waited for", Row::ALL[number].name)
@@ -142,14 +142,14 @@ impl Attempt {
     }
 
     /// It goes wrong from the beginning, and then all is well.
-    async fn first_look(self, site: &Site, healthy: &Targets) -> Seen {
+    async fn first_refresh(self, site: &Site, healthy: &Targets) -> Seen {
         let mut job = site.job(&self.job);
         wait(&mut job, |job| job.set.is_ready() || job.status.sources[0].error.is_some()).await;
         let seen = self.observe(site, &job, healthy).await;
         if let Some(error) = &seen.error {
             let (status, body) = site.get(&format!("/sd/{}", self.job)).await;
-            let told = self.origin.anonymous(&body).contains(error);
-            assert!(status == 503 && told, "{}: {status}: {body}", self.job);
+            let names_it = self.origin.anonymous(&body).contains(error);
+            assert!(status == 503 && names_it, "{}: {status}: {body}", self.job);
             assert_eq!(seen.same + seen.other, 0, "{}", self.job);
         }
         self.recover(&mut job, healthy).await;
@@ -157,15 +157,15 @@ impl Attempt {
     }
 
     /// All is well, goes wrong, and is well again.
-    async fn later_look(self, site: &Site, healthy: &Targets) -> Seen {
+    async fn later_refresh(self, site: &Site, healthy: &Targets) -> Seen {
         let mut job = site.job(&self.job);
         wait(&mut job, |job| is_well(job) && self.targets(&job.set) == *healthy).await;
         let before = job.state().set;
         self.spoil();
         let unlike = |job: &JobState| !is_well(job) || !same_groups(&job.set, &before);
         match (self.origin.server(), &self.spoil) {
-            // It may have no effect. Each look asks once for what was changed: with the third time
-            // two looks have ended.
+            // It may have no effect. Each refresh asks once for what was changed: with the third time
+            // two refreshes have ended.
             (Some(server), Some(Spoil::Path(_, Fault::Body(_)))) => {
                 let struck = server.faults().struck();
                 tokio::select! {
@@ -174,7 +174,7 @@ impl Attempt {
                     () = server.faults().struck_times(struck + 3) => {}
                 }
             }
-            // The look that runs at that moment is broken off.
+            // The refresh that runs at that moment is cancelled.
             (_, Some(Spoil::Refuse)) => {
                 let refused = |error: &Arc<str>| error.starts_with("cannot connect");
                 wait(&mut job, |job| job.status.sources[0].error.as_ref().is_some_and(refused))
@@ -200,8 +200,8 @@ impl Attempt {
         seen
     }
 
-    /// Ends the fault. The look that runs at that moment may fail, and the failure of the one before
-    /// may not be told yet; none after them fails, and no failed one takes a target away.
+    /// Ends the fault. The refresh that runs at that moment may fail, and the failure of the one before
+    /// may not be published yet; none after them fails, and no failed one takes a target away.
     async fn recover(&self, job: &mut Job, healthy: &Targets) {
         let failures = job.status.borrow().sources[0].failures;
         self.origin.heal();
@@ -218,42 +218,42 @@ impl Attempt {
         let now = job.status.borrow().sources[0].failures;
         let more = now - failures;
         let silent = matches!(&self.spoil, Some(spoil) if spoil.is_silent());
-        // Looks with a short deadline may miss it on a busy machine.
+        // Refreshes with a short deadline may miss it on a busy machine.
         assert!(more <= 2 || silent, "{}: {more} refreshes failed afterwards: {last:?}", self.job);
     }
 
-    /// What log, metrics and API tell, and the targets there are.
+    /// What log, metrics and API report, and the targets there are.
     async fn observe(&self, site: &Site, job: &Job, healthy: &Targets) -> Seen {
         let _turn = site.turn.lock().await;
         let targets = self.targets(&job.set.borrow());
         let job = &self.job;
         let metrics = site.metrics().await;
-        let told = site.source(job).await;
-        let error = told["lastError"].as_str().unwrap();
+        let source = site.source(job).await;
+        let error = source["lastError"].as_str().unwrap();
         let anonymous = |text: &str| self.origin.anonymous(text);
         let text = |value: &Value| anonymous(value.as_str().unwrap());
-        let problem = |told: &Value| {
-            let part = |name| text(&told[name]);
+        let problem = |problem: &Value| {
+            let part = |name| text(&problem[name]);
             let detail = [": ".to_owned(), part("detail")].concat();
             let detail = if detail == ": " { String::new() } else { detail };
             format!("{} {}: {}{detail}", part("kind"), part("object"), part("reason"))
         };
-        let problems = told["problems"].as_array().unwrap();
+        let problems = source["problems"].as_array().unwrap();
         let up = metrics.sample(&format!("swarmscout_source_up{{job=\"{job}\","));
         let count = |effect| -> f64 {
-            let source = told["name"].as_str().unwrap();
+            let source = source["name"].as_str().unwrap();
             let labels = format!("job=\"{job}\",source=\"{source}\",effect=\"{effect}\"");
             metrics.sample(&format!("swarmscout_source_problems{{{labels}}}"))
         };
         let (skipped, reported) = (count("skipped"), count("reported"));
-        assert_eq!(up == 0.0, !error.is_empty(), "{told}");
-        assert!((skipped + reported - problems.len() as f64).abs() < 0.5, "{told}");
+        assert_eq!(up == 0.0, !error.is_empty(), "{source}");
+        assert!((skipped + reported - problems.len() as f64).abs() < 0.5, "{source}");
         let log = site.log.of(job);
         if !error.is_empty() {
             let failed = |line: &Value| {
                 line["msg"] == "Unable to refresh target groups" && line["err"] == error
             };
-            assert!(log.iter().any(failed), "{told}\n{log:#?}");
+            assert!(log.iter().any(failed), "{source}\n{log:#?}");
         }
         for problem in problems {
             let (message, counter) = if problem["skipped"].as_bool().unwrap() {
@@ -306,7 +306,7 @@ async fn wait(job: &mut Job, is: impl FnMut(&JobState) -> bool) {
     job.wait_for(is).await.unwrap();
 }
 
-/// Whether the last look was good, and left out nothing.
+/// Whether the last refresh succeeded, and left out nothing.
 fn is_well(job: &JobState) -> bool {
     let source = &job.status.sources[0];
     source.as_of.is_some() && source.error.is_none() && source.problems.is_empty()

@@ -42,7 +42,7 @@ pub(crate) const NOT_UTF8: &[u8] = b"\"x\xff\xfey\"";
 /// A number that no type holds.
 const HUGE: &[u8] = b"1e999";
 
-/// A string that stands for what is no JSON.
+/// A string that stands for text that is not JSON.
 const PLACEHOLDER: &str = "@@";
 
 impl Source {

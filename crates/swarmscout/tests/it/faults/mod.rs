@@ -1,16 +1,16 @@
 //! The fault table: everything that can go wrong with a server or a file, times everything that is
-//! asked, at the first look and at a later one.
+//! asked, at the first refresh and at a later one.
 //!
-//! Each cell is a job of its own with a server of its own. What is said of it comes from where
-//! people look: the log, `/metrics`, `/api/v1/sources` and `/sd`. In every cell holds:
+//! Each cell is a job of its own with a server of its own. What is recorded of it comes from what
+//! users read: the log, `/metrics`, `/api/v1/sources` and `/sd`. In every cell holds:
 //!
-//! - a look ends at its deadline, and reads no more than it may;
-//! - a failed look takes no target away; before the first good one nothing is served;
-//! - log, metrics and API tell the same reason;
-//! - once the fault has ended, the next look brings everything back.
+//! - a refresh ends at its deadline, and stays within its size limit;
+//! - a failed refresh takes no target away; before the first good one nothing is served;
+//! - log, metrics and API report the same reason;
+//! - once the fault has ended, the next refresh brings everything back.
 //!
 //! `docs/robustness.md` has the table, `tests/faults/seen.txt` every text. `UPDATE_EXPECT=1 cargo
-//! test -p swarmscout --test it faults` writes both anew.
+//! test -p swarmscout --test it faults` rewrites both.
 
 mod cell;
 mod edits;
@@ -33,7 +33,7 @@ use site::Log;
 use sources::Source;
 use table::Cells;
 
-/// So many parts of the table are tried at the same time.
+/// How many parts of the table are tried at the same time.
 const AT_ONCE: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

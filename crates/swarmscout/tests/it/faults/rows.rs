@@ -32,7 +32,7 @@ pub(crate) enum Spoil {
 }
 
 impl Spoil {
-    /// Whether nothing but a deadline ends the look.
+    /// Whether nothing but a deadline ends the refresh.
     pub(crate) fn is_silent(&self) -> bool {
         match self {
             Self::Refuse | Self::ZNode(_) | Self::Records(_) => false,
@@ -131,7 +131,7 @@ impl Row {
         Self { name, kind }
     }
 
-    /// Whether nothing but a deadline ends the look at `source`.
+    /// Whether nothing but a deadline ends the refresh of `source`.
     pub(crate) fn is_silent(self, source: Source) -> bool {
         self.spoil(source).is_some_and(|spoil| spoil.is_silent())
     }

@@ -68,7 +68,7 @@ pub(crate) struct Site {
     pub(crate) log: Log,
     manager: Manager,
     address: SocketAddr,
-    /// One cell after the other looks at the pages: all at once would hold up what they look at.
+    /// One cell after the other reads the pages: all at once would hold up what they read.
     pub(crate) turn: Mutex<()>,
     _config: watch::Sender<Arc<swarmscout_config::Config>>,
     _reload: watch::Sender<ReloadStatus>,
@@ -77,7 +77,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Runs the jobs of a configuration file. No look has a deadline before `patience`.
+    /// Runs the jobs of a configuration file. No refresh has a deadline before `patience`.
     pub(crate) async fn start(
         yaml: &str,
         patience: Duration,
@@ -152,7 +152,7 @@ impl Site {
         (head[9..12].parse().unwrap(), body.to_owned())
     }
 
-    /// The only source of a job, as the API tells of it.
+    /// The only source of a job, as the API reports it.
     pub(crate) async fn source(&self, job: &str) -> Value {
         let (_, body) = self.get(&format!("/api/v1/sources?scrapePool={job}")).await;
         let mut answer: Value = serde_json::from_str(&body).unwrap();

@@ -43,7 +43,7 @@ fn part(cells: &Cells, sources: &[Source]) -> String {
 fn word(source: Source, seen: &Seen) -> &'static str {
     match seen {
         Seen { error: Some(_), .. } => "kept",
-        // The look goes on with what the file held before.
+        // The refresh goes on with what the file held before.
         Seen { problems, .. } if !problems.is_empty() && source == Source::File => "kept",
         Seen { problems, .. } if !problems.is_empty() => "partially skipped",
         Seen { lost: 0, other: 0, .. } => "unchanged",

@@ -65,7 +65,7 @@ fn config_says_which_files_are_good_and_all_that_is_wrong_in_others() {
 }
 
 #[test]
-fn config_looks_for_the_files_that_are_named() {
+fn config_checks_the_files_that_are_named() {
     let folder = Folder::new();
     folder.write(
         "files.yml",

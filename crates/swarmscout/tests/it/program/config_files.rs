@@ -141,7 +141,7 @@ fn a_file_that_cannot_be_read_is_an_error() {
     std::os::unix::fs::symlink("gone", folder.path().join("other/jobs.yaml")).expect("a link");
     expect!["FOLDER/other/jobs.yaml: cannot read the configuration file: No such file or directory (os error 2)"].assert_eq(&read(&folder).expect_err("the link leads nowhere"));
 
-    // Who may do anything may look into any folder: the rest is for others.
+    // Root may read any folder: the rest is for other users.
     let closed = folder.path().join("conf.d");
     std::fs::create_dir(&closed).expect("it is new");
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("it is ours");
@@ -248,7 +248,7 @@ fn check_config_counts_the_files_and_leaves_them_alone_for_syntax_only() {
 }
 
 #[test]
-fn a_reload_looks_for_files_anew() {
+fn a_reload_finds_new_files() {
     let folder = folder(&[
         ("prometheus.yml", MAIN),
         ("conf.d/a.yml", "scrape_configs: [{job_name: a, static_configs: [{targets: ['a:1']}]}]"),

@@ -1,4 +1,4 @@
-//! No configuration file: what runs at the engine at hand.
+//! No configuration file: what runs at the local Engine.
 
 use std::path::Path;
 

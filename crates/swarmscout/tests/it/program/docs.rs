@@ -1,4 +1,4 @@
-//! What the documentation tells people to write is what the program takes.
+//! The program takes what the documentation says to write.
 
 use std::path::{Path, PathBuf};
 
@@ -137,7 +137,7 @@ const MESSAGES: [&str; 24] = [
     "crates/swarmscout/src/listen.rs",
 ];
 
-/// What stands in them and is no message, but a part of one, or of what a server says, or what holds.
+/// Strings in them that are not messages, but parts of one, or what a server says, or an invariant.
 const PARTS: [&str; 21] = [
     "no message",
     "there is no reader",
@@ -215,7 +215,7 @@ fn literals(source: &str) -> Vec<String> {
             match c {
                 '"' => break,
                 '\\' => match chars.next() {
-                    // A line that goes on: its indentation is none of the text.
+                    // A line that goes on: its indentation does not belong to the text.
                     Some('\n') => {
                         let rest = chars.as_str().trim_start();
                         chars = rest.chars();

@@ -54,7 +54,7 @@ fn each_job_has_a_file_that_stays_when_the_program_ends() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_told_and_holds_nothing_up() {
+fn a_folder_that_cannot_be_used_is_reported_and_holds_nothing_up() {
     let folder = Folder::new();
     folder.write("prometheus.yml", TWO_JOBS);
     let flags = ["--file-sd.directory=nowhere", "--file-sd.format=yaml", "--file-sd.mode=0600"];
@@ -65,8 +65,8 @@ fn a_folder_that_cannot_be_used_is_told_and_holds_nothing_up() {
     wait_for(address, "/", "cannot open the folder nowhere");
     fs::create_dir(folder.path().join("nowhere")).expect("the folder is new");
     program.line("Files for file SD are written again");
-    let told = |line: &&String| line.contains("Cannot write files for file SD");
-    let lines: Vec<_> = program.log.iter().filter(told).collect();
+    let reports = |line: &&String| line.contains("Cannot write files for file SD");
+    let lines: Vec<_> = program.log.iter().filter(reports).collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("cannot open the folder nowhere"), "{lines:?}");
     wait_for(address, "/metrics", "swarmscout_file_sd_writes_total{job=\"old\"} 1");

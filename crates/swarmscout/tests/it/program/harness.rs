@@ -68,7 +68,7 @@ impl Drop for Folder {
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
-    /// Gone once nobody reads what it writes.
+    /// Gone once the test stops reading what it writes.
     lines: Option<Receiver<String>>,
     /// What it wrote to stderr and stdout so far, as far as it was waited for.
     pub(crate) log: Vec<String>,
@@ -190,7 +190,7 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, "GET", path)
 }
 
-/// Asks `address` for `path` until it answers 200 with `text` in it: a source is looked at, and a
+/// Asks `address` for `path` until it answers 200 with `text` in it: a source is refreshed, and a
 /// changed job takes its place, at a time of its own.
 pub(crate) fn wait_for(address: SocketAddr, path: &str, text: &str) {
     let until = Instant::now() + DEADLINE;

@@ -161,7 +161,7 @@ fn the_command_line_of_a_prometheus_starts_it_with_a_warning_for_each_flag() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_any_more_is_no_reason_to_end() {
+fn a_log_without_a_reader_does_not_end_the_program() {
     let folder = Folder::new();
     folder.write("prometheus.yml", STATIC);
     let mut program = folder.start(&["--web.enable-lifecycle"]);
@@ -179,7 +179,7 @@ fn a_file_that_hangs_holds_up_neither_the_end_nor_the_rest() {
     let folder = Folder::new();
     let fifo = folder.path().join("fifo.yml");
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo is there").success());
-    // Opened for both, it waits for nobody.
+    // Opened for both, it does not wait for a peer.
     let writer = OpenOptions::new().read(true).write(true).open(&fifo).expect("it is there");
 
     let mut program = folder.start(&["--config.file=fifo.yml"]);
@@ -201,7 +201,7 @@ fn a_file_that_hangs_holds_up_neither_the_end_nor_the_rest() {
     drop(writer);
 }
 
-/// As one that is cut before it is written anew; and a pipe without a writer says nothing, too.
+/// An editor may truncate the file before it writes; a pipe without a writer is empty, too.
 #[test]
 fn an_empty_configuration_takes_nothing_away() {
     let folder = Folder::new();

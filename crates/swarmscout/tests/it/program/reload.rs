@@ -54,7 +54,7 @@ fn a_good_file_is_taken_over_on_sighup_and_over_http() {
 }
 
 #[test]
-fn a_bad_file_changes_nothing_and_everybody_is_told() {
+fn a_bad_file_changes_nothing_and_is_reported_everywhere() {
     let folder = Folder::new();
     let (mut program, address) = start(&folder);
     assert_eq!(
@@ -122,7 +122,7 @@ fn changed_files_are_taken_over_if_asked_for() {
     folder.write("more/b.yml", &file(&[job("b", "b:1")]));
     wait_for(address, "/sd/b", "b:1");
 
-    // A bad one is told once, and no harm done.
+    // A bad one is reported once, and changes nothing.
     folder.write("more/b.yml", "scrape_configs: [{}]\n");
     program.line("Reload failed");
     wait_for(address, "/metrics", "prometheus_config_last_reload_successful 0.0");
@@ -137,7 +137,7 @@ fn changed_files_are_taken_over_if_asked_for() {
 }
 
 #[test]
-fn warnings_of_the_file_are_told_at_the_start_and_at_each_reload() {
+fn warnings_of_the_file_are_logged_at_the_start_and_at_each_reload() {
     let folder = Folder::new();
     folder.write("prometheus.yml", "remote_write:\n- url: http://localhost:1/write\n");
     let mut program = folder.start(&["--web.enable-lifecycle"]);

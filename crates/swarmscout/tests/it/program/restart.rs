@@ -7,7 +7,7 @@ use swarmscout_simulator::{Listen, Response, Server};
 
 use super::harness::{Folder, get, wait_for};
 
-/// Managers as entries of their own, none of which is there, beside targets that are.
+/// Managers as entries of their own that all are down, beside targets that exist.
 const DEAD_SIBLINGS: &str = "scrape_configs:
 - job_name: tasks
   static_configs: [{targets: ['h:1']}]

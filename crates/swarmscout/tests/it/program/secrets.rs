@@ -10,7 +10,7 @@ use swarmscout_simulator::{Listen, Request, Response, Server};
 
 use super::harness::{DEADLINE, Folder, get};
 
-/// What every credential of this test has in it, whoever sends it.
+/// A part of every credential of this test.
 const PLANT: &str = "hunter2";
 
 /// Where in an answer the request is repeated, each the beginning of a path.
@@ -246,7 +246,7 @@ fn what_a_server_repeats_shows_nowhere() {
     }
 }
 
-/// `/api/v1/sources` once each of so many sources has failed, or has problems, and names `text`.
+/// `/api/v1/sources` once each of `count` sources has failed, or has problems, and names `text`.
 fn failed_sources(address: SocketAddr, count: usize, text: &str) -> String {
     let until = Instant::now() + DEADLINE;
     loop {
@@ -256,8 +256,8 @@ fn failed_sources(address: SocketAddr, count: usize, text: &str) -> String {
         assert_eq!(read.len(), count);
         let failed = |source: &serde_json::Value| {
             let has_problems = source["problems"].as_array().is_some_and(|p| !p.is_empty());
-            let told = format!("{} {}", source["lastError"], source["problems"]);
-            (source["lastError"] != "" || has_problems) && told.contains(text)
+            let shown = format!("{} {}", source["lastError"], source["problems"]);
+            (source["lastError"] != "" || has_problems) && shown.contains(text)
         };
         if read.iter().all(failed) {
             return sources;
@@ -279,7 +279,7 @@ fn what_a_server_says_at_length_is_cut() {
             ["/location", "/type", "/encoding"].iter().any(|e| request.path.starts_with(e));
         let text = "B".repeat(if in_header { HEADER } else { 2 << 20 });
         match &*request.path {
-            // What is an answer, with names that nobody has.
+            // An answer, with names that do not resolve.
             "/list/v1/clusters/long" => Response::json(format!("[\"{text}\"]")),
             "/worker/v1.41/nodes" => Response::message(
                 503,

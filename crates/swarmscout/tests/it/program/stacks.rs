@@ -19,7 +19,7 @@ fn files_of_well_known_stacks() {
     let mut listing = String::new();
     for file in files {
         let mut command = folder.command();
-        // `--syntax-only` would not look for scrape_config_files.
+        // `--syntax-only` would not read scrape_config_files.
         command.current_dir(&stacks).args(["check", "config"]).arg(&file);
         let output = command.output().expect("the binary is there");
         listing += &transcript(&folder, &output);

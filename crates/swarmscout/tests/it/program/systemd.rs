@@ -12,7 +12,7 @@ const STATIC: &str =
     "scrape_configs:\n- job_name: a\n  static_configs: [{targets: ['h:1', 'h:2']}]\n";
 
 /// The next message that holds `text`.
-fn hear(socket: &UnixDatagram, text: &str) -> String {
+fn receive(socket: &UnixDatagram, text: &str) -> String {
     let mut buffer = [0; 4096];
     let until = Instant::now() + DEADLINE;
     loop {
@@ -26,7 +26,7 @@ fn hear(socket: &UnixDatagram, text: &str) -> String {
 }
 
 #[test]
-fn systemd_hears_of_each_step_at_paths_and_abstract_names() {
+fn systemd_is_notified_of_each_step_at_paths_and_abstract_names() {
     let name = format!("swarmscout-test-{}", std::process::id());
     for abstract_name in [true, false] {
         let folder = Folder::new();
@@ -44,26 +44,26 @@ fn systemd_hears_of_each_step_at_paths_and_abstract_names() {
         command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "100000");
         let mut program = Program::spawn(&mut command);
 
-        hear(&systemd, "READY=1\nSTATUS=");
+        receive(&systemd, "READY=1\nSTATUS=");
         // It answers now.
         let address = program.address();
         assert_eq!(get(address, "/-/ready").status, 200);
         for _ in 0..3 {
-            hear(&systemd, "WATCHDOG=1");
+            receive(&systemd, "WATCHDOG=1");
         }
         wait_for(address, "/sd/a", "h:1");
 
         program.signal("HUP");
-        hear(&systemd, "RELOADING=1\nMONOTONIC_USEC=");
-        hear(&systemd, "READY=1\nSTATUS=1 job, 2 targets");
+        receive(&systemd, "RELOADING=1\nMONOTONIC_USEC=");
+        receive(&systemd, "READY=1\nSTATUS=1 job, 2 targets");
         folder.write("prometheus.yml", "scrape_configs: [{}]\n");
         assert_eq!(request(address, "POST", "/-/reload").status, 500);
-        hear(&systemd, "RELOADING=1");
-        let ready = hear(&systemd, "READY=1");
+        receive(&systemd, "RELOADING=1");
+        let ready = receive(&systemd, "READY=1");
         assert!(ready.contains("2 targets; the last reload failed: prometheus.yml:1:"), "{ready}");
 
         program.signal("TERM");
-        hear(&systemd, "STOPPING=1");
+        receive(&systemd, "STOPPING=1");
         let (status, log) = program.end();
         assert_eq!(status.code(), Some(0), "{log}");
     }

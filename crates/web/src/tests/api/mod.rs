@@ -234,7 +234,7 @@ async fn the_configuration_alone_can_be_saved() {
 }
 
 #[tokio::test]
-async fn tells_of_itself() {
+async fn describes_itself() {
     check(
         "/api/v1/status/flags",
         expect![[r#"
@@ -315,12 +315,12 @@ async fn shows_the_sources() {
         tasks: 3,
     };
     failing.without_address = Some(Arc::new(TasksWithoutAddress::of([&service].into_iter())));
-    let told = swarm(&mut failing, now, FeedKind::Events);
+    let published = swarm(&mut failing, now, FeedKind::Events);
     sets[1].status.sources.push(failing);
     sets[0].set.stale_config = true;
     sets[0].status.next_sources.push(source("file/0", now, None));
     let server = Server::start(now, sets).await;
-    server.swarms.send_replace(Arc::from([told.swarm()]));
+    server.swarms.send_replace(Arc::from([published.swarm()]));
     let written = file(server.now, Some("web"), None);
     let failing = file(server.now, Some("empty"), Some("cannot write it: no space left"));
     let not_yet = FileStatus { confirmed: None, ..file(server.now, Some("new"), None) };

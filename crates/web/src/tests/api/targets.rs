@@ -174,7 +174,7 @@ async fn shows_the_targets_that_are_asked_for() {
 }
 
 #[tokio::test]
-async fn lists_no_more_dropped_targets_than_configured() {
+async fn lists_at_most_as_many_dropped_targets_as_configured() {
     let now = Instant::now();
     let mut sets = sets(now);
     Arc::make_mut(&mut sets[1].set.pool).keep_dropped_targets = 1;
