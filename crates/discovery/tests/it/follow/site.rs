@@ -160,7 +160,7 @@ pub(crate) fn job(name: &str, config: &DockerSwarmConfig) -> JobConfig {
     JobConfig::new(name, vec![SdConfig::DockerSwarm(config.clone())])
 }
 
-/// A context in which a closed stream is reopened after a moment. No watch is given up for being
+/// A context in which a closed stream is reopened after a moment. No watch is closed for being
 /// slow, however busy the machine is.
 pub(crate) fn context() -> BuildContext {
     let mut context = BuildContext::new("test");
@@ -170,7 +170,7 @@ pub(crate) fn context() -> BuildContext {
     context
 }
 
-/// The same, but a watch that does not report what a listing showed is given up soon.
+/// The same, but a watch that does not report what a listing showed is closed soon.
 pub(crate) fn impatient() -> BuildContext {
     let mut context = context();
     context.following.confirmed_within = Duration::from_millis(50);

@@ -67,7 +67,7 @@ fn list(elements: &[String]) -> Vec<u8> {
 }
 
 #[test]
-fn answers_that_break_off_leave_no_more_than_some_objects() {
+fn answers_that_break_off_leave_only_some_objects() {
     let mut memo = Memo::<Task>::default();
     for round in 0..20 {
         let tasks: Vec<_> = (0..MOST_UNCONFIRMED)
