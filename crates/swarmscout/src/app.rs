@@ -37,8 +37,8 @@ use tokio::time::timeout;
 
 use crate::auto_reload::AutoReload;
 use crate::cli::IgnoredFlag;
+use crate::config_source::{Attempt, ConfigSource};
 use crate::listen::{Listen, local_url};
-use crate::reload::{Attempt, ConfigSource};
 use crate::signals::{Received, Signals};
 use crate::systemd::Systemd;
 use swarmscout_web::{self as web, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};

@@ -1,19 +1,21 @@
-//! Swarmscout, the program: command line, configuration file, reload, outputs, web pages.
+//! Swarmscout, the program: command line, wiring, reload, signals, demo.
 //!
-//! A library so that tests, benchmarks and fuzz targets reach its parts; its interface is the
-//! command line, not this.
+//! A library so that tests, benchmarks and fuzz targets reach its parts. Its interface is the command
+//! line, not this.
+//!
+//! **Invariant: a reload applies as a whole, or the previous state runs on.**
 
 pub mod app;
 pub mod auto_reload;
 pub mod check;
 pub mod cli;
+pub mod config_source;
 pub mod demo;
 pub mod detect;
 pub mod listen;
 pub mod logging;
 pub mod memory;
 pub mod output;
-pub mod reload;
 pub mod signals;
 pub mod systemd;
 
@@ -22,9 +24,9 @@ use std::process::ExitCode;
 
 use app::{App, Ended, StartError};
 use cli::{Cli, Command, DEFAULT_CONFIG_FILE, RunArgs};
+use config_source::ConfigSource;
 use detect::Environment;
 use listen::Listen;
-use reload::ConfigSource;
 
 /// Does what the command line says and returns the exit code: 0 for success, 1 for a failure while
 /// running, 2 for a command line or configuration that cannot be used.

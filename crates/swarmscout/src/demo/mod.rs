@@ -26,10 +26,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::{self, App, Ended, StartError};
 use crate::cli::{Cli, DemoArgs};
+use crate::config_source::ConfigSource;
 use crate::listen::{Listen, local_url};
 use crate::memory;
 use crate::output::print;
-use crate::reload::ConfigSource;
 use swarmscout_web as web;
 
 use classic::Classic;
