@@ -1,4 +1,4 @@
-//! Tells the program what it was built from.
+//! Gives the program the source it was built from.
 
 use std::process::Command;
 

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_given_twice_is_replaced_and_an_empty_group_is_no_group() {
+    fn a_key_given_twice_is_replaced_and_an_empty_group_is_not_a_group() {
         let twice: &[(&str, &[&str])] = &[("a", &["1"]), ("b", &[]), ("a", &["2"])];
         check(&[], twice, Some(&[("+a", "2")]));
         check(&[("a", &["1"])], &[("a", &[])], Some(&[]));

@@ -109,7 +109,7 @@ impl Body {
         usize::try_from(rest.min(self.max)).unwrap_or(0)
     }
 
-    /// At most so many bytes are still to come.
+    /// At most this many bytes are still to come.
     pub fn most_to_come(&self) -> u64 {
         let allowed = self.max.saturating_sub(self.seen);
         match self.inflater {

@@ -110,7 +110,7 @@ const FAR: Duration = Duration::from_hours(365 * 24);
 
 impl Client {
     /// Builds a client. Fails where options cannot be used together, and for inline certificates
-    /// that are none; files are read when the first request needs them.
+    /// that are not; files are read when the first request needs them.
     pub fn new(config: &HttpConfig, options: ClientOptions) -> Result<Self, Error> {
         Self::with_secrets(config, options, Secrets::default())
     }

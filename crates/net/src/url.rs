@@ -220,7 +220,7 @@ impl fmt::Display for Url {
         }
         let query = self.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
         if let Some(opaque) = &self.opaque {
-            // `user:password@host` without a scheme looks like this.
+            // `user:password@host` without a scheme takes this form.
             let rest = format!("{opaque}{query}");
             return match rest.rsplit_once('@') {
                 Some((_, host)) => write!(f, "xxxxx@{host}"),

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::systemd;
 
 /// How long the name of an address may take to resolve.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where to listen.
 #[derive(Clone, Debug)]
@@ -65,9 +65,9 @@ async fn bind_one(address: &str) -> anyhow::Result<TcpListener> {
         }
         .map_err(|error| explain(error, port));
     }
-    let found = timeout(LOOKUP_TIMEOUT, lookup_host((host, port)))
+    let found = timeout(RESOLVE_TIMEOUT, lookup_host((host, port)))
         .await
-        .map_err(|_| anyhow!("the name {host} did not resolve within {LOOKUP_TIMEOUT:?}"))?
+        .map_err(|_| anyhow!("the name {host} did not resolve within {RESOLVE_TIMEOUT:?}"))?
         .with_context(|| format!("the name {host} does not resolve"))?;
     let mut found: Vec<_> = found.collect();
     found.sort_by_key(SocketAddr::is_ipv6);

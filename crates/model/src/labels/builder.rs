@@ -108,6 +108,8 @@ impl LabelsBuilder {
     }
 
     fn add(&mut self, labels: &Labels, default: bool) {
+        // An empty name takes no space: this keeps one that was added before in front of `start`.
+        self.text.push(' ');
         let start = self.text.len();
         self.text.push_str(&labels.0);
         for ((name, _), entry) in labels.iter().zip(entries(labels, start, default)) {

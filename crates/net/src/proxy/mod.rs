@@ -17,7 +17,7 @@ use self::no_proxy::NoProxy;
 use crate::headers::{header_name, header_value};
 use crate::{Error, Secrets, Url, UserInfo};
 
-/// `proxy_url` and its relatives. The default is no proxy. No secret shows in its `Debug`.
+/// `proxy_url` and its relatives. By default no proxy is used. No secret shows in its `Debug`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyConfig {
     /// For `http://`.

@@ -181,7 +181,7 @@ fn docker_hosts_are_read() {
 }
 
 #[test]
-fn what_is_no_docker_host_is_refused() {
+fn what_is_not_a_docker_host_is_refused() {
     for (text, expected) in [
         (
             "127.0.0.1:2375",
@@ -246,7 +246,7 @@ fn requests_want_an_absolute_url() {
 }
 
 proptest! {
-    /// Nothing that looks like a URL makes the parser stumble, and what was read can be shown and
+    /// Nothing that resembles a URL makes the parser stumble, and what was read can be shown and
     /// requested, or is refused.
     #[test]
     fn any_text_is_read_or_refused(text in r"[a-z:/@%\[\]?#.0-9 üC3B]{0,24}|(http|tcp|unix)://\PC{0,16}") {

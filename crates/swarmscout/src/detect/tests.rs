@@ -177,7 +177,7 @@ fn others_get_an_error_that_says_what_to_do() {
 }
 
 #[test]
-fn another_server_is_no_engine() {
+fn another_server_is_not_an_engine() {
     let error = classify(&Info::default()).expect_err("nothing speaks for an engine");
     expect!["the answer to GET /info is not that of a Docker Engine; set DOCKER_HOST to one"]
         .assert_eq(&error);
