@@ -111,7 +111,7 @@ fn sd(hosts: &[String], role: &str, more: &str) -> String {
 }
 
 fn failed_refreshes(source: &Value) -> Result<u64> {
-    source["failedLooks"].as_u64().with_context(|| format!("no number: {source}"))
+    source["failedRefreshes"].as_u64().with_context(|| format!("no number: {source}"))
 }
 
 /// Waits until the refreshes of a job fail with this text; the metric and the log say so, too.

@@ -120,7 +120,7 @@ fn the_same(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     for way in ["leader", "follower"] {
         for role in roles {
             let source = server.source(&format!("{way}-{role}"))?;
-            ensure!(source["looks"] == 1 && source["failedLooks"] == 0, "{way}: {source}");
+            ensure!(source["refreshes"] == 1 && source["failedRefreshes"] == 0, "{way}: {source}");
         }
     }
     Ok(())
@@ -183,5 +183,5 @@ fn agents(cluster: &Cluster) -> Result<()> {
 }
 
 fn failed_refreshes(source: &Value) -> Result<u64> {
-    source["failedLooks"].as_u64().with_context(|| format!("no number: {source}"))
+    source["failedRefreshes"].as_u64().with_context(|| format!("no number: {source}"))
 }

@@ -44,15 +44,15 @@ pub(crate) fn stepped(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         let date = || run(Command::new("date").args(["-u", "+%F", "-d", &format!("{day} day")]));
         let first = date()?;
         fs::write(&clock, format!("{step}\n"))?;
-        let refreshes = server.source("nodes")?["looks"].as_u64().context("no number")?;
+        let refreshes = server.source("nodes")?["refreshes"].as_u64().context("no number")?;
         until("refreshes after the step", PATIENCE, || {
             let source = server.source("nodes")?;
-            ensure!(source["looks"].as_u64() > Some(refreshes + 2), "{source}");
+            ensure!(source["refreshes"].as_u64() > Some(refreshes + 2), "{source}");
             Ok(())
         })?;
         let source = server.source("nodes")?;
         let age = source["ageSeconds"].as_f64().context("no age")?;
-        ensure!((0.0..60.0).contains(&age) && source["failedLooks"] == 0, "{step}: {source}");
+        ensure!((0.0..60.0).contains(&age) && source["failedRefreshes"] == 0, "{step}: {source}");
         let confirmed = source["lastConfirmed"].as_str().context("no time")?;
         let days = [first, date()?];
         let is_today = days.iter().any(|day| confirmed.starts_with(day));

@@ -120,10 +120,10 @@ pub(crate) fn authority_rotated(cluster: &mut Cluster, folder: &Path) -> Result<
         Ok(())
     })?;
     for job in names {
-        let refreshes = server.source(job)?["looks"].as_u64().context("no number")?;
+        let refreshes = server.source(job)?["refreshes"].as_u64().context("no number")?;
         until("a refresh that started after it", PATIENCE, || {
             let source = server.source(job)?;
-            ensure!(source["looks"].as_u64() > Some(refreshes + 1), "{source}");
+            ensure!(source["refreshes"].as_u64() > Some(refreshes + 1), "{source}");
             Ok(())
         })?;
         await_targets(&server, job, NODES)?;

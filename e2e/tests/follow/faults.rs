@@ -127,7 +127,7 @@ pub(crate) fn leader_killed(cluster: &mut Cluster, folder: &Path) -> Result<()> 
     await_state(&server, "nodes", "ready", NODES)?;
     let source = server.source("nodes")?;
     ensure!(
-        source["looks"] == 1 && failed_refreshes(&source)? == 0,
+        source["refreshes"] == 1 && failed_refreshes(&source)? == 0,
         "the watch was lost: {source}"
     );
     println!("{:?}", witness.saw_at_least(NODES)?);

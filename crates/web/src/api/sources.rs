@@ -72,8 +72,8 @@ struct Source {
     problems: Vec<Problem>,
     /// Running tasks that give no target; null for what does not find tasks of a Swarm.
     tasks_without_address: Option<WithoutAddress>,
-    looks: u64,
-    failed_looks: u64,
+    refreshes: u64,
+    failed_refreshes: u64,
     /// Target groups, and targets before relabeling.
     groups: usize,
     targets: usize,
@@ -102,8 +102,8 @@ struct Feed {
     changes: u64,
     last_change: Option<String>,
     /// How long after it was made, by the clock of the Swarm.
-    late_seconds: Option<f64>,
-    begun: u64,
+    delay_seconds: Option<f64>,
+    starts: u64,
     drift: u64,
 }
 
@@ -207,8 +207,8 @@ impl Source {
             last_error: source.error.as_deref().unwrap_or_default().to_owned(),
             problems: source.problems.iter().map(problem).collect(),
             tasks_without_address: source.without_address.as_deref().map(WithoutAddress::new),
-            looks: source.looks,
-            failed_looks: source.failures,
+            refreshes: source.looks,
+            failed_refreshes: source.failures,
             groups: source.groups,
             targets: source.targets,
             pending,
@@ -249,8 +249,8 @@ impl Feed {
             age_seconds: age.as_ref().map(Duration::as_secs_f64),
             changes: feed.changes,
             last_change: feed.last_change.map(time),
-            late_seconds: feed.late.as_ref().map(Duration::as_secs_f64),
-            begun: feed.begun,
+            delay_seconds: feed.late.as_ref().map(Duration::as_secs_f64),
+            starts: feed.begun,
             drift: feed.drift,
         }
     }

@@ -88,7 +88,7 @@ fn program(out: &mut Writer, program: &Program) {
     ];
     out.gauge(
         "prometheus_build_info",
-        "What this binary is, under the name that dashboards for Prometheus look for",
+        "Version of this binary under the name that Prometheus dashboards use",
         [(labels, 1.0)],
     );
     let labels = [
@@ -97,7 +97,7 @@ fn program(out: &mut Writer, program: &Program) {
         ("revision", build.revision),
         ("version", build.version),
     ];
-    out.gauge("swarmscout_build_info", "What this binary is", [(labels, 1.0)]);
+    out.gauge("swarmscout_build_info", "Version of this binary", [(labels, 1.0)]);
     let ready = *program.ready.borrow() == Readiness::Ready;
     out.gauge("prometheus_ready", "Whether startup has finished", [(NO_LABELS, flag(ready))]);
     let (successful, loaded, warnings) = {
@@ -116,7 +116,7 @@ fn program(out: &mut Writer, program: &Program) {
     );
     out.gauge(
         "swarmscout_config_warnings",
-        "How much in the configuration in use is accepted but does not do what it seems to",
+        "Warnings of the configuration in use",
         [(NO_LABELS, warnings as f64)],
     );
 }
@@ -126,17 +126,17 @@ fn discovery(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
     for (name, help, value) in [
         (
             "prometheus_sd_received_updates",
-            "Looks of a source that brought something new",
+            "Refreshes that changed the targets of a source",
             figures.refresh.received_updates.get(),
         ),
         (
             "prometheus_sd_updates",
-            "Sets of targets handed over because they changed",
+            "Sets of targets published because they changed",
             figures.updates.get(),
         ),
         (
             "prometheus_sd_updates_delayed",
-            "Sets of targets that had to wait because the one before was too recent",
+            "Sets of targets that waited because the previous one was too recent",
             figures.updates_delayed.get(),
         ),
     ] {
@@ -154,24 +154,20 @@ fn discovery(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
             "Failures of the watch on the files of file SD",
             figures.file_watcher_errors.get(),
         ),
-        (
-            "prometheus_sd_dns_lookups",
-            "Names of the DNS that were looked up",
-            figures.dns_lookups.get(),
-        ),
+        ("prometheus_sd_dns_lookups", "DNS names that were looked up", figures.dns_lookups.get()),
         (
             "prometheus_sd_dns_lookup_failures",
-            "Names of the DNS that could not be looked up",
+            "DNS names that could not be looked up",
             figures.dns_lookup_failures.get(),
         ),
         (
             "swarmscout_source_panics",
-            "Sources that failed by a fault of the program and were started anew",
+            "Sources that failed by an internal error and were restarted",
             figures.refresh.panics.get(),
         ),
         (
             "swarmscout_storage_restored",
-            "Sources that were given what was stored of them",
+            "Sources whose stored targets were restored",
             figures.storage.restored.get(),
         ),
         (
@@ -181,12 +177,12 @@ fn discovery(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
         ),
         (
             "swarmscout_storage_writes",
-            "How often what a source found was stored",
+            "Files of sources written to the storage",
             figures.storage.writes.get(),
         ),
         (
             "swarmscout_storage_write_errors",
-            "How often what a source found could not be stored",
+            "Files of sources that could not be written to the storage",
             figures.storage.failures.get(),
         ),
     ] {
@@ -194,7 +190,7 @@ fn discovery(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
     }
     out.gauge(
         "swarmscout_storage_failing_sources",
-        "Sources whose targets could not be stored the last time",
+        "Sources whose file could not be written the last time",
         [(NO_LABELS, figures.storage.failing.get() as f64)],
     );
     let times = figures.file_times();
@@ -216,12 +212,12 @@ fn discovery(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
     for (name, help, problems) in [
         (
             "swarmscout_objects_skipped",
-            "Parts of answers that were skipped so that the rest could be used, at each look anew",
+            "Skipped parts of answers, counted at each refresh",
             skipped,
         ),
         (
             "swarmscout_problems_reported",
-            "What is not as it should be in answers that were used as a whole, at each look anew",
+            "Irregular parts of answers that were used as a whole, counted at each refresh",
             reported,
         ),
     ] {
@@ -250,13 +246,13 @@ fn discovery(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
 fn memory(out: &mut Writer, budget: &Budget) {
     out.gauge(
         "swarmscout_memory_accounted_bytes",
-        "About what sources, their targets and rendered lists hold in memory",
+        "Estimated memory of sources, their targets and rendered lists",
         [(NO_LABELS, budget.used() as f64)],
     );
     if let Some(limit) = budget.limit() {
         out.gauge(
             "swarmscout_memory_limit_bytes",
-            "Most that they may hold, as --limits.memory says",
+            "Limit of the accounted memory, as given by --limits.memory",
             [(NO_LABELS, limit as f64)],
         );
     }
@@ -275,12 +271,12 @@ fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
     };
     out.gauge(
         "swarmscout_source_up",
-        "Whether the last look of the source was good",
+        "Whether the last refresh of the source succeeded",
         all.iter().map(|(labels, source)| (labels, flag(up(source)))),
     );
     out.gauge(
         "swarmscout_source_restored",
-        "Whether what the source shows is from before the restart: it has not answered since",
+        "Whether the targets of the source are from before a restart",
         all.iter().map(|(labels, source)| (labels, flag(source.restored))),
     );
     let sets = || jobs.iter().map(|job| &job.set);
@@ -297,7 +293,7 @@ fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
     };
     out.gauge(
         "swarmscout_source_age_seconds",
-        "Time since what the source shows was last confirmed by where it comes from",
+        "Time since the origin last confirmed the targets of the source",
         all.iter().filter_map(|(labels, source)| Some((labels, age(source)?))),
     );
     let problems: Vec<_> = all
@@ -310,7 +306,7 @@ fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
         .collect();
     out.gauge(
         "swarmscout_source_problems",
-        "Problems of the last good look of the source: parts skipped, or only reported",
+        "Problems of the last successful refresh: parts skipped, or only reported",
         problems.iter().map(|(labels, count)| (labels, *count as f64)),
     );
     let without_address: Vec<_> = all
@@ -325,7 +321,7 @@ fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
         .collect();
     out.gauge(
         "swarmscout_tasks_without_address",
-        "Running tasks that give no target because the Swarm knows no address of theirs",
+        "Running tasks without a target because the Swarm does not know their address",
         without_address.iter().map(|(labels, count)| (labels, *count as f64)),
     );
     // Prometheus has these by mechanism and job.
@@ -344,7 +340,7 @@ fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
         .collect();
     out.counter(
         "prometheus_sd_refresh_failures",
-        "Failed looks",
+        "Failed refreshes",
         by_mechanism.iter().map(|(labels, done)| (labels, done.failures)),
     );
     for name in [
@@ -353,7 +349,7 @@ fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
     ] {
         out.histogram(
             name,
-            "How long looks took, failed ones included",
+            "Duration of refreshes, including failed ones",
             by_mechanism.iter().map(|(labels, done)| (labels, histogram(&done.durations))),
         );
     }
@@ -372,18 +368,18 @@ fn snapshots(out: &mut Writer, now: Instant, swarms: &Swarms) {
         .collect();
     out.gauge(
         "swarmscout_snapshot_feed",
-        "How changes of the Swarm are learned: 1 for what is in use",
+        "Change feed of the Swarm: 1 for the one in use",
         in_use.iter().map(|(labels, holds)| (labels, flag(*holds))),
     );
     out.gauge(
         "swarmscout_snapshot_feed_start_time_seconds",
-        "Since when changes are learned in this way",
+        "When the change feed in use was opened",
         all.iter().map(|(labels, swarm)| (labels, timestamp(swarm.feed.since))),
     );
     let age = |swarm: &SwarmStatus| Some(now.saturating_duration_since(swarm.as_of?).as_secs_f64());
     out.gauge(
         "swarmscout_snapshot_age_seconds",
-        "Time since what is kept of the Swarm was last confirmed by it",
+        "Time since the cached Swarm was last confirmed",
         all.iter().filter_map(|(labels, swarm)| Some((labels, age(swarm)?))),
     );
     let objects: Vec<_> = all
@@ -395,32 +391,32 @@ fn snapshots(out: &mut Writer, now: Instant, swarms: &Swarms) {
         .collect();
     out.gauge(
         "swarmscout_snapshot_objects",
-        "Objects that are kept of the Swarm",
+        "Cached objects of the Swarm",
         objects.iter().map(|(labels, count)| (labels, *count as f64)),
     );
     out.counter(
         "swarmscout_snapshot_changes",
-        "Objects that came, went or became others",
+        "Objects added, removed or updated",
         all.iter().map(|(labels, swarm)| (labels, swarm.feed.changes)),
     );
     out.gauge(
         "swarmscout_snapshot_last_change_timestamp_seconds",
-        "When the last change was seen",
+        "When the last change was received",
         all.iter().filter_map(|(labels, swarm)| Some((labels, timestamp(swarm.feed.last_change?)))),
     );
     out.gauge(
         "swarmscout_snapshot_last_change_delay_seconds",
-        "How long after the Swarm made it the last change was seen, by the clocks of both",
+        "Delay between the last change and its arrival, by the clocks of both machines",
         all.iter().filter_map(|(labels, swarm)| Some((labels, swarm.feed.late?.as_secs_f64()))),
     );
     out.counter(
-        "swarmscout_snapshot_feeds_begun",
-        "How often a watch or events were begun",
+        "swarmscout_snapshot_feed_starts",
+        "How often a watch or an event stream was opened",
         all.iter().map(|(labels, swarm)| (labels, swarm.feed.begun)),
     );
     out.counter(
         "swarmscout_snapshot_drift",
-        "Changes that a listing showed and the watch had not told",
+        "Changes that a refresh found and the watch had not reported",
         all.iter().map(|(labels, swarm)| (labels, swarm.feed.drift)),
     );
 }
@@ -441,7 +437,7 @@ fn pools(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
         .collect();
     out.gauge(
         "swarmscout_targets",
-        "Targets of each job: active, dropped by a rule, refused as unusable, equal to another",
+        "Targets of each job: active, dropped by a rule, refused as invalid, duplicate",
         states.iter().map(|(labels, count)| (labels, *count as f64)),
     );
     let by_job: Vec<_> =
@@ -453,27 +449,27 @@ fn pools(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
     );
     out.gauge(
         "prometheus_target_scrape_pool_target_limit",
-        "Maximum number of targets allowed in this scrape pool; 0 is no limit",
+        "Maximum number of targets allowed in this scrape pool; 0 means no limit",
         by_job.iter().map(|(labels, job)| (labels, job.set.pool.target_limit as f64)),
     );
     out.counter(
         "prometheus_target_scrape_pool_exceeded_target_limit",
-        "How often scrape pools hit their target limit",
+        "How often a target limit was exceeded",
         [(NO_LABELS, figures.limit_exceeded.get())],
     );
     out.counter(
         "prometheus_target_scrape_pool_sync",
-        "How often the scrape pool was brought up to date",
+        "How often the targets of the scrape pool were synced",
         by_job.iter().map(|(labels, job)| (labels, job.set.syncs.durations.count())),
     );
     out.histogram(
         "prometheus_target_sync_length_seconds",
-        "How long bringing the scrape pool up to date took",
+        "Duration of syncs of the scrape pool",
         by_job.iter().map(|(labels, job)| (labels, histogram(&job.set.syncs.durations))),
     );
     out.counter(
         "prometheus_target_sync_failed",
-        "Targets that were refused as unusable",
+        "Refused targets, counted at each sync",
         by_job.iter().map(|(labels, job)| (labels, job.set.syncs.refused)),
     );
 }

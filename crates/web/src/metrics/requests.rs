@@ -43,14 +43,14 @@ impl Requests {
         }
         out.counter(
             "prometheus_http_requests",
-            "Counter of HTTP requests.",
+            "HTTP requests",
             counts.iter().map(|(code, handler, count)| {
                 ([("code", &**code), ("handler", &***handler)], *count)
             }),
         );
         out.histogram(
             "prometheus_http_request_duration_seconds",
-            "Histogram of latencies for HTTP requests.",
+            "Duration of HTTP requests",
             routes.iter().map(|(handler, route)| {
                 let Route { buckets, seconds, .. } = route;
                 let one = Histogram { bounds: &BOUNDS, counts: buckets, sum: *seconds };

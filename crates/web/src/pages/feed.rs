@@ -1,4 +1,4 @@
-//! How changes of a Swarm are learned, in a few lines.
+//! The change feed of a Swarm, in a few lines.
 
 use std::time::{Duration, SystemTime};
 
@@ -28,7 +28,7 @@ pub(super) fn feed(SwarmStatus { feed, .. }: &SwarmStatus, now: Now) -> Markup {
             }
             @for objects in objects { ", " (objects) }
         }
-        @if let Some(reason) = &feed.reason { p.feed.warn { "Nothing better: " (Visible(reason)) } }
+        @if let Some(reason) = &feed.reason { p.feed.warn { "No better feed: " (Visible(reason)) } }
         @if !feed.managers.is_empty() {
             p.feed { "Managers: " (Visible(&feed.managers.join(", "))) }
         }

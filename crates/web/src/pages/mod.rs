@@ -42,7 +42,7 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
         (not_emptied(&files))
         @for of in &jobs { (job(&app, of, &files, &swarms, now)) }
         @if jobs.is_empty() {
-            p.empty { "The configuration names no job: there is nothing to discover." }
+            p.empty { "The configuration has no jobs: there is nothing to discover." }
         }
         @if !jobs.is_empty() { (usage(&links::base(&app.context.options, &headers), &jobs)) }
         (endpoints(&app))
@@ -61,9 +61,9 @@ pub(super) async fn not_found(
         return text(StatusCode::NOT_FOUND, "404 page not found\n");
     }
     let body = html! {
-        h2 { "There is no such page" }
+        h2 { "Page not found" }
         p { code { (Visible(uri.path())) } }
-        p { a href=(path(&app, "/")) { "Everything that there is" } }
+        p { a href=(path(&app, "/")) { "Overview" } }
     };
     respond(StatusCode::NOT_FOUND, &page(&app, "Not found", &body))
 }
@@ -142,7 +142,7 @@ fn status(app: &App, now: Now) -> Markup {
         }
         @if let Some(error) = &reload.error {
             section.note.down {
-                h2 { "The last reload failed: the configuration before it is in use" }
+                h2 { "The last reload failed: the previous configuration is in use" }
                 pre { (Visible(error)) }
             }
         }
@@ -184,7 +184,7 @@ fn job(app: &App, job: &JobState, files: &[FileStatus], swarms: &Swarms, now: No
         section.job {
             div.title {
                 h2 { (Visible(name)) }
-                @if !set.is_ready() { span.badge.unknown { "waiting for the first look" } }
+                @if !set.is_ready() { span.badge.unknown { "waiting for first refresh" } }
                 @else if !set.is_complete() { span.badge.down { "incomplete" } }
             }
             p.counts {
@@ -205,16 +205,16 @@ fn job(app: &App, job: &JobState, files: &[FileStatus], swarms: &Swarms, now: No
                 }
             }
             @if set.stale_config {
-                p.warn { "Shown as before the last reload, until all sources of the new configuration have answered, or had their time to." }
+                p.warn { "Targets of the configuration before the last reload, until all sources of the new one have answered or timed out." }
             }
             p.links {
                 a href=(sd) { "HTTP SD" }
                 a href={ (sd) "?meta=0" } { "without " code { "__meta_*" } }
-                a href={ (sd) "?raw=1" } { "before our rules" }
+                a href={ (sd) "?raw=1" } { "before relabeling" }
                 a href=(path(app, &format!("/api/v1/targets?{query}"))) { "targets" }
                 a href=(path(app, &format!("/api/v1/scrape_pools/config?{query}"))) { "configuration" }
             }
-            @if status.sources.is_empty() { p.empty { "No source: this job never has targets." } }
+            @if status.sources.is_empty() { p.empty { "No source: this job has no targets." } }
             @for source in status.sources.iter().chain(&status.next_sources) {
                 (self::source(app, source, swarms, now, &query))
             }
@@ -254,7 +254,7 @@ fn not_emptied(files: &[FileStatus]) -> Markup {
     html! {
         @if !errors.is_empty() {
             section.note.down {
-                h2 { "Files of jobs that are gone could not be emptied" }
+                h2 { "Files of removed jobs could not be emptied" }
                 ul { @for error in errors { li { (Visible(error)) } } }
             }
         }
@@ -263,11 +263,11 @@ fn not_emptied(files: &[FileStatus]) -> Markup {
 
 fn source(app: &App, source: &SourceStatus, swarms: &Swarms, now: Now, query: &str) -> Markup {
     let (state, says) = match (&source.error, source.as_of) {
-        (None, Some(_)) if source.restored => ("unknown", "first look"),
+        (None, Some(_)) if source.restored => ("unknown", "first refresh"),
         (None, Some(_)) => ("up", "up"),
         (Some(_), Some(_)) => ("down", "failing"),
         (Some(_), None) => ("down", "never answered"),
-        (None, None) => ("unknown", "first look"),
+        (None, None) => ("unknown", "first refresh"),
     };
     let confirmed = source.as_of.map(|at| age(now.instant.saturating_duration_since(at)));
     let more = source.problems.len().saturating_sub(SHOWN_PROBLEMS);
@@ -376,26 +376,26 @@ fn rank(job: &JobState) -> u8 {
 /// All there is to read.
 fn endpoints(app: &App) -> Markup {
     const ALL: [(&str, &str); 14] = [
-        ("/sd", "the jobs, and where Prometheus gets their targets"),
-        ("/metrics", "metrics of this program"),
-        ("/api/v1/targets", "targets: active, dropped with the rule that did it, refused"),
-        ("/api/v1/sources", "sources: age, error, what was skipped, how changes are learned"),
+        ("/sd", "jobs, and the URL of each target list"),
+        ("/metrics", "metrics of Swarmscout"),
+        ("/api/v1/targets", "targets: active, dropped with the rule that dropped them, refused"),
+        ("/api/v1/sources", "sources: age, error, skipped objects, change feed"),
         ("/api/v1/scrape_pools", "names of the jobs"),
         ("/api/v1/status/config?format=yaml", "configuration in use, without secrets"),
         ("/api/v1/status/flags", "command line"),
         ("/api/v1/status/runtimeinfo", "process"),
         ("/api/v1/status/buildinfo", "version"),
-        ("/-/healthy", "whether the process lives"),
-        ("/-/ready", "whether it serves"),
-        ("/-/reload", "POST: read the configuration again"),
-        ("/-/quit", "POST: end"),
-        ("/version", "version, as Prometheus tells its own"),
+        ("/-/healthy", "health check"),
+        ("/-/ready", "readiness check"),
+        ("/-/reload", "POST: reload the configuration"),
+        ("/-/quit", "POST: shut down"),
+        ("/version", "version, in the format of Prometheus"),
     ];
     let lifecycle = app.context.options.enable_lifecycle;
     let enabled = |below: &str| lifecycle || !matches!(below, "/-/reload" | "/-/quit");
     html! {
         section.endpoints {
-            h2 { "Everything else" }
+            h2 { "Endpoints" }
             ul {
                 @for (below, what) in ALL.into_iter().filter(|(below, _)| enabled(below)) {
                     li {

@@ -12,7 +12,7 @@ use crate::changes::Changes;
 async fn every_change_is_signalled() {
     let now = Instant::now();
     let mut reads = source("dockerswarm/0", now, Some(7));
-    let told = swarm(&mut reads, now, FeedKind::Watch);
+    let published = swarm(&mut reads, now, FeedKind::Watch);
     let first = set(&Arc::new(job("web")), &[], vec![reads]);
     let server = Server::start(now, vec![first.clone()]).await;
     let context = &server.context;
@@ -20,10 +20,10 @@ async fn every_change_is_signalled() {
     let mut signal = changes.subscribe();
     let mut tasks = JoinSet::new();
     tasks.spawn(changes.run());
-    server.swarms.send_replace(Arc::from([told.swarm()]));
+    server.swarms.send_replace(Arc::from([published.swarm()]));
     signal.changed().await.unwrap();
     let all: [&dyn Fn(); 6] = [
-        &|| told.feed.send_modify(|_| {}),
+        &|| published.feed.send_modify(|_| {}),
         &|| server.publish(first.clone()),
         &|| server.files.send_modify(|_| {}),
         &|| server.reload.send_modify(|_| {}),

@@ -50,13 +50,13 @@ async fn shows_the_state_of_the_moment() {
         .flat_map(|line| [line, "\n"])
         .collect();
     expect![[r##"
-        # HELP prometheus_http_requests_total Counter of HTTP requests.
+        # HELP prometheus_http_requests_total HTTP requests
         # TYPE prometheus_http_requests_total counter
         prometheus_http_requests_total{code="404",handler="/sd/:job"} 1
-        # HELP prometheus_build_info What this binary is, under the name that dashboards for Prometheus look for
+        # HELP prometheus_build_info Version of this binary under the name that Prometheus dashboards use
         # TYPE prometheus_build_info gauge
         prometheus_build_info{branch="main",goversion="rustc 1.95.0",revision="0123abc",version="0.1.0"} 1.0
-        # HELP swarmscout_build_info What this binary is
+        # HELP swarmscout_build_info Version of this binary
         # TYPE swarmscout_build_info gauge
         swarmscout_build_info{branch="main",compiler="rustc 1.95.0",revision="0123abc",version="0.1.0"} 1.0
         # HELP prometheus_ready Whether startup has finished
@@ -68,7 +68,7 @@ async fn shows_the_state_of_the_moment() {
         # HELP prometheus_config_last_reload_success_timestamp_seconds When the configuration in use was loaded
         # TYPE prometheus_config_last_reload_success_timestamp_seconds gauge
         prometheus_config_last_reload_success_timestamp_seconds 1699999940.0
-        # HELP swarmscout_config_warnings How much in the configuration in use is accepted but does not do what it seems to
+        # HELP swarmscout_config_warnings Warnings of the configuration in use
         # TYPE swarmscout_config_warnings gauge
         swarmscout_config_warnings 0.0
         # HELP swarmscout_http_connections_evicted_total Connections that were closed to make room for others: idle, blocked or streaming
@@ -77,13 +77,13 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_log_lines_dropped_total Log lines that were not written because stderr was not read
         # TYPE swarmscout_log_lines_dropped_total counter
         swarmscout_log_lines_dropped_total 0
-        # HELP prometheus_sd_received_updates_total Looks of a source that brought something new
+        # HELP prometheus_sd_received_updates_total Refreshes that changed the targets of a source
         # TYPE prometheus_sd_received_updates_total counter
         prometheus_sd_received_updates_total{name="scrape"} 0
-        # HELP prometheus_sd_updates_total Sets of targets handed over because they changed
+        # HELP prometheus_sd_updates_total Sets of targets published because they changed
         # TYPE prometheus_sd_updates_total counter
         prometheus_sd_updates_total{name="scrape"} 0
-        # HELP prometheus_sd_updates_delayed_total Sets of targets that had to wait because the one before was too recent
+        # HELP prometheus_sd_updates_delayed_total Sets of targets that waited because the previous one was too recent
         # TYPE prometheus_sd_updates_delayed_total counter
         prometheus_sd_updates_delayed_total{name="scrape"} 0
         # HELP prometheus_sd_http_failures_total Failed requests of HTTP SD
@@ -95,37 +95,37 @@ async fn shows_the_state_of_the_moment() {
         # HELP prometheus_sd_file_watcher_errors_total Failures of the watch on the files of file SD
         # TYPE prometheus_sd_file_watcher_errors_total counter
         prometheus_sd_file_watcher_errors_total 0
-        # HELP prometheus_sd_dns_lookups_total Names of the DNS that were looked up
+        # HELP prometheus_sd_dns_lookups_total DNS names that were looked up
         # TYPE prometheus_sd_dns_lookups_total counter
         prometheus_sd_dns_lookups_total 0
-        # HELP prometheus_sd_dns_lookup_failures_total Names of the DNS that could not be looked up
+        # HELP prometheus_sd_dns_lookup_failures_total DNS names that could not be looked up
         # TYPE prometheus_sd_dns_lookup_failures_total counter
         prometheus_sd_dns_lookup_failures_total 0
-        # HELP swarmscout_source_panics_total Sources that failed by a fault of the program and were started anew
+        # HELP swarmscout_source_panics_total Sources that failed by an internal error and were restarted
         # TYPE swarmscout_source_panics_total counter
         swarmscout_source_panics_total 0
-        # HELP swarmscout_storage_restored_total Sources that were given what was stored of them
+        # HELP swarmscout_storage_restored_total Sources whose stored targets were restored
         # TYPE swarmscout_storage_restored_total counter
         swarmscout_storage_restored_total 0
         # HELP swarmscout_storage_read_errors_total Stored files that could not be used
         # TYPE swarmscout_storage_read_errors_total counter
         swarmscout_storage_read_errors_total 0
-        # HELP swarmscout_storage_writes_total How often what a source found was stored
+        # HELP swarmscout_storage_writes_total Files of sources written to the storage
         # TYPE swarmscout_storage_writes_total counter
         swarmscout_storage_writes_total 0
-        # HELP swarmscout_storage_write_errors_total How often what a source found could not be stored
+        # HELP swarmscout_storage_write_errors_total Files of sources that could not be written to the storage
         # TYPE swarmscout_storage_write_errors_total counter
         swarmscout_storage_write_errors_total 0
-        # HELP swarmscout_storage_failing_sources Sources whose targets could not be stored the last time
+        # HELP swarmscout_storage_failing_sources Sources whose file could not be written the last time
         # TYPE swarmscout_storage_failing_sources gauge
         swarmscout_storage_failing_sources 0.0
         # HELP prometheus_sd_failed_configs Service discovery configurations that failed to load
         # TYPE prometheus_sd_failed_configs gauge
         prometheus_sd_failed_configs{name="scrape"} 0.0
-        # HELP swarmscout_objects_skipped_total Parts of answers that were skipped so that the rest could be used, at each look anew
+        # HELP swarmscout_objects_skipped_total Skipped parts of answers, counted at each refresh
         # TYPE swarmscout_objects_skipped_total counter
         swarmscout_objects_skipped_total{kind="service",reason="virtual IP without address"} 1
-        # HELP swarmscout_problems_reported_total What is not as it should be in answers that were used as a whole, at each look anew
+        # HELP swarmscout_problems_reported_total Irregular parts of answers that were used as a whole, counted at each refresh
         # TYPE swarmscout_problems_reported_total counter
         swarmscout_problems_reported_total{kind="service",reason="label keys that become one name"} 1
         # HELP prometheus_sd_discovered_targets Targets of each job before relabeling
@@ -134,41 +134,41 @@ async fn shows_the_state_of_the_moment() {
         # HELP prometheus_sd_last_update_timestamp_seconds When the targets of each job last changed
         # TYPE prometheus_sd_last_update_timestamp_seconds gauge
         prometheus_sd_last_update_timestamp_seconds{name="scrape",config="we\"b"} 0.0
-        # HELP swarmscout_memory_accounted_bytes About what sources, their targets and rendered lists hold in memory
+        # HELP swarmscout_memory_accounted_bytes Estimated memory of sources, their targets and rendered lists
         # TYPE swarmscout_memory_accounted_bytes gauge
         swarmscout_memory_accounted_bytes 0.0
-        # HELP swarmscout_memory_limit_bytes Most that they may hold, as --limits.memory says
+        # HELP swarmscout_memory_limit_bytes Limit of the accounted memory, as given by --limits.memory
         # TYPE swarmscout_memory_limit_bytes gauge
         swarmscout_memory_limit_bytes 1073741824.0
-        # HELP swarmscout_source_up Whether the last look of the source was good
+        # HELP swarmscout_source_up Whether the last refresh of the source succeeded
         # TYPE swarmscout_source_up gauge
         swarmscout_source_up{job="we\"b",source="dockerswarm/0"} 1.0
         swarmscout_source_up{job="we\"b",source="dockerswarm/1"} 0.0
-        # HELP swarmscout_source_restored Whether what the source shows is from before the restart: it has not answered since
+        # HELP swarmscout_source_restored Whether the targets of the source are from before a restart
         # TYPE swarmscout_source_restored gauge
         swarmscout_source_restored{job="we\"b",source="dockerswarm/0"} 0.0
         swarmscout_source_restored{job="we\"b",source="dockerswarm/1"} 0.0
         # HELP swarmscout_sd_incomplete Whether a source of the job has never answered, so that its targets are missing
         # TYPE swarmscout_sd_incomplete gauge
         swarmscout_sd_incomplete{job="we\"b"} 1.0
-        # HELP swarmscout_source_age_seconds Time since what the source shows was last confirmed by where it comes from
+        # HELP swarmscout_source_age_seconds Time since the origin last confirmed the targets of the source
         # TYPE swarmscout_source_age_seconds gauge
         swarmscout_source_age_seconds{job="we\"b",source="dockerswarm/0"} 7.0
-        # HELP swarmscout_source_problems Problems of the last good look of the source: parts skipped, or only reported
+        # HELP swarmscout_source_problems Problems of the last successful refresh: parts skipped, or only reported
         # TYPE swarmscout_source_problems gauge
         swarmscout_source_problems{job="we\"b",source="dockerswarm/0",effect="skipped"} 1.0
         swarmscout_source_problems{job="we\"b",source="dockerswarm/0",effect="reported"} 1.0
         swarmscout_source_problems{job="we\"b",source="dockerswarm/1",effect="skipped"} 0.0
         swarmscout_source_problems{job="we\"b",source="dockerswarm/1",effect="reported"} 0.0
-        # HELP swarmscout_tasks_without_address Running tasks that give no target because the Swarm knows no address of theirs
+        # HELP swarmscout_tasks_without_address Running tasks without a target because the Swarm does not know their address
         # TYPE swarmscout_tasks_without_address gauge
         swarmscout_tasks_without_address{job="we\"b",source="dockerswarm/0",reason="host network"} 0.0
         swarmscout_tasks_without_address{job="we\"b",source="dockerswarm/0",reason="no network"} 0.0
         swarmscout_tasks_without_address{job="we\"b",source="dockerswarm/0",reason="address unknown to the Swarm"} 0.0
-        # HELP prometheus_sd_refresh_failures_total Failed looks
+        # HELP prometheus_sd_refresh_failures_total Failed refreshes
         # TYPE prometheus_sd_refresh_failures_total counter
         prometheus_sd_refresh_failures_total{mechanism="dockerswarm",config="we\"b"} 42
-        # HELP prometheus_sd_refresh_duration_seconds How long looks took, failed ones included
+        # HELP prometheus_sd_refresh_duration_seconds Duration of refreshes, including failed ones
         # TYPE prometheus_sd_refresh_duration_seconds histogram
         prometheus_sd_refresh_duration_seconds_sum{mechanism="dockerswarm",config="we\"b"} 102.02
         prometheus_sd_refresh_duration_seconds_count{mechanism="dockerswarm",config="we\"b"} 3
@@ -182,7 +182,7 @@ async fn shows_the_state_of_the_moment() {
         prometheus_sd_refresh_duration_seconds_bucket{le="10.0",mechanism="dockerswarm",config="we\"b"} 2
         prometheus_sd_refresh_duration_seconds_bucket{le="60.0",mechanism="dockerswarm",config="we\"b"} 2
         prometheus_sd_refresh_duration_seconds_bucket{le="+Inf",mechanism="dockerswarm",config="we\"b"} 3
-        # HELP prometheus_sd_refresh_duration_histogram_seconds How long looks took, failed ones included
+        # HELP prometheus_sd_refresh_duration_histogram_seconds Duration of refreshes, including failed ones
         # TYPE prometheus_sd_refresh_duration_histogram_seconds histogram
         prometheus_sd_refresh_duration_histogram_seconds_sum{mechanism="dockerswarm",config="we\"b"} 102.02
         prometheus_sd_refresh_duration_histogram_seconds_count{mechanism="dockerswarm",config="we\"b"} 3
@@ -196,39 +196,39 @@ async fn shows_the_state_of_the_moment() {
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="10.0",mechanism="dockerswarm",config="we\"b"} 2
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="60.0",mechanism="dockerswarm",config="we\"b"} 2
         prometheus_sd_refresh_duration_histogram_seconds_bucket{le="+Inf",mechanism="dockerswarm",config="we\"b"} 3
-        # HELP swarmscout_snapshot_feed How changes of the Swarm are learned: 1 for what is in use
+        # HELP swarmscout_snapshot_feed Change feed of the Swarm: 1 for the one in use
         # TYPE swarmscout_snapshot_feed gauge
         swarmscout_snapshot_feed{swarm="unix:///var/run/docker.sock",feed="watch"} 0.0
         swarmscout_snapshot_feed{swarm="unix:///var/run/docker.sock",feed="events"} 1.0
         swarmscout_snapshot_feed{swarm="unix:///var/run/docker.sock",feed="poll"} 0.0
-        # HELP swarmscout_snapshot_feed_start_time_seconds Since when changes are learned in this way
+        # HELP swarmscout_snapshot_feed_start_time_seconds When the change feed in use was opened
         # TYPE swarmscout_snapshot_feed_start_time_seconds gauge
         swarmscout_snapshot_feed_start_time_seconds{swarm="unix:///var/run/docker.sock"} 1699999000.0
-        # HELP swarmscout_snapshot_age_seconds Time since what is kept of the Swarm was last confirmed by it
+        # HELP swarmscout_snapshot_age_seconds Time since the cached Swarm was last confirmed
         # TYPE swarmscout_snapshot_age_seconds gauge
         swarmscout_snapshot_age_seconds{swarm="unix:///var/run/docker.sock"} 4.0
-        # HELP swarmscout_snapshot_objects Objects that are kept of the Swarm
+        # HELP swarmscout_snapshot_objects Cached objects of the Swarm
         # TYPE swarmscout_snapshot_objects gauge
         swarmscout_snapshot_objects{swarm="unix:///var/run/docker.sock",kind="node"} 3.0
         swarmscout_snapshot_objects{swarm="unix:///var/run/docker.sock",kind="service"} 2.0
         swarmscout_snapshot_objects{swarm="unix:///var/run/docker.sock",kind="task"} 5.0
         swarmscout_snapshot_objects{swarm="unix:///var/run/docker.sock",kind="network"} 1.0
-        # HELP swarmscout_snapshot_changes_total Objects that came, went or became others
+        # HELP swarmscout_snapshot_changes_total Objects added, removed or updated
         # TYPE swarmscout_snapshot_changes_total counter
         swarmscout_snapshot_changes_total{swarm="unix:///var/run/docker.sock"} 7
-        # HELP swarmscout_snapshot_last_change_timestamp_seconds When the last change was seen
+        # HELP swarmscout_snapshot_last_change_timestamp_seconds When the last change was received
         # TYPE swarmscout_snapshot_last_change_timestamp_seconds gauge
         swarmscout_snapshot_last_change_timestamp_seconds{swarm="unix:///var/run/docker.sock"} 1699999990.0
-        # HELP swarmscout_snapshot_last_change_delay_seconds How long after the Swarm made it the last change was seen, by the clocks of both
+        # HELP swarmscout_snapshot_last_change_delay_seconds Delay between the last change and its arrival, by the clocks of both machines
         # TYPE swarmscout_snapshot_last_change_delay_seconds gauge
         swarmscout_snapshot_last_change_delay_seconds{swarm="unix:///var/run/docker.sock"} 0.02
-        # HELP swarmscout_snapshot_feeds_begun_total How often a watch or events were begun
-        # TYPE swarmscout_snapshot_feeds_begun_total counter
-        swarmscout_snapshot_feeds_begun_total{swarm="unix:///var/run/docker.sock"} 1
-        # HELP swarmscout_snapshot_drift_total Changes that a listing showed and the watch had not told
+        # HELP swarmscout_snapshot_feed_starts_total How often a watch or an event stream was opened
+        # TYPE swarmscout_snapshot_feed_starts_total counter
+        swarmscout_snapshot_feed_starts_total{swarm="unix:///var/run/docker.sock"} 1
+        # HELP swarmscout_snapshot_drift_total Changes that a refresh found and the watch had not reported
         # TYPE swarmscout_snapshot_drift_total counter
         swarmscout_snapshot_drift_total{swarm="unix:///var/run/docker.sock"} 0
-        # HELP swarmscout_targets Targets of each job: active, dropped by a rule, refused as unusable, equal to another
+        # HELP swarmscout_targets Targets of each job: active, dropped by a rule, refused as invalid, duplicate
         # TYPE swarmscout_targets gauge
         swarmscout_targets{job="we\"b",state="active"} 1.0
         swarmscout_targets{job="we\"b",state="dropped"} 0.0
@@ -237,16 +237,16 @@ async fn shows_the_state_of_the_moment() {
         # HELP prometheus_target_scrape_pool_targets Current number of targets in this scrape pool
         # TYPE prometheus_target_scrape_pool_targets gauge
         prometheus_target_scrape_pool_targets{scrape_job="we\"b"} 1.0
-        # HELP prometheus_target_scrape_pool_target_limit Maximum number of targets allowed in this scrape pool; 0 is no limit
+        # HELP prometheus_target_scrape_pool_target_limit Maximum number of targets allowed in this scrape pool; 0 means no limit
         # TYPE prometheus_target_scrape_pool_target_limit gauge
         prometheus_target_scrape_pool_target_limit{scrape_job="we\"b"} 0.0
-        # HELP prometheus_target_scrape_pool_exceeded_target_limit_total How often scrape pools hit their target limit
+        # HELP prometheus_target_scrape_pool_exceeded_target_limit_total How often a target limit was exceeded
         # TYPE prometheus_target_scrape_pool_exceeded_target_limit_total counter
         prometheus_target_scrape_pool_exceeded_target_limit_total 0
-        # HELP prometheus_target_scrape_pool_sync_total How often the scrape pool was brought up to date
+        # HELP prometheus_target_scrape_pool_sync_total How often the targets of the scrape pool were synced
         # TYPE prometheus_target_scrape_pool_sync_total counter
         prometheus_target_scrape_pool_sync_total{scrape_job="we\"b"} 0
-        # HELP prometheus_target_sync_length_seconds How long bringing the scrape pool up to date took
+        # HELP prometheus_target_sync_length_seconds Duration of syncs of the scrape pool
         # TYPE prometheus_target_sync_length_seconds histogram
         prometheus_target_sync_length_seconds_sum{scrape_job="we\"b"} 0.0
         prometheus_target_sync_length_seconds_count{scrape_job="we\"b"} 0
@@ -260,7 +260,7 @@ async fn shows_the_state_of_the_moment() {
         prometheus_target_sync_length_seconds_bucket{le="10.0",scrape_job="we\"b"} 0
         prometheus_target_sync_length_seconds_bucket{le="60.0",scrape_job="we\"b"} 0
         prometheus_target_sync_length_seconds_bucket{le="+Inf",scrape_job="we\"b"} 0
-        # HELP prometheus_target_sync_failed_total Targets that were refused as unusable
+        # HELP prometheus_target_sync_failed_total Refused targets, counted at each sync
         # TYPE prometheus_target_sync_failed_total counter
         prometheus_target_sync_failed_total{scrape_job="we\"b"} 0
         # HELP swarmscout_file_sd_writes_total How often the file of a job was written because its content changed

@@ -56,7 +56,7 @@ async fn shows_how_everything_is() {
         "href=\"/api/v1/targets?scrapePool=%3Cweb%3E+%26+%22more%22\"",
         "no answer from &lt;10.0.0.9&gt; within \\u{1b}10s",
         "failing",
-        "waiting for the first look",
+        "waiting for first refresh",
         "<strong>1</strong> active, <strong>1</strong> refused",
         "confirmed 2 min 5 s ago",
         "12 objects skipped<",
@@ -70,7 +70,7 @@ async fn shows_how_everything_is() {
         "target_limit exceeded",
         "no space &lt;left&gt;",
         "confirmed 5 s ago",
-        "Files of jobs that are gone could not be emptied",
+        "Files of removed jobs could not be emptied",
         "cannot empty &lt;it&gt;",
         "Up for 1 h, configuration of 1 min ago",
     ] {
@@ -101,7 +101,7 @@ async fn shows_what_is_from_before_a_restart() {
     let mut fails = source("dockerswarm/1", now, Some(125));
     fails.error = Some(Arc::from("no answer"));
     for (mut source, badge, health) in
-        [(waits, "first look", "unknown"), (fails, "failing", "down")]
+        [(waits, "first refresh", "unknown"), (fails, "failing", "down")]
     {
         source.restored = true;
         let up = format!("swarmscout_source_up{{job=\"web\",source=\"{}\"}} 0.0", source.name);
@@ -130,7 +130,7 @@ async fn shows_how_changes_are_learned() {
         ),
         (
             FeedKind::Events,
-            "<p class=\"feed warn\">Nothing better: no control socket &lt;here&gt;</p>",
+            "<p class=\"feed warn\">No better feed: no control socket &lt;here&gt;</p>",
         ),
         (FeedKind::Poll, "<strong>poll</strong> for 16 min 40 s"),
     ] {
@@ -164,7 +164,7 @@ async fn shows_what_is_wrong_with_the_configuration() {
         "configuration of 1 min 30 s ago",
         "1 warning<",
         "remote_write: nothing is sent yet",
-        "The configuration names no job",
+        "The configuration has no jobs",
     ] {
         assert!(page.contains(expected), "{expected}\n{page}");
     }
