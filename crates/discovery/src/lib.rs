@@ -5,11 +5,13 @@
 //!                                                             │ watch<Arc<TargetSet>>, one per job
 //! ```
 //!
-//! A [`Discoverer`] lists what it sees and knows nothing of time. Its supervisor owns the clock: the
-//! deadline of a look, the retry with backoff, the last good answer and its age. The
-//! [`manager::Manager`] gives every job the sources it names, each running once however many jobs
-//! name it, relabels what changed, and hands over one [`TargetSet`](swarmscout_model::TargetSet)
-//! per job, and beside it the [state of the job's sources](JobStatus).
+//! The [`manager::Manager`] gives every job the sources it names. A source runs once, however many
+//! jobs name it. The manager relabels what changed, and publishes one
+//! [`TargetSet`](swarmscout_model::TargetSet) per job, next to the [state of its sources](JobStatus).
+//!
+//! **Invariant: a failed refresh never removes a target.**
+//!
+//! It may use `swarm`, `docker`, `refresh` and what is below them.
 //!
 //! The sources of the configuration file are a closed set, [`config::SdConfig`]; a program of your
 //! own may add any [`Discoverer`] as [`SdConfig::Custom`] (`examples/own_discoverer.rs`).

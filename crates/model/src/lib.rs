@@ -1,8 +1,8 @@
 //! The vocabulary of Swarmscout and everything in it that is a pure function: label sets, target
 //! groups, relabeling, and how a discovered group becomes targets.
 //!
-//! Nothing in this crate reads a clock, a file or a socket, so nothing in it can fail for a reason
-//! that is not in its arguments. The program, its pages and its tests call the same functions.
+//! **Invariant: no clock, no file, no socket.** So an error has its reason in the arguments, and the
+//! program, its pages and its tests call the same functions. It may use `go-regexp`.
 
 pub mod budget;
 pub mod duration;

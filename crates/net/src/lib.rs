@@ -1,8 +1,10 @@
 //! Outbound HTTP as Prometheus does it (prometheus/common `config/http_config.go`).
 //!
-//! One [`Client`] per configuration. Every request has a deadline and a limit for its answer;
-//! credentials are read again for each request and never cross to another host; the environment is
-//! read by the maker of a [`config::ProxyConfig`], never here.
+//! **Invariant: every request has a deadline and a size limit, and no credential reaches another
+//! host.** It may use `model`.
+//!
+//! Each configuration has one [`Client`]. It reads credentials again for each request. The maker of a
+//! [`config::ProxyConfig`] reads the environment, never this crate.
 //!
 //! The layers, from the outside in, each a small module that knows only the next:
 //!

@@ -9,9 +9,9 @@
 //!                      http::Server     faults on demand, a log of the requests
 //! ```
 //!
-//! Everything here is written against what real Swarms answered (`fixtures/`, each file recorded
-//! byte for byte), never against what the reader of an answer expects. So the encoders share no
-//! type with Swarmscout's decoders, on purpose.
+//! **Invariant: it answers what real Swarms answered** (`fixtures/`, each file recorded byte for
+//! byte), never what the reader of an answer expects. So the encoders share no type with Swarmscout's
+//! decoders. It may use `model`.
 //!
 //! A server listens as soon as its constructor returns, serves until it is dropped, and owns every
 //! task it starts. All constructors need a tokio runtime around them. What is generated (IDs,
