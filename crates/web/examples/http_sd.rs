@@ -153,7 +153,7 @@ async fn serve(
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let status = watch::Sender::new(Arc::<JobStatus>::default()).subscribe();
-    let jobs: Arc<[Job]> = Arc::from([Job { config: Arc::clone(job), set, status }]);
+    let jobs: Arc<[Job]> = Arc::from([Job { config: Arc::clone(job), yaml: None, set, status }]);
     let now = SystemTime::now();
     let reload = ReloadStatus { error: None, loaded: now, warnings: Arc::from([]) };
     let context = Context {

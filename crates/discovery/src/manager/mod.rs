@@ -12,6 +12,7 @@
 
 mod index;
 mod job;
+mod layers;
 mod pool;
 
 use std::collections::{BTreeMap, HashSet};
@@ -28,6 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::index::Index;
 use self::job::{Plan, PlannedSource, Published};
+pub use self::layers::{JobSet, LayeredJob, ShadowedJob};
 use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
 use crate::figures::Figures;
 use crate::source::dockerswarm::role;
@@ -74,6 +76,8 @@ struct Origin {
 pub struct Job {
     /// Its configuration. During a reload newer than that of the set.
     pub config: Arc<JobConfig>,
+    /// See [`LayeredJob::yaml`].
+    pub yaml: Option<Arc<str>>,
     /// Its newest targets. Wakes when targets change, or which sources are missing.
     pub set: watch::Receiver<Arc<TargetSet>>,
     /// The state of its sources. Wakes when a source answers, fails or has other problems; not for
@@ -116,6 +120,7 @@ impl Job {
 #[derive(Debug)]
 struct Running {
     config: Arc<JobConfig>,
+    yaml: Option<Arc<str>>,
     plan: watch::Sender<Plan>,
     published: Published,
     _task: AbortOnDropHandle<()>,
@@ -124,7 +129,7 @@ struct Running {
 impl Running {
     fn job(&self) -> Job {
         let Published { set, status } = self.published.clone();
-        Job { config: self.config.clone(), set, status }
+        Job { config: self.config.clone(), yaml: self.yaml.clone(), set, status }
     }
 }
 
@@ -149,23 +154,23 @@ impl Manager {
         &self.context.figures
     }
 
-    /// Makes these the jobs. A job whose configuration is equal to that of a running one is left
-    /// alone; so is every source that some job still names. Of two jobs of one name the last
-    /// counts.
+    /// Makes these the jobs, and returns those that do not run because another layer has a job of
+    /// their name. A job whose configuration is equal to that of a running one is left alone; so is
+    /// every source that some job still names.
     ///
     /// Must be called within a tokio runtime.
-    pub fn apply(&mut self, jobs: Vec<JobConfig>) {
+    pub fn apply(&mut self, jobs: impl Into<JobSet>) -> Vec<ShadowedJob> {
+        let (jobs, shadowed) = jobs.into().merge();
         // The first configuration's time began with the program.
         if std::mem::replace(&mut self.is_configured, true) {
             self.answers_due = Instant::now().checked_add(self.context.startup_timeout);
         }
         if let Some(storage) = &self.context.storage {
-            storage.expect(jobs.iter().flat_map(|job| &job.sources));
+            storage.expect(jobs.values().flat_map(|job| &job.config.sources));
         }
         let mut before = std::mem::take(&mut self.running);
-        let jobs: BTreeMap<_, _> = jobs.into_iter().map(|job| (job.name().clone(), job)).collect();
-        for (name, config) in jobs {
-            let running = match before.remove(&name) {
+        for (name, LayeredJob { config, yaml }) in jobs {
+            let mut running = match before.remove(&name) {
                 Some(running) if *running.config == config => running,
                 Some(mut running) => {
                     running.config = Arc::new(config);
@@ -174,6 +179,7 @@ impl Manager {
                 }
                 None => self.start_job(Arc::new(config)),
             };
+            running.yaml = yaml;
             self.running.insert(name, running);
         }
         self.sources.forget_ended();
@@ -185,6 +191,7 @@ impl Manager {
         let jobs: Arc<[_]> = self.running.values().map(Running::job).collect();
         self.sets.send_replace(jobs.iter().map(|job| job.set.clone()).collect());
         self.jobs.send_replace(jobs);
+        shadowed
     }
 
     /// The running jobs, sorted by name.
@@ -224,7 +231,7 @@ impl Manager {
         let plan = watch::Sender::new(self.plan(&config));
         let (published, run) = job::run(plan.subscribe(), self.context.clone());
         let task = AbortOnDropHandle::new(self.context.refresh.tasks.spawn(run));
-        Running { config, plan, published, _task: task }
+        Running { config, yaml: None, plan, published, _task: task }
     }
 
     /// The sources of a job: those that run already, and the others, started.

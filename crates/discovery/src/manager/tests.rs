@@ -484,6 +484,36 @@ async fn what_sources_counted_outlives_them() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_generated_job_runs_beside_those_of_the_file_and_shows_its_yaml() {
+    let script = Script::answering(60, targets(&["a"]));
+    let mut manager = manager();
+    let jobs = |yaml: &str| {
+        let generated = |name: &str| LayeredJob {
+            config: JobConfig::new(name, vec![script.config()]),
+            yaml: Some(yaml.into()),
+        };
+        let mut jobs = JobSet::of_file(vec![JobConfig::new("web", vec![fixed(&[&["x"]])])]);
+        jobs.add_layer("discovered", vec![generated("db"), generated("web")]);
+        jobs
+    };
+    for yaml in ["job_name: db", "# commented\njob_name: db"] {
+        let shadowed = manager.apply(jobs(yaml));
+        let by = |job: &str| ShadowedJob { job: job.into(), layer: "discovered", by: JobSet::FILE };
+        assert_eq!(shadowed, [by("web")]);
+        let running = manager.jobs().borrow().clone();
+        let shown: Vec<_> =
+            running.iter().map(|job| (&**job.config.name(), job.yaml.as_deref())).collect();
+        assert_eq!(shown, [("db", Some(yaml)), ("web", None)]);
+        for (job, expected) in running.iter().zip(["a", "x"]) {
+            let found = job.clone().wait_for(|job| job.set.is_ready()).await.unwrap();
+            assert_eq!(addresses(&found.set), expected);
+        }
+    }
+    // Other YAML of an equal job disturbs nothing.
+    assert_eq!(script.builds(), 1);
+}
+
 /// A paused clock would not wait for the threads of the pool.
 #[tokio::test]
 async fn large_sets_are_relabelled_elsewhere_to_the_same_end() {

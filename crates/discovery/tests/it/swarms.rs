@@ -84,7 +84,7 @@ async fn reports_the_newest_of_a_swarm_that_several_jobs_read() {
     let world = World::new("newest");
     let mut manager = Manager::new(BuildContext::new("test"));
     let jobs = [("a", Role::Tasks), ("b", Role::Nodes)];
-    manager.apply(jobs.map(|(name, role)| world.job(name, config(role))).into());
+    manager.apply(Vec::from(jobs.map(|(name, role)| world.job(name, config(role)))));
     let swarms = manager.swarms().borrow().clone();
     let [swarm] = &*swarms else { panic!("{swarms:?}") };
     let feed = feed_when(swarm, |feed| feed.kind == FeedKind::Watch).await;

@@ -41,9 +41,13 @@ pub(super) async fn scrape_pool_config(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let job = scrape_pool(&app, &uri)?;
-    let config = Arc::clone(&app.context.program.config.borrow());
-    let yaml = config.job_yaml(job.config.name()).ok_or_else(|| no_pool(job.config.name()))?;
-    Ok(success(Yaml { yaml }))
+    let name = job.config.name();
+    // A job that is not in the file brings its own.
+    let yaml = match &job.yaml {
+        Some(yaml) => Some(yaml.to_string()),
+        None => app.context.program.config.borrow().job_yaml(name),
+    };
+    Ok(success(Yaml { yaml: yaml.ok_or_else(|| no_pool(name))? }))
 }
 
 fn scrape_pool(app: &App, uri: &Uri) -> Result<Job, ApiError> {

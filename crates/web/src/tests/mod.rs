@@ -215,7 +215,7 @@ impl Server {
             let (status, of_status) = watch::channel(Arc::new(status));
             sets.push(set);
             statuses.push(status);
-            jobs.push(Job { config, set: of_set, status: of_status });
+            jobs.push(Job { config, yaml: None, set: of_set, status: of_status });
         }
         let jobs = watch::Sender::new(Arc::from(jobs));
         let swarms = watch::Sender::new(Arc::from([]));

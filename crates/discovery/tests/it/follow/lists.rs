@@ -25,7 +25,7 @@ fn start(site: &Site, events: Events) -> (Manager, [Job; 3]) {
         job(name, &DockerSwarmConfig { engine, ..config })
     });
     let mut manager = Manager::new(context());
-    manager.apply(jobs.into());
+    manager.apply(Vec::from(jobs));
     let jobs = JOBS.map(|(name, _)| job_of(&manager, name));
     (manager, jobs)
 }
