@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use swarmscout_discovery::SdConfig;
 use swarmscout_discovery::config::{
     ClassicConfig, DnsConfig, DockerConfig, DockerSwarmConfig, EngineConfig, EtcdApi, Events,
     FileConfig, Filter, HttpSdConfig, NodeListConfig, OverlayPort, RecordType, Role, StaticConfig,
     StaticGroup,
 };
 use swarmscout_discovery::source::nodelist::{Location, NO_TOKEN_SERVICE, StoreKind};
+use swarmscout_discovery::{SdConfig, for_each_source};
 use swarmscout_model::PromDuration;
 use swarmscout_model::quote::Quoted;
 use swarmscout_net::{Host, HttpConfig, Scheme, Url};
@@ -19,61 +19,67 @@ use crate::engine::{At, Cx, Section};
 use crate::prometheus::values::{Address, in_folder};
 use crate::prometheus::{not_supported, raw};
 
-/// Checks the sources of a job, in the order in which the file has them. Without rules of its own
-/// (`relabels`) no rule would turn static targets that are URLs into hosts: they are refused.
+/// What the configuration file says of one source.
+trait Source {
+    /// Checks it. Without rules of its job (`relabels`) no rule would turn static targets that are
+    /// URLs into hosts: they are refused.
+    fn check(&mut self, relabels: bool, cx: &mut Cx<'_>) -> SdConfig;
+}
+
+macro_rules! check_all {
+    ($(
+        $(#[doc = $doc:literal])+
+        $key:ident: $($variant:ident($config:ident))|+, section $section:ident $(, $mark:ident)?;
+    )+) => {
+        /// Checks all sources; each comes back with the place of its key. Sources of Alertmanagers
+        /// are checked too, but do not run here, so those of other kinds are accepted.
+        pub(super) fn check_all(
+            sd: &mut raw::SdConfigs,
+            relabels: bool,
+            cx: &mut Cx<'_>,
+        ) -> Vec<(Position, SdConfig)> {
+            let at = sd.at.clone();
+            let mut sources = Vec::new();
+            $(sources.extend(list(&mut sd.$key, stringify!($key), &at, relabels, cx));)+
+            sources
+        }
+    };
+}
+
+for_each_source!(check_all);
+
+/// Checks the sources of a job, in the order in which the file has them.
 pub(super) fn check(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) -> Vec<SdConfig> {
-    let at = sd.at.clone();
-    let mut sources: Vec<(Position, SdConfig)> = Vec::new();
-    if !sd.static_configs.is_empty() {
-        let groups = list(&mut sd.static_configs, "static_configs", &at, cx, |group, cx| {
-            static_group(group, relabels, cx)
-        });
-        let groups = groups.into_iter().map(|(_, group)| group).collect();
-        sources.push((at.key("static_configs"), SdConfig::Static(StaticConfig { groups })));
-    }
-    sources.extend(list(&mut sd.file_sd_configs, "file_sd_configs", &at, cx, file));
-    sources.extend(list(&mut sd.http_sd_configs, "http_sd_configs", &at, cx, http_sd));
-    sources.extend(list(&mut sd.swarm_sd_configs, "swarm_sd_configs", &at, cx, classic));
-    let key = "dockerswarm_sd_configs";
-    sources.extend(list(&mut sd.dockerswarm_sd_configs, key, &at, cx, dockerswarm));
-    sources.extend(list(&mut sd.docker_sd_configs, "docker_sd_configs", &at, cx, docker));
-    sources.extend(list(&mut sd.dns_sd_configs, "dns_sd_configs", &at, cx, dns));
+    let mut sources = check_all(sd, relabels, cx);
     refuse_foreign(sd, cx);
     // Lists of one key stay in order: the sort is stable.
     sources.sort_by_key(|(at, _)| *at);
-    sources.into_iter().map(|(_, source)| source).collect()
-}
-
-/// Like [`check`], for Alertmanagers. Their sources do not run here, so those of other kinds are
-/// accepted too.
-pub(super) fn check_unused(sd: &mut raw::SdConfigs, relabels: bool, cx: &mut Cx<'_>) {
-    let at = sd.at.clone();
-    list(&mut sd.static_configs, "static_configs", &at, cx, |group, cx| {
-        static_group(group, relabels, cx)
-    });
-    list(&mut sd.file_sd_configs, "file_sd_configs", &at, cx, file);
-    list(&mut sd.http_sd_configs, "http_sd_configs", &at, cx, http_sd);
-    list(&mut sd.swarm_sd_configs, "swarm_sd_configs", &at, cx, classic);
-    list(&mut sd.dockerswarm_sd_configs, "dockerswarm_sd_configs", &at, cx, dockerswarm);
-    list(&mut sd.docker_sd_configs, "docker_sd_configs", &at, cx, docker);
-    list(&mut sd.dns_sd_configs, "dns_sd_configs", &at, cx, dns);
+    let mut merged = Vec::<SdConfig>::new();
+    for (_, source) in sources {
+        match (merged.last_mut(), source) {
+            // All static groups of a job are one source.
+            (Some(SdConfig::Static(all)), SdConfig::Static(more)) => all.groups.extend(more.groups),
+            (_, source) => merged.push(source),
+        }
+    }
+    merged
 }
 
 /// Checks every item below `key`; each comes back with the place of the key.
-fn list<T, U>(
+fn list<T: Source>(
     items: &mut [Option<T>],
     key: &str,
     at: &At,
+    relabels: bool,
     cx: &mut Cx<'_>,
-    mut check: impl FnMut(&mut T, &mut Cx<'_>) -> U,
-) -> Vec<(Position, U)> {
+) -> Vec<(Position, SdConfig)> {
     let mut checked = Vec::with_capacity(items.len());
     let at = at.key(key);
     cx.within(key, |cx| {
         for (i, item) in items.iter_mut().enumerate() {
             cx.item(i, |cx| match item {
                 None => cx.missing_here(format!("empty or null section in {key}")),
-                Some(item) => checked.push((at, check(item, cx))),
+                Some(item) => checked.push((at, item.check(relabels, cx))),
             });
         }
     });
@@ -91,47 +97,54 @@ fn refuse_foreign(sd: &raw::SdConfigs, cx: &mut Cx<'_>) {
     }
 }
 
-fn static_group(group: &raw::StaticGroup, relabels: bool, cx: &mut Cx<'_>) -> StaticGroup {
-    cx.within("targets", |cx| {
-        for (i, target) in group.targets.iter().enumerate() {
-            if !relabels && target.contains('/') {
-                let text = format!("{} is not a valid hostname", Quoted(target));
-                cx.item(i, |cx| cx.error_here(text));
+impl Source for raw::StaticGroup {
+    fn check(&mut self, relabels: bool, cx: &mut Cx<'_>) -> SdConfig {
+        cx.within("targets", |cx| {
+            for (i, target) in self.targets.iter().enumerate() {
+                if !relabels && target.contains('/') {
+                    let text = format!("{} is not a valid hostname", Quoted(target));
+                    cx.item(i, |cx| cx.error_here(text));
+                }
+            }
+        });
+        let (targets, labels) = (self.targets.clone(), self.labels.0.iter().collect());
+        SdConfig::Static(StaticConfig { groups: vec![StaticGroup { targets, labels }] })
+    }
+}
+
+impl Source for raw::FileSd {
+    fn check(&mut self, _: bool, cx: &mut Cx<'_>) -> SdConfig {
+        if self.files.is_empty() && !self.at.failed("files") {
+            let text = "file service discovery config must contain at least one path name";
+            cx.error(self.at.key("files"), text);
+        }
+        let endings = [".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML"];
+        for (i, path) in self.files.iter().map(|path| &path.0).enumerate() {
+            if !is_glob(path) || !endings.iter().any(|ending| path.ends_with(ending)) {
+                let text = format!("path name {} is not valid for file discovery", Quoted(path));
+                cx.within("files", |cx| cx.item(i, |cx| cx.error_here(text)));
             }
         }
-    });
-    StaticGroup { targets: group.targets.clone(), labels: group.labels.0.iter().collect() }
+        refresh_interval(self.refresh_interval, &self.at, cx);
+        SdConfig::File(FileConfig {
+            files: self.files.iter().map(|path| PathBuf::from(&path.0)).collect(),
+            refresh_interval: self.refresh_interval,
+        })
+    }
 }
 
-fn file(file: &mut raw::FileSd, cx: &mut Cx<'_>) -> SdConfig {
-    if file.files.is_empty() && !file.at.failed("files") {
-        let text = "file service discovery config must contain at least one path name";
-        cx.error(file.at.key("files"), text);
-    }
-    let endings = [".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML"];
-    for (i, path) in file.files.iter().map(|path| &path.0).enumerate() {
-        if !is_glob(path) || !endings.iter().any(|ending| path.ends_with(ending)) {
-            let text = format!("path name {} is not valid for file discovery", Quoted(path));
-            cx.within("files", |cx| cx.item(i, |cx| cx.error_here(text)));
+impl Source for raw::HttpSd {
+    fn check(&mut self, _: bool, cx: &mut Cx<'_>) -> SdConfig {
+        let http = client::of_source(&mut self.http, cx);
+        if !self.at.failed("url")
+            && let Err(text) = http_url(&self.url.0)
+        {
+            cx.error(self.at.key("url"), text);
         }
+        refresh_interval(self.refresh_interval, &self.at, cx);
+        let (url, refresh_interval) = (self.url.0.clone(), self.refresh_interval);
+        SdConfig::Http(HttpSdConfig { url, refresh_interval, http })
     }
-    refresh_interval(file.refresh_interval, &file.at, cx);
-    SdConfig::File(FileConfig {
-        files: file.files.iter().map(|path| PathBuf::from(&path.0)).collect(),
-        refresh_interval: file.refresh_interval,
-    })
-}
-
-fn http_sd(sd: &mut raw::HttpSd, cx: &mut Cx<'_>) -> SdConfig {
-    let http = client::of_source(&mut sd.http, cx);
-    if !sd.at.failed("url")
-        && let Err(text) = http_url(&sd.url.0)
-    {
-        cx.error(sd.at.key("url"), text);
-    }
-    refresh_interval(sd.refresh_interval, &sd.at, cx);
-    let (url, refresh_interval) = (sd.url.0.clone(), sd.refresh_interval);
-    SdConfig::Http(HttpSdConfig { url, refresh_interval, http })
 }
 
 fn http_url(url: &str) -> Result<(), String> {
@@ -149,34 +162,41 @@ fn http_url(url: &str) -> Result<(), String> {
 }
 
 /// A classic Swarm, from its masters or from where it has its nodes itself.
-fn classic(sd: &mut raw::SwarmSd, cx: &mut Cx<'_>) -> SdConfig {
-    let http = client::of_source(&mut sd.http, cx);
-    let at = &sd.at;
-    if at.has("masters") && at.has("discovery") {
-        cx.error(at.key("discovery"), "at most one of masters & discovery must be configured");
-    } else if sd.masters.is_empty() && !at.failed("masters") && !at.has("discovery") {
-        cx.error(at.key("masters"), "Swarm SD configuration requires at least one Swarm master");
-    }
-    cx.within("masters", |cx| hosts(&sd.masters, "masters", &sd.http, &http, cx));
-    if !at.failed("metrics_port") && sd.metrics_port.parse::<u16>().ok().is_none_or(|p| p == 0) {
-        let text = format!("{} is not a port: 1 to 65535", Quoted(&sd.metrics_port));
-        cx.within("metrics_port", |cx| cx.error(at.key("metrics_port"), text));
-    }
-    refresh_interval(sd.refresh_interval, at, cx);
-    if at.has("discovery") {
-        return SdConfig::NodeList(node_list(sd, http, cx));
-    }
-    for key in ["etcd_api", "token_url"] {
-        if at.has(key) {
-            cx.within(key, |cx| cx.warn(at.key(key), "has no effect without discovery"));
+impl Source for raw::SwarmSd {
+    fn check(&mut self, _: bool, cx: &mut Cx<'_>) -> SdConfig {
+        let http = client::of_source(&mut self.http, cx);
+        let at = &self.at;
+        if at.has("masters") && at.has("discovery") {
+            cx.error(at.key("discovery"), "at most one of masters & discovery must be configured");
+        } else if self.masters.is_empty() && !at.failed("masters") && !at.has("discovery") {
+            cx.error(
+                at.key("masters"),
+                "Swarm SD configuration requires at least one Swarm master",
+            );
         }
+        cx.within("masters", |cx| hosts(&self.masters, "masters", &self.http, &http, cx));
+        if !at.failed("metrics_port")
+            && self.metrics_port.parse::<u16>().ok().is_none_or(|p| p == 0)
+        {
+            let text = format!("{} is not a port: 1 to 65535", Quoted(&self.metrics_port));
+            cx.within("metrics_port", |cx| cx.error(at.key("metrics_port"), text));
+        }
+        refresh_interval(self.refresh_interval, at, cx);
+        if at.has("discovery") {
+            return SdConfig::NodeList(node_list(self, http, cx));
+        }
+        for key in ["etcd_api", "token_url"] {
+            if at.has(key) {
+                cx.within(key, |cx| cx.warn(at.key(key), "has no effect without discovery"));
+            }
+        }
+        SdConfig::Classic(ClassicConfig {
+            masters: self.masters.iter().map(|master| master.0.clone()).collect(),
+            refresh_interval: self.refresh_interval,
+            metrics_port: self.metrics_port.clone(),
+            http,
+        })
     }
-    SdConfig::Classic(ClassicConfig {
-        masters: sd.masters.iter().map(|master| master.0.clone()).collect(),
-        refresh_interval: sd.refresh_interval,
-        metrics_port: sd.metrics_port.clone(),
-        http,
-    })
 }
 
 /// The list that a classic Swarm has its nodes from.
@@ -251,88 +271,94 @@ fn location(
     Ok(location)
 }
 
-fn dockerswarm(sd: &mut raw::DockerSwarmSd, cx: &mut Cx<'_>) -> SdConfig {
-    let http = client::of_source(&mut sd.http, cx);
-    let at = &sd.at;
-    let host = (!sd.host.0.is_empty()).then_some(&sd.host);
-    match (host, sd.hosts.is_empty()) {
-        (None, true) if !at.failed("host") && !at.failed("hosts") => {
-            cx.error(at.key("host"), "host missing");
+impl Source for raw::DockerSwarmSd {
+    fn check(&mut self, _: bool, cx: &mut Cx<'_>) -> SdConfig {
+        let http = client::of_source(&mut self.http, cx);
+        let at = &self.at;
+        let host = (!self.host.0.is_empty()).then_some(&self.host);
+        match (host, self.hosts.is_empty()) {
+            (None, true) if !at.failed("host") && !at.failed("hosts") => {
+                cx.error(at.key("host"), "host missing");
+            }
+            (Some(_), false) => {
+                cx.error(at.key("hosts"), "at most one of host & hosts must be configured");
+            }
+            _ => {}
         }
-        (Some(_), false) => {
-            cx.error(at.key("hosts"), "at most one of host & hosts must be configured");
+        let key = if host.is_some() { "host" } else { "hosts" };
+        let addresses = host.map_or(&self.hosts[..], std::slice::from_ref);
+        cx.within(key, |cx| hosts(addresses, key, &self.http, &http, cx));
+        // What is wrong is noted: the role that stands in for it is never used.
+        let role = match self.role.as_str() {
+            "services" => Role::Services,
+            "tasks" => Role::Tasks,
+            "nodes" => Role::Nodes,
+            _ if at.failed("role") => Role::Nodes,
+            "" => {
+                cx.error(at.key("role"), "role missing (one of: tasks, services, nodes)");
+                Role::Nodes
+            }
+            role => {
+                let text = format!("invalid role {role}, expected tasks, services, or nodes");
+                cx.error(at.key("role"), text);
+                Role::Nodes
+            }
+        };
+        let overlay_port = match self.overlay_port.as_str() {
+            "published" => OverlayPort::Published,
+            "target" => OverlayPort::Target,
+            other => {
+                let text = format!("invalid overlay_port {other}, expected published or target");
+                cx.error(at.key("overlay_port"), text);
+                OverlayPort::default()
+            }
+        };
+        let events = match self.events.as_str() {
+            "auto" => Events::Auto,
+            "watch" => Events::Watch,
+            "events" => Events::Events,
+            "poll" => Events::Poll,
+            other => {
+                let text = format!("invalid events {other}, expected auto, watch, events or poll");
+                cx.error(at.key("events"), text);
+                Events::default()
+            }
+        };
+        if at.has("swarmkit_socket") && matches!(events, Events::Events | Events::Poll) {
+            let place = at.key("swarmkit_socket");
+            let text = format!("has no effect with events: {}", self.events);
+            cx.within("swarmkit_socket", |cx| cx.warn(place, text));
         }
-        _ => {}
+        let engine =
+            engine(self.port, &self.filters, self.refresh_interval, addresses, at, http, cx);
+        SdConfig::DockerSwarm(DockerSwarmConfig {
+            engine,
+            role,
+            match_first_network: self.match_first_network,
+            overlay_port,
+            events,
+            swarmkit_socket: (!self.swarmkit_socket.0.is_empty())
+                .then(|| PathBuf::from(&self.swarmkit_socket.0)),
+        })
     }
-    let key = if host.is_some() { "host" } else { "hosts" };
-    let addresses = host.map_or(&sd.hosts[..], std::slice::from_ref);
-    cx.within(key, |cx| hosts(addresses, key, &sd.http, &http, cx));
-    // What is wrong is noted: the role that stands in for it is never used.
-    let role = match sd.role.as_str() {
-        "services" => Role::Services,
-        "tasks" => Role::Tasks,
-        "nodes" => Role::Nodes,
-        _ if at.failed("role") => Role::Nodes,
-        "" => {
-            cx.error(at.key("role"), "role missing (one of: tasks, services, nodes)");
-            Role::Nodes
-        }
-        role => {
-            let text = format!("invalid role {role}, expected tasks, services, or nodes");
-            cx.error(at.key("role"), text);
-            Role::Nodes
-        }
-    };
-    let overlay_port = match sd.overlay_port.as_str() {
-        "published" => OverlayPort::Published,
-        "target" => OverlayPort::Target,
-        other => {
-            let text = format!("invalid overlay_port {other}, expected published or target");
-            cx.error(at.key("overlay_port"), text);
-            OverlayPort::default()
-        }
-    };
-    let events = match sd.events.as_str() {
-        "auto" => Events::Auto,
-        "watch" => Events::Watch,
-        "events" => Events::Events,
-        "poll" => Events::Poll,
-        other => {
-            let text = format!("invalid events {other}, expected auto, watch, events or poll");
-            cx.error(at.key("events"), text);
-            Events::default()
-        }
-    };
-    if at.has("swarmkit_socket") && matches!(events, Events::Events | Events::Poll) {
-        let place = at.key("swarmkit_socket");
-        let text = format!("has no effect with events: {}", sd.events);
-        cx.within("swarmkit_socket", |cx| cx.warn(place, text));
-    }
-    let engine = engine(sd.port, &sd.filters, sd.refresh_interval, addresses, at, http, cx);
-    SdConfig::DockerSwarm(DockerSwarmConfig {
-        engine,
-        role,
-        match_first_network: sd.match_first_network,
-        overlay_port,
-        events,
-        swarmkit_socket: (!sd.swarmkit_socket.0.is_empty())
-            .then(|| PathBuf::from(&sd.swarmkit_socket.0)),
-    })
 }
 
-fn docker(sd: &mut raw::DockerSd, cx: &mut Cx<'_>) -> SdConfig {
-    let http = client::of_source(&mut sd.http, cx);
-    let host = if sd.host.0.is_empty() { &[][..] } else { std::slice::from_ref(&sd.host) };
-    if host.is_empty() && !sd.at.failed("host") {
-        cx.error(sd.at.key("host"), "host missing");
+impl Source for raw::DockerSd {
+    fn check(&mut self, _: bool, cx: &mut Cx<'_>) -> SdConfig {
+        let http = client::of_source(&mut self.http, cx);
+        let host = if self.host.0.is_empty() { &[][..] } else { std::slice::from_ref(&self.host) };
+        if host.is_empty() && !self.at.failed("host") {
+            cx.error(self.at.key("host"), "host missing");
+        }
+        cx.within("host", |cx| hosts(host, "host", &self.http, &http, cx));
+        let engine =
+            engine(self.port, &self.filters, self.refresh_interval, host, &self.at, http, cx);
+        SdConfig::Docker(DockerConfig {
+            engine,
+            host_networking_host: self.host_networking_host.clone(),
+            match_first_network: self.match_first_network,
+        })
     }
-    cx.within("host", |cx| hosts(host, "host", &sd.http, &http, cx));
-    let engine = engine(sd.port, &sd.filters, sd.refresh_interval, host, &sd.at, http, cx);
-    SdConfig::Docker(DockerConfig {
-        engine,
-        host_networking_host: sd.host_networking_host.clone(),
-        match_first_network: sd.match_first_network,
-    })
 }
 
 fn engine(
@@ -356,31 +382,41 @@ fn engine(
     }
 }
 
-fn dns(sd: &mut raw::DnsSd, cx: &mut Cx<'_>) -> SdConfig {
-    if sd.names.is_empty() && !sd.at.failed("names") {
-        let text = "DNS-SD config must contain at least one SRV record name";
-        cx.error(sd.at.key("names"), text);
-    }
-    // What is wrong is noted: the type that stands in for it is never used.
-    let record_type = match sd.r#type.to_uppercase().as_str() {
-        "SRV" => RecordType::Srv,
-        "A" => RecordType::A,
-        "AAAA" => RecordType::Aaaa,
-        "MX" => RecordType::Mx,
-        "NS" => RecordType::Ns,
-        _ => {
-            cx.error(sd.at.key("type"), format!("invalid DNS-SD records type {}", sd.r#type));
-            RecordType::Srv
+impl Source for raw::DnsSd {
+    fn check(&mut self, _: bool, cx: &mut Cx<'_>) -> SdConfig {
+        if self.names.is_empty() && !self.at.failed("names") {
+            let text = "DNS-SD config must contain at least one SRV record name";
+            cx.error(self.at.key("names"), text);
         }
-    };
-    if record_type != RecordType::Srv && sd.port == 0 && !sd.at.failed("port") {
-        let text = "a port is required in DNS-SD configs for all record types except SRV";
-        cx.error(sd.at.key("port"), text);
+        // What is wrong is noted: the type that stands in for it is never used.
+        let record_type = match self.r#type.to_uppercase().as_str() {
+            "SRV" => RecordType::Srv,
+            "A" => RecordType::A,
+            "AAAA" => RecordType::Aaaa,
+            "MX" => RecordType::Mx,
+            "NS" => RecordType::Ns,
+            _ => {
+                cx.error(
+                    self.at.key("type"),
+                    format!("invalid DNS-SD records type {}", self.r#type),
+                );
+                RecordType::Srv
+            }
+        };
+        if record_type != RecordType::Srv && self.port == 0 && !self.at.failed("port") {
+            let text = "a port is required in DNS-SD configs for all record types except SRV";
+            cx.error(self.at.key("port"), text);
+        }
+        let port = port(self.port, &self.at, cx);
+        refresh_interval(self.refresh_interval, &self.at, cx);
+        let names = self.names.clone();
+        SdConfig::Dns(DnsConfig {
+            names,
+            record_type,
+            port,
+            refresh_interval: self.refresh_interval,
+        })
     }
-    let port = port(sd.port, &sd.at, cx);
-    refresh_interval(sd.refresh_interval, &sd.at, cx);
-    let names = sd.names.clone();
-    SdConfig::Dns(DnsConfig { names, record_type, port, refresh_interval: sd.refresh_interval })
 }
 
 fn port(port: i64, at: &At, cx: &mut Cx<'_>) -> u16 {

@@ -101,7 +101,7 @@ fn alertmanager(manager: &mut raw::Alertmanager, scheme: NameScheme, cx: &mut Cx
     let key = "alert_relabel_configs";
     let null = "empty or null Alertmanager alert relabeling rule";
     relabel::check(&mut manager.alert_relabel_configs, key, scheme, null, cx);
-    sd::check_unused(&mut manager.sd, !manager.relabel_configs.is_empty(), cx);
+    sd::check_all(&mut manager.sd, !manager.relabel_configs.is_empty(), cx);
 }
 
 fn storage(storage: &raw::Storage, cx: &mut Cx<'_>) {

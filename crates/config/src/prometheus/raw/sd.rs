@@ -1,32 +1,29 @@
 //! Where targets come from.
 
+use swarmscout_discovery::for_each_source;
 use swarmscout_model::PromDuration;
 
 use super::HttpClient;
 use crate::engine::{Any, section};
 use crate::prometheus::values::{Address, Discovery, FilePath, LabelSet};
 
-section! {
-    /// The sources of a job. Each key holds a list; a job may have several, of several kinds.
-    SdConfigs: "config.ScrapeConfig", "sd_configs" {
-        /// Targets written in the file.
-        key static_configs: Vec<Option<StaticGroup>> = Vec::new();
-        /// Targets in JSON or YAML files.
-        key file_sd_configs: Vec<Option<FileSd>> = Vec::new();
-        /// Targets as a web server lists them.
-        key http_sd_configs: Vec<Option<HttpSd>> = Vec::new();
-        /// A classic Swarm: its masters and nodes.
-        key swarm_sd_configs: Vec<Option<SwarmSd>> = Vec::new(), ours;
-        /// A Swarm of swarm mode: its services, tasks or nodes.
-        key dockerswarm_sd_configs: Vec<Option<DockerSwarmSd>> = Vec::new();
-        /// Containers of one Docker engine.
-        key docker_sd_configs: Vec<Option<DockerSd>> = Vec::new();
-        /// The records of DNS names.
-        key dns_sd_configs: Vec<Option<DnsSd>> = Vec::new();
-        /// All others.
-        inline foreign: ForeignSd = ForeignSd::default();
-    }
+macro_rules! sd_configs {
+    ($(
+        $(#[doc = $doc:literal])+
+        $key:ident: $($variant:ident($config:ident))|+, section $section:ident $(, $mark:ident)?;
+    )+) => {
+        section! {
+            /// The sources of a job. Each key holds a list; a job may have several, of several kinds.
+            SdConfigs: "config.ScrapeConfig", "sd_configs" {
+                $($(#[doc = $doc])+ key $key: Vec<Option<$section>> = Vec::new() $(, $mark)?;)+
+                /// All others.
+                inline foreign: ForeignSd = ForeignSd::default();
+            }
+        }
+    };
 }
+
+for_each_source!(sd_configs);
 
 section! {
     /// Prometheus' other sources. This program does not have them: a job that uses one is refused
