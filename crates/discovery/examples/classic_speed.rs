@@ -1,5 +1,5 @@
-//! How much CPU a look at a large classic Swarm costs, the reading of the answer from a socket and
-//! the making of the groups included, the simulated master not.
+//! How much CPU a refresh of a large classic Swarm costs, the reading of the answer from a socket
+//! and the making of the groups included, the simulated master not.
 //!
 //! ```sh
 //! cargo run --release -p swarmscout-discovery --example classic_speed -- 10000
@@ -32,13 +32,13 @@ const MASTER: &str = "master";
 fn main() -> Result<(), Box<dyn Error>> {
     let nodes = std::env::args().nth(1).map_or(Ok(10_000), |nodes| nodes.parse())?;
     let cluster = Cluster::of(nodes);
-    // As after half a minute: every node was looked at again.
+    // As after half a minute: every node was read again.
     let same = Bytes::from(cluster.info((1, 2, 9), None));
     let text = String::from_utf8(same.to_vec())?.replace("00:18:17Z", "00:18:47Z");
     let answers = [same.clone(), same.clone(), text.clone().into(), text.into()];
     println!("{nodes} nodes, {:.1} MB of answer", same.len() as f64 / 1e6);
 
-    let (told, url) = mpsc::channel();
+    let (sender, url) = mpsc::channel();
     let (_end, ended) = oneshot::channel::<()>();
     let _master = thread::Builder::new().name(MASTER.into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Response::json(answers[count % answers.len()].clone())
             });
             let server = server.expect("there is a free port");
-            told.send(server.url().to_owned()).expect("main waits for it");
+            sender.send(server.url().to_owned()).expect("main waits for it");
             // Until main ends.
             let _ = ended.await;
         });
@@ -66,14 +66,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut classic = Classic::new(&config, &BuildContext::new("classic_speed"))?;
         for what in ["first", "nothing new", "all changed", "nothing new", "all changed"] {
             let (cpu, wall) = (cpu_seconds()?, Instant::now());
-            let look = classic.fetch(RefreshScope::Full).await?;
+            let refresh = classic.fetch(RefreshScope::Full).await?;
             let (cpu, wall) = (cpu_seconds()? - cpu, wall.elapsed().as_secs_f64());
-            let targets: usize = look.value.iter().map(|group| group.targets.len()).sum();
+            let targets: usize = refresh.value.iter().map(|group| group.targets.len()).sum();
             println!(
                 "{what:12} {:6.1} ms CPU {:6.1} ms  {targets} targets in {} groups",
                 cpu * 1e3,
                 wall * 1e3,
-                look.value.len()
+                refresh.value.len()
             );
         }
         Ok(())

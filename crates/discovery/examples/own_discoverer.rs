@@ -5,9 +5,9 @@
 //! cargo run -p swarmscout-discovery --example own_discoverer -- tasks.web:9100
 //! ```
 //!
-//! Prints the targets whenever they change, until it is interrupted. The discoverer only looks:
-//! when to look, for how long, what to do after a failure, what to keep, relabeling and duplicates
-//! are the library's business.
+//! Prints the targets whenever they change, until it is interrupted. The discoverer only refreshes:
+//! when to refresh, for how long, what to do after a failure, what to keep, relabeling and
+//! duplicates are the library's business.
 
 #![expect(clippy::print_stdout, reason = "it is what the example is for")]
 

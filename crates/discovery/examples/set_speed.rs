@@ -5,8 +5,9 @@
 //! ```
 //!
 //! First all targets come at once, then one task after the other moves to another address. Shown
-//! are CPU seconds of all threads, from the look to the set that is handed over, and the resident
-//! size; the groups as a source hands them over, with some 20 labels a target, count as well.
+//! are CPU seconds of all threads, from the refresh to the set that is handed over, and the
+//! resident size; the groups as a source hands them over, with some 20 labels a target, count as
+//! well.
 
 #![expect(clippy::print_stdout, reason = "it is what the example is for")]
 
@@ -26,7 +27,7 @@ type Failure = Box<dyn std::error::Error>;
 
 const MOVES: u32 = 100;
 
-/// Groups that change when they are told to.
+/// Groups that change on request.
 #[derive(Clone)]
 struct Tasks {
     groups: Arc<Mutex<Groups>>,
@@ -105,7 +106,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// So many tasks of one service, the first of which has moved `generation` times.
+/// This many tasks of one service, whose first one has moved `generation` times.
 fn group(number: usize, targets: usize, generation: u32) -> Arc<TargetGroup> {
     let mut builder = LabelsBuilder::new();
     let target = |index: usize| {

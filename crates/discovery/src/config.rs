@@ -25,7 +25,8 @@ pub use crate::source::static_configs::{StaticConfig, StaticGroup};
 pub use crate::source::{SdConfig, SourceConfig};
 use crate::storage::Storage;
 
-/// What every source is built with, besides its configuration. Cheap to clone; clones share all.
+/// What every source is built with, in addition to its configuration. Cheap to clone; clones share
+/// all.
 #[derive(Clone, Debug)]
 pub struct BuildContext {
     /// What every discoverer is built with.
@@ -36,7 +37,7 @@ pub struct BuildContext {
     pub budget: Budget,
     /// How names of the DNS are looked up.
     pub dns: Arc<Resolver>,
-    /// How long a Swarm's watch is trusted, and when a stream that ended is begun again.
+    /// How long a Swarm's watch is trusted, and when a stream that ended is opened again.
     pub following: Following,
     /// How long the sources of a job have to answer before the job is served without those that
     /// have not: since the manager was made, or since the reload that changed the job.

@@ -1,7 +1,7 @@
 //! What discovery counts, for the program's own metrics.
 //!
-//! Only what no [`TargetSet`](swarmscout_model::TargetSet) and no [`JobStatus`](crate::JobStatus) can tell stands here: events that belong to no job
-//! or to several at once.
+//! Only what no [`TargetSet`](swarmscout_model::TargetSet) and no [`JobStatus`](crate::JobStatus)
+//! can report stands here: events that belong to no job or to several at once.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,8 @@ pub struct StorageFigures {
     pub writes: Counter,
     /// Files that could not be written (`swarmscout_storage_write_errors_total`).
     pub failures: Counter,
-    /// Sources whose file could not be written the last time (`swarmscout_storage_failing_sources`).
+    /// Sources whose file could not be written the last time
+    /// (`swarmscout_storage_failing_sources`).
     pub failing: Gauge,
     /// Sources that were given what was stored (`swarmscout_storage_restored_total`).
     pub restored: Counter,

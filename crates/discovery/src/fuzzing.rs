@@ -13,10 +13,10 @@ use crate::source::{classic, file, http, nodelist};
 pub use crate::storage::fuzzing as storage;
 use crate::{Groups, Problem};
 
-/// What one look yields: groups, and what was skipped.
+/// What one refresh yields: groups, and what was skipped.
 pub type Found = Result<(Groups, Vec<Problem>), String>;
 
-/// Reads the answers of a classic master, one look after the other, as the source does.
+/// Reads the answers of a classic master, one refresh after the other, as the source does.
 #[derive(Debug)]
 pub struct Master(classic::NodeCache);
 

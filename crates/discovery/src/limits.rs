@@ -10,9 +10,9 @@
 //! - groups and targets together, at most [`MOST_TARGETS`];
 //! - the bytes of each name and value of a label, at most [`LONGEST_LABEL`] or, for what an Engine
 //!   says, [`LONGEST_ENGINE_LABEL`]; and the labels of each set, at most [`MOST_LABELS`];
-//! - the memory of what is kept ([`TargetGroup::footprint`]), charged to the [`Budget`] in steps, and
-//!   beside it, until all is made, the targets of each group times the bytes of the labels that they
-//!   share: that is what relabeling and rendering may make of the group.
+//! - the memory of what is kept ([`TargetGroup::footprint`]), charged to the [`Budget`] in steps,
+//!   and beside it, until all is made, the targets of each group times the bytes of the labels that
+//!   they share: that is what relabeling and rendering may make of the group.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -133,7 +133,7 @@ impl Meter {
         Self { cancel, ..self }
     }
 
-    /// The same, for a part of a source whose other parts have so many targets and groups.
+    /// The same, for a part of a source whose other parts have this many targets and groups.
     pub(crate) fn beside(self, units: usize) -> Self {
         Self { units, ..self }
     }
@@ -143,7 +143,7 @@ impl Meter {
         self.units
     }
 
-    /// So many of the targets and groups are gone.
+    /// This many of the targets and groups are gone.
     pub(crate) fn forget(&mut self, units: usize) {
         self.units -= units;
     }
@@ -170,7 +170,7 @@ impl Meter {
         Ok(())
     }
 
-    /// Keeps so many bytes.
+    /// Keeps this many bytes.
     pub(crate) fn keep(&mut self, bytes: u64) -> Result<(), Excess> {
         self.reserve(bytes)?;
         self.kept += bytes;
@@ -240,7 +240,7 @@ impl Meter {
         labels.iter().try_for_each(|(name, value)| self.label(name, value, &of))
     }
 
-    /// Makes sure that so many bytes fit beside what is kept, until [`Self::finish`].
+    /// Makes sure that this many bytes fit beside what is kept, until [`Self::finish`].
     pub(crate) fn reserve(&mut self, bytes: u64) -> Result<(), Excess> {
         if self.cancel.is_cancelled() {
             return Err(Excess::Stopped);
@@ -441,7 +441,7 @@ mod tests {
             })
         };
         assert_eq!(read("[1,2]"), Ok(2));
-        // What follows is not JSON, and nobody gets that far.
+        // What follows is not JSON, and it is not read.
         assert_eq!(read("[1,x"), Err(Unreadable::Excess(Excess::Targets)));
         let mut meter = Meter::unlimited(LONGEST_LABEL);
         let read = metered(&mut meter, || {

@@ -57,28 +57,29 @@ impl RefreshStats {
 pub struct SourceStatus {
     /// Prometheus' name of the mechanism: `dockerswarm`.
     pub mechanism: &'static str,
-    /// Tells the source from the job's others and stays the same over a reload: `dockerswarm/0`.
+    /// Distinguishes the source from the job's others and stays the same over a reload:
+    /// `dockerswarm/0`.
     pub name: Arc<str>,
-    /// What is asked, for people, without secrets: `unix:///var/run/docker.sock role tasks`.
+    /// What is asked, for display, without secrets: `unix:///var/run/docker.sock role tasks`.
     pub what: Arc<str>,
-    /// When the origin last confirmed what is shown. `None` until the first good look.
+    /// When the origin last confirmed what is shown. `None` until the first good refresh.
     pub as_of: Option<Instant>,
     /// Whether what is shown is from before the program was restarted: the source has not answered
-    /// since. `as_of` tells when it did.
+    /// since. `as_of` says when it did.
     pub restored: bool,
-    /// Whether it is looked at again by itself, so that its age means something.
+    /// Whether it is read again by itself, so that its age means something.
     pub refreshes: bool,
-    /// Why the last look failed; `None` while all is well.
+    /// Why the last refresh failed; `None` while all is well.
     pub error: Option<Arc<str>>,
-    /// What the last good look had to skip.
+    /// What the last good refresh had to skip.
     pub problems: Arc<[Problem]>,
     /// Running tasks that gave no target; `None` for what does not find tasks of a Swarm.
     pub without_address: Option<Arc<TasksWithoutAddress>>,
-    /// Looks that brought a set, and looks that failed, since the source was started.
+    /// Refreshes that brought a set, and refreshes that failed, since the source was started.
     pub looks: u64,
-    /// Looks that failed since the source was started.
+    /// Refreshes that failed since the source was started.
     pub failures: u64,
-    /// How long looks took, failed ones included.
+    /// How long refreshes took, failed ones included.
     pub durations: Arc<DurationHistogram>,
     /// How many groups and targets it has now, before relabeling.
     pub groups: usize,

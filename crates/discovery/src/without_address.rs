@@ -1,9 +1,9 @@
 //! Running tasks that give no target because the Swarm knows no address of theirs.
 //!
 //! Prometheus leaves them out without a word, and so the targets here are the same. But an operator
-//! who misses a target must learn why: `docker service ls` says that all of the tasks run. Such tasks
-//! use the network of their host, no network at all, or a network whose addresses the Engine of the
-//! node gives out by itself (macvlan, bridge).
+//! who misses a target must learn why: `docker service ls` says that all of the tasks run. Such
+//! tasks use the network of their host, no network at all, or a network whose addresses the Engine
+//! of the node gives out by itself (macvlan, bridge).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +13,10 @@ use swarmscout_refresh::problems::shown;
 
 use swarmscout_docker::engine::{Attachment, Task};
 
-/// At most so many services are listed.
+/// At most this many services are listed.
 const MOST: usize = 1000;
 
-/// At most so many networks of a task are named.
+/// At most this many networks of a task are named.
 const NAMED: usize = 3;
 
 /// All of them that a source found.

@@ -30,7 +30,7 @@ pub struct Filter {
 }
 
 impl EngineConfig {
-    /// What is asked, for people, without secrets.
+    /// What is asked, for display, without secrets.
     pub fn what(&self) -> String {
         let hosts: Vec<_> = self.hosts.iter().map(|host| without_password(host)).collect();
         hosts.join(", ")

@@ -1,10 +1,11 @@
-//! What Docker tells of itself: the [Engine API](engine) and [SwarmKit's control socket](swarmkit), as
-//! clients and as the objects that both of them list.
+//! What Docker reports about itself: the [Engine API](engine) and [SwarmKit's control socket](swarmkit),
+//! as clients and as the objects that both of them list.
 //!
-//! **Invariant: read only.** Nothing is ever asked for but the paths of [`engine::Resource`] and the
-//! calls of [`swarmkit::Method`], and no credential, environment or secret is ever decoded.
+//! **Invariant: read only.** Nothing is ever asked for but the paths of [`engine::Resource`] and
+//! the calls of [`swarmkit::Method`], and no credential, environment or secret is ever decoded.
 //!
-//! It may use `refresh`, `net` and `model`. It knows nothing of targets, jobs or the configuration file.
+//! It may use `refresh`, `net` and `model`. It knows nothing of targets, jobs or the configuration
+//! file.
 
 mod config;
 pub mod engine;

@@ -1,9 +1,9 @@
-//! What is skipped of an answer, in bounded space: whoever sends the answer decides how much that
-//! is, and how long the names of things are.
+//! What is skipped of an answer, in bounded space: its sender decides how much
+//! that is, and how long the names of things are.
 
 use swarmscout_net::Secrets;
 
-/// Something in an answer that is not as it should be. [`Problem::is_skipped`] tells whether a part
+/// Something in an answer that is not as it should be. [`Problem::is_skipped`] says whether a part
 /// of the answer was skipped because of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Problem {
@@ -43,20 +43,20 @@ impl Problem {
     }
 }
 
-/// Of one answer no more are told.
+/// The most that are reported of one answer.
 pub const MOST: usize = 10_000;
 
-/// The most of an object's name that is told, in bytes. IDs have 64 at most.
+/// The most of an object's name that is reported, in bytes. IDs have 64 at most.
 const SHOWN: usize = 256;
 
-/// The most of a detail that is told, in bytes: secrets are found in it although it is cut.
+/// The most of a detail that is reported, in bytes: secrets are found in it although it is cut.
 const SHOWN_OF_DETAIL: usize = swarmscout_net::SHOWN;
 
 /// The problems of one answer, in the order in which they are met.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     told: Vec<Problem>,
-    /// How many are not told.
+    /// How many are not reported.
     more: usize,
 }
 
@@ -119,7 +119,7 @@ pub fn clean(problems: &mut [Problem], secrets: &Secrets) {
     }
 }
 
-/// Says how many are missing after the last one that is told.
+/// Says how many are missing after the last one that is reported.
 pub fn not_listed(last: Option<&Problem>, more: usize) -> Option<Problem> {
     let kind = last.filter(|_| more > 0)?.kind;
     let detail = format!("{more} more are not listed");

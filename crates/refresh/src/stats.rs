@@ -56,7 +56,7 @@ pub struct ProblemCount {
 pub struct Stats {
     /// Refreshes that brought something new (`prometheus_sd_received_updates_total`).
     pub received_updates: Counter,
-    /// Discoverers that panicked and were built anew.
+    /// Discoverers that panicked and were built again.
     pub panics: Counter,
     problems: Mutex<BTreeMap<(&'static str, &'static str), ProblemCount>>,
 }

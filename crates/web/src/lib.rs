@@ -1,9 +1,9 @@
-//! The web server: targets for Prometheus (HTTP SD), Prometheus' own JSON API, metrics, lifecycle, and
-//! an index page.
+//! The web server: targets for Prometheus (HTTP SD), Prometheus' own JSON API, metrics, lifecycle,
+//! and an index page.
 //!
 //! **Invariant: an answer is made from the state at the moment of the request.** Nothing here keeps
-//! state of discovery, apart from the lists that `publish` renders, so nothing is stale after a reload
-//! and no reader can hold up discovery.
+//! state of discovery, apart from the lists that `publish` renders, so nothing is stale after a
+//! reload and no reader can hold up discovery.
 //!
 //! May depend on `publish`, `exposition` and `config`, and on `discovery` for the state of jobs,
 //! sources and Swarms; never on the program that starts it.
@@ -55,8 +55,8 @@ pub struct Options {
     /// `--web.external-url`, without a slash at the end. `None` where it is not set: links are then
     /// made from what the reader asked for.
     pub external_url: Option<ExternalUrl>,
-    /// `--web.route-prefix`: empty, or `/` and more without a slash at the end. Unless set, the path
-    /// of the external URL.
+    /// `--web.route-prefix`: empty, or `/` and more without a slash at the end. Unless set, the
+    /// path of the external URL.
     pub route_prefix: String,
     /// `--web.enable-lifecycle`.
     pub enable_lifecycle: bool,
@@ -70,7 +70,7 @@ pub struct Options {
     pub read_timeout: Duration,
     /// `--web.max-connections`: more wait until one ends.
     pub max_connections: usize,
-    /// How long requests may take that are running when the server is told to stop.
+    /// How long requests may take that are running when the server is asked to stop.
     pub shutdown_timeout: Duration,
 }
 
@@ -109,7 +109,7 @@ impl fmt::Display for ExternalUrl {
     }
 }
 
-/// What this binary is, as `prometheus --version` would tell it.
+/// What this binary is, as `prometheus --version` would report it.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildInfo {
     /// `0.1.0`.
@@ -202,7 +202,7 @@ struct App {
     connections: Arc<connections::Connections>,
     global_url: api::GlobalUrl,
     guard: guard::Guard,
-    /// Name of this machine; empty where it cannot be told.
+    /// Name of this machine; empty where it is not known.
     hostname: String,
     /// Where the program was started.
     directory: String,
@@ -214,7 +214,7 @@ impl App {
         addresses: &[SocketAddr],
         connections: &Arc<connections::Connections>,
     ) -> Self {
-        // Where Linux tells it; a name is nothing to fail for.
+        // Where Linux reports it: a missing name is not a failure.
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let hostname = hostname.trim().to_owned();
         let directory = std::env::current_dir().unwrap_or_default().display().to_string();
@@ -254,7 +254,7 @@ impl App {
     }
 }
 
-/// An answer for people.
+/// An answer for display.
 fn text(status: StatusCode, body: impl Into<Body>) -> Response {
     let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
     (status, [(header::CONTENT_TYPE, content_type)], body.into()).into_response()

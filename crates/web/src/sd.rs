@@ -1,10 +1,11 @@
 //! HTTP SD: the targets of each job for any Prometheus, at `/sd/<job>`.
 //!
 //! Three forms: kept targets as they stand after our rules; the same without `__meta_*`
-//! (`?meta=0`); and all targets as the sources told them (`?raw=1`), for a Prometheus that relabels
-//! itself. Prometheus drops every target that an answer does not hold, so there is no answer before
-//! all sources of the job have answered, or had their time to: until then 503, which makes Prometheus
-//! keep what it has. An answer without the targets of some source names that source.
+//! (`?meta=0`); and all targets as the sources reported them (`?raw=1`), for a Prometheus that
+//! relabels itself. Prometheus drops every target that an answer does not hold, so there is no
+//! answer before all sources of the job have answered, or had their time to: until then 503, which
+//! makes Prometheus keep what it has. An answer without the targets of some source names that
+//! source.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-
 /// The sources that have never answered, whose targets are not in the list.
 const MISSING: HeaderName = HeaderName::from_static("x-swarmscout-missing-sources");
 
-/// So many of them are named, the others are a number.
+/// This many of them are named, the others are a number.
 const NAMED: usize = 16;
 
 /// What a name may hold that stands in a header between commas.

@@ -1,6 +1,6 @@
 //! Threads of the web server's own. Answers about 100,000 targets to 200 readers are more work than
-//! there are threads for; in one queue with it, each step of a look would wait for a piece of each
-//! answer. Apart, the kernel shares the processors between readers and discovery.
+//! there are threads for; in one queue with it, each step of a refresh would wait for a piece of
+//! each answer. Apart, the kernel shares the processors between readers and discovery.
 
 use std::io;
 

@@ -32,7 +32,7 @@ pub(super) const SHORTEST_GAP: Duration = Duration::from_millis(50);
 /// everything else that runs on the runtime's thread, for some 5 µs each.
 const LARGE: usize = 1000;
 
-/// So many sources that have not answered are named in the log, the others as a number.
+/// This many sources that have not answered are named in the log, the others as a number.
 const LOG_MISSING: usize = 10;
 
 /// What a job is to do.
@@ -127,7 +127,7 @@ struct Source {
 /// Groups of a source that did not fit into memory as targets of this job.
 struct NotTaken {
     groups: CanonicalGroups,
-    /// How many looks there had been at the source: with the next one they are tried again.
+    /// How many refreshes there had been at the source: with the next one they are tried again.
     looks: u64,
     error: Arc<str>,
 }
@@ -235,7 +235,7 @@ impl JobTask {
         }
     }
 
-    /// Waits until a source was looked at, the configuration changed, or no answer is waited for
+    /// Waits until a source was read, the configuration changed, or no answer is waited for
     /// any more.
     async fn wait(&mut self) {
         let lines = std::iter::once(&self.current).chain(&self.next);
@@ -385,7 +385,7 @@ impl Line {
         let pool = self.pool.take();
         let pool = pool.unwrap_or_else(|| Pool::new(self.spec.clone(), sources, &context.budget));
         let Some((pool, update, refused)) = relabel(pool, updates.clone()).await else {
-            // What was known stays; the next look at a source tries everything again.
+            // What was known stays; the next refresh of a source tries everything again.
             context.refresh.stats.panics.add(1);
             tracing::error!(
                 config = %self.job.name(),
@@ -518,7 +518,7 @@ impl Source {
         Self { running: plan.running, known, status, refused: None }
     }
 
-    /// Whether these groups were tried, and nothing was heard of the source since.
+    /// Whether these groups were tried, and nothing was received from the source since.
     fn has_refused(&self, groups: &CanonicalGroups, looks: u64) -> bool {
         let same = |refused: &NotTaken| Arc::ptr_eq(&refused.groups, groups);
         self.refused.as_ref().is_some_and(|refused| same(refused) && refused.looks == looks)

@@ -66,7 +66,7 @@ pub(super) struct Update {
     pub refusals: Vec<String>,
 }
 
-/// So many refused targets of one update are told one by one.
+/// This many refused targets of one update are reported one by one.
 const TELL_REFUSED: usize = 10;
 
 impl Update {

@@ -1,9 +1,10 @@
-//! The stream of `/events`: what an Engine tells when something changes.
+//! The stream of `/events`: what an Engine says when something changes.
 //!
-//! Every manager tells of each change of a service, a node and a network of its Swarm, and an Engine
-//! of the containers that run on it. Nothing is told of tasks as such, and what happens while nobody
-//! listens is never told at all. An event is therefore a hint that a list is out of date, and where,
-//! never more: whoever listens lists again, first of all after the stream has begun.
+//! Every manager reports each change of a service, a node and a network of its Swarm, and an Engine
+//! of the containers that run on it. It reports nothing about tasks as such, and nothing that happens
+//! without a listener. An event is therefore a hint that a list is out of
+//! date, and where, never more: a listener lists again, first of all after the stream has
+//! started.
 //!
 //! The stream has no end and no separators that could be relied on: objects stand one after the
 //! other, with a line break between them. What is not known of it (other kinds of events, members
@@ -45,7 +46,7 @@ pub struct Event {
     pub kind: EventKind,
     /// What became of it.
     pub action: Action,
-    /// Its ID. Of a service, node or network the one that lists tell.
+    /// Its ID. Of a service, node or network the one that lists report.
     pub id: Arc<str>,
     /// The service that a container belongs to.
     pub service: Option<Arc<str>>,
@@ -55,7 +56,7 @@ pub struct Event {
     pub time_nano: i64,
 }
 
-/// Of what an event tells.
+/// Of what an event reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {
     /// A service of the Swarm.
@@ -84,8 +85,8 @@ pub enum Action {
 /// Why there is no stream.
 #[derive(Debug)]
 pub enum NoEvents {
-    /// It is not to be had here (403, 404: a socket proxy withholds it), and this is why. That costs
-    /// the speed of changes, never the targets: polling does without.
+    /// It is not to be had here (403, 404: a socket proxy withholds it), and this is why. That
+    /// costs the speed of changes, never the targets: polling does without.
     Withheld(String),
     /// It could not be opened now.
     Failed(Error),
@@ -166,7 +167,8 @@ impl Default for EventParser {
 }
 
 impl EventParser {
-    /// Takes the next piece. Fails where it is no stream of events; events before that place stay.
+    /// Takes the next piece. Fails where it is not a stream of events; events before that place
+    /// stay.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), ScanError> {
         let Self { scanner, ready, problems } = self;
         scanner.push(piece, &mut |element: Element<'_>| {
@@ -186,8 +188,8 @@ impl EventParser {
     }
 }
 
-/// Reads one event: none where it tells of something that no target depends on, or cannot be used,
-/// which the problems tell then.
+/// Reads one event: none where it reports something that no target depends on, or cannot be used,
+/// which the problems report then.
 fn event(element: Element<'_>, problems: &mut Problems) -> Result<Option<Event>, ScanError> {
     if element.too_large {
         problems.push(KIND, "", "event too large", String::new());

@@ -5,7 +5,7 @@ use std::fmt;
 use swarmscout_model::LabelsWriter;
 use swarmscout_model::name::push_sanitized;
 
-/// A map of labels as the Engine tells it, with the names that Prometheus makes of the keys.
+/// A map of labels as the Engine reports it, with the names that Prometheus makes of the keys.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct LabelMap {
     /// Sorted by name, then key.

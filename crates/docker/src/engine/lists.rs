@@ -1,4 +1,4 @@
-//! What one look asks of an Engine, and what it answers.
+//! What one refresh asks of an Engine, and what it answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::objects::{Container, Network, Node, Service, Task};
 use crate::Error;
 use crate::Filter;
 
-/// What one look needs.
+/// What one refresh needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// The lists, each with the JSON of its filters, or with nothing. The first says what there is
@@ -36,9 +36,9 @@ pub(super) struct Answered {
     pub(super) problems: Vec<Problem>,
 }
 
-/// What the lists of one look hold; one that was not asked for is empty.
+/// What the lists of one refresh hold; one that was not asked for is empty.
 ///
-/// Objects are shared: whoever keeps one, keeps no more than that.
+/// Objects are shared: the holder that keeps one, keeps no more than that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lists {
     /// `/nodes`.
@@ -116,7 +116,7 @@ impl Query {
         Err(Failed::Resource(failed.swap_remove(place).1))
     }
 
-    /// Tells what ends everything from what ends one list alone.
+    /// Distinguishes what ends everything from what ends one list alone.
     fn one<T>(&self, outcome: Result<T, Failed>) -> Result<Result<T, Error>, Failed> {
         match outcome {
             Ok(answer) => Ok(Ok(answer)),
@@ -170,7 +170,7 @@ fn take<T>(
 }
 
 /// The filters as the Engine reads them: `{"label":{"a=b":true}}`, keys in order. A filter without
-/// values is none.
+/// values is not valid.
 fn encode(filters: &[Filter]) -> String {
     let mut terms = BTreeMap::<&str, BTreeSet<&str>>::new();
     for filter in filters {

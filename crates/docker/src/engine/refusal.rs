@@ -1,4 +1,4 @@
-//! Why an Engine refuses, told so that the reader knows what to do.
+//! Why an Engine refuses, reported so that the reader knows what to do.
 //!
 //! What engines and those in their place say was recorded: `tests/fixtures/swarm-mode/errors`.
 
@@ -10,7 +10,7 @@ use super::info::Info;
 use super::read::Reader;
 use crate::Error;
 
-/// So many characters of a message that nobody expected are shown.
+/// This many characters of an unexpected message are shown.
 const SHOWN: usize = 300;
 
 /// How every refusal begins that only another host can help with.

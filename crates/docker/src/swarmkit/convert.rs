@@ -29,12 +29,12 @@ pub(super) struct Converter {
     /// By their labels, written one after the other in the order of their keys: SwarmKit writes
     /// equal maps in any order.
     label_maps: HashMap<Box<[u8]>, Arc<LabelMap>, RandomState>,
-    /// As many there were when they were last looked through.
+    /// Their number when they were last scanned.
     kept: usize,
     problems: Problems,
 }
 
-/// So many strings and label maps are held before they are first looked through.
+/// This many strings and label maps are held before they are first scanned.
 const FEW: usize = 4096;
 
 /// What a list of SwarmKit holds.
@@ -125,7 +125,7 @@ impl Converter {
         ports.into_iter().map(port).collect()
     }
 
-    /// An address with the length of its network; anything else is told.
+    /// An address with the length of its network; anything else is reported.
     fn address(
         &mut self,
         kind: &'static str,

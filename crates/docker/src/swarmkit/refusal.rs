@@ -1,4 +1,4 @@
-//! Why a control socket gives no answer, told so that the reader knows what to do.
+//! Why a control socket gives no answer, reported so that the reader knows what to do.
 
 use std::error::Error as _;
 use std::io;
@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use super::Method;
 use crate::Error;
 
-/// So many bytes of a message that nobody expected are shown.
+/// This many bytes of an unexpected message are shown.
 const SHOWN: usize = 300;
 
 /// A control socket as errors name it.

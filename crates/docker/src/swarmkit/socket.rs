@@ -49,7 +49,7 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Connects to nobody yet.
+    /// Sends nothing yet.
     pub fn new(path: impl Into<PathBuf>, context: &RefreshContext) -> Self {
         let max_answer = context.max_answer.min(MAX_ANSWER);
         Self {
@@ -68,7 +68,7 @@ impl ControlSocket {
     }
 
     /// Opens the socket and greets: TLS, then HTTP/2. Fails with what to do: no such socket, no
-    /// permission for it, nobody listening, something else listening.
+    /// permission for it, no one listening, something else listening.
     pub async fn connect(&self, deadline: Instant) -> Result<Connection, Error> {
         let place = Place::of(&self.path);
         within(&place, deadline, async {
@@ -84,7 +84,7 @@ impl ControlSocket {
                     .handshake(TokioIo::new(stream))
                     .await
                     .map_err(|error| place.not_connected(&error.to_string()))?;
-            // How it ended is told to whoever waits for an answer.
+            // Callers that wait for an answer learn how it ended.
             let driver = self.tasks.spawn(async move { drop(connection.await) });
             let driver = Arc::new(AbortOnDropHandle::new(driver));
             let sender = Sender::new(requests, self.user_agent.clone(), driver);
@@ -130,8 +130,8 @@ fn tls() -> Arc<ClientConfig> {
 }
 
 /// Any certificate will do, so long as the server has its key: it is the node's own, signed by a CA
-/// that only the Swarm has, and says nothing of the socket. Whom this speaks to is decided by who may
-/// put a socket at this path, as with Docker's own, which speaks no TLS at all.
+/// that only the Swarm has, and says nothing of the socket. Whom this speaks to is decided by who
+/// may put a socket at this path, as with Docker's own, which speaks no TLS at all.
 #[derive(Debug)]
 struct WhoeverHoldsTheSocket(WebPkiSupportedAlgorithms);
 

@@ -17,16 +17,16 @@ use super::refusal::Place;
 use crate::Error;
 use crate::engine::{Network, Node, Service, Task};
 
-/// So many changes are told at once at most: the message of a manager that was given a snapshot of
-/// the Swarm to catch up holds every object.
+/// This many changes are reported at once at most: the message of a manager that was given a
+/// snapshot of the Swarm to catch up holds every object.
 const AT_ONCE: usize = 256;
 
 /// What happens to nodes, services, tasks and networks, from the moment when it was opened.
 ///
 /// Objects are those of the Engine API, with two exceptions. The Engine adds [`Node::manager`] when
-/// it lists a node; SwarmKit does not keep it with the node, so no change tells it and a change of it
-/// is not told: it is always `None` here, see [`Connection::node`](super::Connection::node). And
-/// [`Network::updated`] is known here.
+/// it lists a node; SwarmKit does not keep it with the node, so no change reports it and a change
+/// of it is not reported: it is always `None` here, see
+/// [`Connection::node`](super::Connection::node). And [`Network::updated`] is known here.
 ///
 /// SwarmKit holds what is not read yet in a queue without a limit: read on, whatever else is to be
 /// done.
@@ -64,7 +64,7 @@ pub enum Object {
 }
 
 impl Watch {
-    /// Subscribes, and waits for the message without changes that says that it has begun.
+    /// Subscribes, and waits for the message without changes that says that it has started.
     pub(super) async fn open(sender: &Sender, place: &Place, limit: usize) -> Result<Self, Error> {
         let failed = |status: Status| place.failed(Method::Watch, &status, limit);
         let entry = |kind: &str| WatchEntry {
@@ -124,7 +124,7 @@ impl Watch {
     }
 }
 
-/// The next changes that a message tells, without those that the Engine API would not show.
+/// The next changes that a message reports, without those that the Engine API would not show.
 pub(super) fn changes(
     message: &mut Elements,
     converter: &mut Converter,

@@ -20,8 +20,9 @@ pub(super) struct Yaml {
     pub(super) yaml: String,
 }
 
-/// The configuration in use, written anew: what the file says of secrets is not in it. With it what
-/// is doubtful in it, where Prometheus has warnings. `format=yaml` answers the file alone, to be saved.
+/// The configuration in use, written again: what the file says of secrets is not in it. With it
+/// what is doubtful in it, where Prometheus has warnings. `format=yaml` answers the file alone, to
+/// be saved.
 pub(super) async fn config(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
     let config = Arc::clone(&app.context.program.config.borrow());
     match parameter(&uri, "format").as_str() {
@@ -47,7 +48,7 @@ pub(super) async fn build_info(State(app): State<Arc<App>>) -> Response {
     success(Version::new(&app))
 }
 
-/// The members are Prometheus'. Those about Go tell what comes nearest, or what Go tells where
+/// The members are Prometheus'. Those about Go report what comes nearest, or what Go reports where
 /// nothing is set.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,7 +60,7 @@ struct RuntimeInfo {
     server_time: String,
     reload_config_success: bool,
     last_config_time: String,
-    /// Why the last reload failed; empty where it did not. Prometheus does not tell.
+    /// Why the last reload failed; empty where it did not. Prometheus does not report it.
     last_config_error: String,
     corruption_count: u64,
     /// Tasks.

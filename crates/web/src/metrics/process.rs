@@ -8,7 +8,7 @@ use swarmscout_exposition::{NO_LABELS, Writer};
 
 use super::timestamp;
 
-/// Linux tells CPU time in hundredths of a second, on every architecture that Rust runs on.
+/// Linux reports CPU time in hundredths of a second, on every architecture that Rust runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 pub(super) fn write(out: &mut Writer, started: SystemTime) {

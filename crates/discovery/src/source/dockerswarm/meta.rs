@@ -76,7 +76,7 @@ pub(super) fn container(container: &LabelMap, labels: &mut LabelsWriter) -> Labe
     labels.build()
 }
 
-/// Where a node can be reached: its address, or the manager's where the Engine tells none that
+/// Where a node can be reached: its address, or the manager's where the Engine reports none that
 /// another machine could use (moby#35437, moby#30119).
 fn repaired_address(node: &Node) -> Option<Cow<'_, str>> {
     if is_usable(&node.address) {

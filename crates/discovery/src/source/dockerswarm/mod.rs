@@ -6,9 +6,10 @@
 //!
 //! A [`Finder`] is a function of a snapshot and of a few options, and remembers what it made of the
 //! one before: one snapshot of a Swarm serves every role and job. For the same answers it gives
-//! Prometheus' targets and labels (v3.14), but for two things. The smallest bad part of an object is
-//! left out and told, where Prometheus gives up everything. Label keys that become one name give
-//! the value of the byte-smallest key, always, where Prometheus' answer changes from look to look.
+//! Prometheus' targets and labels (v3.14), but for two things. The smallest bad part of an object
+//! is left out and reported, where Prometheus rejects everything. Label keys that become one name
+//! give the value of the byte-smallest key, always, where Prometheus' answer changes from refresh
+//! to refresh.
 
 mod alone;
 mod config;
@@ -47,7 +48,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The port at which a task or virtual IP is looked for.
+    /// The port at which a task or virtual IP is searched for.
     fn overlay_port(self, port: &Port) -> u32 {
         match self.overlay_port {
             OverlayPort::Published => port.published,
@@ -67,7 +68,7 @@ impl From<&DockerSwarmConfig> for Options {
     }
 }
 
-/// What is found in the lists of one look, without filters, in an order that does not depend on
+/// What is found in the lists of one refresh, without filters, in an order that does not depend on
 /// theirs. A list that the role does not need may be empty.
 pub fn find(lists: &Lists, options: Options) -> (Groups, Vec<Problem>) {
     let filters = Filters::new(options.role, &[]);

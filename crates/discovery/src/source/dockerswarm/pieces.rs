@@ -23,7 +23,7 @@ pub(super) struct Pieces {
 /// What tasks take over from their node.
 #[derive(Debug)]
 pub(super) struct OfNode {
-    /// As the Engine tells it: that is where Prometheus looks for ports published there.
+    /// As the Engine reports it: that is where Prometheus searches for ports published there.
     pub(super) address: Arc<str>,
     /// Prometheus' labels.
     pub(super) known: Labels,

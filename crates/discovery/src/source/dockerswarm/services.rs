@@ -34,7 +34,7 @@ pub(super) fn find(
         for ip in virtual_ips(service, options, snapshot) {
             let network = pieces.network(&ip.network);
             let Some(ip) = ip.address else {
-                // Every service on the host's network has one, and Prometheus gives up all
+                // Every service on the host's network has one, and Prometheus loses all
                 // services for it.
                 let detail = format!("on network {}", ip.network);
                 let reason = "virtual IP without address";

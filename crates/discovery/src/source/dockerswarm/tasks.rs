@@ -38,7 +38,7 @@ pub(super) fn find(
         let container = match &mut container {
             Some((map, labels)) if Arc::ptr_eq(map, &task.labels) => &*labels,
             other => {
-                // Told of the service, whose configuration it is: tasks come and go.
+                // Reported of the service, whose configuration it is: tasks come and go.
                 let (kind, id) = match &*task.service {
                     "" => ("task", &task.id),
                     _ => ("service", &task.service),

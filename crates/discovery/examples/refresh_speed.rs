@@ -1,15 +1,15 @@
-//! What one look at a Swarm costs.
+//! What one refresh of a Swarm costs.
 //!
 //! ```text
-//! cargo run --release -p swarmscout-discovery --example look_speed -- [ROLE [NODES [TASKS]]]
+//! cargo run --release -p swarmscout-discovery --example refresh_speed -- [ROLE [NODES [TASKS]]]
 //! ```
 //!
-//! A second process simulates the Swarm behind a unix socket, so that what is shown is the look
+//! A second process simulates the Swarm behind a unix socket, so that what is shown is the refresh
 //! alone: CPU seconds of this process, user and system, and its largest resident size. The first
-//! look, then looks at a Swarm where nothing changed, then looks before each of which the version
-//! and the state of every task change; and beside each, what of it is for reading the lists. Then,
-//! for the list of tasks alone and in memory, what each step of reading it takes. The allocator is
-//! that of the program.
+//! refresh, then refreshes of a Swarm where nothing changed, then refreshes before each of which
+//! the version and the state of every task change; and beside each, what of it is for reading the
+//! lists. Then, for the list of tasks alone and in memory, what each step of reading it takes. The
+//! allocator is that of the program.
 
 #![expect(clippy::print_stdout, reason = "it is what the example is for")]
 
@@ -36,7 +36,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Error = Box<dyn std::error::Error>;
 
-const LOOKS: usize = 10;
+const REFRESHES: usize = 10;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
@@ -54,7 +54,7 @@ fn main() -> Result<(), Error> {
         other => return Err(format!("no role {other}: tasks, services or nodes").into()),
     };
 
-    let socket = std::env::temp_dir().join(format!("look-speed-{}.sock", std::process::id()));
+    let socket = std::env::temp_dir().join(format!("refresh-speed-{}.sock", std::process::id()));
     let mut server = Command::new(std::env::current_exe()?)
         .arg("serve")
         .arg(&socket)
@@ -64,23 +64,23 @@ fn main() -> Result<(), Error> {
         .spawn()?;
     let mut simulated = Simulated {
         says: BufReader::new(server.stdout.take().ok_or("no output")?),
-        hears: server.stdin.take().ok_or("no input")?,
+        input: server.stdin.take().ok_or("no input")?,
     };
     simulated.await_line()?;
-    let looked = runtime.block_on(async {
-        look(&socket, role, &mut simulated).await?;
+    let refreshed = runtime.block_on(async {
+        refresh(&socket, role, &mut simulated).await?;
         steps(&socket).await
     });
     // The server ends with its standard input.
     drop(simulated);
     server.wait()?;
-    looked
+    refreshed
 }
 
 /// The process that simulates the Swarm.
 struct Simulated {
     says: BufReader<ChildStdout>,
-    hears: ChildStdin,
+    input: ChildStdin,
 }
 
 impl Simulated {
@@ -91,7 +91,7 @@ impl Simulated {
 
     /// Changes version and state of every task.
     fn change(&mut self) -> Result<(), Error> {
-        self.hears.write_all(b"change\n")?;
+        self.input.write_all(b"change\n")?;
         self.await_line()
     }
 }
@@ -124,13 +124,13 @@ async fn serve(socket: &str, nodes: &str, tasks: &str) -> Result<(), Error> {
 
 /// What each step of reading the list of tasks takes, the fastest of some tries.
 async fn steps(socket: &Path) -> Result<(), Error> {
-    let options = ClientOptions::new("look_speed", DEADLINE);
+    let options = ClientOptions::new("refresh_speed", DEADLINE);
     let request = Request::to(&Host::socket(socket), "/tasks")?.timeout(DEADLINE).max_body(1 << 30);
     let client = Client::new(&HttpConfig::default(), options)?;
     let text = client.get(request).await?.body.bytes().await?;
     let step = |work: &mut dyn FnMut() -> Result<usize, ScanError>| {
         let mut fastest = f64::INFINITY;
-        for _ in 0..LOOKS {
+        for _ in 0..REFRESHES {
             let before = cpu_seconds()?;
             std::hint::black_box(work()?);
             fastest = fastest.min(cpu_seconds()? - before);
@@ -170,7 +170,7 @@ async fn steps(socket: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-async fn look(socket: &Path, role: Role, simulated: &mut Simulated) -> Result<(), Error> {
+async fn refresh(socket: &Path, role: Role, simulated: &mut Simulated) -> Result<(), Error> {
     let config = DockerSwarmConfig {
         engine: EngineConfig {
             hosts: vec![format!("unix://{}", socket.display())],
@@ -185,7 +185,7 @@ async fn look(socket: &Path, role: Role, simulated: &mut Simulated) -> Result<()
         events: Events::Poll,
         swarmkit_socket: None,
     };
-    let context = BuildContext::new("look_speed");
+    let context = BuildContext::new("refresh_speed");
     let mut source = DockerSwarm::new(&config, &context)?;
     let mut hosts = Hosts::new(&config.engine, &context.refresh)?;
     let query = match role {
@@ -194,8 +194,10 @@ async fn look(socket: &Path, role: Role, simulated: &mut Simulated) -> Result<()
         Role::Tasks => Query::new(List::Tasks, &[List::Services, List::Nodes, List::Networks], &[]),
     };
     println!("what changed  CPU s  lists alone  wall s  groups  targets  problems  largest MiB");
-    for (what, looks) in [("first look", 1), ("nothing", LOOKS), ("every task", LOOKS)] {
-        for _ in 0..looks {
+    for (what, refreshes) in
+        [("first refresh", 1), ("nothing", REFRESHES), ("every task", REFRESHES)]
+    {
+        for _ in 0..refreshes {
             if what == "every task" {
                 simulated.change()?;
             }
@@ -203,13 +205,13 @@ async fn look(socket: &Path, role: Role, simulated: &mut Simulated) -> Result<()
             drop(hosts.look(&query).await?);
             let lists = cpu_seconds()? - before;
             let (cpu, wall) = (cpu_seconds()?, Instant::now());
-            let look = source.fetch(RefreshScope::Full).await?;
+            let refresh = source.fetch(RefreshScope::Full).await?;
             let (cpu, wall) = (cpu_seconds()? - cpu, wall.elapsed().as_secs_f64());
-            let targets: usize = look.value.iter().map(|group| group.targets.len()).sum();
+            let targets: usize = refresh.value.iter().map(|group| group.targets.len()).sum();
             println!(
                 "{what:12}  {cpu:.3}        {lists:.3}  {wall:.3}   {:6}  {targets:7}  {:8}  {:.1}",
-                look.value.len(),
-                look.problems.len(),
+                refresh.value.len(),
+                refresh.problems.len(),
                 largest_mebibytes()?,
             );
         }
