@@ -65,7 +65,7 @@ fn show(mut stream: &TcpStream, page: &str) -> std::io::Result<()> {
     )
 }
 
-/// What is shown in the end to who opens `url`. Every name that ends in `.test` is this machine.
+/// The page that a browser shows for `url`. Every name that ends in `.test` is this machine.
 fn visit(folder: &Path, url: &str) -> Result<String> {
     run(Command::new("chromium")
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])

@@ -148,7 +148,7 @@ fn a_server_that_is_gone_takes_no_target_with_it() -> Result<()> {
     dns.restart("tasks.web.example.com A 10.0.1.5\n")?;
     await_addresses(&["10.0.1.5:8080"])?;
 
-    // As Docker does it: in place, the same inode.
+    // In place, in the same inode, as Docker writes it.
     fs::write(&file, "nameserver 127.53.0.3\noptions timeout:1\n")?;
     await_error("tasks.web. at 127.53.0.3")?;
     await_addresses(&["10.0.1.5:8080"])?;

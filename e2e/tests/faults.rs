@@ -1,4 +1,4 @@
-//! What goes wrong with a real Swarm: three managers, a worker, a task on each.
+//! Faults of a real Swarm: three managers, a worker, a task on each.
 //!
 //! The cluster is brought up once; the cases run one after the other and leave it as they found it.
 //! In every case a witness reads the targets the whole time: they are never gone. What the Engine
@@ -92,7 +92,7 @@ fn await_all(server: &Server, jobs: &[(&str, String)]) -> Result<()> {
     jobs.iter().try_for_each(|(job, _)| await_targets(server, job, NODES))
 }
 
-/// What a job that asks these hosts for nodes has beside its name.
+/// The configuration, without its name, of a job that asks these hosts for nodes.
 fn nodes(hosts: &[String]) -> String {
     sd(hosts, "nodes", "")
 }

@@ -12,7 +12,7 @@ use swarmscout_e2e::program::{Server, swarmscout};
 use swarmscout_e2e::scratch::Scratch;
 use swarmscout_e2e::{get, get_json, until};
 
-/// How long anything may take that is watched here.
+/// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts Swarmscout with these flags and waits until it is ready.

@@ -39,7 +39,7 @@ fn archive(name: &str) -> Result<(String, Vec<String>)> {
 }
 
 #[test]
-fn the_archives_hold_what_is_promised_and_their_checksums() -> Result<()> {
+fn the_archives_hold_the_promised_files_and_their_checksums() -> Result<()> {
     for (name, ..) in RELEASES {
         let (file, contents) = archive(name)?;
         let folder = file.strip_suffix(".tar.gz").context("an archive")?;

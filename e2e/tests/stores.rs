@@ -34,7 +34,7 @@ const CASES: &[(&str, Case)] = &[
     ("all three servers are killed and started again", all_three_die),
 ];
 
-/// How long anything may take that is watched here.
+/// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {

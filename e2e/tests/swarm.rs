@@ -257,7 +257,7 @@ fn socket_without_permission(cluster: &mut Cluster, folder: &Path) -> Result<()>
             "scrape_configs:\n- job_name: nodes\n  dockerswarm_sd_configs: [{{host: '{host}', role: nodes}}]\n"
         ),
     )?;
-    // As somebody who may reach the program and the folder, but not the socket.
+    // A user that can reach the program and the folder, but not the socket.
     let program = Path::new("/tmp").join(format!("swarmscout-{}", std::process::id()));
     fs::copy(swarmscout().get_program(), &program)?;
     let output = Command::new("setpriv")

@@ -140,7 +140,7 @@ fn await_label(cluster: &Cluster, server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// What was followed through all of it is what one sees who comes now.
+/// A client that followed all of it has what a new client sees.
 fn equals_a_listing(cluster: &Cluster, folder: &Path, followed: &Server) -> Result<()> {
     let host = cluster.url("manager-1");
     let running = "filters: [{name: desired-state, values: [running]}]";

@@ -94,7 +94,7 @@ fn pattern() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// What is known of a pattern without the engine is what the engine finds.
+    /// The shortcuts taken for a pattern agree with the engine.
     #[test]
     fn shapes_agree_with_the_engine(
         pattern in pattern(),

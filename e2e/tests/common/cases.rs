@@ -9,7 +9,7 @@ use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 use swarmscout_e2e::cluster::Cluster;
 
-/// What is tried, in a folder of its own.
+/// One case, in a folder of its own.
 pub type Case = fn(&mut Cluster, &Path) -> Result<()>;
 
 /// Brings up a Swarm, unless only the names are asked for, and runs what the arguments name.

@@ -33,7 +33,7 @@ pub(crate) fn stepped(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     command.arg(format!("--config.file={}", file.display()));
     command.env("LD_PRELOAD", library()?);
     command.env("FAKETIME_TIMESTAMP_FILE", &clock).env("FAKETIME_NO_CACHE", "1");
-    // As where the clock of a machine is set: the steady one goes on.
+    // Like setting a machine's clock: the monotonic one goes on.
     command.env("DONT_FAKE_MONOTONIC", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let server = Server::start(command, folder, "clock")?;
     await_targets(&server, "nodes", NODES)?;

@@ -1,4 +1,4 @@
-//! What goes wrong while a manager is watched. A witness reads the targets the whole time.
+//! Faults while a manager is watched. A witness reads the targets the whole time.
 
 use std::path::Path;
 use std::time::Instant;

@@ -313,7 +313,7 @@ fn a_job_that_only_moved_is_the_same_job() {
     assert!(before.job_configs() != other.job_configs());
 }
 
-/// What an absent key and a key without a value make of a job.
+/// The job that absent keys and keys without a value give.
 #[test]
 fn a_null_is_the_types_zero_and_not_the_default() {
     let job = |name: &str, text: &[u8]| read(text).unwrap().config.job_yaml(name).unwrap();
@@ -437,7 +437,7 @@ fn a_file_that_cannot_be_read_is_an_error_with_its_name() {
 }
 
 #[test]
-fn relative_paths_begin_in_the_folder_of_the_file() {
+fn relative_paths_start_at_the_folder_of_the_file() {
     let text = b"scrape_configs: [{job_name: a, file_sd_configs: [{files: [./a.yml, /b.yml]}]}]";
     let yaml = |path: &str| {
         let config = parse(text, Path::new(path), &Options::default()).unwrap().config;
@@ -452,7 +452,7 @@ fn relative_paths_begin_in_the_folder_of_the_file() {
 /// Every file that a source's requests need, as `check config` checks them and the client reads
 /// them. Prometheus joins all but `client_certificate_key_file`.
 #[test]
-fn all_files_of_http_config_begin_in_the_folder_of_the_file() {
+fn all_files_of_http_config_start_at_the_folder_of_the_file() {
     let check = |keys: &str, expected: &str| {
         let text = format!(
             "scrape_configs: [{{job_name: a, http_sd_configs: [{{url: 'http://b', {keys}}}]}}]"
@@ -556,7 +556,7 @@ fn proxies_are_taken_from_the_environment_that_is_given() {
     expect![[r#"prometheus.yml:1:68: scrape_configs[0].http_sd_configs[0].proxy_from_environment: cannot use environment variable http_proxy: parse "ftp://u:xxxxx@proxy": the URL of a proxy starts with http://, https://, socks5:// or socks5h://"#]].assert_eq(&bad.unwrap_err());
 }
 
-/// Whatever comes of it, it comes without a panic and as one of the two.
+/// The result is a configuration or an error, and never a panic.
 #[test]
 fn a_file_may_be_cut_anywhere() {
     let text = include_bytes!("../files/all.good.yml");

@@ -117,7 +117,7 @@ fn prune(tree: &Value, defaults: &Value) -> Value {
     out
 }
 
-/// What we show of a file, or the lines and texts of its errors.
+/// Our reading of a file, or the lines and texts of its errors.
 fn load(text: &str) -> Result<Value, Vec<(u64, String)>> {
     let options = Options { agent: false, env: |_| None };
     let loaded = config::parse(text.as_bytes(), Path::new("prometheus.yml"), &options);
@@ -152,7 +152,7 @@ fn list(text: &str) -> Result<Value, Vec<(u64, String)>> {
     Ok(groups.collect())
 }
 
-/// What differs between an answer and what we make of it; empty for nothing.
+/// The difference between an answer and our reading of it; empty if there is none.
 fn difference(
     answer: &Value,
     ours: Result<Value, Vec<(u64, String)>>,
@@ -168,7 +168,7 @@ fn difference(
             let lines: Vec<_> = lines.map(|line| line.as_u64().unwrap()).collect();
             let earlier = FOUND_EARLIER.iter().any(|text| errors[0].1.contains(text));
             let is_ours = |line: &u64| errors.iter().any(|(own, _)| own == line);
-            // Of a list only the first error is shown.
+            // Only the first error of a list is shown.
             let same = lines.iter().all(is_ours)
                 || answer.get("list").is_some() && lines.first().is_some_and(is_ours);
             (!earlier && !same).then(|| format!("lines of {errors:?}, Go: {error}"))

@@ -252,7 +252,7 @@ async fn a_job_that_was_never_complete_turns_to_its_new_configuration_at_once() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_shown_yet_is_no_update() {
+async fn an_unpublished_set_is_not_an_update() {
     let (old, hung) = (Script::answering(60, targets(&["a"])), Script::answering(60, Answer::Hang));
     let fresh = Script::answering(60, targets(&["b", "c"]));
     let mut manager = manager();

@@ -177,7 +177,7 @@ async fn what_does_not_fit_into_memory_is_not_restored() {
 }
 
 #[tokio::test]
-async fn what_is_restored_counts_until_the_source_answers() {
+async fn restored_targets_count_until_the_source_answers() {
     let scratch = Scratch::new();
     run_before(&scratch, targets(&["a"])).await;
     let mut context = BuildContext::new("test");
@@ -332,7 +332,7 @@ async fn files_of_sources_that_are_gone_go_after_a_week() {
     let all = scratch.names();
     let days = |days: u64| SystemTime::now() + Duration::from_hours(24 * days);
 
-    // Of one that is configured, however old it is.
+    // The file of a configured source stays, however old it is.
     let mut manager = scratch.manager();
     manager.apply(one(&Script::answering(3600, Answer::Hang)));
     manager.context_storage().sweep(days(100)).await;

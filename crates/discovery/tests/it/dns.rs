@@ -31,7 +31,7 @@ struct Entry {
     outcome: Outcome,
 }
 
-/// What comes of it.
+/// The outcome of one entry.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 struct Outcome {
     /// Server, protocol and name of each question.
@@ -53,7 +53,7 @@ struct Answer {
     tcp: String,
 }
 
-/// Where we do something else than Prometheus, and why.
+/// Where we differ from Prometheus, and why.
 const DIFFERENCES: &[(&str, &str)] = &[
     ("search .", "systemd writes it: it adds nothing to a name, and is not a name itself"),
     ("a name twice", "it is looked up once"),

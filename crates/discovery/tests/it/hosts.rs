@@ -88,7 +88,7 @@ fn count(refreshed: &Refreshed<Groups>) -> usize {
 }
 
 #[tokio::test]
-async fn a_part_that_is_cut_off_loses_nothing_of_what_is_known_of_whole_lists() {
+async fn a_cancelled_listing_of_a_part_keeps_the_cache_of_whole_lists() {
     let engine = manager(1);
     let config = engine_config(&[&engine], &[]);
     let mut hosts = Hosts::new(&config, &context().refresh).unwrap();

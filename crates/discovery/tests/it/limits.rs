@@ -28,7 +28,7 @@ const LIMIT: u64 = 4 << 20;
 
 const MINUTE: PromDuration = PromDuration::from_secs(60);
 
-/// What each refresh says; in the end nothing is held.
+/// The errors of each refresh; in the end no memory is held.
 async fn refused(name: &str, config: &SdConfig) -> Error {
     refused_within(name, config, BuildContext::new("test")).await
 }
@@ -45,14 +45,14 @@ async fn refused_within(name: &str, config: &SdConfig, context: BuildContext) ->
     };
     let first = source.fetch(RefreshScope::Full).await.expect_err(name);
     let second = source.fetch(RefreshScope::Full).await.expect_err(name);
-    // How much else was in use is another number each time.
+    // The number of bytes in use differs each time.
     assert_eq!(discriminant(&first), discriminant(&second), "{name}: {first}, then {second}");
     drop(source);
     assert_eq!(budget.used(), 0, "{name}");
     first
 }
 
-/// That it does not fit, and how much it would need, at least.
+/// The error that it does not fit, with the least that it would need.
 async fn needs(name: &str, config: &SdConfig, at_least: u64) {
     needs_within(name, config, BuildContext::new("test"), at_least).await;
 }
@@ -192,7 +192,7 @@ fn node_list(url: &str, etcd_api: EtcdApi) -> SdConfig {
     })
 }
 
-/// What is counted while it is read: a few bytes of each element become a hundred.
+/// Memory is counted while it is read: a few bytes of each element become a hundred.
 #[tokio::test]
 async fn node_lists() {
     let many = |element: &str| vec![element; 100_000].join(",");
@@ -383,7 +383,7 @@ impl Discoverer for Given {
 }
 
 #[tokio::test]
-async fn a_discoverer_of_somebody_else() {
+async fn a_discoverer_of_another_crate() {
     let group = |bytes: usize| {
         Arc::new(TargetGroup {
             source: "g".into(),

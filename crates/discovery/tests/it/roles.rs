@@ -157,7 +157,7 @@ fn fault_3_tasks_that_ended_are_targets_unless_filtered() {
 }
 
 #[test]
-fn fault_4_a_task_on_the_host_network_without_port_is_no_target() {
+fn fault_4_a_task_on_the_host_network_without_port_is_not_a_target() {
     let host = task(
         r#""NetworksAttachments":[{"Network":{"ID":"h","Spec":{"Name":"host"}},"Addresses":null}]"#,
     );

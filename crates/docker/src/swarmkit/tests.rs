@@ -328,7 +328,7 @@ fn equal_label_maps_are_held_once_and_dropped_when_nothing_holds_them() {
 }
 
 #[test]
-fn what_is_no_message_fails_with_its_reason() {
+fn bytes_that_are_not_a_message_fail_with_a_reason() {
     #[track_caller]
     fn check(answer: &[u8], expected: &Expect) {
         let read = |element| Converter::default().read::<Task>(element);

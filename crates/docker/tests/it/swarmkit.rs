@@ -75,7 +75,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
-/// What a test can wait for that expects no answer.
+/// A short deadline, for tests that expect no answer.
 fn hardly() -> Instant {
     Instant::now() + Duration::from_millis(200)
 }
@@ -326,7 +326,7 @@ async fn a_socket_of_another_kind_is_reported() {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(greeting).await.unwrap();
             stream.shutdown().await.unwrap();
-            // What came is read, so that closing does not reset.
+            // Everything received is read, so that closing does not reset.
             let _ = stream.read_to_end(&mut Vec::new()).await;
         };
         let ((), connected) = tokio::join!(answer, connect(&path, soon()));

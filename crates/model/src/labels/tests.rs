@@ -19,7 +19,7 @@ fn an_emptied_builder_builds_the_empty_set() {
     assert_eq!(builder.build(), Labels::empty());
 }
 
-/// What can be done to a builder.
+/// Operations on a builder.
 #[derive(Clone, Debug)]
 enum Step {
     Set(String, String),

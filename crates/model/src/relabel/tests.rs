@@ -1,4 +1,4 @@
-//! What holds for all rules and labels. What single rules do is in `tests/it/prometheus.rs`.
+//! Properties of all rules and labels. `tests/it/prometheus.rs` tests single rules.
 
 use proptest::prelude::*;
 

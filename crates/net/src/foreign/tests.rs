@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::*;
 
-/// What most encoders leave as it is.
+/// Characters that most encoders leave as they are.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Plain ones, and one with all that encoders change.
@@ -90,7 +90,7 @@ fn every_encoding_is_hidden() {
             let clean = known.clean(&text);
             assert!(clean.contains(HIDDEN), "{name} of {secret}: {clean}");
             let rest = clean.replace(HIDDEN, "");
-            // Of base64, characters before and behind may stay: they hold other bytes.
+            // Base64 characters before and behind may stay: they hold other bytes.
             let most = if name.starts_with("base64") { 26 } else { 0 };
             let rest = rest.len() - "you sent (), so no".len();
             assert!(rest <= most, "{name} of {secret}: {clean}");
@@ -111,7 +111,7 @@ fn texts_without_a_secret_stay() {
 }
 
 #[test]
-fn what_is_hidden_and_shown() {
+fn secrets_are_hidden_and_the_rest_is_shown() {
     let check = |secrets: &[&str], text: &str, expected: Expect| {
         expected.assert_eq(&knowing(secrets).clean(text));
     };
@@ -130,7 +130,7 @@ fn what_is_hidden_and_shown() {
 }
 
 #[test]
-fn headers_are_learned_with_what_is_in_them() {
+fn headers_are_learned_with_the_secrets_in_them() {
     let known = Secrets::default();
     known.learn_header(&HeaderValue::from_static("Basic dTpodW50ZXIy"));
     known.learn_header(&HeaderValue::from_static("Bearer tok-en"));
@@ -169,7 +169,7 @@ fn long_texts_are_cut_and_the_place_stays() {
         (format!("{long} at line hunter2"), "BBB", "B…"),
         ("hunter2 ".repeat(1 << 20), "<secret> <secret>", "…"),
         ("é".repeat(1 << 20), "éé", "é…"),
-        // Whatever the place of the cut, nothing of a secret stays.
+        // Wherever the cut is, no part of a secret stays.
         (format!("{}hunter2{long}", "x".repeat(SHOWN - 3)), "xxx", "x<secret>…"),
     ] {
         let clean = known.clean(&text);

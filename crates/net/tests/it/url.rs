@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use swarmscout_model::Secret;
 use swarmscout_net::{Host, Request, Scheme, Url, redact_url};
 
-/// A text, and what Go 1.26's `url.Parse` makes of it: the error after `!`, or scheme, opaque part,
+/// A text, and how Go 1.26's `url.Parse` reads it: the error after `!`, or scheme, opaque part,
 /// user (name, password, whether there is one), host, host name, port, escaped path and raw query.
 ///
 /// Not in the table, because ours differ: the words after `invalid host:`, a wrong escape in a
@@ -106,7 +106,7 @@ fn go_reads_the_same() {
 
 #[test]
 fn passwords_that_are_not_escaped_do_not_show() {
-    // Neither in the error, nor, where Go takes it for a URL, in what is shown of it.
+    // It is neither in the error nor, where Go takes it for a URL, in the text of the URL.
     const WORDS: &str = "the user and password before @ must be percent-encoded: write %23 for #, \
                          %2F for /, %3F for ?";
     for (text, expected) in [
@@ -227,7 +227,7 @@ fn what_is_not_a_docker_host_is_refused() {
 }
 
 #[test]
-fn a_path_begins_with_a_slash() {
+fn a_path_starts_with_a_slash() {
     let host = Host::parse("tcp://h").unwrap();
     let error = Request::to(&host, "info").unwrap_err().to_string();
     assert_eq!(error, r#"parse "info": path does not start with a slash"#);

@@ -138,7 +138,7 @@ impl FileSd {
     }
 }
 
-/// So long that everything that only waits for time has happened.
+/// Long enough for everything that waits only for time.
 async fn long() {
     sleep(Duration::from_mins(5)).await;
 }
@@ -278,7 +278,7 @@ async fn a_burst_of_changes_is_one_write_of_the_newest() {
     files.written("a", 2).await;
     assert!(began.elapsed() >= SHORTEST_GAP, "{:?}", began.elapsed());
     assert!(folder.read("a.json").contains("h:20"));
-    // Who reads the old one reads it to its end.
+    // A reader of the old file reads it to its end.
     assert!(std::io::read_to_string(old).unwrap().contains("h:0"));
     long().await;
     files.until("a", |file| file.writes == 2).await;
@@ -449,7 +449,7 @@ async fn a_folder_that_is_missing_is_reported_and_filled_when_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_somebody_changed_is_written_again() {
+async fn a_file_that_another_program_changed_is_written_again() {
     let folder = Scratch::new();
     let jobs = Jobs::new(&["a"]);
     jobs.find("a", &["h:1"]);

@@ -1,4 +1,4 @@
-//! What a change costs.
+//! The cost of a change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

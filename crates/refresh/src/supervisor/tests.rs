@@ -102,7 +102,7 @@ async fn what_does_not_differ_stays_the_same_value_and_only_grows_older() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_keeps_what_is_known_and_its_age() {
+async fn a_failure_keeps_the_last_good_value_and_its_age() {
     let mut run = run(targets(&["a"]));
     let good = run.refreshed(1).await;
     run.script.answer(Answer::Fail("no route"));
@@ -137,7 +137,7 @@ async fn pauses_grow_to_the_longest_and_start_over_after_a_success() {
 }
 
 #[test]
-fn what_is_on_this_machine_is_tried_again_sooner() {
+fn local_sources_are_tried_again_sooner() {
     let context = RefreshContext::new("test");
     let longest = |is_local, interval| {
         let interval = PromDuration::from_millis(interval);
@@ -187,7 +187,7 @@ async fn changes_do_not_shorten_the_pause_after_a_failure() {
         }
     };
     let _ = timeout(Duration::from_mins(1), hints).await;
-    // Of five seconds at most, half of that at least.
+    // Pauses are five seconds at most, and half of that at least.
     let refreshes = run.script.refreshes().len();
     assert!((12..=27).contains(&refreshes), "{refreshes} refreshes in a minute");
     run.script.answer(targets(&["a"]));
@@ -230,7 +230,7 @@ impl Discoverer for Restless {
     }
 }
 
-/// How often a restless discoverer is asked for everything and for changes in a minute, and what is
+/// How many full and incremental refreshes a restless discoverer gets in a minute, and what is
 /// known then.
 async fn restless(fails: [bool; 2]) -> ([usize; 2], Health) {
     let tried = Arc::<std::sync::Mutex<[Vec<Instant>; 2]>>::default();

@@ -146,7 +146,7 @@ async fn changes_of_version_2() {
     let (_, body) = get(&member.server, &wait("swarm-020", 5)).await.unwrap();
     assert_eq!(shape(&body), shape(recorded!("v2/watch-expire.json")));
 
-    // What is above takes what is below with it.
+    // A folder takes its keys with it.
     etcd.delete("/swarm-129");
     let (_, body) = get(&member.server, &wait("swarm-129/docker/swarm", 6)).await.unwrap();
     assert_eq!(

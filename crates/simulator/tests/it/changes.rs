@@ -27,7 +27,7 @@ fn lines(changes: &mut Changes) -> Vec<String> {
     std::iter::from_fn(|| changes.try_next()).map(|change| line(&change)).collect()
 }
 
-/// What was reported of each object, in the order in which they were first reported. A change that
+/// The reports on each object, in the order of their first ones. A change that
 /// is not visible is left out: a real engine reports twice how a container ended.
 fn lives<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Vec<String>> {
     let mut order: Vec<Vec<String>> = Vec::new();
@@ -91,7 +91,7 @@ fn a_network_lives_as_a_real_one() {
 }
 
 #[test]
-fn reports_all_who_listen_the_same_with_rising_indexes() {
+fn reports_the_same_to_all_listeners_with_rising_indexes() {
     let (swarm, worker) = swarm();
     let (mut one, mut other) = (swarm.changes(), swarm.changes());
     let web = swarm.create_service(ServiceSpec::new("web", "demo:1").replicas(2));
@@ -116,7 +116,7 @@ fn reports_all_who_listen_the_same_with_rising_indexes() {
     }
     let reported: Vec<_> = changes.iter().map(line).collect();
     assert_eq!(reported, lines(&mut other));
-    // What was reported last is what is there.
+    // The last report agrees with the state.
     for task in swarm.tasks() {
         assert_eq!(before.get(&task.meta.id), Some(&task.meta.version.index));
     }

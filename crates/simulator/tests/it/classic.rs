@@ -15,7 +15,7 @@ fn recorded(version: &str, case: &str) -> serde_json::Result<Value> {
 fn three_nodes(version: (u8, u8, u8)) -> Cluster {
     let cluster = Cluster::default();
     let memory = if version == (0, 1, 0) { 25_276_514_304 } else { 26_540_340_019 };
-    // What 0.1.0 called a CPU was a share of one.
+    // In 0.1.0 a CPU was a share of one.
     let cpu = if version == (0, 1, 0) { 10 } else { 1 };
     let labels = |own: &[(&str, &str)]| {
         let mut labels: BTreeMap<String, String> = [

@@ -31,7 +31,7 @@ impl Events {
 
     async fn next(&mut self) -> Option<Value> {
         while let Some(line) = self.0.next_line().await.unwrap() {
-            // What is between them is the framing of chunks.
+            // Between them is the framing of chunks.
             if let Ok(event @ Value::Object(_)) = serde_json::from_str(&line) {
                 return Some(event);
             }

@@ -120,7 +120,7 @@ async fn refuses_and_accepts_at_the_same_address() {
         server.accept().unwrap();
         assert!(answer(&server).await.ends_with(BODY));
     }
-    // What was open before has ended.
+    // Connections that were open before have ended.
     let _ = open.read_to_end(&mut Vec::new()).await;
 }
 

@@ -1,4 +1,4 @@
-//! What happens to a simulated Swarm is what happens to a real one.
+//! A simulated Swarm behaves as a real one.
 
 use swarmscout_simulator::swarm::objects::{Reachability, TaskState};
 use swarmscout_simulator::swarm::{NodeState, ServiceSpec, Swarm};

@@ -246,7 +246,7 @@ fn swarm() -> (Swarm, String, String) {
 }
 
 #[tokio::test]
-async fn what_is_reported_has_the_members_of_what_a_real_one_reported() {
+async fn reports_have_the_members_of_those_of_a_real_manager() {
     let folder = Folder::new("members");
     let (swarm, manager, _) = swarm();
     let front = swarm.create_network_with("front", |network| {

@@ -34,7 +34,7 @@ fn thing(owner: u8, id: u16, version: u64) -> Arc<Thing> {
     Arc::new(Thing { id: format!("id-{id}").into(), owner: format!("o{owner}").into(), version })
 }
 
-/// What stands in which bucket.
+/// The contents of each bucket.
 fn shape(buckets: &Buckets<Thing>) -> Vec<(Arc<str>, Vec<Arc<str>>)> {
     let shape = buckets.iter().map(|bucket| {
         (bucket.name("x"), bucket.objects().map(|thing| Arc::clone(&thing.id)).collect())
@@ -49,7 +49,7 @@ fn from(things: impl IntoIterator<Item = Arc<Thing>>) -> Buckets<Thing> {
 }
 
 proptest! {
-    /// Whatever came and went, the buckets are those of what is left, none too large.
+    /// After any changes, the buckets hold exactly what is left, and none is too large.
     #[test]
     fn buckets_are_a_function_of_their_objects(
         steps in prop::collection::vec((0..2_u8, 0..300_u16, any::<bool>()), 0..900),

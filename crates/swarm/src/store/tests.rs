@@ -12,7 +12,7 @@ fn task(id: &str, version: u64) -> Arc<Task> {
 
 const NOW: i64 = 100_000_000;
 
-/// What happens to a store.
+/// A step of a store.
 enum Step<'a> {
     /// A listing of tasks, with a watch beside it or not.
     Listed(Beside, &'a [(&'a str, u64)]),
@@ -24,7 +24,7 @@ enum Step<'a> {
 
 use Step::{Changed as IsChanged, Gone as IsGone, Listed, Part as OfService};
 
-/// What is known after each step, and what was news.
+/// The contents after each step, and what was new.
 #[track_caller]
 fn check(steps: &[Step<'_>], expected: &Expect) {
     let mut store = Store::default();
@@ -179,7 +179,7 @@ fn lists_without_a_reader_are_not_kept() {
     assert!(store.snapshot().tasks.is_empty());
 }
 
-/// What is asked for may change while a watch is on: nothing of that is a change, or a difference
+/// The demand may change while a watch is open: that is not a change of the Swarm, or a difference
 /// that the watch did not report.
 #[test]
 fn another_demand_is_not_a_change() {
@@ -200,7 +200,7 @@ fn another_demand_is_not_a_change() {
 }
 
 #[test]
-fn what_is_gone_is_kept_within_bounds() {
+fn removed_ids_are_kept_within_bounds() {
     let mut gone = Gone::default();
     for n in 0..5 * MOST_GONE / 2 {
         gone.note(&n.to_string().into());

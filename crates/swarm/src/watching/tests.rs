@@ -34,7 +34,7 @@ fn of_an_object_the_newest_is_kept() {
 
 /// During a listing that hangs, changes are shown as they come and taken after it.
 #[tokio::test]
-async fn what_is_shown_is_kept_once_and_within_bounds() {
+async fn pending_changes_are_kept_once_and_within_bounds() {
     let mut taken = Newest::default();
     let pending = Pending::default();
     for version in 1..=5 {

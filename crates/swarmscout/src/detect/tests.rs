@@ -53,7 +53,7 @@ async fn a_password_in_docker_host_does_not_show() {
     }
 }
 
-/// What is made of an answer to `/info`: a configuration that parses without a warning.
+/// The configuration made from an answer to `/info`: it parses without a warning.
 #[track_caller]
 fn check(info: &str, expected: &Expect) {
     let info = info.replacen('{', r#"{"Containers": 1, "#, 1).replace(", }", "}");

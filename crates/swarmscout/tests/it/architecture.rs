@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What one crate must never reach, not even by way of others.
+/// Crates that one crate must never reach, not even through others.
 const NEVER: &[(&str, &[&str])] = &[
     ("go-regexp", &["model", "net", "refresh", "docker", "swarm", "discovery"]),
     ("model", &["net", "refresh", "docker", "swarm", "discovery"]),
@@ -49,7 +49,7 @@ fn dependencies(name: &str) -> BTreeSet<String> {
     ours.map(str::to_owned).collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }
@@ -101,7 +101,7 @@ fn every_path_that_the_documents_name_exists() {
         let text = read(file);
         let is_path = |span: &&str| {
             let folders = ["crates/", "e2e/", "bench/", "fuzz/", "docs/", "deploy/", ".ci/"];
-            // Neither a command with arguments nor a pattern.
+            // Not a command with arguments, and not a pattern.
             folders.iter().any(|folder| span.starts_with(folder))
                 && !span.contains([' ', '<', '*', '$'])
                 && !span.contains("TARGET")

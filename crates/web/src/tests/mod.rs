@@ -112,7 +112,7 @@ pub(super) fn file(now: Now, job: Option<&str>, error: Option<&str>) -> FileStat
     }
 }
 
-/// What the target manager would make of these groups.
+/// The set that the target manager makes from these groups.
 pub(crate) fn set(
     job: &Arc<JobConfig>,
     groups: &[Arc<TargetGroup>],
@@ -138,7 +138,7 @@ fn completeness(sources: &[SourceStatus]) -> Completeness {
     }
 }
 
-/// What a job hands over.
+/// The channels of a job.
 #[derive(Clone)]
 pub(crate) struct Published {
     pub(crate) config: Arc<JobConfig>,

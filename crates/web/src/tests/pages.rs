@@ -82,7 +82,7 @@ async fn shows_how_everything_is() {
 }
 
 #[tokio::test]
-async fn shows_what_is_missing() {
+async fn shows_missing_sources() {
     let now = Instant::now();
     let sources = vec![source("dockerswarm/0", now, Some(7)), source("dockerswarm/1", now, None)];
     let first = set(&Arc::new(job("web")), &[], sources);
@@ -95,7 +95,7 @@ async fn shows_what_is_missing() {
 }
 
 #[tokio::test]
-async fn shows_what_is_from_before_a_restart() {
+async fn shows_targets_from_before_a_restart() {
     let now = Instant::now();
     let waits = source("dockerswarm/0", now, Some(125));
     let mut fails = source("dockerswarm/1", now, Some(125));
@@ -149,7 +149,7 @@ async fn shows_how_changes_are_learned() {
 }
 
 #[tokio::test]
-async fn shows_what_is_wrong_with_the_configuration() {
+async fn shows_errors_of_the_configuration() {
     let server = Server::start(Instant::now(), Vec::new()).await;
     server.ready.send_replace(Readiness::Starting);
     server.reload.send_replace(ReloadStatus {

@@ -230,7 +230,7 @@ async fn reports_its_age_and_its_version() {
 }
 
 #[tokio::test]
-async fn compresses_for_those_who_accept_it() {
+async fn compresses_for_clients_that_accept_it() {
     let now = Instant::now();
     let server = Server::start(now, vec![web_set(now)]).await;
     for path in ["/sd/web", "/sd/web?meta=0", "/sd/web?raw=1"] {

@@ -45,7 +45,7 @@ async fn lives_below_its_prefix() {
 }
 
 #[tokio::test]
-async fn says_what_is_not_there() {
+async fn answers_404_for_unknown_paths() {
     let server = Server::start(Instant::now(), Vec::new()).await;
     assert_eq!(server.get("/nothing").await.status, 404);
     let reply = server.request("POST", "/sd", &[]).await;

@@ -176,7 +176,7 @@ fn reports_the_first_refused_targets() {
     assert_eq!(done.refusals[0], r#"instance 0 in group a: "/" is not a valid hostname"#);
 }
 
-/// What does not fit leaves everything as it was; with room again it is taken.
+/// An update that does not fit changes nothing; with room again it is applied.
 #[test]
 fn an_update_that_does_not_fit_changes_nothing() {
     let budget = Budget::new(Bytes(100_000));

@@ -17,7 +17,7 @@ async fn ready(manager: &Manager) -> (Arc<TargetSet>, u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_known_is_served_after_the_timeout() {
+async fn partial_sets_are_served_after_the_timeout() {
     let (good, bad) =
         (Script::answering(60, targets(&["a"])), Script::answering(60, Answer::Fail("no route")));
     let mut manager = manager();
@@ -76,7 +76,7 @@ async fn a_changed_job_serves_its_previous_set_until_the_timeout() {
     set_of(&manager, "old").await;
     sleep(Duration::from_secs(100)).await;
 
-    // None of the new one's sources answers: the previous set stays.
+    // No source of the new job answers: the previous set stays.
     manager.apply(vec![JobConfig::new("a", vec![bad.config()])]);
     sleep(Duration::from_secs(100)).await;
     let set = only_job(&manager).set.borrow().clone();

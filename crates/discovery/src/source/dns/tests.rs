@@ -171,7 +171,7 @@ async fn makes_targets_of_every_type() {
 }
 
 #[tokio::test]
-async fn follows_aliases_and_names_what_is_no_target() {
+async fn follows_aliases_and_names_records_that_are_not_targets() {
     let world = World::new(1);
     world.zone.set("alias.example", [Data::Cname("real.example".to_owned())]);
     world.set_a("real.example", &[[10, 0, 0, 1]]);

@@ -142,7 +142,7 @@ async fn a_bad_file_keeps_its_groups_and_a_removed_one_loses_them() {
 }
 
 #[tokio::test]
-async fn a_first_mistake_is_no_empty_list() {
+async fn a_file_that_is_wrong_at_first_is_not_an_empty_list() {
     let dir = Folder::new();
     dir.write("a.json", "");
     let mut source = dir.source(&["*.json"]);
@@ -164,7 +164,7 @@ async fn a_first_mistake_is_no_empty_list() {
 }
 
 #[tokio::test]
-async fn what_is_no_file_or_too_large_is_not_read() {
+async fn other_kinds_of_files_and_large_ones_are_not_read() {
     let dir = Folder::new();
     fs::create_dir(dir.0.join("folder.json")).unwrap();
     std::os::unix::fs::symlink("/nowhere", dir.0.join("link.json")).unwrap();

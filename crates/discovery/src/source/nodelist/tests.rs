@@ -1,4 +1,4 @@
-//! What lists are made of; the stores have their tests beside them.
+//! Targets made from lists; the stores have tests of their own.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ fn config(url: &str) -> NodeListConfig {
     }
 }
 
-/// What the real `swarm list` of three versions made of 32 lists.
+/// The output of the real `swarm list` of three versions for 32 lists.
 const RECORDED: &str = include_str!("../../../tests/fixtures/swarm-list.json");
 
 #[test]
@@ -164,7 +164,7 @@ async fn targets_are_beside_each_engine_and_the_primary() {
         problem: node " 10.0.0.4:2375": address that is not host:port: 
     "#]]
     .assert_eq(&show(&first));
-    // What did not change is the same value.
+    // An unchanged group is the same value.
     let second = list.fetch(RefreshScope::Full).await.unwrap();
     assert!(first.value.iter().zip(&second.value).all(|(a, b)| Arc::ptr_eq(a, b)));
 }

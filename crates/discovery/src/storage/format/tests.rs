@@ -59,7 +59,7 @@ fn groups() -> impl Strategy<Value = Groups> {
 
 proptest! {
     #[test]
-    fn what_was_written_is_read(groups in groups(), millis in 0..4_000_000_000_000_u64) {
+    fn a_written_file_reads_back_the_same(groups in groups(), millis in 0..4_000_000_000_000_u64) {
         let as_of = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
         let stored = decode(&encode(as_of, &groups)).unwrap();
         prop_assert_eq!(stored, Stored { key: KEY, as_of, groups });
@@ -87,7 +87,7 @@ fn a_file_that_was_cut_or_changed_anywhere_is_refused() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn each_damage_has_its_message() {
     check(b"", &expect!["not a file of Swarmscout's storage"]);
     check(&[b'x'; 100], &expect!["not a file of Swarmscout's storage"]);
     let mut newer = sample();

@@ -1,4 +1,4 @@
-//! Whatever changes is seen, and nothing else changes with it.
+//! Every change is seen, and nothing else changes with it.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use swarmscout_swarm::FeedKind;
 
 use super::site::{Followed, ROLES, Site};
 
-/// What can be done to a Swarm, by number.
+/// Changes of a Swarm, by number.
 const STEPS: u8 = 14;
 
 /// Does something; what cannot be done is left.

@@ -1,4 +1,4 @@
-//! What goes wrong with a watch, with events, and with the lists beside them.
+//! Faults of a watch, of events, and of the lists beside them.
 
 use swarmscout_discovery::config::{BuildContext, DockerSwarmConfig, EngineConfig, Events, Role};
 use swarmscout_simulator::engine::Condition;
@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 
 use super::site::{Followed, Manager, Site, context, guarded, impatient};
 
-/// What the Engine answers right now, so that it can be answered later.
+/// The Engine's answer right now, to be replayed later.
 async fn answered(site: &Site, list: &str) -> Vec<u8> {
     let path = site.manager.engine.server.socket().unwrap();
     let mut stream = UnixStream::connect(path).await.unwrap();

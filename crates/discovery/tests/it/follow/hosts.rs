@@ -37,7 +37,7 @@ async fn when_the_manager_in_use_dies_the_next_one_reports_at_once() {
 }
 
 #[tokio::test]
-async fn the_first_host_may_be_down_from_the_beginning() {
+async fn the_first_host_may_be_down_from_the_start() {
     let site = Site::new(1);
     let dead = Site::new(3);
     dead.manager.engine.server.refuse();
@@ -73,7 +73,7 @@ async fn a_follower_watches_for_what_the_leader_lists() {
 }
 
 #[tokio::test]
-async fn over_tcp_there_are_events_and_no_excuse() {
+async fn over_tcp_events_are_used_without_a_reason() {
     let site = Site::new(1);
     let engine = Engine::start(Listen::Tcp, &site.swarm, &site.manager.node).unwrap();
     let mut config = config(&[&site.manager], Role::Tasks);

@@ -34,7 +34,7 @@ fn forbidden() -> Fault {
     Fault::Status(403, "Forbidden".to_owned())
 }
 
-/// What becomes of the three jobs while one list is refused, from the beginning.
+/// The state of the three jobs while one list is refused from the start.
 async fn check(list: &str, expected: &Expect) {
     for (events, _) in KINDS {
         let site = Site::new(1);
@@ -172,7 +172,7 @@ async fn a_manager_that_gives_all_lists_is_asked_before_one_that_does_not() {
     followed.refresh().await;
     assert_eq!((&*followed.feed().host, followed.snapshot.failed.len()), (&*second.url(), 0));
     assert_eq!(followed.problems[0].object, site.manager.url());
-    // Where none gives all of them, some are better than nothing.
+    // If no host gives all lists, some of them are better than none.
     second.engine.server.faults().set_for("/networks", forbidden());
     followed.refresh().await;
     assert_eq!((followed.snapshot.failed.len(), followed.failures), (1, 0));

@@ -37,13 +37,13 @@ async fn the_best_feed_is_open_soon_after_an_outage() {
         followed.refresh().await;
         let feed = followed.feed();
         assert_eq!((&followed.error.is_none(), feed.kind), (&true, FeedKind::Poll));
-        // Nothing that is not true any more.
+        // No reason that is no longer true.
         assert_eq!(feed.reason.as_deref(), Some("not tried yet since the Engine answers again"));
         faults.clear();
         manager.control.accept().unwrap();
         let refreshes = followed.refreshes[0];
         followed.until(|followed| followed.feed().kind == FeedKind::Watch).await;
-        // What may have changed until the watch stood.
+        // Everything is listed once: it may have changed before the watch was open.
         followed.until(|followed| followed.refreshes[0] > refreshes).await;
         assert_eq!((followed.refreshes[0], &followed.feed().reason), (refreshes + 1, &None));
         swarm.scale(&site.web, 9);
@@ -85,7 +85,7 @@ fn events(site: &Site, context: &BuildContext) -> Followed {
     Followed::new(&DockerSwarmConfig { ..config }, context)
 }
 
-/// As with a Swarm in which nothing changes for ten minutes.
+/// A Swarm in which nothing changes for ten minutes looks like this.
 #[tokio::test]
 async fn events_that_are_silent_for_long_are_opened_again_and_nothing_else() {
     let site = Site::new(1);
@@ -108,7 +108,7 @@ async fn events_that_are_silent_for_long_are_opened_again_and_nothing_else() {
     assert_eq!(followed.feed().reason, None);
 }
 
-/// As a proxy does with what is idle.
+/// A proxy closes idle connections like this.
 #[tokio::test]
 async fn events_that_are_closed_are_opened_again_and_nothing_else() {
     let site = Site::new(1);

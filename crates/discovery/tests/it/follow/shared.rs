@@ -56,7 +56,7 @@ async fn a_job_that_is_added_has_its_targets_at_once_and_disturbs_no_other() {
         let now = first.set.borrow().clone();
         assert!(now.groups.iter().zip(&*before.set.groups).all(|(a, b)| a.is_same(b)));
 
-        // What was not read before is followed now, and no difference was taken for one that the
+        // The new list is followed now, and no difference was counted as one that the
         // watch did not report.
         if kind != FeedKind::Poll {
             let mut job = job_of(&manager, "tasks");
@@ -246,7 +246,7 @@ async fn a_list_requested_during_a_refresh_is_not_taken_for_empty() {
     }
 }
 
-/// Of tasks that a node takes when it comes there is no event but that of the node; those that it had
+/// Tasks that a new node takes have no event but that of the node; those that it had
 /// before are not to run, and not listed.
 #[tokio::test]
 async fn an_event_of_a_node_leads_to_the_tasks_that_it_takes() {

@@ -130,7 +130,7 @@ impl Site {
     }
 }
 
-/// What reads these managers.
+/// The configuration of a source that reads these managers.
 pub(crate) fn config(managers: &[&Manager], role: Role) -> DockerSwarmConfig {
     DockerSwarmConfig {
         engine: EngineConfig {

@@ -20,7 +20,7 @@ fn the_head_is_read_no_further_than_it_must() {
 }
 
 #[test]
-fn what_is_not_json_fails_the_list_with_its_place() {
+fn invalid_json_fails_the_list_with_its_position() {
     for (text, expected) in [
         (r#"{"ID":"a" "x":1}"#, r#"not JSON at byte 110: expected JSON, found \""#),
         (r#"{"ID":truth}"#, ""),
@@ -65,7 +65,7 @@ fn of_a_member_given_twice_the_last_counts() {
 
 /// An object of 8 MB has room for an ID of megabytes and a million bad ports.
 #[test]
-fn what_is_reported_of_bad_parts_is_bounded() {
+fn reports_of_bad_parts_are_bounded() {
     let (id, ports) = ("x".repeat(100_000), "1,".repeat(100_000));
     let text = format!(r#"{{"ID":"{id}","Status":{{"PortStatus":{{"Ports":[{ports}1]}}}}}}"#);
     let mut decoder = Decoder::default();

@@ -92,12 +92,12 @@ fn events_are_distinguished() {
             Container Other c1 of s1 on n1 7
             Container Other c2 8"#]],
     );
-    // Nothing that a target depends on.
+    // No target depends on these.
     check(
         r#"{"Type":"secret","Action":"create","Actor":{"ID":"x"}}{"Type":"container","Action":"exec_start: sh","Actor":{"ID":"x"}}{}"#,
         &expect![[""]],
     );
-    // As one sequence of records, too.
+    // The same as one sequence of records.
     check(
         "\u{1e}{\"Type\":\"service\",\"Action\":\"remove\",\"Actor\":{\"ID\":\"s\"}}\n\u{1e}",
         &expect!["Service Remove s 0"],
@@ -124,7 +124,7 @@ fn what_cannot_be_used_is_left_out_and_reported() {
 }
 
 #[test]
-fn what_is_no_stream_of_events_fails() {
+fn a_body_that_is_not_a_stream_of_events_fails() {
     check("<html>", &expect!["not JSON at byte 0: expected an object, found <"]);
     check("[]", &expect!["not JSON at byte 0: expected an object, found ["]);
     check(r#"{"Type":"node"]"#, &expect!["not JSON at byte 14: expected }, found ]"]);

@@ -148,9 +148,9 @@ fn an_answer_that_broke_off_spoils_nothing() {
     assert_eq!(memo.len(), 2);
 }
 
-/// What stands between quotes, brackets and numbers decides where an object ends.
+/// Quotes, brackets and numbers decide where an object ends.
 #[test]
-fn where_an_object_ends_is_no_other_for_being_read_ahead() {
+fn reading_ahead_does_not_move_the_end_of_an_object() {
     for text in [
         r#"[{"ID":"a","Slot":1"b,"c":2}]"#,
         r#"[{"ID":"a","Slot":1"b","c":2}]"#,
@@ -174,7 +174,7 @@ fn where_an_object_ends_is_no_other_for_being_read_ahead() {
 }
 
 #[test]
-fn what_is_wrong_in_one_answer_is_wrong_in_the_next() {
+fn a_fault_in_one_answer_is_reported_in_the_next_too() {
     for labels in ["null_", "null{}", r#"{"a":"b"}_"#, r#"{"a":"b"}{}"#, "nul", "7_", "{}"] {
         let text = format!(r#"[{{"Id":"a","Labels":{labels}}}]"#).into_bytes();
         check::<Network>(&[(text.clone(), 0), (text.clone(), 0), (text, 20)], MAX_ELEMENT);

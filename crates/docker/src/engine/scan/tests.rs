@@ -51,7 +51,7 @@ fn cuts_a_list_into_its_elements() {
 }
 
 #[test]
-fn leaves_elements_that_are_no_objects_to_the_reader() {
+fn leaves_elements_that_are_not_objects_to_the_reader() {
     check(r#"[1,"a,]",null ,true,[[]],-1e5]"#, &["1", r#""a,]""#, "null", "true", "[[]]", "-1e5"]);
 }
 
@@ -84,7 +84,7 @@ fn limits_how_deep_brackets_stand_in_each_other() {
 }
 
 #[test]
-fn holds_only_the_beginning_of_an_element_that_is_too_large() {
+fn holds_only_the_start_of_an_element_that_is_too_large() {
     let large = format!(r#"{{"ID":"x","pad":"{}"}}"#, "y".repeat(20_000));
     let text = format!(r#"[{{"ID":"before"}},{large},{{"ID":"after"}}]"#);
     for piece in [text.len(), 7, 5000] {

@@ -73,7 +73,7 @@ async fn an_open_ended_answer_may_outlive_the_timeout_but_not_fall_silent() {
 }
 
 #[tokio::test]
-async fn an_open_ended_answer_must_begin_within_the_timeout() {
+async fn an_open_ended_answer_must_start_within_the_timeout() {
     let server = Server::start(|_, _| Reply::raw("").then_hang()).await;
     let request = request(&server.url("/events")).timeout(SHORT).open_ended(AMPLE);
     let error = client(&HttpConfig::default()).get(request).await.err();

@@ -149,7 +149,7 @@ async fn a_token_that_ends_soon_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn all_who_wait_share_a_token() {
+async fn all_waiting_requests_share_a_token() {
     let (tokens, server) = (token_server("3600").await, echo().await);
     let client = client(&with(oauth2(&tokens.url("/"))));
     let answers = join_all((0..8).map(|_| client.get(request(&server.url("/"))))).await;
@@ -160,7 +160,7 @@ async fn all_who_wait_share_a_token() {
 }
 
 #[tokio::test]
-async fn all_who_wait_share_a_failure() {
+async fn all_waiting_requests_share_a_failure() {
     let server = echo().await;
     let tokens = Server::start(|_, _| Reply::with("503 Service Unavailable", "", "")).await;
     let client = client(&with(oauth2(&tokens.url("/"))));
@@ -248,7 +248,7 @@ async fn the_token_server_has_tls_and_a_proxy_of_its_own() {
     assert!(proxy.requests()[0].starts_with("CONNECT tokens.invalid:443 HTTP/1.1\r\n"));
 }
 
-/// What a token server that answers so makes of a request.
+/// The result of a request when the token server answers this.
 async fn check_message(reply: fn(&str) -> Reply, expected: Expect) {
     let tokens = Server::start(move |request, _| reply(request)).await;
     let config = with(oauth2(&tokens.url("/token?key=hunter2")));

@@ -37,7 +37,7 @@ async fn proxy_to(server: &Server) -> Server {
     Server::start(move |_, _| Reply::tunnel(to)).await
 }
 
-/// What `config` makes of a request, with the addresses by their names.
+/// The result of a request with `config`, with names for addresses.
 async fn check_message(config: &HttpConfig, url: &str, names: &[(&str, &str)], expected: Expect) {
     let mut shown = match client(config).get(request(url)).await {
         Ok(response) => text(response).await,
@@ -143,7 +143,7 @@ async fn the_proxy_may_speak_tls_itself() {
 }
 
 #[tokio::test]
-async fn what_is_excepted_goes_straight_there() {
+async fn hosts_of_no_proxy_are_connected_to_directly() {
     let server = Server::start(|_, _| Reply::ok("straight")).await;
     let mut way = proxy("http://127.0.0.1:1");
     way.except("example.com").unwrap();
@@ -205,7 +205,7 @@ async fn refusals_name_the_proxy_and_the_server() {
         check(unauthorized, "u:hunter2@", url, expect!["cannot connect to server.invalid through proxy http://PROXY: 407 Proxy Authentication Required: are user and password in the proxy's URL right?"]).await;
     }
     let https = "https://server.invalid:8443/";
-    // As tinyproxy has it.
+    // Recorded from tinyproxy.
     check(|| Reply::with("401 Unauthorized", "", ""), "u:hunter2@", https, expect!["cannot connect to server.invalid:8443 through proxy http://PROXY: 401 Unauthorized: are user and password in the proxy's URL right?"]).await;
     check(
         || Reply::with("502 Bad Gateway", "", ""),

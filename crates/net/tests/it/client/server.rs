@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// What a request is answered with.
+/// The answer to a request.
 pub(crate) struct Reply {
     bytes: Vec<u8>,
     then: Then,
@@ -50,7 +50,7 @@ impl Reply {
         Self::with(status, &format!("Location: {location}\r\n"), "")
     }
 
-    /// What a proxy answers to CONNECT, and does from then on.
+    /// How a proxy answers CONNECT, and what it does from then on.
     pub(crate) fn tunnel(to: SocketAddr) -> Self {
         let bytes = b"HTTP/1.1 200 Connection established\r\nServer: proxy\r\n\r\n".to_vec();
         Self { bytes, then: Then::Tunnel(to) }

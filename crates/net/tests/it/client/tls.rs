@@ -72,7 +72,7 @@ impl Identity {
         }
     }
 
-    /// As `openssl req -x509` makes them: signed by itself, and marked as an authority.
+    /// Like those of `openssl req -x509`: signed by itself, and marked as an authority.
     fn self_signed(names: &[&str], is_ca: IsCa) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = params(names);

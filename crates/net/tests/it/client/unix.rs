@@ -19,7 +19,7 @@ async fn requests_go_through_the_socket_and_keep_it() {
     let folder = Folder::new();
     let path = folder.path("engine.sock");
     let server = Server::start_unix(&path, |_, _| Reply::ok("[]"));
-    // None of this has an effect on a socket, not even a file that is missing.
+    // These have no effect on a socket, not even a file that is missing.
     let missing = || Some(PemSource::File(folder.path("missing.pem")));
     let secret = || SecretSource::Inline(Secret::new("secret"));
     let client = client(&HttpConfig {

@@ -33,7 +33,7 @@ pub(crate) struct Cell {
     pub(crate) later: Seen,
 }
 
-/// What was seen while it went wrong.
+/// The observations during the fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// Why the refresh failed.
@@ -47,7 +47,7 @@ pub(crate) struct Seen {
     pub(crate) other: usize,
 }
 
-/// What was seen of these rows of a source, one after the other `AT_ONCE` of them.
+/// The observations of these rows of a source, `AT_ONCE` of them at a time.
 pub(crate) async fn rows(
     source: Source,
     numbers: &[usize],
@@ -114,7 +114,7 @@ struct Attempt {
     spoil: Option<Spoil>,
 }
 
-/// What roles of a Swarm read.
+/// The roles of a Swarm.
 const LISTS: [&str; 4] = ["/nodes", "/services", "/tasks", "/networks"];
 
 impl Attempt {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::lists;
 use super::sources::Source;
 
-/// What is wrong with the object.
+/// A fault of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Edit {
     NotUtf8,

@@ -1,4 +1,4 @@
-//! Where classic Swarms keep their lists of nodes: what is answered there, and what of it can go
+//! Where classic Swarms keep their lists of nodes: the answers, and what can go
 //! wrong. Each list has the nodes 10.0.0.1 and 10.0.0.2, and the primary 10.0.0.9 where there is
 //! one. No answer has a version, so nothing is watched and each refresh asks once for the list.
 

@@ -1,4 +1,4 @@
-//! Who answers, and what goes wrong there.
+//! The servers and files of the table, and their faults.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const ZNODE: (&str, &str) = ("/swarm/docker/swarm/nodes/10.0.0.1:2375", "10.0.0.
 /// The records of a name while all is well.
 const GOOD_HOSTS: [u8; 2] = [1, 2];
 
-/// Who answers.
+/// The server or file that answers.
 pub(crate) enum Origin {
     File(Folder),
     Server(Server),
@@ -157,7 +157,7 @@ impl NameServer {
 pub(crate) struct Folder {
     path: PathBuf,
     name: &'static str,
-    /// What the file holds while all is well.
+    /// The content of the file without a fault.
     content: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! What goes wrong.
+//! The faults of the table.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use super::lists;
 use super::origin::service;
 use super::sources::Source;
 
-/// How it goes wrong for one source.
+/// A fault, as one source meets it.
 #[derive(Clone, Debug)]
 pub(crate) enum Spoil {
     /// The port is closed.
     Refuse,
-    /// Whatever is asked for.
+    /// For every request.
     All(Fault),
-    /// What is asked for at paths that end so; for a file its content.
+    /// For requests of paths that end so; for a file, its content.
     Path(&'static str, Fault),
-    /// Whatever a server of ZooKeeper is asked for.
+    /// For every request to a server of ZooKeeper.
     ZooKeeper(zookeeper::Fault),
-    /// What one of its nodes holds.
+    /// For the content of one of its nodes.
     ZNode(&'static [u8]),
-    /// Whatever is asked for a name.
+    /// For every query of a name.
     Dns(dns::Fault),
     /// The records of a name.
     Records(Vec<Data>),
@@ -136,7 +136,7 @@ impl Row {
         self.spoil(source).is_some_and(|spoil| spoil.is_silent())
     }
 
-    /// What goes wrong with `source`; `None` where it has no such fault.
+    /// The fault as `source` meets it; `None` where it has no such fault.
     pub(crate) fn spoil(self, source: Source) -> Option<Spoil> {
         let list = source.list();
         match source {
@@ -216,7 +216,7 @@ impl Row {
     }
 }
 
-/// What a server of another kind says.
+/// The answer of a server of another kind.
 const BANNER: &str = "SSH-2.0-OpenSSH_9.2\r\n";
 
 /// ZooKeeper's number for an ACL that lets only others read.

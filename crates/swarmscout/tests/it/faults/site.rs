@@ -159,7 +159,7 @@ impl Site {
         answer["data"]["sources"][0].take()
     }
 
-    /// What `/metrics` shows.
+    /// The samples of `/metrics`.
     pub(crate) async fn metrics(&self) -> Metrics {
         let (_, text) = self.get("/metrics").await;
         Metrics(text)

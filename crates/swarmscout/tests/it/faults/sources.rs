@@ -1,4 +1,4 @@
-//! What is asked, and what is answered while all is well.
+//! The requests, and the answers without a fault.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -40,7 +40,7 @@ pub(crate) const GROUPS: &str = r#"[{"targets":["10.0.0.1:9100","10.0.0.2:9100"]
 /// network, one in host mode, one with a port that Swarm chose.
 const SERVICES: [&str; 3] = ["web", "agent", "random-port"];
 
-/// What engine and master answer while all is well, by path.
+/// The answers of Engine and master without a fault, by path.
 static ANSWERS: LazyLock<BTreeMap<&str, Bytes>> = LazyLock::new(|| {
     let recording = |path| Recording::THREE_NODES.body(path).unwrap();
     let list = |path| serde_json::from_slice::<Vec<Value>>(recording(path)).unwrap();
@@ -68,7 +68,7 @@ static ANSWERS: LazyLock<BTreeMap<&str, Bytes>> = LazyLock::new(|| {
 /// The recording that the master answers with.
 const MASTER: (&str, &str) = ("1.2.9", "healthy");
 
-/// What a server answers while all is well.
+/// The answers of a server without a fault.
 fn answer(request: &Request) -> Response {
     match request.path.trim_start_matches("/v1.41") {
         "/_ping" => Response::new("text/plain", "OK").with("Api-Version", "1.41"),
@@ -133,7 +133,7 @@ impl Source {
         self as usize >= Self::ListFile as usize
     }
 
-    /// How the paths end at which the list is that goes wrong. Empty where there is no path.
+    /// The end of the paths of the list that has the fault. Empty where there is no path.
     pub(crate) const fn list(self) -> &'static str {
         match self {
             Self::File | Self::ListFile | Self::ZooKeeper | Self::Dns => "",
@@ -151,7 +151,7 @@ impl Source {
         }
     }
 
-    /// What is answered at a path while all is well; without a path, what is in its file.
+    /// The answer at a path without a fault; without a path, the content of its file.
     pub(crate) fn answer(path: &str) -> &'static [u8] {
         if path.is_empty() { GROUPS.as_bytes() } else { &ANSWERS[path] }
     }

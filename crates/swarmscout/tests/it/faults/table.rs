@@ -7,7 +7,7 @@ use super::cell::{Cell, Seen};
 use super::rows::Row;
 use super::sources::Source;
 
-/// What was seen, by row and column.
+/// The observations, by row and column.
 pub(crate) type Cells = BTreeMap<(usize, usize), Option<Cell>>;
 
 /// The tables of `docs/robustness.md`: files, HTTP and Docker, then node lists and the DNS.
@@ -39,7 +39,7 @@ fn part(cells: &Cells, sources: &[Source]) -> String {
     table
 }
 
-/// What came of it, in a word that the documentation explains.
+/// The effect, in a word that the documentation explains.
 fn word(source: Source, seen: &Seen) -> &'static str {
     match seen {
         Seen { error: Some(_), .. } => "kept",

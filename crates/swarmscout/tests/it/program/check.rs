@@ -316,7 +316,7 @@ fn service_discovery_writes_promtools_json() {
 }
 
 #[test]
-fn service_discovery_says_what_is_wrong() {
+fn service_discovery_reports_each_fault() {
     let folder = Folder::new();
     folder.write("good.yml", GOOD);
     check(
@@ -391,7 +391,7 @@ fn healthy_and_ready_ask_a_running_program() {
 
 /// On a full Swarm most targets are dropped: what is scraped comes first, the rest is counted.
 #[test]
-fn service_discovery_counts_what_is_dropped() {
+fn service_discovery_counts_dropped_targets() {
     let folder = Folder::new();
     folder.write(
         "many.yml",

@@ -74,7 +74,7 @@ fn jobs_come_in_the_order_of_the_files_with_the_defaults_of_the_main_one() {
     let expected = ["conf.d/comment.yml", "conf.d/empty.yml"].map(|file| (file.to_owned(), empty));
     assert_eq!(warned.collect::<Vec<_>>(), expected);
 
-    // What a file names begins in its own folder.
+    // Paths in a file are relative to its own folder.
     let a = loaded.config.job_yaml("a").expect("it is a job");
     let targets = folder.path().join("conf.d/targets.json");
     assert!(a.contains(&format!("- {}\n", targets.display())) && a.contains("- /x.json\n"), "{a}");
@@ -153,7 +153,7 @@ fn a_file_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
-fn what_is_warned_of_once_is_warned_of_once_in_all_files() {
+fn a_warning_is_given_once_for_all_files() {
     let folder = folder(&[
         ("prometheus.yml", MAIN),
         ("conf.d/a.yml", "scrape_configs: [{job_name: a, honor_labels: true}]"),

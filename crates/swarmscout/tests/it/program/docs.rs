@@ -162,7 +162,7 @@ const PARTS: [&str; 21] = [
     "the provider has suites of TLS 1.2 and 1.3",
 ];
 
-/// What is said while everything goes wrong stands in the listing that `tests/it/faults` keeps.
+/// The messages of every fault are in the listing that `tests/it/faults` keeps.
 #[test]
 fn every_message_about_a_fault_is_documented() {
     let messages = documented_messages();

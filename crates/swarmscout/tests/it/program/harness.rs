@@ -70,7 +70,7 @@ pub(crate) struct Program {
     child: Child,
     /// Gone once the test stops reading what it writes.
     lines: Option<Receiver<String>>,
-    /// What it wrote to stderr and stdout so far, as far as it was waited for.
+    /// Its stderr and stdout, up to the last line that a test waited for.
     pub(crate) log: Vec<String>,
 }
 

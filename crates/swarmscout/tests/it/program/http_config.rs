@@ -139,7 +139,7 @@ fn engines_and_masters_are_asked_through_a_proxy() {
         let keys = "proxy_url: 'http://PROXY', http_headers: {X-Scope: {secrets: [s3cret]}}";
         let source = source.replace("KEYS", keys);
         let config = format!("scrape_configs:\n- job_name: a\n  {source}\n");
-        // Nothing runs there.
+        // No server listens there.
         let (output, requests) = discover(&folder, &config, |line| {
             if line.contains("/info ") {
                 "200 OK\r\nConnection: close\r\n\r\n{\"DriverStatus\":[[\"Nodes\",\"0\"]]}"

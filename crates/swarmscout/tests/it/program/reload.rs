@@ -90,7 +90,7 @@ fn a_bad_file_changes_nothing_and_is_reported_everywhere() {
     wait_for(address, "/sd/old", "o:2");
 }
 
-/// As a mounted configuration is replaced: a link beside the files comes to lead elsewhere.
+/// A mounted configuration is replaced this way: a link beside the files points elsewhere.
 fn link(folder: &Folder, to: &str) {
     let new = folder.path().join("..new");
     std::os::unix::fs::symlink(to, &new).expect("the link is new");
@@ -118,7 +118,7 @@ fn changed_files_are_taken_over_if_asked_for() {
     wait_for(address, "/sd/a", "a:1");
     link(&folder, "..2");
     wait_for(address, "/sd/a", "a:2");
-    // What the file names, though the file itself stays as it is.
+    // A file that is named there changes, though the naming file stays as it is.
     folder.write("more/b.yml", &file(&[job("b", "b:1")]));
     wait_for(address, "/sd/b", "b:1");
 

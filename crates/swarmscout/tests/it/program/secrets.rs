@@ -13,13 +13,13 @@ use super::harness::{DEADLINE, Folder, get};
 /// A part of every credential of this test.
 const PLANT: &str = "hunter2";
 
-/// Where in an answer the request is repeated, each the beginning of a path.
+/// The places in an answer that repeat the request, each the start of a path.
 const ENTRANCES: [&str; 8] =
     ["status", "member", "text", "labels", "whole", "location", "type", "encoding"];
 
 type Encoding = (&'static str, fn(&str) -> String);
 
-/// How it is repeated, each the second part of a path.
+/// The encodings of the repetition, each the second part of a path.
 const ENCODINGS: [Encoding; 12] = [
     ("raw", str::to_owned),
     ("upper", |text| each(text, |byte| format!("%{byte:02X}"))),
@@ -40,7 +40,7 @@ fn each(text: &str, encode: impl Fn(u8) -> String) -> String {
     text.bytes().map(encode).collect()
 }
 
-/// What shows that a plant was not removed, in a text without backslashes and HTML, small letters.
+/// Texts that show that a plant was not removed, in lower case, without backslashes and HTML.
 fn traces() -> Vec<String> {
     let mut traces = vec![
         PLANT.to_owned(),
@@ -96,7 +96,7 @@ fn answer(request: &Request, text: String) -> Response {
     }
 }
 
-/// Where servers run.
+/// The addresses of the servers.
 fn runtime() -> tokio::runtime::Runtime {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -268,7 +268,7 @@ fn failed_sources(address: SocketAddr, count: usize, text: &str) -> String {
 
 #[test]
 fn what_a_server_says_at_length_is_cut() {
-    /// What is shown of an error, and what stands around it.
+    /// The shown part of an error, with what is around it.
     const MOST: usize = 2048;
     /// More than the header of an answer may have is refused as a whole.
     const HEADER: usize = 100_000;
@@ -336,7 +336,7 @@ fn what_a_server_says_at_length_is_cut() {
     }
 }
 
-/// What a target is refused for is text of the server, too.
+/// The reason that a target is refused holds text of the server, too.
 #[test]
 fn what_a_refused_target_repeats_is_not_logged() {
     let runtime = runtime();

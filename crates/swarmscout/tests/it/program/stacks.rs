@@ -1,4 +1,4 @@
-//! What `check config` says of the files that stacks for Swarm have.
+//! The output of `check config` for the files of stacks for Swarm.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What masters of eleven versions answered.
+//! Recorded answers of masters of eleven versions.
 
 use expect_test::expect;
 use swarmscout_simulator::classic::RECORDED;

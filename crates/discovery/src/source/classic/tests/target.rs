@@ -33,7 +33,7 @@ fn a_masters_target_is_the_cadvisor_beside_it() {
 }
 
 #[test]
-fn refuses_what_is_no_master() {
+fn refuses_a_server_that_is_not_a_master() {
     let mut text = String::new();
     for masters in [&[][..], &["master:2376"], &["ftp://master"], &["http://"], &["unix://"]] {
         let config = ClassicConfig {
@@ -171,7 +171,7 @@ async fn a_change_of_one_node_changes_one_group_of_many() {
 }
 
 #[tokio::test]
-async fn what_is_known_is_as_old_as_the_question() {
+async fn an_answer_is_as_old_as_its_request() {
     let master = master(&Cluster::of(1));
     let before = Instant::now();
     let refreshed = classic(&[master.server.url()]).fetch(RefreshScope::Full).await.unwrap();

@@ -1,4 +1,4 @@
-//! What servers do wrong, and what is made of it.
+//! Faults of servers, and their effects.
 
 use std::net::Ipv4Addr;
 

@@ -117,9 +117,9 @@ fn finders() -> Vec<Finder> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// What was found before makes no difference to what is found, and what is equal to it is it.
+    /// Earlier results do not change later ones, and equal groups are the same value.
     #[test]
-    fn what_is_found_depends_on_the_snapshot_alone(
+    fn groups_depend_on_the_snapshot_alone(
         first in proptest::collection::vec(step(), 0..250),
         rounds in proptest::collection::vec(proptest::collection::vec(step(), 0..4), 1..12),
     ) {

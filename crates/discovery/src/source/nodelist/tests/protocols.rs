@@ -1,4 +1,4 @@
-//! What each protocol has for itself.
+//! Cases that only one protocol has.
 
 use std::sync::Arc as Shared;
 
@@ -77,7 +77,7 @@ async fn etcd2_every_recorded_layout() {
 }
 
 #[tokio::test]
-async fn etcd2_the_root_is_no_list() {
+async fn etcd2_the_root_is_not_a_list() {
     let etcd = Etcd::default();
     let member = Member::start(Listen::Tcp, &etcd).unwrap();
     let server = &member.server;
@@ -98,7 +98,7 @@ async fn etcd2_the_root_is_no_list() {
 
 /// libnetwork writes beside the nodes, and others write to the root.
 #[tokio::test]
-async fn etcd2_what_happens_elsewhere_is_no_change() {
+async fn etcd2_events_elsewhere_are_not_changes() {
     let etcd = Etcd::default();
     let member = Member::start(Listen::Tcp, &etcd).unwrap();
     let mut store = open_url(&format!("etcd://{}", address(&member.server)));
@@ -232,7 +232,7 @@ async fn etcd3_shows_a_token_and_gets_a_new_one() {
 
 /// Libraries for the third version leave out the slash that all keys of the second one have.
 #[tokio::test]
-async fn etcd3_keys_may_begin_without_a_slash() {
+async fn etcd3_keys_may_start_without_a_slash() {
     let etcd = Etcd::default();
     let member = Member::start(Listen::Tcp, &etcd).unwrap();
     etcd.put("swarm/docker/swarm/nodes/10.0.0.1:2375", "10.0.0.1:2375", None);

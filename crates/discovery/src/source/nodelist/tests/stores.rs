@@ -1,4 +1,4 @@
-//! What all stores over HTTP have in common: one scenario each, for every protocol.
+//! Cases that all stores over HTTP share: one scenario each, for every protocol.
 
 use futures_util::FutureExt;
 use swarmscout_sim_stores::consul::{Agent, Consul as SimulatedConsul};
@@ -248,7 +248,7 @@ async fn other_keys_are_not_nodes() {
 }
 
 #[tokio::test]
-async fn heartbeats_are_no_change() {
+async fn heartbeats_are_not_changes() {
     for pair in pairs() {
         let name = pair.name();
         let mut store = pair.watched().await;
@@ -420,7 +420,7 @@ async fn a_watch_breaks_with_its_server() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_no_address_costs_that_value() {
+async fn a_value_that_is_not_an_address_costs_only_that_value() {
     for pair in pairs() {
         pair.join("10.0.0.1:2375");
         pair.put(&format!("{NODES}/odd"), "nonsense");

@@ -86,7 +86,7 @@ async fn check(values: &[(&str, &str)], url: &str, expected: Expect) {
 #[tokio::test]
 async fn lists_by_version_of_swarm() {
     let node = "10.77.1.11:2375";
-    // As recorded of Swarm 1.1.0: a node, the primary, and its lock.
+    // Recorded from Swarm 1.1.0: a node, the primary, and its lock.
     let recent = [
         ("/s/docker/swarm/nodes/10.77.1.11:2375", node),
         ("/s/docker/swarm/nodes/10.77.1.12:2375", "10.77.1.12:2375"),
@@ -348,7 +348,7 @@ async fn a_fault_costs_no_listing_while_another_member_answers() {
             assert_eq!(listing.nodes.len(), 2, "{name}, later: {later}");
             assert_eq!(listing.problems.len(), 1, "{name}, later: {later}");
             heal(&ensemble, 0, &mut zookeeper);
-            // Who answered is asked first, and without reproach.
+            // The member that answered is asked first, and no problem is reported.
             ensemble.forget_asked();
             assert_eq!(list(&mut zookeeper).await, BOTH, "{name}, later: {later}");
             assert!(ensemble.asked().iter().all(|asked| asked.member == 1), "{name}");
@@ -494,7 +494,7 @@ async fn the_session_ends_with_the_source() {
 }
 
 #[tokio::test]
-async fn who_asks_may_have_to_say_so() {
+async fn a_client_may_have_to_authenticate() {
     let (ensemble, mut anonymous) = swarm(1);
     ensemble.protect("swarm:s3cret");
     expect![[r#"
@@ -508,7 +508,7 @@ async fn who_asks_may_have_to_say_so() {
 }
 
 proptest! {
-    /// Whatever a server sends, reading it ends with a value or an error.
+    /// Reading any bytes ends with a value or an error.
     #[test]
     fn any_bytes_are_read_or_refused(
         frame in prop::collection::vec(any::<u8>(), 0..200),
