@@ -271,16 +271,16 @@ impl Cluster {
         })
     }
 
-    /// Replaces all tasks of a service, and waits until that is done; `meanwhile` runs once it has
+    /// Replaces all tasks of a service, and waits until that is done; `during` runs once it has
     /// started.
     pub fn update_service(
         &self,
         service: &str,
-        meanwhile: impl FnOnce() -> Result<()>,
+        during: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let update = ["service", "update", "-d", "-q", "--no-resolve-image", "--env-add", "V=2"];
         self.docker(&[&update[..], &[service]].concat())?;
-        meanwhile()?;
+        during()?;
         until("the update", Duration::from_mins(2), || {
             let format = "{{.UpdateStatus.State}}";
             let state = self.docker(&["service", "inspect", "-f", format, service])?;

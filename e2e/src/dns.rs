@@ -52,7 +52,7 @@ impl Nsd {
                  zone:\n  name: .\n  zonefile: zone\n"
             ),
         )?;
-        // Where packages put it is not in the path of everybody.
+        // Packages put it in a folder that is not in every user's PATH.
         let program = ["/usr/sbin/nsd", "nsd"].into_iter().find(|path| Path::new(path).exists());
         let mut command = Command::new(program.unwrap_or("nsd"));
         let log = self.folder.join("nsd.log");

@@ -1,4 +1,4 @@
-//! Somebody who reads a job's targets all the time while something goes wrong, as a Prometheus does
+//! A client that reads a job's targets the whole time during a fault, as a Prometheus does
 //! that would drop everything when it reads `[]`.
 
 use std::sync::Arc;

@@ -171,7 +171,7 @@ fn await_recovery(server: &Server, job: &str, count: usize) -> Result<()> {
     metric_is(server, "swarmscout_source_up", job, 1)?;
     let log = server.process.printed();
     let reported = log.lines().any(|line| line.contains("refreshed again"));
-    ensure!(reported, "the log does not say that all is well again:\n{log}");
+    ensure!(reported, "the log does not report the recovery:\n{log}");
     Ok(())
 }
 

@@ -180,7 +180,7 @@ fn a_file_system_that_fails_is_reported_and_written_to_again() -> Result<()> {
     };
     holds("h:1\"")?;
 
-    // Full. Who reads the file has the one before; nothing half is left; discovery goes on.
+    // Full. A reader of the file has the one before; no half of one is left; discovery continues.
     find(2, 2)?;
     error("No space left on device")?;
     served("h:2\"")?;

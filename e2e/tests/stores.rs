@@ -229,7 +229,7 @@ fn all_three_die(up: Up, folder: &Path) -> Result<()> {
     expect(&server, "a node that comes", &["node 10.0.0.1", "node 10.0.0.2"])
 }
 
-/// Waits until the source is well again. Prints how long that took since its servers serve.
+/// Waits until the source has recovered. Prints how long that took since its servers serve.
 fn recovered(server: &Server) -> Result<()> {
     let started = Instant::now();
     until("a good refresh", PATIENCE, || {

@@ -35,7 +35,7 @@ const FILTERS: &[(&str, &[(&str, &str)])] = &[
     ("nodes", &[("label", "none=such")]),
 ];
 
-/// Filters that the Engine refuses, and what is said of it here.
+/// Filters that the Engine refuses, and our messages.
 const REFUSED: &[(&str, (&str, &str), &str)] = &[
     ("tasks", ("service", "nope"), "service nope not found"),
     ("tasks", ("node", "nope"), "node nope not found"),

@@ -1,7 +1,7 @@
 //! The configuration file, through the interface that the program uses.
 //!
 //! `tests/files` holds files that are read (`*.good.yml`) and files that are refused
-//! (`*.bad.yml`). What is said of them stands in `warnings.txt` and `errors.txt`, which is every
+//! (`*.bad.yml`). Their messages are in `warnings.txt` and `errors.txt`, which hold every
 //! message that a user can get: `UPDATE_EXPECT=1 cargo test` rewrites both. A file whose first
 //! line is `# agent` is read as with `--agent`.
 

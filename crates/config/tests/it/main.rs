@@ -1,4 +1,4 @@
-//! The configuration file, and YAML, against what Prometheus made of both.
+//! The configuration file, and YAML, compared with recorded results of Prometheus.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, too")]
 
 mod config;

@@ -1,4 +1,4 @@
-//! Holds what we make of YAML against what Prometheus made of it: see `../prometheus-yaml/README.md`.
+//! Compares our reading of YAML with that of Prometheus: see `../prometheus-yaml/README.md`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Real files in a folder of each test's own, and what the manager makes of them. The clock runs: no
+//! Real files in one folder a test, and what the manager restores from them. The clock runs: no
 //! test waits for it.
 
 use std::fs::{self, File};
@@ -256,7 +256,7 @@ async fn a_file_that_cannot_be_used_is_replaced() {
             fs::remove_file(path).unwrap();
             symlink(&elsewhere, path).unwrap();
         },
-        // Not readable by anybody but root.
+        // Readable only by root.
         &|path| {
             fs::write(path, "").unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();

@@ -152,7 +152,7 @@ async fn label_for_label() {
 async fn find(entry: &Entry) -> Outcome {
     let zone = Zone::default();
     let servers = ["127.0.0.1", "127.0.0.2"].map(|ip| (ip, DnsServer::start(&zone).unwrap()));
-    // A socket for somebody else keeps the port: what we send there is refused.
+    // A socket that is connected elsewhere keeps the port: packets from us are refused.
     let closed = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     closed.connect((Ipv4Addr::LOCALHOST, 1)).unwrap();
     let closed = format!("[127.0.0.1]:{}", closed.local_addr().unwrap().port());

@@ -58,7 +58,7 @@ fn label_for_label() {
         }
         assert_eq!(ours.len(), theirs.len(), "{what}");
         compared += theirs.len();
-        // With or without the virtual IPs that Prometheus cannot stand: it makes no difference.
+        // The virtual IPs that Prometheus rejects make no difference.
         assert!(!entry.withheld || entry.config.role.as_deref() == Some("services"));
     }
     assert!(compared > 300, "only {compared} targets were compared");

@@ -166,7 +166,7 @@ async fn ten_jobs_watch_once() {
 /// A listing of a large Swarm takes seconds. Here it never ends.
 #[tokio::test]
 async fn a_change_reported_during_a_listing_is_not_late() {
-    let swarm = Simulated::start("meanwhile");
+    let swarm = Simulated::start("late");
     let job = |role, name| JobConfig::new(name, vec![swarm.source(role, &[], Events::Watch)]);
     let mut manager = Manager::new(BuildContext::new("test"));
     manager.apply(vec![job(Role::Services, "services")]);

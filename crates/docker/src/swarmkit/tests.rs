@@ -106,7 +106,7 @@ fn nothing_secret_is_decoded() {
     }
 }
 
-/// The messages of a list, as they are held, and the objects that are made of them.
+/// The decoded messages of a list, and the objects that they become.
 fn debug<T: Listed + Debug>(answer: Bytes) -> String
 where
     T::Sent: Debug,

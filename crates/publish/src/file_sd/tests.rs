@@ -333,7 +333,7 @@ async fn files_of_others_are_left_alone() {
     folder.write(".swarmscout-x.tmp", "by hand");
     folder.write(".swarmscout-123.tmp", "left behind by a crash");
     symlink(outside.path("x.json"), folder.path("link.json")).unwrap();
-    // A list that somebody had his hands in.
+    // A list that was edited by hand.
     let name = outside.0.file_name().unwrap().to_str().unwrap();
     folder.write(
         ".swarmscout",
@@ -506,7 +506,7 @@ async fn a_file_system_that_hangs_is_reported_and_waited_for() {
     let hanging = hang.lock().await;
     tasks.spawn(writer.run(stop.clone()));
     let files = FileSd { stop, tasks, status };
-    // The clock stands still while a thread is at work.
+    // The clock does not advance while a thread works.
     tokio::task::yield_now().await;
     tokio::time::advance(PATIENCE).await;
     let error = files.error("a").await;
@@ -553,7 +553,7 @@ async fn a_writer_that_panicked_is_replaced() {
     files.end().await;
 }
 
-/// Somebody who may write into the folder, but not to a file elsewhere, gives that the list's name.
+/// A user may write to the folder, but not to a file elsewhere: the list is a link to that file.
 #[tokio::test(start_paused = true)]
 async fn a_list_with_another_name_is_not_used() {
     let (folder, outside) = (Scratch::new(), Scratch::new());
@@ -571,7 +571,7 @@ async fn a_list_with_another_name_is_not_used() {
     files.written("a", 1).await;
 }
 
-/// Jobs come and go, as those of branches do, and somebody clears their files away.
+/// Jobs come and go, as those of branches do, and another program removes their files.
 #[tokio::test(start_paused = true)]
 async fn the_list_does_not_grow_with_jobs_that_came_and_went() {
     let folder = Scratch::new();

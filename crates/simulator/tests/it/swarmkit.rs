@@ -378,7 +378,7 @@ async fn faults_strike_watches_and_lists() {
     assert_eq!(watch.change().await.unwrap(), (2, 1, worker.clone()));
     socket.faults().set(Fault::HoldRemovals);
     swarm.remove_network(&a);
-    label("meanwhile");
+    label("later");
     assert_eq!(watch.change().await.unwrap(), (2, 1, worker.clone()));
     socket.faults().clear();
     assert_eq!(watch.change().await.unwrap(), (4, 3, a));

@@ -111,25 +111,25 @@ proptest! {
         let mut sources: Vec<CanonicalGroups> = vec![Arc::from([]); SOURCES];
         for (source, groups) in updates {
             let fetched = groups.iter().map(|(key, targets)| group(key, targets)).collect();
-            let Some(settled) = canonicalize(Some(&sources[source]), fetched) else { continue };
+            let Some(canonical) = canonicalize(Some(&sources[source]), fetched) else { continue };
             let before = pool.groups();
             let relabelled_before: Vec<_> = sources[source].to_vec();
-            sources[source] = settled.clone();
+            sources[source] = canonical.clone();
             let mut done = Update::default();
-            let work = pool.work(source, &settled);
-            pool.update(source, &settled, &mut done).unwrap();
+            let work = pool.work(source, &canonical);
+            pool.update(source, &canonical, &mut done).unwrap();
             prop_assert_eq!(present(&pool), recompute(&job, &sources));
 
             // Only groups that came are relabelled.
-            let come: Vec<_> = settled
+            let come: Vec<_> = canonical
                 .iter()
                 .filter(|group| !relabelled_before.iter().any(|old| Arc::ptr_eq(old, group)))
                 .collect();
             prop_assert_eq!(done.relabelled, come.len());
             prop_assert!(work >= come.iter().map(|group| group.targets.len()).sum::<usize>());
-            let targets: usize = settled.iter().map(|group| group.targets.len()).sum();
+            let targets: usize = canonical.iter().map(|group| group.targets.len()).sum();
             prop_assert_eq!(pool.targets(source), targets);
-            prop_assert!(pool.holds(source, &settled));
+            prop_assert!(pool.holds(source, &canonical));
 
             // Equal results of the same group are the same value.
             for new in pool.groups().iter() {

@@ -43,7 +43,7 @@ fn master(cluster: &Cluster) -> Master {
 }
 
 /// The groups of one refresh, or its error, as text. Prefixes that all names share are left out, and
-/// `MASTER` stands for the address of the server, which is another one at each run.
+/// `MASTER` stands for the address of the server, which differs in each run.
 async fn refresh(classic: &mut Classic, server: &Server) -> String {
     let text = match classic.fetch(RefreshScope::Full).await {
         Ok(refreshed) => show(&refreshed),

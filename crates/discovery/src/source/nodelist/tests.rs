@@ -60,7 +60,7 @@ fn lists_are_read_as_by_swarm() {
     }
 }
 
-/// A range repeats what stands around it 100,000 times.
+/// A range repeats the text around it 100,000 times.
 #[test]
 fn an_address_is_no_longer_than_addresses_are() {
     let long = "x".repeat(1000);
@@ -185,9 +185,9 @@ impl Store for Broken {
 
     fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>> {
         self.0 += 1;
-        let stands = self.0 == 9;
+        let lasts = self.0 == 9;
         Box::pin(async move {
-            if stands {
+            if lasts {
                 std::future::pending::<()>().await;
             }
             Err(Error::Other("no watch today".to_owned()))

@@ -1,5 +1,5 @@
 //! A Swarm that is followed over real sockets to a simulated one: by watch, by events and by polling,
-//! while all is well and while things go wrong.
+//! with faults and without.
 //!
 //! Regular refreshes are an hour apart here, unless a test says otherwise: a change that reaches a set
 //! was reported.

@@ -264,7 +264,7 @@ async fn an_event_of_a_node_leads_to_the_tasks_that_it_takes() {
     let mut ports = async |everywhere: usize, pinned: usize| {
         let found = until(&mut job, |job| {
             let shown = shown_set(&job.set);
-            // A port stands in a task twice, for IPv4 and for IPv6.
+            // A task lists a port twice, for IPv4 and for IPv6.
             let found = [":9100\"", ":9200\""].map(|port| shown.matches(port).count());
             found == [2 * everywhere, 2 * pinned]
         });

@@ -1,4 +1,4 @@
-//! A simulated manager with both of its sockets, and what is seen of it.
+//! A simulated manager with both of its sockets, and a follower of it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -7,7 +7,7 @@ use expect_test::expect;
 use swarmscout_net::{Client, ClientOptions, Host, HttpConfig, Request, Scheme};
 
 use super::server::{Reply, Server};
-use super::{client, get, request, settle, text};
+use super::{client, get, request, return_to_pool, text};
 
 #[tokio::test]
 async fn a_port_without_a_listener() {
@@ -44,7 +44,7 @@ async fn a_connection_is_used_again() {
     let client = client(&HttpConfig::default());
     for _ in 0..3 {
         assert_eq!(text(client.get(request(&server.url("/"))).await.unwrap()).await, "a");
-        settle().await;
+        return_to_pool().await;
     }
     assert_eq!((server.requests().len(), server.connections()), (3, 1));
 }
@@ -60,7 +60,7 @@ async fn a_kept_connection_that_died_is_replaced() {
     let client = client(&HttpConfig::default());
     for _ in 0..3 {
         assert_eq!(text(client.get(request(&server.url("/"))).await.unwrap()).await, "a");
-        settle().await;
+        return_to_pool().await;
     }
     assert_eq!((server.requests().len(), server.connections()), (5, 3));
 }
@@ -74,7 +74,7 @@ async fn an_answer_that_began_is_not_asked_for_again() {
     .await;
     let client = client(&HttpConfig::default());
     client.get(request(&server.url("/"))).await.unwrap().body.bytes().await.unwrap();
-    settle().await;
+    return_to_pool().await;
     assert!(client.get(request(&server.url("/"))).await.is_err());
     assert_eq!((server.requests().len(), server.connections()), (2, 1));
 }

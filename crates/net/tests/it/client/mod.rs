@@ -47,7 +47,7 @@ async fn text(response: Response) -> String {
 }
 
 /// Lets the connection of an answer that was read to its end go back to the pool.
-async fn settle() {
+async fn return_to_pool() {
     for _ in 0..32 {
         tokio::task::yield_now().await;
     }

@@ -3,7 +3,7 @@
 use swarmscout_net::{HttpConfig, Response};
 
 use super::server::{Reply, Server, header};
-use super::{client, request, settle, text};
+use super::{client, request, return_to_pool, text};
 
 async fn post(server: &Server, path: &str) -> Response {
     let request = request(&server.url(path));
@@ -78,7 +78,7 @@ async fn a_kept_connection_that_died_costs_nothing() {
     for _ in 0..2 {
         let request = request(&server.url("/"));
         assert_eq!(text(client.post(request, "text/plain", "body").await.unwrap()).await, "a");
-        settle().await;
+        return_to_pool().await;
     }
     assert_eq!(seen(&server), ["POST / HTTP/1.1|text/plain|body"; 3]);
 }

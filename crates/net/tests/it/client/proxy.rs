@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::server::{Reply, Server, header};
 use super::tls::{Authority, acceptor, server_of, trusting};
-use super::{AMPLE, Folder, client, get, request, settle, text};
+use super::{AMPLE, Folder, client, get, request, return_to_pool, text};
 
 fn through(proxy_url: &str) -> HttpConfig {
     with(proxy(proxy_url))
@@ -75,7 +75,7 @@ async fn plain_requests_are_handed_to_the_proxy() {
         assert_eq!(header(&seen, "authorization").as_deref(), Some("Bearer token"));
         assert_eq!(header(&seen, "proxy-authorization").as_deref(), Some("Basic dTpw"));
         assert_eq!(header(&seen, "x-connect"), None);
-        settle().await;
+        return_to_pool().await;
     }
     assert_eq!(proxy.connections(), 1);
 }
@@ -93,7 +93,7 @@ async fn https_goes_through_a_tunnel() {
     for _ in 0..2 {
         let answer = client.get(request("https://server.invalid/path")).await.unwrap();
         assert_eq!(text(answer).await, "secure");
-        settle().await;
+        return_to_pool().await;
     }
     assert_eq!((proxy.connections(), server.connections()), (1, 1), "the tunnel is kept");
     expect![[r#"

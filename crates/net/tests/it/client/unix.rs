@@ -8,7 +8,7 @@ use swarmscout_net::config::{Auth, PemSource, SecretSource, TlsConfig};
 use swarmscout_net::{Host, HttpConfig, Request};
 
 use super::server::{Reply, Server};
-use super::{AMPLE, Folder, client, settle, text};
+use super::{AMPLE, Folder, client, return_to_pool, text};
 
 fn to(socket: &std::path::Path, path: &str) -> Request {
     Request::to(&Host::socket(socket), path).unwrap().timeout(AMPLE)
@@ -31,7 +31,7 @@ async fn requests_go_through_the_socket_and_keep_it() {
         let host = Host::parse(&format!("unix://{}", path.display())).unwrap();
         let request = Request::to(&host, "/v1.41/nodes").unwrap();
         assert_eq!(text(client.get(request).await.unwrap()).await, "[]");
-        settle().await;
+        return_to_pool().await;
     }
     assert_eq!(server.connections(), 1);
     expect![["

@@ -40,8 +40,8 @@ pub(crate) struct Seen {
     pub(crate) error: Option<String>,
     /// What it left out.
     pub(crate) problems: Vec<String>,
-    /// Targets that were as they are while all is well, that were not there or otherwise, and that
-    /// are not there while all is well.
+    /// Targets that were the same as without a fault, that were missing or different, and that
+    /// do not exist without a fault.
     pub(crate) same: usize,
     pub(crate) lost: usize,
     pub(crate) other: usize,
@@ -132,7 +132,7 @@ impl Attempt {
         }
     }
 
-    /// The targets while all is well.
+    /// The targets without a fault.
     async fn healthy(&self, site: &Site) -> Targets {
         let mut job = site.job(&self.job);
         wait(&mut job, is_well).await;
@@ -141,7 +141,7 @@ impl Attempt {
         healthy
     }
 
-    /// It goes wrong from the beginning, and then all is well.
+    /// The fault is there from the start, and then ends.
     async fn first_refresh(self, site: &Site, healthy: &Targets) -> Seen {
         let mut job = site.job(&self.job);
         wait(&mut job, |job| job.set.is_ready() || job.status.sources[0].error.is_some()).await;
@@ -156,7 +156,7 @@ impl Attempt {
         seen
     }
 
-    /// All is well, goes wrong, and is well again.
+    /// The fault comes after a good refresh, and then ends.
     async fn later_refresh(self, site: &Site, healthy: &Targets) -> Seen {
         let mut job = site.job(&self.job);
         wait(&mut job, |job| is_well(job) && self.targets(&job.set) == *healthy).await;

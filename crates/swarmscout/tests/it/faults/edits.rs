@@ -25,7 +25,7 @@ pub(crate) enum Edit {
 pub(crate) enum Change {
     /// All of it is this.
     Text(&'static [u8]),
-    /// This stands there instead. It need not be JSON.
+    /// Puts this there instead. It need not be JSON.
     Set(&'static str, &'static [u8]),
     /// The member is not there.
     Remove(&'static str),
@@ -54,7 +54,7 @@ impl Source {
             Self::Nodes => nodes(edit),
             Self::Services => services(edit),
             Self::Tasks if edit == Edit::Unspecified => {
-                // Where its node stands, not the task.
+                // The node of the task, not the task.
                 return Some(("/nodes", nodes(edit).apply(Self::answer("/nodes"))));
             }
             Self::Tasks => tasks(edit),

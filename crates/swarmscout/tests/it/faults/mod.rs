@@ -44,8 +44,8 @@ async fn every_fault_of_every_source() {
     for source in Source::ALL {
         let (silent, others): (Vec<_>, Vec<_>) =
             (0..Row::ALL.len()).partition(|number| Row::ALL[*number].is_silent(source));
-        // What ends by its deadline alone has a short one, in which a busy machine answers all that
-        // is well. All other refreshes have more time than this test.
+        // Faults that end by their deadline alone get a short one. A busy machine still gives the
+        // other answers in it. All other refreshes have more time than this test.
         for (numbers, patience) in [(silent, Duration::from_secs(3)), (others, cell::GUARD)] {
             let (log, turns) = (log.clone(), Arc::clone(&turns));
             parts.spawn(async move {

@@ -14,7 +14,7 @@ use super::rows::Spoil;
 /// The node of ZooKeeper's that goes wrong, and what it holds.
 const ZNODE: (&str, &str) = ("/swarm/docker/swarm/nodes/10.0.0.1:2375", "10.0.0.1:2375");
 
-/// The records of a name while all is well.
+/// The records of a name without a fault.
 const GOOD_HOSTS: [u8; 2] = [1, 2];
 
 /// The server or file that answers.
@@ -87,7 +87,7 @@ impl Origin {
         }
     }
 
-    /// From now on all is well.
+    /// Ends the fault.
     pub(crate) fn heal(&self) {
         match self {
             Self::File(folder) => folder.write(folder.content),

@@ -146,7 +146,7 @@ impl Row {
         }
         Some(match self.kind {
             Kind::Refuse if source.is_http() => Spoil::Refuse,
-            // Everything but this list is well.
+            // Only this list has the fault.
             Kind::Server(fault) if source == Source::OtherLists => Spoil::Path(list, fault()),
             Kind::Server(fault) if source.is_http() => Spoil::All(fault()),
             Kind::Refuse | Kind::Server(_) | Kind::Own(..) => return None,

@@ -1,4 +1,4 @@
-//! `scrape_config_files`: which files are read, what they may hold, what is said of them.
+//! `scrape_config_files`: which files are read, their contents, and their messages.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

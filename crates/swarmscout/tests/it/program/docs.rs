@@ -55,7 +55,7 @@ fn the_methods_of_swarmkit_are_those_that_the_code_knows() {
     assert_eq!(listed("swarmkit methods"), known);
 }
 
-/// The first column of a table of SECURITY.md that stands between comments of this name.
+/// The first column of a table of SECURITY.md between comments of this name.
 fn listed(name: &str) -> Vec<String> {
     let text = read("SECURITY.md");
     let (_, table) = text.split_once(&format!("<!-- {name}")).expect("the table has a beginning");
@@ -92,7 +92,7 @@ fn is_documented(messages: &[Vec<String>], text: &str) -> bool {
     })
 }
 
-/// All that is ever said of a configuration file stands in the listings that `crates/config/tests` keeps.
+/// Every message about a configuration file is in the listings that `crates/config/tests` keeps.
 #[test]
 fn every_message_about_the_file_is_documented() {
     let messages = documented_messages();

@@ -157,7 +157,7 @@ impl Program {
                 Ok(line) => self.log.push(line),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
-                    panic!("it goes on and on:\n{}", self.log.join("\n"))
+                    panic!("it does not end:\n{}", self.log.join("\n"))
                 }
             }
         }

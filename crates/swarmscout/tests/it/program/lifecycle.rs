@@ -173,7 +173,7 @@ fn a_log_without_a_reader_does_not_end_the_program() {
     assert_eq!(program.wait().code(), Some(0));
 }
 
-/// A FIFO whose writer says nothing takes for ever to be read, as a file on a network does that hangs.
+/// A FIFO whose writer is silent is never read to its end, like a file on a network that hangs.
 #[test]
 fn a_file_that_hangs_holds_up_neither_the_end_nor_the_rest() {
     let folder = Folder::new();

@@ -77,7 +77,7 @@ fn a_bad_file_changes_nothing_and_is_reported_everywhere() {
     assert_eq!(jobs(address), ["kept", "old"]);
     wait_for(address, "/sd/old", "o:1");
 
-    // The same by signal, and no harm done.
+    // The same by signal, and nothing changes.
     program.signal("HUP");
     program.line("Reload failed");
     folder.write("prometheus.yml", &file(&[job("old", "o:2")]));

@@ -55,7 +55,7 @@ fn traces() -> Vec<String> {
     traces
 }
 
-/// All that credentials can stand in, in the encoding that the path names.
+/// Every place of a credential, in the encoding that the path names.
 fn repeated(request: &Request) -> String {
     let mut text = String::from("got ");
     for (name, value) in &request.headers {

@@ -21,7 +21,7 @@ async fn attributes_are_found_behind_the_bullet() {
     }
 }
 
-/// A first refresh that failed ended its loop for ever.
+/// After a first refresh that failed the plugin never refreshed again.
 #[tokio::test]
 async fn a_first_refresh_that_fails_is_not_the_last() {
     let master = master(&Cluster::of(1));

@@ -7,7 +7,7 @@ use swarmscout_sim_stores::dns::{Fault, Record, code};
 use super::*;
 use crate::RefreshScope;
 
-/// The first of two servers does this; the second is well.
+/// The first of two servers does this; the second has no fault.
 const SKIPPED_FOR: &[Fault] = &[
     Fault::Silence,
     Fault::Code(code::SERVFAIL),
@@ -221,7 +221,7 @@ async fn no_server_listens() {
     let world = World::new(1);
     world.set_a("tasks.web", &[[10, 0, 0, 1]]);
     let mut source = world.source(RecordType::A, &["tasks.web"]);
-    // A socket for somebody else keeps the port: what we send there is refused.
+    // A socket that is connected elsewhere keeps the port: packets from us are refused.
     let socket = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     socket.connect((Ipv4Addr::LOCALHOST, 1)).unwrap();
     let addr = format!("[127.0.0.1]:{}", socket.local_addr().unwrap().port());

@@ -256,7 +256,7 @@ async fn consul_has_markers_sessions_and_tokens() {
     let agent = Agent::start(Listen::Tcp, &consul).unwrap();
     let server = &agent.server;
     let mut store = open_url(&format!("consul://{}/swarm", address(server)));
-    // A master makes the folder before anybody joins.
+    // A master makes the folder before a node joins.
     consul.put("swarm/docker/swarm/nodes", "", None);
     check(&mut store, server, expect!["[]"]).await;
     consul.put("swarm/docker/swarm/nodes/10.0.0.1:2375", "10.0.0.1:2375", Some("s1"));
