@@ -23,7 +23,7 @@ use super::Buckets;
 const MOST: usize = if cfg!(test) { 1000 } else { 2_000_000 };
 
 /// Why it ends then.
-const TOO_FAST: &str = "changes are told faster than they are taken";
+const TOO_FAST: &str = "changes are reported faster than they are taken";
 
 /// How long asking for managers may hold up changes. They are on this machine.
 const MANAGERS_WITHIN: Duration = Duration::from_millis(500);

@@ -101,7 +101,7 @@ impl Origin {
             None if overdue => {
                 let count = self.store.unconfirmed();
                 Arc::make_mut(&mut self.feed).drift += count as u64;
-                format!("the watch did not tell of {count} changes that were listed").into()
+                format!("the watch did not report {count} changes that were listed").into()
             }
             None => return,
         };
@@ -192,7 +192,7 @@ impl Origin {
             swarm = %self.feed.swarm,
             feed = self.channel.kind().as_str(),
             err = %reason,
-            "Changes are told no more"
+            "Change feed closed"
         );
         self.retry.is_lost = true;
         self.drop_channel(reason);
@@ -245,7 +245,7 @@ impl Origin {
                     self.settling = Settling::default();
                     if std::mem::take(&mut self.retry.is_lost) {
                         let feed = self.channel.kind().as_str();
-                        tracing::info!(swarm = %self.feed.swarm, feed, "Changes are received again");
+                        tracing::info!(swarm = %self.feed.swarm, feed, "Change feed open again");
                     }
                     let feed = Arc::make_mut(&mut self.feed);
                     feed.begun += 1;
@@ -312,7 +312,7 @@ impl Origin {
             }
             Channel::Watch(watching) => match &self.node {
                 Some(node) => recognise(watching, node, self.hosts.current()).await,
-                None => Err("the Engine does not tell which node it is, so nobody knows whether \
+                None => Err("the Engine does not say which node it is, so it is unknown whether \
                              the control socket is that of its Swarm"
                     .to_owned()),
             },
