@@ -214,7 +214,7 @@ fn job() -> Result<JobConfig, Box<dyn Error>> {
     Ok(job)
 }
 
-/// Tasks of one service; `version` tells one state of them from another.
+/// Tasks of one service; `version` distinguishes their states.
 fn group(number: usize, version: usize, job: &JobConfig) -> SetGroup {
     let mut builder = LabelsBuilder::new();
     let task = |slot: usize| -> Labels {

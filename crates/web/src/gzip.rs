@@ -1,4 +1,4 @@
-//! gzip for readers that accept it.
+//! gzip for clients that accept it.
 
 use std::io::Write as _;
 

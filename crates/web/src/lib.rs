@@ -60,7 +60,7 @@ pub struct Options {
     pub route_prefix: String,
     /// `--web.enable-lifecycle`.
     pub enable_lifecycle: bool,
-    /// `--web.cors.origin`: pages of which origins may read the API. `None`: no other site's.
+    /// `--web.cors.origin`: the origins whose pages may read the API. `None`: only our own.
     pub cors_origin: Option<Arc<Regex>>,
     /// `--web.allowed-hosts`: further names of this server, as [`is_host`] takes them.
     pub allowed_hosts: Vec<String>,
@@ -260,7 +260,7 @@ fn text(status: StatusCode, body: impl Into<Body>) -> Response {
     (status, [(header::CONTENT_TYPE, content_type)], body.into()).into_response()
 }
 
-/// An answer for programs.
+/// An answer in JSON.
 fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
     let json = serde_json::to_vec(body).expect("what is answered has string keys only");
     let content_type = HeaderValue::from_static("application/json");

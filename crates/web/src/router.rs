@@ -1,4 +1,4 @@
-//! Which path is answered by what, and what holds for all answers.
+//! Routes, and the middleware of all answers.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ fn without_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
     }
 }
 
-/// A route that changes something. Each must be made by this: it is what keeps other sites out.
+/// A route that changes something. Each must be made by this, which keeps other sites out.
 fn change<H, T>(app: &Arc<App>, handler: H) -> axum::routing::MethodRouter<Arc<App>>
 where
     H: axum::handler::Handler<T, Arc<App>> + Clone,
@@ -112,7 +112,7 @@ async fn while_ready(State(app): State<Arc<App>>, request: Request, next: Next) 
     }
 }
 
-/// Compresses what is worth it and not compressed already.
+/// Compresses answers that are large and not compressed already.
 async fn compress(request: Request, next: Next) -> Response {
     let accepted = gzip::is_accepted(request.headers()) && request.method() != Method::HEAD;
     let response = next.run(request).await;
@@ -140,7 +140,7 @@ pub(super) fn is_event_stream(headers: &http::HeaderMap) -> bool {
     content_type.is_some_and(|content_type| content_type.starts_with(b"text/event-stream"))
 }
 
-/// Takes from browsers what none of our answers needs.
+/// Denies browsers what none of our answers needs.
 fn harden(response: &mut Response) {
     const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
         base-uri 'none'; form-action 'self'; frame-ancestors 'none'";

@@ -1,8 +1,8 @@
-//! Connections: how many, how slow, and how they end.
+//! The accept loop and the connections: their limits, and how they end.
 //!
-//! Our own accept loop, because what stands between a slow or hostile client and the program is
-//! here: a limit of [connections](super::connections), a deadline for the header of a request, and
-//! one for a client that does not read its answer.
+//! Our own accept loop, because it protects the program from slow and hostile clients: a limit of
+//! [connections](super::connections), a deadline for the header of a request, and one for a client
+//! that does not read its answer.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -35,7 +35,7 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(30);
 /// How long to wait when no connection can be accepted, as without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What limits a client.
+/// The limits of a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// For the header of a request; at most [`HEADER_DEADLINE`] whatever this says. Zero: no other
@@ -169,7 +169,7 @@ async fn serve<H, F>(
     }
 }
 
-/// A connection that ends when its client takes nothing of what is sent for too long.
+/// A connection that ends when its client reads nothing of its answer for too long.
 struct Socket {
     stream: TcpStream,
     place: Arc<Place>,

@@ -1,7 +1,7 @@
-//! The newest that is known of each Swarm of swarm mode.
+//! The newest state of each Swarm in swarm mode.
 //!
-//! What a job's set says of a Swarm is of the moment when the job last had news. Here all that read
-//! one Swarm see the same.
+//! The status of a source holds the state of its Swarm at the source's last change. Here all readers
+//! of a Swarm see the same, newest state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use std::sync::Arc;
 use swarmscout_discovery::SourceStatus;
 use swarmscout_swarm::{Swarm, SwarmStatus};
 
-/// By what people call them.
+/// By display name.
 #[derive(Debug)]
 pub(super) struct Swarms(BTreeMap<Arc<str>, SwarmStatus>);
 
 impl Swarms {
-    /// Those that are read now, in the order in which that began: of two that are called the same,
-    /// which may be for a moment after a reload, the newer one counts.
+    /// `swarms` is in the order of creation. Two have one name for a moment after a reload: the newer
+    /// one counts.
     pub(super) fn of(swarms: &[Swarm]) -> Self {
         let status = swarms.iter().filter_map(Swarm::status);
         Self(status.map(|status| (Arc::clone(&status.feed.swarm), status)).collect())

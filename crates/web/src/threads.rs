@@ -6,19 +6,19 @@ use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// For names that the server is to listen at. Idle ones end after ten seconds.
+/// For lookups of the names that the server listens at. Idle ones end after ten seconds.
 const MAX_BLOCKING_THREADS: usize = 1;
 
-/// Threads that run tasks. They end with it, and what still runs on them is cut off.
+/// Threads that run tasks. They end when this is dropped, and so do the tasks that still run.
 #[derive(Debug)]
 pub struct Threads {
     handle: Handle,
-    /// There until it is dropped.
+    /// `None` only while this is dropped.
     runtime: Option<Runtime>,
 }
 
 impl Threads {
-    /// As many as the runtime has that this is called on.
+    /// As many threads as the current runtime has.
     pub fn start() -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(Handle::current().metrics().num_workers())
@@ -29,7 +29,7 @@ impl Threads {
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
-    /// What starts tasks on them.
+    /// Starts tasks on them.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }

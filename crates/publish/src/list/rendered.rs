@@ -47,7 +47,7 @@ pub struct Rendered {
 /// What one group contributes.
 #[derive(Debug)]
 struct Part {
-    origin: Origin,
+    key: PartKey,
     /// Which active targets of the group are left out because an equal one stands elsewhere.
     duplicates: Box<[u32]>,
     /// A separator and then the elements of the list, encoded. Empty where there are none.
@@ -62,12 +62,12 @@ struct Part {
 /// What a part was made from. The weak reference keeps the address from being used again, and
 /// nothing else alive.
 #[derive(Debug)]
-enum Origin {
+enum PartKey {
     Relabelled(Weak<RelabelledGroup>),
     Discovered(Weak<TargetGroup>),
 }
 
-impl Origin {
+impl PartKey {
     fn new(group: &SetGroup, form: Form) -> Self {
         match form {
             Form::Raw => Self::Discovered(Arc::downgrade(&group.relabelled.group)),
@@ -85,16 +85,16 @@ impl Origin {
 }
 
 /// The parts of an earlier answer that still hold.
-struct Known<'a>(HashMap<usize, &'a Arc<Part>, foldhash::fast::FixedState>);
+struct ReusableParts<'a>(HashMap<usize, &'a Arc<Part>, foldhash::fast::FixedState>);
 
-impl<'a> Known<'a> {
+impl<'a> ReusableParts<'a> {
     fn new(previous: Option<&'a Rendered>) -> Self {
         let parts = previous.map(|previous| &previous.parts[..]).unwrap_or_default();
-        Self(parts.iter().map(|part| (part.origin.address(), part)).collect())
+        Self(parts.iter().map(|part| (part.key.address(), part)).collect())
     }
 
-    fn find(&self, origin: &Origin, group: &SetGroup, form: Form) -> Option<&'a Arc<Part>> {
-        let part = self.0.get(&origin.address())?;
+    fn find(&self, key: &PartKey, group: &SetGroup, form: Form) -> Option<&'a Arc<Part>> {
+        let part = self.0.get(&key.address())?;
         (form == Form::Raw || *part.duplicates == *group.duplicates()).then_some(part)
     }
 }
@@ -121,13 +121,13 @@ impl Rendered {
         previous: Option<&Self>,
         budget: &Budget,
     ) -> Result<Self, OverBudget> {
-        let known = Known::new(previous);
+        let reusable = ReusableParts::new(previous);
         let mut renderer = Renderer::new(set, form, encoding, budget);
         let part = |group: &SetGroup| {
-            let origin = Origin::new(group, form);
-            Ok(match known.find(&origin, group, form) {
+            let key = PartKey::new(group, form);
+            Ok(match reusable.find(&key, group, form) {
                 Some(part) => Arc::clone(part),
-                None => Arc::new(renderer.part(origin, group)?),
+                None => Arc::new(renderer.part(key, group)?),
             })
         };
         let parts = set.groups.iter().map(part).collect::<Result<_, _>>()?;
@@ -136,9 +136,9 @@ impl Rendered {
 
     /// How many targets [`Self::new`] would have to render: a measure of its work.
     pub(super) fn work(set: &TargetSet, form: Form, previous: Option<&Self>) -> usize {
-        let known = Known::new(previous);
+        let reusable = ReusableParts::new(previous);
         let is_new =
-            |group: &&SetGroup| known.find(&Origin::new(group, form), group, form).is_none();
+            |group: &&SetGroup| reusable.find(&PartKey::new(group, form), group, form).is_none();
         let targets = |group: &SetGroup| group.relabelled.group.targets.len();
         set.groups.iter().filter(is_new).map(targets).sum()
     }
@@ -250,7 +250,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    fn part(&mut self, origin: Origin, group: &SetGroup) -> Result<Part, OverBudget> {
+    fn part(&mut self, key: PartKey, group: &SetGroup) -> Result<Part, OverBudget> {
         self.arena.clear();
         self.elements.clear();
         self.addresses.clear();
@@ -289,7 +289,7 @@ impl<'a> Renderer<'a> {
             + places as u64;
         self.held.grow(size)?;
         Ok(Part {
-            origin,
+            key,
             duplicates,
             bytes: Bytes::from(blocks.bytes.into_boxed_slice()),
             crc: blocks.crc,

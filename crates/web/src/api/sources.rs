@@ -1,5 +1,5 @@
-//! `/api/v1/sources`: how each source is doing, and each file of file SD. Prometheus has nothing like
-//! it.
+//! `/api/v1/sources`: the state of each source, and of each file of file SD. Prometheus has no such
+//! endpoint.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,20 +25,19 @@ struct Sources {
     files: Vec<File>,
 }
 
-/// A file that targets are written into.
+/// A file of file SD.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct File {
-    /// The job; null for the file of a job that is gone, which is only told while it cannot be
-    /// emptied.
+    /// The job; null for the file of a removed job, which is listed while it cannot be emptied.
     scrape_pool: Option<String>,
     path: String,
-    /// `up`: it is as it is to be. `down`: it could not be written. `unknown`: there is no complete
-    /// list to be written yet.
+    /// `up`: it holds the newest targets. `down`: it could not be written. `unknown`: no complete list
+    /// exists yet.
     health: &'static str,
-    /// When it was last known to hold the newest targets; null until it first did.
+    /// When it was last known to hold the newest targets; null until then.
     last_confirmed: Option<String>,
-    /// Why it could not be written; empty while all is well.
+    /// Why it could not be written; empty if it was.
     last_error: String,
     writes: u64,
     failed_writes: u64,
@@ -50,54 +49,53 @@ struct File {
 struct Source {
     /// The job.
     scrape_pool: String,
-    /// Tells it from the job's other sources.
+    /// Unique among the sources of the job: `dockerswarm/0`.
     name: String,
     /// Prometheus' name of the mechanism: `dockerswarm`.
     mechanism: &'static str,
     /// What is asked.
     what: String,
-    /// `up`: the last look was good. `down`: it failed, and what is shown is from the one before.
-    /// `unknown`: there was no good look yet.
+    /// `up`: the last refresh succeeded. `down`: it failed, and the previous targets are shown.
+    /// `unknown`: no refresh has succeeded yet.
     health: &'static str,
-    /// When what is shown was last confirmed by where it comes from; null until the first good
-    /// look.
+    /// When the origin last confirmed the targets; null until the first successful refresh.
     last_confirmed: Option<String>,
-    /// Whether what is shown is from before the last restart: the source has not answered since.
+    /// Whether the targets are from before the last restart: the source has not answered since.
     restored: bool,
     /// Seconds since then; null as well for what is never asked again (`static_configs`).
     age_seconds: Option<f64>,
-    /// Why the last look failed; empty while all is well.
+    /// Why the last refresh failed; empty if it succeeded.
     last_error: String,
-    /// What the last good look had to skip, or to report.
+    /// What the last successful refresh skipped or reported.
     problems: Vec<Problem>,
-    /// Running tasks that give no target; null for what does not find tasks of a Swarm.
+    /// Running tasks without a target; null for a source that does not find tasks of a Swarm.
     tasks_without_address: Option<WithoutAddress>,
     refreshes: u64,
     failed_refreshes: u64,
     /// Target groups, and targets before relabeling.
     groups: usize,
     targets: usize,
-    /// Whether this is a source of a new configuration that waits for its first good look, while
-    /// the job still has the targets of the configuration before.
+    /// Whether this is a source of a new configuration that waits for its first successful refresh,
+    /// while the job still has the targets of the previous configuration.
     pending: bool,
-    /// How changes are learned; null for what is no Swarm of swarm mode, and until the first good
-    /// look.
+    /// The change feed; null for a source that reads no Swarm in swarm mode, and until the first
+    /// successful refresh.
     feed: Option<Feed>,
 }
 
-/// What all sources that read one Swarm have in common, as it is now.
+/// The state of a Swarm, the same for all sources that read it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Feed {
     swarm: String,
     kind: &'static str,
     since: String,
-    /// Why it is nothing better; empty where it is the best that was asked for.
+    /// Why it is not a better one; empty if it is the best that is configured.
     reason: String,
     host: String,
     managers: Vec<String>,
     objects: Objects,
-    /// Seconds since what is kept of the Swarm was last confirmed.
+    /// Seconds since the cached Swarm was last confirmed.
     age_seconds: Option<f64>,
     changes: u64,
     last_change: Option<String>,

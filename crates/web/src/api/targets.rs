@@ -22,7 +22,7 @@ use crate::App;
 use swarmscout_publish::json;
 
 /// A list is written in pieces of about this size, each when the one before is on its way: however
-/// long the list, a reader costs no more memory than this.
+/// long the list, a reader costs at most this much memory.
 const PIECE: usize = 64 << 10;
 
 #[derive(Serialize)]
@@ -285,7 +285,7 @@ impl Lists {
         self.empty = true;
     }
 
-    /// Writes an active target, unless it is a duplicate. `false`: the group has no more.
+    /// Writes an active target, unless it is a duplicate. `false`: the group is at its end.
     fn active(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup) -> bool {
         let Some(target) = group.relabelled.active.get(self.target) else { return false };
         if group.duplicates().binary_search(&narrow(self.target)).is_ok() {
@@ -313,7 +313,7 @@ impl Lists {
         true
     }
 
-    /// Writes a dropped target. `false`: the group has no more.
+    /// Writes a dropped target. `false`: the group is at its end.
     fn dropped(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup) -> bool {
         let Some(target) = group.relabelled.dropped.get(self.target) else { return false };
         self.discovered(out, group, target.index);

@@ -1,4 +1,4 @@
-//! `/metrics`: what Swarmscout tells of itself.
+//! `/metrics`: the metrics of Swarmscout itself.
 //!
 //! Nearly everything is read from the [`Context`] when it is asked for, so no series outlives the
 //! job or source that it is about. The names that Prometheus has too are Prometheus', so that its
@@ -475,7 +475,7 @@ fn pools(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
 }
 
 fn files(out: &mut Writer, files: &[FileStatus], jobs: &[JobState]) {
-    // The writer hears of a job that is gone a moment later.
+    // The writer notices a removed job a moment later.
     let jobs: HashSet<_> = jobs.iter().map(|job| &**job.set.pool.name()).collect();
     let by_job: Vec<_> = files
         .iter()

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_linux_tells() {
+    fn reads_what_linux_reports() {
         let stat = "7 (a b) c) S 1 7 7 0 -1 4194304 1 0 0 0 150 75 0 0 20 0 3 0 100 1000 2000";
         assert_eq!(cpu(stat), Some(2.25));
         assert_eq!(cpu("7 (x"), None);

@@ -1,10 +1,10 @@
-//! Text of others, made visible.
+//! Text from outside, made visible.
 
 use std::fmt::Write as _;
 
 use maud::{Escaper, Render};
 
-/// Text of which every character can be seen: control characters, and those that change the
+/// Text whose characters are all visible: control characters, and those that change the
 /// direction or hide what follows, are written as `\u{…}`. Markup has no effect in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Visible<'a>(pub(super) &'a str);

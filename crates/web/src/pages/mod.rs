@@ -1,4 +1,4 @@
-//! The index page: what is found, from where, how fresh, and where to read it. Plain HTML, without
+//! The index page: jobs, targets, sources, their age, and where to read them. Plain HTML, without
 //! scripts.
 
 mod escape;
@@ -25,7 +25,7 @@ use swarmscout_publish::file_sd::FileStatus;
 const STYLE: &str = include_str!("style.css");
 const ICON: &str = include_str!("icon.svg");
 
-/// More problems of a source than these are only counted: the API has them all.
+/// Most problems of a source that are listed; the others are counted. The API lists all.
 const SHOWN_PROBLEMS: usize = 10;
 
 /// `/`.
@@ -50,7 +50,7 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
     respond(StatusCode::OK, &page(&app, &app.context.options.page_title, &body))
 }
 
-/// What is answered where there is nothing.
+/// The answer for a path that does not exist.
 pub(super) async fn not_found(
     State(app): State<Arc<App>>,
     uri: Uri,
@@ -125,7 +125,7 @@ fn page(app: &App, title: &str, body: &Markup) -> Markup {
     }
 }
 
-/// Whether all is well with the program itself.
+/// The state of the program itself.
 fn status(app: &App, now: Now) -> Markup {
     let ready = *app.context.program.ready.borrow();
     let reload = app.context.program.reload.borrow().clone();
@@ -225,7 +225,7 @@ fn job(app: &App, job: &JobState, files: &[FileStatus], swarms: &Swarms, now: No
     }
 }
 
-/// The file that a job's targets are written into.
+/// The file of a job.
 fn file(file: &FileStatus, now: Now) -> Markup {
     let (state, says) = match (&file.error, file.confirmed) {
         (Some(_), _) => ("down", "failing"),
@@ -247,7 +247,7 @@ fn file(file: &FileStatus, now: Now) -> Markup {
     }
 }
 
-/// Files of jobs that are gone, which Prometheus still reads.
+/// Files of removed jobs, which Prometheus still reads.
 fn not_emptied(files: &[FileStatus]) -> Markup {
     let gone = files.iter().filter(|file| file.job.is_none());
     let errors: Vec<_> = gone.filter_map(|file| file.error.as_ref()).collect();
@@ -373,7 +373,7 @@ fn rank(job: &JobState) -> u8 {
     }
 }
 
-/// All there is to read.
+/// All endpoints.
 fn endpoints(app: &App) -> Markup {
     const ALL: [(&str, &str); 14] = [
         ("/sd", "jobs, and the URL of each target list"),
