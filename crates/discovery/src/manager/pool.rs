@@ -67,13 +67,13 @@ pub(super) struct Update {
 }
 
 /// This many refused targets of one update are reported one by one.
-const TELL_REFUSED: usize = 10;
+const REPORTED_REFUSALS: usize = 10;
 
 impl Update {
     fn note(&mut self, relabelled: &RelabelledGroup) {
         self.relabelled += 1;
         self.refused += relabelled.refused.len();
-        let left = TELL_REFUSED - self.refusals.len();
+        let left = REPORTED_REFUSALS - self.refusals.len();
         let source = &relabelled.group.source;
         self.refusals.extend(relabelled.refused.iter().take(left).map(
             |Refused { index, reason }| format!("instance {index} in group {source}: {reason}"),

@@ -172,7 +172,7 @@ fn reports_the_first_refused_targets() {
     let groups = canonicalize(None, vec![group("a", &["/", "x"]), group("b", &refused)]).unwrap();
     let mut done = Update::default();
     pool.update(0, &groups, &mut done).unwrap();
-    assert_eq!((done.refused, done.refusals.len()), (13, TELL_REFUSED));
+    assert_eq!((done.refused, done.refusals.len()), (13, REPORTED_REFUSALS));
     assert_eq!(done.refusals[0], r#"instance 0 in group a: "/" is not a valid hostname"#);
 }
 
