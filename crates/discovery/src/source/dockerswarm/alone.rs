@@ -1,4 +1,4 @@
-//! A source of targets that has its Swarm for itself.
+//! A source of targets that shares its Swarm with no other source.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::{Finder, Options};
 use crate::config::{BuildContext, DockerSwarmConfig};
 use crate::{BoxFuture, Discoverer, Error, Groups, RefreshScope, Refreshed};
 
-/// One of `dockerswarm_sd_configs` that shares its Swarm with no other. The
-/// [manager](crate::Manager) makes none of these: there, all that read one Swarm share it.
+/// One of `dockerswarm_sd_configs` that reads its Swarm alone. The [manager](crate::Manager) does
+/// not use it: there, all sources that read one Swarm share it.
 #[derive(Debug)]
 pub struct DockerSwarm {
     origin: Origin,
@@ -20,7 +20,7 @@ pub struct DockerSwarm {
 }
 
 impl DockerSwarm {
-    /// Fails where a host cannot be used or its TLS options cannot.
+    /// Fails if a host or its TLS options cannot be used.
     pub fn new(config: &DockerSwarmConfig, context: &BuildContext) -> Result<Self, Error> {
         let filters = Filters::new(config.role, &config.engine.filters);
         let (demand, demanded) = watch::channel(Demand::of([&filters]));
@@ -31,14 +31,14 @@ impl DockerSwarm {
         Ok(Self { origin, finder, _demand: demand })
     }
 
-    fn find(finder: &mut Finder, look: Refreshed<Snapshot>) -> Result<Refreshed<Groups>, Error> {
-        // Nothing is found in a list that is missing.
-        if let Some(failed) = look.value.failed_of(finder.needs()).find(|list| !list.is_watched) {
+    fn find(finder: &mut Finder, listed: Refreshed<Snapshot>) -> Result<Refreshed<Groups>, Error> {
+        // A missing list has no targets to find.
+        if let Some(failed) = listed.value.failed_of(finder.needs()).find(|list| !list.is_watched) {
             return Err(Error::Other(failed.error.to_string()));
         }
-        let (groups, mut problems) = finder.find(&look.value)?;
-        problems.extend(look.problems);
-        Ok(Refreshed { value: groups, as_of: look.as_of, problems })
+        let (groups, mut problems) = finder.find(&listed.value)?;
+        problems.extend(listed.problems);
+        Ok(Refreshed { value: groups, as_of: listed.as_of, problems })
     }
 }
 
@@ -47,12 +47,12 @@ impl Discoverer for DockerSwarm {
 
     fn fetch(&mut self, scope: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(async move {
-            let look = self.origin.fetch(scope).await?;
-            let failed = look.value.failed_of(self.finder.needs()).next();
+            let listed = self.origin.fetch(scope).await?;
+            let failed = listed.value.failed_of(self.finder.needs()).next();
             if let Some(failed) = failed.filter(|_| scope == RefreshScope::Full) {
                 return Err(Error::Other(failed.error.to_string()));
             }
-            Self::find(&mut self.finder, look)
+            Self::find(&mut self.finder, listed)
         })
     }
 

@@ -16,11 +16,11 @@ use crate::{BoxDiscoverer, Error};
 /// One of `dockerswarm_sd_configs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DockerSwarmConfig {
-    /// Where and how to ask.
+    /// The hosts, and how to query them.
     pub engine: EngineConfig,
-    /// What becomes a target.
+    /// The objects that become targets.
     pub role: Role,
-    /// Only the first attachment by network name gives targets. Default false.
+    /// Only the first attachment by network name makes targets. Default false.
     pub match_first_network: bool,
     /// Which port goes with an address on an overlay network.
     pub overlay_port: OverlayPort,

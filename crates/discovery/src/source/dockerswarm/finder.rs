@@ -1,4 +1,4 @@
-//! From snapshots to groups of targets, one snapshot after the other.
+//! Makes groups of targets from one snapshot after the other.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use swarmscout_model::{Budget, LabelsWriter};
 use swarmscout_swarm::buckets::{Buckets, Object, hash_of};
 use swarmscout_swarm::{Bucket, Demand, Filters, Selection, Snapshot};
 
-use super::pieces::Pieces;
-use super::shelf::Shelf;
+use super::group_cache::GroupCache;
+use super::shared_labels::SharedLabels;
 use super::{Options, nodes, services, tasks};
 use crate::config::Role;
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
@@ -17,44 +17,44 @@ use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
 use swarmscout_model::CanonicalGroups;
 
-/// Makes groups of what a role and its filters let through, and remembers what it made: with the
-/// next snapshot only those buckets are looked at again that changed, or of which an object refers
-/// to something that did.
+/// Makes groups of the objects that a role and its filters select, and caches them by bucket. For
+/// the next snapshot it reads only buckets that changed, or whose objects refer to a changed
+/// object.
 #[derive(Debug)]
 pub struct Finder {
     options: Options,
     filters: Filters,
     needs: Demand,
-    /// What was found from.
+    /// The last snapshot.
     seen: Snapshot,
     /// `None` before the first snapshot.
     selection: Option<Selection>,
-    nodes: Shelf<Node>,
-    services: Shelf<Service>,
-    tasks: Shelf<Task>,
-    pieces: Pieces,
-    scratch: Scratch,
+    nodes: GroupCache<Node>,
+    services: GroupCache<Service>,
+    tasks: GroupCache<Task>,
+    shared: SharedLabels,
+    buffers: Buffers,
     budget: Budget,
 }
 
-/// What targets are made from, besides the objects of a bucket.
+/// What targets are made from, in addition to the objects of a bucket.
 #[derive(Clone, Copy)]
-pub(super) struct Given<'a> {
+pub(super) struct Context<'a> {
     pub(super) snapshot: &'a Snapshot,
-    pub(super) pieces: &'a Pieces,
+    pub(super) shared: &'a SharedLabels,
     pub(super) options: Options,
     pub(super) selection: &'a Selection,
 }
 
-/// Memory that is used again and again.
+/// Buffers, for reuse.
 #[derive(Debug, Default)]
-pub(super) struct Scratch {
+pub(super) struct Buffers {
     pub(super) writer: LabelsWriter,
     pub(super) address: AddressWriter,
 }
 
 impl Finder {
-    /// Has seen no snapshot yet.
+    /// A finder without a snapshot yet.
     pub fn new(options: Options, filters: Filters) -> Self {
         Self {
             options,
@@ -62,37 +62,37 @@ impl Finder {
             filters,
             seen: Snapshot::default(),
             selection: None,
-            nodes: Shelf::default(),
-            services: Shelf::default(),
-            tasks: Shelf::default(),
-            pieces: Pieces::default(),
-            scratch: Scratch::default(),
+            nodes: GroupCache::default(),
+            services: GroupCache::default(),
+            tasks: GroupCache::default(),
+            shared: SharedLabels::default(),
+            buffers: Buffers::default(),
             budget: Budget::unlimited(),
         }
     }
 
-    /// The same, for groups that are charged to `budget`.
+    /// Charges the groups to `budget`.
     #[must_use]
     pub fn within(self, budget: Budget) -> Self {
         Self { budget, ..self }
     }
 
-    /// The filters that it was made with.
+    /// The filters of its objects.
     pub fn filters(&self) -> &Filters {
         &self.filters
     }
 
-    /// What is needed of a Swarm.
+    /// The lists of a Swarm that it needs.
     pub fn needs(&self) -> &Demand {
         &self.needs
     }
 
-    /// Whether a snapshot has all that is needed.
+    /// Whether a snapshot has all the needed lists.
     pub fn can_read(&self, snapshot: &Snapshot) -> bool {
         snapshot.scope.covers(&self.needs)
     }
 
-    /// About how many objects finding from this snapshot would look at.
+    /// The approximate number of objects that [`find`](Self::find) would read in this snapshot.
     pub fn work(&self, snapshot: &Snapshot) -> usize {
         if self.selection.is_none() {
             return match self.options.role {
@@ -101,68 +101,68 @@ impl Finder {
                 Role::Tasks => snapshot.tasks.len() + snapshot.nodes.len(),
             };
         }
-        let spoken_of = self.seen.nodes.differences(&snapshot.nodes).len()
+        let referenced = self.seen.nodes.differences(&snapshot.nodes).len()
             + self.seen.networks.differences(&snapshot.networks).len();
         match self.options.role {
-            Role::Nodes => self.nodes.news(&snapshot.nodes),
-            Role::Services => self.services.news(&snapshot.services) + spoken_of,
+            Role::Nodes => self.nodes.uncached(&snapshot.nodes),
+            Role::Services => self.services.uncached(&snapshot.services) + referenced,
             Role::Tasks => {
                 let services = self.seen.services.differences(&snapshot.services).len();
                 let per_bucket = swarmscout_swarm::buckets::MOST;
-                self.tasks.news(&snapshot.tasks) + per_bucket * (spoken_of + services)
+                self.tasks.uncached(&snapshot.tasks) + per_bucket * (referenced + services)
             }
         }
     }
 
-    /// What is found, in an order that depends on nothing but IDs, and what had to be left out. A
-    /// group that is equal to the one that was found before is that very one.
+    /// The groups of a snapshot, in an order that depends on IDs alone, and what was skipped. A
+    /// group that equals the last one is the same `Arc`.
     ///
-    /// Fails where a filter names what is not there, and where there would be more than is allowed;
-    /// what was found before is then kept.
+    /// Fails if a filter names a missing object, or if the groups exceed a limit. The last groups
+    /// are then kept.
     pub fn find(&mut self, snapshot: &Snapshot) -> Result<(Groups, Vec<Problem>), Error> {
         let selection = self.filters.resolve(snapshot)?;
         let all = self.selection.as_ref() != Some(&selection);
         let networks = changed(&self.seen.networks, &snapshot.networks);
-        let Self { options, scratch, pieces, seen, .. } = self;
+        let Self { options, buffers, shared, seen, .. } = self;
         if options.role != Role::Nodes {
-            pieces.update_networks(seen, snapshot, &mut scratch.writer);
+            shared.update_networks(seen, snapshot, &mut buffers.writer);
         }
         if options.role == Role::Tasks {
-            pieces.update_nodes(seen, snapshot, &mut scratch.writer);
+            shared.update_nodes(seen, snapshot, &mut buffers.writer);
         }
-        let given = Given { snapshot, pieces, options: *options, selection: &selection };
+        let context = Context { snapshot, shared, options: *options, selection: &selection };
         let meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
         let found = match options.role {
             Role::Nodes => {
                 let find = |bucket: &_, found: &mut _, meter: &mut _| {
-                    nodes::find(bucket, given, scratch, found, meter)
+                    nodes::find(bucket, context, buffers, found, meter)
                 };
                 self.nodes.update(&snapshot.nodes, meter, |_| all, find)
             }
             Role::Services => {
                 let stale = |bucket: &Bucket<_>| all || bucket.refers_to_any(&networks);
                 let find = |bucket: &_, found: &mut _, meter: &mut _| {
-                    services::find(bucket, given, scratch, found, meter)
+                    services::find(bucket, context, buffers, found, meter)
                 };
                 self.services.update(&snapshot.services, meter, stale, find)
             }
             Role::Tasks => {
-                let mut spoken_of = networks;
-                spoken_of.extend(changed(&seen.nodes, &snapshot.nodes));
-                spoken_of.sort_unstable();
+                let mut referenced = networks;
+                referenced.extend(changed(&seen.nodes, &snapshot.nodes));
+                referenced.sort_unstable();
                 let services = changed(&seen.services, &snapshot.services);
                 let stale = |bucket: &Bucket<_>| {
                     let service = || services.binary_search(&hash_of(bucket.owner())).is_ok();
-                    all || (!services.is_empty() && service()) || bucket.refers_to_any(&spoken_of)
+                    all || (!services.is_empty() && service()) || bucket.refers_to_any(&referenced)
                 };
                 let find = |bucket: &_, found: &mut _, meter: &mut _| {
-                    tasks::find(bucket, given, scratch, found, meter)
+                    tasks::find(bucket, context, buffers, found, meter)
                 };
                 self.tasks.update(&snapshot.tasks, meter, stale, find)
             }
         };
         if let Err(excess) = found {
-            // What was seen stays what it was: the next time the same buckets are stale.
+            // `seen` does not change, so the same buckets are stale the next time.
             let what = format!("role {}", options.role.as_str());
             return Err(Error::Excess { what, excess });
         }
@@ -171,14 +171,13 @@ impl Finder {
         Ok((self.groups(), self.problems()))
     }
 
-    /// Running tasks of the last snapshot that gave no target. `None` where tasks are not looked at.
+    /// Running tasks of the last snapshot without a target. `None` for roles other than tasks.
     pub fn without_address(&self) -> Option<TasksWithoutAddress> {
         let tasks = self.options.role == Role::Tasks;
         tasks.then(|| TasksWithoutAddress::of(self.tasks.without_address()))
     }
 
-    /// Takes those of `known` that are equal to what was found in its place, and returns what was
-    /// found.
+    /// Replaces groups by those of `known` that equal them, and returns all groups.
     pub(super) fn adopt(&mut self, known: &CanonicalGroups) -> Groups {
         match self.options.role {
             Role::Nodes => self.nodes.adopt(known),
@@ -201,12 +200,12 @@ impl Finder {
         skipped.extend(self.nodes.problems());
         skipped.extend(self.services.problems());
         skipped.extend(self.tasks.problems());
-        skipped.extend(self.pieces.problems());
+        skipped.extend(self.shared.problems());
         skipped.into_problems().collect()
     }
 }
 
-/// The hashes of the IDs of all objects that differ, sorted.
+/// The sorted hashes of the IDs of all objects that differ.
 fn changed<T: Object>(before: &Buckets<T>, now: &Buckets<T>) -> Vec<u64> {
     let differences = before.differences(now).into_iter();
     let ids = differences.filter_map(|(old, new)| Some(hash_of(Arc::clone(new.or(old)?).id())));

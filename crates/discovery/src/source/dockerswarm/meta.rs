@@ -1,8 +1,8 @@
-//! The `__meta_dockerswarm_*` labels of each kind of object, and ours beside them.
+//! The `__meta_dockerswarm_*` labels of each kind of object, and our own labels.
 //!
-//! Prometheus' labels and when they are there: `discovery/moby` of v3.14. What it lacks is added
-//! under `__meta_swarmscout_` alone, so that a `labelmap` over Prometheus' prefixes makes the same
-//! labels as ever. The pieces are written in the byte order of their names.
+//! Prometheus' labels are those of `discovery/moby` in v3.14. Ours start with `__meta_swarmscout_`,
+//! so a `labelmap` over Prometheus' prefixes makes no other labels than with Prometheus. Labels are
+//! written in the byte order of their names.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -12,20 +12,20 @@ use swarmscout_model::{Labels, LabelsWriter};
 
 use crate::source::moby::truth;
 
-/// What Prometheus' labels begin with.
+/// The prefix of Prometheus' labels.
 pub(super) const PREFIX: &str = "__meta_dockerswarm_";
 
 const OWN_NODE_ADDRESS: &str = "__meta_swarmscout_node_address";
 const OWN_NODE_ENGINE_LABEL: &str = "__meta_swarmscout_node_engine_label_";
 const OWN_SERVICE_JOB_MODE: &str = "__meta_swarmscout_service_job_mode";
 const OWN_SERVICE_STACK: &str = "__meta_swarmscout_service_stack";
-/// Label of our own: where a task's container listens.
+/// Our own label: the port on which a task's container listens.
 pub(super) const OWN_TASK_TARGET_PORT: &str = "__meta_swarmscout_task_target_port";
 
-/// The label that `docker stack deploy` gives to all it makes.
+/// The label that `docker stack deploy` gives to all objects of a stack.
 const STACK_KEY: &str = "com.docker.stack.namespace";
 
-/// Prometheus' labels of a node. Those that only the nodes role has are left out of tasks'.
+/// Prometheus' labels of a node. Tasks do not get the labels that only the nodes role has.
 pub(super) fn node(node: &Node, nodes_role: bool, labels: &mut LabelsWriter) -> Labels {
     labels.push("__meta_dockerswarm_node_address", &node.address);
     labels.push("__meta_dockerswarm_node_availability", &node.availability);
@@ -54,7 +54,7 @@ pub(super) fn own_node(node: &Node, labels: &mut LabelsWriter) -> Labels {
     labels.build()
 }
 
-/// The labels of a service that its tasks have too: Prometheus' and ours.
+/// The labels of a service, Prometheus' and ours. Its tasks have them, too.
 pub(super) fn service(service: &Service, services_role: bool, labels: &mut LabelsWriter) -> Labels {
     labels.push("__meta_dockerswarm_service_id", &service.id);
     service.labels.write("__meta_dockerswarm_service_label_", labels);
@@ -76,8 +76,8 @@ pub(super) fn container(container: &LabelMap, labels: &mut LabelsWriter) -> Labe
     labels.build()
 }
 
-/// Where a node can be reached: its address, or the manager's where the Engine reports none that
-/// another machine could use (moby#35437, moby#30119).
+/// The address at which a node can be reached: its own, or the manager's if the Engine reports none
+/// that another machine could use (moby#35437, moby#30119).
 fn repaired_address(node: &Node) -> Option<Cow<'_, str>> {
     if is_usable(&node.address) {
         return Some(Cow::Borrowed(&node.address));
@@ -93,7 +93,7 @@ fn is_usable(address: &str) -> bool {
     }
 }
 
-/// Prometheus knows no name for jobs.
+/// Prometheus has no name for the modes of jobs.
 const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Global => "global",

@@ -4,22 +4,23 @@
 //!  Snapshot ─Finder→ groups of targets, problems
 //! ```
 //!
-//! A [`Finder`] is a function of a snapshot and of a few options, and remembers what it made of the
-//! one before: one snapshot of a Swarm serves every role and job. For the same answers it gives
-//! Prometheus' targets and labels (v3.14), but for two things. The smallest bad part of an object
-//! is left out and reported, where Prometheus rejects everything. Label keys that become one name
-//! give the value of the byte-smallest key, always, where Prometheus' answer changes from refresh
-//! to refresh.
+//! A [`Finder`] makes groups of a snapshot and a few options, and caches what it made of the last
+//! snapshot. One snapshot of a Swarm serves every role and job.
+//!
+//! The targets and labels are those of Prometheus (v3.14), with two exceptions. Of a bad object the
+//! smallest bad part is skipped and reported, where Prometheus fails the whole refresh. If several
+//! label keys become one name, the smallest key in byte order always counts, where Prometheus picks
+//! any of them.
 
 mod alone;
 mod config;
 mod finder;
+mod group_cache;
 mod meta;
 mod nodes;
-mod pieces;
 pub(crate) mod role;
 mod services;
-mod shelf;
+mod shared_labels;
 mod tasks;
 
 pub use alone::DockerSwarm;
@@ -31,13 +32,13 @@ use crate::{Groups, Problem};
 use swarmscout_docker::engine::{Lists, Port};
 use swarmscout_swarm::{Filters, Snapshot};
 
-/// The source that Prometheus gives to all; ours goes on with the service's ID.
+/// The source key that Prometheus gives to all targets. We append the ID of the service.
 const SOURCE: &str = "DockerSwarm";
 
-/// What of the configuration decides which targets are made of the lists.
+/// The options that decide which targets are made of the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// What becomes a target.
+    /// The objects that become targets.
     pub role: Role,
     /// Port of targets without a published one.
     pub port: u16,
@@ -48,7 +49,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The port at which a task or virtual IP is searched for.
+    /// The port at which a task or virtual IP is scraped.
     fn overlay_port(self, port: &Port) -> u32 {
         match self.overlay_port {
             OverlayPort::Published => port.published,
@@ -68,10 +69,10 @@ impl From<&DockerSwarmConfig> for Options {
     }
 }
 
-/// What is found in the lists of one refresh, without filters, in an order that does not depend on
-/// theirs. A list that the role does not need may be empty.
+/// The groups of one listing, without filters, in an order that does not depend on that of the
+/// lists. A list that the role does not need may be empty.
 pub fn find(lists: &Lists, options: Options) -> (Groups, Vec<Problem>) {
     let filters = Filters::new(options.role, &[]);
-    // Nothing but a filter can name what is not there.
+    // Only a filter can name a missing object.
     Finder::new(options, filters).find(&Snapshot::from(lists)).unwrap_or_default()
 }

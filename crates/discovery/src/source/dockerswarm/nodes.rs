@@ -6,21 +6,21 @@ use swarmscout_model::{Labels, TargetGroup};
 use swarmscout_refresh::problems::shown;
 use swarmscout_swarm::Bucket;
 
-use super::finder::{Given, Scratch};
-use super::shelf::Found;
+use super::finder::{Buffers, Context};
+use super::group_cache::BucketResult;
 use super::{SOURCE, meta};
 use crate::limits::{Excess, Meter};
 
-/// One group.
+/// Makes one group of a bucket of nodes.
 pub(super) fn find(
     bucket: &Bucket<Node>,
-    given: Given<'_>,
-    scratch: &mut Scratch,
-    found: &mut Found,
+    context: Context<'_>,
+    buffers: &mut Buffers,
+    found: &mut BucketResult,
     meter: &mut Meter,
 ) -> Result<(), Excess> {
-    let Given { options, selection, .. } = given;
-    let Scratch { writer, address } = scratch;
+    let Context { options, selection, .. } = context;
+    let Buffers { writer, address } = buffers;
     let mut targets = Vec::with_capacity(bucket.objects().len());
     for node in bucket.objects().filter(|node| selection.node(node)) {
         found.skipped.collisions("node", &node.id, &node.labels);

@@ -1,9 +1,9 @@
-//! A source of targets that asks nobody: it reads the snapshot that others read, too.
+//! A source of targets that sends no requests: it reads a snapshot that it shares with other
+//! sources.
 //!
-//! What is known of the source is a function of what is known of the snapshot. So it has no clock of
-//! its own, and how its looks are going is how those at the Swarm are. It fails alone where a list
-//! that it needs could not be read, and where a filter names what is not there; what was found before
-//! stays then, as ever.
+//! Its state follows from that of the snapshot. So it has no clock of its own, and its refreshes
+//! are those of the Swarm. It fails by itself in two cases: a list that it needs could not be read,
+//! or a filter names a missing object. Then the previous targets stay.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,27 +22,27 @@ use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
 use swarmscout_model::{CanonicalGroups, canonicalize};
 
-/// More objects than these are looked at on a thread of their own.
+/// More objects than this are read on a thread of their own.
 const LARGE: usize = 1000;
 
-/// What a source of this kind tells apart from how its looks are going.
+/// What a source of this kind reports in addition to its health.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Details {
-    /// Running tasks that gave no target; `None` for what does not find tasks.
+    /// Running tasks without a target; `None` for roles other than tasks.
     pub(crate) without_address: Option<Arc<TasksWithoutAddress>>,
-    /// How changes of its Swarm are learned.
+    /// The change feed of its Swarm.
     pub(crate) feed: Option<Arc<Feed>>,
 }
 
-/// Starts to find targets for `config` in what `reader` reads, as a task of `context`. `job` is the
-/// one that it is started for, for the log.
+/// Starts a task of `context` that finds targets for `config` in the snapshots of `reader`. `job`
+/// is the job that starts it, for the log.
 pub(crate) fn start(
     config: &DockerSwarmConfig,
     job: &Arc<str>,
     reader: Reader,
     context: &BuildContext,
 ) -> (Supervised<CanonicalGroups>, watch::Receiver<Details>) {
-    let (details, told) = watch::channel(Details::default());
+    let (details, details_of_source) = watch::channel(Details::default());
     let publish = watch::Sender::new(LastGood::default());
     let filters = Filters::new(config.role, &config.engine.filters);
     let role = Role {
@@ -59,12 +59,12 @@ pub(crate) fn start(
         needs: Demand::of([&filters]),
         list_error: None,
         list_failures: 0,
-        looks: 0,
+        refreshes: 0,
         publish: publish.clone(),
         context: context.clone(),
     };
     let task = AbortOnDropHandle::new(context.refresh.tasks.spawn(role.forever()));
-    (Supervised::new(publish, task), told)
+    (Supervised::new(publish, task), details_of_source)
 }
 
 struct Role {
@@ -75,21 +75,22 @@ struct Role {
     finder: Option<Finder>,
     snapshots: watch::Receiver<LastGood<Arc<Snapshot>>>,
     _reader: Reader,
-    /// The snapshot that was last looked at.
+    /// The last snapshot that was read.
     found: Option<Arc<Snapshot>>,
-    /// Why nothing could be found in it.
+    /// Why no targets could be found in it.
     failure: Option<Arc<str>>,
-    /// What was left out of it.
+    /// What was skipped in it.
     problems: Vec<Problem>,
-    /// Written before what is published.
+    /// Written before the groups are published.
     details: watch::Sender<Details>,
-    /// The lists that are read.
+    /// The lists that it needs.
     needs: Demand,
     /// Why some of them could not be read the last time.
     list_error: Option<Arc<str>>,
-    /// Looks at the Swarm that did not bring all of them, and how many looks there were by then.
+    /// The number of refreshes of the Swarm that did not return all of these lists.
     list_failures: u64,
-    looks: u64,
+    /// The number of refreshes of the Swarm when that was last counted.
+    refreshes: u64,
     publish: watch::Sender<LastGood<CanonicalGroups>>,
     context: BuildContext,
 }
@@ -120,10 +121,10 @@ impl Role {
         }
     }
 
-    /// Makes a list that is needed and could not be read a failure of this source.
+    /// Counts a needed list that could not be read as a failure of this source.
     fn note_failed_lists(&mut self, snapshot: &Snapshot, health: &mut Health) {
         let failed: Vec<_> = snapshot.failed_of(&self.needs).collect();
-        let is_new = std::mem::replace(&mut self.looks, health.refreshes) != health.refreshes;
+        let is_new = std::mem::replace(&mut self.refreshes, health.refreshes) != health.refreshes;
         let errors: Vec<_> = failed.iter().map(|failed| &*failed.error).collect();
         let error: Option<Arc<str>> = (!errors.is_empty()).then(|| errors.join("; ").into());
         if error.is_some() {
@@ -135,14 +136,15 @@ impl Role {
             self.log_lists();
         }
         health.failures += self.list_failures;
-        // A list that was never read has been confirmed at no time.
+        // A list that was never read has no age.
         let as_of = failed.iter().filter(|failed| !failed.is_watched).map(|failed| failed.as_of);
         if let Some(oldest) = as_of.min() {
             health.as_of = oldest.or(self.publish.borrow().health.as_of);
         }
     }
 
-    /// Logs why lists cannot be read, or that they are read again, as a supervisor does for a source.
+    /// Logs why lists cannot be read, or that they are read again, as a supervisor does for a
+    /// source.
     fn log_lists(&self) {
         let Self { job, what, list_error, .. } = self;
         if let Some(err) = list_error {
@@ -163,7 +165,7 @@ impl Role {
         }
     }
 
-    /// What is found in a snapshot that was not looked at yet.
+    /// The groups of a snapshot, unless it was already read.
     async fn find(&mut self, snapshot: Arc<Snapshot>) -> Option<Groups> {
         if self.found.as_ref().is_some_and(|found| Arc::ptr_eq(found, &snapshot)) {
             return None;
@@ -174,7 +176,7 @@ impl Role {
         };
         let finder = self.finder.take().unwrap_or_else(new);
         if !finder.can_read(&snapshot) {
-            // It was made before anybody asked for what is needed here.
+            // The snapshot was made before this source requested its lists.
             self.finder = Some(finder);
             return None;
         }
@@ -197,8 +199,8 @@ impl Role {
         }
     }
 
-    /// Finds, on a thread of its own where that takes long. `None` after a panic, which leaves no
-    /// finder.
+    /// Runs the finder, on a thread of its own if that takes long. `None` after a panic, which
+    /// loses the finder.
     async fn run(
         &mut self,
         mut finder: Finder,
@@ -206,7 +208,7 @@ impl Role {
     ) -> Option<Result<(Groups, Vec<Problem>), Error>> {
         let is_large = finder.work(snapshot) > LARGE;
         let snapshot = Arc::clone(snapshot);
-        // What is equal to what was stored stays that very group.
+        // A group that equals the restored one stays the same `Arc`.
         let restored = {
             let known = self.publish.borrow();
             known.value.clone().filter(|_| known.health.restored)
@@ -241,12 +243,12 @@ impl Role {
         self.failure = Some(text);
     }
 
-    /// Hands over what is known now. Wakes nobody for what is only newer.
+    /// Publishes the present state. Ages and counters alone wake no receiver.
     fn publish(&mut self, groups: Option<Groups>, mut health: Health, details: Details) {
         let is_found = groups.is_some();
-        let settled =
+        let canonical =
             groups.and_then(|groups| canonicalize(self.publish.borrow().value.as_ref(), groups));
-        if settled.is_some() {
+        if canonical.is_some() {
             self.context.refresh.stats.received_updates.add(1);
         }
         let mut problems = self.problems.clone();
@@ -259,9 +261,9 @@ impl Role {
         self.publish.send_if_modified(|known| {
             let before = &known.health;
             health.restored = before.restored && !is_found;
-            let is_empty = settled.is_none() && known.value.is_none();
+            let is_empty = canonical.is_none() && known.value.is_none();
             if failure.is_some() || health.restored || is_empty {
-                // Nothing was confirmed that stands here.
+                // The published groups were not confirmed.
                 health.as_of = before.as_of;
             }
             health.error = failure.or(health.error);
@@ -270,14 +272,14 @@ impl Role {
             } else {
                 problems.into()
             };
-            let is_news = settled.is_some()
+            let is_news = canonical.is_some()
                 || before.refreshes != health.refreshes
                 || before.restored != health.restored
                 || before.error != health.error
                 || differs
                 || !Arc::ptr_eq(&before.problems, &health.problems);
-            if settled.is_some() {
-                known.value = settled;
+            if canonical.is_some() {
+                known.value = canonical;
             }
             known.health = health;
             is_news

@@ -7,21 +7,21 @@ use swarmscout_model::labels::ADDRESS;
 use swarmscout_refresh::problems::shown;
 use swarmscout_swarm::{Bucket, Snapshot};
 
-use super::finder::{Given, Scratch};
-use super::shelf::Found;
+use super::finder::{Buffers, Context};
+use super::group_cache::BucketResult;
 use super::{Options, SOURCE, meta};
 use crate::limits::{Excess, Meter};
 
-/// One group for each service.
+/// Makes one group for each service of a bucket.
 pub(super) fn find(
     bucket: &Bucket<Service>,
-    given: Given<'_>,
-    scratch: &mut Scratch,
-    found: &mut Found,
+    context: Context<'_>,
+    buffers: &mut Buffers,
+    found: &mut BucketResult,
     meter: &mut Meter,
 ) -> Result<(), Excess> {
-    let Given { snapshot, pieces, options, selection } = given;
-    let Scratch { writer, address } = scratch;
+    let Context { snapshot, shared, options, selection } = context;
+    let Buffers { writer, address } = buffers;
     for service in bucket.objects().filter(|service| selection.service(service)) {
         found.skipped.collisions("service", &service.id, &service.labels);
         let of = || format!("service {}", shown(&service.id));
@@ -32,10 +32,10 @@ pub(super) fn find(
             Ok::<_, Excess>(())
         };
         for ip in virtual_ips(service, options, snapshot) {
-            let network = pieces.network(&ip.network);
+            let network = shared.network(&ip.network);
             let Some(ip) = ip.address else {
-                // Every service on the host's network has one, and Prometheus loses all
-                // services for it.
+                // Every service on the host's network has one. Prometheus fails the whole refresh
+                // for it.
                 let detail = format!("on network {}", ip.network);
                 let reason = "virtual IP without address";
                 found.skipped.part("service", &service.id, reason, detail);
@@ -64,8 +64,8 @@ pub(super) fn find(
     Ok(())
 }
 
-/// The virtual IPs that give targets: all, or the one of the first network by name. The network
-/// of published ports comes last: no container can be reached by it.
+/// The virtual IPs that make targets: all, or that of the first network by name. The network of
+/// published ports comes last: no container can be reached through it.
 fn virtual_ips<'a>(service: &'a Service, options: Options, snapshot: &Snapshot) -> &'a [VirtualIp] {
     if !options.match_first_network {
         return &service.virtual_ips;

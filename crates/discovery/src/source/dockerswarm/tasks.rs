@@ -1,8 +1,8 @@
 //! `role: tasks`: a target for each address and port of a task (Prometheus
 //! `discovery/moby/tasks.go`).
 //!
-//! The labels of nodes, networks, services and containers are written once each; a target's set is
-//! put together from those pieces. What all tasks of a service have in common stands at the group.
+//! The labels of each node, network, service and container are written once, and the label set of a
+//! target is assembled from them. Labels that all tasks of a service share are labels of the group.
 
 use std::sync::Arc;
 
@@ -12,33 +12,33 @@ use swarmscout_model::{Labels, LabelsWriter, TargetGroup};
 use swarmscout_refresh::problems::shown;
 use swarmscout_swarm::Bucket;
 
-use super::finder::{Given, Scratch};
-use super::pieces::OfNode;
-use super::shelf::Found;
+use super::finder::{Buffers, Context};
+use super::group_cache::BucketResult;
+use super::shared_labels::NodeLabels;
 use super::{Options, SOURCE, meta};
 use crate::limits::{Excess, Meter};
 use crate::without_address;
 
-/// One group.
+/// Makes one group of a bucket of tasks.
 pub(super) fn find(
     bucket: &Bucket<Task>,
-    given: Given<'_>,
-    scratch: &mut Scratch,
-    found: &mut Found,
+    context: Context<'_>,
+    buffers: &mut Buffers,
+    found: &mut BucketResult,
     meter: &mut Meter,
 ) -> Result<(), Excess> {
-    let Given { snapshot, pieces, options, selection } = given;
-    let Scratch { writer, address } = scratch;
+    let Context { snapshot, shared, options, selection } = context;
+    let Buffers { writer, address } = buffers;
     let service = snapshot.services.get("", bucket.owner()).map(|service| &**service);
     let ports = service.map_or(&[][..], |service| &service.ports);
     let mut targets = Vec::new();
-    // The maps of a service's tasks are mostly one and the same.
+    // The tasks of a service mostly share one map.
     let mut container: Option<(&Arc<LabelMap>, Labels)> = None;
     for task in bucket.objects().filter(|task| selection.task(task, service)) {
         let container = match &mut container {
             Some((map, labels)) if Arc::ptr_eq(map, &task.labels) => &*labels,
             other => {
-                // Reported of the service, whose configuration it is: tasks come and go.
+                // Reported for the service, which configures the labels: tasks come and go.
                 let (kind, id) = match &*task.service {
                     "" => ("task", &task.id),
                     _ => ("service", &task.service),
@@ -53,7 +53,7 @@ pub(super) fn find(
             targets.push(target);
             Ok::<_, Excess>(())
         };
-        let node = pieces.node(&task.node);
+        let node = shared.node(&task.node);
         let of_task = Parts { task, container, node, slot: &task.slot.to_string() };
         for port in tcp(&task.host_ports) {
             let node_address = node.map_or("", |node| &*node.address);
@@ -61,7 +61,7 @@ pub(super) fn find(
             keep(of_task.target(address, None, Some(port), writer))?;
         }
         for attachment in attachments(task, options) {
-            let network = pieces.network(&attachment.network);
+            let network = shared.network(&attachment.network);
             for ip in &attachment.addresses {
                 let mut published = tcp(ports).peekable();
                 if published.peek().is_none() {
@@ -90,11 +90,11 @@ pub(super) fn find(
     Ok(())
 }
 
-/// What the targets of one task are put together from.
+/// What the targets of one task are assembled from.
 struct Parts<'a> {
     task: &'a Task,
     container: &'a Labels,
-    node: Option<&'a OfNode>,
+    node: Option<&'a NodeLabels>,
     slot: &'a str,
 }
 
@@ -137,8 +137,8 @@ fn tcp(ports: &[Port]) -> impl Iterator<Item = &Port> {
     ports.iter().filter(|port| &*port.protocol == "tcp")
 }
 
-/// The attachments that give targets: all, or the first with an address by the name of its
-/// network. The network of published ports comes last: no container can be reached by it.
+/// The attachments that make targets: all, or the first one with an address, by network name. The
+/// network of published ports comes last: no container can be reached through it.
 fn attachments(task: &Task, options: Options) -> &[Attachment] {
     let all = &task.attachments;
     if !options.match_first_network {

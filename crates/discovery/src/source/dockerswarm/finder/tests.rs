@@ -4,7 +4,7 @@ use swarmscout_docker::engine::{Attachment, LabelMap, Network, VirtualIp};
 use super::*;
 use crate::config::{Filter, OverlayPort};
 
-/// One object of a kind, by number, becomes another (by a second number) or goes.
+/// Replaces one object of a kind, by number, by another (a second number), or removes it.
 #[derive(Clone, Debug)]
 enum Step {
     Node(u8, Option<u8>),
@@ -117,7 +117,7 @@ fn finders() -> Vec<Finder> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Earlier results do not change later ones, and equal groups are the same value.
+    /// The groups depend on the snapshot alone, and an unchanged group is the same `Arc`.
     #[test]
     fn groups_depend_on_the_snapshot_alone(
         first in proptest::collection::vec(step(), 0..250),

@@ -1,4 +1,4 @@
-//! Labels that many targets have in common: written once for each network and node, and again when
+//! Labels that many targets share. They are written once for each network and node, and again when
 //! it changes.
 
 use std::collections::BTreeMap;
@@ -11,32 +11,32 @@ use super::meta;
 use crate::Problem;
 use crate::source::moby::{self, ById, Skipped};
 
-/// Of all networks, and of all nodes, of a snapshot.
+/// The labels of all networks and nodes of a snapshot.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
+pub(super) struct SharedLabels {
     networks: ById<Labels>,
-    nodes: ById<OfNode>,
-    /// By kind and ID; only of those that have some.
+    nodes: ById<NodeLabels>,
+    /// By kind and ID. Objects without problems have no entry.
     problems: BTreeMap<(&'static str, Arc<str>), Vec<Problem>>,
 }
 
-/// What tasks take over from their node.
+/// The labels of a node that its tasks have, too.
 #[derive(Debug)]
-pub(super) struct OfNode {
-    /// As the Engine reports it: that is where Prometheus searches for ports published there.
+pub(super) struct NodeLabels {
+    /// As the Engine reports it: Prometheus scrapes ports that are published on the node there.
     pub(super) address: Arc<str>,
     /// Prometheus' labels.
     pub(super) known: Labels,
-    /// Ours.
+    /// Our own labels.
     pub(super) own: Labels,
 }
 
-impl Pieces {
+impl SharedLabels {
     pub(super) fn network(&self, id: &str) -> Option<&Labels> {
         self.networks.get(id)
     }
 
-    pub(super) fn node(&self, id: &str) -> Option<&OfNode> {
+    pub(super) fn node(&self, id: &str) -> Option<&NodeLabels> {
         self.nodes.get(id)
     }
 
@@ -81,8 +81,8 @@ impl Pieces {
                     skipped.collisions("node", &node.id, &node.engine_labels);
                     let known = meta::node(node, false, writer);
                     let own = meta::own_node(node, writer);
-                    let of_node = OfNode { address: Arc::clone(&node.address), known, own };
-                    self.nodes.insert(Arc::clone(&node.id), of_node);
+                    let labels = NodeLabels { address: Arc::clone(&node.address), known, own };
+                    self.nodes.insert(Arc::clone(&node.id), labels);
                 }
                 (None, None) => {}
             }

@@ -1,5 +1,5 @@
-//! What was found in each bucket of a kind, kept until the bucket changes or something that its
-//! objects refer to.
+//! Caches the groups of each bucket of a kind, until the bucket changes or an object changes that
+//! its objects refer to.
 
 use std::sync::Arc;
 
@@ -14,48 +14,48 @@ use crate::{Groups, Problem};
 use swarmscout_model::CanonicalGroups;
 use swarmscout_model::groups::source_order;
 
-/// In the order of the buckets.
+/// The groups of all buckets of a kind, in the order of the buckets.
 #[derive(Debug)]
-pub(super) struct Shelf<T>(Vec<Kept<T>>);
+pub(super) struct GroupCache<T>(Vec<CachedBucket<T>>);
 
 #[derive(Debug)]
-struct Kept<T> {
+struct CachedBucket<T> {
     bucket: Arc<Bucket<T>>,
     groups: Groups,
     problems: Vec<Problem>,
     without_address: Vec<ServiceWithoutAddress>,
-    /// How many groups and targets that are.
+    /// The number of groups and targets.
     units: usize,
     _held: Charge,
 }
 
-/// What is found in one bucket.
+/// The groups of one bucket, and what was skipped in it.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    /// Those without targets are left out.
+pub(super) struct BucketResult {
+    /// Groups without targets are dropped.
     pub(super) groups: Vec<TargetGroup>,
     pub(super) skipped: Skipped,
     pub(super) without_address: Vec<ServiceWithoutAddress>,
 }
 
-impl<T> Default for Shelf<T> {
+impl<T> Default for GroupCache<T> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T: Object> Shelf<T> {
-    /// Makes `buckets` those that are kept. Calls `find` for those that are new or `stale`; a group
-    /// that is equal to the one that was found before is that very one.
+impl<T: Object> GroupCache<T> {
+    /// Updates the cache to `buckets`. Calls `find` for buckets that are new or `stale`. A group
+    /// that equals the cached one is the same `Arc`.
     ///
-    /// Where `find` fails, what it found until then stays, and for the rest what was found before;
-    /// the next update has to call the same buckets stale.
+    /// If `find` fails, buckets that are already updated stay so, and the others keep their old
+    /// groups. The next update must treat the same buckets as stale.
     pub(super) fn update(
         &mut self,
         buckets: &Buckets<T>,
         meter: Meter,
         stale: impl Fn(&Bucket<T>) -> bool,
-        mut find: impl FnMut(&Bucket<T>, &mut Found, &mut Meter) -> Result<(), Excess>,
+        mut find: impl FnMut(&Bucket<T>, &mut BucketResult, &mut Meter) -> Result<(), Excess>,
     ) -> Result<(), Excess> {
         let units = self.0.iter().map(|kept| kept.units).sum();
         let mut meter = meter.beside(units);
@@ -75,7 +75,7 @@ impl<T: Object> Shelf<T> {
             };
             meter.forget(known.as_ref().map_or(0, |known| known.units));
             let others = meter.units();
-            let mut found = Found::default();
+            let mut found = BucketResult::default();
             if let Err(excess) = find(bucket, &mut found, &mut meter) {
                 self.0.extend(known.into_iter().chain(before));
                 return Err(excess);
@@ -86,7 +86,7 @@ impl<T: Object> Shelf<T> {
                 same.cloned().unwrap_or_else(|| Arc::new(group))
             };
             let groups = found.groups.into_iter().filter(|group| !group.targets.is_empty());
-            self.0.push(Kept {
+            self.0.push(CachedBucket {
                 bucket: Arc::clone(bucket),
                 groups: groups.map(keep).collect(),
                 problems: found.skipped.into_problems().collect(),
@@ -98,7 +98,7 @@ impl<T: Object> Shelf<T> {
         Ok(())
     }
 
-    /// Replaces groups by those of `known` that are equal to them.
+    /// Replaces groups by those of `known` that equal them.
     pub(super) fn adopt(&mut self, known: &CanonicalGroups) {
         for group in self.0.iter_mut().flat_map(|kept| &mut kept.groups) {
             let place = known.binary_search_by(|known| source_order(&known.source, &group.source));
@@ -110,8 +110,8 @@ impl<T: Object> Shelf<T> {
         }
     }
 
-    /// How many objects stand in buckets that are not kept yet.
-    pub(super) fn news(&self, buckets: &Buckets<T>) -> usize {
+    /// The number of objects in buckets that are not cached yet.
+    pub(super) fn uncached(&self, buckets: &Buckets<T>) -> usize {
         let mut kept = self.0.iter().peekable();
         let is_new = |bucket: &&Arc<Bucket<T>>| {
             while kept.next_if(|kept| kept.bucket.place_cmp(bucket).is_lt()).is_some() {}
@@ -125,12 +125,12 @@ impl<T: Object> Shelf<T> {
         self.0.iter().flat_map(|kept| &kept.groups).cloned().collect()
     }
 
-    /// Running tasks that gave no target.
+    /// Running tasks without a target.
     pub(super) fn without_address(&self) -> impl Iterator<Item = &ServiceWithoutAddress> {
         self.0.iter().flat_map(|kept| &kept.without_address)
     }
 
-    /// What had to be left out.
+    /// The problems of all buckets.
     pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter().flat_map(|kept| &kept.problems)
     }
