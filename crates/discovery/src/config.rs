@@ -1,7 +1,7 @@
-//! The sources that the configuration file can name, checked and with defaults filled in, and what
-//! they are built with.
+//! The configurations of sources, checked and with defaults, and the context that sources are built
+//! with.
 //!
-//! Equal values mean the same source: it then runs once, however many jobs name it.
+//! Equal configurations are the same source: it runs once, however many jobs name it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,23 +26,23 @@ pub use crate::source::{SdConfig, SourceConfig};
 use crate::storage::Storage;
 
 /// What every source is built with, in addition to its configuration. Cheap to clone; clones share
-/// all.
+/// everything.
 #[derive(Clone, Debug)]
 pub struct BuildContext {
     /// What every discoverer is built with.
     pub refresh: RefreshContext,
-    /// What is counted along the way.
+    /// The counters of discovery.
     pub figures: Arc<Figures>,
-    /// What all sources and lists may hold together.
+    /// The memory that all sources and lists may hold together.
     pub budget: Budget,
-    /// How names of the DNS are looked up.
+    /// The resolver of all DNS sources.
     pub dns: Arc<Resolver>,
     /// How long a Swarm's watch is trusted, and when a stream that ended is opened again.
     pub following: Following,
-    /// How long the sources of a job have to answer before the job is served without those that
-    /// have not: since the manager was made, or since the reload that changed the job.
+    /// How long the sources of a job have to answer before it is served without the missing ones.
+    /// The time starts with the manager, or with the reload that changed the job.
     pub startup_timeout: Duration,
-    /// Where what sources find is kept over a restart, if anywhere.
+    /// Keeps the targets of sources across a restart, if configured.
     pub storage: Option<Storage>,
 }
 
@@ -50,8 +50,8 @@ pub struct BuildContext {
 pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl BuildContext {
-    /// A context with figures at zero, without tasks and without a limit for memory, that asks the
-    /// name servers of `/etc/resolv.conf`.
+    /// A context with counters at zero, without tasks and without a memory limit, with the name
+    /// servers of `/etc/resolv.conf`.
     pub fn new(user_agent: impl Into<Arc<str>>) -> Self {
         let refresh = RefreshContext::new(user_agent);
         let figures = Figures::new(Arc::clone(&refresh.stats));

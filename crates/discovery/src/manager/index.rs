@@ -1,8 +1,8 @@
-//! What runs, found by its configuration without a comparison with everything else that runs.
+//! Finds a running source or Swarm by its configuration, without comparing it with all others.
 //!
-//! Configurations are compared by equality, and have no hash: they hold labels, URLs and secrets of
-//! many types. Equal ones have the same `Debug`, so the hash is made from that. Different ones may
-//! share it, where only a secret differs; equality decides.
+//! Configurations have no hash of their own: they hold labels, URLs and secrets of many types.
+//! Equal ones have the same `Debug`, so the hash is made from that. Configurations that differ only
+//! in secrets share a hash; equality decides.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -11,12 +11,12 @@ use std::sync::{Arc, Weak};
 
 use foldhash::fast::RandomState;
 
-/// Holds nothing alive.
+/// An index by configuration. It does not keep its values alive.
 #[derive(Debug)]
 pub(super) struct Index<K, V> {
     by_hash: HashMap<u64, Vec<Entry<K, V>>>,
     hasher: RandomState,
-    /// How many were ever added.
+    /// The number of entries that were ever added.
     added: u64,
 }
 
@@ -34,7 +34,7 @@ impl<K, V> Default for Index<K, V> {
 }
 
 impl<K, V> Index<K, V> {
-    /// The hash of what a configuration shows of itself.
+    /// The hash of a configuration's `Debug` text.
     pub(super) fn hash(&self, shown: &impl fmt::Debug) -> u64 {
         struct Text<H>(H);
         impl<H: Hasher> fmt::Write for Text<H> {
@@ -48,7 +48,7 @@ impl<K, V> Index<K, V> {
         text.0.finish()
     }
 
-    /// The one that still runs, of those added with this `hash`, whose key `is` the one.
+    /// The running entry with this `hash` whose key satisfies `is`.
     pub(super) fn find(&self, hash: u64, is: impl Fn(&K) -> bool) -> Option<(&K, Arc<V>)> {
         let entries = self.by_hash.get(&hash)?;
         let mut found = entries.iter().filter(|entry| is(&entry.key));
@@ -61,7 +61,7 @@ impl<K, V> Index<K, V> {
         self.by_hash.entry(hash).or_default().push(entry);
     }
 
-    /// Forgets what does not run any more.
+    /// Drops entries that no longer run.
     pub(super) fn forget_ended(&mut self) {
         self.by_hash.retain(|_, entries| {
             entries.retain(|entry| entry.value.strong_count() > 0);
@@ -69,7 +69,7 @@ impl<K, V> Index<K, V> {
         });
     }
 
-    /// What still runs, in the order in which it was added.
+    /// The running values, in the order in which they were added.
     pub(super) fn running(&self) -> Vec<Arc<V>> {
         let entries = self.by_hash.values().flatten();
         let mut running: Vec<_> =
@@ -92,7 +92,7 @@ mod tests {
         SdConfig::Static(StaticConfig { groups: vec![group] })
     }
 
-    /// However many run, each is found by few comparisons.
+    /// Each entry is found by few comparisons, however many run.
     #[test]
     fn is_found_by_one_comparison_among_thousands() {
         let mut index = Index::<SdConfig, usize>::default();

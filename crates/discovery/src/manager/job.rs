@@ -1,4 +1,4 @@
-//! The task of one job: reads its sources, keeps its [`Pool`] up to date, hands over its set.
+//! The task of one job: it reads the job's sources, updates its [`Pool`] and publishes its set.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -25,21 +25,21 @@ use crate::source::dockerswarm::role::Details;
 use crate::status::{JobStatus, RefreshStats, SourceStatus};
 use crate::{BoxFuture, JobConfig};
 
-/// Changes are handed over at once, and after that at most this often.
+/// The shortest time between two published sets. A first change is published at once.
 pub(super) const SHORTEST_GAP: Duration = Duration::from_millis(50);
 
-/// More targets than this are relabelled on a thread of their own: here they would hold up
-/// everything else that runs on the runtime's thread, for some 5 µs each.
+/// More targets than this are relabelled on a thread of their own. Each takes some 5 µs, during
+/// which other tasks of the runtime's thread would wait.
 const LARGE: usize = 1000;
 
-/// This many sources that have not answered are named in the log, the others as a number.
+/// The most sources without an answer that are named in the log.
 const LOG_MISSING: usize = 10;
 
-/// What a job is to do.
+/// The configuration of a job, with its running sources.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub job: Arc<JobConfig>,
-    /// The different ones of the job's sources.
+    /// The distinct sources of the job.
     pub sources: Vec<PlannedSource>,
     /// When the job is served without the sources that have not answered. `None`: never.
     pub answers_due: Option<Instant>,
@@ -54,19 +54,19 @@ pub(super) struct PlannedSource {
     pub running: Arc<RunningSource>,
 }
 
-/// What a job hands over.
+/// The channels of a job.
 #[derive(Clone, Debug)]
 pub(super) struct Published {
     pub set: watch::Receiver<Arc<TargetSet>>,
     pub status: watch::Receiver<Arc<JobStatus>>,
 }
 
-/// The set and the status of a new job, and the future that keeps them up to date for ever.
+/// The set and the status of a new job, and the future that keeps them up to date.
 pub(super) fn run(
     mut plan: watch::Receiver<Plan>,
     context: BuildContext,
 ) -> (Published, impl Future<Output = ()> + Send) {
-    let current = Line::new(plan.borrow_and_update().clone(), &context.budget);
+    let current = Generation::new(plan.borrow_and_update().clone(), &context.budget);
     let syncs = SyncStats::default();
     let ended = Arc::default();
     let (set, set_of_job) = watch::channel(Arc::new(current.set(false, &syncs)));
@@ -75,8 +75,10 @@ pub(super) fn run(
     (Published { set: set_of_job, status: status_of_job }, job.forever())
 }
 
-fn status(current: &Line, next: Option<&Line>, ended: &Ended) -> JobStatus {
-    let statuses = |line: &Line| line.sources.iter().map(|source| source.status.clone()).collect();
+fn status(current: &Generation, next: Option<&Generation>, ended: &Ended) -> JobStatus {
+    let statuses = |generation: &Generation| {
+        generation.sources.iter().map(|source| source.status.clone()).collect()
+    };
     JobStatus {
         sources: statuses(current),
         next_sources: next.map(statuses).unwrap_or_default(),
@@ -87,9 +89,9 @@ fn status(current: &Line, next: Option<&Line>, ended: &Ended) -> JobStatus {
 struct JobTask {
     plan: watch::Receiver<Plan>,
     context: BuildContext,
-    current: Line,
+    current: Generation,
     /// Takes the place of `current` as soon as it is ready.
-    next: Option<Line>,
+    next: Option<Generation>,
     set: watch::Sender<Arc<TargetSet>>,
     status: watch::Sender<Arc<JobStatus>>,
     syncs: SyncStats,
@@ -99,16 +101,16 @@ struct JobTask {
 /// See [`JobStatus::ended`].
 type Ended = Arc<BTreeMap<&'static str, RefreshStats>>;
 
-/// One configuration of the job, with its sources and targets.
-struct Line {
+/// The sources and targets of a job under one configuration, between two reloads that change it.
+struct Generation {
     job: Arc<JobConfig>,
     spec: Arc<PoolSpec>,
     sources: Vec<Source>,
     answers_due: Option<Instant>,
     timed_out: bool,
-    /// Whether it was logged that it is served without some source.
+    /// Whether missing sources were logged.
     is_noted: bool,
-    /// Elsewhere while it is being brought up to date; lost if that panics.
+    /// `None` while it is updated on another thread, and after that panicked.
     pool: Option<Pool>,
     groups: Arc<[SetGroup]>,
     counts: TargetCounts,
@@ -116,30 +118,31 @@ struct Line {
 }
 
 struct Source {
-    /// Keeps it running.
+    /// Keeps the source running.
     running: Arc<RunningSource>,
     known: watch::Receiver<LastGood<CanonicalGroups>>,
     status: SourceStatus,
-    /// What could not be taken over.
-    refused: Option<NotTaken>,
+    /// Its newest groups, if they did not fit.
+    refused: Option<RefusedGroups>,
 }
 
-/// Groups of a source that did not fit into memory as targets of this job.
-struct NotTaken {
+/// Groups of a source whose targets in this job did not fit into the budget.
+struct RefusedGroups {
     groups: CanonicalGroups,
-    /// How many refreshes there had been at the source: with the next one they are tried again.
-    looks: u64,
+    /// The number of refreshes of the source by then. After the next one the groups are tried
+    /// again.
+    refreshes: u64,
     error: Arc<str>,
 }
 
-/// What a sync found, the more important last.
+/// What a sync changed, in ascending order of importance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum News {
-    /// Ages and counters at most.
+    /// At most ages and counters.
     Nothing,
-    /// A source answered, failed or skips something for the first time, or no longer.
+    /// The health of a source: it answered, failed, or has other problems.
     Status,
-    /// Other targets, or another configuration.
+    /// The targets or the configuration.
     Targets,
 }
 
@@ -158,12 +161,12 @@ impl JobTask {
         }
     }
 
-    /// Brings everything up to date and hands it over.
+    /// Updates everything and publishes it.
     async fn sync(&mut self) -> News {
         let mut news = self.adopt_plan();
         news = news.max(self.current.sync(&self.context, &mut self.syncs).await);
         if let Some(next) = &mut self.next {
-            // Its targets are not shown yet.
+            // Its targets are not published yet.
             let hidden = next.sync(&self.context, &mut self.syncs).await;
             news = news.max(hidden.min(News::Status));
         }
@@ -181,8 +184,8 @@ impl JobTask {
         news
     }
 
-    /// Hands over what a sync left. The status is published under the lock of the set, so that
-    /// [`Job::state`](super::Job::state) finds them in agreement.
+    /// Publishes the state after a sync. The status is published under the lock of the set, so that
+    /// in [`Job::state`](super::Job::state) they agree.
     fn publish(&self, news: News) {
         let status = Arc::new(status(&self.current, self.next.as_ref(), &self.ended));
         let is_news = news > News::Nothing;
@@ -196,7 +199,7 @@ impl JobTask {
             let is_other = news == News::Targets
                 || published.completeness != set.completeness
                 || published.stale_config != set.stale_config;
-            // Counters change without waking anybody.
+            // A change of counters wakes no receiver.
             let is_counted = !Arc::ptr_eq(&published.syncs.durations, &set.syncs.durations);
             if is_other || is_counted {
                 *published = Arc::new(set);
@@ -205,27 +208,27 @@ impl JobTask {
         });
     }
 
-    /// Turns to a new configuration, if there is one: at once if the present one has never been
-    /// ready, so that there is nothing to lose.
+    /// Adopts a new configuration, if there is one. It replaces the present one at once if that has
+    /// never been ready: then no targets are lost.
     fn adopt_plan(&mut self) -> News {
         let newest = self.next.as_ref().unwrap_or(&self.current);
         let plan = self.plan.borrow_and_update().clone();
         if Arc::ptr_eq(&plan.job, &newest.job) {
             return News::Nothing;
         }
-        let line = Line::new(plan, &self.context.budget);
+        let generation = Generation::new(plan, &self.context.budget);
         if self.current.is_ready() {
-            self.next = Some(line);
+            self.next = Some(generation);
         } else {
             self.next = None;
-            self.replace_current(line);
+            self.replace_current(generation);
         }
         News::Status
     }
 
-    /// Keeps what was counted by sources that are not among those of `line`.
-    fn replace_current(&mut self, line: Line) {
-        let before = std::mem::replace(&mut self.current, line);
+    /// Keeps the counters of sources that are not among those of `generation`.
+    fn replace_current(&mut self, generation: Generation) {
+        let before = std::mem::replace(&mut self.current, generation);
         let remain = |ended: &Source| {
             self.current.sources.iter().any(|now| Arc::ptr_eq(&now.running, &ended.running))
         };
@@ -235,14 +238,15 @@ impl JobTask {
         }
     }
 
-    /// Waits until a source was read, the configuration changed, or no answer is waited for
-    /// any more.
+    /// Waits until a source was refreshed, the configuration changed, or the time for answers is
+    /// over.
     async fn wait(&mut self) {
-        let lines = std::iter::once(&self.current).chain(&self.next);
-        let waiting = lines.filter(|line| !line.timed_out && line.missing().next().is_some());
-        let due = waiting.filter_map(|line| line.answers_due).min();
-        let lines = std::iter::once(&mut self.current).chain(&mut self.next);
-        let sources = lines.flat_map(|line| &mut line.sources);
+        let generations = std::iter::once(&self.current).chain(&self.next);
+        let waiting = generations
+            .filter(|generation| !generation.timed_out && generation.missing().next().is_some());
+        let due = waiting.filter_map(|generation| generation.answers_due).min();
+        let generations = std::iter::once(&mut self.current).chain(&mut self.next);
+        let sources = generations.flat_map(|generation| &mut generation.sources);
         let mut changes: Vec<_> = sources.map(|source| changed(&mut source.known)).collect();
         changes.push(changed(&mut self.plan));
         changes.extend(due.map(|due| Box::pin(sleep_until(due)) as BoxFuture<'_, ()>));
@@ -251,14 +255,14 @@ impl JobTask {
 
     /// Whether a source has answered for the first time since the last sync.
     fn has_first_answer(&self) -> bool {
-        let lines = std::iter::once(&self.current).chain(&self.next);
-        lines.flat_map(|line| &line.sources).any(|source| {
+        let generations = std::iter::once(&self.current).chain(&self.next);
+        generations.flat_map(|generation| &generation.sources).any(|source| {
             source.status.as_of.is_none() && source.known.borrow().health.as_of.is_some()
         })
     }
 }
 
-/// Resolves when there is something new; never, once the sender is gone.
+/// Resolves at the next change; never once the sender is dropped.
 fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, ()> {
     Box::pin(async {
         if receiver.changed().await.is_err() {
@@ -267,7 +271,7 @@ fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, (
     })
 }
 
-impl Line {
+impl Generation {
     fn new(Plan { job, sources, answers_due }: Plan, budget: &Budget) -> Self {
         let sources: Vec<_> = sources.into_iter().map(Source::new).collect();
         let spec = Arc::new(job.pool.clone());
@@ -311,13 +315,13 @@ impl Line {
         }
     }
 
-    /// Whether the time for the sources to answer has passed since this was last asked.
+    /// Whether the time for the sources to answer has passed. True once.
     fn has_timed_out(&mut self) -> bool {
         let passed = self.answers_due.is_some_and(|due| due <= Instant::now());
         passed && !std::mem::replace(&mut self.timed_out, true)
     }
 
-    /// Logs once that it is served without some source.
+    /// Logs the missing sources once, when targets are served without them.
     fn note_missing(&mut self) {
         if self.is_noted || !self.timed_out || !self.is_ready() {
             return;
@@ -343,8 +347,8 @@ impl Line {
         );
     }
 
-    /// Whether several entries name one manager each, which is how users of Prometheus get a Swarm
-    /// through whichever manager is up.
+    /// Whether several entries name one manager each. With Prometheus that is the way to read a
+    /// Swarm through any manager that is up.
     fn is_failover_by_entries(&self) -> bool {
         let one_host = |source: &&SdConfig| match source {
             SdConfig::DockerSwarm(config) => config.engine.hosts.len() == 1,
@@ -353,7 +357,7 @@ impl Line {
         self.job.sources.iter().filter(one_host).count() > 1
     }
 
-    /// Takes over what the sources know.
+    /// Takes over the newest groups and health of the sources.
     async fn sync(&mut self, context: &BuildContext, syncs: &mut SyncStats) -> News {
         let timed_out = self.has_timed_out() && self.missing().next().is_some();
         let mut news = if timed_out { News::Status } else { News::Nothing };
@@ -385,7 +389,7 @@ impl Line {
         let pool = self.pool.take();
         let pool = pool.unwrap_or_else(|| Pool::new(self.spec.clone(), sources, &context.budget));
         let Some((pool, update, refused)) = relabel(pool, updates.clone()).await else {
-            // What was known stays; the next refresh of a source tries everything again.
+            // The targets stay; after the next refresh of a source everything is tried again.
             context.refresh.stats.panics.add(1);
             tracing::error!(
                 config = %self.job.name(),
@@ -414,7 +418,8 @@ impl Line {
                             "Targets of a source stay as they were"
                         );
                     }
-                    source.refused = Some(NotTaken { groups, looks: health.refreshes, error });
+                    source.refused =
+                        Some(RefusedGroups { groups, refreshes: health.refreshes, error });
                 }
             }
             news = news.max(source.note(health));
@@ -473,8 +478,8 @@ impl Line {
     }
 }
 
-/// Applies `updates` to `pool`, large ones on a thread of their own, and says of each what kept it
-/// from being applied. `None` after a panic.
+/// Applies `updates` to `pool`, large ones on a thread of their own. Returns for each the error
+/// that prevented it. `None` after a panic.
 async fn relabel(
     pool: Pool,
     updates: Vec<(usize, CanonicalGroups)>,
@@ -503,11 +508,11 @@ impl Source {
             what: config.source().describe().into(),
             as_of: None,
             restored: false,
-            refreshes: config.source().refresh_interval().is_some(),
+            is_refreshed: config.source().refresh_interval().is_some(),
             error: None,
             problems: Arc::default(),
             without_address: None,
-            looks: 0,
+            refreshes: 0,
             failures: 0,
             durations: Arc::default(),
             groups: 0,
@@ -518,16 +523,16 @@ impl Source {
         Self { running: plan.running, known, status, refused: None }
     }
 
-    /// Whether these groups were tried, and nothing was received from the source since.
-    fn has_refused(&self, groups: &CanonicalGroups, looks: u64) -> bool {
-        let same = |refused: &NotTaken| Arc::ptr_eq(&refused.groups, groups);
-        self.refused.as_ref().is_some_and(|refused| same(refused) && refused.looks == looks)
+    /// Whether these groups were already tried, and the source was not refreshed since.
+    fn has_refused(&self, groups: &CanonicalGroups, refreshes: u64) -> bool {
+        let same = |refused: &RefusedGroups| Arc::ptr_eq(&refused.groups, groups);
+        self.refused.as_ref().is_some_and(|refused| same(refused) && refused.refreshes == refreshes)
     }
 
     fn note(&mut self, mut health: Health) -> News {
         let status = &mut self.status;
         if let Some(refused) = &self.refused {
-            // What stands here is what was known before.
+            // The targets and their age are the previous ones.
             health.error = Some(Arc::clone(&refused.error));
             health.as_of = status.as_of;
         }
@@ -545,7 +550,7 @@ impl Source {
         status.error = error;
         status.problems = problems;
         status.without_address = without_address;
-        status.looks = refreshes;
+        status.refreshes = refreshes;
         status.failures = failures;
         status.durations = durations;
         status.feed = feed;

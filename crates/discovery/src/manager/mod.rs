@@ -1,14 +1,14 @@
 //! The target manager: runs the sources that the jobs name, and gives every job its targets.
 //!
 //! Invariants:
-//! - All sources that read one Swarm in swarm mode share one look at it.
-//! - A source runs as long as some job names it, and once, however many jobs do. A reload that
-//!   still names it does not disturb it.
+//! - All sources that read one Swarm in swarm mode share its refreshes.
+//! - A source runs once, as long as any job names it. A reload that still names it does not disturb
+//!   it.
 //! - A job whose configuration is equal after a reload keeps its set and its channel.
-//! - A job whose configuration changed serves the targets of the old one, kept fresh by the old
-//!   one's sources, until every source of the new one has answered, or until
-//!   [the time for that](BuildContext::startup_timeout) has passed and one of them has.
-//! - Nothing here waits for a look: [`Manager::apply`] returns at once.
+//! - A job whose configuration changed first serves the old targets, kept fresh by the old sources.
+//!   It turns to the new ones when every new source has answered, or when
+//!   [the time for that](BuildContext::startup_timeout) is over and one of them has.
+//! - Nothing here waits for a refresh: [`Manager::apply`] returns at once.
 
 mod index;
 mod job;
@@ -37,21 +37,21 @@ use crate::source::dockerswarm::role;
 use crate::storage::Storage;
 use crate::{JobConfig, JobStatus};
 
-/// Owns all sources and jobs. Dropping it ends them.
+/// Owns all sources and jobs. Dropping it stops them.
 #[derive(Debug)]
 pub struct Manager {
     context: BuildContext,
     running: BTreeMap<Arc<str>, Running>,
-    /// The sources that some job names, or named until lately.
+    /// The sources that some job names, or recently named.
     sources: Index<Arc<SdConfig>, RunningSource>,
-    /// The Swarms that some source reads, or read until lately.
+    /// The Swarms that some source reads, or recently read.
     swarms: Index<Origin, Shared>,
-    told: watch::Sender<Arc<[Swarm]>>,
+    published_swarms: watch::Sender<Arc<[Swarm]>>,
     jobs: watch::Sender<Arc<[Job]>>,
     sets: watch::Sender<Arc<[watch::Receiver<Arc<TargetSet>>]>>,
     /// When the sources of the jobs that are being started must have answered. `None`: any time.
     answers_due: Option<Instant>,
-    /// Whether there was a configuration already.
+    /// Whether a configuration was applied before.
     is_configured: bool,
 }
 
@@ -59,33 +59,34 @@ pub struct Manager {
 #[derive(Debug)]
 struct RunningSource {
     supervised: Supervised<CanonicalGroups>,
-    /// What only a source of swarm mode tells.
+    /// What only a source of swarm mode reports.
     details: watch::Receiver<role::Details>,
 }
 
-/// What makes two sources read different Swarms, as far as can be told from their configuration.
+/// Identifies the Swarm that a source reads, as far as its configuration shows it.
 #[derive(Debug)]
 struct Origin {
     source: Source,
-    /// Filters that only the Engine can apply: who has them reads a Swarm that nobody else does.
+    /// Filters that only the Engine can apply. Sources with other filters cannot share its
+    /// listings.
     apart: Option<Filters>,
 }
 
 /// A running job.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Its configuration. During a reload newer than that of the set.
+    /// Its configuration. During a reload it is newer than that of the set.
     pub config: Arc<JobConfig>,
     /// See [`LayeredJob::yaml`].
     pub yaml: Option<Arc<str>>,
-    /// Its newest targets. Wakes when targets change, or which sources are missing.
+    /// Its newest targets. Wakes when the targets or the missing sources change.
     pub set: watch::Receiver<Arc<TargetSet>>,
-    /// The state of its sources. Wakes when a source answers, fails or has other problems; not for
-    /// ages and counters.
+    /// The state of its sources. Wakes when a source answers, fails or has other problems, but not
+    /// for ages and counters.
     pub status: watch::Receiver<Arc<JobStatus>>,
 }
 
-/// What a job hands over, at one moment.
+/// What a job publishes, at one moment.
 #[derive(Clone, Debug)]
 pub struct JobState {
     /// Its targets.
@@ -95,14 +96,14 @@ pub struct JobState {
 }
 
 impl Job {
-    /// The newest that is known.
+    /// The present state.
     pub fn state(&self) -> JobState {
-        // They are published together, under the lock of the set.
+        // Both are published under the lock of the set, so they agree.
         let set = self.set.borrow();
         JobState { set: set.clone(), status: self.status.borrow().clone() }
     }
 
-    /// Waits until its state is like that. `None` if the job ends before.
+    /// Waits until its state satisfies `is`. `None` if the job ends before.
     pub async fn wait_for(&mut self, mut is: impl FnMut(&JobState) -> bool) -> Option<JobState> {
         loop {
             self.set.mark_unchanged();
@@ -143,13 +144,13 @@ impl Manager {
             running: BTreeMap::new(),
             sources: Index::default(),
             swarms: Index::default(),
-            told: watch::Sender::new(Arc::from([])),
+            published_swarms: watch::Sender::new(Arc::from([])),
             jobs: watch::Sender::new(Arc::from([])),
             sets: watch::Sender::new(Arc::from([])),
         }
     }
 
-    /// What is counted for all jobs together.
+    /// The counters of all jobs together.
     pub fn figures(&self) -> &Arc<Figures> {
         &self.context.figures
     }
@@ -161,7 +162,7 @@ impl Manager {
     /// Must be called within a tokio runtime.
     pub fn apply(&mut self, jobs: impl Into<JobSet>) -> Vec<ShadowedJob> {
         let (jobs, shadowed) = jobs.into().merge();
-        // The first configuration's time began with the program.
+        // The time of the first configuration started with the program.
         if std::mem::replace(&mut self.is_configured, true) {
             self.answers_due = Instant::now().checked_add(self.context.startup_timeout);
         }
@@ -184,10 +185,10 @@ impl Manager {
         }
         self.sources.forget_ended();
         self.swarms.forget_ended();
-        // Only now is it known what all of them need together.
+        // Only now are the needs of all sources known.
         let swarms = self.swarms.running().into_iter();
         let swarms = swarms.inspect(|swarm| swarm.publish()).map(|swarm| Swarm::of(&swarm));
-        self.told.send_replace(swarms.collect());
+        self.published_swarms.send_replace(swarms.collect());
         let jobs: Arc<[_]> = self.running.values().map(Running::job).collect();
         self.sets.send_replace(jobs.iter().map(|job| job.set.clone()).collect());
         self.jobs.send_replace(jobs);
@@ -199,18 +200,18 @@ impl Manager {
         self.jobs.subscribe()
     }
 
-    /// The targets of the running jobs, sorted by the jobs' names, for readers that need no more.
+    /// The targets of the running jobs, sorted by the jobs' names, for readers that need only them.
     pub fn sets(&self) -> watch::Receiver<Arc<[watch::Receiver<Arc<TargetSet>>]>> {
         self.sets.subscribe()
     }
 
-    /// The Swarms that some source reads, in the order in which that began. One that is read no more
-    /// may still be among them, and tells nothing.
+    /// The Swarms that some source reads, in the order in which they were started. A Swarm without
+    /// readers may still be among them; it reports nothing.
     pub fn swarms(&self) -> watch::Receiver<Arc<[Swarm]>> {
-        self.told.subscribe()
+        self.published_swarms.subscribe()
     }
 
-    /// Stores what sources found, ends all sources and jobs, and waits for them.
+    /// Stores the targets of sources, stops all sources and jobs, and waits for them.
     pub async fn shutdown(self) {
         let Self { context, running, jobs, .. } = self;
         if let Some(storage) = &context.storage {
@@ -234,7 +235,7 @@ impl Manager {
         Running { config, yaml: None, plan, published, _task: task }
     }
 
-    /// The sources of a job: those that run already, and the others, started.
+    /// The sources of a job. Starts those that do not run yet.
     fn plan(&mut self, job: &Arc<JobConfig>) -> Plan {
         let mut sources = Vec::<PlannedSource>::new();
         let mut different = HashSet::new();
@@ -244,7 +245,7 @@ impl Manager {
             let name = format!("{}/{number}", config.source().mechanism());
             *number += 1;
             let (config, running) = self.source(config, job.name());
-            // Equal ones are one source.
+            // Equal configurations are one source.
             if different.insert(Arc::as_ptr(&running)) {
                 sources.push(PlannedSource { name: name.into(), config, running });
             }
@@ -273,7 +274,7 @@ impl Manager {
         (config, running)
     }
 
-    /// Starts a source that asks for itself.
+    /// Starts a source that sends its own requests.
     fn start_source(&self, config: &Arc<SdConfig>, job: &Arc<str>) -> Supervised<CanonicalGroups> {
         let build = {
             let (config, context) = (config.clone(), self.context.clone());
@@ -290,13 +291,13 @@ impl Manager {
         start(spec, &self.context.refresh)
     }
 
-    /// Reads the Swarm of a source, which runs already where another source reads it.
+    /// A reader of a source's Swarm. Starts the Swarm unless another source already reads it.
     fn reader(&mut self, config: &DockerSwarmConfig, job: &Arc<str>) -> Reader {
         let filters = Filters::new(config.role, &config.engine.filters);
         let apart = (!filters.can_be_local()).then(|| filters.clone());
         let mut config = config.clone();
         if apart.is_some() {
-            // Nothing that tells of changes knows which objects these filters let through.
+            // No change feed reports which objects these filters select.
             config.events = Events::Poll;
         }
         let source = config.swarm();

@@ -1,16 +1,16 @@
-//! The targets of one job: a pure function of its configuration and of its sources' groups, kept up
-//! to date at the cost of what changes.
+//! The targets of one job: a pure function of its configuration and of its sources' groups. An
+//! update costs only what changes.
 //!
 //! Invariants:
-//! - Every active target of every group stands in [`Pool::identities`] once, under its labels: two
-//!   targets of one job are the same if all labels that relabeling left are equal. (Prometheus adds
-//!   the URL, which is made of those labels and of the job.)
-//! - Of the same targets the last one is shown, in the order of the sources, of the groups' source
-//!   keys and of the targets in their group. The others are their groups' duplicates.
-//! - What an update relabels is charged to the budget before it is kept. One that does not fit
+//! - [`Pool::identities`] holds every active target of every group once, by its labels. Two targets
+//!   of a job are the same if all labels after relabeling are equal. (Prometheus also compares the
+//!   URL, which is made of those labels and of the job.)
+//! - Of the same targets, the last one is shown: by the order of the sources, then of the groups'
+//!   source keys, then of the targets in their group. The others are duplicates of their groups.
+//! - Relabelled groups are charged to the budget before they are kept. An update that does not fit
 //!   changes nothing.
-//! - An update subtracts the groups that went and adds those that came. Of the others it touches
-//!   only those that hold the same target as one of them.
+//! - An update subtracts removed groups and adds new ones. It touches another group only if that
+//!   has the same target as one of them.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,28 +41,28 @@ pub(super) struct Pool {
     counts: TargetCounts,
     builder: LabelsBuilder,
     budget: Budget,
-    /// For all relabelled groups.
+    /// The memory of all relabelled groups.
     held: Charge,
 }
 
-/// What a source has.
+/// The groups of a source.
 #[derive(Debug, Default)]
 struct Source {
     groups: CanonicalGroups,
     /// The IDs of `groups`, in the same order.
     ids: Vec<GroupId>,
-    /// Of all groups, before relabeling.
+    /// The number of targets of all groups, before relabeling.
     targets: usize,
 }
 
-/// What updates did.
+/// The outcome of updates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Update {
     /// Groups that were relabelled.
     pub relabelled: usize,
     /// Targets of those groups that were refused.
     pub refused: usize,
-    /// The first few of them, and why, in Prometheus' words.
+    /// The first few refused targets, and why, in Prometheus' words.
     pub refusals: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ type GroupId = u32;
 struct Members {
     groups: Vec<Option<Member>>,
     free: Vec<GroupId>,
-    /// The duplicates of the groups that are being changed.
+    /// The duplicates of groups that the present update changes.
     touched: BTreeMap<GroupId, BTreeSet<u32>>,
 }
 
@@ -99,7 +99,7 @@ struct Member {
     shown: SetGroup,
 }
 
-/// A target, and where it is found.
+/// A target, and its places in the set.
 #[derive(Debug)]
 struct Identity {
     hash: u64,
@@ -108,7 +108,7 @@ struct Identity {
 
 #[derive(Debug)]
 enum Places {
-    /// By far the most common.
+    /// One place: by far the most common case.
     One(GroupId, u32),
     /// Two or more.
     #[expect(clippy::box_collection, reason = "it keeps the common case small")]
@@ -154,7 +154,7 @@ impl Pool {
         }
     }
 
-    /// Whether `groups` are those of `source` already. Compares no group.
+    /// Whether `source` already has these `groups`. Compares no group.
     pub(super) fn holds(&self, source: usize, groups: &CanonicalGroups) -> bool {
         Arc::ptr_eq(&self.sources[source].groups, groups)
     }
@@ -164,14 +164,14 @@ impl Pool {
         self.sources[source].targets
     }
 
-    /// At most how many targets an update to `groups` would relabel.
+    /// The most targets that an update to `groups` would relabel.
     pub(super) fn work(&self, source: usize, groups: &CanonicalGroups) -> usize {
         let (.., new) = differing(&self.sources[source].groups, groups);
         groups[new].iter().map(|group| group.targets.len()).sum()
     }
 
-    /// Makes `groups` those of `source`. Where what has to be relabelled does not fit, everything
-    /// stays as it is.
+    /// Sets the groups of `source`. If the relabelled groups do not fit into the budget, nothing
+    /// changes.
     pub(super) fn update(
         &mut self,
         source: usize,
@@ -201,7 +201,7 @@ impl Pool {
             targets -= old.targets.len();
             gone.push(*id);
         }
-        // The old ones are still in the set that was handed over last: both count.
+        // The published set still holds the old groups, so both are charged.
         let mut meter = Meter::new(&self.budget, usize::MAX);
         let PoolSpec { defaults, relabel, .. } = &*self.spec;
         let mut relabelled = Vec::new();
@@ -229,11 +229,11 @@ impl Pool {
         known.ids.splice(old, ids);
         known.groups = groups.clone();
         known.targets = targets;
-        self.members.settle();
+        self.members.commit();
         Ok(())
     }
 
-    /// All groups in their order.
+    /// All groups, in order.
     pub(super) fn groups(&self) -> Arc<[SetGroup]> {
         let ids = self.sources.iter().flat_map(|source| &source.ids);
         let mut groups = Vec::with_capacity(self.sources.iter().map(|s| s.ids.len()).sum());
@@ -241,7 +241,7 @@ impl Pool {
         groups.into()
     }
 
-    /// How many targets there are of each kind.
+    /// The number of targets of each kind.
     pub(super) fn counts(&self) -> TargetCounts {
         TargetCounts { active: self.identities.len(), ..self.counts }
     }
@@ -359,7 +359,7 @@ impl Members {
         Place { source: *source, group: shown.relabelled.group.source.clone(), index }
     }
 
-    /// The duplicates of a group, to be changed.
+    /// The duplicates of a group, for a change.
     fn touch(&mut self, id: GroupId) -> &mut BTreeSet<u32> {
         let Self { groups, touched, .. } = self;
         touched.entry(id).or_insert_with(|| {
@@ -368,8 +368,9 @@ impl Members {
         })
     }
 
-    /// Writes changed duplicates back. What ends as it began keeps its identity.
-    fn settle(&mut self) {
+    /// Writes changed duplicates back. A group whose duplicates are the same in the end keeps its
+    /// identity.
+    fn commit(&mut self) {
         for (id, duplicates) in mem::take(&mut self.touched) {
             let member = self.groups[id as usize].as_mut().expect("IDs are of present groups");
             if !duplicates.iter().eq(member.shown.duplicates()) {

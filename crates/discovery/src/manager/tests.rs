@@ -402,11 +402,11 @@ async fn ages_and_counters_wake_no_receiver() {
     set_of(&manager, "a").await;
     let mut job = only_job(&manager);
     let first = job.state();
-    let newer = job.wait_for(|job| job.status.sources[0].looks > 1);
+    let newer = job.wait_for(|job| job.status.sources[0].refreshes > 1);
     assert!(timeout(Duration::from_millis(100_500), newer).await.is_err());
     let last = job.state();
     assert!(last.status.sources[0].as_of > first.status.sources[0].as_of);
-    assert_eq!(last.status.sources[0].looks, 101);
+    assert_eq!(last.status.sources[0].refreshes, 101);
     assert!(Arc::ptr_eq(&first.set, &last.set));
     assert_eq!((last.set.syncs.durations.count(), manager.figures().updates.get()), (1, 1));
 }

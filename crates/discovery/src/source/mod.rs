@@ -46,8 +46,8 @@ use crate::{BoxDiscoverer, Error};
 /// - `key` holds a list in a job of the configuration file;
 /// - each item makes one of the variants of [`SdConfig`](crate::SdConfig), whose configuration is
 ///   in the source's folder;
-/// - `Keys` is what the configuration file may say of it, in the crate of that file;
-/// - the mark `ours` stands where Prometheus has no such key.
+/// - `Keys` are the raw keys, in the crate of the configuration file;
+/// - the mark `ours` means that Prometheus has no such key.
 #[macro_export]
 macro_rules! for_each_source {
     ($then:ident) => {
@@ -70,29 +70,29 @@ macro_rules! for_each_source {
     };
 }
 
-/// The configuration of a source: what it is, and how it is started. It lives in the source's
-/// folder. Its `Debug` shows no secret.
+/// The configuration of a source. It is in the source's folder. Its `Debug` shows no secret.
 pub trait SourceConfig: fmt::Debug {
     /// Prometheus' name of the mechanism: `dockerswarm`, `file`; classic Swarm's is `swarm`.
     fn mechanism(&self) -> &'static str;
 
-    /// What is asked, without secrets: `unix:///var/run/docker.sock role tasks`.
+    /// The display name of what it queries, without secrets: `unix:///var/run/docker.sock role
+    /// tasks`.
     fn describe(&self) -> String;
 
-    /// How often to refresh without a notification. `None`: one refresh is enough.
+    /// How often to refresh without a notification. `None` if one refresh is enough.
     fn refresh_interval(&self) -> Option<PromDuration>;
 
-    /// Whether it is read from this machine: from a file or, of several hosts, from a unix socket.
+    /// Whether it reads from this machine: from a file, or with a unix socket among its hosts.
     fn is_local(&self) -> bool {
         false
     }
 
-    /// How many servers one refresh may have to try, one after the other.
+    /// How many servers one refresh may try, one after the other.
     fn hosts(&self) -> usize {
         1
     }
 
-    /// How to talk to its servers, where they speak HTTP.
+    /// The settings for its HTTP servers, if it has any.
     fn http(&self) -> Option<&HttpConfig> {
         None
     }
@@ -110,12 +110,12 @@ pub trait SourceConfig: fmt::Debug {
         &[]
     }
 
-    /// What tells it from other sources over a restart. `None`: its targets are in the
-    /// configuration file itself, and are not stored.
+    /// Identifies the source across a restart. `None` if its targets are in the configuration file
+    /// itself, and are not stored.
     fn identity(&self) -> Option<Identity>;
 
-    /// Makes its discoverer. It asks nobody yet; it fails where files that it needs at once
-    /// (certificates) or addresses cannot be used.
+    /// Makes its discoverer, which sends no request yet. Fails if addresses or the files that it
+    /// needs at once (certificates) cannot be used.
     fn build(&self, context: &BuildContext) -> Result<BoxDiscoverer, Error>;
 
     /// When to refresh it, and how long each refresh may take.
@@ -164,10 +164,10 @@ fn is_socket(host: &str) -> bool {
     host.starts_with("unix://")
 }
 
-/// So much of the body of a refusal is shown, in characters.
+/// How much of the body of an error is shown, in characters.
 const SHOWN_OF_REFUSAL: usize = 200;
 
-/// An answer whose status is not the one that was needed.
+/// The error for an answer whose status is not a success.
 fn refused(url: String, status: StatusCode, body: &[u8], secrets: &Secrets) -> Error {
     let text = secrets.clean_bytes(body);
     let message = text.trim().chars().take(SHOWN_OF_REFUSAL).collect();

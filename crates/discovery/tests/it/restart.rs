@@ -96,7 +96,7 @@ async fn every_role_has_its_targets_until_the_manager_is_back() {
     assert_eq!(shown(&restored), found);
     for job in &restored {
         let source = &job.status.sources[0];
-        assert!(source.restored && source.looks > 0);
+        assert!(source.restored && source.refreshes > 0);
         let error = source.error.as_deref().unwrap();
         assert!(error.contains("connection refused"), "{error}");
     }

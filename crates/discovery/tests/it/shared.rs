@@ -63,8 +63,8 @@ impl Simulated {
         })
     }
 
-    /// Lets these jobs refresh and, where a watch reports it, follow a change. Returns the requests,
-    /// in any order.
+    /// Lets these jobs refresh and, where a watch reports it, follow a change. Returns the
+    /// requests, in any order.
     async fn asked_for(&self, jobs: Vec<JobConfig>, feed: FeedKind, label: &str) -> Vec<String> {
         self.engine.server.forget_requests();
         self.control.forget_calls();
@@ -180,7 +180,7 @@ async fn a_change_reported_during_a_listing_is_not_late() {
     swarm.swarm.label_service(&swarm.service, "label", "new");
     let after = services.wait_for(|job| shows(&job.set, "new")).await.unwrap();
     let (before, after) = (&before.status.sources[0], &after.status.sources[0]);
-    assert_eq!((after.looks, after.failures), (before.looks, 0));
+    assert_eq!((after.refreshes, after.failures), (before.refreshes, 0));
     manager.shutdown().await;
 }
 

@@ -167,7 +167,7 @@ async fn seen_since(jobs: &watch::Receiver<Arc<[Job]>>, moment: Instant, before:
 /// The number of full refreshes of each source.
 fn refreshes(jobs: &watch::Receiver<Arc<[Job]>>) -> Vec<u64> {
     let of_job = |job: &Job| {
-        job.status.borrow().sources.iter().map(|source| source.looks).collect::<Vec<_>>()
+        job.status.borrow().sources.iter().map(|source| source.refreshes).collect::<Vec<_>>()
     };
     jobs.borrow().iter().flat_map(of_job).collect()
 }

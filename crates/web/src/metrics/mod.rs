@@ -288,7 +288,7 @@ fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
         incomplete.iter().map(|(labels, incomplete)| (labels, *incomplete)),
     );
     let age = |source: &SourceStatus| {
-        let age = now.saturating_duration_since(source.as_of.filter(|_| source.refreshes)?);
+        let age = now.saturating_duration_since(source.as_of.filter(|_| source.is_refreshed)?);
         Some(age.as_secs_f64())
     };
     out.gauge(

@@ -279,7 +279,7 @@ fn source(app: &App, source: &SourceStatus, swarms: &Swarms, now: Now, query: &s
                 span.figures {
                     (counted(source.targets, "target"))
                     @if source.restored { " from before the restart" }
-                    @if let Some(confirmed) = confirmed.filter(|_| source.refreshes) {
+                    @if let Some(confirmed) = confirmed.filter(|_| source.is_refreshed) {
                         ", confirmed " (confirmed) " ago"
                     }
                 }

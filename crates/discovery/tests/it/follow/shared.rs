@@ -281,5 +281,5 @@ async fn an_event_of_a_node_leads_to_the_tasks_that_it_takes() {
     let status = ports(4, 1).await.status;
     let feed = status.sources[0].feed.as_ref().unwrap();
     assert_eq!((feed.kind, feed.begun), (FeedKind::Events, 1), "{feed:?}");
-    assert_eq!(status.sources[0].looks, 1, "nothing but what was reported");
+    assert_eq!(status.sources[0].refreshes, 1, "nothing but what was reported");
 }
