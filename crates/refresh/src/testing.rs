@@ -1,6 +1,6 @@
 //! For tests of this crate and of those above it: a discoverer that follows a script.
 
-#![expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "it is for tests")]
+#![expect(clippy::unwrap_used, reason = "it is for tests")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -65,7 +65,7 @@ struct Node {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Action<'a> {
+struct Answer<'a> {
     action: &'a str,
     node: Node,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,7 +107,7 @@ impl Tree {
         let new = Key { value: Some(value.to_owned()), ttl, created: index, modified: index };
         let node = new.node(key);
         let before = self.keys.insert(key.to_owned(), new).map(|before| before.node(key));
-        self.notify(key, false, &Action { action: "set", node, prev_node: before });
+        self.notify(key, false, &Answer { action: "set", node, prev_node: before });
     }
 
     pub(super) fn remove(&mut self, key: &str, action: &str) {
@@ -120,14 +120,14 @@ impl Tree {
         let node =
             Node { value: None, expiration: None, modified_index: self.index, ..before.node(key) };
         let node = Node { ttl: None, ..node };
-        self.notify(key, true, &Action { action, node, prev_node: Some(prev_node) });
+        self.notify(key, true, &Answer { action, node, prev_node: Some(prev_node) });
     }
 
     pub(super) fn forget(&mut self) {
         self.events.clear();
     }
 
-    fn notify(&mut self, key: &str, removes: bool, action: &Action<'_>) {
+    fn notify(&mut self, key: &str, removes: bool, action: &Answer<'_>) {
         if self.events.len() == HISTORY {
             self.events.pop_front();
         }
@@ -224,7 +224,7 @@ pub(super) fn answer(etcd: &Etcd, request: &Request) -> Reply {
     }
     match tree.node(&name, recursive) {
         Some(node) => {
-            let action = Action { action: "get", node, prev_node: None };
+            let action = Answer { action: "get", node, prev_node: None };
             tree.good(json::encode(&action)).into()
         }
         None => tree.error(404, 100, "Key not found", &name).into(),
