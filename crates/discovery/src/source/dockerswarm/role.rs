@@ -48,7 +48,7 @@ pub(crate) fn start(
     let role = Role {
         config: config.clone(),
         job: Arc::clone(job),
-        what: config.describe().into(),
+        what: config.describe(),
         finder: None,
         snapshots: reader.last_good(),
         _reader: reader,
@@ -114,7 +114,7 @@ impl Role {
                     details.without_address = found.map(Arc::new);
                 }
             }
-            self.publish(groups, health, details);
+            self.publish(groups, health, &details);
             if self.snapshots.changed().await.is_err() {
                 return;
             }
@@ -244,7 +244,7 @@ impl Role {
     }
 
     /// Publishes the present state. Ages and counters alone wake no receiver.
-    fn publish(&mut self, groups: Option<Groups>, mut health: Health, details: Details) {
+    fn publish(&mut self, groups: Option<Groups>, mut health: Health, details: &Details) {
         let is_found = groups.is_some();
         let canonical =
             groups.and_then(|groups| canonicalize(self.publish.borrow().value.as_ref(), groups));
@@ -257,7 +257,7 @@ impl Role {
         let kind = |details: &Details| details.feed.as_ref().map(|feed| feed.kind);
         let before = self.details.send_replace(details.clone());
         let differs =
-            kind(&before) != kind(&details) || before.without_address != details.without_address;
+            kind(&before) != kind(details) || before.without_address != details.without_address;
         self.publish.send_if_modified(|known| {
             let before = &known.health;
             health.restored = before.restored && !is_found;

@@ -285,7 +285,7 @@ impl Protocol for Etcd3 {
                 match outcome(&line) {
                     Ok(WatchOutcome::Change) => return Ok(()),
                     Ok(WatchOutcome::Nothing(revision)) => {
-                        known.version = revision.max(known.version)
+                        known.version = revision.max(known.version);
                     }
                     Err(reason) => {
                         // The token may have expired.
