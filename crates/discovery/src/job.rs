@@ -17,7 +17,7 @@ pub struct JobConfig {
 }
 
 impl JobConfig {
-    /// A job of which only the name and the sources are given: Prometheus' defaults for the rest.
+    /// A job with this name and these sources, and Prometheus' defaults for the rest.
     pub fn new(name: impl Into<Arc<str>>, sources: Vec<SdConfig>) -> Self {
         Self { pool: PoolSpec::new(name), sources }
     }

@@ -333,7 +333,7 @@ pub(crate) fn count<E: de::Error>(
     })
 }
 
-/// An element of a list of which there may be too many.
+/// An element of a list that may be too long.
 #[derive(Debug)]
 pub(crate) struct Counted<T>(pub(crate) T);
 

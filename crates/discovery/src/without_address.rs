@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn each_service_is_told_with_its_reason() {
+    fn each_service_is_reported_with_its_reason() {
         let mut found = Vec::new();
         let many = [("a", "macvlan"), ("b", "bridge"), ("c", ""), ("d", "x"), ("e", "y")];
         for (service, name, state, networks) in [

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_begins_anew() {
+    fn a_success_begins_again() {
         let (mut backoff, longest) = (Backoff::default(), Duration::from_secs(5));
         for _ in 0..100 {
             backoff.failed(longest);

@@ -55,7 +55,7 @@ const SHOWN_OF_DETAIL: usize = swarmscout_net::SHOWN;
 /// The problems of one answer, in the order in which they are met.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Problems {
-    told: Vec<Problem>,
+    reported: Vec<Problem>,
     /// How many are not reported.
     more: usize,
 }
@@ -63,16 +63,16 @@ pub struct Problems {
 /// A moment in the life of [`Problems`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    told: usize,
+    reported: usize,
     more: usize,
 }
 
 impl Problems {
     /// Adds one. What is too long of it is cut.
     pub fn push(&mut self, kind: &'static str, object: &str, reason: &'static str, detail: String) {
-        if self.told.len() < MOST {
+        if self.reported.len() < MOST {
             let (object, detail) = (shown(object).to_owned(), cut(detail));
-            self.told.push(Problem { kind, object, reason, detail });
+            self.reported.push(Problem { kind, object, reason, detail });
         } else {
             self.more += 1;
         }
@@ -80,34 +80,34 @@ impl Problems {
 
     /// Adds those of a part of the answer.
     pub fn extend(&mut self, problems: &[Problem]) {
-        let (told, rest) = problems.split_at(problems.len().min(MOST - self.told.len()));
-        self.told.extend_from_slice(told);
+        let (reported, rest) = problems.split_at(problems.len().min(MOST - self.reported.len()));
+        self.reported.extend_from_slice(reported);
         self.more += rest.len();
     }
 
     /// Now.
     pub fn mark(&self) -> Mark {
-        Mark { told: self.told.len(), more: self.more }
+        Mark { reported: self.reported.len(), more: self.more }
     }
 
     /// Forgets those that were added since.
     pub fn forget_since(&mut self, mark: Mark) {
-        self.told.truncate(mark.told);
+        self.reported.truncate(mark.reported);
         self.more = mark.more;
     }
 
     /// Says which object those are about that were added since.
     pub fn name_since(&mut self, mark: Mark, object: &str) {
-        for problem in &mut self.told[mark.told..] {
+        for problem in &mut self.reported[mark.reported..] {
             shown(object).clone_into(&mut problem.object);
         }
     }
 
     /// All of them; how many are missing is the last one. None is left.
     pub fn take(&mut self) -> Vec<Problem> {
-        let Self { mut told, more } = std::mem::take(self);
-        told.extend(not_listed(told.last(), more));
-        told
+        let Self { mut reported, more } = std::mem::take(self);
+        reported.extend(not_listed(reported.last(), more));
+        reported
     }
 }
 

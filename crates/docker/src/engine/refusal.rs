@@ -18,16 +18,16 @@ const NOT_A_MANAGER: &str = "this Engine is not a manager";
 
 /// The message in the body of a refusal: `{"message":"…"}`, or plain text.
 pub(crate) fn message(body: &[u8], secrets: &Secrets) -> String {
-    let mut told = None;
+    let mut reported = None;
     let read = Reader::new(body).object(|reader, key| {
         match key {
-            b"message" => told = Some(reader.string()?.into_owned()),
+            b"message" => reported = Some(reader.string()?.into_owned()),
             _ => drop(reader.skip()?),
         }
         Ok(())
     });
-    let text = match (read, told) {
-        (Ok(()), Some(told)) => told,
+    let text = match (read, reported) {
+        (Ok(()), Some(reported)) => reported,
         _ => String::from_utf8_lossy(body).into_owned(),
     };
     shortened(&secrets.clean(&text))
@@ -112,8 +112,8 @@ fn words(message: &str) -> Option<&'static str> {
 pub(super) fn explain(error: Error, info: &Info, secrets: &Secrets) -> Error {
     match error {
         Error::Answer { url, .. } if info.state == "error" => {
-            let told = secrets.clean(&info.error);
-            let reason = format!("the Swarm of this Engine is in state error: {told}");
+            let reported = secrets.clean(&info.error);
+            let reason = format!("the Swarm of this Engine is in state error: {reported}");
             Error::Answer { url, reason }
         }
         Error::Answer { url, reason } if !info.managers.is_empty() => {

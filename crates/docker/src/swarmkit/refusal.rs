@@ -47,7 +47,7 @@ impl Place {
                 NetError::TooLarge { to: self.0.to_string(), limit: limit as u64 }.into()
             }
             Code::Unimplemented => self.answer(format!(
-                "there is no {} here: this is no control socket of SwarmKit, or of a much older one",
+                "there is no {} here: this is not a control socket of SwarmKit, or of a much older one",
                 method.path()
             )),
             _ if has("no elected cluster leader") || has("does not have a leader") => {

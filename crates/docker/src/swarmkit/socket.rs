@@ -100,7 +100,7 @@ fn explain(error: &io::Error) -> String {
         return words;
     }
     format!(
-        "{words}: this is no control socket of SwarmKit, which speaks TLS (it is called \
+        "{words}: this is not a control socket of SwarmKit, which speaks TLS (it is called \
          control.sock, not docker.sock)"
     )
 }
@@ -117,7 +117,7 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executo
 
 fn tls() -> Arc<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Arc::new(WhoeverHoldsTheSocket::new(&provider));
+    let verifier = Arc::new(AnySocketHolder::new(&provider));
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider has suites of TLS 1.2 and 1.3")
@@ -133,15 +133,15 @@ fn tls() -> Arc<ClientConfig> {
 /// that only the Swarm has, and says nothing of the socket. Whom this speaks to is decided by who
 /// may put a socket at this path, as with Docker's own, which speaks no TLS at all.
 #[derive(Debug)]
-struct WhoeverHoldsTheSocket(WebPkiSupportedAlgorithms);
+struct AnySocketHolder(WebPkiSupportedAlgorithms);
 
-impl WhoeverHoldsTheSocket {
+impl AnySocketHolder {
     fn new(provider: &CryptoProvider) -> Self {
         Self(provider.signature_verification_algorithms)
     }
 }
 
-impl ServerCertVerifier for WhoeverHoldsTheSocket {
+impl ServerCertVerifier for AnySocketHolder {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

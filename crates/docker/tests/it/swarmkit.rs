@@ -253,7 +253,7 @@ async fn every_fault_has_its_message() {
         (
             Fault::Refuse(12, "unknown method".to_owned()),
             expect![
-                "unix://…/control.sock: there is no /docker.swarmkit.v1.Control/ListTasks here: this is no control socket of SwarmKit, or of a much older one"
+                "unix://…/control.sock: there is no /docker.swarmkit.v1.Control/ListTasks here: this is not a control socket of SwarmKit, or of a much older one"
             ],
         ),
         (
@@ -332,7 +332,7 @@ async fn a_socket_of_another_kind_is_reported() {
         let ((), connected) = tokio::join!(answer, connect(&path, soon()));
         anonymous(&folder, &connected.unwrap_err())
     };
-    expect!["cannot connect to unix://…/control.sock: received corrupt message of type InvalidContentType: this is no control socket of SwarmKit, which speaks TLS (it is called control.sock, not docker.sock)"].assert_eq(&greeted(b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
+    expect!["cannot connect to unix://…/control.sock: received corrupt message of type InvalidContentType: this is not a control socket of SwarmKit, which speaks TLS (it is called control.sock, not docker.sock)"].assert_eq(&greeted(b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
     expect!["cannot connect to unix://…/control.sock: the server closed the connection before the answer was complete"].assert_eq(&greeted(b"").await);
     drop(listener);
     check(&folder, &expect!["cannot connect to unix://…/control.sock: connection refused: nothing listens on this socket: the Engine is down, or made a new one when it started: in a container, mount the folder (/var/run/docker/swarm), not the socket"]).await;
