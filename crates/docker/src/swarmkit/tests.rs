@@ -54,10 +54,10 @@ fn compare<T: Listed + OfTheEngine + PartialEq + Debug>(
             .collect()
     };
     let mut converter = Converter::default();
-    let converted = by_id(converted(recorded(&format!("{list}.pb")), &mut converter));
+    let sent = by_id(converted(recorded(&format!("{list}.pb")), &mut converter));
     assert_eq!(converter.take_problems(), []);
-    assert_eq!(converted, by_id(listed(&recorded(&format!("{list}.json")))), "{list}");
-    converted.into_values().collect()
+    assert_eq!(sent, by_id(listed(&recorded(&format!("{list}.json")))), "{list}");
+    sent.into_values().collect()
 }
 
 #[test]
