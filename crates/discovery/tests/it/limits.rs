@@ -241,7 +241,13 @@ async fn dns() {
     let zone = Zone::default();
     let names: Vec<_> = (0..20).map(|i| format!("n{i}.")).collect();
     for name in &names {
-        zone.set(name, (0..4000_u16).map(|i| Data::A([10, 0, (i >> 8) as u8, i as u8].into())));
+        zone.set(
+            name,
+            (0..4000_u16).map(|i| {
+                let [high, low] = i.to_be_bytes();
+                Data::A([10, 0, high, low].into())
+            }),
+        );
     }
     let server = DnsServer::start(&zone).unwrap();
     let name = format!("swarmscout-limits-{}.conf", std::process::id());

@@ -132,10 +132,10 @@ fn completeness(sources: &[SourceStatus]) -> Completeness {
         error: source.error.clone(),
     });
     let missing: Arc<[_]> = missing.collect();
-    match missing.is_empty() {
-        true => Completeness::Complete,
-        false => Completeness::Pending { missing, sources: sources.len() },
+    if missing.is_empty() {
+        return Completeness::Complete;
     }
+    Completeness::Pending { missing, sources: sources.len() }
 }
 
 /// The channels of a job.
