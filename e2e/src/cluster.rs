@@ -273,11 +273,7 @@ impl Cluster {
 
     /// Replaces all tasks of a service, and waits until that is done; `during` runs once it has
     /// started.
-    pub fn update_service(
-        &self,
-        service: &str,
-        during: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
+    pub fn update_service(&self, service: &str, during: impl FnOnce() -> Result<()>) -> Result<()> {
         let update = ["service", "update", "-d", "-q", "--no-resolve-image", "--env-add", "V=2"];
         self.docker(&[&update[..], &[service]].concat())?;
         during()?;
