@@ -2,7 +2,8 @@
 //! it belongs into a [`lane`].
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::lane;
@@ -26,4 +27,17 @@ pub fn whole(file: impl Read, max: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("larger than {max} bytes")));
     }
     Ok(text)
+}
+
+/// Creates an empty file that its owner alone may read, in place of anything that is there. Never
+/// follows a link.
+pub fn create_private(path: &Path) -> io::Result<fs::File> {
+    let create = || fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match create() {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            fs::remove_file(path)?;
+            create()
+        }
+        created => created,
+    }
 }

@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
 use swarmscout_model::TargetGroup;
+use swarmscout_net::disk;
 
 use super::Key;
 use super::format::{self, Stored, Unreadable};
@@ -75,7 +76,7 @@ impl Folder {
         self.enter()?;
         let temporary = self.path.join(TEMPORARY);
         let replace = || {
-            let file = create(&temporary)?;
+            let file = disk::create_private(&temporary)?;
             format::write(&file, key, as_of, groups)?;
             if sync {
                 file.sync_data()?;
@@ -181,18 +182,6 @@ pub(super) fn age(as_of: SystemTime, now: SystemTime) -> Duration {
 fn open(path: &Path) -> io::Result<File> {
     let flags = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
     OpenOptions::new().read(true).custom_flags(flags).open(path)
-}
-
-/// A new file, never one that is there or that a link leads to.
-fn create(path: &Path) -> io::Result<File> {
-    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match create() {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            fs::remove_file(path)?;
-            create()
-        }
-        created => created,
-    }
 }
 
 /// As the standard library takes them.

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::fs::OFlags;
 use swarmscout_model::SetGroup;
+use swarmscout_net::disk;
 use tokio_util::sync::CancellationToken;
 
 use super::{Options, Removed};
@@ -298,7 +299,7 @@ impl Folder {
     fn replace(&self, path: &Path, content: &[Bytes]) -> io::Result<Stamp> {
         let temporary = self.path.join(temporary());
         let replace = || {
-            let file = create(&temporary)?;
+            let file = disk::create_private(&temporary)?;
             let mut out = BufWriter::with_capacity(CHUNK, &file);
             content.iter().try_for_each(|piece| out.write_all(piece))?;
             out.flush()?;
@@ -468,18 +469,6 @@ fn is_temporary(name: &str) -> bool {
     number.is_some_and(|number| {
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     })
-}
-
-/// Creates a file. Never opens an existing file or follows a link.
-fn create(path: &Path) -> io::Result<File> {
-    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match create() {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            fs::remove_file(path)?;
-            create()
-        }
-        created => created,
-    }
 }
 
 /// Converts flags for the standard library.
