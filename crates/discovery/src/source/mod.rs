@@ -89,7 +89,7 @@ pub trait SourceConfig: fmt::Debug {
 
     /// How many servers one refresh may try, one after the other.
     fn hosts(&self) -> usize {
-        1
+        self.urls().len().max(1)
     }
 
     /// The settings for its HTTP servers, if it has any.

@@ -58,10 +58,6 @@ impl SourceConfig for ClassicConfig {
         self.masters.iter().any(|master| is_socket(master))
     }
 
-    fn hosts(&self) -> usize {
-        self.masters.len()
-    }
-
     fn http(&self) -> Option<&HttpConfig> {
         Some(&self.http)
     }

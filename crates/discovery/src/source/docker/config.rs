@@ -38,10 +38,6 @@ impl SourceConfig for DockerConfig {
         self.engine.is_local()
     }
 
-    fn hosts(&self) -> usize {
-        self.engine.hosts.len()
-    }
-
     fn http(&self) -> Option<&HttpConfig> {
         Some(&self.engine.http)
     }

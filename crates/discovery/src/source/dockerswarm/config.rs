@@ -64,10 +64,6 @@ impl SourceConfig for DockerSwarmConfig {
         self.engine.is_local()
     }
 
-    fn hosts(&self) -> usize {
-        self.engine.hosts.len()
-    }
-
     fn http(&self) -> Option<&HttpConfig> {
         Some(&self.engine.http)
     }
