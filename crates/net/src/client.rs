@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::body::{Body, Patience};
 use crate::config::{Auth, Header};
 use crate::connect::{Connector, Secure, Way, through};
+use crate::error::ConnectFailure;
 use crate::exchange::Pool;
 use crate::gzip::Inflater;
 use crate::oauth2::Tokens;
@@ -231,7 +232,7 @@ impl Client {
             if let Some(proxy) = hop.asked_proxy()
                 && answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
             {
-                return Err(Error::Connect { to: hop.to, reason: proxy.refusal(answer.status()) });
+                return Err(ConnectFailure::from(proxy.refusal(answer.status())).to(hop.to));
             }
             let next = if self.0.follow_redirects {
                 chain.next(

@@ -60,7 +60,9 @@ pub enum Error {
     Connect {
         /// Host and port, with the proxy on the way if there is one, or the path of the socket.
         to: String,
-        /// The cause, with what helps where that is known.
+        /// What failed.
+        cause: ConnectCause,
+        /// Why, with what helps where that is known.
         reason: String,
     },
     /// The deadline passed.
@@ -95,6 +97,58 @@ pub enum Error {
         /// The cause.
         reason: String,
     },
+}
+
+/// What failed when a connection was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectCause {
+    /// The host name has no address.
+    Unresolved,
+    /// The host is there, but nothing listens on the port.
+    Refused,
+    /// The host did not answer in time.
+    Timeout,
+    /// No route leads to the host.
+    Unreachable,
+    /// The TLS handshake.
+    Tls,
+    /// Anything else: a unix socket, a proxy on the way, a limit of the operating system.
+    Other,
+}
+
+/// Why a connection could not be opened, before it is known how errors name its host.
+#[derive(Debug)]
+pub(crate) struct ConnectFailure {
+    pub(crate) cause: ConnectCause,
+    pub(crate) reason: String,
+}
+
+impl ConnectFailure {
+    pub(crate) fn new(cause: ConnectCause, reason: impl Into<String>) -> Self {
+        Self { cause, reason: reason.into() }
+    }
+
+    pub(crate) fn io(error: &io::Error) -> Self {
+        let cause = match error.kind() {
+            io::ErrorKind::ConnectionRefused => ConnectCause::Refused,
+            io::ErrorKind::TimedOut => ConnectCause::Timeout,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                ConnectCause::Unreachable
+            }
+            _ => ConnectCause::Other,
+        };
+        Self { cause, reason: io_words(error) }
+    }
+
+    pub(crate) fn to(self, to: String) -> Error {
+        Error::Connect { to, cause: self.cause, reason: self.reason }
+    }
+}
+
+impl From<String> for ConnectFailure {
+    fn from(reason: String) -> Self {
+        Self { cause: ConnectCause::Other, reason }
+    }
 }
 
 impl Error {

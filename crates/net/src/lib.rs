@@ -67,7 +67,7 @@ pub use body::Body;
 pub use client::{Client, ClientOptions, ReadClient, Response};
 pub use config::HttpConfig;
 pub use connect::{SocketAdvice, connect_tcp, connect_unix};
-pub use error::{Error, io_words};
+pub use error::{ConnectCause, Error, io_words};
 pub use foreign::{ENOUGH, SHOWN, Secrets};
 pub use host::{Host, Scheme};
 pub use request::Request;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use swarmscout_net::{Error as NetError, io_words};
+use swarmscout_net::{ConnectCause, Error as NetError, io_words};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -26,7 +26,8 @@ impl Place {
 
     /// No connection could be made.
     pub(super) fn not_connected(&self, reason: &str) -> Error {
-        NetError::Connect { to: self.0.to_string(), reason: reason.to_owned() }.into()
+        let (to, reason) = (self.0.to_string(), reason.to_owned());
+        NetError::Connect { to, cause: ConnectCause::Other, reason }.into()
     }
 
     /// The answer was not what SwarmKit promises, or a refusal.

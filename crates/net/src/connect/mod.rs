@@ -31,6 +31,7 @@ pub(crate) use stream::{Stream, Wear};
 pub use unix::{SocketAdvice, connect_unix};
 pub(crate) use unix::{UNIX_SCHEME, socket_uri_authority};
 
+use crate::error::{ConnectCause, ConnectFailure};
 use crate::proxy::{Kind, Proxy, ProxyConfig, authority};
 use crate::{Error, tls};
 
@@ -93,10 +94,9 @@ impl Connector {
         Self { tcp: tcp::connector(way.timeout), tls, way }
     }
 
-    /// The error is the cause in plain words.
-    async fn open(mut self, uri: &Uri) -> Result<Stream, String> {
+    async fn open(mut self, uri: &Uri) -> Result<Stream, ConnectFailure> {
         if uri.scheme_str() == Some(UNIX_SCHEME) {
-            return unix::open(uri).await.map(Socket::Unix).map(Stream::new);
+            return Ok(Stream::new(Socket::Unix(unix::open(uri).await?)));
         }
         let way = Arc::clone(&self.way);
         let server = Server::of(uri);
@@ -113,7 +113,8 @@ impl Connector {
         if !server.over_tls {
             return Ok(Stream::new(socket));
         }
-        self.secure(socket, server.host, true).await.map(Stream::new)
+        let secured = self.secure(socket, server.host, true).await;
+        secured.map(Stream::new).map_err(|reason| ConnectFailure::new(ConnectCause::Tls, reason))
     }
 
     /// A connection to a proxy.
@@ -125,7 +126,8 @@ impl Connector {
             .path_and_query("/")
             .build()
             .map_err(|error| unreachable(error.to_string()))?;
-        let socket = tcp::open(&mut self.tcp, uri).await.map(Socket::Tcp).map_err(unreachable)?;
+        let opened = tcp::open(&mut self.tcp, uri).await;
+        let socket = opened.map(Socket::Tcp).map_err(|failure| unreachable(failure.reason))?;
         if !proxy.is_over_tls() {
             return Ok(socket);
         }
@@ -171,14 +173,15 @@ async fn pass(
 /// Opens a TCP connection for what speaks no HTTP. `to` is `host:port`, an IPv6 address in
 /// brackets; names are resolved, and their addresses tried, as for HTTP.
 pub async fn connect_tcp(to: &str, within: Duration) -> Result<TcpStream, Error> {
-    let failed = |reason| Error::Connect { to: to.to_owned(), reason };
     let uri = Uri::builder().scheme("tcp").authority(to).path_and_query("/").build();
-    let uri = uri.map_err(|error| failed(error.to_string()))?;
+    let uri = uri.map_err(|error| ConnectFailure::from(error.to_string()).to(to.to_owned()))?;
     let mut connector = tcp::connector(within);
-    match tokio::time::timeout(within, tcp::open(&mut connector, uri)).await {
-        Ok(opened) => opened.map_err(failed),
-        Err(_) => Err(failed(format!("no connection within {within:?}"))),
-    }
+    let opened = tokio::time::timeout(within, tcp::open(&mut connector, uri)).await;
+    opened.unwrap_or_else(|_| Err(late(within))).map_err(|failure| failure.to(to.to_owned()))
+}
+
+fn late(within: Duration) -> ConnectFailure {
+    ConnectFailure::new(ConnectCause::Timeout, format!("no connection within {within:?}"))
 }
 
 impl Service<Uri> for Connector {
@@ -196,13 +199,13 @@ impl Service<Uri> for Connector {
             let way = Arc::clone(&connector.way);
             let within = way.timeout;
             let opened = tokio::time::timeout(within, connector.open(&uri)).await;
-            let opened = opened.unwrap_or_else(|_| Err(format!("no connection within {within:?}")));
-            opened.map(TokioIo::new).map_err(|reason| {
+            let opened = opened.unwrap_or_else(|_| Err(late(within)));
+            opened.map(TokioIo::new).map_err(|failure| {
                 let server = unix::socket_path(&uri).map_or_else(
                     || uri.authority().map_or_else(String::new, ToString::to_string),
                     |path| path.display().to_string(),
                 );
-                Error::Connect { to: through(server, way.proxy(&uri)), reason }
+                failure.to(through(server, way.proxy(&uri)))
             })
         })
     }

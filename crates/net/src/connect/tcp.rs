@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::names::{Resolver, Unresolved};
-use crate::error::io_words;
+use crate::error::{ConnectCause, ConnectFailure};
 
 /// An idle connection is probed after this long, so that one to a vanished node is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(10);
@@ -32,27 +32,28 @@ pub(super) fn connector(within: Duration) -> HttpConnector<Resolver> {
     connector
 }
 
-/// Connects to the host and port of `uri`. The error is the cause in plain words.
+/// Connects to the host and port of `uri`.
 pub(super) async fn open(
     connector: &mut HttpConnector<Resolver>,
     uri: Uri,
-) -> Result<TcpStream, String> {
+) -> Result<TcpStream, ConnectFailure> {
     match connector.call(uri).await {
         Ok(socket) => Ok(socket.into_inner()),
-        Err(error) => Err(words(&error)),
+        Err(error) => Err(failure(&error)),
     }
 }
 
-fn words(error: &(dyn StdError + 'static)) -> String {
+fn failure(error: &(dyn StdError + 'static)) -> ConnectFailure {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(unresolved) = error.downcast_ref::<Unresolved>() {
-            return format!("cannot resolve the host name: {unresolved}");
+            let reason = format!("cannot resolve the host name: {unresolved}");
+            return ConnectFailure::new(ConnectCause::Unresolved, reason);
         }
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return io_words(error);
+            return ConnectFailure::io(error);
         }
         cause = error.source();
     }
-    error.to_string()
+    error.to_string().into()
 }

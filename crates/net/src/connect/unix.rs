@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::Uri;
 use tokio::net::UnixStream;
 
-use crate::error::{Error, io_words};
+use crate::error::{ConnectFailure, Error, io_words};
 use crate::{disk, lane};
 
 /// Scheme of the URIs that name a socket to hyper's pool.
@@ -77,7 +77,7 @@ pub(super) async fn open(uri: &Uri) -> Result<UnixStream, String> {
 /// Opens a unix socket for what speaks no HTTP/1.
 pub async fn connect_unix(path: &Path, advice: SocketAdvice) -> Result<UnixStream, Error> {
     let opened = open_path(path, advice).await;
-    opened.map_err(|reason| Error::Connect { to: format!("unix://{}", path.display()), reason })
+    opened.map_err(|reason| ConnectFailure::from(reason).to(format!("unix://{}", path.display())))
 }
 
 async fn open_path(path: &Path, advice: SocketAdvice) -> Result<UnixStream, String> {

@@ -4,7 +4,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use expect_test::expect;
-use swarmscout_net::{Client, ClientOptions, Host, HttpConfig, Request, Scheme};
+use swarmscout_net::{
+    Client, ClientOptions, ConnectCause, Error, Host, HttpConfig, Request, Scheme, connect_tcp,
+};
 
 use super::server::{Reply, Server};
 use super::{client, get, request, return_to_pool, text};
@@ -114,4 +116,20 @@ async fn both_families_of_localhost_are_tried() {
     let server = Server::start(|_, _| Reply::ok("a")).await;
     let response = get(&format!("http://localhost:{}/", server.port())).await.unwrap();
     assert_eq!(text(response).await, "a");
+}
+
+#[tokio::test]
+async fn the_cause_of_a_failed_connection_is_typed() {
+    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (to, cause) in [
+        (refused.to_string(), ConnectCause::Refused),
+        ("gone.invalid:80".to_owned(), ConnectCause::Unresolved),
+        ("no port".to_owned(), ConnectCause::Other),
+    ] {
+        let error = connect_tcp(&to, Duration::from_secs(10)).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Connect { cause: found, .. } if *found == cause),
+            "{to}: {error:?}"
+        );
+    }
 }
