@@ -57,7 +57,7 @@ async fn main() {
     let name: Arc<str> = std::env::args().nth(1).unwrap_or("localhost:9100".to_owned()).into();
     let source = SdConfig::Custom(CustomConfig {
         mechanism: "host_name",
-        what: name.clone(),
+        display_name: name.clone(),
         refresh_interval: Some(PromDuration::from_secs(5)),
         build: Arc::new(move |_context| Ok(Box::new(HostName { name: name.clone() }))),
     });
@@ -68,7 +68,7 @@ async fn main() {
     let mut job = manager.jobs().borrow()[0].clone();
     while job.set.changed().await.is_ok() {
         for source in &job.status.borrow().sources {
-            println!("{}: {}", source.what, source.error.as_deref().unwrap_or("ok"));
+            println!("{}: {}", source.display_name, source.error.as_deref().unwrap_or("ok"));
         }
         let set = job.set.borrow_and_update();
         for (_group, target) in set.active() {

@@ -66,7 +66,7 @@ async fn main() -> Result<(), Failure> {
         let tasks = tasks.clone();
         SdConfig::Custom(CustomConfig {
             mechanism: "tasks",
-            what: "tasks".into(),
+            display_name: "tasks".into(),
             refresh_interval: None,
             build: Arc::new(move |_context| Ok(Box::new(tasks.clone()))),
         })

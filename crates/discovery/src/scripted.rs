@@ -27,7 +27,7 @@ impl Script {
         let script = testing::Script::new(answer, |reason| Error::Other(reason.to_owned()));
         let config = CustomConfig {
             mechanism: "scripted",
-            what: "a script".into(),
+            display_name: "a script".into(),
             refresh_interval: Some(PromDuration::from_secs(refresh_interval)),
             build: {
                 let script = script.clone();

@@ -61,7 +61,7 @@ pub struct SourceStatus {
     pub name: Arc<str>,
     /// The display name of what it queries, without secrets: `unix:///var/run/docker.sock role
     /// tasks`.
-    pub what: Arc<str>,
+    pub display_name: Arc<str>,
     /// When the source last confirmed its targets. `None` until the first successful refresh.
     pub as_of: Option<Instant>,
     /// Whether its targets are from before a restart of the program, since when it has not

@@ -30,8 +30,8 @@ pub struct Filter {
 }
 
 impl EngineConfig {
-    /// What is asked, for display, without secrets.
-    pub fn what(&self) -> String {
+    /// The display name: the hosts, without secrets.
+    pub fn describe(&self) -> String {
         let hosts: Vec<_> = self.hosts.iter().map(|host| without_password(host)).collect();
         hosts.join(", ")
     }

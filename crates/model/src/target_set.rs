@@ -96,7 +96,7 @@ pub struct MissingSource {
     /// Identifies the source within its job: `dockerswarm/0`.
     pub name: Arc<str>,
     /// What it queries, without secrets: `unix:///var/run/docker.sock role tasks`.
-    pub what: Arc<str>,
+    pub display_name: Arc<str>,
     /// Why the last refresh failed. `None` while the first one is running.
     pub error: Option<Arc<str>>,
 }

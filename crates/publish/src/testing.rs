@@ -61,7 +61,7 @@ pub fn group(source: &str, common: &str, targets: &[&str]) -> Arc<TargetGroup> {
 pub fn missing(name: &str) -> MissingSource {
     MissingSource {
         name: Arc::from(name),
-        what: Arc::from("unix:///var/run/docker.sock role tasks"),
+        display_name: Arc::from("unix:///var/run/docker.sock role tasks"),
         error: None,
     }
 }

@@ -22,9 +22,9 @@ impl Source {
         Self { engine, events, swarmkit_socket }
     }
 
-    /// What people call it, without secrets: the hosts, and what of the rest is not as usual.
-    pub fn what(&self) -> String {
-        let mut what = self.engine.what();
+    /// The display name, without secrets: the hosts, and the settings that are not the defaults.
+    pub fn describe(&self) -> String {
+        let mut what = self.engine.describe();
         if self.events != Events::Auto {
             what += " events ";
             what += self.events.as_str();

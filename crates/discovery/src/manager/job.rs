@@ -304,7 +304,7 @@ impl Generation {
     fn completeness(&self) -> Completeness {
         let missing = self.missing().map(|source| MissingSource {
             name: source.name.clone(),
-            what: source.what.clone(),
+            display_name: source.display_name.clone(),
             error: source.error.clone(),
         });
         let (missing, sources): (Arc<[_]>, _) = (missing.collect(), self.sources.len());
@@ -331,7 +331,7 @@ impl Generation {
         if missing.peek().is_none() {
             return;
         }
-        let name = |source: &SourceStatus| format!("{} ({})", source.name, source.what);
+        let name = |source: &SourceStatus| format!("{} ({})", source.name, source.display_name);
         let shown: Vec<_> = missing.by_ref().take(LOG_MISSING).map(name).collect();
         let further = missing.count();
         let hint = self.is_failover_by_entries().then_some(
@@ -505,7 +505,7 @@ impl Source {
         let status = SourceStatus {
             mechanism: config.source().mechanism(),
             name: name.clone(),
-            what: config.source().describe().into(),
+            display_name: config.source().describe().into(),
             as_of: None,
             restored: false,
             is_refreshed: config.source().refresh_interval().is_some(),

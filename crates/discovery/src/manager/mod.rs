@@ -302,10 +302,10 @@ impl Manager {
         }
         let source = config.swarm();
         let same = |swarm: &Origin| swarm.source.is_same(&source) && swarm.apart == apart;
-        let hash = self.swarms.hash(&(source.what(), &apart));
+        let hash = self.swarms.hash(&(source.describe(), &apart));
         let known = self.swarms.find(hash, same).map(|(_, swarm)| swarm);
         let shared = known.unwrap_or_else(|| {
-            let mut what = source.what();
+            let mut what = source.describe();
             if apart.is_some() {
                 let filters = filters.for_engine(true);
                 what = format!("{what} role {} filters {filters}", config.role.as_str());

@@ -84,7 +84,7 @@ async fn static_targets_are_there_after_one_refresh() {
     assert_eq!(set.counts.active, 3);
     let status = status_of(&manager);
     let source = &status.sources[0];
-    assert_eq!((&*source.name, &*source.what), ("static/0", "2 groups"));
+    assert_eq!((&*source.name, &*source.display_name), ("static/0", "2 groups"));
     assert_eq!((source.groups, source.targets), (2, 3));
     sleep(Duration::from_hours(1)).await;
     assert_eq!(status.oldest_age(Instant::now().into_std()), Duration::ZERO);

@@ -293,7 +293,7 @@ async fn a_folder_that_cannot_be_written_is_reported_once_and_costs_nothing_else
     let named = |what: &'static str| {
         let script = Script::answering(3600, targets(&[what]));
         let SdConfig::Custom(config) = script.config() else { unreachable!("it is one") };
-        SdConfig::Custom(CustomConfig { what: what.into(), ..config })
+        SdConfig::Custom(CustomConfig { display_name: what.into(), ..config })
     };
     manager.apply(vec![JobConfig::new("a", vec![named("a"), named("b")])]);
     assert_eq!(addresses(&*set_when(&manager, |set| set.is_complete()).await), ["a", "b"]);

@@ -401,7 +401,7 @@ async fn a_discoverer_of_another_crate() {
         let groups = vec![group(bytes)];
         SdConfig::Custom(CustomConfig {
             mechanism: "given",
-            what: "given".into(),
+            display_name: "given".into(),
             refresh_interval: None,
             build: Arc::new(move |_| Ok(Box::new(Given(groups.clone())))),
         })

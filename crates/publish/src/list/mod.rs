@@ -78,9 +78,9 @@ pub fn withheld(set: &TargetSet, form: Form) -> Option<String> {
         let count = missing.len();
         let mut message =
             format!("job {name}: {count} of {sources} sources have not answered yet\n");
-        message.extend(missing.iter().map(|MissingSource { name, what, error }| {
+        message.extend(missing.iter().map(|MissingSource { name, display_name, error }| {
             let error = error.as_deref().unwrap_or("the first refresh is not finished");
-            format!("{name} ({what}): {error}\n")
+            format!("{name} ({display_name}): {error}\n")
         }));
         if count < *sources {
             message.push_str("the others are served without them after --sd.startup-timeout\n");

@@ -76,7 +76,7 @@ fn show(JobState { set, status }: &JobState, args: &CheckDiscoveryArgs) -> bool 
     }
     let mut good = true;
     for source in &status.sources {
-        let what = format!("{} ({})", source.name, source.what);
+        let what = format!("{} ({})", source.name, source.display_name);
         for problem in source.problems.iter() {
             let text = format!(
                 "{what}: {}{} {}: {}{}{}",

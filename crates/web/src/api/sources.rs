@@ -54,7 +54,7 @@ struct Source {
     /// Prometheus' name of the mechanism: `dockerswarm`.
     mechanism: &'static str,
     /// What is asked.
-    what: String,
+    display_name: String,
     /// `up`: the last refresh succeeded. `down`: it failed, and the previous targets are shown.
     /// `unknown`: no refresh has succeeded yet.
     health: &'static str,
@@ -197,7 +197,7 @@ impl Source {
             scrape_pool: job.to_owned(),
             name: source.name.to_string(),
             mechanism: source.mechanism,
-            what: source.what.to_string(),
+            display_name: source.display_name.to_string(),
             health: health(source),
             last_confirmed: age.and_then(|age| now.system.checked_sub(age)).map(time),
             restored: source.restored,

@@ -275,7 +275,7 @@ fn source(app: &App, source: &SourceStatus, swarms: &Swarms, now: Now, query: &s
         div.source {
             div.line {
                 span.badge.(state) { (says) }
-                span.what { strong { (Visible(&source.name)) } " " (Visible(&source.what)) }
+                span.what { strong { (Visible(&source.name)) } " " (Visible(&source.display_name)) }
                 span.figures {
                     (counted(source.targets, "target"))
                     @if source.restored { " from before the restart" }

@@ -48,7 +48,7 @@ pub(crate) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus
     SourceStatus {
         mechanism: "dockerswarm",
         name: Arc::from(name),
-        what: Arc::from("unix:///var/run/docker.sock role tasks"),
+        display_name: Arc::from("unix:///var/run/docker.sock role tasks"),
         as_of: age.map(|age| now.checked_sub(Duration::from_secs(age)).unwrap()),
         restored: false,
         is_refreshed: true,
@@ -128,7 +128,7 @@ fn completeness(sources: &[SourceStatus]) -> Completeness {
     let missing = sources.iter().filter(|source| source.as_of.is_none());
     let missing = missing.map(|source| MissingSource {
         name: Arc::clone(&source.name),
-        what: Arc::clone(&source.what),
+        display_name: Arc::clone(&source.display_name),
         error: source.error.clone(),
     });
     let missing: Arc<[_]> = missing.collect();

@@ -17,7 +17,7 @@ pub struct CustomConfig {
     /// Name of the mechanism, for logs and metrics.
     pub mechanism: &'static str,
     /// The display name of what it queries, without secrets.
-    pub what: Arc<str>,
+    pub display_name: Arc<str>,
     /// `None`: one successful refresh is enough.
     pub refresh_interval: Option<PromDuration>,
     /// Makes the discoverer. Called again after it failed or after the discoverer panicked.
@@ -32,7 +32,7 @@ impl PartialEq for CustomConfig {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.build, &other.build)
             && self.mechanism == other.mechanism
-            && self.what == other.what
+            && self.display_name == other.display_name
             && self.refresh_interval == other.refresh_interval
     }
 }
@@ -43,7 +43,7 @@ impl fmt::Debug for CustomConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CustomConfig")
             .field("mechanism", &self.mechanism)
-            .field("what", &self.what)
+            .field("display_name", &self.display_name)
             .field("refresh_interval", &self.refresh_interval)
             .finish_non_exhaustive()
     }
@@ -55,7 +55,7 @@ impl SourceConfig for CustomConfig {
     }
 
     fn describe(&self) -> String {
-        self.what.to_string()
+        self.display_name.to_string()
     }
 
     fn refresh_interval(&self) -> Option<PromDuration> {
@@ -65,7 +65,7 @@ impl SourceConfig for CustomConfig {
     fn identity(&self) -> Option<Identity> {
         let mut identity = Identity::new("custom");
         identity.add(self.mechanism);
-        identity.add(&self.what);
+        identity.add(&self.display_name);
         Some(identity)
     }
 

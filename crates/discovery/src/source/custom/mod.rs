@@ -36,7 +36,7 @@ impl Custom {
         context: &BuildContext,
     ) -> Self {
         let scale = Scale {
-            what: Arc::clone(&config.what),
+            what: Arc::clone(&config.display_name),
             budget: context.budget.clone(),
             groups: Groups::new(),
             units: 0,

@@ -27,7 +27,7 @@ impl SourceConfig for DockerConfig {
     }
 
     fn describe(&self) -> String {
-        self.engine.what()
+        self.engine.describe()
     }
 
     fn refresh_interval(&self) -> Option<PromDuration> {

@@ -55,7 +55,7 @@ impl Docker {
             host_networking_host: config.host_networking_host.clone(),
             match_first_network: config.match_first_network,
         };
-        let (what, budget) = (config.engine.what(), context.budget.clone());
+        let (what, budget) = (config.engine.describe(), context.budget.clone());
         Ok(Self { hosts, query, options, what, held: budget.nothing(), budget })
     }
 }

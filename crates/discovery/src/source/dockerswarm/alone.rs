@@ -24,7 +24,7 @@ impl DockerSwarm {
     pub fn new(config: &DockerSwarmConfig, context: &BuildContext) -> Result<Self, Error> {
         let filters = Filters::new(config.role, &config.engine.filters);
         let (demand, demanded) = watch::channel(Demand::of([&filters]));
-        let swarm = Arc::from(config.engine.what());
+        let swarm = Arc::from(config.engine.describe());
         let origin =
             Origin::new(&config.swarm(), swarm, demanded, context.following, &context.refresh)?;
         let finder = Finder::new(Options::from(config), filters).within(context.budget.clone());

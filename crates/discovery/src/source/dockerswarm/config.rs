@@ -53,7 +53,7 @@ impl SourceConfig for DockerSwarmConfig {
     }
 
     fn describe(&self) -> String {
-        format!("{} role {}", self.engine.what(), self.role.as_str())
+        format!("{} role {}", self.engine.describe(), self.role.as_str())
     }
 
     fn refresh_interval(&self) -> Option<PromDuration> {

@@ -371,6 +371,7 @@ async fn shows_the_sources() {
             "sources": [
               {
                 "ageSeconds": null,
+                "displayName": "unix:///var/run/docker.sock role tasks",
                 "failedRefreshes": 1,
                 "feed": null,
                 "groups": 1,
@@ -385,11 +386,11 @@ async fn shows_the_sources() {
                 "restored": false,
                 "scrapePool": "empty",
                 "targets": 2,
-                "tasksWithoutAddress": null,
-                "what": "unix:///var/run/docker.sock role tasks"
+                "tasksWithoutAddress": null
               },
               {
                 "ageSeconds": 7.0,
+                "displayName": "unix:///var/run/docker.sock role tasks",
                 "failedRefreshes": 1,
                 "feed": null,
                 "groups": 1,
@@ -404,11 +405,11 @@ async fn shows_the_sources() {
                 "restored": false,
                 "scrapePool": "web",
                 "targets": 2,
-                "tasksWithoutAddress": null,
-                "what": "unix:///var/run/docker.sock role tasks"
+                "tasksWithoutAddress": null
               },
               {
                 "ageSeconds": 125.0,
+                "displayName": "unix:///var/run/docker.sock role tasks",
                 "failedRefreshes": 1,
                 "feed": {
                   "ageSeconds": 4.0,
@@ -464,8 +465,7 @@ async fn shows_the_sources() {
                     }
                   ],
                   "tasks": 3
-                },
-                "what": "unix:///var/run/docker.sock role tasks"
+                }
               }
             ]
           },
