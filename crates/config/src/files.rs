@@ -15,15 +15,13 @@ use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use swarmscout_config_decoder::{Cx, FilePath, Findings, Value, is_glob};
 use swarmscout_discovery::source::file::glob;
 use swarmscout_model::yaml::{self, Data, Node};
 use swarmscout_net::lane;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::engine::{Cx, Findings, Value};
-use crate::error::{not_yaml, whole_file};
 use crate::prometheus::check::{self, JobPlaces};
-use crate::prometheus::values::FilePath;
 use crate::prometheus::{foreign_keys, raw};
 use crate::{ConfigError, Errors, MAX_NODES, Options, ScrapeConfig, Warning};
 
@@ -38,7 +36,7 @@ const KEY: &str = "scrape_config_files";
 
 /// Reads the main file.
 pub(crate) fn read_main(path: &Path) -> Result<Vec<u8>, Errors> {
-    read(path).map_err(|message| whole_file(path, None, &message).into())
+    read(path).map_err(|message| ConfigError::whole_file(path, None, &message).into())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -72,10 +70,10 @@ fn open(path: &Path) -> io::Result<File> {
 /// What stands in the main file. One that says nothing is an error: it was cut, or is being written, and
 /// would take all targets away.
 pub(crate) fn main_document(text: &[u8], path: &Path) -> Result<Node, ConfigError> {
-    let root = yaml::parse(text, MAX_NODES).map_err(|error| not_yaml(path, &error))?;
+    let root = yaml::parse(text, MAX_NODES).map_err(|error| ConfigError::not_yaml(path, &error))?;
     root.filter(|root| !root.is_null()).ok_or_else(|| {
         let message = "the file is empty: write \"scrape_configs: []\" if that is meant";
-        whole_file(path, None, message)
+        ConfigError::whole_file(path, None, message)
     })
 }
 
@@ -109,7 +107,7 @@ pub(crate) fn find(file: &raw::File, cx: &mut Cx<'_>) -> Vec<PathBuf> {
 /// The files of one pattern, sorted; none where it was refused already.
 fn names(pattern: &str) -> io::Result<Vec<PathBuf>> {
     lane::at(Path::new(pattern));
-    if check::is_glob(pattern) { glob(Path::new(pattern)) } else { Ok(Vec::new()) }
+    if is_glob(pattern) { glob(Path::new(pattern)) } else { Ok(Vec::new()) }
 }
 
 /// Reads and checks the files that were found for a main file: what was written, and the jobs.
@@ -128,9 +126,11 @@ pub(crate) fn read_found(
             left = left.checked_sub(text.len() as u64).ok_or_else(over)?;
             Ok(text)
         });
-        let root = read
-            .map_err(|message| whole_file(path, None, &message))
-            .and_then(|text| yaml::parse(&text, MAX_NODES).map_err(|error| not_yaml(path, &error)));
+        let root = read.map_err(|message| ConfigError::whole_file(path, None, &message)).and_then(
+            |text| {
+                yaml::parse(&text, MAX_NODES).map_err(|error| ConfigError::not_yaml(path, &error))
+            },
+        );
         match root {
             Ok(Some(root)) => {
                 let mut cx =

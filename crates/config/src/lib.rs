@@ -15,21 +15,19 @@
 //! **Invariant: a file is accepted as a whole, or refused with all its errors**, each with its
 //! position. No error and no written configuration shows a secret.
 //!
-//! It may use `discovery`, for the types of jobs and sources, and what is below it.
+//! It may use `discovery`, for the keys and types of sources, and what is below it.
 
-mod engine;
-mod error;
 mod files;
 mod prometheus;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use swarmscout_config_decoder::{ConfigError, Errors, Options, Position, Warning};
+use swarmscout_config_decoder::{Cx, Findings, Value as _};
 use swarmscout_discovery::JobConfig;
 use swarmscout_net::Url;
 
-use engine::{Cx, Findings, Value as _};
-pub use error::{ConfigError, Errors, Position, Warning};
 pub use files::{Fingerprint, fingerprint};
 use prometheus::check::{self, JobPlaces};
 pub use prometheus::reference;
@@ -111,22 +109,6 @@ pub struct Loaded {
     pub warnings: Vec<Warning>,
     /// Every file that was read, the main one first, then those of `scrape_config_files`.
     pub files: Vec<PathBuf>,
-}
-
-/// How to read a file.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// `--agent`: sections that only a Prometheus server has are refused instead of warned of.
-    pub agent: bool,
-    /// Looks up an environment variable, for `external_labels` and `proxy_from_environment`.
-    pub env: fn(&str) -> Option<String>,
-}
-
-/// Not an agent, in the environment of this process.
-impl Default for Options {
-    fn default() -> Self {
-        Self { agent: false, env: |name| std::env::var(name).ok() }
-    }
 }
 
 /// Reads and checks the file at `path`, and the files that its `scrape_config_files` name. Relative

@@ -12,16 +12,13 @@ use swarmscout_refresh::RefreshContext;
 pub use swarmscout_swarm::{Events, Following, Role};
 
 use crate::figures::Figures;
-pub use crate::source::classic::ClassicConfig;
+pub use crate::source::configs::*;
 pub use crate::source::custom::{BuildCustom, CustomConfig};
+pub use crate::source::dns::RecordType;
 use crate::source::dns::Resolver;
-pub use crate::source::dns::{DnsConfig, RecordType};
-pub use crate::source::docker::DockerConfig;
-pub use crate::source::dockerswarm::{DockerSwarmConfig, OverlayPort};
-pub use crate::source::file::FileConfig;
-pub use crate::source::http::HttpSdConfig;
-pub use crate::source::nodelist::{EtcdApi, NodeListConfig};
-pub use crate::source::static_configs::{StaticConfig, StaticGroup};
+pub use crate::source::dockerswarm::OverlayPort;
+pub use crate::source::nodelist::EtcdApi;
+pub use crate::source::static_configs::StaticGroup;
 pub use crate::source::{SdConfig, SourceConfig};
 use crate::storage::Storage;
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::engine::{Advice, Instead};
+use swarmscout_config_decoder::{Advice, Instead};
 
 use What::{Moved, Removed, Renamed, Vmagent};
 

@@ -4,9 +4,8 @@
 pub(crate) mod check;
 pub(crate) mod foreign_keys;
 pub(crate) mod raw;
-pub(crate) mod values;
 
-use crate::engine::reference_of;
+use swarmscout_config_decoder::reference_of;
 
 /// Every section of the file with every key: type, default, and what this version makes of it.
 /// Markdown; `docs/configuration.md` holds it word for word.

@@ -1,9 +1,9 @@
 //! The sources of the configuration file.
 //!
-//! The folder of a source has its configuration, its client, its labels and its recorded answers.
-//! [`for_each_source!`](crate::for_each_source) lists them all: it makes [`SdConfig`] here and the
-//! keys of a job in the crate of the configuration file. A new source needs its folder, whose
-//! configuration implements [`SourceConfig`], and its line there.
+//! The folder of a source has its keys in the configuration file, its configuration, its client, its
+//! labels and its recorded answers. [`for_each_source!`](crate::for_each_source) lists them all. The
+//! list makes [`SdConfig`] here, the keys of a job in the crate of the configuration file, and the
+//! columns of the fault table. A new source needs its folder and its line there.
 
 pub mod classic;
 pub mod custom;
@@ -16,6 +16,7 @@ pub mod dockerswarm;
 pub(crate) mod faults;
 pub mod file;
 pub mod http;
+mod keys;
 mod listing;
 mod lossy;
 mod moby;
@@ -27,6 +28,7 @@ pub mod static_configs;
 use std::fmt;
 
 use ::http::StatusCode;
+use swarmscout_config_decoder::{Cx, Section};
 use swarmscout_model::PromDuration;
 use swarmscout_net::{HttpConfig, Secrets};
 use swarmscout_refresh::RefreshContext;
@@ -40,34 +42,48 @@ use crate::{BoxDiscoverer, Error};
 ///
 /// ```text
 /// /// What the key is for, for users.
-/// key: Variant(configuration), section Keys, mark;
+/// key: Variant(folder::Configuration), keys folder::Keys, faults [Columns], mark;
 /// ```
 ///
 /// - `key` holds a list in a job of the configuration file;
-/// - each item makes one of the variants of [`SdConfig`](crate::SdConfig), whose configuration is
-///   in the source's folder;
-/// - `Keys` are the raw keys, in the crate of the configuration file;
+/// - each of its items makes one of the variants of [`SdConfig`](crate::SdConfig), whose
+///   configuration is in the source's folder;
+/// - `Keys` is the section of an item ([`SourceKeys`]);
+/// - `Columns` are those of the fault table in `docs/robustness.md`; each needs its server in the
+///   test that makes it;
 /// - the mark `ours` means that Prometheus has no such key.
 #[macro_export]
 macro_rules! for_each_source {
     ($then:ident) => {
         $then! {
             /// Targets written in the file.
-            static_configs: Static(StaticConfig), section StaticGroup;
+            static_configs: Static(static_configs::StaticConfig),
+                keys static_configs::StaticKeys, faults [];
             /// Targets in JSON or YAML files.
-            file_sd_configs: File(FileConfig), section FileSd;
+            file_sd_configs: File(file::FileConfig), keys file::FileSdKeys, faults [File];
             /// Targets as a web server lists them.
-            http_sd_configs: Http(HttpSdConfig), section HttpSd;
+            http_sd_configs: Http(http::HttpSdConfig), keys http::HttpSdKeys, faults [Http];
             /// A classic Swarm: its masters and nodes.
-            swarm_sd_configs: Classic(ClassicConfig) | NodeList(NodeListConfig), section SwarmSd, ours;
+            swarm_sd_configs: Classic(classic::ClassicConfig) | NodeList(nodelist::NodeListConfig),
+                keys classic::SwarmSdKeys,
+                faults [Masters, ListFile, Etcd2, Etcd3, Consul, Token, ZooKeeper], ours;
             /// A Swarm of swarm mode: its services, tasks or nodes.
-            dockerswarm_sd_configs: DockerSwarm(DockerSwarmConfig), section DockerSwarmSd;
+            dockerswarm_sd_configs: DockerSwarm(dockerswarm::DockerSwarmConfig),
+                keys dockerswarm::DockerSwarmSdKeys, faults [Nodes, Services, Tasks, OtherLists];
             /// Containers of one Docker engine.
-            docker_sd_configs: Docker(DockerConfig), section DockerSd;
+            docker_sd_configs: Docker(docker::DockerConfig),
+                keys docker::DockerSdKeys, faults [Docker];
             /// The records of DNS names.
-            dns_sd_configs: Dns(DnsConfig), section DnsSd;
+            dns_sd_configs: Dns(dns::DnsConfig), keys dns::DnsSdKeys, faults [Dns];
         }
     };
+}
+
+/// What the configuration file says of one source: a section of keys in the source's folder.
+pub trait SourceKeys: Section {
+    /// Checks it by the rules that hold between its keys. Without rules of its job (`relabels`) no
+    /// rule would turn static targets that are URLs into hosts: they are refused.
+    fn check(&mut self, relabels: bool, cx: &mut Cx<'_>) -> SdConfig;
 }
 
 /// The configuration of a source. It is in the source's folder. Its `Debug` shows no secret.
@@ -130,19 +146,18 @@ pub trait SourceConfig: fmt::Debug {
 macro_rules! sd_config {
     ($(
         $(#[doc = $doc:literal])+
-        $key:ident: $($variant:ident($config:ident))|+, section $section:ident $(, $mark:ident)?;
+        $key:ident: $($variant:ident($folder:ident::$config:ident))|+,
+            keys $keys_folder:ident::$keys:ident, faults [$($fault:ident),*] $(, $mark:ident)?;
     )+) => {
-        use crate::config::{$($($config,)+)+ CustomConfig};
-
         /// A source of targets, as the configuration file names it.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum SdConfig {
             $($(
                 #[doc = concat!("One of `", stringify!($key), "`.")]
-                $variant($config),
+                $variant($folder::$config),
             )+)+
             /// A discoverer of the program that uses this crate. No configuration file names it.
-            Custom(CustomConfig),
+            Custom(custom::CustomConfig),
         }
 
         impl SdConfig {
@@ -158,6 +173,21 @@ macro_rules! sd_config {
 }
 
 for_each_source!(sd_config);
+
+macro_rules! all_configs {
+    ($(
+        $(#[doc = $doc:literal])+
+        $key:ident: $($variant:ident($folder:ident::$config:ident))|+,
+            keys $keys_folder:ident::$keys:ident, faults [$($fault:ident),*] $(, $mark:ident)?;
+    )+) => {
+        /// The configurations of all sources.
+        pub mod configs {
+            $($(pub use super::$folder::$config;)+)+
+        }
+    };
+}
+
+for_each_source!(all_configs);
 
 /// Whether a host is a unix socket.
 fn is_socket(host: &str) -> bool {

@@ -9,6 +9,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("go-regexp", &["model", "net", "refresh", "docker", "swarm", "discovery"]),
     ("model", &["net", "refresh", "docker", "swarm", "discovery"]),
     ("exposition", &["model", "net", "discovery"]),
+    ("config-decoder", &["refresh", "docker", "swarm", "discovery"]),
     ("refresh", &["docker", "swarm", "discovery", "config"]),
     ("docker", &["swarm", "discovery", "config"]),
     ("swarm", &["discovery", "config"]),

@@ -3,10 +3,10 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use swarmscout_config_decoder::{Cx, is_glob};
 use swarmscout_model::quote::Quoted;
 
-use super::{global, is_glob, remote, scrape, server};
-use crate::engine::Cx;
+use super::{global, remote, scrape, server};
 use crate::prometheus::raw::{self, File, Global};
 use crate::{Config, RemoteWrite, ScrapeConfig};
 

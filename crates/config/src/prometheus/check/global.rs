@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use swarmscout_config_decoder::{At, Cx};
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{NameScheme, PromDuration};
 
 use crate::Position;
-use crate::engine::{At, Cx};
 use crate::prometheus::raw::Global;
 
 pub(super) const ALLOW_UTF8: &str = "allow-utf-8";

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use swarmscout_config_decoder::Cx;
 use swarmscout_model::NameScheme;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::relabel::{Action, RawRule, RelabelRule};
 
-use crate::engine::Cx;
 use crate::prometheus::foreign_keys;
 use crate::prometheus::raw::RelabelConfig;
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use swarmscout_config_decoder::{At, Cx, reserved_header};
 use swarmscout_model::NameScheme;
 
-use super::{http, relabel};
+use super::relabel;
 use crate::RemoteWrite;
-use crate::engine::{At, Cx};
 use crate::prometheus::raw;
 
 /// Checks one of `remote_write`.
@@ -38,7 +38,7 @@ pub(super) fn write(
         );
     }
     // What `bearer_token` stands for counts as `authorization`.
-    http::check(&mut write.http, cx);
+    write.http.check(cx);
     cx.within("queue_config", |cx| queue(&write.queue_config, &at, cx));
     one_kind_of_credentials(write, &at, cx);
     if let Some(sigv4) = &write.sigv4 {
@@ -57,7 +57,7 @@ pub(super) fn read(read: &mut raw::RemoteRead, cx: &mut Cx<'_>) {
         cx.error(at.key("url"), "url for remote_read is empty");
     }
     headers(&read.headers, cx);
-    http::check(&mut read.http, cx);
+    read.http.check(cx);
 }
 
 fn headers(headers: &BTreeMap<String, String>, cx: &mut Cx<'_>) {
@@ -80,7 +80,7 @@ fn headers(headers: &BTreeMap<String, String>, cx: &mut Cx<'_>) {
 /// Whether a header belongs to remote write itself: all that `http_headers` may not set either,
 /// but for that of scrapes.
 pub(super) fn is_reserved(name: &str) -> bool {
-    http::reserved_header(name).is_some_and(|name| name != "X-Prometheus-Scrape-Timeout-Seconds")
+    reserved_header(name).is_some_and(|name| name != "X-Prometheus-Scrape-Timeout-Seconds")
 }
 
 fn queue(queue: &raw::QueueConfig, outer: &At, cx: &mut Cx<'_>) {

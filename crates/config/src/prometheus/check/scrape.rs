@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use swarmscout_config_decoder::{At, Cx, Section, State};
 use swarmscout_discovery::JobConfig;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::relabel::{RelabelRule, process};
 use swarmscout_model::{Labels, LabelsBuilder, NameScheme, PoolSpec, PromDuration, TargetDefaults};
 
-use super::{global, http, relabel, sd};
-use crate::engine::{At, Cx, Section, State};
+use super::{global, relabel, sd};
 use crate::prometheus::raw::{Global, ScrapeConfig};
 
 /// Keys that concern the scrape, of `http_config` too where it is a job's: nothing scrapes yet.
@@ -41,7 +41,7 @@ pub(super) fn check(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) ->
     times(job, global, cx);
     protocols(job, global, cx);
     let scheme = names(job, global, cx);
-    http::check(&mut job.http, cx);
+    job.http.check(cx);
 
     let relabel = relabel::check(
         &mut job.relabel_configs,

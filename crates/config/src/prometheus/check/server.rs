@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
+use swarmscout_config_decoder::{Cx, Value};
 use swarmscout_model::NameScheme;
 use swarmscout_model::quote::Quoted;
 
-use super::{http, relabel, remote, sd};
-use crate::engine::{Cx, Value};
+use super::{relabel, remote, sd};
 use crate::prometheus::raw;
 
 /// Checks all of them.
@@ -79,7 +79,7 @@ fn alerting(alerting: &mut raw::Alerting, scheme: NameScheme, cx: &mut Cx<'_>) {
 
 fn alertmanager(manager: &mut raw::Alertmanager, scheme: NameScheme, cx: &mut Cx<'_>) {
     let at = manager.at.clone();
-    http::check(&mut manager.http, cx);
+    manager.http.check(cx);
     let http = &manager.http;
     let auth = http.basic_auth.is_some() || http.authorization.is_some() || http.oauth2.is_some();
     if let Some(sigv4) = &manager.sigv4 {
@@ -157,7 +157,7 @@ fn tracing(tracing: &raw::Tracing, cx: &mut Cx<'_>) {
         let text = format!("invalid compression type {compression} provided, valid options: gzip");
         cx.error(at.key("compression"), text);
     }
-    cx.within("tls_config", |cx| http::tls(&tracing.tls_config, cx));
+    cx.within("tls_config", |cx| tracing.tls_config.check(cx));
 }
 
 fn otlp(otlp: &mut raw::Otlp, scheme: NameScheme, cx: &mut Cx<'_>) {

@@ -1,13 +1,13 @@
 //! Alertmanagers: checked for the sake of a file that a Prometheus server uses too.
 
+use swarmscout_config_decoder::{HttpKeys, section};
 use swarmscout_model::PromDuration;
 
-use super::{HttpClient, RelabelConfig, SdConfigs, SigV4};
-use crate::engine::section;
+use super::{RelabelConfig, SdConfigs, SigV4};
 
 section! {
     /// Alertmanagers, for a server only.
-    Alerting: "config.AlertingConfig", "alerting" {
+    pub(crate) Alerting: "config.AlertingConfig", "alerting" {
         /// Rules for alerts.
         key alert_relabel_configs: Vec<Option<RelabelConfig>> = Vec::new();
         /// The Alertmanagers.
@@ -17,9 +17,9 @@ section! {
 
 section! {
     /// A set of Alertmanagers.
-    Alertmanager: "config.AlertmanagerConfig", "alertmanager" {
+    pub(crate) Alertmanager: "config.AlertmanagerConfig", "alertmanager" {
         /// How requests to them are made.
-        inline http: HttpClient = HttpClient::default();
+        inline http: HttpKeys = HttpKeys::default();
         /// Amazon's signature.
         key sigv4: Option<SigV4> = None;
         /// `http` or `https`.

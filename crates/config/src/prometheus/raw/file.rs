@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use swarmscout_config_decoder::{FilePath, TlsKeys, Value as _, section};
 use swarmscout_model::PromDuration;
 use swarmscout_model::size::Bytes;
 
-use super::{Alerting, RemoteRead, RemoteWrite, ScrapeConfig, TlsConfig};
-use crate::engine::{Value as _, section};
-use crate::prometheus::values::FilePath;
+use super::{Alerting, RemoteRead, RemoteWrite, ScrapeConfig};
 
 section! {
     /// The whole file.
-    File: "config.Config", "file" {
+    pub(crate) File: "config.Config", "file" {
         /// Defaults for all jobs.
         key global: Global = Global::default(), always;
         /// Settings of the Go runtime.
@@ -43,7 +42,7 @@ section! {
 
 section! {
     /// One of `scrape_config_files`.
-    ScrapeConfigFile: "config.ScrapeConfigs", "scrape_config_file" {
+    pub(crate) ScrapeConfigFile: "config.ScrapeConfigs", "scrape_config_file" {
         /// The jobs.
         key scrape_configs: Vec<Option<ScrapeConfig>> = Vec::new();
     }
@@ -59,7 +58,7 @@ section! {
 
 section! {
     /// Defaults for all jobs. An empty section has no effect.
-    Global: "config.GlobalConfig", "global" {
+    pub(crate) Global: "config.GlobalConfig", "global" {
         /// How often targets are scraped; the label `__scrape_interval__`.
         key scrape_interval: PromDuration = PromDuration::ZERO, shown("1m");
         /// How long a scrape may take; the label `__scrape_timeout__`. At most the interval.
@@ -107,7 +106,7 @@ section! {
 
 section! {
     /// Settings of the Go runtime, which this program does not have.
-    Runtime: "config.RuntimeConfig", "runtime" {
+    pub(crate) Runtime: "config.RuntimeConfig", "runtime" {
         /// Percentage of growth before a garbage collection.
         key gogc: i64 = 75;
     }
@@ -115,7 +114,7 @@ section! {
 
 section! {
     /// The local database.
-    Storage: "config.StorageConfig", "storage" {
+    pub(crate) Storage: "config.StorageConfig", "storage" {
         /// Blocks of samples.
         key tsdb: Option<Tsdb> = None;
         /// Exemplars.
@@ -125,7 +124,7 @@ section! {
 
 section! {
     /// Blocks of samples.
-    Tsdb: "config.TSDBConfig", "tsdb" {
+    pub(crate) Tsdb: "config.TSDBConfig", "tsdb" {
         /// How late a sample may come.
         key out_of_order_time_window: PromDuration = PromDuration::ZERO;
         /// Share of stale series, 0 to 1, at which they are compacted.
@@ -139,7 +138,7 @@ section! {
 
 section! {
     /// Encoding of chunks.
-    ChunkEncoding: "config.ChunkEncodingConfig", "chunk_encoding" {
+    pub(crate) ChunkEncoding: "config.ChunkEncodingConfig", "chunk_encoding" {
         /// `xor` or `xor2`.
         key floats: String = String::new();
     }
@@ -147,7 +146,7 @@ section! {
 
 section! {
     /// How long and how much is kept.
-    Retention: "config.TSDBRetentionConfig", "retention" {
+    pub(crate) Retention: "config.TSDBRetentionConfig", "retention" {
         /// How long.
         key time: PromDuration = PromDuration::ZERO;
         /// How much.
@@ -159,7 +158,7 @@ section! {
 
 section! {
     /// Exemplars.
-    Exemplars: "config.ExemplarsConfig", "exemplars" {
+    pub(crate) Exemplars: "config.ExemplarsConfig", "exemplars" {
         /// How many are kept.
         key max_exemplars: i64 = 0;
     }
@@ -167,7 +166,7 @@ section! {
 
 section! {
     /// Where spans are sent.
-    Tracing: "config.TracingConfig", "tracing" {
+    pub(crate) Tracing: "config.TracingConfig", "tracing" {
         /// `grpc` or `http`.
         key client_type: String = "grpc".into();
         /// Host and port, required.
@@ -177,7 +176,7 @@ section! {
         /// Without TLS.
         key insecure: bool = false;
         /// TLS options.
-        key tls_config: TlsConfig = TlsConfig::default();
+        key tls_config: TlsKeys = TlsKeys::default();
         /// More headers.
         key headers: BTreeMap<String, String> = BTreeMap::new();
         /// `gzip` or nothing.
@@ -189,7 +188,7 @@ section! {
 
 section! {
     /// How OTLP metrics are received.
-    Otlp: "config.OTLPConfig", "otlp" {
+    pub(crate) Otlp: "config.OTLPConfig", "otlp" {
         /// Make all resource attributes labels.
         key promote_all_resource_attributes: bool = false;
         /// Make these resource attributes labels.

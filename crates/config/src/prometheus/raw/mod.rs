@@ -5,11 +5,8 @@
 //! is absent is filled in from elsewhere (the global section, another key), its default here is the
 //! type's zero and `shown` says what it becomes.
 
-#![expect(clippy::struct_field_names, reason = "a field is named as its key in the file")]
-
 mod alerting;
 mod file;
-mod http;
 mod relabel;
 mod remote;
 mod scrape;
@@ -17,7 +14,6 @@ mod sd;
 
 pub(crate) use alerting::*;
 pub(crate) use file::*;
-pub(crate) use http::*;
 pub(crate) use relabel::*;
 pub(crate) use remote::*;
 pub(crate) use scrape::*;

@@ -1,11 +1,10 @@
 //! A relabeling rule.
 
-use crate::engine::section;
-use crate::prometheus::values::LabelName;
+use swarmscout_config_decoder::{LabelName, section};
 
 section! {
     /// A relabeling rule. Which keys go with which action is Prometheus' rule.
-    RelabelConfig: "relabel.Config", "relabel_config" {
+    pub(crate) RelabelConfig: "relabel.Config", "relabel_config" {
         /// Labels whose values are joined and matched.
         key source_labels: Option<Vec<LabelName>> = None, flow;
         /// Separator of the values.

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use swarmscout_config_decoder::{HttpKeys, section};
 use swarmscout_model::{PromDuration, Secret};
 use swarmscout_net::Url;
 
-use super::{HttpClient, RelabelConfig};
-use crate::engine::section;
+use super::RelabelConfig;
 
 section! {
     /// One of `remote_write`. Checked and kept until this program scrapes.
-    RemoteWrite: "config.RemoteWriteConfig", "remote_write" {
+    pub(crate) RemoteWrite: "config.RemoteWriteConfig", "remote_write" {
         /// Where to send, required.
         key url: Option<Url> = None, always;
         /// How long sending may take.
@@ -32,7 +32,7 @@ section! {
         /// Log requests that fail.
         key failed_request_logging: bool = false;
         /// How requests to the server are made; `enable_http2` is false here.
-        inline http: HttpClient = HttpClient { enable_http2: false, ..HttpClient::default() };
+        inline http: HttpKeys = HttpKeys { enable_http2: false, ..HttpKeys::default() };
         /// How samples wait and leave.
         key queue_config: QueueConfig = QueueConfig::default();
         /// How metadata is sent.
@@ -48,7 +48,7 @@ section! {
 
 section! {
     /// How samples wait and leave.
-    QueueConfig: "config.QueueConfig", "queue_config" {
+    pub(crate) QueueConfig: "config.QueueConfig", "queue_config" {
         /// Samples that wait in a shard.
         key capacity: i64 = 10000;
         /// The most shards.
@@ -72,7 +72,7 @@ section! {
 
 section! {
     /// How metadata is sent.
-    MetadataConfig: "config.MetadataConfig", "metadata_config" {
+    pub(crate) MetadataConfig: "config.MetadataConfig", "metadata_config" {
         /// Send it.
         key send: bool = true, always;
         /// How often.
@@ -84,7 +84,7 @@ section! {
 
 section! {
     /// Amazon's signature.
-    SigV4: "sigv4.SigV4Config", "sigv4" {
+    pub(crate) SigV4: "sigv4.SigV4Config", "sigv4" {
         /// Region.
         key region: String = String::new();
         /// Key; with a secret or not at all.
@@ -106,7 +106,7 @@ section! {
 
 section! {
     /// Microsoft's tokens. Exactly one way to get them.
-    AzureAd: "azuread.AzureADConfig", "azuread" {
+    pub(crate) AzureAd: "azuread.AzureADConfig", "azuread" {
         /// A managed identity.
         key managed_identity: Option<ManagedIdentity> = None;
         /// A workload identity.
@@ -126,7 +126,7 @@ section! {
 
 section! {
     /// A managed identity.
-    ManagedIdentity: "azuread.ManagedIdentityConfig", "managed_identity" {
+    pub(crate) ManagedIdentity: "azuread.ManagedIdentityConfig", "managed_identity" {
         /// Client, a UUID; none for the system's identity.
         key client_id: String = String::new();
     }
@@ -134,7 +134,7 @@ section! {
 
 section! {
     /// A workload identity.
-    WorkloadIdentity: "azuread.WorkloadIdentityConfig", "workload_identity" {
+    pub(crate) WorkloadIdentity: "azuread.WorkloadIdentityConfig", "workload_identity" {
         /// Client, a UUID.
         key client_id: String = String::new();
         /// Tenant, a UUID.
@@ -146,7 +146,7 @@ section! {
 
 section! {
     /// OAuth.
-    AzureOAuth: "azuread.OAuthConfig", "oauth" {
+    pub(crate) AzureOAuth: "azuread.OAuthConfig", "oauth" {
         /// Client, a UUID.
         key client_id: String = String::new();
         /// Its secret.
@@ -158,7 +158,7 @@ section! {
 
 section! {
     /// The SDK's own way.
-    AzureSdk: "azuread.SDKConfig", "sdk" {
+    pub(crate) AzureSdk: "azuread.SDKConfig", "sdk" {
         /// Tenant.
         key tenant_id: String = String::new();
     }
@@ -166,7 +166,7 @@ section! {
 
 section! {
     /// A certificate.
-    AzureCertificate: "azuread.CertificateConfig", "certificate" {
+    pub(crate) AzureCertificate: "azuread.CertificateConfig", "certificate" {
         /// Client, a UUID.
         key client_id: String = String::new();
         /// Tenant.
@@ -184,7 +184,7 @@ section! {
 
 section! {
     /// Google's tokens.
-    GoogleIam: "googleiam.Config", "google_iam" {
+    pub(crate) GoogleIam: "googleiam.Config", "google_iam" {
         /// A file that holds credentials.
         key credentials_file: String = String::new();
     }
@@ -192,7 +192,7 @@ section! {
 
 section! {
     /// One of `remote_read`, for a server only.
-    RemoteRead: "config.RemoteReadConfig", "remote_read" {
+    pub(crate) RemoteRead: "config.RemoteReadConfig", "remote_read" {
         /// Where to read, required.
         key url: Option<Url> = None, always;
         /// How long reading may take.
@@ -206,7 +206,7 @@ section! {
         /// Its name in metrics, unique.
         key name: String = String::new();
         /// How requests to the server are made.
-        inline http: HttpClient = HttpClient::default();
+        inline http: HttpKeys = HttpKeys::default();
         /// Labels that a query must ask for.
         key required_matchers: BTreeMap<String, String> = BTreeMap::new();
         /// Ask for the external labels too.

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use swarmscout_config_decoder::{FilePath, HttpKeys, Section as _, State, section};
 use swarmscout_model::PromDuration;
 use swarmscout_model::size::Bytes;
 
-use super::{HttpClient, RelabelConfig, SdConfigs};
-use crate::engine::{Section as _, State, section};
-use crate::prometheus::values::FilePath;
+use super::{RelabelConfig, SdConfigs};
 
 section! {
     /// One of `scrape_configs`: a job. Discovery and relabeling work; what concerns the scrape
     /// itself is checked and kept until this program scrapes.
-    ScrapeConfig: "config.ScrapeConfig", "scrape_config" {
+    pub(crate) ScrapeConfig: "config.ScrapeConfig", "scrape_config" {
         /// The job's name, required and unique; the label `job`.
         key job_name: String = String::new(), always;
         /// Labels of the target win over those of the job.
@@ -70,7 +69,7 @@ section! {
         /// Store additional series for every scrape.
         key extra_scrape_metrics: Option<bool> = None, shown("global") kept;
         /// How requests to targets are made.
-        inline http: HttpClient = HttpClient::default();
+        inline http: HttpKeys = HttpKeys::default();
         /// Rules for targets, before they are used.
         key relabel_configs: Vec<Option<RelabelConfig>> = Vec::new();
         /// Rules for samples.
@@ -94,5 +93,5 @@ fn near_a_source(key: &str) -> bool {
     // Their common ending would make any two of them similar.
     let name = |key: &str| key.trim_end_matches("_sd_configs").to_owned();
     let names: Vec<_> = keys.map(name).collect();
-    crate::engine::nearest(&name(key), names.iter().map(String::as_str)).is_some()
+    swarmscout_config_decoder::nearest(&name(key), names.iter().map(String::as_str)).is_some()
 }

@@ -15,6 +15,7 @@
 
 mod config;
 mod info;
+mod keys;
 mod node;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use swarmscout_refresh::problems::{self, OTHER_COUNT, Problems, shown};
 
 pub use self::config::ClassicConfig;
 use self::info::Info;
+pub use self::keys::SwarmSdKeys;
 use self::node::Node;
 pub(super) use self::node::host_of;
 use super::decoding::{Decoding, Whole, whole};

@@ -15,6 +15,7 @@
 mod config;
 mod exchange;
 pub mod fuzzing;
+mod keys;
 mod lookup;
 mod records;
 mod resolv_conf;
@@ -29,6 +30,7 @@ use swarmscout_model::{Budget, Charge, Labels, LabelsWriter, TargetGroup};
 use tokio::time::Instant;
 
 pub use self::config::{DnsConfig, RecordType};
+pub use self::keys::DnsSdKeys;
 use self::lookup::{Failure, Lookups, Said};
 use self::records::Records;
 use self::resolver::GAP;

@@ -2,6 +2,7 @@
 //! with the image labels that came after v3.14).
 
 mod config;
+mod keys;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use swarmscout_model::{Budget, Charge, Labels, LabelsWriter};
 use swarmscout_refresh::problems::shown;
 
 pub use self::config::DockerConfig;
+pub use self::keys::DockerSdKeys;
 use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, Meter};
 use crate::source::moby::{self, AddressWriter, ById, Skipped};

@@ -16,6 +16,7 @@ mod alone;
 mod config;
 mod finder;
 mod group_cache;
+mod keys;
 mod meta;
 mod nodes;
 pub(crate) mod role;
@@ -27,6 +28,7 @@ pub use alone::DockerSwarm;
 pub use finder::Finder;
 
 pub use self::config::{DockerSwarmConfig, OverlayPort};
+pub use self::keys::DockerSwarmSdKeys;
 use crate::config::Role;
 use crate::{Groups, Problem};
 use swarmscout_docker::engine::{Lists, Port};

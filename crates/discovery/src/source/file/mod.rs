@@ -9,6 +9,7 @@
 //! - A file that does not exist has no groups.
 
 mod config;
+mod keys;
 pub(crate) mod pattern;
 pub(super) mod watch;
 
@@ -27,6 +28,7 @@ use swarmscout_net::{Secrets, disk, lane};
 use tokio::time::Instant;
 
 pub use self::config::FileConfig;
+pub use self::keys::FileSdKeys;
 use self::watch::{Hints, Watch};
 use super::disk::OffThread;
 use super::{listing, lossy};

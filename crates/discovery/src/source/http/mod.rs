@@ -8,6 +8,7 @@
 //! could copy it into series.
 
 mod config;
+mod keys;
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use swarmscout_net::{Body, Client, ENOUGH, Request, Secrets, Url};
 use swarmscout_refresh::problems;
 
 pub use self::config::HttpSdConfig;
+pub use self::keys::HttpSdKeys;
 use super::decoding::{Decoding, Whole, whole};
 use super::{listing, lossy};
 use crate::config::BuildContext;

@@ -1,6 +1,7 @@
 //! `static_configs`: targets in the configuration file itself.
 
 mod config;
+mod keys;
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::{Charge, Labels, TargetGroup};
 
 pub use self::config::{StaticConfig, StaticGroup};
+pub use self::keys::StaticKeys;
 use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
 use crate::{BoxFuture, Discoverer, Error, Groups, RefreshScope, Refreshed};

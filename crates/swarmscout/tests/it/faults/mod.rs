@@ -41,7 +41,7 @@ async fn every_fault_of_every_source() {
     let log = Log::capture();
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut parts = JoinSet::new();
-    for source in Source::ALL {
+    for &source in Source::ALL {
         let (silent, others): (Vec<_>, Vec<_>) =
             (0..Row::ALL.len()).partition(|number| Row::ALL[*number].is_silent(source));
         // Faults that end by their deadline alone get a short one. A busy machine still gives the

@@ -5,33 +5,40 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use serde_json::Value;
+use swarmscout_discovery::for_each_source;
 use swarmscout_simulator::engine::Recording;
 use swarmscout_simulator::{Listen, Request, Response, Server, classic};
 
 use super::lists;
 use super::origin::{Folder, NameServer, Origin};
 
-/// One column of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    File,
-    Http,
-    Masters,
-    Nodes,
-    Services,
-    Tasks,
-    /// Tasks, where it is not their list that goes wrong but one that explains them.
-    OtherLists,
-    Docker,
-    /// `file://` of classic Swarm, and all below.
-    ListFile,
-    Etcd2,
-    Etcd3,
-    Consul,
-    Token,
-    ZooKeeper,
-    Dns,
+macro_rules! columns {
+    ($(
+        $(#[doc = $doc:literal])+
+        $key:ident: $($variant:ident($folder:ident::$config:ident))|+,
+            keys $keys_folder:ident::$keys:ident, faults [$($column:ident),*] $(, $mark:ident)?;
+    )+) => {
+        /// One column of the table. `OtherLists` are tasks, where it is not their list that goes
+        /// wrong but one that explains them; `ListFile` is `file://` of classic Swarm.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Source {
+            $($($column,)*)+
+        }
+
+        impl Source {
+            pub(crate) const ALL: &[Self] = &[$($(Self::$column,)*)+];
+
+            /// Its key in a job.
+            const fn key(self) -> &'static str {
+                match self {
+                    $($(Self::$column => stringify!($key),)*)+
+                }
+            }
+        }
+    };
 }
+
+for_each_source!(columns);
 
 /// The good answer of file and HTTP SD.
 pub(crate) const GROUPS: &str = r#"[{"targets":["10.0.0.1:9100","10.0.0.2:9100"],"labels":{"zone":"a","size":"1"}},{"targets":["10.0.0.3:9100"],"labels":{"zone":"b"}}]"#;
@@ -84,24 +91,6 @@ fn answer(request: &Request) -> Response {
 }
 
 impl Source {
-    pub(crate) const ALL: [Self; 15] = [
-        Self::File,
-        Self::Http,
-        Self::Masters,
-        Self::Nodes,
-        Self::Services,
-        Self::Tasks,
-        Self::OtherLists,
-        Self::Docker,
-        Self::ListFile,
-        Self::Etcd2,
-        Self::Etcd3,
-        Self::Consul,
-        Self::Token,
-        Self::ZooKeeper,
-        Self::Dns,
-    ];
-
     /// Head of its column.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -130,7 +119,16 @@ impl Source {
 
     /// Whether it is in the second part of the table.
     pub(crate) const fn is_list_or_dns(self) -> bool {
-        self as usize >= Self::ListFile as usize
+        matches!(
+            self,
+            Self::ListFile
+                | Self::Etcd2
+                | Self::Etcd3
+                | Self::Consul
+                | Self::Token
+                | Self::ZooKeeper
+                | Self::Dns
+        )
     }
 
     /// The end of the paths of the list that has the fault. Empty where there is no path.
@@ -170,27 +168,25 @@ impl Source {
     /// Its section of a job.
     pub(crate) fn yaml(self, origin: &Origin) -> String {
         let place = origin.place();
-        let (section, keys) = match self {
-            Self::File => ("file", format!("files: ['{place}']")),
-            Self::Http => ("http", format!("url: '{place}/sd'")),
-            Self::Masters => ("swarm", format!("masters: ['{place}']")),
-            Self::Nodes => ("dockerswarm", format!("host: '{place}', role: nodes")),
-            Self::Services => ("dockerswarm", format!("host: '{place}', role: services")),
-            Self::Tasks | Self::OtherLists => {
-                ("dockerswarm", format!("host: '{place}', role: tasks"))
-            }
-            Self::Docker => ("docker", format!("host: '{place}'")),
-            Self::ListFile => ("swarm", format!("discovery: 'file://{place}'")),
-            Self::Etcd2 => ("swarm", format!("discovery: 'etcd://{}/swarm'", authority(&place))),
+        let keys = match self {
+            Self::File => format!("files: ['{place}']"),
+            Self::Http => format!("url: '{place}/sd'"),
+            Self::Masters => format!("masters: ['{place}']"),
+            Self::Nodes => format!("host: '{place}', role: nodes"),
+            Self::Services => format!("host: '{place}', role: services"),
+            Self::Tasks | Self::OtherLists => format!("host: '{place}', role: tasks"),
+            Self::Docker => format!("host: '{place}'"),
+            Self::ListFile => format!("discovery: 'file://{place}'"),
+            Self::Etcd2 => format!("discovery: 'etcd://{}/swarm'", authority(&place)),
             Self::Etcd3 => {
-                ("swarm", format!("discovery: 'etcd://{}/swarm', etcd_api: v3", authority(&place)))
+                format!("discovery: 'etcd://{}/swarm', etcd_api: v3", authority(&place))
             }
-            Self::Consul => ("swarm", format!("discovery: 'consul://{}/swarm'", authority(&place))),
-            Self::Token => ("swarm", format!("discovery: 'token://f00d', token_url: '{place}'")),
-            Self::ZooKeeper => ("swarm", format!("discovery: 'zk://{place}/swarm'")),
-            Self::Dns => ("dns", format!("names: ['{place}']")),
+            Self::Consul => format!("discovery: 'consul://{}/swarm'", authority(&place)),
+            Self::Token => format!("discovery: 'token://f00d', token_url: '{place}'"),
+            Self::ZooKeeper => format!("discovery: 'zk://{place}/swarm'"),
+            Self::Dns => format!("names: ['{place}']"),
         };
-        format!("{section}_sd_configs: [{{{keys}, refresh_interval: 300ms}}]")
+        format!("{}: [{{{keys}, refresh_interval: 300ms}}]", self.key())
     }
 }
 

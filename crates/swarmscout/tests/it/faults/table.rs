@@ -13,7 +13,7 @@ pub(crate) type Cells = BTreeMap<(usize, usize), Option<Cell>>;
 /// The tables of `docs/robustness.md`: files, HTTP and Docker, then node lists and the DNS.
 pub(crate) fn markdown(cells: &Cells) -> String {
     let (lists, others): (Vec<_>, Vec<_>) =
-        Source::ALL.into_iter().partition(|source| source.is_list_or_dns());
+        Source::ALL.iter().partition(|source| source.is_list_or_dns());
     format!("{}\n{}", part(cells, &others), part(cells, &lists))
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn texts(cells: &Cells) -> String {
                 Some((_, by)) => by.push(who),
                 None => said.push((text, vec![who])),
             };
-        for source in Source::ALL {
+        for &source in Source::ALL {
             let Some(Cell { first, later }) = &cells[&(number, source as usize)] else { continue };
             let (name, first, later) = (source.name(), text(first), text(later));
             if first == later {

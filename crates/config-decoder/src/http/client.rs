@@ -12,25 +12,50 @@ use swarmscout_net::config::{
 };
 use swarmscout_net::{Error, HttpConfig, Request, Url};
 
-use super::http;
-use crate::engine::Cx;
-use crate::prometheus::raw;
-use crate::prometheus::values::FilePath;
+use super::check::reserved_header;
+use super::keys::{HeaderKeys, HttpKeys, OAuth2Keys, ProxyKeys, TlsKeys};
+use crate::{Cx, FilePath};
 
-/// Checks the keys of a source, and makes of them what its client is made from.
-pub(super) fn of_source(http: &mut raw::HttpClient, cx: &mut Cx<'_>) -> HttpConfig {
-    http::check(http, cx);
-    HttpConfig {
-        auth: auth(http, cx),
-        headers: cx.within("http_headers", |cx| headers(http, cx)),
-        proxy: proxy(&http.proxy, cx),
-        tls: tls(&http.tls_config),
-        follow_redirects: http.follow_redirects,
-        enable_http2: http.enable_http2,
+impl HttpKeys {
+    /// Checks the keys of a source, and makes the configuration of its client.
+    pub fn client(&mut self, cx: &mut Cx<'_>) -> HttpConfig {
+        self.check(cx);
+        HttpConfig {
+            auth: auth(self, cx),
+            headers: cx.within("http_headers", |cx| headers(self, cx)),
+            proxy: proxy(&self.proxy, cx),
+            tls: tls(&self.tls_config),
+            follow_redirects: self.follow_redirects,
+            enable_http2: self.enable_http2,
+        }
+    }
+
+    /// Warns of options that have no effect with this scheme. `instead` follows: what to write.
+    pub fn warn_of_no_effect(
+        &self,
+        scheme: &str,
+        instead: &str,
+        http: &HttpConfig,
+        cx: &mut Cx<'_>,
+    ) {
+        let plain = HttpConfig::default();
+        let auth = ["basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file"];
+        let effectless = [
+            (http.auth != plain.auth, &auth[..]),
+            (http.tls != plain.tls, &["tls_config"][..]),
+            (http.headers != plain.headers, &["http_headers"][..]),
+            (http.proxy != plain.proxy, &["proxy_url", "proxy_from_environment"][..]),
+        ];
+        for (set, keys) in effectless {
+            let place = keys.iter().find_map(|key| Some((*key, self.at.find(key)?)));
+            if let (true, Some((option, place))) = (set, place) {
+                cx.warn(place, format!("{option} has no effect on {scheme}://{instead}"));
+            }
+        }
     }
 }
 
-fn auth(http: &raw::HttpClient, cx: &mut Cx<'_>) -> Option<Auth> {
+fn auth(http: &HttpKeys, cx: &mut Cx<'_>) -> Option<Auth> {
     if let Some(basic) = &http.basic_auth {
         let username = Secret::new(basic.username.clone());
         return Some(Auth::Basic {
@@ -49,7 +74,7 @@ fn auth(http: &raw::HttpClient, cx: &mut Cx<'_>) -> Option<Auth> {
 }
 
 /// `None` if the token URL is not valid, which is noted.
-fn oauth2(oauth2: &raw::OAuth2, cx: &mut Cx<'_>) -> Option<OAuth2> {
+fn oauth2(oauth2: &OAuth2Keys, cx: &mut Cx<'_>) -> Option<OAuth2> {
     let at = &oauth2.at;
     let by_jwt = oauth2.grant_type == GRANT_TYPE_JWT;
     for (parameter, taken) in [("scope", !oauth2.scopes.is_empty()), ("assertion", by_jwt)] {
@@ -107,10 +132,10 @@ fn oauth2(oauth2: &raw::OAuth2, cx: &mut Cx<'_>) -> Option<OAuth2> {
 }
 
 /// In the order of the names; for each name as Prometheus has it: values, secrets, files.
-fn headers(http: &raw::HttpClient, cx: &mut Cx<'_>) -> Vec<Header> {
+fn headers(http: &HttpKeys, cx: &mut Cx<'_>) -> Vec<Header> {
     let mut headers = Vec::new();
-    for (name, raw::Header { values, secrets, files, .. }) in &http.http_headers {
-        if http::reserved_header(name).is_some() {
+    for (name, HeaderKeys { values, secrets, files, .. }) in &http.http_headers {
+        if reserved_header(name).is_some() {
             continue;
         }
         let values = values.iter().map(|value| Header::value(name, value));
@@ -124,7 +149,7 @@ fn headers(http: &raw::HttpClient, cx: &mut Cx<'_>) -> Vec<Header> {
     headers
 }
 
-fn proxy(proxy: &raw::Proxy, cx: &mut Cx<'_>) -> ProxyConfig {
+fn proxy(proxy: &ProxyKeys, cx: &mut Cx<'_>) -> ProxyConfig {
     usable_proxy(proxy, cx.options.env).unwrap_or_else(|(key, error)| {
         cx.within(key, |cx| cx.error(proxy.at.key(key), error));
         ProxyConfig::default()
@@ -133,7 +158,7 @@ fn proxy(proxy: &raw::Proxy, cx: &mut Cx<'_>) -> ProxyConfig {
 
 /// An error is about the key that comes with it.
 fn usable_proxy(
-    proxy: &raw::Proxy,
+    proxy: &ProxyKeys,
     env: fn(&str) -> Option<String>,
 ) -> Result<ProxyConfig, (&'static str, Error)> {
     let of = |key| move |error| (key, error);
@@ -157,7 +182,7 @@ fn usable_proxy(
     Ok(config)
 }
 
-fn tls(tls: &raw::TlsConfig) -> TlsConfig {
+fn tls(tls: &TlsKeys) -> TlsConfig {
     TlsConfig {
         ca: pem(&Secret::new(tls.ca.clone()), &tls.ca_file),
         cert: pem(&Secret::new(tls.cert.clone()), &tls.cert_file),

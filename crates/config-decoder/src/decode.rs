@@ -14,21 +14,21 @@ use std::path::Path;
 
 use swarmscout_model::yaml::{Data, Key, Node, Scalar};
 
-use super::out::Out;
-use super::reference::Reference;
-use super::suggest::nearest;
-use super::table::{KeyInfo, State};
-use crate::{ConfigError, Options, Position, Warning};
+use crate::out::Out;
+use crate::reference::Reference;
+use crate::suggest::nearest;
+use crate::table::{KeyInfo, State};
+use crate::{ConfigError, Position, Warning};
 
 /// Where decoding and checking stands, and what it has found.
 #[derive(Debug)]
-pub(crate) struct Cx<'a> {
+pub struct Cx<'a> {
     /// The file, as it was named.
-    pub(crate) file: &'a Path,
+    pub file: &'a Path,
     /// The folder that relative paths are joined to.
-    pub(crate) folder: &'a Path,
+    pub folder: &'a Path,
     /// How it is to be read.
-    pub(crate) options: Options,
+    pub options: Options,
     advice: &'static Advice,
     /// The document, to find the place of what is wrong in it.
     root: Option<Node>,
@@ -43,7 +43,8 @@ pub(crate) struct Cx<'a> {
 }
 
 impl<'a> Cx<'a> {
-    pub(crate) fn new(
+    /// A context at the top of `file`.
+    pub fn new(
         file: &'a Path,
         root: Option<Node>,
         options: Options,
@@ -56,7 +57,7 @@ impl<'a> Cx<'a> {
     }
 
     /// A context for the next file: what was warned of in others is not warned of again.
-    pub(crate) fn after(
+    pub fn after(
         findings: &mut Findings,
         file: &'a Path,
         root: Node,
@@ -68,7 +69,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Does something below the key `key`.
-    pub(crate) fn within<R>(&mut self, key: &str, run: impl FnOnce(&mut Self) -> R) -> R {
+    pub fn within<R>(&mut self, key: &str, run: impl FnOnce(&mut Self) -> R) -> R {
         let length = self.path.len();
         if length > 0 {
             self.path.push('.');
@@ -79,7 +80,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Does something below the item `index` of a list.
-    pub(crate) fn item<R>(&mut self, index: usize, run: impl FnOnce(&mut Self) -> R) -> R {
+    pub fn item<R>(&mut self, index: usize, run: impl FnOnce(&mut Self) -> R) -> R {
         let length = self.path.len();
         write!(self.path, "[{index}]").expect("writing to a string cannot fail");
         self.step(Step::Item(index), length, run)
@@ -118,13 +119,13 @@ impl<'a> Cx<'a> {
     }
 
     /// Notes an error at the place that the path leads to.
-    pub(crate) fn error_here(&mut self, message: impl Display) {
+    pub fn error_here(&mut self, message: impl Display) {
         self.error(self.here(), message);
     }
 
     /// As [`Self::error_here`], for an item that is missing: unless it is missing because it could
     /// not be read, which was said already.
-    pub(crate) fn missing_here(&mut self, message: impl Display) {
+    pub fn missing_here(&mut self, message: impl Display) {
         let at = self.here();
         if !self.errors.iter().any(|error| error.position == Some(at)) {
             self.error(at, message);
@@ -132,12 +133,12 @@ impl<'a> Cx<'a> {
     }
 
     /// Notes a warning at the place that the path leads to.
-    pub(crate) fn warn_here(&mut self, message: impl Display) {
+    pub fn warn_here(&mut self, message: impl Display) {
         self.warn(self.here(), message);
     }
 
-    /// Notes an error at `at`, unless there are [`MAX_ERRORS`].
-    pub(crate) fn error(&mut self, at: Position, message: impl Display) {
+    /// Notes an error at `at`, unless there are 1,000 already.
+    pub fn error(&mut self, at: Position, message: impl Display) {
         if self.errors.len() >= MAX_ERRORS {
             return;
         }
@@ -150,7 +151,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Notes a warning at `at`.
-    pub(crate) fn warn(&mut self, at: Position, message: impl Display) {
+    pub fn warn(&mut self, at: Position, message: impl Display) {
         self.warnings.push(Warning {
             file: self.file.to_owned(),
             position: Some(at),
@@ -160,7 +161,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Does `warn` the first time that it is asked to for `what`.
-    pub(crate) fn warn_once(&mut self, what: &'static str, warn: impl FnOnce(&mut Self)) {
+    pub fn warn_once(&mut self, what: &'static str, warn: impl FnOnce(&mut Self)) {
         if self.warned.insert(what) {
             warn(self);
         }
@@ -168,7 +169,7 @@ impl<'a> Cx<'a> {
 
     /// Go's text for a value of the wrong type, with what is due. The value is not shown: it may be
     /// a secret at the wrong place.
-    pub(crate) fn mismatch(&mut self, node: &Node, due: &str, go_type: &str) {
+    pub fn mismatch(&mut self, node: &Node, due: &str, go_type: &str) {
         let quoted = match node.data() {
             Data::Scalar(Scalar { plain: false, .. }) => " in quotes",
             _ => "",
@@ -178,7 +179,7 @@ impl<'a> Cx<'a> {
     }
 
     /// The text of a single value; an error where it is a collection.
-    pub(crate) fn text<'n>(&mut self, node: &'n Node, go_type: &str) -> Option<&'n str> {
+    pub fn text<'n>(&mut self, node: &'n Node, go_type: &str) -> Option<&'n str> {
         if let Data::Scalar(scalar) = node.data() {
             if let Some(warning) = (self.advice.on_text)(&scalar.text) {
                 self.warn(node.at, warning);
@@ -190,7 +191,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Reads `node` into `slot`. False where an error was noted.
-    pub(crate) fn read<T: Value>(&mut self, node: &Node, slot: &mut T) -> bool {
+    pub fn read<T: Value>(&mut self, node: &Node, slot: &mut T) -> bool {
         if node.is_null() {
             *slot = T::zero();
             return true;
@@ -199,34 +200,52 @@ impl<'a> Cx<'a> {
     }
 }
 
+/// How to read a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// `--agent`: sections that only a Prometheus server has are refused instead of warned of.
+    pub agent: bool,
+    /// Looks up an environment variable, for `external_labels` and `proxy_from_environment`.
+    pub env: fn(&str) -> Option<String>,
+}
+
+/// Not an agent, in the environment of this process.
+impl Default for Options {
+    fn default() -> Self {
+        Self { agent: false, env: |name| std::env::var(name).ok() }
+    }
+}
+
 /// What a schema has to say of what other programs would take.
 #[derive(Debug)]
-pub(crate) struct Advice {
+pub struct Advice {
     /// Of a key that a section, named by its type, does not have.
-    pub(crate) on_key: fn(section: &str, key: &str) -> Option<Instead>,
+    pub on_key: fn(section: &str, key: &str) -> Option<Instead>,
     /// A warning about a text that another program would change.
-    pub(crate) on_text: fn(text: &str) -> Option<&'static str>,
+    pub on_text: fn(text: &str) -> Option<&'static str>,
 }
 
 /// What to do about a key that a section does not have.
-pub(crate) struct Instead {
+pub struct Instead {
     /// For the error.
-    pub(crate) message: String,
+    pub message: String,
     /// The key of the same section that was meant.
-    pub(crate) meant: Option<&'static str>,
+    pub meant: Option<&'static str>,
 }
 
 /// What was found in the files that were read so far, in their order.
 #[derive(Debug, Default)]
-pub(crate) struct Findings {
-    pub(crate) errors: Vec<ConfigError>,
-    pub(crate) warnings: Vec<Warning>,
+pub struct Findings {
+    /// What is wrong. At most 1,000.
+    pub errors: Vec<ConfigError>,
+    /// What is accepted, but does not do what it seems to.
+    pub warnings: Vec<Warning>,
     warned: HashSet<&'static str>,
 }
 
 impl Findings {
     /// Adds what was found in a file, sorted into its order.
-    pub(crate) fn add(&mut self, mut of_file: Cx<'_>) {
+    pub fn add(&mut self, mut of_file: Cx<'_>) {
         of_file.errors.sort_by_key(|error| error.position);
         of_file.warnings.sort_by_key(|warning| warning.position);
         self.errors.append(&mut of_file.errors);
@@ -246,7 +265,7 @@ enum Step {
 }
 
 /// A type that a key can have.
-pub(crate) trait Value: Sized {
+pub trait Value: Sized {
     /// Whether one that cannot be read leaves the others of its list or map as good as they are.
     const STANDS_ALONE: bool = false;
 
@@ -282,7 +301,7 @@ pub(crate) trait Value: Sized {
 }
 
 /// A mapping with fixed keys. Made by `section!`.
-pub(crate) trait Section: Default {
+pub trait Section: Default {
     /// Its type's name in error texts: `config.ScrapeConfig`.
     const TYPE: &'static str;
     /// Its heading in the reference: `scrape_config`.
@@ -316,7 +335,7 @@ pub(crate) trait Section: Default {
 /// Where a section and its keys stand. Takes no part in comparisons: a job that only moved within
 /// its file is the same job.
 #[derive(Clone, Default)]
-pub(crate) struct At {
+pub struct At {
     section: Position,
     keys: Vec<(&'static str, Position)>,
     failed: Vec<&'static str>,
@@ -324,42 +343,43 @@ pub(crate) struct At {
 
 impl At {
     /// Where the section stands.
-    pub(crate) const fn section(&self) -> Position {
+    pub const fn section(&self) -> Position {
         self.section
     }
 
     /// Where `key` stands, or the section where it was not written.
-    pub(crate) fn key(&self, key: &str) -> Position {
+    pub fn key(&self, key: &str) -> Position {
         self.find(key).unwrap_or(self.section)
     }
 
     /// Where `key` stands, if it was written.
-    pub(crate) fn find(&self, key: &str) -> Option<Position> {
+    pub fn find(&self, key: &str) -> Option<Position> {
         self.keys.iter().rfind(|(name, _)| *name == key).map(|(_, at)| *at)
     }
 
     /// Whether `key` was written.
-    pub(crate) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.find(key).is_some()
     }
 
     /// Whether `key` was written and could not be read: its field holds the default, which means
     /// nothing.
-    pub(crate) fn failed(&self, key: &str) -> bool {
+    pub fn failed(&self, key: &str) -> bool {
         self.failed.contains(&key)
     }
 
     /// Whether any key could not be read.
-    pub(crate) fn any_failed(&self) -> bool {
+    pub fn any_failed(&self) -> bool {
         !self.failed.is_empty()
     }
 
     /// All keys that were written, in the order of the file.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = (&'static str, Position)> + '_ {
+    pub fn keys(&self) -> impl Iterator<Item = (&'static str, Position)> + '_ {
         self.keys.iter().copied()
     }
 
-    pub(crate) fn place(&mut self, at: Position) {
+    /// Notes where the section stands.
+    pub fn place(&mut self, at: Position) {
         self.section = at;
     }
 
@@ -368,7 +388,8 @@ impl At {
         self.failed.push(key);
     }
 
-    pub(crate) fn note(&mut self, key: &'static str, at: Position, good: bool) {
+    /// Notes that `key` was written at `at`, and whether it could be read.
+    pub fn note(&mut self, key: &'static str, at: Position, good: bool) {
         self.keys.push((key, at));
         if !good {
             self.failed.push(key);
@@ -449,7 +470,7 @@ fn unknown_key<S: Section>(key: &Key, section: &mut S, cx: &mut Cx<'_>) {
 }
 
 /// Prometheus' text for an unknown key, and the nearest known one.
-pub(crate) fn not_found<S: Section>(key: &str) -> String {
+pub fn not_found<S: Section>(key: &str) -> String {
     let mut keys = Vec::new();
     S::keys(&mut keys);
     // A key that is refused is not a suggestion.

@@ -1,7 +1,7 @@
 //! "Did you mean": the known key that an unknown one was probably meant to be.
 
 /// The one of `known` that is nearest to `word`, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = simplify(word);
     // A third of the letters may be wrong: `replacment`, `metric_port`, `masters_url`.
     let limit = plain.len().div_ceil(3);

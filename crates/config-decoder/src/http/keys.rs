@@ -1,4 +1,4 @@
-//! How a server is spoken to: Prometheus' `http_config`, which stands among the keys of its section.
+//! The keys of `http_config`, and of the sections in it.
 
 use std::collections::BTreeMap;
 
@@ -7,41 +7,39 @@ use swarmscout_model::yaml::Node;
 use swarmscout_net::Url;
 use swarmscout_net::config::TlsVersion;
 
-use crate::engine::Out;
-use crate::engine::{Any, Cx, Value, section};
-use crate::prometheus::values::{Address, FilePath};
+use crate::{Address, Any, Cx, FilePath, Out, Value, section};
 
 section! {
     /// How requests to a server are made. At most one kind of credentials. Files are read again for each
     /// request. In a job itself these keys concern the scrape and are kept until this program
     /// scrapes.
-    HttpClient: "config.HTTPClientConfig", "http_config" {
+    pub HttpKeys: "config.HTTPClientConfig", "http_config" {
         /// User name and password.
-        key basic_auth: Option<BasicAuth> = None;
+        key basic_auth: Option<BasicAuthKeys> = None;
         /// Any other `Authorization` header.
-        key authorization: Option<Authorization> = None;
+        key authorization: Option<AuthorizationKeys> = None;
         /// Tokens of OAuth 2.
-        key oauth2: Option<OAuth2> = None;
+        key oauth2: Option<OAuth2Keys> = None;
         /// The same as `authorization` with `credentials`.
         key bearer_token: Secret = Secret::default();
         /// The same as `authorization` with `credentials_file`.
         key bearer_token_file: FilePath = FilePath::default();
         /// TLS options, for `https://`.
-        key tls_config: TlsConfig = TlsConfig::default();
+        key tls_config: TlsKeys = TlsKeys::default();
         /// Follow redirects. Credentials do not go to another host or port, nor from `https` to `http`.
         key follow_redirects: bool = true, always;
         /// Use HTTP/2 where the server offers it over TLS. False for `remote_write`.
         key enable_http2: bool = true, always;
         /// The proxy.
-        inline proxy: Proxy = Proxy::default();
+        inline proxy: ProxyKeys = ProxyKeys::default();
         /// More headers, by name. None of those that HTTP or Prometheus need themselves.
-        key http_headers: BTreeMap<String, Header> = BTreeMap::new();
+        key http_headers: BTreeMap<String, HeaderKeys> = BTreeMap::new();
     }
 }
 
 section! {
     /// The proxy on the way to a server.
-    Proxy: "config.ProxyConfig", "proxy" {
+    pub ProxyKeys: "config.ProxyConfig", "proxy" {
         /// Its URL: `http://`, `https://`, `socks5://` or `socks5h://`, with user and password where
         /// it wants them.
         key proxy_url: Option<Url> = None;
@@ -57,7 +55,7 @@ section! {
 
 section! {
     /// User name and password.
-    BasicAuth: "config.BasicAuth", "basic_auth" {
+    pub BasicAuthKeys: "config.BasicAuth", "basic_auth" {
         /// User name.
         key username: String = String::new();
         /// A file that holds it.
@@ -75,7 +73,7 @@ section! {
 
 section! {
     /// An `Authorization` header.
-    Authorization: "config.Authorization", "authorization" {
+    pub AuthorizationKeys: "config.Authorization", "authorization" {
         /// Its first word. Not `basic`.
         key r#type: String = String::new(), shown("Bearer");
         /// What follows.
@@ -89,7 +87,7 @@ section! {
 
 section! {
     /// Tokens of OAuth 2. A server that answers 401 gets another one with the next request.
-    OAuth2: "config.OAuth2", "oauth2" {
+    pub OAuth2Keys: "config.OAuth2", "oauth2" {
         /// Identifier of the client, required.
         key client_id: String = String::new();
         /// Its secret, with `client_credentials`.
@@ -123,15 +121,15 @@ section! {
         /// More parameters of the request; `grant_type` may be replaced by one.
         key endpoint_params: BTreeMap<String, String> = BTreeMap::new();
         /// TLS options for the token server.
-        key tls_config: TlsConfig = TlsConfig::default();
+        key tls_config: TlsKeys = TlsKeys::default();
         /// The proxy on the way to it.
-        inline proxy: Proxy = Proxy::default();
+        inline proxy: ProxyKeys = ProxyKeys::default();
     }
 }
 
 section! {
     /// A header.
-    Header: "config.Header", "http_header" {
+    pub HeaderKeys: "config.Header", "http_header" {
         /// Values.
         key values: Vec<String> = Vec::new();
         /// Values that are not shown, and not sent to another host.
@@ -143,7 +141,7 @@ section! {
 
 section! {
     /// TLS options. Files are read again when they change.
-    TlsConfig: "config.TLSConfig", "tls_config" {
+    pub TlsKeys: "config.TLSConfig", "tls_config" {
         /// Certificates to trust instead of the system's, PEM.
         key ca: String = String::new();
         /// Certificate of the client, PEM.

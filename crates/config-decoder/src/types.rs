@@ -10,11 +10,11 @@ use swarmscout_model::yaml::{Data, Key, Node};
 use swarmscout_model::{PromDuration, Secret};
 use swarmscout_net::Url;
 
-use crate::engine::{Cx, Out, Value};
+use crate::{Cx, Out, Value};
 
 /// The name of a label. As in Prometheus it may be null, but not an empty text.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct LabelName(pub(crate) String);
+pub struct LabelName(pub String);
 
 impl Value for LabelName {
     fn name() -> String {
@@ -46,7 +46,7 @@ impl Value for LabelName {
 /// Labels and their values. As in Prometheus a name may be null, but not an empty text; a label
 /// without a name is left out.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct LabelSet(pub(crate) BTreeMap<String, String>);
+pub struct LabelSet(pub BTreeMap<String, String>);
 
 impl Value for LabelSet {
     fn name() -> String {
@@ -177,7 +177,7 @@ impl Value for Option<Url> {
 }
 
 /// A path, joined to the configuration's folder where it is relative.
-pub(crate) fn in_folder(folder: &Path, path: &Path) -> PathBuf {
+pub fn in_folder(folder: &Path, path: &Path) -> PathBuf {
     if path.is_absolute() {
         return path.to_owned();
     }
@@ -186,9 +186,14 @@ pub(crate) fn in_folder(folder: &Path, path: &Path) -> PathBuf {
     joined
 }
 
+/// Whether a path of `rule_files` and the like is one: `*` in its last part only.
+pub fn is_glob(path: &str) -> bool {
+    path.find('*').is_none_or(|star| !path[star..].contains('/'))
+}
+
 /// A path of the local file system. A relative one is joined to the configuration's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FilePath(pub(crate) String);
+pub struct FilePath(pub String);
 
 impl Value for FilePath {
     fn name() -> String {
@@ -218,7 +223,7 @@ impl Value for FilePath {
 
 /// A URL or Docker host that is kept as it was written. Its password shows as `xxxxx`.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Address(pub(crate) String);
+pub struct Address(pub String);
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -241,50 +246,6 @@ impl Value for Address {
 
     fn encode(&self) -> Out {
         Out::String(swarmscout_net::redact_url(&self.0))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// Where a classic Swarm keeps its nodes. Passwords and tokens show as `xxxxx`.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Discovery(pub(crate) String);
-
-impl Discovery {
-    fn shown(&self) -> String {
-        match self.0.strip_prefix("token://") {
-            Some(rest) => {
-                let service = rest.rfind('/').map_or("", |slash| &rest[..=slash]);
-                format!("token://{service}xxxxx")
-            }
-            None => swarmscout_net::redact_url(&self.0),
-        }
-    }
-}
-
-impl fmt::Debug for Discovery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.shown())
-    }
-}
-
-impl Value for Discovery {
-    fn name() -> String {
-        Address::name()
-    }
-
-    fn zero() -> Self {
-        Self::default()
-    }
-
-    fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        cx.text(node, "string").map(|text| Self(text.to_owned()))
-    }
-
-    fn encode(&self) -> Out {
-        Out::String(self.shown())
     }
 
     fn is_empty(&self) -> bool {

@@ -20,6 +20,19 @@ pub struct ConfigError {
     pub message: String,
 }
 
+impl ConfigError {
+    /// An error that is about a file as a whole, or about what no key leads to.
+    pub fn whole_file(file: &Path, position: Option<Position>, message: &str) -> Self {
+        let (path, message) = (String::new(), message.to_owned());
+        Self { file: file.to_owned(), position, path, message }
+    }
+
+    /// A file that is not YAML.
+    pub fn not_yaml(file: &Path, error: &YamlError) -> Self {
+        Self::whole_file(file, error.at, &format!("cannot read YAML: {}", error.message))
+    }
+}
+
 /// `prometheus.yml:12:7: scrape_configs[0].scheme: …`.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +54,7 @@ impl Errors {
     }
 
     /// `None` where there are no `errors`.
-    pub(crate) fn new(errors: Vec<ConfigError>) -> Option<Self> {
+    pub fn new(errors: Vec<ConfigError>) -> Option<Self> {
         (!errors.is_empty()).then_some(Self(errors))
     }
 }
@@ -95,17 +108,6 @@ impl fmt::Display for Warning {
         write_place(f, &self.file, self.position, &self.path)?;
         f.write_str(&self.message)
     }
-}
-
-/// An error that is about a file as a whole, or about what no key leads to.
-pub(crate) fn whole_file(file: &Path, position: Option<Position>, message: &str) -> ConfigError {
-    let (path, message) = (String::new(), message.to_owned());
-    ConfigError { file: file.to_owned(), position, path, message }
-}
-
-/// A file that is not YAML.
-pub(crate) fn not_yaml(file: &Path, error: &YamlError) -> ConfigError {
-    whole_file(file, error.at, &format!("cannot read YAML: {}", error.message))
 }
 
 fn write_place(

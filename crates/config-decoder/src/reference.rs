@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{KeyInfo, Section, State, Value};
+use crate::{KeyInfo, Section, State, Value};
 
 /// The sections of the file, as they are found on the way from its top.
 #[derive(Debug, Default)]
-pub(crate) struct Reference {
+pub struct Reference {
     sections: Vec<Entry>,
     /// What this version makes of the key that leads on.
     state: State,
@@ -27,7 +27,7 @@ struct Entry {
 
 impl Reference {
     /// Adds a section; false where this pass came by already.
-    pub(crate) fn begin<S: Section>(&mut self, about: &'static str) -> bool {
+    pub fn begin<S: Section>(&mut self, about: &'static str) -> bool {
         if let Some(entry) = self.sections.iter_mut().find(|entry| entry.title == S::TITLE) {
             let again = std::mem::replace(&mut entry.pass, self.pass) == self.pass;
             return !again;
@@ -40,7 +40,7 @@ impl Reference {
     }
 
     /// Adds the sections of a key that has `state`.
-    pub(crate) fn below<V: Value>(&mut self, state: State) {
+    pub fn below<V: Value>(&mut self, state: State) {
         let above = self.state;
         self.state = below(above, state);
         if self.state == State::Works || self.pass > 0 {
@@ -60,7 +60,7 @@ fn below(above: State, own: State) -> State {
 }
 
 /// The reference of a file that is a `F`, in Markdown.
-pub(crate) fn reference_of<F: Value>() -> String {
+pub fn reference_of<F: Value>() -> String {
     let mut reference = Reference::default();
     F::refer(&mut reference);
     reference.pass += 1;

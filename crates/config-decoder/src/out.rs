@@ -9,11 +9,16 @@ use swarmscout_model::yaml::{self, Resolved};
 
 /// A value to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Out {
+pub enum Out {
+    /// `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// An integer.
     Int(i128),
+    /// Any other number.
     Float(f64),
+    /// A text.
     String(String),
     /// A list, one line for each item.
     List(Vec<Self>),
@@ -25,7 +30,8 @@ pub(crate) enum Out {
 
 impl Out {
     /// A list as one line.
-    pub(crate) fn on_one_line(self) -> Self {
+    #[must_use]
+    pub fn on_one_line(self) -> Self {
         match self {
             Self::List(items) => Self::Flow(items),
             other => other,
@@ -33,7 +39,7 @@ impl Out {
     }
 
     /// The same in JSON. What JSON has no number for is null.
-    pub(crate) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         match self {
             Self::Null => Value::Null,
             Self::Bool(value) => (*value).into(),
@@ -52,7 +58,7 @@ impl Out {
     }
 
     /// The document, with a newline at its end.
-    pub(crate) fn to_yaml(&self) -> String {
+    pub fn to_yaml(&self) -> String {
         let mut text = String::new();
         self.write(&mut text, 0);
         // Nothing stands before the first line.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use swarmscout_model::yaml::{Data, Key, Node, Resolved};
 
-use super::{Cx, Out, Reference, Value};
+use crate::{Cx, Out, Reference, Value};
 
 /// How a list is written.
 const LIST: &str = "write every item with a dash, or all of them in [ ]";
@@ -337,11 +337,11 @@ impl Value for f64 {
 
 /// Anything at all, for what is handed on unread.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Any(Out);
+pub struct Any(Out);
 
 impl Any {
     /// As it stands in JSON. What JSON has no number for is null.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> serde_json::Value {
         self.0.to_json()
     }
 }

@@ -4,9 +4,8 @@
 use swarmscout_model::quote::Quoted;
 use swarmscout_net::config::GRANT_TYPE_JWT;
 
-use super::at_most_one;
-use crate::engine::{At, Cx};
-use crate::prometheus::raw;
+use super::keys::{AuthorizationKeys, BasicAuthKeys, HttpKeys, OAuth2Keys, ProxyKeys, TlsKeys};
+use crate::{At, Cx, at_most_one};
 
 /// Headers that a configuration may not set, as Go writes them.
 const RESERVED_HEADERS: [&str; 18] = [
@@ -31,27 +30,29 @@ const RESERVED_HEADERS: [&str; 18] = [
 ];
 
 /// The reserved header of this name, in any case.
-pub(super) fn reserved_header(name: &str) -> Option<&'static str> {
+pub fn reserved_header(name: &str) -> Option<&'static str> {
     RESERVED_HEADERS.into_iter().find(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
-/// Checks the keys by Prometheus' rules.
-pub(super) fn check(http: &mut raw::HttpClient, cx: &mut Cx<'_>) {
-    credentials(http, cx);
-    proxy(&http.proxy, cx);
-    cx.within("http_headers", |cx| {
-        for name in http.http_headers.keys() {
-            if let Some(reserved) = reserved_header(name) {
-                let text = format!("setting header {} is not allowed", Quoted(reserved));
-                cx.within(name, |cx| cx.error_here(text));
+impl HttpKeys {
+    /// Checks the keys by Prometheus' rules.
+    pub fn check(&mut self, cx: &mut Cx<'_>) {
+        credentials(self, cx);
+        proxy(&self.proxy, cx);
+        cx.within("http_headers", |cx| {
+            for name in self.http_headers.keys() {
+                if let Some(reserved) = reserved_header(name) {
+                    let text = format!("setting header {} is not allowed", Quoted(reserved));
+                    cx.within(name, |cx| cx.error_here(text));
+                }
             }
-        }
-    });
-    cx.within("tls_config", |cx| tls(&http.tls_config, cx));
+        });
+        cx.within("tls_config", |cx| self.tls_config.check(cx));
+    }
 }
 
 /// Prometheus' exclusions; then `bearer_token` becomes the `authorization` that it stands for.
-fn credentials(http: &mut raw::HttpClient, cx: &mut Cx<'_>) {
+fn credentials(http: &mut HttpKeys, cx: &mut Cx<'_>) {
     let at = &http.at;
     let token = !http.bearer_token.is_empty();
     let token_file = !http.bearer_token_file.0.is_empty();
@@ -84,7 +85,7 @@ fn credentials(http: &mut raw::HttpClient, cx: &mut Cx<'_>) {
     if let Some(authorization) = &mut http.authorization {
         cx.within("authorization", |cx| check_authorization(authorization, cx));
     } else if token || token_file {
-        http.authorization = Some(raw::Authorization {
+        http.authorization = Some(AuthorizationKeys {
             at: At::default(),
             r#type: "Bearer".into(),
             credentials: std::mem::take(&mut http.bearer_token),
@@ -97,7 +98,7 @@ fn credentials(http: &mut raw::HttpClient, cx: &mut Cx<'_>) {
     }
 }
 
-fn basic_auth(basic: &raw::BasicAuth, cx: &mut Cx<'_>) {
+fn basic_auth(basic: &BasicAuthKeys, cx: &mut Cx<'_>) {
     at_most_one(
         &[
             ("username", !basic.username.is_empty()),
@@ -122,7 +123,7 @@ fn basic_auth(basic: &raw::BasicAuth, cx: &mut Cx<'_>) {
     no_ref("password_ref", &basic.password_ref, &basic.at, cx);
 }
 
-fn check_authorization(authorization: &mut raw::Authorization, cx: &mut Cx<'_>) {
+fn check_authorization(authorization: &mut AuthorizationKeys, cx: &mut Cx<'_>) {
     let at = &authorization.at;
     at_most_one(
         &[
@@ -143,7 +144,7 @@ fn check_authorization(authorization: &mut raw::Authorization, cx: &mut Cx<'_>) 
     authorization.r#type = if scheme.is_empty() { "Bearer".into() } else { scheme.to_owned() };
 }
 
-fn check_oauth2(oauth2: &raw::OAuth2, cx: &mut Cx<'_>) {
+fn check_oauth2(oauth2: &OAuth2Keys, cx: &mut Cx<'_>) {
     let at = &oauth2.at;
     if oauth2.client_id.is_empty() && !at.failed("client_id") {
         cx.error(at.key("client_id"), "oauth2 client_id must be configured");
@@ -184,10 +185,10 @@ fn check_oauth2(oauth2: &raw::OAuth2, cx: &mut Cx<'_>) {
     no_ref("client_secret_ref", &oauth2.client_secret_ref, at, cx);
     no_ref("client_certificate_key_ref", &oauth2.client_certificate_key_ref, at, cx);
     proxy(&oauth2.proxy, cx);
-    cx.within("tls_config", |cx| tls(&oauth2.tls_config, cx));
+    cx.within("tls_config", |cx| oauth2.tls_config.check(cx));
 }
 
-fn proxy(proxy: &raw::Proxy, cx: &mut Cx<'_>) {
+fn proxy(proxy: &ProxyKeys, cx: &mut Cx<'_>) {
     let at = &proxy.at;
     let has_url = proxy.proxy_url.as_ref().is_some_and(|url| !url.to_string().is_empty());
     let from_environment = proxy.proxy_from_environment;
@@ -211,44 +212,46 @@ fn proxy(proxy: &raw::Proxy, cx: &mut Cx<'_>) {
     }
 }
 
-/// Checks TLS options.
-pub(super) fn tls(tls: &raw::TlsConfig, cx: &mut Cx<'_>) {
-    let at = &tls.at;
-    let ca = [("ca", !tls.ca.is_empty()), ("ca_file", !tls.ca_file.0.is_empty())];
-    let cert = [("cert", !tls.cert.is_empty()), ("cert_file", !tls.cert_file.0.is_empty())];
-    let key = [("key", !tls.key.is_empty()), ("key_file", !tls.key_file.0.is_empty())];
-    let ca = [ca[0], ca[1], ("ca_ref", !tls.ca_ref.is_empty())];
-    let cert = [cert[0], cert[1], ("cert_ref", !tls.cert_ref.is_empty())];
-    let key = [key[0], key[1], ("key_ref", !tls.key_ref.is_empty())];
-    at_most_one(&ca, at, "at most one of ca, ca_file & ca_ref must be configured", cx);
-    at_most_one(&cert, at, "at most one of cert, cert_file & cert_ref must be configured", cx);
-    at_most_one(&key, at, "at most one of key and key_file must be configured", cx);
-    let set =
-        |keys: &[(&'static str, bool)]| keys.iter().find(|(_, set)| *set).map(|(key, _)| *key);
-    match (set(&cert), set(&key)) {
-        (Some(cert), None) if !at.any_failed() => cx.error(
-            at.key(cert),
-            "exactly one of key or key_file must be configured when a client certificate is \
-             configured",
-        ),
-        (None, Some(key)) if !at.any_failed() => cx.error(
-            at.key(key),
-            "exactly one of cert or cert_file must be configured when a client key is configured",
-        ),
-        _ => {}
+impl TlsKeys {
+    /// Checks the keys by Prometheus' rules.
+    pub fn check(&self, cx: &mut Cx<'_>) {
+        let at = &self.at;
+        let ca = [("ca", !self.ca.is_empty()), ("ca_file", !self.ca_file.0.is_empty())];
+        let cert = [("cert", !self.cert.is_empty()), ("cert_file", !self.cert_file.0.is_empty())];
+        let key = [("key", !self.key.is_empty()), ("key_file", !self.key_file.0.is_empty())];
+        let ca = [ca[0], ca[1], ("ca_ref", !self.ca_ref.is_empty())];
+        let cert = [cert[0], cert[1], ("cert_ref", !self.cert_ref.is_empty())];
+        let key = [key[0], key[1], ("key_ref", !self.key_ref.is_empty())];
+        at_most_one(&ca, at, "at most one of ca, ca_file & ca_ref must be configured", cx);
+        at_most_one(&cert, at, "at most one of cert, cert_file & cert_ref must be configured", cx);
+        at_most_one(&key, at, "at most one of key and key_file must be configured", cx);
+        let set =
+            |keys: &[(&'static str, bool)]| keys.iter().find(|(_, set)| *set).map(|(key, _)| *key);
+        match (set(&cert), set(&key)) {
+            (Some(cert), None) if !at.any_failed() => cx.error(
+                at.key(cert),
+                "exactly one of key or key_file must be configured when a client certificate is \
+                 configured",
+            ),
+            (None, Some(key)) if !at.any_failed() => cx.error(
+                at.key(key),
+                "exactly one of cert or cert_file must be configured when a client key is configured",
+            ),
+            _ => {}
+        }
+        if let (Some(min), Some(max)) = (self.min_version, self.max_version)
+            && max < min
+        {
+            cx.error(
+                at.key("max_version"),
+                "tls_config.max_version must be greater than or equal to tls_config.min_version if \
+                 both are specified",
+            );
+        }
+        no_ref("ca_ref", &self.ca_ref, at, cx);
+        no_ref("cert_ref", &self.cert_ref, at, cx);
+        no_ref("key_ref", &self.key_ref, at, cx);
     }
-    if let (Some(min), Some(max)) = (tls.min_version, tls.max_version)
-        && max < min
-    {
-        cx.error(
-            at.key("max_version"),
-            "tls_config.max_version must be greater than or equal to tls_config.min_version if \
-             both are specified",
-        );
-    }
-    no_ref("ca_ref", &tls.ca_ref, at, cx);
-    no_ref("cert_ref", &tls.cert_ref, at, cx);
-    no_ref("key_ref", &tls.key_ref, at, cx);
 }
 
 /// Prometheus knows secret managers as an interface only; no program has one.
