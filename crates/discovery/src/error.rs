@@ -41,10 +41,6 @@ pub enum Error {
         /// What is too much.
         excess: crate::limits::Excess,
     },
-    /// Each master or manager failed. Holds one line for each, in the order in which they were
-    /// tried.
-    #[error("no host answered: {}", .0.join("; "))]
-    AllHosts(Vec<String>),
     /// No name of the DNS could be looked up. Holds what happened with each, or with the first few.
     #[error("cannot look up any name: {}", .0.join("; "))]
     AllNames(Vec<String>),

@@ -29,13 +29,10 @@ pub enum Error {
     /// Some of the lists could not be read. Holds one line for each.
     #[error("{}", .0.join("; "))]
     Lists(Vec<String>),
-    /// Each host failed. Holds one line for each, in the order in which they were tried.
-    #[error("no host answered: {}", .0.join("; "))]
-    AllHosts(Vec<String>),
     /// There is no host to ask.
     #[error("host missing")]
     NoHost,
-    /// What reads a stream panicked.
+    /// The refresh itself came to nothing: no host answered, or what reads a stream panicked.
     #[error(transparent)]
     Refresh(#[from] swarmscout_refresh::Error),
 }

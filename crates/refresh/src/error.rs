@@ -10,6 +10,9 @@ use futures_util::FutureExt;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Each host failed. Holds one line for each, in the order in which they were tried.
+    #[error("no host answered: {}", .0.join("; "))]
+    AllHosts(Vec<String>),
     /// The deadline of the whole refresh passed.
     #[error("refresh timed out after {0:?}")]
     Deadline(Duration),

@@ -18,6 +18,7 @@ mod context;
 mod discoverer;
 mod error;
 pub mod problems;
+pub mod rotation;
 pub mod stats;
 pub mod supervisor;
 #[doc(hidden)]

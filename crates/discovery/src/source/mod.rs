@@ -22,7 +22,6 @@ mod lossy;
 mod moby;
 pub mod nodelist;
 mod partition;
-mod rotation;
 pub mod static_configs;
 
 use std::fmt;

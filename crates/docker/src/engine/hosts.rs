@@ -19,7 +19,8 @@ use futures_util::future::try_join;
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Host, ReadClient};
 use swarmscout_refresh::RefreshContext;
-use swarmscout_refresh::problems::{self, NEXT_HOST};
+use swarmscout_refresh::problems;
+use swarmscout_refresh::rotation::{Rotation, Round};
 use swarmscout_refresh::{Problem, Refreshed};
 use tokio::time::Instant;
 
@@ -40,8 +41,8 @@ pub struct Hosts {
     known: Vec<Known>,
     /// What is known of the objects that they list.
     memos: Memos,
-    /// The next to ask.
-    at: usize,
+    /// Which of them is next.
+    rotation: Rotation,
     /// The host that the next look does without, and why.
     aside: Option<(usize, Error)>,
     /// The Swarm that is looked at, once its ID was told.
@@ -119,9 +120,9 @@ impl Hosts {
         let memos = Memos::default();
         Ok(Self {
             client,
+            rotation: Rotation::new(hosts.len()),
             known: hosts,
             memos,
-            at: 0,
             aside: None,
             cluster: None,
             refresh_interval,
@@ -131,60 +132,47 @@ impl Hosts {
 
     /// Asks the hosts, beginning with the one that answered last, until one answers.
     pub async fn look(&mut self, query: &Query) -> Result<Refreshed<Seen>, Error> {
-        let count = self.known.len();
-        let first = self.at;
-        let mut failures: Vec<(usize, Error)> = self.aside.take().into_iter().collect();
-        let aside = failures.first().map(|(index, _)| *index);
-        let order: Vec<_> = (0..count).map(|tried| (first + tried) % count).collect();
-        let order: Vec<_> = order.into_iter().filter(|index| Some(*index) != aside).collect();
+        let mut round = self.rotation.round();
+        if let Some((index, error)) = self.aside.take() {
+            round.skip(index, error);
+        }
         // The first host that answered for another Swarm.
         let mut stranger = None;
         // The host that answered most of the lists, if none answered all.
         let mut partial: Option<(usize, Answer)> = None;
-        for (tried, &index) in order.iter().enumerate() {
-            self.at = (index + 1) % count;
-            match self.attempt(index, order.len() - tried - 1, query, Extent::Whole).await {
+        while let Some(turn) = self.rotation.next(&mut round) {
+            let index = turn.index;
+            match self.attempt(index, turn.others_left, query, Extent::Whole).await {
                 Ok(answer) if self.is_another_swarm(index) => {
-                    failures.push((index, self.another_swarm(index)));
+                    round.failed(turn, self.another_swarm(index));
                     stranger.get_or_insert((index, answer));
                 }
                 Ok(answer) if answer.failed.is_empty() => {
-                    return Ok(self.accept(index, answer, failures));
+                    return Ok(self.accept(index, answer, round));
                 }
                 Ok(answer) => {
                     let reasons = answer.failed.iter().map(|(_, error)| error.to_string());
-                    failures.push((index, Error::Lists(reasons.collect())));
-                    if partial
-                        .as_ref()
-                        .is_none_or(|(_, best)| answer.failed.len() < best.failed.len())
-                    {
+                    round.failed(turn, Error::Lists(reasons.collect()));
+                    let missing = answer.failed.len();
+                    if partial.as_ref().is_none_or(|(_, best)| missing < best.failed.len()) {
                         partial = Some((index, answer));
                     }
                 }
                 Err(error) => {
                     self.known[index].forget();
-                    failures.push((index, error));
+                    round.failed(turn, error);
                 }
             }
         }
-        self.at = first;
         if let Some((index, answer)) = partial {
-            failures.retain(|(failed, _)| *failed != index);
-            return Ok(self.accept(index, answer, failures));
+            return Ok(self.accept(index, answer, round));
         }
         if let Some((index, answer)) = stranger
             && !self.known.iter().any(|host| host.cluster == self.cluster)
         {
-            failures.retain(|(failed, _)| *failed != index);
-            return Ok(self.accept(index, answer, failures));
+            return Ok(self.accept(index, answer, round));
         }
-        match failures.pop() {
-            Some((_, error)) if failures.is_empty() => Err(error),
-            last => {
-                let lines = failures.iter().chain(&last).map(|(_, error)| error.to_string());
-                Err(Error::AllHosts(lines.collect()))
-            }
-        }
+        Err(self.rotation.exhausted(round))
     }
 
     /// Listens to what changes, at the host that answered last. Opening the stream has a quarter of
@@ -194,7 +182,7 @@ impl Hosts {
         let attempt = self.context.attempt_deadline(self.refresh_interval, 0);
         let within = (attempt / 4).min(EVENTS_WITHIN);
         let deadline = Instant::now() + within;
-        let Known { host, version, .. } = &mut self.known[self.at];
+        let Known { host, version, .. } = &mut self.known[self.rotation.current()];
         let failed = |error| {
             NoEvents::Failed(in_words(error, format!("{host}{}", Resource::Events.path()), within))
         };
@@ -212,29 +200,29 @@ impl Hosts {
 
     /// The host that is asked first the next time.
     pub fn current(&self) -> &Host {
-        &self.known[self.at].host
+        &self.known[self.rotation.current()].host
     }
 
     /// Its place in the configuration.
     pub fn place(&self) -> usize {
-        self.at
+        self.rotation.current()
     }
 
     /// Asks the host that answered last what it is in all looks to come, as if it were new.
     pub fn ask_for_info(&mut self) {
-        self.known[self.at].info = None;
+        self.known[self.rotation.current()].info = None;
     }
 
     /// Reads parts of lists from the host that answered last, within the time that an attempt has
     /// while others are left.
     pub async fn list_parts(&mut self, query: &Query) -> Result<Lists, Error> {
-        let others_left = self.known.len() - 1;
-        let answer = self.attempt(self.at, others_left, query, Extent::Part).await;
+        let (at, others_left) = (self.rotation.current(), self.known.len() - 1);
+        let answer = self.attempt(at, others_left, query, Extent::Part).await;
         match answer {
-            Ok(_) if self.is_another_swarm(self.at) => Err(self.another_swarm(self.at)),
+            Ok(_) if self.is_another_swarm(at) => Err(self.another_swarm(at)),
             Ok(answer) => Ok(answer.lists),
             Err(error) => {
-                self.known[self.at].forget();
+                self.known[self.rotation.current()].forget();
                 Err(error)
             }
         }
@@ -246,9 +234,9 @@ impl Hosts {
         if self.known.len() == 1 {
             return Err(error);
         }
-        self.known[self.at].forget();
-        self.aside = Some((self.at, error));
-        self.at = (self.at + 1) % self.known.len();
+        self.known[self.rotation.current()].forget();
+        self.aside = Some((self.rotation.current(), error));
+        self.rotation.advance();
         Ok(())
     }
 
@@ -268,13 +256,7 @@ impl Hosts {
         Error::Answer { url: self.known[index].host.to_string(), reason }
     }
 
-    fn accept(
-        &mut self,
-        index: usize,
-        answer: Answer,
-        failures: Vec<(usize, Error)>,
-    ) -> Refreshed<Seen> {
-        self.at = index;
+    fn accept(&mut self, index: usize, answer: Answer, round: Round<Error>) -> Refreshed<Seen> {
         let host = &self.known[index];
         if host.cluster.is_some() {
             self.cluster.clone_from(&host.cluster);
@@ -282,12 +264,8 @@ impl Hosts {
         let info = host.info.as_ref().map(|(info, _)| Arc::clone(info));
         let mut problems = answer.problems;
         problems::clean(&mut problems, self.client.secrets());
-        problems.extend(failures.into_iter().map(|(failed, error)| Problem {
-            kind: "host",
-            object: self.known[failed].host.to_string(),
-            reason: NEXT_HOST,
-            detail: error.to_string(),
-        }));
+        let name = |failed: usize| self.known[failed].host.to_string();
+        problems.extend(self.rotation.answered(round, index, name));
         // In whatever order the Engine lists its objects.
         problems.sort();
         let failed = answer.failed.into_iter();

@@ -8,7 +8,7 @@
 //!
 //! Invariants:
 //! - One master that answers is enough, primary or replica: each of them knows all nodes.
-//! - If a master fails in any way, the same refresh asks the next one (`source::rotation`).
+//! - If a master fails in any way, the same refresh asks the next one ([`swarmscout_refresh::rotation`]).
 //! - A node whose rows are the same bytes as before is not parsed again.
 //! - No list is empty by mistake: an answer without a `Nodes` row, or with nodes that it does not
 //!   list, is a failure. `Nodes` 0 is an empty list.
@@ -31,6 +31,7 @@ use swarmscout_model::{Budget, Charge, Labels, LabelsWriter, TargetGroup};
 use swarmscout_net::{Host, ReadClient, Request, Scheme};
 use swarmscout_refresh::Deadlines;
 use swarmscout_refresh::problems::{self, OTHER_COUNT, Problems, shown};
+use swarmscout_refresh::rotation::{Rotation, Turn};
 
 pub use self::config::ClassicConfig;
 use self::info::Info;
@@ -40,7 +41,6 @@ pub(super) use self::node::host_of;
 use super::decoding::{Decoding, Whole, whole};
 use super::moby::AddressWriter;
 use super::partition::{GroupDiff, Partition};
-use super::rotation::{Rotation, Turn};
 use crate::config::BuildContext;
 use crate::limits::{Excess, LONGEST_ENGINE_LABEL, MOST_TARGETS, Meter, Unreadable};
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
@@ -104,7 +104,7 @@ impl Classic {
             match self.attempt(turn).await {
                 Ok(mut refreshed) => {
                     let name = |master: usize| self.masters[master].to_string();
-                    refreshed.problems.extend(self.rotation.answered(round, turn, name));
+                    refreshed.problems.extend(self.rotation.answered(round, turn.index, name));
                     // The order in which a master lists its nodes must not matter.
                     refreshed.problems.sort();
                     return Ok(refreshed);

@@ -4,6 +4,7 @@ use swarmscout_model::budget::allocation;
 use swarmscout_model::{Budget, Charge};
 use swarmscout_net::{Client, Host, HttpConfig, Secrets};
 use swarmscout_refresh::Deadlines;
+use swarmscout_refresh::rotation::{Rotation, Turn};
 use tokio::time::Instant;
 
 use super::layout::{self, Entry};
@@ -12,7 +13,6 @@ use super::{Listing, Servers, Store};
 use crate::config::{BuildContext, NodeListConfig};
 use crate::limits::Excess;
 use crate::source::decoding::Decoding;
-use crate::source::rotation::{Rotation, Turn};
 use crate::{BoxFuture, Error};
 
 /// The largest answer that is read, in bytes: some 200,000 nodes.
@@ -128,7 +128,7 @@ impl<P: Protocol> HttpStore<P> {
             match self.attempt(turn).await {
                 Ok(listing) => {
                     let name = |index: usize| self.hosts[index].to_string();
-                    let failed = self.rotation.answered(round, turn, name);
+                    let failed = self.rotation.answered(round, turn.index, name);
                     // A missing list is an answer, too: no other server has one either.
                     let mut listing = listing.ok_or_else(|| layout::missing(&self.servers))?;
                     listing.problems.extend(failed);

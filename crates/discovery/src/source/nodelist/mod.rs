@@ -69,7 +69,7 @@ pub(super) trait Store: Send {
     /// Reads the complete present list. After an error the known nodes stay.
     ///
     /// The supervisor may drop the future at its deadline. So the next server to try must be stored
-    /// before each await ([`Rotation`](super::rotation::Rotation)).
+    /// before each await ([`Rotation`](swarmscout_refresh::rotation::Rotation)).
     fn list(&mut self) -> BoxFuture<'_, Result<Listing, Error>>;
 
     /// Resolves with `Ok` when the list may have changed since [`Self::list`] returned it, and with

@@ -24,6 +24,7 @@ use std::time::Duration;
 use swarmscout_net::{Error as NetError, Secrets, connect_tcp};
 use swarmscout_refresh::Deadlines;
 use swarmscout_refresh::problems::Problems;
+use swarmscout_refresh::rotation::Rotation;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -31,7 +32,6 @@ use self::jute::{Ask, Op, Reader};
 use self::session::{Session, Stream};
 use super::layout::{self, FOLDERS, LEADER, is_bare_node, join};
 use super::{LONGEST_ADDRESS, Listing, MOST_NODES, SHOWN_OF_ADDRESS, Servers, Store};
-use crate::source::rotation::Rotation;
 use crate::{BoxFuture, Error};
 
 /// The pause between an event and the refresh. A new node nearly always gets its address within
@@ -76,7 +76,7 @@ impl ZooKeeper {
             match self.attempt(turn.index, within).await {
                 Ok(listing) => {
                     let name = |index: usize| self.servers.addresses[index].clone();
-                    let problems = self.rotation.answered(round, turn, name);
+                    let problems = self.rotation.answered(round, turn.index, name);
                     let mut listing = listing.ok_or_else(|| layout::missing(&self.servers))?;
                     listing.problems.extend(problems);
                     return Ok(listing);
