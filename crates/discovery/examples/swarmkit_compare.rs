@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use swarmscout_discovery::config::EngineConfig;
 use swarmscout_docker::engine::{Hosts, List, Network, Node, Query};
-use swarmscout_docker::swarmkit::{Change, Connection, ControlSocket, Listing, Object, Watch};
+use swarmscout_docker::swarmkit::{Change, Connection, ControlSocket, Object, Watch};
+use swarmscout_docker::testing::Listing;
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
 use swarmscout_refresh::RefreshContext;

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Backoff, Discoverer, Error, Problem, RefreshContext, RefreshScope, Refreshed};
+use crate::{Backoff, Discoverer, Error, Problem, RefreshContext, RefreshScope, Refreshed, caught};
 
 /// The shortest time between two refreshes, however often the discoverer reports a change, unless
 /// its pace says otherwise.
@@ -194,12 +194,29 @@ pub struct Supervised<T> {
     _task: AbortOnDropHandle<()>,
 }
 
-impl<T> Supervised<T> {
-    /// What `task` publishes, as long as this is kept.
-    pub fn new(publish: watch::Sender<LastGood<T>>, task: AbortOnDropHandle<()>) -> Self {
-        Self { publish, _task: task }
+impl<T: Send + Sync + 'static> Supervised<T> {
+    /// Runs `task`, which publishes there, as long as this is kept. A panic of the task itself ends it,
+    /// and is published as its error.
+    pub fn spawn(
+        publish: watch::Sender<LastGood<T>>,
+        task: impl Future<Output = ()> + Send + 'static,
+        context: &RefreshContext,
+    ) -> Self {
+        let (report, stats) = (publish.clone(), Arc::clone(&context.stats));
+        let guarded = async move {
+            let Err(error) = caught(task).await else { return };
+            tracing::error!(err = %error, "Supervisor stopped");
+            stats.panics.add(1);
+            report.send_modify(|last_good| {
+                last_good.health.error = Some(error.to_string().into());
+                last_good.health.failures += 1;
+            });
+        };
+        Self { publish, _task: AbortOnDropHandle::new(context.tasks.spawn(guarded)) }
     }
+}
 
+impl<T> Supervised<T> {
     /// The last good result, now and as it changes. Wakes after every refresh.
     pub fn last_good(&self) -> watch::Receiver<LastGood<T>> {
         self.publish.subscribe()
@@ -230,8 +247,7 @@ where
         incremental_failed: false,
         logged: None,
     };
-    let task = AbortOnDropHandle::new(context.tasks.spawn(run.forever()));
-    Supervised::new(publish, task)
+    Supervised::spawn(publish, run.forever(), context)
 }
 
 struct Run<L, T, E> {

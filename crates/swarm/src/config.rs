@@ -96,7 +96,7 @@ impl Events {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Following {
     /// A stream is begun no sooner than this after the last time that one was.
-    pub begin_again: Duration,
+    pub reopen_after: Duration,
     /// So long may a watch take to tell what a listing showed. After that it is no watch any more.
     pub confirmed_within: Duration,
     /// An Engine sends no event while nothing changes. After this long without one the stream is
@@ -107,7 +107,7 @@ pub struct Following {
 impl Default for Following {
     fn default() -> Self {
         Self {
-            begin_again: Duration::from_secs(5),
+            reopen_after: Duration::from_secs(5),
             confirmed_within: Duration::from_secs(2),
             quiet: Duration::from_mins(10),
         }

@@ -1,7 +1,7 @@
 //! One Swarm at one moment, kept once for all that read it: nodes, services, tasks and networks.
 //!
 //! ```text
-//!            Demand ◂────────────── readers: roles of all jobs
+//!            ListScope ◂────────────── readers: roles of all jobs
 //!              │                               ▴
 //!  Engine ─lists─▸ Store ─▸ Snapshot ─watch────┘
 //!  watch, events ─▸
@@ -14,28 +14,28 @@
 
 pub mod buckets;
 mod config;
-pub mod demand;
 mod error;
+mod event_feed;
 mod feed;
 pub mod filter;
-mod listening;
-mod origin;
-mod settling;
+mod follower;
+pub mod list_scope;
+mod relist_schedule;
 mod shared;
 mod store;
-mod watching;
+mod watch_feed;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use buckets::{Bucket, Buckets};
 pub use config::{Events, Following, Role, Source};
-pub use demand::{Demand, Part};
 pub use error::Error;
 pub use feed::{Feed, FeedKind, SwarmStatus};
 pub use filter::{Filters, Selection};
-pub use origin::Origin;
-pub use shared::{Reader, Shared, Swarm};
+pub use follower::SwarmFollower;
+pub use list_scope::{ListFilter, ListScope, Reader};
+pub use shared::{SharedSwarm, Subscription, Swarm};
 
 use swarmscout_docker::engine::{List, Lists, Network, Node, Service, Task};
 
@@ -51,7 +51,7 @@ pub struct Snapshot {
     /// Its networks, and those of the manager that answered.
     pub networks: Buckets<Network>,
     /// What of it is known, of what was asked for. The rest is empty, or out of date.
-    pub scope: Demand,
+    pub scope: ListScope,
     /// The lists that could not be read the last time, though they were asked for.
     pub failed: Arc<[FailedList]>,
     /// ID of the node that answered; empty where it did not tell.
@@ -88,7 +88,7 @@ impl From<&Lists> for Snapshot {
             services: of(&lists.services),
             tasks: of(&lists.tasks),
             networks: of(&lists.networks),
-            scope: Demand::everything(),
+            scope: ListScope::everything(),
             failed: Arc::default(),
             this_node: Arc::default(),
             feed: None,
@@ -103,8 +103,8 @@ impl Snapshot {
     }
 
     /// The lists that could not be read, of those that are needed.
-    pub fn failed_of(&self, needed: &Demand) -> impl Iterator<Item = &FailedList> {
-        self.failed.iter().filter(|failed| *needed.part(failed.list) != Part::Nothing)
+    pub fn failed_of(&self, needed: &ListScope) -> impl Iterator<Item = &FailedList> {
+        self.failed.iter().filter(|failed| *needed.filter(failed.list) != ListFilter::Nothing)
     }
 
     /// Whether both are the same for sure. Compares no object.

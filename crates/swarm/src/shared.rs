@@ -9,17 +9,17 @@ use swarmscout_refresh::RefreshContext;
 use swarmscout_refresh::supervisor::{self, LastGood, Pace, Partial, RefreshSpec, Supervised};
 use tokio::sync::watch;
 
-use super::origin::BEGIN_WITHIN;
-use super::{Demand, Feed, Filters, Following, Origin, Snapshot, Source, SwarmStatus};
+use super::follower::OPEN_WITHIN;
+use super::{Feed, Following, ListScope, Reader, Snapshot, Source, SwarmFollower, SwarmStatus};
 
 /// A Swarm that is looked at, as long as somebody keeps this.
 #[derive(Debug)]
-pub struct Shared {
+pub struct SharedSwarm {
     supervised: Supervised<Arc<Snapshot>>,
     readers: Mutex<Readers>,
     hosts: usize,
     is_local: bool,
-    demand: watch::Sender<Demand>,
+    wanted: watch::Sender<ListScope>,
     pace: watch::Sender<Pace>,
     feed: watch::Receiver<Arc<Feed>>,
     context: RefreshContext,
@@ -28,17 +28,17 @@ pub struct Shared {
 #[derive(Debug, Default)]
 struct Readers {
     next: u64,
-    present: Vec<(u64, Filters, PromDuration)>,
+    present: Vec<(u64, Reader, PromDuration)>,
 }
 
 /// One that reads. What nobody else needs is asked for no more when it is dropped.
 #[derive(Debug)]
-pub struct Reader {
-    shared: Arc<Shared>,
+pub struct Subscription {
+    shared: Arc<SharedSwarm>,
     id: u64,
 }
 
-impl Shared {
+impl SharedSwarm {
     /// Nothing is asked for until somebody reads and [`Self::publish`] is called. `swarm` is what people
     /// call the Swarm.
     pub fn start(
@@ -50,16 +50,21 @@ impl Shared {
     ) -> Arc<Self> {
         let hosts = source.engine.hosts.len();
         let is_local = source.engine.is_local();
-        let (demand, demanded) = watch::channel(Demand::default());
+        let (wanted, scopes) = watch::channel(ListScope::default());
         let pace = Self::pace_of(hosts, is_local, source.engine.refresh_interval, context);
         let (pace, paced) = watch::channel(pace);
         let (feeds, feed) = watch::channel(Arc::new(Feed::new(Arc::clone(&swarm))));
         let build = {
             let (swarm, context) = (Arc::clone(&swarm), context.clone());
             Box::new(move |partial: &Partial<Snapshot>| {
-                let origin =
-                    Origin::new(&source, swarm.clone(), demanded.clone(), following, &context)?;
-                Ok(Box::new(origin.telling(feeds.clone()).publishing(partial.clone())) as Box<_>)
+                let follower = SwarmFollower::new(
+                    &source,
+                    swarm.clone(),
+                    scopes.clone(),
+                    following,
+                    &context,
+                )?;
+                Ok(Box::new(follower.telling(feeds.clone()).publishing(partial.clone())) as Box<_>)
             })
         };
         let spec = RefreshSpec {
@@ -76,7 +81,7 @@ impl Shared {
         let supervised = supervisor::start(spec, context);
         let context = context.clone();
         let readers = Mutex::default();
-        Arc::new(Self { supervised, readers, hosts, is_local, demand, pace, feed, context })
+        Arc::new(Self { supervised, readers, hosts, is_local, wanted, pace, feed, context })
     }
 
     /// Changes are taken as they come: sets are handed over with a pace of their own.
@@ -87,16 +92,16 @@ impl Shared {
         context: &RefreshContext,
     ) -> Pace {
         let pace = Pace::asking(hosts, is_local, interval, context);
-        Pace { gap: Duration::from_millis(2), deadline: pace.deadline + BEGIN_WITHIN, ..pace }
+        Pace { gap: Duration::from_millis(2), deadline: pace.deadline + OPEN_WITHIN, ..pace }
     }
 
     /// Adds a reader. [`Self::publish`] makes it count.
-    pub fn read(self: &Arc<Self>, filters: Filters, interval: PromDuration) -> Reader {
+    pub fn read(self: &Arc<Self>, reader: Reader, interval: PromDuration) -> Subscription {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let id = readers.next;
         readers.next += 1;
-        readers.present.push((id, filters, interval));
-        Reader { shared: Arc::clone(self), id }
+        readers.present.push((id, reader, interval));
+        Subscription { shared: Arc::clone(self), id }
     }
 
     /// Asks for what all present readers need.
@@ -105,13 +110,13 @@ impl Shared {
         let Some(interval) = readers.present.iter().map(|(.., interval)| *interval).min() else {
             return;
         };
-        let demand = Demand::of(readers.present.iter().map(|(_, filters, _)| filters));
+        let wanted = ListScope::of(readers.present.iter().map(|(_, reader, _)| reader));
         let pace = Self::pace_of(self.hosts, self.is_local, interval, &self.context);
         // The pace first: a change of either begins a look.
         self.pace.send_if_modified(|known| std::mem::replace(known, pace) != pace);
-        self.demand.send_if_modified(|known| {
-            let differs = *known != demand;
-            *known = demand;
+        self.wanted.send_if_modified(|known| {
+            let differs = *known != wanted;
+            *known = wanted;
             differs
         });
     }
@@ -128,7 +133,7 @@ pub struct Swarm {
 
 impl Swarm {
     /// The one that is read.
-    pub fn of(shared: &Shared) -> Self {
+    pub fn of(shared: &SharedSwarm) -> Self {
         Self { feed: shared.feed.clone(), known: shared.supervised.last_good() }
     }
 
@@ -140,14 +145,14 @@ impl Swarm {
     }
 }
 
-impl Reader {
+impl Subscription {
     /// What is known of the Swarm.
     pub fn last_good(&self) -> watch::Receiver<LastGood<Arc<Snapshot>>> {
         self.shared.supervised.last_good()
     }
 }
 
-impl Drop for Reader {
+impl Drop for Subscription {
     fn drop(&mut self) {
         let mut readers = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.present.retain(|(id, ..)| *id != self.id);

@@ -20,7 +20,7 @@ use swarmscout_docker::engine::{List, Lists, Network, Node, Service, Task};
 use swarmscout_docker::swarmkit::{Change, Object};
 
 use super::buckets::{Buckets, Object as Bucketed};
-use super::{Demand, FailedList, Part, Snapshot};
+use super::{FailedList, ListFilter, ListScope, Snapshot};
 
 /// The newest snapshot, and what must be remembered to keep it right. A clone shares the objects.
 #[derive(Clone, Debug, Default)]
@@ -173,7 +173,7 @@ impl Store {
         &mut self,
         lists: &Lists,
         failed: Arc<[FailedList]>,
-        scope: Demand,
+        scope: ListScope,
         this_node: Arc<str>,
         beside: Beside,
         now: i64,
@@ -228,18 +228,18 @@ impl Store {
             Change::Removed(object) => (object, true),
         };
         let scope = &snapshot.scope;
-        let mut told = Told { gone, unconfirmed, news, now, is_gone };
+        let mut told = PendingChanges { gone, unconfirmed, news, now, is_gone };
         match object {
-            Object::Node(node) if scope.nodes != Part::Nothing => {
+            Object::Node(node) if scope.nodes != ListFilter::Nothing => {
                 told.apply(&mut snapshot.nodes, node);
             }
-            Object::Service(service) if scope.services != Part::Nothing => {
+            Object::Service(service) if scope.services != ListFilter::Nothing => {
                 told.apply(&mut snapshot.services, service);
             }
-            Object::Network(network) if scope.networks != Part::Nothing => {
+            Object::Network(network) if scope.networks != ListFilter::Nothing => {
                 told.apply(&mut snapshot.networks, network);
             }
-            Object::Task(task) if scope.tasks != Part::Nothing => {
+            Object::Task(task) if scope.tasks != ListFilter::Nothing => {
                 told.apply(&mut snapshot.tasks, task);
             }
             _ => {}
@@ -273,8 +273,8 @@ impl Listing<'_> {
         &mut self,
         known: &mut Buckets<T>,
         listed: &[Arc<T>],
-        was: &Part,
-        scope: &Part,
+        was: &ListFilter,
+        scope: &ListFilter,
     ) {
         if was == scope {
             return self.apply(known, listed, Within::All);
@@ -355,7 +355,7 @@ impl Listing<'_> {
 }
 
 /// What applying a change needs.
-struct Told<'a> {
+struct PendingChanges<'a> {
     gone: &'a mut Gone,
     unconfirmed: &'a mut BTreeMap<Key, Option<u64>>,
     news: &'a mut News,
@@ -363,7 +363,7 @@ struct Told<'a> {
     is_gone: bool,
 }
 
-impl Told<'_> {
+impl PendingChanges<'_> {
     fn apply<T: Bucketed + Updated + PartialEq>(
         &mut self,
         known: &mut Buckets<T>,

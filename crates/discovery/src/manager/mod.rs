@@ -22,7 +22,7 @@ use std::sync::Arc;
 use futures_util::future::select;
 use swarmscout_model::{CanonicalGroups, TargetSet, canonicalize};
 use swarmscout_refresh::supervisor::{RefreshSpec, Supervised, start};
-use swarmscout_swarm::{Filters, Reader, Shared, Source, Swarm};
+use swarmscout_swarm::{Filters, Reader, SharedSwarm, Source, Subscription, Swarm};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -45,7 +45,7 @@ pub struct Manager {
     /// The sources that some job names, or recently named.
     sources: Index<Arc<SdConfig>, RunningSource>,
     /// The Swarms that some source reads, or recently read.
-    swarms: Index<Origin, Shared>,
+    swarms: Index<SwarmKey, SharedSwarm>,
     published_swarms: watch::Sender<Arc<[Swarm]>>,
     jobs: watch::Sender<Arc<[Job]>>,
     sets: watch::Sender<Arc<[watch::Receiver<Arc<TargetSet>>]>>,
@@ -65,7 +65,7 @@ struct RunningSource {
 
 /// Identifies the Swarm that a source reads, as far as its configuration shows it.
 #[derive(Debug)]
-struct Origin {
+struct SwarmKey {
     source: Source,
     /// Filters that only the Engine can apply. Sources with other filters cannot share its
     /// listings.
@@ -292,7 +292,7 @@ impl Manager {
     }
 
     /// A reader of a source's Swarm. Starts the Swarm unless another source already reads it.
-    fn reader(&mut self, config: &DockerSwarmConfig, job: &Arc<str>) -> Reader {
+    fn reader(&mut self, config: &DockerSwarmConfig, job: &Arc<str>) -> Subscription {
         let filters = Filters::new(config.role, &config.engine.filters);
         let apart = (!filters.can_be_local()).then(|| filters.clone());
         let mut config = config.clone();
@@ -301,7 +301,7 @@ impl Manager {
             config.events = Events::Poll;
         }
         let source = config.swarm();
-        let same = |swarm: &Origin| swarm.source.is_same(&source) && swarm.apart == apart;
+        let same = |swarm: &SwarmKey| swarm.source.is_same(&source) && swarm.apart == apart;
         let hash = self.swarms.hash(&(source.describe(), &apart));
         let known = self.swarms.find(hash, same).map(|(_, swarm)| swarm);
         let shared = known.unwrap_or_else(|| {
@@ -311,11 +311,11 @@ impl Manager {
                 what = format!("{what} role {} filters {filters}", config.role.as_str());
             }
             let BuildContext { refresh, following, .. } = &self.context;
-            let shared = Shared::start(source.clone(), what.into(), job, *following, refresh);
-            self.swarms.add(hash, Origin { source, apart }, &shared);
+            let shared = SharedSwarm::start(source.clone(), what.into(), job, *following, refresh);
+            self.swarms.add(hash, SwarmKey { source, apart }, &shared);
             shared
         });
-        shared.read(filters, config.engine.refresh_interval)
+        shared.read(Reader::of_role(filters), config.engine.refresh_interval)
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use futures_util::future::try_join3;
 use http::header::USER_AGENT;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
@@ -14,7 +13,6 @@ use hyper::client::conn::http2::SendRequest;
 use prost::encoding::bytes::merge;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
 use prost::{DecodeError, Message};
-use swarmscout_refresh::Problem;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::client::Grpc;
@@ -22,38 +20,20 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Status};
 use tower_service::Service as Call;
 
-use super::convert::{Converter, Listed};
+use super::convert::{Converter, Listed as _};
 use super::messages as sent;
 use super::refusal::{Place, within};
 use super::{Method, Watch};
 use crate::Error;
-use crate::engine::{MAX_OBJECTS, Network, Node, Service, Task};
-
-/// So many objects are converted before others may go on with their work.
-const AT_ONCE: usize = 256;
+use crate::engine::Node;
 
 /// A connection to a control socket. It ends when it and its watches are dropped.
 #[derive(Debug)]
 pub struct Connection {
     sender: Sender,
-    place: Place,
+    pub(super) place: Place,
     /// The largest answer that is read, in bytes.
     max_answer: usize,
-}
-
-/// All that a Swarm has, as the Engine API would list it. Networks are those of the Swarm alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// All nodes.
-    pub nodes: Vec<Arc<Node>>,
-    /// All services of containers.
-    pub services: Vec<Arc<Service>>,
-    /// All tasks that are containers.
-    pub tasks: Vec<Arc<Task>>,
-    /// All networks of the Swarm.
-    pub networks: Vec<Arc<Network>>,
-    /// What was left out.
-    pub problems: Vec<Problem>,
 }
 
 impl Connection {
@@ -65,32 +45,6 @@ impl Connection {
     /// is told, so a listing that is made afterwards misses nothing.
     pub async fn watch(&mut self, deadline: Instant) -> Result<Watch, Error> {
         within(&self.place, deadline, Watch::open(&self.sender, &self.place, self.max_answer)).await
-    }
-
-    /// Lists everything, as the leader of the Swarm has it.
-    ///
-    /// Tasks first, and then what they refer to: so the service of a task that was just made is
-    /// never missing.
-    pub async fn list(&mut self, deadline: Instant) -> Result<Listing, Error> {
-        within(&self.place, deadline, async {
-            let mut converter = Converter::default();
-            let tasks = self.call(Method::ListTasks, Vec::new()).await?;
-            let tasks = self.objects(Method::ListTasks, tasks, &mut converter).await?;
-            let (nodes, services, networks) = try_join3(
-                self.call(Method::ListNodes, Vec::new()),
-                self.call(Method::ListServices, Vec::new()),
-                self.call(Method::ListNetworks, Vec::new()),
-            )
-            .await?;
-            Ok(Listing {
-                tasks,
-                nodes: self.objects(Method::ListNodes, nodes, &mut converter).await?,
-                services: self.objects(Method::ListServices, services, &mut converter).await?,
-                networks: self.objects(Method::ListNetworks, networks, &mut converter).await?,
-                problems: converter.take_problems(),
-            })
-        })
-        .await
     }
 
     /// Whether the Swarm has a node of this ID. That it is answered proves that the connection, and
@@ -119,44 +73,17 @@ impl Connection {
         .await
     }
 
-    async fn call(&self, method: Method, request: Vec<u8>) -> Result<Bytes, Error> {
-        self.send(method, request).await.map_err(|status| self.failed(method, &status))
-    }
-
-    async fn send(&self, method: Method, request: Vec<u8>) -> Result<Bytes, Status> {
+    pub(super) async fn send(&self, method: Method, request: Vec<u8>) -> Result<Bytes, Status> {
         let mut grpc = self.sender.ready(self.max_answer).await?;
         let path = PathAndQuery::from_static(method.path());
         grpc.unary(tonic::Request::new(request), path, Raw).await.map(tonic::Response::into_inner)
     }
 
-    /// The objects of a list, which is the first member of every answer.
-    async fn objects<T: Listed>(
-        &self,
-        method: Method,
-        answer: Bytes,
-        converter: &mut Converter,
-    ) -> Result<Vec<Arc<T>>, Error> {
-        let mut objects = Vec::new();
-        for (i, element) in Elements(answer).enumerate() {
-            if i % AT_ONCE == AT_ONCE - 1 {
-                tokio::task::yield_now().await;
-            }
-            if i == MAX_OBJECTS {
-                return Err(self.place.answer(format!("more than {MAX_OBJECTS} objects")));
-            }
-            let object = element.and_then(|element| converter.read(element));
-            let object = object.map_err(|error| self.unreadable(method, &error))?;
-            objects.extend(object.map(Arc::new));
-        }
-        objects.shrink_to_fit();
-        Ok(objects)
-    }
-
-    fn failed(&self, method: Method, status: &Status) -> Error {
+    pub(super) fn failed(&self, method: Method, status: &Status) -> Error {
         self.place.failed(method, status, self.max_answer)
     }
 
-    fn unreadable(&self, method: Method, error: &DecodeError) -> Error {
+    pub(super) fn unreadable(&self, method: Method, error: &DecodeError) -> Error {
         self.place.answer(format!("cannot read the answer to {}: {error}", method.path()))
     }
 }

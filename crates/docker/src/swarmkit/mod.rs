@@ -21,12 +21,15 @@
 
 mod connection;
 mod convert;
+mod listing;
 mod messages;
 mod refusal;
 mod socket;
 mod watch;
 
-pub use connection::{Connection, Listing};
+pub use connection::Connection;
+#[doc(hidden)]
+pub use listing::Listing;
 pub use socket::ControlSocket;
 pub use watch::{Change, Object, Watch};
 

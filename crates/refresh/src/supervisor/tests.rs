@@ -419,3 +419,17 @@ async fn a_panic_while_canonicalizing_is_a_failed_refresh() {
     assert_eq!((known.health.error, known.health.failures), (None, 1));
     assert_eq!(run.script.builds(), 2);
 }
+
+/// A supervisor that fails outside of a refresh does not leave a source that is up for ever.
+#[tokio::test]
+async fn a_panic_of_a_supervisor_is_an_error() {
+    let context = RefreshContext::new("test");
+    let publish = watch::Sender::new(LastGood::<()>::default());
+    let failing = async { assert!(std::env::args().count() == 0, "as this test wants it") };
+    let supervised = Supervised::spawn(publish, failing, &context);
+    let mut last_good = supervised.last_good();
+    let failed = last_good.wait_for(|last_good| last_good.health.error.is_some()).await.unwrap();
+    let error = "internal error, please report it: as this test wants it";
+    assert_eq!((failed.health.error.as_deref(), failed.health.failures), (Some(error), 1));
+    assert_eq!(context.stats.panics.get(), 1);
+}

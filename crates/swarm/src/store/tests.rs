@@ -36,7 +36,7 @@ fn check(steps: &[Step<'_>], expected: &Expect) {
     for step in steps {
         match step {
             Listed(beside, tasks) => {
-                let scope = Demand::everything();
+                let scope = ListScope::everything();
                 store.replace(&list(tasks), Arc::default(), scope, Arc::default(), *beside, NOW);
             }
             OfService(tasks) => {
@@ -184,14 +184,14 @@ fn lists_without_a_reader_are_not_kept() {
 #[test]
 fn another_demand_is_not_a_change() {
     let mut store = Store::default();
-    let nodes = Demand { nodes: Part::All, ..Demand::default() };
+    let nodes = ListScope { nodes: ListFilter::All, ..ListScope::default() };
     let lists = Lists { tasks: vec![task("a", 1), task("b", 2)], ..Lists::default() };
     let empty = Lists::default();
     for (scope, lists, left) in [
         (&nodes, &empty, 0),
-        (&Demand::everything(), &lists, 2),
+        (&ListScope::everything(), &lists, 2),
         (&nodes, &empty, 0),
-        (&Demand::everything(), &lists, 2),
+        (&ListScope::everything(), &lists, 2),
     ] {
         store.replace(lists, Arc::default(), scope.clone(), Arc::default(), Beside::Watch, NOW);
         assert_eq!((store.snapshot().tasks.len(), store.unconfirmed()), (left, 0));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use swarmscout_swarm::{Demand, Filters, Origin, Snapshot};
+use swarmscout_swarm::{Filters, ListScope, Reader, Snapshot, SwarmFollower};
 use tokio::sync::watch;
 
 use super::{Finder, Options};
@@ -13,22 +13,27 @@ use crate::{BoxFuture, Discoverer, Error, Groups, RefreshScope, Refreshed};
 /// not use it: there, all sources that read one Swarm share it.
 #[derive(Debug)]
 pub struct DockerSwarm {
-    origin: Origin,
+    follower: SwarmFollower,
     finder: Finder,
     /// Keeps what is asked for.
-    _demand: watch::Sender<Demand>,
+    _demand: watch::Sender<ListScope>,
 }
 
 impl DockerSwarm {
     /// Fails if a host or its TLS options cannot be used.
     pub fn new(config: &DockerSwarmConfig, context: &BuildContext) -> Result<Self, Error> {
         let filters = Filters::new(config.role, &config.engine.filters);
-        let (demand, demanded) = watch::channel(Demand::of([&filters]));
+        let (demand, demanded) = watch::channel(ListScope::of([&Reader::of_role(filters.clone())]));
         let swarm = Arc::from(config.engine.describe());
-        let origin =
-            Origin::new(&config.swarm(), swarm, demanded, context.following, &context.refresh)?;
+        let follower = SwarmFollower::new(
+            &config.swarm(),
+            swarm,
+            demanded,
+            context.following,
+            &context.refresh,
+        )?;
         let finder = Finder::new(Options::from(config), filters).within(context.budget.clone());
-        Ok(Self { origin, finder, _demand: demand })
+        Ok(Self { follower, finder, _demand: demand })
     }
 
     fn find(finder: &mut Finder, listed: Refreshed<Snapshot>) -> Result<Refreshed<Groups>, Error> {
@@ -47,7 +52,7 @@ impl Discoverer for DockerSwarm {
 
     fn fetch(&mut self, scope: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(async move {
-            let listed = self.origin.fetch(scope).await?;
+            let listed = self.follower.fetch(scope).await?;
             let failed = listed.value.failed_of(self.finder.needs()).next();
             if let Some(failed) = failed.filter(|_| scope == RefreshScope::Full) {
                 return Err(Error::Other(failed.error.to_string()));
@@ -57,6 +62,6 @@ impl Discoverer for DockerSwarm {
     }
 
     fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
-        self.origin.changed()
+        self.follower.changed()
     }
 }

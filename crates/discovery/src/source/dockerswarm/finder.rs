@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use swarmscout_docker::engine::{Node, Service, Task};
+use swarmscout_model::CanonicalGroups;
 use swarmscout_model::{Budget, LabelsWriter};
 use swarmscout_swarm::buckets::{Buckets, Object, hash_of};
-use swarmscout_swarm::{Bucket, Demand, Filters, Selection, Snapshot};
+use swarmscout_swarm::{Bucket, Filters, ListScope, Reader, Selection, Snapshot};
 
 use super::group_cache::GroupCache;
 use super::shared_labels::SharedLabels;
@@ -15,7 +16,6 @@ use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
 use crate::source::moby::{AddressWriter, Skipped};
 use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
-use swarmscout_model::CanonicalGroups;
 
 /// Makes groups of the objects that a role and its filters select, and caches them by bucket. For
 /// the next snapshot it reads only buckets that changed, or whose objects refer to a changed
@@ -24,7 +24,7 @@ use swarmscout_model::CanonicalGroups;
 pub struct Finder {
     options: Options,
     filters: Filters,
-    needs: Demand,
+    needs: ListScope,
     /// The last snapshot.
     seen: Snapshot,
     /// `None` before the first snapshot.
@@ -58,7 +58,7 @@ impl Finder {
     pub fn new(options: Options, filters: Filters) -> Self {
         Self {
             options,
-            needs: Demand::of([&filters]),
+            needs: ListScope::of([&Reader::of_role(filters.clone())]),
             filters,
             seen: Snapshot::default(),
             selection: None,
@@ -83,7 +83,7 @@ impl Finder {
     }
 
     /// The lists of a Swarm that it needs.
-    pub fn needs(&self) -> &Demand {
+    pub fn needs(&self) -> &ListScope {
         &self.needs
     }
 

@@ -8,19 +8,18 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use swarmscout_model::{CanonicalGroups, canonicalize};
 use swarmscout_net::cpu;
 use swarmscout_refresh as refresh;
 use swarmscout_refresh::supervisor::{Health, LastGood, Supervised};
-use swarmscout_swarm::{Demand, Feed, Filters, Reader, Snapshot};
+use swarmscout_swarm::{Feed, Filters, ListScope, Reader, Snapshot, Subscription};
 use tokio::sync::watch;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{Finder, Options};
 use crate::config::{BuildContext, DockerSwarmConfig};
 use crate::source::SourceConfig;
 use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
-use swarmscout_model::{CanonicalGroups, canonicalize};
 
 /// More objects than this are read on a thread of their own.
 const LARGE: usize = 1000;
@@ -39,7 +38,7 @@ pub(crate) struct Details {
 pub(crate) fn start(
     config: &DockerSwarmConfig,
     job: &Arc<str>,
-    reader: Reader,
+    reader: Subscription,
     context: &BuildContext,
 ) -> (Supervised<CanonicalGroups>, watch::Receiver<Details>) {
     let (details, details_of_source) = watch::channel(Details::default());
@@ -56,15 +55,14 @@ pub(crate) fn start(
         failure: None,
         problems: Vec::new(),
         details,
-        needs: Demand::of([&filters]),
+        needs: ListScope::of([&Reader::of_role(filters)]),
         list_error: None,
         list_failures: 0,
         refreshes: 0,
         publish: publish.clone(),
         context: context.clone(),
     };
-    let task = AbortOnDropHandle::new(context.refresh.tasks.spawn(role.forever()));
-    (Supervised::new(publish, task), details_of_source)
+    (Supervised::spawn(publish, role.forever(), &context.refresh), details_of_source)
 }
 
 struct Role {
@@ -74,7 +72,7 @@ struct Role {
     /// `None` until it is needed, and after it panicked.
     finder: Option<Finder>,
     snapshots: watch::Receiver<LastGood<Arc<Snapshot>>>,
-    _reader: Reader,
+    _reader: Subscription,
     /// The last snapshot that was read.
     found: Option<Arc<Snapshot>>,
     /// Why no targets could be found in it.
@@ -84,7 +82,7 @@ struct Role {
     /// Written before the groups are published.
     details: watch::Sender<Details>,
     /// The lists that it needs.
-    needs: Demand,
+    needs: ListScope,
     /// Why some of them could not be read the last time.
     list_error: Option<Arc<str>>,
     /// The number of refreshes of the Swarm that did not return all of these lists.

@@ -148,11 +148,11 @@ async fn a_watch_is_used_though_info_is_withheld() {
     faults.set_for("/info", Fault::Status(403, "forbidden".to_owned()));
     let config = site.config(Role::Services, Events::Auto);
     let context = context();
-    let (_demand, demanded) = tokio::sync::watch::channel(swarmscout_swarm::Demand::of([
-        &swarmscout_swarm::Filters::new(Role::Services, &[]),
+    let (_demand, demanded) = tokio::sync::watch::channel(swarmscout_swarm::ListScope::of([
+        &swarmscout_swarm::Reader::of_role(swarmscout_swarm::Filters::new(Role::Services, &[])),
     ]));
     let source = config.swarm();
-    let mut origin = swarmscout_swarm::Origin::new(
+    let mut follower = swarmscout_swarm::SwarmFollower::new(
         &source,
         "swarm".into(),
         demanded,
@@ -161,7 +161,7 @@ async fn a_watch_is_used_though_info_is_withheld() {
     )
     .unwrap();
     let refreshed = swarmscout_discovery::Discoverer::fetch(
-        &mut origin,
+        &mut follower,
         swarmscout_refresh::RefreshScope::Full,
     )
     .await

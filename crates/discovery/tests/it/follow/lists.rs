@@ -149,7 +149,7 @@ async fn events_are_followed_beside_a_list_that_is_refused() {
     site.manager.engine.server.faults().set_for("/networks", forbidden());
     // The list is not due again while this test runs.
     let mut context = context();
-    context.following.begin_again = Duration::from_hours(1);
+    context.following.reopen_after = Duration::from_hours(1);
     let mut followed = Followed::new(&site.config(Role::Tasks, Events::Events), &context);
     followed.refresh().await;
     assert_eq!(followed.snapshot.failed.len(), 1);

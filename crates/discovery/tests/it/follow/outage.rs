@@ -75,8 +75,8 @@ async fn a_better_feed_is_tried_without_a_listing() {
     assert_eq!((followed.refreshes[0], &followed.feed().reason), (2, &None));
 }
 
-fn quiet(quiet: Duration, begin_again: Duration) -> BuildContext {
-    let following = Following { quiet, begin_again, ..context().following };
+fn quiet(quiet: Duration, reopen_after: Duration) -> BuildContext {
+    let following = Following { quiet, reopen_after, ..context().following };
     BuildContext { following, ..context() }
 }
 

@@ -6,7 +6,7 @@ use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_model::PromDuration;
 use swarmscout_simulator::Fault;
 use swarmscout_simulator::swarm::ServiceSpec;
-use swarmscout_swarm::{Demand, FeedKind, Filters};
+use swarmscout_swarm::{FeedKind, Filters, ListScope, Reader};
 
 use super::site::{Site, context, filtered, guarded, job, shown, shown_set};
 
@@ -233,14 +233,14 @@ async fn a_list_requested_during_a_refresh_is_not_taken_for_empty() {
     for (events, _) in KINDS {
         let site = Site::new(1);
         let mut followed = site.follow(events);
-        let nodes = Demand::of([&Filters::new(Role::Nodes, &[])]);
+        let nodes = ListScope::of([&Reader::of_role(Filters::new(Role::Nodes, &[]))]);
         followed.ask_for(nodes.clone());
         followed.refresh().await;
         let server = &site.manager.engine.server;
         let asked = server.requested(server.request_count() + 1);
-        followed.refresh_while(asked, Demand::everything()).await;
+        followed.refresh_while(asked, ListScope::everything()).await;
         assert_eq!(followed.snapshot.scope, nodes);
-        followed.until(|followed| followed.snapshot.scope == Demand::everything()).await;
+        followed.until(|followed| followed.snapshot.scope == ListScope::everything()).await;
         followed.until_right(&site).await;
         assert_eq!((followed.refreshes[0], followed.feed().drift), (3, 0));
     }

@@ -20,7 +20,7 @@ use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
 use swarmscout_simulator::swarmkit::ControlSocket;
-use swarmscout_swarm::{Demand, Error, Feed, Filters, Origin, Snapshot};
+use swarmscout_swarm::{Error, Feed, Filters, ListScope, Snapshot, SwarmFollower};
 use tokio::sync::watch;
 
 /// Far more than anything here takes.
@@ -165,7 +165,7 @@ pub(crate) fn job(name: &str, config: &DockerSwarmConfig) -> JobConfig {
 pub(crate) fn context() -> BuildContext {
     let mut context = BuildContext::new("test");
     context.refresh.patience = GUARD;
-    context.following.begin_again = Duration::from_millis(20);
+    context.following.reopen_after = Duration::from_millis(20);
     context.following.confirmed_within = GUARD;
     context
 }
@@ -198,12 +198,12 @@ pub(crate) fn shown_set(set: &TargetSet) -> String {
 
 /// A Swarm that is followed step by step, as a supervisor does it, with one finder for each role.
 pub(crate) struct Followed {
-    origin: Origin,
+    follower: SwarmFollower,
     /// What was published before the end of a refresh.
     partial: Arc<Mutex<Vec<Refreshed<Snapshot>>>>,
     finders: Vec<Finder>,
     groups: Vec<Groups>,
-    demand: watch::Sender<Demand>,
+    demand: watch::Sender<ListScope>,
     pub(crate) snapshot: Snapshot,
     /// Why the last refresh failed.
     pub(crate) error: Option<Error>,
@@ -221,20 +221,22 @@ pub(crate) struct Followed {
 
 impl Followed {
     pub(crate) fn new(config: &DockerSwarmConfig, context: &BuildContext) -> Self {
-        let (demand, demanded) = watch::channel(Demand::everything());
-        let origin = {
+        let (demand, demanded) = watch::channel(ListScope::everything());
+        let follower = {
             let BuildContext { refresh, following, .. } = context;
-            Origin::new(&config.swarm(), "swarm".into(), demanded, *following, refresh).unwrap()
+            SwarmFollower::new(&config.swarm(), "swarm".into(), demanded, *following, refresh)
+                .unwrap()
         };
         let partial = Arc::<Mutex<Vec<_>>>::default();
         let taken = Arc::clone(&partial);
-        let origin = origin.publishing(Partial::new(move |part| taken.lock().unwrap().push(part)));
+        let follower =
+            follower.publishing(Partial::new(move |part| taken.lock().unwrap().push(part)));
         let finder = |role| {
             let options = Options { role, ..Options::from(config) };
             Finder::new(options, Filters::new(role, &[]))
         };
         Self {
-            origin,
+            follower,
             partial,
             finders: ROLES.map(finder).into(),
             groups: vec![Groups::new(); 3],
@@ -253,7 +255,7 @@ impl Followed {
     pub(crate) async fn refresh(&mut self) {
         self.refreshes[0] += 1;
         self.partial.lock().unwrap().clear();
-        let refreshed = guarded("a refresh", self.origin.fetch(RefreshScope::Full)).await;
+        let refreshed = guarded("a refresh", self.follower.fetch(RefreshScope::Full)).await;
         let partial = std::mem::take(&mut *self.partial.lock().unwrap());
         for part in partial {
             self.take(Ok(part));
@@ -263,11 +265,11 @@ impl Followed {
 
     /// Waits for a change and refreshes.
     pub(crate) async fn step(&mut self) {
-        match self.origin.changed().await {
+        match self.follower.changed().await {
             RefreshScope::Full => self.refresh().await,
             RefreshScope::Incremental => {
                 self.refreshes[1] += 1;
-                let refreshed = self.origin.fetch(RefreshScope::Incremental).await;
+                let refreshed = self.follower.fetch(RefreshScope::Incremental).await;
                 self.take(refreshed);
             }
         }
@@ -275,7 +277,7 @@ impl Followed {
 
     /// Waits for a change, and does nothing about it.
     pub(crate) async fn is_notified(&mut self) {
-        self.origin.changed().await;
+        self.follower.changed().await;
     }
 
     /// Follows changes until `is` holds.
@@ -342,7 +344,7 @@ impl Followed {
 impl Followed {
     /// Starts a full refresh and cancels it when `moment` comes.
     pub(crate) async fn cut_off(&mut self, moment: impl Future<Output = ()>) {
-        let refresh = self.origin.fetch(RefreshScope::Full);
+        let refresh = self.follower.fetch(RefreshScope::Full);
         guarded("the moment", async {
             tokio::select! {
                 _ = refresh => panic!("the refresh ended"),
@@ -353,9 +355,13 @@ impl Followed {
     }
 
     /// A full refresh during which, at `moment`, the demand changes.
-    pub(crate) async fn refresh_while(&mut self, moment: impl Future<Output = ()>, demand: Demand) {
+    pub(crate) async fn refresh_while(
+        &mut self,
+        moment: impl Future<Output = ()>,
+        demand: ListScope,
+    ) {
         self.refreshes[0] += 1;
-        let mut refresh = self.origin.fetch(RefreshScope::Full);
+        let mut refresh = self.follower.fetch(RefreshScope::Full);
         let outcome = async {
             tokio::select! {
                 biased;
@@ -370,7 +376,7 @@ impl Followed {
     }
 
     /// Asks for something else.
-    pub(crate) fn ask_for(&self, demand: Demand) {
+    pub(crate) fn ask_for(&self, demand: ListScope) {
         self.demand.send_replace(demand);
     }
 }

@@ -123,7 +123,7 @@ proptest! {
         first in proptest::collection::vec(step(), 0..250),
         rounds in proptest::collection::vec(proptest::collection::vec(step(), 0..4), 1..12),
     ) {
-        let mut snapshot = Snapshot { scope: Demand::everything(), ..Snapshot::default() };
+        let mut snapshot = Snapshot { scope: ListScope::everything(), ..Snapshot::default() };
         for step in &first {
             apply(step, &mut snapshot);
         }

@@ -8,10 +8,10 @@ use swarmscout_docker::Error;
 use swarmscout_docker::engine::{List, Mode, Query, Service, Task};
 use tokio::time::Instant;
 
-use super::{Origin, now_micros};
-use crate::Part;
+use super::{SwarmFollower, now_micros};
+use crate::ListFilter;
 use crate::buckets::hash_of;
-use crate::settling::Thing;
+use crate::relist_schedule::ChangedObject;
 use crate::store::ListedPart;
 
 /// More services than these are not listed one by one.
@@ -21,10 +21,10 @@ const ONE_BY_ONE: usize = 100;
 /// of a request, of which proxies take 16 KiB.
 const TASKS_ONE_BY_ONE: usize = 250;
 
-impl Origin {
+impl SwarmFollower {
     /// Lists what events named.
-    pub(super) async fn list_again(&mut self, things: &[Thing]) -> Result<(), Error> {
-        let mut part = self.named(things);
+    pub(super) async fn relist(&mut self, objects: &[ChangedObject]) -> Result<(), Error> {
+        let mut part = self.named(objects);
         let scope = self.store.snapshot().scope.clone();
         let by_id = [
             (List::Services, &scope.services, &part.services),
@@ -33,10 +33,10 @@ impl Origin {
         ];
         let by_id = by_id
             .into_iter()
-            .filter(|(_, wanted, ids)| **wanted != Part::Nothing && !ids.is_empty());
+            .filter(|(_, wanted, ids)| **wanted != ListFilter::Nothing && !ids.is_empty());
         let by_id = by_id.map(|(list, wanted, ids)| (list, filters("id", ids, wanted)));
         let mut lists = self.hosts.list_parts(&Query::of_parts(by_id)).await?;
-        if scope.tasks != Part::Nothing {
+        if scope.tasks != ListFilter::Nothing {
             // The Engine refuses to list tasks of a service that is gone.
             let known = |id: &Arc<str>| lists.services.iter().any(|service| service.id == *id);
             let (there, gone): (BTreeSet<_>, BTreeSet<_>) =
@@ -58,24 +58,24 @@ impl Origin {
     }
 
     /// Lists no more what was listed `now` and has settled.
-    pub(super) fn note_settled(&mut self, things: &[Thing], now: Instant) {
-        for thing in things {
-            if self.has_settled(thing) {
-                self.settling.settled(thing, now);
+    pub(super) fn note_quiescent(&mut self, objects: &[ChangedObject], now: Instant) {
+        for object in objects {
+            if self.is_quiescent(object) {
+                self.relists.settled(object, now);
             }
         }
     }
 
     /// What to list of the things that events named: of a node also the services that have tasks
     /// there, and those that may get some as it comes, is made active or is labelled anew.
-    fn named(&self, things: &[Thing]) -> ListedPart {
+    fn named(&self, objects: &[ChangedObject]) -> ListedPart {
         let mut part = ListedPart::default();
-        for thing in things {
-            match thing {
-                Thing::All => {}
-                Thing::Service(id) => drop(part.services.insert(Arc::clone(id))),
-                Thing::Network(id) => drop(part.networks.insert(Arc::clone(id))),
-                Thing::Node(id) => {
+        for object in objects {
+            match object {
+                ChangedObject::All => {}
+                ChangedObject::Service(id) => drop(part.services.insert(Arc::clone(id))),
+                ChangedObject::Network(id) => drop(part.networks.insert(Arc::clone(id))),
+                ChangedObject::Node(id) => {
                     part.nodes.insert(Arc::clone(id));
                     let node = [hash_of(id)];
                     let tasks = self.store.snapshot().tasks.iter();
@@ -101,8 +101,8 @@ impl Origin {
 
     /// Whether it is better to list everything than what is due.
     pub(super) fn is_much(&self, now: Instant) -> bool {
-        let due = self.settling.due(now);
-        if due.contains(&Thing::All) {
+        let due = self.relists.due(now);
+        if due.contains(&ChangedObject::All) {
             return true;
         }
         let services = self.named(&due).services;
@@ -113,7 +113,7 @@ impl Origin {
     }
 
     /// Whether nothing more is to be expected of what an event named.
-    fn has_settled(&self, thing: &Thing) -> bool {
+    fn is_quiescent(&self, object: &ChangedObject) -> bool {
         let snapshot = self.store.snapshot();
         let at_rest = |task: &Arc<Task>| match &*task.desired_state {
             "running" => &*task.state == "running",
@@ -123,15 +123,15 @@ impl Origin {
                 matches!(&*task.state, "shutdown" | "failed" | "rejected" | "complete" | "orphaned")
             }
         };
-        match thing {
-            Thing::Service(id) => {
+        match object {
+            ChangedObject::Service(id) => {
                 let owner = BTreeSet::from([Arc::clone(id)]);
                 let mut tasks = snapshot.tasks.of_owners(&owner);
                 let service = snapshot.services.get("", id);
                 !service.is_some_and(|service| is_under_way(&service.update_state))
                     && tasks.all(at_rest)
             }
-            Thing::All | Thing::Node(_) | Thing::Network(_) => true,
+            ChangedObject::All | ChangedObject::Node(_) | ChangedObject::Network(_) => true,
         }
     }
 }
@@ -148,10 +148,10 @@ pub(super) fn is_not_found(error: &Error) -> bool {
 
 /// The JSON of filters that let through what `wanted` does, and of that only what has one of these
 /// values.
-fn filters(name: &str, values: &BTreeSet<Arc<str>>, wanted: &Part) -> String {
+fn filters(name: &str, values: &BTreeSet<Arc<str>>, wanted: &ListFilter) -> String {
     let known = match wanted {
-        Part::Filtered(filters) => serde_json::from_str(filters).unwrap_or_default(),
-        Part::Nothing | Part::All => serde_json::Map::new(),
+        ListFilter::Filtered(filters) => serde_json::from_str(filters).unwrap_or_default(),
+        ListFilter::Nothing | ListFilter::All => serde_json::Map::new(),
     };
     let values = values.iter().map(|value| (value.to_string(), true.into()));
     let mut all = known;

@@ -30,7 +30,7 @@ const MANAGERS_WITHIN: Duration = Duration::from_millis(500);
 
 /// A watch that is being read. Dropping it ends it.
 #[derive(Debug)]
-pub(super) struct Watching {
+pub(super) struct WatchFeed {
     pending: Arc<Pending>,
     /// What was shown or taken, and not handed over yet: taking may be cancelled while managers are
     /// asked for.
@@ -41,13 +41,13 @@ pub(super) struct Watching {
 
 #[derive(Debug, Default)]
 struct Pending {
-    told: Mutex<Told>,
+    told: Mutex<PendingChanges>,
     notify: Notify,
 }
 
 /// What was told and not taken yet.
 #[derive(Debug, Default)]
-struct Told {
+struct PendingChanges {
     changes: Newest,
     ended: Option<Arc<str>>,
 }
@@ -56,7 +56,7 @@ struct Told {
 #[derive(Debug, Default)]
 struct Newest(HashMap<(u8, Arc<str>), Change>);
 
-impl Watching {
+impl WatchFeed {
     pub(super) fn new(connection: Connection, watch: Watch, tasks: &TaskTracker) -> Self {
         let pending = Arc::<Pending>::default();
         let reader = tasks.spawn(read(watch, Arc::clone(&pending)));
@@ -146,7 +146,7 @@ impl Watching {
 }
 
 impl Pending {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Told> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PendingChanges> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

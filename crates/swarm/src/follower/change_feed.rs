@@ -10,12 +10,12 @@ use swarmscout_net::Host;
 use swarmscout_refresh::Refreshed;
 use tokio::time::Instant;
 
-use super::Origin;
+use super::SwarmFollower;
 use crate::Error;
 use crate::Events;
-use crate::listening::Listening;
-use crate::settling::Settling;
-use crate::watching::Watching;
+use crate::event_feed::EventFeed;
+use crate::relist_schedule::RelistSchedule;
+use crate::watch_feed::WatchFeed;
 use crate::{FeedKind, Snapshot};
 
 /// So often is a better channel tried by itself, at growing gaps; after that each regular look tries.
@@ -33,7 +33,7 @@ const LASTED: u32 = 12;
 const SOCKET_DEADLINE: Duration = Duration::from_secs(2);
 
 /// How long all that a look does besides listing may take.
-pub(crate) const BEGIN_WITHIN: Duration =
+pub(crate) const OPEN_WITHIN: Duration =
     SOCKET_DEADLINE.saturating_mul(2).saturating_add(EVENTS_WITHIN);
 
 /// What is known of attempts to begin a better channel than the one that is in use.
@@ -52,13 +52,13 @@ pub(super) struct Retry {
 
 /// What tells of changes.
 #[derive(Debug)]
-pub(super) enum Channel {
+pub(super) enum ChangeFeed {
     None,
-    Watch(Box<Watching>),
-    Events(Listening),
+    Watch(Box<WatchFeed>),
+    Events(EventFeed),
 }
 
-impl Channel {
+impl ChangeFeed {
     pub(super) const fn kind(&self) -> FeedKind {
         match self {
             Self::None => FeedKind::Poll,
@@ -76,27 +76,27 @@ impl Channel {
     fn ended(&self) -> Option<Arc<str>> {
         match self {
             Self::None => None,
-            Self::Watch(watching) => watching.ended(),
-            Self::Events(listening) => listening.ended().map(|end| end.to_string().into()),
+            Self::Watch(watch_feed) => watch_feed.ended(),
+            Self::Events(events) => events.ended().map(|end| end.to_string().into()),
         }
     }
 
     /// Whether it is a stream of events that was only closed.
     fn is_closed(&self) -> bool {
-        let Self::Events(listening) = self else { return false };
-        listening.ended().is_some_and(|end| matches!(*end, StreamEnd::Closed(_)))
+        let Self::Events(events) = self else { return false };
+        events.ended().is_some_and(|end| matches!(*end, StreamEnd::Closed(_)))
     }
 }
 
-impl Origin {
+impl SwarmFollower {
     /// Drops what tells of changes no more, or opens it again where it was only closed.
-    pub(super) async fn end_channel(&mut self) {
+    pub(super) async fn close_feed(&mut self) {
         if self.can_reopen(Instant::now()) {
             self.reopen().await;
             return;
         }
         let overdue = self.confirm_by.is_some_and(|by| by <= Instant::now());
-        let reason = match self.channel.ended() {
+        let reason = match self.change_feed.ended() {
             Some(reason) => reason,
             None if overdue => {
                 let count = self.store.unconfirmed();
@@ -105,39 +105,39 @@ impl Origin {
             }
             None => return,
         };
-        self.lose_channel(reason);
+        self.lose_feed(reason);
     }
 
     /// Whether events were only closed and may be opened again: by a proxy that ends what is idle,
     /// and not by one that ends whatever is opened.
     pub(super) fn can_reopen(&self, now: Instant) -> bool {
-        self.channel.is_closed()
-            && self.begun_at == Some(self.hosts.place())
-            && self.next_begin().is_none_or(|next| next <= now)
+        self.change_feed.is_closed()
+            && self.opened_at == Some(self.hosts.place())
+            && self.next_open().is_none_or(|next| next <= now)
     }
 
     /// When the next channel may be begun.
-    fn next_begin(&self) -> Option<Instant> {
-        self.begun.map(|begun| begun + self.following.begin_again)
+    fn next_open(&self) -> Option<Instant> {
+        self.opened.map(|opened| opened + self.following.reopen_after)
     }
 
     /// Opens events again that were closed. Returns whether they are open.
     async fn reopen(&mut self) -> bool {
-        self.begun = Some(Instant::now());
-        match self.begin_events().await {
-            Ok(channel) => {
+        self.opened = Some(Instant::now());
+        match self.open_events().await {
+            Ok(opened) => {
                 tracing::debug!(
                     swarm = %self.feed.swarm,
-                    err = self.channel.ended().as_deref(),
+                    err = self.change_feed.ended().as_deref(),
                     "Events were closed and are open again"
                 );
-                self.channel = channel;
+                self.change_feed = opened;
                 Arc::make_mut(&mut self.feed).begun += 1;
                 true
             }
             Err(reason) => {
-                let reason = reason.map(Arc::from).or_else(|| self.channel.ended());
-                self.lose_channel(reason.unwrap_or_default());
+                let reason = reason.map(Arc::from).or_else(|| self.change_feed.ended());
+                self.lose_feed(reason.unwrap_or_default());
                 false
             }
         }
@@ -145,22 +145,22 @@ impl Origin {
 
     /// Opens events again that were closed, and follows what was told before.
     pub(super) async fn reopen_and_follow(&mut self) -> Result<Refreshed<Snapshot>, Error> {
-        self.take_told().await;
+        self.apply_pending().await;
         if self.reopen().await {
-            return self.look_at_changes().await;
+            return self.refresh_changes().await;
         }
         Ok(self.present())
     }
 
     /// Tries a better channel. Where it can be begun, everything is listed next.
-    pub(super) async fn try_better(&mut self) -> Result<Refreshed<Snapshot>, Error> {
-        self.take_told().await;
+    pub(super) async fn upgrade(&mut self) -> Result<Refreshed<Snapshot>, Error> {
+        self.apply_pending().await;
         self.retry.tries = self.retry.tries.saturating_add(1);
         self.retry.at = None;
-        self.begun = None;
-        self.begin_channel().await;
+        self.opened = None;
+        self.open_feed().await;
         if self.listed {
-            self.plan_better(false);
+            self.schedule_upgrade(false);
         }
         self.note_feed(None);
         Ok(self.present())
@@ -168,7 +168,7 @@ impl Origin {
 
     /// Says when to try a better channel after a good look, if there is one: at once where the Engine
     /// did not answer before. `recovers`: it was the first good look, or the first after failures.
-    pub(super) fn plan_better(&mut self, recovers: bool) {
+    pub(super) fn schedule_upgrade(&mut self, recovers: bool) {
         self.retry.at = None;
         if self.feed.reason.is_none() {
             return;
@@ -181,31 +181,31 @@ impl Origin {
                 Arc::make_mut(&mut self.feed).reason = Some(NOT_TRIED.into());
             }
         } else if self.retry.tries < TRIES {
-            let gap = self.following.begin_again * (1 << self.retry.tries);
-            self.retry.at = Some(self.begun.unwrap_or(now) + gap);
+            let gap = self.following.reopen_after * (1 << self.retry.tries);
+            self.retry.at = Some(self.opened.unwrap_or(now) + gap);
         }
     }
 
     /// Drops what tells of changes no more, and says so.
-    fn lose_channel(&mut self, reason: Arc<str>) {
+    fn lose_feed(&mut self, reason: Arc<str>) {
         tracing::warn!(
             swarm = %self.feed.swarm,
-            feed = self.channel.kind().as_str(),
+            feed = self.change_feed.kind().as_str(),
             err = %reason,
             "Change feed closed"
         );
         self.retry.is_lost = true;
-        self.drop_channel(reason);
+        self.drop_feed(reason);
     }
 
-    pub(super) fn drop_channel(&mut self, reason: Arc<str>) {
-        self.channel = Channel::None;
+    pub(super) fn drop_feed(&mut self, reason: Arc<str>) {
+        self.change_feed = ChangeFeed::None;
         self.listed = false;
         self.confirm_by = None;
-        self.settling = Settling::default();
+        self.relists = RelistSchedule::default();
         self.node = None;
         self.hosts.ask_for_info();
-        let lasted = self.since.elapsed() >= LASTED * self.following.begin_again;
+        let lasted = self.since.elapsed() >= LASTED * self.following.reopen_after;
         self.retry.tries = if lasted { 0 } else { self.retry.tries.saturating_add(1).min(TRIES) };
         self.retry.engine_failed = false;
         Arc::make_mut(&mut self.feed).reason = Some(reason);
@@ -213,38 +213,40 @@ impl Origin {
     }
 
     /// Begins the best that there is, unless it is in use already, or was tried a moment ago.
-    pub(super) async fn begin_channel(&mut self) {
-        let wanted = match (&self.channel, self.events) {
-            (Channel::Watch(_), _) | (_, Events::Poll) | (Channel::Events(_), Events::Events) => {
+    pub(super) async fn open_feed(&mut self) {
+        let wanted = match (&self.change_feed, self.events) {
+            (ChangeFeed::Watch(_), _)
+            | (_, Events::Poll)
+            | (ChangeFeed::Events(_), Events::Events) => {
                 return;
             }
             (_, Events::Events) => &[FeedKind::Events][..],
-            (_, Events::Watch) | (Channel::Events(_), Events::Auto) => &[FeedKind::Watch][..],
-            (Channel::None, Events::Auto) => &[FeedKind::Watch, FeedKind::Events][..],
+            (_, Events::Watch) | (ChangeFeed::Events(_), Events::Auto) => &[FeedKind::Watch][..],
+            (ChangeFeed::None, Events::Auto) => &[FeedKind::Watch, FeedKind::Events][..],
         };
         let now = Instant::now();
-        if self.next_begin().is_some_and(|next| now < next) {
+        if self.next_open().is_some_and(|next| now < next) {
             return;
         }
-        self.begun = Some(now);
-        self.begun_at = Some(self.hosts.place());
+        self.opened = Some(now);
+        self.opened_at = Some(self.hosts.place());
         self.retry.engine_failed = false;
         let mut reason = None;
         for kind in wanted {
             let begun = match kind {
-                FeedKind::Watch => self.begin_watch().await,
-                FeedKind::Events => self.begin_events().await,
+                FeedKind::Watch => self.open_watch().await,
+                FeedKind::Events => self.open_events().await,
                 FeedKind::Poll => continue,
             };
             match begun {
-                Ok(channel) => {
-                    self.channel = channel;
+                Ok(opened) => {
+                    self.change_feed = opened;
                     self.since = now;
                     self.listed = false;
                     self.confirm_by = None;
-                    self.settling = Settling::default();
+                    self.relists = RelistSchedule::default();
                     if std::mem::take(&mut self.retry.is_lost) {
-                        let feed = self.channel.kind().as_str();
+                        let feed = self.change_feed.kind().as_str();
                         tracing::info!(swarm = %self.feed.swarm, feed, "Change feed open again");
                     }
                     let feed = Arc::make_mut(&mut self.feed);
@@ -261,7 +263,7 @@ impl Origin {
     }
 
     /// Begins to watch. The reason why not is missing where nobody would expect a watch.
-    async fn begin_watch(&self) -> Result<Channel, Option<String>> {
+    async fn open_watch(&self) -> Result<ChangeFeed, Option<String>> {
         let beside = self.hosts.current().socket_path().map(beside);
         let Some(path) = self.swarmkit_socket.clone().or(beside) else {
             let text = "a watch needs SwarmKit's control socket, which is only on the manager \
@@ -273,21 +275,21 @@ impl Origin {
             let connection = ControlSocket::new(&path, &self.context).connect(deadline).await;
             let mut connection = connection.map_err(|error| error.to_string())?;
             let watch = connection.watch(deadline).await.map_err(|error| error.to_string())?;
-            let mut watching = Watching::new(connection, watch, &self.context.tasks);
+            let mut watch_feed = WatchFeed::new(connection, watch, &self.context.tasks);
             if let Some(node) = &self.node {
-                recognise(&mut watching, node, self.hosts.current()).await?;
+                recognise(&mut watch_feed, node, self.hosts.current()).await?;
             }
-            Ok::<_, String>(watching)
+            Ok::<_, String>(watch_feed)
         };
         match begun.await {
-            Ok(watching) => Ok(Channel::Watch(Box::new(watching))),
+            Ok(watch_feed) => Ok(ChangeFeed::Watch(Box::new(watch_feed))),
             Err(reason) => Err(Some(reason)),
         }
     }
 
-    async fn begin_events(&mut self) -> Result<Channel, Option<String>> {
+    async fn open_events(&mut self) -> Result<ChangeFeed, Option<String>> {
         match self.hosts.events(self.following.quiet).await {
-            Ok(stream) => Ok(Channel::Events(Listening::new(stream, &self.context.tasks))),
+            Ok(stream) => Ok(ChangeFeed::Events(EventFeed::new(stream, &self.context.tasks))),
             Err(NoEvents::Withheld(reason)) => Err(Some(reason)),
             Err(NoEvents::Failed(error)) => {
                 self.retry.engine_failed = true;
@@ -302,16 +304,18 @@ impl Origin {
         let listed = || seen.lists.nodes.iter().map(|node| node.id.to_string()).min();
         let node = seen.info.as_ref().map(|info| info.node.clone()).filter(|id| !id.is_empty());
         self.node = node.or_else(listed);
-        let reason = match &mut self.channel {
-            Channel::None => return self.begun_at == Some(seen.host) || self.begun_at.is_none(),
-            Channel::Events(_) if self.begun_at == Some(seen.host) => return true,
-            Channel::Events(_) => {
+        let reason = match &mut self.change_feed {
+            ChangeFeed::None => {
+                return self.opened_at == Some(seen.host) || self.opened_at.is_none();
+            }
+            ChangeFeed::Events(_) if self.opened_at == Some(seen.host) => return true,
+            ChangeFeed::Events(_) => {
                 let reason = format!("{} answers instead", self.hosts.current());
-                self.drop_channel(reason.into());
+                self.drop_feed(reason.into());
                 return false;
             }
-            Channel::Watch(watching) => match &self.node {
-                Some(node) => recognise(watching, node, self.hosts.current()).await,
+            ChangeFeed::Watch(watch_feed) => match &self.node {
+                Some(node) => recognise(watch_feed, node, self.hosts.current()).await,
                 None => Err("the Engine does not say which node it is, so it is unknown whether \
                              the control socket is that of its Swarm"
                     .to_owned()),
@@ -320,7 +324,7 @@ impl Origin {
         let Err(reason) = reason else { return true };
         let node = self.node.take();
         self.asks_for_nodes |= node.is_none();
-        self.drop_channel(reason.into());
+        self.drop_feed(reason.into());
         // It is asked for before anything else the next time.
         self.node = node;
         false
@@ -328,8 +332,8 @@ impl Origin {
 }
 
 /// Makes sure that a watch is of the Swarm of this node, for which `host` answers.
-async fn recognise(watching: &mut Watching, node: &str, host: &Host) -> Result<(), String> {
-    match watching.knows_node(node, Instant::now() + SOCKET_DEADLINE).await {
+async fn recognise(watch_feed: &mut WatchFeed, node: &str, host: &Host) -> Result<(), String> {
+    match watch_feed.knows_node(node, Instant::now() + SOCKET_DEADLINE).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!(
             "the control socket is that of another Swarm: node {node}, which {host} answers for, \

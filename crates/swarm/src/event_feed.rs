@@ -9,41 +9,41 @@ use swarmscout_refresh::caught;
 use tokio::sync::Notify;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::settling::Thing;
+use super::relist_schedule::ChangedObject;
 
 /// So many things that events named are kept one by one; beyond that everything is to be listed.
 const MOST: usize = 1000;
 
 /// A stream that is being read. Dropping it ends it.
 #[derive(Debug)]
-pub(super) struct Listening {
-    heard: Arc<Heard>,
+pub(super) struct EventFeed {
+    heard: Arc<EventBuffer>,
     _reader: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct EventBuffer {
     state: Mutex<State>,
     notify: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    things: BTreeSet<Thing>,
+    objects: BTreeSet<ChangedObject>,
     problems: Vec<Problem>,
     ended: Option<Arc<StreamEnd>>,
 }
 
-impl Listening {
+impl EventFeed {
     pub(super) fn new(stream: EventStream, tasks: &TaskTracker) -> Self {
-        let heard = Arc::<Heard>::default();
+        let heard = Arc::<EventBuffer>::default();
         let reader = tasks.spawn(read(stream, Arc::clone(&heard)));
         Self { heard, _reader: AbortOnDropHandle::new(reader) }
     }
 
     /// What events named since this was last asked.
-    pub(super) fn take(&self) -> BTreeSet<Thing> {
-        std::mem::take(&mut self.heard.lock().things)
+    pub(super) fn take(&self) -> BTreeSet<ChangedObject> {
+        std::mem::take(&mut self.heard.lock().objects)
     }
 
     /// Events that could not be read since this was last asked.
@@ -62,7 +62,7 @@ impl Listening {
             let notified = self.heard.notify.notified();
             {
                 let state = self.heard.lock();
-                if !state.things.is_empty() || state.ended.is_some() {
+                if !state.objects.is_empty() || state.ended.is_some() {
                     return;
                 }
             }
@@ -71,7 +71,7 @@ impl Listening {
     }
 }
 
-impl Heard {
+impl EventBuffer {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,11 +83,11 @@ impl Heard {
             state.problems.extend(problems);
         }
         match event {
-            Ok(event) => state.things.extend(named(event)),
+            Ok(event) => state.objects.extend(named(event)),
             Err(end) => state.ended = Some(Arc::new(end)),
         }
-        if state.things.len() > MOST {
-            state.things = BTreeSet::from([Thing::All]);
+        if state.objects.len() > MOST {
+            state.objects = BTreeSet::from([ChangedObject::All]);
         }
         let goes_on = state.ended.is_none();
         drop(state);
@@ -97,16 +97,16 @@ impl Heard {
 }
 
 /// What an event names. Of a container that is its service.
-fn named(event: Event) -> Option<Thing> {
+fn named(event: Event) -> Option<ChangedObject> {
     match event.kind {
-        EventKind::Service => Some(Thing::Service(event.id)),
-        EventKind::Node => Some(Thing::Node(event.id)),
-        EventKind::Network => Some(Thing::Network(event.id)),
-        EventKind::Container => event.service.map(Thing::Service),
+        EventKind::Service => Some(ChangedObject::Service(event.id)),
+        EventKind::Node => Some(ChangedObject::Node(event.id)),
+        EventKind::Network => Some(ChangedObject::Network(event.id)),
+        EventKind::Container => event.service.map(ChangedObject::Service),
     }
 }
 
-async fn read(mut stream: EventStream, heard: Arc<Heard>) {
+async fn read(mut stream: EventStream, heard: Arc<EventBuffer>) {
     loop {
         let (event, problems) = match caught(stream.next()).await {
             Ok(event) => (event, stream.take_problems()),

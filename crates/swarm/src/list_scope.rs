@@ -10,20 +10,20 @@ use crate::Role;
 
 /// Which lists are read, and how much of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Demand {
+pub struct ListScope {
     /// `/nodes`.
-    pub nodes: Part,
+    pub nodes: ListFilter,
     /// `/services`.
-    pub services: Part,
+    pub services: ListFilter,
     /// `/tasks`.
-    pub tasks: Part,
+    pub tasks: ListFilter,
     /// `/networks`.
-    pub networks: Part,
+    pub networks: ListFilter,
 }
 
 /// How much of a list is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Part {
+pub enum ListFilter {
     /// Nothing of it.
     #[default]
     Nothing,
@@ -33,7 +33,49 @@ pub enum Part {
     All,
 }
 
-impl Part {
+/// What reads a replica, and which lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    lists: Vec<List>,
+    /// Applied to the first of the lists. The others are read whole, to explain what it refers to.
+    filters: Option<Filters>,
+}
+
+impl Reader {
+    /// Reads these lists, each as a whole.
+    pub fn of_lists(lists: impl Into<Vec<List>>) -> Self {
+        Self { lists: lists.into(), filters: None }
+    }
+
+    /// Reads the lists that a role needs; of its own list what these filters let through.
+    pub fn of_role(filters: Filters) -> Self {
+        let lists = match filters.role() {
+            Role::Nodes => vec![List::Nodes],
+            Role::Services => vec![List::Services, List::Networks],
+            Role::Tasks => vec![List::Tasks, List::Services, List::Nodes, List::Networks],
+        };
+        Self { lists, filters: Some(filters) }
+    }
+
+    /// What it needs. `alone`: no reader of another kind reads the same lists.
+    fn scope(&self, alone: bool) -> ListScope {
+        let mut scope = ListScope::default();
+        for (place, list) in self.lists.iter().enumerate() {
+            let filters = self.filters.as_ref().filter(|_| place == 0);
+            let filters = filters.map(|filters| filters.for_engine(alone)).unwrap_or_default();
+            scope.set(
+                *list,
+                match filters {
+                    all if all.is_empty() => ListFilter::All,
+                    some => ListFilter::Filtered(some.into()),
+                },
+            );
+        }
+        scope
+    }
+}
+
+impl ListFilter {
     fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Nothing, part) | (part, Self::Nothing) => part,
@@ -72,39 +114,25 @@ fn terms(filters: &str) -> serde_json::Map<String, serde_json::Value> {
     serde_json::from_str(filters).unwrap_or_default()
 }
 
-impl Demand {
+impl ListScope {
     /// All lists, whole.
     pub fn everything() -> Self {
-        let [nodes, services, tasks, networks] = [const { Part::All }; 4];
+        let [nodes, services, tasks, networks] = [const { ListFilter::All }; 4];
         Self { nodes, services, tasks, networks }
     }
 
-    /// What readers with these filters need together. Their filters are the Engine's to apply as
-    /// far as it makes no difference to any of them.
-    pub fn of<'a>(readers: impl IntoIterator<Item = &'a Filters>) -> Self {
+    /// What these readers need together. Their filters are the Engine's to apply as far as that
+    /// makes no difference to any of them.
+    pub fn of<'a>(readers: impl IntoIterator<Item = &'a Reader>) -> Self {
         let readers: Vec<_> = readers.into_iter().collect();
         let alone = readers.windows(2).all(|two| two[0] == two[1]);
-        let each = readers.into_iter().map(|filters| {
-            let own = match filters.for_engine(alone) {
-                none if none.is_empty() => Part::All,
-                some => Part::Filtered(some.into()),
-            };
-            match filters.role() {
-                Role::Nodes => Self { nodes: own, ..Self::default() },
-                Role::Services => Self { services: own, networks: Part::All, ..Self::default() },
-                Role::Tasks => {
-                    let all = Part::All;
-                    Self { tasks: own, services: all.clone(), nodes: all.clone(), networks: all }
-                }
-            }
-        });
-        each.fold(Self::default(), Self::or)
+        readers.into_iter().fold(Self::default(), |scope, reader| scope.or(reader.scope(alone)))
     }
 
     /// What is needed of lists of which each is wanted or not, with nothing filtered.
     #[must_use]
     pub fn unfiltered(self) -> Self {
-        let whole = |part| if part == Part::Nothing { part } else { Part::All };
+        let whole = |part| if part == ListFilter::Nothing { part } else { ListFilter::All };
         Self {
             nodes: whole(self.nodes),
             services: whole(self.services),
@@ -123,13 +151,13 @@ impl Demand {
     }
 
     /// How much of a list is read.
-    pub fn part(&self, list: List) -> &Part {
+    pub fn filter(&self, list: List) -> &ListFilter {
         match list {
             List::Nodes => &self.nodes,
             List::Services => &self.services,
             List::Tasks => &self.tasks,
             List::Networks => &self.networks,
-            List::Containers => &Part::Nothing,
+            List::Containers => &ListFilter::Nothing,
         }
     }
 
@@ -137,15 +165,19 @@ impl Demand {
     #[must_use]
     pub fn without(mut self, lists: impl IntoIterator<Item = List>) -> Self {
         for list in lists {
-            match list {
-                List::Nodes => self.nodes = Part::Nothing,
-                List::Services => self.services = Part::Nothing,
-                List::Tasks => self.tasks = Part::Nothing,
-                List::Networks => self.networks = Part::Nothing,
-                List::Containers => {}
-            }
+            self.set(list, ListFilter::Nothing);
         }
         self
+    }
+
+    fn set(&mut self, list: List, filter: ListFilter) {
+        match list {
+            List::Nodes => self.nodes = filter,
+            List::Services => self.services = filter,
+            List::Tasks => self.tasks = filter,
+            List::Networks => self.networks = filter,
+            List::Containers => {}
+        }
     }
 
     /// Whether a snapshot made for this has all that `needed` asks for.
@@ -174,17 +206,27 @@ mod tests {
     use super::*;
     use swarmscout_docker::Filter;
 
-    fn filters(role: Role, filters: &[(&str, &str)]) -> Filters {
+    fn filters(role: Role, filters: &[(&str, &str)]) -> Reader {
         let filters = filters.iter().map(|(name, value)| Filter {
             name: (*name).to_owned(),
             values: vec![(*value).to_owned()],
         });
-        Filters::new(role, &filters.collect::<Vec<_>>())
+        Reader::of_role(Filters::new(role, &filters.collect::<Vec<_>>()))
     }
 
     /// Readers, and the lists that are asked for.
-    fn check(readers: &[Filters], expected: &[(List, &str)]) {
-        assert_eq!(Demand::of(readers).lists(), expected);
+    fn check(readers: &[Reader], expected: &[(List, &str)]) {
+        assert_eq!(ListScope::of(readers).lists(), expected);
+    }
+
+    /// State metrics and the like read lists, and have no filters.
+    #[test]
+    fn who_reads_lists_reads_them_whole() {
+        let lists = Reader::of_lists([List::Tasks, List::Nodes]);
+        check(std::slice::from_ref(&lists), &[(List::Tasks, ""), (List::Nodes, "")]);
+        let running = filters(Role::Tasks, &[("desired-state", "running")]);
+        let all = [List::Tasks, List::Services, List::Nodes, List::Networks];
+        check(&[running, lists], &all.map(|list| (list, "")));
     }
 
     const RUNNING: &str = r#"{"desired-state":{"running":true}}"#;
@@ -213,28 +255,28 @@ mod tests {
     #[test]
     fn what_the_engine_may_refuse_it_is_only_asked_for_one_reader() {
         let web = || filters(Role::Tasks, &[("service", "web"), ("desired-state", "running")]);
-        let lists = Demand::of(&[web()]);
+        let lists = ListScope::of(&[web()]);
         let expected = r#"{"desired-state":{"running":true},"service":{"web":true}}"#;
         assert_eq!(lists.lists()[0], (List::Tasks, expected));
-        let lists = Demand::of(&[web(), filters(Role::Nodes, &[])]);
+        let lists = ListScope::of(&[web(), filters(Role::Nodes, &[])]);
         assert_eq!(lists.lists()[0], (List::Tasks, RUNNING));
     }
 
     #[test]
     fn what_we_read_otherwise_than_the_engine_it_is_not_asked_for() {
-        let lists = Demand::of(&[filters(Role::Tasks, &[("node", "self"), ("label", "a=b")])]);
+        let lists = ListScope::of(&[filters(Role::Tasks, &[("node", "self"), ("label", "a=b")])]);
         assert_eq!(lists.lists()[0], (List::Tasks, ""));
-        let lists = Demand::of(&[filters(Role::Services, &[("label", "a=b")])]);
+        let lists = ListScope::of(&[filters(Role::Services, &[("label", "a=b")])]);
         assert_eq!(lists.lists()[0], (List::Services, r#"{"label":{"a=b":true}}"#));
     }
 
     #[test]
     fn the_whole_covers_its_parts() {
-        let part = Demand::of(&[filters(Role::Tasks, &[("desired-state", "running")])]);
+        let part = ListScope::of(&[filters(Role::Tasks, &[("desired-state", "running")])]);
         let whole = part.clone().unfiltered();
         assert!(whole.covers(&part) && !part.covers(&whole) && part.covers(&part));
-        assert!(!part.covers(&Demand::of(&[filters(Role::Tasks, &[("id", "x")])])));
-        assert!(whole.covers(&Demand::default()) && !Demand::default().covers(&part));
+        assert!(!part.covers(&ListScope::of(&[filters(Role::Tasks, &[("id", "x")])])));
+        assert!(whole.covers(&ListScope::default()) && !ListScope::default().covers(&part));
     }
 
     #[test]
@@ -243,9 +285,9 @@ mod tests {
         let all =
             [web, filters(Role::Nodes, &[]), filters(Role::Tasks, &[("desired-state", "running")])];
         for readers in [&all[..], &all[..2], &all[..1], &all[1..]] {
-            let together = Demand::of(readers);
+            let together = ListScope::of(readers);
             for reader in readers {
-                assert!(together.covers(&Demand::of([reader])), "{reader:?} of {readers:?}");
+                assert!(together.covers(&ListScope::of([reader])), "{reader:?} of {readers:?}");
             }
         }
     }

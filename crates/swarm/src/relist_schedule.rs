@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The shortest time between two listings of one thing.
+/// The shortest time between two listings of one object.
 pub(super) const SHORTEST: Duration = Duration::from_millis(250);
 
 /// The longest.
@@ -22,7 +22,7 @@ const GIVEN_UP: Duration = Duration::from_mins(10);
 
 /// What an event names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Thing {
+pub(super) enum ChangedObject {
     /// Everything.
     All,
     /// The service with this ID, and its tasks.
@@ -35,7 +35,7 @@ pub(super) enum Thing {
 
 /// What waits to be listed again.
 #[derive(Debug, Default)]
-pub(super) struct Settling(BTreeMap<Thing, Due>);
+pub(super) struct RelistSchedule(BTreeMap<ChangedObject, Due>);
 
 #[derive(Clone, Copy, Debug)]
 struct Due {
@@ -47,12 +47,12 @@ struct Due {
     listed: Option<Instant>,
 }
 
-impl Settling {
+impl RelistSchedule {
     /// Something happened to `thing`.
-    pub(super) fn note(&mut self, thing: Thing, now: Instant) {
-        let listed = self.0.get(&thing).and_then(|due| due.listed);
+    pub(super) fn note(&mut self, object: ChangedObject, now: Instant) {
+        let listed = self.0.get(&object).and_then(|due| due.listed);
         let at = listed.map_or(now, |listed| now.max(listed + SHORTEST));
-        self.0.insert(thing, Due { at, gap: SHORTEST, noted: now, listed });
+        self.0.insert(object, Due { at, gap: SHORTEST, noted: now, listed });
     }
 
     /// When something is due.
@@ -61,20 +61,20 @@ impl Settling {
     }
 
     /// What is due now.
-    pub(super) fn due(&self, now: Instant) -> Vec<Thing> {
+    pub(super) fn due(&self, now: Instant) -> Vec<ChangedObject> {
         let due = self.0.iter().filter(|(_, due)| due.at <= now);
-        due.map(|(thing, _)| thing.clone()).collect()
+        due.map(|(object, _)| object.clone()).collect()
     }
 
     /// The same, to be listed; it is due again, after a longer gap each time, unless it has
     /// [settled](Self::settled) by then.
-    pub(super) fn take(&mut self, now: Instant) -> Vec<Thing> {
+    pub(super) fn take(&mut self, now: Instant) -> Vec<ChangedObject> {
         let mut taken = Vec::new();
-        self.0.retain(|thing, due| {
+        self.0.retain(|object, due| {
             if due.at > now {
                 return true;
             }
-            taken.push(thing.clone());
+            taken.push(object.clone());
             due.listed = Some(now);
             due.at = now + due.gap;
             due.gap = (2 * due.gap).min(LONGEST);
@@ -85,9 +85,9 @@ impl Settling {
 
     /// Nothing more is to be expected. What was noted less than a longest gap ago is looked at once
     /// more all the same: an update may be slow to begin.
-    pub(super) fn settled(&mut self, thing: &Thing, now: Instant) {
-        if self.0.get(thing).is_some_and(|due| now > due.noted + LONGEST) {
-            self.0.remove(thing);
+    pub(super) fn settled(&mut self, object: &ChangedObject, now: Instant) {
+        if self.0.get(object).is_some_and(|due| now > due.noted + LONGEST) {
+            self.0.remove(object);
         }
     }
 }
@@ -103,21 +103,21 @@ mod tests {
     /// Events at these times, in milliseconds; when the thing is listed, if it settles at `settled`.
     fn check(events: &[u64], settled: u64, expected: &[u64]) {
         let start = Instant::now();
-        let thing = Thing::Service("web".into());
-        let mut settling = Settling::default();
+        let object = ChangedObject::Service("web".into());
+        let mut schedule = RelistSchedule::default();
         let mut events = events.iter().map(|at| start + ms(*at)).peekable();
         let mut listed = Vec::new();
         loop {
-            let next = settling.next();
+            let next = schedule.next();
             let event = events.next_if(|event| next.is_none_or(|next| *event <= next));
             match (event, next) {
-                (Some(event), _) => settling.note(thing.clone(), event),
+                (Some(event), _) => schedule.note(object.clone(), event),
                 (None, Some(now)) => {
-                    assert_eq!(settling.take(now), std::slice::from_ref(&thing));
+                    assert_eq!(schedule.take(now), std::slice::from_ref(&object));
                     let at = now - start;
                     listed.push(u64::try_from(at.as_millis()).unwrap());
                     if at >= ms(settled) {
-                        settling.settled(&thing, now);
+                        schedule.settled(&object, now);
                     }
                 }
                 (None, None) => break,

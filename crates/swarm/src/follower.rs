@@ -16,9 +16,9 @@
 //! - A list that cannot be read takes no other with it. What is known of it stays, but who needs it is
 //!   given nothing new, unless a watch keeps it up to date.
 
-mod again;
-mod channel;
-mod partial;
+mod change_feed;
+mod failed_lists;
+mod relist;
 
 use std::path::PathBuf;
 use std::pin::pin;
@@ -32,12 +32,12 @@ use swarmscout_refresh::{BoxFuture, Discoverer, Problem, RefreshContext, Refresh
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use self::again::is_not_found;
-pub(super) use self::channel::BEGIN_WITHIN;
-use self::channel::{Channel, Retry};
-use super::settling::Settling;
+pub(super) use self::change_feed::OPEN_WITHIN;
+use self::change_feed::{ChangeFeed, Retry};
+use self::relist::is_not_found;
+use super::relist_schedule::RelistSchedule;
 use super::store::{Beside, Store};
-use super::{Demand, Events, Feed, Following, Part, Snapshot, Source};
+use super::{Events, Feed, Following, ListFilter, ListScope, Snapshot, Source};
 use crate::Error;
 
 /// So often does one look begin what tells of changes anew, because it does not suit who answers.
@@ -51,20 +51,20 @@ const MEANWHILE: Duration = Duration::from_millis(20);
 
 /// Looks at one Swarm.
 #[derive(Debug)]
-pub struct Origin {
+pub struct SwarmFollower {
     hosts: Hosts,
-    demand: watch::Receiver<Demand>,
+    wanted: watch::Receiver<ListScope>,
     events: Events,
     swarmkit_socket: Option<PathBuf>,
-    channel: Channel,
+    change_feed: ChangeFeed,
     /// Of `channel`: whether what is kept was listed after it had begun.
     listed: bool,
     /// Since when `channel` is in use.
     since: Instant,
     /// When a channel was last begun, or tried to be.
-    begun: Option<Instant>,
+    opened: Option<Instant>,
     /// At which host.
-    begun_at: Option<usize>,
+    opened_at: Option<usize>,
     /// What is known of attempts to begin one.
     retry: Retry,
     /// How often in a row lists could not be read.
@@ -74,7 +74,7 @@ pub struct Origin {
     store: Store,
     /// Until when the watch must have told what the last listing showed.
     confirm_by: Option<Instant>,
-    settling: Settling,
+    relists: RelistSchedule,
     /// The node that answered last, which a watch must know.
     node: Option<String>,
     /// Whether nodes must be listed to know one.
@@ -93,33 +93,33 @@ pub struct Origin {
     context: RefreshContext,
 }
 
-impl Origin {
+impl SwarmFollower {
     /// Asks nobody yet. Fails where a host cannot be used or its TLS options cannot. `demand` says
     /// what is asked for, and may change; `swarm` is what people call the Swarm.
     pub fn new(
         source: &Source,
         swarm: Arc<str>,
-        demand: watch::Receiver<Demand>,
+        wanted: watch::Receiver<ListScope>,
         following: Following,
         context: &RefreshContext,
     ) -> Result<Self, Error> {
         let feed = Arc::new(Feed::new(swarm));
         Ok(Self {
             hosts: Hosts::new(&source.engine, context)?,
-            demand,
+            wanted,
             events: source.events,
             swarmkit_socket: source.swarmkit_socket.clone(),
-            channel: Channel::None,
+            change_feed: ChangeFeed::None,
             listed: false,
             since: Instant::now(),
-            begun: None,
-            begun_at: None,
+            opened: None,
+            opened_at: None,
             retry: Retry::default(),
             list_failures: 0,
             relist_at: None,
             store: Store::default(),
             confirm_by: None,
-            settling: Settling::default(),
+            relists: RelistSchedule::default(),
             node: None,
             asks_for_nodes: false,
             is_failing: true,
@@ -149,22 +149,22 @@ impl Origin {
         self
     }
 
-    async fn look_at_everything(&mut self) -> Result<Refreshed<Snapshot>, Error> {
-        let scope = self.demand.wait_for(|demand| *demand != Demand::default()).await.map(drop);
+    async fn refresh_everything(&mut self) -> Result<Refreshed<Snapshot>, Error> {
+        let scope = self.wanted.wait_for(|scope| *scope != ListScope::default()).await.map(drop);
         scope.map_err(|_| Error::NoReader)?;
         let recovers = std::mem::replace(&mut self.is_failing, true);
         // What was told already may be what a watch is waited for. It does not wait for the listing,
         // which may fail.
-        let is_news = self.take_told().await;
+        let is_news = self.apply_pending().await;
         if is_news && self.listed && self.scope().covers(&self.store.snapshot().scope) {
             self.note_feed(None);
             self.partial.publish(self.present());
         }
-        self.end_channel().await;
-        self.begin_channel().await;
+        self.close_feed().await;
+        self.open_feed().await;
         // Whatever is due is listed now.
         let now = Instant::now();
-        let things = self.settling.take(now);
+        let objects = self.relists.take(now);
         let mut turns = 0;
         let mut passed_over = Vec::new();
         let (look, scope) = loop {
@@ -179,9 +179,9 @@ impl Origin {
             }
             // What tells of changes comes first, and what it does not tell is listed after it.
             turns += 1;
-            self.begun = None;
-            self.begin_channel().await;
-            if matches!(self.channel, Channel::None) {
+            self.opened = None;
+            self.open_feed().await;
+            if matches!(self.change_feed, ChangeFeed::None) {
                 break (look, scope);
             }
             // Who was passed over at first is not asked again.
@@ -190,8 +190,8 @@ impl Origin {
         };
         let Refreshed { value: Seen { lists, failed, info, .. }, as_of, problems } = look;
         let failed = self.note_failed(failed, &scope);
-        let beside = match self.channel {
-            Channel::Watch(_) if self.listed => Beside::Watch,
+        let beside = match self.change_feed {
+            ChangeFeed::Watch(_) if self.listed => Beside::Watch,
             _ => Beside::Nothing,
         };
         let this_node = info.as_ref().map_or("", |info| &info.node);
@@ -203,34 +203,37 @@ impl Origin {
         let waits = self.store.unconfirmed() > 0;
         let within = self.following.confirmed_within;
         self.confirm_by = waits.then(|| self.confirm_by.unwrap_or_else(|| Instant::now() + within));
-        self.note_settled(&things, now);
-        self.take_told().await;
+        self.note_quiescent(&objects, now);
+        self.apply_pending().await;
         self.is_failing = false;
-        self.plan_better(recovers);
+        self.schedule_upgrade(recovers);
         let managers = info.map(|info| info.managers.clone());
         self.note_feed(managers);
         Ok(self.present())
     }
 
     /// What to ask for: with a watch everything of each list, since it tells of everything.
-    fn scope(&self) -> Demand {
-        let demand = self.demand.borrow().clone();
-        match self.channel {
-            Channel::Watch(_) if self.asks_for_nodes => {
-                Demand { nodes: Part::All, ..demand.unfiltered() }
+    fn scope(&self) -> ListScope {
+        let wanted = self.wanted.borrow().clone();
+        match self.change_feed {
+            ChangeFeed::Watch(_) if self.asks_for_nodes => {
+                ListScope { nodes: ListFilter::All, ..wanted.unfiltered() }
             }
-            Channel::Watch(_) => demand.unfiltered(),
-            Channel::None | Channel::Events(_) => demand,
+            ChangeFeed::Watch(_) => wanted.unfiltered(),
+            ChangeFeed::None | ChangeFeed::Events(_) => wanted,
         }
     }
 
     /// Lists. Of a large Swarm that takes seconds, so what a watch tells is handed over meanwhile,
     /// made of what was known before; it is applied again to what is listed.
-    async fn list(&mut self, scope: &Demand) -> Result<Refreshed<Seen>, swarmscout_docker::Error> {
+    async fn list(
+        &mut self,
+        scope: &ListScope,
+    ) -> Result<Refreshed<Seen>, swarmscout_docker::Error> {
         let query = Query::of_swarm(scope.lists());
-        let Self { hosts, channel, listed, store, feed, problems, partial, .. } = self;
+        let Self { hosts, change_feed, listed, store, feed, problems, partial, .. } = self;
         let mut listing = pin!(hosts.look(&query));
-        let Channel::Watch(watching) = channel else { return listing.await };
+        let ChangeFeed::Watch(watch_feed) = change_feed else { return listing.await };
         // What nobody reads any more is not handed over again.
         if !*listed || !scope.covers(&store.snapshot().scope) {
             return listing.await;
@@ -239,13 +242,13 @@ impl Origin {
         loop {
             tokio::select! {
                 listed = &mut listing => return listed,
-                () = watching.told() => {}
+                () = watch_feed.told() => {}
             }
-            if watching.ended().is_some() {
+            if watch_feed.ended().is_some() {
                 return listing.await;
             }
             // Of nodes and networks the watch does not tell all that a listing does.
-            let mut told = watching.show();
+            let mut told = watch_feed.show();
             told.retain(|change| {
                 let (Change::Changed(object) | Change::Removed(object)) = change;
                 matches!(object, Object::Service(_) | Object::Task(_))
@@ -265,11 +268,11 @@ impl Origin {
     }
 
     /// Applies what was told since this was last done. Returns whether a watch told something.
-    async fn take_told(&mut self) -> bool {
-        match &mut self.channel {
-            Channel::None => false,
-            Channel::Watch(watching) => {
-                let changes = watching.take(&self.store.snapshot().nodes).await;
+    async fn apply_pending(&mut self) -> bool {
+        match &mut self.change_feed {
+            ChangeFeed::None => false,
+            ChangeFeed::Watch(watch_feed) => {
+                let changes = watch_feed.take(&self.store.snapshot().nodes).await;
                 if changes.is_empty() {
                     return false;
                 }
@@ -283,12 +286,12 @@ impl Origin {
                 }
                 true
             }
-            Channel::Events(listening) => {
+            ChangeFeed::Events(events) => {
                 let now = Instant::now();
-                for thing in listening.take() {
-                    self.settling.note(thing, now);
+                for object in events.take() {
+                    self.relists.note(object, now);
                 }
-                let problems = listening.take_problems();
+                let problems = events.take_problems();
                 if self.problems.len() < MOST_PROBLEMS {
                     self.problems.extend(problems);
                 }
@@ -298,19 +301,19 @@ impl Origin {
     }
 
     /// Follows what was told, without a look at everything.
-    async fn look_at_changes(&mut self) -> Result<Refreshed<Snapshot>, Error> {
-        self.take_told().await;
-        if matches!(self.channel, Channel::Events(_)) {
+    async fn refresh_changes(&mut self) -> Result<Refreshed<Snapshot>, Error> {
+        self.apply_pending().await;
+        if matches!(self.change_feed, ChangeFeed::Events(_)) {
             self.is_failing = true;
             let now = Instant::now();
-            let things = self.settling.take(now);
-            let listed = match self.list_again(&things).await {
+            let objects = self.relists.take(now);
+            let listed = match self.relist(&objects).await {
                 // A service has gone between two of the lists.
-                Err(error) if is_not_found(&error) => self.list_again(&things).await,
+                Err(error) if is_not_found(&error) => self.relist(&objects).await,
                 listed => listed,
             };
             match listed {
-                Ok(()) => self.note_settled(&things, now),
+                Ok(()) => self.note_quiescent(&objects, now),
                 Err(error) => self.leave_host(error)?,
             }
             self.is_failing = false;
@@ -331,8 +334,8 @@ impl Origin {
         ];
         let mut feed = Feed::clone(&self.feed);
         let now = SystemTime::now();
-        if feed.kind != self.channel.kind() {
-            feed.kind = self.channel.kind();
+        if feed.kind != self.change_feed.kind() {
+            feed.kind = self.change_feed.kind();
             feed.since = now;
         }
         if news.changes > 0 {
@@ -367,24 +370,26 @@ impl Origin {
     /// Whether nothing but a look at everything is of use now.
     fn must_list(&self, now: Instant) -> bool {
         let snapshot = self.store.snapshot();
-        let has_ended = match &self.channel {
-            Channel::Events(_) => self.channel.has_ended() && !self.can_reopen(now),
-            Channel::None | Channel::Watch(_) => self.channel.has_ended(),
+        let has_ended = match &self.change_feed {
+            ChangeFeed::Events(_) => self.change_feed.has_ended() && !self.can_reopen(now),
+            ChangeFeed::None | ChangeFeed::Watch(_) => self.change_feed.has_ended(),
         };
         !self.listed
             || has_ended
             || snapshot.scope != self.scope().without(snapshot.out_of_date())
             || [self.confirm_by, self.relist_at].iter().flatten().any(|by| *by <= now)
-            || (matches!(self.channel, Channel::Events(_)) && self.is_much(now))
+            || (matches!(self.change_feed, ChangeFeed::Events(_)) && self.is_much(now))
     }
 }
 
-impl Origin {
+impl SwarmFollower {
     /// Whether a change can be followed without a look at everything.
     fn can_follow(&self, now: Instant) -> bool {
         let is_due = !self.is_failing && self.retry.at.is_some_and(|at| at <= now);
         !self.must_list(now)
-            && (is_due || self.channel.has_ended() || !matches!(self.channel, Channel::None))
+            && (is_due
+                || self.change_feed.has_ended()
+                || !matches!(self.change_feed, ChangeFeed::None))
     }
 
     /// Follows what changed, without a look at everything.
@@ -394,38 +399,38 @@ impl Origin {
             // It no longer can, which the next change says.
             return Ok(self.present());
         }
-        if self.channel.has_ended() {
+        if self.change_feed.has_ended() {
             self.reopen_and_follow().await
         } else if !self.is_failing && self.retry.at.is_some_and(|at| at <= now) {
-            self.try_better().await
+            self.upgrade().await
         } else {
-            self.look_at_changes().await
+            self.refresh_changes().await
         }
     }
 
     /// Resolves when there is something to follow or to list. Cancel-safe.
     async fn wait(&mut self) {
-        let Self { channel, demand, confirm_by, settling, retry, relist_at, .. } = self;
+        let Self { change_feed, wanted, confirm_by, relists, retry, relist_at, .. } = self;
         let (listed, is_failing) = (self.listed, self.is_failing);
         if !listed && !is_failing {
             // Another channel is in use, or another host is to be asked.
             return;
         }
         let told = async {
-            match channel {
-                Channel::Watch(watching) if listed => watching.changed().await,
-                Channel::Events(listening) if !is_failing => listening.changed().await,
+            match change_feed {
+                ChangeFeed::Watch(watch_feed) if listed => watch_feed.changed().await,
+                ChangeFeed::Events(events) if !is_failing => events.changed().await,
                 // Nothing can be made of it before the next look at everything.
                 _ => std::future::pending().await,
             }
         };
-        let demanded = async {
-            if demand.changed().await.is_err() {
+        let scopes = async {
+            if wanted.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
-        let settling = settling.next();
-        let due = [settling, retry.at, *relist_at].map(|due| due.filter(|_| !is_failing));
+        let relist = relists.next();
+        let due = [relist, retry.at, *relist_at].map(|due| due.filter(|_| !is_failing));
         let due = due.into_iter().chain([*confirm_by]).flatten().min();
         let is_due = async {
             match due {
@@ -435,22 +440,22 @@ impl Origin {
         };
         tokio::select! {
             () = told => {}
-            () = demanded => {}
+            () = scopes => {}
             () = is_due => {}
         }
     }
 }
 
-impl Discoverer<Snapshot> for Origin {
+impl Discoverer<Snapshot> for SwarmFollower {
     type Error = Error;
 
     fn fetch(&mut self, scope: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Snapshot>, Error>> {
         if scope == RefreshScope::Incremental {
             return Box::pin(self.follow());
         }
-        self.demand.mark_unchanged();
+        self.wanted.mark_unchanged();
         Box::pin(async {
-            let refreshed = self.look_at_everything().await;
+            let refreshed = self.refresh_everything().await;
             if refreshed.is_err() {
                 // Why nothing tells of changes is known all the same.
                 self.note_feed(None);

@@ -6,36 +6,36 @@ use swarmscout_docker::Error;
 use swarmscout_docker::engine::List;
 use tokio::time::Instant;
 
-use super::{Channel, Origin};
-use crate::{Demand, FailedList, Part};
+use super::{ChangeFeed, SwarmFollower};
+use crate::{FailedList, ListFilter, ListScope};
 
 /// The gap until everything is listed again doubles so often; by then regular looks come sooner.
 const MOST_DOUBLED: u32 = 16;
 
-impl Origin {
+impl SwarmFollower {
     /// Notes which lists could not be read of those that were asked for, and plans to ask again: at
     /// growing gaps, since a proxy may withhold them for good. The roles that need them log it.
     pub(super) fn note_failed(
         &mut self,
         failed: Vec<(List, Arc<str>)>,
-        scope: &Demand,
+        scope: &ListScope,
     ) -> Arc<[FailedList]> {
         let snapshot = self.store.snapshot();
         let before = Arc::clone(&snapshot.failed);
         let find = |lists: &[FailedList], list| lists.iter().position(|known| known.list == list);
-        let is_watched = self.listed && matches!(self.channel, Channel::Watch(_));
+        let is_watched = self.listed && matches!(self.change_feed, ChangeFeed::Watch(_));
         let failed = failed.into_iter().map(|(list, error)| {
-            let was = snapshot.scope.part(list);
+            let was = snapshot.scope.filter(list);
             let as_of = match find(&before, list) {
                 Some(place) => before[place].as_of,
-                None => (*was != Part::Nothing).then_some(self.as_of),
+                None => (*was != ListFilter::Nothing).then_some(self.as_of),
             };
-            FailedList { list, error, as_of, is_watched: is_watched && was == scope.part(list) }
+            FailedList { list, error, as_of, is_watched: is_watched && was == scope.filter(list) }
         });
         let now: Arc<[FailedList]> = failed.collect();
         let is_new = now.iter().any(|failed| find(&before, failed.list).is_none());
         self.list_failures = if is_new { 0 } else { (self.list_failures + 1).min(MOST_DOUBLED) };
-        let gap = self.following.begin_again * (1 << self.list_failures);
+        let gap = self.following.reopen_after * (1 << self.list_failures);
         self.relist_at = (!now.is_empty()).then(|| Instant::now() + gap);
         now
     }
@@ -46,8 +46,8 @@ impl Origin {
         let reason = error.to_string();
         self.hosts.set_aside(error)?;
         // What is in use is of no use beside the lists of another host.
-        self.drop_channel(reason.into());
-        self.begun = None;
+        self.drop_feed(reason.into());
+        self.opened = None;
         Ok(())
     }
 }
