@@ -23,6 +23,7 @@ mod moby;
 pub mod nodelist;
 mod partition;
 pub mod static_configs;
+mod swarmscout;
 
 use std::fmt;
 
