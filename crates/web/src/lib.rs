@@ -6,7 +6,8 @@
 //! reload and no reader can hold up discovery.
 //!
 //! May depend on `publish`, `exposition` and `config`, and on `discovery` for the state of jobs,
-//! sources and Swarms; never on the program that starts it.
+//! sources and Swarms; never on the program that starts it. What pages and API show of that state is
+//! in [`view`]: a new page starts there.
 
 mod api;
 pub mod changes;
@@ -21,10 +22,10 @@ mod router;
 mod sd;
 mod server;
 mod state;
-mod swarms;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod view;
 
 use std::fmt;
 use std::future::Future;
@@ -36,18 +37,15 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use swarmscout_discovery::manager::Job;
 use swarmscout_model::relabel::Regex;
 use swarmscout_publish::list;
 use tokio::net::TcpListener;
 
 use self::changes::Changes;
 pub use self::guard::is_host;
-pub use self::state::{
-    Context, Discovery, LifecycleCommand, Outputs, Program, Readiness, ReloadStatus,
-};
-use self::swarms::Swarms;
+pub use self::state::{Context, LifecycleCommand, Outputs, Program, Readiness, ReloadStatus};
 pub use self::threads::Threads;
+pub use self::view::Discovery;
 
 /// Flags that the server obeys.
 #[derive(Clone, Debug)]
@@ -235,22 +233,6 @@ impl App {
             hostname,
             directory,
         }
-    }
-
-    /// The running jobs, sorted by name.
-    fn jobs(&self) -> Arc<[Job]> {
-        Arc::clone(&self.context.discovery.jobs.borrow())
-    }
-
-    /// The newest of each Swarm.
-    fn swarms(&self) -> Swarms {
-        Swarms::of(&self.context.discovery.swarms.borrow())
-    }
-
-    fn job(&self, name: &str) -> Option<Job> {
-        let jobs = self.context.discovery.jobs.borrow();
-        let place = jobs.binary_search_by(|job| (**job.config.name()).cmp(name));
-        place.ok().map(|place| jobs[place].clone())
     }
 }
 

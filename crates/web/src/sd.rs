@@ -22,6 +22,7 @@ use serde::Serialize;
 use swarmscout_model::TargetSet;
 use swarmscout_model::quote::Quoted;
 
+use super::view::Job;
 use super::{App, gzip, json_response, links, text};
 use swarmscout_publish::list::{Encoding, Form, Key, NoList, Rendered, withheld};
 
@@ -52,8 +53,8 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
         missing: Vec<String>,
     }
     let base = links::base(&app.context.options, &headers);
-    let jobs = app.jobs();
-    let entry = |job: &swarmscout_discovery::manager::Job| {
+    let jobs = Arc::clone(&app.context.discovery.jobs.borrow());
+    let entry = |job: &Job| {
         let set = job.set.borrow();
         Entry {
             job: job.config.name().to_string(),
@@ -76,7 +77,7 @@ pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
         Ok(form) => form,
         Err(message) => return text(StatusCode::BAD_REQUEST, message),
     };
-    let Some(job) = app.job(&name) else {
+    let Some(job) = app.context.discovery.job(&name) else {
         let message = format!("there is no job {}; /sd lists the jobs\n", Quoted(&name));
         return text(StatusCode::NOT_FOUND, message);
     };

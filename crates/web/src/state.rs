@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use swarmscout_config::Config;
-use swarmscout_discovery::figures::Figures;
-use swarmscout_discovery::manager::Job;
 use swarmscout_publish::file_sd::FileStatus;
 use swarmscout_publish::list::Cache;
-use swarmscout_swarm::Swarm;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::view::Discovery;
 use crate::{BuildInfo, Clock, Options};
 
 /// Everything that the server reads.
@@ -27,17 +25,6 @@ pub struct Context {
     pub options: Arc<Options>,
     /// Where the time comes from.
     pub clock: Clock,
-}
-
-/// The state of discovery.
-#[derive(Clone, Debug)]
-pub struct Discovery {
-    /// The running jobs, sorted by name.
-    pub jobs: watch::Receiver<Arc<[Job]>>,
-    /// The Swarms of swarm mode that their sources read.
-    pub swarms: watch::Receiver<Arc<[Swarm]>>,
-    /// Counters that belong to no single job.
-    pub figures: Arc<Figures>,
 }
 
 /// The state of the outputs.

@@ -132,6 +132,40 @@ fn every_module_that_the_architecture_names_exists() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
+#[test]
+fn pages_and_api_read_discovery_through_views_only() {
+    let replica = ["swarmscout_refresh", "swarmscout_swarm::"];
+    let discovery = ["swarmscout_discovery"];
+    let mut wrong = Vec::new();
+    for (path, text) in sources(&root().join("crates/web/src")) {
+        let below = |folder: &str| path.starts_with(folder);
+        if below("view/") || below("tests/") {
+            continue;
+        }
+        let hidden = below("api/") || below("pages/");
+        let names = replica.iter().chain(discovery.iter().filter(|_| hidden));
+        wrong.extend(
+            names.filter(|name| text.contains(**name)).map(|name| format!("{path}: {name}")),
+        );
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The sources below a folder, by their paths in it.
+fn sources(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut next = vec![folder.to_owned()];
+    while let Some(path) = next.pop() {
+        if path.is_dir() {
+            next.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+            found.push((name, std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found
+}
+
 /// Whether `path` leads to a module, or to something that a file there defines.
 fn is_there(folder: &Path, path: &[&str]) -> bool {
     let [first, rest @ ..] = path else { return true };

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{Uri, header};
-use jiff::Timestamp;
 use serde::Serialize;
 use tokio::runtime::Handle;
 
 use super::{ApiError, parameter, success, success_with_warnings};
 use crate::App;
 use crate::lifecycle::Version;
+use crate::view::{ConfigInUse, Moment, Time};
 
 #[derive(Serialize)]
 pub(super) struct Yaml {
@@ -27,9 +26,9 @@ pub(super) async fn config(State(app): State<Arc<App>>, uri: Uri) -> Result<Resp
     let config = Arc::clone(&app.context.program.config.borrow());
     match parameter(&uri, "format").as_str() {
         "" | "json" => {
-            let yaml = config.to_yaml();
-            let warnings = app.context.program.reload.borrow().warnings.to_vec();
-            Ok(success_with_warnings(Yaml { yaml }, warnings))
+            let moment = Moment::of(&app.context);
+            let warnings = moment.reload.warnings.to_vec();
+            Ok(success_with_warnings(ConfigInUse::of(&moment, &config), warnings))
         }
         "yaml" => {
             let header = [(header::CONTENT_TYPE, "application/yaml")];
@@ -53,13 +52,13 @@ pub(super) async fn build_info(State(app): State<Arc<App>>) -> Response {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RuntimeInfo {
-    start_time: String,
+    start_time: Time,
     #[serde(rename = "CWD")]
     directory: String,
     hostname: String,
-    server_time: String,
+    server_time: Time,
     reload_config_success: bool,
-    last_config_time: String,
+    last_config_time: Time,
     /// Why the last reload failed; empty where it did not. Prometheus does not report it.
     last_config_error: String,
     corruption_count: u64,
@@ -81,12 +80,12 @@ pub(super) async fn runtime_info(State(app): State<Arc<App>>) -> Response {
     let runtimes = || app.context.program.runtimes.iter().map(Handle::metrics);
     let reload = app.context.program.reload.borrow().clone();
     success(RuntimeInfo {
-        start_time: time(app.context.program.started),
+        start_time: Time(app.context.program.started),
         directory: app.directory.clone(),
         hostname: app.hostname.clone(),
-        server_time: time(app.context.clock.now().system),
+        server_time: Time(app.context.clock.now().system),
         reload_config_success: reload.error.is_none(),
-        last_config_time: time(reload.loaded),
+        last_config_time: Time(reload.loaded),
         last_config_error: reload.error.as_deref().unwrap_or_default().to_owned(),
         corruption_count: 0,
         goroutine_count: runtimes().map(|runtime| runtime.num_alive_tasks()).sum(),
@@ -96,10 +95,4 @@ pub(super) async fn runtime_info(State(app): State<Arc<App>>) -> Response {
         godebug: "",
         storage_retention: "",
     })
-}
-
-/// RFC 3339, in UTC.
-pub(super) fn time(time: SystemTime) -> String {
-    Timestamp::try_from(time)
-        .map_or_else(|_| String::from("0001-01-01T00:00:00Z"), |t| t.to_string())
 }

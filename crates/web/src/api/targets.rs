@@ -10,15 +10,15 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, Uri, header};
 use serde::Serialize;
-use swarmscout_discovery::manager::Job;
 use swarmscout_model::quote::Quoted;
-use swarmscout_model::relabel::{self, RelabelRule};
+use swarmscout_model::relabel::RelabelRule;
 use swarmscout_model::target::{DefaultLabels, discovered};
 use swarmscout_model::{DropReason, Labels, LabelsBuilder, SetGroup, Target, TargetSet};
 
 use super::status::Yaml;
 use super::{ApiError, parameter, success};
 use crate::App;
+use crate::view::{Job, Steps};
 use swarmscout_publish::json;
 
 /// A list is written in pieces of about this size, each when the one before is on its way: however
@@ -32,7 +32,14 @@ struct ScrapePools {
 }
 
 pub(super) async fn scrape_pools(State(app): State<Arc<App>>) -> Response {
-    let scrape_pools = app.jobs().iter().map(|job| job.config.name().to_string()).collect();
+    let scrape_pools = app
+        .context
+        .discovery
+        .jobs
+        .borrow()
+        .iter()
+        .map(|job| job.config.name().to_string())
+        .collect();
     success(ScrapePools { scrape_pools })
 }
 
@@ -55,7 +62,7 @@ fn scrape_pool(app: &App, uri: &Uri) -> Result<Job, ApiError> {
     if name.is_empty() {
         return Err(ApiError::BadData(String::from("no scrapePool parameter provided")));
     }
-    app.job(&name).ok_or_else(|| no_pool(&name))
+    app.context.discovery.job(&name).ok_or_else(|| no_pool(&name))
 }
 
 fn no_pool(name: &str) -> ApiError {
@@ -79,62 +86,8 @@ pub(super) async fn relabel_steps(
     let labels: BTreeMap<String, String> = serde_json::from_str(&labels)
         .map_err(|error| ApiError::BadData(format!("error parsing labels: {error}")))?;
     let job = scrape_pool(&app, &uri)?;
-    let mut builder = LabelsBuilder::new();
-    builder.reset(&labels.iter().collect::<Labels>());
-    let steps = relabel::steps(&job.config.pool.relabel, &mut builder);
-    let step = |step: &'_ relabel::Step<'_>| Step {
-        rule: Rule::new(step.rule),
-        output: step.output.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
-        keep: step.keep,
-    };
-    Ok(success(Steps { steps: steps.iter().map(step).collect() }))
-}
-
-#[derive(Serialize)]
-struct Steps {
-    steps: Vec<Step>,
-}
-
-#[derive(Serialize)]
-struct Step {
-    rule: Rule,
-    /// No labels where the target is dropped.
-    output: BTreeMap<String, String>,
-    keep: bool,
-}
-
-/// A rule, as Prometheus writes one in JSON.
-#[derive(Serialize)]
-struct Rule {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    source_labels: Vec<String>,
-    separator: String,
-    regex: String,
-    #[serde(skip_serializing_if = "is_zero")]
-    modulus: u64,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    target_label: String,
-    replacement: String,
-    action: &'static str,
-}
-
-impl Rule {
-    fn new(rule: &RelabelRule) -> Self {
-        Self {
-            source_labels: rule.source_labels().to_vec(),
-            separator: rule.separator().to_owned(),
-            regex: rule.regex().to_owned(),
-            modulus: rule.modulus(),
-            target_label: rule.target_label().to_owned(),
-            replacement: rule.replacement().to_owned(),
-            action: rule.action().name(),
-        }
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+    let labels = labels.iter().collect::<Labels>();
+    Ok(success(Steps::of(&job.config.pool.relabel, &labels)))
 }
 
 /// `?state=active|dropped|any`, `?scrapePool=`.
@@ -186,7 +139,7 @@ struct Lists {
 
 impl Lists {
     fn new(app: Arc<App>, pool: &str, active: bool, dropped: bool) -> Self {
-        let jobs = app.jobs();
+        let jobs = Arc::clone(&app.context.discovery.jobs.borrow());
         let sets = jobs.iter().map(|job| Arc::clone(&job.set.borrow()));
         let mut sets: Vec<Arc<TargetSet>> = sets.collect();
         let count = |set: &Arc<TargetSet>| (set.pool.name().to_string(), set.counts.dropped);

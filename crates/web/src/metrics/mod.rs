@@ -17,17 +17,14 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, header};
 use swarmscout_discovery::SourceStatus;
 use swarmscout_discovery::figures::Figures;
-use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_discovery::status::RefreshStats;
 use swarmscout_discovery::without_address::NoAddress;
 use swarmscout_exposition::{Format, Histogram, NO_LABELS, Writer};
 use swarmscout_model::Budget;
 use swarmscout_model::DurationHistogram;
-use swarmscout_refresh::stats::ProblemCount;
-use swarmscout_swarm::{FeedKind, SwarmStatus};
 
 pub(super) use self::requests::Requests;
-use super::swarms::Swarms;
+use super::view::{Moment, ObservedJob, Swarm};
 use super::{App, Program, Readiness};
 use swarmscout_publish::file_sd::FileStatus;
 
@@ -53,7 +50,8 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 /// Everything that `/metrics` shows.
 fn write(app: &App, format: Format) -> String {
     let context = &app.context;
-    let jobs: Vec<_> = context.discovery.jobs.borrow().iter().map(Job::state).collect();
+    let moment = Moment::of(context);
+    let (jobs, now) = (&*moment.jobs, moment.now);
     let mut out = Writer::new(format);
     app.requests.write(&mut out);
     program(&mut out, &context.program);
@@ -67,13 +65,12 @@ fn write(app: &App, format: Format) -> String {
         "Log lines that were not written because stderr was not read",
         [(NO_LABELS, (context.program.log_lines_dropped)())],
     );
-    discovery(&mut out, &context.discovery.figures, &jobs);
+    discovery(&mut out, &context.discovery.figures, jobs);
     memory(&mut out, context.outputs.lists.budget());
-    let now = context.clock.now().instant;
-    sources(&mut out, now, &jobs);
-    snapshots(&mut out, now, &app.swarms());
-    pools(&mut out, &context.discovery.figures, &jobs);
-    files(&mut out, &context.outputs.files.borrow(), &jobs);
+    sources(&mut out, now.instant, jobs);
+    snapshots(&mut out, &moment.swarms.iter(now).collect::<Vec<_>>());
+    pools(&mut out, &context.discovery.figures, jobs);
+    files(&mut out, &moment.files, jobs);
     process::write(&mut out, context.program.started);
     out.finish()
 }
@@ -121,7 +118,7 @@ fn program(out: &mut Writer, program: &Program) {
     );
 }
 
-fn discovery(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
+fn discovery(out: &mut Writer, figures: &Figures, jobs: &[ObservedJob]) {
     const NAME: (&str, &str) = ("name", "scrape");
     for (name, help, value) in [
         (
@@ -207,22 +204,17 @@ fn discovery(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
         [([NAME], 0.0)],
     );
     let problems = figures.refresh.problems();
-    let (skipped, reported): (Vec<&ProblemCount>, Vec<_>) =
-        problems.iter().partition(|problem| problem.skipped);
-    for (name, help, problems) in [
-        (
-            "swarmscout_objects_skipped",
-            "Skipped parts of answers, counted at each refresh",
-            skipped,
-        ),
+    for (name, help, skipped) in [
+        ("swarmscout_objects_skipped", "Skipped parts of answers, counted at each refresh", true),
         (
             "swarmscout_problems_reported",
             "Irregular parts of answers that were used as a whole, counted at each refresh",
-            reported,
+            false,
         ),
     ] {
         let series: Vec<_> = problems
             .iter()
+            .filter(|of| of.skipped == skipped)
             .map(|of| ([("kind", of.kind), ("reason", of.reason)], of.count))
             .collect();
         out.counter(name, help, series.iter().map(|(labels, count)| (labels, *count)));
@@ -230,7 +222,7 @@ fn discovery(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
     let by_job: Vec<_> =
         jobs.iter().map(|job| ([NAME, ("config", &**job.set.pool.name())], job)).collect();
     let discovered =
-        |job: &JobState| job.status.sources.iter().map(|source| source.targets).sum::<usize>();
+        |job: &ObservedJob| job.status.sources.iter().map(|source| source.targets).sum::<usize>();
     out.gauge(
         "prometheus_sd_discovered_targets",
         "Targets of each job before relabeling",
@@ -258,10 +250,10 @@ fn memory(out: &mut Writer, budget: &Budget) {
     }
 }
 
-fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
+fn sources(out: &mut Writer, now: Instant, jobs: &[ObservedJob]) {
     let all: Vec<([(&str, &str); 2], &SourceStatus)> = jobs
         .iter()
-        .flat_map(|JobState { set, status }| {
+        .flat_map(|ObservedJob { set, status, .. }| {
             status.sources.iter().map(move |source| (set.pool.name(), source))
         })
         .map(|(job, source)| ([("job", &**job), ("source", &*source.name)], source))
@@ -326,7 +318,7 @@ fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
     );
     // Prometheus has these by mechanism and job.
     let mut by_mechanism = BTreeMap::<_, RefreshStats>::new();
-    for JobState { set, status } in jobs {
+    for ObservedJob { set, status, .. } in jobs {
         for (mechanism, ended) in &*status.ended {
             by_mechanism.insert((*mechanism, &**set.pool.name()), ended.clone());
         }
@@ -356,14 +348,12 @@ fn sources(out: &mut Writer, now: Instant, jobs: &[JobState]) {
 }
 
 /// What is kept of each Swarm, once for all that read it.
-fn snapshots(out: &mut Writer, now: Instant, swarms: &Swarms) {
-    let all: Vec<([(&str, &str); 1], &SwarmStatus)> =
-        swarms.iter().map(|swarm| ([("swarm", &*swarm.feed.swarm)], swarm)).collect();
+fn snapshots(out: &mut Writer, swarms: &[Swarm<'_>]) {
+    let all: Vec<_> = swarms.iter().map(|swarm| ([("swarm", swarm.name)], swarm)).collect();
     let in_use: Vec<_> = all
         .iter()
-        .flat_map(|([swarm], SwarmStatus { feed, .. })| {
-            let of = |kind: FeedKind| ([*swarm, ("feed", kind.as_str())], feed.kind == kind);
-            FeedKind::ALL.map(of)
+        .flat_map(|([name], swarm)| {
+            Swarm::feed_kinds().map(|kind| ([*name, ("feed", kind)], swarm.kind == kind))
         })
         .collect();
     out.gauge(
@@ -374,19 +364,17 @@ fn snapshots(out: &mut Writer, now: Instant, swarms: &Swarms) {
     out.gauge(
         "swarmscout_snapshot_feed_start_time_seconds",
         "When the change feed in use was opened",
-        all.iter().map(|(labels, swarm)| (labels, timestamp(swarm.feed.since))),
+        all.iter().map(|(labels, swarm)| (labels, timestamp(swarm.since.0))),
     );
-    let age = |swarm: &SwarmStatus| Some(now.saturating_duration_since(swarm.as_of?).as_secs_f64());
     out.gauge(
         "swarmscout_snapshot_age_seconds",
         "Time since the cached Swarm was last confirmed",
-        all.iter().filter_map(|(labels, swarm)| Some((labels, age(swarm)?))),
+        all.iter().filter_map(|(labels, swarm)| Some((labels, swarm.age?.0.as_secs_f64()))),
     );
     let objects: Vec<_> = all
         .iter()
-        .flat_map(|([swarm], SwarmStatus { feed, .. })| {
-            let kinds = ["node", "service", "task", "network"].into_iter().zip(feed.objects);
-            kinds.map(|(kind, count)| ([*swarm, ("kind", kind)], count))
+        .flat_map(|([name], swarm)| {
+            swarm.objects.counts().map(|(kind, count)| ([*name, ("kind", kind)], count))
         })
         .collect();
     out.gauge(
@@ -397,34 +385,34 @@ fn snapshots(out: &mut Writer, now: Instant, swarms: &Swarms) {
     out.counter(
         "swarmscout_snapshot_changes",
         "Objects added, removed or updated",
-        all.iter().map(|(labels, swarm)| (labels, swarm.feed.changes)),
+        all.iter().map(|(labels, swarm)| (labels, swarm.changes)),
     );
     out.gauge(
         "swarmscout_snapshot_last_change_timestamp_seconds",
         "When the last change was received",
-        all.iter().filter_map(|(labels, swarm)| Some((labels, timestamp(swarm.feed.last_change?)))),
+        all.iter().filter_map(|(labels, swarm)| Some((labels, timestamp(swarm.last_change?.0)))),
     );
     out.gauge(
         "swarmscout_snapshot_last_change_delay_seconds",
         "Delay between the last change and its arrival, by the clocks of both machines",
-        all.iter().filter_map(|(labels, swarm)| Some((labels, swarm.feed.late?.as_secs_f64()))),
+        all.iter().filter_map(|(labels, swarm)| Some((labels, swarm.delay?.0.as_secs_f64()))),
     );
     out.counter(
         "swarmscout_snapshot_feed_starts",
         "How often a watch or an event stream was opened",
-        all.iter().map(|(labels, swarm)| (labels, swarm.feed.begun)),
+        all.iter().map(|(labels, swarm)| (labels, swarm.starts)),
     );
     out.counter(
         "swarmscout_snapshot_drift",
         "Changes that a refresh found and the watch had not reported",
-        all.iter().map(|(labels, swarm)| (labels, swarm.feed.drift)),
+        all.iter().map(|(labels, swarm)| (labels, swarm.drift)),
     );
 }
 
-fn pools(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
+fn pools(out: &mut Writer, figures: &Figures, jobs: &[ObservedJob]) {
     let states: Vec<_> = jobs
         .iter()
-        .flat_map(|JobState { set, .. }| {
+        .flat_map(|ObservedJob { set, .. }| {
             let counts = set.counts;
             [
                 ("active", counts.active),
@@ -474,7 +462,7 @@ fn pools(out: &mut Writer, figures: &Figures, jobs: &[JobState]) {
     );
 }
 
-fn files(out: &mut Writer, files: &[FileStatus], jobs: &[JobState]) {
+fn files(out: &mut Writer, files: &[FileStatus], jobs: &[ObservedJob]) {
     // The writer notices a removed job a moment later.
     let jobs: HashSet<_> = jobs.iter().map(|job| &**job.set.pool.name()).collect();
     let by_job: Vec<_> = files

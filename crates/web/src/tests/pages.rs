@@ -271,3 +271,24 @@ async fn style_and_icon_are_cached_by_the_browser() {
         assert!(reply.header("cache-control").unwrap().contains("immutable"));
     }
 }
+
+#[tokio::test]
+async fn shows_the_configuration_of_generated_jobs() {
+    let now = Instant::now();
+    let jobs = ["from-file", "generated"].map(|name| set(&Arc::new(job(name)), &[], Vec::new()));
+    let server = Server::start(now, jobs.to_vec()).await;
+    let yaml = "job_name: <generated>\n";
+    server.jobs.send_modify(|jobs| {
+        let mut changed = jobs.to_vec();
+        changed[1].yaml = Some(Arc::from(yaml));
+        *jobs = changed.into();
+    });
+    let page = server.get("/").await.text();
+    assert_eq!(page.matches("Generated configuration").count(), 1, "{page}");
+    assert!(page.contains("<pre>job_name: &lt;generated&gt;\n</pre>"), "{page}");
+    let config = server.get("/api/v1/status/config").await.json();
+    let expected = serde_json::json!([{"scrapePool": "generated", "yaml": yaml}]);
+    assert_eq!(config["data"]["generatedJobs"], expected);
+    let one = server.get("/api/v1/scrape_pools/config?scrapePool=generated").await.json();
+    assert_eq!(one["data"]["yaml"], yaml);
+}

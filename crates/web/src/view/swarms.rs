@@ -1,0 +1,118 @@
+//! The newest state of each Swarm in swarm mode.
+//!
+//! The status of a source holds the state of its Swarm at the source's last change. Here all readers
+//! of a Swarm see the same, newest state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use swarmscout_discovery::SourceStatus;
+use swarmscout_swarm::{FeedKind, SwarmStatus};
+
+use super::{ReplicaOfSwarm, Seconds, Time};
+use crate::Now;
+
+/// By display name.
+#[derive(Debug)]
+pub(crate) struct Swarms(BTreeMap<Arc<str>, SwarmStatus>);
+
+impl Swarms {
+    /// `swarms` is in the order of creation. Two have one name for a moment after a reload: the newer
+    /// one counts.
+    pub(super) fn of(swarms: &[ReplicaOfSwarm]) -> Self {
+        let status = swarms.iter().filter_map(ReplicaOfSwarm::status);
+        Self(status.map(|status| (Arc::clone(&status.feed.swarm), status)).collect())
+    }
+
+    /// The one that a source reads.
+    pub(super) fn read_by(&self, source: &SourceStatus, now: Now) -> Option<Swarm<'_>> {
+        let status = self.0.get(&source.feed.as_ref()?.swarm)?;
+        Some(Swarm::new(status, now))
+    }
+
+    pub(crate) fn iter(&self, now: Now) -> impl Iterator<Item = Swarm<'_>> {
+        self.0.values().map(move |status| Swarm::new(status, now))
+    }
+}
+
+/// A Swarm and its change feed.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Swarm<'a> {
+    #[serde(rename = "swarm")]
+    pub(crate) name: &'a str,
+    /// Which change feed is in use: one of [`Self::feed_kinds`].
+    pub(crate) kind: &'static str,
+    /// When it was opened.
+    pub(crate) since: Time,
+    /// How long ago that was.
+    #[serde(skip)]
+    pub(crate) open_for: Duration,
+    /// Why it is not a better one; empty if it is the best that is configured.
+    pub(crate) reason: &'a str,
+    /// The manager that is asked.
+    pub(crate) host: &'a str,
+    pub(crate) managers: &'a [String],
+    pub(crate) objects: Objects,
+    /// The time since the cached Swarm was last confirmed.
+    #[serde(rename = "ageSeconds")]
+    pub(crate) age: Option<Seconds>,
+    pub(crate) changes: u64,
+    pub(crate) last_change: Option<Time>,
+    #[serde(skip)]
+    pub(crate) last_change_age: Option<Duration>,
+    /// How long after it was made the last change arrived, by the clock of the Swarm.
+    #[serde(rename = "delaySeconds")]
+    pub(crate) delay: Option<Seconds>,
+    /// How often a change feed was opened.
+    pub(crate) starts: u64,
+    /// Changes that a listing found and the change feed had not reported.
+    pub(crate) drift: u64,
+}
+
+/// The number of cached objects of each kind.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Objects {
+    nodes: usize,
+    services: usize,
+    tasks: usize,
+    networks: usize,
+}
+
+impl Objects {
+    /// Each kind in the singular, with its count.
+    pub(crate) fn counts(self) -> [(&'static str, usize); 4] {
+        let Self { nodes, services, tasks, networks } = self;
+        [("node", nodes), ("service", services), ("task", tasks), ("network", networks)]
+    }
+}
+
+impl<'a> Swarm<'a> {
+    fn new(SwarmStatus { feed, as_of }: &'a SwarmStatus, now: Now) -> Self {
+        let [nodes, services, tasks, networks] = feed.objects;
+        Self {
+            name: &feed.swarm,
+            kind: feed.kind.as_str(),
+            since: Time(feed.since),
+            open_for: Time(feed.since).age(now),
+            reason: feed.reason.as_deref().unwrap_or_default(),
+            host: &feed.host,
+            managers: &feed.managers,
+            objects: Objects { nodes, services, tasks, networks },
+            age: as_of.map(|as_of| Seconds(now.instant.saturating_duration_since(as_of))),
+            changes: feed.changes,
+            last_change: feed.last_change.map(Time),
+            last_change_age: feed.last_change.map(|at| Time(at).age(now)),
+            delay: feed.late.map(Seconds),
+            starts: feed.begun,
+            drift: feed.drift,
+        }
+    }
+
+    /// All kinds of change feeds, the best first.
+    pub(crate) fn feed_kinds() -> impl Iterator<Item = &'static str> {
+        FeedKind::ALL.into_iter().map(FeedKind::as_str)
+    }
+}
