@@ -24,7 +24,9 @@ pub fn classic_info() -> Seeds {
 
 /// The files of the tests, good and bad, and those that we ship.
 pub fn config() -> Seeds {
-    contents(&files("config/tests/files", "yml", |_| true))
+    let mut seeds = contents(&files("config/tests/files", "yml", |_| true));
+    seeds.extend(contents(&files("discovery/src/source", "yml", |_| true)));
+    seeds
 }
 
 /// Lists of containers.

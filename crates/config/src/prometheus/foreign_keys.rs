@@ -215,10 +215,12 @@ mod tests {
         assert!(missing.is_empty(), "{missing:?}");
     }
 
-    /// Each is tried in one of `tests/files/*.bad.yml`.
+    /// Each is tried in one of `tests/files/*.bad.yml`, or in the file of a source.
     #[test]
     fn every_row_is_met_in_a_file() {
-        let listing = include_str!("../../tests/files/errors.txt");
+        let mut listing = include_str!("../../tests/files/errors.txt").to_owned();
+        listing += include_str!("../../../discovery/src/source/file/keys.errors.txt");
+        listing += include_str!("../../../discovery/src/source/http/keys.errors.txt");
         let keys = ROWS.iter().map(|row| format!("{}: {}\n", row.key, row.what));
         let actions = ACTIONS
             .iter()

@@ -23,12 +23,22 @@ fn read(text: &[u8]) -> Result<Loaded, Errors> {
     parse(text, Path::new("/etc/prometheus.yml"), &options)
 }
 
-fn files(ending: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files");
+fn entries(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths
+}
+
+/// The files of this name in the folders of sources.
+fn of_sources(name: &str) -> Vec<PathBuf> {
+    let folders = entries("../discovery/src/source").into_iter();
+    folders.map(|folder| folder.join(name)).filter(|path| path.exists()).collect()
+}
+
+fn files(ending: &str) -> Vec<(String, Vec<u8>)> {
+    entries("tests/files")
         .into_iter()
         .filter_map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -48,29 +58,57 @@ fn every_bad_file_is_refused_with_its_errors() {
 }
 
 #[test]
+fn the_bad_file_of_every_source_is_refused_with_its_errors() {
+    for path in of_sources("keys.bad.yml") {
+        let Err(errors) = read(&std::fs::read(&path).unwrap()) else {
+            panic!("{} was not refused", path.display())
+        };
+        expect_file![path.with_file_name("keys.errors.txt")].assert_eq(&format!("{errors}\n"));
+    }
+}
+
+#[test]
 fn every_good_file_is_read_with_its_warnings_and_written_back_the_same() {
     let mut listing = String::new();
     for (name, text) in files(".good.yml") {
-        let loaded = read(&text).unwrap_or_else(|errors| panic!("{name}:\n{errors}"));
         writeln!(listing, "=== {name}").unwrap();
-        for warning in &loaded.warnings {
+        for warning in written_back_the_same(&name, &text).warnings {
             writeln!(listing, "{warning}").unwrap();
         }
-        let written = loaded.config.to_yaml();
-        let again = read(written.as_bytes())
-            .unwrap_or_else(|errors| panic!("{name}, written back:\n{errors}\n{written}"));
-        assert_eq!(again.config.to_yaml(), written, "{name}");
-        assert!(again.config == loaded.config, "{name}: another when written back:\n{written}");
     }
     expect_file!["../files/warnings.txt"].assert_eq(&listing);
 }
 
-/// The file is large on purpose: a key that is added to the tables is added here too.
+#[test]
+fn the_good_file_of_every_source_is_written_back_the_same_without_a_warning() {
+    for path in of_sources("keys.good.yml") {
+        let name = path.display().to_string();
+        let loaded = written_back_the_same(&name, &std::fs::read(&path).unwrap());
+        assert_eq!(loaded.warnings, [], "{name}");
+    }
+}
+
+fn written_back_the_same(name: &str, text: &[u8]) -> Loaded {
+    let loaded = read(text).unwrap_or_else(|errors| panic!("{name}:\n{errors}"));
+    let written = loaded.config.to_yaml();
+    let again = read(written.as_bytes())
+        .unwrap_or_else(|errors| panic!("{name}, written back:\n{errors}\n{written}"));
+    assert_eq!(again.config.to_yaml(), written, "{name}");
+    assert!(again.config == loaded.config, "{name}: another when written back:\n{written}");
+    loaded
+}
+
+/// The file is large on purpose: a key that is added to the tables is added there too. A source may
+/// have its keys in a file of its own.
 #[test]
 fn the_file_with_every_key_has_every_key() {
     // Two keys exclude each other: one of them has a file of its own.
-    let text =
-        concat!(include_str!("../files/all.good.yml"), include_str!("../files/otlp.good.yml"));
+    let mut text =
+        concat!(include_str!("../files/all.good.yml"), include_str!("../files/otlp.good.yml"))
+            .to_owned();
+    for path in of_sources("keys.good.yml") {
+        text += &std::fs::read_to_string(path).unwrap();
+    }
     let missing: Vec<String> = reference_rows()
         .into_iter()
         .filter(|row| row.state != "refused" || row.key.starts_with("proxy"))

@@ -92,15 +92,21 @@ fn is_documented(messages: &[Vec<String>], text: &str) -> bool {
     })
 }
 
-/// Every message about a configuration file is in the listings that `crates/config/tests` keeps.
+/// Every message about a configuration file is in the listings that `crates/config/tests` and the
+/// folders of sources keep.
 #[test]
 fn every_message_about_the_file_is_documented() {
     let messages = documented_messages();
     assert!(messages.len() > 150, "the page has another form than this reads");
-    let listings = [
-        include_str!("../../../../config/tests/files/errors.txt"),
-        include_str!("../../../../config/tests/files/warnings.txt"),
+    let mut listings = vec![
+        include_str!("../../../../config/tests/files/errors.txt").to_owned(),
+        include_str!("../../../../config/tests/files/warnings.txt").to_owned(),
     ];
+    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/../discovery/src/source");
+    for folder in std::fs::read_dir(sources).unwrap() {
+        let path = folder.unwrap().path().join("keys.errors.txt");
+        listings.extend(std::fs::read_to_string(path));
+    }
     let missing: Vec<_> = listings
         .iter()
         .flat_map(|listing| listing.lines())
