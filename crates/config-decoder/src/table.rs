@@ -15,7 +15,7 @@ pub struct KeyInfo {
     pub value: String,
     /// The default as it is written; empty for none.
     pub default: String,
-    /// What its row says besides.
+    /// What its row says in addition.
     pub marks: Marks,
 }
 

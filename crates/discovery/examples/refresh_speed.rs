@@ -4,12 +4,15 @@
 //! cargo run --release -p swarmscout-discovery --example refresh_speed -- [ROLE [NODES [TASKS]]]
 //! ```
 //!
-//! A second process simulates the Swarm behind a unix socket, so that what is shown is the refresh
-//! alone: CPU seconds of this process, user and system, and its largest resident size. The first
-//! refresh, then refreshes of a Swarm where nothing changed, then refreshes before each of which
-//! the version and the state of every task change; and beside each, what of it is for reading the
-//! lists. Then, for the list of tasks alone and in memory, what each step of reading it takes. The
-//! allocator is that of the program.
+//! A second process simulates the Swarm behind a unix socket. So the figures are those of the
+//! refresh alone: CPU seconds of this process, user and system, and its largest resident size.
+//!
+//! - the first refresh
+//! - refreshes of a Swarm without a change
+//! - refreshes of a Swarm where the version and state of every task change each time
+//! - each step of reading the list of tasks, in memory
+//!
+//! Each row also shows the share of reading the lists. The allocator is that of the program.
 
 #![expect(clippy::print_stdout, reason = "it is what the example is for")]
 

@@ -1,15 +1,15 @@
-//! Whether SwarmKit's control socket and the Engine API of a manager tell the same.
+//! Checks that SwarmKit's control socket and the Engine API of a manager report the same objects.
 //!
 //! ```text
 //! cargo run -p swarmscout-discovery --example swarmkit_compare -- SOCKET ENGINE-URL
 //! ```
 //!
-//! Keeps a set of objects as the watch tells them, from one listing on. For each line of standard
-//! input it says what is asked for, in a line:
+//! Keeps a set of objects: one listing, and every change that the watch reports. Each line of
+//! standard input is a command, and its answer is one line:
 //!
 //! - `agree SECONDS`: waits until that set, a new listing of the socket, and the lists of the Engine
 //!   are the same, object by object. Otherwise prints what differs, and ends with code 1.
-//! - `state STATE`: waits until the watch tells of a task in this state, and says which.
+//! - `state STATE`: waits until the watch reports a task in this state, and prints it.
 
 #![expect(clippy::print_stdout, reason = "it is what the example is for")]
 
@@ -46,10 +46,10 @@ async fn main() -> Result<ExitCode, Error> {
             .all(|line| lines.blocking_send(line).is_ok())
     });
     let mut pair = Pair::connect(&socket, engine).await?;
-    println!("ready: {}", pair.told.count());
+    println!("ready: {}", pair.reported.count());
     loop {
         tokio::select! {
-            changes = pair.watch.next() => pair.told.apply(changes?),
+            changes = pair.watch.next() => pair.reported.apply(changes?),
             line = asked.recv() => match line {
                 None => return Ok(ExitCode::SUCCESS),
                 Some(line) => if !pair.answer(&line).await? {
@@ -64,7 +64,7 @@ async fn main() -> Result<ExitCode, Error> {
 struct Pair {
     connection: Connection,
     watch: Watch,
-    told: Objects,
+    reported: Objects,
     engine: Hosts,
     query: Query,
 }
@@ -89,13 +89,13 @@ impl Pair {
         Ok(Self {
             connection,
             watch,
-            told: Objects::listed(listing)?,
+            reported: Objects::listed(listing)?,
             engine: Hosts::new(&engine, &context)?,
             query: Query::new(List::Tasks, &[List::Nodes, List::Services, List::Networks], &[]),
         })
     }
 
-    /// `false` where the answer is no.
+    /// `false` if the answer is no.
     async fn answer(&mut self, line: &str) -> Result<bool, Error> {
         match line.split_once(' ') {
             Some(("agree", seconds)) => {
@@ -112,12 +112,12 @@ impl Pair {
                     println!("{state}: {} version {}", task.id, task.version);
                 }
                 let found = task.is_some();
-                self.told.apply(changes);
+                self.reported.apply(changes);
                 if found {
                     return Ok(true);
                 }
             },
-            _ => Err(format!("nothing is known of {line:?}").into()),
+            _ => Err(format!("unknown command {line:?}").into()),
         }
     }
 
@@ -127,44 +127,44 @@ impl Pair {
             let engine = self.of_the_engine().await?;
             let listed = Objects::listed(self.connection.list(soon()).await?)?;
             self.catch_up().await?;
-            if engine == listed && engine == self.told {
+            if engine == listed && engine == self.reported {
                 println!("agreed after {:?}: {}", started.elapsed(), engine.count());
                 return Ok(true);
             }
             if Instant::now() > deadline {
                 println!("Engine and listing:\n{}", engine.difference(&listed));
-                println!("Engine and watch:\n{}", engine.difference(&self.told));
+                println!("Engine and watch:\n{}", engine.difference(&self.reported));
                 return Ok(false);
             }
         }
     }
 
-    /// Applies what is told until nothing was told for a moment, and asks for what no watch tells.
+    /// Applies changes until none arrives for a moment, then requests what a watch never reports.
     async fn catch_up(&mut self) -> Result<(), Error> {
         while let Ok(changes) =
             tokio::time::timeout(Duration::from_millis(200), self.watch.next()).await
         {
-            self.told.apply(changes?);
+            self.reported.apply(changes?);
         }
-        let nodes: Vec<_> = self.told.nodes().map(|node| Arc::clone(&node.id)).collect();
+        let nodes: Vec<_> = self.reported.nodes().map(|node| Arc::clone(&node.id)).collect();
         for id in nodes {
             if let Some(node) = self.connection.node(&id, soon()).await? {
                 let manager = node.manager.clone();
-                self.told.with_manager(&id, manager);
+                self.reported.with_manager(&id, manager);
             }
         }
         Ok(())
     }
 
     async fn of_the_engine(&mut self) -> Result<Objects, Error> {
-        let look = self.engine.look(&self.query).await?;
-        let lists = look.value.lists;
+        let listed = self.engine.look(&self.query).await?;
+        let lists = listed.value.lists;
         let listing = Listing {
             nodes: lists.nodes,
             services: lists.services,
             tasks: lists.tasks,
             networks: lists.networks.into_iter().filter(|n| &*n.scope == "swarm").collect(),
-            problems: look.problems,
+            problems: listed.problems,
         };
         Objects::listed(listing)
     }
@@ -182,7 +182,7 @@ impl Objects {
         Ok(Self(objects.map(comparable).map(|object| (key(&object), object)).collect()))
     }
 
-    /// What is older than what is known changes nothing.
+    /// Objects that are older than the known ones change nothing.
     fn apply(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
@@ -245,7 +245,7 @@ impl Objects {
     }
 }
 
-/// When a network changed, the Engine does not tell.
+/// The Engine does not report when a network changed.
 fn comparable(object: Object) -> Object {
     match object {
         Object::Network(network) => {

@@ -1,6 +1,6 @@
-//! Why a look at a source failed.
+//! Why a refresh of a source failed.
 
-/// Why a look failed. The text says what to do where that is known; no secret is in it.
+/// Why a refresh failed. The text says what to do where that is known; it holds no secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -303,7 +303,7 @@ mod tests {
         second.read_exact(&mut byte).await.unwrap();
     }
 
-    /// A server of which `/slow` is answered on request.
+    /// A server whose `/slow` is answered on request.
     struct Slow {
         address: SocketAddr,
         places: Arc<Connections>,

@@ -20,7 +20,7 @@ pub(crate) struct Dialect {
     pub(crate) prefix: &'static str,
     /// Its labels without the prefix. `*` is the name of an endpoint and of its job, `+` the rest.
     pub(crate) keys: &'static [(&'static str, Setting)],
-    /// The settings of which one is enough for an endpoint.
+    /// One of these settings is enough for an endpoint.
     pub(super) declaring: &'static [Setting],
     /// If an endpoint names no port. Otherwise it takes the only port that the service publishes.
     pub(super) default_port: Option<u16>,

@@ -111,10 +111,10 @@ impl Cause {
     }
 }
 
-/// So many bytes of a value are in a refusal.
+/// The most bytes of a value in a refusal.
 const SHOWN: usize = 64;
 
-/// So many bytes of a value are in a list of labels.
+/// The most bytes of a value in a list of labels.
 pub(super) const SHOWN_IN_LISTS: usize = 256;
 
 /// A value in quotes, cut to this many bytes, with what stands before the `@` of an URL hidden.
