@@ -11,7 +11,6 @@ use swarmscout_model::Budget;
 use swarmscout_refresh::RefreshContext;
 pub use swarmscout_swarm::{Events, Following, Role};
 
-use crate::figures::Figures;
 pub use crate::source::configs::*;
 pub use crate::source::custom::{BuildCustom, CustomConfig};
 pub use crate::source::dns::RecordType;
@@ -20,6 +19,7 @@ pub use crate::source::dockerswarm::OverlayPort;
 pub use crate::source::nodelist::EtcdApi;
 pub use crate::source::static_configs::StaticGroup;
 pub use crate::source::{SdConfig, SourceConfig};
+use crate::stats::DiscoveryStats;
 use crate::storage::Storage;
 
 /// What every source is built with, in addition to its configuration. Cheap to clone; clones share
@@ -29,7 +29,7 @@ pub struct BuildContext {
     /// What every discoverer is built with.
     pub refresh: RefreshContext,
     /// The counters of discovery.
-    pub figures: Arc<Figures>,
+    pub stats: Arc<DiscoveryStats>,
     /// The memory that all sources and lists may hold together.
     pub budget: Budget,
     /// The resolver of all DNS sources.
@@ -51,10 +51,10 @@ impl BuildContext {
     /// servers of `/etc/resolv.conf`.
     pub fn new(user_agent: impl Into<Arc<str>>) -> Self {
         let refresh = RefreshContext::new(user_agent);
-        let figures = Figures::new(Arc::clone(&refresh.stats));
+        let stats = DiscoveryStats::new(Arc::clone(&refresh.stats));
         Self {
             refresh,
-            figures: Arc::new(figures),
+            stats: Arc::new(stats),
             budget: Budget::unlimited(),
             dns: Arc::new(Resolver::new("/etc/resolv.conf")),
             following: Following::default(),

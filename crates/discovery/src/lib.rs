@@ -18,7 +18,6 @@
 
 pub mod config;
 mod error;
-pub mod figures;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod job;
@@ -27,6 +26,7 @@ pub mod manager;
 #[cfg(test)]
 mod scripted;
 pub mod source;
+pub mod stats;
 pub mod status;
 pub mod storage;
 pub mod without_address;

@@ -190,8 +190,8 @@ impl App {
         let prefix = options.web.route_prefix.clone();
         let lists = Cache::new(budget);
         let file_sd = options.file_sd.map(|options| {
-            let figures = Arc::clone(manager.figures());
-            let on_panic = move || figures.refresh.panics.add(1);
+            let stats = Arc::clone(manager.stats());
+            let on_panic = move || stats.refresh.panics.add(1);
             FileSd::start(options, manager.sets(), Arc::clone(&lists), on_panic)
         });
         let files = file_sd.as_ref().map(FileSd::status);
@@ -199,7 +199,7 @@ impl App {
             discovery: web::Discovery {
                 jobs: manager.jobs(),
                 swarms: manager.swarms(),
-                figures: Arc::clone(manager.figures()),
+                stats: Arc::clone(manager.stats()),
             },
             outputs: web::Outputs {
                 files: files.unwrap_or_else(|| watch::channel(Arc::from([])).1),

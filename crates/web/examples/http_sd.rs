@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use swarmscout_config::Config;
-use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::stats::DiscoveryStats;
 use swarmscout_discovery::{JobConfig, JobStatus};
 use swarmscout_model::relabel::{RawRule, RelabelRule};
 use swarmscout_model::target::relabel_group;
@@ -160,7 +160,7 @@ async fn serve(
         discovery: Discovery {
             jobs: watch::Sender::new(jobs).subscribe(),
             swarms: watch::Sender::new(Arc::from([])).subscribe(),
-            figures: Arc::new(Figures::default()),
+            stats: Arc::new(DiscoveryStats::default()),
         },
         outputs: Outputs { lists: Arc::default(), files: watch::channel(Arc::from([])).1 },
         program: Program {

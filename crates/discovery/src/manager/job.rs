@@ -155,7 +155,7 @@ impl JobTask {
             }
             self.wait().await;
             if Instant::now() < earliest && !self.has_first_answer() {
-                self.context.figures.updates_delayed.add(1);
+                self.context.stats.updates_delayed.add(1);
                 sleep_until(earliest).await;
             }
         }
@@ -176,9 +176,9 @@ impl JobTask {
         }
         self.current.note_missing();
         if news == News::Targets {
-            self.context.figures.updates.add(1);
+            self.context.stats.updates.add(1);
             let exceeded = self.current.limit_error().is_some();
-            self.context.figures.limit_exceeded.add(exceeded.into());
+            self.context.stats.limit_exceeded.add(exceeded.into());
         }
         self.publish(news);
         news

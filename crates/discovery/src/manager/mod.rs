@@ -31,8 +31,8 @@ use self::index::Index;
 use self::job::{Plan, PlannedSource, Published};
 pub use self::layers::{JobSet, LayeredJob, ShadowedJob};
 use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
-use crate::figures::Figures;
 use crate::source::dockerswarm::role;
+use crate::stats::DiscoveryStats;
 #[cfg(test)]
 use crate::storage::Storage;
 use crate::{JobConfig, JobStatus};
@@ -151,8 +151,8 @@ impl Manager {
     }
 
     /// The counters of all jobs together.
-    pub fn figures(&self) -> &Arc<Figures> {
-        &self.context.figures
+    pub fn stats(&self) -> &Arc<DiscoveryStats> {
+        &self.context.stats
     }
 
     /// Makes these the jobs, and returns those that do not run because another layer has a job of

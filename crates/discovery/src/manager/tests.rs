@@ -263,7 +263,7 @@ async fn an_unpublished_set_is_not_an_update() {
     };
     manager.apply(vec![limited(vec![old.config()])]);
     set_of(&manager, "a").await;
-    let updates = manager.figures().updates.get();
+    let updates = manager.stats().updates.get();
 
     // The new sources are more than the limit, but one of them does not answer.
     manager.apply(vec![limited(vec![old.config(), fresh.config(), hung.config()])]);
@@ -275,12 +275,12 @@ async fn an_unpublished_set_is_not_an_update() {
     fresh.change(targets(&["b", "d"]));
     fresh.refreshed(2).await;
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(manager.figures().updates.get(), updates);
+    assert_eq!(manager.stats().updates.get(), updates);
 
     // Then the new configuration is served without it.
     let set = set_when(&manager, |set| !set.stale_config).await;
-    assert_eq!((set.counts.active, manager.figures().limit_exceeded.get()), (3, 1));
-    assert_eq!(manager.figures().updates.get(), updates + 1);
+    assert_eq!((set.counts.active, manager.stats().limit_exceeded.get()), (3, 1));
+    assert_eq!(manager.stats().updates.get(), updates + 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,7 +343,7 @@ async fn a_burst_is_handed_over_at_once_and_then_every_50_ms() {
     assert_eq!(wakes[0], 0);
     assert!((4..=5).contains(&wakes.len()), "{wakes:?}");
     assert!(wakes.windows(2).all(|pair| pair[1] - pair[0] >= 50), "{wakes:?}");
-    assert!(manager.figures().updates_delayed.get() >= 3);
+    assert!(manager.stats().updates_delayed.get() >= 3);
     set_of(&manager, &(180..200).map(|i| i.to_string()).collect::<Vec<_>>().join(" ")).await;
 }
 
@@ -408,7 +408,7 @@ async fn ages_and_counters_wake_no_receiver() {
     assert!(last.status.sources[0].as_of > first.status.sources[0].as_of);
     assert_eq!(last.status.sources[0].refreshes, 101);
     assert!(Arc::ptr_eq(&first.set, &last.set));
-    assert_eq!((last.set.syncs.durations.count(), manager.figures().updates.get()), (1, 1));
+    assert_eq!((last.set.syncs.durations.count(), manager.stats().updates.get()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -441,10 +441,10 @@ async fn more_targets_than_the_limit_fail_all_of_them() {
     let set = set_of(&manager, "a b c").await;
     let error = "target_limit exceeded (number of targets: 3, limit: 2)";
     assert_eq!(set.limit_error.as_deref(), Some(error));
-    assert_eq!(manager.figures().limit_exceeded.get(), 1);
+    assert_eq!(manager.stats().limit_exceeded.get(), 1);
     // It does not fall when the job goes.
     manager.apply(Vec::new());
-    assert_eq!(manager.figures().limit_exceeded.get(), 1);
+    assert_eq!(manager.stats().limit_exceeded.get(), 1);
 }
 
 /// Prometheus takes a counter that falls without reaching zero for a reset: the rest

@@ -110,12 +110,12 @@ impl Keeper {
         });
         if restored {
             self.held = Some(held);
-            self.storage.0.figures.storage.restored.add(1);
+            self.storage.0.stats.storage.restored.add(1);
         }
     }
 
     fn note_unreadable(&self, error: &str) {
-        self.storage.0.figures.storage.unreadable.add(1);
+        self.storage.0.stats.storage.unreadable.add(1);
         tracing::warn!(
             discovery = self.mechanism,
             asked = %self.what,

@@ -37,7 +37,7 @@ use self::folder::Folder;
 use self::keeper::Keeper;
 pub use self::key::{Identity, Key};
 use crate::config::{BuildContext, SdConfig};
-use crate::figures::Figures;
+use crate::stats::DiscoveryStats;
 use swarmscout_model::CanonicalGroups;
 use swarmscout_refresh::supervisor::Supervised;
 
@@ -100,7 +100,7 @@ pub struct Storage(Arc<Shared>);
 struct Shared {
     path: PathBuf,
     timing: Timing,
-    figures: Arc<Figures>,
+    stats: Arc<DiscoveryStats>,
     /// Groups that were read count towards it until the source answers.
     budget: Budget,
     /// Held by the task that uses the file system.
@@ -142,7 +142,7 @@ impl Storage {
             folder: Mutex::new(Folder::new(path.clone())),
             path,
             timing,
-            figures: Arc::clone(&context.figures),
+            stats: Arc::clone(&context.stats),
             budget: context.budget.clone(),
             turn: tokio::sync::Mutex::default(),
             state: Mutex::default(),
@@ -228,18 +228,18 @@ impl Storage {
         };
         let now = state.failing.len();
         drop(state);
-        let figures = &self.0.figures.storage;
-        figures.failing.set(now as u64);
+        let stats = &self.0.stats.storage;
+        stats.failing.set(now as u64);
         let folder = self.0.path.display();
         match outcome {
             Ok(()) => {
-                figures.writes.add(1);
+                stats.writes.add(1);
                 if before > 0 && now == 0 {
                     tracing::info!(%folder, "Targets are stored again");
                 }
             }
             Err(err) => {
-                figures.failures.add(1);
+                stats.failures.add(1);
                 if before == 0 {
                     tracing::warn!(%folder, err, "Cannot store targets: the next start does without \
                         them until their sources answer");
@@ -256,7 +256,7 @@ impl Storage {
             if *keepers == 0 {
                 state.keys.remove(&key);
                 state.failing.remove(&key);
-                self.0.figures.storage.failing.set(state.failing.len() as u64);
+                self.0.stats.storage.failing.set(state.failing.len() as u64);
             }
         }
     }

@@ -114,7 +114,7 @@ async fn a_source_has_its_targets_again_before_it_answers() {
     let source = &status.sources[0];
     assert!(source.restored && source.as_of.unwrap() < Instant::now());
     assert_eq!((source.targets, source.error.as_deref()), (3, Some("no route")));
-    assert_eq!(manager.figures().storage.restored.get(), 1);
+    assert_eq!(manager.stats().storage.restored.get(), 1);
 
     // It answers, and nothing downstream changes.
     script.change(Answer::Groups(groups));
@@ -171,9 +171,9 @@ async fn what_does_not_fit_into_memory_is_not_restored() {
     script.refreshed(1).await;
     manager.context_storage().in_folder(|_| ()).await.unwrap();
     assert!(!manager.jobs().borrow()[0].set.borrow().is_ready());
-    let figures = Arc::clone(manager.figures());
+    let stats = Arc::clone(manager.stats());
     manager.shutdown().await;
-    assert_eq!(figures.storage.unreadable.get(), 1);
+    assert_eq!(stats.storage.unreadable.get(), 1);
 }
 
 #[tokio::test]
@@ -202,10 +202,10 @@ async fn the_newest_is_written_at_the_end() {
         script.change(targets(&[address]));
         set_when(&manager, |set| addresses(set) == [address]).await;
     }
-    let figures = Arc::clone(manager.figures());
+    let stats = Arc::clone(manager.stats());
     manager.shutdown().await;
     // The first one, if it came to that, and the last one.
-    assert!((1..=2).contains(&figures.storage.writes.get()));
+    assert!((1..=2).contains(&stats.storage.writes.get()));
     let mut manager = scratch.manager();
     manager.apply(one(&Script::answering(3600, Answer::Hang)));
     assert_eq!(addresses(&*set_when(&manager, |set| set.is_ready()).await), ["d"]);
@@ -266,16 +266,16 @@ async fn a_file_that_cannot_be_used_is_replaced() {
         let file = scratch.file();
         spoil(&file);
         let mut manager = scratch.manager();
-        let figures = Arc::clone(manager.figures());
+        let stats = Arc::clone(manager.stats());
         let script = Script::answering(3600, Answer::Hang);
         manager.apply(one(&script));
         script.refreshed(1).await;
         // Read before it is written, one after the other.
         manager.context_storage().in_folder(|_| ()).await.unwrap();
         assert!(!manager.jobs().borrow()[0].set.borrow().is_ready());
-        assert_eq!(figures.storage.restored.get(), 0);
+        assert_eq!(stats.storage.restored.get(), 0);
         manager.shutdown().await;
-        assert_eq!(figures.storage.unreadable.get(), 1);
+        assert_eq!(stats.storage.unreadable.get(), 1);
         run_before(&scratch, targets(&["a"])).await;
         assert_eq!(fs::metadata(&file).unwrap().len(), good.len() as u64);
         assert!(fs::symlink_metadata(&file).unwrap().is_file());
@@ -289,7 +289,7 @@ async fn a_folder_that_cannot_be_written_is_reported_once_and_costs_nothing_else
     // A file in its place: even root cannot write a folder there.
     fs::write(scratch.folder(), "").unwrap();
     let mut manager = scratch.manager();
-    let figures = Arc::clone(manager.figures());
+    let stats = Arc::clone(manager.stats());
     let named = |what: &'static str| {
         let script = Script::answering(3600, targets(&[what]));
         let SdConfig::Custom(config) = script.config() else { unreachable!("it is one") };
@@ -298,8 +298,8 @@ async fn a_folder_that_cannot_be_written_is_reported_once_and_costs_nothing_else
     manager.apply(vec![JobConfig::new("a", vec![named("a"), named("b")])]);
     assert_eq!(addresses(&*set_when(&manager, |set| set.is_complete()).await), ["a", "b"]);
     manager.shutdown().await;
-    assert!(figures.storage.failures.get() >= 2);
-    assert_eq!((figures.storage.writes.get(), figures.storage.failing.get()), (0, 0));
+    assert!(stats.storage.failures.get() >= 2);
+    assert_eq!((stats.storage.writes.get(), stats.storage.failing.get()), (0, 0));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, header};
 use swarmscout_discovery::SourceStatus;
-use swarmscout_discovery::figures::Figures;
+use swarmscout_discovery::stats::DiscoveryStats;
 use swarmscout_discovery::status::RefreshStats;
 use swarmscout_discovery::without_address::NoAddress;
 use swarmscout_exposition::{Format, Histogram, NO_LABELS, Writer};
@@ -65,11 +65,11 @@ fn write(app: &App, format: Format) -> String {
         "Log lines that were not written because stderr was not read",
         [(NO_LABELS, (context.program.log_lines_dropped)())],
     );
-    discovery(&mut out, &context.discovery.figures, jobs);
+    discovery(&mut out, &context.discovery.stats, jobs);
     memory(&mut out, context.outputs.lists.budget());
     sources(&mut out, now.instant, jobs);
     snapshots(&mut out, &moment.swarms.iter(now).collect::<Vec<_>>());
-    pools(&mut out, &context.discovery.figures, jobs);
+    pools(&mut out, &context.discovery.stats, jobs);
     files(&mut out, &moment.files, jobs);
     process::write(&mut out, context.program.started);
     out.finish()
@@ -118,69 +118,69 @@ fn program(out: &mut Writer, program: &Program) {
     );
 }
 
-fn discovery(out: &mut Writer, figures: &Figures, jobs: &[ObservedJob]) {
+fn discovery(out: &mut Writer, stats: &DiscoveryStats, jobs: &[ObservedJob]) {
     const NAME: (&str, &str) = ("name", "scrape");
     for (name, help, value) in [
         (
             "prometheus_sd_received_updates",
             "Refreshes that changed the targets of a source",
-            figures.refresh.received_updates.get(),
+            stats.refresh.received_updates.get(),
         ),
         (
             "prometheus_sd_updates",
             "Sets of targets published because they changed",
-            figures.updates.get(),
+            stats.updates.get(),
         ),
         (
             "prometheus_sd_updates_delayed",
             "Sets of targets that waited because the previous one was too recent",
-            figures.updates_delayed.get(),
+            stats.updates_delayed.get(),
         ),
     ] {
         out.counter(name, help, [([NAME], value)]);
     }
     for (name, help, value) in [
-        ("prometheus_sd_http_failures", "Failed requests of HTTP SD", figures.http_failures.get()),
+        ("prometheus_sd_http_failures", "Failed requests of HTTP SD", stats.http_failures.get()),
         (
             "prometheus_sd_file_read_errors",
             "Files of file SD that could not be read",
-            figures.file_read_errors.get(),
+            stats.file_read_errors.get(),
         ),
         (
             "prometheus_sd_file_watcher_errors",
             "Failures of the watch on the files of file SD",
-            figures.file_watcher_errors.get(),
+            stats.file_watcher_errors.get(),
         ),
-        ("prometheus_sd_dns_lookups", "DNS names that were looked up", figures.dns_lookups.get()),
+        ("prometheus_sd_dns_lookups", "DNS names that were looked up", stats.dns_lookups.get()),
         (
             "prometheus_sd_dns_lookup_failures",
             "DNS names that could not be looked up",
-            figures.dns_lookup_failures.get(),
+            stats.dns_lookup_failures.get(),
         ),
         (
             "swarmscout_source_panics",
             "Sources that failed by an internal error and were restarted",
-            figures.refresh.panics.get(),
+            stats.refresh.panics.get(),
         ),
         (
             "swarmscout_storage_restored",
             "Sources whose stored targets were restored",
-            figures.storage.restored.get(),
+            stats.storage.restored.get(),
         ),
         (
             "swarmscout_storage_read_errors",
             "Stored files that could not be used",
-            figures.storage.unreadable.get(),
+            stats.storage.unreadable.get(),
         ),
         (
             "swarmscout_storage_writes",
             "Files of sources written to the storage",
-            figures.storage.writes.get(),
+            stats.storage.writes.get(),
         ),
         (
             "swarmscout_storage_write_errors",
             "Files of sources that could not be written to the storage",
-            figures.storage.failures.get(),
+            stats.storage.failures.get(),
         ),
     ] {
         out.counter(name, help, [(NO_LABELS, value)]);
@@ -188,9 +188,9 @@ fn discovery(out: &mut Writer, figures: &Figures, jobs: &[ObservedJob]) {
     out.gauge(
         "swarmscout_storage_failing_sources",
         "Sources whose file could not be written the last time",
-        [(NO_LABELS, figures.storage.failing.get() as f64)],
+        [(NO_LABELS, stats.storage.failing.get() as f64)],
     );
-    let times = figures.file_times();
+    let times = stats.file_times();
     let times: Vec<_> = times.iter().map(|(file, time)| ([("filename", &**file)], *time)).collect();
     out.gauge(
         "prometheus_sd_file_mtime_seconds",
@@ -203,7 +203,7 @@ fn discovery(out: &mut Writer, figures: &Figures, jobs: &[ObservedJob]) {
         "Service discovery configurations that failed to load",
         [([NAME], 0.0)],
     );
-    let problems = figures.refresh.problems();
+    let problems = stats.refresh.problems();
     for (name, help, skipped) in [
         ("swarmscout_objects_skipped", "Skipped parts of answers, counted at each refresh", true),
         (
@@ -409,7 +409,7 @@ fn snapshots(out: &mut Writer, swarms: &[Swarm<'_>]) {
     );
 }
 
-fn pools(out: &mut Writer, figures: &Figures, jobs: &[ObservedJob]) {
+fn pools(out: &mut Writer, stats: &DiscoveryStats, jobs: &[ObservedJob]) {
     let states: Vec<_> = jobs
         .iter()
         .flat_map(|ObservedJob { set, .. }| {
@@ -443,7 +443,7 @@ fn pools(out: &mut Writer, figures: &Figures, jobs: &[ObservedJob]) {
     out.counter(
         "prometheus_target_scrape_pool_exceeded_target_limit",
         "How often a target limit was exceeded",
-        [(NO_LABELS, figures.limit_exceeded.get())],
+        [(NO_LABELS, stats.limit_exceeded.get())],
     );
     out.counter(
         "prometheus_target_scrape_pool_sync",

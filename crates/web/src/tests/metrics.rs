@@ -37,7 +37,7 @@ async fn shows_the_state_of_the_moment() {
     first.status.ended = Arc::new([("dockerswarm", ended)].into());
     let server = Server::start(now, vec![first]).await;
     server.swarms.send_replace(Arc::from([published.swarm()]));
-    server.figures.refresh.count_problems(&problems);
+    server.stats.refresh.count_problems(&problems);
     let file = |job| file(server.now, job, Some("no space left"));
     server.files.send_replace(Arc::from([file(Some("we\"b")), file(None)]));
     server.get("/sd/no-such-job").await;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use swarmscout_config::Config;
-use swarmscout_discovery::figures::Figures;
 use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::stats::DiscoveryStats;
 use swarmscout_discovery::{JobConfig, JobStatus, SourceStatus};
 use swarmscout_model::size::Bytes;
 use swarmscout_model::{
@@ -167,7 +167,7 @@ pub(super) struct Server {
     pub(super) reload: watch::Sender<ReloadStatus>,
     pub(super) ready: watch::Sender<Readiness>,
     pub(super) commands: mpsc::Receiver<LifecycleCommand>,
-    pub(super) figures: Arc<Figures>,
+    pub(super) stats: Arc<DiscoveryStats>,
     pub(super) files: watch::Sender<Arc<[FileStatus]>>,
     pub(super) stop: Option<oneshot::Sender<()>>,
     pub(super) tasks: JoinSet<()>,
@@ -227,13 +227,13 @@ impl Server {
         });
         let ready = watch::Sender::new(Readiness::Ready);
         let (lifecycle, commands) = mpsc::channel(1);
-        let figures = Arc::new(Figures::default());
+        let stats = Arc::new(DiscoveryStats::default());
         let files = watch::Sender::new(Arc::from([]));
         let context = Context {
             discovery: Discovery {
                 jobs: jobs.subscribe(),
                 swarms: swarms.subscribe(),
-                figures: Arc::clone(&figures),
+                stats: Arc::clone(&stats),
             },
             outputs: Outputs { lists, files: files.subscribe() },
             program: Program {
@@ -276,7 +276,7 @@ impl Server {
             reload,
             ready,
             commands,
-            figures,
+            stats,
             files,
             stop,
             tasks,

@@ -25,8 +25,8 @@ mod time;
 use std::sync::Arc;
 
 use swarmscout_discovery::JobStatus;
-use swarmscout_discovery::figures::Figures;
 pub(crate) use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::stats::DiscoveryStats;
 use swarmscout_model::TargetSet;
 use swarmscout_publish::file_sd::FileStatus;
 use swarmscout_swarm::Swarm as ReplicaOfSwarm;
@@ -48,7 +48,7 @@ pub struct Discovery {
     /// The Swarms of swarm mode that their sources read.
     pub swarms: watch::Receiver<Arc<[ReplicaOfSwarm]>>,
     /// Counters that belong to no single job.
-    pub figures: Arc<Figures>,
+    pub stats: Arc<DiscoveryStats>,
 }
 
 impl Discovery {

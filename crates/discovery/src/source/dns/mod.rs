@@ -38,8 +38,8 @@ pub use self::resolver::Resolver;
 use super::moby::AddressWriter;
 use super::partition::{GroupDiff, Partition};
 use crate::config::BuildContext;
-use crate::figures::Figures;
 use crate::limits::{Excess, LONGEST_LABEL, Meter};
+use crate::stats::DiscoveryStats;
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 use swarmscout_model::groups::source_order;
 
@@ -56,7 +56,7 @@ pub struct Dns {
     /// For a whole refresh.
     deadline: Duration,
     resolver: Arc<Resolver>,
-    figures: Arc<Figures>,
+    stats: Arc<DiscoveryStats>,
     budget: Budget,
 }
 
@@ -99,7 +99,7 @@ impl Dns {
             port: config.port,
             deadline: context.refresh.attempt_deadline(config.refresh_interval, 0),
             resolver: context.dns.clone(),
-            figures: context.figures.clone(),
+            stats: context.stats.clone(),
             budget: context.budget.clone(),
         }
     }
@@ -134,7 +134,7 @@ impl Dns {
                 detail,
             };
             let Name { name, last_good } = name;
-            self.figures.dns_lookups.add(1);
+            self.stats.dns_lookups.add(1);
             match found {
                 Ok(said) => {
                     let records = match said {
@@ -163,7 +163,7 @@ impl Dns {
                     });
                 }
                 Err(Failure { absent, detail }) => {
-                    self.figures.dns_lookup_failures.add(1);
+                    self.stats.dns_lookup_failures.add(1);
                     let reason = if absent { "no server answered" } else { "lookup failed" };
                     failures.push(problem(name, reason, detail));
                 }

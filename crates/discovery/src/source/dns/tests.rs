@@ -104,8 +104,8 @@ impl World {
     }
 
     fn counted(&self) -> (u64, u64) {
-        let figures = &self.context.figures;
-        (figures.dns_lookups.get(), figures.dns_lookup_failures.get())
+        let stats = &self.context.stats;
+        (stats.dns_lookups.get(), stats.dns_lookup_failures.get())
     }
 }
 

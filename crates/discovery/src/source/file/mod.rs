@@ -33,8 +33,8 @@ use self::watch::{Hints, Watch};
 use super::disk::OffThread;
 use super::{listing, lossy};
 use crate::config::BuildContext;
-use crate::figures::FileTimes;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
+use crate::stats::FileTimes;
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 
 /// The largest file that is read, in bytes.
@@ -54,7 +54,7 @@ pub struct File {
 impl File {
     /// The files of `config`. Nothing is read or watched yet.
     pub fn new(config: FileConfig, context: &BuildContext) -> Self {
-        let watch = Watch::new(context.figures.clone());
+        let watch = Watch::new(context.stats.clone());
         let hints = watch.hints();
         let within = context.refresh.attempt_deadline(config.refresh_interval, 0);
         let lane = lane_of(&config.files);
@@ -62,7 +62,7 @@ impl File {
             patterns: config.files,
             watch,
             files: BTreeMap::new(),
-            times: FileTimes::new(context.figures.clone()),
+            times: FileTimes::new(context.stats.clone()),
             max_file: MAX_FILE.min(context.refresh.max_answer),
             budget: context.budget.clone(),
             builder: LabelsBuilder::new(),
@@ -154,7 +154,7 @@ impl Reader {
                 before.values().chain(self.files.values()).map(|cached| cached.units).sum();
             let meter = Meter::new(&self.budget, LONGEST_LABEL).beside(others);
             cached.update(&path, self.max_file, &mut self.builder, meter);
-            self.times.figures().file_read_errors.add(u64::from(cached.problem.is_some()));
+            self.times.stats().file_read_errors.add(u64::from(cached.problem.is_some()));
             self.files.insert(path, cached);
         }
         self.times.set(self.files.iter().filter_map(|(path, cached)| {

@@ -284,11 +284,11 @@ async fn the_times_of_files_go_with_their_source() {
     };
     let mut source = File::new(config, &context);
     source.fetch(RefreshScope::Full).await.unwrap();
-    let times = context.figures.file_times();
+    let times = context.stats.file_times();
     assert_eq!(times.len(), 1);
     assert_eq!(*times[0].0, *dir.0.join("a.json").to_str().unwrap());
     drop(source);
-    assert_eq!(context.figures.file_times(), []);
+    assert_eq!(context.stats.file_times(), []);
 }
 
 /// Forty sources on a mount that hangs, more than there are threads for blocking work anywhere:

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::pattern::or_here;
-use crate::figures::Figures;
+use crate::stats::DiscoveryStats;
 
 /// A file that is being written is read after this time without an event …
 const QUIET: Duration = Duration::from_millis(50);
@@ -32,7 +32,7 @@ pub(in crate::source) struct Watch {
     /// Directories that cannot be watched, and why, as it was logged.
     unwatched: BTreeMap<PathBuf, String>,
     hints: Hints,
-    figures: Arc<Figures>,
+    stats: Arc<DiscoveryStats>,
 }
 
 /// Receives the hints of a watch.
@@ -40,21 +40,21 @@ pub(in crate::source) struct Watch {
 pub(in crate::source) struct Hints(Arc<Notify>);
 
 impl Watch {
-    pub(in crate::source) fn new(figures: Arc<Figures>) -> Self {
+    pub(in crate::source) fn new(stats: Arc<DiscoveryStats>) -> Self {
         let hints = Hints::default();
         let handler = {
-            let (hints, figures) = (hints.clone(), figures.clone());
+            let (hints, stats) = (hints.clone(), stats.clone());
             move |event: notify::Result<notify::Event>| match event {
                 Ok(event) if is_reading(event.kind) => {}
                 Ok(_) => hints.0.notify_one(),
                 Err(_) => {
-                    figures.file_watcher_errors.add(1);
+                    stats.file_watcher_errors.add(1);
                     hints.0.notify_one();
                 }
             }
         };
         let watcher = notify::recommended_watcher(handler).inspect_err(|error| {
-            figures.file_watcher_errors.add(1);
+            stats.file_watcher_errors.add(1);
             tracing::warn!(err = %error, "Cannot watch files, they are polled only");
         });
         Self {
@@ -62,7 +62,7 @@ impl Watch {
             watched: BTreeSet::new(),
             unwatched: BTreeMap::new(),
             hints,
-            figures,
+            stats,
         }
     }
 
@@ -89,7 +89,7 @@ impl Watch {
                 Err(error) => {
                     let error = error.to_string();
                     if self.unwatched.get(&directory) != Some(&error) {
-                        self.figures.file_watcher_errors.add(1);
+                        self.stats.file_watcher_errors.add(1);
                         tracing::warn!(
                             directory = %directory.display(),
                             err = error,

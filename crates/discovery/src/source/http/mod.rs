@@ -27,8 +27,8 @@ pub use self::keys::HttpSdKeys;
 use super::decoding::{Decoding, Whole, whole};
 use super::{listing, lossy};
 use crate::config::BuildContext;
-use crate::figures::Figures;
 use crate::limits::{LONGEST_LABEL, Meter, Unreadable};
+use crate::stats::DiscoveryStats;
 use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refreshed};
 
 /// The age of the oldest source behind an answer of Swarmscout, in seconds.
@@ -50,7 +50,7 @@ pub struct Http {
     url: Arc<str>,
     client: Client,
     request: Request,
-    figures: Arc<Figures>,
+    stats: Arc<DiscoveryStats>,
     hasher: RandomState,
     budget: Budget,
     decoding: Decoding,
@@ -86,7 +86,7 @@ impl Http {
             url,
             client,
             request,
-            figures: context.figures.clone(),
+            stats: context.stats.clone(),
             hasher: RandomState::default(),
             budget: context.budget.clone(),
             decoding: Decoding::default(),
@@ -156,7 +156,7 @@ impl Discoverer for Http {
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(async {
             let refreshed = self.refresh().await;
-            self.figures.http_failures.add(u64::from(refreshed.is_err()));
+            self.stats.http_failures.add(u64::from(refreshed.is_err()));
             refreshed
         })
     }
@@ -298,7 +298,7 @@ mod tests {
         pair.check(Response::json("null"), expect![[""]]).await;
         let json = "application/json; charset=\"UTF-8\"";
         pair.check(Response::new(json, "[]"), expect![[""]]).await;
-        assert_eq!(pair.context.figures.http_failures.get(), 0);
+        assert_eq!(pair.context.stats.http_failures.get(), 0);
     }
 
     #[tokio::test]
@@ -345,7 +345,7 @@ mod tests {
         "#]],
         )
         .await;
-        assert_eq!(pair.context.figures.http_failures.get(), 7);
+        assert_eq!(pair.context.stats.http_failures.get(), 7);
     }
 
     #[tokio::test]

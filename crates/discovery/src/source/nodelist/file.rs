@@ -38,7 +38,7 @@ struct Reader {
 impl File {
     /// Reads and watches nothing yet.
     pub(super) fn new(path: &Path, refresh: PromDuration, context: &BuildContext) -> Self {
-        let watch = Watch::new(context.figures.clone());
+        let watch = Watch::new(context.stats.clone());
         let hints = watch.hints();
         let reader = Reader {
             path: path.to_owned(),

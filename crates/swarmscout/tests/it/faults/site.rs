@@ -103,7 +103,7 @@ impl Site {
             discovery: web::Discovery {
                 jobs: manager.jobs(),
                 swarms: manager.swarms(),
-                figures: Arc::clone(manager.figures()),
+                stats: Arc::clone(manager.stats()),
             },
             outputs: web::Outputs { lists: Arc::default(), files: watch::channel(Arc::from([])).1 },
             program: web::Program {

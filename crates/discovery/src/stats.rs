@@ -11,7 +11,7 @@ use swarmscout_refresh::stats::{Counter, Gauge, Stats};
 
 /// What is counted of the [storage](crate::storage).
 #[derive(Debug, Default)]
-pub struct StorageFigures {
+pub struct StorageStats {
     /// Files that were written (`swarmscout_storage_writes_total`).
     pub writes: Counter,
     /// Files that could not be written (`swarmscout_storage_write_errors_total`).
@@ -30,7 +30,7 @@ pub type FileTime = (Arc<str>, f64);
 
 /// Everything that is counted for all jobs together, since the program started.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct DiscoveryStats {
     /// What supervisors count.
     pub refresh: Arc<Stats>,
     /// Sets handed over because targets changed (`prometheus_sd_updates_total`).
@@ -52,13 +52,13 @@ pub struct Figures {
     /// Those of them that could not be (`prometheus_sd_dns_lookup_failures_total`).
     pub dns_lookup_failures: Counter,
     /// What is kept over a restart.
-    pub storage: StorageFigures,
+    pub storage: StorageStats,
     /// By the source that reads the files.
     file_times: Mutex<BTreeMap<u64, Vec<FileTime>>>,
     file_sources: AtomicU64,
 }
 
-impl Figures {
+impl DiscoveryStats {
     /// All counters at zero; what supervisors count stands in `refresh`.
     pub fn new(refresh: Arc<Stats>) -> Self {
         Self { refresh, ..Self::default() }
@@ -77,31 +77,31 @@ impl Figures {
 /// The times of the files that one source reads. They are forgotten with it.
 #[derive(Debug)]
 pub(crate) struct FileTimes {
-    figures: Arc<Figures>,
+    stats: Arc<DiscoveryStats>,
     source: u64,
 }
 
 impl FileTimes {
-    pub(crate) fn new(figures: Arc<Figures>) -> Self {
-        let source = figures.file_sources.fetch_add(1, Ordering::Relaxed);
-        Self { figures, source }
+    pub(crate) fn new(stats: Arc<DiscoveryStats>) -> Self {
+        let source = stats.file_sources.fetch_add(1, Ordering::Relaxed);
+        Self { stats, source }
     }
 
-    pub(crate) fn figures(&self) -> &Figures {
-        &self.figures
+    pub(crate) fn stats(&self) -> &DiscoveryStats {
+        &self.stats
     }
 
     /// Replaces the times of this source.
     pub(crate) fn set(&self, times: impl IntoIterator<Item = FileTime>) {
         let times = times.into_iter().collect();
-        let mut all = self.figures.file_times.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.stats.file_times.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(self.source, times);
     }
 }
 
 impl Drop for FileTimes {
     fn drop(&mut self) {
-        let mut all = self.figures.file_times.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.stats.file_times.lock().unwrap_or_else(PoisonError::into_inner);
         all.remove(&self.source);
     }
 }
