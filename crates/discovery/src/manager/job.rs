@@ -21,7 +21,7 @@ use super::RunningSource;
 use super::pool::{Pool, Update};
 use crate::config::{BuildContext, SdConfig};
 use crate::limits::Excess;
-use crate::source::dockerswarm::role::Details;
+use crate::source::replica::Details;
 use crate::status::{JobStatus, RefreshStats, SourceStatus};
 use crate::{BoxFuture, JobConfig};
 

@@ -20,7 +20,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::select;
-use swarmscout_model::{CanonicalGroups, TargetSet, canonicalize};
+use swarmscout_model::{CanonicalGroups, PromDuration, TargetSet, canonicalize};
 use swarmscout_refresh::supervisor::{RefreshSpec, Supervised, start};
 use swarmscout_swarm::{Filters, Reader, SharedSwarm, Source, Subscription, Swarm};
 use tokio::sync::watch;
@@ -31,7 +31,8 @@ use self::index::Index;
 use self::job::{Plan, PlannedSource, Published};
 pub use self::layers::{JobSet, LayeredJob, ShadowedJob};
 use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
-use crate::source::dockerswarm::role;
+use crate::source::dockerswarm;
+use crate::source::replica::Details;
 use crate::stats::DiscoveryStats;
 #[cfg(test)]
 use crate::storage::Storage;
@@ -60,7 +61,7 @@ pub struct Manager {
 struct RunningSource {
     supervised: Supervised<CanonicalGroups>,
     /// What only a source of swarm mode reports.
-    details: watch::Receiver<role::Details>,
+    details: watch::Receiver<Details>,
 }
 
 /// Identifies the Swarm that a source reads, as far as its configuration shows it.
@@ -261,10 +262,10 @@ impl Manager {
         let config = Arc::new(config.clone());
         let (supervised, details) = match &*config {
             SdConfig::DockerSwarm(config) => {
-                let reader = self.reader(config, job);
-                role::start(config, job, reader, &self.context)
+                let swarm = self.subscribe_role(config, job);
+                dockerswarm::start(config, job, swarm, &self.context)
             }
-            _ => (self.start_source(&config, job), watch::channel(role::Details::default()).1),
+            _ => (self.start_source(&config, job), watch::channel(Details::default()).1),
         };
         if let Some(storage) = &self.context.storage {
             storage.attach(&config, &supervised);
@@ -291,8 +292,7 @@ impl Manager {
         start(spec, &self.context.refresh)
     }
 
-    /// A reader of a source's Swarm. Starts the Swarm unless another source already reads it.
-    fn reader(&mut self, config: &DockerSwarmConfig, job: &Arc<str>) -> Subscription {
+    fn subscribe_role(&mut self, config: &DockerSwarmConfig, job: &Arc<str>) -> Subscription {
         let filters = Filters::new(config.role, &config.engine.filters);
         let apart = (!filters.can_be_local()).then(|| filters.clone());
         let mut config = config.clone();
@@ -300,22 +300,34 @@ impl Manager {
             // No change feed reports which objects these filters select.
             config.events = Events::Poll;
         }
-        let source = config.swarm();
+        let interval = config.engine.refresh_interval;
+        self.subscribe(config.swarm(), apart, Reader::of_role(filters), interval, job)
+    }
+
+    /// Subscribes a source to its Swarm. Starts the Swarm unless another source already reads it.
+    fn subscribe(
+        &mut self,
+        source: Source,
+        apart: Option<Filters>,
+        reader: Reader,
+        interval: PromDuration,
+        job: &Arc<str>,
+    ) -> Subscription {
         let same = |swarm: &SwarmKey| swarm.source.is_same(&source) && swarm.apart == apart;
         let hash = self.swarms.hash(&(source.describe(), &apart));
         let known = self.swarms.find(hash, same).map(|(_, swarm)| swarm);
         let shared = known.unwrap_or_else(|| {
             let mut what = source.describe();
-            if apart.is_some() {
-                let filters = filters.for_engine(true);
-                what = format!("{what} role {} filters {filters}", config.role.as_str());
+            if let Some(filters) = &apart {
+                let role = filters.role().as_str();
+                what = format!("{what} role {role} filters {}", filters.for_engine(true));
             }
             let BuildContext { refresh, following, .. } = &self.context;
             let shared = SharedSwarm::start(source.clone(), what.into(), job, *following, refresh);
             self.swarms.add(hash, SwarmKey { source, apart }, &shared);
             shared
         });
-        shared.read(Reader::of_role(filters), config.engine.refresh_interval)
+        shared.read(reader, interval)
     }
 }
 

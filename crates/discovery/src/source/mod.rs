@@ -22,6 +22,7 @@ mod lossy;
 mod moby;
 pub mod nodelist;
 mod partition;
+pub(crate) mod replica;
 pub mod static_configs;
 mod swarmscout;
 

@@ -14,7 +14,8 @@ use super::{Options, nodes, services, tasks};
 use crate::config::Role;
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
 use crate::source::moby::{AddressWriter, Skipped};
-use crate::without_address::TasksWithoutAddress;
+use crate::source::replica::SnapshotFinder;
+use crate::without_address::{ServiceWithoutAddress, TasksWithoutAddress};
 use crate::{Error, Groups, Problem};
 
 /// Makes groups of the objects that a role and its filters select, and caches them by bucket. For
@@ -29,9 +30,9 @@ pub struct Finder {
     seen: Snapshot,
     /// `None` before the first snapshot.
     selection: Option<Selection>,
-    nodes: GroupCache<Node>,
-    services: GroupCache<Service>,
-    tasks: GroupCache<Task>,
+    nodes: GroupCache<Node, ()>,
+    services: GroupCache<Service, ()>,
+    tasks: GroupCache<Task, Vec<ServiceWithoutAddress>>,
     shared: SharedLabels,
     buffers: Buffers,
     budget: Budget,
@@ -174,11 +175,11 @@ impl Finder {
     /// Running tasks of the last snapshot without a target. `None` for roles other than tasks.
     pub fn without_address(&self) -> Option<TasksWithoutAddress> {
         let tasks = self.options.role == Role::Tasks;
-        tasks.then(|| TasksWithoutAddress::of(self.tasks.without_address()))
+        tasks.then(|| TasksWithoutAddress::of(self.tasks.extras().flatten()))
     }
 
     /// Replaces groups by those of `known` that equal them, and returns all groups.
-    pub(super) fn adopt(&mut self, known: &CanonicalGroups) -> Groups {
+    fn adopt(&mut self, known: &CanonicalGroups) -> Groups {
         match self.options.role {
             Role::Nodes => self.nodes.adopt(known),
             Role::Services => self.services.adopt(known),
@@ -205,8 +206,31 @@ impl Finder {
     }
 }
 
+impl SnapshotFinder for Finder {
+    fn needs(&self) -> &ListScope {
+        Self::needs(self)
+    }
+
+    fn work(&self, snapshot: &Snapshot) -> usize {
+        Self::work(self, snapshot)
+    }
+
+    fn find(
+        &mut self,
+        snapshot: &Snapshot,
+        restored: Option<&CanonicalGroups>,
+    ) -> Result<(Groups, Vec<Problem>), Error> {
+        let (groups, problems) = Self::find(self, snapshot)?;
+        Ok((restored.map_or(groups, |restored| self.adopt(restored)), problems))
+    }
+
+    fn without_address(&self) -> Option<TasksWithoutAddress> {
+        Self::without_address(self)
+    }
+}
+
 /// The sorted hashes of the IDs of all objects that differ.
-fn changed<T: Object>(before: &Buckets<T>, now: &Buckets<T>) -> Vec<u64> {
+pub(in crate::source) fn changed<T: Object>(before: &Buckets<T>, now: &Buckets<T>) -> Vec<u64> {
     let differences = before.differences(now).into_iter();
     let ids = differences.filter_map(|(old, new)| Some(hash_of(Arc::clone(new.or(old)?).id())));
     let mut hashes: Vec<_> = ids.collect();

@@ -9,21 +9,21 @@ use swarmscout_swarm::{Bucket, Buckets};
 
 use crate::limits::{Excess, Meter};
 use crate::source::moby::Skipped;
-use crate::without_address::ServiceWithoutAddress;
 use crate::{Groups, Problem};
 use swarmscout_model::CanonicalGroups;
 use swarmscout_model::groups::source_order;
 
-/// The groups of all buckets of a kind, in the order of the buckets.
+/// The groups of all buckets of a kind, in the order of the buckets. `E` is what else is found in a
+/// bucket.
 #[derive(Debug)]
-pub(super) struct GroupCache<T>(Vec<CachedBucket<T>>);
+pub(in crate::source) struct GroupCache<T, E>(Vec<CachedBucket<T, E>>);
 
 #[derive(Debug)]
-struct CachedBucket<T> {
+struct CachedBucket<T, E> {
     bucket: Arc<Bucket<T>>,
     groups: Groups,
     problems: Vec<Problem>,
-    without_address: Vec<ServiceWithoutAddress>,
+    extra: E,
     /// The number of groups and targets.
     units: usize,
     _held: Charge,
@@ -31,39 +31,42 @@ struct CachedBucket<T> {
 
 /// The groups of one bucket, and what was skipped in it.
 #[derive(Debug, Default)]
-pub(super) struct BucketResult {
+pub(in crate::source) struct BucketResult<E> {
     /// Groups without targets are dropped.
-    pub(super) groups: Vec<TargetGroup>,
-    pub(super) skipped: Skipped,
-    pub(super) without_address: Vec<ServiceWithoutAddress>,
+    pub(in crate::source) groups: Vec<TargetGroup>,
+    pub(in crate::source) skipped: Skipped,
+    pub(in crate::source) extra: E,
 }
 
-impl<T> Default for GroupCache<T> {
+impl<T, E> Default for GroupCache<T, E> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T: Object> GroupCache<T> {
+impl<T: Object, E: Default + PartialEq> GroupCache<T, E> {
     /// Updates the cache to `buckets`. Calls `find` for buckets that are new or `stale`. A group
-    /// that equals the cached one is the same `Arc`.
+    /// that equals the cached one is the same `Arc`. Returns whether anything else that was found
+    /// changed.
     ///
     /// If `find` fails, buckets that are already updated stay so, and the others keep their old
     /// groups. The next update must treat the same buckets as stale.
-    pub(super) fn update(
+    pub(in crate::source) fn update(
         &mut self,
         buckets: &Buckets<T>,
         meter: Meter,
         stale: impl Fn(&Bucket<T>) -> bool,
-        mut find: impl FnMut(&Bucket<T>, &mut BucketResult, &mut Meter) -> Result<(), Excess>,
-    ) -> Result<(), Excess> {
+        mut find: impl FnMut(&Bucket<T>, &mut BucketResult<E>, &mut Meter) -> Result<(), Excess>,
+    ) -> Result<bool, Excess> {
         let units = self.0.iter().map(|kept| kept.units).sum();
         let mut meter = meter.beside(units);
         let mut before = std::mem::take(&mut self.0).into_iter().peekable();
+        let (nothing, mut differs) = (E::default(), false);
         self.0.reserve_exact(buckets.iter().len());
         for bucket in buckets.iter() {
             while let Some(gone) = before.next_if(|kept| kept.bucket.place_cmp(bucket).is_lt()) {
                 meter.forget(gone.units);
+                differs |= gone.extra != nothing;
             }
             let known = before.next_if(|kept| kept.bucket.place_cmp(bucket).is_eq());
             let known = match known {
@@ -80,6 +83,7 @@ impl<T: Object> GroupCache<T> {
                 self.0.extend(known.into_iter().chain(before));
                 return Err(excess);
             }
+            differs |= found.extra != *known.as_ref().map_or(&nothing, |known| &known.extra);
             let known = known.map_or_else(Vec::new, |known| known.groups);
             let keep = |group: TargetGroup| {
                 let same = known.iter().find(|known| ***known == group);
@@ -90,16 +94,17 @@ impl<T: Object> GroupCache<T> {
                 bucket: Arc::clone(bucket),
                 groups: groups.map(keep).collect(),
                 problems: found.skipped.into_problems().collect(),
-                without_address: found.without_address,
+                extra: found.extra,
                 units: meter.units() - others,
                 _held: meter.part(),
             });
         }
-        Ok(())
+        differs |= before.any(|gone| gone.extra != nothing);
+        Ok(differs)
     }
 
     /// Replaces groups by those of `known` that equal them.
-    pub(super) fn adopt(&mut self, known: &CanonicalGroups) {
+    pub(in crate::source) fn adopt(&mut self, known: &CanonicalGroups) {
         for group in self.0.iter_mut().flat_map(|kept| &mut kept.groups) {
             let place = known.binary_search_by(|known| source_order(&known.source, &group.source));
             if let Ok(place) = place
@@ -111,7 +116,7 @@ impl<T: Object> GroupCache<T> {
     }
 
     /// The number of objects in buckets that are not cached yet.
-    pub(super) fn uncached(&self, buckets: &Buckets<T>) -> usize {
+    pub(in crate::source) fn uncached(&self, buckets: &Buckets<T>) -> usize {
         let mut kept = self.0.iter().peekable();
         let is_new = |bucket: &&Arc<Bucket<T>>| {
             while kept.next_if(|kept| kept.bucket.place_cmp(bucket).is_lt()).is_some() {}
@@ -121,17 +126,17 @@ impl<T: Object> GroupCache<T> {
     }
 
     /// All groups, in the order of the buckets.
-    pub(super) fn groups(&self) -> Groups {
+    pub(in crate::source) fn groups(&self) -> Groups {
         self.0.iter().flat_map(|kept| &kept.groups).cloned().collect()
     }
 
-    /// Running tasks without a target.
-    pub(super) fn without_address(&self) -> impl Iterator<Item = &ServiceWithoutAddress> {
-        self.0.iter().flat_map(|kept| &kept.without_address)
+    /// What else was found in the buckets.
+    pub(in crate::source) fn extras(&self) -> impl Iterator<Item = &E> {
+        self.0.iter().map(|kept| &kept.extra)
     }
 
     /// The problems of all buckets.
-    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
+    pub(in crate::source) fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter().flat_map(|kept| &kept.problems)
     }
 }

@@ -7,26 +7,26 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use swarmscout_docker::engine::{LabelMap, Mode, Node, Service, host_of};
+use swarmscout_docker::engine::{LabelMap, Mode, Node, Service, Task, host_of};
 use swarmscout_model::{Labels, LabelsWriter};
 
 use crate::source::moby::truth;
 
 /// The prefix of Prometheus' labels.
-pub(super) const PREFIX: &str = "__meta_dockerswarm_";
+pub(in crate::source) const PREFIX: &str = "__meta_dockerswarm_";
 
 const OWN_NODE_ADDRESS: &str = "__meta_swarmscout_node_address";
 const OWN_NODE_ENGINE_LABEL: &str = "__meta_swarmscout_node_engine_label_";
 const OWN_SERVICE_JOB_MODE: &str = "__meta_swarmscout_service_job_mode";
 const OWN_SERVICE_STACK: &str = "__meta_swarmscout_service_stack";
 /// Our own label: the port on which a task's container listens.
-pub(super) const OWN_TASK_TARGET_PORT: &str = "__meta_swarmscout_task_target_port";
+pub(in crate::source) const OWN_TASK_TARGET_PORT: &str = "__meta_swarmscout_task_target_port";
 
 /// The label that `docker stack deploy` gives to all objects of a stack.
-const STACK_KEY: &str = "com.docker.stack.namespace";
+pub(in crate::source) const STACK_KEY: &str = "com.docker.stack.namespace";
 
 /// Prometheus' labels of a node. Tasks do not get the labels that only the nodes role has.
-pub(super) fn node(node: &Node, nodes_role: bool, labels: &mut LabelsWriter) -> Labels {
+pub(in crate::source) fn node(node: &Node, nodes_role: bool, labels: &mut LabelsWriter) -> Labels {
     labels.push("__meta_dockerswarm_node_address", &node.address);
     labels.push("__meta_dockerswarm_node_availability", &node.availability);
     if nodes_role {
@@ -48,14 +48,18 @@ pub(super) fn node(node: &Node, nodes_role: bool, labels: &mut LabelsWriter) -> 
 }
 
 /// Our labels of a node.
-pub(super) fn own_node(node: &Node, labels: &mut LabelsWriter) -> Labels {
+pub(in crate::source) fn own_node(node: &Node, labels: &mut LabelsWriter) -> Labels {
     labels.push(OWN_NODE_ADDRESS, &repaired_address(node).unwrap_or_default());
     node.engine_labels.write(OWN_NODE_ENGINE_LABEL, labels);
     labels.build()
 }
 
 /// The labels of a service, Prometheus' and ours. Its tasks have them, too.
-pub(super) fn service(service: &Service, services_role: bool, labels: &mut LabelsWriter) -> Labels {
+pub(in crate::source) fn service(
+    service: &Service,
+    services_role: bool,
+    labels: &mut LabelsWriter,
+) -> Labels {
     labels.push("__meta_dockerswarm_service_id", &service.id);
     service.labels.write("__meta_dockerswarm_service_label_", labels);
     labels.push("__meta_dockerswarm_service_mode", mode(service.mode));
@@ -71,14 +75,29 @@ pub(super) fn service(service: &Service, services_role: bool, labels: &mut Label
 }
 
 /// The labels of a task's container.
-pub(super) fn container(container: &LabelMap, labels: &mut LabelsWriter) -> Labels {
+pub(in crate::source) fn container(container: &LabelMap, labels: &mut LabelsWriter) -> Labels {
     container.write("__meta_dockerswarm_container_label_", labels);
     labels.build()
 }
 
+/// Prometheus' labels of a task. `mode` is how its port is published, if it has one.
+pub(in crate::source) fn task(
+    task: &Task,
+    slot: &str,
+    mode: Option<&str>,
+    labels: &mut LabelsWriter,
+) {
+    labels.push("__meta_dockerswarm_task_container_id", &task.container);
+    labels.push("__meta_dockerswarm_task_desired_state", &task.desired_state);
+    labels.push("__meta_dockerswarm_task_id", &task.id);
+    labels.push("__meta_dockerswarm_task_port_publish_mode", mode.unwrap_or_default());
+    labels.push("__meta_dockerswarm_task_slot", slot);
+    labels.push("__meta_dockerswarm_task_state", &task.state);
+}
+
 /// The address at which a node can be reached: its own, or the manager's if the Engine reports none
 /// that another machine could use (moby#35437, moby#30119).
-fn repaired_address(node: &Node) -> Option<Cow<'_, str>> {
+pub(in crate::source) fn repaired_address(node: &Node) -> Option<Cow<'_, str>> {
     if is_usable(&node.address) {
         return Some(Cow::Borrowed(&node.address));
     }

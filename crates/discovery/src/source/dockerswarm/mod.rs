@@ -14,25 +14,31 @@
 
 mod alone;
 mod config;
-mod finder;
-mod group_cache;
+pub(in crate::source) mod finder;
+pub(in crate::source) mod group_cache;
 mod keys;
-mod meta;
+pub(in crate::source) mod meta;
 mod nodes;
-pub(crate) mod role;
 mod services;
-mod shared_labels;
+pub(in crate::source) mod shared_labels;
 mod tasks;
 
-pub use alone::DockerSwarm;
-pub use finder::Finder;
+use std::sync::Arc;
 
-pub use self::config::{DockerSwarmConfig, OverlayPort};
-pub use self::keys::DockerSwarmSdKeys;
-use crate::config::Role;
-use crate::{Groups, Problem};
 use swarmscout_docker::engine::{Lists, Port};
-use swarmscout_swarm::{Filters, Snapshot};
+use swarmscout_model::CanonicalGroups;
+use swarmscout_refresh::supervisor::Supervised;
+use swarmscout_swarm::{Filters, Snapshot, Subscription};
+use tokio::sync::watch;
+
+pub use self::alone::DockerSwarm;
+pub use self::config::{DockerSwarmConfig, OverlayPort};
+pub use self::finder::Finder;
+pub use self::keys::DockerSwarmSdKeys;
+use crate::config::{BuildContext, Role};
+use crate::source::SourceConfig;
+use crate::source::replica::{self, Details, ReplicaSpec};
+use crate::{Groups, Problem};
 
 /// The source key that Prometheus gives to all targets. We append the ID of the service.
 const SOURCE: &str = "DockerSwarm";
@@ -69,6 +75,28 @@ impl From<&DockerSwarmConfig> for Options {
             overlay_port: config.overlay_port,
         }
     }
+}
+
+/// Starts a source in the snapshots of a Swarm. `job` is the job that starts it, for the log.
+pub(crate) fn start(
+    config: &DockerSwarmConfig,
+    job: &Arc<str>,
+    swarm: Subscription,
+    context: &BuildContext,
+) -> (Supervised<CanonicalGroups>, watch::Receiver<Details>) {
+    let filters = Filters::new(config.role, &config.engine.filters);
+    let (options, budget) = (Options::from(config), context.budget.clone());
+    let finder =
+        move || Box::new(Finder::new(options, filters.clone()).within(budget.clone())) as Box<_>;
+    let spec = ReplicaSpec {
+        mechanism: config.mechanism(),
+        job: Arc::clone(job),
+        what: config.describe(),
+        swarm,
+        finder: Box::new(finder),
+        beside: None,
+    };
+    replica::start(spec, context)
 }
 
 /// The groups of one listing, without filters, in an order that does not depend on that of the

@@ -16,7 +16,7 @@ pub(super) fn find(
     bucket: &Bucket<Node>,
     context: Context<'_>,
     buffers: &mut Buffers,
-    found: &mut BucketResult,
+    found: &mut BucketResult<()>,
     meter: &mut Meter,
 ) -> Result<(), Excess> {
     let Context { options, selection, .. } = context;

@@ -17,7 +17,7 @@ pub(super) fn find(
     bucket: &Bucket<Service>,
     context: Context<'_>,
     buffers: &mut Buffers,
-    found: &mut BucketResult,
+    found: &mut BucketResult<()>,
     meter: &mut Meter,
 ) -> Result<(), Excess> {
     let Context { snapshot, shared, options, selection } = context;

@@ -13,7 +13,7 @@ use crate::source::moby::{self, ById, Skipped};
 
 /// The labels of all networks and nodes of a snapshot.
 #[derive(Debug, Default)]
-pub(super) struct SharedLabels {
+pub(in crate::source) struct SharedLabels {
     networks: ById<Labels>,
     nodes: ById<NodeLabels>,
     /// By kind and ID. Objects without problems have no entry.
@@ -22,29 +22,32 @@ pub(super) struct SharedLabels {
 
 /// The labels of a node that its tasks have, too.
 #[derive(Debug)]
-pub(super) struct NodeLabels {
+pub(in crate::source) struct NodeLabels {
     /// As the Engine reports it: Prometheus scrapes ports that are published on the node there.
-    pub(super) address: Arc<str>,
+    pub(in crate::source) address: Arc<str>,
+    /// The address at which others reach the node, if there is one.
+    #[expect(dead_code, reason = "for swarmscout_sd_configs, which follows")]
+    pub(in crate::source) usable_address: Option<Arc<str>>,
     /// Prometheus' labels.
-    pub(super) known: Labels,
+    pub(in crate::source) known: Labels,
     /// Our own labels.
-    pub(super) own: Labels,
+    pub(in crate::source) own: Labels,
 }
 
 impl SharedLabels {
-    pub(super) fn network(&self, id: &str) -> Option<&Labels> {
+    pub(in crate::source) fn network(&self, id: &str) -> Option<&Labels> {
         self.networks.get(id)
     }
 
-    pub(super) fn node(&self, id: &str) -> Option<&NodeLabels> {
+    pub(in crate::source) fn node(&self, id: &str) -> Option<&NodeLabels> {
         self.nodes.get(id)
     }
 
-    pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
+    pub(in crate::source) fn problems(&self) -> impl Iterator<Item = &Problem> {
         self.problems.values().flatten()
     }
 
-    pub(super) fn update_networks(
+    pub(in crate::source) fn update_networks(
         &mut self,
         seen: &Snapshot,
         now: &Snapshot,
@@ -66,7 +69,7 @@ impl SharedLabels {
         }
     }
 
-    pub(super) fn update_nodes(
+    pub(in crate::source) fn update_nodes(
         &mut self,
         seen: &Snapshot,
         now: &Snapshot,
@@ -81,7 +84,9 @@ impl SharedLabels {
                     skipped.collisions("node", &node.id, &node.engine_labels);
                     let known = meta::node(node, false, writer);
                     let own = meta::own_node(node, writer);
-                    let labels = NodeLabels { address: Arc::clone(&node.address), known, own };
+                    let address = Arc::clone(&node.address);
+                    let usable_address = meta::repaired_address(node).map(Arc::from);
+                    let labels = NodeLabels { address, usable_address, known, own };
                     self.nodes.insert(Arc::clone(&node.id), labels);
                 }
                 (None, None) => {}

@@ -17,14 +17,14 @@ use super::group_cache::BucketResult;
 use super::shared_labels::NodeLabels;
 use super::{Options, SOURCE, meta};
 use crate::limits::{Excess, Meter};
-use crate::without_address;
+use crate::without_address::{self, ServiceWithoutAddress};
 
 /// Makes one group of a bucket of tasks.
 pub(super) fn find(
     bucket: &Bucket<Task>,
     context: Context<'_>,
     buffers: &mut Buffers,
-    found: &mut BucketResult,
+    found: &mut BucketResult<Vec<ServiceWithoutAddress>>,
     meter: &mut Meter,
 ) -> Result<(), Excess> {
     let Context { snapshot, shared, options, selection } = context;
@@ -76,7 +76,7 @@ pub(super) fn find(
         }
         if targets.len() == before {
             let name = service.map(|service| &*service.name);
-            without_address::note(&mut found.without_address, name, task);
+            without_address::note(&mut found.extra, name, task);
         }
     }
     let labels = service.map_or_else(Labels::empty, |service| {
@@ -115,14 +115,7 @@ impl Parts<'_> {
         if let Some(node) = self.node {
             writer.extend(&node.known);
         }
-        writer.push("__meta_dockerswarm_task_container_id", &task.container);
-        writer.push("__meta_dockerswarm_task_desired_state", &task.desired_state);
-        writer.push("__meta_dockerswarm_task_id", &task.id);
-        if let Some(port) = port {
-            writer.push("__meta_dockerswarm_task_port_publish_mode", &port.mode);
-        }
-        writer.push("__meta_dockerswarm_task_slot", self.slot);
-        writer.push("__meta_dockerswarm_task_state", &task.state);
+        meta::task(task, self.slot, port.map(|port| &*port.mode), writer);
         if let Some(node) = self.node {
             writer.extend(&node.own);
         }

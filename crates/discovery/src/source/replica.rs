@@ -1,10 +1,11 @@
 //! A source of targets that sends no requests: it reads a snapshot that it shares with other
-//! sources.
+//! sources. What targets it finds there is up to its [`SnapshotFinder`].
 //!
 //! Its state follows from that of the snapshot. So it has no clock of its own, and its refreshes
 //! are those of the Swarm. It fails by itself in two cases: a list that it needs could not be read,
 //! or a filter names a missing object. Then the previous targets stay.
 
+use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -12,67 +13,113 @@ use swarmscout_model::{CanonicalGroups, canonicalize};
 use swarmscout_net::cpu;
 use swarmscout_refresh as refresh;
 use swarmscout_refresh::supervisor::{Health, LastGood, Supervised};
-use swarmscout_swarm::{Feed, Filters, ListScope, Reader, Snapshot, Subscription};
-use tokio::sync::watch;
+use swarmscout_swarm::{Feed, ListScope, Snapshot, Subscription};
+use tokio::sync::{Notify, watch};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{Finder, Options};
-use crate::config::{BuildContext, DockerSwarmConfig};
-use crate::source::SourceConfig;
+use crate::config::BuildContext;
 use crate::without_address::TasksWithoutAddress;
 use crate::{Error, Groups, Problem};
 
 /// More objects than this are read on a thread of their own.
 const LARGE: usize = 1000;
 
+/// Makes groups of targets from one snapshot after the other. What it makes depends on the snapshot
+/// alone, and on what it knows beside it; what it keeps only saves time.
+pub(crate) trait SnapshotFinder: fmt::Debug + Send {
+    /// The lists of a Swarm that it needs.
+    fn needs(&self) -> &ListScope;
+
+    /// The approximate number of objects that [`find`](Self::find) would read in this snapshot.
+    fn work(&self, snapshot: &Snapshot) -> usize;
+
+    /// The groups of a snapshot, in an order that depends on IDs alone, and what was skipped. A
+    /// group that equals the last one is the same `Arc`; so is one that equals a group of
+    /// `restored`, which an earlier run of the program has found.
+    ///
+    /// After an error the last groups are kept.
+    fn find(
+        &mut self,
+        snapshot: &Snapshot,
+        restored: Option<&CanonicalGroups>,
+    ) -> Result<(Groups, Vec<Problem>), Error>;
+
+    /// Running tasks of the last snapshot without a target, if it reports them.
+    fn without_address(&self) -> Option<TasksWithoutAddress> {
+        None
+    }
+
+    /// Whether a snapshot has all the needed lists.
+    fn can_read(&self, snapshot: &Snapshot) -> bool {
+        snapshot.scope.covers(self.needs())
+    }
+}
+
 /// What a source of this kind reports in addition to its health.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Details {
-    /// Running tasks without a target; `None` for roles other than tasks.
+    /// Running tasks without a target; `None` for finders that do not report them.
     pub(crate) without_address: Option<Arc<TasksWithoutAddress>>,
     /// The change feed of its Swarm.
     pub(crate) feed: Option<Arc<Feed>>,
 }
 
-/// Starts a task of `context` that finds targets for `config` in the snapshots of `reader`. `job`
-/// is the job that starts it, for the log.
+/// Which targets to find, and where.
+pub(crate) struct ReplicaSpec {
+    /// See [`SourceConfig::mechanism`](crate::config::SourceConfig::mechanism).
+    pub(crate) mechanism: &'static str,
+    /// The job that starts it, for the log.
+    pub(crate) job: Arc<str>,
+    /// The display name of what is read.
+    pub(crate) what: String,
+    /// The snapshots.
+    pub(crate) swarm: Subscription,
+    /// What finds targets in them. Made again after a panic.
+    pub(crate) finder: Box<dyn Fn() -> Box<dyn SnapshotFinder> + Send + Sync>,
+    /// What the finder knows beside the snapshots.
+    pub(crate) beside: Option<Beside>,
+}
+
+/// A task that learns what a finder knows beside the snapshots.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    /// Notified if that changes.
+    pub(crate) changed: Arc<Notify>,
+    /// Ends with the source.
+    pub(crate) _task: AbortOnDropHandle<()>,
+}
+
+/// Starts a task of `context` that finds targets.
 pub(crate) fn start(
-    config: &DockerSwarmConfig,
-    job: &Arc<str>,
-    reader: Subscription,
+    spec: ReplicaSpec,
     context: &BuildContext,
 ) -> (Supervised<CanonicalGroups>, watch::Receiver<Details>) {
     let (details, details_of_source) = watch::channel(Details::default());
     let publish = watch::Sender::new(LastGood::default());
-    let filters = Filters::new(config.role, &config.engine.filters);
-    let role = Role {
-        config: config.clone(),
-        job: Arc::clone(job),
-        what: config.describe(),
-        finder: None,
-        snapshots: reader.last_good(),
-        _reader: reader,
+    let finder = (spec.finder)();
+    let source = ReplicaSource {
+        snapshots: spec.swarm.last_good(),
+        needs: finder.needs().clone(),
+        finder: Some(finder),
+        spec,
         found: None,
         failure: None,
         problems: Vec::new(),
         details,
-        needs: ListScope::of([&Reader::of_role(filters)]),
         list_error: None,
         list_failures: 0,
         refreshes: 0,
         publish: publish.clone(),
         context: context.clone(),
     };
-    (Supervised::spawn(publish, role.forever(), &context.refresh), details_of_source)
+    (Supervised::spawn(publish, source.forever(), &context.refresh), details_of_source)
 }
 
-struct Role {
-    config: DockerSwarmConfig,
-    job: Arc<str>,
-    what: String,
-    /// `None` until it is needed, and after it panicked.
-    finder: Option<Finder>,
+struct ReplicaSource {
+    spec: ReplicaSpec,
+    /// `None` after it panicked.
+    finder: Option<Box<dyn SnapshotFinder>>,
     snapshots: watch::Receiver<LastGood<Arc<Snapshot>>>,
-    _reader: Subscription,
     /// The last snapshot that was read.
     found: Option<Arc<Snapshot>>,
     /// Why no targets could be found in it.
@@ -93,7 +140,7 @@ struct Role {
     context: BuildContext,
 }
 
-impl Role {
+impl ReplicaSource {
     async fn forever(mut self) {
         loop {
             let LastGood { value, mut health } = self.snapshots.borrow_and_update().clone();
@@ -107,14 +154,27 @@ impl Role {
                 None => None,
             };
             if groups.is_some() {
-                let found = self.finder.as_ref().and_then(Finder::without_address);
+                let found = self.finder.as_ref().and_then(|finder| finder.without_address());
                 if details.without_address.as_deref() != found.as_ref() {
                     details.without_address = found.map(Arc::new);
                 }
             }
             self.publish(groups, health, &details);
-            if self.snapshots.changed().await.is_err() {
+            if !self.wait().await {
                 return;
+            }
+        }
+    }
+
+    /// Waits for another snapshot, or for something else that targets depend on. Returns whether
+    /// there may be more of them.
+    async fn wait(&mut self) -> bool {
+        let Some(beside) = &self.spec.beside else { return self.snapshots.changed().await.is_ok() };
+        tokio::select! {
+            changed = self.snapshots.changed() => changed.is_ok(),
+            () = beside.changed.notified() => {
+                self.found = None;
+                true
             }
         }
     }
@@ -144,10 +204,10 @@ impl Role {
     /// Logs why lists cannot be read, or that they are read again, as a supervisor does for a
     /// source.
     fn log_lists(&self) {
-        let Self { job, what, list_error, .. } = self;
+        let Self { spec: ReplicaSpec { mechanism, job, what, .. }, list_error, .. } = self;
         if let Some(err) = list_error {
             tracing::error!(
-                discovery = "dockerswarm",
+                discovery = mechanism,
                 config = %job,
                 asked = %what,
                 %err,
@@ -155,7 +215,7 @@ impl Role {
             );
         } else {
             tracing::info!(
-                discovery = "dockerswarm",
+                discovery = mechanism,
                 config = %job,
                 asked = %what,
                 "Target groups are refreshed again"
@@ -168,11 +228,7 @@ impl Role {
         if self.found.as_ref().is_some_and(|found| Arc::ptr_eq(found, &snapshot)) {
             return None;
         }
-        let new = || {
-            let filters = Filters::new(self.config.role, &self.config.engine.filters);
-            Finder::new(Options::from(&self.config), filters).within(self.context.budget.clone())
-        };
-        let finder = self.finder.take().unwrap_or_else(new);
+        let finder = self.finder.take().unwrap_or_else(|| (self.spec.finder)());
         if !finder.can_read(&snapshot) {
             // The snapshot was made before this source requested its lists.
             self.finder = Some(finder);
@@ -201,7 +257,7 @@ impl Role {
     /// loses the finder.
     async fn run(
         &mut self,
-        mut finder: Finder,
+        mut finder: Box<dyn SnapshotFinder>,
         snapshot: &Arc<Snapshot>,
     ) -> Option<Result<(Groups, Vec<Problem>), Error>> {
         let is_large = finder.work(snapshot) > LARGE;
@@ -212,13 +268,7 @@ impl Role {
             known.value.clone().filter(|_| known.health.restored)
         };
         let find = move || {
-            let found = AssertUnwindSafe(|| {
-                let (groups, problems) = finder.find(&snapshot)?;
-                Ok(match restored {
-                    Some(restored) => (finder.adopt(&restored), problems),
-                    None => (groups, problems),
-                })
-            });
+            let found = AssertUnwindSafe(|| finder.find(&snapshot, restored.as_ref()));
             let found = std::panic::catch_unwind(found).ok()?;
             Some((finder, found))
         };
@@ -232,8 +282,8 @@ impl Role {
         let text: Arc<str> = error.to_string().into();
         if self.failure.as_ref() != Some(&text) {
             tracing::error!(
-                discovery = "dockerswarm",
-                asked = %self.what,
+                discovery = self.spec.mechanism,
+                asked = %self.spec.what,
                 err = %text,
                 "Unable to find targets"
             );
