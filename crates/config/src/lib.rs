@@ -24,9 +24,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use swarmscout_config_decoder::{ConfigError, Errors, Options, Position, Warning};
-use swarmscout_config_decoder::{Cx, Findings, Value as _};
+use swarmscout_config_decoder::{Cx, Findings, HttpKeys, Value as _};
 use swarmscout_discovery::JobConfig;
-use swarmscout_net::Url;
+use swarmscout_net::{HttpConfig, Url};
 
 pub use files::{Fingerprint, fingerprint};
 use prometheus::check::{self, JobPlaces};
@@ -126,6 +126,19 @@ pub fn load_main(path: &Path, options: &Options) -> Result<Loaded, Errors> {
 /// its `scrape_config_files` names.
 pub fn parse(text: &[u8], path: &Path, options: &Options) -> Result<Loaded, Errors> {
     read(text, path, options, false)
+}
+
+/// Reads and checks a file that holds an `http_config` and nothing else, as promtool's
+/// `--http.config.file` does.
+pub fn load_http_config(path: &Path) -> Result<HttpConfig, Errors> {
+    let root = files::main_document(&files::read_main(path)?, path)?;
+    let mut cx = Cx::new(path, Some(root.clone()), Options::default(), &foreign_keys::ADVICE);
+    let mut keys = HttpKeys::default();
+    cx.read(&root, &mut keys);
+    let http = keys.client(&mut cx);
+    let mut findings = Findings::default();
+    findings.add(cx);
+    Errors::new(findings.errors).map_or(Ok(http), Err)
 }
 
 fn read(text: &[u8], path: &Path, options: &Options, all_files: bool) -> Result<Loaded, Errors> {

@@ -17,7 +17,11 @@
 //!
 //! Depends on no other crate.
 
+mod sniff;
+
 use std::fmt::Write as _;
+
+pub use sniff::Sniffer;
 
 /// The labels of a series that has none.
 pub const NO_LABELS: [(&str, &str); 0] = [];

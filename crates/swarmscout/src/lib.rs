@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config_source;
 pub mod demo;
 pub mod detect;
+pub mod diagnose;
 pub mod listen;
 pub mod logging;
 pub mod memory;
@@ -34,6 +35,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     match &cli.command {
         None => serve(&cli).await,
         Some(Command::Check(command)) => check::run(command).await,
+        Some(Command::Doctor(args)) => diagnose::doctor(args).await,
         Some(Command::Demo(args)) => demo::run(args, &cli).await.unwrap_or_else(report),
     }
 }

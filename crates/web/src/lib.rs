@@ -200,6 +200,7 @@ struct App {
     connections: Arc<connections::Connections>,
     global_url: api::GlobalUrl,
     guard: guard::Guard,
+    doctor: api::Doctor,
     /// Name of this machine; empty where it is not known.
     hostname: String,
     /// Where the program was started.
@@ -230,6 +231,7 @@ impl App {
             connections: Arc::clone(connections),
             global_url,
             guard,
+            doctor: api::Doctor::default(),
             hostname,
             directory,
         }

@@ -37,8 +37,8 @@ impl Site {
             .route("/icon.svg", get(pages::icon))
             .route("/-/healthy", get(lifecycle::healthy))
             .route("/-/ready", get(lifecycle::ready))
-            .route("/-/reload", change(app, lifecycle::reload))
-            .route("/-/quit", change(app, lifecycle::quit))
+            .route("/-/reload", change(app, lifecycle::reload).get(lifecycle::wrong_method))
+            .route("/-/quit", change(app, lifecycle::quit).get(lifecycle::wrong_method))
             .route("/version", get(lifecycle::version))
             .route("/metrics", get(metrics::metrics));
         let router = data
@@ -93,8 +93,9 @@ fn without_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
     }
 }
 
-/// A route that changes something. Each must be made by this, which keeps other sites out.
-fn change<H, T>(app: &Arc<App>, handler: H) -> axum::routing::MethodRouter<Arc<App>>
+/// A route that changes something. Each must be made by this, which keeps other sites out. The
+/// caller adds its GET.
+pub(super) fn change<H, T>(app: &Arc<App>, handler: H) -> axum::routing::MethodRouter<Arc<App>>
 where
     H: axum::handler::Handler<T, Arc<App>> + Clone,
     T: 'static,
@@ -102,7 +103,6 @@ where
     post(handler.clone())
         .put(handler)
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard::change))
-        .get(lifecycle::wrong_method)
 }
 
 async fn while_ready(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

@@ -285,6 +285,8 @@ pub enum Command {
     /// Check a file, a job's targets, or a running Swarmscout
     #[command(subcommand, arg_required_else_help = true)]
     Check(CheckCommand),
+    /// Find out why metrics are missing, and what to do about it
+    Doctor(DoctorArgs),
     /// Run on a simulated Swarm, with real sockets, without Docker
     Demo(DemoArgs),
 }
@@ -365,6 +367,47 @@ pub struct CheckStatusArgs {
     pub url: String,
 }
 
+/// Of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Whom to ask, and how to show the answer.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// URL of the running Swarmscout; a path is kept as prefix
+    #[arg(long, value_name = "URL", default_value = concat!("http://", "127.0.0.1:9465"))]
+    pub url: String,
+
+    /// File with credentials and TLS options for it, in the format of http_config
+    #[arg(long = "http.config.file", value_name = "FILE")]
+    pub http_config_file: Option<PathBuf>,
+
+    /// Ask the Swarm itself, with the jobs of this file, not a running Swarmscout
+    #[arg(long = "config.file", value_name = "FILE", conflicts_with_all = ["url", "http_config_file"])]
+    pub config_file: Option<PathBuf>,
+
+    /// How long the sources of --config.file may take to answer
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub timeout: PromDuration,
+
+    /// How to show the result
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: DiagnoseFormat,
+}
+
+/// How to show a diagnosis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiagnoseFormat {
+    /// For people.
+    Text,
+    /// For programs: the data of the API.
+    Json,
+}
+
 /// Of `demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
@@ -387,7 +430,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     refuse_misplaced(&mut command, &matches)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     let level_given = matches.value_source("log.level") == Some(ValueSource::CommandLine);
-    cli.logs = level_given || !matches!(cli.command, Some(Command::Check(_)));
+    cli.logs = level_given || !matches!(cli.command, Some(Command::Check(_) | Command::Doctor(_)));
     if !level_given && matches!(cli.command, Some(Command::Demo(_))) {
         // The demo prints by itself what happens.
         cli.log.level = LogLevel::Warn;

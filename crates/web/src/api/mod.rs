@@ -4,6 +4,7 @@
 //! Members that Prometheus does not have are added, none is missing or means something else, so
 //! what reads Prometheus reads this.
 
+mod doctor;
 mod sources;
 mod status;
 mod targets;
@@ -18,7 +19,10 @@ use axum::routing::{any, get};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde::Serialize;
 
+use super::router::change;
 use super::{App, json_response};
+
+pub(super) use self::doctor::Doctor;
 
 pub(super) use self::targets::GlobalUrl;
 
@@ -29,6 +33,7 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/targets/relabel_steps", get(targets::relabel_steps))
         .route("/scrape_pools", get(targets::scrape_pools))
         .route("/scrape_pools/config", get(targets::scrape_pool_config))
+        .route("/doctor", change(app, doctor::run).get(doctor::last))
         .route("/sources", get(sources::sources))
         .route("/status/config", get(status::config))
         .route("/status/flags", get(status::flags))

@@ -2,6 +2,7 @@
 
 mod api;
 mod changes;
+mod doctor;
 mod lifecycle;
 mod metrics;
 mod pages;

@@ -16,6 +16,7 @@
 //! 3. Its routes, in `router.rs` and `api/mod.rs`.
 
 mod config;
+pub(crate) mod doctor;
 mod overview;
 mod relabel;
 mod sources;

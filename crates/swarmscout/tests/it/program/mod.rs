@@ -10,6 +10,7 @@ mod config_files;
 mod demo;
 mod detect;
 mod docs;
+mod doctor;
 mod file_sd;
 mod http_config;
 mod lifecycle;

@@ -1,0 +1,13 @@
+//! Why a target is missing, and what to do about it.
+//!
+//! - [`doctor`] checks all that stands between a Swarm and its metrics.
+//! - [`probe`] requests a target as Prometheus would, and says what failed.
+//!
+//! **Invariant: it only reads.** A diagnosis changes neither targets nor the Swarm, and each request
+//! that it sends has a deadline and a size limit.
+//!
+//! It may use `discovery` and what is below it. Its reports are plain data, for JSON and for people.
+
+pub mod doctor;
+pub mod probe;
+pub mod report;

@@ -1,0 +1,151 @@
+//! Requests a target as Prometheus would, and says what failed.
+//!
+//! One request tells it all: the client reports at which step the way to the target ends (name,
+//! route, port, TLS), the answer whether it has metrics.
+
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use swarmscout_exposition::Sniffer;
+use swarmscout_net::{Client, ConnectCause, Error, Request};
+use tokio::time::Instant;
+
+/// What Prometheus sends as `Accept`, without protobuf.
+const ACCEPT: &str =
+    "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
+
+/// How long a target may take, and how large its answer may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For the whole exchange.
+    pub timeout: Duration,
+    /// For the body, in bytes after decompression.
+    pub max_body: u64,
+}
+
+/// What came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The target answers with metrics.
+    Up,
+    /// The URL cannot be requested.
+    BadUrl,
+    /// The host name has no address.
+    NoSuchName,
+    /// No route leads to the address.
+    NoRoute,
+    /// The host is there, but nothing listens on the port.
+    PortClosed,
+    /// The host does not answer to a connection.
+    ConnectTimeout,
+    /// The TLS handshake fails.
+    Tls,
+    /// A connection stands, but the answer does not arrive in time.
+    AnswerTimeout,
+    /// The connection breaks off, or what answers speaks no HTTP.
+    NotHttp,
+    /// The target wants credentials: 401 or 403.
+    Unauthorized,
+    /// Another status than 200.
+    Status,
+    /// The answer is no exposition of metrics.
+    NotMetrics,
+    /// The answer exceeds the limit.
+    TooLarge,
+    /// Anything else, such as a proxy on the way.
+    Other,
+}
+
+/// What came of a probe, with the details.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The reason in one line, cut and without secrets; empty if the target is up.
+    pub detail: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Outcome {
+    /// As it stands in JSON and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::BadUrl => "bad_url",
+            Self::NoSuchName => "no_such_name",
+            Self::NoRoute => "no_route",
+            Self::PortClosed => "port_closed",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Tls => "tls",
+            Self::AnswerTimeout => "answer_timeout",
+            Self::NotHttp => "not_http",
+            Self::Unauthorized => "unauthorized",
+            Self::Status => "status",
+            Self::NotMetrics => "not_metrics",
+            Self::TooLarge => "too_large",
+            Self::Other => "other",
+        }
+    }
+
+    /// Of a failed request. A deadline that passes before a connection stands is the connection's
+    /// own, which is shorter.
+    const fn of_error(error: &Error) -> Self {
+        match error {
+            Error::Connect { cause, .. } => match cause {
+                ConnectCause::Unresolved => Self::NoSuchName,
+                ConnectCause::Refused => Self::PortClosed,
+                ConnectCause::Timeout => Self::ConnectTimeout,
+                ConnectCause::Unreachable => Self::NoRoute,
+                ConnectCause::Tls => Self::Tls,
+                ConnectCause::Other => Self::Other,
+            },
+            Error::Url { .. } => Self::BadUrl,
+            Error::Deadline { .. } | Error::Silent { .. } => Self::AnswerTimeout,
+            Error::TooLarge { .. } => Self::TooLarge,
+            Error::Exchange { .. } => Self::NotHttp,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Requests `url`, and reads the answer to its end.
+pub async fn probe(client: &Client, url: &str, limits: Limits) -> Probed {
+    let begin = Instant::now();
+    let (outcome, detail) = match request(client, url, limits).await {
+        Ok(found) => found,
+        Err(error) => (Outcome::of_error(&error), error.to_string()),
+    };
+    Probed { outcome, detail, took: begin.elapsed() }
+}
+
+async fn request(client: &Client, url: &str, limits: Limits) -> Result<(Outcome, String), Error> {
+    let request = Request::new(url)?
+        .header(header::ACCEPT, HeaderValue::from_static(ACCEPT))
+        .timeout(limits.timeout)
+        .max_body(limits.max_body);
+    let mut response = client.get(request).await?;
+    match response.status {
+        StatusCode::OK => {}
+        status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+            return Ok((Outcome::Unauthorized, format!("HTTP status {status}")));
+        }
+        status => return Ok((Outcome::Status, format!("HTTP status {status}"))),
+    }
+    let mut sniffer = Sniffer::default();
+    while let Some(piece) = response.body.chunk().await? {
+        sniffer.push(&piece);
+        if let Some(reason) = sniffer.refusal() {
+            return Ok((Outcome::NotMetrics, reason));
+        }
+    }
+    Ok(match sniffer.finish() {
+        Ok(()) => (Outcome::Up, String::new()),
+        Err(reason) => (Outcome::NotMetrics, reason),
+    })
+}
+
+#[cfg(test)]
+mod tests;

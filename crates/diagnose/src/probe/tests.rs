@@ -1,0 +1,93 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use expect_test::{Expect, expect};
+use swarmscout_net::{ClientOptions, HttpConfig};
+
+use super::*;
+
+/// Answers one connection with these bytes, then waits for its end.
+fn server(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        assert!(connection.read(&mut request).unwrap() > 0);
+        connection.write_all(answer).unwrap();
+        while connection.read(&mut request).is_ok_and(|length| length > 0) {}
+    });
+    address.to_string()
+}
+
+fn closed_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+async fn probed(url: &str) -> Probed {
+    let options = ClientOptions::new("test", Duration::from_secs(10));
+    let client = Client::new(&HttpConfig::default(), options).unwrap();
+    let limits = Limits { timeout: Duration::from_millis(500), max_body: 1000 };
+    probe(&client, url, limits).await
+}
+
+async fn check(url: &str, expected: Expect) {
+    let probed = probed(url).await;
+    let host = url.split('/').nth(2).unwrap_or_default();
+    let detail = probed.detail.replace(host, "HOST");
+    expected.assert_eq(&format!("{} {detail}", probed.outcome.as_str()));
+}
+
+#[tokio::test]
+async fn metrics_are_up() {
+    let up = server(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nup 1\n");
+    check(&format!("http://{up}/metrics"), expect!["up "]).await;
+}
+
+#[tokio::test]
+async fn what_fails_is_named() {
+    for (answer, expected) in [
+        (
+            &b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"[..],
+            expect!["status HTTP status 404 Not Found"],
+        ),
+        (
+            b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
+            expect!["unauthorized HTTP status 401 Unauthorized"],
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>",
+            expect!["not_metrics line 1 is no sample: an HTML page"],
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 1001\r\n\r\n",
+            expect!["too_large answer of HOST is larger than 1000 bytes"],
+        ),
+        (
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+            expect![
+                "not_http request to HOST failed: the answer is not HTTP: invalid HTTP version parsed"
+            ],
+        ),
+        (b"", expect!["answer_timeout no complete answer from HOST within 500ms"]),
+    ] {
+        let host = server(answer);
+        check(&format!("http://{host}/"), expected).await;
+    }
+    check(
+        &format!("http://{}/", closed_port()),
+        expect!["port_closed cannot connect to HOST: connection refused"],
+    )
+    .await;
+    let plain = server(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    check(
+        &format!("https://{plain}/"),
+        expect![
+            "tls cannot connect to HOST: the server does not speak TLS here: is http:// meant?"
+        ],
+    )
+    .await;
+    // The rest is the resolver's.
+    assert_eq!(probed("http://gone.invalid/").await.outcome, Outcome::NoSuchName);
+    assert_eq!(probed("ftp://a/").await.outcome, Outcome::BadUrl);
+}

@@ -1,0 +1,39 @@
+//! Runs the jobs of a configuration file for a moment, without a server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use swarmscout_diagnose::doctor::{Subject, SwarmState};
+use swarmscout_discovery::Manager;
+use swarmscout_discovery::config::BuildContext;
+use swarmscout_model::Budget;
+use tokio::time::timeout;
+
+use crate::app::BUILD;
+use crate::memory;
+
+/// How long sources may take to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Runs all jobs of a file until each source has answered once, or the time is over. What is known
+/// by then is the result.
+pub(super) async fn observe(file: &Path, within: Duration) -> anyhow::Result<Subject> {
+    let options = swarmscout_config::Options::default();
+    let loaded = swarmscout_config::load(file, &options).context("Cannot load config")?;
+    let context = BuildContext {
+        budget: Budget::new(memory::default_limit()),
+        ..BuildContext::new(format!("Swarmscout/{}", BUILD.version))
+    };
+    let mut manager = Manager::new(context);
+    manager.apply(loaded.config.job_configs());
+    let mut jobs = manager.jobs().borrow().to_vec();
+    let complete = jobs.iter_mut().map(|job| job.wait_for(|job| job.set.is_complete()));
+    let _ = timeout(within, join_all(complete)).await;
+    let swarms = manager.swarms();
+    let swarms = swarms.borrow().iter().filter_map(SwarmState::of).collect();
+    let subject = Subject { jobs: jobs.iter().map(|job| job.state()).collect(), swarms };
+    let _ = timeout(SHUTDOWN_TIMEOUT, manager.shutdown()).await;
+    Ok(subject)
+}

@@ -1,0 +1,115 @@
+//! `doctor`: runs all checks, and prints what they find.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use swarmscout_diagnose::doctor::{self, Report};
+use swarmscout_diagnose::report::Severity;
+
+use super::ask::Server;
+use super::{NO_RESULT, direct};
+use crate::app::BUILD;
+use crate::cli::{DiagnoseFormat, DoctorArgs};
+use crate::output::{print, print_error, printable};
+
+pub(super) async fn run(args: &DoctorArgs) -> ExitCode {
+    let report = match examine(args).await {
+        Ok(report) => report,
+        Err(error) => {
+            print_error(&format!("cannot run the checks: {}\n", printable(&format!("{error:#}"))));
+            return ExitCode::from(NO_RESULT);
+        }
+    };
+    match args.server.format {
+        DiagnoseFormat::Json => {
+            let json = serde_json::to_string_pretty(&report).expect("its keys are strings");
+            print(&format!("{json}\n"));
+        }
+        DiagnoseFormat::Text => print(&text(&report)),
+    }
+    match report.worst() {
+        None | Some(Severity::Note) => ExitCode::SUCCESS,
+        Some(Severity::Error | Severity::Warning) => ExitCode::FAILURE,
+    }
+}
+
+async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
+    let Some(file) = &args.server.config_file else {
+        return Server::new(&args.server)?.post("/doctor").await;
+    };
+    let subject = direct::observe(file, args.server.timeout.into()).await?;
+    let client = doctor::client(&format!("Swarmscout/{}", BUILD.version))?;
+    Ok(doctor::examine(&subject, &client).await)
+}
+
+/// One paragraph for each finding, the worst first, and one line that sums up.
+fn text(report: &Report) -> String {
+    let mut out = String::new();
+    let mut line = |indent: &str, text: &str| {
+        writeln!(out, "{indent}{}", printable(text)).expect("a string takes all");
+    };
+    for finding in &report.findings {
+        let severity = match finding.severity {
+            Severity::Error => "ERROR  ",
+            Severity::Warning => "WARNING",
+            Severity::Note => "NOTE   ",
+        };
+        line(severity, &format!("  {}: {}", finding.subject, finding.problem));
+        finding.examples.iter().for_each(|example| line("           ", example));
+        if !finding.fix.is_empty() {
+            line("         fix: ", &finding.fix);
+        }
+    }
+    let Report { targets, probed, up, took_seconds, .. } = report;
+    let verdict = match report.worst() {
+        None => "all is well",
+        Some(Severity::Note) => "nothing is broken",
+        Some(Severity::Warning) => "something needs attention",
+        Some(Severity::Error) => "metrics are missing",
+    };
+    line(
+        "",
+        &format!(
+            "{targets} targets, {probed} probed, {up} of them up ({took_seconds:.1} s): {verdict}"
+        ),
+    );
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use swarmscout_diagnose::report::Finding;
+
+    use super::*;
+
+    #[test]
+    fn the_text_says_what_is_wrong_and_what_to_do() {
+        let finding = Finding {
+            severity: Severity::Error,
+            check: "port_closed".to_owned(),
+            subject: "service web".to_owned(),
+            problem: "1 of 2 probed targets do not listen on their port".to_owned(),
+            fix: "set prometheus.io/port".to_owned(),
+            targets: 1,
+            examples: vec!["http://10.0.0.1:80/metrics on node \u{1b}[2J: refused".to_owned()],
+        };
+        let note = Finding { severity: Severity::Note, fix: String::new(), ..finding.clone() };
+        let report = Report {
+            findings: vec![finding, note],
+            targets: 2,
+            probed: 2,
+            up: 1,
+            took_seconds: 0.25,
+        };
+        expect![[r#"
+            ERROR    service web: 1 of 2 probed targets do not listen on their port
+                       http://10.0.0.1:80/metrics on node \u{1b}[2J: refused
+                     fix: set prometheus.io/port
+            NOTE     service web: 1 of 2 probed targets do not listen on their port
+                       http://10.0.0.1:80/metrics on node \u{1b}[2J: refused
+            2 targets, 2 probed, 1 of them up (0.2 s): metrics are missing
+        "#]]
+        .assert_eq(&text(&report));
+    }
+}

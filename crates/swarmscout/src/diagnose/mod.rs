@@ -1,0 +1,21 @@
+//! `doctor`: why targets are missing, for people at a terminal.
+//!
+//! The running program is asked, or with `--config.file` the Swarm itself. Results go to stdout,
+//! errors to stderr. Exit codes: 0 where all is well, 1 where something is not, 2 where nothing could
+//! be found out.
+
+mod ask;
+mod direct;
+mod doctor;
+
+use std::process::ExitCode;
+
+use crate::cli::DoctorArgs;
+
+/// Nothing could be found out.
+const NO_RESULT: u8 = 2;
+
+/// Runs `doctor`.
+pub async fn doctor(args: &DoctorArgs) -> ExitCode {
+    doctor::run(args).await
+}

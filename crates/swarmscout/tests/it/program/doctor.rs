@@ -1,0 +1,49 @@
+//! `swarmscout doctor`.
+
+use super::harness::{Folder, Program};
+
+/// A port on which nothing listens.
+fn closed_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("it is bound").to_string()
+}
+
+#[test]
+fn a_healthy_demo_has_nothing_to_say() {
+    let folder = Folder::new();
+    let mut command = folder.command();
+    let args = ["demo", "--web.listen-address=127.0.0.1:0", "--log.level=info", "--pace=1h"];
+    let mut program = Program::spawn(command.args(args));
+    let address = program.address();
+    program.line("Ctrl-C ends it");
+    let output = folder.run(&["doctor", &format!("--url=http://{address}")]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("17 targets, 17 probed, 17 of them up"), "{stdout}");
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+}
+
+#[test]
+fn the_jobs_of_a_file_are_checked_without_a_server() {
+    let folder = Folder::new();
+    let target = closed_port();
+    let yaml = format!(
+        "scrape_configs:\n- job_name: node\n  static_configs:\n  - targets: ['{target}']\n"
+    );
+    let file = folder.write("prometheus.yml", &yaml);
+    let file = file.display();
+    let output = folder.run(&["doctor", &format!("--config.file={file}"), "--format=json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["findings"][0]["check"], "port_closed");
+    assert_eq!(report["findings"][0]["subject"], "job node");
+}
+
+#[test]
+fn without_a_server_it_says_what_to_do() {
+    let folder = Folder::new();
+    let output = folder.run(&["doctor", &format!("--url={}", closed_port())]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("give its --url"), "{stderr}");
+    assert!(stderr.contains("give --config.file"), "{stderr}");
+}

@@ -1,0 +1,79 @@
+//! `/api/v1/doctor`: POST runs the checks, GET returns the last report.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use swarmscout_diagnose::doctor::{self, Report};
+use tokio::sync::Mutex;
+
+use super::{ApiError, success};
+use crate::{App, view};
+
+/// A report is returned for so long.
+const FRESH: Duration = Duration::from_mins(1);
+
+/// Runs the checks, once at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Doctor(Mutex<Option<Finished>>);
+
+#[derive(Clone, Debug)]
+struct Finished {
+    report: Arc<Report>,
+    at: Instant,
+}
+
+/// Runs the checks. Whoever asks while they run gets the report of the run that begins after.
+pub(super) async fn run(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let asked = Instant::now();
+    let mut last = app.doctor.0.lock().await;
+    // Started and finished while this request waited.
+    if let Some(finished) = last.as_ref().filter(|finished| finished.begun() >= asked) {
+        return Ok(success(Answer::of(finished)));
+    }
+    let user_agent = format!("Swarmscout/{}", app.context.program.build.version);
+    let client = doctor::client(&user_agent)
+        .map_err(|error| ApiError::NotFound(format!("cannot run the checks: {error}")))?;
+    let report = Arc::new(doctor::examine(&view::doctor::subject(&app.context), &client).await);
+    let finished = Finished { report, at: Instant::now() };
+    let answer = success(Answer::of(&finished));
+    *last = Some(finished);
+    Ok(answer)
+}
+
+/// The last report, if it is fresh.
+pub(super) async fn last(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let last = app.doctor.0.try_lock().map(|last| last.clone());
+    let fresh = |finished: &Finished| finished.at.elapsed() <= FRESH;
+    match last {
+        Ok(Some(finished)) if fresh(&finished) => Ok(success(Answer::of(&finished))),
+        Ok(_) => Err(ApiError::NotFound(String::from(
+            "no checks ran within the last minute: POST to this address runs them",
+        ))),
+        Err(_) => Err(ApiError::NotFound(String::from("the checks are running: ask again"))),
+    }
+}
+
+impl Finished {
+    fn begun(&self) -> Instant {
+        let took = Duration::try_from_secs_f64(self.report.took_seconds).unwrap_or_default();
+        self.at.checked_sub(took).unwrap_or(self.at)
+    }
+}
+
+/// A report, and how old it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    age_seconds: f64,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+impl<'a> Answer<'a> {
+    fn of(finished: &'a Finished) -> Self {
+        Self { age_seconds: finished.at.elapsed().as_secs_f64(), report: &finished.report }
+    }
+}

@@ -1,0 +1,36 @@
+//! `/api/v1/doctor`.
+
+use super::*;
+
+#[tokio::test]
+async fn a_post_runs_the_checks_and_a_get_shows_the_last_report() {
+    let now = Instant::now();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let config = Arc::new(job("node"));
+    let groups = [group("0", "", &[&closed.to_string()])];
+    let server =
+        Server::start(now, vec![set(&config, &groups, vec![source("a", now, Some(1))])]).await;
+
+    let before = server.get("/api/v1/doctor").await;
+    assert_eq!(before.status, 404);
+    assert!(before.text().contains("POST to this address runs them"), "{}", before.text());
+
+    let run = server.request("POST", "/api/v1/doctor", &[]).await;
+    assert_eq!(run.status, 200, "{}", run.text());
+    let report: serde_json::Value = serde_json::from_slice(&run.body).unwrap();
+    let finding = &report["data"]["findings"][0];
+    assert_eq!(finding["check"], "port_closed");
+    assert_eq!(finding["subject"], "job node");
+    assert_eq!(report["data"]["targets"], 1);
+
+    let last = server.get("/api/v1/doctor").await;
+    let last: serde_json::Value = serde_json::from_slice(&last.body).unwrap();
+    assert_eq!(last["data"]["findings"], report["data"]["findings"]);
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_cannot_run_the_checks() {
+    let server = Server::start(Instant::now(), Vec::new()).await;
+    let origin = "Origin: http://evil.example";
+    assert_eq!(server.request("POST", "/api/v1/doctor", &[origin]).await.status, 403);
+}

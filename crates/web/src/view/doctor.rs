@@ -1,0 +1,15 @@
+//! What the checks of `doctor` look at.
+
+use swarmscout_diagnose::doctor::{Subject, SwarmState};
+
+use super::Job;
+use crate::Context;
+
+/// The state of all jobs and Swarms.
+pub(crate) fn subject(context: &Context) -> Subject {
+    let (jobs, swarms) = (context.discovery.jobs.borrow(), context.discovery.swarms.borrow());
+    Subject {
+        jobs: jobs.iter().map(Job::state).collect(),
+        swarms: swarms.iter().filter_map(SwarmState::of).collect(),
+    }
+}
