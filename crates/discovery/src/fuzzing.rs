@@ -9,6 +9,7 @@ use swarmscout_model::LabelsBuilder;
 use crate::limits::{LONGEST_LABEL, Meter};
 pub use crate::source::dns::fuzzing as dns;
 pub use crate::source::nodelist::fuzzing as stores;
+pub use crate::source::swarmscout::settings::fuzzing::labels;
 use crate::source::{classic, file, http, nodelist};
 pub use crate::storage::fuzzing as storage;
 use crate::{Groups, Problem};

@@ -15,6 +15,7 @@ pub mod checks;
 pub mod classic;
 pub mod config;
 pub mod engine;
+pub mod labels;
 pub mod listing;
 pub mod names;
 pub mod relabel;
@@ -54,6 +55,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "gzip", run: transport::gzip, seeds: seeds::gzip },
     Target { name: "http_sd", run: listing::http_sd, seeds: seeds::http_sd },
     Target { name: "json_reader", run: engine::json_reader, seeds: seeds::json_reader },
+    Target { name: "labels", run: labels::labels, seeds: seeds::labels },
     Target { name: "node_list", run: names::node_list, seeds: seeds::node_list },
     Target { name: "regex", run: relabel::regex, seeds: seeds::regex },
     Target { name: "relabel", run: relabel::rules, seeds: seeds::relabel },

@@ -88,6 +88,31 @@ pub fn storage() -> Seeds {
     ]
 }
 
+/// Scrape settings of every kind, good and bad.
+pub fn labels() -> Seeds {
+    texts(&[
+        "prometheus.io/port=8080\nprometheus.io/admin.port=9200\nprometheus.io/admin.path=a/b\n\
+         prometheus.io/admin.interval=60s\nprometheus.io/timeout=20s\nprometheus.io/class=internal",
+        "prometheus.io/port=1\nprometheus.io/job=a\nprometheus.io/label.team=web\n\
+         prometheus.io/label.job=x\nprometheus.io/label.a-b=x\nprometheus.io/param.x=y\n\
+         prometheus.io/b.port=2\nprometheus.io/b.label.team=\nprometheus.io/b.class=\n\
+         prometheus.io/b.sample_limit=10\nprometheus.io/b.network=back\nprometheus.io/b.scheme=https",
+        "prometheus.io/a.probe=https://example.com/\nprometheus.io/a.module=http_2xx\n\
+         prometheus.io/scrape=true\nprometheus.io/b.scrape=false\nprometheus.io/c.timeout=1h\n\
+         prometheus.io/c.interval=1m\nprometheus.io/c.port=70000\nprometheus.io/prot=1",
+        "prometheus.io/probe=traefik\ntraefik.http.routers.a.rule=Host(`a.b`) || !Host(\"c.d\")\n\
+         traefik.http.routers.a.entrypoints=web,websecure\ntraefik.frontend.rule=Host:a,b;Path:/",
+        "prometheus.port=80\nprometheus.ignore=false\n--\nprometheus.io/scrape=false",
+        "prometheus.enable=true\nprometheus.targets.a.port=1\nprometheus.jobs.a.port=2\n\
+         prometheus.jobs.b.labels.my-team=x\nprometheus.jobs.b.labels.job=y\n\
+         prometheus.jobs.b.networks=x, y\nprometheus.jobs.b.params.z=1\nprometheus.jobs.c.hosts=h:1",
+        "com.df.notify=true\ncom.df.scrapePort=8080\ncom.df.metricsPath=/m\n\
+         com.df.scrapeInterval=15s\ncom.df.scrapeTimeout=5s\ncom.df.scrapeType=dns\n",
+        "prometheus-job=a\nprometheus_port=1\nprometheus_enable=t\nprometheus_scrape=1\n\
+         prometheus_scheme=https\n--\nprometheus.path=/m\nprometheus.port=2\nprometheus.job=",
+    ])
+}
+
 /// All lists of one refresh.
 pub fn roles() -> Seeds {
     let mut folders: Vec<_> =

@@ -24,7 +24,7 @@ pub mod nodelist;
 mod partition;
 pub(crate) mod replica;
 pub mod static_configs;
-mod swarmscout;
+pub mod swarmscout;
 
 use std::fmt;
 

@@ -4,4 +4,4 @@
     not(test),
     expect(dead_code, unused_imports, reason = "the source that uses it is about to be added")
 )]
-mod settings;
+pub(crate) mod settings;

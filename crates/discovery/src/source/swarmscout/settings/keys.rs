@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use swarmscout_config_decoder::nearest;
 
-use super::refusal::{Cause, Reason};
+use super::refusal::Reason;
 
 /// What a label sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,26 +87,33 @@ pub(super) struct Key<'a> {
 }
 
 /// Reads what stands behind the prefix.
-pub(super) fn read(rest: &str) -> Result<Key<'_>, Cause> {
+pub(super) fn read(rest: &str) -> Result<Key<'_>, Reason> {
     if let Some(key) = setting("", rest) {
         return Ok(key);
     }
-    let Some((endpoint, key)) = rest.split_once('.') else {
-        return Err(unknown("", rest));
-    };
+    let (endpoint, key) = rest.split_once('.').ok_or(Reason::UnknownKey)?;
     if is_key(endpoint) {
-        let instead = match endpoint {
-            PARAM | LABEL => format!("write {endpoint}.<name>"),
-            _ => format!("{endpoint} is a key; give the endpoint another name"),
-        };
-        return Err(Cause::new(Reason::ReservedEndpointName, instead));
+        return Err(Reason::ReservedEndpointName);
     }
     if !is_name(endpoint) {
-        let instead = "the name of an endpoint has 1 to 63 lower case letters, digits, _ and -, and \
-                       begins with a letter or digit";
-        return Err(Cause::new(Reason::EndpointName, instead));
+        return Err(Reason::EndpointName);
     }
-    setting(endpoint, key).ok_or_else(|| unknown(endpoint, key))
+    setting(endpoint, key).ok_or(Reason::UnknownKey)
+}
+
+/// What to write instead of what cannot be [`read`]. Suggestions are expensive.
+pub(super) fn instead(reason: Reason, rest: &str) -> String {
+    let (endpoint, key) = rest.split_once('.').unwrap_or(("", rest));
+    match (reason, endpoint) {
+        (Reason::ReservedEndpointName, PARAM | LABEL) => format!("write {endpoint}.<name>"),
+        (Reason::ReservedEndpointName, _) => {
+            format!("{endpoint} is a key; give the endpoint another name")
+        }
+        (Reason::EndpointName, _) => "the name of an endpoint has 1 to 63 lower case letters, \
+                                      digits, _ and -, and begins with a letter or digit"
+            .to_owned(),
+        _ => nearest_key(endpoint, key),
+    }
 }
 
 /// One of our keys.
@@ -134,21 +141,19 @@ pub(super) fn is_name(name: &str) -> bool {
         && bytes.all(|byte| is_first(byte) || byte == b'_' || byte == b'-')
 }
 
-/// The cause for an unknown key, with the known one that was probably meant.
-fn unknown(endpoint: &str, key: &str) -> Cause {
+/// The known key that an unknown one was probably meant to be.
+fn nearest_key(endpoint: &str, key: &str) -> String {
     // `labels.team` is read as an endpoint called labels.
     let word = if matches!(endpoint, "params" | "labels") { endpoint } else { key };
     let plain = KEYS.iter().filter(|(key, _)| !matches!(*key, PARAM | LABEL));
     let known = plain.map(|(key, _)| *key).chain(ALIASES.map(|(alias, _)| alias));
-    let meant = nearest(word.split('.').next().unwrap_or_default(), known);
-    let Some(meant) = meant else {
-        let keys = KEYS.map(|(key, _)| key).join(", ");
-        return Cause::new(Reason::UnknownKey, format!("the keys are {keys}"));
+    let Some(meant) = nearest(word.split('.').next().unwrap_or_default(), known) else {
+        return format!("the keys are {}", KEYS.map(|(key, _)| key).join(", "));
     };
     let key = ALIASES.iter().find(|(alias, _)| *alias == meant).map_or(meant, |(_, key)| key);
-    let of = if endpoint.is_empty() || word == endpoint { "" } else { endpoint };
+    let of = if word == endpoint { "" } else { endpoint };
     let dot = if of.is_empty() { "" } else { "." };
-    Cause::new(Reason::UnknownKey, format!("the nearest key is {of}{dot}{key}"))
+    format!("the nearest key is {of}{dot}{key}")
 }
 
 #[cfg(test)]
@@ -157,9 +162,9 @@ mod tests {
 
     #[test]
     fn reads_the_grammar() {
-        let read = |rest| match read(rest) {
+        let read = |rest: &str| match read(rest) {
             Ok(Key { endpoint, setting, name }) => format!("{endpoint}|{setting:?}|{name}"),
-            Err(Cause(reason, instead)) => format!("{}: {instead}", reason.as_str()),
+            Err(reason) => format!("{}: {}", reason.as_str(), instead(reason, rest)),
         };
         let name = "the name of an endpoint has 1 to 63 lower case letters, digits, _ and -, and \
                     begins with a letter or digit";

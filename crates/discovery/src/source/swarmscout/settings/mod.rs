@@ -14,6 +14,7 @@
 //! limited, and values too. Nothing is allocated for a service without labels of ours.
 
 pub(crate) mod dialects;
+pub(crate) mod fuzzing;
 pub(crate) mod keys;
 mod refusal;
 mod resolve;
@@ -30,6 +31,7 @@ use swarmscout_docker::engine::LabelMap;
 use swarmscout_model::PromDuration;
 
 pub(crate) use self::dialects::Dialect;
+use self::refusal::Cause;
 pub(crate) use self::refusal::{Reason, Refusal};
 use self::resolve::Entry;
 
@@ -284,10 +286,17 @@ fn evaluate<'a>(
 /// The labels of one style in one place, in an order that does not depend on that of the map.
 fn entries<'a>(style: Style<'_>, of: DeclaredBy, labels: &'a LabelMap) -> Vec<Entry<'a>> {
     let mut entries = Vec::new();
+    let mut unreadable = 0;
     for (label, value) in labels.iter() {
         let Some(rest) = label.strip_prefix(style.prefix) else { continue };
         let key = match style.dialect {
-            None => keys::read(rest),
+            None => keys::read(rest).map_err(|reason| {
+                unreadable += 1;
+                // No more are reported.
+                let is_shown = unreadable <= refusal::MOST;
+                let instead = if is_shown { keys::instead(reason, rest) } else { String::new() };
+                Cause::new(reason, instead)
+            }),
             Some(dialect) => match dialect.read(rest) {
                 Some(key) => Ok(key),
                 None => continue,
