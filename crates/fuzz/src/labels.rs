@@ -1,7 +1,7 @@
 //! Scrape settings in the labels of a service and of its container.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use http::Uri;
 use swarmscout_discovery::fuzzing;
@@ -221,7 +221,9 @@ fn blog<'a>(labels: &Labels<'a>, prefix: &str) -> Naive<'a> {
     if is_declared {
         read.add("", "scrape", "true");
         for key in ["port", "path", "scheme", "job"] {
-            get(key).into_iter().for_each(|value| read.add("", key, value));
+            if let Some(value) = get(key) {
+                read.add("", key, value);
+            }
         }
         if switches.contains(&Some(None)) {
             read.add("", "bad", "switch");
@@ -365,9 +367,10 @@ fn one(
     }
     let seen: BTreeSet<_> = merged.iter().filter(|(_, value)| !value.is_empty()).collect();
     let shared = |job: Option<&str>| {
-        let mut text = job.map_or(String::new(), |job| format!(" job={job}"));
-        interval.iter().for_each(|interval| text += &format!(" every {interval}"));
-        timeout.iter().for_each(|timeout| text += &format!(" within {timeout}"));
+        let mut text = String::new();
+        push(&mut text, "job=", job);
+        push(&mut text, "every ", interval);
+        push(&mut text, "within ", timeout);
         for (name, value) in &seen {
             let _ = write!(text, " {name}={value:?}");
         }
@@ -382,9 +385,9 @@ fn one(
         })
     };
     let probe = own.get("probe").map(|values| values[0]).filter(is_url).map(|url| {
-        let module = get(own, "module", Some).value();
-        let module = module.map_or(String::new(), |module| format!(" module={module}"));
-        format!("probe {name:?} {url}{module}{}\n", shared(job))
+        let mut line = format!("probe {name:?} {url}");
+        push(&mut line, "module=", get(own, "module", Some).value());
+        line + &shared(job) + "\n"
     });
     let endpoint = has_endpoint.then(|| {
         let default = if style == "llacroix" { "80" } else { "published" };
@@ -395,16 +398,20 @@ fn one(
         for (name, value) in names(own, "param.").iter().filter(|(_, value)| !value.is_empty()) {
             let _ = write!(line, " ?{name}={value}");
         }
-        let network = get(own, "network", Some).or(get(unnamed, "network", Some)).value();
-        network.iter().for_each(|network| line += &format!(" network={network}"));
-        let limit = limit.or(get(unnamed, "sample_limit", number)).value();
-        limit.iter().for_each(|limit| line += &format!(" limit={limit}"));
-        let class = class.or(inherited).value();
-        class.iter().for_each(|class| line += &format!(" class={class}"));
+        let network = get(own, "network", Some).or(get(unnamed, "network", Some));
+        push(&mut line, "network=", network.value());
+        push(&mut line, "limit=", limit.or(get(unnamed, "sample_limit", number)).value());
+        push(&mut line, "class=", class.or(inherited).value());
         let job = job.or((style == "llacroix").then_some(name));
         line + &shared(job) + "\n"
     });
     (endpoint, probe)
+}
+
+fn push(line: &mut String, name: &str, value: Option<impl Display>) {
+    if let Some(value) = value {
+        let _ = write!(line, " {name}{value}");
+    }
 }
 
 /// Interval and timeout, each of the endpoint or of the unnamed one.
