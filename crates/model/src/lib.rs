@@ -16,6 +16,7 @@ pub mod relabel;
 pub mod secret;
 pub mod size;
 pub mod target;
+pub mod target_list;
 pub mod target_set;
 mod url;
 pub mod yaml;
@@ -30,6 +31,7 @@ pub use secret::Secret;
 pub use target::{
     DropReason, Dropped, MetaLabels, Refused, RelabelledGroup, Target, TargetDefaults,
 };
+pub use target_list::TargetList;
 pub use target_set::{
     Completeness, MissingSource, PoolSpec, SetGroup, SyncStats, TargetCounts, TargetSet,
 };

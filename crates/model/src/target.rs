@@ -14,6 +14,7 @@ use crate::groups::TargetGroup;
 use crate::labels::{ADDRESS, INSTANCE, JOB, Labels, LabelsBuilder, META_PREFIX, PARAM_PREFIX};
 use crate::quote::Quoted;
 use crate::relabel::{self, RelabelRule};
+use crate::target_list::UNREACHABLE;
 use crate::url;
 
 const SCRAPE_INTERVAL: &str = "__scrape_interval__";
@@ -174,6 +175,16 @@ impl Refused {
 }
 
 impl RelabelledGroup {
+    /// How many of its active targets [cannot be reached](crate::target_list::UNREACHABLE).
+    pub fn unreachable(&self) -> usize {
+        let is_marked = |labels: &Labels| labels.get(UNREACHABLE).is_some();
+        if is_marked(&self.group.labels) {
+            return self.active.len();
+        }
+        let discovered = |target: &&Target| &self.group.targets[target.index as usize];
+        self.active.iter().filter(|target| is_marked(discovered(target))).count()
+    }
+
     /// What one without targets takes, its place in the lists of its job included.
     const FRAME: u64 = 3 * size_of::<Arc<Self>>() as u64 + shared_allocation(size_of::<Self>());
 

@@ -3,6 +3,7 @@
 //! Every reader of targets (lists, file SD, pages, an agent) needs only this module, and nothing of
 //! how targets are discovered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -10,6 +11,7 @@ use crate::duration::PromDuration;
 use crate::durations::DurationHistogram;
 use crate::relabel::RelabelRule;
 use crate::target::{RelabelledGroup, Target, TargetDefaults};
+use crate::target_list::TargetList;
 
 /// How a job makes targets of the groups of its sources. Equal values make equal targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,8 +160,10 @@ pub struct TargetCounts {
     pub dropped: usize,
     /// Without address or otherwise unusable.
     pub refused: usize,
-    /// Equal to another active one.
+    /// Equal to another active one of the same list.
     pub duplicates: usize,
+    /// Active, duplicates included, and marked as [unreachable](crate::target_list::UNREACHABLE).
+    pub unreachable: usize,
 }
 
 /// The counters of a job since it was started. They never decrease.
@@ -189,6 +193,16 @@ impl TargetSet {
             Completeness::Complete => &[],
             Completeness::Partial { missing } | Completeness::Pending { missing, .. } => missing,
         }
+    }
+
+    /// The number of active targets in each list that has a group. The normal list is always there.
+    pub fn lists(&self) -> BTreeMap<TargetList, usize> {
+        let mut lists = BTreeMap::from([(TargetList::Normal, 0)]);
+        for group in &*self.groups {
+            let active = group.relabelled.active.len() - group.duplicates().len();
+            *lists.entry(TargetList::of(&group.relabelled.group)).or_default() += active;
+        }
+        lists
     }
 
     /// The active targets without duplicates, with their group.

@@ -2,7 +2,8 @@
 //!
 //! Three forms: kept targets as they stand after our rules; the same without `__meta_*`
 //! (`?meta=0`); and all targets as the sources reported them (`?raw=1`), for a Prometheus that
-//! relabels itself. Prometheus drops every target that an answer does not hold, so there is no
+//! relabels itself. A job can have more than one list: `?class=<name>` and `?probes=1` select
+//! another than the normal one. Prometheus drops every target that an answer does not hold, so there is no
 //! answer before all sources of the job have answered, or had their time to: until then 503, which
 //! makes Prometheus keep what it has. An answer without the targets of some source names that
 //! source.
@@ -18,13 +19,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde::Serialize;
-use swarmscout_model::TargetSet;
 use swarmscout_model::quote::Quoted;
+use swarmscout_model::{TargetList, TargetSet};
 
-use super::view::Job;
+use super::view::{Lists, Moment};
 use super::{App, gzip, json_response, links, text};
-use swarmscout_publish::list::{Encoding, Form, Key, NoList, Rendered, withheld};
+use swarmscout_publish::list::{Encoding, Form, Key, NoList, Rendered, Selection};
 
 /// Whole seconds since the source that was confirmed longest ago was confirmed.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
@@ -43,28 +43,8 @@ const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/json; ch
 
 /// `/sd`: the jobs, and where their targets are.
 pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    #[derive(Serialize)]
-    struct Entry {
-        job: String,
-        url: String,
-        targets: usize,
-        ready: bool,
-        /// Names of sources that have never answered.
-        missing: Vec<String>,
-    }
     let base = links::base(&app.context.options, &headers);
-    let jobs = Arc::clone(&app.context.discovery.jobs.borrow());
-    let entry = |job: &Job| {
-        let set = job.set.borrow();
-        Entry {
-            job: job.config.name().to_string(),
-            url: format!("{base}{}", links::sd(job.config.name())),
-            targets: set.counts.active,
-            ready: withheld(&set, Form::Full).is_none(),
-            missing: set.missing().iter().map(|source| source.name.to_string()).collect(),
-        }
-    };
-    json_response(StatusCode::OK, &jobs.iter().map(entry).collect::<Vec<_>>())
+    json_response(StatusCode::OK, &Lists::of(&Moment::of(&app.context), &base))
 }
 
 /// `/sd/<job>`.
@@ -73,8 +53,8 @@ pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
     let Ok(name) = percent_decode_str(encoded).decode_utf8() else {
         return text(StatusCode::BAD_REQUEST, "the job's name is not UTF-8\n");
     };
-    let form = match form(uri.query().unwrap_or_default()) {
-        Ok(form) => form,
+    let (list, form) = match requested(uri.query().unwrap_or_default()) {
+        Ok(requested) => requested,
         Err(message) => return text(StatusCode::BAD_REQUEST, message),
     };
     let Some(job) = app.context.discovery.job(&name) else {
@@ -83,7 +63,8 @@ pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMa
     };
     let gzip = gzip::is_accepted(&headers);
     let encoding = if gzip { Encoding::Gzip } else { Encoding::Json };
-    let key = Key { job: Arc::clone(job.config.name()), form, encoding };
+    let key =
+        Key { job: Arc::clone(job.config.name()), selection: Selection { list, form, encoding } };
     let (set, rendered) = match app.context.outputs.lists.get(key, &job.set).await {
         Ok(list) => list,
         Err(NoList::Withheld(why)) => return text(StatusCode::SERVICE_UNAVAILABLE, why),
@@ -139,29 +120,45 @@ fn respond(rendered: Arc<Rendered>, request: &HeaderMap, gzip: bool) -> Response
 }
 
 /// What the query asks for.
-fn form(query: &str) -> Result<Form, &'static str> {
-    let (mut raw, mut meta) = (false, true);
+fn requested(query: &str) -> Result<(TargetList, Form), &'static str> {
+    let (mut raw, mut meta, mut probes, mut class) = (false, true, false, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let value = match &*value {
-            "1" | "true" => true,
-            "0" | "false" => false,
-            _ if name == "raw" || name == "meta" => return Err("raw and meta are 0 or 1\n"),
+        let flag = match &*name {
+            "class" if value.is_empty() => return Err("class is empty: write class=<name>\n"),
+            "class" => {
+                class = Some(Box::from(&*value));
+                continue;
+            }
+            "raw" => &mut raw,
+            "meta" => &mut meta,
+            "probes" => &mut probes,
             _ => continue,
         };
-        match &*name {
-            "raw" => raw = value,
-            "meta" => meta = value,
-            _ => {}
-        }
+        *flag = match &*value {
+            "1" | "true" => true,
+            "0" | "false" => false,
+            _ => return Err("raw, meta and probes are 0 or 1\n"),
+        };
     }
-    match (raw, meta) {
-        (false, true) => Ok(Form::Full),
-        (false, false) => Ok(Form::WithoutMeta),
-        (true, true) => Ok(Form::Raw),
+    let list = match (class, probes) {
+        (None, false) => TargetList::Normal,
+        (Some(class), false) => TargetList::Class(class),
+        (None, true) => TargetList::Probes,
+        (Some(_), true) => {
+            return Err("class and probes are two lists: ask for one of them\n");
+        }
+    };
+    let form = match (raw, meta) {
+        (false, true) => Form::Full,
+        (false, false) => Form::WithoutMeta,
+        (true, true) => Form::Raw,
         (true, false) => {
-            Err("raw=1 has the labels of the sources, __meta_ ones too: leave out meta=0\n")
+            return Err(
+                "raw=1 has the labels of the sources, __meta_ ones too: leave out meta=0\n",
+            );
         }
-    }
+    };
+    Ok((list, form))
 }
 
 /// Whether the client has this very content already (RFC 9110, 13.1.2).

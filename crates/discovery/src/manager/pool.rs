@@ -2,8 +2,8 @@
 //! update costs only what changes.
 //!
 //! Invariants:
-//! - [`Pool::identities`] holds every active target of every group once, by its labels. Two targets
-//!   of a job are the same if all labels after relabeling are equal. (Prometheus also compares the
+//! - [`Pool::identities`] holds every active target of every group once, by its list and its labels.
+//!   Two targets of a list are the same if all labels after relabeling are equal. (Prometheus also compares the
 //!   URL, which is made of those labels and of the job.)
 //! - Of the same targets, the last one is shown: by the order of the sources, then of the groups'
 //!   source keys, then of the targets in their group. The others are duplicates of their groups.
@@ -23,8 +23,8 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use swarmscout_model::target::relabel_within;
 use swarmscout_model::{
-    Budget, CanonicalGroups, Charge, Labels, LabelsBuilder, PoolSpec, Refused, RelabelledGroup,
-    SetGroup, TargetCounts, TargetGroup,
+    Budget, CanonicalGroups, Charge, LabelsBuilder, PoolSpec, Refused, RelabelledGroup, SetGroup,
+    Target, TargetCounts, TargetGroup, TargetList,
 };
 
 use crate::limits::{Excess, Meter};
@@ -97,6 +97,10 @@ struct Members {
 struct Member {
     source: u32,
     shown: SetGroup,
+    /// The list that the group is in.
+    list: TargetList,
+    /// Its number of unreachable targets.
+    unreachable: usize,
 }
 
 /// A target, and its places in the set.
@@ -250,13 +254,17 @@ impl Pool {
         let relabelled = Arc::new(relabelled);
         self.counts.dropped += relabelled.dropped.len();
         self.counts.refused += relabelled.refused.len();
+        let unreachable = relabelled.unreachable();
+        self.counts.unreachable += unreachable;
+        let target_list = TargetList::of(&relabelled.group);
         let shown = SetGroup::new(relabelled.clone(), &[]);
-        let id = self.members.insert(Member { source, shown });
+        let member = Member { source, shown, list: target_list.clone(), unreachable };
+        let id = self.members.insert(member);
         for (index, target) in (0..).zip(&relabelled.active) {
-            let hash = self.hasher.hash_one(target.labels.as_bytes());
+            let hash = self.hasher.hash_one((&target_list, target.labels.as_bytes()));
             let Self { identities, members, counts, .. } = self;
             let same = |identity: &Identity| {
-                identity.hash == hash && *members.labels(&identity.places) == target.labels
+                identity.hash == hash && members.is(&identity.places, &target_list, target)
             };
             match identities.entry(hash, same, |identity| identity.hash) {
                 Entry::Vacant(entry) => {
@@ -287,14 +295,16 @@ impl Pool {
     }
 
     fn subtract(&mut self, id: GroupId) {
-        let relabelled = self.members.get(id).shown.relabelled.clone();
+        let Member { shown, list, unreachable, .. } = self.members.get(id);
+        let (relabelled, target_list) = (shown.relabelled.clone(), list.clone());
+        self.counts.unreachable -= unreachable;
         self.counts.dropped -= relabelled.dropped.len();
         self.counts.refused -= relabelled.refused.len();
         for (index, target) in (0..).zip(&relabelled.active) {
-            let hash = self.hasher.hash_one(target.labels.as_bytes());
+            let hash = self.hasher.hash_one((&target_list, target.labels.as_bytes()));
             let Self { identities, members, counts, .. } = self;
             let same = |identity: &Identity| {
-                identity.hash == hash && *members.labels(&identity.places) == target.labels
+                identity.hash == hash && members.is(&identity.places, &target_list, target)
             };
             let Ok(mut entry) = identities.find_entry(hash, same) else {
                 unreachable!("every active target of a member has an identity")
@@ -343,7 +353,8 @@ impl Members {
         self.free.push(id);
     }
 
-    fn labels(&self, places: &Places) -> &Labels {
+    /// Whether `target` of `list` is the one in these places.
+    fn is(&self, places: &Places, list: &TargetList, target: &Target) -> bool {
         let (id, index) = match places {
             Places::One(id, index) => (*id, *index),
             Places::Many(places) => {
@@ -351,11 +362,12 @@ impl Members {
                 (*id, place.index)
             }
         };
-        &self.get(id).shown.relabelled.active[index as usize].labels
+        let Member { shown, list: of, .. } = self.get(id);
+        shown.relabelled.active[index as usize].labels == target.labels && of == list
     }
 
     fn place(&self, id: GroupId, index: u32) -> Place {
-        let Member { source, shown } = self.get(id);
+        let Member { source, shown, .. } = self.get(id);
         Place { source: *source, group: shown.relabelled.group.source.clone(), index }
     }
 

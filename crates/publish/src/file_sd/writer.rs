@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::{BoxFuture, select_all};
 use http::HeaderValue;
-use swarmscout_model::SetGroup;
+use swarmscout_model::{SetGroup, TargetList};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::{Done, Folder, Hold, Outcome, Stamp, Work};
 use super::{FileStatus, Options, SetReceiver, file_name};
-use crate::list::{Cache, Form, Key, NoList, withheld};
+use crate::list::{Cache, Form, Key, NoList, Selection, withheld};
 
 /// The shortest time between two writes of one file.
 pub(super) const SHORTEST_GAP: Duration = Duration::from_secs(1);
@@ -230,11 +230,12 @@ impl Writer {
         outdated.sort_by_key(|(at, _)| *at);
         for (_, name) in outdated {
             let file = self.files.get_mut(&name).expect("it was seen above");
-            let key = Key {
-                job: Arc::clone(&file.job),
+            let selection = Selection {
+                list: TargetList::Normal,
                 form: Form::Full,
                 encoding: self.options.format.encoding(),
             };
+            let key = Key { job: Arc::clone(&file.job), selection };
             let (set, content) = match self.lists.get(key, &file.set).await {
                 Ok(list) => list,
                 // The file stays as it is. The next set of the job wakes this task again.

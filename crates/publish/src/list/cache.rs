@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use swarmscout_model::{Budget, OverBudget, TargetSet};
+use swarmscout_model::{Budget, OverBudget, TargetList, TargetSet};
 use swarmscout_net::cpu;
 use tokio::sync::watch;
 
-use super::{Encoding, Form, Rendered, withheld};
+use super::{Rendered, Selection, withheld};
 
 /// A list without a request for this long is dropped.
 pub const IDLE: Duration = Duration::from_mins(10);
@@ -22,10 +22,8 @@ const INLINE: usize = 500;
 pub struct Key {
     /// The name of its job.
     pub job: Arc<str>,
-    /// What it holds of each target.
-    pub form: Form,
-    /// How it is written.
-    pub encoding: Encoding,
+    /// What it holds.
+    pub selection: Selection,
 }
 
 /// Why there is no list.
@@ -95,12 +93,19 @@ impl Cache {
         newest: &watch::Receiver<Arc<TargetSet>>,
     ) -> Result<(Arc<TargetSet>, Arc<Rendered>), NoList> {
         let asked = Instant::now();
+        if let TargetList::Class(_) = key.selection.list {
+            let set = Arc::clone(&newest.borrow());
+            if !set.lists().contains_key(&key.selection.list) {
+                // Readers may ask for any class: those that no group has take no memory.
+                return Self::empty(&key.selection, set, asked);
+            }
+        }
         let slot = self.slot(key.clone(), asked);
         let mut slot = slot.lock_owned().await;
         // The order matters: a set that is read after `at` is at least as new as the one at `at`.
         let at = Instant::now();
         let set = Arc::clone(&newest.borrow());
-        if let Some(why) = withheld(&set, key.form) {
+        if let Some(why) = withheld(&set, key.selection.form) {
             return Err(NoList::Withheld(why));
         }
         let previous = slot.clone();
@@ -111,13 +116,12 @@ impl Cache {
             let set = rendered.set().unwrap_or(set);
             return Ok((set, Arc::clone(rendered)));
         }
-        let is_small = Rendered::work(&set, key.form, previous.as_deref()) <= INLINE;
+        let is_small = Rendered::work(&set, &key.selection, previous.as_deref()) <= INLINE;
         // The slot moves into the task: a client that disconnects does not waste the rendering.
         let (of_set, budget) = (Arc::clone(&set), self.budget.clone());
         let mut render = move || {
-            let Key { form, encoding, .. } = key;
             let previous = previous.as_deref();
-            let rendered = Rendered::new(&of_set, at, form, encoding, previous, &budget);
+            let rendered = Rendered::new(&of_set, at, &key.selection, previous, &budget);
             if rendered.is_err() {
                 // An outdated list has no readers.
                 *slot = None;
@@ -133,6 +137,19 @@ impl Cache {
             NoList::Failed
         })?;
         Ok((set, rendered?))
+    }
+
+    /// The list of a class that no group of `set` has.
+    fn empty(
+        selection: &Selection,
+        set: Arc<TargetSet>,
+        at: Instant,
+    ) -> Result<(Arc<TargetSet>, Arc<Rendered>), NoList> {
+        if let Some(why) = withheld(&set, selection.form) {
+            return Err(NoList::Withheld(why));
+        }
+        let rendered = Rendered::new(&set, at, selection, None, &Budget::unlimited())?;
+        Ok((set, Arc::new(rendered)))
     }
 
     /// Forgets all lists that are not being rendered. Readers keep what they read.
@@ -166,6 +183,7 @@ mod tests {
     use futures_util::FutureExt as _;
     use swarmscout_model::PoolSpec;
 
+    use super::super::{Encoding, Form};
     use super::*;
     use crate::testing::{group, set};
 
@@ -186,7 +204,8 @@ mod tests {
             (Form::Raw, None),
         ] {
             sets.send_replace(Arc::new(good.clone()));
-            let key = Key { job: Arc::clone(pool.name()), form, encoding: Encoding::Json };
+            let selection = Selection { list: TargetList::Normal, form, encoding: Encoding::Json };
+            let key = Key { job: Arc::clone(pool.name()), selection };
             let slot = cache.slot(key.clone(), Instant::now());
             let turn = slot.lock().await;
             let mut waiting = std::pin::pin!(cache.get(key.clone(), &newest));
@@ -200,6 +219,23 @@ mod tests {
             // Nor is what was listed before.
             let list = cache.get(key, &newest).await.map(|(set, _)| set.counts.active);
             assert_eq!(list, expected, "{form:?}");
+        }
+    }
+
+    /// A reader may invent names without end.
+    #[tokio::test]
+    async fn classes_that_no_target_has_take_no_memory() {
+        let pool = PoolSpec::new("web");
+        let groups = [group("a", "__meta_swarmscout_list=class/internal", &["h:1"])];
+        let sets = watch::Sender::new(Arc::new(set(&pool, &groups)));
+        let (cache, newest) = (Cache::default(), sets.subscribe());
+        for (class, size) in [("internal", 1), ("x", 1), ("y", 1)] {
+            let list = TargetList::Class(class.into());
+            let selection = Selection { list, form: Form::Full, encoding: Encoding::Json };
+            let key = Key { job: Arc::clone(pool.name()), selection };
+            let (_, list) = cache.get(key, &newest).await.unwrap();
+            assert_eq!(list.pieces.concat() == super::super::EMPTY, class != "internal");
+            assert_eq!(cache.slots.lock().unwrap().len(), size, "{class}");
         }
     }
 }

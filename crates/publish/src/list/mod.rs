@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use swarmscout_model::quote::Quoted;
-use swarmscout_model::{Budget, Completeness, MissingSource, TargetSet};
+use swarmscout_model::{Budget, Completeness, MissingSource, TargetList, TargetSet};
 
 pub use self::cache::{Cache, IDLE, Key, NoList};
 pub use self::deflate::LEVEL;
@@ -28,6 +28,17 @@ pub enum Form {
     WithoutMeta,
     /// `?raw=1`: all targets as the sources returned them.
     Raw,
+}
+
+/// What a list holds of the targets of its job, and how it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Selection {
+    /// Which targets.
+    pub list: TargetList,
+    /// Which of their labels.
+    pub form: Form,
+    /// How they are written.
+    pub encoding: Encoding,
 }
 
 /// How a list is written.
@@ -92,11 +103,12 @@ pub fn withheld(set: &TargetSet, form: Form) -> Option<String> {
     Some(format!("job {name}: {limit}\n"))
 }
 
-/// The list of `set`, in one piece.
+/// The normal list of `set`, in one piece.
 #[expect(clippy::missing_panics_doc, reason = "without a limit everything fits")]
 pub fn whole(set: &Arc<TargetSet>, form: Form, encoding: Encoding) -> Vec<u8> {
     let budget = Budget::unlimited();
-    let rendered = Rendered::new(set, Instant::now(), form, encoding, None, &budget);
+    let selection = Selection { list: TargetList::Normal, form, encoding };
+    let rendered = Rendered::new(set, Instant::now(), &selection, None, &budget);
     rendered.expect("without a limit everything fits").pieces.concat()
 }
 

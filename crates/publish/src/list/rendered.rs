@@ -18,12 +18,13 @@ use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::target::{DefaultLabels, MetaLabels, served};
 use swarmscout_model::yaml::write as yaml;
 use swarmscout_model::{
-    Budget, Charge, LabelsBuilder, OverBudget, RelabelledGroup, SetGroup, TargetGroup, TargetSet,
+    Budget, Charge, LabelsBuilder, OverBudget, RelabelledGroup, SetGroup, TargetGroup, TargetList,
+    TargetSet,
 };
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::deflate::{Blocks, Deflater, Join};
-use super::{EMPTY, Encoding, Form};
+use super::{EMPTY, Encoding, Form, Selection};
 use crate::json;
 
 /// The step in which memory for rendering is charged.
@@ -116,11 +117,11 @@ impl Rendered {
     pub(super) fn new(
         set: &Arc<TargetSet>,
         at: Instant,
-        form: Form,
-        encoding: Encoding,
+        selection: &Selection,
         previous: Option<&Self>,
         budget: &Budget,
     ) -> Result<Self, OverBudget> {
+        let Selection { ref list, form, encoding } = *selection;
         let reusable = ReusableParts::new(previous);
         let mut renderer = Renderer::new(set, form, encoding, budget);
         let part = |group: &SetGroup| {
@@ -130,20 +131,26 @@ impl Rendered {
                 None => Arc::new(renderer.part(key, group)?),
             })
         };
-        let parts = set.groups.iter().map(part).collect::<Result<_, _>>()?;
-        Ok(Self::join(set, at, encoding, parts))
+        let parts = listed(set, list).map(part).collect::<Result<_, _>>()?;
+        Ok(Self::join(set, at, selection, parts))
     }
 
     /// How many targets [`Self::new`] would have to render: a measure of its work.
-    pub(super) fn work(set: &TargetSet, form: Form, previous: Option<&Self>) -> usize {
-        let reusable = ReusableParts::new(previous);
+    pub(super) fn work(set: &TargetSet, selection: &Selection, previous: Option<&Self>) -> usize {
+        let (reusable, form) = (ReusableParts::new(previous), selection.form);
         let is_new =
             |group: &&SetGroup| reusable.find(&PartKey::new(group, form), group, form).is_none();
         let targets = |group: &SetGroup| group.relabelled.group.targets.len();
-        set.groups.iter().filter(is_new).map(targets).sum()
+        listed(set, &selection.list).filter(is_new).map(targets).sum()
     }
 
-    fn join(set: &Arc<TargetSet>, at: Instant, encoding: Encoding, parts: Vec<Arc<Part>>) -> Self {
+    fn join(
+        set: &Arc<TargetSet>,
+        at: Instant,
+        selection: &Selection,
+        parts: Vec<Arc<Part>>,
+    ) -> Self {
+        let encoding = selection.encoding;
         let gzip = encoding == Encoding::Gzip;
         let encode = |content: &[u8]| {
             let mut blocks = Blocks::default();
@@ -185,6 +192,9 @@ impl Rendered {
             Encoding::Gzip => "-gzip",
             Encoding::Yaml => "-yaml",
         };
+        if selection.list != TargetList::Normal {
+            digests.extend(selection.list.to_string().as_bytes());
+        }
         let etag = format!("\"{:032x}{suffix}\"", xxh3_128(&digests));
         Self {
             at,
@@ -195,6 +205,11 @@ impl Rendered {
             parts,
         }
     }
+}
+
+/// The groups of a list, in order.
+fn listed<'a>(set: &'a TargetSet, list: &'a TargetList) -> impl Iterator<Item = &'a SetGroup> {
+    set.groups.iter().filter(|group| list.holds(&group.relabelled.group))
 }
 
 /// Renders parts, keeping its memory from one to the next.

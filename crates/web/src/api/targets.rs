@@ -13,7 +13,9 @@ use serde::Serialize;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::relabel::RelabelRule;
 use swarmscout_model::target::{DefaultLabels, discovered};
-use swarmscout_model::{DropReason, Labels, LabelsBuilder, SetGroup, Target, TargetSet};
+use swarmscout_model::{
+    DropReason, Labels, LabelsBuilder, SetGroup, Target, TargetList, TargetSet,
+};
 
 use super::status::Yaml;
 use super::{ApiError, parameter, success};
@@ -303,6 +305,10 @@ impl Lists {
         discovered(group, index as usize, &self.defaults[self.set], &mut self.builder);
         out.extend(b"{\"discoveredLabels\":");
         json::object(out, self.builder.iter());
+        match TargetList::of(group) {
+            TargetList::Normal => {}
+            list => member(out, "list", &list.to_string()),
+        }
     }
 }
 

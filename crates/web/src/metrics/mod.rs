@@ -419,13 +419,14 @@ fn pools(out: &mut Writer, stats: &DiscoveryStats, jobs: &[ObservedJob]) {
                 ("dropped", counts.dropped),
                 ("refused", counts.refused),
                 ("duplicate", counts.duplicates),
+                ("unreachable", counts.unreachable),
             ]
             .map(|(state, count)| ([("job", &**set.pool.name()), ("state", state)], count))
         })
         .collect();
     out.gauge(
         "swarmscout_targets",
-        "Targets of each job: active, dropped by a rule, refused as invalid, duplicate",
+        "Targets of each job: active (of these unreachable), dropped by a rule, refused as invalid, duplicate",
         states.iter().map(|(labels, count)| (labels, *count as f64)),
     );
     let by_job: Vec<_> =

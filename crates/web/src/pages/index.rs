@@ -74,9 +74,7 @@ fn summary(jobs: usize, totals: Totals) -> Markup {
 
 fn job(app: &App, job: &JobOverview<'_>) -> Markup {
     let sd = path(app, &links::sd(job.name));
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("scrapePool", job.name)
-        .finish();
+    let query = query_of("scrapePool", job.name);
     let sources = path(app, &format!("/api/v1/sources?{query}"));
     html! {
         section.job {
@@ -94,6 +92,7 @@ fn job(app: &App, job: &JobOverview<'_>) -> Markup {
                     (job.counts.dropped, "dropped"),
                     (job.counts.refused, "refused"),
                     (job.counts.duplicates, "duplicate"),
+                    (job.counts.unreachable, "unreachable"),
                 ] {
                     @if count > 0 { ", " strong { (count) } " " (state) }
                 }
@@ -112,6 +111,10 @@ fn job(app: &App, job: &JobOverview<'_>) -> Markup {
                 a href=(sd) { "HTTP SD" }
                 a href={ (sd) "?meta=0" } { "without " code { "__meta_*" } }
                 a href={ (sd) "?raw=1" } { "before relabeling" }
+                @for class in &job.other_lists.classes {
+                    a href={ (sd) "?" (query_of("class", class)) } { "class " (Visible(class)) }
+                }
+                @if job.other_lists.probes { a href={ (sd) "?probes=1" } { "probes" } }
                 a href=(path(app, &format!("/api/v1/targets?{query}"))) { "targets" }
                 a href=(path(app, &format!("/api/v1/scrape_pools/config?{query}"))) { "configuration" }
             }
@@ -126,6 +129,11 @@ fn job(app: &App, job: &JobOverview<'_>) -> Markup {
             @for of in &job.files { (source::file(of)) }
         }
     }
+}
+
+/// `name=value`, encoded.
+fn query_of(name: &str, value: &str) -> String {
+    form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
 
 /// Files of removed jobs, which Prometheus still reads.

@@ -228,12 +228,13 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_snapshot_drift_total Changes that a refresh found and the watch had not reported
         # TYPE swarmscout_snapshot_drift_total counter
         swarmscout_snapshot_drift_total{swarm="unix:///var/run/docker.sock"} 0
-        # HELP swarmscout_targets Targets of each job: active, dropped by a rule, refused as invalid, duplicate
+        # HELP swarmscout_targets Targets of each job: active (of these unreachable), dropped by a rule, refused as invalid, duplicate
         # TYPE swarmscout_targets gauge
         swarmscout_targets{job="we\"b",state="active"} 1.0
         swarmscout_targets{job="we\"b",state="dropped"} 0.0
         swarmscout_targets{job="we\"b",state="refused"} 1.0
         swarmscout_targets{job="we\"b",state="duplicate"} 0.0
+        swarmscout_targets{job="we\"b",state="unreachable"} 0.0
         # HELP prometheus_target_scrape_pool_targets Current number of targets in this scrape pool
         # TYPE prometheus_target_scrape_pool_targets gauge
         prometheus_target_scrape_pool_targets{scrape_job="we\"b"} 1.0

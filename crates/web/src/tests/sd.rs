@@ -89,7 +89,7 @@ async fn the_index_lists_all_jobs() {
     let now = Instant::now();
     let odd = set(&Arc::new(job("../../ö x")), &[], vec![source("dockerswarm/0", now, None)]);
     let server = Server::start(now, vec![odd, web_set(now)]).await;
-    expect![[r#"[{"job":"../../ö x","url":"http://swarm.example:9465/sd/..%2F..%2F%C3%B6%20x","targets":0,"ready":false,"missing":["dockerswarm/0"]},{"job":"web","url":"http://swarm.example:9465/sd/web","targets":4,"ready":true,"missing":[]}]"#]]
+    expect![[r#"[{"job":"../../ö x","url":"http://swarm.example:9465/sd/..%2F..%2F%C3%B6%20x","targets":0,"ready":false,"missing":["dockerswarm/0"],"classes":[],"probes":false},{"job":"web","url":"http://swarm.example:9465/sd/web","targets":4,"ready":true,"missing":[],"classes":[],"probes":false}]"#]]
     .assert_eq(&server.get("/sd").await.text());
 }
 
@@ -116,6 +116,10 @@ async fn finds_jobs_by_their_encoded_name() {
         ("/sd/ö?raw=2", 400),
         ("/sd/a%2fb?raw=yes", 400),
         ("/sd/a%2fb?raw=1&meta=0", 400),
+        ("/sd/a%2fb?probes=2", 400),
+        ("/sd/a%2fb?class=", 400),
+        ("/sd/a%2fb?class=x&probes=1", 400),
+        ("/sd/a%2fb?class=x&probes=0", 200),
         ("/sd/a%2fb?other=x", 200),
     ] {
         assert_eq!(server.get(path).await.status, status, "{path}");
@@ -323,5 +327,61 @@ async fn lists_stay_within_the_budget() {
                 assert_eq!(budget.used(), 0);
             }
         }
+    }
+}
+
+/// A job with a target in each list.
+fn lists(now: Instant) -> Published {
+    let groups = [
+        group("a", "", &["10.0.0.1:80"]),
+        group(
+            "b",
+            "__meta_swarmscout_list=class/a&b",
+            &["10.0.0.2:80 __meta_swarmscout_unreachable=no_shared_network", "10.0.0.3:80"],
+        ),
+        group("c", "__meta_swarmscout_list=probes", &["10.0.0.4:80"]),
+    ];
+    set(&Arc::new(job("web")), &groups, vec![source("swarmscout/0", now, Some(7))])
+}
+
+#[tokio::test]
+async fn a_reader_gets_the_list_that_it_asks_for() {
+    let now = Instant::now();
+    let server = Server::start(now, vec![lists(now)]).await;
+    for (query, expected) in [
+        ("meta=0", r#"{"targets":["10.0.0.1:80"],"labels":{}}"#),
+        ("meta=0&class=a%26b", r#"{"targets":["10.0.0.2:80","10.0.0.3:80"],"labels":{}}"#),
+        ("meta=0&probes=1", r#"{"targets":["10.0.0.4:80"],"labels":{}}"#),
+        (
+            "raw=1&probes=true",
+            r#"{"targets":["10.0.0.4:80"],"labels":{"__meta_swarmscout_list":"probes"}}"#,
+        ),
+    ] {
+        let reply = server.get(&format!("/sd/web?{query}")).await;
+        assert_eq!((reply.status, reply.text()), (200, format!("[\n{expected}\n]\n")), "{query}");
+    }
+    assert_eq!(server.get("/sd/web?class=unknown").await.text(), "[]\n");
+    let index = server.get("/sd").await.json();
+    assert_eq!(index[0]["classes"], serde_json::json!(["a&b"]));
+    assert_eq!((&index[0]["probes"], &index[0]["targets"]), (&true.into(), &1.into()));
+    let page = server.get("/").await.text();
+    for link in ["href=\"/sd/web?class=a%26b\"", "href=\"/sd/web?probes=1\""] {
+        assert!(page.contains(link), "{link}\n{page}");
+    }
+    assert!(page.contains("<strong>1</strong> unreachable"), "{page}");
+}
+
+#[tokio::test]
+async fn the_api_shows_all_lists() {
+    let now = Instant::now();
+    let server = Server::start(now, vec![lists(now)]).await;
+    let targets = server.get("/api/v1/targets").await.json();
+    let targets = targets["data"]["activeTargets"].as_array().unwrap();
+    let lists: Vec<_> = targets.iter().map(|target| target["list"].as_str()).collect();
+    assert_eq!(lists, [None, Some("class/a&b"), Some("class/a&b"), Some("probes")]);
+    let metrics = server.get("/metrics").await.text();
+    for (state, count) in [("active", 4), ("unreachable", 1)] {
+        let series = format!("swarmscout_targets{{job=\"web\",state=\"{state}\"}} {count}.0");
+        assert!(metrics.contains(&series), "{series}");
     }
 }

@@ -17,6 +17,7 @@
 
 mod config;
 pub(crate) mod doctor;
+mod lists;
 mod overview;
 mod relabel;
 mod sources;
@@ -34,6 +35,7 @@ use swarmscout_swarm::Swarm as ReplicaOfSwarm;
 use tokio::sync::watch;
 
 pub(crate) use self::config::ConfigInUse;
+pub(crate) use self::lists::{Lists, OtherLists};
 pub(crate) use self::overview::{JobOverview, Overview, ProgramState, Progress, Totals};
 pub(crate) use self::relabel::Steps;
 pub(crate) use self::sources::{File, Health, Source, Sources, TasksWithoutAddress};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use swarmscout_model::TargetCounts;
 
-use super::{File, Moment, ObservedJob, Source, Time};
+use super::{File, Moment, ObservedJob, OtherLists, Source, Time};
 use crate::Readiness;
 
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub(crate) struct JobOverview<'a> {
     pub(crate) stale_config: bool,
     /// The configuration of a job that is not in the file: Swarmscout generated it.
     pub(crate) generated: Option<&'a str>,
+    /// Lists apart from the normal one.
+    pub(crate) other_lists: OtherLists,
     pub(crate) sources: Vec<Source<'a>>,
     pub(crate) files: Vec<File<'a>>,
 }
@@ -113,6 +115,7 @@ impl<'a> JobOverview<'a> {
             missing: set.missing().len(),
             stale_config: set.stale_config,
             generated: job.generated.as_deref(),
+            other_lists: job.lists().1,
             sources: Source::of_job(moment, job).collect(),
             files: files.map(|file| File::new(file, moment.now)).collect(),
         }

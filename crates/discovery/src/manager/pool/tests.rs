@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
+use swarmscout_model::Labels;
 use swarmscout_model::NameScheme;
 use swarmscout_model::relabel::RawRule;
 use swarmscout_model::size::Bytes;
 use swarmscout_model::target::relabel_group;
+use swarmscout_model::target_list::{LIST, UNREACHABLE};
 
 use super::*;
 use crate::scripted::group;
@@ -38,22 +40,26 @@ fn recompute(spec: &PoolSpec, sources: &[CanonicalGroups]) -> (Vec<String>, Targ
         .flat_map(|groups| groups.iter())
         .map(|group| relabel_group(group.clone(), &spec.defaults, &spec.relabel, &mut builder))
         .collect();
-    let all = || relabelled.iter().flat_map(|group| &group.active);
+    let identity =
+        |group: &RelabelledGroup, labels: &Labels| (TargetList::of(&group.group), labels.clone());
     let mut left = HashMap::<_, usize>::new();
-    for target in all() {
-        *left.entry(target.labels.clone()).or_default() += 1;
+    for group in &relabelled {
+        for target in &group.active {
+            *left.entry(identity(group, &target.labels)).or_default() += 1;
+        }
     }
     let counts = TargetCounts {
         active: left.len(),
         dropped: relabelled.iter().map(|group| group.dropped.len()).sum(),
         refused: relabelled.iter().map(|group| group.refused.len()).sum(),
-        duplicates: all().count() - left.len(),
+        duplicates: left.values().sum::<usize>() - left.len(),
+        unreachable: relabelled.iter().map(RelabelledGroup::unreachable).sum(),
     };
     let mut shown = Vec::new();
     for group in &relabelled {
         let mut line = group.group.source.to_string();
         for target in &group.active {
-            let left = left.get_mut(&target.labels).unwrap();
+            let left = left.get_mut(&identity(group, &target.labels)).unwrap();
             *left -= 1;
             show(&mut line, &target.labels, *left > 0);
         }
@@ -83,6 +89,17 @@ fn show_group(group: &SetGroup) -> String {
     shown
 }
 
+/// The groups of two keys are in another list, those of one are marked as unreachable.
+fn fetched(key: &str, targets: &[&str]) -> Arc<TargetGroup> {
+    let label = match key {
+        "b" | "g:10" => Some((LIST, "class/internal")),
+        "g:2" => Some((UNREACHABLE, "no shared network")),
+        _ => None,
+    };
+    let group = TargetGroup::clone(&group(key, targets));
+    Arc::new(TargetGroup { labels: label.into_iter().collect(), ..group })
+}
+
 /// The keys of groups, and the addresses of their targets.
 type Listed = Vec<(&'static str, Vec<&'static str>)>;
 
@@ -110,7 +127,7 @@ proptest! {
         let mut pool = Pool::new(job.clone(), SOURCES, &Budget::unlimited());
         let mut sources: Vec<CanonicalGroups> = vec![Arc::from([]); SOURCES];
         for (source, groups) in updates {
-            let fetched = groups.iter().map(|(key, targets)| group(key, targets)).collect();
+            let fetched = groups.iter().map(|(key, targets)| fetched(key, targets)).collect();
             let Some(canonical) = canonicalize(Some(&sources[source]), fetched) else { continue };
             let before = pool.groups();
             let relabelled_before: Vec<_> = sources[source].to_vec();

@@ -1,0 +1,85 @@
+//! The lists of one job: most targets are in its normal list; some are only for a reader that asks
+//! for them.
+
+use std::fmt;
+
+use crate::Labels;
+use crate::groups::TargetGroup;
+
+/// The label of a group that says which list it is in. A group without it is in the normal one.
+pub const LIST: &str = "__meta_swarmscout_list";
+
+/// Why a target cannot be reached. A target without it can be reached, as far as is known.
+pub const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
+
+const CLASS: &str = "class/";
+const PROBES: &str = "probes";
+
+/// A list of targets of a job. A target group is in one of them as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TargetList {
+    /// What a reader of the job gets.
+    #[default]
+    Normal,
+    /// Targets of this class, whose readers have the credentials for them.
+    Class(Box<str>),
+    /// URLs for a prober, such as the blackbox exporter.
+    Probes,
+}
+
+impl TargetList {
+    /// The list that a group is in.
+    pub fn of(group: &TargetGroup) -> Self {
+        Self::named(&group.labels)
+    }
+
+    fn named(labels: &Labels) -> Self {
+        match labels.get(LIST) {
+            Some(PROBES) => Self::Probes,
+            Some(list) => match list.strip_prefix(CLASS) {
+                Some(class) if !class.is_empty() => Self::Class(class.into()),
+                // No reader could ask for such a list, and its targets would be lost.
+                _ => Self::Normal,
+            },
+            None => Self::Normal,
+        }
+    }
+
+    /// Whether `group` is in this list.
+    pub fn holds(&self, group: &TargetGroup) -> bool {
+        *self == Self::of(group)
+    }
+}
+
+/// The value of [`LIST`]; `normal` for the normal list, whose groups do not have that label.
+impl fmt::Display for TargetList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Normal => f.write_str("normal"),
+            Self::Class(class) => write!(f, "{CLASS}{class}"),
+            Self::Probes => f.write_str(PROBES),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_in_the_list_that_its_label_names() {
+        let class = |name: &str| TargetList::Class(name.into());
+        for (label, expected) in [
+            (None, TargetList::Normal),
+            (Some("class/internal"), class("internal")),
+            (Some("class/a/b"), class("a/b")),
+            (Some("probes"), TargetList::Probes),
+            // No target is lost by a label that says nothing.
+            (Some("class/"), TargetList::Normal),
+            (Some("other"), TargetList::Normal),
+        ] {
+            let labels = label.into_iter().map(|list| (LIST, list)).collect();
+            assert_eq!(TargetList::named(&labels), expected, "{label:?}");
+        }
+    }
+}
