@@ -18,7 +18,8 @@ pub(crate) struct Dialect {
     pub(crate) name: &'static str,
     /// What all its labels begin with.
     pub(crate) prefix: &'static str,
-    /// Its labels without the prefix. `*` is the name of an endpoint and of its job, `+` the rest.
+    /// Its labels without the prefix. `*` is the name of an endpoint and of its job, `+` the rest,
+    /// and a word may have alternatives with `|`.
     pub(crate) keys: &'static [(&'static str, Setting)],
     /// One of these settings is enough for an endpoint.
     pub(super) declaring: &'static [Setting],
@@ -67,22 +68,14 @@ pub(crate) static DIALECTS: [Dialect; 6] = [
         prefix: "prometheus.",
         keys: &[
             ("enable", Setting::Enable),
-            ("targets.*.port", Setting::Port),
-            ("targets.*.path", Setting::Path),
-            ("targets.*.scheme", Setting::Scheme),
-            ("targets.*.networks", Setting::Networks),
-            ("targets.*.params.+", Setting::Param),
-            ("targets.*.labels.job", Setting::Job),
-            ("targets.*.labels.+", Setting::Label),
-            ("targets.*.hosts", Setting::Unsupported),
-            ("jobs.*.port", Setting::Port),
-            ("jobs.*.path", Setting::Path),
-            ("jobs.*.scheme", Setting::Scheme),
-            ("jobs.*.networks", Setting::Networks),
-            ("jobs.*.params.+", Setting::Param),
-            ("jobs.*.labels.job", Setting::Job),
-            ("jobs.*.labels.+", Setting::Label),
-            ("jobs.*.hosts", Setting::Unsupported),
+            ("jobs|targets.*.port", Setting::Port),
+            ("jobs|targets.*.path", Setting::Path),
+            ("jobs|targets.*.scheme", Setting::Scheme),
+            ("jobs|targets.*.networks", Setting::Networks),
+            ("jobs|targets.*.params.+", Setting::Param),
+            ("jobs|targets.*.labels.job", Setting::Job),
+            ("jobs|targets.*.labels.+", Setting::Label),
+            ("jobs|targets.*.hosts", Setting::Unsupported),
         ],
         declaring: &[
             Setting::Port,
@@ -152,7 +145,7 @@ fn matched<'a>(pattern: &str, text: &'a str) -> Option<(&'a str, &'a str)> {
         match part {
             "*" if word.is_empty() => return None,
             "*" => endpoint = word,
-            _ if word == part => {}
+            _ if part.split('|').any(|part| part == word) => {}
             _ => return None,
         }
         if more.is_empty() {

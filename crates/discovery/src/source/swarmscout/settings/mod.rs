@@ -22,6 +22,8 @@ mod traefik;
 mod values;
 
 #[cfg(test)]
+mod docs_tests;
+#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;

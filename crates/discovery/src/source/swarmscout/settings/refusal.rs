@@ -37,6 +37,35 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
+    /// All of them, in the order of their texts.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 24] = [
+        Self::Contradiction,
+        Self::EndpointName,
+        Self::Class,
+        Self::Duration,
+        Self::LabelName,
+        Self::NoEffect,
+        Self::NoPort,
+        Self::NotABoolean,
+        Self::NotANumber,
+        Self::NotEnabled,
+        Self::ParamName,
+        Self::Path,
+        Self::Port,
+        Self::Probe,
+        Self::ReservedEndpointName,
+        Self::ReservedLabelName,
+        Self::Scheme,
+        Self::Timeout,
+        Self::TooLong,
+        Self::TooManyEndpoints,
+        Self::TooManyLabels,
+        Self::TraefikHosts,
+        Self::UnknownKey,
+        Self::Unsupported,
+    ];
+
     /// In a few constant words: the metric label `reason`.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
