@@ -6,7 +6,7 @@
 //! **Invariant: it only reads.** A diagnosis changes neither targets nor the Swarm, and each request
 //! that it sends has a deadline and a size limit.
 //!
-//! It may use `discovery` and what is below it. Its reports are plain data, for JSON and for people.
+//! It may use `discovery` and what is below it. Its reports are plain data, for JSON and for a terminal.
 
 pub mod doctor;
 pub mod probe;

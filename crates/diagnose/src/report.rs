@@ -1,4 +1,4 @@
-//! What a diagnosis finds, for people and programs alike.
+//! The findings of a diagnosis, for terminals and programs.
 
 use serde::{Deserialize, Serialize};
 

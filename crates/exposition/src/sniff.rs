@@ -1,8 +1,8 @@
-//! Tells metrics from anything else that a web server may answer.
+//! Distinguishes metrics from anything else that a web server may answer.
 
 use std::fmt::Write as _;
 
-/// The bytes that are looked at: a page or a document gives itself away in its first lines.
+/// The bytes that are checked: a page or a document is recognised by its first lines.
 const ENOUGH: usize = 64 << 10;
 
 /// The longest line that is kept.
@@ -17,7 +17,7 @@ const LONGEST: usize = 8 << 10;
 ///
 /// let mut sniffer = Sniffer::default();
 /// sniffer.push(b"<!doctype html>\n");
-/// assert_eq!(sniffer.refusal().unwrap(), "line 1 is no sample: an HTML page");
+/// assert_eq!(sniffer.refusal().unwrap(), "line 1 is not a sample: an HTML page");
 /// ```
 #[derive(Debug, Default)]
 pub struct Sniffer {
@@ -42,7 +42,7 @@ impl Sniffer {
         }
     }
 
-    /// Why the answer is no exposition, if that is certain already.
+    /// Why the answer is not an exposition, if that is certain already.
     pub fn refusal(&self) -> Option<String> {
         self.refusal.clone()
     }
@@ -52,7 +52,7 @@ impl Sniffer {
     ///
     /// # Errors
     ///
-    /// The reason why it is none.
+    /// The reason why it is not an exposition.
     pub fn finish(mut self) -> Result<(), String> {
         if self.seen <= ENOUGH && !self.line.is_empty() {
             self.end_line();
@@ -71,7 +71,7 @@ impl Sniffer {
             self.samples += 1;
             return;
         }
-        let mut reason = format!("line {} is no sample: ", self.lines);
+        let mut reason = format!("line {} is not a sample: ", self.lines);
         let kind = match line {
             [b'<', ..] => "an HTML page",
             [b'{' | b'[', ..] => "JSON",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_told_from_pages_and_documents() {
+    fn metrics_are_distinguished_from_pages_and_documents() {
         let long = format!("a{{b=\"{}\"}} 1\nup 1\n", "x".repeat(LONGEST * 2));
         for good in [
             "",
@@ -154,14 +154,14 @@ mod tests {
             }
         }
         for (bad, reason) in [
-            ("<html>", "line 1 is no sample: an HTML page"),
-            ("\n\n  <!doctype html>", "line 3 is no sample: an HTML page"),
-            ("{\"status\":\"ok\"}", "line 1 is no sample: JSON"),
-            ("[1]", "line 1 is no sample: JSON"),
-            ("ok\n", "line 1 is no sample: \"ok\""),
-            ("up 1\nup one\n", "line 2 is no sample: \"up one\""),
-            ("1up 1\n", "line 1 is no sample: \"1up 1\""),
-            ("up{a=\"b\"", "line 1 is no sample: \"up{a=\\\"b\\\"\""),
+            ("<html>", "line 1 is not a sample: an HTML page"),
+            ("\n\n  <!doctype html>", "line 3 is not a sample: an HTML page"),
+            ("{\"status\":\"ok\"}", "line 1 is not a sample: JSON"),
+            ("[1]", "line 1 is not a sample: JSON"),
+            ("ok\n", "line 1 is not a sample: \"ok\""),
+            ("up 1\nup one\n", "line 2 is not a sample: \"up one\""),
+            ("1up 1\n", "line 1 is not a sample: \"1up 1\""),
+            ("up{a=\"b\"", "line 1 is not a sample: \"up{a=\\\"b\\\"\""),
         ] {
             for piece in [1, 7, 1 << 20] {
                 assert_eq!(verdict(bad.as_bytes(), piece).unwrap_err(), reason);

@@ -39,7 +39,7 @@ pub struct SwarmState {
 }
 
 impl SwarmState {
-    /// The newest state; `None` once nobody reads the Swarm.
+    /// The newest state; `None` once the Swarm has no reader.
     pub fn of(swarm: &Swarm) -> Option<Self> {
         let feed = swarm.status()?.feed;
         Some(Self { feed, snapshot: swarm.known.borrow().value.clone() })

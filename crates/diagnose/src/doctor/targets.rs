@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use swarmscout_model::{Target, TargetGroup, TargetSet};
+use swarmscout_model::target_list::UNREACHABLE;
+use swarmscout_model::{Target, TargetGroup, TargetList, TargetSet};
 use swarmscout_net::Client;
 
 use crate::probe::{Limits, Outcome, Probed, probe};
@@ -61,7 +62,7 @@ pub(super) async fn check(
     (Coverage { targets, probed, up }, findings(results))
 }
 
-/// Which targets of a subject are probed: so many, spread over all of them.
+/// Which targets of a subject are probed: `wanted` of them, spread over all.
 #[derive(Debug, Default)]
 struct Share {
     targets: usize,
@@ -117,7 +118,10 @@ fn each_target<'a>(
     mut each: impl FnMut(&'a TargetSet, &'a TargetGroup, &'a Target),
 ) {
     for set in sets {
-        for group in &*set.groups {
+        // The URLs of probes are for a prober: they have no metrics of their own.
+        let scraped =
+            set.groups.iter().filter(|group| !TargetList::Probes.holds(&group.relabelled.group));
+        for group in scraped {
             group.active().for_each(|target| each(set, &group.relabelled.group, target));
         }
     }
@@ -138,7 +142,7 @@ fn subject(set: &TargetSet, group: &TargetGroup, target: &Target) -> String {
 
 fn candidate(subject: String, url: String, group: &TargetGroup, target: &Target) -> Candidate {
     let node = discovered(group, target, "__meta_dockerswarm_node_hostname");
-    let unreachable = discovered(group, target, "__meta_swarmscout_unreachable");
+    let unreachable = discovered(group, target, UNREACHABLE);
     Candidate {
         subject,
         node: node.unwrap_or_default().to_owned(),

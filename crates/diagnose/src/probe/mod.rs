@@ -1,7 +1,7 @@
 //! Requests a target as Prometheus would, and says what failed.
 //!
-//! One request tells it all: the client reports at which step the way to the target ends (name,
-//! route, port, TLS), the answer whether it has metrics.
+//! One request is enough: the client reports which step failed (name, route, port, TLS), and the
+//! answer shows whether there are metrics.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub enum Outcome {
     Unauthorized,
     /// Another status than 200.
     Status,
-    /// The answer is no exposition of metrics.
+    /// The answer is not an exposition of metrics.
     NotMetrics,
     /// The answer exceeds the limit.
     TooLarge,

@@ -57,7 +57,7 @@ async fn what_fails_is_named() {
         ),
         (
             b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>",
-            expect!["not_metrics line 1 is no sample: an HTML page"],
+            expect!["not_metrics line 1 is not a sample: an HTML page"],
         ),
         (
             b"HTTP/1.1 200 OK\r\ncontent-length: 1001\r\n\r\n",

@@ -402,7 +402,7 @@ pub struct ServerArgs {
 /// How to show a diagnosis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DiagnoseFormat {
-    /// For people.
+    /// For a terminal.
     Text,
     /// For programs: the data of the API.
     Json,

@@ -1,4 +1,4 @@
-//! `doctor`: why targets are missing, for people at a terminal.
+//! `doctor`: why targets are missing, as text for a terminal.
 //!
 //! The running program is asked, or with `--config.file` the Swarm itself. Results go to stdout,
 //! errors to stderr. Exit codes: 0 where all is well, 1 where something is not, 2 where nothing could

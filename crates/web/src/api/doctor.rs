@@ -25,12 +25,12 @@ struct Finished {
     at: Instant,
 }
 
-/// Runs the checks. Whoever asks while they run gets the report of the run that begins after.
+/// Runs the checks. A request that arrives while they run gets the report of the next run.
 pub(super) async fn run(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let asked = Instant::now();
     let mut last = app.doctor.0.lock().await;
     // Started and finished while this request waited.
-    if let Some(finished) = last.as_ref().filter(|finished| finished.begun() >= asked) {
+    if let Some(finished) = last.as_ref().filter(|finished| finished.started() >= asked) {
         return Ok(success(Answer::of(finished)));
     }
     let user_agent = format!("Swarmscout/{}", app.context.program.build.version);
@@ -57,7 +57,7 @@ pub(super) async fn last(State(app): State<Arc<App>>) -> Result<Response, ApiErr
 }
 
 impl Finished {
-    fn begun(&self) -> Instant {
+    fn started(&self) -> Instant {
         let took = Duration::try_from_secs_f64(self.report.took_seconds).unwrap_or_default();
         self.at.checked_sub(took).unwrap_or(self.at)
     }

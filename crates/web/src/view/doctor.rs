@@ -1,4 +1,4 @@
-//! What the checks of `doctor` look at.
+//! The state that the checks of `doctor` read.
 
 use swarmscout_diagnose::doctor::{Subject, SwarmState};
 

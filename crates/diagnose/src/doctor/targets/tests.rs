@@ -49,6 +49,15 @@ fn a_url_of_two_jobs_is_probed_once() {
     assert_eq!((total, sample.len()), (2, 1));
 }
 
+#[test]
+fn urls_for_a_prober_are_not_scraped() {
+    let probes = group("p", "__meta_swarmscout_list=probes", &["shop.example.com:443"]);
+    let class = group("c", "__meta_swarmscout_list=class/internal", &["10.0.0.1:80"]);
+    let (total, sample) = sample(&sets(&[probes, class]), 100);
+    assert_eq!((total, sample.len()), (1, 1));
+    assert_eq!(sample[0].url, "http://10.0.0.1:80/metrics");
+}
+
 /// `outcome node [reason why it is unreachable]`, one for each target.
 fn check(targets: &[&str], expected: Expect) {
     let outcomes = [
