@@ -228,18 +228,18 @@ impl Storage {
         };
         let now = state.failing.len();
         drop(state);
-        let stats = &self.0.stats.storage;
-        stats.failing.set(now as u64);
+        let counters = &self.0.stats.storage;
+        counters.failing.set(now as u64);
         let folder = self.0.path.display();
         match outcome {
             Ok(()) => {
-                stats.writes.add(1);
+                counters.writes.add(1);
                 if before > 0 && now == 0 {
                     tracing::info!(%folder, "Targets are stored again");
                 }
             }
             Err(err) => {
-                stats.failures.add(1);
+                counters.failures.add(1);
                 if before == 0 {
                     tracing::warn!(%folder, err, "Cannot store targets: the next start does without \
                         them until their sources answer");
