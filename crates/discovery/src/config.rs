@@ -18,6 +18,9 @@ use crate::source::dns::Resolver;
 pub use crate::source::dockerswarm::OverlayPort;
 pub use crate::source::nodelist::EtcdApi;
 pub use crate::source::static_configs::StaticGroup;
+pub use crate::source::swarmscout::{
+    OwnContainer, Preset, Scraper, SwarmscoutOptions, UnreachableTargets,
+};
 pub use crate::source::{SdConfig, SourceConfig};
 use crate::stats::DiscoveryStats;
 use crate::storage::Storage;
@@ -36,6 +39,9 @@ pub struct BuildContext {
     pub dns: Arc<Resolver>,
     /// How long a Swarm's watch is trusted, and when a stream that ended is opened again.
     pub following: Following,
+    /// The container that this program runs in, if it is known: it says which networks the program
+    /// shares with others.
+    pub own_container: Option<OwnContainer>,
     /// How long the sources of a job have to answer before it is served without the missing ones.
     /// The time starts with the manager, or with the reload that changed the job.
     pub startup_timeout: Duration,
@@ -58,6 +64,7 @@ impl BuildContext {
             budget: Budget::unlimited(),
             dns: Arc::new(Resolver::new("/etc/resolv.conf")),
             following: Following::default(),
+            own_container: None,
             startup_timeout: STARTUP_TIMEOUT,
             storage: None,
         }

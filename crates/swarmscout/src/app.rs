@@ -23,7 +23,7 @@ use anyhow::Context as _;
 use futures_util::future::OptionFuture;
 use swarmscout_config::{Config, Loaded};
 use swarmscout_discovery::Manager;
-use swarmscout_discovery::config::BuildContext;
+use swarmscout_discovery::config::{BuildContext, OwnContainer};
 use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::storage::Storage;
 use swarmscout_model::Budget;
@@ -141,6 +141,7 @@ impl App {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let started = SystemTime::now();
         let mut context = BuildContext::new(format!("Swarmscout/{}", BUILD.version));
+        context.own_container = OwnContainer::read();
         context.startup_timeout = options.startup_timeout;
         context.budget = Budget::new(options.memory);
         let budget = context.budget.clone();

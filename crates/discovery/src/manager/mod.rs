@@ -31,8 +31,8 @@ use self::index::Index;
 use self::job::{Plan, PlannedSource, Published};
 pub use self::layers::{JobSet, LayeredJob, ShadowedJob};
 use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
-use crate::source::dockerswarm;
 use crate::source::replica::Details;
+use crate::source::{dockerswarm, swarmscout};
 use crate::stats::DiscoveryStats;
 #[cfg(test)]
 use crate::storage::Storage;
@@ -264,6 +264,12 @@ impl Manager {
             SdConfig::DockerSwarm(config) => {
                 let swarm = self.subscribe_role(config, job);
                 dockerswarm::start(config, job, swarm, &self.context)
+            }
+            SdConfig::Swarmscout(config) => {
+                let interval = config.engine.refresh_interval;
+                let (swarm, reader) = (config.swarm(), swarmscout::reader());
+                let swarm = self.subscribe(swarm, None, reader, interval, job);
+                swarmscout::start(config, job, swarm, &self.context)
             }
             _ => (self.start_source(&config, job), watch::channel(Details::default()).1),
         };

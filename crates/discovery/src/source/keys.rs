@@ -6,6 +6,7 @@ use swarmscout_config_decoder::{
 use swarmscout_docker::{EngineConfig, Filter};
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Host, HttpConfig, Scheme, Url};
+use swarmscout_swarm::Events;
 
 section! {
     /// A filter of the Engine's lists.
@@ -37,6 +38,27 @@ pub(super) fn engine(
         refresh_interval: interval,
         http,
     }
+}
+
+/// Reads `events` of a Swarm. `swarmkit_socket` has an effect only with some of them.
+pub(super) fn check_events(events: &str, at: &At, cx: &mut Cx<'_>) -> Events {
+    let checked = match events {
+        "auto" => Events::Auto,
+        "watch" => Events::Watch,
+        "events" => Events::Events,
+        "poll" => Events::Poll,
+        other => {
+            let text = format!("invalid events {other}, expected auto, watch, events or poll");
+            cx.error(at.key("events"), text);
+            Events::default()
+        }
+    };
+    if at.has("swarmkit_socket") && matches!(checked, Events::Events | Events::Poll) {
+        let place = at.key("swarmkit_socket");
+        let text = format!("has no effect with events: {events}");
+        cx.within("swarmkit_socket", |cx| cx.warn(place, text));
+    }
+    checked
 }
 
 /// Checks that every address is one, and warns of options that it has no use for.

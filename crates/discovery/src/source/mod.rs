@@ -71,6 +71,9 @@ macro_rules! for_each_source {
             /// A Swarm of swarm mode: its services, tasks or nodes.
             dockerswarm_sd_configs: DockerSwarm(dockerswarm::DockerSwarmConfig),
                 keys dockerswarm::DockerSwarmSdKeys, faults [Nodes, Services, Tasks, OtherLists];
+            /// A Swarm whose services say in their labels how they are scraped.
+            swarmscout_sd_configs: Swarmscout(swarmscout::SwarmscoutConfig),
+                keys swarmscout::SwarmscoutSdKeys, faults [], ours;
             /// Containers of one Docker engine.
             docker_sd_configs: Docker(docker::DockerConfig),
                 keys docker::DockerSdKeys, faults [Docker];

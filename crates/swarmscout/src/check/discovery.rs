@@ -11,7 +11,7 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use swarmscout_discovery::Manager;
-use swarmscout_discovery::config::BuildContext;
+use swarmscout_discovery::config::{BuildContext, OwnContainer};
 use swarmscout_discovery::manager::JobState;
 use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
 use swarmscout_model::{Budget, Labels, LabelsBuilder, RelabelledGroup, TargetSet};
@@ -51,6 +51,7 @@ async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<JobState> {
 
     let context = BuildContext {
         budget: Budget::new(memory::default_limit()),
+        own_container: OwnContainer::read(),
         ..BuildContext::new(format!("Swarmscout/{}", BUILD.version))
     };
     let mut manager = Manager::new(context);

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use swarmscout_config_decoder::{Address, Cx, FilePath, HttpKeys, section};
 use swarmscout_model::PromDuration;
-use swarmscout_swarm::{Events, Role};
+use swarmscout_swarm::Role;
 
 use super::{DockerSwarmConfig, OverlayPort};
 use crate::SdConfig;
 use crate::source::SourceKeys;
-use crate::source::keys::{FilterKeys, check_hosts, engine};
+use crate::source::keys::{FilterKeys, check_events, check_hosts, engine};
 
 section! {
     /// A Swarm of swarm mode.
@@ -81,22 +81,7 @@ impl SourceKeys for DockerSwarmSdKeys {
                 OverlayPort::default()
             }
         };
-        let events = match self.events.as_str() {
-            "auto" => Events::Auto,
-            "watch" => Events::Watch,
-            "events" => Events::Events,
-            "poll" => Events::Poll,
-            other => {
-                let text = format!("invalid events {other}, expected auto, watch, events or poll");
-                cx.error(at.key("events"), text);
-                Events::default()
-            }
-        };
-        if at.has("swarmkit_socket") && matches!(events, Events::Events | Events::Poll) {
-            let place = at.key("swarmkit_socket");
-            let text = format!("has no effect with events: {}", self.events);
-            cx.within("swarmkit_socket", |cx| cx.warn(place, text));
-        }
+        let events = check_events(&self.events, at, cx);
         let engine =
             engine(self.port, &self.filters, self.refresh_interval, addresses, at, http, cx);
         SdConfig::DockerSwarm(DockerSwarmConfig {

@@ -26,7 +26,6 @@ pub(in crate::source) struct NodeLabels {
     /// As the Engine reports it: Prometheus scrapes ports that are published on the node there.
     pub(in crate::source) address: Arc<str>,
     /// The address at which others reach the node, if there is one.
-    #[expect(dead_code, reason = "for swarmscout_sd_configs, which follows")]
     pub(in crate::source) usable_address: Option<Arc<str>>,
     /// Prometheus' labels.
     pub(in crate::source) known: Labels,

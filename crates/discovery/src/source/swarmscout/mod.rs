@@ -1,7 +1,103 @@
 //! `swarmscout_sd_configs`: services say in their labels how they are scraped.
+//!
+//! ```text
+//! tasks ─Slots→ one task for each slot ┐
+//! labels ─settings::declared, presets→ ├─ address::choose, targets → groups
+//! networks of the scraper ─────────────┘
+//! ```
+//!
+//! The middle is pure: [`EndpointFinder`](finder::EndpointFinder) makes groups of a snapshot, of the
+//! options, and of the [`Surroundings`](surroundings::Surroundings), which only its own task asks
+//! for.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the source that uses it is about to be added")
-)]
+mod address;
+mod config;
+mod finder;
+mod keys;
+mod nodes;
+mod own_container;
+mod presets;
+mod probes;
+#[cfg_attr(not(test), expect(unused_imports, reason = "explain is about to read it"))]
 pub(crate) mod settings;
+mod slots;
+mod surroundings;
+mod targets;
+
+use std::sync::Arc;
+
+use swarmscout_model::CanonicalGroups;
+use swarmscout_refresh::supervisor::Supervised;
+use swarmscout_swarm::{Reader, Subscription};
+use tokio::sync::{Notify, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+pub use self::config::{Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets};
+pub use self::keys::SwarmscoutSdKeys;
+pub use self::own_container::OwnContainer;
+pub use self::presets::Preset;
+
+use self::finder::EndpointFinder;
+use self::surroundings::{ContainerQuery, Scout};
+use crate::Error;
+use crate::config::BuildContext;
+use crate::source::SourceConfig;
+use crate::source::dockerswarm::DockerSwarm;
+use crate::source::replica::{self, Beside, Details, ReplicaSpec};
+
+/// What the source keys of all groups begin with.
+const SOURCE: &str = "Swarmscout";
+
+/// What every source of this kind reads of its Swarm.
+pub(crate) fn reader() -> Reader {
+    finder::reader()
+}
+
+/// Starts a source in the snapshots of a Swarm. `job` is the job that starts it, for the log.
+pub(crate) fn start(
+    config: &SwarmscoutConfig,
+    job: &Arc<str>,
+    swarm: Subscription,
+    context: &BuildContext,
+) -> (Supervised<CanonicalGroups>, watch::Receiver<Details>) {
+    let (publish, surroundings) = watch::channel(Arc::default());
+    let changed = Arc::new(Notify::new());
+    let scout = Scout::new(swarm.last_good(), publish, Arc::clone(&changed));
+    let options = config.options.clone();
+    let own_container = context.own_container.clone();
+    let is_here = options.scraper == Scraper::Here;
+    let query = own_container.clone().filter(|_| is_here).map(|container| ContainerQuery {
+        container,
+        engine: config.engine.clone(),
+        context: context.clone(),
+    });
+    let with_dockerd = targets::Options::new(&options).lists_nodes();
+    let task = context.refresh.tasks.spawn(scout.run(with_dockerd, query));
+    let beside = Beside { changed, _task: AbortOnDropHandle::new(task) };
+    let budget = context.budget.clone();
+    let finder = move || {
+        let (own_container, surroundings) = (own_container.clone(), surroundings.clone());
+        Box::new(EndpointFinder::new(&options, own_container, surroundings, budget.clone()))
+            as Box<_>
+    };
+    let spec = ReplicaSpec {
+        mechanism: config.mechanism(),
+        job: Arc::clone(job),
+        what: config.describe(),
+        swarm,
+        finder: Box::new(finder),
+        beside: Some(beside),
+    };
+    replica::start(spec, context)
+}
+
+/// A source that shares its Swarm with no other source. It knows the networks of this program's
+/// container only if that is a task, and no Engine that serves metrics.
+fn alone(config: &SwarmscoutConfig, context: &BuildContext) -> Result<DockerSwarm, Error> {
+    let BuildContext { own_container, budget, .. } = context;
+    let surroundings = watch::channel(Arc::default()).1;
+    let (own_container, budget) = (own_container.clone(), budget.clone());
+    let finder = EndpointFinder::new(&config.options, own_container, surroundings, budget);
+    let what = config.engine.describe();
+    DockerSwarm::of(&config.swarm(), &what, &reader(), Box::new(finder), context)
+}

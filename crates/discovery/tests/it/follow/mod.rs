@@ -7,6 +7,7 @@
 mod changes;
 mod faults;
 mod hosts;
+mod labelled;
 mod lists;
 mod outage;
 mod shared;

@@ -133,7 +133,7 @@ fn is_key(word: &str) -> bool {
 }
 
 /// `[a-z0-9][a-z0-9_-]{0,62}`
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     let is_first = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name.len() <= 63

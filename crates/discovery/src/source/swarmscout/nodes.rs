@@ -1,0 +1,180 @@
+//! Nodes by names that no two of them share, and the preset `dockerd`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use swarmscout_docker::engine::Node;
+use swarmscout_model::labels::{ADDRESS, INSTANCE, JOB};
+use swarmscout_model::{CanonicalGroups, TargetGroup};
+use swarmscout_refresh::problems::shown;
+use swarmscout_swarm::buckets::hash_of;
+use swarmscout_swarm::{Bucket, Buckets};
+
+use super::presets::Preset;
+use super::targets::{Buffers, DECLARED_BY, METRICS_PATH, NODE, PRESET, SCHEME};
+use crate::limits::{Excess, Meter};
+use crate::source::dockerswarm::group_cache::BucketResult;
+use crate::source::dockerswarm::meta;
+use crate::source::dockerswarm::shared_labels::SharedLabels;
+use crate::source::moby::ById;
+
+/// What the source keys of groups of nodes begin with.
+const GROUPS: &str = "Swarmscout;dockerd";
+
+/// So much of a node's ID tells nodes of the same name apart.
+const SHOWN_OF_ID: usize = 5;
+
+/// The names of all nodes: host names, with the beginning of the ID where several nodes have one
+/// host name.
+#[derive(Debug, Default)]
+pub(super) struct NodeNames {
+    seen: Buckets<Node>,
+    ids: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    names: ById<Arc<str>>,
+}
+
+impl NodeNames {
+    /// The name of a node. Its ID if it is not known.
+    pub(super) fn of<'a>(&'a self, id: &'a str) -> &'a str {
+        self.names.get(id).map_or(id, |name| name)
+    }
+
+    /// Follows the nodes from one snapshot to the next. Returns the hashes of the IDs of nodes with
+    /// another name than before.
+    pub(super) fn update(&mut self, now: &Buckets<Node>) -> Vec<u64> {
+        let seen = std::mem::replace(&mut self.seen, now.clone());
+        let mut touched = BTreeSet::new();
+        for (old, new) in seen.differences(now) {
+            if old.map(|node| &node.hostname) == new.map(|node| &node.hostname) {
+                continue;
+            }
+            if let Some(old) = old {
+                self.names.remove(&old.id);
+                if let Some(ids) = self.ids.get_mut(&old.hostname) {
+                    ids.remove(&old.id);
+                    if ids.is_empty() {
+                        self.ids.remove(&old.hostname);
+                    }
+                }
+                touched.insert(Arc::clone(&old.hostname));
+            }
+            if let Some(new) = new {
+                let ids = self.ids.entry(Arc::clone(&new.hostname)).or_default();
+                ids.insert(Arc::clone(&new.id));
+                touched.insert(Arc::clone(&new.hostname));
+            }
+        }
+        let mut renamed = Vec::new();
+        for hostname in touched {
+            let ids = self.ids.get(&hostname).into_iter().flatten();
+            let is_shared = self.ids.get(&hostname).is_some_and(|ids| ids.len() > 1);
+            for id in ids {
+                let name = match &*hostname {
+                    "" => Arc::clone(id),
+                    _ if !is_shared => Arc::clone(&hostname),
+                    _ => {
+                        let start = &id[..id.floor_char_boundary(SHOWN_OF_ID)];
+                        format!("{hostname}-{start}").into()
+                    }
+                };
+                if self.names.get(id) != Some(&name) {
+                    self.names.insert(Arc::clone(id), name);
+                    renamed.push(hash_of(id));
+                }
+            }
+        }
+        renamed
+    }
+}
+
+/// The address of a node's Engine for its metrics. `None` if others cannot use it.
+pub(super) fn dockerd_address(node: &Node, buffers: &mut Buffers) -> Option<Arc<str>> {
+    let host = meta::repaired_address(node)?;
+    Some(buffers.address.host(&host, Preset::Dockerd.row().port).into())
+}
+
+/// The addresses in the groups that [`find`] made.
+pub(super) fn restored(groups: &CanonicalGroups) -> BTreeSet<Arc<str>> {
+    let of_nodes = groups.iter().filter(|group| group.source.starts_with(GROUPS));
+    let targets = of_nodes.flat_map(|group| &group.targets);
+    targets.filter_map(|target| target.get(ADDRESS).map(Arc::from)).collect()
+}
+
+/// Makes a group of the nodes of a bucket whose Engine serves metrics.
+pub(super) fn find(
+    bucket: &Bucket<Node>,
+    answered: &dyn Fn(&str) -> bool,
+    names: &NodeNames,
+    shared: &SharedLabels,
+    buffers: &mut Buffers,
+    found: &mut BucketResult<()>,
+    meter: &mut Meter,
+) -> Result<(), Excess> {
+    let mut targets = Vec::new();
+    for node in bucket.objects() {
+        let Some(address) = dockerd_address(node, buffers) else { continue };
+        let Some(labels) = shared.node(&node.id).filter(|_| answered(&address)) else {
+            continue;
+        };
+        let writer = &mut buffers.writer;
+        writer.push(ADDRESS, &address);
+        writer.extend(&labels.known);
+        writer.push(DECLARED_BY, PRESET);
+        writer.extend(&labels.own);
+        writer.push(METRICS_PATH, Preset::Dockerd.row().path);
+        writer.push(SCHEME, "http");
+        writer.push(INSTANCE, names.of(&node.id));
+        writer.push(NODE, names.of(&node.id));
+        let target = writer.build();
+        meter.target(&target, || format!("node {}", shown(&node.id)))?;
+        targets.push(target);
+    }
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let source = bucket.name(GROUPS);
+    buffers.writer.push(JOB, Preset::Dockerd.as_str());
+    let labels = buffers.writer.build();
+    meter.group(source.len(), targets.len(), &labels, String::new)?;
+    found.groups.push(TargetGroup { source, targets, labels });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(nodes: &[(&str, &str)]) -> Buckets<Node> {
+        let mut buckets = Buckets::default();
+        for (id, hostname) in nodes {
+            let (id, hostname) = ((*id).into(), (*hostname).into());
+            buckets.insert(Arc::new(Node { id, hostname, ..Node::default() }));
+        }
+        buckets
+    }
+
+    #[test]
+    fn nodes_of_one_name_have_the_beginning_of_their_id() {
+        let mut names = NodeNames::default();
+        let mut check = |now: &[(&str, &str)], expected: &str, renamed: &[&str]| {
+            let mut hashes: Vec<_> = renamed.iter().map(|id| hash_of(id)).collect();
+            let mut found = names.update(&nodes(now));
+            hashes.sort_unstable();
+            found.sort_unstable();
+            assert_eq!(found, hashes, "{now:?}");
+            let found: Vec<_> = now.iter().map(|(id, _)| names.of(id).to_owned()).collect();
+            assert_eq!(found.join(" "), expected);
+        };
+        check(&[("aaaaaaa", "pi"), ("bbbbbbb", "web")], "pi web", &["aaaaaaa", "bbbbbbb"]);
+        check(
+            &[("aaaaaaa", "pi"), ("ccccccc", "pi")],
+            "pi-aaaaa pi-ccccc",
+            &["aaaaaaa", "ccccccc"],
+        );
+        check(&[("ccccccc", "pi"), ("d", "")], "pi d", &["ccccccc", "d"]);
+        check(&[("ccccccc", "pi")], "pi", &[]);
+        check(&[("ccccccc", "web")], "web", &["ccccccc"]);
+        assert_eq!(names.of("unknown"), "unknown");
+        assert_eq!(names.ids.len(), 1);
+    }
+}

@@ -1,0 +1,491 @@
+//! The targets of slots, and of what services want to be probed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use swarmscout_docker::engine::{LabelMap, Service, Task};
+use swarmscout_model::labels::{ADDRESS, INSTANCE, JOB, PARAM_PREFIX};
+use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
+use swarmscout_refresh::problems::shown;
+use swarmscout_swarm::{Bucket, Snapshot};
+
+use super::SOURCE;
+use super::address::{self, Address, AddressHost, SharedNetworks, Wanted};
+use super::config::{SwarmscoutOptions, UnreachableTargets};
+use super::nodes::NodeNames;
+use super::presets::{self, Preset, PresetInstance};
+use super::settings::{self, Declared, Dialect, Endpoint, EndpointPort, Rules, Shared};
+use super::slots::Slot;
+use crate::limits::{Excess, Meter};
+use crate::source::dockerswarm::group_cache::BucketResult;
+use crate::source::dockerswarm::meta;
+use crate::source::dockerswarm::shared_labels::{NodeLabels, SharedLabels};
+use crate::source::moby::{AddressWriter, Skipped};
+
+/// The list of a job that a group belongs to; without it, the normal one.
+pub(super) const LIST: &str = "__meta_swarmscout_list";
+/// The list of what is to be probed.
+pub(super) const PROBES: &str = "probes";
+
+const ADDRESS_SOURCE: &str = "__meta_swarmscout_address_source";
+const CLASS: &str = "__meta_swarmscout_class";
+pub(super) const DECLARED_BY: &str = "__meta_swarmscout_declared_by";
+pub(super) const ENDPOINT: &str = "__meta_swarmscout_endpoint";
+/// The value of [`DECLARED_BY`] for a target without labels.
+pub(super) const PRESET: &str = "preset";
+const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
+pub(super) const METRICS_PATH: &str = "__metrics_path__";
+const SAMPLE_LIMIT: &str = "__sample_limit__";
+pub(super) const SCHEME: &str = "__scheme__";
+const SCRAPE_INTERVAL: &str = "__scrape_interval__";
+const SCRAPE_TIMEOUT: &str = "__scrape_timeout__";
+pub(super) const NODE: &str = "node";
+const SERVICE: &str = "service";
+const STACK: &str = "stack";
+const TASK_SLOT: &str = "task_slot";
+
+/// The options, as they are applied.
+#[derive(Debug)]
+pub(super) struct Options {
+    pub(super) rules: Rules,
+    stacks: BTreeSet<String>,
+    services: BTreeSet<String>,
+    presets: Vec<Preset>,
+    class: String,
+    unreachable: UnreachableTargets,
+}
+
+impl Options {
+    pub(super) fn new(config: &SwarmscoutOptions) -> Self {
+        let dialects = config.dialects.iter();
+        let dialects = dialects.filter_map(|name| Dialect::named(name));
+        Self {
+            rules: Rules::new(&config.label_prefix, dialects),
+            stacks: config.stacks.iter().cloned().collect(),
+            services: config.services.iter().cloned().collect(),
+            presets: config.presets.clone(),
+            class: config.class.clone(),
+            unreachable: config.unreachable,
+        }
+    }
+
+    /// Whether this service is to be scraped at all.
+    fn selects(&self, service: &Service) -> bool {
+        let is_among =
+            |names: &BTreeSet<String>, name: &str| names.is_empty() || names.contains(name);
+        is_among(&self.stacks, stack_of(service)) && is_among(&self.services, &service.name)
+    }
+
+    /// The preset of a service that says nothing of itself.
+    fn preset(&self, service: &Service, declared: &Declared<'_>) -> Option<Preset> {
+        let is_silent = declared.by.is_none() && !declared.switched_off;
+        is_silent.then(|| presets::of_service(&self.presets, service)).flatten()
+    }
+
+    /// Whether the probes of this service are listed.
+    pub(super) fn lists_probes_of(&self, service: &Service) -> bool {
+        self.class.is_empty() && self.selects(service)
+    }
+
+    /// Whether nodes are targets of the preset `dockerd`.
+    pub(super) fn lists_nodes(&self) -> bool {
+        self.presets.contains(&Preset::Dockerd)
+            && self.stacks.is_empty()
+            && self.services.is_empty()
+            && self.class.is_empty()
+    }
+
+    /// The name of the list for endpoints of a class: empty for the normal one, `None` for none.
+    fn list(&self, class: &str) -> Option<Arc<str>> {
+        match (&*self.class, class) {
+            ("", "") => Some(Arc::default()),
+            ("", class) => Some(format!("class/{class}").into()),
+            (wanted, class) => (wanted == class).then(Arc::default),
+        }
+    }
+}
+
+/// What targets are made from, in addition to the objects of a bucket.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) options: &'a Options,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) shared: &'a SharedLabels,
+    pub(super) names: &'a NodeNames,
+    pub(super) networks: &'a SharedNetworks,
+    /// Claims that others have made before: the IDs of their services.
+    pub(super) lost: &'a BTreeMap<Claim, Arc<str>>,
+}
+
+/// Buffers, for reuse.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    pub(super) writer: LabelsWriter,
+    pub(super) address: AddressWriter,
+}
+
+/// Says that a target has this address on a node, where only one container can listen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Claim {
+    /// Address, path and parameters.
+    pub(super) url: Box<str>,
+    pub(super) service: Arc<str>,
+    slot: Arc<str>,
+    endpoint: Arc<str>,
+}
+
+fn stack_of(service: &Service) -> &str {
+    service.labels.get(meta::STACK_KEY).unwrap_or_default()
+}
+
+/// How the tasks with the same labels of their containers are scraped.
+struct Plan<'a> {
+    endpoints: Vec<Planned<'a>>,
+}
+
+/// An endpoint with what all its targets share.
+struct Planned<'a> {
+    endpoint: Endpoint<'a>,
+    list: Arc<str>,
+    port: u16,
+    instance: PresetInstance,
+    /// Labels between those of the address' source and those of the node.
+    origin: Labels,
+    /// Labels for the scrape.
+    scrape: Labels,
+}
+
+impl<'a> Plan<'a> {
+    /// What the labels of a service, of its containers, and the presets say.
+    fn new(
+        options: &Options,
+        service: &'a Service,
+        container: &'a LabelMap,
+        skipped: &mut Skipped,
+        writer: &mut LabelsWriter,
+    ) -> Self {
+        let mut declared = settings::declared(&options.rules, &service.labels, container);
+        for refusal in &declared.refusals {
+            skipped.part("service", &service.name, refusal.reason.as_str(), refusal.detail.clone());
+        }
+        let preset = options.preset(service, &declared);
+        let endpoints = match preset {
+            Some(preset) => vec![preset_endpoint(preset)],
+            None => std::mem::take(&mut declared.endpoints),
+        };
+        let instance = preset.map_or(PresetInstance::Slot, |preset| preset.row().instance);
+        let declared_by = match (preset, declared.by) {
+            (Some(_), _) => PRESET.to_owned(),
+            (None, Some(by)) => format!("{}/{}", by.style(), by.place.as_str()),
+            (None, None) => String::new(),
+        };
+        let planned = endpoints.into_iter().filter_map(|endpoint| {
+            let list = options.list(endpoint.class)?;
+            let port = port(&endpoint, service).map_err(|(reason, detail)| {
+                skipped.part("service", &service.name, reason, detail);
+            });
+            writer.push(CLASS, endpoint.class);
+            writer.push(DECLARED_BY, &declared_by);
+            writer.push(ENDPOINT, endpoint.name);
+            let origin = writer.build();
+            let scrape = scrape_labels(&endpoint, writer);
+            Some(Planned { list, port: port.ok()?, instance, origin, scrape, endpoint })
+        });
+        Self { endpoints: planned.collect() }
+    }
+}
+
+fn preset_endpoint(preset: Preset) -> Endpoint<'static> {
+    let row = preset.row();
+    Endpoint {
+        name: "",
+        port: EndpointPort::Number(row.port),
+        path: row.path.into(),
+        scheme: "http",
+        params: Vec::new(),
+        shared: Shared {
+            job: Some(preset.as_str()),
+            interval: None,
+            timeout: None,
+            labels: Vec::new(),
+        },
+        network: None,
+        sample_limit: None,
+        class: "",
+    }
+}
+
+/// The port on which a container listens, or the reason and what to do.
+fn port(endpoint: &Endpoint<'_>, service: &Service) -> Result<u16, (&'static str, String)> {
+    if let EndpointPort::Number(port) = endpoint.port {
+        return Ok(port);
+    }
+    let tcp = service.ports.iter().filter(|port| &*port.protocol == "tcp");
+    let published: BTreeSet<_> = tcp.filter_map(|port| u16::try_from(port.target).ok()).collect();
+    let mut ports = published.iter().filter(|port| **port != 0);
+    let todo = "name the port with the label port";
+    match (ports.next(), ports.next()) {
+        (Some(port), None) => Ok(*port),
+        (None, _) => Err(("no published TCP port", todo.to_owned())),
+        (Some(_), Some(_)) => {
+            let all: Vec<_> = published.iter().take(8).map(ToString::to_string).collect();
+            Err(("several published TCP ports", format!("{}: {todo}", all.join(", "))))
+        }
+    }
+}
+
+fn scrape_labels(endpoint: &Endpoint<'_>, writer: &mut LabelsWriter) -> Labels {
+    let Shared { interval, timeout, .. } = &endpoint.shared;
+    writer.push(METRICS_PATH, &endpoint.path);
+    for (name, value) in &endpoint.params {
+        writer.push(&format!("{PARAM_PREFIX}{name}"), value);
+    }
+    if let Some(limit) = endpoint.sample_limit {
+        writer.push(SAMPLE_LIMIT, &limit.to_string());
+    }
+    writer.push(SCHEME, endpoint.scheme);
+    push_pace(*interval, *timeout, writer);
+    writer.build()
+}
+
+/// When to scrape.
+pub(super) fn push_pace(
+    interval: Option<PromDuration>,
+    timeout: Option<PromDuration>,
+    writer: &mut LabelsWriter,
+) {
+    if let Some(interval) = interval {
+        writer.push(SCRAPE_INTERVAL, &interval.to_string());
+    }
+    if let Some(timeout) = timeout {
+        writer.push(SCRAPE_TIMEOUT, &timeout.to_string());
+    }
+}
+
+/// Makes a group of each list from a bucket of slots.
+pub(super) fn find(
+    bucket: &Bucket<Slot>,
+    context: Context<'_>,
+    buffers: &mut Buffers,
+    found: &mut BucketResult<Vec<Claim>>,
+    meter: &mut Meter,
+) -> Result<(), Excess> {
+    let Context { options, snapshot, .. } = context;
+    let Some(service) = snapshot.services.get("", bucket.owner()) else { return Ok(()) };
+    if !options.selects(service) {
+        return Ok(());
+    }
+    let mut lists: Vec<(Arc<str>, Vec<Labels>)> = Vec::new();
+    // The tasks of a service mostly share one map.
+    let mut last: Option<(&Arc<LabelMap>, Plan<'_>, Labels)> = None;
+    for slot in bucket.objects() {
+        let task = slot.task();
+        if !last.as_ref().is_some_and(|(map, ..)| Arc::ptr_eq(map, &task.labels)) {
+            let BucketResult { skipped, .. } = found;
+            let writer = &mut buffers.writer;
+            let plan = Plan::new(options, service, &task.labels, skipped, writer);
+            if !plan.endpoints.is_empty() {
+                skipped.collisions("service", &service.id, &service.labels);
+                skipped.collisions("service", &service.id, &task.labels);
+            }
+            last = Some((&task.labels, plan, meta::container(&task.labels, writer)));
+        }
+        let Some((_, plan, container)) = &last else { continue };
+        let node = context.shared.node(&task.node);
+        let node_name = context.names.of(&task.node);
+        let of_task = OfTask { service, slot, task, container, node, node_name };
+        for planned in &plan.endpoints {
+            let Some(target) = of_task.target(planned, context, buffers, found) else { continue };
+            meter.target(&target, || format!("task {}", shown(&task.id)))?;
+            match lists.iter_mut().find(|(list, _)| *list == planned.list) {
+                Some((_, targets)) => targets.push(target),
+                None => lists.push((Arc::clone(&planned.list), vec![target])),
+            }
+        }
+    }
+    lists.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if lists.is_empty() {
+        return Ok(());
+    }
+    let source = bucket.name(SOURCE);
+    let of_service = service_labels(service, true, &mut buffers.writer);
+    for (list, targets) in lists {
+        let source = match &*list {
+            "" => Arc::clone(&source),
+            name => format!("{source};{name}").into(),
+        };
+        let writer = &mut buffers.writer;
+        writer.push(LIST, &list);
+        writer.extend(&of_service);
+        let labels = writer.build();
+        let of = || format!("service {}", shown(&service.id));
+        meter.group(source.len(), targets.len(), &labels, of)?;
+        found.groups.push(TargetGroup { source, targets, labels });
+    }
+    Ok(())
+}
+
+/// The labels that all targets of a service have.
+pub(super) fn service_labels(
+    service: &Service,
+    with_job: bool,
+    writer: &mut LabelsWriter,
+) -> Labels {
+    let known = meta::service(service, false, writer);
+    writer.extend(&known);
+    if with_job {
+        writer.push(JOB, &service.name);
+    }
+    writer.push(SERVICE, &service.name);
+    writer.push(STACK, stack_of(service));
+    writer.build()
+}
+
+/// What the targets of one task are assembled from.
+struct OfTask<'a> {
+    service: &'a Service,
+    slot: &'a Slot,
+    task: &'a Task,
+    container: &'a Labels,
+    node: Option<&'a NodeLabels>,
+    /// The name of the node that no other node has.
+    node_name: &'a str,
+}
+
+impl OfTask<'_> {
+    /// The target of an endpoint. `None`, with the reason noted, if it has no address.
+    fn target(
+        &self,
+        planned: &Planned<'_>,
+        context: Context<'_>,
+        buffers: &mut Buffers,
+        found: &mut BucketResult<Vec<Claim>>,
+    ) -> Option<Labels> {
+        let Self { service, task, node, .. } = self;
+        let Planned { endpoint, port, .. } = planned;
+        let network = endpoint.network;
+        let wanted = Wanted { port: *port, network, stack: stack_of(service) };
+        let node_address = node.and_then(|node| node.usable_address.as_deref());
+        let mut skip =
+            |reason, detail| found.skipped.part("service", &service.name, reason, detail);
+        let address = match address::choose(wanted, task, node_address, context.networks) {
+            Ok(address) => address,
+            Err(reason) => {
+                skip(reason.as_str(), String::new());
+                return None;
+            }
+        };
+        if let Some(network) = network.filter(|_| address.ignores_network) {
+            let detail = format!("{} is not a network of its tasks", shown(network));
+            skip("network of the label not attached", detail);
+        }
+        if let Some(reason) = address.unreachable
+            && context.options.unreachable == UnreachableTargets::Drop
+        {
+            skip("unreachable", reason.as_str().to_owned());
+            return None;
+        }
+        if address.is_of_node() {
+            let claim = self.claim(&address, endpoint, buffers);
+            let winner = context.lost.get(&claim);
+            if let Some(id) = winner {
+                let winner = context.snapshot.services.get("", id);
+                let name = winner.map_or(id, |service| &service.name);
+                let detail = format!("service {} has {}", shown(name), shown(&claim.url));
+                skip("address of another target", detail);
+            }
+            found.extra.push(claim);
+            if winner.is_some() {
+                return None;
+            }
+        }
+        Some(self.labels(planned, &address, context, buffers))
+    }
+
+    fn claim(
+        &self,
+        address: &Address<'_>,
+        endpoint: &Endpoint<'_>,
+        buffers: &mut Buffers,
+    ) -> Claim {
+        let mut url = write_address(address, &mut buffers.address).to_owned();
+        url += &endpoint.path;
+        for (name, value) in &endpoint.params {
+            url.extend(["&", name, "=", value]);
+        }
+        Claim {
+            url: url.into(),
+            service: Arc::clone(&self.service.id),
+            slot: Arc::clone(self.slot.name()),
+            endpoint: endpoint.name.into(),
+        }
+    }
+
+    fn labels(
+        &self,
+        planned: &Planned<'_>,
+        address: &Address<'_>,
+        context: Context<'_>,
+        buffers: &mut Buffers,
+    ) -> Labels {
+        let Self { task, container, node, node_name, .. } = self;
+        let Planned { endpoint, instance, origin, scrape, port, .. } = planned;
+        let shared = &endpoint.shared;
+        let Buffers { writer, address: address_writer } = buffers;
+        writer.push(ADDRESS, write_address(address, address_writer));
+        writer.extend(container);
+        let network = address.attachment.and_then(|one| context.shared.network(&one.network));
+        if let Some(network) = network {
+            writer.extend(network);
+        }
+        if let Some(node) = node {
+            writer.extend(&node.known);
+        }
+        let slot_number = task.slot.to_string();
+        meta::task(task, &slot_number, address.published.map(|port| &*port.mode), writer);
+        writer.push(ADDRESS_SOURCE, address.source.as_str());
+        writer.extend(origin);
+        if let Some(node) = node {
+            writer.extend(&node.own);
+        }
+        writer.push(meta::OWN_TASK_TARGET_PORT, &port.to_string());
+        if let Some(reason) = address.unreachable {
+            writer.push(UNREACHABLE, reason.as_str());
+        }
+        writer.extend(scrape);
+        let instance = match instance {
+            PresetInstance::Node => (*node_name).to_owned(),
+            PresetInstance::Slot => self.instance(endpoint.name),
+        };
+        let mut plain = vec![(INSTANCE, &*instance)];
+        if let Some(job) = shared.job {
+            plain.push((JOB, job));
+        }
+        let own = [(NODE, *node_name), (TASK_SLOT, if task.slot == 0 { "" } else { &slot_number })];
+        let is_set = |name: &str| shared.labels.iter().any(|(set, _)| **set == *name);
+        plain.extend(own.into_iter().filter(|(name, _)| !is_set(name)));
+        plain.extend(shared.labels.iter().map(|(name, value)| (&**name, *value)));
+        plain.sort_unstable();
+        for (name, value) in plain {
+            writer.push(name, value);
+        }
+        writer.build()
+    }
+
+    fn instance(&self, endpoint: &str) -> String {
+        let place = if self.task.slot == 0 { self.node_name } else { self.slot.name() };
+        let mut instance = format!("{}.{place}", self.service.name);
+        if !endpoint.is_empty() {
+            instance.push('/');
+            instance += endpoint;
+        }
+        instance
+    }
+}
+
+fn write_address<'a>(address: &Address<'_>, writer: &'a mut AddressWriter) -> &'a str {
+    match address.host {
+        AddressHost::Ip(ip) => writer.ip(ip, address.port),
+        AddressHost::Node(node) => writer.host(node, address.port),
+    }
+}
