@@ -192,7 +192,7 @@ fn reversed(lists: &Lists) -> Option<Lists> {
 
 /// `/info`, the versions, and the body of a refusal.
 pub fn info(body: &[u8]) {
-    if let Some(info) = Info::read(body) {
+    if let Ok(info) = Info::read(body) {
         assert!(info.managers.is_sorted(), "{:?}", info.managers);
     }
     let (message, version) = swarmscout_docker::testing::read_refusal(body);

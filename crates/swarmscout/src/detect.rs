@@ -9,9 +9,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
-use swarmscout_docker::engine::host_of;
-use swarmscout_model::lossy_json::repaired;
+use swarmscout_docker::engine::Info;
 use swarmscout_net::config::{HttpConfig, PemSource, TlsConfig};
 use swarmscout_net::{ClientOptions, Host, ReadClient, Request, Secrets, redact_url};
 
@@ -115,7 +113,7 @@ pub async fn detect(environment: &Environment) -> Result<Found, String> {
     let (body, secrets) = ask(&engine).await.map_err(|error| {
         format!("no configuration file, and no Docker engine answers at {host}: {error}; {ADVICE}")
     })?;
-    let info: Info = serde_json::from_slice(&repaired(&body)).map_err(|error| {
+    let info = Info::read(&body).map_err(|error| {
         let error = error.to_string();
         let error = secrets.clean(&error);
         format!("{host} does not answer as a Docker engine does: {error}; {ADVICE}")
@@ -143,32 +141,6 @@ async fn ask(engine: &Engine) -> Result<(bytes::Bytes, Secrets), String> {
     let text = secrets.clean_bytes(&body);
     let text: String = text.trim().chars().take(200).collect();
     Err(format!("it answers {status} to GET /info: {text}"))
-}
-
-/// What the answer to `/info` says about the Engine.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Info {
-    /// How many there are. In the answer of every engine and master.
-    containers: Option<i64>,
-    swarm: Option<SwarmInfo>,
-    system_status: Option<Vec<Vec<String>>>,
-    driver_status: Option<Vec<Vec<String>>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct SwarmInfo {
-    local_node_state: String,
-    control_available: bool,
-    error: String,
-    remote_managers: Option<Vec<RemoteManager>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct RemoteManager {
-    addr: String,
 }
 
 /// What is to be found at an engine: one `*_sd_configs` key, and its jobs.
@@ -228,51 +200,34 @@ const CLASSIC_MASTER: Jobs = Jobs {
 };
 
 fn classify(info: &Info) -> Result<&'static Jobs, String> {
-    if info.containers.is_none() {
+    if !info.is_engine {
         return Err(String::from(
             "the answer to GET /info is not that of a Docker Engine; set DOCKER_HOST to one",
         ));
     }
-    if is_classic_master(info) {
+    if info.is_classic_master {
         return Ok(&CLASSIC_MASTER);
     }
-    let Some(swarm) = &info.swarm else { return Ok(&PLAIN_ENGINE) };
-    match swarm.local_node_state.as_str() {
-        _ if swarm.control_available => Ok(&MANAGER),
+    match info.state.as_str() {
+        _ if info.manager => Ok(&MANAGER),
         "" | "inactive" => Ok(&PLAIN_ENGINE),
-        "active" => {
-            let managers: Vec<_> = swarm
-                .remote_managers
-                .iter()
-                .flatten()
-                .filter_map(|manager| host_of(&manager.addr))
-                .collect();
-            Err(format!(
-                "this engine is a worker of a Swarm, and only managers know what runs: start this \
+        "active" => Err(format!(
+            "this engine is a worker of a Swarm, and only managers know what runs: start this \
                  on a manager ({}), or set DOCKER_HOST to one",
-                if managers.is_empty() {
-                    String::from("none is known")
-                } else {
-                    managers.join(", ")
-                }
-            ))
-        }
+            if info.managers.is_empty() {
+                String::from("none is known")
+            } else {
+                info.managers.join(", ")
+            }
+        )),
         "locked" => Err(String::from(
             "this engine is a manager of a locked Swarm: run `docker swarm unlock` on it first",
         )),
         "pending" => {
             Err(String::from("this engine is still joining its Swarm: start again once it is in"))
         }
-        state => Err(format!("the Swarm of this engine is in state {state}: {}", swarm.error)),
+        state => Err(format!("the Swarm of this engine is in state {state}: {}", info.error)),
     }
-}
-
-/// Recognised by the rows that come before those of the nodes: `Strategy` and `Nodes`, and in 0.1.0
-/// `Nodes` alone. Up to 1.0.1 a backspace stands before each.
-fn is_classic_master(info: &Info) -> bool {
-    let rows = || info.system_status.iter().chain(&info.driver_status).flatten();
-    let has = |key: &str| rows().any(|row| row.first().is_some_and(|first| first == key));
-    has("\u{8}Nodes") || (has("Strategy") && has("Nodes"))
 }
 
 impl Engine {

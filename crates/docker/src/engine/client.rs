@@ -203,7 +203,7 @@ impl Session<'_> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let info = async {
             let response = self.open(Resource::Info, "").await.ok()?;
-            Info::read(&response.body.bytes().await.ok()?)
+            Info::read(&response.body.bytes().await.ok()?).ok()
         };
         tokio::time::timeout(left / 2, info).await.ok()?
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashSet};
+use serde::Deserialize;
 use swarmscout_refresh::Problem;
 use swarmscout_refresh::problems::{Mark, Problems};
 
+use super::de::{self, Raw};
 use super::labels::LabelMap;
 use super::read::{Fault, Reader};
-use super::repeats::Repeats;
 use super::scan::{Element, ScanError};
 
 /// An object that the Engine lists.
@@ -19,7 +20,7 @@ pub trait Object: Sized + PartialEq + Send + Sync {
     const KIND: &'static str;
 
     /// Reads one. A fault of type means that the object cannot be used at all; smaller parts are
-    /// left out with [`Decoder::part`].
+    /// left out.
     fn read(reader: &mut Reader<'_>, decoder: &mut Decoder) -> Result<Self, Fault>;
 
     /// Its ID.
@@ -98,21 +99,8 @@ impl<'a> Start<'a> {
 pub struct Decoder {
     symbols: HashSet<Arc<str>, RandomState>,
     label_maps: HashMap<Box<[u8]>, Arc<LabelMap>, RandomState>,
-    /// What tasks take from their `Spec`.
-    pub(super) specs: Repeats<Option<Arc<LabelMap>>>,
-    /// What attachments take from their `Network`.
-    pub(super) networks: Repeats<AttachedTo>,
     problems: Problems,
     kind: &'static str,
-}
-
-/// `Network` of an attachment, as far as its members are there.
-#[derive(Clone, Debug, Default)]
-pub(super) struct AttachedTo {
-    pub(super) id: Option<Arc<str>>,
-    pub(super) name: Option<Arc<str>>,
-    pub(super) driver: Option<Arc<str>>,
-    pub(super) ingress: Option<bool>,
 }
 
 impl Decoder {
@@ -146,22 +134,6 @@ impl Decoder {
         Ok(object)
     }
 
-    /// Decodes the object that `rest` begins with, unless it goes on behind `rest` or anything is
-    /// wrong with it. Returns how long it is as well. Nothing is told then: whoever finds and
-    /// decodes it as an element will say what it is.
-    pub(super) fn decode_ahead<T: Object>(&mut self, rest: &[u8]) -> Option<(T, usize)> {
-        self.kind = T::KIND;
-        let before = self.problems.mark();
-        let mut reader = Reader::strict(rest);
-        match T::read(&mut reader, self) {
-            Ok(object) if self.problems.mark() == before => Some((object, reader.position())),
-            _ => {
-                self.problems.forget_since(before);
-                None
-            }
-        }
-    }
-
     /// Begins another answer: nothing of an earlier one is told.
     pub(super) fn begin(&mut self) {
         self.problems = Problems::default();
@@ -169,8 +141,6 @@ impl Decoder {
 
     /// Ends an answer. What is shared lives on; where `sweep`, only what somebody still holds.
     pub(super) fn end(&mut self, sweep: bool) {
-        self.specs.clear();
-        self.networks.clear();
         if sweep {
             self.label_maps.retain(|_, labels| Arc::strong_count(labels) > 1);
             self.symbols.retain(|symbol| Arc::strong_count(symbol) > 1);
@@ -180,31 +150,6 @@ impl Decoder {
     /// Something that changes when a problem is told.
     pub(super) fn problems_so_far(&self) -> Mark {
         self.problems.mark()
-    }
-
-    /// Reads a value that is written in the same bytes again and again; `known` has those of its
-    /// place.
-    pub(super) fn repeated<V: Clone>(
-        &mut self,
-        reader: &mut Reader<'_>,
-        known: fn(&mut Self) -> &mut Repeats<V>,
-        read: impl FnOnce(&mut Reader<'_>, &mut Self) -> Result<V, Fault>,
-    ) -> Result<V, Fault> {
-        // Where the end of the object is known already, what reading it says of a value's end may
-        // be another than what the scanner would say.
-        if !reader.is_strict() {
-            return read(reader, self);
-        }
-        if let Some((length, value)) = known(self).find(reader.rest()) {
-            reader.advance(length);
-            return Ok(value);
-        }
-        let (start, before) = (reader.clone(), self.problems.mark());
-        let value = read(reader, self)?;
-        if self.problems.mark() == before {
-            known(self).add(reader.since(&start), &value);
-        }
-        Ok(value)
     }
 
     /// How many strings and label maps are held.
@@ -223,20 +168,14 @@ impl Decoder {
         Arc::clone(self.symbols.get_or_insert_with(text, |text| Arc::from(text)))
     }
 
-    /// Reads a string that occurs again and again.
-    pub fn text(&mut self, reader: &mut Reader<'_>) -> Result<Arc<str>, Fault> {
-        let text = reader.string()?;
-        Ok(self.symbol(&text))
-    }
-
     /// Reads a part that can be left out. `reason` is what the problem says then.
-    pub fn part<T>(
+    pub(super) fn part<'a, W: Deserialize<'a>, T>(
         &mut self,
-        reader: &mut Reader<'_>,
+        reader: &mut Reader<'a>,
         reason: &'static str,
-        read: impl FnOnce(&mut Reader<'_>, &mut Self) -> Result<T, Fault>,
+        convert: impl FnOnce(&W, &mut Self) -> Result<T, Fault>,
     ) -> Result<Option<T>, Fault> {
-        Ok(match reader.attempt(|reader| read(reader, self))? {
+        Ok(match reader.attempt(|reader| convert(&de::read(reader)?, self))? {
             Ok(part) => Some(part),
             Err((expected, written)) => {
                 self.problem(reason, format!("expected {expected}, found {}", shown(written)));
@@ -246,47 +185,44 @@ impl Decoder {
     }
 
     /// Reads a list of which every element can be left out.
-    pub fn parts<T>(
+    pub(super) fn parts<'a, W: Deserialize<'a>, T>(
         &mut self,
-        reader: &mut Reader<'_>,
+        list: &Raw<'a>,
         reason: &'static str,
-        read: fn(&mut Reader<'_>, &mut Self) -> Result<T, Fault>,
+        convert: impl Fn(&W, &mut Self) -> Result<T, Fault>,
     ) -> Result<Vec<T>, Fault> {
         let mut parts = Vec::new();
-        reader.array(|reader| {
-            parts.extend(self.part(reader, reason, read)?);
+        list.reader().array(|reader| {
+            parts.extend(self.part(reader, reason, &convert)?);
             Ok(())
         })?;
         Ok(parts)
     }
 
     /// Reads a map of labels.
-    pub fn labels(&mut self, reader: &mut Reader<'_>) -> Result<Arc<LabelMap>, Fault> {
-        let mut after = reader.clone();
-        let raw = after.skip()?;
-        if let Some(known) = self.label_maps.get(raw) {
-            let known = Arc::clone(known);
-            *reader = after;
-            return Ok(known);
+    pub(super) fn labels(&mut self, map: &Raw<'_>) -> Result<Arc<LabelMap>, Fault> {
+        let text = map.text()?;
+        if let Some(known) = self.label_maps.get(text) {
+            return Ok(Arc::clone(known));
         }
         let problems = self.problems.mark();
         let mut pairs = Vec::new();
-        reader.map(|reader, key| {
-            let read = |reader: &mut Reader<'_>, _: &mut Self| Ok(reader.string()?.into_owned());
-            let value = self.part(reader, "label of wrong type", read)?;
+        map.reader().map(|reader, key| {
+            let value = self.part(reader, "label of wrong type", |value: &de::Text<'_>, _| {
+                Ok(value.to_string())
+            })?;
             pairs.extend(value.map(|value| (key.into_owned(), value)));
             Ok(())
         })?;
         let labels = Arc::new(LabelMap::new(pairs));
-        // What is left out is not looked at: `null_` is left out as one value and read as two.
-        if self.problems.mark() == problems && reader.position() == after.position() {
-            self.label_maps.insert(raw.into(), Arc::clone(&labels));
+        if self.problems.mark() == problems {
+            self.label_maps.insert(text.into(), Arc::clone(&labels));
         }
         Ok(labels)
     }
 
     /// Tells of a part that was left out, of the object that is being read.
-    pub fn problem(&mut self, reason: &'static str, detail: String) {
+    fn problem(&mut self, reason: &'static str, detail: String) {
         self.problems.push(self.kind, "", reason, detail);
     }
 }

@@ -1,5 +1,7 @@
-//! `/info`: which Swarm an Engine is in, and as what.
+//! `/info`: what an Engine is, which Swarm it is in, and as what.
 
+use super::de::{self, Raw};
+use super::messages as sent;
 use super::read::{Fault, Reader};
 use super::refusal;
 
@@ -9,14 +11,18 @@ const MOST_MANAGERS: usize = 100;
 /// The longest host name, in bytes.
 const LONGEST: usize = 253;
 
-/// What `/info` says of the Swarm.
+/// What `/info` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
+    /// Whether it counts containers, as every Engine and every master of classic Swarm does.
+    pub is_engine: bool,
+    /// Whether it is a master of classic Swarm.
+    pub is_classic_master: bool,
     /// ID of the Swarm; empty on workers, and while there is no leader.
     pub cluster: String,
     /// The Engine's own node ID.
     pub node: String,
-    /// `active`, `inactive`, `pending`, `locked` or `error`.
+    /// `active`, `inactive`, `pending`, `locked` or `error`; empty without swarm mode.
     pub state: String,
     /// Why it is in state `error`, shortened.
     pub error: String,
@@ -27,54 +33,64 @@ pub struct Info {
 }
 
 impl Info {
-    /// Reads an answer. `None` where it is none.
-    pub fn read(text: &[u8]) -> Option<Self> {
-        let mut info = Self::default();
-        Reader::new(text)
-            .object(|r, key| match key {
-                b"Swarm" => info.read_swarm(r),
-                _ => r.skip().map(drop),
-            })
-            .ok()?;
-        info.managers.sort();
-        info.managers.dedup();
-        info.managers.truncate(MOST_MANAGERS);
-        Some(info)
-    }
-
-    fn read_swarm(&mut self, r: &mut Reader<'_>) -> Result<(), Fault> {
-        r.object(|r, key| {
-            match key {
-                b"NodeID" => self.node = r.string()?.into_owned(),
-                b"LocalNodeState" => self.state = r.string()?.into_owned(),
-                b"Error" => {
-                    self.error = refusal::shortened(r.string()?.trim_end_matches([' ', ':']));
-                }
-                b"ControlAvailable" => self.manager = r.boolean()?,
-                b"Cluster" => r.object(|r, key| {
-                    match key {
-                        b"ID" => self.cluster = r.string()?.into_owned(),
-                        _ => drop(r.skip()?),
-                    }
-                    Ok(())
-                })?,
-                b"RemoteManagers" => r.array(|r| {
-                    r.object(|r, key| {
-                        match key {
-                            b"Addr" => {
-                                let host = host_of(&r.string()?);
-                                self.managers.extend(host.filter(|host| host.len() <= LONGEST));
-                            }
-                            _ => drop(r.skip()?),
-                        }
-                        Ok(())
-                    })
-                })?,
-                _ => drop(r.skip()?),
-            }
+    /// Reads an answer.
+    pub fn read(text: &[u8]) -> Result<Self, Fault> {
+        let sent: sent::Info<'_> = de::read(&mut Reader::new(text))?;
+        let mut managers = Vec::new();
+        sent.managers.reader().array(|reader| {
+            let sent: sent::RemoteManager<'_> = de::read(reader)?;
+            managers.extend(host_of(&sent.address).filter(|host| host.len() <= LONGEST));
             Ok(())
+        })?;
+        managers.sort();
+        managers.dedup();
+        managers.truncate(MOST_MANAGERS);
+        Ok(Self {
+            is_engine: sent.containers.is_some(),
+            is_classic_master: is_classic_master(&sent),
+            cluster: sent.cluster.to_string(),
+            node: sent.node.to_string(),
+            state: sent.state.to_string(),
+            error: refusal::shortened(sent.error.trim_end_matches([' ', ':'])),
+            manager: sent.manager,
+            managers,
         })
     }
+}
+
+/// Recognised by the rows that come before those of the nodes: `Strategy` and `Nodes`, and in 0.1.0
+/// `Nodes` alone. Up to 1.0.1 a backspace stands before each.
+fn is_classic_master(sent: &sent::Info<'_>) -> bool {
+    let (mut nodes, mut strategy, mut old) = (false, false, false);
+    for rows in [&sent.system_status, &sent.driver_status] {
+        for key in keys(rows) {
+            nodes |= key == "Nodes";
+            strategy |= key == "Strategy";
+            old |= key == "\u{8}Nodes";
+        }
+    }
+    old || (nodes && strategy)
+}
+
+/// The first text of each row. Rows of another type are of no interest.
+fn keys(rows: &Raw<'_>) -> Vec<String> {
+    let mut keys = Vec::new();
+    let _ = rows.reader().array(|reader| {
+        let read = reader.attempt(|reader| {
+            let mut key = None;
+            reader.array(|reader| {
+                match key {
+                    None => key = Some(reader.string()?.into_owned()),
+                    Some(_) => drop(reader.skip()?),
+                }
+                Ok(())
+            })?;
+            Ok(key)
+        })?;
+        keys.extend(read.ok().flatten());
+        Ok(())
+    });
+    keys
 }
 
 /// The host of `10.77.2.11:2377` or `[2001:db8::1]:2377`, without brackets; `None` where there is

@@ -1,14 +1,9 @@
 //! What is known of the objects of a list, so that one that did not change is not parsed again.
 //!
 //! Managers list in another order at every call, so what is recognised is the object: by its ID,
-//! its version, and the bytes that it had in the last answer. Three ways lead to an object, each
-//! for what the one before leaves over:
-//!
-//! 1. An object that begins as a known one, and has as many bytes with the same digest, is that
-//!    one. Nobody looks at its brackets.
-//! 2. One that is there as a whole, and right in every part, is decoded where it stands; the
-//!    decoder finds its end.
-//! 3. Any other is found by the scanner and then decoded, and what is wrong with it is told.
+//! its version, and the bytes that it had in the last answer. An object that begins as a known one, and
+//! has as many bytes with the same digest, is that one: its brackets are not even scanned. Any other is
+//! found by the scanner and decoded.
 //!
 //! Invariants:
 //! - What is read, objects, problems and errors, is the same whatever is remembered, and into
@@ -180,14 +175,9 @@ impl<T: Object> ListReader<'_, T> {
 impl<T: Object> Visitor for Found<'_, T> {
     type Error = ScanError;
 
-    fn ahead(&mut self, rest: &[u8]) -> Option<usize> {
+    fn known(&mut self, rest: &[u8]) -> Option<usize> {
         let start = Start::of(rest)?;
-        if let Some(length) = self.recognise(&start, rest) {
-            return Some(length);
-        }
-        let (object, length) = self.memo.decoder.decode_ahead(rest)?;
-        self.remember(start.version, &rest[..length], object);
-        Some(length)
+        self.recognise(&start, rest)
     }
 
     fn element(&mut self, element: Element<'_>) -> Result<(), ScanError> {

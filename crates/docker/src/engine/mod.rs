@@ -10,6 +10,8 @@
 //! or an address is decoded, and held.
 
 mod client;
+mod convert;
+mod de;
 mod decode;
 mod events;
 mod hosts;
@@ -17,10 +19,10 @@ mod info;
 mod labels;
 mod lists;
 mod memo;
+mod messages;
 mod objects;
 mod read;
 pub(crate) mod refusal;
-mod repeats;
 mod scan;
 mod text;
 mod time;
@@ -28,6 +30,7 @@ mod version;
 
 pub use client::{List, Resource};
 pub(crate) use client::{MAX_ANSWER, MAX_OBJECTS};
+pub(crate) use convert::parse_cidr;
 pub use decode::{Decoder, Head, Object};
 pub use events::{Action, Event, EventKind, EventParser, EventStream, NoEvents, StreamEnd};
 pub use hosts::{EVENTS_WITHIN, Hosts, Seen};
@@ -35,7 +38,6 @@ pub use info::{Info, host_of};
 pub use labels::LabelMap;
 pub use lists::{Lists, Query};
 pub use memo::{ListReader, Listed, Memo, Memos};
-pub(crate) use objects::parse_cidr;
 pub use objects::{
     Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Port,
     Service, Task, VirtualIp,

@@ -5,10 +5,6 @@
 //! Engine takes from a fixed set (states, modes) stay texts, so that a value which a later version
 //! brings is a label like any other.
 
-mod members;
-
-pub(crate) use members::parse_cidr;
-
 use std::net::IpAddr;
 use std::sync::Arc;
 

@@ -8,7 +8,6 @@
 
 use std::borrow::Cow;
 
-use super::scan::MAX_DEPTH;
 use super::text::find_quote_or_backslash;
 
 /// A place in a JSON text.
@@ -16,20 +15,19 @@ use super::text::find_quote_or_backslash;
 pub struct Reader<'a> {
     text: &'a [u8],
     at: usize,
-    /// How many brackets are open. Counted where it is strict.
-    depth: u32,
-    strict: bool,
 }
 
 /// Why a value could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The text is not JSON at this offset.
+    #[error("not JSON at byte {at}")]
     Syntax {
         /// Offset in the text.
         at: usize,
     },
     /// The value at this offset is of another type than the one that was asked for.
+    #[error("expected {expected} at byte {at}")]
     Type {
         /// Offset in the text.
         at: usize,
@@ -38,45 +36,29 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// A part is of another type than it should be; its place is that of the part.
+    pub(super) fn expected(expected: &'static str) -> Self {
+        Self::Type { at: 0, expected }
+    }
+}
+
 type Result<T> = std::result::Result<T, Fault>;
 
 impl<'a> Reader<'a> {
     /// Reads from the start of `text`.
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, depth: 0, strict: false }
+        Self::at(text, 0)
     }
 
-    /// Reads a value whose end nobody has looked for yet, and holds everything against it that the
-    /// scanner does: brackets that do not match or stand too deep in each other are a fault of
-    /// syntax, and so are quotes and brackets in the middle of a number. A value that is read so
-    /// ends where the scanner would say.
-    pub(super) fn strict(text: &'a [u8]) -> Self {
-        Self { strict: true, ..Self::new(text) }
+    /// Reads from a place in `text`, as [`Self::place`] gives it.
+    pub(super) fn at(text: &'a [u8], at: usize) -> Self {
+        Self { text, at }
     }
 
-    /// Whether this is a [`Self::strict`] one.
-    pub(super) fn is_strict(&self) -> bool {
-        self.strict
-    }
-
-    /// What has not been read yet.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        &self.text[self.at..]
-    }
-
-    /// Leaves out so many bytes, which are known to be one value.
-    pub(super) fn advance(&mut self, length: usize) {
-        self.at += length;
-    }
-
-    /// How many bytes have been read.
-    pub(super) fn position(&self) -> usize {
-        self.at
-    }
-
-    /// What was read since `start`, an earlier state of this reader.
-    pub(super) fn since(&self, start: &Self) -> &'a [u8] {
-        &self.text[start.at..self.at]
+    /// The text, and where in it the next value stands.
+    pub(super) fn place(&self) -> (&'a [u8], usize) {
+        (self.text, self.at)
     }
 
     /// Calls `member` for each member of an object with its key as it was written; `member` must
@@ -89,7 +71,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if self.peek()? == b'}' {
-            self.close();
+            self.at += 1;
             return Ok(());
         }
         loop {
@@ -123,7 +105,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         if self.peek()? == b']' {
-            self.close();
+            self.at += 1;
             return Ok(());
         }
         loop {
@@ -189,19 +171,30 @@ impl<'a> Reader<'a> {
                 self.raw_string()?;
             }
             b'{' | b'[' => self.skip_nested()?,
-            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
-                let strict = self.strict;
-                let ends = |byte: &u8| match byte {
-                    b',' | b']' | b'}' | b' ' | b'\t'..=b'\r' => true,
-                    b'"' | b'{' | b'[' => strict,
-                    _ => false,
-                };
-                let rest = &self.text[start..];
-                self.at += rest.iter().position(ends).unwrap_or(rest.len());
-            }
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => self.skip_scalar(),
             _ => return Err(self.syntax()),
         }
         Ok(&self.text[start..self.at])
+    }
+
+    /// Leaves out the next value, which is read later: then a scalar that is not JSON, such as `NaN`, is
+    /// a value of the wrong type.
+    pub(super) fn skip_unread(&mut self) -> Result<()> {
+        self.peek()?;
+        let start = self.at;
+        match self.skip() {
+            Err(Fault::Syntax { at }) if at == start => {
+                self.skip_scalar();
+                Ok(())
+            }
+            skipped => skipped.map(drop),
+        }
+    }
+
+    fn skip_scalar(&mut self) {
+        let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t'..=b'\r');
+        let rest = &self.text[self.at..];
+        self.at += rest.iter().position(ends).unwrap_or(rest.len());
     }
 
     /// Reads the next value with `read`; where something in it is of the wrong type, leaves the
@@ -232,9 +225,6 @@ impl<'a> Reader<'a> {
 
     fn skip_nested(&mut self) -> Result<()> {
         let mut depth = 0_usize;
-        // One bit for each open bracket, the innermost lowest, as the scanner has them.
-        let mut arrays = 0_u64;
-        let most = if self.strict { (MAX_DEPTH - self.depth) as usize } else { usize::MAX };
         let mut at = self.at;
         loop {
             let Some(byte) = self.text.get(at) else {
@@ -248,19 +238,9 @@ impl<'a> Reader<'a> {
                     self.string_end()?;
                     at = self.at;
                 }
-                b'{' | b'[' => {
-                    if depth == most {
-                        return Err(self.syntax());
-                    }
-                    depth += 1;
-                    arrays = arrays << 1 | u64::from(*byte == b'[');
-                }
+                b'{' | b'[' => depth += 1,
                 b'}' | b']' => {
-                    if self.strict && (arrays & 1 == 1) != (*byte == b']') {
-                        return Err(self.syntax());
-                    }
                     depth -= 1;
-                    arrays >>= 1;
                     if depth == 0 {
                         self.at = at;
                         return Ok(());
@@ -324,11 +304,7 @@ impl<'a> Reader<'a> {
     fn open(&mut self, bracket: u8, expected: &'static str) -> Result<bool> {
         let next = self.peek()?;
         if next == bracket {
-            if self.strict && self.depth == MAX_DEPTH {
-                return Err(self.syntax());
-            }
             self.at += 1;
-            self.depth += 1;
             Ok(true)
         } else if next == b'n' {
             self.null().map(|()| false)
@@ -345,17 +321,11 @@ impl<'a> Reader<'a> {
                 Ok(true)
             }
             next if next == bracket => {
-                self.close();
+                self.at += 1;
                 Ok(false)
             }
             _ => Err(self.syntax()),
         }
-    }
-
-    /// Leaves an object or array whose closing bracket is next.
-    fn close(&mut self) {
-        self.at += 1;
-        self.depth -= 1;
     }
 
     fn expect(&mut self, byte: u8) -> Result<()> {

@@ -115,10 +115,9 @@ pub enum ScanError {
 pub(super) trait Visitor {
     type Error: From<ScanError>;
 
-    /// Takes the element that `rest` begins with, an object, if it knows by itself where that ends,
-    /// and returns its length; it must be the length that the scanner would find. `rest` ends where
-    /// the piece does, or where the element would be too large.
-    fn ahead(&mut self, rest: &[u8]) -> Option<usize>;
+    /// Takes the element that `rest` begins with, an object, if it is known byte for byte, and returns
+    /// its length. `rest` ends where the piece does, or where the element would be too large.
+    fn known(&mut self, rest: &[u8]) -> Option<usize>;
 
     /// Takes an element that the scanner found.
     fn element(&mut self, element: Element<'_>) -> Result<(), Self::Error>;
@@ -130,7 +129,7 @@ struct Each<F>(F);
 impl<E: From<ScanError>, F: FnMut(Element<'_>) -> Result<(), E>> Visitor for Each<F> {
     type Error = E;
 
-    fn ahead(&mut self, _: &[u8]) -> Option<usize> {
+    fn known(&mut self, _: &[u8]) -> Option<usize> {
         None
     }
 
@@ -204,7 +203,7 @@ impl ListScanner {
                     match self.place {
                         Place::Nested(_) if piece[at] == b'{' => {
                             let most = self.max_element.min(piece.len() - at);
-                            if let Some(length) = visitor.ahead(&piece[at..at + most]) {
+                            if let Some(length) = visitor.known(&piece[at..at + most]) {
                                 at += length;
                                 self.place = self.after;
                             }

@@ -57,7 +57,7 @@ async fn a_password_in_docker_host_does_not_show() {
 #[track_caller]
 fn check(info: &str, expected: &Expect) {
     let info = info.replacen('{', r#"{"Containers": 1, "#, 1).replace(", }", "}");
-    let info: Info = serde_json::from_str(&info).expect("it is JSON of the right shape");
+    let info = Info::read(info.as_bytes()).expect("it is JSON of the right shape");
     let engine = Engine { url: String::from("unix:///d.sock"), certificates: None };
     let text = match classify(&info) {
         Ok(jobs) => format!("{}\n{}", jobs.what, engine.yaml(jobs)),

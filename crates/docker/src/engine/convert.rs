@@ -1,0 +1,242 @@
+//! From the Engine's JSON to objects: texts that occur again and again are shared, and the smallest part
+//! that is bad is left out.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::de;
+use super::decode::{Decoder, Object};
+use super::messages as sent;
+use super::objects::{
+    Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Port,
+    Service, Task, VirtualIp,
+};
+use super::read::{Fault, Reader};
+use super::time;
+
+const BAD_PORT: &str = "port of wrong type";
+
+impl Object for Node {
+    const KIND: &'static str = "node";
+
+    fn read(reader: &mut Reader<'_>, d: &mut Decoder) -> Result<Self, Fault> {
+        let sent: sent::Node<'_> = de::read(reader)?;
+        Ok(Self {
+            id: d.symbol(&sent.id),
+            version: sent.version,
+            updated: time::micros(sent.updated.text()?),
+            role: d.symbol(&sent.role),
+            availability: d.symbol(&sent.availability),
+            labels: d.labels(&sent.labels)?,
+            hostname: d.symbol(&sent.hostname),
+            architecture: d.symbol(&sent.architecture),
+            os: d.symbol(&sent.os),
+            engine_version: d.symbol(&sent.engine_version),
+            engine_labels: d.labels(&sent.engine_labels)?,
+            state: d.symbol(&sent.state),
+            address: d.symbol(&sent.address),
+            manager: sent.manager.map(|manager| ManagerStatus {
+                leader: manager.leader,
+                reachability: d.symbol(&manager.reachability),
+                address: d.symbol(&manager.address),
+            }),
+        })
+    }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+}
+
+impl Object for Service {
+    const KIND: &'static str = "service";
+
+    fn read(reader: &mut Reader<'_>, d: &mut Decoder) -> Result<Self, Fault> {
+        let sent: sent::Service<'_> = de::read(reader)?;
+        // No Engine gives two.
+        let modes = [
+            (sent.global, Mode::Global),
+            (sent.replicated, Mode::Replicated),
+            (sent.global_job, Mode::GlobalJob),
+            (sent.replicated_job, Mode::ReplicatedJob),
+        ];
+        let mode = modes.into_iter().find_map(|(given, mode)| given.map(|_| mode));
+        Ok(Self {
+            id: d.symbol(&sent.id),
+            version: sent.version,
+            updated: time::micros(sent.updated.text()?),
+            name: d.symbol(&sent.name),
+            labels: d.labels(&sent.labels)?,
+            mode: mode.unwrap_or_default(),
+            hostname: d.symbol(&sent.hostname),
+            image: d.symbol(&sent.image),
+            update_state: d.symbol(&sent.update_state),
+            ports: d.parts(&sent.ports, BAD_PORT, port)?,
+            virtual_ips: d.parts(&sent.virtual_ips, "virtual IP of wrong type", virtual_ip)?,
+        })
+    }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+}
+
+impl Object for Task {
+    const KIND: &'static str = "task";
+
+    fn read(reader: &mut Reader<'_>, d: &mut Decoder) -> Result<Self, Fault> {
+        let sent: sent::Task<'_> = de::read(reader)?;
+        let bad_attachment = "network attachment of wrong type";
+        Ok(Self {
+            // No other object has these.
+            id: Arc::from(&*sent.id),
+            container: Arc::from(&*sent.container),
+            version: sent.version,
+            updated: time::micros(sent.updated.text()?),
+            service: d.symbol(&sent.service),
+            node: d.symbol(&sent.node),
+            slot: sent.slot,
+            labels: d.labels(&sent.labels)?,
+            desired_state: d.symbol(&sent.desired_state),
+            state: d.symbol(&sent.state),
+            host_ports: d.parts(&sent.host_ports, BAD_PORT, port)?,
+            attachments: d.parts(&sent.attachments, bad_attachment, attachment)?,
+        })
+    }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+}
+
+impl Object for Network {
+    const KIND: &'static str = "network";
+
+    fn read(reader: &mut Reader<'_>, d: &mut Decoder) -> Result<Self, Fault> {
+        let sent: sent::Network<'_> = de::read(reader)?;
+        Ok(Self {
+            id: d.symbol(&sent.id),
+            updated: 0,
+            name: d.symbol(&sent.name),
+            scope: d.symbol(&sent.scope),
+            internal: sent.internal,
+            ingress: sent.ingress,
+            labels: d.labels(&sent.labels)?,
+        })
+    }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+}
+
+impl Object for Container {
+    const KIND: &'static str = "container";
+
+    fn read(reader: &mut Reader<'_>, d: &mut Decoder) -> Result<Self, Fault> {
+        let sent: sent::Container<'_> = de::read(reader)?;
+        let names = d.parts(&sent.names, "name of wrong type", |name: &de::Text<'_>, _| {
+            Ok(Arc::from(&**name))
+        })?;
+        Ok(Self {
+            id: Arc::from(&*sent.id),
+            name: names.into_iter().next(),
+            image: d.symbol(&sent.image),
+            image_id: d.symbol(&sent.image_id),
+            labels: d.labels(&sent.labels)?,
+            network_mode: d.symbol(&sent.network_mode),
+            ports: d.parts(&sent.ports, BAD_PORT, container_port)?,
+            networks: endpoints(&sent.networks, d)?,
+        })
+    }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
+fn port(sent: &sent::Port<'_>, d: &mut Decoder) -> Result<Port, Fault> {
+    Ok(Port {
+        name: d.symbol(&sent.name),
+        protocol: d.symbol(&sent.protocol),
+        target: sent.target,
+        published: sent.published,
+        mode: d.symbol(&sent.mode),
+    })
+}
+
+fn virtual_ip(sent: &sent::VirtualIp<'_>, d: &mut Decoder) -> Result<VirtualIp, Fault> {
+    let address = if sent.address.is_empty() { None } else { Some(address(&sent.address)?) };
+    Ok(VirtualIp { network: d.symbol(&sent.network), address })
+}
+
+fn attachment(sent: &sent::Attachment<'_>, d: &mut Decoder) -> Result<Attachment, Fault> {
+    let addresses =
+        d.parts(&sent.addresses, "task address of wrong type", |text: &de::Text<'_>, _| {
+            address(text)
+        })?;
+    Ok(Attachment {
+        network: d.symbol(&sent.network),
+        name: d.symbol(&sent.name),
+        driver: d.symbol(&sent.driver),
+        ingress: sent.ingress,
+        addresses,
+    })
+}
+
+fn container_port(sent: &sent::ContainerPort<'_>, d: &mut Decoder) -> Result<ContainerPort, Fault> {
+    Ok(ContainerPort {
+        private: sent.private,
+        public: sent.public,
+        ip: ip(&sent.ip)?,
+        protocol: d.symbol(&sent.protocol),
+    })
+}
+
+type Endpoints = Vec<(Arc<str>, Option<Endpoint>)>;
+
+fn endpoints(sent: &de::Raw<'_>, d: &mut Decoder) -> Result<Endpoints, Fault> {
+    let mut endpoints = Vec::new();
+    sent.reader().map(|reader, name| {
+        let endpoint = if reader.is_null()? {
+            None
+        } else {
+            d.part(reader, "network of wrong type", |sent: &sent::Endpoint<'_>, d| {
+                let (v4, v6) = (ip(&sent.ipv4)?, ip(&sent.ipv6)?);
+                Ok(Endpoint { network: d.symbol(&sent.network), address: v4.or(v6) })
+            })?
+        };
+        endpoints.push((d.symbol(&name), endpoint));
+        Ok(())
+    })?;
+    endpoints.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(endpoints)
+}
+
+/// An address with the length of its network.
+fn address(text: &str) -> Result<IpAddr, Fault> {
+    parse_cidr(text).ok_or_else(|| Fault::expected("an address with the length of its network"))
+}
+
+/// An address; empty for none.
+fn ip(text: &str) -> Result<Option<IpAddr>, Fault> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| Fault::expected("an IP address"))
+}
+
+/// The address of `10.0.1.2/24`, as Go's `netip.ParsePrefix` reads it. An IPv4 address in IPv6
+/// clothes is an IPv4 address, as Go's `net.IP` writes it.
+pub(crate) fn parse_cidr(text: &str) -> Option<IpAddr> {
+    let (address, bits) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let digits = !bits.is_empty() && bits.bytes().all(|b| b.is_ascii_digit());
+    if !digits || (bits.len() > 1 && bits.starts_with('0')) {
+        return None;
+    }
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    bits.parse::<u8>().ok().filter(|bits| *bits <= most)?;
+    Some(address.to_canonical())
+}

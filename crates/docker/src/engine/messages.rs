@@ -1,0 +1,245 @@
+//! The Engine's JSON, as far as it is read: each field names its member by the path to it.
+//!
+//! What has no name here is skipped: environment, command, secrets, configs, mounts.
+
+use serde::Deserialize;
+
+use super::de::{Raw, Text};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Node<'a> {
+    #[serde(rename = "ID")]
+    pub(super) id: Text<'a>,
+    #[serde(rename = "Version.Index")]
+    pub(super) version: u64,
+    #[serde(rename = "UpdatedAt")]
+    pub(super) updated: Raw<'a>,
+    #[serde(rename = "Spec.Role")]
+    pub(super) role: Text<'a>,
+    #[serde(rename = "Spec.Availability")]
+    pub(super) availability: Text<'a>,
+    #[serde(rename = "Spec.Labels")]
+    pub(super) labels: Raw<'a>,
+    #[serde(rename = "Description.Hostname")]
+    pub(super) hostname: Text<'a>,
+    #[serde(rename = "Description.Platform.Architecture")]
+    pub(super) architecture: Text<'a>,
+    #[serde(rename = "Description.Platform.OS")]
+    pub(super) os: Text<'a>,
+    #[serde(rename = "Description.Engine.EngineVersion")]
+    pub(super) engine_version: Text<'a>,
+    #[serde(rename = "Description.Engine.Labels")]
+    pub(super) engine_labels: Raw<'a>,
+    #[serde(rename = "Status.State")]
+    pub(super) state: Text<'a>,
+    #[serde(rename = "Status.Addr")]
+    pub(super) address: Text<'a>,
+    #[serde(rename = "ManagerStatus")]
+    pub(super) manager: Option<ManagerStatus<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct ManagerStatus<'a> {
+    #[serde(rename = "Leader")]
+    pub(super) leader: bool,
+    #[serde(rename = "Reachability")]
+    pub(super) reachability: Text<'a>,
+    #[serde(rename = "Addr")]
+    pub(super) address: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Service<'a> {
+    #[serde(rename = "ID")]
+    pub(super) id: Text<'a>,
+    #[serde(rename = "Version.Index")]
+    pub(super) version: u64,
+    #[serde(rename = "UpdatedAt")]
+    pub(super) updated: Raw<'a>,
+    #[serde(rename = "Spec.Name")]
+    pub(super) name: Text<'a>,
+    #[serde(rename = "Spec.Labels")]
+    pub(super) labels: Raw<'a>,
+    #[serde(rename = "Spec.Mode.Global")]
+    pub(super) global: Option<Raw<'a>>,
+    #[serde(rename = "Spec.Mode.Replicated")]
+    pub(super) replicated: Option<Raw<'a>>,
+    #[serde(rename = "Spec.Mode.GlobalJob")]
+    pub(super) global_job: Option<Raw<'a>>,
+    #[serde(rename = "Spec.Mode.ReplicatedJob")]
+    pub(super) replicated_job: Option<Raw<'a>>,
+    #[serde(rename = "Spec.TaskTemplate.ContainerSpec.Hostname")]
+    pub(super) hostname: Text<'a>,
+    #[serde(rename = "Spec.TaskTemplate.ContainerSpec.Image")]
+    pub(super) image: Text<'a>,
+    #[serde(rename = "UpdateStatus.State")]
+    pub(super) update_state: Text<'a>,
+    #[serde(rename = "Endpoint.Ports")]
+    pub(super) ports: Raw<'a>,
+    #[serde(rename = "Endpoint.VirtualIPs")]
+    pub(super) virtual_ips: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Port<'a> {
+    #[serde(rename = "Name")]
+    pub(super) name: Text<'a>,
+    #[serde(rename = "Protocol")]
+    pub(super) protocol: Text<'a>,
+    #[serde(rename = "TargetPort")]
+    pub(super) target: u32,
+    #[serde(rename = "PublishedPort")]
+    pub(super) published: u32,
+    #[serde(rename = "PublishMode")]
+    pub(super) mode: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct VirtualIp<'a> {
+    #[serde(rename = "NetworkID")]
+    pub(super) network: Text<'a>,
+    #[serde(rename = "Addr")]
+    pub(super) address: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Task<'a> {
+    #[serde(rename = "ID")]
+    pub(super) id: Text<'a>,
+    #[serde(rename = "Version.Index")]
+    pub(super) version: u64,
+    #[serde(rename = "UpdatedAt")]
+    pub(super) updated: Raw<'a>,
+    #[serde(rename = "ServiceID")]
+    pub(super) service: Text<'a>,
+    #[serde(rename = "NodeID")]
+    pub(super) node: Text<'a>,
+    #[serde(rename = "Slot")]
+    pub(super) slot: i64,
+    #[serde(rename = "Spec.ContainerSpec.Labels")]
+    pub(super) labels: Raw<'a>,
+    #[serde(rename = "DesiredState")]
+    pub(super) desired_state: Text<'a>,
+    #[serde(rename = "Status.State")]
+    pub(super) state: Text<'a>,
+    #[serde(rename = "Status.ContainerStatus.ContainerID")]
+    pub(super) container: Text<'a>,
+    #[serde(rename = "Status.PortStatus.Ports")]
+    pub(super) host_ports: Raw<'a>,
+    #[serde(rename = "NetworksAttachments")]
+    pub(super) attachments: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Attachment<'a> {
+    #[serde(rename = "Network.ID")]
+    pub(super) network: Text<'a>,
+    #[serde(rename = "Network.Spec.Name")]
+    pub(super) name: Text<'a>,
+    #[serde(rename = "Network.Spec.Ingress")]
+    pub(super) ingress: bool,
+    #[serde(rename = "Network.DriverState.Name")]
+    pub(super) driver: Text<'a>,
+    #[serde(rename = "Addresses")]
+    pub(super) addresses: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Network<'a> {
+    #[serde(rename = "Id")]
+    pub(super) id: Text<'a>,
+    #[serde(rename = "Name")]
+    pub(super) name: Text<'a>,
+    #[serde(rename = "Scope")]
+    pub(super) scope: Text<'a>,
+    #[serde(rename = "Internal")]
+    pub(super) internal: bool,
+    #[serde(rename = "Ingress")]
+    pub(super) ingress: bool,
+    #[serde(rename = "Labels")]
+    pub(super) labels: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Container<'a> {
+    #[serde(rename = "Id")]
+    pub(super) id: Text<'a>,
+    #[serde(rename = "Names")]
+    pub(super) names: Raw<'a>,
+    #[serde(rename = "Image")]
+    pub(super) image: Text<'a>,
+    #[serde(rename = "ImageID")]
+    pub(super) image_id: Text<'a>,
+    #[serde(rename = "Labels")]
+    pub(super) labels: Raw<'a>,
+    #[serde(rename = "Ports")]
+    pub(super) ports: Raw<'a>,
+    #[serde(rename = "HostConfig.NetworkMode")]
+    pub(super) network_mode: Text<'a>,
+    #[serde(rename = "NetworkSettings.Networks")]
+    pub(super) networks: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct ContainerPort<'a> {
+    #[serde(rename = "PrivatePort")]
+    pub(super) private: u16,
+    #[serde(rename = "PublicPort")]
+    pub(super) public: u16,
+    #[serde(rename = "Type")]
+    pub(super) protocol: Text<'a>,
+    #[serde(rename = "IP")]
+    pub(super) ip: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Endpoint<'a> {
+    #[serde(rename = "NetworkID")]
+    pub(super) network: Text<'a>,
+    #[serde(rename = "IPAddress")]
+    pub(super) ipv4: Text<'a>,
+    #[serde(rename = "GlobalIPv6Address")]
+    pub(super) ipv6: Text<'a>,
+}
+
+/// `/info`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Info<'a> {
+    #[serde(rename = "Containers")]
+    pub(super) containers: Option<i64>,
+    #[serde(rename = "SystemStatus")]
+    pub(super) system_status: Raw<'a>,
+    #[serde(rename = "DriverStatus")]
+    pub(super) driver_status: Raw<'a>,
+    #[serde(rename = "Swarm.NodeID")]
+    pub(super) node: Text<'a>,
+    #[serde(rename = "Swarm.LocalNodeState")]
+    pub(super) state: Text<'a>,
+    #[serde(rename = "Swarm.Error")]
+    pub(super) error: Text<'a>,
+    #[serde(rename = "Swarm.ControlAvailable")]
+    pub(super) manager: bool,
+    #[serde(rename = "Swarm.Cluster.ID")]
+    pub(super) cluster: Text<'a>,
+    #[serde(rename = "Swarm.RemoteManagers")]
+    pub(super) managers: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct RemoteManager<'a> {
+    #[serde(rename = "Addr")]
+    pub(super) address: Text<'a>,
+}
