@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 use swarmscout_discovery::config::{OverlayPort, Role};
 use swarmscout_discovery::source::{docker, dockerswarm};
 use swarmscout_docker::engine::{
-    ApiVersion, Decoder, Element, EventParser, Fault, Info, ListScanner, Listed, Lists, MAX_DEPTH,
-    MAX_ELEMENT, Memo, Object, Reader, ScanError,
+    ApiVersion, EventParser, Fault, Info, Listed, Lists, MAX_DEPTH, MAX_ELEMENT, Memo, Object,
+    Reader, ScanError,
 };
+use swarmscout_docker::testing::{self, elements};
 use swarmscout_swarm::{Filters, Snapshot};
 
 use crate::checks;
@@ -122,16 +123,7 @@ fn objects<T: Object>(json: Option<&[u8]>) -> Vec<Arc<T>> {
 }
 
 fn read<'a, T: Object>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Listed<T>, ScanError> {
-    let (mut scanner, mut decoder) = (ListScanner::default(), Decoder::default());
-    let mut objects = Vec::new();
-    for piece in pieces {
-        scanner.push(piece, &mut |element: Element<'_>| {
-            objects.extend(decoder.decode(element)?.map(Arc::new));
-            Ok::<(), ScanError>(())
-        })?;
-    }
-    scanner.finish()?;
-    Ok((objects, decoder.take_problems()))
+    testing::objects(pieces, MAX_ELEMENT)
 }
 
 /// The targets of every role: the same ones again where nothing has changed, and in whatever order
@@ -195,7 +187,7 @@ pub fn info(body: &[u8]) {
     if let Ok(info) = Info::read(body) {
         assert!(info.managers.is_sorted(), "{:?}", info.managers);
     }
-    let (message, version) = swarmscout_docker::testing::read_refusal(body);
+    let (message, version) = testing::read_refusal(body);
     assert!(message.chars().count() <= 301, "{message}");
     if let Some(version) = version {
         assert_eq!(ApiVersion::parse(&version.to_string()), Some(version));
@@ -229,24 +221,6 @@ pub fn scan(data: &[u8]) {
             Err(error) => assert!(matches!(error, ScanError::TooDeep { .. }), "{error}"),
         }
     }
-}
-
-type Elements = Vec<(Vec<u8>, u64, bool)>;
-
-fn elements<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-    max_element: usize,
-) -> Result<Elements, ScanError> {
-    let mut scanner = ListScanner::new(max_element);
-    let mut elements = Vec::new();
-    for piece in pieces {
-        scanner.push(piece, &mut |element: Element<'_>| {
-            elements.push((element.text.to_vec(), element.offset, element.too_large));
-            Ok::<(), ScanError>(())
-        })?;
-    }
-    scanner.finish()?;
-    Ok(elements)
 }
 
 /// Any value, as our reader and as serde_json read it.

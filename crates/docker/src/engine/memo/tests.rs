@@ -3,27 +3,13 @@ use std::fmt::Debug;
 use proptest::prelude::*;
 
 use super::*;
-
-type Read<T> = Result<(Vec<Arc<T>>, Vec<Problem>), ScanError>;
-
-/// The two passes that everything else must agree with: the scanner finds each element, then it is
-/// decoded; nothing is remembered.
-fn plain<T: Object>(text: &[u8], max_element: usize) -> Read<T> {
-    let (mut scanner, mut decoder) = (ListScanner::new(max_element), Decoder::default());
-    let mut objects = Vec::new();
-    scanner.push(text, &mut |element: Element<'_>| {
-        objects.extend(decoder.decode(element)?.map(Arc::new));
-        Ok::<(), ScanError>(())
-    })?;
-    scanner.finish()?;
-    Ok((objects, decoder.take_problems()))
-}
+use crate::testing::objects;
 
 fn read<'a, T: Object>(
     memo: &mut Memo<T>,
     pieces: impl IntoIterator<Item = &'a [u8]>,
     max_element: usize,
-) -> Read<T> {
+) -> Result<Listed<T>, ScanError> {
     let mut reader = memo.reader_with(max_element);
     for piece in pieces {
         reader.push(piece)?;
@@ -36,7 +22,7 @@ fn read<'a, T: Object>(
 fn check<T: Object + Debug>(answers: &[(Vec<u8>, usize)], max_element: usize) {
     let mut memo = Memo::<T>::default();
     for (text, cut) in answers {
-        let expected = plain::<T>(text, max_element);
+        let expected = objects::<T>([&text[..]], max_element);
         let (a, b) = text.split_at(*cut % (text.len() + 1));
         assert_eq!(read(&mut memo, [a, b], max_element), expected, "{}", text.escape_ascii());
         let fresh = read(&mut Memo::<T>::default(), [&text[..]], max_element);
@@ -253,7 +239,7 @@ proptest! {
     ) {
         let text = list(&tasks);
         let mut memo = Memo::<Task>::default();
-        let expected = plain::<Task>(&text, MAX_ELEMENT);
+        let expected = objects::<Task>([&text[..]], MAX_ELEMENT);
         for _ in 0..2 {
             prop_assert_eq!(&read(&mut memo, text.chunks(size), MAX_ELEMENT), &expected);
         }

@@ -1,25 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-
-type Elements = Vec<(Vec<u8>, u64, bool)>;
-
-/// The elements of a stream that arrives in these pieces.
-fn scan<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-    max_element: usize,
-) -> Result<Elements, ScanError> {
-    let mut scanner = ListScanner::new(max_element);
-    let mut elements = Vec::new();
-    for piece in pieces {
-        scanner.push(piece, &mut |element: Element<'_>| {
-            elements.push((element.text.to_vec(), element.offset, element.too_large));
-            Ok::<(), ScanError>(())
-        })?;
-    }
-    scanner.finish()?;
-    Ok(elements)
-}
+use crate::testing::elements as scan;
 
 #[track_caller]
 fn check(text: &str, expected: &[&str]) {
