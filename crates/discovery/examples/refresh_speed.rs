@@ -205,7 +205,7 @@ async fn refresh(socket: &Path, role: Role, simulated: &mut Simulated) -> Result
                 simulated.change()?;
             }
             let before = cpu_seconds()?;
-            drop(hosts.look(&query).await?);
+            drop(hosts.list(&query).await?);
             let lists = cpu_seconds()? - before;
             let (cpu, wall) = (cpu_seconds()?, Instant::now());
             let refresh = source.fetch(RefreshScope::Full).await?;

@@ -157,7 +157,7 @@ impl Pair {
     }
 
     async fn of_the_engine(&mut self) -> Result<Objects, Error> {
-        let listed = self.engine.look(&self.query).await?;
+        let listed = self.engine.list(&self.query).await?;
         let lists = listed.value.lists;
         let listing = Listing {
             nodes: lists.nodes,

@@ -16,7 +16,7 @@ pub enum Error {
     /// The deadline of the whole refresh passed.
     #[error("refresh timed out after {0:?}")]
     Deadline(Duration),
-    /// The discoverer panicked. It was built anew; the refresh is repeated.
+    /// The discoverer panicked. It is built again, and the refresh repeated.
     #[error("internal error, please report it: {0}")]
     Panic(String),
 }

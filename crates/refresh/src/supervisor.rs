@@ -11,7 +11,7 @@
 //!   if that fails too, changes wait for the next full refresh.
 //! - The last good result stays known for ever, together with its age.
 //! - Only what differs is published as different: an unchanged set stays the same value.
-//! - A panic is one more failed refresh. The discoverer, whose state is unknown then, is built anew.
+//! - A panic is one more failed refresh. The discoverer, whose state is unknown then, is built again.
 //!
 //! Time is tokio's, so tests without I/O run it on a paused clock.
 
@@ -131,8 +131,8 @@ impl Pace {
         Self { refresh_interval: None, deadline: DEADLINE, gap: SHORTEST_GAP, longest_pause }
     }
 
-    /// The pace of what asks one of several hosts, of which one is on this machine or none. Its
-    /// deadline leaves every host its attempt, and the discoverer a second to name those that failed.
+    /// The pace of a source with several hosts; `is_local`: one is on this machine. Its deadline
+    /// leaves every host its attempt, and the discoverer a second to name those that failed.
     pub fn asking(
         hosts: usize,
         is_local: bool,
@@ -293,7 +293,7 @@ impl<L: Send, T: Send + Sync, E: Failure> Run<L, T, E> {
             Some(discoverer) => discoverer,
             empty => match catch_unwind(AssertUnwindSafe(|| (spec.build)(partial))) {
                 Ok(built) => empty.insert(built?),
-                Err(payload) => return Err(self.give_up(payload.as_ref())),
+                Err(payload) => return Err(self.drop_panicked(payload.as_ref())),
             },
         };
         // The call itself may panic as well as the future that it returns.
@@ -301,7 +301,7 @@ impl<L: Send, T: Send + Sync, E: Failure> Run<L, T, E> {
         match timeout(deadline, fetch).await {
             Err(_) => Err(Error::Deadline(deadline).into()),
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(payload)) => Err(self.give_up(payload.as_ref())),
+            Ok(Err(payload)) => Err(self.drop_panicked(payload.as_ref())),
         }
     }
 
@@ -335,7 +335,7 @@ impl<L: Send, T: Send + Sync, E: Failure> Run<L, T, E> {
             () = other_pace => return Ok(RefreshScope::Full),
             changed = changed => match changed {
                 Ok(scope) => scope,
-                Err(payload) => return Err(self.give_up(payload.as_ref())),
+                Err(payload) => return Err(self.drop_panicked(payload.as_ref())),
             },
         };
         let must_wait = scope == RefreshScope::Full && self.backoff.failures() > 0;
@@ -362,7 +362,7 @@ impl<L: Send, T: Send + Sync, E: Failure> Run<L, T, E> {
         let Refreshed { value, as_of, problems } = refreshed;
         let canonicalize = || (self.spec.canonicalize)(self.publish.borrow().value.as_ref(), value);
         let value = catch_unwind(AssertUnwindSafe(canonicalize))
-            .map_err(|payload| self.give_up(payload.as_ref()))?;
+            .map_err(|payload| self.drop_panicked(payload.as_ref()))?;
         if scope == RefreshScope::Full {
             self.context.stats.count_problems(&problems);
             self.log_recovery();
@@ -415,7 +415,7 @@ impl<L: Send, T: Send + Sync, E: Failure> Run<L, T, E> {
     }
 
     /// Drops the discoverer that panicked.
-    fn give_up(&mut self, payload: &(dyn Any + Send)) -> E {
+    fn drop_panicked(&mut self, payload: &(dyn Any + Send)) -> E {
         self.discoverer = None;
         self.context.stats.panics.add(1);
         Error::panicked(payload).into()

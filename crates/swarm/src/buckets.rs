@@ -8,7 +8,7 @@
 //! it or joins it with its other half.
 //!
 //! Clones share everything. What two of them do not share is found by comparing addresses of
-//! buckets ([`Buckets::differences`]), and only the objects of those that differ are looked at.
+//! buckets ([`Buckets::differences`]), and only the objects of those that differ are compared.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The most objects of a bucket.
 pub const MOST: usize = 64;
 
-/// What can be kept in [`Buckets`].
+/// An object that can be kept in [`Buckets`].
 pub trait Object {
     /// The object's ID; no other of its kind has it.
     fn id(&self) -> &Arc<str>;
@@ -29,12 +29,12 @@ pub trait Object {
     /// `Version.Index`, 0 where the kind has none.
     fn version(&self) -> u64;
 
-    /// Whose it is. It never changes.
+    /// The ID of its owner. It never changes.
     fn owner(&self) -> Arc<str> {
         Arc::default()
     }
 
-    /// Tells the IDs of the objects of other kinds that it speaks of.
+    /// Passes on the IDs of the objects of other kinds that it refers to.
     fn refers(&self, _to: &mut dyn FnMut(&str)) {}
 }
 
@@ -349,7 +349,7 @@ impl<T: Object> Buckets<T> {
         Arc::make_mut(&mut self.buckets)
     }
 
-    /// What differs between the two: `(before, now)`, in order. Looks only at objects of buckets
+    /// The differences between the two: `(before, now)`, in order. Compares only objects of buckets
     /// that the two do not share.
     pub fn differences<'a>(&'a self, now: &'a Self) -> Vec<Difference<'a, T>> {
         if self.is_same(now) {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use swarmscout_docker::EngineConfig;
 
-/// What of the configuration makes a Swarm another one to look at.
+/// Which Swarm to read, and how: two sources with the same value share one replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Where and how to ask. Port, filters and interval are of no matter.
+    /// Its hosts and HTTP options. Port and filters are cleared.
     pub(crate) engine: EngineConfig,
     pub(crate) events: Events,
     pub(crate) swarmkit_socket: Option<PathBuf>,
@@ -36,7 +36,7 @@ impl Source {
         what
     }
 
-    /// Whether both look at the same Swarm in the same way, however often.
+    /// Whether both read the same Swarm in the same way, at any interval.
     pub fn is_same(&self, other: &Self) -> bool {
         let interval = self.engine.refresh_interval;
         let engine = EngineConfig { refresh_interval: interval, ..other.engine.clone() };
@@ -69,7 +69,7 @@ impl Role {
 /// `events`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Events {
-    /// The best that is there.
+    /// The best that is available.
     #[default]
     Auto,
     /// SwarmKit's watch.
@@ -92,15 +92,15 @@ impl Events {
     }
 }
 
-/// When to give up what tells of a Swarm's changes, and when to begin again.
+/// When to close a change feed, and when to open it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Following {
-    /// A stream is begun no sooner than this after the last time that one was.
+    /// The shortest time between two attempts to open a change feed.
     pub reopen_after: Duration,
-    /// So long may a watch take to tell what a listing showed. After that it is no watch any more.
+    /// How long a watch may take to report what a listing showed. After that it is closed.
     pub confirmed_within: Duration,
-    /// An Engine sends no event while nothing changes. After this long without one the stream is
-    /// opened again: the connection may be gone.
+    /// After this time without an event the stream is opened again: the connection may be gone.
+    /// An Engine sends no event while nothing changes.
     pub quiet: Duration,
 }
 

@@ -4,19 +4,19 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Its Engine could not be.
+    /// Its Engine could not be read.
     #[error(transparent)]
     Docker(#[from] swarmscout_docker::Error),
-    /// The refresh itself came to nothing: its deadline passed, or it panicked.
+    /// The refresh itself failed: its deadline passed, or it panicked.
     #[error(transparent)]
     Refresh(#[from] swarmscout_refresh::Error),
-    /// Nothing of the Swarm is asked for any more.
+    /// The last reader is gone.
     #[error("there is no reader")]
     NoReader,
     /// The Engine has no such filter for the list.
     #[error("invalid filter '{0}'")]
     InvalidFilter(String),
-    /// A value is none that the filter has.
+    /// The filter does not have this value.
     #[error("invalid {name} filter: '{value}'")]
     InvalidValue {
         /// The filter.
@@ -24,7 +24,7 @@ pub enum Error {
         /// The value.
         value: String,
     },
-    /// A filter names what is not there.
+    /// A filter names an object that does not exist.
     #[error("filter {kind}: {kind} {value} not found")]
     NotFound {
         /// `service` or `node`.

@@ -1,4 +1,4 @@
-//! Reads `/events`, and keeps what they name until somebody asks.
+//! Reads `/events`, and keeps the objects that they name until they are taken.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +11,13 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::relist_schedule::ChangedObject;
 
-/// So many things that events named are kept one by one; beyond that everything is to be listed.
+/// The most named objects that are kept one by one; beyond that everything is listed.
 const MOST: usize = 1000;
 
 /// A stream that is being read. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct EventFeed {
-    heard: Arc<EventBuffer>,
+    buffer: Arc<EventBuffer>,
     _reader: AbortOnDropHandle<()>,
 }
 
@@ -36,32 +36,32 @@ struct State {
 
 impl EventFeed {
     pub(super) fn new(stream: EventStream, tasks: &TaskTracker) -> Self {
-        let heard = Arc::<EventBuffer>::default();
-        let reader = tasks.spawn(read(stream, Arc::clone(&heard)));
-        Self { heard, _reader: AbortOnDropHandle::new(reader) }
+        let buffer = Arc::<EventBuffer>::default();
+        let reader = tasks.spawn(read(stream, Arc::clone(&buffer)));
+        Self { buffer, _reader: AbortOnDropHandle::new(reader) }
     }
 
-    /// What events named since this was last asked.
+    /// The objects that events named since the last call.
     pub(super) fn take(&self) -> BTreeSet<ChangedObject> {
-        std::mem::take(&mut self.heard.lock().objects)
+        std::mem::take(&mut self.buffer.lock().objects)
     }
 
-    /// Events that could not be read since this was last asked.
+    /// Events that could not be read since the last call.
     pub(super) fn take_problems(&self) -> Vec<Problem> {
-        std::mem::take(&mut self.heard.lock().problems)
+        std::mem::take(&mut self.buffer.lock().problems)
     }
 
     /// Why the stream is over, if it is.
     pub(super) fn ended(&self) -> Option<Arc<StreamEnd>> {
-        self.heard.lock().ended.clone()
+        self.buffer.lock().ended.clone()
     }
 
     /// Resolves when there is something to take, or the stream is over. Cancel-safe.
     pub(super) async fn changed(&self) {
         loop {
-            let notified = self.heard.notify.notified();
+            let notified = self.buffer.notify.notified();
             {
-                let state = self.heard.lock();
+                let state = self.buffer.lock();
                 if !state.objects.is_empty() || state.ended.is_some() {
                     return;
                 }
@@ -106,13 +106,13 @@ fn named(event: Event) -> Option<ChangedObject> {
     }
 }
 
-async fn read(mut stream: EventStream, heard: Arc<EventBuffer>) {
+async fn read(mut stream: EventStream, buffer: Arc<EventBuffer>) {
     loop {
         let (event, problems) = match caught(stream.next()).await {
             Ok(event) => (event, stream.take_problems()),
             Err(panic) => (Err(StreamEnd::Broken(panic.into())), Vec::new()),
         };
-        if !heard.note(event, problems) {
+        if !buffer.note(event, problems) {
             return;
         }
     }

@@ -1,52 +1,53 @@
-//! How changes of a Swarm are learned between two listings, for people.
+//! The state of a Swarm's change feed, for display.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// What is in use, since when, and how well it does. Immutable; a new one with each change.
+/// The change feed in use, since when, and its counters. Immutable; a new one with each change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feed {
-    /// Which Swarm: the hosts of the configuration, for people, without secrets.
+    /// The display name of the Swarm: the hosts of the configuration, without secrets.
     pub swarm: Arc<str>,
-    /// What is in use.
+    /// The kind in use.
     pub kind: FeedKind,
     /// Since when.
     pub since: SystemTime,
-    /// Why it is nothing better, where something better was wanted.
+    /// Why a better kind is not in use, if one was wanted.
     pub reason: Option<Arc<str>>,
     /// The host that answered last.
     pub host: Arc<str>,
-    /// Hosts of the managers that it knows, without port; empty where it does not tell.
+    /// Hosts of the managers that it knows, without port; empty if it reports none.
     pub managers: Vec<String>,
-    /// Nodes, services, tasks and networks that are kept.
+    /// The number of nodes, services, tasks and networks.
     pub objects: [usize; 4],
-    /// Objects that came, went or became others, since the start.
+    /// Objects that were added, removed or changed since the start.
     pub changes: u64,
     /// When the last change was seen.
     pub last_change: Option<SystemTime>,
-    /// How long after it was made, by the clock of the Swarm; the longest of those seen at once.
+    /// The delay from a change to its arrival, by the clock of the Swarm; the longest of the last
+    /// changes that arrived together.
     pub late: Option<Duration>,
-    /// How often something better than polling was begun.
-    pub begun: u64,
-    /// Differences that a listing showed and the watch had not told of.
+    /// How often a watch or a stream of events was opened.
+    pub starts: u64,
+    /// Differences that a listing showed and the watch had not reported.
     pub drift: u64,
 }
 
-/// The newest that is known of a Swarm, for people.
+/// The state of a Swarm, for display.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SwarmStatus {
-    /// How changes are learned.
+    /// Its change feed.
     pub feed: Arc<Feed>,
-    /// When what is kept was last confirmed. `None` until the first good look.
+    /// When the snapshot was last confirmed. `None` before the first good refresh.
     pub as_of: Option<Instant>,
 }
 
-/// How changes are learned.
+/// How changes arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FeedKind {
-    /// SwarmKit tells of each change of each object.
+    /// SwarmKit reports each change of each object.
     Watch,
-    /// The Engine tells of services, nodes and networks, and what it names is listed again.
+    /// The Engine names changed services, nodes and networks, and they are listed again.
     Events,
     /// Everything is listed again at each refresh.
     #[default]
@@ -81,7 +82,7 @@ impl Feed {
             changes: 0,
             last_change: None,
             late: None,
-            begun: 0,
+            starts: 0,
             drift: 0,
         }
     }

@@ -6,10 +6,10 @@
 //! targets in silence (moby `daemon/cluster/filters.go` and `tasks.go`, swarmkit
 //! `manager/controlapi`).
 //!
-//! Two things are told apart from the Engine on purpose. The node `self` is the one that answers; the
-//! Engine leaves that name to its command line. And `label` of tasks is asked of the service as it is
-//! now. SwarmKit asks a copy of the labels that was made with the task, so that there a label
-//! given to a running service selects none of its tasks before they are replaced.
+//! Two differences from the Engine are intended. The node `self` is the one that answers; the Engine
+//! leaves that name to its command line. And `label` of tasks matches the current labels of the
+//! service. SwarmKit matches a copy that was made with the task: there a label that a running service
+//! gets selects none of its tasks before they are replaced.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub struct Filters {
     terms: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Filters of which it is known whom they name.
+/// Filters whose names of services and nodes are resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     filters: Filters,
@@ -58,7 +58,7 @@ const TASK_STATES: &[&str] = &[
 ];
 
 impl Filters {
-    /// Those of a job with this role. A filter without values is none.
+    /// The filters of a job with this role. One without values is ignored.
     pub fn new(role: Role, filters: &[Filter]) -> Self {
         let mut terms = BTreeMap::<String, BTreeSet<String>>::new();
         for filter in filters.iter().filter(|filter| !filter.values.is_empty()) {
@@ -67,13 +67,13 @@ impl Filters {
         Self { role, terms }
     }
 
-    /// Whose targets they filter.
+    /// The role whose targets they filter.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// Whether what is listed without filters tells which objects they let through. What they ask
-    /// otherwise (`runtime`, `membership`, `_up-to-date`) only the Engine knows.
+    /// Whether they can be applied to unfiltered lists. Some (`runtime`, `membership`, `_up-to-date`)
+    /// need what only the Engine has.
     pub fn can_be_local(&self) -> bool {
         self.terms.iter().all(|(name, values)| match name.as_str() {
             "_up-to-date" | "membership" => false,
@@ -133,8 +133,8 @@ impl Filters {
         }
     }
 
-    /// Finds whom they name. Fails as the Engine does: for a name that is no filter, a value that
-    /// is none, and a service or node that is not known.
+    /// Resolves their names. Fails like the Engine: for an unknown filter, an invalid value, and a
+    /// service or node that does not exist.
     pub fn resolve(&self, snapshot: &Snapshot) -> Result<Selection, Error> {
         for (name, values) in &self.terms {
             if !self.accepted().contains(&name.as_str()) {
@@ -190,7 +190,7 @@ impl Filters {
     }
 }
 
-/// The first of the values that is none of an enumeration.
+/// The first of the values that an enumeration does not have.
 fn not_among<'a>(values: &'a BTreeSet<String>, accepted: &[&str]) -> Option<&'a String> {
     let known = |value: &str| value.is_empty() || accepted.contains(&&*value.to_lowercase());
     values.iter().find(|value| !known(value))

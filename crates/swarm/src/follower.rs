@@ -1,20 +1,21 @@
-//! Looks at a Swarm: lists it now and then, and follows what it is told in between.
+//! Keeps a replica of a Swarm: lists it at each refresh interval, and applies the changes that a
+//! change feed reports in between.
 //!
 //! Invariants:
-//! - Whatever tells of changes is there before the listing that they are applied to.
-//! - What tells of changes makes a difference to how soon one is seen, and never to what is seen in
-//!   the end: every look at everything lists everything.
-//! - A watch is used only where the node that answers the listing is among those of its Swarm.
-//! - A stream that breaks is begun again, at another host if need be, but not more often than
-//!   [`Following`] says: in between, and where there is none, listing is
-//!   what is left. A stream of events that is only closed, as proxies do with an idle one, is opened
-//!   again without a listing: an event that is lost in between costs one refresh interval.
-//! - After a good look on a lesser channel the better one is tried again, at once after a failure and
-//!   then at growing gaps, without a listing until it stands.
-//! - A look that fails or is cut off loses nothing that was told; until one succeeds, nothing that is
-//!   told begins another.
-//! - A list that cannot be read takes no other with it. What is known of it stays, but who needs it is
-//!   given nothing new, unless a watch keeps it up to date.
+//! - A change feed is open before the listing that its changes are applied to.
+//! - A change feed decides how soon a change is seen, never what is seen in the end: every full
+//!   refresh lists everything.
+//! - A watch is used only if the node that answers the listing belongs to its Swarm.
+//! - A broken stream is opened again, at another host if necessary, but not more often than
+//!   [`Following`] allows: until then, and without any stream, each refresh lists. A stream of events
+//!   that a proxy closed because it was idle is opened again without a listing: an event that is lost
+//!   in between costs one refresh interval.
+//! - After a good refresh with a lesser feed the better one is tried again, at once after a failure
+//!   and then at growing pauses, without a listing until it is open.
+//! - A refresh that fails or is canceled loses no reported change. Until one succeeds, no reported
+//!   change starts another.
+//! - A list that cannot be read does not affect the others. Its objects stay, but its readers get
+//!   nothing new, unless a watch keeps it up to date.
 
 mod change_feed;
 mod failed_lists;
@@ -25,7 +26,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use swarmscout_docker::engine::{Hosts, Query, Seen};
+use swarmscout_docker::engine::{HostLists, Hosts, Query};
 use swarmscout_docker::swarmkit::{Change, Object};
 use swarmscout_refresh::supervisor::Partial;
 use swarmscout_refresh::{BoxFuture, Discoverer, Problem, RefreshContext, RefreshScope, Refreshed};
@@ -40,16 +41,17 @@ use super::store::{Beside, Store};
 use super::{Events, Feed, Following, ListFilter, ListScope, Snapshot, Source};
 use crate::Error;
 
-/// So often does one look begin what tells of changes anew, because it does not suit who answers.
-const TURNS: u32 = 3;
+/// How often one refresh opens another feed because the open one does not match the host that
+/// answered.
+const MOST_REOPENS: u32 = 3;
 
-/// Events that cannot be read are told up to this number between two looks at everything.
+/// The most unreadable events that are reported between two full refreshes.
 const MOST_PROBLEMS: usize = 1000;
 
-/// The shortest time between two sets that are handed over while a listing is on its way.
-const MEANWHILE: Duration = Duration::from_millis(20);
+/// The shortest time between two partial results of one listing.
+const PARTIAL_GAP: Duration = Duration::from_millis(20);
 
-/// Looks at one Swarm.
+/// Keeps a replica of one Swarm.
 #[derive(Debug)]
 pub struct SwarmFollower {
     hosts: Hosts,
@@ -57,36 +59,36 @@ pub struct SwarmFollower {
     events: Events,
     swarmkit_socket: Option<PathBuf>,
     change_feed: ChangeFeed,
-    /// Of `channel`: whether what is kept was listed after it had begun.
+    /// Whether the snapshot was listed after `change_feed` was opened.
     listed: bool,
-    /// Since when `channel` is in use.
+    /// When `change_feed` was opened.
     since: Instant,
-    /// When a channel was last begun, or tried to be.
+    /// When opening a feed was last tried.
     opened: Option<Instant>,
     /// At which host.
     opened_at: Option<usize>,
-    /// What is known of attempts to begin one.
+    /// When to try to open a better one.
     retry: Retry,
     /// How often in a row lists could not be read.
     list_failures: u32,
     /// When to list everything again, because lists could not be read.
     relist_at: Option<Instant>,
     store: Store,
-    /// Until when the watch must have told what the last listing showed.
+    /// By when the watch must report what the last listing showed.
     confirm_by: Option<Instant>,
     relists: RelistSchedule,
     /// The node that answered last, which a watch must know.
     node: Option<String>,
     /// Whether nodes must be listed to know one.
     asks_for_nodes: bool,
-    /// Whether there was no look yet, or the last one did not come to its end.
+    /// Whether no refresh has ended yet, or the last one failed.
     is_failing: bool,
     feed: Arc<Feed>,
     /// Where partial results are published.
     partial: Partial<Snapshot>,
-    /// Where `feed` is told, after failed looks too.
+    /// Publishes `feed`, after failed refreshes too.
     feeds: watch::Sender<Arc<Feed>>,
-    /// Of the last look at everything.
+    /// Of the last full refresh.
     problems: Vec<Problem>,
     as_of: std::time::Instant,
     following: Following,
@@ -94,8 +96,8 @@ pub struct SwarmFollower {
 }
 
 impl SwarmFollower {
-    /// Asks nobody yet. Fails where a host cannot be used or its TLS options cannot. `demand` says
-    /// what is asked for, and may change; `swarm` is what people call the Swarm.
+    /// Does not connect yet. Fails if a host or its TLS options cannot be used. `wanted` has the lists
+    /// that readers need, and may change; `swarm` is the display name.
     pub fn new(
         source: &Source,
         swarm: Arc<str>,
@@ -133,10 +135,9 @@ impl SwarmFollower {
         })
     }
 
-    /// Tells there how changes are learned, whatever becomes of a look, and goes on from what was
-    /// told there before.
+    /// Publishes the state of its feed there, after failed refreshes too, and continues its counters.
     #[must_use]
-    pub(super) fn telling(mut self, feeds: watch::Sender<Arc<Feed>>) -> Self {
+    pub(super) fn reporting_to(mut self, feeds: watch::Sender<Arc<Feed>>) -> Self {
         self.feed = Arc::clone(&feeds.borrow());
         self.feeds = feeds;
         self
@@ -153,8 +154,8 @@ impl SwarmFollower {
         let scope = self.wanted.wait_for(|scope| *scope != ListScope::default()).await.map(drop);
         scope.map_err(|_| Error::NoReader)?;
         let recovers = std::mem::replace(&mut self.is_failing, true);
-        // What was told already may be what a watch is waited for. It does not wait for the listing,
-        // which may fail.
+        // Pending changes may confirm the last listing. They do not wait for this one, which may
+        // fail.
         let is_news = self.apply_pending().await;
         if is_news && self.listed && self.scope().covers(&self.store.snapshot().scope) {
             self.note_feed(None);
@@ -162,33 +163,33 @@ impl SwarmFollower {
         }
         self.close_feed().await;
         self.open_feed().await;
-        // Whatever is due is listed now.
+        // Every object that is due is listed now.
         let now = Instant::now();
         let objects = self.relists.take(now);
-        let mut turns = 0;
-        let mut passed_over = Vec::new();
-        let (look, scope) = loop {
-            // It may change while lists are read: what was not asked for is not known then.
+        let mut reopens = 0;
+        let mut skipped_hosts = Vec::new();
+        let (listed, scope) = loop {
+            // It may change while lists are read: the snapshot has the scope that was requested.
             let scope = self.scope();
-            let mut look = self.list(&scope).await?;
-            look.problems.append(&mut passed_over);
-            look.problems.sort();
-            look.problems.dedup();
-            if self.suits(&look.value).await || turns == TURNS {
-                break (look, scope);
+            let mut listed = self.list(&scope).await?;
+            listed.problems.append(&mut skipped_hosts);
+            listed.problems.sort();
+            listed.problems.dedup();
+            if self.suits(&listed.value).await || reopens == MOST_REOPENS {
+                break (listed, scope);
             }
-            // What tells of changes comes first, and what it does not tell is listed after it.
-            turns += 1;
+            // The feed is opened first, and then everything is listed again.
+            reopens += 1;
             self.opened = None;
             self.open_feed().await;
             if matches!(self.change_feed, ChangeFeed::None) {
-                break (look, scope);
+                break (listed, scope);
             }
-            // Who was passed over at first is not asked again.
-            passed_over = look.problems;
-            passed_over.retain(|problem| problem.kind == "host");
+            // A host that was skipped at first is not asked again.
+            skipped_hosts = listed.problems;
+            skipped_hosts.retain(|problem| problem.kind == "host");
         };
-        let Refreshed { value: Seen { lists, failed, info, .. }, as_of, problems } = look;
+        let Refreshed { value: HostLists { lists, failed, info, .. }, as_of, problems } = listed;
         let failed = self.note_failed(failed, &scope);
         let beside = match self.change_feed {
             ChangeFeed::Watch(_) if self.listed => Beside::Watch,
@@ -212,7 +213,7 @@ impl SwarmFollower {
         Ok(self.present())
     }
 
-    /// What to ask for: with a watch everything of each list, since it tells of everything.
+    /// The lists to request: with a watch each as a whole, since it reports changes of all objects.
     fn scope(&self) -> ListScope {
         let wanted = self.wanted.borrow().clone();
         match self.change_feed {
@@ -224,17 +225,17 @@ impl SwarmFollower {
         }
     }
 
-    /// Lists. Of a large Swarm that takes seconds, so what a watch tells is handed over meanwhile,
-    /// made of what was known before; it is applied again to what is listed.
+    /// Lists. For a large Swarm that takes seconds, so changes that a watch reports are published as
+    /// partial results, based on the previous snapshot. They are applied again to the listing.
     async fn list(
         &mut self,
         scope: &ListScope,
-    ) -> Result<Refreshed<Seen>, swarmscout_docker::Error> {
+    ) -> Result<Refreshed<HostLists>, swarmscout_docker::Error> {
         let query = Query::of_swarm(scope.lists());
         let Self { hosts, change_feed, listed, store, feed, problems, partial, .. } = self;
-        let mut listing = pin!(hosts.look(&query));
+        let mut listing = pin!(hosts.list(&query));
         let ChangeFeed::Watch(watch_feed) = change_feed else { return listing.await };
-        // What nobody reads any more is not handed over again.
+        // Lists without a reader are not published again.
         if !*listed || !scope.covers(&store.snapshot().scope) {
             return listing.await;
         }
@@ -242,19 +243,19 @@ impl SwarmFollower {
         loop {
             tokio::select! {
                 listed = &mut listing => return listed,
-                () = watch_feed.told() => {}
+                () = watch_feed.has_new() => {}
             }
             if watch_feed.ended().is_some() {
                 return listing.await;
             }
-            // Of nodes and networks the watch does not tell all that a listing does.
-            let mut told = watch_feed.show();
-            told.retain(|change| {
+            // A watch does not have all members of nodes and networks that a listing has.
+            let mut changes = watch_feed.show();
+            changes.retain(|change| {
                 let (Change::Changed(object) | Change::Removed(object)) = change;
                 matches!(object, Object::Service(_) | Object::Task(_))
             });
             let now = now_micros();
-            for change in &told {
+            for change in &changes {
                 store.apply(change, now);
             }
             let value = Snapshot { feed: Some(Arc::clone(feed)), ..store.snapshot().clone() };
@@ -262,12 +263,12 @@ impl SwarmFollower {
             partial.publish(Refreshed { value, as_of, problems: problems.clone() });
             tokio::select! {
                 listed = &mut listing => return listed,
-                () = sleep(MEANWHILE) => {}
+                () = sleep(PARTIAL_GAP) => {}
             }
         }
     }
 
-    /// Applies what was told since this was last done. Returns whether a watch told something.
+    /// Applies the changes since the last call. Returns whether a watch reported any.
     async fn apply_pending(&mut self) -> bool {
         match &mut self.change_feed {
             ChangeFeed::None => false,
@@ -300,7 +301,7 @@ impl SwarmFollower {
         }
     }
 
-    /// Follows what was told, without a look at everything.
+    /// Applies reported changes, and lists the objects that events named.
     async fn refresh_changes(&mut self) -> Result<Refreshed<Snapshot>, Error> {
         self.apply_pending().await;
         if matches!(self.change_feed, ChangeFeed::Events(_)) {
@@ -308,7 +309,7 @@ impl SwarmFollower {
             let now = Instant::now();
             let objects = self.relists.take(now);
             let listed = match self.relist(&objects).await {
-                // A service has gone between two of the lists.
+                // A service was removed between two of the lists.
                 Err(error) if is_not_found(&error) => self.relist(&objects).await,
                 listed => listed,
             };
@@ -322,7 +323,7 @@ impl SwarmFollower {
         Ok(self.present())
     }
 
-    /// Says how things are.
+    /// Publishes the state of the feed.
     fn note_feed(&mut self, managers: Option<Vec<String>>) {
         let news = self.store.take_news();
         let snapshot = self.store.snapshot();
@@ -354,9 +355,9 @@ impl SwarmFollower {
         if feed != *self.feed {
             self.feed = Arc::new(feed);
         }
-        self.feeds.send_if_modified(|told| {
-            let differs = !Arc::ptr_eq(told, &self.feed);
-            told.clone_from(&self.feed);
+        self.feeds.send_if_modified(|published| {
+            let differs = !Arc::ptr_eq(published, &self.feed);
+            published.clone_from(&self.feed);
             differs
         });
     }
@@ -367,7 +368,7 @@ impl SwarmFollower {
         Refreshed { value: snapshot, as_of: self.as_of, problems: self.problems.clone() }
     }
 
-    /// Whether nothing but a look at everything is of use now.
+    /// Whether only a full refresh is of use now.
     fn must_list(&self, now: Instant) -> bool {
         let snapshot = self.store.snapshot();
         let has_ended = match &self.change_feed {
@@ -383,7 +384,7 @@ impl SwarmFollower {
 }
 
 impl SwarmFollower {
-    /// Whether a change can be followed without a look at everything.
+    /// Whether a change can be followed without a full refresh.
     fn can_follow(&self, now: Instant) -> bool {
         let is_due = !self.is_failing && self.retry.at.is_some_and(|at| at <= now);
         !self.must_list(now)
@@ -392,11 +393,11 @@ impl SwarmFollower {
                 || !matches!(self.change_feed, ChangeFeed::None))
     }
 
-    /// Follows what changed, without a look at everything.
+    /// Follows changes without a full refresh.
     async fn follow(&mut self) -> Result<Refreshed<Snapshot>, Error> {
         let now = Instant::now();
         if !self.can_follow(now) {
-            // It no longer can, which the next change says.
+            // It no longer can: the next change starts a full refresh.
             return Ok(self.present());
         }
         if self.change_feed.has_ended() {
@@ -413,14 +414,14 @@ impl SwarmFollower {
         let Self { change_feed, wanted, confirm_by, relists, retry, relist_at, .. } = self;
         let (listed, is_failing) = (self.listed, self.is_failing);
         if !listed && !is_failing {
-            // Another channel is in use, or another host is to be asked.
+            // The feed was closed, or the next host is to be asked.
             return;
         }
-        let told = async {
+        let changed = async {
             match change_feed {
                 ChangeFeed::Watch(watch_feed) if listed => watch_feed.changed().await,
                 ChangeFeed::Events(events) if !is_failing => events.changed().await,
-                // Nothing can be made of it before the next look at everything.
+                // A change is of no use before the next full refresh.
                 _ => std::future::pending().await,
             }
         };
@@ -439,7 +440,7 @@ impl SwarmFollower {
             }
         };
         tokio::select! {
-            () = told => {}
+            () = changed => {}
             () = scopes => {}
             () = is_due => {}
         }
@@ -457,7 +458,7 @@ impl Discoverer<Snapshot> for SwarmFollower {
         Box::pin(async {
             let refreshed = self.refresh_everything().await;
             if refreshed.is_err() {
-                // Why nothing tells of changes is known all the same.
+                // The reason why no feed is open is published all the same.
                 self.note_feed(None);
             }
             refreshed

@@ -7,8 +7,8 @@
 //!  watch, events ─▸
 //! ```
 //!
-//! **Invariant: a change feed makes changes known sooner, and never other ones.** What a listing says
-//! decides in the end.
+//! **Invariant: a change feed makes a change known sooner, never a different one.** A listing decides in
+//! the end.
 //!
 //! It may use `docker` and what is below it. It knows nothing of targets, jobs or the configuration file.
 
@@ -39,7 +39,7 @@ pub use shared::{SharedSwarm, Subscription, Swarm};
 
 use swarmscout_docker::engine::{List, Lists, Network, Node, Service, Task};
 
-/// What is known of a Swarm. Cheap to clone.
+/// The objects of a Swarm at one moment. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Its nodes.
@@ -50,13 +50,13 @@ pub struct Snapshot {
     pub tasks: Buckets<Task>,
     /// Its networks, and those of the manager that answered.
     pub networks: Buckets<Network>,
-    /// What of it is known, of what was asked for. The rest is empty, or out of date.
+    /// The lists that it has, of those that were requested. Others are empty, or out of date.
     pub scope: ListScope,
-    /// The lists that could not be read the last time, though they were asked for.
+    /// The requested lists that could not be read the last time.
     pub failed: Arc<[FailedList]>,
-    /// ID of the node that answered; empty where it did not tell.
+    /// ID of the node that answered; empty if unknown.
     pub this_node: Arc<str>,
-    /// How changes are learned, where it is kept up to date.
+    /// Its change feed, if it is kept up to date.
     pub feed: Option<Arc<Feed>>,
 }
 
@@ -73,7 +73,7 @@ pub struct FailedList {
     pub is_watched: bool,
 }
 
-/// All that the lists of one look hold of a Swarm.
+/// The objects of one listing.
 impl From<&Lists> for Snapshot {
     fn from(lists: &Lists) -> Self {
         fn of<T: buckets::Object>(list: &[Arc<T>]) -> Buckets<T> {
@@ -97,7 +97,7 @@ impl From<&Lists> for Snapshot {
 }
 
 impl Snapshot {
-    /// The lists that could not be read and that nothing else keeps up to date.
+    /// The lists that could not be read and that no watch keeps up to date.
     pub fn out_of_date(&self) -> impl Iterator<Item = List> {
         self.failed.iter().filter(|failed| !failed.is_watched).map(|failed| failed.list)
     }
@@ -149,7 +149,7 @@ impl buckets::Object for Network {
         &self.id
     }
 
-    /// The Engine tells none.
+    /// The Engine has none.
     fn version(&self) -> u64 {
         0
     }

@@ -1,5 +1,5 @@
-//! What the readers of a snapshot need, and so what is asked for: no list that nobody reads, and of
-//! a list that all read in the same way only the part that they read.
+//! The lists that the readers of a snapshot need, and so the lists that are requested. If all readers
+//! filter a list in the same way, the Engine filters it.
 
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl Reader {
         Self { lists, filters: Some(filters) }
     }
 
-    /// What it needs. `alone`: no reader of another kind reads the same lists.
+    /// The lists that it needs. `alone`: there is no other kind of reader.
     fn scope(&self, alone: bool) -> ListScope {
         let mut scope = ListScope::default();
         for (place, list) in self.lists.iter().enumerate() {
@@ -84,8 +84,8 @@ impl ListFilter {
         }
     }
 
-    /// Whether who has read this has read what `needed` asks for: each filter that was applied is
-    /// one of those that are needed.
+    /// Whether it has all objects that `needed` selects: each filter that was applied is one of those
+    /// that are needed.
     fn covers(&self, needed: &Self) -> bool {
         match (self, needed) {
             (_, Self::Nothing) | (Self::All, _) => true,
@@ -99,7 +99,7 @@ impl ListFilter {
         }
     }
 
-    /// The filters to ask with; `None` where nothing is asked for.
+    /// The filters of the request; `None` without a request.
     fn query(&self) -> Option<&str> {
         match self {
             Self::Nothing => None,
@@ -121,15 +121,15 @@ impl ListScope {
         Self { nodes, services, tasks, networks }
     }
 
-    /// What these readers need together. Their filters are the Engine's to apply as far as that
-    /// makes no difference to any of them.
+    /// The lists that these readers need together. The Engine applies a filter only if that makes no
+    /// difference to any of them.
     pub fn of<'a>(readers: impl IntoIterator<Item = &'a Reader>) -> Self {
         let readers: Vec<_> = readers.into_iter().collect();
         let alone = readers.windows(2).all(|two| two[0] == two[1]);
         readers.into_iter().fold(Self::default(), |scope, reader| scope.or(reader.scope(alone)))
     }
 
-    /// What is needed of lists of which each is wanted or not, with nothing filtered.
+    /// The same lists, unfiltered.
     #[must_use]
     pub fn unfiltered(self) -> Self {
         let whole = |part| if part == ListFilter::Nothing { part } else { ListFilter::All };
@@ -180,7 +180,7 @@ impl ListScope {
         }
     }
 
-    /// Whether a snapshot made for this has all that `needed` asks for.
+    /// Whether a snapshot of this scope has everything that `needed` selects.
     pub fn covers(&self, needed: &Self) -> bool {
         self.nodes.covers(&needed.nodes)
             && self.services.covers(&needed.services)
@@ -188,8 +188,8 @@ impl ListScope {
             && self.networks.covers(&needed.networks)
     }
 
-    /// The lists to ask for, each with its filters. First the one that speaks of the others: what
-    /// it refers to is then never older than it.
+    /// The lists to request, each with its filters. First the one that refers to the others: an object
+    /// that it refers to is then never older.
     pub fn lists(&self) -> Vec<(List, &str)> {
         let parts = [
             (List::Tasks, &self.tasks),
@@ -214,14 +214,14 @@ mod tests {
         Reader::of_role(Filters::new(role, &filters.collect::<Vec<_>>()))
     }
 
-    /// Readers, and the lists that are asked for.
+    /// Readers, and the lists that are requested.
     fn check(readers: &[Reader], expected: &[(List, &str)]) {
         assert_eq!(ListScope::of(readers).lists(), expected);
     }
 
     /// State metrics and the like read lists, and have no filters.
     #[test]
-    fn who_reads_lists_reads_them_whole() {
+    fn a_reader_of_lists_reads_them_whole() {
         let lists = Reader::of_lists([List::Tasks, List::Nodes]);
         check(std::slice::from_ref(&lists), &[(List::Tasks, ""), (List::Nodes, "")]);
         let running = filters(Role::Tasks, &[("desired-state", "running")]);
@@ -232,7 +232,7 @@ mod tests {
     const RUNNING: &str = r#"{"desired-state":{"running":true}}"#;
 
     #[test]
-    fn nothing_is_asked_for_that_nobody_reads() {
+    fn a_list_without_a_reader_is_not_requested() {
         check(&[], &[]);
         check(&[filters(Role::Nodes, &[])], &[(List::Nodes, "")]);
         let services = filters(Role::Services, &[("mode", "global")]);

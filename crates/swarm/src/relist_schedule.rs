@@ -1,8 +1,8 @@
 //! What to list again after an event, and when.
 //!
-//! The Engine tells that a service, a node or a network was changed, and never what becomes of the
-//! tasks: they follow within seconds or minutes. So what an event names is listed at once, and again
-//! after growing gaps until it has settled. Events of one thing that come in a burst are one: it is
+//! The Engine reports that a service, a node or a network was changed, and never what becomes of the
+//! tasks: they follow within seconds or minutes. So a named object is listed at once, and again after
+//! growing pauses until it is quiescent. A burst of events of one object counts as one: the object is
 //! listed at the first of them, and then at most once in [`SHORTEST`].
 
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ pub(super) const SHORTEST: Duration = Duration::from_millis(250);
 /// The longest.
 const LONGEST: Duration = Duration::from_secs(8);
 
-/// What has not settled by then is left to the regular look.
-const GIVEN_UP: Duration = Duration::from_mins(10);
+/// An object that is not quiescent by then is left to the next full refresh.
+const LISTED_FOR: Duration = Duration::from_mins(10);
 
 /// What an event names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,26 +48,26 @@ struct Due {
 }
 
 impl RelistSchedule {
-    /// Something happened to `thing`.
+    /// Notes an event of an object.
     pub(super) fn note(&mut self, object: ChangedObject, now: Instant) {
         let listed = self.0.get(&object).and_then(|due| due.listed);
         let at = listed.map_or(now, |listed| now.max(listed + SHORTEST));
         self.0.insert(object, Due { at, gap: SHORTEST, noted: now, listed });
     }
 
-    /// When something is due.
+    /// When the next object is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.0.values().map(|due| due.at).min()
     }
 
-    /// What is due now.
+    /// The objects that are due now.
     pub(super) fn due(&self, now: Instant) -> Vec<ChangedObject> {
         let due = self.0.iter().filter(|(_, due)| due.at <= now);
         due.map(|(object, _)| object.clone()).collect()
     }
 
-    /// The same, to be listed; it is due again, after a longer gap each time, unless it has
-    /// [settled](Self::settled) by then.
+    /// Takes the objects that are due, to list them. Each is due again, after a longer pause each
+    /// time, unless it is [finished](Self::finish) by then.
     pub(super) fn take(&mut self, now: Instant) -> Vec<ChangedObject> {
         let mut taken = Vec::new();
         self.0.retain(|object, due| {
@@ -78,14 +78,14 @@ impl RelistSchedule {
             due.listed = Some(now);
             due.at = now + due.gap;
             due.gap = (2 * due.gap).min(LONGEST);
-            due.at < due.noted + GIVEN_UP
+            due.at < due.noted + LISTED_FOR
         });
         taken
     }
 
-    /// Nothing more is to be expected. What was noted less than a longest gap ago is looked at once
-    /// more all the same: an update may be slow to begin.
-    pub(super) fn settled(&mut self, object: &ChangedObject, now: Instant) {
+    /// Removes a quiescent object. One with an event less than the longest pause ago is listed once
+    /// more all the same: an update may start slowly.
+    pub(super) fn finish(&mut self, object: &ChangedObject, now: Instant) {
         if self.0.get(object).is_some_and(|due| now > due.noted + LONGEST) {
             self.0.remove(object);
         }
@@ -100,8 +100,9 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// Events at these times, in milliseconds; when the thing is listed, if it settles at `settled`.
-    fn check(events: &[u64], settled: u64, expected: &[u64]) {
+    /// Events at these times, in milliseconds; when the object is listed, if it is quiescent from
+    /// `quiescent` on.
+    fn check(events: &[u64], quiescent: u64, expected: &[u64]) {
         let start = Instant::now();
         let object = ChangedObject::Service("web".into());
         let mut schedule = RelistSchedule::default();
@@ -116,8 +117,8 @@ mod tests {
                     assert_eq!(schedule.take(now), std::slice::from_ref(&object));
                     let at = now - start;
                     listed.push(u64::try_from(at.as_millis()).unwrap());
-                    if at >= ms(settled) {
-                        schedule.settled(&object, now);
+                    if at >= ms(quiescent) {
+                        schedule.finish(&object, now);
                     }
                 }
                 (None, None) => break,
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn is_listed_at_once_and_at_growing_gaps() {
+    async fn is_listed_at_once_and_at_growing_pauses() {
         check(&[0], 0, &[0, 250, 750, 1750, 3750, 7750, 15750]);
     }
 

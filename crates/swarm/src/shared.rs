@@ -1,5 +1,5 @@
-//! One Swarm that several sources read: looked at once for all of them, as often as the one that
-//! wants it most, for as much as they need together.
+//! One Swarm that several sources read: listed once for all of them, at the smallest of their refresh
+//! intervals, with the lists that they need together.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::follower::OPEN_WITHIN;
 use super::{Feed, Following, ListScope, Reader, Snapshot, Source, SwarmFollower, SwarmStatus};
 
-/// A Swarm that is looked at, as long as somebody keeps this.
+/// A Swarm that is followed until this is dropped.
 #[derive(Debug)]
 pub struct SharedSwarm {
     supervised: Supervised<Arc<Snapshot>>,
@@ -31,7 +31,7 @@ struct Readers {
     present: Vec<(u64, Reader, PromDuration)>,
 }
 
-/// One that reads. What nobody else needs is asked for no more when it is dropped.
+/// One reader. When it is dropped, lists that no other reader needs are no longer requested.
 #[derive(Debug)]
 pub struct Subscription {
     shared: Arc<SharedSwarm>,
@@ -39,8 +39,8 @@ pub struct Subscription {
 }
 
 impl SharedSwarm {
-    /// Nothing is asked for until somebody reads and [`Self::publish`] is called. `swarm` is what people
-    /// call the Swarm.
+    /// Requests nothing before there is a reader and [`Self::publish`] is called. `swarm` is the
+    /// display name.
     pub fn start(
         source: Source,
         swarm: Arc<str>,
@@ -64,7 +64,8 @@ impl SharedSwarm {
                     following,
                     &context,
                 )?;
-                Ok(Box::new(follower.telling(feeds.clone()).publishing(partial.clone())) as Box<_>)
+                Ok(Box::new(follower.reporting_to(feeds.clone()).publishing(partial.clone()))
+                    as Box<_>)
             })
         };
         let spec = RefreshSpec {
@@ -84,7 +85,7 @@ impl SharedSwarm {
         Arc::new(Self { supervised, readers, hosts, is_local, wanted, pace, feed, context })
     }
 
-    /// Changes are taken as they come: sets are handed over with a pace of their own.
+    /// Changes are taken as they come; partial results have a pace of their own.
     fn pace_of(
         hosts: usize,
         is_local: bool,
@@ -95,7 +96,7 @@ impl SharedSwarm {
         Pace { gap: Duration::from_millis(2), deadline: pace.deadline + OPEN_WITHIN, ..pace }
     }
 
-    /// Adds a reader. [`Self::publish`] makes it count.
+    /// Adds a reader. It counts from the next [`Self::publish`].
     pub fn read(self: &Arc<Self>, reader: Reader, interval: PromDuration) -> Subscription {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let id = readers.next;
@@ -104,7 +105,7 @@ impl SharedSwarm {
         Subscription { shared: Arc::clone(self), id }
     }
 
-    /// Asks for what all present readers need.
+    /// Requests the lists that all present readers need.
     pub fn publish(&self) {
         let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(interval) = readers.present.iter().map(|(.., interval)| *interval).min() else {
@@ -112,7 +113,7 @@ impl SharedSwarm {
         };
         let wanted = ListScope::of(readers.present.iter().map(|(_, reader, _)| reader));
         let pace = Self::pace_of(self.hosts, self.is_local, interval, &self.context);
-        // The pace first: a change of either begins a look.
+        // The pace first: a change of either starts a refresh.
         self.pace.send_if_modified(|known| std::mem::replace(known, pace) != pace);
         self.wanted.send_if_modified(|known| {
             let differs = *known != wanted;
@@ -122,22 +123,22 @@ impl SharedSwarm {
     }
 }
 
-/// Tells how a Swarm is doing, as long as somebody reads it.
+/// The state of a Swarm, as long as it has a reader.
 #[derive(Clone, Debug)]
 pub struct Swarm {
-    /// How changes are learned.
+    /// Its change feed.
     pub feed: watch::Receiver<Arc<Feed>>,
-    /// What is known of it, and how the looks at it are going.
+    /// Its last good snapshot, and the health of its refreshes.
     pub known: watch::Receiver<LastGood<Arc<Snapshot>>>,
 }
 
 impl Swarm {
-    /// The one that is read.
+    /// The state of this Swarm.
     pub fn of(shared: &SharedSwarm) -> Self {
         Self { feed: shared.feed.clone(), known: shared.supervised.last_good() }
     }
 
-    /// The newest; `None` once nobody reads it.
+    /// The newest; `None` without a reader.
     pub fn status(&self) -> Option<SwarmStatus> {
         self.feed.has_changed().ok()?;
         let feed = Arc::clone(&self.feed.borrow());
@@ -146,7 +147,7 @@ impl Swarm {
 }
 
 impl Subscription {
-    /// What is known of the Swarm.
+    /// The last good snapshot of the Swarm.
     pub fn last_good(&self) -> watch::Receiver<LastGood<Arc<Snapshot>>> {
         self.shared.supervised.last_good()
     }

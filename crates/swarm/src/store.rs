@@ -1,14 +1,14 @@
-//! Keeps the newest [`Snapshot`], from listings and from what is told in between.
+//! Keeps the newest [`Snapshot`], from listings and from the changes between them.
 //!
 //! Invariants:
-//! - A listing is complete for what it was asked for: what it does not have is gone. While a watch
-//!   is on, which has told of every change so far, two things are kept in spite of a listing: an
-//!   object that is newer than it is listed, and one that is not listed. Whether the listing or the
-//!   watch was right about the latter comes out soon: it stays *unconfirmed* until the watch tells
-//!   the same, and if that takes too long, whoever owns the store begins a new watch and lists again.
-//! - IDs are never used twice. So what was told to be gone does not come back by an older listing,
-//!   or by a change that was told late.
-//! - After the beginning of a new watch the listing counts alone: indexes may have fallen
+//! - A listing is complete for its scope: an object that it lacks is removed. While a watch is open,
+//!   which has reported every change so far, two kinds of objects are kept in spite of a listing: one
+//!   that is newer than it is listed, and one that is not listed. The latter is *unconfirmed* until
+//!   the watch reports the same. If that takes too long, the owner of the store opens a new watch and
+//!   lists again.
+//! - IDs are never used twice. So an object that was reported as removed does not come back by an
+//!   older listing, or by a late change.
+//! - After a new watch is opened the listing counts alone: indexes may have fallen
 //!   (`docker swarm init --force-new-cluster`).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -22,33 +22,33 @@ use swarmscout_docker::swarmkit::{Change, Object};
 use super::buckets::{Buckets, Object as Bucketed};
 use super::{FailedList, ListFilter, ListScope, Snapshot};
 
-/// The newest snapshot, and what must be remembered to keep it right. A clone shares the objects.
+/// The newest snapshot, and the state to keep it right. A clone shares the objects.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Store {
     snapshot: Snapshot,
     gone: Gone,
-    /// What listings had that the watch has not told: the version, or `None` for what is gone.
+    /// Differences in listings that the watch has not reported: the version, or `None` if removed.
     unconfirmed: BTreeMap<Key, Option<u64>>,
     news: News,
 }
 
-/// What changed since it was last asked.
+/// Changes since they were last taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct News {
-    /// Objects that came, went or became others.
+    /// Objects that were added, removed or changed.
     pub(crate) changes: u64,
-    /// How long after it was made the latest of the changes was seen, the longest of them.
+    /// The longest delay from a change to its arrival.
     pub(crate) late: Option<Duration>,
 }
 
-/// The IDs of which it was told that they are gone, since the listing before the last one.
+/// The IDs of objects that were reported as removed, since the listing before the last one.
 #[derive(Clone, Debug, Default)]
 struct Gone {
     now: HashSet<Arc<str>>,
     before: HashSet<Arc<str>>,
 }
 
-/// Of more than these those that went first are forgotten, however long no listing comes.
+/// The most that are kept, however long no listing comes; the oldest are forgotten first.
 const MOST_GONE: usize = 100_000;
 
 impl Gone {
@@ -64,16 +64,16 @@ impl Gone {
     }
 }
 
-/// What is known besides a listing.
+/// The change feed that was open during a listing, as far as it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beside {
-    /// Nothing, or nothing that counts any more.
+    /// None, or one that no longer counts.
     Nothing,
-    /// Every change since the listing before it was told.
+    /// A watch that reported every change since the listing before.
     Watch,
 }
 
-/// What applying a listing needs to know, and what it finds.
+/// Applies a listing.
 struct Listing<'a> {
     beside: Beside,
     now: i64,
@@ -85,7 +85,7 @@ struct Listing<'a> {
 /// The kind of an object, and its ID.
 type Key = (&'static str, Arc<str>);
 
-/// Of which objects a listing tells all.
+/// The objects for which a listing is complete.
 #[derive(Clone, Copy)]
 enum Within<'a> {
     All,
@@ -93,7 +93,7 @@ enum Within<'a> {
     Owners(&'a BTreeSet<Arc<str>>),
 }
 
-/// What a listing of some objects asked for, by ID.
+/// The objects that a partial listing requested, by ID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListedPart {
     /// These nodes.
@@ -106,14 +106,14 @@ pub(crate) struct ListedPart {
     pub(crate) tasks_of: BTreeSet<Arc<str>>,
 }
 
-/// What is needed of an object besides what buckets need.
+/// What the store needs of an object in addition to what buckets need.
 trait Updated {
     const KIND: &'static str;
 
-    /// Whether a watch tells of all of its kind. There are networks of an Engine alone.
+    /// Whether a watch reports all objects of the kind. Some networks are local to an Engine.
     const IS_WATCHED: bool = true;
 
-    /// When it was changed: microseconds since 1970, 0 where nobody knows.
+    /// When it was changed: microseconds since 1970, 0 if unknown.
     fn updated(&self) -> i64;
 }
 
@@ -156,19 +156,18 @@ impl Store {
         &self.snapshot
     }
 
-    /// What changed since this was last asked.
+    /// The changes since the last call.
     pub(crate) fn take_news(&mut self) -> News {
         std::mem::take(&mut self.news)
     }
 
-    /// How many differences listings showed of which the watch has not told.
+    /// The number of differences in listings that the watch has not reported.
     pub(crate) fn unconfirmed(&self) -> usize {
         self.unconfirmed.len()
     }
 
-    /// Takes over a complete listing of `scope`, but for the lists that `failed`: what is known of
-    /// them stays, and counts only where a watch keeps it up to date. `now` in microseconds since
-    /// 1970.
+    /// Takes over a complete listing of `scope`, but for the lists that `failed`: their objects stay,
+    /// and count only if a watch keeps them up to date. `now` in microseconds since 1970.
     pub(crate) fn replace(
         &mut self,
         lists: &Lists,
@@ -183,7 +182,7 @@ impl Store {
                 self.gone = Gone::default();
                 self.unconfirmed.clear();
             }
-            // What this one does not list is found below.
+            // Objects that this listing lacks are found below.
             Beside::Watch => self.unconfirmed.retain(|_, version| version.is_some()),
         }
         let was = std::mem::take(&mut self.snapshot.scope);
@@ -209,8 +208,7 @@ impl Store {
         self.gone.before = std::mem::take(&mut self.gone.now);
     }
 
-    /// Takes over a listing of `part` alone: of what it asked for and is not in the list nothing is
-    /// left.
+    /// Takes over a listing of `part` alone: requested objects that it lacks are removed.
     pub(crate) fn replace_part(&mut self, part: &ListedPart, lists: &Lists, now: i64) {
         let ListedPart { nodes, services, networks, tasks_of } = part;
         let (snapshot, mut listing) = self.listing(Beside::Nothing, now);
@@ -220,7 +218,7 @@ impl Store {
         listing.apply(&mut snapshot.tasks, &lists.tasks, Within::Owners(tasks_of));
     }
 
-    /// Takes over what a watch told.
+    /// Takes over a change that a watch reported.
     pub(crate) fn apply(&mut self, change: &Change, now: i64) {
         let Self { snapshot, gone, unconfirmed, news } = self;
         let (object, is_gone) = match change {
@@ -228,19 +226,19 @@ impl Store {
             Change::Removed(object) => (object, true),
         };
         let scope = &snapshot.scope;
-        let mut told = PendingChanges { gone, unconfirmed, news, now, is_gone };
+        let mut change = ReportedChange { gone, unconfirmed, news, now, is_gone };
         match object {
             Object::Node(node) if scope.nodes != ListFilter::Nothing => {
-                told.apply(&mut snapshot.nodes, node);
+                change.apply(&mut snapshot.nodes, node);
             }
             Object::Service(service) if scope.services != ListFilter::Nothing => {
-                told.apply(&mut snapshot.services, service);
+                change.apply(&mut snapshot.services, service);
             }
             Object::Network(network) if scope.networks != ListFilter::Nothing => {
-                told.apply(&mut snapshot.networks, network);
+                change.apply(&mut snapshot.networks, network);
             }
             Object::Task(task) if scope.tasks != ListFilter::Nothing => {
-                told.apply(&mut snapshot.tasks, task);
+                change.apply(&mut snapshot.tasks, task);
             }
             _ => {}
         }
@@ -252,11 +250,11 @@ impl Store {
     }
 }
 
-/// Nothing is seen later than this: then the clocks differ.
+/// A longer delay means that the clocks differ.
 const LATEST: Duration = Duration::from_hours(24);
 
 impl News {
-    /// Notes a change that was made at `updated`; 0 where nobody knows.
+    /// Notes a change that was made at `updated`; 0 if unknown.
     fn note(&mut self, now: i64, updated: i64) {
         self.changes += 1;
         let late = u64::try_from(now.saturating_sub(updated));
@@ -268,7 +266,7 @@ impl News {
 }
 
 impl Listing<'_> {
-    /// Makes `listed` all objects of `known`. `was` is what was asked for of this kind before.
+    /// Makes `listed` all objects of `known`. `was` is the previous scope of this kind.
     fn replace<T: Bucketed + Updated + PartialEq>(
         &mut self,
         known: &mut Buckets<T>,
@@ -279,8 +277,8 @@ impl Listing<'_> {
         if was == scope {
             return self.apply(known, listed, Within::All);
         }
-        // What comes and goes because something else is asked for is no change, and nothing that a
-        // watch would tell.
+        // Objects that come and go because the scope is another are not changes, and a watch does
+        // not report them.
         let news = *self.news;
         let beside = std::mem::replace(&mut self.beside, Beside::Nothing);
         self.unconfirmed.retain(|(kind, _), _| *kind != T::KIND);
@@ -300,7 +298,7 @@ impl Listing<'_> {
         let mut added = Vec::new();
         let mut ids = HashSet::with_capacity_and_hasher(listed.len(), RandomState::default());
         let mut present = 0;
-        // Of an ID that stands twice, which no Engine lists, the last one counts.
+        // Of an ID given twice, which no Engine lists, the last one counts.
         for object in listed.iter().rev().filter(|object| ids.insert(&**object.id())) {
             let id = object.id();
             let before = known.get(&object.owner(), id);
@@ -326,7 +324,7 @@ impl Listing<'_> {
         }
     }
 
-    /// Removes what is `within` and was not listed.
+    /// Removes the objects `within` that were not listed.
     fn remove_others<T: Bucketed + Updated>(
         &mut self,
         known: &mut Buckets<T>,
@@ -354,8 +352,8 @@ impl Listing<'_> {
     }
 }
 
-/// What applying a change needs.
-struct PendingChanges<'a> {
+/// Applies a change that a watch reported.
+struct ReportedChange<'a> {
     gone: &'a mut Gone,
     unconfirmed: &'a mut BTreeMap<Key, Option<u64>>,
     news: &'a mut News,
@@ -363,7 +361,7 @@ struct PendingChanges<'a> {
     is_gone: bool,
 }
 
-impl PendingChanges<'_> {
+impl ReportedChange<'_> {
     fn apply<T: Bucketed + Updated + PartialEq>(
         &mut self,
         known: &mut Buckets<T>,
@@ -388,7 +386,7 @@ impl PendingChanges<'_> {
         }
         let before = known.get(&object.owner(), id);
         let is_newer = before.is_none_or(|before| before.version() < version);
-        // Networks have no version, and what a manager is to others changes without one.
+        // Networks have no version, and a manager's part in the quorum changes without one.
         let is_other = |before: &Arc<T>| before.version() == version && before != object;
         if is_newer || before.is_some_and(is_other) {
             self.news.note(self.now, if is_newer { object.updated() } else { 0 });

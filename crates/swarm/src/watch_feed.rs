@@ -1,8 +1,7 @@
-//! Reads a watch, so that it never has to wait for us.
+//! Reads a watch, so that SwarmKit never waits.
 //!
-//! SwarmKit queues without limit what a watcher does not read. The task here therefore does nothing
-//! but read, and merges what it is told: of an object only the newest is kept until somebody takes
-//! it.
+//! SwarmKit queues without limit what a watcher does not read. So the task here only reads, and merges
+//! the changes: the newest of each object is kept until it is taken.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -19,21 +18,21 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::Buckets;
 
-/// So many objects may wait to be taken. A Swarm has fewer; if nobody takes them, the watch ends.
+/// The most objects that may wait to be taken. A Swarm has fewer; beyond that the watch ends.
 const MOST: usize = if cfg!(test) { 1000 } else { 2_000_000 };
 
-/// Why it ends then.
+/// Why the watch ends then.
 const TOO_FAST: &str = "changes are reported faster than they are taken";
 
-/// How long asking for managers may hold up changes. They are on this machine.
+/// How long requests for managers may delay changes. The socket is on this machine.
 const MANAGERS_WITHIN: Duration = Duration::from_millis(500);
 
 /// A watch that is being read. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct WatchFeed {
     pending: Arc<Pending>,
-    /// What was shown or taken, and not handed over yet: taking may be cancelled while managers are
-    /// asked for.
+    /// Changes that were shown or taken, and not handed over yet: taking may be canceled while
+    /// managers are requested.
     taken: Newest,
     connection: Connection,
     _reader: AbortOnDropHandle<()>,
@@ -41,11 +40,11 @@ pub(super) struct WatchFeed {
 
 #[derive(Debug, Default)]
 struct Pending {
-    told: Mutex<PendingChanges>,
+    state: Mutex<PendingChanges>,
     notify: Notify,
 }
 
-/// What was told and not taken yet.
+/// The changes that were not taken yet.
 #[derive(Debug, Default)]
 struct PendingChanges {
     changes: Newest,
@@ -64,17 +63,15 @@ impl WatchFeed {
         Self { pending, taken, connection, _reader: AbortOnDropHandle::new(reader) }
     }
 
-    /// What was told since this was last asked, of each object the newest, in the form that a
-    /// listing has. `known` are the nodes so far. Cancel-safe: what is not handed over is told the
-    /// next time.
+    /// Takes the newest change of each object, in the form that a listing has. `known` are the nodes so
+    /// far. Cancel-safe: a change that is not handed over is taken the next time.
     pub(super) async fn take(&mut self, known: &Buckets<Node>) -> Vec<Change> {
         self.show();
         self.complete(known).await;
         std::mem::take(&mut self.taken.0).into_values().collect()
     }
 
-    /// What was told since it was last shown, of each object the newest, as it was told. It is still
-    /// there to be taken.
+    /// The newest change of each object since the last call, as reported. They can still be taken.
     pub(super) fn show(&mut self) -> Vec<Change> {
         self.pending.show(&mut self.taken)
     }
@@ -87,17 +84,17 @@ impl WatchFeed {
     /// Resolves when there is something to take, or the watch is over. Cancel-safe.
     pub(super) async fn changed(&self) {
         if self.taken.0.is_empty() {
-            self.told().await;
+            self.has_new().await;
         }
     }
 
-    /// The same of what was not shown yet.
-    pub(super) async fn told(&self) {
+    /// Resolves when there is a change that was not shown yet, or the watch is over. Cancel-safe.
+    pub(super) async fn has_new(&self) {
         loop {
             let notified = self.pending.notify.notified();
             {
-                let told = self.pending.lock();
-                if !told.changes.0.is_empty() || told.ended.is_some() {
+                let state = self.pending.lock();
+                if !state.changes.0.is_empty() || state.ended.is_some() {
                     return;
                 }
             }
@@ -105,9 +102,9 @@ impl WatchFeed {
         }
     }
 
-    /// Puts changes into the form that a listing has: adds what managers are to each other, which no
-    /// change tells, and takes away what lists do not tell. Whenever something happens to one of the
-    /// managers, all of them are asked for.
+    /// Puts changes into the form that a listing has: adds the managers' parts in the quorum, which a
+    /// watch lacks, and removes what lists lack. After a change of one manager all of them are
+    /// requested.
     async fn complete(&mut self, known: &Buckets<Node>) {
         let mut managers = BTreeSet::new();
         for change in self.taken.0.values_mut() {
@@ -131,7 +128,7 @@ impl WatchFeed {
         managers.extend(others.map(|node| Arc::clone(&node.id)));
         let deadline = Instant::now() + MANAGERS_WITHIN;
         for id in managers {
-            // What cannot be told now is told by the next listing.
+            // The next listing has it.
             let Ok(node) = self.connection.node(&id, deadline).await else { return };
             if let Some(node) = node {
                 self.taken.merge(Change::Changed(Object::Node(node)));
@@ -139,7 +136,7 @@ impl WatchFeed {
         }
     }
 
-    /// Whether the node is one of the Swarm that is watched.
+    /// Whether the node belongs to the Swarm that is watched.
     pub(super) async fn knows_node(&mut self, id: &str, deadline: Instant) -> Result<bool, Error> {
         self.connection.knows_node(id, deadline).await
     }
@@ -147,26 +144,26 @@ impl WatchFeed {
 
 impl Pending {
     fn lock(&self) -> std::sync::MutexGuard<'_, PendingChanges> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves what was told to `taken`, and returns it.
+    /// Moves the changes to `taken`, and returns them.
     fn show(&self, taken: &mut Newest) -> Vec<Change> {
         let mut state = self.lock();
-        let told: Vec<_> = std::mem::take(&mut state.changes).0.into_values().collect();
-        for change in &told {
+        let changes: Vec<_> = std::mem::take(&mut state.changes).0.into_values().collect();
+        for change in &changes {
             taken.merge(change.clone());
         }
         if taken.0.len() > MOST {
             state.ended.get_or_insert_with(|| TOO_FAST.into());
         }
-        told
+        changes
     }
 
     /// Whether to go on.
-    fn note(&self, told: Result<Vec<Change>, Error>) -> bool {
+    fn note(&self, changes: Result<Vec<Change>, Error>) -> bool {
         let mut state = self.lock();
-        match told {
+        match changes {
             Ok(changes) => changes.into_iter().for_each(|change| state.changes.merge(change)),
             Err(error) => state.ended = Some(error.to_string().into()),
         }

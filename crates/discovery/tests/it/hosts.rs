@@ -93,7 +93,7 @@ async fn a_cancelled_listing_of_a_part_keeps_the_cache_of_whole_lists() {
     let config = engine_config(&[&engine], &[]);
     let mut hosts = Hosts::new(&config, &context().refresh).unwrap();
     let tasks = Query::of_swarm([(List::Tasks, "")]);
-    let before = hosts.look(&tasks).await.unwrap().value.lists.tasks;
+    let before = hosts.list(&tasks).await.unwrap().value.lists.tasks;
     let faults = engine.server.faults();
     faults.set(Fault::HangInBody);
     tokio::select! {
@@ -101,7 +101,7 @@ async fn a_cancelled_listing_of_a_part_keeps_the_cache_of_whole_lists() {
         () = faults.struck_times(1) => {}
     }
     faults.clear();
-    let after = hosts.look(&tasks).await.unwrap().value.lists.tasks;
+    let after = hosts.list(&tasks).await.unwrap().value.lists.tasks;
     assert!(before.len() == 3);
     assert!(after.iter().all(|task| before.iter().any(|known| Arc::ptr_eq(known, task))));
 }

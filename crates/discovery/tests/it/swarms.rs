@@ -88,7 +88,7 @@ async fn reports_the_newest_of_a_swarm_that_several_jobs_read() {
     let swarms = manager.swarms().borrow().clone();
     let [swarm] = &*swarms else { panic!("{swarms:?}") };
     let feed = feed_when(swarm, |feed| feed.kind == FeedKind::Watch).await;
-    assert_eq!((&*feed.swarm, &feed.reason, feed.begun), (&*world.host(), &None, 1));
+    assert_eq!((&*feed.swarm, &feed.reason, feed.starts), (&*world.host(), &None, 1));
     assert_eq!(feed.objects[0], 1);
     // The job of nodes is not woken for it.
     world.swarm.set_time(SystemTime::now());

@@ -196,8 +196,8 @@ impl Session<'_> {
         reader.finish().map_err(|error| bad(error.to_string()).into())
     }
 
-    /// Asks for `/info`. `None` where it is not told: a socket proxy may withhold it, and that
-    /// costs what it is needed for, never the targets.
+    /// Requests `/info`. `None` without an answer: a socket proxy may withhold it, which costs a
+    /// feature, never the targets.
     pub(super) async fn info(&self) -> Option<Info> {
         // Whatever it takes, lists must still fit into the attempt.
         let left = self.deadline.saturating_duration_since(Instant::now());
@@ -208,9 +208,8 @@ impl Session<'_> {
         tokio::time::timeout(left / 2, info).await.ok()?
     }
 
-    /// Begins to listen to what changes in the Swarm, and to the containers of this Engine. The
-    /// deadline of the attempt holds until the stream is there; the stream outlives it, and ends
-    /// after such a silence.
+    /// Opens the stream of events of the Swarm and of the containers of this Engine. The deadline
+    /// of the attempt holds until the stream is open. The stream ends after `quiet` without an event.
     pub(super) async fn events(&self, quiet: Duration) -> Result<EventStream, NoEvents> {
         let path = self.path(Resource::Events, FILTERS);
         let answer = self.ask(Resource::Events, &path, Some(quiet)).await;
@@ -261,7 +260,7 @@ const QUERY: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Asks which version a host speaks, as Docker's own client does: by HEAD, and by GET where that
-/// does not work. Where a proxy does not let it be asked, or does not tell, the newest is tried.
+/// does not work. Where a proxy withholds the answer, the newest is tried.
 pub(super) async fn negotiate(
     client: &ReadClient,
     host: &Host,

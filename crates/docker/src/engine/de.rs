@@ -1,9 +1,9 @@
-//! Derived types out of a [`Reader`], as lenient as it is: `null` and what is missing mean nothing, and
-//! of a member given twice the last counts.
+//! Deserializes derived types from a [`Reader`], as lenient as it is: `null` and a missing member are
+//! the default, and of a member given twice the last counts.
 //!
 //! A field is named by the path of its member, `Spec.TaskTemplate.ContainerSpec.Image`. So one struct
-//! stands for an object however deep its members are, and one more member is one more field. A value that is
-//! to be read later, or part by part, is a [`Raw`].
+//! stands for an object however deep its members are, and one more member is one more field. A
+//! [`Raw`] value is read later, or part by part.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -219,7 +219,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 pub(super) struct Raw<'a>(Reader<'a>);
 
 impl<'a> Raw<'a> {
-    /// Tells the deserializer that this type is meant.
+    /// By this name the deserializer recognizes the type.
     const NAME: &'static str = "$raw";
 
     /// Reads it.

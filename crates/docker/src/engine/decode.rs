@@ -27,7 +27,7 @@ pub trait Object: Sized + PartialEq + Send + Sync {
     fn id(&self) -> &Arc<str>;
 }
 
-/// What stands at the beginning of an object and tells whether it is known already.
+/// The first members of an object, by which the cache recognizes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// `ID` (swarm objects) or `Id` (networks, containers), empty where it cannot be read.
@@ -41,7 +41,7 @@ impl Head {
     /// Reads no further than it must. An Engine writes ID and version first.
     pub fn read(text: &[u8]) -> Self {
         let mut head = Self::default();
-        // What cannot be read is missing: whoever reads the whole object tells why.
+        // What cannot be read is missing: reading the whole object reports why.
         let _ = Reader::new(text).object(|reader, key| {
             match key {
                 b"ID" | b"Id" => head.id = reader.string()?.into_owned(),
@@ -59,8 +59,8 @@ impl Head {
     }
 }
 
-/// The first members of an object, without a copy: enough to look for it among those that are
-/// known, which then are compared as a whole.
+/// The first members of an object, without a copy: enough to find a cached object, which is then
+/// compared as a whole.
 #[derive(Debug)]
 pub(super) struct Start<'a> {
     pub(super) id: Cow<'a, str>,
@@ -93,8 +93,8 @@ impl<'a> Start<'a> {
     }
 }
 
-/// Decodes the elements of one list. Strings that occur again and again are held once, and so are
-/// label maps: the 500 tasks of a service share one.
+/// Decodes the elements of one list. Repeated strings are held once, and so are label maps: the 500
+/// tasks of a service share one.
 #[derive(Debug, Default)]
 pub struct Decoder {
     symbols: HashSet<Arc<str>, RandomState>,
@@ -104,7 +104,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes an element, or tells in the problems why it is left out. Fails where it is not JSON.
+    /// Decodes an element, or adds a problem that says why it is skipped. Fails if it is not JSON.
     pub fn decode<T: Object>(&mut self, element: Element<'_>) -> Result<Option<T>, ScanError> {
         self.kind = T::KIND;
         if element.too_large {
@@ -134,12 +134,12 @@ impl Decoder {
         Ok(object)
     }
 
-    /// Begins another answer: nothing of an earlier one is told.
+    /// Starts another answer: problems of an earlier one are not reported.
     pub(super) fn begin(&mut self) {
         self.problems = Problems::default();
     }
 
-    /// Ends an answer. What is shared lives on; where `sweep`, only what somebody still holds.
+    /// Ends an answer. Shared strings and maps are kept; if `sweep`, only those still in use.
     pub(super) fn end(&mut self, sweep: bool) {
         if sweep {
             self.label_maps.retain(|_, labels| Arc::strong_count(labels) > 1);
@@ -147,7 +147,7 @@ impl Decoder {
         }
     }
 
-    /// Something that changes when a problem is told.
+    /// Changes with each problem that is added.
     pub(super) fn problems_so_far(&self) -> Mark {
         self.problems.mark()
     }
@@ -158,7 +158,7 @@ impl Decoder {
         (self.symbols.len(), self.label_maps.len())
     }
 
-    /// What was left out since this was last asked.
+    /// The problems since the last call.
     pub fn take_problems(&mut self) -> Vec<Problem> {
         self.problems.take()
     }
@@ -168,7 +168,7 @@ impl Decoder {
         Arc::clone(self.symbols.get_or_insert_with(text, |text| Arc::from(text)))
     }
 
-    /// Reads a part that can be left out. `reason` is what the problem says then.
+    /// Reads a part that can be skipped. `reason` is that of the problem.
     pub(super) fn part<'a, W: Deserialize<'a>, T>(
         &mut self,
         reader: &mut Reader<'a>,
@@ -184,7 +184,7 @@ impl Decoder {
         })
     }
 
-    /// Reads a list of which every element can be left out.
+    /// Reads a list, skipping each element that cannot be read.
     pub(super) fn parts<'a, W: Deserialize<'a>, T>(
         &mut self,
         list: &Raw<'a>,
@@ -221,13 +221,13 @@ impl Decoder {
         Ok(labels)
     }
 
-    /// Tells of a part that was left out, of the object that is being read.
+    /// Adds a problem: a skipped part of the object that is being read.
     fn problem(&mut self, reason: &'static str, detail: String) {
         self.problems.push(self.kind, "", reason, detail);
     }
 }
 
-/// The beginning of a text, for people.
+/// The beginning of a text, for display.
 fn shown(text: &[u8]) -> String {
     const MOST: usize = 60;
     let start = String::from_utf8_lossy(&text[..text.len().min(MOST)]);

@@ -1,15 +1,15 @@
 //! Several hosts that stand for one Swarm, asked one after the other until one answers.
 //!
 //! Invariants:
-//! - What answered last is asked first the next time.
-//! - Whatever goes wrong (no connection, no answer in time, a refusal, half an answer, another
-//!   Swarm) moves on to the next host within the same look. Where the rotation stands is written
-//!   before each attempt, so a look that is cancelled does not begin again at the host that hung.
-//! - A host that answers some of the lists only counts where none answers all of them.
-//! - A host that does not list a part is [set aside](Hosts::set_aside): the next look begins with the
-//!   next host and does without this one.
+//! - The host that answered last is asked first the next time.
+//! - After any failure (no connection, no answer in time, a refusal, half an answer, another Swarm)
+//!   the next host is tried within the same refresh. The rotation advances before each attempt, so
+//!   a canceled refresh does not start again at the host that hung.
+//! - A host that answers only some of the lists is used if no host answers all of them.
+//! - A host that does not list a part is [set aside](Hosts::set_aside): the next refresh starts with
+//!   the next host and skips this one.
 //! - With several hosts, the ID of the Swarm is remembered. A host that answers for another one is
-//!   passed over, by name, as long as some host of the list was last seen to be in the right one.
+//!   skipped, by name, as long as some host of the list was last seen in the right one.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -38,14 +38,14 @@ use crate::Error;
 #[derive(Debug)]
 pub struct Hosts {
     client: ReadClient,
-    known: Vec<Known>,
-    /// What is known of the objects that they list.
+    known: Vec<HostState>,
+    /// The objects of their last lists.
     memos: Memos,
     /// Which of them is next.
     rotation: Rotation,
-    /// The host that the next look does without, and why.
+    /// The host that the next refresh skips, and why.
     aside: Option<(usize, Error)>,
-    /// The Swarm that is looked at, once its ID was told.
+    /// The ID of the Swarm that is read, once a host reported it.
     cluster: Option<String>,
     refresh_interval: PromDuration,
     context: RefreshContext,
@@ -53,7 +53,7 @@ pub struct Hosts {
 
 /// A host, and what is known of it.
 #[derive(Debug)]
-struct Known {
+struct HostState {
     host: Host,
     /// `None` before the first attempt and after one that failed: versions change where an Engine
     /// goes down and comes back.
@@ -64,11 +64,11 @@ struct Known {
     info: Option<(Arc<Info>, Instant)>,
 }
 
-/// What a host says of itself changes seldom, and is dear to find out for an old Engine.
+/// `/info` changes rarely, and is expensive for an old Engine.
 const INFO_LASTS: Duration = Duration::from_mins(5);
 
-/// How long opening the stream of events may take at most. Every look waits for that, and a proxy
-/// that holds answers back until they are complete never lets it begin.
+/// How long opening the stream of events may take at most. Every refresh waits for it, and a proxy
+/// that holds back answers until they are complete never opens it.
 pub const EVENTS_WITHIN: Duration = Duration::from_secs(1);
 
 /// How much of the lists is asked for.
@@ -90,24 +90,24 @@ struct Answer {
     as_of: Instant,
 }
 
-/// What one look brought, and from whom.
+/// The lists of one refresh, and the host that answered.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct HostLists {
     /// The lists that were asked for.
     pub lists: Lists,
     /// Those that could not be read, and why. They are empty in `lists`.
     pub failed: Vec<(List, Arc<str>)>,
     /// Which host answered, by its place in the configuration.
     pub host: usize,
-    /// What it said of itself, not too long ago. `None` where it was not asked, or does not tell.
+    /// Its `/info`, at most some minutes old. `None` if it was not requested, or not answered.
     pub info: Option<Arc<Info>>,
 }
 
 impl Hosts {
-    /// Connects to nobody yet. Fails where a host cannot be one, or TLS options cannot be used.
+    /// Does not connect yet. Fails if a host is not valid, or its TLS options cannot be used.
     pub fn new(config: &EngineConfig, context: &RefreshContext) -> Result<Self, Error> {
         let hosts = config.hosts.iter().map(|text| {
-            Ok(Known { host: Host::parse(text)?, version: None, cluster: None, info: None })
+            Ok(HostState { host: Host::parse(text)?, version: None, cluster: None, info: None })
         });
         let hosts: Vec<_> = hosts.collect::<Result<_, swarmscout_net::Error>>()?;
         if hosts.is_empty() {
@@ -130,8 +130,8 @@ impl Hosts {
         })
     }
 
-    /// Asks the hosts, beginning with the one that answered last, until one answers.
-    pub async fn look(&mut self, query: &Query) -> Result<Refreshed<Seen>, Error> {
+    /// Asks the hosts for lists, starting with the one that answered last, until one answers.
+    pub async fn list(&mut self, query: &Query) -> Result<Refreshed<HostLists>, Error> {
         let mut round = self.rotation.round();
         if let Some((index, error)) = self.aside.take() {
             round.skip(index, error);
@@ -175,14 +175,14 @@ impl Hosts {
         Err(self.rotation.exhausted(round))
     }
 
-    /// Listens to what changes, at the host that answered last. Opening the stream has a quarter of
-    /// the time of an attempt, and never more than [`EVENTS_WITHIN`]: lists can do without it. It ends
-    /// after a silence of `quiet`.
+    /// Opens the stream of events of the host that answered last. That may take a quarter of an
+    /// attempt, and never more than [`EVENTS_WITHIN`]: lists do not need it. The stream ends after
+    /// `quiet` without an event.
     pub async fn events(&mut self, quiet: Duration) -> Result<EventStream, NoEvents> {
         let attempt = self.context.attempt_deadline(self.refresh_interval, 0);
         let within = (attempt / 4).min(EVENTS_WITHIN);
         let deadline = Instant::now() + within;
-        let Known { host, version, .. } = &mut self.known[self.rotation.current()];
+        let HostState { host, version, .. } = &mut self.known[self.rotation.current()];
         let failed = |error| {
             NoEvents::Failed(in_words(error, format!("{host}{}", Resource::Events.path()), within))
         };
@@ -208,7 +208,7 @@ impl Hosts {
         self.rotation.current()
     }
 
-    /// Asks the host that answered last what it is in all looks to come, as if it were new.
+    /// Requests `/info` of the host that answered last again in the next refresh.
     pub fn ask_for_info(&mut self) {
         self.known[self.rotation.current()].info = None;
     }
@@ -228,8 +228,8 @@ impl Hosts {
         }
     }
 
-    /// Does without the host that answered last in the next look, and tells then why. Gives the error
-    /// back where there is no other host.
+    /// Skips the host that answered last in the next refresh, which reports the reason. Returns the
+    /// error if there is no other host.
     pub fn set_aside(&mut self, error: Error) -> Result<(), Error> {
         if self.known.len() == 1 {
             return Err(error);
@@ -240,11 +240,11 @@ impl Hosts {
         Ok(())
     }
 
-    /// Whether a host has answered for another Swarm than the one that is looked at.
+    /// Whether a host has answered for another Swarm than the one that is read.
     fn is_another_swarm(&self, index: usize) -> bool {
         matches!(
             (&self.cluster, &self.known[index].cluster),
-            (Some(known), Some(told)) if known != told
+            (Some(known), Some(answered)) if known != answered
         )
     }
 
@@ -256,7 +256,12 @@ impl Hosts {
         Error::Answer { url: self.known[index].host.to_string(), reason }
     }
 
-    fn accept(&mut self, index: usize, answer: Answer, round: Round<Error>) -> Refreshed<Seen> {
+    fn accept(
+        &mut self,
+        index: usize,
+        answer: Answer,
+        round: Round<Error>,
+    ) -> Refreshed<HostLists> {
         let host = &self.known[index];
         if host.cluster.is_some() {
             self.cluster.clone_from(&host.cluster);
@@ -266,12 +271,12 @@ impl Hosts {
         problems::clean(&mut problems, self.client.secrets());
         let name = |failed: usize| self.known[failed].host.to_string();
         problems.extend(self.rotation.answered(round, index, name));
-        // In whatever order the Engine lists its objects.
+        // The Engine lists its objects in any order.
         problems.sort();
         let failed = answer.failed.into_iter();
         let failed = failed.map(|(list, error)| (list, error.to_string().into())).collect();
-        let seen = Seen { lists: answer.lists, failed, host: index, info };
-        Refreshed { value: seen, as_of: answer.as_of.into_std(), problems }
+        let listed = HostLists { lists: answer.lists, failed, host: index, info };
+        Refreshed { value: listed, as_of: answer.as_of.into_std(), problems }
     }
 
     /// Asks one host.
@@ -291,7 +296,7 @@ impl Hosts {
         let within = self.context.attempt_deadline(self.refresh_interval, others_left);
         let deadline = as_of + within;
         let several = self.known.len() > 1;
-        let Known { host, version, cluster, info } = &mut self.known[index];
+        let HostState { host, version, cluster, info } = &mut self.known[index];
         let is_fresh = |(_, asked): &(_, Instant)| query.with_info && asked.elapsed() < INFO_LASTS;
         let with_info = several || (query.with_info && !info.as_ref().is_some_and(is_fresh));
         let mut refused = false;
@@ -311,12 +316,12 @@ impl Hosts {
                 max_answer: MAX_ANSWER.min(self.context.max_answer),
             };
             match read(&session, query, memos, with_info).await {
-                Ok((Answered { lists, failed, problems }, told)) => {
-                    if let Some(told) = told {
-                        if !told.cluster.is_empty() {
-                            *cluster = Some(told.cluster.clone());
+                Ok((Answered { lists, failed, problems }, answered)) => {
+                    if let Some(answered) = answered {
+                        if !answered.cluster.is_empty() {
+                            *cluster = Some(answered.cluster.clone());
                         }
-                        *info = Some((Arc::new(told), as_of));
+                        *info = Some((Arc::new(answered), as_of));
                     }
                     let failed = failed.into_iter().map(|(list, error)| {
                         let url = format!("{host}{}", Resource::List(list).path());
@@ -348,15 +353,15 @@ impl Hosts {
     }
 }
 
-impl Known {
-    /// Knows nothing any more of what it spoke.
+impl HostState {
+    /// Forgets the version that it spoke, and its `/info`.
     fn forget(&mut self) {
         self.version = None;
         self.info = None;
     }
 }
 
-/// Tells the deadline of the attempt instead of what of it a single request had left.
+/// Names the deadline of the attempt, not the time that a single request had left.
 fn in_words(error: Error, asked: impl Display, within: Duration) -> Error {
     match error {
         Error::Http(swarmscout_net::Error::Deadline { .. }) => Error::Answer {

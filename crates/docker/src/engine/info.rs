@@ -5,7 +5,7 @@ use super::messages as sent;
 use super::read::{Fault, Reader};
 use super::refusal;
 
-/// So many managers are named; a Swarm has seven at most, if it is a good one.
+/// The most managers that are named. A Swarm has seven, rarely more.
 const MOST_MANAGERS: usize = 100;
 
 /// The longest host name, in bytes.

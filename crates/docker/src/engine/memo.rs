@@ -1,19 +1,18 @@
-//! What is known of the objects of a list, so that one that did not change is not parsed again.
+//! A cache of the objects of a list, so that an unchanged object is not parsed again.
 //!
-//! Managers list in another order at every call, so what is recognised is the object: by its ID,
-//! its version, and the bytes that it had in the last answer. An object that begins as a known one, and
-//! has as many bytes with the same digest, is that one: its brackets are not even scanned. Any other is
-//! found by the scanner and decoded.
+//! Managers list in another order at every call, so an object is recognized by its ID, its version,
+//! and the digest of its bytes in the last answer. A recognized object is not even scanned for
+//! brackets. Any other is found by the scanner and decoded.
 //!
 //! Invariants:
-//! - What is read, objects, problems and errors, is the same whatever is remembered, and into
-//!   whatever pieces the answer is cut.
-//! - An object whose bytes did not change, or whose change is nothing that is decoded, is the same
-//!   [`Arc`] as before.
-//! - An object of which a part was left out is not remembered: every look tells of it.
-//! - After a complete answer its objects are remembered and no others. After one that broke off,
-//!   what is remembered is still right. However many answers break off, no more is remembered than
-//!   twice the last complete one, some thousand objects and one answer.
+//! - Objects, problems and errors are the same whatever is cached, and however the answer is cut
+//!   into pieces.
+//! - An object is the same [`Arc`] as before if its bytes did not change, or none of the decoded
+//!   members did.
+//! - An object with a skipped part is not cached: every refresh reports the part.
+//! - After a complete answer exactly its objects are cached. After one that broke off, the cache is
+//!   still right. However many answers break off, it holds no more than twice the last complete one,
+//!   some thousand objects and one answer.
 
 use std::sync::Arc;
 
@@ -26,7 +25,7 @@ use super::decode::{Decoder, Object, Start};
 use super::objects::{Container, Network, Node, Service, Task};
 use super::scan::{Element, ListScanner, MAX_ELEMENT, ScanError, Visitor};
 
-/// Of answers that broke off so many objects are remembered without having been in a complete one.
+/// The number of objects that are cached without having been in a complete answer.
 const MOST_UNCONFIRMED: usize = if cfg!(test) { 100 } else { 10_000 };
 
 /// The objects of an answer, in its order, and what was left out.
@@ -50,7 +49,7 @@ pub struct Memos {
 /// What is known of the objects of one list, and the strings that they share.
 #[derive(Debug)]
 pub struct Memo<T> {
-    known: HashMap<Arc<str>, Known<T>, RandomState>,
+    known: HashMap<Arc<str>, CachedObject<T>, RandomState>,
     decoder: Decoder,
     /// The number of the present answer.
     answer: u32,
@@ -62,7 +61,7 @@ pub struct Memo<T> {
 
 /// An object, and how to know it.
 #[derive(Debug)]
-struct Known<T> {
+struct CachedObject<T> {
     object: Arc<T>,
     /// `Version.Index`, if it has one.
     version: Option<u64>,
@@ -240,7 +239,8 @@ impl<T: Object> Found<'_, T> {
             None => {
                 self.remembered += 1;
                 let (id, object) = (Arc::clone(object.id()), Arc::new(object));
-                let known = Known { object: Arc::clone(&object), version, length, digest, answer };
+                let known =
+                    CachedObject { object: Arc::clone(&object), version, length, digest, answer };
                 self.memo.known.insert(id, known);
                 object
             }

@@ -33,7 +33,7 @@ pub(crate) use client::{MAX_ANSWER, MAX_OBJECTS};
 pub(crate) use convert::parse_cidr;
 pub use decode::{Decoder, Head, Object};
 pub use events::{Action, Event, EventKind, EventParser, EventStream, NoEvents, StreamEnd};
-pub use hosts::{EVENTS_WITHIN, Hosts, Seen};
+pub use hosts::{EVENTS_WITHIN, HostLists, Hosts};
 pub use info::{Info, host_of};
 pub use labels::LabelMap;
 pub use lists::{Lists, Query};

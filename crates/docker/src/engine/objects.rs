@@ -17,7 +17,7 @@ pub struct Node {
     pub id: Arc<str>,
     /// `Version.Index`.
     pub version: u64,
-    /// `UpdatedAt`, in microseconds since 1970; 0 where it is not told.
+    /// `UpdatedAt`, in microseconds since 1970; 0 if unknown.
     pub updated: i64,
     /// `worker` or `manager`.
     pub role: Arc<str>,
@@ -61,7 +61,7 @@ pub struct Service {
     pub id: Arc<str>,
     /// `Version.Index`.
     pub version: u64,
-    /// `UpdatedAt`, in microseconds since 1970; 0 where it is not told.
+    /// `UpdatedAt`, in microseconds since 1970; 0 if unknown.
     pub updated: i64,
     /// Its name.
     pub name: Arc<str>,
@@ -89,11 +89,11 @@ pub enum Mode {
     Unknown,
     /// A task on each node.
     Global,
-    /// So many tasks.
+    /// A given number of tasks.
     Replicated,
     /// A task on each node that runs to its end.
     GlobalJob,
-    /// So many tasks that run to their end.
+    /// A given number of tasks that run to their end.
     ReplicatedJob,
 }
 
@@ -128,7 +128,7 @@ pub struct Task {
     pub id: Arc<str>,
     /// `Version.Index`.
     pub version: u64,
-    /// `UpdatedAt`, in microseconds since 1970; 0 where it is not told.
+    /// `UpdatedAt`, in microseconds since 1970; 0 if unknown.
     pub updated: i64,
     /// ID of its service.
     pub service: Arc<str>,
@@ -140,7 +140,7 @@ pub struct Task {
     pub labels: Arc<LabelMap>,
     /// What the orchestrator wants: `running`, `shutdown`, …
     pub desired_state: Arc<str>,
-    /// What its node last told: `running`, `failed`, …
+    /// What its node last reported: `running`, `failed`, …
     pub state: Arc<str>,
     /// ID of its container; empty before it has one.
     pub container: Arc<str>,
@@ -170,8 +170,8 @@ pub struct Attachment {
 pub struct Network {
     /// Its ID.
     pub id: Arc<str>,
-    /// When it was last changed, in microseconds since 1970; 0 where it is not told, as by
-    /// `/networks`, which only knows `Created`.
+    /// When it was last changed, in microseconds since 1970; 0 if unknown, as in
+    /// `/networks`, which has only `Created`.
     pub updated: i64,
     /// Its name.
     pub name: Arc<str>,

@@ -1,8 +1,8 @@
 //! Reads one JSON value out of an element of a list, member by member.
 //!
-//! Made for reading a few members of large objects from servers of every version: what is not asked
-//! for is skipped without being looked at, unknown members and `null` mean nothing, and a value of
-//! the wrong type can be left out without losing what stands around it ([`Reader::attempt`]).
+//! Made for reading a few members of large objects from servers of every version: other members are
+//! skipped without being decoded, `null` is the default, and a value of the wrong type can be skipped
+//! without losing what stands around it ([`Reader::attempt`]).
 //! Strings are borrowed unless they hold an escape. As in Go's `encoding/json`, bytes that are not
 //! UTF-8 and lone surrogates become U+FFFD, and of a member given twice the last counts.
 

@@ -1,12 +1,12 @@
 //! Finds the elements of a JSON array in a stream of pieces.
 //!
-//! A list of the Engine may be 30 MB and more. Nothing of it is held but the piece that just
-//! arrived and the one element that the piece cut in two. An element is handed over as soon as it
-//! is complete, as the bytes that were sent, in one pass that looks only at brackets and strings:
-//! whoever recognises an element as unchanged never has to parse it.
+//! A list of the Engine may be 30 MB and more. Only the piece that just arrived is held, and the one
+//! element that the piece cut in two. An element is handed over as soon as it is complete, as the
+//! bytes that were sent, in one pass through brackets and strings. An unchanged element, which the cache
+//! recognizes, is never parsed.
 //!
 //! Brackets must match and strings must end, here, for the stream as a whole; what stands between
-//! them is checked by whoever reads the element. Nesting, the size of an element and (by the
+//! them is checked when the element is read. Nesting, the size of an element and (by the
 //! client) the size of the answer are limited.
 
 use super::text::find_quote_or_backslash;
@@ -40,7 +40,7 @@ pub struct ListScanner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Start,
-    /// Inside a top-level `null`, which Go writes for an empty list; so many of its letters seen.
+    /// Inside a top-level `null`, which Go writes for an empty list: the number of letters seen.
     Null(usize),
     /// After `[`.
     First,
@@ -48,7 +48,7 @@ enum Place {
     Next,
     /// After an element.
     Between,
-    /// Between the objects of a stream that is no list.
+    /// Between the objects of a stream without a list.
     Free,
     /// Inside a number, `true`, `false` or `null`.
     Scalar,
@@ -115,8 +115,8 @@ pub enum ScanError {
 pub(super) trait Visitor {
     type Error: From<ScanError>;
 
-    /// Takes the element that `rest` begins with, an object, if it is known byte for byte, and returns
-    /// its length. `rest` ends where the piece does, or where the element would be too large.
+    /// Takes the object that `rest` begins with, if it is known byte for byte, and returns its
+    /// length. `rest` ends where the piece does, or where the element would be too large.
     fn known(&mut self, rest: &[u8]) -> Option<usize>;
 
     /// Takes an element that the scanner found.
@@ -151,7 +151,7 @@ impl ListScanner {
         Self { place, after, carry: Vec::new(), size: 0, offset: 0, max_element }
     }
 
-    /// A scanner for objects one after the other that are no list: with line breaks or nothing
+    /// A scanner for objects one after the other without a list: with line breaks or nothing
     /// between them, or each after a record separator (RFC 7464).
     pub(super) fn endless(max_element: usize) -> Self {
         Self { place: Place::Free, after: Place::Free, ..Self::new(max_element) }
@@ -208,7 +208,7 @@ impl ListScanner {
                                 self.place = self.after;
                             }
                         }
-                        // The first byte of an element is looked at again, as a part of it.
+                        // The first byte of an element is read again, as a part of it.
                         Place::Nested(_) | Place::Scalar => {}
                         _ => at += 1,
                     }
@@ -222,7 +222,7 @@ impl ListScanner {
         Ok(())
     }
 
-    /// Tells that the stream has ended.
+    /// Ends the stream. Fails in the middle of a list.
     pub fn finish(self) -> Result<(), ScanError> {
         match self.place {
             Place::End | Place::Free => Ok(()),

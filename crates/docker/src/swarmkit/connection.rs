@@ -41,8 +41,8 @@ impl Connection {
         Self { sender, place, max_answer }
     }
 
-    /// Subscribes to every change of nodes, services, tasks and networks. What changes from then on
-    /// is told, so a listing that is made afterwards misses nothing.
+    /// Subscribes to every change of nodes, services, tasks and networks. Later changes are reported,
+    /// so a listing that is made afterwards misses nothing.
     pub async fn watch(&mut self, deadline: Instant) -> Result<Watch, Error> {
         within(&self.place, deadline, Watch::open(&self.sender, &self.place, self.max_answer)).await
     }
@@ -53,9 +53,9 @@ impl Connection {
         Ok(self.node(id, deadline).await?.is_some())
     }
 
-    /// The node of this ID, with what a watch cannot tell: its `manager`.
+    /// The node of this ID, with the member that a watch lacks: its `manager`.
     pub async fn node(&mut self, id: &str, deadline: Instant) -> Result<Option<Arc<Node>>, Error> {
-        // SwarmKit refuses to look for it.
+        // SwarmKit refuses an empty ID.
         if id.is_empty() {
             return Ok(None);
         }
@@ -88,7 +88,7 @@ impl Connection {
     }
 }
 
-/// The elements of the repeated member number 1 of a message. Others are passed over.
+/// The elements of the repeated member number 1 of a message. Others are skipped.
 #[derive(Debug, Default)]
 pub(super) struct Elements(pub(super) Bytes);
 
@@ -142,7 +142,7 @@ impl Sender {
         Self { requests, user_agent, _driver: driver }
     }
 
-    /// A client that reads answers of so many bytes at most.
+    /// A client that reads answers of at most `limit` bytes.
     pub(super) async fn ready(&self, limit: usize) -> Result<Grpc<Self>, Status> {
         let grpc = Grpc::with_origin(self.clone(), Uri::from_static("http://swarmkit"));
         let mut grpc = grpc.max_decoding_message_size(limit);

@@ -1,4 +1,4 @@
-//! SwarmKit's control socket: what a manager tells about its Swarm at the very moment.
+//! SwarmKit's control socket: the present state of a Swarm, and its changes, from a manager.
 //!
 //! ```text
 //!  ControlSocket → Connection (unix socket, TLS, HTTP/2) → list: messages ┐
@@ -11,10 +11,10 @@
 //! credentials, an environment or a secret has a name here.
 //!
 //! Invariants:
-//! - The objects are the very ones that the Engine API gives, which is made of the same answers:
-//!   what it leaves out (other runtimes than containers, SwarmKit's own names for networks of a
-//!   node) is left out, what it renames is renamed. Two things no watch tells: see [`Watch`].
-//! - The leader answers a listing, this manager tells the changes. A change can be told before a
+//! - The objects equal those of the Engine API, which is made of the same answers: what it leaves out
+//!   (other runtimes than containers, SwarmKit's own names for networks of a node) is left out, what
+//!   it renames is renamed. A watch lacks two things: see [`Watch`].
+//! - The leader answers a listing, this manager reports the changes. A change can arrive before a
 //!   listing that lacks it, and the other way round: versions decide, not the order.
 //! - No keep-alive pings are sent. SwarmKit sets no policy for them, so that the one of gRPC holds:
 //!   more than one in five minutes, and the connection is ended.

@@ -120,7 +120,7 @@ async fn a_listing_is_what_the_engine_lists() {
     };
     let mut hosts = Hosts::new(&config, &RefreshContext::new("test")).unwrap();
     let query = Query::new(List::Tasks, &[List::Nodes, List::Services, List::Networks], &[]);
-    let lists = hosts.look(&query).await.unwrap().value.lists;
+    let lists = hosts.list(&query).await.unwrap().value.lists;
     let of_the_engine = Listing {
         nodes: lists.nodes,
         services: lists.services,

@@ -1,10 +1,10 @@
-//! What tells of the changes of a Swarm: begun, held against what is listed, given up, begun again.
+//! The change feed of a Swarm: opened, compared with what is listed, closed, opened again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarmscout_docker::engine::{EVENTS_WITHIN, NoEvents, Seen, StreamEnd};
+use swarmscout_docker::engine::{EVENTS_WITHIN, HostLists, NoEvents, StreamEnd};
 use swarmscout_docker::swarmkit::ControlSocket;
 use swarmscout_net::Host;
 use swarmscout_refresh::Refreshed;
@@ -18,39 +18,37 @@ use crate::relist_schedule::RelistSchedule;
 use crate::watch_feed::WatchFeed;
 use crate::{FeedKind, Snapshot};
 
-/// So often is a better channel tried by itself, at growing gaps; after that each regular look tries.
+/// How often a better feed is tried by itself, at growing pauses; after that each full refresh tries.
 const TRIES: u32 = 4;
 
-/// Why there is no better channel, right after the Engine answers again.
+/// Why a better feed is not open, right after the Engine answers again.
 const NOT_TRIED: &str = "not tried yet since the Engine answers again";
 
-/// What lasted so many times as long as the shortest of those gaps is begun again as if for the
-/// first time.
+/// A feed that lasted this many times the shortest of those pauses starts the pauses again.
 const LASTED: u32 = 12;
 
-/// How long beginning to watch may take, and each question to the control socket. It is on this
-/// machine.
+/// How long opening a watch may take, and each request to the control socket. It is on this machine.
 const SOCKET_DEADLINE: Duration = Duration::from_secs(2);
 
-/// How long all that a look does besides listing may take.
+/// How long a refresh may take for everything but listing.
 pub(crate) const OPEN_WITHIN: Duration =
     SOCKET_DEADLINE.saturating_mul(2).saturating_add(EVENTS_WITHIN);
 
-/// What is known of attempts to begin a better channel than the one that is in use.
+/// Attempts to open a better feed than the one in use.
 #[derive(Debug, Default)]
 pub(super) struct Retry {
-    /// How many failed, or did not last, since the first good look after failures or since a channel
+    /// How many failed, or did not last, since the first good refresh after failures or since a feed
     /// last lasted.
     tries: u32,
-    /// When to try again, sooner than at the next regular look.
+    /// When to try again, sooner than at the next full refresh.
     pub(super) at: Option<Instant>,
     /// Whether the last one failed because the Engine did not answer.
     engine_failed: bool,
-    /// Whether it was logged that changes are not received, and not yet that they are again.
+    /// Whether it was logged that the feed is closed, and not yet that it is open again.
     is_lost: bool,
 }
 
-/// What tells of changes.
+/// Reports changes between listings.
 #[derive(Debug)]
 pub(super) enum ChangeFeed {
     None,
@@ -89,7 +87,7 @@ impl ChangeFeed {
 }
 
 impl SwarmFollower {
-    /// Drops what tells of changes no more, or opens it again where it was only closed.
+    /// Drops a feed that has ended, or opens it again if it was only closed.
     pub(super) async fn close_feed(&mut self) {
         if self.can_reopen(Instant::now()) {
             self.reopen().await;
@@ -108,15 +106,15 @@ impl SwarmFollower {
         self.lose_feed(reason);
     }
 
-    /// Whether events were only closed and may be opened again: by a proxy that ends what is idle,
-    /// and not by one that ends whatever is opened.
+    /// Whether events were only closed and may be opened again: by a proxy that ends idle streams, and
+    /// not by one that ends every stream.
     pub(super) fn can_reopen(&self, now: Instant) -> bool {
         self.change_feed.is_closed()
             && self.opened_at == Some(self.hosts.place())
             && self.next_open().is_none_or(|next| next <= now)
     }
 
-    /// When the next channel may be begun.
+    /// When the next feed may be opened.
     fn next_open(&self) -> Option<Instant> {
         self.opened.map(|opened| opened + self.following.reopen_after)
     }
@@ -132,7 +130,7 @@ impl SwarmFollower {
                     "Events were closed and are open again"
                 );
                 self.change_feed = opened;
-                Arc::make_mut(&mut self.feed).begun += 1;
+                Arc::make_mut(&mut self.feed).starts += 1;
                 true
             }
             Err(reason) => {
@@ -143,7 +141,7 @@ impl SwarmFollower {
         }
     }
 
-    /// Opens events again that were closed, and follows what was told before.
+    /// Opens events again that were closed, and lists what they named before.
     pub(super) async fn reopen_and_follow(&mut self) -> Result<Refreshed<Snapshot>, Error> {
         self.apply_pending().await;
         if self.reopen().await {
@@ -152,7 +150,7 @@ impl SwarmFollower {
         Ok(self.present())
     }
 
-    /// Tries a better channel. Where it can be begun, everything is listed next.
+    /// Tries a better feed. If it opens, everything is listed next.
     pub(super) async fn upgrade(&mut self) -> Result<Refreshed<Snapshot>, Error> {
         self.apply_pending().await;
         self.retry.tries = self.retry.tries.saturating_add(1);
@@ -166,8 +164,9 @@ impl SwarmFollower {
         Ok(self.present())
     }
 
-    /// Says when to try a better channel after a good look, if there is one: at once where the Engine
-    /// did not answer before. `recovers`: it was the first good look, or the first after failures.
+    /// Schedules the next attempt to open a better feed after a good refresh, if there is one: at once
+    /// if the Engine did not answer before. `recovers`: it was the first good refresh, or the first
+    /// after failures.
     pub(super) fn schedule_upgrade(&mut self, recovers: bool) {
         self.retry.at = None;
         if self.feed.reason.is_none() {
@@ -186,7 +185,7 @@ impl SwarmFollower {
         }
     }
 
-    /// Drops what tells of changes no more, and says so.
+    /// Drops a feed that has ended, and logs it.
     fn lose_feed(&mut self, reason: Arc<str>) {
         tracing::warn!(
             swarm = %self.feed.swarm,
@@ -212,7 +211,7 @@ impl SwarmFollower {
         self.note_feed(None);
     }
 
-    /// Begins the best that there is, unless it is in use already, or was tried a moment ago.
+    /// Opens the best feed, unless it is in use, or was tried a moment ago.
     pub(super) async fn open_feed(&mut self) {
         let wanted = match (&self.change_feed, self.events) {
             (ChangeFeed::Watch(_), _)
@@ -233,12 +232,12 @@ impl SwarmFollower {
         self.retry.engine_failed = false;
         let mut reason = None;
         for kind in wanted {
-            let begun = match kind {
+            let opened = match kind {
                 FeedKind::Watch => self.open_watch().await,
                 FeedKind::Events => self.open_events().await,
                 FeedKind::Poll => continue,
             };
-            match begun {
+            match opened {
                 Ok(opened) => {
                     self.change_feed = opened;
                     self.since = now;
@@ -250,7 +249,7 @@ impl SwarmFollower {
                         tracing::info!(swarm = %self.feed.swarm, feed, "Change feed open again");
                     }
                     let feed = Arc::make_mut(&mut self.feed);
-                    feed.begun += 1;
+                    feed.starts += 1;
                     feed.reason = reason;
                     return;
                 }
@@ -262,7 +261,7 @@ impl SwarmFollower {
         }
     }
 
-    /// Begins to watch. The reason why not is missing where nobody would expect a watch.
+    /// Opens a watch. `Err(None)`: none is expected, so that is not a reason to report.
     async fn open_watch(&self) -> Result<ChangeFeed, Option<String>> {
         let beside = self.hosts.current().socket_path().map(beside);
         let Some(path) = self.swarmkit_socket.clone().or(beside) else {
@@ -271,7 +270,7 @@ impl SwarmFollower {
             return Err((self.events == Events::Watch).then(|| text.to_owned()));
         };
         let deadline = Instant::now() + SOCKET_DEADLINE;
-        let begun = async {
+        let opened = async {
             let connection = ControlSocket::new(&path, &self.context).connect(deadline).await;
             let mut connection = connection.map_err(|error| error.to_string())?;
             let watch = connection.watch(deadline).await.map_err(|error| error.to_string())?;
@@ -281,7 +280,7 @@ impl SwarmFollower {
             }
             Ok::<_, String>(watch_feed)
         };
-        match begun.await {
+        match opened.await {
             Ok(watch_feed) => Ok(ChangeFeed::Watch(Box::new(watch_feed))),
             Err(reason) => Err(Some(reason)),
         }
@@ -298,17 +297,17 @@ impl SwarmFollower {
         }
     }
 
-    /// Whether what tells of changes is of use beside this listing: events of the host that
-    /// answered, and a watch of its Swarm whose connection still stands. What is not is dropped.
-    pub(super) async fn suits(&mut self, seen: &Seen) -> bool {
-        let listed = || seen.lists.nodes.iter().map(|node| node.id.to_string()).min();
-        let node = seen.info.as_ref().map(|info| info.node.clone()).filter(|id| !id.is_empty());
+    /// Whether the feed matches this listing: events of the host that answered, or a watch of its
+    /// Swarm whose connection still works. Drops it if not.
+    pub(super) async fn suits(&mut self, answer: &HostLists) -> bool {
+        let listed = || answer.lists.nodes.iter().map(|node| node.id.to_string()).min();
+        let node = answer.info.as_ref().map(|info| info.node.clone()).filter(|id| !id.is_empty());
         self.node = node.or_else(listed);
         let reason = match &mut self.change_feed {
             ChangeFeed::None => {
-                return self.opened_at == Some(seen.host) || self.opened_at.is_none();
+                return self.opened_at == Some(answer.host) || self.opened_at.is_none();
             }
-            ChangeFeed::Events(_) if self.opened_at == Some(seen.host) => return true,
+            ChangeFeed::Events(_) if self.opened_at == Some(answer.host) => return true,
             ChangeFeed::Events(_) => {
                 let reason = format!("{} answers instead", self.hosts.current());
                 self.drop_feed(reason.into());
@@ -325,13 +324,13 @@ impl SwarmFollower {
         let node = self.node.take();
         self.asks_for_nodes |= node.is_none();
         self.drop_feed(reason.into());
-        // It is asked for before anything else the next time.
+        // The next watch must know it.
         self.node = node;
         false
     }
 }
 
-/// Makes sure that a watch is of the Swarm of this node, for which `host` answers.
+/// Fails if a watch is not of the Swarm of this node, for which `host` answers.
 async fn recognise(watch_feed: &mut WatchFeed, node: &str, host: &Host) -> Result<(), String> {
     match watch_feed.knows_node(node, Instant::now() + SOCKET_DEADLINE).await {
         Ok(true) => Ok(()),
@@ -343,7 +342,7 @@ async fn recognise(watch_feed: &mut WatchFeed, node: &str, host: &Host) -> Resul
     }
 }
 
-/// The control socket beside an Engine's own, where dockerd puts it unless told otherwise.
+/// The control socket next to an Engine's own, where dockerd puts it by default.
 fn beside(socket: &Path) -> PathBuf {
     socket.with_file_name("docker").join("swarm").join("control.sock")
 }

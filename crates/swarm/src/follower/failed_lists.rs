@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use super::{ChangeFeed, SwarmFollower};
 use crate::{FailedList, ListFilter, ListScope};
 
-/// The gap until everything is listed again doubles so often; by then regular looks come sooner.
+/// How often the pause until everything is listed again doubles; by then full refreshes come sooner.
 const MOST_DOUBLED: u32 = 16;
 
 impl SwarmFollower {
-    /// Notes which lists could not be read of those that were asked for, and plans to ask again: at
-    /// growing gaps, since a proxy may withhold them for good. The roles that need them log it.
+    /// Notes which requested lists could not be read, and schedules another try: at growing pauses,
+    /// since a proxy may withhold them for good. The roles that need them log it.
     pub(super) fn note_failed(
         &mut self,
         failed: Vec<(List, Arc<str>)>,
@@ -40,12 +40,12 @@ impl SwarmFollower {
         now
     }
 
-    /// Turns to the next host, after a part could not be listed at this one. Fails where there is no
+    /// Moves to the next host, after a part could not be listed at this one. Fails if there is no
     /// other.
     pub(super) fn leave_host(&mut self, error: Error) -> Result<(), Error> {
         let reason = error.to_string();
         self.hosts.set_aside(error)?;
-        // What is in use is of no use beside the lists of another host.
+        // The feed does not match the lists of another host.
         self.drop_feed(reason.into());
         self.opened = None;
         Ok(())

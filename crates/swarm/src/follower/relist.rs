@@ -14,11 +14,11 @@ use crate::buckets::hash_of;
 use crate::relist_schedule::ChangedObject;
 use crate::store::ListedPart;
 
-/// More services than these are not listed one by one.
+/// More services than this are not listed one by one.
 const ONE_BY_ONE: usize = 100;
 
-/// More tasks of services that are gone are not, either: their IDs have to fit into the first line
-/// of a request, of which proxies take 16 KiB.
+/// More tasks of removed services than this are not, either: their IDs must fit into the first line
+/// of a request, and proxies accept 16 KiB.
 const TASKS_ONE_BY_ONE: usize = 250;
 
 impl SwarmFollower {
@@ -37,7 +37,7 @@ impl SwarmFollower {
         let by_id = by_id.map(|(list, wanted, ids)| (list, filters("id", ids, wanted)));
         let mut lists = self.hosts.list_parts(&Query::of_parts(by_id)).await?;
         if scope.tasks != ListFilter::Nothing {
-            // The Engine refuses to list tasks of a service that is gone.
+            // The Engine refuses to list tasks of a removed service.
             let known = |id: &Arc<str>| lists.services.iter().any(|service| service.id == *id);
             let (there, gone): (BTreeSet<_>, BTreeSet<_>) =
                 part.services.iter().cloned().partition(known);
@@ -57,17 +57,17 @@ impl SwarmFollower {
         Ok(())
     }
 
-    /// Lists no more what was listed `now` and has settled.
+    /// Removes from the schedule what was listed `now` and is quiescent.
     pub(super) fn note_quiescent(&mut self, objects: &[ChangedObject], now: Instant) {
         for object in objects {
             if self.is_quiescent(object) {
-                self.relists.settled(object, now);
+                self.relists.finish(object, now);
             }
         }
     }
 
-    /// What to list of the things that events named: of a node also the services that have tasks
-    /// there, and those that may get some as it comes, is made active or is labelled anew.
+    /// The objects to list for those that events named. For a node that includes the services with
+    /// tasks there, and those that may get some when it joins, is made active or gets other labels.
     fn named(&self, objects: &[ChangedObject]) -> ListedPart {
         let mut part = ListedPart::default();
         for object in objects {
@@ -88,8 +88,8 @@ impl SwarmFollower {
         part
     }
 
-    /// The services of which a node takes a task without an event of theirs: global ones, and those
-    /// with a task that found no node.
+    /// The services that can get a task on a node without an event of their own: global ones, and
+    /// those with a task that found no node.
     fn awaiting_a_node(&self) -> impl Iterator<Item = Arc<str>> {
         let snapshot = self.store.snapshot();
         let global =
@@ -99,7 +99,7 @@ impl SwarmFollower {
         services.chain(waiting.map(|task| &task.service)).cloned()
     }
 
-    /// Whether it is better to list everything than what is due.
+    /// Whether to list everything instead of what is due.
     pub(super) fn is_much(&self, now: Instant) -> bool {
         let due = self.relists.due(now);
         if due.contains(&ChangedObject::All) {
@@ -112,7 +112,7 @@ impl SwarmFollower {
         services.len() > ONE_BY_ONE || left > TASKS_ONE_BY_ONE
     }
 
-    /// Whether nothing more is to be expected of what an event named.
+    /// Whether no further change of a named object is expected.
     fn is_quiescent(&self, object: &ChangedObject) -> bool {
         let snapshot = self.store.snapshot();
         let at_rest = |task: &Arc<Task>| match &*task.desired_state {
@@ -136,18 +136,17 @@ impl SwarmFollower {
     }
 }
 
-/// Whether an update of a service, or the way back from one, goes on in batches that no event names.
+/// Whether an update of a service, or its rollback, continues in batches that no event names.
 fn is_under_way(update_state: &str) -> bool {
     matches!(update_state, "updating" | "rollback_started")
 }
 
-/// Whether the Engine refused a filter that names what is not there.
+/// Whether the Engine refused a filter that names an object that does not exist.
 pub(super) fn is_not_found(error: &Error) -> bool {
     matches!(error, Error::Status { status: StatusCode::NOT_FOUND, .. })
 }
 
-/// The JSON of filters that let through what `wanted` does, and of that only what has one of these
-/// values.
+/// The JSON of the filters of `wanted`, and of one more with these values.
 fn filters(name: &str, values: &BTreeSet<Arc<str>>, wanted: &ListFilter) -> String {
     let known = match wanted {
         ListFilter::Filtered(filters) => serde_json::from_str(filters).unwrap_or_default(),

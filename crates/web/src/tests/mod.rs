@@ -79,7 +79,7 @@ pub(super) fn swarm(source: &mut SourceStatus, now: Instant, kind: FeedKind) -> 
         changes: 7,
         last_change: Some(since + Duration::from_secs(990)),
         late: Some(Duration::from_millis(20)),
-        begun: 1,
+        starts: 1,
         drift: 0,
     };
     // The set of the job is older.

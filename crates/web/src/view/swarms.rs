@@ -106,7 +106,7 @@ impl<'a> Swarm<'a> {
             last_change: feed.last_change.map(Time),
             last_change_age: feed.last_change.map(|at| Time(at).age(now)),
             delay: feed.late.map(Seconds),
-            starts: feed.begun,
+            starts: feed.starts,
             drift: feed.drift,
         }
     }

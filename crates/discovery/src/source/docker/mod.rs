@@ -67,7 +67,7 @@ impl Discoverer for Docker {
 
     fn fetch(&mut self, _: RefreshScope) -> BoxFuture<'_, Result<Refreshed<Groups>, Error>> {
         Box::pin(async {
-            let listed = self.hosts.look(&self.query).await?;
+            let listed = self.hosts.list(&self.query).await?;
             let mut meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
             let found = find_within(&listed.value.lists, &self.options, &mut meter);
             let (groups, mut problems) =

@@ -213,7 +213,7 @@ impl ContainerQuery {
             for host in &self.engine.hosts {
                 let engine = EngineConfig { hosts: vec![host.clone()], ..self.engine.clone() };
                 let Ok(mut hosts) = Hosts::new(&engine, &self.context.refresh) else { continue };
-                match hosts.look(&query).await {
+                match hosts.list(&query).await {
                     Ok(listed) => {
                         let containers = listed.value.lists.containers.into_iter();
                         let mut own = containers

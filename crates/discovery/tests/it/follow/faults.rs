@@ -48,14 +48,14 @@ async fn a_watch_that_stalls_is_found_by_a_listing_and_opened_again() {
     followed.refresh().await;
     let fresh = site.fresh(Role::Tasks).await;
     followed.check_right(Role::Tasks, &fresh);
-    assert_eq!((followed.feed().drift, followed.feed().begun), (0, 1));
-    followed.until(|followed| followed.feed().begun == 2).await;
+    assert_eq!((followed.feed().drift, followed.feed().starts), (0, 1));
+    followed.until(|followed| followed.feed().starts == 2).await;
     let feed = followed.feed();
     assert!(feed.drift > 0 && feed.kind == FeedKind::Watch, "{feed:?}");
     let drift = feed.drift;
     site.swarm.scale(&site.web, 4);
     followed.until_right(&site).await;
-    assert_eq!((followed.feed().drift, followed.feed().begun), (drift, 2));
+    assert_eq!((followed.feed().drift, followed.feed().starts), (drift, 2));
     assert!(!followed.was_empty);
 }
 
@@ -72,7 +72,7 @@ async fn a_watch_that_ends_is_opened_again() {
         let faults = site.manager.control.faults();
         faults.next(1, fault.clone());
         site.swarm.scale(&site.web, 9);
-        followed.until(|followed| followed.feed().begun == 2).await;
+        followed.until(|followed| followed.feed().starts == 2).await;
         followed.until_right(&site).await;
         assert_eq!(
             (followed.feed().kind, followed.feed().drift),
@@ -88,7 +88,7 @@ async fn an_engine_that_is_started_again_is_followed_again() {
     let site = Site::new(1);
     let mut followed = watched(&site).await;
     for engine_too in [false, true] {
-        let starts = followed.feed().begun;
+        let starts = followed.feed().starts;
         site.manager.control.refuse();
         if engine_too {
             site.manager.engine.server.refuse();
@@ -106,7 +106,7 @@ async fn an_engine_that_is_started_again_is_followed_again() {
         followed.refresh().await;
         followed
             .until(|followed| {
-                followed.feed().begun > starts && followed.feed().kind == FeedKind::Watch
+                followed.feed().starts > starts && followed.feed().kind == FeedKind::Watch
             })
             .await;
         followed.until_right(&site).await;
@@ -228,7 +228,12 @@ async fn lists_that_contradict_the_watch_take_nothing_away() {
         followed.refresh().await;
         followed.until_right(&site).await;
         assert!(!followed.was_empty);
-        assert_eq!((followed.feed().begun, followed.feed().drift), (1, 0), "{:?}", followed.feed());
+        assert_eq!(
+            (followed.feed().starts, followed.feed().drift),
+            (1, 0),
+            "{:?}",
+            followed.feed()
+        );
     }
 }
 
@@ -303,7 +308,7 @@ async fn a_cancelled_refresh_loses_no_change() {
     faults.clear();
     followed.refresh().await;
     followed.until_right(&site).await;
-    assert_eq!((followed.feed().drift, followed.feed().begun), (0, 1));
+    assert_eq!((followed.feed().drift, followed.feed().starts), (0, 1));
 }
 
 #[tokio::test]
@@ -346,7 +351,7 @@ async fn an_event_that_cannot_be_read_ends_nothing() {
     followed.refresh().await;
     // The stream ends, and is opened again when the fault is over.
     faults.clear();
-    followed.until(|followed| followed.feed().begun > 1).await;
+    followed.until(|followed| followed.feed().starts > 1).await;
     site.swarm.scale(&site.web, 9);
     followed.until_right(&site).await;
 }

@@ -139,7 +139,7 @@ async fn a_watch_keeps_a_list_up_to_date_that_cannot_be_read() {
     site.manager.engine.server.faults().clear();
     followed.until(|followed| followed.snapshot.failed.is_empty()).await;
     followed.check_right(Role::Tasks, &fresh);
-    assert_eq!((followed.feed().drift, followed.feed().begun), (0, 1));
+    assert_eq!((followed.feed().drift, followed.feed().starts), (0, 1));
 }
 
 /// A list that a proxy withholds does not turn each event into a full refresh.

@@ -67,7 +67,7 @@ async fn a_better_feed_is_tried_without_a_listing() {
     for _ in 0..3 {
         followed.step().await;
     }
-    assert_eq!((followed.refreshes[0], server.request_count(), followed.feed().begun), (1, 0, 1));
+    assert_eq!((followed.refreshes[0], server.request_count(), followed.feed().starts), (1, 0, 1));
     site.manager.control.accept().unwrap();
     followed.until(|followed| followed.feed().kind == FeedKind::Watch).await;
     site.swarm.scale(&site.web, 9);
@@ -94,7 +94,7 @@ async fn events_that_are_silent_for_long_are_opened_again_and_nothing_else() {
     followed.refresh().await;
     let server = &site.manager.engine.server;
     server.forget_requests();
-    followed.until(|followed| followed.feed().begun >= 4).await;
+    followed.until(|followed| followed.feed().starts >= 4).await;
     let asked: Vec<_> = server.requests().into_iter().map(|request| request.path).collect();
     assert!(asked.len() >= 3 && asked.iter().all(|path| path.ends_with("/events")), "{asked:?}");
     assert_eq!(followed.refreshes[0], 1);
@@ -122,7 +122,7 @@ async fn events_that_are_closed_are_opened_again_and_nothing_else() {
         faults.set_for("/events", end);
         let mut followed = events(&site, &quiet(Duration::from_mins(10), Duration::ZERO));
         followed.refresh().await;
-        followed.until(|followed| followed.feed().begun >= 4).await;
+        followed.until(|followed| followed.feed().starts >= 4).await;
         faults.clear();
         site.swarm.scale(&site.web, 8 + at as u64);
         followed.until(|followed| followed.refreshes[1] > 0).await;

@@ -64,7 +64,7 @@ async fn a_job_that_is_added_has_its_targets_at_once_and_disturbs_no_other() {
             let fresh = site.fresh(Role::Tasks).await;
             let now = until(&mut job, |job| shown_set(&job.set) == fresh).await;
             let feed = now.status.sources[0].feed.as_ref().unwrap();
-            assert_eq!((feed.drift, feed.begun), (0, 1), "{feed:?}");
+            assert_eq!((feed.drift, feed.starts), (0, 1), "{feed:?}");
         }
         // Nor is it when a job goes.
         manager.apply(vec![services]);
@@ -75,7 +75,7 @@ async fn a_job_that_is_added_has_its_targets_at_once_and_disturbs_no_other() {
             let fresh = site.fresh(Role::Services).await;
             let now = until(&mut job, |job| shown_set(&job.set) == fresh).await;
             let feed = now.status.sources[0].feed.as_ref().unwrap();
-            assert_eq!((feed.drift, feed.begun, feed.objects[2]), (0, 1, 0), "{feed:?}");
+            assert_eq!((feed.drift, feed.starts, feed.objects[2]), (0, 1, 0), "{feed:?}");
         }
     }
 }
@@ -280,6 +280,6 @@ async fn an_event_of_a_node_leads_to_the_tasks_that_it_takes() {
     site.swarm.add_worker("worker-3");
     let status = ports(4, 1).await.status;
     let feed = status.sources[0].feed.as_ref().unwrap();
-    assert_eq!((feed.kind, feed.begun), (FeedKind::Events, 1), "{feed:?}");
+    assert_eq!((feed.kind, feed.starts), (FeedKind::Events, 1), "{feed:?}");
     assert_eq!(status.sources[0].refreshes, 1, "nothing but what was reported");
 }
