@@ -29,7 +29,9 @@ use std::time::{Duration, SystemTime};
 use swarmscout_docker::engine::{HostLists, Hosts, Query};
 use swarmscout_docker::swarmkit::{Change, Object};
 use swarmscout_refresh::supervisor::Partial;
-use swarmscout_refresh::{BoxFuture, Discoverer, Problem, RefreshContext, RefreshScope, Refreshed};
+use swarmscout_refresh::{
+    Backoff, BoxFuture, Discoverer, Problem, RefreshContext, RefreshScope, Refreshed,
+};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -69,8 +71,8 @@ pub struct SwarmFollower {
     opened_at: Option<usize>,
     /// When to try to open a better one.
     retry: Retry,
-    /// How often in a row lists could not be read.
-    list_failures: u32,
+    /// Pauses after lists that could not be read.
+    list_backoff: Backoff,
     /// When to list everything again, because lists could not be read.
     relist_at: Option<Instant>,
     store: Store,
@@ -116,8 +118,8 @@ impl SwarmFollower {
             since: Instant::now(),
             opened: None,
             opened_at: None,
-            retry: Retry::default(),
-            list_failures: 0,
+            retry: Retry::new(following.reopen_after),
+            list_backoff: Backoff::new(following.reopen_after),
             relist_at: None,
             store: Store::default(),
             confirm_by: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use swarmscout_docker::engine::{EVENTS_WITHIN, HostLists, NoEvents, StreamEnd};
 use swarmscout_docker::swarmkit::ControlSocket;
 use swarmscout_net::Host;
-use swarmscout_refresh::Refreshed;
+use swarmscout_refresh::{Backoff, Refreshed};
 use tokio::time::Instant;
 
 use super::SwarmFollower;
@@ -35,17 +35,24 @@ pub(crate) const OPEN_WITHIN: Duration =
     SOCKET_DEADLINE.saturating_mul(2).saturating_add(EVENTS_WITHIN);
 
 /// Attempts to open a better feed than the one in use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Retry {
-    /// How many failed, or did not last, since the first good refresh after failures or since a feed
-    /// last lasted.
-    tries: u32,
+    /// Counts those that failed, or did not last, since the first good refresh after failures or
+    /// since a feed last lasted.
+    backoff: Backoff,
     /// When to try again, sooner than at the next full refresh.
     pub(super) at: Option<Instant>,
     /// Whether the last one failed because the Engine did not answer.
     engine_failed: bool,
     /// Whether it was logged that the feed is closed, and not yet that it is open again.
     is_lost: bool,
+}
+
+impl Retry {
+    /// No attempt yet; `pause` is the one after the first.
+    pub(super) const fn new(pause: Duration) -> Self {
+        Self { backoff: Backoff::new(pause), at: None, engine_failed: false, is_lost: false }
+    }
 }
 
 /// Reports changes between listings.
@@ -153,7 +160,7 @@ impl SwarmFollower {
     /// Tries a better feed. If it opens, everything is listed next.
     pub(super) async fn upgrade(&mut self) -> Result<Refreshed<Snapshot>, Error> {
         self.apply_pending().await;
-        self.retry.tries = self.retry.tries.saturating_add(1);
+        self.retry.backoff.failed(Duration::MAX);
         self.retry.at = None;
         self.opened = None;
         self.open_feed().await;
@@ -173,15 +180,15 @@ impl SwarmFollower {
             return;
         }
         let now = Instant::now();
-        if recovers || (self.retry.engine_failed && self.retry.tries == 0) {
-            self.retry.tries = 0;
+        let backoff = &mut self.retry.backoff;
+        if recovers || (self.retry.engine_failed && backoff.failures() == 0) {
+            backoff.succeeded();
             self.retry.at = Some(now);
             if self.retry.engine_failed {
                 Arc::make_mut(&mut self.feed).reason = Some(NOT_TRIED.into());
             }
-        } else if self.retry.tries < TRIES {
-            let gap = self.following.reopen_after * (1 << self.retry.tries);
-            self.retry.at = Some(self.opened.unwrap_or(now) + gap);
+        } else if backoff.failures() < TRIES {
+            self.retry.at = Some(self.opened.unwrap_or(now) + backoff.next_pause(Duration::MAX));
         }
     }
 
@@ -205,7 +212,11 @@ impl SwarmFollower {
         self.node = None;
         self.hosts.ask_for_info();
         let lasted = self.since.elapsed() >= LASTED * self.following.reopen_after;
-        self.retry.tries = if lasted { 0 } else { self.retry.tries.saturating_add(1).min(TRIES) };
+        if lasted {
+            self.retry.backoff.succeeded();
+        } else {
+            self.retry.backoff.failed(Duration::MAX);
+        }
         self.retry.engine_failed = false;
         Arc::make_mut(&mut self.feed).reason = Some(reason);
         self.note_feed(None);

@@ -1,6 +1,7 @@
 //! Lists that cannot be read while others can.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use swarmscout_docker::Error;
 use swarmscout_docker::engine::List;
@@ -8,9 +9,6 @@ use tokio::time::Instant;
 
 use super::{ChangeFeed, SwarmFollower};
 use crate::{FailedList, ListFilter, ListScope};
-
-/// How often the pause until everything is listed again doubles; by then full refreshes come sooner.
-const MOST_DOUBLED: u32 = 16;
 
 impl SwarmFollower {
     /// Notes which requested lists could not be read, and schedules another try: at growing pauses,
@@ -34,9 +32,11 @@ impl SwarmFollower {
         });
         let now: Arc<[FailedList]> = failed.collect();
         let is_new = now.iter().any(|failed| find(&before, failed.list).is_none());
-        self.list_failures = if is_new { 0 } else { (self.list_failures + 1).min(MOST_DOUBLED) };
-        let gap = self.following.reopen_after * (1 << self.list_failures);
-        self.relist_at = (!now.is_empty()).then(|| Instant::now() + gap);
+        if is_new {
+            self.list_backoff.succeeded();
+        }
+        let due = || Instant::now() + self.list_backoff.failed(Duration::MAX);
+        self.relist_at = (!now.is_empty()).then(due);
         now
     }
 
