@@ -24,7 +24,7 @@ use futures_util::future::OptionFuture;
 use swarmscout_config::{Config, Loaded};
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::{BuildContext, OwnContainer};
-use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::manager::{Job, JobSet, ShadowedJob};
 use swarmscout_discovery::storage::Storage;
 use swarmscout_model::Budget;
 use swarmscout_model::size::Bytes;
@@ -177,7 +177,7 @@ impl App {
             .collect::<Result<Vec<_>, _>>()
             .context("cannot read the address that it listens on")?;
 
-        manager.apply(loaded.config.job_configs());
+        apply_jobs(&mut manager, loaded.config.job_configs());
         let (config, config_receiver) = watch::channel(Arc::new(loaded.config));
         let (status, status_receiver) = watch::channel(ReloadStatus {
             error: None,
@@ -191,8 +191,8 @@ impl App {
         let prefix = options.web.route_prefix.clone();
         let lists = Cache::new(budget);
         let file_sd = options.file_sd.map(|options| {
-            let stats = Arc::clone(manager.stats());
-            let on_panic = move || stats.refresh.panics.add(1);
+            let counters = Arc::clone(manager.stats());
+            let on_panic = move || counters.refresh.panics.add(1);
             FileSd::start(options, manager.sets(), Arc::clone(&lists), on_panic)
         });
         let files = file_sd.as_ref().map(FileSd::status);
@@ -336,7 +336,7 @@ impl App {
     fn apply(&mut self, loaded: Result<Loaded, String>) -> Result<(), String> {
         match loaded {
             Ok(Loaded { config, warnings, .. }) => {
-                self.manager.apply(config.job_configs());
+                apply_jobs(&mut self.manager, config.job_configs());
                 self.config.send_replace(Arc::new(config));
                 self.status.send_replace(ReloadStatus {
                     error: None,
@@ -427,6 +427,18 @@ async fn load(source: &ConfigSource) -> Attempt {
     attempt
 }
 
+/// Makes these the jobs, and logs those that do not run.
+fn apply_jobs(manager: &mut Manager, jobs: impl Into<JobSet>) {
+    for ShadowedJob { job, layer, by } in manager.apply(jobs) {
+        tracing::warn!(
+            config = %job,
+            layer,
+            used = by,
+            "Job does not run because another one has its name, rename one of them"
+        );
+    }
+}
+
 /// `3 jobs, 120 targets, 1 of 4 sources failing; the last reload failed: …`.
 fn summary(manager: &Manager, error: Option<&str>) -> String {
     let jobs = Arc::clone(&manager.jobs().borrow());
@@ -457,9 +469,28 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
 
+    use expect_test::expect;
+    use swarmscout_discovery::JobConfig;
     use swarmscout_discovery::config::STARTUP_TIMEOUT;
+    use swarmscout_discovery::manager::LayeredJob;
 
     use super::*;
+    use crate::cli::{LogFormat, LogLevel};
+    use crate::logging::tests::lines;
+
+    #[tokio::test]
+    async fn a_job_that_another_one_shadows_is_logged() {
+        let jobs = |names: [&str; 2]| names.map(|name| JobConfig::new(name, Vec::new()));
+        let mut set = JobSet::of_file(jobs(["web", "db"]).into());
+        let made = jobs(["db", "cache"]).map(|config| LayeredJob { config, yaml: None });
+        set.add_layer("discovered", made.into());
+        let mut manager = Manager::new(BuildContext::new("test"));
+        let logged =
+            lines(LogLevel::Info, LogFormat::Logfmt, || apply_jobs(&mut manager, set.clone()));
+        expect![[r#"
+            time=TIME level=WARN source=app.rs:N msg="Job does not run because another one has its name, rename one of them" config=db layer=discovered used=file
+        "#]].assert_eq(&logged);
+    }
 
     /// This test's one thread is that of discovery. While it is held up the web server answers; so
     /// neither waits in the other's queue.

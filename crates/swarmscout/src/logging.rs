@@ -278,7 +278,7 @@ fn json_string(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::{Arc, Mutex};
 
     use expect_test::{Expect, expect};
@@ -300,7 +300,7 @@ mod tests {
     }
 
     /// What `log` writes, with time and place made constant.
-    fn lines(level: LogLevel, format: LogFormat, log: impl FnOnce()) -> String {
+    pub(crate) fn lines(level: LogLevel, format: LogFormat, log: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = subscriber(LogArgs { level, format }, move || writer.clone());
@@ -312,7 +312,7 @@ mod tests {
             let to = from + line[from..].find('Z').unwrap() + 1;
             let time: Timestamp = line[from..to].parse().unwrap();
             assert!(Timestamp::now().duration_since(time).as_secs() < 60, "{line}");
-            let source = line.find("logging.rs:").unwrap() + "logging.rs:".len();
+            let source = line.find(".rs:").unwrap() + ".rs:".len();
             let digits = line[source..].find(|c: char| !c.is_ascii_digit()).unwrap();
             format!("{}TIME{}N{}\n", &line[..from], &line[to..source], &line[source + digits..])
         });
