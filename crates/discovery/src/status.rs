@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use swarmscout_model::DurationHistogram;
-use swarmscout_swarm::Feed;
 
 use crate::Problem;
 use crate::without_address::TasksWithoutAddress;
@@ -85,6 +84,7 @@ pub struct SourceStatus {
     pub groups: usize,
     /// The number of its targets now, before relabeling.
     pub targets: usize,
-    /// The change feed of its Swarm, for a source of swarm mode.
-    pub feed: Option<Arc<Feed>>,
+    /// The name of the Swarm that it reads, for a source of swarm mode that has answered. The
+    /// Swarm has a [state of its own](crate::Manager::swarms).
+    pub swarm: Option<Arc<str>>,
 }

@@ -128,7 +128,7 @@ mod tests {
             durations: Arc::new(DurationHistogram::default()),
             groups: 0,
             targets: 7,
-            feed: None,
+            swarm: None,
         };
         let status = JobStatus { sources: vec![source], ..JobStatus::default() };
         let jobs = ["a", "b"].map(|name| JobState {

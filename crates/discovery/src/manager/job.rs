@@ -13,7 +13,6 @@ use swarmscout_model::{
 };
 use swarmscout_net::{Secrets, cpu};
 use swarmscout_refresh::supervisor::{Health, LastGood};
-use swarmscout_swarm::Feed;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -517,7 +516,7 @@ impl Source {
             durations: Arc::default(),
             groups: 0,
             targets: 0,
-            feed: None,
+            swarm: None,
         };
         let known = running.supervised.last_good();
         Self { running: plan.running, known, status, refused: None }
@@ -536,14 +535,13 @@ impl Source {
             health.error = Some(Arc::clone(&refused.error));
             health.as_of = status.as_of;
         }
-        let Details { without_address, feed } = self.running.details.borrow().clone();
+        let Details { without_address, swarm } = self.running.details.borrow().clone();
         let same = status.as_of.is_some() == health.as_of.is_some()
             && status.restored == health.restored
             && status.error == health.error
             && status.without_address == without_address
+            && status.swarm == swarm
             && Arc::ptr_eq(&status.problems, &health.problems);
-        let kind = |feed: &Option<Arc<Feed>>| feed.as_ref().map(|feed| feed.kind);
-        let same = same && kind(&status.feed) == kind(&feed);
         let Health { as_of, restored, error, problems, refreshes, failures, durations } = health;
         status.as_of = as_of;
         status.restored = restored;
@@ -553,7 +551,7 @@ impl Source {
         status.refreshes = refreshes;
         status.failures = failures;
         status.durations = durations;
-        status.feed = feed;
+        status.swarm = swarm;
         if same { News::Nothing } else { News::Status }
     }
 }

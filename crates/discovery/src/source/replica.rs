@@ -13,7 +13,7 @@ use swarmscout_model::{CanonicalGroups, canonicalize};
 use swarmscout_net::cpu;
 use swarmscout_refresh as refresh;
 use swarmscout_refresh::supervisor::{Health, LastGood, Supervised};
-use swarmscout_swarm::{Feed, ListScope, Snapshot, Subscription};
+use swarmscout_swarm::{ListScope, Snapshot, Subscription};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -56,12 +56,12 @@ pub(crate) trait SnapshotFinder: fmt::Debug + Send {
 }
 
 /// What a source of this kind reports in addition to its health.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Details {
     /// Running tasks without a target; `None` for finders that do not report them.
     pub(crate) without_address: Option<Arc<TasksWithoutAddress>>,
-    /// The change feed of its Swarm.
-    pub(crate) feed: Option<Arc<Feed>>,
+    /// The name of its Swarm, from the first snapshot on.
+    pub(crate) swarm: Option<Arc<str>>,
 }
 
 /// Which targets to find, and where.
@@ -145,8 +145,8 @@ impl ReplicaSource {
         loop {
             let LastGood { value, mut health } = self.snapshots.borrow_and_update().clone();
             let mut details = self.details.borrow().clone();
-            details.feed = value.as_ref().and_then(|snapshot| snapshot.feed.clone());
             if let Some(snapshot) = &value {
+                details.swarm = snapshot.feed.as_ref().map(|feed| Arc::clone(&feed.swarm));
                 self.note_failed_lists(snapshot, &mut health);
             }
             let groups = match value {
@@ -302,10 +302,7 @@ impl ReplicaSource {
         let mut problems = self.problems.clone();
         problems.extend(health.problems.iter().cloned());
         let failure = self.failure.clone();
-        let kind = |details: &Details| details.feed.as_ref().map(|feed| feed.kind);
-        let before = self.details.send_replace(details.clone());
-        let differs =
-            kind(&before) != kind(details) || before.without_address != details.without_address;
+        let differs = self.details.send_replace(details.clone()) != *details;
         self.publish.send_if_modified(|known| {
             let before = &known.health;
             health.restored = before.restored && !is_found;

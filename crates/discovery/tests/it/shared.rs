@@ -71,12 +71,15 @@ impl Simulated {
         let mut manager = Manager::new(BuildContext::new("test"));
         manager.apply(jobs);
         let jobs = Arc::clone(&manager.jobs().borrow());
+        let swarms = Arc::clone(&manager.swarms().borrow());
+        let [swarm] = &*swarms else { panic!("{swarms:?}") };
         for job in &*jobs {
             let ready = job.clone().wait_for(|job| job.set.is_ready()).await;
             let JobState { set, status } = ready.unwrap();
-            assert_eq!(status.sources[0].feed.as_ref().map(|feed| feed.kind), Some(feed));
+            assert_eq!(status.sources[0].swarm, Some(Arc::clone(&swarm.feed.borrow().swarm)));
             assert!(set.counts.active > 0, "{}", job.config.name());
         }
+        assert_eq!(swarm.feed.borrow().kind, feed);
         if feed == FeedKind::Watch {
             self.swarm.label_service(&self.service, "label", label);
             for job in jobs.iter().filter(|job| !job.config.name().starts_with("nodes")) {

@@ -409,7 +409,7 @@ fn snapshots(out: &mut Writer, swarms: &[Swarm<'_>]) {
     );
 }
 
-fn pools(out: &mut Writer, stats: &DiscoveryStats, jobs: &[ObservedJob]) {
+fn pools(out: &mut Writer, counters: &DiscoveryStats, jobs: &[ObservedJob]) {
     let states: Vec<_> = jobs
         .iter()
         .flat_map(|ObservedJob { set, .. }| {
@@ -444,7 +444,7 @@ fn pools(out: &mut Writer, stats: &DiscoveryStats, jobs: &[ObservedJob]) {
     out.counter(
         "prometheus_target_scrape_pool_exceeded_target_limit",
         "How often a target limit was exceeded",
-        [(NO_LABELS, stats.limit_exceeded.get())],
+        [(NO_LABELS, counters.limit_exceeded.get())],
     );
     out.counter(
         "prometheus_target_scrape_pool_sync",

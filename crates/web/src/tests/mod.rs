@@ -61,7 +61,7 @@ pub(crate) fn source(name: &str, now: Instant, age: Option<u64>) -> SourceStatus
         durations: Arc::new(DurationHistogram::default()),
         groups: 1,
         targets: 2,
-        feed: None,
+        swarm: None,
     }
 }
 
@@ -82,8 +82,7 @@ pub(super) fn swarm(source: &mut SourceStatus, now: Instant, kind: FeedKind) -> 
         starts: 1,
         drift: 0,
     };
-    // The set of the job is older.
-    source.feed = Some(Arc::new(Feed { changes: 1, ..feed.clone() }));
+    source.swarm = Some(Arc::clone(&feed.swarm));
     let as_of = now.checked_sub(Duration::from_secs(4));
     let known = LastGood { value: None, health: Health { as_of, ..Health::default() } };
     SwarmSenders { feed: watch::Sender::new(Arc::new(feed)), known: watch::Sender::new(known) }

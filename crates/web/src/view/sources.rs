@@ -91,7 +91,7 @@ pub(crate) struct Source<'a> {
     /// while the job still has the targets of the previous configuration.
     pending: bool,
     /// The Swarm with its change feed; null for a source that reads no Swarm in swarm mode, and until
-    /// the first successful refresh.
+    /// the first listing of the Swarm.
     #[serde(rename = "feed")]
     pub(crate) swarm: Option<Swarm<'a>>,
 }

@@ -1,7 +1,7 @@
 //! The newest state of each Swarm in swarm mode.
 //!
-//! The status of a source holds the state of its Swarm at the source's last change. Here all readers
-//! of a Swarm see the same, newest state.
+//! The status of a source has the name of its Swarm; the Swarm reports its own state, for all its
+//! readers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,8 +28,9 @@ impl Swarms {
 
     /// The one that a source reads.
     pub(super) fn read_by(&self, source: &SourceStatus, now: Now) -> Option<Swarm<'_>> {
-        let status = self.0.get(&source.feed.as_ref()?.swarm)?;
-        Some(Swarm::new(status, now))
+        let status = self.0.get(source.swarm.as_ref()?)?;
+        // Before that nothing is known of it.
+        status.as_of.map(|_| Swarm::new(status, now))
     }
 
     pub(crate) fn iter(&self, now: Now) -> impl Iterator<Item = Swarm<'_>> {

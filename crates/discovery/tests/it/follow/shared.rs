@@ -1,12 +1,14 @@
 //! Jobs that share one Swarm, through the target manager.
 
+use std::sync::Arc;
+
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::{DockerSwarmConfig, EngineConfig, Events, Role};
 use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_model::PromDuration;
 use swarmscout_simulator::Fault;
 use swarmscout_simulator::swarm::ServiceSpec;
-use swarmscout_swarm::{FeedKind, Filters, ListScope, Reader};
+use swarmscout_swarm::{Feed, FeedKind, Filters, ListScope, Reader};
 
 use super::site::{Site, context, filtered, guarded, job, shown, shown_set};
 
@@ -27,6 +29,14 @@ pub(super) fn until(
 #[track_caller]
 pub(super) fn ready(job: &mut Job) -> impl Future<Output = JobState> {
     until(job, |job| job.set.is_ready())
+}
+
+/// The change feed of the Swarm that a job reads.
+fn feed_of(manager: &Manager, job: &JobState) -> Arc<Feed> {
+    let name = job.status.sources[0].swarm.as_ref().unwrap();
+    let swarms = manager.swarms().borrow().clone();
+    let mut feeds = swarms.iter().map(|swarm| swarm.feed.borrow().clone());
+    feeds.find(|feed| feed.swarm == *name).unwrap()
 }
 
 pub(super) const KINDS: [(Events, FeedKind); 3] = [
@@ -51,7 +61,7 @@ async fn a_job_that_is_added_has_its_targets_at_once_and_disturbs_no_other() {
         for (name, role) in [("tasks", Role::Tasks), ("services", Role::Services)] {
             let now = ready(&mut job_of(&manager, name)).await;
             assert_eq!(shown_set(&now.set), site.fresh(role).await, "{name} by {events:?}");
-            assert_eq!(now.status.sources[0].feed.as_ref().unwrap().kind, kind);
+            assert_eq!(feed_of(&manager, &now).kind, kind);
         }
         let now = first.set.borrow().clone();
         assert!(now.groups.iter().zip(&*before.set.groups).all(|(a, b)| a.is_same(b)));
@@ -63,7 +73,7 @@ async fn a_job_that_is_added_has_its_targets_at_once_and_disturbs_no_other() {
             site.swarm.scale(&site.web, 9);
             let fresh = site.fresh(Role::Tasks).await;
             let now = until(&mut job, |job| shown_set(&job.set) == fresh).await;
-            let feed = now.status.sources[0].feed.as_ref().unwrap();
+            let feed = feed_of(&manager, &now);
             assert_eq!((feed.drift, feed.starts), (0, 1), "{feed:?}");
         }
         // Nor is it when a job goes.
@@ -74,7 +84,7 @@ async fn a_job_that_is_added_has_its_targets_at_once_and_disturbs_no_other() {
         if kind != FeedKind::Poll {
             let fresh = site.fresh(Role::Services).await;
             let now = until(&mut job, |job| shown_set(&job.set) == fresh).await;
-            let feed = now.status.sources[0].feed.as_ref().unwrap();
+            let feed = feed_of(&manager, &now);
             assert_eq!((feed.drift, feed.starts, feed.objects[2]), (0, 1, 0), "{feed:?}");
         }
     }
@@ -159,7 +169,7 @@ async fn filters_that_only_the_engine_can_apply_have_listings_of_their_own() {
     manager.apply(vec![job("all", &all), job("newest", &newest)]);
     let all = ready(&mut job_of(&manager, "all")).await;
     let newest = ready(&mut job_of(&manager, "newest")).await;
-    let kind = |job: &JobState| job.status.sources[0].feed.as_ref().unwrap().kind;
+    let kind = |job: &JobState| feed_of(&manager, job).kind;
     assert_eq!((kind(&all), kind(&newest)), (FeedKind::Watch, FeedKind::Poll));
     assert!(newest.set.counts.active > 0);
     let asked = site.manager.engine.server.requests();
@@ -194,13 +204,13 @@ async fn events_that_are_withheld_cost_the_feed_alone() {
         faults.set_for("/events", Fault::Status(status, "page not found".to_owned()));
         let mut manager = Manager::new(context());
         manager.apply(vec![job("tasks", &site.config(Role::Tasks, Events::Events))]);
-        let JobState { set, status } = ready(&mut job_of(&manager, "tasks")).await;
-        assert_eq!(shown_set(&set), site.fresh(Role::Tasks).await);
-        let feed = status.sources[0].feed.as_ref().unwrap();
+        let now = ready(&mut job_of(&manager, "tasks")).await;
+        assert_eq!(shown_set(&now.set), site.fresh(Role::Tasks).await);
+        let feed = feed_of(&manager, &now);
         assert_eq!(feed.kind, FeedKind::Poll);
         let reason = feed.reason.as_deref().unwrap();
         assert!(reason.contains("/events"), "{reason}");
-        assert!(status.sources[0].error.is_none());
+        assert!(now.status.sources[0].error.is_none());
     }
 }
 
@@ -278,8 +288,8 @@ async fn an_event_of_a_node_leads_to_the_tasks_that_it_takes() {
     site.swarm.label_node(&site.workers[1], "disk", "ssd");
     ports(3, 1).await;
     site.swarm.add_worker("worker-3");
-    let status = ports(4, 1).await.status;
-    let feed = status.sources[0].feed.as_ref().unwrap();
+    let now = ports(4, 1).await;
+    let feed = feed_of(&manager, &now);
     assert_eq!((feed.kind, feed.starts), (FeedKind::Events, 1), "{feed:?}");
-    assert_eq!(status.sources[0].refreshes, 1, "nothing but what was reported");
+    assert_eq!(now.status.sources[0].refreshes, 1, "nothing but what was reported");
 }
