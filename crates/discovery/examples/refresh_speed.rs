@@ -4,6 +4,8 @@
 //! cargo run --release -p swarmscout-discovery --example refresh_speed -- [ROLE [NODES [TASKS]]]
 //! ```
 //!
+//! The role is one of `dockerswarm_sd_configs`, or `labels` for `swarmscout_sd_configs`.
+//!
 //! A second process simulates the Swarm behind a unix socket. So the figures are those of the
 //! refresh alone: CPU seconds of this process, user and system, and its largest resident size.
 //!
@@ -21,11 +23,10 @@ use std::path::Path;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use swarmscout_discovery::Discoverer;
 use swarmscout_discovery::config::{
-    BuildContext, DockerSwarmConfig, EngineConfig, Events, OverlayPort, Role,
+    BuildContext, DockerSwarmConfig, EngineConfig, Events, OverlayPort, Preset, Role, Scraper,
+    SourceConfig as _, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets,
 };
-use swarmscout_discovery::source::dockerswarm::DockerSwarm;
 use swarmscout_docker::engine::{Element, Hosts, List, ListScanner, Memo, Query, ScanError, Task};
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Client, ClientOptions, Host, HttpConfig, Request};
@@ -53,8 +54,8 @@ fn main() -> Result<(), Error> {
     let role = match argument(0, "tasks").as_str() {
         "nodes" => Role::Nodes,
         "services" => Role::Services,
-        "tasks" => Role::Tasks,
-        other => return Err(format!("no role {other}: tasks, services or nodes").into()),
+        "tasks" | "labels" => Role::Tasks,
+        other => return Err(format!("no role {other}: tasks, services, nodes or labels").into()),
     };
 
     let socket = std::env::temp_dir().join(format!("refresh-speed-{}.sock", std::process::id()));
@@ -71,7 +72,7 @@ fn main() -> Result<(), Error> {
     };
     simulated.await_line()?;
     let refreshed = runtime.block_on(async {
-        refresh(&socket, role, &mut simulated).await?;
+        refresh(&socket, role, argument(0, "tasks") == "labels", &mut simulated).await?;
         steps(&socket).await
     });
     // The server ends with its standard input.
@@ -173,7 +174,12 @@ async fn steps(socket: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-async fn refresh(socket: &Path, role: Role, simulated: &mut Simulated) -> Result<(), Error> {
+async fn refresh(
+    socket: &Path,
+    role: Role,
+    by_labels: bool,
+    simulated: &mut Simulated,
+) -> Result<(), Error> {
     let config = DockerSwarmConfig {
         engine: EngineConfig {
             hosts: vec![format!("unix://{}", socket.display())],
@@ -189,7 +195,8 @@ async fn refresh(socket: &Path, role: Role, simulated: &mut Simulated) -> Result
         swarmkit_socket: None,
     };
     let context = BuildContext::new("refresh_speed");
-    let mut source = DockerSwarm::new(&config, &context)?;
+    let mut source =
+        if by_labels { by_labels_of(&config).build(&context)? } else { config.build(&context)? };
     let mut hosts = Hosts::new(&config.engine, &context.refresh)?;
     let query = match role {
         Role::Nodes => Query::new(List::Nodes, &[], &[]),
@@ -220,6 +227,26 @@ async fn refresh(socket: &Path, role: Role, simulated: &mut Simulated) -> Result
         }
     }
     Ok(())
+}
+
+/// The source that reads the same Swarm and makes targets of labels. The simulated services have
+/// those of a dialect.
+fn by_labels_of(config: &DockerSwarmConfig) -> SwarmscoutConfig {
+    SwarmscoutConfig {
+        engine: config.engine.clone(),
+        events: config.events,
+        swarmkit_socket: None,
+        options: SwarmscoutOptions {
+            label_prefix: "prometheus.io/".to_owned(),
+            dialects: vec!["containersolutions".to_owned()],
+            stacks: Vec::new(),
+            services: Vec::new(),
+            scraper: Scraper::Here,
+            unreachable: UnreachableTargets::Keep,
+            presets: Preset::ALL.into(),
+            class: String::new(),
+        },
+    }
 }
 
 /// What this thread, which does everything, has used: user and system, from the scheduler.

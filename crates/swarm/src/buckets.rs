@@ -230,6 +230,13 @@ impl<T> Buckets<T> {
         of_owners.flat_map(|bucket| bucket.objects())
     }
 
+    /// The objects of this owner.
+    pub fn of_owner<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Arc<T>> {
+        let start = self.buckets.partition_point(|bucket| *bucket.owner < *owner);
+        let of_owner = self.buckets[start..].iter().take_while(|bucket| *bucket.owner == *owner);
+        of_owner.flat_map(|bucket| bucket.objects())
+    }
+
     /// The index of the last bucket that does not stand after this place.
     fn before(&self, owner: &str, hash: u64) -> Option<usize> {
         let after = self.buckets.partition_point(|bucket| {

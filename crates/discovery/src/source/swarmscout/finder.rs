@@ -126,8 +126,7 @@ impl EndpointFinder {
 
     /// The networks of a service: those of its tasks, or of its virtual IPs while it has none.
     fn networks_of(&self, service: &Service) -> SharedNetworks {
-        let owner = BTreeSet::from([Arc::clone(&service.id)]);
-        if let Some(slot) = self.slots.buckets().of_owners(&owner).next() {
+        if let Some(slot) = self.slots.buckets().of_owner(&service.id).next() {
             return SharedNetworks::of(&slot.task().attachments);
         }
         let ips = service.virtual_ips.iter().filter(|ip| ip.address.is_some());
@@ -148,7 +147,7 @@ impl EndpointFinder {
         snapshot: &Snapshot,
         surroundings: &Arc<Surroundings>,
     ) -> Result<(), Error> {
-        self.slots.update(&snapshot.tasks);
+        let relabelled = self.slots.update(&snapshot.tasks, |labels| self.options.are_in(labels));
         let mut all = self.is_stale;
         if self.may_move(snapshot, surroundings) {
             let networks = self.networks(snapshot, surroundings);
@@ -168,6 +167,7 @@ impl EndpointFinder {
             let service = || services.binary_search(&hash_of(bucket.owner())).is_ok();
             all || (!services.is_empty() && service()) || bucket.refers_to_any(&referenced)
         };
+        let before: CanonicalGroups = self.targets.groups().into();
         if self.update_targets(snapshot, is_stale)? || all {
             let lost = lost(self.targets.extras().flatten());
             if lost != self.lost {
@@ -180,10 +180,12 @@ impl EndpointFinder {
                     gone.chain(new).map(|(claim, _)| Arc::clone(&claim.service)).collect();
                 self.lost = lost;
                 self.update_targets(snapshot, |bucket| services.contains(bucket.owner()))?;
+                // A group may be as it was before the first of these updates.
+                self.targets.adopt(&before);
             }
         }
         self.update_nodes(snapshot, surroundings, all, &renamed)?;
-        self.update_probes(snapshot, all)
+        self.update_probes(snapshot, all, &relabelled)
     }
 
     /// Updates the groups of slots. Returns whether claims changed.
@@ -229,16 +231,25 @@ impl EndpointFinder {
         updated.map(drop).map_err(|excess| Error::Excess { what: "nodes".to_owned(), excess })
     }
 
-    fn update_probes(&mut self, snapshot: &Snapshot, all: bool) -> Result<(), Error> {
-        let Self { options, buffers, .. } = self;
+    /// Updates the groups of probes. `relabelled`: hashes of the IDs of services with other labels on
+    /// containers, if these are ours.
+    fn update_probes(
+        &mut self,
+        snapshot: &Snapshot,
+        all: bool,
+        relabelled: &[u64],
+    ) -> Result<(), Error> {
+        let Self { options, slots, buffers, .. } = self;
+        let is_stale = |bucket: &Bucket<Service>| {
+            let is_relabelled =
+                |service: &Arc<Service>| relabelled.binary_search(&hash_of(&service.id)).is_ok();
+            all || (!relabelled.is_empty() && bucket.objects().any(is_relabelled))
+        };
         let meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
         let services = &snapshot.services;
-        let updated = self.probes.update(
-            services,
-            meter,
-            |_| all,
-            |bucket, found, meter| probes::find(bucket, options, buffers, found, meter),
-        );
+        let updated = self.probes.update(services, meter, is_stale, |bucket, found, meter| {
+            probes::find(bucket, slots.buckets(), options, buffers, found, meter)
+        });
         updated.map(drop).map_err(|excess| Error::Excess { what: "probes".to_owned(), excess })
     }
 

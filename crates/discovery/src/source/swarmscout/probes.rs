@@ -5,9 +5,10 @@ use swarmscout_docker::engine::{LabelMap, Service};
 use swarmscout_model::TargetGroup;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_refresh::problems::shown;
-use swarmscout_swarm::Bucket;
+use swarmscout_swarm::{Bucket, Buckets};
 
 use super::settings;
+use super::slots::Slot;
 use super::targets::{Buffers, ENDPOINT, LIST, Options, PROBES, push_pace, service_labels};
 use crate::limits::{Excess, Meter};
 use crate::source::dockerswarm::group_cache::BucketResult;
@@ -19,9 +20,10 @@ const PARAM_MODULE: &str = "__param_module";
 const PARAM_TARGET: &str = "__param_target";
 
 /// Makes a group of the services of a bucket that want to be probed, whether their tasks run or not.
-/// Labels of containers do not count: a service without tasks has none.
+/// Labels of containers are those of the first of its tasks that has some of ours.
 pub(super) fn find(
     bucket: &Bucket<Service>,
+    slots: &Buckets<Slot>,
     options: &Options,
     buffers: &mut Buffers,
     found: &mut BucketResult<()>,
@@ -30,19 +32,22 @@ pub(super) fn find(
     let no_container = LabelMap::default();
     let mut targets = Vec::new();
     for service in bucket.objects().filter(|service| options.lists_probes_of(service)) {
-        let declared = settings::declared(&options.rules, &service.labels, &no_container);
+        let mut of_service = slots.of_owner(&service.id);
+        let slot = of_service.find(|slot| options.are_in(&slot.task().labels));
+        let container = slot.map_or(&no_container, |slot| &slot.task().labels);
+        let declared = settings::declared(&options.rules, &service.labels, container);
         if declared.probes.is_empty() {
             continue;
         }
         let writer = &mut buffers.writer;
-        let of_service = service_labels(service, false, writer);
+        let shared = service_labels(service, false, writer);
         for (probe, url) in declared
             .probes
             .iter()
             .flat_map(|probe| probe.urls.iter().map(move |url| (probe, &**url)))
         {
             let Some(host) = host_of(url, &mut buffers.address) else { continue };
-            writer.extend(&of_service);
+            writer.extend(&shared);
             writer.push(ADDRESS, host);
             writer.push(ENDPOINT, probe.name);
             writer.push(PARAM_MODULE, probe.module.unwrap_or_default());

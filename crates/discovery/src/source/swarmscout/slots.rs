@@ -9,9 +9,9 @@
 
 use std::sync::Arc;
 
-use swarmscout_docker::engine::Task;
+use swarmscout_docker::engine::{LabelMap, Task};
 use swarmscout_swarm::Buckets;
-use swarmscout_swarm::buckets::Object;
+use swarmscout_swarm::buckets::{Object, hash_of};
 
 use super::own_container::OwnContainer;
 
@@ -84,42 +84,65 @@ impl Slots {
         &self.buckets
     }
 
-    /// Follows the tasks from the last snapshot to this one.
-    pub(super) fn update(&mut self, now: &Buckets<Task>) {
+    /// Follows the tasks from the last snapshot to this one. Returns the sorted hashes of the IDs of
+    /// services with slots whose task has other labels now, if `matters` says so of the labels
+    /// before or after.
+    pub(super) fn update(
+        &mut self,
+        now: &Buckets<Task>,
+        matters: impl Fn(&LabelMap) -> bool,
+    ) -> Vec<u64> {
         let seen = std::mem::replace(&mut self.seen, now.clone());
+        let mut changed = Vec::new();
+        let mut edit = |of: &Task, task| {
+            let (before, after) = self.edit(of, task);
+            let mut labels = before.iter().chain(&after).map(|task| &task.labels);
+            if labels.any(|labels| matters(labels)) {
+                changed.push(hash_of(&of.service));
+            }
+        };
         for (old, new) in seen.differences(now) {
             let old = old.filter(|task| counts(task));
             let new = new.filter(|task| counts(task));
-            match (old, new) {
-                (Some(old), Some(new)) if slot(old) == slot(new) => self.edit(new, Some(new)),
-                (old, new) => {
-                    if let Some(old) = old {
-                        self.edit(old, None);
-                    }
-                    if let Some(new) = new {
-                        self.edit(new, Some(new));
-                    }
-                }
+            if let Some(old) = old
+                && new.is_none_or(|new| slot(old) != slot(new))
+            {
+                edit(old, None);
+            }
+            if let Some(new) = new {
+                edit(new, Some(new));
             }
         }
+        changed.sort_unstable();
+        changed.dedup();
+        changed
     }
 
-    /// Removes the task with the ID of `of` from its slot, and puts `task` there.
-    fn edit(&mut self, of: &Task, task: Option<&Arc<Task>>) {
+    /// Removes the task with the ID of `of` from its slot, and puts `task` there. Returns the task of
+    /// the slot before and after.
+    fn edit(
+        &mut self,
+        of: &Task,
+        task: Option<&Arc<Task>>,
+    ) -> (Option<Arc<Task>>, Option<Arc<Task>>) {
         let id = slot(of);
         let known = self.buckets.get(&of.service, &id);
         let mut tasks: Vec<_> = known.map_or_else(Vec::new, |slot| slot.tasks.clone());
+        let before = tasks.first().cloned();
         tasks.retain(|known| known.id != of.id);
         if task.is_some() && self.own_container.as_ref().is_some_and(|own| own.is_of(of)) {
             self.own = Some((Arc::clone(&of.service), Arc::clone(&id)));
         }
         tasks.extend(task.cloned());
+        tasks.sort_by(|a, b| age(b).cmp(&age(a)));
+        let after = tasks.first().cloned();
         if tasks.is_empty() {
             self.buckets.remove(&of.service, &id);
-            return;
+        } else {
+            let service = Arc::clone(&of.service);
+            self.buckets.insert(Arc::new(Slot { id, service, tasks }));
         }
-        tasks.sort_by(|a, b| age(b).cmp(&age(a)));
-        self.buckets.insert(Arc::new(Slot { id, service: Arc::clone(&of.service), tasks }));
+        (before, after)
     }
 }
 
@@ -171,14 +194,14 @@ mod tests {
         let mut slots = Slots::default();
         for (lines, expected) in rounds {
             let now = tasks(lines);
-            slots.update(&now);
+            slots.update(&now, |_| false);
             let shown =
                 |slot: &Arc<Slot>| format!("{}.{}={}", slot.service, slot.id, slot.task().id);
             let mut found: Vec<_> = slots.buckets().objects().map(shown).collect();
             found.sort();
             assert_eq!(found.join(" "), *expected, "{lines:?}");
             let mut fresh = Slots::default();
-            fresh.update(&now);
+            fresh.update(&now, |_| false);
             assert!(fresh.buckets().objects().eq(slots.buckets().objects()));
         }
     }

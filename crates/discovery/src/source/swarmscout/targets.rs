@@ -48,6 +48,7 @@ const TASK_SLOT: &str = "task_slot";
 #[derive(Debug)]
 pub(super) struct Options {
     pub(super) rules: Rules,
+    prefix: String,
     stacks: BTreeSet<String>,
     services: BTreeSet<String>,
     presets: Vec<Preset>,
@@ -61,6 +62,7 @@ impl Options {
         let dialects = dialects.filter_map(|name| Dialect::named(name));
         Self {
             rules: Rules::new(&config.label_prefix, dialects),
+            prefix: config.label_prefix.clone(),
             stacks: config.stacks.iter().cloned().collect(),
             services: config.services.iter().cloned().collect(),
             presets: config.presets.clone(),
@@ -80,6 +82,11 @@ impl Options {
     fn preset(&self, service: &Service, declared: &Declared<'_>) -> Option<Preset> {
         let is_silent = declared.by.is_none() && !declared.switched_off;
         is_silent.then(|| presets::of_service(&self.presets, service)).flatten()
+    }
+
+    /// Whether some of these labels may be ours.
+    pub(super) fn are_in(&self, labels: &LabelMap) -> bool {
+        labels.iter().any(|(key, _)| key.starts_with(&self.prefix))
     }
 
     /// Whether the probes of this service are listed.

@@ -408,6 +408,7 @@ fn apply(step: &Step, to: &mut Snapshot, surroundings: &mut Surroundings) {
                 version: u64::from(what),
                 state: if what == 4 { "failed" } else { "running" }.into(),
                 desired_state: if what == 3 { "shutdown" } else { "running" }.into(),
+                labels: labels(if what == 5 { "p/probe=http://b/" } else { "" }),
                 attachments: vec![match number % 8 {
                     7 => attachment("host", ""),
                     other => {
