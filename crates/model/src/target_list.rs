@@ -12,8 +12,11 @@ pub const LIST: &str = "__meta_swarmscout_list";
 /// Why a target cannot be reached. A target without it can be reached, as far as is known.
 pub const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
 
-const CLASS: &str = "class/";
-const PROBES: &str = "probes";
+/// What the value of [`LIST`] begins with for the list of a class.
+pub const CLASS_PREFIX: &str = "class/";
+
+/// The value of [`LIST`] for the list of probes.
+pub const PROBES: &str = "probes";
 
 /// A list of targets of a job. A target group is in one of them as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +39,7 @@ impl TargetList {
     fn named(labels: &Labels) -> Self {
         match labels.get(LIST) {
             Some(PROBES) => Self::Probes,
-            Some(list) => match list.strip_prefix(CLASS) {
+            Some(list) => match list.strip_prefix(CLASS_PREFIX) {
                 Some(class) if !class.is_empty() => Self::Class(class.into()),
                 // No reader could ask for such a list, and its targets would be lost.
                 _ => Self::Normal,
@@ -56,7 +59,7 @@ impl fmt::Display for TargetList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Normal => f.write_str("normal"),
-            Self::Class(class) => write!(f, "{CLASS}{class}"),
+            Self::Class(class) => write!(f, "{CLASS_PREFIX}{class}"),
             Self::Probes => f.write_str(PROBES),
         }
     }

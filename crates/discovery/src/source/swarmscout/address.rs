@@ -24,7 +24,7 @@ impl SharedNetworks {
         Self::from_ids(usable.map(|one| Arc::clone(&one.network)))
     }
 
-    /// Those with these IDs, of which there may be none.
+    /// Those with these IDs; unknown if there are none.
     pub(super) fn from_ids(ids: impl Iterator<Item = Arc<str>>) -> Self {
         let ids: BTreeSet<_> = ids.collect();
         if ids.is_empty() { Self::Unknown } else { Self::Known(ids) }
@@ -99,7 +99,7 @@ pub(super) enum NoAddress {
 }
 
 impl NoAddress {
-    /// The reason, for people and for the metric.
+    /// The reason, as messages and the metric have it.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::NoNetwork => "task on no network",

@@ -21,7 +21,7 @@ use crate::source::moby::ById;
 /// What the source keys of groups of nodes begin with.
 const GROUPS: &str = "Swarmscout;dockerd";
 
-/// So much of a node's ID tells nodes of the same name apart.
+/// The first characters of a node's ID that distinguish nodes of the same name.
 const SHOWN_OF_ID: usize = 5;
 
 /// The names of all nodes: host names, with the beginning of the ID where several nodes have one

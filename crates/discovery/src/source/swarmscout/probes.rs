@@ -4,12 +4,13 @@ use http::Uri;
 use swarmscout_docker::engine::{LabelMap, Service};
 use swarmscout_model::TargetGroup;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
+use swarmscout_model::target_list::{LIST, PROBES};
 use swarmscout_refresh::problems::shown;
 use swarmscout_swarm::{Bucket, Buckets};
 
 use super::settings;
 use super::slots::Slot;
-use super::targets::{Buffers, ENDPOINT, LIST, Options, PROBES, push_pace, service_labels};
+use super::targets::{Buffers, ENDPOINT, Options, push_pace, service_labels};
 use crate::limits::{Excess, Meter};
 use crate::source::dockerswarm::group_cache::BucketResult;
 use crate::source::moby::AddressWriter;

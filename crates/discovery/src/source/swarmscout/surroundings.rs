@@ -33,7 +33,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// that did not work.
 const RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// Engines that accept connections are published together: each time costs a pass over all nodes.
+/// Engines that accept connections within this time are published together, since each publication
+/// reads all nodes.
 const PUBLISH_AFTER: Duration = Duration::from_millis(250);
 
 /// What was learned.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use swarmscout_docker::engine::{LabelMap, Service, Task};
 use swarmscout_model::labels::{ADDRESS, INSTANCE, JOB, PARAM_PREFIX};
+use swarmscout_model::target_list::{CLASS_PREFIX, LIST, UNREACHABLE};
 use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
 use swarmscout_refresh::problems::shown;
 use swarmscout_swarm::{Bucket, Snapshot};
@@ -22,18 +23,12 @@ use crate::source::dockerswarm::meta;
 use crate::source::dockerswarm::shared_labels::{NodeLabels, SharedLabels};
 use crate::source::moby::{AddressWriter, Skipped};
 
-/// The list of a job that a group belongs to; without it, the normal one.
-pub(super) const LIST: &str = "__meta_swarmscout_list";
-/// The list of what is to be probed.
-pub(super) const PROBES: &str = "probes";
-
 const ADDRESS_SOURCE: &str = "__meta_swarmscout_address_source";
 const CLASS: &str = "__meta_swarmscout_class";
 pub(super) const DECLARED_BY: &str = "__meta_swarmscout_declared_by";
 pub(super) const ENDPOINT: &str = "__meta_swarmscout_endpoint";
 /// The value of [`DECLARED_BY`] for a target without labels.
 pub(super) const PRESET: &str = "preset";
-const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
 pub(super) const METRICS_PATH: &str = "__metrics_path__";
 const SAMPLE_LIMIT: &str = "__sample_limit__";
 pub(super) const SCHEME: &str = "__scheme__";
@@ -106,7 +101,7 @@ impl Options {
     fn list(&self, class: &str) -> Option<Arc<str>> {
         match (&*self.class, class) {
             ("", "") => Some(Arc::default()),
-            ("", class) => Some(format!("class/{class}").into()),
+            ("", class) => Some(format!("{CLASS_PREFIX}{class}").into()),
             (wanted, class) => (wanted == class).then(Arc::default),
         }
     }
