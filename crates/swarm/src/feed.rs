@@ -70,7 +70,7 @@ impl FeedKind {
 
 impl Feed {
     /// Nothing is known yet.
-    pub(super) fn new(swarm: Arc<str>) -> Self {
+    pub fn new(swarm: Arc<str>) -> Self {
         Self {
             swarm,
             kind: FeedKind::Poll,

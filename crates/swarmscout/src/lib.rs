@@ -35,6 +35,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     match &cli.command {
         None => serve(&cli).await,
         Some(Command::Check(command)) => check::run(command).await,
+        Some(Command::Explain(args)) => diagnose::explain(args).await,
         Some(Command::Doctor(args)) => diagnose::doctor(args).await,
         Some(Command::Demo(args)) => demo::run(args, &cli).await.unwrap_or_else(report),
     }

@@ -142,8 +142,8 @@ mod tests {
         check(
             &[up, up],
             expect![[r#"
-            Note even_managers: Swarm x: 2 managers tolerate no more failures than 1: one more to lose, none to gain
-        "#]],
+                Note even_managers: Swarm x: 2 managers tolerate no more failures than 1 would
+            "#]],
         );
         check(
             &[up, up, down],

@@ -141,7 +141,7 @@ mod tests {
             format!("{severity:?} {check}: {subject}: {problem} {examples:?}\n")
         });
         expect![[r#"
-            Warning skipped_service_virtual_IP_without_address: source dockerswarm unix:///var/run/docker.sock role tasks: 2 skipped (service): virtual IP without address ["s1", "s2: network n1"]
+            Warning skipped_service_virtual_ip_without_address: source dockerswarm unix:///var/run/docker.sock role tasks: 2 skipped (service): virtual IP without address ["s1", "s2: network n1"]
             Error source_failing: source dockerswarm unix:///var/run/docker.sock role tasks: permission denied: the socket belongs to group docker; its previous targets stay []
         "#]].assert_eq(&text.collect::<String>());
     }

@@ -285,6 +285,8 @@ pub enum Command {
     /// Check a file, a job's targets, or a running Swarmscout
     #[command(subcommand, arg_required_else_help = true)]
     Check(CheckCommand),
+    /// Show all that is known of a service, task, node or address, and what became of its targets
+    Explain(ExplainArgs),
     /// Find out why metrics are missing, and what to do about it
     Doctor(DoctorArgs),
     /// Run on a simulated Swarm, with real sockets, without Docker
@@ -375,6 +377,18 @@ pub struct DoctorArgs {
     pub server: ServerArgs,
 }
 
+/// Of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// service/NAME, task/ID, node/NAME or an address; the kind may be left out, an ID may be cut
+    #[arg(value_name = "OBJECT")]
+    pub object: String,
+
+    /// Whom to ask.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
 /// Whom to ask, and how to show the answer.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
@@ -430,7 +444,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     refuse_misplaced(&mut command, &matches)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     let level_given = matches.value_source("log.level") == Some(ValueSource::CommandLine);
-    cli.logs = level_given || !matches!(cli.command, Some(Command::Check(_) | Command::Doctor(_)));
+    cli.logs = level_given
+        || !matches!(
+            cli.command,
+            Some(Command::Check(_) | Command::Doctor(_) | Command::Explain(_))
+        );
     if !level_given && matches!(cli.command, Some(Command::Demo(_))) {
         // The demo prints by itself what happens.
         cli.log.level = LogLevel::Warn;

@@ -54,6 +54,19 @@ impl Server {
         self.read(answer.map_err(advice)?).await
     }
 
+    /// Sends a GET to a path below `/api/v1` with one parameter, and reads what it answers.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        name: &str,
+        value: &str,
+    ) -> anyhow::Result<T> {
+        let query =
+            form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
+        let answer = self.client.get(self.request(&format!("{path}?{query}"))?).await;
+        self.read(answer.map_err(advice)?).await
+    }
+
     fn request(&self, path: &str) -> Result<Request, swarmscout_net::Error> {
         let request = Request::new(&format!("{}/api/v1{path}", self.url))?;
         Ok(request.timeout(TIMEOUT).max_body(MAX_ANSWER))

@@ -1,4 +1,4 @@
-//! `doctor`: why targets are missing, as text for a terminal.
+//! `explain` and `doctor`: why targets are missing, as text for a terminal.
 //!
 //! The running program is asked, or with `--config.file` the Swarm itself. Results go to stdout,
 //! errors to stderr. Exit codes: 0 where all is well, 1 where something is not, 2 where nothing could
@@ -7,10 +7,11 @@
 mod ask;
 mod direct;
 mod doctor;
+mod explain;
 
 use std::process::ExitCode;
 
-use crate::cli::DoctorArgs;
+use crate::cli::{DoctorArgs, ExplainArgs};
 
 /// Nothing could be found out.
 const NO_RESULT: u8 = 2;
@@ -18,4 +19,9 @@ const NO_RESULT: u8 = 2;
 /// Runs `doctor`.
 pub async fn doctor(args: &DoctorArgs) -> ExitCode {
     doctor::run(args).await
+}
+
+/// Runs `explain`.
+pub async fn explain(args: &ExplainArgs) -> ExitCode {
+    explain::run(args).await
 }

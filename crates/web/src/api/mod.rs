@@ -5,6 +5,7 @@
 //! what reads Prometheus reads this.
 
 mod doctor;
+mod explain;
 mod sources;
 mod status;
 mod targets;
@@ -33,6 +34,7 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/targets/relabel_steps", get(targets::relabel_steps))
         .route("/scrape_pools", get(targets::scrape_pools))
         .route("/scrape_pools/config", get(targets::scrape_pool_config))
+        .route("/explain", get(explain::explain))
         .route("/doctor", change(app, doctor::run).get(doctor::last))
         .route("/sources", get(sources::sources))
         .route("/status/config", get(status::config))

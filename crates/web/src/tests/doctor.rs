@@ -1,4 +1,4 @@
-//! `/api/v1/doctor`.
+//! `/api/v1/doctor` and `/api/v1/explain`.
 
 use super::*;
 
@@ -33,4 +33,20 @@ async fn a_page_of_another_site_cannot_run_the_checks() {
     let server = Server::start(Instant::now(), Vec::new()).await;
     let origin = "Origin: http://evil.example";
     assert_eq!(server.request("POST", "/api/v1/doctor", &[origin]).await.status, 403);
+}
+
+#[tokio::test]
+async fn an_object_is_explained() {
+    let now = Instant::now();
+    let config = Arc::new(job("node"));
+    let groups = [group("0", "", &["10.0.0.1:80"])];
+    let server = Server::start(now, vec![set(&config, &groups, Vec::new())]).await;
+    let answer = server.get("/api/v1/explain?object=10.0.0.1:80").await;
+    let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(
+        answer["data"]["verdict"],
+        "1 target of address 10.0.0.1:80 is listed for scraping (job node)."
+    );
+    assert_eq!(server.get("/api/v1/explain?object=service/web").await.status, 404);
+    assert_eq!(server.get("/api/v1/explain").await.status, 400);
 }

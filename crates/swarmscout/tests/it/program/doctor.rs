@@ -1,4 +1,4 @@
-//! `swarmscout doctor`.
+//! `swarmscout doctor` and `swarmscout explain`.
 
 use super::harness::{Folder, Program};
 
@@ -20,6 +20,15 @@ fn a_healthy_demo_has_nothing_to_say() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.contains("17 targets, 17 probed, 17 of them up"), "{stdout}");
     assert_eq!(output.status.code(), Some(0), "{stdout}");
+
+    let output = folder.run(&["explain", "shop_web", &format!("--url=http://{address}")]);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let last = stdout.lines().last().unwrap_or_default();
+    assert_eq!(last, "3 targets of service shop_web are listed for scraping (job swarm-tasks).");
+    assert!(stdout.contains("relabel_configs[0] keep") || stdout.contains("active http://"));
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    let output = folder.run(&["explain", "service/gone", &format!("--url=http://{address}")]);
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]

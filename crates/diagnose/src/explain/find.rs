@@ -1,0 +1,194 @@
+//! Which object is meant.
+
+use std::sync::Arc;
+
+use swarmscout_docker::engine::{Node, Service, Task};
+use swarmscout_swarm::Snapshot;
+
+use super::{Kind, Object};
+use crate::doctor::{Subject, SwarmState};
+
+/// This number of candidates is named.
+const NAMED: usize = 10;
+
+/// A shorter cut ID is not tried: too many objects have it.
+const SHORTEST: usize = 3;
+
+/// Why an object cannot be explained.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotFound {
+    /// There is none.
+    #[error("no {kind} {name:?} in {place}; {advice}")]
+    Missing {
+        /// `service`, or all kinds.
+        kind: &'static str,
+        /// As it was asked for, cut.
+        name: String,
+        /// The Swarms that were searched.
+        place: String,
+        /// What to ask for instead.
+        advice: String,
+    },
+    /// There are several.
+    #[error("{name:?} means several objects: {}", candidates.join(", "))]
+    Ambiguous {
+        /// As it was asked for.
+        name: String,
+        /// `service/id`, some of them.
+        candidates: Vec<String>,
+    },
+}
+
+/// An object, with the Swarm that it is in.
+#[derive(Clone, Debug)]
+pub(super) struct Found<'a> {
+    pub(super) object: Object,
+    pub(super) place: Option<Place<'a>>,
+}
+
+/// Where an object is, and what the Swarm knows of it.
+#[derive(Clone, Debug)]
+pub(super) struct Place<'a> {
+    pub(super) swarm: &'a SwarmState,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) known: Known,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Known {
+    Service(Arc<Service>),
+    Task(Arc<Task>),
+    Node(Arc<Node>),
+}
+
+pub(super) fn find<'a>(subject: &'a Subject, text: &str) -> Result<Found<'a>, NotFound> {
+    let (kind, name) = match text.split_once('/') {
+        Some(("service", name)) => (Some(Kind::Service), name),
+        Some(("task", name)) => (Some(Kind::Task), name),
+        Some(("node", name)) => (Some(Kind::Node), name),
+        Some(("address", name)) => (Some(Kind::Address), name),
+        _ => (None, text),
+    };
+    if kind == Some(Kind::Address) || (kind.is_none() && is_address(name)) {
+        let object = Object { kind: Kind::Address, id: name.to_owned(), name: name.to_owned() };
+        return Ok(Found { object, place: None });
+    }
+    let swarms = subject.swarms.iter();
+    let snapshots = swarms.filter_map(|swarm| Some((swarm, swarm.snapshot.as_deref()?)));
+    let mut candidates = Vec::new();
+    for (swarm, snapshot) in snapshots {
+        let place = |known| Some(Place { swarm, snapshot, known });
+        for (object, known) in in_swarm(snapshot, kind, name) {
+            candidates.push(Found { object, place: place(known) });
+        }
+    }
+    // A whole name or ID beats the beginning of one.
+    if candidates.iter().any(|found| is_exact(found, name)) {
+        candidates.retain(|found| is_exact(found, name));
+    }
+    match candidates.len() {
+        0 => Err(missing(subject, kind, name)),
+        1 => Ok(candidates.remove(0)),
+        _ => {
+            let named = candidates.iter().take(NAMED);
+            let mut candidates: Vec<_> = named
+                .map(|found| format!("{}/{}", found.object.kind.as_str(), found.object.id))
+                .collect();
+            candidates.dedup();
+            Err(NotFound::Ambiguous { name: shown(name), candidates })
+        }
+    }
+}
+
+/// An IP address with or without a port, or any name with a port.
+fn is_address(text: &str) -> bool {
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    text.parse::<std::net::IpAddr>().is_ok()
+        || text.rsplit_once(':').is_some_and(|(_, port)| is_port(port))
+}
+
+fn in_swarm(snapshot: &Snapshot, kind: Option<Kind>, name: &str) -> Vec<(Object, Known)> {
+    let wants = |wanted| kind.is_none_or(|kind| kind == wanted);
+    let by_id = |id: &str| id == name || (name.len() >= SHORTEST && id.starts_with(name));
+    let object = |kind, id: &str, name: &str| Object { kind, id: id.into(), name: name.into() };
+    let mut found = Vec::new();
+    if wants(Kind::Service) {
+        let services = snapshot.services.objects();
+        for service in services.filter(|service| *service.name == *name || by_id(&service.id)) {
+            let object = object(Kind::Service, &service.id, &service.name);
+            found.push((object, Known::Service(Arc::clone(service))));
+        }
+    }
+    if wants(Kind::Node) {
+        let nodes = snapshot.nodes.objects();
+        for node in nodes.filter(|node| *node.hostname == *name || by_id(&node.id)) {
+            let object = object(Kind::Node, &node.id, &node.hostname);
+            found.push((object, Known::Node(Arc::clone(node))));
+        }
+    }
+    if wants(Kind::Task) {
+        for task in tasks(snapshot, name).filter(|(task, named)| *named || by_id(&task.id)) {
+            let task = task.0;
+            let object = object(Kind::Task, &task.id, &name_of(snapshot, task));
+            found.push((object, Known::Task(Arc::clone(task))));
+        }
+    }
+    found
+}
+
+/// All tasks, and whether each has this name; `web.2` names the newest task of a slot.
+fn tasks<'a>(snapshot: &'a Snapshot, name: &str) -> impl Iterator<Item = (&'a Arc<Task>, bool)> {
+    let slot = name.rsplit_once('.').and_then(|(service, slot)| {
+        let service = snapshot.services.objects().find(|known| *known.name == *service)?;
+        let slot = slot.parse::<i64>().ok()?;
+        let tasks = snapshot.tasks.of_owner(&service.id);
+        tasks.filter(|task| task.slot == slot).max_by_key(|task| task.version)
+    });
+    let slot = slot.map(Arc::as_ptr);
+    snapshot.tasks.objects().map(move |task| (task, slot == Some(Arc::as_ptr(task))))
+}
+
+/// `<service>.<slot>`, or `<service>.<node>` for a global service.
+pub(super) fn name_of(snapshot: &Snapshot, task: &Task) -> String {
+    let service = snapshot.services.get("", &task.service);
+    let service = service.map_or(&*task.service, |service| &*service.name);
+    match task.slot {
+        0 => {
+            let node = snapshot.nodes.get("", &task.node);
+            format!("{service}.{}", node.map_or(&*task.node, |node| &*node.hostname))
+        }
+        slot => format!("{service}.{slot}"),
+    }
+}
+
+fn is_exact(found: &Found<'_>, name: &str) -> bool {
+    found.object.id == name || found.object.name == name
+}
+
+fn missing(subject: &Subject, kind: Option<Kind>, name: &str) -> NotFound {
+    let swarms: Vec<_> = subject.swarms.iter().map(|swarm| &*swarm.feed.swarm).collect();
+    let place = match swarms.len() {
+        0 => "any Swarm, as no job reads one".to_owned(),
+        _ => swarms.join(", "),
+    };
+    let (first, rest) = name.split_at(name.floor_char_boundary(1));
+    let similar = subject.swarms.iter().filter_map(|swarm| swarm.snapshot.as_deref());
+    let similar = similar.flat_map(|snapshot| snapshot.services.objects());
+    let similar: Vec<_> = similar
+        .filter(|service| {
+            service.name.contains(name) || (!rest.is_empty() && service.name.ends_with(name))
+        })
+        .map(|service| format!("service/{}", service.name))
+        .take(NAMED)
+        .collect();
+    let advice = match (&similar[..], first) {
+        ([], _) => "write service/NAME, task/ID, node/NAME or an address".to_owned(),
+        (names, _) => format!("is it {}?", names.join(", ")),
+    };
+    let kind = kind.map_or("service, node or task", Kind::as_str);
+    NotFound::Missing { kind, name: shown(name), place, advice }
+}
+
+fn shown(name: &str) -> String {
+    name[..name.floor_char_boundary(200)].to_owned()
+}

@@ -1,0 +1,253 @@
+//! The targets of an object, with every step on their way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use swarmscout_model::relabel::{self, Step};
+use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
+use swarmscout_model::{Labels, LabelsBuilder, SetGroup, Target, TargetGroup, TargetSet};
+
+use super::{ExplainedTarget, Fate, JobTargets, Kind, Object};
+use crate::doctor::Subject;
+
+/// This number of targets of a job is shown.
+const SHOWN: usize = 10;
+
+/// A label of a target is shown to this length, in bytes.
+const SHOWN_OF_LABEL: usize = 1024;
+
+/// Why the scraper cannot reach a target, as far as discovery knows.
+const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
+
+/// The targets of `object` in all jobs that have some.
+pub(super) fn of(subject: &Subject, object: &Object) -> Vec<JobTargets> {
+    let jobs = subject.jobs.iter().map(|job| of_job(&job.set, object));
+    jobs.filter(|job| !job.counts.is_empty()).collect()
+}
+
+/// A target of a group: what became of it, its place in the group, and why.
+struct Candidate<'a> {
+    fate: Fate,
+    group: &'a SetGroup,
+    index: u32,
+    /// Of an active one.
+    active: Option<&'a Target>,
+    reason: String,
+}
+
+fn of_job(set: &Arc<TargetSet>, object: &Object) -> JobTargets {
+    let mut counts = BTreeMap::<Fate, usize>::new();
+    let mut shown = Vec::new();
+    for group in set.groups.iter().filter(|group| may_have(&group.relabelled.group, object)) {
+        for candidate in candidates(set, group) {
+            let target = &group.relabelled.group;
+            let labels = candidate.active.map(|target| &target.labels);
+            if !is_of(target, candidate.index, labels, object) {
+                continue;
+            }
+            *counts.entry(candidate.fate).or_default() += 1;
+            shown.push(candidate);
+            if shown.len() > 4 * SHOWN {
+                shown.sort_by_key(|candidate| candidate.fate);
+                shown.truncate(SHOWN);
+            }
+        }
+    }
+    shown.sort_by_key(|candidate| candidate.fate);
+    shown.truncate(SHOWN);
+    let defaults = DefaultLabels::new(&set.pool.defaults);
+    let mut builder = LabelsBuilder::new();
+    let targets = shown.into_iter().map(|one| target(set, one, &defaults, &mut builder)).collect();
+    JobTargets { job: set.pool.name().to_string(), counts, targets }
+}
+
+fn candidates<'a>(set: &'a TargetSet, group: &'a SetGroup) -> impl Iterator<Item = Candidate<'a>> {
+    let relabelled = &group.relabelled;
+    let active = (0_u32..).zip(&relabelled.active).map(move |(place, target)| {
+        let is_duplicate = group.duplicates().binary_search(&place).is_ok();
+        let (fate, reason) = if is_duplicate {
+            (Fate::Duplicate, "another target has the same labels and URL".to_owned())
+        } else {
+            (Fate::Active, String::new())
+        };
+        Candidate { fate, group, index: target.index, active: Some(target), reason }
+    });
+    let plain = move |fate, index, reason| Candidate { fate, group, index, active: None, reason };
+    let dropped = relabelled
+        .dropped
+        .iter()
+        .map(move |target| plain(Fate::Dropped, target.index, drop_reason(set, target.reason)));
+    let refused = relabelled.refused.iter();
+    let refused =
+        refused.map(move |target| plain(Fate::Refused, target.index, target.reason.clone()));
+    dropped.chain(refused).chain(active)
+}
+
+fn drop_reason(set: &TargetSet, reason: DropReason) -> String {
+    match reason {
+        DropReason::Relabel { rule: number } => {
+            let rule = set.pool.relabel.get(number);
+            let described = rule.map_or_else(String::new, |rule| {
+                let source = rule.source_labels().join(", ");
+                format!(" ({} {source:?} =~ {:?})", rule.action().name(), rule.regex())
+            });
+            format!("relabel_configs[{number}] of job {}{described}", set.pool.name())
+        }
+        _ => "dropped".to_owned(),
+    }
+}
+
+/// Whether a group can have targets of an object, as far as its own labels show it.
+fn may_have(group: &TargetGroup, object: &Object) -> bool {
+    match object.kind {
+        Kind::Service => match group.labels.get("__meta_dockerswarm_service_id") {
+            Some(id) => id == object.id,
+            None => true,
+        },
+        Kind::Task | Kind::Node | Kind::Address => true,
+    }
+}
+
+fn is_of(group: &TargetGroup, index: u32, labels: Option<&Labels>, object: &Object) -> bool {
+    let own = group.targets.get(index as usize);
+    let label = |name: &str| own.and_then(|own| own.get(name)).or_else(|| group.labels.get(name));
+    let is = |name: &str, value: &str| label(name) == Some(value);
+    match object.kind {
+        Kind::Service => {
+            is("__meta_dockerswarm_service_id", &object.id)
+                || is("__meta_docker_container_label_com_docker_swarm_service_id", &object.id)
+        }
+        Kind::Task => {
+            is("__meta_dockerswarm_task_id", &object.id)
+                || is("__meta_docker_container_label_com_docker_swarm_task_id", &object.id)
+        }
+        Kind::Node => is("__meta_dockerswarm_node_id", &object.id),
+        Kind::Address => {
+            let matches = |address: &str| {
+                address == object.id || Some(host(address)) == host_alone(&object.id)
+            };
+            label("__address__").is_some_and(matches)
+                || labels.and_then(|labels| labels.get("__address__")).is_some_and(matches)
+        }
+    }
+}
+
+/// The host of `host:port`, without brackets.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// `text` if it is a host without a port.
+fn host_alone(text: &str) -> Option<&str> {
+    let is_ip = text.parse::<std::net::IpAddr>().is_ok();
+    (is_ip || !text.contains(':')).then_some(text)
+}
+
+fn target(
+    set: &TargetSet,
+    candidate: Candidate<'_>,
+    defaults: &DefaultLabels,
+    builder: &mut LabelsBuilder,
+) -> ExplainedTarget {
+    let Candidate { fate, group, index, active, reason } = candidate;
+    discovered(&group.relabelled.group, index as usize, defaults, builder);
+    let before = builder.build();
+    builder.reset(&before);
+    let steps = steps(&before, &relabel::steps(&set.pool.relabel, builder));
+    let url = match active {
+        Some(target) => target.url(&set.pool.defaults.params),
+        None => before.get("__address__").unwrap_or_default().to_owned(),
+    };
+    let unreachable = before.get(UNREACHABLE).unwrap_or_default();
+    let reason = if reason.is_empty() { unreachable.to_owned() } else { reason };
+    let map = |labels: &Labels| labels.iter().map(|(n, v)| (n.to_owned(), cut(v))).collect();
+    let public = active.map(|target| {
+        target.public_labels().map(|(name, value)| (name.to_owned(), cut(value))).collect()
+    });
+    ExplainedTarget {
+        fate,
+        url,
+        reason,
+        discovered: map(&before),
+        steps,
+        labels: public.unwrap_or_default(),
+    }
+}
+
+/// The rules that changed something: `relabel_configs[1] replace: job = "web"`.
+fn steps(before: &Labels, steps: &[Step<'_>]) -> Vec<String> {
+    let mut previous = before.clone();
+    let mut lines = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        let name = format!("relabel_configs[{number}] {}", step.rule.action().name());
+        if !step.keep {
+            lines.push(format!("{name}: drops the target"));
+            break;
+        }
+        let mut changes = Vec::new();
+        for (label, value) in &step.output {
+            if previous.get(label) != Some(value) {
+                changes.push(format!("{label} = {:?}", cut(value)));
+            }
+        }
+        let gone = previous.iter().filter(|(label, _)| step.output.get(label).is_none());
+        changes.extend(gone.map(|(label, _)| format!("{label} removed")));
+        if !changes.is_empty() {
+            lines.push(format!("{name}: {}", changes.join(", ")));
+        }
+        previous = step.output.clone();
+    }
+    lines
+}
+
+fn cut(text: &str) -> String {
+    match text.len() {
+        0..=SHOWN_OF_LABEL => text.to_owned(),
+        _ => format!("{}…", &text[..text.floor_char_boundary(SHOWN_OF_LABEL)]),
+    }
+}
+
+/// One sentence: what became of the object's targets, or why there are none.
+pub(super) fn verdict(object: &Object, problems: &[String], jobs: &[JobTargets]) -> String {
+    let name = format!("{} {}", object.kind.as_str(), object.name);
+    let count = |fate| jobs.iter().filter_map(|job| job.counts.get(&fate)).sum::<usize>();
+    let (active, all) =
+        (count(Fate::Active), jobs.iter().flat_map(|job| job.counts.values()).sum());
+    let first = |fate: Fate| {
+        let mut targets = jobs.iter().flat_map(|job| &job.targets);
+        targets.find(|target| target.fate == fate && !target.reason.is_empty())
+    };
+    let plural = |n: usize| if n == 1 { "target" } else { "targets" };
+    match (active, all) {
+        (_, 0) => match problems.first() {
+            Some(problem) => format!("No job has a target of {name}: {problem}."),
+            None => format!("No job has a target of {name}: no job discovers it."),
+        },
+        (0, all) => {
+            let why = [Fate::Dropped, Fate::Refused, Fate::Duplicate].into_iter().find_map(first);
+            let why = why.map_or_else(String::new, |target| format!(": {}", target.reason));
+            format!("None of the {all} {} of {name} is scraped{why}.", plural(all))
+        }
+        (active, _) => {
+            let of_jobs: Vec<_> = jobs
+                .iter()
+                .filter(|job| job.counts.contains_key(&Fate::Active))
+                .map(|job| job.job.as_str())
+                .collect();
+            let jobs = of_jobs.join(", ");
+            let listed = format!(
+                "{active} {} of {name} {} listed for scraping (job {jobs})",
+                plural(active),
+                if active == 1 { "is" } else { "are" },
+            );
+            match (first(Fate::Active), problems.first()) {
+                (Some(unreachable), _) => {
+                    format!("{listed}, but cannot be reached: {}.", unreachable.reason)
+                }
+                (None, Some(problem)) => format!("{listed}, but {problem}."),
+                (None, None) => format!("{listed}."),
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use swarmscout_discovery::JobStatus;
+use swarmscout_discovery::manager::JobState;
+use swarmscout_docker::engine::{Attachment, Lists, Node, Service, Task};
+use swarmscout_model::PoolSpec;
+use swarmscout_publish::testing::{group, replace, rule, set};
+use swarmscout_swarm::{Feed, Snapshot};
+
+use super::*;
+use crate::doctor::SwarmState;
+
+/// A Swarm with the service `shop_web`, two tasks of it on `pi1`, and the service `idle`.
+fn swarm() -> SwarmState {
+    let service = |id: &str, name: &str| {
+        Arc::new(Service { id: id.into(), name: name.into(), ..Service::default() })
+    };
+    let task = |number: u8| {
+        let attachment = Attachment {
+            name: "shop_net".into(),
+            addresses: vec![[10, 0, 1, number].into()],
+            ..Attachment::default()
+        };
+        Arc::new(Task {
+            id: format!("task{number}").into(),
+            service: "service1".into(),
+            slot: number.into(),
+            node: "node1".into(),
+            state: "running".into(),
+            desired_state: "running".into(),
+            attachments: vec![attachment],
+            ..Task::default()
+        })
+    };
+    let node = Node {
+        id: "node1".into(),
+        hostname: "pi1".into(),
+        state: "ready".into(),
+        ..Node::default()
+    };
+    let lists = Lists {
+        nodes: vec![Arc::new(node)],
+        services: vec![service("service1", "shop_web"), service("service2", "idle")],
+        tasks: vec![task(1), task(2)],
+        ..Lists::default()
+    };
+    SwarmState {
+        feed: Arc::new(Feed::new("unix:///d.sock".into())),
+        snapshot: Some(Arc::new(Snapshot::from(&lists))),
+    }
+}
+
+fn subject(pool: PoolSpec) -> Subject {
+    let of = |number: u8| {
+        format!(
+            "10.0.1.{number}:80 __meta_dockerswarm_task_id=task{number} \
+             __meta_dockerswarm_node_id=node1"
+        )
+    };
+    let targets = [of(1), of(2)];
+    let targets = [&*targets[0], &*targets[1]];
+    let group = group("s", "__meta_dockerswarm_service_id=service1", &targets);
+    let job =
+        JobState { set: Arc::new(set(&pool, &[group])), status: Arc::new(JobStatus::default()) };
+    Subject { jobs: vec![job], swarms: vec![swarm()] }
+}
+
+fn check(subject: &Subject, object: &str, expected: Expect) {
+    let text = match explain(subject, object) {
+        Ok(explanation) => serde_json::to_string_pretty(&explanation).unwrap(),
+        Err(error) => error.to_string(),
+    };
+    expected.assert_eq(&text);
+}
+
+fn verdict(rules: Vec<swarmscout_model::relabel::RelabelRule>, object: &str) -> String {
+    let pool = PoolSpec { relabel: rules.into(), ..PoolSpec::new("swarm") };
+    explain(&subject(pool), object).unwrap().verdict
+}
+
+#[test]
+fn a_task_is_explained_from_the_swarm_to_its_labels() {
+    let rules = vec![replace("__address__", "(.*):80", "__address__", "$1:8080")];
+    let pool = PoolSpec { relabel: rules.into(), ..PoolSpec::new("swarm") };
+    check(
+        &subject(pool),
+        "task/task2",
+        expect![[r#"
+        {
+          "object": {
+            "kind": "task",
+            "id": "task2",
+            "name": "shop_web.2"
+          },
+          "swarm": "unix:///d.sock",
+          "facts": [
+            {
+              "name": "state",
+              "value": "running, wanted running"
+            },
+            {
+              "name": "node",
+              "value": "pi1"
+            },
+            {
+              "name": "network shop_net",
+              "value": "10.0.1.2"
+            }
+          ],
+          "problems": [],
+          "jobs": [
+            {
+              "job": "swarm",
+              "counts": {
+                "active": 1
+              },
+              "targets": [
+                {
+                  "fate": "active",
+                  "url": "http://10.0.1.2:8080/metrics",
+                  "reason": "",
+                  "discovered": {
+                    "__address__": "10.0.1.2:80",
+                    "__always_scrape_classic_histograms__": "false",
+                    "__convert_classic_histograms_to_nhcb__": "false",
+                    "__meta_dockerswarm_node_id": "node1",
+                    "__meta_dockerswarm_service_id": "service1",
+                    "__meta_dockerswarm_task_id": "task2",
+                    "__metrics_path__": "/metrics",
+                    "__scheme__": "http",
+                    "__scrape_interval__": "1m",
+                    "__scrape_native_histograms__": "false",
+                    "__scrape_timeout__": "10s",
+                    "job": "swarm"
+                  },
+                  "steps": [
+                    "relabel_configs[0] replace: __address__ = \"10.0.1.2:8080\""
+                  ],
+                  "labels": {
+                    "instance": "10.0.1.2:8080",
+                    "job": "swarm"
+                  }
+                }
+              ]
+            }
+          ],
+          "verdict": "1 target of task shop_web.2 is listed for scraping (job swarm)."
+        }"#]],
+    );
+}
+
+#[test]
+fn the_verdict_is_one_sentence() {
+    for (object, expected) in [
+        ("shop_web", expect!["2 targets of service shop_web are listed for scraping (job swarm)."]),
+        ("shop_web.2", expect!["1 target of task shop_web.2 is listed for scraping (job swarm)."]),
+        (
+            "service/service1",
+            expect!["2 targets of service shop_web are listed for scraping (job swarm)."],
+        ),
+        ("pi1", expect!["2 targets of node pi1 are listed for scraping (job swarm)."]),
+        ("10.0.1.2", expect!["1 target of address 10.0.1.2 is listed for scraping (job swarm)."]),
+        (
+            "10.0.1.2:80",
+            expect!["1 target of address 10.0.1.2:80 is listed for scraping (job swarm)."],
+        ),
+        (
+            "10.0.9.9:80",
+            expect!["No job has a target of address 10.0.9.9:80: no job discovers it."],
+        ),
+        ("idle", expect!["No job has a target of service idle: no task of service idle runs."]),
+    ] {
+        expected.assert_eq(&verdict(Vec::new(), object));
+    }
+    let drop = vec![rule("drop", "__address__", "10.*")];
+    expect![[r#"None of the 2 targets of service shop_web is scraped: relabel_configs[0] of job swarm (drop "__address__" =~ "10.*")."#]].assert_eq(&verdict(drop, "shop_web"));
+}
+
+#[test]
+fn a_name_that_is_not_there_gets_advice() {
+    let subject = subject(PoolSpec::new("swarm"));
+    for (object, expected) in [
+        (
+            "web",
+            expect![[
+                r#"no service, node or task "web" in unix:///d.sock; is it service/shop_web?"#
+            ]],
+        ),
+        (
+            "service/nothing",
+            expect![[
+                r#"no service "nothing" in unix:///d.sock; write service/NAME, task/ID, node/NAME or an address"#
+            ]],
+        ),
+        (
+            "service",
+            expect![[r#""service" means several objects: service/service1, service/service2"#]],
+        ),
+    ] {
+        expected.assert_eq(&explain(&subject, object).unwrap_err().to_string());
+    }
+}
