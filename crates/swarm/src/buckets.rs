@@ -221,13 +221,6 @@ impl<T> Buckets<T> {
         self.buckets.iter().flat_map(|bucket| bucket.objects())
     }
 
-    /// The objects of this owner.
-    pub fn of_owner<'a>(&'a self, owner: &'a str) -> impl Iterator<Item = &'a Arc<T>> {
-        let first = self.buckets.partition_point(|bucket| *bucket.owner < *owner);
-        let buckets = self.buckets[first..].iter().take_while(|bucket| *bucket.owner == *owner);
-        buckets.flat_map(|bucket| bucket.objects())
-    }
-
     /// The objects of these owners.
     pub fn of_owners<'a>(
         &'a self,
