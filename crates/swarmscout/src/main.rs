@@ -8,6 +8,9 @@ use swarmscout::{cli, logging};
 
 /// A static binary has musl's allocator, which is slow. Built without huge pages (`no_thp`): they
 /// double the idle memory, 21 MB instead of 11.
+///
+/// How soon it returns freed memory is set by `MIMALLOC_PURGE_DELAY` (docs/install.md). Only the
+/// environment and unsafe calls can set it; no feature and no macro of its build has the default.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -128,7 +128,7 @@ impl Folder {
             .append(true)
             .create(true)
             .mode(0o600)
-            .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK))
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
             .open(self.path.join(LOCK))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -180,11 +180,6 @@ pub(super) fn age(as_of: SystemTime, now: SystemTime) -> Duration {
 
 /// The file at `path`. Never a link; a pipe is not waited for.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     OpenOptions::new().read(true).custom_flags(flags).open(path)
-}
-
-/// As the standard library takes them.
-const fn flags(flags: OFlags) -> i32 {
-    flags.bits().cast_signed()
 }

@@ -442,7 +442,7 @@ impl Entered {
 /// The options to open the list, and create it if it is missing.
 fn list_options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).append(true).mode(0o644).custom_flags(flags(OFlags::NOFOLLOW));
+    options.read(true).append(true).mode(0o644).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     options
 }
 
@@ -471,15 +471,10 @@ fn is_temporary(name: &str) -> bool {
     })
 }
 
-/// Converts flags for the standard library.
-const fn flags(flags: OFlags) -> i32 {
-    flags.bits().cast_signed()
-}
-
 /// Opens the file at `path`, if it holds `content`. Never follows a link.
 fn open_if_same(path: &Path, content: &[Bytes]) -> io::Result<Option<File>> {
     // Opening a pipe in place of the file would block.
-    let flags = flags(OFlags::NOFOLLOW | OFlags::NONBLOCK);
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let length: u64 = content.iter().map(|piece| piece.len() as u64).sum();
     let metadata = file.metadata()?;
