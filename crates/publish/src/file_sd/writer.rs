@@ -90,7 +90,8 @@ struct Content {
     stamp: Stamp,
 }
 
-/// Failures in a row.
+/// Failures in a row. Not the backoff of `refresh`: this crate depends on `model` and `net` alone,
+/// and a folder of this machine needs no jitter.
 #[derive(Debug, Default)]
 struct Failing {
     count: u32,
