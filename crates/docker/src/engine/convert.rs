@@ -8,13 +8,14 @@ use super::de;
 use super::decode::{Decoder, Object};
 use super::messages as sent;
 use super::objects::{
-    Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Port,
-    Service, Task, VirtualIp,
+    Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Placement,
+    Platform, Port, Resources, Service, Task, TaskFailure, VirtualIp,
 };
 use super::read::{Fault, Reader};
 use super::time;
 
 const BAD_PORT: &str = "port of wrong type";
+const BAD_TARGET: &str = "network of wrong type";
 
 impl Object for Node {
     const KIND: &'static str = "node";
@@ -34,6 +35,8 @@ impl Object for Node {
             engine_version: d.symbol(&sent.engine_version),
             engine_labels: d.labels(&sent.engine_labels)?,
             state: d.symbol(&sent.state),
+            message: d.shortened(&sent.message),
+            resources: Resources { nano_cpus: sent.nano_cpus, memory_bytes: sent.memory_bytes },
             address: d.symbol(&sent.address),
             manager: sent.manager.map(|manager| ManagerStatus {
                 leader: manager.leader,
@@ -55,12 +58,18 @@ impl Object for Service {
         let sent: sent::Service<'_> = de::read(reader)?;
         // No Engine gives two.
         let modes = [
-            (sent.global, Mode::Global),
-            (sent.replicated, Mode::Replicated),
-            (sent.global_job, Mode::GlobalJob),
-            (sent.replicated_job, Mode::ReplicatedJob),
+            (sent.global.is_some(), Mode::Global),
+            (sent.replicated.is_some(), Mode::Replicated),
+            (sent.global_job.is_some(), Mode::GlobalJob),
+            (sent.replicated_job.is_some(), Mode::ReplicatedJob),
         ];
-        let mode = modes.into_iter().find_map(|(given, mode)| given.map(|_| mode));
+        let mode = modes.into_iter().find_map(|(given, mode)| given.then_some(mode));
+        let job = sent.replicated_job.unwrap_or_default();
+        let target = |sent: &sent::NetworkTarget<'_>, d: &mut Decoder| Ok(d.symbol(&sent.target));
+        let mut networks = d.parts(&sent.networks, BAD_TARGET, target)?;
+        if networks.is_empty() {
+            networks = d.parts(&sent.old_networks, BAD_TARGET, target)?;
+        }
         Ok(Self {
             id: d.symbol(&sent.id),
             version: sent.version,
@@ -68,9 +77,21 @@ impl Object for Service {
             name: d.symbol(&sent.name),
             labels: d.labels(&sent.labels)?,
             mode: mode.unwrap_or_default(),
+            replicas: sent.replicated.map_or(job.completions, |replicated| replicated.replicas),
+            max_concurrent: job.max_concurrent,
+            placement: Placement {
+                constraints: d.parts(&sent.constraints, "constraint of wrong type", text)?,
+                platforms: d.parts(&sent.platforms, "platform of wrong type", platform)?,
+                max_replicas: sent.max_replicas,
+            },
+            reservations: Resources { nano_cpus: sent.nano_cpus, memory_bytes: sent.memory_bytes },
+            generic_resources: d.parts(&sent.generic, "resource of wrong type", generic)?,
+            restart_condition: d.symbol(&sent.restart_condition),
+            networks,
             hostname: d.symbol(&sent.hostname),
             image: d.symbol(&sent.image),
             update_state: d.symbol(&sent.update_state),
+            update_message: d.shortened(&sent.update_message),
             ports: d.parts(&sent.ports, BAD_PORT, port)?,
             virtual_ips: d.parts(&sent.virtual_ips, "virtual IP of wrong type", virtual_ip)?,
         })
@@ -99,6 +120,10 @@ impl Object for Task {
             labels: d.labels(&sent.labels)?,
             desired_state: d.symbol(&sent.desired_state),
             state: d.symbol(&sent.state),
+            created: time::micros(sent.created.text()?),
+            state_since: time::micros(sent.state_since.text()?),
+            message: d.shortened(&sent.message),
+            failure: TaskFailure::of(d.shortened(&sent.error), sent.exit_code),
             host_ports: d.parts(&sent.host_ports, BAD_PORT, port)?,
             attachments: d.parts(&sent.attachments, bad_attachment, attachment)?,
         })
@@ -119,6 +144,8 @@ impl Object for Network {
             updated: 0,
             name: d.symbol(&sent.name),
             scope: d.symbol(&sent.scope),
+            driver: d.symbol(&sent.driver),
+            attachable: sent.attachable,
             internal: sent.internal,
             ingress: sent.ingress,
             labels: d.labels(&sent.labels)?,
@@ -164,6 +191,21 @@ fn port(sent: &sent::Port<'_>, d: &mut Decoder) -> Result<Port, Fault> {
         published: sent.published,
         mode: d.symbol(&sent.mode),
     })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
+fn text(sent: &de::Text<'_>, d: &mut Decoder) -> Result<Arc<str>, Fault> {
+    Ok(d.symbol(sent))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
+fn platform(sent: &sent::Platform<'_>, d: &mut Decoder) -> Result<Platform, Fault> {
+    Ok(Platform { architecture: d.symbol(&sent.architecture), os: d.symbol(&sent.os) })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
+fn generic(sent: &sent::GenericResource<'_>, d: &mut Decoder) -> Result<Arc<str>, Fault> {
+    Ok(d.symbol(if sent.named.is_empty() { &sent.discrete } else { &sent.named }))
 }
 
 fn virtual_ip(sent: &sent::VirtualIp<'_>, d: &mut Decoder) -> Result<VirtualIp, Fault> {

@@ -12,6 +12,7 @@ use swarmscout_refresh::problems::{Mark, Problems};
 use super::de::{self, Raw};
 use super::labels::LabelMap;
 use super::read::{Fault, Reader};
+use super::refusal;
 use super::scan::{Element, ScanError};
 
 /// An object that the Engine lists.
@@ -166,6 +167,11 @@ impl Decoder {
     /// The text as a shared string, the same one each time.
     pub fn symbol(&mut self, text: &str) -> Arc<str> {
         Arc::clone(self.symbols.get_or_insert_with(text, |text| Arc::from(text)))
+    }
+
+    /// The beginning of a text that may be long.
+    pub(super) fn shortened(&mut self, text: &str) -> Arc<str> {
+        self.symbol(&refusal::shortened(text))
     }
 
     /// Reads a part that can be skipped. `reason` is that of the problem.

@@ -51,7 +51,7 @@ impl Info {
             cluster: sent.cluster.to_string(),
             node: sent.node.to_string(),
             state: sent.state.to_string(),
-            error: refusal::shortened(sent.error.trim_end_matches([' ', ':'])),
+            error: refusal::shortened(sent.error.trim_end_matches([' ', ':'])).into_owned(),
             manager: sent.manager,
             managers,
         })

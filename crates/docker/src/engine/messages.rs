@@ -33,6 +33,12 @@ pub(super) struct Node<'a> {
     pub(super) engine_labels: Raw<'a>,
     #[serde(rename = "Status.State")]
     pub(super) state: Text<'a>,
+    #[serde(rename = "Status.Message")]
+    pub(super) message: Text<'a>,
+    #[serde(rename = "Description.Resources.NanoCPUs")]
+    pub(super) nano_cpus: i64,
+    #[serde(rename = "Description.Resources.MemoryBytes")]
+    pub(super) memory_bytes: i64,
     #[serde(rename = "Status.Addr")]
     pub(super) address: Text<'a>,
     #[serde(rename = "ManagerStatus")]
@@ -66,21 +72,83 @@ pub(super) struct Service<'a> {
     #[serde(rename = "Spec.Mode.Global")]
     pub(super) global: Option<Raw<'a>>,
     #[serde(rename = "Spec.Mode.Replicated")]
-    pub(super) replicated: Option<Raw<'a>>,
+    pub(super) replicated: Option<Replicated>,
     #[serde(rename = "Spec.Mode.GlobalJob")]
     pub(super) global_job: Option<Raw<'a>>,
     #[serde(rename = "Spec.Mode.ReplicatedJob")]
-    pub(super) replicated_job: Option<Raw<'a>>,
+    pub(super) replicated_job: Option<ReplicatedJob>,
+    #[serde(rename = "Spec.TaskTemplate.Placement.Constraints")]
+    pub(super) constraints: Raw<'a>,
+    #[serde(rename = "Spec.TaskTemplate.Placement.Platforms")]
+    pub(super) platforms: Raw<'a>,
+    #[serde(rename = "Spec.TaskTemplate.Placement.MaxReplicas")]
+    pub(super) max_replicas: u64,
+    #[serde(rename = "Spec.TaskTemplate.Resources.Reservations.NanoCPUs")]
+    pub(super) nano_cpus: i64,
+    #[serde(rename = "Spec.TaskTemplate.Resources.Reservations.MemoryBytes")]
+    pub(super) memory_bytes: i64,
+    #[serde(rename = "Spec.TaskTemplate.Resources.Reservations.GenericResources")]
+    pub(super) generic: Raw<'a>,
+    #[serde(rename = "Spec.TaskTemplate.RestartPolicy.Condition")]
+    pub(super) restart_condition: Text<'a>,
+    #[serde(rename = "Spec.TaskTemplate.Networks")]
+    pub(super) networks: Raw<'a>,
+    /// Of services that were made before Docker 1.13.
+    #[serde(rename = "Spec.Networks")]
+    pub(super) old_networks: Raw<'a>,
     #[serde(rename = "Spec.TaskTemplate.ContainerSpec.Hostname")]
     pub(super) hostname: Text<'a>,
     #[serde(rename = "Spec.TaskTemplate.ContainerSpec.Image")]
     pub(super) image: Text<'a>,
     #[serde(rename = "UpdateStatus.State")]
     pub(super) update_state: Text<'a>,
+    #[serde(rename = "UpdateStatus.Message")]
+    pub(super) update_message: Text<'a>,
     #[serde(rename = "Endpoint.Ports")]
     pub(super) ports: Raw<'a>,
     #[serde(rename = "Endpoint.VirtualIPs")]
     pub(super) virtual_ips: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Replicated {
+    #[serde(rename = "Replicas")]
+    pub(super) replicas: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ReplicatedJob {
+    #[serde(rename = "MaxConcurrent")]
+    pub(super) max_concurrent: u64,
+    #[serde(rename = "TotalCompletions")]
+    pub(super) completions: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Platform<'a> {
+    #[serde(rename = "Architecture")]
+    pub(super) architecture: Text<'a>,
+    #[serde(rename = "OS")]
+    pub(super) os: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct GenericResource<'a> {
+    #[serde(rename = "NamedResourceSpec.Kind")]
+    pub(super) named: Text<'a>,
+    #[serde(rename = "DiscreteResourceSpec.Kind")]
+    pub(super) discrete: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct NetworkTarget<'a> {
+    #[serde(rename = "Target")]
+    pub(super) target: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -128,6 +196,16 @@ pub(super) struct Task<'a> {
     pub(super) desired_state: Text<'a>,
     #[serde(rename = "Status.State")]
     pub(super) state: Text<'a>,
+    #[serde(rename = "CreatedAt")]
+    pub(super) created: Raw<'a>,
+    #[serde(rename = "Status.Timestamp")]
+    pub(super) state_since: Raw<'a>,
+    #[serde(rename = "Status.Message")]
+    pub(super) message: Text<'a>,
+    #[serde(rename = "Status.Err")]
+    pub(super) error: Text<'a>,
+    #[serde(rename = "Status.ContainerStatus.ExitCode")]
+    pub(super) exit_code: i64,
     #[serde(rename = "Status.ContainerStatus.ContainerID")]
     pub(super) container: Text<'a>,
     #[serde(rename = "Status.PortStatus.Ports")]
@@ -160,6 +238,10 @@ pub(super) struct Network<'a> {
     pub(super) name: Text<'a>,
     #[serde(rename = "Scope")]
     pub(super) scope: Text<'a>,
+    #[serde(rename = "Driver")]
+    pub(super) driver: Text<'a>,
+    #[serde(rename = "Attachable")]
+    pub(super) attachable: bool,
     #[serde(rename = "Internal")]
     pub(super) internal: bool,
     #[serde(rename = "Ingress")]

@@ -39,10 +39,11 @@ pub use labels::LabelMap;
 pub use lists::{Lists, Query};
 pub use memo::{ListReader, Listed, Memo, Memos};
 pub use objects::{
-    Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Port,
-    Service, Task, VirtualIp,
+    Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Placement,
+    Platform, Port, Resources, Service, Task, TaskFailure, VirtualIp,
 };
 pub(crate) use read::push_lossy;
 pub use read::{Fault, Reader};
+pub(crate) use refusal::shortened;
 pub use scan::{Element, ListScanner, MAX_DEPTH, MAX_ELEMENT, ScanError};
 pub use version::ApiVersion;

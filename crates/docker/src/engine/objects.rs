@@ -1,7 +1,7 @@
 //! What the Engine lists, as far as discovery needs it.
 //!
-//! Only what becomes a label or an address is here: no environment, no secret, no mount is ever
-//! decoded. Members that are missing or `null` are empty, zero or false, as in Go. Texts that the
+//! Only members that become a label or an address, or explain the state of an object, are here:
+//! environments, commands, secrets and mounts are never decoded. Members that are missing or `null` are empty, zero or false, as in Go. Texts that the
 //! Engine takes from a fixed set (states, modes) stay texts, so that a value which a later version
 //! brings is a label like any other.
 
@@ -37,10 +37,23 @@ pub struct Node {
     pub engine_labels: Arc<LabelMap>,
     /// `ready`, `down`, `unknown` or `disconnected`.
     pub state: Arc<str>,
+    /// Why it is in that state, shortened; mostly empty.
+    pub message: Arc<str>,
+    /// The resources that its Engine reports.
+    pub resources: Resources,
     /// Address as the managers see it; may be `0.0.0.0` or a loopback address for a manager.
     pub address: Arc<str>,
     /// What only managers have.
     pub manager: Option<ManagerStatus>,
+}
+
+/// Resources that a node has, or a task reserves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// CPUs, in billionths.
+    pub nano_cpus: i64,
+    /// Memory, in bytes.
+    pub memory_bytes: i64,
 }
 
 /// `ManagerStatus` of a node.
@@ -69,16 +82,52 @@ pub struct Service {
     pub labels: Arc<LabelMap>,
     /// How many tasks it has.
     pub mode: Mode,
+    /// The wanted number of tasks, of a job that of completions; 0 for a task on each node.
+    pub replicas: u64,
+    /// How many tasks of a job may run at a time; 0 for other services.
+    pub max_concurrent: u64,
+    /// Where its tasks may run.
+    pub placement: Placement,
+    /// Resources that each task reserves.
+    pub reservations: Resources,
+    /// Kinds of other resources that each task reserves: `gpu`.
+    pub generic_resources: Vec<Arc<str>>,
+    /// When a task that ended is replaced: `none`, `on-failure` or `any`; empty if unknown.
+    pub restart_condition: Arc<str>,
+    /// The networks that its tasks ask for, by ID.
+    pub networks: Vec<Arc<str>>,
     /// Host name of its containers, a template maybe.
     pub hostname: Arc<str>,
     /// Image of its containers; empty for other runtimes.
     pub image: Arc<str>,
     /// `updating`, `paused`, `completed`, `rollback_started`, …; empty before the first update.
     pub update_state: Arc<str>,
+    /// What happened in the last update, shortened.
+    pub update_message: Arc<str>,
     /// Published ports, those that Swarm picked included.
     pub ports: Vec<Port>,
     /// Its address on each of its networks.
     pub virtual_ips: Vec<VirtualIp>,
+}
+
+/// `Placement` of a service's tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// `node.labels.zone==a`: all of them must hold.
+    pub constraints: Vec<Arc<str>>,
+    /// What the image was built for: one of them must fit. Empty for any.
+    pub platforms: Vec<Platform>,
+    /// The most tasks on one node; 0 for no limit.
+    pub max_replicas: u64,
+}
+
+/// What an image was built for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Platform {
+    /// `amd64`; empty for any.
+    pub architecture: Arc<str>,
+    /// `linux`; empty for any.
+    pub os: Arc<str>,
 }
 
 /// `Mode` of a service.
@@ -142,12 +191,29 @@ pub struct Task {
     pub desired_state: Arc<str>,
     /// What its node last reported: `running`, `failed`, …
     pub state: Arc<str>,
+    /// `CreatedAt`, in microseconds since 1970; 0 if unknown.
+    pub created: i64,
+    /// When it got into its state, in microseconds since 1970; 0 if unknown.
+    pub state_since: i64,
+    /// What its node or the scheduler last did with it, shortened: `started`.
+    pub message: Arc<str>,
+    /// What went wrong; `None` for a task that runs, or ended well.
+    pub failure: Option<Box<TaskFailure>>,
     /// ID of its container; empty before it has one.
     pub container: Arc<str>,
     /// Ports published on its node alone.
     pub host_ports: Vec<Port>,
     /// The networks that it is attached to.
     pub attachments: Vec<Attachment>,
+}
+
+/// What went wrong with a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TaskFailure {
+    /// The error, shortened: `no suitable node (scheduling constraints not satisfied on 3 nodes)`.
+    pub error: Arc<str>,
+    /// The exit code of its container; 0 if it has none.
+    pub exit_code: i64,
 }
 
 /// A network of a task.
@@ -177,6 +243,10 @@ pub struct Network {
     pub name: Arc<str>,
     /// `swarm`, `local` or `global`.
     pub scope: Arc<str>,
+    /// `overlay`.
+    pub driver: Arc<str>,
+    /// Whether containers outside of services may use it.
+    pub attachable: bool,
     /// Whether it has no way out.
     pub internal: bool,
     /// Whether it is the one of published ports.
@@ -226,4 +296,12 @@ pub struct Endpoint {
     pub network: Arc<str>,
     /// IPv4 address, or else the IPv6 one.
     pub address: Option<IpAddr>,
+}
+
+impl TaskFailure {
+    /// `None` for neither.
+    pub(crate) fn of(error: Arc<str>, exit_code: i64) -> Option<Box<Self>> {
+        let failed = !error.is_empty() || exit_code != 0;
+        failed.then(|| Box::new(Self { error, exit_code }))
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! What engines and those in their place say was recorded: `tests/fixtures/swarm-mode/errors`.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 use swarmscout_net::{Host, Secrets};
 
@@ -30,15 +32,15 @@ pub(crate) fn message(body: &[u8], secrets: &Secrets) -> String {
         (Ok(()), Some(reported)) => reported,
         _ => String::from_utf8_lossy(body).into_owned(),
     };
-    shortened(&secrets.clean(&text))
+    shortened(&secrets.clean(&text)).into_owned()
 }
 
 /// The beginning of a message.
-pub(super) fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }
 

@@ -17,8 +17,8 @@ use swarmscout_refresh::problems::Problems;
 
 use super::messages as sent;
 use crate::engine::{
-    Attachment, LabelMap, MAX_ELEMENT, ManagerStatus, Mode, Network, Node, Port, Service, Task,
-    VirtualIp, parse_cidr, push_lossy,
+    Attachment, LabelMap, MAX_ELEMENT, ManagerStatus, Mode, Network, Node, Placement, Platform,
+    Port, Resources, Service, Task, TaskFailure, VirtualIp, parse_cidr, push_lossy, shortened,
 };
 
 /// Strings and label maps that occur again and again are held once. Those that nothing else holds
@@ -97,6 +97,24 @@ impl Converter {
         self.symbol(known(words, number).unwrap_or_default())
     }
 
+    /// The beginning of a text that may be long.
+    fn shortened(&mut self, bytes: &[u8]) -> Arc<str> {
+        self.symbol(&shortened(&lossy(bytes)))
+    }
+
+    fn platform(&mut self, sent: &sent::Platform) -> Platform {
+        Platform { architecture: self.text(&sent.architecture), os: self.text(&sent.os) }
+    }
+
+    fn generic(&mut self, sent: &sent::GenericResource) -> Arc<str> {
+        match &sent.kind {
+            Some(sent::NamedOrDiscrete::Named(it) | sent::NamedOrDiscrete::Discrete(it)) => {
+                self.text(&it.kind)
+            }
+            None => Arc::default(),
+        }
+    }
+
     fn labels(&mut self, mut labels: Vec<sent::Label>) -> Arc<LabelMap> {
         labels.sort_by(|a, b| a.key.cmp(&b.key));
         let mut written = Vec::with_capacity(64 * labels.len());
@@ -168,6 +186,8 @@ impl Listed for Node {
             engine_version: c.text(&engine.engine_version),
             engine_labels: c.labels(engine.labels),
             state: c.word(NODE_STATES, status.state),
+            message: c.shortened(&status.message),
+            resources: resources(description.resources.as_ref()),
             address: c.text(&status.addr),
             manager: sent.manager_status.map(|manager| ManagerStatus {
                 leader: manager.leader,
@@ -184,8 +204,19 @@ impl Listed for Service {
 
     fn convert(sent: sent::Service, c: &mut Converter) -> Option<Self> {
         let spec = sent.spec.unwrap_or_default();
-        let container = container(spec.task)?;
+        let mut task = spec.task.unwrap_or_default();
+        let container = container(task.runtime.take())?;
         let annotations = spec.annotations.unwrap_or_default();
+        let placement = task.placement.unwrap_or_default();
+        let reservations = task.resources.unwrap_or_default().reservations.unwrap_or_default();
+        let restart = task.restart.map(|policy| policy.condition);
+        let networks = if task.networks.is_empty() { spec.networks } else { task.networks };
+        let update = sent.update_status.unwrap_or_default();
+        let (replicas, max_concurrent) = match &spec.mode {
+            Some(sent::Mode::Replicated(mode)) => (mode.replicas, 0),
+            Some(sent::Mode::ReplicatedJob(job)) => (job.completions, job.max_concurrent),
+            Some(sent::Mode::Global(_) | sent::Mode::GlobalJob(_)) | None => (0, 0),
+        };
         let endpoint = sent.endpoint.unwrap_or_default();
         let virtual_ip = |ip: sent::VirtualIp| {
             let address = if ip.addr.is_empty() {
@@ -209,9 +240,25 @@ impl Listed for Service {
                 Some(sent::Mode::ReplicatedJob(_)) => Mode::ReplicatedJob,
                 Some(sent::Mode::GlobalJob(_)) => Mode::GlobalJob,
             },
+            replicas,
+            max_concurrent,
+            placement: Placement {
+                constraints: placement.constraints.iter().map(|text| c.text(text)).collect(),
+                platforms: placement.platforms.iter().map(|it| c.platform(it)).collect(),
+                max_replicas: placement.max_replicas,
+            },
+            reservations: resources(Some(&reservations)),
+            generic_resources: reservations.generic.iter().map(|it| c.generic(it)).collect(),
+            // The Engine takes an unknown condition for the default.
+            restart_condition: c.symbol(
+                restart
+                    .map_or("", |condition| known(RESTART_CONDITIONS, condition).unwrap_or("any")),
+            ),
+            networks: networks.iter().map(|network| c.text(&network.target)).collect(),
             hostname: c.text(&container.hostname),
             image: c.text(&container.image),
-            update_state: c.known_word(UPDATE_STATES, sent.update_status.unwrap_or_default().state),
+            update_state: c.known_word(UPDATE_STATES, update.state),
+            update_message: c.shortened(&update.message),
             ports: c.ports(endpoint.ports),
         })
     }
@@ -222,8 +269,9 @@ impl Listed for Task {
     const KIND: &'static str = "task";
 
     fn convert(sent: sent::Task, c: &mut Converter) -> Option<Self> {
-        let container = container(sent.spec)?;
+        let container = container(sent.spec?.runtime)?;
         let status = sent.status.unwrap_or_default();
+        let container_status = status.container.unwrap_or_default();
         let attachment = |attachment: sent::NetworkAttachment| {
             let network = attachment.network.unwrap_or_default();
             let spec = network.spec.unwrap_or_default();
@@ -249,7 +297,11 @@ impl Listed for Task {
             labels: c.labels(container.labels),
             desired_state: c.word(TASK_STATES, sent.desired_state),
             state: c.word(TASK_STATES, status.state),
-            container: own_text(&status.container.unwrap_or_default().container_id),
+            created: sent.meta.and_then(|meta| meta.created_at).map_or(0, micros),
+            state_since: status.timestamp.map_or(0, micros),
+            message: c.shortened(&status.message),
+            failure: TaskFailure::of(c.shortened(&status.err), container_status.exit_code.into()),
+            container: own_text(&container_status.container_id),
             host_ports: c.ports(status.port_status.unwrap_or_default().ports),
         })
     }
@@ -271,6 +323,8 @@ impl Listed for Network {
             updated: updated(sent.meta),
             name: c.text(&annotations.name),
             scope: c.symbol("swarm"),
+            driver: c.text(&sent.driver_state.unwrap_or_default().name),
+            attachable: spec.attachable,
             internal: spec.internal,
             ingress,
             labels: c.labels(annotations.labels),
@@ -295,8 +349,8 @@ fn label<'a>(annotations: &'a sent::Annotations, key: &str) -> Option<&'a Bytes>
     annotations.labels.iter().rfind(|label| label.key == key).map(|label| &label.value)
 }
 
-fn container(spec: Option<sent::TaskSpec>) -> Option<sent::ContainerSpec> {
-    match spec?.runtime? {
+fn container(runtime: Option<sent::Runtime>) -> Option<sent::ContainerSpec> {
+    match runtime? {
         sent::Runtime::Container(container) => Some(container),
         sent::Runtime::Attachment(_) | sent::Runtime::Generic(_) => None,
     }
@@ -306,9 +360,19 @@ fn version(meta: Option<sent::Meta>) -> u64 {
     meta.and_then(|meta| meta.version).map_or(0, |version| version.index)
 }
 
-/// In microseconds since 1970. What is before is Go's zero time: nothing is known.
 fn updated(meta: Option<sent::Meta>) -> i64 {
-    let Some(at) = meta.and_then(|meta| meta.updated_at) else { return 0 };
+    meta.and_then(|meta| meta.updated_at).map_or(0, micros)
+}
+
+fn resources(sent: Option<&sent::Resources>) -> Resources {
+    sent.map_or_else(Resources::default, |sent| Resources {
+        nano_cpus: sent.nano_cpus,
+        memory_bytes: sent.memory_bytes,
+    })
+}
+
+/// In microseconds since 1970. An earlier time is Go's zero time: unknown.
+fn micros(at: sent::Timestamp) -> i64 {
     at.seconds.saturating_mul(1_000_000).saturating_add(i64::from(at.nanos / 1000)).max(0)
 }
 
@@ -339,6 +403,7 @@ const NODE_STATES: Words = &[(0, "unknown"), (1, "down"), (2, "ready"), (3, "dis
 const REACHABILITIES: Words = &[(0, "unknown"), (1, "unreachable"), (2, "reachable")];
 const PROTOCOLS: Words = &[(0, "tcp"), (1, "udp"), (2, "sctp")];
 const PUBLISH_MODES: Words = &[(0, "ingress"), (1, "host")];
+const RESTART_CONDITIONS: Words = &[(0, "none"), (1, "on-failure"), (2, "any")];
 const UPDATE_STATES: Words = &[
     (1, "updating"),
     (2, "paused"),

@@ -38,6 +38,8 @@ pub(super) struct Timestamp {
 pub(super) struct Meta {
     #[prost(message, optional, tag = "1")]
     pub(super) version: Option<Version>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) created_at: Option<Timestamp>,
     #[prost(message, optional, tag = "3")]
     pub(super) updated_at: Option<Timestamp>,
 }
@@ -91,8 +93,40 @@ pub(super) struct NodeDescription {
     pub(super) hostname: Bytes,
     #[prost(message, optional, tag = "2")]
     pub(super) platform: Option<Platform>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) resources: Option<Resources>,
     #[prost(message, optional, tag = "4")]
     pub(super) engine: Option<EngineDescription>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Resources {
+    #[prost(int64, tag = "1")]
+    pub(super) nano_cpus: i64,
+    #[prost(int64, tag = "2")]
+    pub(super) memory_bytes: i64,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) generic: Vec<GenericResource>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct GenericResource {
+    #[prost(oneof = "NamedOrDiscrete", tags = "1, 2")]
+    pub(super) kind: Option<NamedOrDiscrete>,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Oneof)]
+pub(super) enum NamedOrDiscrete {
+    #[prost(message, tag = "1")]
+    Named(ResourceKind),
+    #[prost(message, tag = "2")]
+    Discrete(ResourceKind),
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct ResourceKind {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) kind: Bytes,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -115,6 +149,8 @@ pub(super) struct EngineDescription {
 pub(super) struct NodeStatus {
     #[prost(int32, tag = "1")]
     pub(super) state: i32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) message: Bytes,
     #[prost(bytes = "bytes", tag = "3")]
     pub(super) addr: Bytes,
 }
@@ -151,16 +187,39 @@ pub(super) struct ServiceSpec {
     pub(super) task: Option<TaskSpec>,
     #[prost(oneof = "Mode", tags = "3, 4, 10, 11")]
     pub(super) mode: Option<Mode>,
+    /// Of services that were made before Docker 1.13.
+    #[prost(message, repeated, tag = "7")]
+    pub(super) networks: Vec<NetworkTarget>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct Replicated {
+    #[prost(uint64, tag = "1")]
+    pub(super) replicas: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct ReplicatedJob {
+    #[prost(uint64, tag = "1")]
+    pub(super) max_concurrent: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) completions: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct NetworkTarget {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) target: Bytes,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, prost::Oneof)]
 pub(super) enum Mode {
     #[prost(message, tag = "3")]
-    Replicated(Presence),
+    Replicated(Replicated),
     #[prost(message, tag = "4")]
     Global(Presence),
     #[prost(message, tag = "10")]
-    ReplicatedJob(Presence),
+    ReplicatedJob(ReplicatedJob),
     #[prost(message, tag = "11")]
     GlobalJob(Presence),
 }
@@ -195,10 +254,12 @@ pub(super) struct PortConfig {
     pub(super) publish_mode: i32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message)]
 pub(super) struct UpdateStatus {
     #[prost(int32, tag = "1")]
     pub(super) state: i32,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) message: Bytes,
 }
 
 /// The template of a service's tasks, and what a task was made of.
@@ -206,6 +267,36 @@ pub(super) struct UpdateStatus {
 pub(super) struct TaskSpec {
     #[prost(oneof = "Runtime", tags = "1, 8, 10")]
     pub(super) runtime: Option<Runtime>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) resources: Option<ResourceRequirements>,
+    #[prost(message, optional, tag = "4")]
+    pub(super) restart: Option<RestartPolicy>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) placement: Option<Placement>,
+    #[prost(message, repeated, tag = "7")]
+    pub(super) networks: Vec<NetworkTarget>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct ResourceRequirements {
+    #[prost(message, optional, tag = "2")]
+    pub(super) reservations: Option<Resources>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct RestartPolicy {
+    #[prost(int32, tag = "1")]
+    pub(super) condition: i32,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Placement {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub(super) constraints: Vec<Bytes>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) platforms: Vec<Platform>,
+    #[prost(uint64, tag = "4")]
+    pub(super) max_replicas: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Oneof)]
@@ -254,8 +345,14 @@ pub(super) struct Task {
 
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(super) struct TaskStatus {
+    #[prost(message, optional, tag = "1")]
+    pub(super) timestamp: Option<Timestamp>,
     #[prost(int32, tag = "2")]
     pub(super) state: i32,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) message: Bytes,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) err: Bytes,
     #[prost(message, optional, tag = "5")]
     pub(super) container: Option<ContainerStatus>,
     #[prost(message, optional, tag = "6")]
@@ -266,6 +363,8 @@ pub(super) struct TaskStatus {
 pub(super) struct ContainerStatus {
     #[prost(bytes = "bytes", tag = "1")]
     pub(super) container_id: Bytes,
+    #[prost(int32, tag = "3")]
+    pub(super) exit_code: i32,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -306,6 +405,8 @@ pub(super) struct NetworkSpec {
     pub(super) annotations: Option<Annotations>,
     #[prost(bool, tag = "4")]
     pub(super) internal: bool,
+    #[prost(bool, tag = "6")]
+    pub(super) attachable: bool,
     #[prost(bool, tag = "7")]
     pub(super) ingress: bool,
 }

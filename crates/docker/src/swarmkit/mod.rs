@@ -7,8 +7,8 @@
 //!
 //! Every manager's Engine has this socket for itself, `<exec-root>/swarm/control.sock`: gRPC, without
 //! credentials, and with full control of the Swarm. So nothing but the calls of [`Method`] is ever
-//! made, and of an answer only what becomes a label or an address is decoded; no member that holds
-//! credentials, an environment or a secret has a name here.
+//! made. Of an answer only members that become a label or an address, or explain a state, are decoded;
+//! no member that holds credentials, an environment or a secret has a name here.
 //!
 //! Invariants:
 //! - The objects equal those of the Engine API, which is made of the same answers: what it leaves out

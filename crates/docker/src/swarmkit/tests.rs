@@ -1,6 +1,6 @@
 //! With what a real manager answered at its control socket and, at the same time, over its API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::convert::{Converter, Listed};
 use super::*;
 use crate::engine::{
     Attachment, Decoder, Element, LabelMap, ListScanner, Mode, Network, Node,
-    Object as OfTheEngine, ScanError, Service, Task,
+    Object as OfTheEngine, Resources, ScanError, Service, Task,
 };
 
 fn recorded(name: &str) -> Bytes {
@@ -66,9 +66,33 @@ fn objects_are_those_of_the_engine() {
     assert_eq!(nodes.iter().filter(|node| node.manager.is_some()).count(), 3);
     let services = compare::<Service>("services", |service| &service.id, Some);
     assert_eq!(services.len(), 17);
+    let count = |has: fn(&Service) -> bool| services.iter().filter(|service| has(service)).count();
+    assert_eq!(count(|service| service.replicas > 0), 13);
+    assert_eq!(count(|service| !service.placement.constraints.is_empty()), 2);
+    assert_eq!(count(|service| service.reservations != Resources::default()), 1);
+    assert_eq!(count(|service| !service.restart_condition.is_empty()), 3);
+    assert_eq!(count(|service| !service.networks.is_empty()), 6);
     let tasks = compare::<Task>("tasks", |task| &task.id, Some);
     assert_eq!(tasks.len(), 44);
-    assert!(tasks.iter().all(|task| task.updated > 0));
+    assert!(tasks.iter().all(|task| task.updated > 0 && task.created > 0));
+    let failures: BTreeSet<_> = tasks.iter().filter_map(|task| task.failure.as_ref()).collect();
+    expect![[r#"
+        {
+            TaskFailure {
+                error: "No such image: no-such-image:9",
+                exit_code: 0,
+            },
+            TaskFailure {
+                error: "no suitable node (scheduling constraints not satisfied on 5 nodes)",
+                exit_code: 0,
+            },
+            TaskFailure {
+                error: "task: non-zero exit (1)",
+                exit_code: 1,
+            },
+        }
+    "#]]
+    .assert_debug_eq(&failures);
     // The Engine also lists its own networks, and no time of a change.
     let networks = compare::<Network>(
         "networks",
@@ -359,5 +383,5 @@ fn no_call_changes_anything() {
         let reads = ["Get", "List", "Watch"].iter().any(|verb| method.starts_with(verb));
         assert!(reads && service.starts_with("/docker.swarmkit.v1."), "{path}");
     }
-    assert_eq!(paths.len(), paths.iter().collect::<std::collections::BTreeSet<_>>().len());
+    assert_eq!(paths.len(), paths.iter().collect::<BTreeSet<_>>().len());
 }

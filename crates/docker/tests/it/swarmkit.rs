@@ -13,7 +13,8 @@ use swarmscout_docker::testing::Listing;
 use swarmscout_refresh::RefreshContext;
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::Engine;
-use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
+use swarmscout_simulator::swarm::objects::{Json, Platform};
+use swarmscout_simulator::swarm::{ServiceSpec, Swarm, TaskState};
 use swarmscout_simulator::swarmkit::{ControlSocket as Simulated, Fault};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
@@ -57,6 +58,15 @@ impl Manager {
         swarm.add_worker("worker-1");
         let network = swarm.create_network("front");
         let service = ServiceSpec::new("web", "demo:1").replicas(3).network(&network);
+        let mut service = service.constraint("node.role==manager");
+        let task = &mut service.task_template;
+        task.placement.max_replicas = 5;
+        let (architecture, os) = ("amd64".to_owned(), "linux".to_owned());
+        task.placement.platforms.push(Platform { architecture, os });
+        task.resources = Json::new(
+            r#"{"Reservations":{"NanoCPUs":500000000,"MemoryBytes":1048576,"GenericResources":[{"DiscreteResourceSpec":{"Kind":"gpu","Value":2}}]}}"#,
+        );
+        task.restart_policy = Some(Json::new(r#"{"Condition":"on-failure"}"#));
         let service = swarm.create_service(service);
         let socket = Simulated::start(folder.socket(), &swarm, &node).unwrap();
         Self { folder, swarm, node, service, socket }
@@ -110,6 +120,14 @@ fn by_id(listing: Listing) -> BTreeMap<(&'static str, Arc<str>), String> {
 async fn a_listing_is_what_the_engine_lists() {
     let manager = Manager::new("listing");
     manager.swarm.create_plugin_service("plugin");
+    let failed = manager.swarm.tasks()[0].meta.id.clone();
+    manager.swarm.edit_task(&failed, |task| {
+        task.status.state = TaskState::Failed;
+        task.status.err = "task: non-zero exit (3)".to_owned();
+        if let Some(container) = &mut task.status.container_status {
+            container.exit_code = 3;
+        }
+    });
     let engine = Engine::start(Listen::Tcp, &manager.swarm, &manager.node).unwrap();
     let config = swarmscout_docker::EngineConfig {
         hosts: vec![engine.server.url().to_owned()],
@@ -134,6 +152,20 @@ async fn a_listing_is_what_the_engine_lists() {
         (listing.services.len(), listing.tasks.len(), &listing.problems[..]),
         (1, 3, &[][..])
     );
+    let service = &listing.services[0];
+    assert_eq!((service.replicas, &*service.restart_condition), (3, "on-failure"));
+    assert_eq!(
+        (&*service.placement.constraints[0], service.placement.max_replicas),
+        ("node.role==manager", 5)
+    );
+    assert_eq!(&*service.placement.platforms[0].architecture, "amd64");
+    let reserved = &service.reservations;
+    assert_eq!((reserved.nano_cpus, reserved.memory_bytes), (500_000_000, 1_048_576));
+    assert_eq!((&*service.generic_resources[0], service.networks.len()), ("gpu", 1));
+    let failures = listing.tasks.iter().filter_map(|task| task.failure.as_ref());
+    let failures: Vec<_> = failures.map(|failure| (&*failure.error, failure.exit_code)).collect();
+    assert_eq!(failures, [("task: non-zero exit (3)", 3)]);
+    assert!(listing.tasks.iter().all(|task| task.created > 0 && task.state_since > 0));
     assert_eq!(by_id(listing), by_id(of_the_engine));
 
     assert!(connection.knows_node(&manager.node, soon()).await.unwrap());

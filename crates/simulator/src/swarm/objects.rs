@@ -146,7 +146,7 @@ pub struct Description {
 }
 
 /// Machine and operating system.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[expect(missing_docs, reason = "the members are those of the Engine API's Platform")]
 pub struct Platform {
@@ -341,6 +341,12 @@ pub struct Mount {
 pub struct Placement {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<String>,
+    /// Listed, and not applied.
+    #[serde(skip_serializing_if = "zero")]
+    pub max_replicas: u64,
+    /// Listed, and not applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<Platform>,
 }
 
 /// A network that tasks are attached to.

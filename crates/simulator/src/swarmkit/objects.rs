@@ -193,7 +193,14 @@ fn task_spec(spec: &TaskSpec) -> Message {
     let resources = json(&spec.resources);
     let resource = |name: &str| {
         let number = |member| resources[name][member].as_u64().unwrap_or_default();
-        new().number(1, number("NanoCPUs")).number(2, number("MemoryBytes"))
+        let generic = resources[name]["GenericResources"].as_array().into_iter().flatten();
+        let generic = generic.map(|resource| {
+            let discrete = &resource["DiscreteResourceSpec"];
+            let kind = discrete["Kind"].as_str().unwrap_or_default();
+            let amount = discrete["Value"].as_u64().unwrap_or_default();
+            new().message(2, &new().text(1, kind).number(2, amount))
+        });
+        new().number(1, number("NanoCPUs")).number(2, number("MemoryBytes")).messages(3, generic)
     };
     let resources = new().message(1, &resource("Limits")).message(2, &resource("Reservations"));
     let networks = spec.networks.iter();
@@ -203,8 +210,14 @@ fn task_spec(spec: &TaskSpec) -> Message {
     if let Some(policy) = &spec.restart_policy {
         message = message.message(4, &restart_policy(&json(policy)));
     }
-    message =
-        message.message(5, &new().texts(1, &spec.placement.constraints)).messages(7, networks);
+    let platforms = spec.placement.platforms.iter();
+    let platforms =
+        platforms.map(|platform| new().text(1, &platform.architecture).text(2, &platform.os));
+    let placement = new()
+        .texts(1, &spec.placement.constraints)
+        .messages(3, platforms)
+        .number(4, spec.placement.max_replicas);
+    message = message.message(5, &placement).messages(7, networks);
     if spec.runtime == Some("attachment") {
         message = message.message(8, &new().text(1, "0".repeat(64).as_str()));
     }
