@@ -99,7 +99,7 @@ pub fn labels() -> Seeds {
          prometheus.io/b.sample_limit=10\nprometheus.io/b.network=back\nprometheus.io/b.scheme=https",
         "prometheus.io/a.probe=https://example.com/\nprometheus.io/a.module=http_2xx\n\
          prometheus.io/scrape=true\nprometheus.io/b.scrape=false\nprometheus.io/c.timeout=1h\n\
-         prometheus.io/c.interval=1m\nprometheus.io/c.port=70000\nprometheus.io/prot=1",
+         prometheus.io/c.interval=1m\nprometheus.io/c.port=70000\nprometheus.io/portt=1",
         "prometheus.io/probe=traefik\ntraefik.http.routers.a.rule=Host(`a.b`) || !Host(\"c.d\")\n\
          traefik.http.routers.a.entrypoints=web,websecure\ntraefik.frontend.rule=Host:a,b;Path:/",
         "prometheus.port=80\nprometheus.ignore=false\n--\nprometheus.io/scrape=false",

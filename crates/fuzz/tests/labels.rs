@@ -31,7 +31,7 @@ fn key() -> impl Strategy<Value = String> {
             "label.job",
             "label.__x",
             "label.y",
-            "prot",
+            "portt",
         ][..],
     );
     let other = select(

@@ -101,6 +101,14 @@ pub(super) fn read(rest: &str) -> Result<Key<'_>, Reason> {
     setting(endpoint, key).ok_or(Reason::UnknownKey)
 }
 
+/// The endpoint of what cannot be [`read`]: that of an unknown key.
+pub(super) fn endpoint(reason: Reason, rest: &str) -> &str {
+    match rest.split_once('.') {
+        Some((endpoint, _)) if reason == Reason::UnknownKey => endpoint,
+        _ => "",
+    }
+}
+
 /// What to write instead of what cannot be [`read`]. Suggestions are expensive.
 pub(super) fn instead(reason: Reason, rest: &str) -> String {
     let (endpoint, key) = rest.split_once('.').unwrap_or(("", rest));
@@ -188,7 +196,7 @@ mod tests {
             (".port", &invalid),
             ("-a.port", &invalid),
             (&long, &invalid),
-            ("prot", "unknown key: the nearest key is port"),
+            ("portt", "unknown key: the nearest key is port"),
             ("Port", "unknown key: the nearest key is port"),
             ("admin.metricsPath", "unknown key: the nearest key is admin.path"),
             ("labels.team", "unknown key: the nearest key is label.<name>"),

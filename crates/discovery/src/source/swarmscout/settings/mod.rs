@@ -291,20 +291,22 @@ fn entries<'a>(style: Style<'_>, of: DeclaredBy, labels: &'a LabelMap) -> Vec<En
     let mut unreadable = 0;
     for (label, value) in labels.iter() {
         let Some(rest) = label.strip_prefix(style.prefix) else { continue };
-        let key = match style.dialect {
-            None => keys::read(rest).map_err(|reason| {
+        if let Some(dialect) = style.dialect {
+            entries.extend(dialect.read(rest).map(|key| Entry::new(label, value, key)));
+            continue;
+        }
+        let entry = match keys::read(rest) {
+            Ok(key) => Entry::new(label, value, key),
+            Err(reason) => {
                 unreadable += 1;
                 // No more are reported.
                 let is_shown = unreadable <= refusal::MOST;
                 let instead = if is_shown { keys::instead(reason, rest) } else { String::new() };
-                Cause::new(reason, instead)
-            }),
-            Some(dialect) => match dialect.read(rest) {
-                Some(key) => Ok(key),
-                None => continue,
-            },
+                let endpoint = keys::endpoint(reason, rest);
+                Entry::unreadable(of, label, value, endpoint, Cause::new(reason, instead))
+            }
         };
-        entries.push(Entry::new(of, label, value, key));
+        entries.push(entry);
     }
     entries.sort_by(|a, b| (&a.key, a.label).cmp(&(&b.key, b.label)));
     entries

@@ -32,30 +32,34 @@ pub(super) struct Entry<'a> {
     value: &'a str,
     /// `None` if it cannot be read.
     pub(super) key: Option<Key<'a>>,
+    /// Also of a key that is not known.
+    endpoint: &'a str,
     pub(super) outcome: Outcome,
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn new(
+    pub(super) fn new(label: &'a str, value: &'a str, key: Key<'a>) -> Self {
+        let endpoint = key.endpoint;
+        Self { label, value, key: Some(key), endpoint, outcome: Outcome::Used }
+    }
+
+    /// One whose key cannot be read.
+    pub(super) fn unreadable(
         of: DeclaredBy,
         label: &'a str,
         value: &'a str,
-        key: Result<Key<'a>, Cause>,
+        endpoint: &'a str,
+        cause: Cause,
     ) -> Self {
-        match key {
-            Ok(key) => Self { label, value, key: Some(key), outcome: Outcome::Used },
-            Err(cause) => {
-                let lost = cause.0 != Reason::UnknownKey;
-                let outcome = Outcome::Refused(cause.refusal(of, label, value, "", lost));
-                Self { label, value, key: None, outcome }
-            }
-        }
+        let lost = cause.0 != Reason::UnknownKey;
+        let outcome = Outcome::Refused(cause.refusal(of, label, value, endpoint, lost));
+        Self { label, value, key: None, endpoint, outcome }
     }
 
     pub(super) fn found(self, of: DeclaredBy) -> FoundLabel<'a> {
-        let endpoint = self.endpoint();
-        let value = refusal::cut(self.value, refusal::SHOWN_IN_LISTS);
-        FoundLabel { of, key: self.label, value, endpoint, outcome: self.outcome }
+        let Self { label: key, value, endpoint, outcome, .. } = self;
+        let value = refusal::cut(value, refusal::SHOWN_IN_LISTS);
+        FoundLabel { of, key, value, endpoint, outcome }
     }
 
     fn is(&self, setting: Setting) -> bool {
@@ -66,13 +70,9 @@ impl<'a> Entry<'a> {
         self.key.as_ref().is_some_and(|key| settings.contains(&key.setting))
     }
 
-    fn endpoint(&self) -> &'a str {
-        self.key.as_ref().map_or("", |key| key.endpoint)
-    }
-
     /// The endpoint is lost, or only this label.
     fn refuse(&mut self, of: DeclaredBy, cause: Cause, lost: bool) {
-        let refusal = cause.refusal(of, self.label, self.value, self.endpoint(), lost);
+        let refusal = cause.refusal(of, self.label, self.value, self.endpoint, lost);
         self.outcome = Outcome::Refused(refusal);
     }
 
@@ -277,7 +277,7 @@ pub(super) fn resolve<'a>(
 
 impl<'a> Resolver<'_, 'a> {
     fn resolve(self, entries: &mut [Entry<'a>], declared: &mut Declared<'a>) {
-        let end = entries.partition_point(|entry| entry.endpoint().is_empty());
+        let end = entries.partition_point(|entry| entry.endpoint.is_empty());
         if switch_off(&mut entries[..end], &Outcome::ServiceOff) {
             mark(&mut entries[end..], &Outcome::ServiceOff);
             declared.by = Some(self.of);
@@ -298,13 +298,13 @@ impl<'a> Resolver<'_, 'a> {
         if is_declared {
             self.finish(unnamed, &defaults, &Draft::default(), declared);
         }
-        for group in named.chunk_by_mut(|a, b| a.endpoint() == b.endpoint()) {
+        for group in named.chunk_by_mut(|a, b| a.endpoint == b.endpoint) {
             if switch_off(group, &Outcome::EndpointOff) {
                 any = true;
                 continue;
             }
             if !self.is_declared(group) {
-                let name = group[0].endpoint();
+                let name = group[0].endpoint;
                 let prefix = self.style.prefix;
                 let instead = format!("write {prefix}{name}.port, too");
                 self.refuse_group(group, Cause::new(Reason::NoPort, instead));
@@ -451,7 +451,7 @@ impl<'a> Resolver<'_, 'a> {
             mark(group, &Outcome::EndpointRefused(lost.into()));
             return;
         }
-        let name = group[0].endpoint();
+        let name = group[0].endpoint;
         let shared = draft.shared(unnamed);
         if let Some(probe) = draft.probe {
             match self.urls(probe) {

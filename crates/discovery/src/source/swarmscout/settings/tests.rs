@@ -296,7 +296,7 @@ fn a_bad_label_leaves_its_endpoint() {
          prometheus.io/label.1st=x
          prometheus.io/label.a.b=x
          prometheus.io/label.ok=x
-         prometheus.io/prot=8080
+         prometheus.io/portt=8080
          prometheus.io/label=x
          prometheus.io/a.metrics_path=/x
          prometheus.io/a.label.\u{fffd}=x
@@ -310,7 +310,7 @@ fn a_bad_label_leaves_its_endpoint() {
             kept: unknown key: prometheus.io/a.metrics_path="/x": the nearest key is a.path
             kept: unknown key: prometheus.io/label="x": the nearest key is label.<name>
             lost: reserved endpoint name: prometheus.io/port.path="/": port is a key; give the endpoint another name
-            kept: unknown key: prometheus.io/prot="8080": the nearest key is port
+            kept: unknown key: prometheus.io/portt="8080": the nearest key is port
             kept: label without effect: prometheus.io/module="http_2xx": a module is that of a probe: write the key probe, too
             kept: invalid label name: prometheus.io/label.1st="x": a label's name has letters, digits and _, and no digit first
             kept: reserved label name: prometheus.io/label.__address__="evil:80": instance and names that begin with __ are not set by labels
@@ -638,9 +638,10 @@ fn explain_shows_what_became_of_every_label() {
         "prometheus.io/port=8080
          prometheus.io/path=metrics
          prometheus.io/class=
-         prometheus.io/prot=1
+         prometheus.io/portt=1
          prometheus.io/a.port=x
          prometheus.io/a.path=/a
+         prometheus.io/a.pathh=/a
          prometheus.io/b.port=1
          prometheus.io/b.scrape=false
          prometheus.port=1
@@ -649,7 +650,8 @@ fn explain_shows_what_became_of_every_label() {
          --
          prometheus.io/port=2",
         &expect![[r#"
-            ours, service: prometheus.io/prot=1 () refused: unknown key
+            ours, service: prometheus.io/a.pathh=/a (a) refused: unknown key
+            ours, service: prometheus.io/portt=1 () refused: unknown key
             ours, service: prometheus.io/port=8080 () Used
             ours, service: prometheus.io/path=metrics () UsedAs("/metrics")
             ours, service: prometheus.io/class= () Default
