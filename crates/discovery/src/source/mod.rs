@@ -72,7 +72,8 @@ macro_rules! for_each_source {
             dockerswarm_sd_configs: DockerSwarm(dockerswarm::DockerSwarmConfig),
                 keys dockerswarm::DockerSwarmSdKeys, faults [Nodes, Services, Tasks, OtherLists];
             /// A Swarm whose services say in their labels how they are scraped.
-            swarmscout_sd_configs: Swarmscout(swarmscout::SwarmscoutConfig),
+            swarmscout_sd_configs: Swarmscout(swarmscout::SwarmscoutConfig)
+                | PlainEngine(swarmscout::PlainEngineConfig),
                 keys swarmscout::SwarmscoutSdKeys, faults [], ours;
             /// Containers of one Docker engine.
             docker_sd_configs: Docker(docker::DockerConfig),
@@ -88,6 +89,11 @@ pub trait SourceKeys: Section {
     /// Checks it by the rules that hold between its keys. Without rules of its job (`relabels`) no
     /// rule would turn static targets that are URLs into hosts: they are refused.
     fn check(&mut self, relabels: bool, cx: &mut Cx<'_>) -> SdConfig;
+
+    /// The same for a section that may make several sources.
+    fn check_each(&mut self, relabels: bool, cx: &mut Cx<'_>) -> Vec<SdConfig> {
+        vec![self.check(relabels, cx)]
+    }
 }
 
 /// The configuration of a source. It is in the source's folder. Its `Debug` shows no secret.

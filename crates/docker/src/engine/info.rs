@@ -18,6 +18,8 @@ pub struct Info {
     pub is_engine: bool,
     /// Whether it is a master of classic Swarm.
     pub is_classic_master: bool,
+    /// The host name of the Engine.
+    pub name: String,
     /// ID of the Swarm; empty on workers, and while there is no leader.
     pub cluster: String,
     /// The Engine's own node ID.
@@ -48,6 +50,7 @@ impl Info {
         Ok(Self {
             is_engine: sent.containers.is_some(),
             is_classic_master: is_classic_master(&sent),
+            name: sent.name.to_string(),
             cluster: sent.cluster.to_string(),
             node: sent.node.to_string(),
             state: sent.state.to_string(),

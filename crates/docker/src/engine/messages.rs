@@ -301,6 +301,8 @@ pub(super) struct Endpoint<'a> {
 pub(super) struct Info<'a> {
     #[serde(rename = "Containers")]
     pub(super) containers: Option<i64>,
+    #[serde(rename = "Name")]
+    pub(super) name: Text<'a>,
     #[serde(rename = "SystemStatus")]
     pub(super) system_status: Raw<'a>,
     #[serde(rename = "DriverStatus")]

@@ -60,7 +60,10 @@ fn list<T: SourceKeys>(
         for (i, item) in items.iter_mut().enumerate() {
             cx.item(i, |cx| match item {
                 None => cx.missing_here(format!("empty or null section in {key}")),
-                Some(item) => checked.push((at, item.check(relabels, cx))),
+                Some(item) => {
+                    let sources = item.check_each(relabels, cx);
+                    checked.extend(sources.into_iter().map(|source| (at, source)));
+                }
             });
         }
     });

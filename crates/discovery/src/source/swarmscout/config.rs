@@ -9,6 +9,7 @@ use swarmscout_net::HttpConfig;
 use swarmscout_swarm::{Events, Source};
 
 use super::presets::Preset;
+use super::settings::dialects::DIALECTS;
 use crate::config::BuildContext;
 use crate::source::SourceConfig;
 use crate::storage::Identity;
@@ -87,9 +88,25 @@ impl SwarmscoutConfig {
     }
 }
 
+/// The defaults of the configuration file.
+impl Default for SwarmscoutOptions {
+    fn default() -> Self {
+        Self {
+            label_prefix: "prometheus.io/".to_owned(),
+            dialects: DIALECTS.iter().map(|dialect| dialect.name.to_owned()).collect(),
+            stacks: Vec::new(),
+            services: Vec::new(),
+            scraper: Scraper::default(),
+            unreachable: UnreachableTargets::default(),
+            presets: Preset::ALL.into(),
+            class: String::new(),
+        }
+    }
+}
+
 impl SwarmscoutOptions {
     /// The options that are not as usual, for the display name.
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let mut text = String::new();
         for (key, values) in [("stacks", &self.stacks), ("services", &self.services)] {
             if !values.is_empty() {
@@ -102,7 +119,7 @@ impl SwarmscoutOptions {
         text
     }
 
-    fn identify(&self, identity: &mut Identity) {
+    pub(super) fn identify(&self, identity: &mut Identity) {
         let Self { label_prefix, dialects, stacks, services, scraper, .. } = self;
         identity.add(label_prefix);
         let presets: Vec<_> =

@@ -34,6 +34,8 @@ pub(crate) struct EndpointFinder {
     scraper: Scraper,
     /// The service that [`Scraper::Service`] names.
     scraper_service: Option<Arc<Service>>,
+    /// Whether no network reaches beyond the machine, which is not that of the scraper.
+    is_remote: bool,
     surroundings: watch::Receiver<Arc<Surroundings>>,
     needs: ListScope,
     /// The last snapshot.
@@ -77,6 +79,7 @@ impl EndpointFinder {
             scraper: options.scraper.clone(),
             options: Options::new(options),
             scraper_service: None,
+            is_remote: false,
             surroundings,
             needs: ListScope::of([&reader()]),
             seen: Snapshot::default(),
@@ -96,6 +99,11 @@ impl EndpointFinder {
         }
     }
 
+    /// The same for an engine of another machine: its networks end there.
+    pub(super) fn of_remote_engine(self) -> Self {
+        Self { is_remote: true, ..self }
+    }
+
     /// The networks that the scraper is in.
     fn networks(&mut self, snapshot: &Snapshot, surroundings: &Surroundings) -> SharedNetworks {
         match &self.scraper {
@@ -113,6 +121,9 @@ impl EndpointFinder {
             Scraper::Here => {
                 if let Some(slot) = self.slots.own() {
                     return SharedNetworks::of(&slot.task().attachments);
+                }
+                if self.is_remote {
+                    return SharedNetworks::Known(BTreeSet::new());
                 }
                 // A container that is in networks of its Engine alone does not say where the
                 // scraper is.

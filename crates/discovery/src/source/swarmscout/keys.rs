@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use swarmscout_config_decoder::{Address, Cx, FilePath, HttpKeys, section};
+use swarmscout_config_decoder::{Address, Cx, FilePath, HttpKeys, refresh_interval, section};
+use swarmscout_docker::EngineConfig;
 use swarmscout_model::PromDuration;
 use swarmscout_model::quote::Quoted;
 
 use super::config::{Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets};
+use super::engines::PlainEngineConfig;
 use super::presets::Preset;
 use super::settings::dialects::{DIALECTS, Dialect};
 use super::settings::keys::is_name;
@@ -24,6 +26,8 @@ section! {
         key host: Address = Address::default(), ours;
         /// Several managers of one Swarm: asked in turn until one answers.
         key hosts: Vec<Address> = Vec::new(), shown("[unix:///var/run/docker.sock]") ours;
+        /// Instead of managers: plain engines, all of them.
+        key engines: Vec<EngineKeys> = Vec::new(), ours;
         /// How often the manager is asked.
         key refresh_interval: PromDuration = PromDuration::from_secs(60), ours;
         /// How changes are learned: `auto`, the best that there is, or only `watch` (SwarmKit's control socket), `events` (the Engine's) or `poll`.
@@ -51,7 +55,57 @@ section! {
     }
 }
 
+section! {
+    /// An engine without swarm mode, for example with Compose: the labels are those of its containers.
+    pub EngineKeys: "swarmscout.Engine", "engine" {
+        /// `unix://`, `tcp://`, `http://` or `https://`, required.
+        key host: Address = Address::default(), ours;
+        /// The label `node` of its targets. Empty: the host name of the engine.
+        key node: String = String::new(), ours;
+    }
+}
+
 impl SourceKeys for SwarmscoutSdKeys {
+    fn check_each(&mut self, relabels: bool, cx: &mut Cx<'_>) -> Vec<SdConfig> {
+        if self.engines.is_empty() {
+            return vec![self.check(relabels, cx)];
+        }
+        let http = self.http.client(cx);
+        let at = &self.at;
+        for key in ["host", "hosts", "swarmkit_socket"] {
+            if at.has(key) {
+                let text = format!("at most one of {key} & engines must be configured");
+                cx.error(at.key(key), text);
+            }
+        }
+        let options = self.options(cx);
+        let mut sources = Vec::new();
+        cx.within("engines", |cx| {
+            for (i, keys) in self.engines.iter().enumerate() {
+                let hosts = std::slice::from_ref(&keys.host);
+                cx.item(i, |cx| {
+                    cx.within("host", |cx| check_hosts(hosts, "host", &self.http, &http, cx));
+                });
+                sources.push((hosts, keys.node.as_str()));
+            }
+        });
+        refresh_interval(self.refresh_interval, at, cx);
+        let source = |(hosts, node): (&[Address], &str)| {
+            SdConfig::PlainEngine(PlainEngineConfig {
+                engine: EngineConfig {
+                    hosts: hosts.iter().map(|host| host.0.clone()).collect(),
+                    port: 0,
+                    filters: Vec::new(),
+                    refresh_interval: self.refresh_interval,
+                    http: http.clone(),
+                },
+                node: (!node.is_empty()).then(|| node.into()),
+                options: options.clone(),
+            })
+        };
+        sources.into_iter().map(source).collect()
+    }
+
     fn check(&mut self, _: bool, cx: &mut Cx<'_>) -> SdConfig {
         let http = self.http.client(cx);
         let at = &self.at;

@@ -12,6 +12,7 @@
 
 mod address;
 mod config;
+mod engines;
 mod finder;
 mod keys;
 mod nodes;
@@ -33,6 +34,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::config::{Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets};
+pub use self::engines::PlainEngineConfig;
 pub use self::keys::SwarmscoutSdKeys;
 pub use self::own_container::OwnContainer;
 pub use self::presets::Preset;

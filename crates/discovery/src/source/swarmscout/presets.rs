@@ -23,7 +23,7 @@ pub enum Preset {
 pub(super) struct PresetRow {
     /// The last parts of an image's name, without registry, tag and digest.
     images: &'static [&'static str],
-    /// Whether only global services count.
+    /// Whether only global services count, and containers of plain engines.
     is_global: bool,
     pub(super) port: u16,
     pub(super) path: &'static str,
@@ -103,7 +103,9 @@ pub(super) fn of_service(presets: &[Preset], service: &Service) -> Option<Preset
             Some(name) => name == preset.as_str(),
             None => row.images.contains(&image),
         };
-        is_named && *preset != Preset::Dockerd && (!row.is_global || service.mode == Mode::Global)
+        is_named
+            && *preset != Preset::Dockerd
+            && (!row.is_global || matches!(service.mode, Mode::Global | Mode::Unknown))
     })
 }
 

@@ -7,21 +7,10 @@ use swarmscout_model::LabelsBuilder;
 use swarmscout_swarm::Buckets;
 
 use super::*;
-use crate::source::swarmscout::Preset;
 use crate::source::swarmscout::config::UnreachableTargets;
-use crate::source::swarmscout::settings::dialects::DIALECTS;
 
 fn options() -> SwarmscoutOptions {
-    SwarmscoutOptions {
-        label_prefix: "prometheus.io/".to_owned(),
-        dialects: DIALECTS.iter().map(|dialect| dialect.name.to_owned()).collect(),
-        stacks: Vec::new(),
-        services: Vec::new(),
-        scraper: Scraper::Here,
-        unreachable: UnreachableTargets::Keep,
-        presets: Preset::ALL.into(),
-        class: String::new(),
-    }
+    SwarmscoutOptions::default()
 }
 
 fn finder(options: &SwarmscoutOptions, surroundings: Surroundings) -> EndpointFinder {
