@@ -1,7 +1,7 @@
 //! Why a target is missing, and what to do about it.
 //!
 //! - [`doctor`] checks all that stands between a Swarm and its metrics.
-//! - [`explain`] tells all that is known of one service, task, node or address.
+//! - [`explain`] reports all that is known of one service, task, node or address.
 //! - [`probe`] requests a target as Prometheus would, and says what failed.
 //!
 //! **Invariant: it only reads.** A diagnosis changes neither targets nor the Swarm, and each request

@@ -17,7 +17,7 @@ const SHORTEST: usize = 3;
 /// Why an object cannot be explained.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
-    /// There is none.
+    /// No object has this name.
     #[error("no {kind} {name:?} in {place}; {advice}")]
     Missing {
         /// `service`, or all kinds.
