@@ -212,7 +212,7 @@ fn ports(container: &Container) -> impl Iterator<Item = Port> {
     container.ports.iter().map(|port| Port {
         protocol: Arc::clone(&port.protocol),
         target: port.private.into(),
-        // Nobody else reaches a port of the loopback interface.
+        // No other machine reaches a port of the loopback interface.
         published: if port.ip.is_some_and(|ip| ip.is_loopback()) { 0 } else { port.public.into() },
         mode: "host".into(),
         ..Port::default()
@@ -270,7 +270,7 @@ mod tests {
         }
     }
 
-    /// `instance address` of each target, and of the services that are no targets nothing.
+    /// `instance address` of each target; services without targets are left out.
     #[track_caller]
     fn check_targets(containers: Vec<Container>, is_remote: bool, expected: &[&str]) {
         let containers = containers.into_iter().map(Arc::new).collect();
