@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     /// A node for each word: `manager/reachable/ready`, `worker//down`.
-    fn check(nodes: &[&str], expected: Expect) {
+    fn check(nodes: &[&str], expected: &Expect) {
         let node = |(number, text): (usize, &&str)| {
             let [role, reachability, state] =
                 <[&str; 3]>::try_from(text.split('/').collect::<Vec<_>>()).unwrap();
@@ -131,9 +131,9 @@ mod tests {
 
     #[test]
     fn a_healthy_swarm_has_no_finding() {
-        check(&[], expect![""]);
-        check(&["manager/reachable/ready", "worker//ready"], expect![""]);
-        check(&["manager/reachable/ready"; 3], expect![""]);
+        check(&[], &expect![""]);
+        check(&["manager/reachable/ready", "worker//ready"], &expect![""]);
+        check(&["manager/reachable/ready"; 3], &expect![""]);
     }
 
     #[test]
@@ -141,25 +141,25 @@ mod tests {
         let (up, down) = ("manager/reachable/ready", "manager/unreachable/ready");
         check(
             &[up, up],
-            expect![[r#"
+            &expect![[r#"
                 Note even_managers: Swarm x: 2 managers tolerate no more failures than 1 would
             "#]],
         );
         check(
             &[up, up, down],
-            expect![[r#"
+            &expect![[r#"
             Warning quorum_at_risk: Swarm x: 2 of 3 managers are reachable: with one less, the Swarm has no quorum
         "#]],
         );
         check(
             &[up, up, up, up, down],
-            expect![[r#"
+            &expect![[r#"
             Warning manager_unreachable: Swarm x: 4 of 5 managers are reachable
         "#]],
         );
         check(
             &[up, down, down],
-            expect![[r#"
+            &expect![[r#"
             Error no_quorum: Swarm x: 1 of 3 managers are reachable, a quorum needs 2: the Swarm starts no task and accepts no change
         "#]],
         );
@@ -169,7 +169,7 @@ mod tests {
     fn nodes_that_are_not_ready_are_named() {
         check(
             &["manager/reachable/ready", "worker//down", "worker//unknown"],
-            expect![[r#"
+            &expect![[r#"
             Error node_not_ready: node pi2: the managers see it as unknown: what runs on it is unknown
             Error node_not_ready: node pi1: the managers see it as down: what runs on it is unknown
         "#]],

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use swarmscout_discovery::manager::JobState;
+use swarmscout_discovery::JobConfig;
+use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_model::TargetSet;
 use swarmscout_net::config::TlsConfig;
 use swarmscout_net::{Client, ClientOptions, HttpConfig};
@@ -24,9 +25,25 @@ use crate::report::{Finding, Severity, rank};
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// All jobs.
-    pub jobs: Vec<JobState>,
+    pub jobs: Vec<ObservedJob>,
     /// All Swarms that they read.
     pub swarms: Vec<SwarmState>,
+}
+
+/// A job at one moment.
+#[derive(Clone, Debug)]
+pub struct ObservedJob {
+    /// Its configuration.
+    pub config: Arc<JobConfig>,
+    /// What it publishes.
+    pub state: JobState,
+}
+
+impl ObservedJob {
+    /// The present state of a job.
+    pub fn of(job: &Job) -> Self {
+        Self { config: Arc::clone(&job.config), state: job.state() }
+    }
 }
 
 /// A Swarm, as far as it is known.
@@ -92,7 +109,8 @@ pub async fn examine(subject: &Subject, client: &Client) -> Report {
     let begin = Instant::now();
     let mut findings = sources::check(&subject.jobs);
     findings.extend(subject.swarms.iter().flat_map(cluster::check));
-    let sets: Vec<Arc<TargetSet>> = subject.jobs.iter().map(|job| Arc::clone(&job.set)).collect();
+    let sets: Vec<Arc<TargetSet>> =
+        subject.jobs.iter().map(|job| Arc::clone(&job.state.set)).collect();
     let (coverage, of_targets) = targets::check(&sets, client, LIMITS).await;
     findings.extend(of_targets);
     rank(&mut findings);

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use swarmscout_discovery::SourceStatus;
-use swarmscout_discovery::manager::JobState;
-
+use super::ObservedJob;
 use crate::report::{Finding, Severity};
+use swarmscout_discovery::SourceStatus;
 
 /// This number of skipped objects is shown of one kind.
 const EXAMPLES: usize = 3;
 
-pub(super) fn check(jobs: &[JobState]) -> Vec<Finding> {
+pub(super) fn check(jobs: &[ObservedJob]) -> Vec<Finding> {
     // Several jobs may share a source.
     let mut findings = BTreeMap::new();
-    for job in jobs {
+    for ObservedJob { state: job, .. } in jobs {
         let name = job.set.pool.name();
         if let Some(error) = &job.set.limit_error {
             let finding = Finding {
@@ -99,7 +98,8 @@ mod tests {
     use std::time::Instant;
 
     use expect_test::expect;
-    use swarmscout_discovery::{JobStatus, Problem};
+    use swarmscout_discovery::manager::JobState;
+    use swarmscout_discovery::{JobConfig, JobStatus, Problem};
     use swarmscout_model::{DurationHistogram, PoolSpec};
     use swarmscout_publish::testing::set;
 
@@ -131,9 +131,12 @@ mod tests {
             swarm: None,
         };
         let status = JobStatus { sources: vec![source], ..JobStatus::default() };
-        let jobs = ["a", "b"].map(|name| JobState {
-            set: Arc::new(set(&PoolSpec::new(name), &[])),
-            status: Arc::new(status.clone()),
+        let jobs = ["a", "b"].map(|name| ObservedJob {
+            config: Arc::new(JobConfig::new(name, Vec::new())),
+            state: JobState {
+                set: Arc::new(set(&PoolSpec::new(name), &[])),
+                status: Arc::new(status.clone()),
+            },
         });
         let findings = check(&jobs);
         let text = findings.iter().map(|finding| {

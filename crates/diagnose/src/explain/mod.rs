@@ -1,6 +1,7 @@
 //! `explain`: all that is known of one object, and what became of its targets.
 
 mod find;
+mod settings;
 mod swarm;
 mod targets;
 
@@ -60,6 +61,8 @@ pub struct Explanation {
     pub facts: Vec<Fact>,
     /// Why it is not as it should be.
     pub problems: Vec<String>,
+    /// The scrape settings of a service in each job that reads them.
+    pub settings: Vec<Settings>,
     /// The targets of it in each job.
     pub jobs: Vec<JobTargets>,
     /// One sentence that sums up.
@@ -73,6 +76,32 @@ pub struct Fact {
     pub name: String,
     /// `3`.
     pub value: String,
+}
+
+/// What the labels of a service say, as one job reads them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The job.
+    pub job: String,
+    /// Each label that could be a scrape setting, with what became of it.
+    pub labels: Vec<Label>,
+    /// What follows from them.
+    pub conclusion: String,
+}
+
+/// A label that could be a scrape setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// `service` or `container`.
+    pub place: String,
+    /// `ours`, or the name of a dialect.
+    pub style: String,
+    /// Its key.
+    pub key: String,
+    /// Its value, cut.
+    pub value: String,
+    /// What became of it.
+    pub outcome: String,
 }
 
 /// The targets of an object in one job.
@@ -140,9 +169,11 @@ pub struct ExplainedTarget {
 pub fn explain(subject: &Subject, object: &str) -> Result<Explanation, NotFound> {
     let found = find::find(subject, object)?;
     let jobs = targets::of(subject, &found.object);
-    let (swarm, facts, problems) = swarm::describe(&found);
+    let (swarm, facts, mut problems) = swarm::describe(&found);
+    let (settings, refused) = settings::of(subject, &found);
+    problems.extend(refused);
     let verdict = targets::verdict(&found.object, &problems, &jobs);
-    Ok(Explanation { object: found.object, swarm, facts, problems, jobs, verdict })
+    Ok(Explanation { object: found.object, swarm, facts, problems, settings, jobs, verdict })
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
 
 /// The targets of `object` in all jobs that have some.
 pub(super) fn of(subject: &Subject, object: &Object) -> Vec<JobTargets> {
-    let jobs = subject.jobs.iter().map(|job| of_job(&job.set, object));
+    let jobs = subject.jobs.iter().map(|job| of_job(&job.state.set, object));
     jobs.filter(|job| !job.counts.is_empty()).collect()
 }
 

@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
-use swarmscout_discovery::JobStatus;
 use swarmscout_discovery::manager::JobState;
+use swarmscout_discovery::{JobConfig, JobStatus};
 use swarmscout_docker::engine::{Attachment, Lists, Node, Service, Task};
 use swarmscout_model::PoolSpec;
 use swarmscout_publish::testing::{group, replace, rule, set};
 use swarmscout_swarm::{Feed, Snapshot};
 
 use super::*;
-use crate::doctor::SwarmState;
+use crate::doctor::{ObservedJob, SwarmState};
 
 /// A Swarm with the service `shop_web`, two tasks of it on `pi1`, and the service `idle`.
 fn swarm() -> SwarmState {
@@ -51,7 +51,7 @@ fn swarm() -> SwarmState {
     }
 }
 
-fn subject(pool: PoolSpec) -> Subject {
+fn subject(pool: &PoolSpec) -> Subject {
     let of = |number: u8| {
         format!(
             "10.0.1.{number}:80 __meta_dockerswarm_task_id=task{number} \
@@ -61,12 +61,13 @@ fn subject(pool: PoolSpec) -> Subject {
     let targets = [of(1), of(2)];
     let targets = [&*targets[0], &*targets[1]];
     let group = group("s", "__meta_dockerswarm_service_id=service1", &targets);
-    let job =
-        JobState { set: Arc::new(set(&pool, &[group])), status: Arc::new(JobStatus::default()) };
+    let state =
+        JobState { set: Arc::new(set(pool, &[group])), status: Arc::new(JobStatus::default()) };
+    let job = ObservedJob { config: Arc::new(JobConfig::new("swarm", Vec::new())), state };
     Subject { jobs: vec![job], swarms: vec![swarm()] }
 }
 
-fn check(subject: &Subject, object: &str, expected: Expect) {
+fn check(subject: &Subject, object: &str, expected: &Expect) {
     let text = match explain(subject, object) {
         Ok(explanation) => serde_json::to_string_pretty(&explanation).unwrap(),
         Err(error) => error.to_string(),
@@ -76,7 +77,7 @@ fn check(subject: &Subject, object: &str, expected: Expect) {
 
 fn verdict(rules: Vec<swarmscout_model::relabel::RelabelRule>, object: &str) -> String {
     let pool = PoolSpec { relabel: rules.into(), ..PoolSpec::new("swarm") };
-    explain(&subject(pool), object).unwrap().verdict
+    explain(&subject(&pool), object).unwrap().verdict
 }
 
 #[test]
@@ -84,69 +85,70 @@ fn a_task_is_explained_from_the_swarm_to_its_labels() {
     let rules = vec![replace("__address__", "(.*):80", "__address__", "$1:8080")];
     let pool = PoolSpec { relabel: rules.into(), ..PoolSpec::new("swarm") };
     check(
-        &subject(pool),
+        &subject(&pool),
         "task/task2",
-        expect![[r#"
-        {
-          "object": {
-            "kind": "task",
-            "id": "task2",
-            "name": "shop_web.2"
-          },
-          "swarm": "unix:///d.sock",
-          "facts": [
+        &expect![[r#"
             {
-              "name": "state",
-              "value": "running, wanted running"
-            },
-            {
-              "name": "node",
-              "value": "pi1"
-            },
-            {
-              "name": "network shop_net",
-              "value": "10.0.1.2"
-            }
-          ],
-          "problems": [],
-          "jobs": [
-            {
-              "job": "swarm",
-              "counts": {
-                "active": 1
+              "object": {
+                "kind": "task",
+                "id": "task2",
+                "name": "shop_web.2"
               },
-              "targets": [
+              "swarm": "unix:///d.sock",
+              "facts": [
                 {
-                  "fate": "active",
-                  "url": "http://10.0.1.2:8080/metrics",
-                  "reason": "",
-                  "discovered": {
-                    "__address__": "10.0.1.2:80",
-                    "__always_scrape_classic_histograms__": "false",
-                    "__convert_classic_histograms_to_nhcb__": "false",
-                    "__meta_dockerswarm_node_id": "node1",
-                    "__meta_dockerswarm_service_id": "service1",
-                    "__meta_dockerswarm_task_id": "task2",
-                    "__metrics_path__": "/metrics",
-                    "__scheme__": "http",
-                    "__scrape_interval__": "1m",
-                    "__scrape_native_histograms__": "false",
-                    "__scrape_timeout__": "10s",
-                    "job": "swarm"
-                  },
-                  "steps": [
-                    "relabel_configs[0] replace: __address__ = \"10.0.1.2:8080\""
-                  ],
-                  "labels": {
-                    "instance": "10.0.1.2:8080",
-                    "job": "swarm"
-                  }
+                  "name": "state",
+                  "value": "running, wanted running"
+                },
+                {
+                  "name": "node",
+                  "value": "pi1"
+                },
+                {
+                  "name": "network shop_net",
+                  "value": "10.0.1.2"
                 }
-              ]
-            }
-          ],
-          "verdict": "1 target of task shop_web.2 is listed for scraping (job swarm)."
-        }"#]],
+              ],
+              "problems": [],
+              "settings": [],
+              "jobs": [
+                {
+                  "job": "swarm",
+                  "counts": {
+                    "active": 1
+                  },
+                  "targets": [
+                    {
+                      "fate": "active",
+                      "url": "http://10.0.1.2:8080/metrics",
+                      "reason": "",
+                      "discovered": {
+                        "__address__": "10.0.1.2:80",
+                        "__always_scrape_classic_histograms__": "false",
+                        "__convert_classic_histograms_to_nhcb__": "false",
+                        "__meta_dockerswarm_node_id": "node1",
+                        "__meta_dockerswarm_service_id": "service1",
+                        "__meta_dockerswarm_task_id": "task2",
+                        "__metrics_path__": "/metrics",
+                        "__scheme__": "http",
+                        "__scrape_interval__": "1m",
+                        "__scrape_native_histograms__": "false",
+                        "__scrape_timeout__": "10s",
+                        "job": "swarm"
+                      },
+                      "steps": [
+                        "relabel_configs[0] replace: __address__ = \"10.0.1.2:8080\""
+                      ],
+                      "labels": {
+                        "instance": "10.0.1.2:8080",
+                        "job": "swarm"
+                      }
+                    }
+                  ]
+                }
+              ],
+              "verdict": "1 target of task shop_web.2 is listed for scraping (job swarm)."
+            }"#]],
     );
 }
 
@@ -179,7 +181,7 @@ fn the_verdict_is_one_sentence() {
 
 #[test]
 fn a_name_that_is_not_there_gets_advice() {
-    let subject = subject(PoolSpec::new("swarm"));
+    let subject = subject(&PoolSpec::new("swarm"));
     for (object, expected) in [
         (
             "web",

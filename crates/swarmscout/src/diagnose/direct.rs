@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
-use swarmscout_diagnose::doctor::{Subject, SwarmState};
+use swarmscout_diagnose::doctor::{ObservedJob, Subject, SwarmState};
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::BuildContext;
-use swarmscout_discovery::manager::Job;
 use swarmscout_model::Budget;
 use tokio::time::timeout;
 
@@ -34,7 +33,7 @@ pub(super) async fn observe(file: &Path, within: Duration) -> anyhow::Result<Sub
     let _ = timeout(within, join_all(complete)).await;
     let swarms = manager.swarms();
     let swarms = swarms.borrow().iter().filter_map(SwarmState::of).collect();
-    let subject = Subject { jobs: jobs.iter().map(Job::state).collect(), swarms };
+    let subject = Subject { jobs: jobs.iter().map(ObservedJob::of).collect(), swarms };
     let _ = timeout(SHUTDOWN_TIMEOUT, manager.shutdown()).await;
     Ok(subject)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use swarmscout_diagnose::explain::{self, ExplainedTarget, Explanation, Fate, JobTargets};
+use swarmscout_diagnose::explain::{self, ExplainedTarget, Explanation, Fate, JobTargets, Label};
 
 use super::ask::Server;
 use super::{NO_RESULT, direct};
@@ -41,7 +41,7 @@ async fn find_out(args: &ExplainArgs) -> anyhow::Result<Explanation> {
 /// What the Swarm says, then the targets of each job, then the verdict in one sentence.
 fn text(explanation: &Explanation) -> String {
     let mut out = Lines::default();
-    let Explanation { object, swarm, facts, problems, jobs, verdict } = explanation;
+    let Explanation { object, swarm, facts, problems, settings, jobs, verdict } = explanation;
     let place = if swarm.is_empty() { String::new() } else { format!(" in Swarm {swarm}") };
     out.add(0, &format!("{} {} ({}){place}", object.kind.as_str(), object.name, object.id));
     for fact in facts {
@@ -49,6 +49,14 @@ fn text(explanation: &Explanation) -> String {
     }
     for problem in problems {
         out.add(2, &format!("problem: {problem}"));
+    }
+    for of_job in settings {
+        out.add(0, "");
+        out.add(0, &format!("scrape settings in job {}: {}", of_job.job, of_job.conclusion));
+        for Label { place, style, key, value, outcome } in &of_job.labels {
+            let style = if style == "ours" { String::new() } else { format!(" ({style})") };
+            out.add(2, &format!("label of the {place}{style} {key}={value:?}: {outcome}"));
+        }
     }
     for job in jobs {
         let counts = job.counts.iter().map(|(fate, count)| format!("{count} {}", fate.as_str()));

@@ -59,7 +59,7 @@ fn urls_for_a_prober_are_not_scraped() {
 }
 
 /// `outcome node [reason why it is unreachable]`, one for each target.
-fn check(targets: &[&str], expected: Expect) {
+fn check(targets: &[&str], expected: &Expect) {
     let outcomes = [
         Outcome::Up,
         Outcome::PortClosed,
@@ -91,14 +91,14 @@ fn check(targets: &[&str], expected: Expect) {
 
 #[test]
 fn targets_that_answer_are_no_finding() {
-    check(&["up a", "up b"], expect![""]);
+    check(&["up a", "up b"], &expect![""]);
 }
 
 #[test]
 fn one_node_that_is_cut_off_is_named() {
     check(
         &["up a", "up b", "connect_timeout c", "connect_timeout c"],
-        expect![[r#"
+        &expect![[r#"
         Error connect_timeout: service web: 2 of 4 probed targets do not answer to a connection
           http://10.0.0.2/metrics on node c: the reason
           http://10.0.0.3/metrics on node c: the reason
@@ -111,7 +111,7 @@ fn one_node_that_is_cut_off_is_named() {
 fn a_firewall_is_suspected_if_no_node_answers() {
     check(
         &["connect_timeout a", "connect_timeout b"],
-        expect![[r#"
+        &expect![[r#"
         Error connect_timeout: service web: 2 of 2 probed targets do not answer to a connection
           http://10.0.0.0/metrics on node a: the reason
           http://10.0.0.1/metrics on node b: the reason
@@ -124,7 +124,7 @@ fn a_firewall_is_suspected_if_no_node_answers() {
 fn a_network_that_is_not_shared_is_the_reason() {
     check(
         &["connect_timeout a no network is shared with service web"],
-        expect![[r#"
+        &expect![[r#"
         Error connect_timeout: service web: 1 of 1 probed targets do not answer to a connection
           http://10.0.0.0/metrics on node a: the reason
           fix: no network is shared with service web: attach the scraper to one of the service's networks, or name a network that both share in the label prometheus.io/network
@@ -136,7 +136,7 @@ fn a_network_that_is_not_shared_is_the_reason() {
 fn each_outcome_has_its_fix() {
     check(
         &["port_closed a", "unauthorized b", "not_metrics c"],
-        expect![[r#"
+        &expect![[r#"
             Error port_closed: service web: 1 of 3 probed targets do not listen on their port
               http://10.0.0.0/metrics on node a: the reason
               fix: set prometheus.io/port to the port on which the container listens; a process that listens on 127.0.0.1 only must listen on 0.0.0.0

@@ -13,13 +13,13 @@
 mod address;
 mod config;
 mod engines;
+mod explain;
 mod finder;
 mod keys;
 mod nodes;
 mod own_container;
 mod presets;
 mod probes;
-#[cfg_attr(not(test), expect(unused_imports, reason = "explain is about to read it"))]
 pub(crate) mod settings;
 mod slots;
 mod surroundings;
@@ -35,6 +35,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::config::{Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets};
 pub use self::engines::PlainEngineConfig;
+pub use self::explain::{ServiceSettings, SettingLabel};
 pub use self::keys::SwarmscoutSdKeys;
 pub use self::own_container::OwnContainer;
 pub use self::presets::Preset;

@@ -67,14 +67,14 @@ impl Options {
     }
 
     /// Whether this service is to be scraped at all.
-    fn selects(&self, service: &Service) -> bool {
+    pub(super) fn selects(&self, service: &Service) -> bool {
         let is_among =
             |names: &BTreeSet<String>, name: &str| names.is_empty() || names.contains(name);
         is_among(&self.stacks, stack_of(service)) && is_among(&self.services, &service.name)
     }
 
     /// The preset of a service that says nothing of itself.
-    fn preset(&self, service: &Service, declared: &Declared<'_>) -> Option<Preset> {
+    pub(super) fn preset(&self, service: &Service, declared: &Declared<'_>) -> Option<Preset> {
         let is_silent = declared.by.is_none() && !declared.switched_off;
         is_silent.then(|| presets::of_service(&self.presets, service)).flatten()
     }
@@ -98,7 +98,7 @@ impl Options {
     }
 
     /// The name of the list for endpoints of a class: empty for the normal one, `None` for none.
-    fn list(&self, class: &str) -> Option<Arc<str>> {
+    pub(super) fn list(&self, class: &str) -> Option<Arc<str>> {
         match (&*self.class, class) {
             ("", "") => Some(Arc::default()),
             ("", class) => Some(format!("{CLASS_PREFIX}{class}").into()),

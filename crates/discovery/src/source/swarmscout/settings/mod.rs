@@ -34,7 +34,9 @@ use swarmscout_model::PromDuration;
 
 pub(crate) use self::dialects::Dialect;
 use self::refusal::Cause;
-pub(crate) use self::refusal::{Reason, Refusal};
+#[cfg(test)]
+pub(crate) use self::refusal::Reason;
+pub(crate) use self::refusal::Refusal;
 use self::resolve::Entry;
 
 /// Which labels count, and how they are written.
