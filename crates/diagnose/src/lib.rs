@@ -13,3 +13,4 @@ pub mod doctor;
 pub mod explain;
 pub mod probe;
 pub mod report;
+mod tasks;

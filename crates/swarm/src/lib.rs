@@ -21,6 +21,7 @@ pub mod filter;
 mod follower;
 pub mod list_scope;
 mod relist_schedule;
+pub mod scheduler;
 mod shared;
 mod store;
 mod watch_feed;

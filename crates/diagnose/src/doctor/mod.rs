@@ -3,6 +3,7 @@
 //! What discovery already knows is read; only the targets are requested.
 
 mod cluster;
+mod services;
 mod sources;
 mod targets;
 
@@ -109,6 +110,7 @@ pub async fn examine(subject: &Subject, client: &Client) -> Report {
     let begin = Instant::now();
     let mut findings = sources::check(&subject.jobs);
     findings.extend(subject.swarms.iter().flat_map(cluster::check));
+    findings.extend(subject.swarms.iter().flat_map(services::check));
     let sets: Vec<Arc<TargetSet>> =
         subject.jobs.iter().map(|job| Arc::clone(&job.state.set)).collect();
     let (coverage, of_targets) = targets::check(&sets, client, LIMITS).await;

@@ -2,9 +2,11 @@
 
 use swarmscout_docker::engine::{LabelMap, Mode, Node, Service, Task};
 use swarmscout_swarm::Snapshot;
+use swarmscout_swarm::scheduler::Scheduler;
 
 use super::Fact;
 use super::find::{Found, Known, Place, name_of};
+use crate::tasks::{TaskCounts, count};
 
 /// The Swarm of an object, what it says of it, and why it is not as it should be.
 pub(super) fn describe(found: &Found<'_>) -> (String, Vec<Fact>, Vec<String>) {
@@ -44,18 +46,25 @@ fn of_service(snapshot: &Snapshot, service: &Service, facts: &mut Facts) -> Vec<
     facts.add("published ports", ports.collect::<Vec<_>>().join(", "));
     facts.add("labels", labels(&service.labels));
     let tasks: Vec<_> = snapshot.tasks.of_owner(&service.id).collect();
-    let wanted = tasks.iter().filter(|task| &*task.desired_state == "running").count();
-    let running: Vec<_> = tasks.iter().filter(|task| &*task.state == "running").collect();
-    facts.add("tasks", format!("{} running of {wanted} wanted", running.len()));
-    let networks = running.iter().flat_map(|task| &task.attachments);
+    let TaskCounts { running, wanted, reasons } =
+        count(snapshot, &Scheduler::new(snapshot), service);
+    facts.add("tasks", format!("{running} running of {wanted} wanted"));
+    let constraints: Vec<_> = service.placement.constraints.iter().map(|one| &**one).collect();
+    facts.add("constraints", constraints.join(", "));
+    let networks = tasks.iter().flat_map(|task| &task.attachments);
     let mut networks: Vec<_> = networks.map(|one| &*one.name).collect();
     networks.sort_unstable();
     networks.dedup();
     facts.add("networks", networks.join(", "));
-    if running.is_empty() {
-        return vec![format!("no task of service {} runs", service.name)];
+    if running >= wanted && wanted > 0 {
+        return Vec::new();
     }
-    Vec::new()
+    let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
+    vec![match (running, wanted) {
+        (0, 0) => format!("service {} is scaled to 0", service.name),
+        (0, _) => format!("no task of service {} runs{why}", service.name),
+        _ => format!("{running} of {wanted} tasks of service {} run{why}", service.name),
+    }]
 }
 
 fn of_task(snapshot: &Snapshot, task: &Task, facts: &mut Facts) -> Vec<String> {
@@ -76,7 +85,12 @@ fn of_task(snapshot: &Snapshot, task: &Task, facts: &mut Facts) -> Vec<String> {
     if &*task.state == "running" {
         return Vec::new();
     }
-    vec![format!("task {} is {}", name_of(snapshot, task), task.state)]
+    let why = match &task.failure {
+        Some(failure) if !failure.error.is_empty() => format!(": {}", failure.error),
+        Some(failure) => format!(": exit code {}", failure.exit_code),
+        None => String::new(),
+    };
+    vec![format!("task {} is {}{why}", name_of(snapshot, task), task.state)]
 }
 
 fn of_node(snapshot: &Snapshot, node: &Node, facts: &mut Facts) -> Vec<String> {

@@ -171,7 +171,7 @@ fn the_verdict_is_one_sentence() {
             "10.0.9.9:80",
             expect!["No job has a target of address 10.0.9.9:80: no job discovers it."],
         ),
-        ("idle", expect!["No job has a target of service idle: no task of service idle runs."]),
+        ("idle", expect!["No job has a target of service idle: service idle is scaled to 0."]),
     ] {
         expected.assert_eq(&verdict(Vec::new(), object));
     }

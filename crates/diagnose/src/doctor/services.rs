@@ -1,0 +1,114 @@
+//! Services with fewer running tasks than they should have.
+
+use swarmscout_swarm::scheduler::Scheduler;
+
+use super::SwarmState;
+use crate::report::{Finding, Severity};
+use crate::tasks::{TaskCounts, are_known, count};
+
+/// The restart condition of services that a scheduler starts, as swarm-cronjob does.
+const STARTED_BY_OTHERS: &str = "none";
+
+pub(super) fn check(swarm: &SwarmState) -> Vec<Finding> {
+    let Some(snapshot) = &swarm.snapshot else { return Vec::new() };
+    if !are_known(snapshot) {
+        return Vec::new();
+    }
+    let scheduler = Scheduler::new(snapshot);
+    let services = snapshot.services.objects();
+    let services = services.filter(|service| &*service.restart_condition != STARTED_BY_OTHERS);
+    services
+        .filter_map(|service| {
+            let TaskCounts { running, wanted, reasons } = count(snapshot, &scheduler, service);
+            let (first, rest) = match &reasons[..] {
+                [first, rest @ ..] => (format!(": {first}"), rest),
+                [] => (String::new(), &[][..]),
+            };
+            (running < wanted).then(|| Finding {
+                severity: if running == 0 { Severity::Error } else { Severity::Warning },
+                check: "tasks_missing".to_owned(),
+                subject: format!("service {}", service.name),
+                problem: format!("{running} of {wanted} tasks run{first}"),
+                fix: format!("docker service ps --no-trunc {}", service.name),
+                targets: 0,
+                examples: rest.to_vec(),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use expect_test::expect;
+    use swarmscout_docker::engine::{Lists, Mode, Node, Placement, Service, Task, TaskFailure};
+    use swarmscout_swarm::{Feed, Snapshot};
+
+    use super::*;
+
+    #[test]
+    fn a_service_without_enough_tasks_is_explained() {
+        let service = |id: &str, constraint: &str| Service {
+            id: id.into(),
+            name: format!("shop_{id}").into(),
+            mode: Mode::Replicated,
+            replicas: 2,
+            placement: Placement {
+                constraints: [constraint]
+                    .into_iter()
+                    .filter(|c| !c.is_empty())
+                    .map(Arc::from)
+                    .collect(),
+                ..Placement::default()
+            },
+            ..Service::default()
+        };
+        let task = |id: &str, service: &str, node: &str, state: &str, error: &str| {
+            let failure = TaskFailure { error: error.into(), exit_code: 0 };
+            Arc::new(Task {
+                id: id.into(),
+                service: service.into(),
+                node: node.into(),
+                state: state.into(),
+                desired_state: "running".into(),
+                failure: (!error.is_empty()).then(|| Box::new(failure)),
+                ..Task::default()
+            })
+        };
+        let node = Node {
+            id: "n".into(),
+            hostname: "pi1".into(),
+            state: "ready".into(),
+            availability: "active".into(),
+            ..Node::default()
+        };
+        let job = Service { mode: Mode::ReplicatedJob, ..service("job", "") };
+        let cron = Service { restart_condition: "none".into(), ..service("cron", "") };
+        let lists = Lists {
+            nodes: vec![Arc::new(node)],
+            services: [service("web", ""), service("gpu", "node.labels.gpu==yes"), job, cron]
+                .map(Arc::new)
+                .into(),
+            tasks: vec![
+                task("1", "web", "n", "running", ""),
+                task("2", "web", "n", "rejected", "No such image: shop/web:2"),
+                task("3", "gpu", "", "pending", "no suitable node (scheduling constraints …)"),
+                task("4", "gpu", "", "pending", "no suitable node (scheduling constraints …)"),
+            ],
+            ..Lists::default()
+        };
+        let swarm = SwarmState {
+            feed: Arc::new(Feed::new("x".into())),
+            snapshot: Some(Arc::new(Snapshot::from(&lists))),
+        };
+        let text = check(&swarm).into_iter().map(|finding| {
+            let Finding { severity, subject, problem, examples, .. } = finding;
+            format!("{severity:?} {subject}: {problem} {examples:?}\n")
+        });
+        expect![[r#"
+            Error service shop_gpu: 0 of 2 tasks run: no node satisfies the constraint node.labels.gpu==yes ["no suitable node (scheduling constraints …) (2 tasks)"]
+            Warning service shop_web: 1 of 2 tasks run: No such image: shop/web:2 []
+        "#]].assert_eq(&text.collect::<String>());
+    }
+}

@@ -1,0 +1,85 @@
+//! Why a service has fewer running tasks than it should have.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use swarmscout_docker::Filter;
+use swarmscout_docker::engine::{Mode, Service, Task};
+use swarmscout_swarm::scheduler::Scheduler;
+use swarmscout_swarm::{Filters, ListScope, Reader, Role, Snapshot};
+
+/// This number of different errors is named.
+const NAMED: usize = 3;
+
+/// The tasks of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TaskCounts {
+    pub(crate) running: usize,
+    pub(crate) wanted: usize,
+    /// Why some are missing, the likeliest reason first.
+    pub(crate) reasons: Vec<String>,
+}
+
+/// Whether a snapshot has all tasks that should run, and what explains their absence.
+pub(crate) fn are_known(snapshot: &Snapshot) -> bool {
+    let covers = |states: &[&str]| {
+        let values = states.iter().map(|state| (*state).to_owned()).collect();
+        let filter = Filter { name: "desired-state".to_owned(), values };
+        let reader = Reader::of_role(Filters::new(Role::Tasks, &[filter]));
+        snapshot.scope.covers(&ListScope::of([&reader]))
+    };
+    snapshot.out_of_date().next().is_none()
+        && (covers(&["running", "complete"]) || covers(&["running"]))
+}
+
+/// Counts the tasks of a service, and finds out why some are missing.
+pub(crate) fn count(
+    snapshot: &Snapshot,
+    scheduler: &Scheduler<'_>,
+    service: &Service,
+) -> TaskCounts {
+    let current: Vec<_> = snapshot
+        .tasks
+        .of_owner(&service.id)
+        .filter(|task| matches!(&*task.desired_state, "running" | "complete"))
+        .collect();
+    let running = current.iter().filter(|task| &*task.state == "running").count();
+    let wanted = match service.mode {
+        Mode::Replicated => usize::try_from(service.replicas).unwrap_or(usize::MAX),
+        // A job has ended, or runs as often as it can.
+        Mode::ReplicatedJob | Mode::GlobalJob => running,
+        Mode::Global | Mode::Unknown => current.len(),
+    };
+    let reasons = if running < wanted { reasons(scheduler, service, &current) } else { Vec::new() };
+    TaskCounts { running, wanted, reasons }
+}
+
+fn reasons(scheduler: &Scheduler<'_>, service: &Service, current: &[&Arc<Task>]) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if current.iter().any(|task| task.node.is_empty()) {
+        reasons.extend(scheduler.obstacles(service).iter().map(ToString::to_string));
+    }
+    let mut errors = BTreeMap::<String, usize>::new();
+    for task in current.iter().filter(|task| &*task.state != "running") {
+        let text = match &task.failure {
+            Some(failure) if !failure.error.is_empty() => failure.error.to_string(),
+            Some(failure) => format!("exit code {}", failure.exit_code),
+            None => format!("{} ({})", task.state, task.message),
+        };
+        *errors.entry(text).or_default() += 1;
+    }
+    let more = errors.len().saturating_sub(NAMED);
+    let named = errors.into_iter().take(NAMED);
+    reasons.extend(named.map(|(error, count)| match count {
+        1 => error,
+        count => format!("{error} ({count} tasks)"),
+    }));
+    if more > 0 {
+        reasons.push(format!("{more} other errors"));
+    }
+    if matches!(&*service.update_state, "paused" | "rollback_paused") {
+        let message = &service.update_message;
+        reasons.push(format!("its update is {}: {message}", service.update_state));
+    }
+    reasons
+}

@@ -1,0 +1,182 @@
+use expect_test::{Expect, expect};
+use swarmscout_docker::engine::{LabelMap, Lists, Placement, Port};
+
+use super::*;
+
+const GIB: i64 = 1 << 30;
+
+fn node(id: &str, disk: &str) -> Node {
+    Node {
+        id: id.into(),
+        hostname: id.into(),
+        state: "ready".into(),
+        availability: "active".into(),
+        os: "linux".into(),
+        architecture: "aarch64".into(),
+        labels: Arc::new(LabelMap::new(vec![("disk".to_owned(), disk.to_owned())])),
+        resources: Resources { nano_cpus: 4_000_000_000, memory_bytes: 4 * GIB },
+        ..Node::default()
+    }
+}
+
+/// Two nodes, `pi1` with an SSD; on each runs a task that reserves 1 CPU and 1 GiB and has port 80.
+fn snapshot(change: impl Fn(&mut Node)) -> Snapshot {
+    let port =
+        Port { published: 80, protocol: "tcp".into(), mode: "host".into(), ..Port::default() };
+    let busy = Service {
+        id: "busy".into(),
+        reservations: Resources { nano_cpus: 1_000_000_000, memory_bytes: GIB },
+        ..Service::default()
+    };
+    let task = |node: &str| {
+        Arc::new(Task {
+            id: format!("on-{node}").into(),
+            service: "busy".into(),
+            node: node.into(),
+            state: "running".into(),
+            desired_state: "running".into(),
+            host_ports: vec![port.clone()],
+            ..Task::default()
+        })
+    };
+    let nodes = [node("pi1", "ssd"), node("pi2", "sd")].map(|mut node| {
+        change(&mut node);
+        Arc::new(node)
+    });
+    let lists = Lists {
+        nodes: nodes.into(),
+        services: vec![Arc::new(busy)],
+        tasks: vec![task("pi1"), task("pi2")],
+        ..Lists::default()
+    };
+    Snapshot::from(&lists)
+}
+
+fn constrained(constraints: &[&str]) -> Service {
+    let constraints = constraints.iter().map(|text| Arc::from(*text)).collect();
+    let placement = Placement { constraints, ..Placement::default() };
+    Service { id: "web".into(), placement, ..Service::default() }
+}
+
+fn check(snapshot: &Snapshot, service: &Service, expected: &Expect) {
+    let scheduler = Scheduler::new(snapshot);
+    let nodes: Vec<_> = scheduler.nodes_for(service).map(|node| &*node.id).collect();
+    let obstacles = scheduler.obstacles(service);
+    assert_eq!(nodes.is_empty(), !obstacles.is_empty(), "{nodes:?} {obstacles:?}");
+    let mut lines: Vec<_> = obstacles.iter().map(ToString::to_string).collect();
+    lines.extend(nodes.into_iter().map(str::to_owned));
+    lines.sort_unstable();
+    expected.assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn nodes_are_filtered_as_swarmkit_filters_them() {
+    let all = snapshot(|_| ());
+    check(
+        &all,
+        &constrained(&[]),
+        &expect![[r#"
+        pi1
+        pi2"#]],
+    );
+    check(&all, &constrained(&["node.labels.disk==ssd"]), &expect!["pi1"]);
+    check(
+        &all,
+        &constrained(&["node.labels.disk==nvme"]),
+        &expect!["no node satisfies the constraint node.labels.disk==nvme"],
+    );
+    let both = ["node.labels.disk==ssd", "node.hostname==pi2"];
+    check(&all, &constrained(&both), &expect!["no ready node satisfies all constraints together"]);
+    // One that cannot be read switches all off.
+    check(
+        &all,
+        &constrained(&["node.labels.disk==nvme", "disk"]),
+        &expect![[r#"
+        pi1
+        pi2"#]],
+    );
+}
+
+#[test]
+fn nodes_that_are_not_ready_take_no_task() {
+    let drained = snapshot(|node| {
+        if &*node.id == "pi1" {
+            node.availability = "drain".into();
+        }
+    });
+    check(&drained, &constrained(&[]), &expect!["pi2"]);
+    check(
+        &drained,
+        &constrained(&["node.labels.disk==ssd"]),
+        &expect![
+            "no ready node satisfies the constraint node.labels.disk==ssd; node pi1 does, but is not ready and active"
+        ],
+    );
+    let down = snapshot(|node| node.state = "down".into());
+    check(&down, &constrained(&[]), &expect!["no node is ready and active"]);
+}
+
+#[test]
+fn what_is_short_is_told_by_how_much() {
+    let all = snapshot(|_| ());
+    let reserves = |nano_cpus, memory_bytes| Service {
+        reservations: Resources { nano_cpus, memory_bytes },
+        ..constrained(&[])
+    };
+    check(
+        &all,
+        &reserves(3_000_000_000, 3 * GIB),
+        &expect![[r#"
+        pi1
+        pi2"#]],
+    );
+    check(
+        &all,
+        &reserves(3_500_000_000, 4 * GIB),
+        &expect![[r#"
+        each task reserves 3.5 CPUs, and the node with the most has 3 free: 0.5 too few
+        each task reserves 4096 MiB, and the node with the most has 3072 MiB free: 1024 MiB too few"#]],
+    );
+}
+
+#[test]
+fn platforms_ports_and_tasks_per_node_count() {
+    let all = snapshot(|_| ());
+    let built_for = |architecture: &str| {
+        let platform = Platform { architecture: architecture.into(), os: "linux".into() };
+        let placement = Placement { platforms: vec![platform], ..Placement::default() };
+        Service { placement, ..constrained(&[]) }
+    };
+    check(
+        &all,
+        &built_for("arm64"),
+        &expect![[r#"
+        pi1
+        pi2"#]],
+    );
+    check(
+        &all,
+        &built_for("amd64"),
+        &expect!["no node has a platform that the image is built for (linux/amd64)"],
+    );
+    let port = |published| {
+        let port =
+            Port { published, protocol: "tcp".into(), mode: "host".into(), ..Port::default() };
+        Service { ports: vec![port], ..constrained(&[]) }
+    };
+    check(&all, &port(80), &expect!["port 80 in host mode is taken on every node that would do"]);
+    check(
+        &all,
+        &port(81),
+        &expect![[r#"
+        pi1
+        pi2"#]],
+    );
+    let placement = Placement { max_replicas: 1, ..Placement::default() };
+    let limited = Service { id: "busy".into(), placement, ..Service::default() };
+    check(
+        &all,
+        &limited,
+        &expect!["each node that would do has 1 task of it, the most allowed"],
+    );
+}
