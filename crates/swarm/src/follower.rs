@@ -199,6 +199,7 @@ impl SwarmFollower {
         };
         let this_node = info.as_ref().map_or("", |info| &info.node);
         let this_node = Arc::from(this_node);
+        let before = self.store.snapshot().clone();
         self.store.replace(&lists, failed, scope, this_node, beside, now_micros());
         self.listed = true;
         self.problems = problems;
@@ -207,6 +208,9 @@ impl SwarmFollower {
         let within = self.following.confirmed_within;
         self.confirm_by = waits.then(|| self.confirm_by.unwrap_or_else(|| Instant::now() + within));
         self.note_quiescent(&objects, now);
+        if matches!(self.change_feed, ChangeFeed::Events(_)) {
+            self.note_changing(&before, now);
+        }
         self.apply_pending().await;
         self.is_failing = false;
         self.schedule_upgrade(recovers);

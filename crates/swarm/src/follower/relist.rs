@@ -9,10 +9,10 @@ use swarmscout_docker::engine::{List, Mode, Query, Service, Task};
 use tokio::time::Instant;
 
 use super::{SwarmFollower, now_micros};
-use crate::ListFilter;
 use crate::buckets::hash_of;
 use crate::relist_schedule::ChangedObject;
 use crate::store::ListedPart;
+use crate::{ListFilter, Snapshot};
 
 /// More services than this are not listed one by one.
 const ONE_BY_ONE: usize = 100;
@@ -66,6 +66,28 @@ impl SwarmFollower {
         }
     }
 
+    /// Notes the services that a listing found changing: no event names them until they have ended.
+    /// One that was the same `before` is not noted again, since it may never end.
+    pub(super) fn note_changing(&mut self, before: &Snapshot, now: Instant) {
+        let snapshot = self.store.snapshot();
+        let tasks = snapshot.tasks.objects().filter(|task| !is_at_rest(task));
+        let tasks = tasks.filter(|task| {
+            let known = before.tasks.get(&task.service, &task.id);
+            known.is_none_or(|known| known.version != task.version)
+        });
+        let services = snapshot.services.objects();
+        let services = services.filter(|service| is_under_way(&service.update_state));
+        let services = services.filter(|service| {
+            let known = before.services.get("", &service.id);
+            known.is_none_or(|known| known.version != service.version)
+        });
+        let ids = tasks.map(|task| &task.service).chain(services.map(|service| &service.id));
+        let ids: BTreeSet<_> = ids.filter(|id| !id.is_empty()).cloned().collect();
+        for id in ids.into_iter().take(ONE_BY_ONE) {
+            self.relists.note(ChangedObject::Service(id), now);
+        }
+    }
+
     /// The objects to list for those that events named. For a node that includes the services with
     /// tasks there, and those that may get some when it joins, is made active or gets other labels.
     fn named(&self, objects: &[ChangedObject]) -> ListedPart {
@@ -115,24 +137,26 @@ impl SwarmFollower {
     /// Whether no further change of a named object is expected.
     fn is_quiescent(&self, object: &ChangedObject) -> bool {
         let snapshot = self.store.snapshot();
-        let at_rest = |task: &Arc<Task>| match &*task.desired_state {
-            "running" => &*task.state == "running",
-            "complete" => matches!(&*task.state, "complete" | "running" | "failed" | "rejected"),
-            "remove" => false,
-            _ => {
-                matches!(&*task.state, "shutdown" | "failed" | "rejected" | "complete" | "orphaned")
-            }
-        };
         match object {
             ChangedObject::Service(id) => {
                 let owner = BTreeSet::from([Arc::clone(id)]);
                 let mut tasks = snapshot.tasks.of_owners(&owner);
                 let service = snapshot.services.get("", id);
                 !service.is_some_and(|service| is_under_way(&service.update_state))
-                    && tasks.all(at_rest)
+                    && tasks.all(|task| is_at_rest(task))
             }
             ChangedObject::All | ChangedObject::Node(_) | ChangedObject::Network(_) => true,
         }
+    }
+}
+
+/// Whether no further change of a task is expected.
+fn is_at_rest(task: &Task) -> bool {
+    match &*task.desired_state {
+        "running" => &*task.state == "running",
+        "complete" => matches!(&*task.state, "complete" | "running" | "failed" | "rejected"),
+        "remove" => false,
+        _ => matches!(&*task.state, "shutdown" | "failed" | "rejected" | "complete" | "orphaned"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::test_runner::{Config, TestRunner};
 use swarmscout_discovery::config::{Events, Role};
-use swarmscout_simulator::swarm::ServiceSpec;
+use swarmscout_simulator::swarm::{ServiceSpec, TaskState};
 use swarmscout_swarm::FeedKind;
 
 use super::site::{Followed, ROLES, Site};
@@ -93,6 +93,18 @@ async fn events_report_every_change_but_labels_of_networks() {
     // No event reports a changed network: the Engine cannot change one either.
     let steps: Vec<_> = each_step().into_iter().filter(|(step, _)| *step != 12).collect();
     follows_all(Events::Events, FeedKind::Events, &steps).await;
+}
+
+#[tokio::test]
+async fn a_task_that_the_first_listing_finds_starting_is_followed_without_an_event() {
+    let site = Site::new(1);
+    let task = site.swarm.tasks_of(&site.web)[0].meta.id.clone();
+    site.swarm.edit_task(&task, |task| task.status.state = TaskState::Starting);
+    let mut followed = site.follow(Events::Events);
+    followed.refresh().await;
+    site.swarm.edit_task(&task, |task| task.status.state = TaskState::Running);
+    followed.until_right(&site).await;
+    assert_eq!((followed.refreshes[0], followed.feed().kind), (1, FeedKind::Events));
 }
 
 #[test]
