@@ -1,6 +1,8 @@
 //! What is skipped of an answer, in bounded space: its sender decides how much
 //! that is, and how long the names of things are.
 
+use std::collections::BTreeSet;
+
 use swarmscout_net::Secrets;
 
 /// Something in an answer that is not as it should be. [`Problem::is_skipped`] says whether a part
@@ -51,6 +53,40 @@ const SHOWN: usize = 256;
 
 /// The most of a detail that is reported, in bytes: secrets are found in it although it is cut.
 const SHOWN_OF_DETAIL: usize = swarmscout_net::SHOWN;
+
+/// This number of new problems is logged one by one.
+const LOGGED: usize = 10;
+
+/// Logs the problems that are not among those `before`, with the mechanism, the job and the display
+/// name of their source.
+pub fn log_new(mechanism: &str, job: &str, what: &str, before: &[Problem], now: &[Problem]) {
+    let before: BTreeSet<_> = before.iter().collect();
+    let mut new = now.iter().filter(|problem| !before.contains(problem));
+    for problem in new.by_ref().take(LOGGED) {
+        let Problem { kind, object, reason, detail } = problem;
+        let message = if problem.is_skipped() { "Object skipped" } else { "Problem reported" };
+        tracing::warn!(
+            discovery = mechanism,
+            config = job,
+            asked = what,
+            kind,
+            object,
+            reason,
+            detail,
+            "{message}"
+        );
+    }
+    let others = new.count();
+    if others > 0 {
+        tracing::warn!(
+            discovery = mechanism,
+            config = job,
+            asked = what,
+            problems = others,
+            "Further problems"
+        );
+    }
+}
 
 /// The problems of one answer, in the order in which they are met.
 #[derive(Debug, Default, PartialEq, Eq)]

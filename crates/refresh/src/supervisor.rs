@@ -16,7 +16,6 @@
 //! Time is tokio's, so tests without I/O run it on a paused clock.
 
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,7 +27,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Backoff, Discoverer, Error, Problem, RefreshContext, RefreshScope, Refreshed, caught};
+use crate::{
+    Backoff, Discoverer, Error, Problem, RefreshContext, RefreshScope, Refreshed, caught, problems,
+};
 
 /// The shortest time between two refreshes, however often the discoverer reports a change, unless
 /// its pace says otherwise.
@@ -42,9 +43,6 @@ const DEADLINE: Duration = Duration::from_mins(1);
 
 /// An error that repeats itself is logged this often.
 const LOG_AGAIN: Duration = Duration::from_mins(1);
-
-/// This many skipped objects are logged one by one, the others as a number.
-const LOG_OBJECTS: usize = 10;
 
 /// What to keep fresh. `L` is what a refresh yields, `T` what is kept of it, `E` why one fails.
 pub struct RefreshSpec<L, T, E> {
@@ -372,7 +370,8 @@ impl<L: Send, T: Send + Sync, E: Failure> Run<L, T, E> {
         let problems = if *before == *problems {
             before
         } else {
-            self.log_problems(&before, &problems);
+            let RefreshSpec { mechanism, job, what, .. } = &self.spec;
+            problems::log_new(mechanism, job, what, &before, &problems);
             problems.into()
         };
         if value.is_some() {
@@ -450,36 +449,6 @@ impl<L: Send, T: Send + Sync, E: Failure> Run<L, T, E> {
         }
         self.backoff.succeeded();
         self.logged = None;
-    }
-
-    fn log_problems(&self, before: &[Problem], now: &[Problem]) {
-        let RefreshSpec { mechanism, job, what, .. } = &self.spec;
-        let before: BTreeSet<_> = before.iter().collect();
-        let mut new = now.iter().filter(|problem| !before.contains(problem));
-        for problem in new.by_ref().take(LOG_OBJECTS) {
-            let Problem { kind, object, reason, detail } = problem;
-            let message = if problem.is_skipped() { "Object skipped" } else { "Problem reported" };
-            tracing::warn!(
-                discovery = mechanism,
-                config = %job,
-                asked = %what,
-                kind,
-                object,
-                reason,
-                detail,
-                "{message}"
-            );
-        }
-        let others = new.count();
-        if others > 0 {
-            tracing::warn!(
-                discovery = mechanism,
-                config = %job,
-                asked = %what,
-                problems = others,
-                "Further problems"
-            );
-        }
     }
 }
 

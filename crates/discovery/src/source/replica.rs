@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use swarmscout_model::{CanonicalGroups, canonicalize};
 use swarmscout_net::cpu;
-use swarmscout_refresh as refresh;
 use swarmscout_refresh::supervisor::{Health, LastGood, Supervised};
+use swarmscout_refresh::{self as refresh, problems};
 use swarmscout_swarm::{ListScope, Snapshot, Subscription};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -134,7 +134,7 @@ struct ReplicaSource {
     list_error: Option<Arc<str>>,
     /// The number of refreshes of the Swarm that did not return all of these lists.
     list_failures: u64,
-    /// The number of refreshes of the Swarm when that was last counted.
+    /// The number of refreshes of the Swarm when failures and problems were last counted.
     refreshes: u64,
     publish: watch::Sender<LastGood<CanonicalGroups>>,
     context: BuildContext,
@@ -145,14 +145,19 @@ impl ReplicaSource {
         loop {
             let LastGood { value, mut health } = self.snapshots.borrow_and_update().clone();
             let mut details = self.details.borrow().clone();
+            let is_refresh =
+                std::mem::replace(&mut self.refreshes, health.refreshes) != health.refreshes;
             if let Some(snapshot) = &value {
                 details.swarm = snapshot.feed.as_ref().map(|feed| Arc::clone(&feed.swarm));
-                self.note_failed_lists(snapshot, &mut health);
+                self.note_failed_lists(snapshot, is_refresh, &mut health);
             }
             let groups = match value {
                 Some(snapshot) => self.find(snapshot).await,
                 None => None,
             };
+            if is_refresh {
+                self.context.refresh.stats.count_problems(&self.problems);
+            }
             if groups.is_some() {
                 let found = self.finder.as_ref().and_then(|finder| finder.without_address());
                 if details.without_address.as_deref() != found.as_ref() {
@@ -180,13 +185,12 @@ impl ReplicaSource {
     }
 
     /// Counts a needed list that could not be read as a failure of this source.
-    fn note_failed_lists(&mut self, snapshot: &Snapshot, health: &mut Health) {
+    fn note_failed_lists(&mut self, snapshot: &Snapshot, is_refresh: bool, health: &mut Health) {
         let failed: Vec<_> = snapshot.failed_of(&self.needs).collect();
-        let is_new = std::mem::replace(&mut self.refreshes, health.refreshes) != health.refreshes;
         let errors: Vec<_> = failed.iter().map(|failed| &*failed.error).collect();
         let error: Option<Arc<str>> = (!errors.is_empty()).then(|| errors.join("; ").into());
         if error.is_some() {
-            self.list_failures += u64::from(is_new && health.error.is_none());
+            self.list_failures += u64::from(is_refresh && health.error.is_none());
             health.error = health.error.take().or_else(|| error.clone());
         }
         let before = std::mem::replace(&mut self.list_error, error);
@@ -243,6 +247,8 @@ impl ReplicaSource {
         match outcome {
             Ok((groups, problems)) => {
                 self.failure = None;
+                let ReplicaSpec { mechanism, job, what, .. } = &self.spec;
+                problems::log_new(mechanism, job, what, &self.problems, &problems);
                 self.problems = problems;
                 Some(groups)
             }

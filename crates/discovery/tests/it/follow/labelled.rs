@@ -1,6 +1,7 @@
 //! `swarmscout_sd_configs`, through the target manager and over both feeds of changes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use swarmscout_discovery::config::{
     Events, Preset, Role, Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets,
@@ -105,4 +106,21 @@ async fn services_say_in_their_labels_how_they_are_scraped() {
         let state = until(&mut job, restarted).await;
         assert_eq!(targets(&state), before);
     }
+}
+
+#[tokio::test]
+async fn labels_that_are_refused_are_counted_at_each_refresh() {
+    let site = Site::new(1);
+    site.swarm.label_service(&site.web, "prometheus.io/port", "8080");
+    site.swarm.label_service(&site.web, "prometheus.io/portt", "8080");
+    let context = site::context();
+    let counters = Arc::clone(&context.refresh.stats);
+    let mut manager = Manager::new(context);
+    let source = SdConfig::Swarmscout(config(&site, Events::Events, Scraper::Here));
+    manager.apply(vec![JobConfig::new("swarm", vec![source])]);
+    let state = ready(&mut job_of(&manager, "swarm")).await;
+    let problems = &state.status.sources[0].problems;
+    assert_eq!(problems.iter().map(|problem| problem.reason).collect::<Vec<_>>(), ["unknown key"]);
+    let counted = counters.problems().into_iter().map(|of| (of.kind, of.reason, of.count));
+    assert_eq!(counted.collect::<Vec<_>>(), [("service", "unknown key", 1)]);
 }
