@@ -67,8 +67,14 @@ pub(super) fn find<'a>(subject: &'a Subject, text: &str) -> Result<Found<'a>, No
         Some(("task", name)) => (Some(Kind::Task), name),
         Some(("node", name)) => (Some(Kind::Node), name),
         Some(("address", name)) => (Some(Kind::Address), name),
-        _ => (None, text),
+        _ => match authority(text) {
+            Some(authority) => (Some(Kind::Address), authority),
+            None => (None, without_endpoint(text)),
+        },
     };
+    if name.is_empty() {
+        return Err(missing(subject, kind, name));
+    }
     if kind == Some(Kind::Address) || (kind.is_none() && is_address(name)) {
         let object = Object { kind: Kind::Address, id: name.to_owned(), name: name.to_owned() };
         return Ok(Found { object, place: None });
@@ -98,6 +104,17 @@ pub(super) fn find<'a>(subject: &'a Subject, text: &str) -> Result<Found<'a>, No
             Err(NotFound::Ambiguous { name: shown(name), candidates })
         }
     }
+}
+
+/// The address in the URL of a target.
+fn authority(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
+    rest.split(['/', '?']).next()
+}
+
+/// The name of a task in the label `instance` of a target: `web.1` of `web.1/admin`.
+fn without_endpoint(text: &str) -> &str {
+    text.split_once('/').map_or(text, |(name, _)| if name.contains('.') { name } else { text })
 }
 
 /// An IP address with or without a port, or any name with a port.
@@ -136,16 +153,30 @@ fn in_swarm(snapshot: &Snapshot, kind: Option<Kind>, name: &str) -> Vec<(Object,
     found
 }
 
-/// All tasks, and whether each has this name; `web.2` names the newest task of a slot.
+/// All tasks, and whether each has this name: `web.2` and `agent.pi1` name the newest task of a slot.
 fn tasks<'a>(snapshot: &'a Snapshot, name: &str) -> impl Iterator<Item = (&'a Arc<Task>, bool)> {
-    let slot = name.rsplit_once('.').and_then(|(service, slot)| {
+    let slot = name.split_once('.').and_then(|(service, slot)| {
         let service = snapshot.services.objects().find(|known| *known.name == *service)?;
-        let slot = slot.parse::<i64>().ok()?;
+        let number = slot.parse::<i64>().ok();
         let tasks = snapshot.tasks.of_owner(&service.id);
-        tasks.filter(|task| task.slot == slot).max_by_key(|task| task.version)
+        let is_in_slot = |task: &&Arc<Task>| match task.slot {
+            0 => snapshot.nodes.get("", &task.node).is_some_and(|node| is_named(node, slot)),
+            of_task => Some(of_task) == number,
+        };
+        tasks.filter(is_in_slot).max_by_key(|task| task.version)
     });
     let slot = slot.map(Arc::as_ptr);
     snapshot.tasks.objects().map(move |task| (task, slot == Some(Arc::as_ptr(task))))
+}
+
+/// Whether a label `instance` can mean a node: by its host name, and if several nodes have that, by a
+/// dash and the beginning of its ID.
+fn is_named(node: &Node, name: &str) -> bool {
+    let rest = name.strip_prefix(&*node.hostname);
+    let id = |rest: &str| {
+        rest.strip_prefix('-').map(|id| id.len() >= SHORTEST && node.id.starts_with(id))
+    };
+    rest.is_some_and(|rest| rest.is_empty() || id(rest) == Some(true))
 }
 
 /// `<service>.<slot>`, or `<service>.<node>` for a global service.
@@ -171,24 +202,44 @@ fn missing(subject: &Subject, kind: Option<Kind>, name: &str) -> NotFound {
         0 => "any Swarm, as no job reads one".to_owned(),
         _ => swarms.join(", "),
     };
-    let (first, rest) = name.split_at(name.floor_char_boundary(1));
-    let similar = subject.swarms.iter().filter_map(|swarm| swarm.snapshot.as_deref());
-    let similar = similar.flat_map(|snapshot| snapshot.services.objects());
-    let similar: Vec<_> = similar
-        .filter(|service| {
-            service.name.contains(name) || (!rest.is_empty() && service.name.ends_with(name))
-        })
-        .map(|service| format!("service/{}", service.name))
-        .take(NAMED)
-        .collect();
-    let advice = match (&similar[..], first) {
-        ([], _) => "write service/NAME, task/ID, node/NAME or an address".to_owned(),
-        (names, _) => format!("is it {}?", names.join(", ")),
+    let similar = match kind {
+        Some(Kind::Task | Kind::Node | Kind::Address) => Vec::new(),
+        Some(Kind::Service) | None => similar(subject, name),
+    };
+    let advice = match &similar[..] {
+        [] => "write service/NAME, task/ID, node/NAME or an address".to_owned(),
+        names => format!("is it {}?", names.join(", ")),
     };
     let kind = kind.map_or("service, node or task", Kind::as_str);
     NotFound::Missing { kind, name: shown(name), place, advice }
 }
 
+/// Some services whose names contain `name`.
+fn similar(subject: &Subject, name: &str) -> Vec<String> {
+    if name.is_empty() {
+        return Vec::new();
+    }
+    let snapshots = subject.swarms.iter().filter_map(|swarm| swarm.snapshot.as_deref());
+    let services = snapshots.flat_map(|snapshot| snapshot.services.objects());
+    let similar = services.filter(|service| service.name.contains(name));
+    similar.map(|service| format!("service/{}", service.name)).take(NAMED).collect()
+}
+
 fn shown(name: &str) -> String {
     name[..name.floor_char_boundary(200)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_named_as_in_the_label_instance() {
+        let node = Node { id: "3z1pogkh".into(), hostname: "pi-1".into(), ..Node::default() };
+        let expected = [("pi-1", true), ("pi-1-3z1po", true), ("pi-1-3z", false)];
+        let others = [("pi-1-abcde", false), ("pi", false), ("pi-12", false), ("", false)];
+        for (name, expected) in expected.into_iter().chain(others) {
+            assert_eq!(is_named(&node, name), expected, "{name}");
+        }
+    }
 }

@@ -112,6 +112,8 @@ pub struct JobTargets {
     pub job: String,
     /// How many there are, by what became of them.
     pub counts: BTreeMap<Fate, usize>,
+    /// How many of the active ones the scraper cannot reach, as far as discovery knows.
+    pub unreachable: usize,
     /// Some of them, those that are not scraped first.
     pub targets: Vec<ExplainedTarget>,
 }

@@ -35,30 +35,42 @@ struct Candidate<'a> {
     reason: String,
 }
 
+impl Candidate<'_> {
+    /// What is shown first: what is not scraped, then what cannot be reached.
+    const fn rank(&self) -> (Fate, bool) {
+        (self.fate, self.reason.is_empty())
+    }
+}
+
 fn of_job(set: &Arc<TargetSet>, object: &Object) -> JobTargets {
     let mut counts = BTreeMap::<Fate, usize>::new();
-    let mut shown = Vec::new();
+    let (mut unreachable, mut shown) = (0, Vec::new());
     for group in set.groups.iter().filter(|group| may_have(&group.relabelled.group, object)) {
-        for candidate in candidates(set, group) {
+        for mut candidate in candidates(set, group) {
             let target = &group.relabelled.group;
             let labels = candidate.active.map(|target| &target.labels);
             if !is_of(target, candidate.index, labels, object) {
                 continue;
             }
             *counts.entry(candidate.fate).or_default() += 1;
+            if candidate.reason.is_empty() {
+                let reason = label(target, candidate.index, UNREACHABLE).unwrap_or_default();
+                unreachable += usize::from(!reason.is_empty());
+                reason.clone_into(&mut candidate.reason);
+            }
             shown.push(candidate);
             if shown.len() > 4 * SHOWN {
-                shown.sort_by_key(|candidate| candidate.fate);
+                shown.sort_by_key(Candidate::rank);
                 shown.truncate(SHOWN);
             }
         }
     }
-    shown.sort_by_key(|candidate| candidate.fate);
+    shown.sort_by_key(Candidate::rank);
     shown.truncate(SHOWN);
     let defaults = DefaultLabels::new(&set.pool.defaults);
     let mut builder = LabelsBuilder::new();
     let targets = shown.into_iter().map(|one| target(set, one, &defaults, &mut builder)).collect();
-    JobTargets { job: set.pool.name().to_string(), counts, targets }
+    JobTargets { job: set.pool.name().to_string(), counts, unreachable, targets }
 }
 
 fn candidates<'a>(set: &'a TargetSet, group: &'a SetGroup) -> impl Iterator<Item = Candidate<'a>> {
@@ -97,6 +109,12 @@ fn drop_reason(set: &TargetSet, reason: DropReason) -> String {
     }
 }
 
+/// A label of a target before relabeling.
+fn label<'a>(group: &'a TargetGroup, index: u32, name: &str) -> Option<&'a str> {
+    let own = group.targets.get(index as usize);
+    own.and_then(|own| own.get(name)).or_else(|| group.labels.get(name))
+}
+
 /// Whether a group can have targets of an object, as far as its own labels show it.
 fn may_have(group: &TargetGroup, object: &Object) -> bool {
     match object.kind {
@@ -109,8 +127,7 @@ fn may_have(group: &TargetGroup, object: &Object) -> bool {
 }
 
 fn is_of(group: &TargetGroup, index: u32, labels: Option<&Labels>, object: &Object) -> bool {
-    let own = group.targets.get(index as usize);
-    let label = |name: &str| own.and_then(|own| own.get(name)).or_else(|| group.labels.get(name));
+    let label = |name: &str| label(group, index, name);
     let is = |name: &str, value: &str| label(name) == Some(value);
     match object.kind {
         Kind::Service => {
@@ -159,8 +176,6 @@ fn target(
         Some(target) => target.url(&set.pool.defaults.params),
         None => before.get("__address__").unwrap_or_default().to_owned(),
     };
-    let unreachable = before.get(UNREACHABLE).unwrap_or_default();
-    let reason = if reason.is_empty() { unreachable.to_owned() } else { reason };
     let map = |labels: &Labels| labels.iter().map(|(n, v)| (n.to_owned(), cut(v))).collect();
     let public = active.map(|target| {
         target.public_labels().map(|(name, value)| (name.to_owned(), cut(value))).collect()
@@ -214,6 +229,7 @@ pub(super) fn verdict(object: &Object, problems: &[String], jobs: &[JobTargets])
     let count = |fate| jobs.iter().filter_map(|job| job.counts.get(&fate)).sum::<usize>();
     let (active, all) =
         (count(Fate::Active), jobs.iter().flat_map(|job| job.counts.values()).sum());
+    let unreachable: usize = jobs.iter().map(|job| job.unreachable).sum();
     let first = |fate: Fate| {
         let mut targets = jobs.iter().flat_map(|job| &job.targets);
         targets.find(|target| target.fate == fate && !target.reason.is_empty())
@@ -242,8 +258,12 @@ pub(super) fn verdict(object: &Object, problems: &[String], jobs: &[JobTargets])
                 if active == 1 { "is" } else { "are" },
             );
             match (first(Fate::Active), problems.first()) {
-                (Some(unreachable), _) => {
-                    format!("{listed}, but cannot be reached: {}.", unreachable.reason)
+                (Some(first), _) => {
+                    let some = match active - unreachable {
+                        0 => String::new(),
+                        _ => format!("{unreachable} of them "),
+                    };
+                    format!("{listed}, but {some}cannot be reached: {}.", first.reason)
                 }
                 (None, Some(problem)) => format!("{listed}, but {problem}."),
                 (None, None) => format!("{listed}."),

@@ -117,6 +117,7 @@ fn a_task_is_explained_from_the_swarm_to_its_labels() {
                   "counts": {
                     "active": 1
                   },
+                  "unreachable": 0,
                   "targets": [
                     {
                       "fate": "active",
@@ -171,6 +172,14 @@ fn the_verdict_is_one_sentence() {
             "10.0.9.9:80",
             expect!["No job has a target of address 10.0.9.9:80: no job discovers it."],
         ),
+        (
+            "http://10.0.1.2:80/metrics",
+            expect!["1 target of address 10.0.1.2:80 is listed for scraping (job swarm)."],
+        ),
+        (
+            "shop_web.2/admin",
+            expect!["1 target of task shop_web.2 is listed for scraping (job swarm)."],
+        ),
         ("idle", expect!["No job has a target of service idle: service idle is scaled to 0."]),
     ] {
         expected.assert_eq(&verdict(Vec::new(), object));
@@ -196,10 +205,60 @@ fn a_name_that_is_not_there_gets_advice() {
             ]],
         ),
         (
+            "service/",
+            expect![[
+                r#"no service "" in unix:///d.sock; write service/NAME, task/ID, node/NAME or an address"#
+            ]],
+        ),
+        (
+            "address/",
+            expect![[
+                r#"no address "" in unix:///d.sock; write service/NAME, task/ID, node/NAME or an address"#
+            ]],
+        ),
+        (
+            "task/web",
+            expect![[
+                r#"no task "web" in unix:///d.sock; write service/NAME, task/ID, node/NAME or an address"#
+            ]],
+        ),
+        (
             "service",
             expect![[r#""service" means several objects: service/service1, service/service2"#]],
         ),
     ] {
         expected.assert_eq(&explain(&subject, object).unwrap_err().to_string());
+    }
+}
+
+#[test]
+fn some_unreachable_targets_are_not_all() {
+    let of = |number: u8, unreachable: &str| {
+        format!("10.0.1.{number}:80 __meta_dockerswarm_node_id=node1{unreachable}")
+    };
+    let unreachable = format!(" {}=blocked", swarmscout_model::target_list::UNREACHABLE);
+    for (numbers, expected) in [
+        (
+            1..=1,
+            expect![
+                "12 targets of node pi1 are listed for scraping (job swarm), but 1 of them cannot be reached: blocked."
+            ],
+        ),
+        (
+            1..=12,
+            expect![
+                "12 targets of node pi1 are listed for scraping (job swarm), but cannot be reached: blocked."
+            ],
+        ),
+    ] {
+        let targets = (0..12)
+            .rev()
+            .map(|n| of(n, if numbers.contains(&(n + 1)) { &unreachable } else { "" }));
+        let targets: Vec<_> = targets.collect();
+        let targets: Vec<_> = targets.iter().map(|target| &**target).collect();
+        let group = group("s", "", &targets);
+        let mut subject = subject(&PoolSpec::new("swarm"));
+        subject.jobs[0].state.set = Arc::new(set(&PoolSpec::new("swarm"), &[group]));
+        expected.assert_eq(&explain(&subject, "pi1").unwrap().verdict);
     }
 }

@@ -174,9 +174,5 @@ fn platforms_ports_and_tasks_per_node_count() {
     );
     let placement = Placement { max_replicas: 1, ..Placement::default() };
     let limited = Service { id: "busy".into(), placement, ..Service::default() };
-    check(
-        &all,
-        &limited,
-        &expect!["each node that would do has 1 task of it, the most allowed"],
-    );
+    check(&all, &limited, &expect!["each node that would do has 1 task of it, the most allowed"]);
 }

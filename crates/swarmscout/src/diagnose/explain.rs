@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use swarmscout_diagnose::explain::{self, ExplainedTarget, Explanation, Fate, JobTargets, Label};
 
 use super::ask::Server;
@@ -30,7 +31,13 @@ pub(super) async fn run(args: &ExplainArgs) -> ExitCode {
     if explanation.jobs.iter().any(active) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// No name or address is longer, in bytes.
+const LONGEST_OBJECT: usize = 1024;
+
 async fn find_out(args: &ExplainArgs) -> anyhow::Result<Explanation> {
+    if args.object.len() > LONGEST_OBJECT {
+        bail!("no object has a name of more than {LONGEST_OBJECT} bytes");
+    }
     let Some(file) = &args.server.config_file else {
         return Server::new(&args.server)?.get("/explain", "object", &args.object).await;
     };
