@@ -59,7 +59,11 @@ fn of_service(snapshot: &Snapshot, service: &Service, facts: &mut Facts) -> Vec<
     if running >= wanted && wanted > 0 {
         return Vec::new();
     }
-    let why = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
+    // Tasks that failed and are not replaced may not be in the snapshot.
+    let why = match &reasons[..] {
+        [] => format!(": docker service ps --no-trunc {} shows why", service.name),
+        reasons => format!(": {}", reasons.join("; ")),
+    };
     vec![match (running, wanted) {
         (0, 0) => format!("service {} is scaled to 0", service.name),
         (0, _) => format!("no task of service {} runs{why}", service.name),

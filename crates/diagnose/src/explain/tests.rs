@@ -3,7 +3,7 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use swarmscout_discovery::manager::JobState;
 use swarmscout_discovery::{JobConfig, JobStatus};
-use swarmscout_docker::engine::{Attachment, Lists, Node, Service, Task};
+use swarmscout_docker::engine::{Attachment, Lists, Mode, Node, Service, Task};
 use swarmscout_model::PoolSpec;
 use swarmscout_publish::testing::{group, replace, rule, set};
 use swarmscout_swarm::{Feed, Snapshot};
@@ -261,4 +261,20 @@ fn some_unreachable_targets_are_not_all() {
         subject.jobs[0].state.set = Arc::new(set(&PoolSpec::new("swarm"), &[group]));
         expected.assert_eq(&explain(&subject, "pi1").unwrap().verdict);
     }
+}
+
+#[test]
+fn a_service_whose_failed_tasks_are_not_known_gets_advice() {
+    let service = Service {
+        id: "service1".into(),
+        name: "crash".into(),
+        mode: Mode::Replicated,
+        replicas: 1,
+        ..Service::default()
+    };
+    let lists = Lists { services: vec![Arc::new(service)], ..Lists::default() };
+    let swarm = SwarmState { snapshot: Some(Arc::new(Snapshot::from(&lists))), ..swarm() };
+    let subject = Subject { jobs: Vec::new(), swarms: vec![swarm] };
+    expect!["No job has a target of service crash: no task of service crash runs: docker service ps --no-trunc crash shows why."]
+        .assert_eq(&explain(&subject, "crash").unwrap().verdict);
 }
