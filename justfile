@@ -42,7 +42,7 @@ clippy:
 
 # Fails where a word is added that this project does not use, and says what to write instead.
 words:
-    .ci/words --at-most 4
+    .ci/words
 
 # Finds spelling mistakes. typos.toml has the exceptions.
 typos:

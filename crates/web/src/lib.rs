@@ -7,7 +7,7 @@
 //!
 //! May depend on `publish`, `exposition` and `config`, and on `discovery` for the state of jobs,
 //! sources and Swarms; never on the program that starts it. What pages and API show of that state is
-//! in [`view`]: a new page starts there.
+//! in `view`: a new page starts there.
 
 mod api;
 pub mod changes;

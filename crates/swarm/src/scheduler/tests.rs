@@ -117,7 +117,7 @@ fn nodes_that_are_not_ready_take_no_task() {
 }
 
 #[test]
-fn what_is_short_is_told_by_how_much() {
+fn what_is_short_is_named_with_the_amount() {
     let all = snapshot(|_| ());
     let reserves = |nano_cpus, memory_bytes| Service {
         reservations: Resources { nano_cpus, memory_bytes },

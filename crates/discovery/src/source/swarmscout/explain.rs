@@ -1,4 +1,4 @@
-//! What the labels of a service say, for people: each label, what became of it, and the conclusion.
+//! The labels of a service explained: each label, what became of it, and the conclusion.
 //!
 //! The same functions decide that make the targets.
 

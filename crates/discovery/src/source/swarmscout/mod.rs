@@ -6,8 +6,8 @@
 //! networks of the scraper ─────────────┘
 //! ```
 //!
-//! The middle is pure: [`EndpointFinder`](finder::EndpointFinder) makes groups of a snapshot, of the
-//! options, and of the [`Surroundings`](surroundings::Surroundings), which only its own task asks
+//! The middle is pure: `finder::EndpointFinder` makes groups of a snapshot, of the
+//! options, and of the `surroundings::Surroundings`, which only its own task asks
 //! for.
 
 mod address;
