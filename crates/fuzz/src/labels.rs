@@ -8,7 +8,7 @@ use swarmscout_discovery::fuzzing;
 use swarmscout_model::PromDuration;
 
 /// Labels, one a line, `key=value`: those of the service, then, behind a line `--`, those of the
-/// container. What they declare is what [`Naive`] reads, and their order does not matter.
+/// container. What they declare is what `Naive` reads, and their order does not matter.
 pub fn labels(text: &[u8]) {
     let text = String::from_utf8_lossy(text);
     let (service, container) = text.split_once("--\n").unwrap_or((&text, ""));
