@@ -13,7 +13,7 @@ pub struct Problem {
     /// `host`, `name`, `group`.
     /// One of a small closed set: it becomes the metric label `kind`.
     pub kind: &'static str,
-    /// Which object: an ID or name as it was sent.
+    /// Which object: an ID or name as it was sent. Empty: all of them.
     pub object: String,
     /// Why, in a few constant words: `virtual IP without address`. It becomes the metric label
     /// `reason`.
@@ -34,8 +34,11 @@ pub const NEXT_HOST: &str = "next host tried";
 /// A text was not UTF-8: it is used, with U+FFFD in place of what was not.
 pub const REPLACED: &str = "invalid UTF-8 replaced";
 
+/// No service says in its labels how it is scraped: the detail has what to write.
+pub const NO_LABELS: &str = "no labelled service";
+
 /// The reasons for which nothing is missing. All others say that something was skipped.
-const ONLY_REPORTED: [&str; 4] = [COLLISION, OTHER_COUNT, NEXT_HOST, REPLACED];
+const ONLY_REPORTED: [&str; 5] = [COLLISION, OTHER_COUNT, NEXT_HOST, REPLACED, NO_LABELS];
 
 impl Problem {
     /// Whether something is missing because of it. If not, everything is there, and it is only

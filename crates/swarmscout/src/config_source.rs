@@ -51,12 +51,19 @@ impl ConfigSource {
         let loaded = match self {
             Self::File { path, options } => return load_file(path, *options).await,
             Self::Engine(environment) => detect::detect(environment).await.and_then(|found| {
-                let Found { what, host, yaml } = found;
+                let Found { what, host, yaml, deprecated } = found;
                 tracing::info!(
                     found = what,
                     host,
                     "No configuration file: using the local Docker Engine"
                 );
+                if !deprecated.is_empty() {
+                    tracing::warn!(
+                        jobs = deprecated,
+                        instead = detect::SUCCESSOR,
+                        "Built-in jobs are deprecated: let Prometheus read the new job instead"
+                    );
+                }
                 parse(ENGINE, &yaml)
             }),
             Self::Text { name, yaml } => parse(name, yaml),

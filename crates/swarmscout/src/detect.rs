@@ -46,6 +46,8 @@ pub struct Found {
     pub host: String,
     /// A configuration file.
     pub yaml: String,
+    /// The names of jobs that a later version will not have.
+    pub deprecated: String,
 }
 
 /// An engine to be asked.
@@ -119,7 +121,7 @@ pub async fn detect(environment: &Environment) -> Result<Found, String> {
         format!("{host} does not answer as a Docker engine does: {error}; {ADVICE}")
     })?;
     let jobs = classify(&info).map_err(|error| format!("{host}: {}", secrets.clean(&error)))?;
-    Ok(Found { what: jobs.what, yaml: engine.yaml(jobs), host })
+    Ok(Found { what: jobs.what, yaml: engine.yaml(jobs), host, deprecated: jobs.deprecated() })
 }
 
 /// The body of `/info`, and what must not show of it.
@@ -143,31 +145,47 @@ async fn ask(engine: &Engine) -> Result<(bytes::Bytes, Secrets), String> {
     Err(format!("it answers {status} to GET /info: {text}"))
 }
 
-/// What is to be found at an engine: one `*_sd_configs` key, and its jobs.
+/// What is to be found at an engine.
 #[derive(Debug)]
 struct Jobs {
     what: &'static str,
-    key: &'static str,
-    host_key: &'static str,
     named: &'static [BuiltIn],
 }
 
-/// A job: its name, and lines that are added to its source and to itself.
+/// The job that takes the place of those of the first version.
+pub const SUCCESSOR: &str = "swarm";
+
+/// A job: its name, the kind of its source, and lines that are added to its source and to itself.
 #[derive(Debug)]
 struct BuiltIn {
     name: &'static str,
+    key: &'static str,
+    host_key: &'static str,
     source: &'static [&'static str],
     job: &'static [&'static str],
 }
 
 const MANAGER: Jobs = Jobs {
     what: "a manager of a Swarm",
-    key: "dockerswarm_sd_configs",
-    host_key: "host: ",
     named: &[
-        BuiltIn { name: "swarm-nodes", source: &["role: nodes", "port: 9323"], job: &[] },
+        BuiltIn {
+            name: SUCCESSOR,
+            key: "swarmscout_sd_configs",
+            host_key: "host: ",
+            source: &[],
+            job: &[],
+        },
+        BuiltIn {
+            name: "swarm-nodes",
+            key: "dockerswarm_sd_configs",
+            host_key: "host: ",
+            source: &["role: nodes", "port: 9323"],
+            job: &[],
+        },
         BuiltIn {
             name: "swarm-tasks",
+            key: "dockerswarm_sd_configs",
+            host_key: "host: ",
             source: &[
                 "role: tasks",
                 "filters:",
@@ -187,17 +205,42 @@ const MANAGER: Jobs = Jobs {
 
 const PLAIN_ENGINE: Jobs = Jobs {
     what: "an engine without Swarm",
-    key: "docker_sd_configs",
-    host_key: "host: ",
-    named: &[BuiltIn { name: "docker", source: &[], job: &[] }],
+    named: &[
+        BuiltIn {
+            name: SUCCESSOR,
+            key: "swarmscout_sd_configs",
+            host_key: "engines:\n          - host: ",
+            source: &[],
+            job: &[],
+        },
+        BuiltIn {
+            name: "docker",
+            key: "docker_sd_configs",
+            host_key: "host: ",
+            source: &[],
+            job: &[],
+        },
+    ],
 };
 
 const CLASSIC_MASTER: Jobs = Jobs {
     what: "a master of classic Swarm",
-    key: "swarm_sd_configs",
-    host_key: "masters:\n          - ",
-    named: &[BuiltIn { name: "swarm", source: &[], job: &[] }],
+    named: &[BuiltIn {
+        name: "swarm",
+        key: "swarm_sd_configs",
+        host_key: "masters:\n          - ",
+        source: &[],
+        job: &[],
+    }],
 };
+
+impl Jobs {
+    /// The names of all but the first: it has their targets, too.
+    fn deprecated(&self) -> String {
+        let names: Vec<_> = self.named.iter().skip(1).map(|job| job.name).collect();
+        names.join(", ")
+    }
+}
 
 fn classify(info: &Info) -> Result<&'static Jobs, String> {
     if !info.is_engine {
@@ -253,8 +296,7 @@ impl Engine {
 
     fn yaml(&self, jobs: &Jobs) -> String {
         let mut yaml = String::from("scrape_configs:\n");
-        for BuiltIn { name, source, job } in jobs.named {
-            let Jobs { key, host_key, .. } = jobs;
+        for BuiltIn { name, key, host_key, source, job } in jobs.named {
             let host = quote(&self.url);
             write!(yaml, "  - job_name: {name}\n    {key}:\n      - {host_key}{host}\n")
                 .expect("a string takes all");

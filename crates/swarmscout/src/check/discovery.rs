@@ -80,9 +80,10 @@ fn show(JobState { set, status }: &JobState, args: &CheckDiscoveryArgs) -> bool 
         let what = format!("{} ({})", source.name, source.display_name);
         for problem in source.problems.iter() {
             let text = format!(
-                "{what}: {}{} {}: {}{}{}",
+                "{what}: {}{}{}{}: {}{}{}",
                 if problem.is_skipped() { "skipped " } else { "" },
                 problem.kind,
+                if problem.object.is_empty() { "" } else { " " },
                 problem.object,
                 problem.reason,
                 if problem.detail.is_empty() { "" } else { ": " },

@@ -67,12 +67,15 @@ fn check(info: &str, expected: &Expect) {
 }
 
 #[test]
-fn a_manager_gives_nodes_and_running_tasks() {
+fn a_manager_gives_what_its_services_declare() {
     check(
         r#"{"Swarm": {"LocalNodeState": "active", "ControlAvailable": true}}"#,
         &expect![[r#"
         a manager of a Swarm
         scrape_configs:
+          - job_name: swarm
+            swarmscout_sd_configs:
+              - host: "unix:///d.sock"
           - job_name: swarm-nodes
             dockerswarm_sd_configs:
               - host: "unix:///d.sock"
@@ -100,6 +103,10 @@ fn an_engine_alone_gives_its_containers() {
         &expect![[r#"
         an engine without Swarm
         scrape_configs:
+          - job_name: swarm
+            swarmscout_sd_configs:
+              - engines:
+                  - host: "unix:///d.sock"
           - job_name: docker
             docker_sd_configs:
               - host: "unix:///d.sock"
@@ -110,6 +117,10 @@ fn an_engine_alone_gives_its_containers() {
         &expect![[r#"
         an engine without Swarm
         scrape_configs:
+          - job_name: swarm
+            swarmscout_sd_configs:
+              - engines:
+                  - host: "unix:///d.sock"
           - job_name: docker
             docker_sd_configs:
               - host: "unix:///d.sock"
@@ -189,6 +200,13 @@ fn certificates_go_into_the_configuration() {
         Engine { url: String::from("https://m:2376"), certificates: Some("/a \"b\"".into()) };
     expect![[r#"
         scrape_configs:
+          - job_name: swarm
+            swarmscout_sd_configs:
+              - host: "https://m:2376"
+                tls_config:
+                  ca_file: "/a \"b\"/ca.pem"
+                  cert_file: "/a \"b\"/cert.pem"
+                  key_file: "/a \"b\"/key.pem"
           - job_name: swarm-nodes
             dockerswarm_sd_configs:
               - host: "https://m:2376"

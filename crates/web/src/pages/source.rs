@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::escape::Visible;
 use super::{age, counted, swarm};
-use crate::view::{File, Health, Source, TasksWithoutAddress};
+use crate::view::{File, Health, Problem, Source, TasksWithoutAddress};
 
 /// Most problems of a source that are listed; the others are counted. The API lists all.
 const SHOWN_PROBLEMS: usize = 10;
@@ -17,7 +17,10 @@ pub(super) fn source(source: &Source<'_>, sources: &str) -> Markup {
         Health::Failing => ("down", "failing"),
         Health::NeverAnswered => ("down", "never answered"),
     };
-    let more = source.problems.len().saturating_sub(SHOWN_PROBLEMS);
+    let problems = source.problems.iter();
+    let (advice, listed): (Vec<&Problem<'_>>, Vec<_>) =
+        problems.partition(|problem| problem.is_advice());
+    let more = listed.len().saturating_sub(SHOWN_PROBLEMS);
     html! {
         div.source {
             div.line {
@@ -34,11 +37,14 @@ pub(super) fn source(source: &Source<'_>, sources: &str) -> Markup {
             @if let Some(tasks) = source.tasks_without_address.as_ref().filter(|all| all.tasks > 0) {
                 (without_address(tasks, sources))
             }
-            @if !source.problems.is_empty() {
+            @for problem in advice {
+                p.warn { (problem.reason) ": " (Visible(problem.detail)) }
+            }
+            @if !listed.is_empty() {
                 details {
-                    summary { (problems_counted(source)) }
+                    summary { (problems_counted(&listed)) }
                     ul {
-                        @for problem in source.problems.iter().take(SHOWN_PROBLEMS) {
+                        @for problem in listed.iter().take(SHOWN_PROBLEMS) {
                             li {
                                 (problem.kind) " " code { (Visible(problem.object)) } ": " (problem.reason)
                                 @if !problem.detail.is_empty() { " (" (Visible(problem.detail)) ")" }
@@ -53,9 +59,9 @@ pub(super) fn source(source: &Source<'_>, sources: &str) -> Markup {
 }
 
 /// `2 objects skipped, 1 problem reported`.
-fn problems_counted(source: &Source<'_>) -> String {
-    let skipped = source.problems.iter().filter(|problem| problem.skipped).count();
-    let reported = source.problems.len() - skipped;
+fn problems_counted(problems: &[&Problem<'_>]) -> String {
+    let skipped = problems.iter().filter(|problem| problem.skipped).count();
+    let reported = problems.len() - skipped;
     match (skipped, reported) {
         (_, 0) => format!("{} skipped", counted(skipped, "object")),
         (0, _) => format!("{} reported", counted(reported, "problem")),

@@ -28,7 +28,13 @@ async fn shows_how_everything_is() {
     none.problems = failing.problems.iter().take(2).cloned().collect();
     let reported =
         Problem { reason: "label keys that become one name", ..none.problems[0].clone() };
-    none.problems = none.problems.iter().cloned().chain([reported]).collect();
+    let advice = Problem {
+        kind: "service",
+        object: String::new(),
+        reason: "no labelled service",
+        detail: String::from("write <this>"),
+    };
+    none.problems = none.problems.iter().cloned().chain([reported, advice]).collect();
     let service = |i: usize| ServiceWithoutAddress {
         service: format!("<mv{i}>").into(),
         reason: NoAddress::UnknownAddress,
@@ -61,6 +67,7 @@ async fn shows_how_everything_is() {
         "confirmed 2 min 5 s ago",
         "12 objects skipped<",
         "2 objects skipped, 1 problem reported",
+        "<p class=\"warn\">no labelled service: write &lt;this&gt;</p>",
         "36 running tasks without address",
         "service &quot;&lt;mv0&gt;&quot;: 3 running tasks have no address that the Swarm knows: they are on network mv (macvlan)",
         "and 2 more services",

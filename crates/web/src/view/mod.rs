@@ -38,7 +38,7 @@ pub(crate) use self::config::ConfigInUse;
 pub(crate) use self::lists::{Lists, OtherLists};
 pub(crate) use self::overview::{JobOverview, Overview, ProgramState, Progress, Totals};
 pub(crate) use self::relabel::Steps;
-pub(crate) use self::sources::{File, Health, Source, Sources, TasksWithoutAddress};
+pub(crate) use self::sources::{File, Health, Problem, Source, Sources, TasksWithoutAddress};
 pub(crate) use self::swarms::{Swarm, Swarms};
 pub(crate) use self::time::{Seconds, Time};
 use crate::{Context, Now, Readiness, ReloadStatus};

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use swarmscout_discovery::SourceStatus;
 use swarmscout_discovery::without_address as found;
 use swarmscout_publish::file_sd::FileStatus;
+use swarmscout_refresh::problems::NO_LABELS;
 
 use super::{Moment, ObservedJob, Seconds, Swarm, Time};
 use crate::Now;
@@ -166,6 +167,11 @@ impl<'a> Problem<'a> {
             reason: problem.reason,
             detail: &problem.detail,
         }
+    }
+
+    /// Whether it concerns the whole source, and says what to do.
+    pub(crate) fn is_advice(&self) -> bool {
+        self.reason == NO_LABELS
     }
 }
 

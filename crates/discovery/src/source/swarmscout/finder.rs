@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use swarmscout_docker::Filter;
 use swarmscout_docker::engine::{Node, Service};
-use swarmscout_model::{Budget, CanonicalGroups};
+use swarmscout_model::{Budget, CanonicalGroups, TargetGroup};
 use swarmscout_swarm::buckets::hash_of;
 use swarmscout_swarm::{Bucket, Filters, ListScope, Reader, Role, Snapshot};
 use tokio::sync::watch;
@@ -15,7 +15,7 @@ use super::config::{Scraper, SwarmscoutOptions};
 use super::own_container::OwnContainer;
 use super::slots::{Slot, Slots};
 use super::surroundings::Surroundings;
-use super::targets::{self, Buffers, Claim, Context, Options};
+use super::targets::{self, Buffers, Claim, Context, DECLARED_BY, Options, PRESET};
 use super::{nodes, probes};
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
 use crate::source::dockerswarm::finder::changed;
@@ -44,6 +44,8 @@ pub(crate) struct EndpointFinder {
     seen_surroundings: Arc<Surroundings>,
     /// Engines that served metrics in an earlier run of the program.
     restored_dockerd: BTreeSet<Arc<str>>,
+    /// Whether labels of a service, not of its containers, say how it is scraped.
+    has_labels: bool,
     /// Whether nothing that is cached counts: before the first snapshot, and after one that failed.
     is_stale: bool,
     slots: Slots,
@@ -85,6 +87,7 @@ impl EndpointFinder {
             seen: Snapshot::default(),
             seen_surroundings: Arc::default(),
             restored_dockerd: BTreeSet::new(),
+            has_labels: false,
             is_stale: true,
             slots: Slots::new(own_container),
             names: nodes::NodeNames::default(),
@@ -272,12 +275,24 @@ impl EndpointFinder {
         groups
     }
 
+    /// Whether a group has targets that labels declare.
+    fn has_declared(&self) -> bool {
+        let is_declared = |group: &Arc<TargetGroup>| {
+            let first = group.targets.first();
+            first.is_some_and(|target| target.get(DECLARED_BY) != Some(PRESET))
+        };
+        !self.probes.groups().is_empty() || self.targets.groups().iter().any(is_declared)
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let mut skipped = Skipped::default();
         skipped.extend(self.targets.problems());
         skipped.extend(self.dockerd.problems());
         skipped.extend(self.probes.problems());
         skipped.extend(self.shared.problems());
+        if !self.has_labels && self.targets.problems().next().is_none() && !self.has_declared() {
+            skipped.extend(&self.options.advice());
+        }
         skipped.into_problems().collect()
     }
 }
@@ -305,6 +320,10 @@ impl SnapshotFinder for EndpointFinder {
     ) -> Result<(Groups, Vec<Problem>), Error> {
         if let Some(restored) = restored {
             self.restored_dockerd = nodes::restored(restored);
+        }
+        if self.is_stale || !self.seen.services.is_same(&snapshot.services) {
+            let mut services = snapshot.services.objects();
+            self.has_labels = services.any(|service| self.options.is_labelled(service));
         }
         let surroundings = Arc::clone(&self.surroundings.borrow());
         if let Err(error) = self.update(snapshot, &surroundings) {

@@ -7,7 +7,7 @@ use swarmscout_docker::engine::{LabelMap, Service, Task};
 use swarmscout_model::labels::{ADDRESS, INSTANCE, JOB, PARAM_PREFIX};
 use swarmscout_model::target_list::{CLASS_PREFIX, LIST, UNREACHABLE};
 use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
-use swarmscout_refresh::problems::shown;
+use swarmscout_refresh::problems::{NO_LABELS, shown};
 use swarmscout_swarm::{Bucket, Snapshot};
 
 use super::SOURCE;
@@ -17,6 +17,7 @@ use super::nodes::NodeNames;
 use super::presets::{self, Preset, PresetInstance};
 use super::settings::{self, Declared, Dialect, Endpoint, EndpointPort, Rules, Shared};
 use super::slots::Slot;
+use crate::Problem;
 use crate::limits::{Excess, Meter};
 use crate::source::dockerswarm::group_cache::BucketResult;
 use crate::source::dockerswarm::meta;
@@ -84,6 +85,26 @@ impl Options {
         labels.iter().any(|(key, _)| key.starts_with(&self.prefix))
     }
 
+    /// Whether labels of this service say something about how it is scraped.
+    pub(super) fn is_labelled(&self, service: &Service) -> bool {
+        let none = LabelMap::default();
+        settings::declared(&self.rules, &service.labels, &none) != Declared::default()
+    }
+
+    /// What to write if no service is labelled. `None` if services that are not selected may be.
+    pub(super) fn advice(&self) -> Option<Problem> {
+        self.selects_all().then(|| Problem {
+            kind: "service",
+            object: String::new(),
+            reason: NO_LABELS,
+            detail: format!(
+                "write {}port: \"8080\", with the port of its metrics, under deploy.labels of a \
+                 service in its stack file (with Compose: under labels)",
+                self.prefix
+            ),
+        })
+    }
+
     /// Whether the probes of this service are listed.
     pub(super) fn lists_probes_of(&self, service: &Service) -> bool {
         self.class.is_empty() && self.selects(service)
@@ -91,10 +112,12 @@ impl Options {
 
     /// Whether nodes are targets of the preset `dockerd`.
     pub(super) fn lists_nodes(&self) -> bool {
-        self.presets.contains(&Preset::Dockerd)
-            && self.stacks.is_empty()
-            && self.services.is_empty()
-            && self.class.is_empty()
+        self.presets.contains(&Preset::Dockerd) && self.selects_all()
+    }
+
+    /// Whether no service is left out, whatever its stack and class.
+    fn selects_all(&self) -> bool {
+        self.stacks.is_empty() && self.services.is_empty() && self.class.is_empty()
     }
 
     /// The name of the list for endpoints of a class: empty for the normal one, `None` for none.

@@ -7,7 +7,7 @@ use swarmscout_simulator::classic::{Cluster, Master};
 use swarmscout_simulator::engine::{Condition, Engine};
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
 
-use super::harness::{Folder, Program, get, transcript};
+use super::harness::{Folder, Program, get, transcript, wait_for};
 
 /// A Swarm of a manager and a worker, and one service.
 fn swarm() -> (Swarm, String, String) {
@@ -57,7 +57,7 @@ fn start(folder: &Folder, host: &str) -> Program {
 }
 
 #[test]
-fn a_manager_gives_nodes_and_running_tasks() {
+fn a_manager_gives_what_its_services_declare() {
     let folder = Folder::new();
     let (swarm, manager, _) = swarm();
     let socket = folder.path().join("docker.sock");
@@ -66,10 +66,56 @@ fn a_manager_gives_nodes_and_running_tasks() {
     program.line("a manager of a Swarm");
     let address = program.address();
     let yaml = get(address, "/api/v1/status/config").body;
-    for part in ["job_name: swarm-nodes", "job_name: swarm-tasks", "desired-state", "port: 9323"] {
+    for part in [
+        "job_name: swarm\\n",
+        "job_name: swarm-nodes",
+        "job_name: swarm-tasks",
+        "desired-state",
+        "port: 9323",
+    ] {
         assert!(yaml.contains(part), "{part} in {yaml}");
     }
     program.line("save");
+}
+
+#[test]
+fn the_jobs_of_before_are_served_with_a_warning() {
+    let folder = Folder::new();
+    let (swarm, manager, _) = swarm();
+    let spec = ServiceSpec::new("api", "api:1").replicas(2).label("prometheus.io/port", "8080");
+    swarm.create_service(spec.network(&swarm.create_network("back")));
+    let socket = folder.path().join("docker.sock");
+    let _engine = Running::start(&socket, &swarm, &manager);
+    let mut program = start(&folder, &format!("unix://{}", socket.display()));
+    let line = program.line("Built-in jobs are deprecated");
+    assert!(line.contains("level=WARN"), "{line}");
+    assert!(line.ends_with("jobs=\"swarm-nodes, swarm-tasks\" instead=swarm"), "{line}");
+    let address = program.address();
+    wait_for(address, "/sd/swarm", "api.2");
+    wait_for(address, "/sd/swarm-tasks", ":80");
+    wait_for(address, "/sd/swarm-nodes", ":9323");
+    assert!(!get(address, "/").body.contains("no labelled service"));
+}
+
+#[test]
+fn without_a_label_log_and_page_say_once_what_to_write() {
+    let folder = Folder::new();
+    let (swarm, manager, worker) = swarm();
+    let socket = folder.path().join("docker.sock");
+    let _engine = Running::start(&socket, &swarm, &manager);
+    let mut program = start(&folder, &format!("unix://{}", socket.display()));
+    let address = program.address();
+    let line = program.line("no labelled service");
+    let write = "write prometheus.io/port:";
+    assert!(line.contains(write) && line.contains("under deploy.labels"), "{line}");
+    wait_for(address, "/", write);
+    assert_eq!(get(address, "/").body.matches(write).count(), 1);
+    // Another snapshot is not another message.
+    swarm.label_node(&worker, "zone", "new-zone");
+    wait_for(address, "/sd/swarm-nodes", "new-zone");
+    program.signal("TERM");
+    let (status, log) = program.end();
+    assert_eq!((status.code(), log.matches(write).count()), (Some(0), 1), "{log}");
 }
 
 /// The line at the start leads to the configuration itself.
@@ -119,6 +165,8 @@ fn an_engine_alone_gives_its_containers() {
     program.line("an engine without Swarm");
     let yaml = get(program.address(), "/api/v1/status/config").body;
     assert!(yaml.contains("job_name: docker"), "{yaml}");
+    assert!(yaml.contains("swarmscout_sd_configs"), "{yaml}");
+    program.line("no labelled service");
 }
 
 #[test]

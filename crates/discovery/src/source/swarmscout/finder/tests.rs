@@ -157,6 +157,35 @@ fn each_slot_has_a_target_for_each_endpoint() {
 }
 
 #[test]
+fn without_a_label_it_says_what_to_write() {
+    let says = |options: &SwarmscoutOptions, to: &Snapshot| {
+        let (_, problems) = finder(options, Surroundings::default()).find(to, None).unwrap();
+        problems.iter().any(|problem| problem.reason == "no labelled service")
+    };
+    let mut to = snapshot();
+    service(&mut to, "silent", labelled("other=1"));
+    task(&mut to, "silent.1", "n1aaaa", "front=10.0.1.5", Task::default());
+    // What a preset lists is not labelled.
+    let image = "prom/node-exporter:v1".into();
+    service(&mut to, "exporter", Service { mode: Mode::Global, image, ..Service::default() });
+    task(&mut to, "exporter.n1aaaa", "n1aaaa", "host", Task::default());
+    assert!(says(&options(), &to));
+    let some = SwarmscoutOptions { stacks: vec!["shop".to_owned()], ..options() };
+    assert!(!says(&some, &to));
+
+    let mut switched_off = to.clone();
+    service(&mut switched_off, "off", labelled("p/scrape=false"));
+    assert!(!says(&options(), &switched_off));
+    // The labels of a service count without a task, those of containers with one.
+    let mut without_task = to.clone();
+    service(&mut without_task, "web", labelled("p/port=80"));
+    assert!(!says(&options(), &without_task));
+    let container = Task { labels: labels("p/port=80"), ..Task::default() };
+    task(&mut to, "silent.2", "n1aaaa", "front=10.0.1.6", container);
+    assert!(!says(&options(), &to));
+}
+
+#[test]
 fn lists_are_apart() {
     let mut to = snapshot();
     let of_web = "p/port=80 p/inside.port=81 p/inside.class=internal \
