@@ -227,17 +227,18 @@ fn fix(
     failed: &[(Candidate, Probed)],
     up: &[(Candidate, Probed)],
 ) -> String {
+    // A port that is closed there is not that of the task.
+    if let (Some(reason), Outcome::NoRoute | Outcome::ConnectTimeout | Outcome::PortClosed) =
+        (unreachable, outcome)
+    {
+        return format!(
+            "{reason}: attach the scraper to one of the service's networks, or name a network \
+             that both share in the label prometheus.io/network"
+        );
+    }
     let text = match outcome {
         Outcome::Up => "",
-        Outcome::NoRoute | Outcome::ConnectTimeout => {
-            if let Some(reason) = unreachable {
-                return format!(
-                    "{reason}: attach the scraper to one of the service's networks, or name a \
-                     network that both share in the label prometheus.io/network"
-                );
-            }
-            return blocked(failed, up);
-        }
+        Outcome::NoRoute | Outcome::ConnectTimeout => return blocked(failed, up),
         Outcome::BadUrl => "correct the labels or rules that make the address or the path",
         Outcome::NoSuchName => {
             "names of a Swarm resolve only within its networks: use addresses, or run the scraper \

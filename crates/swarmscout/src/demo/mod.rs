@@ -235,13 +235,22 @@ fn guide(address: Option<SocketAddr>, jobs: &[Job], pace: Duration) -> String {
         text,
         "\nTry:\n\n  \
            {url}/                  jobs, sources, counts\n  \
-           curl -s {url}/sd/swarm-tasks\n  \
+           curl -s {url}/sd/swarm\n  \
            curl -s {url}/api/v1/targets\n"
     )
     .expect("a string takes all");
     if let Some(target) = target {
         writeln!(text, "  curl -s {target}      one of the targets").expect("a string takes all");
     }
+    write!(
+        text,
+        "\nTwo services of the shop are not scraped: shop_report fits no node, and shop_mail is in \
+         a network\nthat the scraper does not share. Ask why:\n\n  \
+           swarmscout explain --url={url} shop_report\n  \
+           swarmscout explain --url={url} shop_mail\n  \
+           swarmscout doctor --url={url}\n"
+    )
+    .expect("a string takes all");
     text.push_str("\nLet a Prometheus on this machine scrape it:\n\n  scrape_configs:\n");
     for job in jobs {
         let name = job.config.name();

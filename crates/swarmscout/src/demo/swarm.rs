@@ -19,8 +19,14 @@ use super::exporters::{Exporters, with_free_ports};
 /// `127.98.0.0/16` in place of the usual `10.0.1.0/24`.
 const OVERLAY: [u8; 2] = [127, 98];
 
-/// The label that says at which port a service exposes its metrics.
-const PORT_LABEL: &str = "prometheus.port";
+/// The first bytes of a network that the scraper is not in.
+const OTHER_OVERLAY: [u8; 2] = [127, 96];
+
+/// The label that says at which port a service exposes its metrics, as blogs have it.
+const BLOG_LABEL: &str = "prometheus.port";
+
+/// Ours, which no rule of the job `swarm-tasks` reads.
+const PORT_LABEL: &str = "prometheus.io/port";
 
 /// A Swarm with everything that answers for it.
 #[derive(Debug)]
@@ -105,6 +111,23 @@ impl SwarmMode {
         // A database has no metrics of its own: its tasks are dropped.
         let database = ServiceSpec::new("shop_db", "postgres:17").network(&demo.overlay);
         demo.create(database.label("com.docker.stack.namespace", "shop"), "shop_db");
+        let port = demo.ports.services.to_string();
+        let labelled = |name, network: &str| {
+            let spec = ServiceSpec::new(name, &format!("{}:1.0", name.replace('_', "/")));
+            let spec = spec.network(network).label("com.docker.stack.namespace", "shop");
+            spec.label(PORT_LABEL, &port)
+        };
+        let search = labelled("shop_search", &demo.overlay).replicas(2);
+        // No node has this label.
+        let report = labelled("shop_report", &demo.overlay).constraint("node.labels.disk==ssd");
+        // In a network of its own, where nothing answers to the scraper.
+        let back = demo.swarm.create_network_with("shop_back", |network| {
+            network.subnet = Some(OTHER_OVERLAY);
+        });
+        let mail = labelled("shop_mail", &back);
+        demo.create(search, "shop_search");
+        demo.create(report, "shop_report");
+        demo.create(mail, "shop_mail");
         demo.sync()?;
         Ok(demo)
     }
@@ -125,7 +148,7 @@ impl SwarmMode {
             .replicas(replicas)
             .network(&self.overlay)
             .label("com.docker.stack.namespace", "shop")
-            .label(PORT_LABEL, &self.ports.services.to_string());
+            .label(BLOG_LABEL, &self.ports.services.to_string());
         self.create(spec, name);
     }
 
@@ -208,8 +231,9 @@ impl SwarmMode {
             for task in tasks.iter().filter(|task| task.status.state == TaskState::Running) {
                 let attachments = task.networks_attachments.iter();
                 let addresses = attachments.flat_map(|attachment| &attachment.addresses);
-                for ip in addresses.filter_map(|address| address.split('/').next()?.parse().ok()) {
-                    let addr = SocketAddr::new(ip, self.ports.services);
+                let ips = addresses.filter_map(|address| address.split('/').next()?.parse().ok());
+                for ip in ips.filter(|ip: &Ipv4Addr| ip.octets().starts_with(&OVERLAY)) {
+                    let addr = SocketAddr::from((ip, self.ports.services));
                     wanted.insert(addr, format!("{name}.{}", task.slot));
                 }
             }

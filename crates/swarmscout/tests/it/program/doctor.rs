@@ -9,7 +9,7 @@ fn closed_port() -> String {
 }
 
 #[test]
-fn a_healthy_demo_has_nothing_to_say() {
+fn the_demo_shows_what_is_wrong_with_two_services() {
     let folder = Folder::new();
     let mut command = folder.command();
     let args = ["demo", "--web.listen-address=127.0.0.1:0", "--log.level=info", "--pace=1h"];
@@ -18,13 +18,37 @@ fn a_healthy_demo_has_nothing_to_say() {
     program.line("Ctrl-C ends it");
     let output = folder.run(&["doctor", &format!("--url=http://{address}")]);
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(stdout.contains("17 targets, 17 probed, 17 of them up"), "{stdout}");
-    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert!(stdout.contains("26 targets, 20 probed, 19 of them up"), "{stdout}");
+    assert!(stdout.contains("service shop_mail: 1 of 1 probed targets"), "{stdout}");
+    assert!(stdout.contains("fix: the scraper shares no network with the task"), "{stdout}");
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+
+    for (service, last) in [
+        ("shop_search", "2 targets of service shop_search are listed for scraping (job swarm)."),
+        (
+            "shop_mail",
+            "1 target of service shop_mail is listed for scraping (job swarm), but cannot be \
+             reached: the scraper shares no network with the task.",
+        ),
+        (
+            "shop_report",
+            "No job has a target of service shop_report: no task of service shop_report runs: no \
+             node satisfies the constraint node.labels.disk==ssd; no suitable node (scheduling \
+             constraints not satisfied on 6 nodes).",
+        ),
+    ] {
+        let output = folder.run(&["explain", service, &format!("--url=http://{address}")]);
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(stdout.lines().last().unwrap_or_default(), last, "{stdout}");
+    }
 
     let output = folder.run(&["explain", "shop_web", &format!("--url=http://{address}")]);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let last = stdout.lines().last().unwrap_or_default();
-    assert_eq!(last, "3 targets of service shop_web are listed for scraping (job swarm-tasks).");
+    assert_eq!(
+        last,
+        "6 targets of service shop_web are listed for scraping (job swarm, swarm-tasks)."
+    );
     assert!(stdout.contains("relabel_configs[0] keep") || stdout.contains("active http://"));
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     let output = folder.run(&["explain", "service/gone", &format!("--url=http://{address}")]);
