@@ -67,7 +67,8 @@ impl SwarmFollower {
     }
 
     /// Notes the services that a listing found changing: no event names them until they have ended.
-    /// One that was the same `before` is not noted again, since it may never end.
+    /// One that was the same `before` is not noted again, since it may never end. If most of the Swarm
+    /// changes, to list it service by service would cost more than the next refresh.
     pub(super) fn note_changing(&mut self, before: &Snapshot, now: Instant) {
         let snapshot = self.store.snapshot();
         let tasks = snapshot.tasks.objects().filter(|task| !is_at_rest(task));
@@ -83,7 +84,10 @@ impl SwarmFollower {
         });
         let ids = tasks.map(|task| &task.service).chain(services.map(|service| &service.id));
         let ids: BTreeSet<_> = ids.filter(|id| !id.is_empty()).cloned().collect();
-        for id in ids.into_iter().take(ONE_BY_ONE) {
+        if ids.len() > ONE_BY_ONE {
+            return;
+        }
+        for id in ids {
             self.relists.note(ChangedObject::Service(id), now);
         }
     }
