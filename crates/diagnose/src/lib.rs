@@ -14,3 +14,9 @@ pub mod explain;
 pub mod probe;
 pub mod report;
 mod tasks;
+
+/// The labels that name the service of a target, before relabeling.
+pub const SERVICE_LABELS: [&str; 2] = [
+    "__meta_dockerswarm_service_name",
+    "__meta_docker_container_label_com_docker_swarm_service_name",
+];

@@ -9,6 +9,7 @@ use swarmscout_model::target_list::UNREACHABLE;
 use swarmscout_model::{Target, TargetGroup, TargetList, TargetSet};
 use swarmscout_net::Client;
 
+use crate::SERVICE_LABELS;
 use crate::probe::{Limits, Outcome, Probed, probe};
 use crate::report::{Finding, Severity};
 
@@ -134,7 +135,7 @@ fn discovered<'a>(group: &'a TargetGroup, target: &Target, name: &str) -> Option
 }
 
 fn subject(set: &TargetSet, group: &TargetGroup, target: &Target) -> String {
-    match SERVICE.iter().find_map(|name| discovered(group, target, name)) {
+    match SERVICE_LABELS.iter().find_map(|name| discovered(group, target, name)) {
         Some(service) => format!("service {service}"),
         None => format!("job {}", set.pool.name()),
     }
@@ -150,12 +151,6 @@ fn candidate(subject: String, url: String, group: &TargetGroup, target: &Target)
         unreachable: unreachable.map(str::to_owned),
     }
 }
-
-/// The labels that name the service of a target.
-const SERVICE: [&str; 2] = [
-    "__meta_dockerswarm_service_name",
-    "__meta_docker_container_label_com_docker_swarm_service_name",
-];
 
 /// One finding for each subject and outcome.
 fn findings(results: Vec<(Candidate, Probed)>) -> Vec<Finding> {

@@ -30,6 +30,7 @@ use std::fmt;
 
 use ::http::StatusCode;
 use swarmscout_config_decoder::{Cx, Section};
+use swarmscout_docker::EngineConfig;
 use swarmscout_model::PromDuration;
 use swarmscout_net::{HttpConfig, Secrets};
 use swarmscout_refresh::RefreshContext;
@@ -108,9 +109,14 @@ pub trait SourceConfig: fmt::Debug {
     /// How often to refresh without a notification. `None` if one refresh is enough.
     fn refresh_interval(&self) -> Option<PromDuration>;
 
+    /// The Docker Engine that it queries, if it queries one. Then what follows is that of the Engine.
+    fn engine(&self) -> Option<&EngineConfig> {
+        None
+    }
+
     /// Whether it reads from this machine: from a file, or with a unix socket among its hosts.
     fn is_local(&self) -> bool {
-        false
+        self.engine().is_some_and(EngineConfig::is_local)
     }
 
     /// How many servers one refresh may try, one after the other.
@@ -120,7 +126,7 @@ pub trait SourceConfig: fmt::Debug {
 
     /// The settings for its HTTP servers, if it has any.
     fn http(&self) -> Option<&HttpConfig> {
-        None
+        self.engine().map(|engine| &engine.http)
     }
 
     /// Hides the credentials that stand in it.
@@ -133,7 +139,7 @@ pub trait SourceConfig: fmt::Debug {
 
     /// URLs as written, which may hold a user and a password.
     fn urls(&self) -> &[String] {
-        &[]
+        self.engine().map_or(&[], |engine| &engine.hosts)
     }
 
     /// Identifies the source across a restart. `None` if its targets are in the configuration file

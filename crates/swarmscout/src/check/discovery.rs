@@ -10,6 +10,7 @@ use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use swarmscout_diagnose::SERVICE_LABELS;
 use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::{BuildContext, OwnContainer};
 use swarmscout_discovery::manager::JobState;
@@ -150,12 +151,6 @@ impl fmt::Display for DroppedBy {
 /// there is none.
 type DroppedCounts = BTreeMap<DroppedBy, BTreeMap<String, usize>>;
 
-/// The labels that name the service of a target.
-const SERVICE: [&str; 2] = [
-    "__meta_dockerswarm_service_name",
-    "__meta_docker_container_label_com_docker_swarm_service_name",
-];
-
 /// How many services are named of those whose targets a rule dropped.
 const SERVICES: usize = 20;
 
@@ -199,7 +194,7 @@ fn results(set: &TargetSet, dropped: &mut DroppedCounts) -> Vec<CheckResult> {
         of_group.sort_by_key(|(index, _)| *index);
         for (_, result) in of_group {
             if let State::Dropped(by) = &result.state {
-                let service = SERVICE.iter().find_map(|name| result.found.get(name));
+                let service = SERVICE_LABELS.iter().find_map(|name| result.found.get(name));
                 let service = service.unwrap_or_default().to_owned();
                 *dropped.entry(*by).or_default().entry(service).or_default() += 1;
             }

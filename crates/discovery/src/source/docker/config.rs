@@ -2,7 +2,6 @@
 
 use swarmscout_docker::EngineConfig;
 use swarmscout_model::PromDuration;
-use swarmscout_net::HttpConfig;
 
 use super::Docker;
 use crate::config::BuildContext;
@@ -34,16 +33,8 @@ impl SourceConfig for DockerConfig {
         Some(self.engine.refresh_interval)
     }
 
-    fn is_local(&self) -> bool {
-        self.engine.is_local()
-    }
-
-    fn http(&self) -> Option<&HttpConfig> {
-        Some(&self.engine.http)
-    }
-
-    fn urls(&self) -> &[String] {
-        &self.engine.hosts
+    fn engine(&self) -> Option<&EngineConfig> {
+        Some(&self.engine)
     }
 
     fn identity(&self) -> Option<Identity> {

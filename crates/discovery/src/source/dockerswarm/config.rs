@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use swarmscout_docker::EngineConfig;
 use swarmscout_model::PromDuration;
-use swarmscout_net::HttpConfig;
 use swarmscout_swarm::{Events, Role, Source};
 
 use super::DockerSwarm;
@@ -60,16 +59,8 @@ impl SourceConfig for DockerSwarmConfig {
         Some(self.engine.refresh_interval)
     }
 
-    fn is_local(&self) -> bool {
-        self.engine.is_local()
-    }
-
-    fn http(&self) -> Option<&HttpConfig> {
-        Some(&self.engine.http)
-    }
-
-    fn urls(&self) -> &[String] {
-        &self.engine.hosts
+    fn engine(&self) -> Option<&EngineConfig> {
+        Some(&self.engine)
     }
 
     fn identity(&self) -> Option<Identity> {

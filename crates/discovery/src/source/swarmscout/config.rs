@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use swarmscout_docker::EngineConfig;
 use swarmscout_model::PromDuration;
-use swarmscout_net::HttpConfig;
 use swarmscout_swarm::{Events, Source};
 
 use super::presets::Preset;
@@ -161,16 +160,8 @@ impl SourceConfig for SwarmscoutConfig {
         Some(self.engine.refresh_interval)
     }
 
-    fn is_local(&self) -> bool {
-        self.engine.is_local()
-    }
-
-    fn http(&self) -> Option<&HttpConfig> {
-        Some(&self.engine.http)
-    }
-
-    fn urls(&self) -> &[String] {
-        &self.engine.hosts
+    fn engine(&self) -> Option<&EngineConfig> {
+        Some(&self.engine)
     }
 
     fn identity(&self) -> Option<Identity> {

@@ -12,7 +12,7 @@ use swarmscout_docker::engine::{
     Service, Task,
 };
 use swarmscout_model::PromDuration;
-use swarmscout_net::{Host, HttpConfig};
+use swarmscout_net::Host;
 use swarmscout_swarm::Snapshot;
 use tokio::sync::watch;
 
@@ -58,16 +58,8 @@ impl SourceConfig for PlainEngineConfig {
         Some(self.engine.refresh_interval)
     }
 
-    fn is_local(&self) -> bool {
-        self.engine.is_local()
-    }
-
-    fn http(&self) -> Option<&HttpConfig> {
-        Some(&self.engine.http)
-    }
-
-    fn urls(&self) -> &[String] {
-        &self.engine.hosts
+    fn engine(&self) -> Option<&EngineConfig> {
+        Some(&self.engine)
     }
 
     fn identity(&self) -> Option<Identity> {
