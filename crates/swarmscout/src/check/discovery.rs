@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write as _};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use comfy_table::Table;
@@ -11,20 +10,13 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use swarmscout_diagnose::SERVICE_LABELS;
-use swarmscout_discovery::Manager;
-use swarmscout_discovery::config::{BuildContext, OwnContainer};
 use swarmscout_discovery::manager::JobState;
 use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
-use swarmscout_model::{Budget, Labels, LabelsBuilder, RelabelledGroup, TargetSet};
-use tokio::time::timeout;
+use swarmscout_model::{Labels, LabelsBuilder, RelabelledGroup, TargetSet};
 
-use crate::app::BUILD;
 use crate::cli::{CheckDiscoveryArgs, DiscoveryFormat};
-use crate::memory;
+use crate::diagnose::direct::observe_jobs;
 use crate::output::{print, print_error, printable};
-
-/// How long sources may take to end.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Shows the targets of a job. Whether each of its sources answered.
 pub(super) async fn check(args: &CheckDiscoveryArgs) -> bool {
@@ -50,20 +42,10 @@ async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<JobState> {
     let mut job = jobs.swap_remove(job);
     job.pool.keep_dropped_targets = 0;
 
-    let context = BuildContext {
-        budget: Budget::new(memory::default_limit()),
-        own_container: OwnContainer::read(),
-        ..BuildContext::new(format!("Swarmscout/{}", BUILD.version))
-    };
-    let mut manager = Manager::new(context);
-    manager.apply(vec![job]);
-    let jobs = manager.jobs();
-    let mut job = jobs.borrow().first().context("the job has not started")?.clone();
-    // What is known by then is shown in either case.
-    let _ = timeout(args.timeout.into(), job.wait_for(|job| job.set.is_complete())).await;
-    let state = job.state();
-    let _ = timeout(SHUTDOWN_TIMEOUT, manager.shutdown()).await;
-    Ok(state)
+    // What is known when the time is over is shown, too.
+    let subject = observe_jobs(vec![job], args.timeout.into()).await;
+    let job = subject.jobs.into_iter().next().context("the job has not started")?;
+    Ok(job.state)
 }
 
 fn show(JobState { set, status }: &JobState, args: &CheckDiscoveryArgs) -> bool {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use swarmscout_diagnose::doctor::{ObservedJob, Subject, SwarmState};
-use swarmscout_discovery::Manager;
-use swarmscout_discovery::config::BuildContext;
+use swarmscout_discovery::config::{BuildContext, OwnContainer};
+use swarmscout_discovery::{JobConfig, Manager};
 use swarmscout_model::Budget;
 use tokio::time::timeout;
 
@@ -22,12 +22,18 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) async fn observe(file: &Path, within: Duration) -> anyhow::Result<Subject> {
     let options = swarmscout_config::Options::default();
     let loaded = swarmscout_config::load(file, &options).context("Cannot load config")?;
+    Ok(observe_jobs(loaded.config.job_configs(), within).await)
+}
+
+/// The same for these jobs.
+pub(crate) async fn observe_jobs(jobs: Vec<JobConfig>, within: Duration) -> Subject {
     let context = BuildContext {
         budget: Budget::new(memory::default_limit()),
+        own_container: OwnContainer::read(),
         ..BuildContext::new(format!("Swarmscout/{}", BUILD.version))
     };
     let mut manager = Manager::new(context);
-    manager.apply(loaded.config.job_configs());
+    manager.apply(jobs);
     let mut jobs = manager.jobs().borrow().to_vec();
     let complete = jobs.iter_mut().map(|job| job.wait_for(|job| job.set.is_complete()));
     let _ = timeout(within, join_all(complete)).await;
@@ -35,5 +41,5 @@ pub(super) async fn observe(file: &Path, within: Duration) -> anyhow::Result<Sub
     let swarms = swarms.borrow().iter().filter_map(SwarmState::of).collect();
     let subject = Subject { jobs: jobs.iter().map(ObservedJob::of).collect(), swarms };
     let _ = timeout(SHUTDOWN_TIMEOUT, manager.shutdown()).await;
-    Ok(subject)
+    subject
 }

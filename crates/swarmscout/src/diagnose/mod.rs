@@ -5,7 +5,7 @@
 //! be found out.
 
 mod ask;
-mod direct;
+pub(crate) mod direct;
 mod doctor;
 mod explain;
 
