@@ -6,6 +6,7 @@
 //! **Invariant: a reload applies as a whole, or the previous state runs on.**
 
 pub mod app;
+mod ask;
 pub mod auto_reload;
 pub mod check;
 pub mod cli;

@@ -6,6 +6,7 @@
 //! taken over stand in [`compat`].
 
 pub mod compat;
+mod diagnose;
 pub mod web;
 
 use std::ffi::{OsStr, OsString};
@@ -19,6 +20,9 @@ use swarmscout_model::size::Bytes;
 use swarmscout_publish::file_sd::{self, Format, Mode, Removed};
 
 use compat::{FLAGS, Value, Verdict};
+pub use diagnose::{
+    CheckStatusArgs, DiagnoseFormat, DoctorArgs, EndpointArgs, ExplainArgs, ServerArgs,
+};
 
 /// Read when `--config.file` is not given and there is one in the current folder.
 pub const DEFAULT_CONFIG_FILE: &str = "prometheus.yml";
@@ -358,67 +362,6 @@ pub enum DiscoveryFormat {
     /// A table for a terminal.
     Table,
     /// As `promtool check service-discovery` does.
-    Json,
-}
-
-/// Of `check healthy` and `check ready`.
-#[derive(Debug, Args)]
-pub struct CheckStatusArgs {
-    /// URL of the server; a path is kept as prefix
-    #[arg(long, value_name = "URL", default_value = concat!("http://", "127.0.0.1:9465"))]
-    pub url: String,
-}
-
-/// Of `doctor`.
-#[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// Whom to ask.
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
-/// Of `explain`.
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    /// service/NAME, task/ID, node/NAME or an address; the kind may be left out, an ID may be cut
-    #[arg(value_name = "OBJECT")]
-    pub object: String,
-
-    /// Whom to ask.
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
-/// Whom to ask, and how to show the answer.
-#[derive(Debug, Args)]
-pub struct ServerArgs {
-    /// URL of the running Swarmscout; a path is kept as prefix
-    #[arg(long, value_name = "URL", default_value = concat!("http://", "127.0.0.1:9465"))]
-    pub url: String,
-
-    /// File with credentials and TLS options for it, in the format of http_config
-    #[arg(long = "http.config.file", value_name = "FILE")]
-    pub http_config_file: Option<PathBuf>,
-
-    /// Ask the Swarm itself, with the jobs of this file, not a running Swarmscout
-    #[arg(long = "config.file", value_name = "FILE", conflicts_with_all = ["url", "http_config_file"])]
-    pub config_file: Option<PathBuf>,
-
-    /// How long the sources of --config.file may take to answer
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
-    pub timeout: PromDuration,
-
-    /// How to show the result
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub format: DiagnoseFormat,
-}
-
-/// How to show a diagnosis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DiagnoseFormat {
-    /// For a terminal.
-    Text,
-    /// For programs: the data of the API.
     Json,
 }
 

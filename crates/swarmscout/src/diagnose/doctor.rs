@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use swarmscout_diagnose::doctor::{self, Report};
 use swarmscout_diagnose::report::Severity;
 
-use super::ask::Server;
-use super::{NO_RESULT, direct};
+use super::{ADVICE, NO_RESULT, direct};
 use crate::app::BUILD;
+use crate::ask::Server;
 use crate::cli::{DiagnoseFormat, DoctorArgs};
 use crate::output::{print, print_error, printable};
 
@@ -35,7 +35,7 @@ pub(super) async fn run(args: &DoctorArgs) -> ExitCode {
 
 async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
     let Some(file) = &args.server.config_file else {
-        return Server::new(&args.server)?.post("/doctor").await;
+        return Server::new(&args.server.endpoint, ADVICE)?.post("/doctor").await;
     };
     let subject = direct::observe(file, args.server.timeout.into()).await?;
     let client = doctor::client(&format!("Swarmscout/{}", BUILD.version))?;

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::bail;
 use swarmscout_diagnose::explain::{self, ExplainedTarget, Explanation, Fate, JobTargets, Label};
 
-use super::ask::Server;
-use super::{NO_RESULT, direct};
+use super::{ADVICE, NO_RESULT, direct};
+use crate::ask::Server;
 use crate::cli::{DiagnoseFormat, ExplainArgs};
 use crate::output::{print, print_error, printable};
 
@@ -39,7 +39,9 @@ async fn find_out(args: &ExplainArgs) -> anyhow::Result<Explanation> {
         bail!("no object has a name of more than {LONGEST_OBJECT} bytes");
     }
     let Some(file) = &args.server.config_file else {
-        return Server::new(&args.server)?.get("/explain", "object", &args.object).await;
+        return Server::new(&args.server.endpoint, ADVICE)?
+            .get("/explain", "object", &args.object)
+            .await;
     };
     let subject = direct::observe(file, args.server.timeout.into()).await?;
     Ok(explain::explain(&subject, &args.object)?)

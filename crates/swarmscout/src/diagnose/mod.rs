@@ -4,7 +4,6 @@
 //! errors to stderr. Exit codes: 0 where all is well, 1 where something is not, 2 where nothing could
 //! be found out.
 
-mod ask;
 pub(crate) mod direct;
 mod doctor;
 mod explain;
@@ -15,6 +14,10 @@ use crate::cli::{DoctorArgs, ExplainArgs};
 
 /// Nothing could be found out.
 const NO_RESULT: u8 = 2;
+
+/// What to do if no program answers.
+const ADVICE: &str = "if Swarmscout runs elsewhere, give its --url; to ask the Swarm without a \
+                      running Swarmscout, give --config.file";
 
 /// Runs `doctor`.
 pub async fn doctor(args: &DoctorArgs) -> ExitCode {

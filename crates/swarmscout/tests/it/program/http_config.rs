@@ -156,3 +156,46 @@ fn engines_and_masters_are_asked_through_a_proxy() {
         }
     }
 }
+
+/// What `check ready` says of a server, and the requests that the server saw.
+fn check_ready(folder: &Folder, args: &[&str], answer: fn(&str) -> &str) -> (Output, Vec<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::scope(|scope| {
+        let server = scope.spawn(|| serve(&listener, answer));
+        let url = format!("--url=http://{address}");
+        let output = folder.run(&[&["check", "ready", &url], args].concat());
+        stop(address);
+        (output, server.join().expect("the server ends well"))
+    })
+}
+
+#[test]
+fn a_check_sends_the_credentials_of_its_file() {
+    let folder = Folder::new();
+    folder.write("http.yml", "basic_auth: {username: u, password: p}\n");
+    let ready = |_: &str| "200 OK\r\nContent-Length: 5\r\n\r\nReady";
+    let (output, requests) = check_ready(&folder, &["--http.config.file=http.yml"], ready);
+    expect![[r"
+        exit code 0
+        --- stdout
+        --- stderr
+          SUCCESS:  Ready
+    "]]
+    .assert_eq(&transcript(&folder, &output));
+    assert!(requests[0].contains("\r\nauthorization: Basic dTpw\r\n"), "{requests:?}");
+
+    let refused = |_: &str| "401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
+    let (output, _) = check_ready(&folder, &[], refused);
+    let text = transcript(&folder, &output);
+    assert!(text.contains("status=401: give the credentials in a file, with --http.config.file"));
+
+    let output = folder.run(&["check", "ready", "--http.config.file=none.yml"]);
+    expect![[r#"
+        exit code 1
+        --- stdout
+        --- stderr
+          FAILED: none.yml: cannot read the configuration file: No such file or directory (os error 2)
+    "#]]
+    .assert_eq(&transcript(&folder, &output));
+}

@@ -1,0 +1,76 @@
+//! The arguments of the commands that ask a running program: `explain`, `doctor`, and those of
+//! `check` that do.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use swarmscout_model::PromDuration;
+
+/// Where a running program is, and how to reach it.
+#[derive(Clone, Debug, Args)]
+pub struct EndpointArgs {
+    /// URL of the running Swarmscout; a path is kept as prefix
+    #[arg(long, value_name = "URL", default_value = concat!("http://", "127.0.0.1:9465"))]
+    pub url: String,
+
+    /// File with credentials and TLS options for it, in the format of http_config
+    #[arg(long = "http.config.file", value_name = "FILE")]
+    pub http_config_file: Option<PathBuf>,
+}
+
+/// Of `check healthy` and `check ready`.
+#[derive(Debug, Args)]
+pub struct CheckStatusArgs {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+}
+
+/// Whom to ask, and how to show the answer.
+#[derive(Debug, Args)]
+pub struct ServerArgs {
+    /// The running program.
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+
+    /// Ask the Swarm itself, with the jobs of this file, not a running Swarmscout
+    #[arg(long = "config.file", value_name = "FILE", conflicts_with_all = ["url", "http_config_file"])]
+    pub config_file: Option<PathBuf>,
+
+    /// How long the sources of --config.file may take to answer
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub timeout: PromDuration,
+
+    /// How to show the result
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: DiagnoseFormat,
+}
+
+/// How to show a diagnosis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiagnoseFormat {
+    /// For a terminal.
+    Text,
+    /// For programs: the data of the API.
+    Json,
+}
+
+/// Of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// service/NAME, task/ID, node/NAME or an address; the kind may be left out, an ID may be cut
+    #[arg(value_name = "OBJECT")]
+    pub object: String,
+
+    /// Whom to ask.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
