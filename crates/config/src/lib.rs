@@ -50,6 +50,8 @@ pub struct Config {
     more: Vec<raw::ScrapeConfigFile>,
     /// Its text, if the program generated it: no secret can be in it.
     own_text: Option<Arc<str>>,
+    /// Jobs of such a text that a later version will not have: another job has their targets.
+    superseded: Vec<Arc<str>>,
 }
 
 /// One of `scrape_configs`.
@@ -87,9 +89,16 @@ impl Config {
         self.own_text.as_ref().map_or_else(|| self.to_yaml(), ToString::to_string)
     }
 
-    /// Notes the text of a configuration that the program made itself.
-    pub fn made_from(&mut self, text: &str) {
+    /// Notes the text of a configuration that the program made itself, and those of its jobs whose
+    /// targets another job has.
+    pub fn made_from(&mut self, text: &str, superseded: &[&str]) {
         self.own_text = Some(Arc::from(text));
+        self.superseded = superseded.iter().map(|name| Arc::from(*name)).collect();
+    }
+
+    /// Whether another job has the targets of this one, which is served for its readers only.
+    pub fn is_superseded(&self, job: &str) -> bool {
+        self.superseded.iter().any(|name| **name == *job)
     }
 
     /// One job as [`Self::to_yaml`] writes it, or `None` where there is no such job.

@@ -59,14 +59,14 @@ impl ConfigSource {
                 );
                 if !deprecated.is_empty() {
                     tracing::warn!(
-                        jobs = deprecated,
+                        jobs = deprecated.join(", "),
                         instead = detect::SUCCESSOR,
                         "Built-in jobs are deprecated: let Prometheus read the new job instead"
                     );
                 }
-                parse(ENGINE, &yaml)
+                parse(ENGINE, &yaml, &deprecated)
             }),
-            Self::Text { name, yaml } => parse(name, yaml),
+            Self::Text { name, yaml } => parse(name, yaml, &[]),
         };
         Attempt { loaded, fingerprint: None }
     }
@@ -102,12 +102,12 @@ async fn load_file(path: &Path, options: config::Options) -> Attempt {
 /// How a configuration made for the local Engine is called in messages.
 const ENGINE: &str = "the local Docker Engine";
 
-/// Checks a text that the program made itself.
-fn parse(name: &str, yaml: &str) -> Result<Loaded, String> {
+/// Checks a text that the program made itself. Another of its jobs has the targets of `superseded`.
+fn parse(name: &str, yaml: &str, superseded: &[&str]) -> Result<Loaded, String> {
     let options = config::Options { agent: false, env: |_| None };
     let loaded = config::parse(yaml.as_bytes(), name.as_ref(), &options);
     let mut loaded = loaded.map_err(|errors| errors.to_string())?;
-    loaded.config.made_from(yaml);
+    loaded.config.made_from(yaml, superseded);
     Ok(loaded)
 }
 

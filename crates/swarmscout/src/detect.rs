@@ -47,7 +47,7 @@ pub struct Found {
     /// A configuration file.
     pub yaml: String,
     /// The names of jobs that a later version will not have.
-    pub deprecated: String,
+    pub deprecated: Vec<&'static str>,
 }
 
 /// An engine to be asked.
@@ -236,9 +236,8 @@ const CLASSIC_MASTER: Jobs = Jobs {
 
 impl Jobs {
     /// The names of all but the first: it has their targets, too.
-    fn deprecated(&self) -> String {
-        let names: Vec<_> = self.named.iter().skip(1).map(|job| job.name).collect();
-        names.join(", ")
+    fn deprecated(&self) -> Vec<&'static str> {
+        self.named.iter().skip(1).map(|job| job.name).collect()
     }
 }
 

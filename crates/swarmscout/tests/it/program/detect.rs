@@ -95,6 +95,9 @@ fn the_jobs_of_before_are_served_with_a_warning() {
     wait_for(address, "/sd/swarm-tasks", ":80");
     wait_for(address, "/sd/swarm-nodes", ":9323");
     assert!(!get(address, "/").body.contains("no labelled service"));
+    // Only the job that stays is explained.
+    let verdict = "2 targets of service api are listed for scraping (job swarm).";
+    wait_for(address, "/api/v1/explain?object=service/api", verdict);
 }
 
 #[test]
