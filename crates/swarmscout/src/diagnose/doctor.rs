@@ -1,11 +1,11 @@
 //! `doctor`: runs all checks, and prints what they find.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use swarmscout_diagnose::doctor::{self, Report};
 use swarmscout_diagnose::report::Severity;
 
+use super::page::{self, Line, Window};
 use super::{ADVICE, NO_RESULT, direct};
 use crate::app::BUILD;
 use crate::ask::Server;
@@ -25,7 +25,7 @@ pub(super) async fn run(args: &DoctorArgs) -> ExitCode {
             let json = serde_json::to_string_pretty(&report).expect("its keys are strings");
             print(&format!("{json}\n"));
         }
-        DiagnoseFormat::Text => print(&text(&report)),
+        DiagnoseFormat::Text => print(&Window::of_stdout().render(&text(&report))),
     }
     match report.worst() {
         None | Some(Severity::Note) => ExitCode::SUCCESS,
@@ -43,23 +43,8 @@ async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
 }
 
 /// One paragraph for each finding, the worst first, and one line that sums up.
-fn text(report: &Report) -> String {
-    let mut out = String::new();
-    let mut line = |indent: &str, text: &str| {
-        writeln!(out, "{indent}{}", printable(text)).expect("a string takes all");
-    };
-    for finding in &report.findings {
-        let severity = match finding.severity {
-            Severity::Error => "ERROR  ",
-            Severity::Warning => "WARNING",
-            Severity::Note => "NOTE   ",
-        };
-        line(severity, &format!("  {}: {}", finding.subject, finding.problem));
-        finding.examples.iter().for_each(|example| line("           ", example));
-        if !finding.fix.is_empty() {
-            line("         fix: ", &finding.fix);
-        }
-    }
+fn text(report: &Report) -> Vec<Line> {
+    let mut lines: Vec<_> = report.findings.iter().flat_map(page::finding).collect();
     let Report { targets, probed, up, took_seconds, .. } = report;
     let verdict = match report.worst() {
         None => "all is well",
@@ -67,13 +52,10 @@ fn text(report: &Report) -> String {
         Some(Severity::Warning) => "something needs attention",
         Some(Severity::Error) => "metrics are missing",
     };
-    line(
-        "",
-        &format!(
-            "{targets} targets, {probed} probed, {up} of them up ({took_seconds:.1} s): {verdict}"
-        ),
-    );
-    out
+    lines.push(Line::new(&format!(
+        "{targets} targets, {probed} probed, {up} of them up ({took_seconds:.1} s): {verdict}"
+    )));
+    lines
 }
 
 #[cfg(test)]
@@ -110,6 +92,6 @@ mod tests {
                        http://10.0.0.1:80/metrics on node \u{1b}[2J: refused
             2 targets, 2 probed, 1 of them up (0.2 s): metrics are missing
         "#]]
-        .assert_eq(&text(&report));
+        .assert_eq(&Window::default().render(&text(&report)));
     }
 }

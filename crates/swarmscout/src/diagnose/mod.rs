@@ -7,6 +7,7 @@
 pub(crate) mod direct;
 mod doctor;
 mod explain;
+mod page;
 
 use std::process::ExitCode;
 
