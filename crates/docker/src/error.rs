@@ -26,6 +26,14 @@ pub enum Error {
         /// What is wrong with the answer.
         reason: String,
     },
+    /// The Engine speaks no version of the API that this program speaks.
+    #[error("{url}: {reason}")]
+    Version {
+        /// What was asked for, without password.
+        url: String,
+        /// Which versions it speaks.
+        reason: String,
+    },
     /// Some of the lists could not be read. Holds one line for each.
     #[error("{}", .0.join("; "))]
     Lists(Vec<String>),

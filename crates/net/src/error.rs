@@ -112,7 +112,11 @@ pub enum ConnectCause {
     Unreachable,
     /// The TLS handshake.
     Tls,
-    /// Anything else: a unix socket, a proxy on the way, a limit of the operating system.
+    /// There is no such unix socket.
+    Missing,
+    /// This program may not use the unix socket.
+    Denied,
+    /// Anything else: a proxy on the way, a limit of the operating system.
     Other,
 }
 

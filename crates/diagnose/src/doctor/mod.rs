@@ -1,8 +1,10 @@
 //! `doctor`: checks all that stands between a Swarm and its metrics, and ranks what it finds.
 //!
-//! What discovery already knows is read; only the targets are requested.
+//! What discovery already knows is read. Only the targets are requested, and of each Engine what it
+//! says of itself.
 
 mod cluster;
+mod engines;
 mod services;
 mod sources;
 mod targets;
@@ -90,33 +92,49 @@ impl Report {
 /// How long a target may take, and how large its answer may be.
 const LIMITS: Limits = Limits { timeout: Duration::from_secs(5), max_body: 64 << 20 };
 
-/// The client of the probes. A target with a certificate of its own authority is up: whether the
-/// scraper trusts it is the scraper's matter.
-///
-/// # Errors
-///
-/// If the client cannot be made.
-pub fn client(user_agent: &str) -> Result<Client, swarmscout_net::Error> {
-    let tls = TlsConfig { insecure_skip_verify: true, ..TlsConfig::default() };
-    let config = HttpConfig { tls, ..HttpConfig::default() };
-    Client::new(&config, ClientOptions::new(user_agent, CONNECT_WITHIN))
-}
-
 /// How long a connection may take to stand: less than the whole, so that the reason is known.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
-/// Runs all checks. Takes less than a minute, however many targets there are.
-pub async fn examine(subject: &Subject, client: &Client) -> Report {
-    let begin = Instant::now();
-    let mut findings = sources::check(&subject.jobs);
-    findings.extend(subject.swarms.iter().flat_map(cluster::check));
-    findings.extend(subject.swarms.iter().flat_map(services::check));
-    let sets: Vec<Arc<TargetSet>> =
-        subject.jobs.iter().map(|job| Arc::clone(&job.state.set)).collect();
-    let (coverage, of_targets) = targets::check(&sets, client, LIMITS).await;
-    findings.extend(of_targets);
-    rank(&mut findings);
-    let targets::Coverage { targets, probed, up } = coverage;
-    let took_seconds = begin.elapsed().as_secs_f64();
-    Report { findings, targets, probed, up, took_seconds }
+/// Runs the checks.
+#[derive(Clone, Debug)]
+pub struct Doctor {
+    /// For the targets. One with a certificate of its own authority is up: whether the scraper
+    /// trusts it is the scraper's matter.
+    client: Client,
+    /// For Engines.
+    options: ClientOptions,
+}
+
+impl Doctor {
+    /// One that sends this `User-Agent`. It requests nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// If its client cannot be made.
+    pub fn new(user_agent: &str) -> Result<Self, swarmscout_net::Error> {
+        let options = ClientOptions::new(user_agent, CONNECT_WITHIN);
+        let tls = TlsConfig { insecure_skip_verify: true, ..TlsConfig::default() };
+        let config = HttpConfig { tls, ..HttpConfig::default() };
+        let client = Client::new(&config, options.clone())?;
+        Ok(Self { client, options })
+    }
+
+    /// Runs all checks. Takes less than a minute, however many targets there are.
+    pub async fn examine(&self, subject: &Subject) -> Report {
+        let begin = Instant::now();
+        let mut findings = sources::check(&subject.jobs);
+        let of_engines = engines::check(&subject.jobs, &self.options, &mut findings);
+        let sets: Vec<Arc<TargetSet>> =
+            subject.jobs.iter().map(|job| Arc::clone(&job.state.set)).collect();
+        let of_targets = targets::check(&sets, &self.client, LIMITS);
+        let (of_engines, (coverage, of_targets)) = tokio::join!(of_engines, of_targets);
+        findings.extend(of_engines);
+        findings.extend(subject.swarms.iter().flat_map(cluster::check));
+        findings.extend(subject.swarms.iter().flat_map(services::check));
+        findings.extend(of_targets);
+        rank(&mut findings);
+        let targets::Coverage { targets, probed, up } = coverage;
+        let took_seconds = begin.elapsed().as_secs_f64();
+        Report { findings, targets, probed, up, took_seconds }
+    }
 }

@@ -100,7 +100,8 @@ impl Outcome {
                 ConnectCause::Timeout => Self::ConnectTimeout,
                 ConnectCause::Unreachable => Self::NoRoute,
                 ConnectCause::Tls => Self::Tls,
-                ConnectCause::Other => Self::Other,
+                // A target is not a unix socket.
+                ConnectCause::Missing | ConnectCause::Denied | ConnectCause::Other => Self::Other,
             },
             Error::Url { .. } => Self::BadUrl,
             Error::Deadline { .. } | Error::Silent { .. } => Self::AnswerTimeout,

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::decode::Object;
 use super::events::{EventStream, FILTERS, NoEvents};
+use super::host_status::HostInfo;
 use super::info::Info;
 use super::memo::{Listed, Memo};
 use super::refusal;
@@ -208,6 +209,35 @@ impl Session<'_> {
         tokio::time::timeout(left / 2, info).await.ok()?
     }
 
+    /// Requests `/info`, and says why it is not to be had.
+    pub(super) async fn host_info(&self) -> Result<HostInfo, Failed> {
+        let path = self.path(Resource::Info, "");
+        let response = self.ask(Resource::Info, &path, None).await?;
+        let status = response.status;
+        if status.is_success() {
+            let info = Info::read(&response.body.bytes().await?);
+            let bad = |reason| Error::Answer { url: format!("{}{path}", self.host), reason };
+            let mut info = info.map_err(|fault| bad(fault.to_string()))?;
+            for text in
+                [&mut info.error, &mut info.engine_version].into_iter().chain(&mut info.managers)
+            {
+                *text = self.client.secrets().clean(text).into_owned();
+            }
+            if !info.is_engine {
+                return Err(bad("the answer is not that of a Docker Engine".to_owned()).into());
+            }
+            return Ok(HostInfo::Read(Box::new(info)));
+        }
+        match self.refused(Resource::Info, &path, response).await {
+            Failed::Resource(error)
+                if matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) =>
+            {
+                Ok(HostInfo::Withheld(error.to_string()))
+            }
+            failed => Err(failed),
+        }
+    }
+
     /// Opens the stream of events of the Swarm and of the containers of this Engine. The deadline
     /// of the attempt holds until the stream is open. The stream ends after `quiet` without an event.
     pub(super) async fn events(&self, quiet: Duration) -> Result<EventStream, NoEvents> {
@@ -229,7 +259,7 @@ impl Session<'_> {
             Failed::Version(wanted) => {
                 let Self { host, version, .. } = self;
                 let reason = format!("it refuses API version {version} and asks for {wanted}");
-                return Err(NoEvents::Failed(Error::Answer { url: host.to_string(), reason }));
+                return Err(NoEvents::Failed(Error::Version { url: host.to_string(), reason }));
             }
         };
         Err(match status {
@@ -279,7 +309,7 @@ pub(super) async fn negotiate(
     };
     let spoken = answer.headers.get("api-version").and_then(|value| value.to_str().ok());
     match spoken.and_then(ApiVersion::parse) {
-        Some(version) if version < ApiVersion::OLDEST => Err(Error::Answer {
+        Some(version) if version < ApiVersion::OLDEST => Err(Error::Version {
             url: host.to_string(),
             reason: format!(
                 "the Engine speaks API version {version}, swarm mode begins with {} (Docker 1.12)",

@@ -337,7 +337,7 @@ impl Hosts {
                 }
                 Err(Failed::Version(wanted)) => {
                     let reason = format!("it refuses API version {spoken} and asks for {wanted}");
-                    return Err(Error::Answer { url: host.to_string(), reason });
+                    return Err(Error::Version { url: host.to_string(), reason });
                 }
                 Err(Failed::NotAManager(error)) => {
                     return Err(match session.info().await {

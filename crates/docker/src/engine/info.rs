@@ -1,5 +1,7 @@
 //! `/info`: what an Engine is, which Swarm it is in, and as what.
 
+use swarmscout_net::certificates_end;
+
 use super::de::{self, Raw};
 use super::messages as sent;
 use super::read::{Fault, Reader};
@@ -20,6 +22,11 @@ pub struct Info {
     pub is_classic_master: bool,
     /// The host name of the Engine.
     pub name: String,
+    /// The version of the Engine: `28.5.2`.
+    pub engine_version: String,
+    /// When the root certificate of the Swarm ends, in seconds since 1970. `None` if it is not
+    /// known: only managers know it.
+    pub root_ends: Option<i64>,
     /// ID of the Swarm; empty on workers, and while there is no leader.
     pub cluster: String,
     /// The Engine's own node ID.
@@ -51,6 +58,8 @@ impl Info {
             is_engine: sent.containers.is_some(),
             is_classic_master: is_classic_master(&sent),
             name: sent.name.to_string(),
+            engine_version: refusal::shortened(&sent.engine_version).into_owned(),
+            root_ends: certificates_end(sent.trust_root.as_bytes()),
             cluster: sent.cluster.to_string(),
             node: sent.node.to_string(),
             state: sent.state.to_string(),

@@ -315,8 +315,12 @@ pub(super) struct Info<'a> {
     pub(super) error: Text<'a>,
     #[serde(rename = "Swarm.ControlAvailable")]
     pub(super) manager: bool,
+    #[serde(rename = "ServerVersion")]
+    pub(super) engine_version: Text<'a>,
     #[serde(rename = "Swarm.Cluster.ID")]
     pub(super) cluster: Text<'a>,
+    #[serde(rename = "Swarm.Cluster.TLSInfo.TrustRoot")]
+    pub(super) trust_root: Text<'a>,
     #[serde(rename = "Swarm.RemoteManagers")]
     pub(super) managers: Raw<'a>,
 }

@@ -28,7 +28,7 @@ use tower_service::Service;
 
 use self::stream::Socket;
 pub(crate) use stream::{Stream, Wear};
-pub use unix::{SocketAdvice, connect_unix};
+pub use unix::{SocketAdvice, SocketOwner, connect_unix, socket_owner};
 pub(crate) use unix::{UNIX_SCHEME, socket_uri_authority};
 
 use crate::error::{ConnectCause, ConnectFailure};

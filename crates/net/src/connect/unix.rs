@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::Uri;
 use tokio::net::UnixStream;
 
-use crate::error::{ConnectFailure, Error, io_words};
+use crate::error::{ConnectCause, ConnectFailure, Error, io_words};
 use crate::{disk, lane};
 
 /// Scheme of the URIs that name a socket to hyper's pool.
@@ -70,17 +70,65 @@ impl SocketAdvice {
 }
 
 /// The error is the cause, and what to do.
-pub(super) async fn open(uri: &Uri) -> Result<UnixStream, String> {
+pub(super) async fn open(uri: &Uri) -> Result<UnixStream, ConnectFailure> {
     open_path(&socket_path(uri).unwrap_or_default(), SocketAdvice::DOCKER).await
 }
 
 /// Opens a unix socket for what speaks no HTTP/1.
 pub async fn connect_unix(path: &Path, advice: SocketAdvice) -> Result<UnixStream, Error> {
     let opened = open_path(path, advice).await;
-    opened.map_err(|reason| ConnectFailure::from(reason).to(format!("unix://{}", path.display())))
+    opened.map_err(|failure| failure.to(format!("unix://{}", path.display())))
 }
 
-async fn open_path(path: &Path, advice: SocketAdvice) -> Result<UnixStream, String> {
+/// Who may use a unix socket, by its permissions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketOwner {
+    /// The user that this program runs as; `None` if that cannot be found out.
+    pub user: Option<u32>,
+    /// The group of the socket.
+    pub gid: u32,
+    /// Its name, as `/etc/group` has it here.
+    pub group: Option<String>,
+    /// The permissions, without the type of the file.
+    pub mode: u32,
+}
+
+impl SocketOwner {
+    /// Whether the group may use it.
+    pub fn group_may_write(&self) -> bool {
+        const GROUP_MAY_WRITE: u32 = 0o020;
+        self.mode & GROUP_MAY_WRITE != 0
+    }
+
+    /// The user for a container without root: that of this program, or of its image.
+    pub fn unprivileged_user(&self) -> u32 {
+        self.user.unwrap_or(UNPRIVILEGED_USER)
+    }
+
+    /// Blocks.
+    fn of(socket: &fs::Metadata) -> Self {
+        let groups = disk::open(Path::new("/etc/group"))
+            .and_then(|file| disk::whole(file, MAX_GROUPS))
+            .unwrap_or_default();
+        let user = fs::metadata("/proc/self").map(|me| me.uid()).ok();
+        Self::new(user, socket.gid(), socket.mode(), &String::from_utf8_lossy(&groups))
+    }
+
+    /// `groups` is the text of `/etc/group`.
+    fn new(user: Option<u32>, gid: u32, mode: u32, groups: &str) -> Self {
+        let group = group_name(gid, groups).map(str::to_owned);
+        Self { user, gid, group, mode: mode & 0o7777 }
+    }
+}
+
+/// Who may use the socket at a path; `None` if no file can be seen there.
+pub async fn socket_owner(path: &Path) -> Option<SocketOwner> {
+    let own = path.to_owned();
+    let owner = move || fs::metadata(own).ok().map(|socket| SocketOwner::of(&socket));
+    lane::read(path, PATIENCE, owner).await.ok().flatten()
+}
+
+async fn open_path(path: &Path, advice: SocketAdvice) -> Result<UnixStream, ConnectFailure> {
     // Connecting resolves the path on this very thread, whatever mount it is on.
     let own = path.to_owned();
     let look_up = move || drop(fs::metadata(own));
@@ -89,8 +137,16 @@ async fn open_path(path: &Path, advice: SocketAdvice) -> Result<UnixStream, Stri
         Ok(socket) => Ok(socket),
         Err(error) => {
             let own = path.to_owned();
+            let cause = match error.kind() {
+                io::ErrorKind::NotFound => ConnectCause::Missing,
+                io::ErrorKind::PermissionDenied => ConnectCause::Denied,
+                io::ErrorKind::ConnectionRefused => ConnectCause::Refused,
+                _ => ConnectCause::Other,
+            };
             let explain = move || explain(&own, &error, advice);
-            lane::read(path, PATIENCE, explain).await.map_or_else(|stuck| Err(stuck.reason), Err)
+            let reason = lane::read(path, PATIENCE, explain).await;
+            let reason = reason.unwrap_or_else(|stuck| stuck.reason);
+            Err(ConnectFailure { cause, reason })
         }
     }
 }
@@ -98,14 +154,7 @@ async fn open_path(path: &Path, advice: SocketAdvice) -> Result<UnixStream, Stri
 /// Blocks.
 fn explain(path: &Path, error: &io::Error, advice: SocketAdvice) -> String {
     match (error.kind(), fs::metadata(path)) {
-        (io::ErrorKind::PermissionDenied, Ok(socket)) => {
-            let groups = disk::open(Path::new("/etc/group"))
-                .and_then(|file| disk::whole(file, MAX_GROUPS))
-                .unwrap_or_default();
-            let groups = String::from_utf8_lossy(&groups);
-            let user = fs::metadata("/proc/self").map(|me| me.uid()).ok();
-            denied(user, socket.gid(), socket.mode(), &groups)
-        }
+        (io::ErrorKind::PermissionDenied, Ok(socket)) => denied(&SocketOwner::of(&socket)),
         (io::ErrorKind::PermissionDenied, Err(_)) => {
             format!("permission denied: {}", advice.closed)
         }
@@ -124,25 +173,24 @@ fn explain(path: &Path, error: &io::Error, advice: SocketAdvice) -> String {
     }
 }
 
-/// What a user without permission can do. `groups` is the text of `/etc/group`.
-fn denied(user: Option<u32>, gid: u32, mode: u32, groups: &str) -> String {
-    const GROUP_MAY_WRITE: u32 = 0o020;
-    if user == Some(0) {
+/// What a user without permission can do.
+fn denied(owner: &SocketOwner) -> String {
+    let SocketOwner { user, gid, group, mode } = owner;
+    if *user == Some(0) {
         return "permission denied although running as root: a security profile (SELinux, \
              AppArmor) or a dropped capability stands in between"
             .to_owned();
     }
-    let group = match group_name(gid, groups) {
+    let group = match group {
         Some(name) => format!("group {name} (gid {gid})"),
         None => format!("the group with gid {gid}"),
     };
-    if mode & GROUP_MAY_WRITE == 0 {
+    if !owner.group_may_write() {
         return format!(
-            "permission denied: the socket has mode {:04o}, so that {group} may not use it",
-            mode & 0o7777
+            "permission denied: the socket has mode {mode:04o}, so that {group} may not use it"
         );
     }
-    let user = user.unwrap_or(UNPRIVILEGED_USER);
+    let user = owner.unprivileged_user();
     format!(
         "permission denied: the socket belongs to {group}; on Swarm write \
          user: \"{user}:{gid}\" into the service (docker stack deploy drops group_add), \
@@ -179,14 +227,14 @@ mod tests {
     fn says_which_group_and_what_to_write() {
         let groups = "root:x:0:\ndocker:x:998:alice\n";
         expect![[r#"permission denied: the socket belongs to group docker (gid 998); on Swarm write user: "65532:998" into the service (docker stack deploy drops group_add), elsewhere add the group: docker run --group-add 998"#]]
-            .assert_eq(&denied(Some(65532), 998, 0o140_660, groups));
+            .assert_eq(&denied(&SocketOwner::new(Some(65532), 998, 0o140_660, groups)));
         expect![[r#"permission denied: the socket belongs to the group with gid 119; on Swarm write user: "65532:119" into the service (docker stack deploy drops group_add), elsewhere add the group: docker run --group-add 119"#]]
-            .assert_eq(&denied(None, 119, 0o140_660, groups));
+            .assert_eq(&denied(&SocketOwner::new(None, 119, 0o140_660, groups)));
         expect![
             "permission denied: the socket has mode 0600, so that group root (gid 0) may not use it"
         ]
-        .assert_eq(&denied(Some(1000), 0, 0o140_600, groups));
+        .assert_eq(&denied(&SocketOwner::new(Some(1000), 0, 0o140_600, groups)));
         expect!["permission denied although running as root: a security profile (SELinux, AppArmor) or a dropped capability stands in between"]
-            .assert_eq(&denied(Some(0), 998, 0o140_660, groups));
+            .assert_eq(&denied(&SocketOwner::new(Some(0), 998, 0o140_660, groups)));
     }
 }

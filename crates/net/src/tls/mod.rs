@@ -5,6 +5,7 @@
 //! as prometheus/common does; only where their content changed is a new configuration made, and
 //! with it the pool of connections replaced.
 
+mod end;
 mod roots;
 mod verify;
 mod words;
@@ -21,6 +22,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+pub use end::certificates_end;
 pub use roots::SystemRoots;
 pub(crate) use words::{explain, explain_handshake, explain_io};
 

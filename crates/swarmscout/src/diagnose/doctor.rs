@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use swarmscout_diagnose::doctor::{self, Report};
+use swarmscout_diagnose::doctor::{Doctor, Report};
 use swarmscout_diagnose::report::Severity;
 
 use super::page::{self, Line, Window};
@@ -38,8 +38,8 @@ async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
         return Server::new(&args.server.endpoint, ADVICE)?.post("/doctor").await;
     };
     let subject = direct::observe(file, args.server.timeout.into()).await?;
-    let client = doctor::client(&format!("Swarmscout/{}", BUILD.version))?;
-    Ok(doctor::examine(&subject, &client).await)
+    let doctor = Doctor::new(&format!("Swarmscout/{}", BUILD.version))?;
+    Ok(doctor.examine(&subject).await)
 }
 
 /// One paragraph for each finding, the worst first, and one line that sums up.

@@ -78,9 +78,11 @@ pub(super) fn finding(finding: &Finding) -> Vec<Line> {
     if let Some(more) = finding.examples.len().checked_sub(EXAMPLES).filter(|more| *more > 0) {
         lines.push(Line::indented(11, &format!("and {more} more")));
     }
-    if !finding.fix.is_empty() {
-        lines.push(Line::styled(Style::Plain, "         fix: ", &finding.fix));
-    }
+    let fixes = finding.fix.lines().enumerate();
+    lines.extend(fixes.map(|(number, fix)| match number {
+        0 => Line::styled(Style::Plain, "         fix: ", fix),
+        _ => Line::indented(14, fix),
+    }));
     lines
 }
 

@@ -34,9 +34,9 @@ pub(super) async fn run(State(app): State<Arc<App>>) -> Result<Response, ApiErro
         return Ok(success(Answer::of(finished)));
     }
     let user_agent = format!("Swarmscout/{}", app.context.program.build.version);
-    let client = doctor::client(&user_agent)
+    let doctor = doctor::Doctor::new(&user_agent)
         .map_err(|error| ApiError::NotFound(format!("cannot run the checks: {error}")))?;
-    let report = Arc::new(doctor::examine(&view::doctor::subject(&app.context), &client).await);
+    let report = Arc::new(doctor.examine(&view::doctor::subject(&app.context)).await);
     let finished = Finished { report, at: Instant::now() };
     let answer = success(Answer::of(&finished));
     *last = Some(finished);
