@@ -8,8 +8,9 @@ use super::de;
 use super::decode::{Decoder, Object};
 use super::messages as sent;
 use super::objects::{
-    Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network, Node, Placement,
-    Platform, Port, Resources, Service, Task, TaskFailure, VirtualIp,
+    AddressPool, Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network,
+    Node, Placement, Platform, Plugin, Port, Resources, Service, StoredFile, Task, TaskFailure,
+    VirtualIp,
 };
 use super::read::{Fault, Reader};
 use super::time;
@@ -25,6 +26,7 @@ impl Object for Node {
         Ok(Self {
             id: d.symbol(&sent.id),
             version: sent.version,
+            created: time::micros(sent.created.text()?),
             updated: time::micros(sent.updated.text()?),
             role: d.symbol(&sent.role),
             availability: d.symbol(&sent.availability),
@@ -34,6 +36,7 @@ impl Object for Node {
             os: d.symbol(&sent.os),
             engine_version: d.symbol(&sent.engine_version),
             engine_labels: d.labels(&sent.engine_labels)?,
+            plugins: d.parts(&sent.plugins, "plugin of wrong type", plugin)?,
             state: d.symbol(&sent.state),
             message: d.shortened(&sent.message),
             resources: Resources { nano_cpus: sent.nano_cpus, memory_bytes: sent.memory_bytes },
@@ -70,9 +73,13 @@ impl Object for Service {
         if networks.is_empty() {
             networks = d.parts(&sent.old_networks, BAD_TARGET, target)?;
         }
+        let mut plugins = d.parts(&sent.mounts, "mount of wrong type", volume_driver)?;
+        plugins.push(Plugin::log(d.symbol(&sent.log_driver), |kind| d.symbol(kind)));
         Ok(Self {
+            plugins: plugins.into_iter().flatten().collect(),
             id: d.symbol(&sent.id),
             version: sent.version,
+            created: time::micros(sent.created.text()?),
             updated: time::micros(sent.updated.text()?),
             name: d.symbol(&sent.name),
             labels: d.labels(&sent.labels)?,
@@ -85,13 +92,24 @@ impl Object for Service {
                 max_replicas: sent.max_replicas,
             },
             reservations: Resources { nano_cpus: sent.nano_cpus, memory_bytes: sent.memory_bytes },
+            limits: Resources {
+                nano_cpus: sent.most_nano_cpus,
+                memory_bytes: sent.most_memory_bytes,
+            },
             generic_resources: d.parts(&sent.generic, "resource of wrong type", generic)?,
             restart_condition: d.symbol(&sent.restart_condition),
             networks,
             hostname: d.symbol(&sent.hostname),
             image: d.symbol(&sent.image),
+            configs: d.parts(&sent.configs, "config of wrong type", config)?,
+            secrets: d.parts(&sent.secrets, "secret of wrong type", secret)?,
+            job_iteration: sent.job_iteration,
+            job_started: time::micros(sent.job_started.text()?),
             update_state: d.symbol(&sent.update_state),
             update_message: d.shortened(&sent.update_message),
+            update_started: time::micros(sent.update_started.text()?),
+            update_completed: time::micros(sent.update_completed.text()?),
+            endpoint_mode: d.symbol(&sent.endpoint_mode),
             ports: d.parts(&sent.ports, BAD_PORT, port)?,
             virtual_ips: d.parts(&sent.virtual_ips, "virtual IP of wrong type", virtual_ip)?,
         })
@@ -118,6 +136,9 @@ impl Object for Task {
             node: d.symbol(&sent.node),
             slot: sent.slot,
             labels: d.labels(&sent.labels)?,
+            image: d.symbol(&sent.image),
+            reservations: Resources { nano_cpus: sent.nano_cpus, memory_bytes: sent.memory_bytes },
+            job_iteration: sent.job_iteration,
             desired_state: d.symbol(&sent.desired_state),
             state: d.symbol(&sent.state),
             created: time::micros(sent.created.text()?),
@@ -142,12 +163,34 @@ impl Object for Network {
         Ok(Self {
             id: d.symbol(&sent.id),
             updated: 0,
+            created: time::micros(sent.created.text()?),
             name: d.symbol(&sent.name),
+            pools: d.parts(&sent.pools, "address pool of wrong type", pool)?,
             scope: d.symbol(&sent.scope),
             driver: d.symbol(&sent.driver),
             attachable: sent.attachable,
             internal: sent.internal,
             ingress: sent.ingress,
+            labels: d.labels(&sent.labels)?,
+        })
+    }
+
+    fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+}
+
+impl<const SECRET: bool> Object for StoredFile<SECRET> {
+    const KIND: &'static str = if SECRET { "secret" } else { "config" };
+
+    fn read(reader: &mut Reader<'_>, d: &mut Decoder) -> Result<Self, Fault> {
+        let sent: sent::StoredFile<'_> = de::read(reader)?;
+        Ok(Self {
+            id: d.symbol(&sent.id),
+            version: sent.version,
+            created: time::micros(sent.created.text()?),
+            updated: time::micros(sent.updated.text()?),
+            name: d.symbol(&sent.name),
             labels: d.labels(&sent.labels)?,
         })
     }
@@ -206,6 +249,33 @@ fn platform(sent: &sent::Platform<'_>, d: &mut Decoder) -> Result<Platform, Faul
 #[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
 fn generic(sent: &sent::GenericResource<'_>, d: &mut Decoder) -> Result<Arc<str>, Fault> {
     Ok(d.symbol(if sent.named.is_empty() { &sent.discrete } else { &sent.named }))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
+fn plugin(sent: &sent::Plugin<'_>, d: &mut Decoder) -> Result<Plugin, Fault> {
+    Ok(Plugin { kind: d.symbol(&sent.kind), name: d.symbol(&sent.name) })
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
+fn volume_driver(sent: &sent::Mount<'_>, d: &mut Decoder) -> Result<Option<Plugin>, Fault> {
+    let is_volume = &*sent.kind == "volume";
+    let name = if is_volume { d.symbol(&sent.driver) } else { Arc::default() };
+    Ok(Plugin::volume(name, |kind| d.symbol(kind)))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
+fn config(sent: &sent::FileReference<'_>, d: &mut Decoder) -> Result<Arc<str>, Fault> {
+    Ok(d.symbol(&sent.config))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
+fn secret(sent: &sent::FileReference<'_>, d: &mut Decoder) -> Result<Arc<str>, Fault> {
+    Ok(d.symbol(&sent.secret))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
+fn pool(sent: &sent::AddressPool<'_>, d: &mut Decoder) -> Result<AddressPool, Fault> {
+    Ok(AddressPool { subnet: d.symbol(&sent.subnet), range: d.symbol(&sent.range) })
 }
 
 fn virtual_ip(sent: &sent::VirtualIp<'_>, d: &mut Decoder) -> Result<VirtualIp, Fault> {

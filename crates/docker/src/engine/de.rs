@@ -96,7 +96,7 @@ impl<'de> Deserializer<'de> for Value<'_, 'de> {
 }
 
 /// The most fields that a message has.
-const MOST_FIELDS: usize = 32;
+const MOST_FIELDS: usize = 48;
 
 /// Where the values of a message's fields stand.
 struct Found {

@@ -1,6 +1,7 @@
 //! The Engine's JSON, as far as it is read: each field names its member by the path to it.
 //!
-//! What has no name here is skipped: environment, command, secrets, configs, mounts.
+//! What has no name here is skipped: environment, command, content of secrets and configs. Of mounts
+//! only the volume driver is read.
 
 use serde::Deserialize;
 
@@ -13,6 +14,8 @@ pub(super) struct Node<'a> {
     pub(super) id: Text<'a>,
     #[serde(rename = "Version.Index")]
     pub(super) version: u64,
+    #[serde(rename = "CreatedAt")]
+    pub(super) created: Raw<'a>,
     #[serde(rename = "UpdatedAt")]
     pub(super) updated: Raw<'a>,
     #[serde(rename = "Spec.Role")]
@@ -31,6 +34,8 @@ pub(super) struct Node<'a> {
     pub(super) engine_version: Text<'a>,
     #[serde(rename = "Description.Engine.Labels")]
     pub(super) engine_labels: Raw<'a>,
+    #[serde(rename = "Description.Engine.Plugins")]
+    pub(super) plugins: Raw<'a>,
     #[serde(rename = "Status.State")]
     pub(super) state: Text<'a>,
     #[serde(rename = "Status.Message")]
@@ -63,6 +68,8 @@ pub(super) struct Service<'a> {
     pub(super) id: Text<'a>,
     #[serde(rename = "Version.Index")]
     pub(super) version: u64,
+    #[serde(rename = "CreatedAt")]
+    pub(super) created: Raw<'a>,
     #[serde(rename = "UpdatedAt")]
     pub(super) updated: Raw<'a>,
     #[serde(rename = "Spec.Name")]
@@ -89,6 +96,10 @@ pub(super) struct Service<'a> {
     pub(super) memory_bytes: i64,
     #[serde(rename = "Spec.TaskTemplate.Resources.Reservations.GenericResources")]
     pub(super) generic: Raw<'a>,
+    #[serde(rename = "Spec.TaskTemplate.Resources.Limits.NanoCPUs")]
+    pub(super) most_nano_cpus: i64,
+    #[serde(rename = "Spec.TaskTemplate.Resources.Limits.MemoryBytes")]
+    pub(super) most_memory_bytes: i64,
     #[serde(rename = "Spec.TaskTemplate.RestartPolicy.Condition")]
     pub(super) restart_condition: Text<'a>,
     #[serde(rename = "Spec.TaskTemplate.Networks")]
@@ -100,10 +111,28 @@ pub(super) struct Service<'a> {
     pub(super) hostname: Text<'a>,
     #[serde(rename = "Spec.TaskTemplate.ContainerSpec.Image")]
     pub(super) image: Text<'a>,
+    #[serde(rename = "Spec.TaskTemplate.ContainerSpec.Configs")]
+    pub(super) configs: Raw<'a>,
+    #[serde(rename = "Spec.TaskTemplate.ContainerSpec.Secrets")]
+    pub(super) secrets: Raw<'a>,
+    #[serde(rename = "Spec.TaskTemplate.ContainerSpec.Mounts")]
+    pub(super) mounts: Raw<'a>,
+    #[serde(rename = "Spec.TaskTemplate.LogDriver.Name")]
+    pub(super) log_driver: Text<'a>,
+    #[serde(rename = "JobStatus.JobIteration.Index")]
+    pub(super) job_iteration: u64,
+    #[serde(rename = "JobStatus.LastExecution")]
+    pub(super) job_started: Raw<'a>,
     #[serde(rename = "UpdateStatus.State")]
     pub(super) update_state: Text<'a>,
+    #[serde(rename = "UpdateStatus.StartedAt")]
+    pub(super) update_started: Raw<'a>,
+    #[serde(rename = "UpdateStatus.CompletedAt")]
+    pub(super) update_completed: Raw<'a>,
     #[serde(rename = "UpdateStatus.Message")]
     pub(super) update_message: Text<'a>,
+    #[serde(rename = "Endpoint.Spec.Mode")]
+    pub(super) endpoint_mode: Text<'a>,
     #[serde(rename = "Endpoint.Ports")]
     pub(super) ports: Raw<'a>,
     #[serde(rename = "Endpoint.VirtualIPs")]
@@ -142,6 +171,33 @@ pub(super) struct GenericResource<'a> {
     pub(super) named: Text<'a>,
     #[serde(rename = "DiscreteResourceSpec.Kind")]
     pub(super) discrete: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Plugin<'a> {
+    #[serde(rename = "Type")]
+    pub(super) kind: Text<'a>,
+    #[serde(rename = "Name")]
+    pub(super) name: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct Mount<'a> {
+    #[serde(rename = "Type")]
+    pub(super) kind: Text<'a>,
+    #[serde(rename = "VolumeOptions.DriverConfig.Name")]
+    pub(super) driver: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct FileReference<'a> {
+    #[serde(rename = "ConfigID")]
+    pub(super) config: Text<'a>,
+    #[serde(rename = "SecretID")]
+    pub(super) secret: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -192,6 +248,14 @@ pub(super) struct Task<'a> {
     pub(super) slot: i64,
     #[serde(rename = "Spec.ContainerSpec.Labels")]
     pub(super) labels: Raw<'a>,
+    #[serde(rename = "Spec.ContainerSpec.Image")]
+    pub(super) image: Text<'a>,
+    #[serde(rename = "Spec.Resources.Reservations.NanoCPUs")]
+    pub(super) nano_cpus: i64,
+    #[serde(rename = "Spec.Resources.Reservations.MemoryBytes")]
+    pub(super) memory_bytes: i64,
+    #[serde(rename = "JobIteration.Index")]
+    pub(super) job_iteration: u64,
     #[serde(rename = "DesiredState")]
     pub(super) desired_state: Text<'a>,
     #[serde(rename = "Status.State")]
@@ -236,6 +300,10 @@ pub(super) struct Network<'a> {
     pub(super) id: Text<'a>,
     #[serde(rename = "Name")]
     pub(super) name: Text<'a>,
+    #[serde(rename = "Created")]
+    pub(super) created: Raw<'a>,
+    #[serde(rename = "IPAM.Config")]
+    pub(super) pools: Raw<'a>,
     #[serde(rename = "Scope")]
     pub(super) scope: Text<'a>,
     #[serde(rename = "Driver")]
@@ -247,6 +315,33 @@ pub(super) struct Network<'a> {
     #[serde(rename = "Ingress")]
     pub(super) ingress: bool,
     #[serde(rename = "Labels")]
+    pub(super) labels: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct AddressPool<'a> {
+    #[serde(rename = "Subnet")]
+    pub(super) subnet: Text<'a>,
+    #[serde(rename = "IPRange")]
+    pub(super) range: Text<'a>,
+}
+
+/// A config, or a secret. Its content is not read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct StoredFile<'a> {
+    #[serde(rename = "ID")]
+    pub(super) id: Text<'a>,
+    #[serde(rename = "Version.Index")]
+    pub(super) version: u64,
+    #[serde(rename = "CreatedAt")]
+    pub(super) created: Raw<'a>,
+    #[serde(rename = "UpdatedAt")]
+    pub(super) updated: Raw<'a>,
+    #[serde(rename = "Spec.Name")]
+    pub(super) name: Text<'a>,
+    #[serde(rename = "Spec.Labels")]
     pub(super) labels: Raw<'a>,
 }
 

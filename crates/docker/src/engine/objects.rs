@@ -1,7 +1,8 @@
 //! What the Engine lists, as far as discovery needs it.
 //!
-//! Only members that become a label or an address, or explain the state of an object, are here:
-//! environments, commands, secrets and mounts are never decoded. Members that are missing or `null` are empty, zero or false, as in Go. Texts that the
+//! Only members that become a label, an address or a metric, or explain the state of an object, are
+//! here: environments, commands and the content of secrets and configs are never decoded. Members
+//! that are missing or `null` are empty, zero or false, as in Go. Texts that the
 //! Engine takes from a fixed set (states, modes) stay texts, so that a value which a later version
 //! brings is a label like any other.
 
@@ -17,6 +18,8 @@ pub struct Node {
     pub id: Arc<str>,
     /// `Version.Index`.
     pub version: u64,
+    /// `CreatedAt`, in microseconds since 1970; 0 if unknown.
+    pub created: i64,
     /// `UpdatedAt`, in microseconds since 1970; 0 if unknown.
     pub updated: i64,
     /// `worker` or `manager`.
@@ -35,6 +38,8 @@ pub struct Node {
     pub engine_version: Arc<str>,
     /// Labels of the Engine's own configuration.
     pub engine_labels: Arc<LabelMap>,
+    /// The drivers that its Engine has.
+    pub plugins: Vec<Plugin>,
     /// `ready`, `down`, `unknown` or `disconnected`.
     pub state: Arc<str>,
     /// Why it is in that state, shortened; mostly empty.
@@ -45,6 +50,15 @@ pub struct Node {
     pub address: Arc<str>,
     /// What only managers have.
     pub manager: Option<ManagerStatus>,
+}
+
+/// A driver that an Engine has, or a service needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plugin {
+    /// `Volume`, `Network` or `Log`.
+    pub kind: Arc<str>,
+    /// `local`, `json-file`, `vieux/sshfs:latest`.
+    pub name: Arc<str>,
 }
 
 /// Resources that a node has, or a task reserves.
@@ -74,6 +88,8 @@ pub struct Service {
     pub id: Arc<str>,
     /// `Version.Index`.
     pub version: u64,
+    /// `CreatedAt`, in microseconds since 1970; 0 if unknown.
+    pub created: i64,
     /// `UpdatedAt`, in microseconds since 1970; 0 if unknown.
     pub updated: i64,
     /// Its name.
@@ -90,6 +106,8 @@ pub struct Service {
     pub placement: Placement,
     /// Resources that each task reserves.
     pub reservations: Resources,
+    /// The most that each task may use; 0 for no limit.
+    pub limits: Resources,
     /// Kinds of other resources that each task reserves: `gpu`.
     pub generic_resources: Vec<Arc<str>>,
     /// When a task that ended is replaced: `none`, `on-failure` or `any`; empty if unknown.
@@ -100,10 +118,26 @@ pub struct Service {
     pub hostname: Arc<str>,
     /// Image of its containers; empty for other runtimes.
     pub image: Arc<str>,
+    /// The volume and log drivers that its tasks need.
+    pub plugins: Vec<Plugin>,
+    /// The configs that its containers use, by ID.
+    pub configs: Vec<Arc<str>>,
+    /// The secrets that its containers use, by ID.
+    pub secrets: Vec<Arc<str>>,
+    /// Which run of a job is the present one; 0 for other services.
+    pub job_iteration: u64,
+    /// When that run was started, in microseconds since 1970; 0 if unknown.
+    pub job_started: i64,
     /// `updating`, `paused`, `completed`, `rollback_started`, …; empty before the first update.
     pub update_state: Arc<str>,
     /// What happened in the last update, shortened.
     pub update_message: Arc<str>,
+    /// When the last update began, in microseconds since 1970; 0 if unknown.
+    pub update_started: i64,
+    /// When it ended, in microseconds since 1970; 0 if it has not, or if unknown.
+    pub update_completed: i64,
+    /// `vip` or `dnsrr`.
+    pub endpoint_mode: Arc<str>,
     /// Published ports, those that Swarm picked included.
     pub ports: Vec<Port>,
     /// Its address on each of its networks.
@@ -187,6 +221,12 @@ pub struct Task {
     pub slot: i64,
     /// Labels of its container, image labels not included.
     pub labels: Arc<LabelMap>,
+    /// Image of its container.
+    pub image: Arc<str>,
+    /// Resources that it reserves.
+    pub reservations: Resources,
+    /// Which run of a job it belongs to; 0 for other services.
+    pub job_iteration: u64,
     /// What the orchestrator wants: `running`, `shutdown`, …
     pub desired_state: Arc<str>,
     /// What its node last reported: `running`, `failed`, …
@@ -239,8 +279,12 @@ pub struct Network {
     /// When it was last changed, in microseconds since 1970; 0 if unknown, as in
     /// `/networks`, which has only `Created`.
     pub updated: i64,
+    /// When it was created, in microseconds since 1970; 0 if unknown.
+    pub created: i64,
     /// Its name.
     pub name: Arc<str>,
+    /// The addresses that it has for its containers.
+    pub pools: Vec<AddressPool>,
     /// `swarm`, `local` or `global`.
     pub scope: Arc<str>,
     /// `overlay`.
@@ -251,6 +295,38 @@ pub struct Network {
     pub internal: bool,
     /// Whether it is the one of published ports.
     pub ingress: bool,
+    /// Its labels.
+    pub labels: Arc<LabelMap>,
+}
+
+/// Addresses of a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressPool {
+    /// `10.0.1.0/24`.
+    pub subnet: Arc<str>,
+    /// The part of it that containers get; empty for all of it.
+    pub range: Arc<str>,
+}
+
+/// A config, of `/configs`.
+pub type SwarmConfig = StoredFile<false>;
+
+/// A secret, of `/secrets`.
+pub type SwarmSecret = StoredFile<true>;
+
+/// A file that a Swarm stores for its containers. Its content is never read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredFile<const SECRET: bool> {
+    /// Its ID.
+    pub id: Arc<str>,
+    /// `Version.Index`.
+    pub version: u64,
+    /// `CreatedAt`, in microseconds since 1970; 0 if unknown.
+    pub created: i64,
+    /// `UpdatedAt`, in microseconds since 1970; 0 if unknown.
+    pub updated: i64,
+    /// Its name.
+    pub name: Arc<str>,
     /// Its labels.
     pub labels: Arc<LabelMap>,
 }
@@ -296,6 +372,20 @@ pub struct Endpoint {
     pub network: Arc<str>,
     /// IPv4 address, or else the IPv6 one.
     pub address: Option<IpAddr>,
+}
+
+impl Plugin {
+    /// A volume driver, if it is one that not every Engine has.
+    pub(crate) fn volume(name: Arc<str>, symbol: impl FnOnce(&str) -> Arc<str>) -> Option<Self> {
+        let is_plugin = !matches!(&*name, "" | "local");
+        is_plugin.then(|| Self { kind: symbol("Volume"), name })
+    }
+
+    /// A log driver, if a service names one.
+    pub(crate) fn log(name: Arc<str>, symbol: impl FnOnce(&str) -> Arc<str>) -> Option<Self> {
+        let is_plugin = !matches!(&*name, "" | "none");
+        is_plugin.then(|| Self { kind: symbol("Log"), name })
+    }
 }
 
 impl TaskFailure {

@@ -17,8 +17,9 @@ use swarmscout_refresh::problems::Problems;
 
 use super::messages as sent;
 use crate::engine::{
-    Attachment, LabelMap, MAX_ELEMENT, ManagerStatus, Mode, Network, Node, Placement, Platform,
-    Port, Resources, Service, Task, TaskFailure, VirtualIp, parse_cidr, push_lossy, shortened,
+    AddressPool, Attachment, LabelMap, MAX_ELEMENT, ManagerStatus, Mode, Network, Node, Placement,
+    Platform, Plugin, Port, Resources, Service, Task, TaskFailure, VirtualIp, parse_cidr,
+    push_lossy, shortened,
 };
 
 /// Strings and label maps that occur again and again are held once. Those that nothing else holds
@@ -102,8 +103,28 @@ impl Converter {
         self.symbol(&shortened(&lossy(bytes)))
     }
 
+    fn plugin(&mut self, sent: &sent::Plugin) -> Plugin {
+        Plugin { kind: self.text(&sent.kind), name: self.text(&sent.name) }
+    }
+
     fn platform(&mut self, sent: &sent::Platform) -> Platform {
         Platform { architecture: self.text(&sent.architecture), os: self.text(&sent.os) }
+    }
+
+    /// The volume and log drivers that tasks of this template need.
+    fn plugins(&mut self, mounts: &[sent::Mount], log: Option<&sent::Driver>) -> Vec<Plugin> {
+        let volumes = mounts.iter().filter(|mount| mount.kind == VOLUME);
+        let drivers = volumes.filter_map(|mount| mount.volume.as_ref()?.driver.as_ref());
+        let mut plugins = Vec::new();
+        for driver in drivers {
+            let name = self.text(&driver.name);
+            plugins.extend(Plugin::volume(name, |kind| self.symbol(kind)));
+        }
+        if let Some(driver) = log {
+            let name = self.text(&driver.name);
+            plugins.extend(Plugin::log(name, |kind| self.symbol(kind)));
+        }
+        plugins
     }
 
     fn generic(&mut self, sent: &sent::GenericResource) -> Arc<str> {
@@ -176,6 +197,7 @@ impl Listed for Node {
         Some(Self {
             id: c.text(&sent.id),
             version: version(sent.meta),
+            created: created(sent.meta),
             updated: updated(sent.meta),
             role: c.word(ROLES, spec.desired_role),
             availability: c.word(AVAILABILITIES, spec.availability),
@@ -185,6 +207,7 @@ impl Listed for Node {
             os: c.text(&platform.os),
             engine_version: c.text(&engine.engine_version),
             engine_labels: c.labels(engine.labels),
+            plugins: engine.plugins.iter().map(|plugin| c.plugin(plugin)).collect(),
             state: c.word(NODE_STATES, status.state),
             message: c.shortened(&status.message),
             resources: resources(description.resources.as_ref()),
@@ -208,10 +231,12 @@ impl Listed for Service {
         let container = container(task.runtime.take())?;
         let annotations = spec.annotations.unwrap_or_default();
         let placement = task.placement.unwrap_or_default();
-        let reservations = task.resources.unwrap_or_default().reservations.unwrap_or_default();
+        let resources_of_task = task.resources.unwrap_or_default();
+        let reservations = resources_of_task.reservations.unwrap_or_default();
         let restart = task.restart.map(|policy| policy.condition);
         let networks = if task.networks.is_empty() { spec.networks } else { task.networks };
         let update = sent.update_status.unwrap_or_default();
+        let job = sent.job_status.unwrap_or_default();
         let (replicas, max_concurrent) = match &spec.mode {
             Some(sent::Mode::Replicated(mode)) => (mode.replicas, 0),
             Some(sent::Mode::ReplicatedJob(job)) => (job.completions, job.max_concurrent),
@@ -230,6 +255,7 @@ impl Listed for Service {
             virtual_ips: endpoint.virtual_ips.into_iter().filter_map(virtual_ip).collect(),
             id: c.text(&sent.id),
             version: version(sent.meta),
+            created: created(sent.meta),
             updated: updated(sent.meta),
             name: c.text(&annotations.name),
             labels: c.labels(annotations.labels),
@@ -248,6 +274,7 @@ impl Listed for Service {
                 max_replicas: placement.max_replicas,
             },
             reservations: resources(Some(&reservations)),
+            limits: resources(resources_of_task.limits.as_ref()),
             generic_resources: reservations.generic.iter().map(|it| c.generic(it)).collect(),
             // The Engine takes an unknown condition for the default.
             restart_condition: c.symbol(
@@ -257,8 +284,19 @@ impl Listed for Service {
             networks: networks.iter().map(|network| c.text(&network.target)).collect(),
             hostname: c.text(&container.hostname),
             image: c.text(&container.image),
+            plugins: c.plugins(&container.mounts, task.log_driver.as_ref()),
+            configs: container.configs.iter().map(|config| c.text(&config.id)).collect(),
+            secrets: container.secrets.iter().map(|secret| c.text(&secret.id)).collect(),
+            job_iteration: job.iteration.map_or(0, |iteration| iteration.index),
+            job_started: job.last_execution.map_or(0, micros),
             update_state: c.known_word(UPDATE_STATES, update.state),
             update_message: c.shortened(&update.message),
+            update_started: update.started_at.map_or(0, micros),
+            update_completed: update.completed_at.map_or(0, micros),
+            endpoint_mode: match endpoint.spec {
+                Some(spec) => c.known_word(ENDPOINT_MODES, spec.mode),
+                None => Arc::default(),
+            },
             ports: c.ports(endpoint.ports),
         })
     }
@@ -269,7 +307,9 @@ impl Listed for Task {
     const KIND: &'static str = "task";
 
     fn convert(sent: sent::Task, c: &mut Converter) -> Option<Self> {
-        let container = container(sent.spec?.runtime)?;
+        let spec = sent.spec?;
+        let container = container(spec.runtime)?;
+        let reservations = spec.resources.unwrap_or_default().reservations;
         let status = sent.status.unwrap_or_default();
         let container_status = status.container.unwrap_or_default();
         let attachment = |attachment: sent::NetworkAttachment| {
@@ -295,9 +335,12 @@ impl Listed for Task {
             node: c.text(&sent.node_id),
             slot: sent.slot.cast_signed(),
             labels: c.labels(container.labels),
+            image: c.text(&container.image),
+            reservations: resources(reservations.as_ref()),
+            job_iteration: sent.job_iteration.map_or(0, |iteration| iteration.index),
             desired_state: c.word(TASK_STATES, sent.desired_state),
             state: c.word(TASK_STATES, status.state),
-            created: sent.meta.and_then(|meta| meta.created_at).map_or(0, micros),
+            created: created(sent.meta),
             state_since: status.timestamp.map_or(0, micros),
             message: c.shortened(&status.message),
             failure: TaskFailure::of(c.shortened(&status.err), container_status.exit_code.into()),
@@ -318,8 +361,15 @@ impl Listed for Network {
         if label(&annotations, PREDEFINED).is_some_and(|value| value == "true") {
             return None;
         }
+        let pools = sent.ipam.unwrap_or_default().pools.into_iter();
+        let pool = |pool: sent::AddressPool| AddressPool {
+            subnet: c.text(&pool.subnet),
+            range: c.text(&pool.range),
+        };
         Some(Self {
+            pools: pools.map(pool).collect(),
             id: c.text(&sent.id),
+            created: created(sent.meta),
             updated: updated(sent.meta),
             name: c.text(&annotations.name),
             scope: c.symbol("swarm"),
@@ -358,6 +408,10 @@ fn container(runtime: Option<sent::Runtime>) -> Option<sent::ContainerSpec> {
 
 fn version(meta: Option<sent::Meta>) -> u64 {
     meta.and_then(|meta| meta.version).map_or(0, |version| version.index)
+}
+
+fn created(meta: Option<sent::Meta>) -> i64 {
+    meta.and_then(|meta| meta.created_at).map_or(0, micros)
 }
 
 fn updated(meta: Option<sent::Meta>) -> i64 {
@@ -402,6 +456,9 @@ const AVAILABILITIES: Words = &[(0, "active"), (1, "pause"), (2, "drain")];
 const NODE_STATES: Words = &[(0, "unknown"), (1, "down"), (2, "ready"), (3, "disconnected")];
 const REACHABILITIES: Words = &[(0, "unknown"), (1, "unreachable"), (2, "reachable")];
 const PROTOCOLS: Words = &[(0, "tcp"), (1, "udp"), (2, "sctp")];
+const ENDPOINT_MODES: Words = &[(0, "vip"), (1, "dnsrr")];
+/// `Mount.type` of a volume.
+const VOLUME: i32 = 1;
 const PUBLISH_MODES: Words = &[(0, "ingress"), (1, "host")];
 const RESTART_CONDITIONS: Words = &[(0, "none"), (1, "on-failure"), (2, "any")];
 const UPDATE_STATES: Words = &[

@@ -1,8 +1,8 @@
 //! SwarmKit's messages, as far as discovery needs them.
 //!
 //! Names and numbers are those of moby/swarmkit `api/*.proto`. What has no name here is skipped when
-//! it is read: environment, command, secrets, configs, mounts, certificates, the token that pulls an
-//! image. Texts are bytes, as SwarmKit does not check that they are UTF-8; they share the memory of
+//! it is read: environment, command, content of secrets and configs, certificates, the token that
+//! pulls an image. Of mounts only the volume driver is read. Texts are bytes, as SwarmKit does not check that they are UTF-8; they share the memory of
 //! the answer, and live until they are converted.
 
 use bytes::Bytes;
@@ -143,6 +143,16 @@ pub(super) struct EngineDescription {
     pub(super) engine_version: Bytes,
     #[prost(message, repeated, tag = "2")]
     pub(super) labels: Vec<Label>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) plugins: Vec<Plugin>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Plugin {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) kind: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) name: Bytes,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -177,6 +187,16 @@ pub(super) struct Service {
     pub(super) endpoint: Option<Endpoint>,
     #[prost(message, optional, tag = "5")]
     pub(super) update_status: Option<UpdateStatus>,
+    #[prost(message, optional, tag = "12")]
+    pub(super) job_status: Option<JobStatus>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct JobStatus {
+    #[prost(message, optional, tag = "1")]
+    pub(super) iteration: Option<Version>,
+    #[prost(message, optional, tag = "2")]
+    pub(super) last_execution: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -226,10 +246,18 @@ pub(super) enum Mode {
 
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(super) struct Endpoint {
+    #[prost(message, optional, tag = "1")]
+    pub(super) spec: Option<EndpointSpec>,
     #[prost(message, repeated, tag = "2")]
     pub(super) ports: Vec<PortConfig>,
     #[prost(message, repeated, tag = "3")]
     pub(super) virtual_ips: Vec<VirtualIp>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(super) struct EndpointSpec {
+    #[prost(int32, tag = "1")]
+    pub(super) mode: i32,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -258,6 +286,10 @@ pub(super) struct PortConfig {
 pub(super) struct UpdateStatus {
     #[prost(int32, tag = "1")]
     pub(super) state: i32,
+    #[prost(message, optional, tag = "2")]
+    pub(super) started_at: Option<Timestamp>,
+    #[prost(message, optional, tag = "3")]
+    pub(super) completed_at: Option<Timestamp>,
     #[prost(bytes = "bytes", tag = "4")]
     pub(super) message: Bytes,
 }
@@ -273,12 +305,16 @@ pub(super) struct TaskSpec {
     pub(super) restart: Option<RestartPolicy>,
     #[prost(message, optional, tag = "5")]
     pub(super) placement: Option<Placement>,
+    #[prost(message, optional, tag = "6")]
+    pub(super) log_driver: Option<Driver>,
     #[prost(message, repeated, tag = "7")]
     pub(super) networks: Vec<NetworkTarget>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(super) struct ResourceRequirements {
+    #[prost(message, optional, tag = "1")]
+    pub(super) limits: Option<Resources>,
     #[prost(message, optional, tag = "2")]
     pub(super) reservations: Option<Resources>,
 }
@@ -317,8 +353,28 @@ pub(super) struct ContainerSpec {
     pub(super) image: Bytes,
     #[prost(message, repeated, tag = "2")]
     pub(super) labels: Vec<Label>,
+    #[prost(message, repeated, tag = "8")]
+    pub(super) mounts: Vec<Mount>,
+    #[prost(message, repeated, tag = "12")]
+    pub(super) secrets: Vec<Identity>,
     #[prost(bytes = "bytes", tag = "14")]
     pub(super) hostname: Bytes,
+    #[prost(message, repeated, tag = "21")]
+    pub(super) configs: Vec<Identity>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Mount {
+    #[prost(int32, tag = "1")]
+    pub(super) kind: i32,
+    #[prost(message, optional, tag = "6")]
+    pub(super) volume: Option<VolumeOptions>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct VolumeOptions {
+    #[prost(message, optional, tag = "3")]
+    pub(super) driver: Option<Driver>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -341,6 +397,8 @@ pub(super) struct Task {
     pub(super) desired_state: i32,
     #[prost(message, repeated, tag = "11")]
     pub(super) networks: Vec<NetworkAttachment>,
+    #[prost(message, optional, tag = "16")]
+    pub(super) job_iteration: Option<Version>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -391,6 +449,22 @@ pub(super) struct Network {
     pub(super) spec: Option<NetworkSpec>,
     #[prost(message, optional, tag = "4")]
     pub(super) driver_state: Option<Driver>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) ipam: Option<Ipam>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct Ipam {
+    #[prost(message, repeated, tag = "3")]
+    pub(super) pools: Vec<AddressPool>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct AddressPool {
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) subnet: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) range: Bytes,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
