@@ -33,11 +33,7 @@ pub(crate) fn are_known(snapshot: &Snapshot) -> bool {
 }
 
 /// Counts the tasks of a service, and finds out why some are missing.
-pub(crate) fn count(
-    snapshot: &Snapshot,
-    scheduler: &Scheduler<'_>,
-    service: &Service,
-) -> TaskCounts {
+pub(crate) fn count(snapshot: &Snapshot, scheduler: &Scheduler, service: &Service) -> TaskCounts {
     let current: Vec<_> = snapshot
         .tasks
         .of_owner(&service.id)
@@ -54,7 +50,7 @@ pub(crate) fn count(
     TaskCounts { running, wanted, reasons }
 }
 
-fn reasons(scheduler: &Scheduler<'_>, service: &Service, current: &[&Arc<Task>]) -> Vec<String> {
+fn reasons(scheduler: &Scheduler, service: &Service, current: &[&Arc<Task>]) -> Vec<String> {
     let mut reasons = Vec::new();
     if current.iter().any(|task| task.node.is_empty()) {
         reasons.extend(scheduler.obstacles(service).iter().map(ToString::to_string));

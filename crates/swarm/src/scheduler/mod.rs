@@ -1,34 +1,84 @@
 //! Where SwarmKit's scheduler could start a task of a service, and what keeps it from a node.
 //!
 //! It applies the filters that a manager's objects show (moby/swarmkit `manager/scheduler/filter.go`):
-//! readiness, constraints, platform, resources, ports in host mode, tasks per node. Plugins, generic
+//! readiness, constraints, platform, plugins, resources, ports in host mode, tasks per node. Generic
 //! resources and CSI volumes of nodes are not visible here: they keep no node from a service.
 
 mod constraint;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use swarmscout_docker::engine::{Node, Platform, Resources, Service, Task};
+use swarmscout_docker::engine::{Node, Platform, Plugin, Resources, Service, Task};
 
 pub use self::constraint::Constraint;
-use crate::Snapshot;
+use crate::{Buckets, Snapshot};
 
-/// The nodes of a Swarm with what tasks take of them.
-#[derive(Debug)]
-pub struct Scheduler<'a> {
-    nodes: Vec<(&'a Node, Used<'a>)>,
+/// The nodes of a Swarm with what tasks take of them. It follows from one snapshot to the next at the
+/// cost of the changes.
+#[derive(Debug, Default)]
+pub struct Scheduler {
+    seen_nodes: Buckets<Node>,
+    seen_tasks: Buckets<Task>,
+    /// By the ID of the node.
+    nodes: BTreeMap<Arc<str>, NodeLoad>,
 }
 
 /// What tasks take of a node.
 #[derive(Debug, Default)]
-struct Used<'a> {
+pub struct NodeLoad {
+    /// `None` for a node that is not listed, or not any more.
+    node: Option<Arc<Node>>,
     reserved: Resources,
-    /// Published in host mode, with the protocol.
-    ports: Vec<(u32, &'a str)>,
+    /// Published in host mode: the tasks that have each, by protocol.
+    ports: Vec<(u32, Arc<str>)>,
     /// By service.
-    tasks: HashMap<&'a str, u64>,
+    tasks: HashMap<Arc<str>, u64>,
+}
+
+impl NodeLoad {
+    /// What the tasks on the node reserve together.
+    pub fn reserved(&self) -> Resources {
+        self.reserved
+    }
+
+    /// The number of tasks that are assigned to it and have not ended.
+    pub fn tasks(&self) -> u64 {
+        self.tasks.values().sum()
+    }
+
+    /// The number of those of a service.
+    pub fn tasks_of(&self, service: &str) -> u64 {
+        self.tasks.get(service).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, task: &Task) {
+        self.reserved.nano_cpus += task.reservations.nano_cpus;
+        self.reserved.memory_bytes += task.reservations.memory_bytes;
+        self.ports.extend(published(task));
+        *self.tasks.entry(Arc::clone(&task.service)).or_default() += 1;
+    }
+
+    fn remove(&mut self, task: &Task) {
+        self.reserved.nano_cpus -= task.reservations.nano_cpus;
+        self.reserved.memory_bytes -= task.reservations.memory_bytes;
+        for port in published(task) {
+            if let Some(place) = self.ports.iter().position(|known| *known == port) {
+                self.ports.swap_remove(place);
+            }
+        }
+        if let Some(count) = self.tasks.get_mut(&task.service) {
+            *count -= 1;
+            if *count == 0 {
+                self.tasks.remove(&task.service);
+            }
+        }
+    }
+
+    fn has_port(&self, (port, protocol): (u32, &str)) -> bool {
+        self.ports.iter().any(|(known, of)| *known == port && **of == *protocol)
+    }
 }
 
 /// Why no node takes a task of a service.
@@ -49,6 +99,13 @@ pub enum Obstacle {
     Platform {
         /// `linux/amd64, linux/arm64`.
         wanted: String,
+    },
+    /// No such node has this driver.
+    Plugin {
+        /// `Volume`, `Log`.
+        kind: Arc<str>,
+        /// `vieux/sshfs`.
+        name: Arc<str>,
     },
     /// No such node has enough processors free.
     Cpu {
@@ -76,36 +133,101 @@ pub enum Obstacle {
     },
 }
 
-impl<'a> Scheduler<'a> {
+impl Scheduler {
     /// Adds up what the tasks of each node take.
-    pub fn new(snapshot: &'a Snapshot) -> Self {
-        let nodes = snapshot.nodes.objects();
-        let mut nodes: Vec<_> = nodes.map(|node| (&**node, Used::default())).collect();
-        let places: HashMap<_, _> =
-            nodes.iter().enumerate().map(|(place, (node, _))| (&*node.id, place)).collect();
-        for task in snapshot.tasks.objects().filter(|task| takes_resources(task)) {
-            let Some(place) = places.get(&*task.node) else { continue };
-            let used = &mut nodes[*place].1;
-            let service = snapshot.services.get("", &task.service);
-            let reserved = service.map(|service| service.reservations).unwrap_or_default();
-            used.reserved.nano_cpus += reserved.nano_cpus;
-            used.reserved.memory_bytes += reserved.memory_bytes;
-            let ports = task.host_ports.iter().filter(|port| port.published != 0);
-            used.ports.extend(ports.map(|port| (port.published, &*port.protocol)));
-            *used.tasks.entry(&*task.service).or_default() += 1;
+    pub fn new(snapshot: &Snapshot) -> Self {
+        let mut scheduler = Self::default();
+        scheduler.update(snapshot);
+        scheduler
+    }
+
+    /// Follows to another snapshot.
+    pub fn update(&mut self, now: &Snapshot) {
+        let before = std::mem::replace(&mut self.seen_nodes, now.nodes.clone());
+        for (old, new) in before.differences(&now.nodes) {
+            match (old, new) {
+                (_, Some(node)) => {
+                    self.load(&node.id).node = Some(Arc::clone(node));
+                }
+                (Some(gone), None) => {
+                    self.load(&gone.id).node = None;
+                    self.forget_empty(&gone.id);
+                }
+                (None, None) => {}
+            }
         }
-        Self { nodes }
+        let before = std::mem::replace(&mut self.seen_tasks, now.tasks.clone());
+        for (old, new) in before.differences(&now.tasks) {
+            if let Some(task) = old.filter(|task| takes_resources(task)) {
+                self.load(&task.node).remove(task);
+                self.forget_empty(&task.node);
+            }
+            if let Some(task) = new.filter(|task| takes_resources(task)) {
+                self.load(&task.node).add(task);
+            }
+        }
+    }
+
+    fn load(&mut self, node: &Arc<str>) -> &mut NodeLoad {
+        self.nodes.entry(Arc::clone(node)).or_default()
+    }
+
+    fn forget_empty(&mut self, node: &str) {
+        let is_empty = |load: &NodeLoad| load.node.is_none() && load.tasks.is_empty();
+        if self.nodes.get(node).is_some_and(is_empty) {
+            self.nodes.remove(node);
+        }
+    }
+
+    /// What tasks take of a node.
+    pub fn load_of(&self, node: &str) -> Option<&NodeLoad> {
+        self.nodes.get(node)
+    }
+
+    fn listed(&self) -> impl Iterator<Item = (&Arc<Node>, &NodeLoad)> {
+        self.nodes.values().filter_map(|load| Some((load.node.as_ref()?, load)))
     }
 
     /// The nodes that could take one more task of a service now.
-    pub fn nodes_for(&self, service: &Service) -> impl Iterator<Item = &'a Node> {
-        self.nodes.iter().filter(|(node, used)| fits(service, node, used)).map(|(node, _)| *node)
+    pub fn nodes_for(&self, service: &Service) -> impl Iterator<Item = &Arc<Node>> {
+        let constraints = constraints(service);
+        let nodes = self.listed();
+        let nodes = nodes.filter(move |(node, load)| room(service, &constraints, node, load) > 0);
+        nodes.map(|(node, _)| node)
+    }
+
+    /// How many more tasks of a service all nodes together could take now, at most `most`.
+    pub fn room_for(&self, service: &Service, most: u64) -> u64 {
+        let constraints = constraints(service);
+        let mut sum = 0_u64;
+        for (node, load) in self.listed() {
+            sum = sum.saturating_add(room(service, &constraints, node, load));
+            if sum >= most {
+                return most;
+            }
+        }
+        sum
+    }
+
+    /// The number of nodes that a global service wants a task on: each that is ready and fits, unless
+    /// it is drained. A paused node keeps its task and gets none.
+    pub fn wanted_nodes(&self, service: &Service) -> u64 {
+        let constraints = constraints(service);
+        let wanted = self.listed().filter(|(node, load)| {
+            let takes = match &*node.availability {
+                "active" => true,
+                "pause" => load.tasks_of(&service.id) > 0,
+                _ => false,
+            };
+            takes && &*node.state == "ready" && suits(service, &constraints, node)
+        });
+        wanted.count() as u64
     }
 
     /// Why no node takes a task of a service. Empty if some node would, or if the reason is not
     /// visible here.
     pub fn obstacles(&self, service: &Service) -> Vec<Obstacle> {
-        let ready: Vec<_> = self.nodes.iter().filter(|(node, _)| is_ready(node)).collect();
+        let ready: Vec<_> = self.listed().filter(|(node, _)| is_ready(node)).collect();
         if ready.is_empty() {
             return vec![Obstacle::NoReadyNode];
         }
@@ -115,9 +237,8 @@ impl<'a> Scheduler<'a> {
             .filter(|constraint| !ready.iter().any(|(node, _)| constraint.accepts(node)));
         let unmet: Vec<_> = unmet
             .map(|constraint| {
-                let all = self.nodes.iter();
-                let unready = all.map(|(node, _)| *node).find(|node| constraint.accepts(node));
-                let unready = unready.map(|node| Arc::clone(&node.hostname));
+                let unready = self.listed().find(|(node, _)| constraint.accepts(node));
+                let unready = unready.map(|(node, _)| Arc::clone(&node.hostname));
                 Obstacle::Constraint { constraint: constraint.to_string(), unready }
             })
             .collect();
@@ -136,8 +257,14 @@ impl<'a> Scheduler<'a> {
             let wanted = platforms.map(|one| format!("{}/{}", one.os, one.architecture));
             return vec![Obstacle::Platform { wanted: wanted.collect::<Vec<_>>().join(", ") }];
         }
-        let most = |free: fn(&Node, &Used<'_>) -> i64| {
-            left.iter().map(|(node, used)| free(node, used)).max().unwrap_or_default()
+        let missing = |plugin: &&Plugin| !left.iter().any(|(node, _)| has_plugin(node, plugin));
+        if let Some(Plugin { kind, name }) = service.plugins.iter().find(missing) {
+            return vec![Obstacle::Plugin { kind: Arc::clone(kind), name: Arc::clone(name) }];
+        }
+        let left: Vec<_> =
+            left.into_iter().filter(|(node, _)| has_plugins(service, node)).collect();
+        let most = |free: fn(&Node, &NodeLoad) -> i64| {
+            left.iter().map(|(node, load)| free(node, load)).max().unwrap_or_default()
         };
         let Resources { nano_cpus, memory_bytes: memory } = service.reservations;
         let (cpus, bytes) = (most(free_cpus), most(free_memory));
@@ -149,10 +276,10 @@ impl<'a> Scheduler<'a> {
             obstacles.push(Obstacle::Memory { wanted: memory, free: bytes });
         }
         let taken =
-            host_ports(service).find(|port| left.iter().all(|(_, used)| used.ports.contains(port)));
+            host_ports(service).find(|port| left.iter().all(|(_, load)| load.has_port(*port)));
         obstacles.extend(taken.map(|(port, _)| Obstacle::HostPort { port }));
         let limit = service.placement.max_replicas;
-        if limit > 0 && left.iter().all(|(_, used)| tasks_of(service, used) >= limit) {
+        if limit > 0 && left.iter().all(|(_, load)| load.tasks_of(&service.id) >= limit) {
             obstacles.push(Obstacle::MaxReplicas { limit });
         }
         obstacles
@@ -168,15 +295,36 @@ fn takes_resources(task: &Task) -> bool {
     !task.node.is_empty() && !is_over && matches!(&*task.desired_state, "running" | "complete")
 }
 
-fn fits(service: &Service, node: &Node, used: &Used<'_>) -> bool {
-    let limit = service.placement.max_replicas;
-    is_ready(node)
-        && constraints(service).iter().all(|constraint| constraint.accepts(node))
+/// How many more tasks of a service a node could take now.
+fn room(service: &Service, constraints: &[Constraint<'_>], node: &Node, load: &NodeLoad) -> u64 {
+    if !is_ready(node) || !suits(service, constraints, node) {
+        return 0;
+    }
+    let Resources { nano_cpus, memory_bytes } = service.reservations;
+    let of_resource = |free: i64, each: i64| match u64::try_from(free) {
+        _ if each <= 0 => u64::MAX,
+        Ok(free) => free / each.unsigned_abs(),
+        Err(_) => 0,
+    };
+    let of_ports = match host_ports(service).next() {
+        None => u64::MAX,
+        Some(_) => u64::from(!host_ports(service).any(|port| load.has_port(port))),
+    };
+    let of_limit = match service.placement.max_replicas {
+        0 => u64::MAX,
+        limit => limit.saturating_sub(load.tasks_of(&service.id)),
+    };
+    of_resource(free_cpus(node, load), nano_cpus)
+        .min(of_resource(free_memory(node, load), memory_bytes))
+        .min(of_ports)
+        .min(of_limit)
+}
+
+/// Whether a service may run on a node, whatever else runs there.
+fn suits(service: &Service, constraints: &[Constraint<'_>], node: &Node) -> bool {
+    constraints.iter().all(|constraint| constraint.accepts(node))
         && has_platform(service, node)
-        && service.reservations.nano_cpus <= free_cpus(node, used)
-        && service.reservations.memory_bytes <= free_memory(node, used)
-        && !host_ports(service).any(|port| used.ports.contains(&port))
-        && (limit == 0 || tasks_of(service, used) < limit)
+        && has_plugins(service, node)
 }
 
 fn is_ready(node: &Node) -> bool {
@@ -199,6 +347,22 @@ fn has_platform(service: &Service, node: &Node) -> bool {
     platforms.is_empty() || platforms.iter().any(is_node)
 }
 
+fn has_plugins(service: &Service, node: &Node) -> bool {
+    service.plugins.iter().all(|plugin| has_plugin(node, plugin))
+}
+
+/// An Engine that names no log driver at all is too old to do it, and has them. A name without a tag
+/// stands for the tag `latest`.
+fn has_plugin(node: &Node, wanted: &Plugin) -> bool {
+    let mut of_kind = node.plugins.iter().filter(|plugin| plugin.kind == wanted.kind).peekable();
+    if of_kind.peek().is_none() {
+        return &*wanted.kind == "Log";
+    }
+    of_kind.any(|plugin| {
+        plugin.name.strip_prefix(&*wanted.name).is_some_and(|tag| matches!(tag, "" | ":latest"))
+    })
+}
+
 /// One name for each architecture.
 fn architecture(name: &str) -> &str {
     match name {
@@ -208,12 +372,12 @@ fn architecture(name: &str) -> &str {
     }
 }
 
-fn free_cpus(node: &Node, used: &Used<'_>) -> i64 {
-    node.resources.nano_cpus - used.reserved.nano_cpus
+fn free_cpus(node: &Node, load: &NodeLoad) -> i64 {
+    node.resources.nano_cpus - load.reserved.nano_cpus
 }
 
-fn free_memory(node: &Node, used: &Used<'_>) -> i64 {
-    node.resources.memory_bytes - used.reserved.memory_bytes
+fn free_memory(node: &Node, load: &NodeLoad) -> i64 {
+    node.resources.memory_bytes - load.reserved.memory_bytes
 }
 
 fn host_ports(service: &Service) -> impl Iterator<Item = (u32, &str)> {
@@ -221,8 +385,10 @@ fn host_ports(service: &Service) -> impl Iterator<Item = (u32, &str)> {
     ports.map(|port| (port.published, &*port.protocol))
 }
 
-fn tasks_of(service: &Service, used: &Used<'_>) -> u64 {
-    used.tasks.get(&*service.id).copied().unwrap_or_default()
+/// The ports of its node that a task has.
+fn published(task: &Task) -> impl Iterator<Item = (u32, Arc<str>)> {
+    let ports = task.host_ports.iter().filter(|port| port.published != 0);
+    ports.map(|port| (port.published, Arc::clone(&port.protocol)))
 }
 
 /// One sentence without its full stop.
@@ -243,6 +409,10 @@ impl fmt::Display for Obstacle {
             Self::Constraints => f.write_str("no ready node satisfies all constraints together"),
             Self::Platform { wanted } => {
                 write!(f, "no node has a platform that the image is built for ({wanted})")
+            }
+            Self::Plugin { kind, name } => {
+                let kind = kind.to_lowercase();
+                write!(f, "no node that would do has the {kind} plugin {name}")
             }
             Self::Cpu { wanted, free } => write!(
                 f,

@@ -23,11 +23,7 @@ fn node(id: &str, disk: &str) -> Node {
 fn snapshot(change: impl Fn(&mut Node)) -> Snapshot {
     let port =
         Port { published: 80, protocol: "tcp".into(), mode: "host".into(), ..Port::default() };
-    let busy = Service {
-        id: "busy".into(),
-        reservations: Resources { nano_cpus: 1_000_000_000, memory_bytes: GIB },
-        ..Service::default()
-    };
+    let busy = Service { id: "busy".into(), ..Service::default() };
     let task = |node: &str| {
         Arc::new(Task {
             id: format!("on-{node}").into(),
@@ -35,6 +31,7 @@ fn snapshot(change: impl Fn(&mut Node)) -> Snapshot {
             node: node.into(),
             state: "running".into(),
             desired_state: "running".into(),
+            reservations: Resources { nano_cpus: 1_000_000_000, memory_bytes: GIB },
             host_ports: vec![port.clone()],
             ..Task::default()
         })
@@ -175,4 +172,81 @@ fn platforms_ports_and_tasks_per_node_count() {
     let placement = Placement { max_replicas: 1, ..Placement::default() };
     let limited = Service { id: "busy".into(), placement, ..Service::default() };
     check(&all, &limited, &expect!["each node that would do has 1 task of it, the most allowed"]);
+}
+
+#[test]
+fn a_driver_that_a_node_lacks_keeps_it_out() {
+    let plugin = |kind: &str, name: &str| Plugin { kind: kind.into(), name: name.into() };
+    let all = snapshot(|node| {
+        node.plugins = vec![plugin("Volume", "local")];
+        if &*node.id == "pi1" {
+            node.plugins.push(plugin("Volume", "vieux/sshfs:latest"));
+        }
+    });
+    let needs =
+        |kind: &str, name: &str| Service { plugins: vec![plugin(kind, name)], ..constrained(&[]) };
+    check(&all, &needs("Volume", "vieux/sshfs"), &expect!["pi1"]);
+    check(
+        &all,
+        &needs("Volume", "nfs"),
+        &expect!["no node that would do has the volume plugin nfs"],
+    );
+    // No node names a log driver: all are too old to do it.
+    check(
+        &all,
+        &needs("Log", "loki"),
+        &expect![[r#"
+        pi1
+        pi2"#]],
+    );
+}
+
+#[test]
+fn room_is_counted_by_what_is_short() {
+    let scheduler = Scheduler::new(&snapshot(|_| ()));
+    let room = |service: &Service| scheduler.room_for(service, 100);
+    assert_eq!(room(&constrained(&[])), 100);
+    let reservations = Resources { nano_cpus: 1_000_000_000, memory_bytes: 2 * GIB };
+    // 3 CPUs and 3 GiB are free on each node.
+    assert_eq!(room(&Service { reservations, ..constrained(&[]) }), 2);
+    assert_eq!(room(&Service { reservations, ..constrained(&["node.labels.disk==ssd"]) }), 1);
+    let placement = Placement { max_replicas: 3, ..Placement::default() };
+    assert_eq!(room(&Service { id: "busy".into(), placement, ..Service::default() }), 4);
+}
+
+#[test]
+fn a_global_service_wants_the_nodes_that_take_its_tasks() {
+    let wanted = |availability: &str, state: &str, service: &str| {
+        let all = snapshot(|node| {
+            if &*node.id == "pi1" {
+                (node.availability, node.state) = (availability.into(), state.into());
+            }
+        });
+        let service = Service { id: service.into(), ..constrained(&[]) };
+        Scheduler::new(&all).wanted_nodes(&service)
+    };
+    assert_eq!(wanted("active", "ready", "web"), 2);
+    assert_eq!(wanted("drain", "ready", "busy"), 1);
+    assert_eq!(wanted("active", "down", "busy"), 1);
+    // A paused node keeps its task.
+    assert_eq!(wanted("pause", "ready", "busy"), 2);
+    assert_eq!(wanted("pause", "ready", "web"), 1);
+}
+
+/// What follows from one snapshot to the next is what one snapshot alone says.
+#[test]
+fn changes_lead_to_the_same_loads() {
+    let (first, then) = (snapshot(|_| ()), Snapshot::default());
+    let mut moved = first.clone();
+    let task =
+        Task { node: "pi3".into(), ..Task::clone(first.tasks.get("busy", "on-pi1").unwrap()) };
+    moved.tasks.insert(Arc::new(task));
+    moved.nodes.remove("", "pi2");
+    let mut scheduler = Scheduler::default();
+    for snapshot in [&first, &moved, &first, &then, &moved, &then] {
+        scheduler.update(snapshot);
+        let fresh = Scheduler::new(snapshot);
+        assert_eq!(format!("{:?}", scheduler.nodes), format!("{:?}", fresh.nodes));
+    }
+    assert!(scheduler.nodes.is_empty());
 }
