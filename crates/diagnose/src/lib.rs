@@ -2,6 +2,7 @@
 //!
 //! - [`doctor`] checks all that stands between a Swarm and its metrics.
 //! - [`explain`] reports all that is known of one service, task, node or address.
+//! - [`status`] sums up how everything is, and what is wrong, without a request.
 //! - [`probe`] requests a target as Prometheus would, and says what failed.
 //!
 //! **Invariant: it only reads.** A diagnosis changes neither targets nor the Swarm, and each request
@@ -13,6 +14,7 @@ pub mod doctor;
 pub mod explain;
 pub mod probe;
 pub mod report;
+pub mod status;
 mod tasks;
 
 /// The labels that name the service of a target, before relabeling.

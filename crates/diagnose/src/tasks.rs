@@ -32,6 +32,11 @@ pub(crate) fn are_known(snapshot: &Snapshot) -> bool {
         && (covers(&["running", "complete"]) || covers(&["running"]))
 }
 
+/// Whether a scheduler starts the tasks of a service, as swarm-cronjob does: they need not run.
+pub(crate) fn is_started_by_others(service: &Service) -> bool {
+    &*service.restart_condition == "none"
+}
+
 /// Counts the tasks of a service, and finds out why some are missing.
 pub(crate) fn count(snapshot: &Snapshot, scheduler: &Scheduler, service: &Service) -> TaskCounts {
     let current: Vec<_> = snapshot

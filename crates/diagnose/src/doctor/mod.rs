@@ -18,9 +18,10 @@ use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_model::TargetSet;
 use swarmscout_net::config::TlsConfig;
 use swarmscout_net::{Client, ClientOptions, HttpConfig};
-use swarmscout_swarm::{Feed, Snapshot, Swarm};
+use swarmscout_swarm::{Feed, Snapshot, Swarm, SwarmStatus};
 use tokio::time::Instant;
 
+pub(crate) use self::targets::{SHARE_A_NETWORK, discovered, subject as subject_of};
 use crate::probe::Limits;
 use crate::report::{Finding, Severity, rank};
 
@@ -56,13 +57,15 @@ pub struct SwarmState {
     pub feed: Arc<Feed>,
     /// Its objects; `None` before the first listing.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// When they were last confirmed.
+    pub as_of: Option<std::time::Instant>,
 }
 
 impl SwarmState {
     /// The newest state; `None` once the Swarm has no reader.
     pub fn of(swarm: &Swarm) -> Option<Self> {
-        let feed = swarm.status()?.feed;
-        Some(Self { feed, snapshot: swarm.known.borrow().value.clone() })
+        let SwarmStatus { feed, as_of } = swarm.status()?;
+        Some(Self { feed, snapshot: swarm.known.borrow().value.clone(), as_of })
     }
 }
 
@@ -87,6 +90,14 @@ impl Report {
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().map(|finding| finding.severity).min()
     }
+}
+
+/// The findings that need no request.
+pub(crate) fn known_findings(subject: &Subject) -> Vec<Finding> {
+    let mut findings = sources::check(&subject.jobs);
+    findings.extend(subject.swarms.iter().flat_map(cluster::check));
+    findings.extend(subject.swarms.iter().flat_map(services::check));
+    findings
 }
 
 /// How long a target may take, and how large its answer may be.

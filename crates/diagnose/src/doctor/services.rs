@@ -4,10 +4,7 @@ use swarmscout_swarm::scheduler::Scheduler;
 
 use super::SwarmState;
 use crate::report::{Finding, Severity};
-use crate::tasks::{TaskCounts, are_known, count};
-
-/// The restart condition of services that a scheduler starts, as swarm-cronjob does.
-const STARTED_BY_OTHERS: &str = "none";
+use crate::tasks::{TaskCounts, are_known, count, is_started_by_others};
 
 pub(super) fn check(swarm: &SwarmState) -> Vec<Finding> {
     let Some(snapshot) = &swarm.snapshot else { return Vec::new() };
@@ -16,7 +13,7 @@ pub(super) fn check(swarm: &SwarmState) -> Vec<Finding> {
     }
     let scheduler = Scheduler::new(snapshot);
     let services = snapshot.services.objects();
-    let services = services.filter(|service| &*service.restart_condition != STARTED_BY_OTHERS);
+    let services = services.filter(|service| !is_started_by_others(service));
     services
         .filter_map(|service| {
             let TaskCounts { running, wanted, reasons } = count(snapshot, &scheduler, service);
@@ -101,6 +98,7 @@ mod tests {
         let swarm = SwarmState {
             feed: Arc::new(Feed::new("x".into())),
             snapshot: Some(Arc::new(Snapshot::from(&lists))),
+            as_of: None,
         };
         let text = check(&swarm).into_iter().map(|finding| {
             let Finding { severity, subject, problem, examples, .. } = finding;

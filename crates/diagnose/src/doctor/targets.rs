@@ -25,6 +25,11 @@ const TOGETHER: Duration = Duration::from_secs(45);
 /// This number of examples is shown of a finding.
 const EXAMPLES: usize = 3;
 
+/// What to do about targets in a network that the scraper is not in.
+pub(crate) const SHARE_A_NETWORK: &str = "attach the scraper to one of the service's networks, or \
+                                          name a network that both share in the label \
+                                          prometheus.io/network";
+
 /// A target to be probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Candidate {
@@ -129,12 +134,17 @@ fn each_target<'a>(
 }
 
 /// A label of a target before relabeling; `None` if it is empty.
-fn discovered<'a>(group: &'a TargetGroup, target: &Target, name: &str) -> Option<&'a str> {
+pub(crate) fn discovered<'a>(
+    group: &'a TargetGroup,
+    target: &Target,
+    name: &str,
+) -> Option<&'a str> {
     let own = group.targets.get(target.index as usize).and_then(|labels| labels.get(name));
     own.or_else(|| group.labels.get(name)).filter(|value| !value.is_empty())
 }
 
-fn subject(set: &TargetSet, group: &TargetGroup, target: &Target) -> String {
+/// What a target belongs to: `service shop_web`, or its job if it has no service.
+pub(crate) fn subject(set: &TargetSet, group: &TargetGroup, target: &Target) -> String {
     match SERVICE_LABELS.iter().find_map(|name| discovered(group, target, name)) {
         Some(service) => format!("service {service}"),
         None => format!("job {}", set.pool.name()),
@@ -226,10 +236,7 @@ fn fix(
     if let (Some(reason), Outcome::NoRoute | Outcome::ConnectTimeout | Outcome::PortClosed) =
         (unreachable, outcome)
     {
-        return format!(
-            "{reason}: attach the scraper to one of the service's networks, or name a network \
-             that both share in the label prometheus.io/network"
-        );
+        return format!("{reason}: {SHARE_A_NETWORK}");
     }
     let text = match outcome {
         Outcome::Up => "",

@@ -48,6 +48,7 @@ fn swarm() -> SwarmState {
     SwarmState {
         feed: Arc::new(Feed::new("unix:///d.sock".into())),
         snapshot: Some(Arc::new(Snapshot::from(&lists))),
+        as_of: None,
     }
 }
 

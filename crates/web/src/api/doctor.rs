@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use swarmscout_diagnose::doctor::{self, Report};
+use swarmscout_diagnose::status::LastDoctor;
 use tokio::sync::Mutex;
 
 use super::{ApiError, success};
@@ -53,6 +54,20 @@ pub(super) async fn last(State(app): State<Arc<App>>) -> Result<Response, ApiErr
             "no checks ran within the last minute: POST to this address runs them",
         ))),
         Err(_) => Err(ApiError::NotFound(String::from("the checks are running: ask again"))),
+    }
+}
+
+impl Doctor {
+    /// The last run, if its report is still returned.
+    pub(super) fn last_run(&self) -> Option<LastDoctor> {
+        let last = self.0.try_lock().ok()?;
+        let Finished { report, at } = last.as_ref()?;
+        let age = at.elapsed();
+        (age <= FRESH).then(|| LastDoctor {
+            age_seconds: age.as_secs_f64(),
+            probed: report.probed,
+            up: report.up,
+        })
     }
 }
 

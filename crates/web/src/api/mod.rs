@@ -6,6 +6,7 @@
 
 mod doctor;
 mod explain;
+mod health;
 mod sources;
 mod status;
 mod targets;
@@ -36,6 +37,7 @@ pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/scrape_pools/config", get(targets::scrape_pool_config))
         .route("/explain", get(explain::explain))
         .route("/doctor", change(app, doctor::run).get(doctor::last))
+        .route("/status", get(health::status))
         .route("/sources", get(sources::sources))
         .route("/status/config", get(status::config))
         .route("/status/flags", get(status::flags))

@@ -1,4 +1,4 @@
-//! `/api/v1/doctor` and `/api/v1/explain`.
+//! `/api/v1/doctor`, `/api/v1/explain` and `/api/v1/status`.
 
 use super::*;
 
@@ -49,4 +49,34 @@ async fn an_object_is_explained() {
     );
     assert_eq!(server.get("/api/v1/explain?object=service/web").await.status, 404);
     assert_eq!(server.get("/api/v1/explain").await.status, 400);
+}
+
+#[tokio::test]
+async fn the_status_says_what_is_wrong_and_where_targets_were_probed() {
+    let now = Instant::now();
+    let config = Arc::new(job("node"));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let groups = [group("0", "", &[&closed.to_string()])];
+    let mut failing = source("a", now, Some(1));
+    failing.error = Some(Arc::from("connection refused"));
+    let server = Server::start(now, vec![set(&config, &groups, vec![failing])]).await;
+
+    let status = async || {
+        let answer = server.get("/api/v1/status").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        answer["data"].clone()
+    };
+    let before = status().await;
+    assert_eq!(before["health"], "0 of 1 source up, 1 target: 1 error");
+    assert_eq!(before["findings"][0]["check"], "source_failing");
+    assert_eq!(before["otherSources"][0]["ageSeconds"], 1.0);
+    assert!(before["lastDoctor"].is_null(), "{before}");
+
+    server.request("POST", "/api/v1/doctor", &[]).await;
+    let after = status().await;
+    assert_eq!(
+        (&after["lastDoctor"]["probed"], &after["lastDoctor"]["up"]),
+        (&1.into(), &0.into())
+    );
 }
