@@ -141,7 +141,8 @@ impl App {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let started = SystemTime::now();
         let mut context = BuildContext::new(format!("Swarmscout/{}", BUILD.version));
-        context.own_container = OwnContainer::read();
+        let own_container = OwnContainer::read();
+        context.own_container.clone_from(&own_container);
         context.startup_timeout = options.startup_timeout;
         context.budget = Budget::new(options.memory);
         let budget = context.budget.clone();
@@ -201,6 +202,7 @@ impl App {
                 jobs: manager.jobs(),
                 swarms: manager.swarms(),
                 stats: Arc::clone(manager.stats()),
+                own_container,
             },
             outputs: web::Outputs {
                 files: files.unwrap_or_else(|| watch::channel(Arc::from([])).1),

@@ -161,6 +161,7 @@ async fn serve(
             jobs: watch::Sender::new(jobs).subscribe(),
             swarms: watch::Sender::new(Arc::from([])).subscribe(),
             stats: Arc::new(DiscoveryStats::default()),
+            own_container: None,
         },
         outputs: Outputs { lists: Arc::default(), files: watch::channel(Arc::from([])).1 },
         program: Program {

@@ -4,23 +4,27 @@
 //! says of itself.
 
 mod cluster;
+mod context;
+mod dns;
 mod engines;
+mod reach;
 mod services;
 mod sources;
 mod targets;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use swarmscout_discovery::JobConfig;
+use swarmscout_discovery::config::OwnContainer;
 use swarmscout_discovery::manager::{Job, JobState};
-use swarmscout_model::TargetSet;
 use swarmscout_net::config::TlsConfig;
 use swarmscout_net::{Client, ClientOptions, HttpConfig};
 use swarmscout_swarm::{Feed, Snapshot, Swarm, SwarmStatus};
 use tokio::time::Instant;
 
+use self::context::Context;
 pub(crate) use self::targets::{SHARE_A_NETWORK, discovered, subject as subject_of};
 use crate::probe::Limits;
 use crate::report::{Finding, Severity, rank};
@@ -77,10 +81,16 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Active targets of all jobs.
     pub targets: usize,
-    /// How many of them were probed.
+    /// Their different URLs, each probed once; if there are too many, those of a sample.
+    pub urls: usize,
+    /// Whether only a sample of the targets is probed.
+    pub sampled: bool,
+    /// How many URLs were probed within the time.
     pub probed: usize,
     /// How many of the probed ones answered with metrics.
     pub up: usize,
+    /// How many of them did not answer, and were no longer targets at the end.
+    pub gone: usize,
     /// How long the checks took, in seconds.
     pub took_seconds: f64,
 }
@@ -114,6 +124,8 @@ pub struct Doctor {
     client: Client,
     /// For Engines.
     options: ClientOptions,
+    /// The container that this program runs in.
+    own: Option<OwnContainer>,
 }
 
 impl Doctor {
@@ -127,25 +139,33 @@ impl Doctor {
         let tls = TlsConfig { insecure_skip_verify: true, ..TlsConfig::default() };
         let config = HttpConfig { tls, ..HttpConfig::default() };
         let client = Client::new(&config, options.clone())?;
-        Ok(Self { client, options })
+        Ok(Self { client, options, own: None })
     }
 
-    /// Runs all checks. Takes less than a minute, however many targets there are.
-    pub async fn examine(&self, subject: &Subject) -> Report {
+    /// The same for a program that runs in this container, which says where it is.
+    #[must_use]
+    pub fn in_container(self, own: Option<OwnContainer>) -> Self {
+        Self { own, ..self }
+    }
+
+    /// Runs all checks. Takes about a minute at most, however many targets there are. `now` is the
+    /// state after the probes: what has left the Swarm meanwhile is not reported.
+    pub async fn examine(&self, subject: &Subject, now: impl Fn() -> Subject) -> Report {
         let begin = Instant::now();
-        let mut findings = sources::check(&subject.jobs);
+        let mut findings = known_findings(subject);
         let of_engines = engines::check(&subject.jobs, &self.options, &mut findings);
-        let sets: Vec<Arc<TargetSet>> =
-            subject.jobs.iter().map(|job| Arc::clone(&job.state.set)).collect();
-        let of_targets = targets::check(&sets, &self.client, LIMITS);
-        let (of_engines, (coverage, of_targets)) = tokio::join!(of_engines, of_targets);
+        let probes = targets::probe_all(subject, &self.client, LIMITS);
+        let (of_engines, mut probes) = tokio::join!(of_engines, probes);
         findings.extend(of_engines);
-        findings.extend(subject.swarms.iter().flat_map(cluster::check));
-        findings.extend(subject.swarms.iter().flat_map(services::check));
+        probes.forget_gone(&now());
+        let targets::Coverage { targets, urls, is_sample, probed, up, gone } = probes.coverage;
+        let context = Context::new(subject, self.own.as_ref());
+        let of_targets = probes.findings(context, &self.client, &mut findings).await;
         findings.extend(of_targets);
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        findings.extend(dns::check(context, since_1970.unwrap_or_default()));
         rank(&mut findings);
-        let targets::Coverage { targets, probed, up } = coverage;
         let took_seconds = begin.elapsed().as_secs_f64();
-        Report { findings, targets, probed, up, took_seconds }
+        Report { findings, targets, urls, sampled: is_sample, probed, up, gone, took_seconds }
     }
 }

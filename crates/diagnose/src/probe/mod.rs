@@ -90,6 +90,26 @@ impl Outcome {
         }
     }
 
+    /// Whether the host answers to a connection, be it with a refusal.
+    pub const fn is_connected(self) -> bool {
+        match self {
+            Self::BadUrl
+            | Self::NoSuchName
+            | Self::NoRoute
+            | Self::ConnectTimeout
+            | Self::Other => false,
+            Self::Up
+            | Self::PortClosed
+            | Self::Tls
+            | Self::AnswerTimeout
+            | Self::NotHttp
+            | Self::Unauthorized
+            | Self::Status
+            | Self::NotMetrics
+            | Self::TooLarge => true,
+        }
+    }
+
     /// Of a failed request. A deadline that passes before a connection stands is the connection's
     /// own, which is shorter.
     const fn of_error(error: &Error) -> Self {

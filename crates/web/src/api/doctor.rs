@@ -36,8 +36,10 @@ pub(super) async fn run(State(app): State<Arc<App>>) -> Result<Response, ApiErro
     }
     let user_agent = format!("Swarmscout/{}", app.context.program.build.version);
     let doctor = doctor::Doctor::new(&user_agent)
-        .map_err(|error| ApiError::NotFound(format!("cannot run the checks: {error}")))?;
-    let report = Arc::new(doctor.examine(&view::doctor::subject(&app.context)).await);
+        .map_err(|error| ApiError::NotFound(format!("cannot run the checks: {error}")))?
+        .in_container(app.context.discovery.own_container.clone());
+    let subject = || view::doctor::subject(&app.context);
+    let report = Arc::new(doctor.examine(&subject(), subject).await);
     let finished = Finished { report, at: Instant::now() };
     let answer = success(Answer::of(&finished));
     *last = Some(finished);

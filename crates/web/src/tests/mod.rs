@@ -234,6 +234,7 @@ impl Server {
                 jobs: jobs.subscribe(),
                 swarms: swarms.subscribe(),
                 stats: Arc::clone(&stats),
+                own_container: None,
             },
             outputs: Outputs { lists, files: files.subscribe() },
             program: Program {

@@ -27,6 +27,7 @@ mod time;
 use std::sync::Arc;
 
 use swarmscout_discovery::JobStatus;
+use swarmscout_discovery::config::OwnContainer;
 pub(crate) use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::stats::DiscoveryStats;
 use swarmscout_model::TargetSet;
@@ -52,6 +53,8 @@ pub struct Discovery {
     pub swarms: watch::Receiver<Arc<[ReplicaOfSwarm]>>,
     /// Counters that belong to no single job.
     pub stats: Arc<DiscoveryStats>,
+    /// The container that this program runs in, if it is known.
+    pub own_container: Option<OwnContainer>,
 }
 
 impl Discovery {

@@ -1,8 +1,16 @@
-use expect_test::{Expect, expect};
-use swarmscout_model::PoolSpec;
+use std::sync::Arc;
+
+use expect_test::expect;
+use swarmscout_model::{PoolSpec, TargetGroup, TargetSet};
 use swarmscout_publish::testing::{group, set};
 
+use swarmscout_discovery::JobConfig;
+use swarmscout_discovery::manager::JobState;
+
+use super::sample::Sample;
 use super::*;
+use crate::doctor::ObservedJob;
+use crate::probe::Probed;
 
 fn service(name: &str, targets: &[&str]) -> Arc<TargetGroup> {
     group(name, &format!("__meta_dockerswarm_service_name={name}"), targets)
@@ -22,9 +30,9 @@ fn each_service_has_its_part_of_the_sample() {
         service("one", &["10.2.0.1:80"]),
     ];
     let urls = |most| {
-        let (total, sample) = sample(&sets(&groups), most);
-        assert_eq!(total, 100);
-        sample.into_iter().map(|candidate| candidate.url).collect::<Vec<_>>()
+        let Sample { targets, candidates, is_part } = sample(sets(&groups).iter(), most);
+        assert_eq!((targets, is_part), (100, most < 100));
+        candidates.into_iter().map(|candidate| candidate.url).collect::<Vec<_>>()
     };
     assert_eq!(urls(100).len(), 100);
     expect![[r#"
@@ -45,107 +53,49 @@ fn each_service_has_its_part_of_the_sample() {
 fn a_url_of_two_jobs_is_probed_once() {
     let groups = [service("web", &["10.0.0.1:80"])];
     let jobs = ["a", "b"].map(|job| Arc::new(set(&PoolSpec::new(job), &groups)));
-    let (total, sample) = sample(&jobs, 100);
-    assert_eq!((total, sample.len()), (2, 1));
+    let Sample { targets, candidates, .. } = sample(jobs.iter(), 100);
+    assert_eq!((targets, candidates.len()), (2, 1));
+    assert_eq!(&*candidates[0].job, "a");
 }
 
 #[test]
 fn urls_for_a_prober_are_not_scraped() {
     let probes = group("p", "__meta_swarmscout_list=probes", &["shop.example.com:443"]);
     let class = group("c", "__meta_swarmscout_list=class/internal", &["10.0.0.1:80"]);
-    let (total, sample) = sample(&sets(&[probes, class]), 100);
-    assert_eq!((total, sample.len()), (1, 1));
-    assert_eq!(sample[0].url, "http://10.0.0.1:80/metrics");
+    let Sample { targets, candidates, .. } = sample(sets(&[probes, class]).iter(), 100);
+    assert_eq!((targets, candidates.len()), (1, 1));
+    assert_eq!(candidates[0].url, "http://10.0.0.1:80/metrics");
+    assert!(candidates[0].has_class);
 }
 
-/// `outcome node [reason why it is unreachable]`, one for each target.
-fn check(targets: &[&str], expected: &Expect) {
-    let outcomes = [
-        Outcome::Up,
-        Outcome::PortClosed,
-        Outcome::ConnectTimeout,
-        Outcome::Unauthorized,
-        Outcome::NotMetrics,
-    ];
-    let result = |(place, text): (usize, &&str)| {
-        let mut words = text.splitn(3, ' ');
-        let outcome = words.next().unwrap();
-        let outcome = *outcomes.iter().find(|known| known.as_str() == outcome).unwrap();
-        let candidate = Candidate {
-            subject: "service web".to_owned(),
-            node: words.next().unwrap().to_owned(),
-            url: format!("http://10.0.0.{place}/metrics"),
-            unreachable: words.next().map(str::to_owned),
-        };
-        let detail = "the reason".to_owned();
-        (candidate, Probed { outcome, detail, took: Duration::ZERO })
-    };
-    let findings = findings(targets.iter().enumerate().map(result).collect());
-    let text = findings.iter().map(|finding| {
-        let Finding { severity, check, subject, problem, fix, examples, .. } = finding;
-        let examples = examples.join("\n  ");
-        format!("{severity:?} {check}: {subject}: {problem}\n  {examples}\n  fix: {fix}\n")
+#[test]
+fn the_last_targets_of_a_sample_count_too() {
+    let groups: Vec<_> = (0..20)
+        .map(|number| service(&format!("s{number}"), &[&format!("10.0.{number}.1:80")]))
+        .collect();
+    assert_eq!(sample(sets(&groups).iter(), 10).candidates.len(), 10);
+    assert_eq!(sample(sets(&[]).iter(), 10).candidates, []);
+}
+
+#[test]
+fn what_has_left_the_swarm_is_not_reported() {
+    let up = ("http://10.0.0.1:80/metrics", Outcome::Up);
+    let gone = ("http://10.0.0.2:80/metrics", Outcome::ConnectTimeout);
+    let broken = ("http://10.0.0.3:80/metrics", Outcome::ConnectTimeout);
+    let results = [up, gone, broken].map(|(url, outcome)| {
+        let candidate = Candidate { url: url.to_owned(), ..Candidate::default() };
+        (candidate, Probed { outcome, detail: String::new(), took: Duration::ZERO })
     });
-    expected.assert_eq(&text.collect::<String>());
-}
-
-#[test]
-fn targets_that_answer_are_no_finding() {
-    check(&["up a", "up b"], &expect![""]);
-}
-
-#[test]
-fn one_node_that_is_cut_off_is_named() {
-    check(
-        &["up a", "up b", "connect_timeout c", "connect_timeout c"],
-        &expect![[r#"
-        Error connect_timeout: service web: 2 of 4 probed targets do not answer to a connection
-          http://10.0.0.2/metrics on node c: the reason
-          http://10.0.0.3/metrics on node c: the reason
-          fix: only targets on c fail: its overlay network is cut off, as by a firewall; allow 7946/tcp, 7946/udp and 4789/udp between all nodes
-    "#]],
-    );
-}
-
-#[test]
-fn a_firewall_is_suspected_if_no_node_answers() {
-    check(
-        &["connect_timeout a", "connect_timeout b"],
-        &expect![[r#"
-        Error connect_timeout: service web: 2 of 2 probed targets do not answer to a connection
-          http://10.0.0.0/metrics on node a: the reason
-          http://10.0.0.1/metrics on node b: the reason
-          fix: the overlay network may be blocked by a firewall: allow 7946/tcp, 7946/udp and 4789/udp between all nodes
-    "#]],
-    );
-}
-
-#[test]
-fn a_network_that_is_not_shared_is_the_reason() {
-    check(
-        &["connect_timeout a no network is shared with service web"],
-        &expect![[r#"
-        Error connect_timeout: service web: 1 of 1 probed targets do not answer to a connection
-          http://10.0.0.0/metrics on node a: the reason
-          fix: no network is shared with service web: attach the scraper to one of the service's networks, or name a network that both share in the label prometheus.io/network
-    "#]],
-    );
-}
-
-#[test]
-fn each_outcome_has_its_fix() {
-    check(
-        &["port_closed a", "unauthorized b", "not_metrics c"],
-        &expect![[r#"
-            Error port_closed: service web: 1 of 3 probed targets do not listen on their port
-              http://10.0.0.0/metrics on node a: the reason
-              fix: set prometheus.io/port to the port on which the container listens; a process that listens on 127.0.0.1 only must listen on 0.0.0.0
-            Warning unauthorized: service web: 1 of 3 probed targets want credentials
-              http://10.0.0.1/metrics on node b: the reason
-              fix: give the scraper the credentials: put the service into a class with prometheus.io/class, and scrape that class with a job that has them
-            Error not_metrics: service web: 1 of 3 probed targets answer with something other than metrics
-              http://10.0.0.2/metrics on node c: the reason
-              fix: set prometheus.io/path to the path of its metrics
-        "#]],
-    );
+    let mut probes = Probes { coverage: Coverage::default(), results: results.into() };
+    let there = sets(&[service("web", &["10.0.0.3:80", "10.0.0.4:80"])]);
+    let state = ObservedJob {
+        config: Arc::new(JobConfig::new("swarm", Vec::new())),
+        state: JobState { set: Arc::clone(&there[0]), status: Arc::default() },
+    };
+    probes.forget_gone(&Subject { jobs: vec![state], swarms: Vec::new() });
+    let left: Vec<_> = probes.results.iter().map(|(candidate, _)| &*candidate.url).collect();
+    assert_eq!(left, [up.0, broken.0]);
+    assert_eq!(probes.coverage.gone, 1);
+    let wanted = HashSet::from([broken.0.to_owned(), gone.0.to_owned()]);
+    assert_eq!(still_there(there.iter(), &wanted), HashSet::from([broken.0.to_owned()]));
 }

@@ -50,7 +50,7 @@ impl OwnContainer {
     }
 
     /// Whether it is the container of a task.
-    pub(super) fn is_of(&self, task: &Task) -> bool {
+    pub fn is_of(&self, task: &Task) -> bool {
         task.container.starts_with(&*self.0)
     }
 }

@@ -104,6 +104,7 @@ impl Site {
                 jobs: manager.jobs(),
                 swarms: manager.swarms(),
                 stats: Arc::clone(manager.stats()),
+                own_container: None,
             },
             outputs: web::Outputs { lists: Arc::default(), files: watch::channel(Arc::from([])).1 },
             program: web::Program {

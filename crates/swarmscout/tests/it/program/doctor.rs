@@ -18,9 +18,11 @@ fn the_demo_shows_what_is_wrong_with_two_services() {
     program.line("Ctrl-C ends it");
     let output = folder.run(&["doctor", &format!("--url=http://{address}")]);
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(stdout.contains("26 targets, 20 probed, 19 of them up"), "{stdout}");
-    assert!(stdout.contains("service shop_mail: 1 of 1 probed targets"), "{stdout}");
-    assert!(stdout.contains("fix: the scraper shares no network with the task"), "{stdout}");
+    assert!(stdout.contains("26 targets at 20 URLs, 20 probed, 19 of them up"), "{stdout}");
+    let network = "network shop_back: the scraper is not in it, and reaches no target of service \
+                   shop_mail";
+    assert!(stdout.contains(network), "{stdout}");
+    assert!(stdout.contains("fix: docker service update --network-add shop_back"), "{stdout}");
     assert_eq!(output.status.code(), Some(1), "{stdout}");
 
     for (service, last) in [

@@ -1,0 +1,162 @@
+//! What the Swarms say about where targets and scrapers are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use swarmscout_discovery::SdConfig;
+use swarmscout_discovery::config::{OwnContainer, Scraper, SwarmscoutOptions};
+use swarmscout_docker::engine::{Network, Node, Service, Task};
+use swarmscout_swarm::Snapshot;
+
+use super::{ObservedJob, Subject};
+
+/// The Swarms of a diagnosis, and the container of this program.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'a> {
+    subject: &'a Subject,
+    own: Option<&'a OwnContainer>,
+}
+
+/// Who scrapes, as far as commands can name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ScraperName {
+    /// A service.
+    Service(String),
+    /// A container that is not a task.
+    Container(String),
+    /// Who is in the networks of the configuration.
+    InNetworks,
+    /// It cannot be known.
+    Unknown,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(subject: &'a Subject, own: Option<&'a OwnContainer>) -> Self {
+        Self { subject, own }
+    }
+
+    pub(super) fn snapshots(self) -> impl Iterator<Item = &'a Snapshot> {
+        self.subject.swarms.iter().filter_map(|swarm| swarm.snapshot.as_deref())
+    }
+
+    /// The service of this name, in the first Swarm that has one.
+    pub(super) fn service(self, name: &str) -> Option<(&'a Snapshot, &'a Arc<Service>)> {
+        self.snapshots().find_map(|snapshot| {
+            let mut services = snapshot.services.objects();
+            Some((snapshot, services.find(|service| *service.name == *name)?))
+        })
+    }
+
+    /// The network of this name, in the first Swarm that has one.
+    pub(super) fn network(self, name: &str) -> Option<&'a Arc<Network>> {
+        let networks = self.snapshots().flat_map(|snapshot| snapshot.networks.objects());
+        networks.into_iter().find(|network| *network.name == *name)
+    }
+
+    /// The nodes that are not ready: ID and name.
+    pub(super) fn lost_nodes(self) -> BTreeMap<&'a str, &'a str> {
+        let nodes = self.snapshots().flat_map(|snapshot| snapshot.nodes.objects());
+        let lost = nodes.filter(|node| &*node.state != "ready");
+        lost.map(|node| (&*node.id, name_of(node))).collect()
+    }
+
+    /// The task that this program runs in.
+    fn own_task(self) -> Option<(&'a Snapshot, &'a Arc<Task>)> {
+        let own = self.own?;
+        self.snapshots().find_map(|snapshot| {
+            Some((snapshot, snapshot.tasks.objects().find(|task| own.is_of(task))?))
+        })
+    }
+
+    /// The name of the node that this program runs on: that of its task, or of the Engine whose
+    /// unix socket it reads.
+    pub(super) fn own_node(self) -> Option<&'a str> {
+        let (snapshot, id) = if let Some((snapshot, task)) = self.own_task() {
+            (snapshot, &task.node)
+        } else {
+            let local = self.subject.swarms.iter();
+            let mut local = local.filter(|swarm| swarm.feed.host.starts_with("unix://"));
+            let snapshot = local.find_map(|swarm| swarm.snapshot.as_deref())?;
+            (snapshot, &snapshot.this_node)
+        };
+        snapshot.nodes.get("", id).map(|node| name_of(node))
+    }
+
+    /// Who scrapes the targets of a job.
+    pub(super) fn scraper(self, job: &str) -> ScraperName {
+        match self.options(job).map(|options| &options.scraper) {
+            Some(Scraper::Service(name)) => return ScraperName::Service(name.to_string()),
+            Some(Scraper::Networks(_)) => return ScraperName::InNetworks,
+            Some(Scraper::Here) | None => {}
+        }
+        let of_task = self.own_task().and_then(|(snapshot, task)| {
+            Some(snapshot.services.get("", &task.service)?.name.to_string())
+        });
+        match (of_task, self.own) {
+            (Some(service), _) => ScraperName::Service(service),
+            (None, Some(own)) => {
+                ScraperName::Container(own.id().chars().take(SHOWN_OF_ID).collect())
+            }
+            (None, None) => ScraperName::Unknown,
+        }
+    }
+
+    /// The options of the first block of a job that reads labels.
+    pub(super) fn options(self, job: &str) -> Option<&'a SwarmscoutOptions> {
+        let job = self.subject.jobs.iter().find(|known| **known.config.name() == *job)?;
+        options_of(job).next()
+    }
+
+    /// The services that a source leaves out because the scraper does not reach them, each with the
+    /// job.
+    pub(super) fn unreachable(self) -> BTreeSet<(&'a str, &'a str)> {
+        let mut found = BTreeSet::new();
+        for job in &self.subject.jobs {
+            let problems = job.state.status.sources.iter().flat_map(|source| &*source.problems);
+            let dropped = problems.filter(|problem| problem.reason == "unreachable");
+            found.extend(dropped.map(|problem| (&**job.config.name(), &*problem.object)));
+        }
+        found
+    }
+
+    pub(super) fn jobs(self) -> &'a [ObservedJob] {
+        &self.subject.jobs
+    }
+}
+
+/// Docker shows this much of an ID.
+const SHOWN_OF_ID: usize = 12;
+
+fn options_of(job: &ObservedJob) -> impl Iterator<Item = &SwarmscoutOptions> {
+    job.config.sources.iter().filter_map(|source| match source {
+        SdConfig::Swarmscout(config) => Some(&config.options),
+        _ => None,
+    })
+}
+
+/// The host name of a node, or else its ID.
+pub(super) fn name_of(node: &Node) -> &str {
+    if node.hostname.is_empty() { &node.id } else { &node.hostname }
+}
+
+/// The overlay networks that the tasks of a service are in: IDs and names.
+pub(super) fn networks_of(snapshot: &Snapshot, service: &Service) -> BTreeMap<Arc<str>, Arc<str>> {
+    let mut networks = BTreeMap::new();
+    for task in running(snapshot, service) {
+        let usable = task
+            .attachments
+            .iter()
+            .filter(|one| !one.ingress && &*one.driver == "overlay" && !one.addresses.is_empty());
+        networks.extend(usable.map(|one| (Arc::clone(&one.network), Arc::clone(&one.name))));
+    }
+    networks
+}
+
+/// The tasks of a service that run, and shall run.
+pub(super) fn running<'a>(
+    snapshot: &'a Snapshot,
+    service: &'a Service,
+) -> impl Iterator<Item = &'a Arc<Task>> {
+    let tasks = snapshot.tasks.of_owner(&service.id);
+    tasks.filter(|task| &*task.state == "running" && &*task.desired_state == "running")
+}
