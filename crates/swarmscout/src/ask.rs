@@ -49,7 +49,7 @@ struct Envelope<T> {
 enum Missing {
     /// The path: another program listens there, or an older version.
     Path,
-    /// The object that was asked for, or the path. The answer says which.
+    /// The object that was asked for; the answer says why.
     Object,
 }
 
@@ -79,17 +79,35 @@ impl Server {
         self.read(answer, Missing::Path).await
     }
 
-    /// Sends a GET to a path below `/api/v1` with one parameter, and reads what it answers.
-    pub(crate) async fn get<T: DeserializeOwned>(
+    /// Sends a GET to a path below `/api/v1`, and reads what it answers.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let request = self.request(&format!("/api/v1{path}"), TIMEOUT)?;
+        self.read(self.client.get(request).await, Missing::Path).await
+    }
+
+    /// Sends a GET to a path below `/api/v1` with one parameter, which names an object, and reads what
+    /// it answers.
+    pub(crate) async fn get_object<T: DeserializeOwned>(
         &self,
         path: &str,
         name: &str,
         value: &str,
     ) -> anyhow::Result<T> {
+        let path = format!("/api/v1{path}");
         let query =
             form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
-        let request = self.request(&format!("/api/v1{path}?{query}"), TIMEOUT)?;
-        self.read(self.client.get(request).await, Missing::Object).await
+        let request = self.request(&format!("{path}?{query}"), TIMEOUT)?;
+        let answer = self.client.get(request).await;
+        let missing = match &answer {
+            // An older version does not have the path either.
+            Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
+                let of_path = self.client.get(self.request(&path, TIMEOUT)?).await;
+                let has_path = of_path.is_ok_and(|answer| answer.status != StatusCode::NOT_FOUND);
+                if has_path { Missing::Object } else { Missing::Path }
+            }
+            _ => Missing::Object,
+        };
+        self.read(answer, missing).await
     }
 
     /// Sends a GET to a path, and reads a text.

@@ -38,6 +38,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Some(Command::Check(command)) => check::run(command).await,
         Some(Command::Explain(args)) => diagnose::explain(args).await,
         Some(Command::Doctor(args)) => diagnose::doctor(args).await,
+        Some(Command::Status(args)) => diagnose::status(args).await,
         Some(Command::Demo(args)) => demo::run(args, &cli).await.unwrap_or_else(report),
     }
 }

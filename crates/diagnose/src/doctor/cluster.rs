@@ -9,7 +9,9 @@ use crate::report::{Finding, Severity};
 pub(super) fn check(swarm: &SwarmState) -> Vec<Finding> {
     let subject = format!("Swarm {}", swarm.feed.swarm);
     let mut findings = Vec::new();
-    if swarm.feed.kind == FeedKind::Poll
+    // Before the first listing, its source says what is wrong.
+    if swarm.snapshot.is_some()
+        && swarm.feed.kind == FeedKind::Poll
         && let Some(reason) = &swarm.feed.reason
     {
         findings.push(Finding {

@@ -138,7 +138,7 @@ pub enum SourceState {
     Up,
     /// It failed.
     Failing,
-    /// There was none since the start.
+    /// It has not answered since the start.
     Waiting,
 }
 

@@ -1,21 +1,28 @@
-//! The arguments of the commands that ask a running program: `explain`, `doctor`, and those of
-//! `check` that do.
+//! The arguments of the commands that ask a running program: `explain`, `doctor`, `status`, and
+//! those of `check` that do.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use swarmscout_model::PromDuration;
 
+use super::parse_interval;
+
 /// Where a running program is, and how to reach it.
 #[derive(Clone, Debug, Args)]
 pub struct EndpointArgs {
     /// URL of the running Swarmscout; a path is kept as prefix
-    #[arg(long, value_name = "URL", default_value = concat!("http://", "127.0.0.1:9465"))]
+    #[arg(long, value_name = "URL", default_value = Self::DEFAULT_URL)]
     pub url: String,
 
     /// File with credentials and TLS options for it, in the format of http_config
     #[arg(long = "http.config.file", value_name = "FILE")]
     pub http_config_file: Option<PathBuf>,
+}
+
+impl EndpointArgs {
+    /// Where a program on this machine listens unless its flags say otherwise.
+    pub const DEFAULT_URL: &str = concat!("http://", "127.0.0.1:9465");
 }
 
 /// Of `check healthy` and `check ready`.
@@ -73,4 +80,17 @@ pub struct DoctorArgs {
     /// Whom to ask.
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+/// Of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// Ask every INTERVAL (2s if it is left out, at least 100ms), and show each change
+    #[arg(long, value_name = "INTERVAL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "2s", value_parser = parse_interval)]
+    pub watch: Option<PromDuration>,
 }

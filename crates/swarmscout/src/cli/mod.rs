@@ -21,7 +21,7 @@ use swarmscout_publish::file_sd::{self, Format, Mode, Removed};
 
 use compat::{FLAGS, Value, Verdict};
 pub use diagnose::{
-    CheckStatusArgs, DiagnoseFormat, DoctorArgs, EndpointArgs, ExplainArgs, ServerArgs,
+    CheckStatusArgs, DiagnoseFormat, DoctorArgs, EndpointArgs, ExplainArgs, ServerArgs, StatusArgs,
 };
 
 /// Read when `--config.file` is not given and there is one in the current folder.
@@ -293,6 +293,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Find out why metrics are missing, and what to do about it
     Doctor(DoctorArgs),
+    /// Show how nodes, services and targets are, what is wrong, and what to do about it
+    Status(StatusArgs),
     /// Run on a simulated Swarm, with real sockets, without Docker
     Demo(DemoArgs),
 }
@@ -390,7 +392,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     cli.logs = level_given
         || !matches!(
             cli.command,
-            Some(Command::Check(_) | Command::Doctor(_) | Command::Explain(_))
+            Some(Command::Check(_) | Command::Doctor(_) | Command::Explain(_) | Command::Status(_))
         );
     if !level_given && matches!(cli.command, Some(Command::Demo(_))) {
         // The demo prints by itself what happens.

@@ -312,16 +312,9 @@ fn documentation() -> String {
     );
     let mut command = Cli::command();
     command.build();
-    for arg in command.get_arguments() {
-        let Some(name) = arg.get_long() else { continue };
-        let default: Vec<_> =
-            arg.get_default_values().iter().map(|v| v.to_string_lossy()).collect();
-        let default = default.join(", ");
-        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
-        let help = arg.get_help().expect("every flag has a help").to_string();
-        let help = help.replace('|', "\\|");
-        writeln!(text, "| `--{name}` | {default} | {help} |").expect("a string takes all");
-    }
+    list_flags(&command, &mut text);
+    text.push_str("\n## Flags of commands\n\nThey stand after the command.\n");
+    list_commands(&command, "swarmscout", &mut text);
     text.push_str(
         "\n## Rejected flags\n\n\
          Their feature does not exist yet. To ignore them would expose the server or lose data.\n\n\
@@ -350,6 +343,44 @@ fn documentation() -> String {
         writeln!(text, "\n- {reason}:\n  {}", names.join(",\n  ")).expect("a string takes all");
     }
     text
+}
+
+/// Those that the command has alone.
+fn list_flags(command: &clap::Command, text: &mut String) {
+    use std::fmt::Write as _;
+
+    let flags = command.get_arguments().filter(|arg| arg.get_long().is_some());
+    let is_of_all = |arg: &&Arg| arg.is_global_set() && command.get_name() != "swarmscout";
+    for arg in flags.filter(|arg| !is_of_all(arg)) {
+        let name = arg.get_long().expect("others were left out");
+        let default: Vec<_> =
+            arg.get_default_values().iter().map(|v| v.to_string_lossy()).collect();
+        let default = default.join(", ");
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        let help = arg.get_help().expect("every flag has a help").to_string();
+        let help = help.replace('|', "\\|");
+        writeln!(text, "| `--{name}` | {default} | {help} |").expect("a string takes all");
+    }
+}
+
+fn list_commands(command: &clap::Command, path: &str, text: &mut String) {
+    use std::fmt::Write as _;
+
+    for command in command.get_subcommands() {
+        let path = format!("{path} {}", command.get_name());
+        if command.has_subcommands() {
+            list_commands(command, &path, text);
+            continue;
+        }
+        let positional = command.get_positionals().filter_map(|arg| arg.get_value_names()?.first());
+        let words: Vec<_> = std::iter::once(path.as_str())
+            .chain(positional.map(clap::builder::Str::as_str))
+            .collect();
+        let about = command.get_about().expect("every command has a help");
+        writeln!(text, "\n### `{}`\n\n{about}.\n", words.join(" ")).expect("a string takes all");
+        text.push_str("| flag | default | what it does |\n| --- | --- | --- |\n");
+        list_flags(command, text);
+    }
 }
 
 /// Numbers, sizes and durations: the ends of each range, and what lies beyond.

@@ -246,6 +246,7 @@ fn guide(address: Option<SocketAddr>, jobs: &[Job], pace: Duration) -> String {
         text,
         "\nTwo services of the shop are not scraped: shop_report fits no node, and shop_mail is in \
          a network\nthat the scraper does not share. Ask why:\n\n  \
+           swarmscout status --url={url}\n  \
            swarmscout explain --url={url} shop_report\n  \
            swarmscout explain --url={url} shop_mail\n  \
            swarmscout doctor --url={url}\n"

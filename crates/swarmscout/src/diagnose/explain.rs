@@ -40,7 +40,7 @@ async fn find_out(args: &ExplainArgs) -> anyhow::Result<Explanation> {
     }
     let Some(file) = &args.server.config_file else {
         return Server::new(&args.server.endpoint, ADVICE)?
-            .get("/explain", "object", &args.object)
+            .get_object("/explain", "object", &args.object)
             .await;
     };
     let subject = direct::observe(file, args.server.timeout.into()).await?;

@@ -1,4 +1,4 @@
-//! `explain` and `doctor`: why targets are missing, as text for a terminal.
+//! `explain`, `doctor` and `status`: why targets are missing, as text for a terminal.
 //!
 //! The running program is asked, or with `--config.file` the Swarm itself. Results go to stdout,
 //! errors to stderr. Exit codes: 0 where all is well, 1 where something is not, 2 where nothing could
@@ -8,10 +8,12 @@ pub(crate) mod direct;
 mod doctor;
 mod explain;
 mod page;
+mod status;
+mod watch;
 
 use std::process::ExitCode;
 
-use crate::cli::{DoctorArgs, ExplainArgs};
+use crate::cli::{DoctorArgs, ExplainArgs, StatusArgs};
 
 /// Nothing could be found out.
 const NO_RESULT: u8 = 2;
@@ -28,4 +30,9 @@ pub async fn doctor(args: &DoctorArgs) -> ExitCode {
 /// Runs `explain`.
 pub async fn explain(args: &ExplainArgs) -> ExitCode {
     explain::run(args).await
+}
+
+/// Runs `status`.
+pub async fn status(args: &StatusArgs) -> ExitCode {
+    status::run(args).await
 }

@@ -20,6 +20,7 @@ const USUAL: Size = Size { columns: 80, rows: 24 };
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     Plain,
+    Good,
     Bad,
     Doubtful,
     Noted,
@@ -30,6 +31,7 @@ impl Style {
     const fn color(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
+            Self::Good => Some("1;32"),
             Self::Bad => Some("1;31"),
             Self::Doubtful => Some("1;33"),
             Self::Noted => Some("1;36"),

@@ -10,7 +10,7 @@ fn demo(folder: &Folder, pace: &str) -> (Program, SocketAddr) {
     let mut program = Program::spawn(command.args(args));
     let address = program.address();
     program.line("Ctrl-C ends it");
-    for command in ["explain", "doctor"] {
+    for command in ["status", "explain", "doctor"] {
         let named = format!("swarmscout {command} --url=http://{address}");
         assert!(program.log.iter().any(|line| line.contains(&named)), "{:#?}", program.log);
     }

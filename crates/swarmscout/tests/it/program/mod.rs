@@ -18,5 +18,6 @@ mod reload;
 mod restart;
 mod secrets;
 mod stacks;
+mod status;
 #[cfg(target_os = "linux")]
 mod systemd;
