@@ -75,7 +75,7 @@ macro_rules! for_each_source {
             /// A Swarm whose services say in their labels how they are scraped.
             swarmscout_sd_configs: Swarmscout(swarmscout::SwarmscoutConfig)
                 | PlainEngine(swarmscout::PlainEngineConfig),
-                keys swarmscout::SwarmscoutSdKeys, faults [], ours;
+                keys swarmscout::SwarmscoutSdKeys, faults [Labels, Engines], ours;
             /// Containers of one Docker engine.
             docker_sd_configs: Docker(docker::DockerConfig),
                 keys docker::DockerSdKeys, faults [Docker];

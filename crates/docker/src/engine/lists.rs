@@ -61,6 +61,12 @@ impl Query {
         Self { lists, with_info: false, is_separable: false }
     }
 
+    /// Also asks for what the Engine says of itself.
+    #[must_use]
+    pub fn with_info(self) -> Self {
+        Self { with_info: true, ..self }
+    }
+
     /// Asks for these lists, each with the JSON of its filters, and for what the Engine says of
     /// itself. First the list that speaks of the others. One that fails takes no other with it.
     pub fn of_swarm<'a>(lists: impl IntoIterator<Item = (List, &'a str)>) -> Self {

@@ -97,7 +97,7 @@ impl PlainEngine {
         let address = address.and_then(|host| Some(Arc::from(Host::parse(host).ok()?.hostname())));
         Ok(Self {
             hosts: Hosts::new(&config.engine, &context.refresh)?,
-            query: Query::of_swarm([(List::Containers, ""), (List::Networks, "")]),
+            query: Query::new(List::Containers, &[List::Networks], &[]).with_info(),
             finder: if is_remote { finder.of_remote_engine() } else { finder },
             node: config.node.clone(),
             display_name: config.engine.describe(),

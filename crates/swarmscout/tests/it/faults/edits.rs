@@ -53,10 +53,15 @@ impl Source {
             Self::Masters => masters(edit),
             Self::Nodes => nodes(edit),
             Self::Services => services(edit),
-            Self::Tasks if edit == Edit::Unspecified => {
+            Self::Tasks | Self::Labels if edit == Edit::Unspecified => {
                 // The node of the task, not the task.
-                return Some(("/nodes", nodes(edit).apply(Self::answer("/nodes"))));
+                return Some(("/nodes", nodes(edit).apply(self.answer("/nodes"))));
             }
+            Self::Labels if edit == Edit::AddressTwice => {
+                return Some(("/tasks", tasks(edit).apply(self.answer("/tasks"))));
+            }
+            Self::Labels => labels(edit),
+            Self::Engines => labels_of_containers(edit),
             Self::Tasks => tasks(edit),
             Self::OtherLists => networks(edit)?,
             Self::Docker => containers(edit),
@@ -67,7 +72,7 @@ impl Source {
             Self::Token => lists::edit_token(edit)?,
             Self::ZooKeeper | Self::Dns => return None,
         };
-        Some((self.list(), change.apply(Self::answer(self.list()))))
+        Some((self.list(), change.apply(self.answer(self.list()))))
     }
 }
 
@@ -180,6 +185,36 @@ fn containers(edit: Edit) -> Change {
         Edit::IdTwice => Again("", 2, "/Names/0", br#""/other""#),
         Edit::AddressTwice => Set("/1/NetworkSettings/Networks/back/IPAddress", br#""10.90.2.7""#),
         Edit::Unspecified => Set("/2/NetworkSettings/Networks/open/IPAddress", br#""0.0.0.0""#),
+    }
+}
+
+/// Number 0 has tasks on two networks.
+fn labels(edit: Edit) -> Change {
+    match edit {
+        Edit::NotUtf8 => Set("/0/Spec/Labels/prometheus.io~1port", NOT_UTF8),
+        Edit::NotANumber => Set("/0/Spec/Labels/prometheus.io~1port", b"NaN"),
+        Edit::HugeNumber => Set("/0/Spec/Labels/prometheus.io~1port", HUGE),
+        Edit::Missing => Remove("/0/Spec/Labels"),
+        Edit::Null => Set("/0/Spec/Labels/prometheus.io~1port", b"null"),
+        Edit::OtherType => Set("/0/Spec/Labels/prometheus.io~1port", b"7"),
+        Edit::UnknownWord => Set("/0/Spec/Labels/prometheus.io~1scrape", br#""levitating""#),
+        Edit::IdTwice => Again("", 0, "/Spec/Name", br#""other""#),
+        Edit::AddressTwice | Edit::Unspecified => unreachable!("addresses are those of tasks"),
+    }
+}
+
+/// Number 2 has a published port, numbers 1 and 5 share a network.
+fn labels_of_containers(edit: Edit) -> Change {
+    match edit {
+        Edit::NotUtf8 => Set("/2/Labels/prometheus.io~1port", NOT_UTF8),
+        Edit::NotANumber => Set("/2/Labels/prometheus.io~1port", b"NaN"),
+        Edit::HugeNumber => Set("/2/Labels/prometheus.io~1port", HUGE),
+        Edit::Missing => Remove("/2/Labels"),
+        Edit::Null => Set("/2/Labels/prometheus.io~1port", b"null"),
+        Edit::OtherType => Set("/2/Labels/prometheus.io~1port", b"7"),
+        Edit::UnknownWord => Set("/2/Labels/prometheus.io~1scrape", br#""levitating""#),
+        Edit::IdTwice | Edit::AddressTwice => containers(edit),
+        Edit::Unspecified => Set("/1/NetworkSettings/Networks/back/IPAddress", br#""0.0.0.0""#),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use swarmscout_discovery::for_each_source;
 use swarmscout_simulator::engine::Recording;
 use swarmscout_simulator::{Listen, Request, Response, Server, classic};
@@ -72,8 +72,53 @@ static ANSWERS: LazyLock<BTreeMap<&str, Bytes>> = LazyLock::new(|| {
     ])
 });
 
+/// The answers to the sources that read labels, as far as they differ: services and containers have
+/// some, and the engine is not a classic master.
+static LABELLED: LazyLock<BTreeMap<&str, Bytes>> = LazyLock::new(|| {
+    let list = |path| serde_json::from_slice::<Vec<Value>>(&ANSWERS[path]).unwrap();
+    let (mut services, mut containers) = (list("/services"), list("/containers/json"));
+    // Without a fault, what has a label has an address.
+    let has_address = |service: &str| !matches!(service, "random-port" | "on-host");
+    for service in &mut services {
+        if !has_address(service["Spec"]["Name"].as_str().unwrap()) {
+            continue;
+        }
+        service["Spec"]["Labels"] = json!({PORT: "8080", "prometheus.io/scrape": "true"});
+    }
+    for container in &mut containers {
+        let name = container["Names"][0].as_str().unwrap();
+        let service = name.trim_start_matches('/').split('.').next().unwrap().to_owned();
+        if !has_address(&service) {
+            continue;
+        }
+        container["Labels"] = json!({
+            PORT: "8080",
+            "prometheus.io/scrape": "true",
+            "com.docker.compose.project": "shop",
+            "com.docker.compose.service": service,
+            "com.docker.compose.container-number": "1",
+        });
+    }
+    let text = |list: &[Value]| Bytes::from(serde_json::to_vec(list).unwrap());
+    BTreeMap::from([
+        ("/services", text(&services)),
+        ("/containers/json", text(&containers)),
+        ("/info", Bytes::from_static(Recording::THREE_NODES.body("/info").unwrap())),
+    ])
+});
+
+const PORT: &str = "prometheus.io/port";
+
 /// The recording that the master answers with.
 const MASTER: (&str, &str) = ("1.2.9", "healthy");
+
+/// The answers of a server without a fault to a source that reads labels.
+fn answer_labelled(request: &Request) -> Response {
+    match LABELLED.get(request.path.trim_start_matches("/v1.41")) {
+        Some(answer) => Response::json(answer.clone()),
+        None => answer(request),
+    }
+}
 
 /// The answers of a server without a fault.
 fn answer(request: &Request) -> Response {
@@ -102,6 +147,8 @@ impl Source {
             Self::Tasks => "tasks",
             Self::OtherLists => "networks of tasks",
             Self::Docker => "docker",
+            Self::Labels => "labels of services",
+            Self::Engines => "labels of containers",
             Self::ListFile => "list in a file",
             Self::Etcd2 => "etcd v2",
             Self::Etcd3 => "etcd v3",
@@ -138,10 +185,10 @@ impl Source {
             Self::Http => "/sd",
             Self::Masters => "/info",
             Self::Nodes => "/nodes",
-            Self::Services => "/services",
+            Self::Services | Self::Labels => "/services",
             Self::Tasks => "/tasks",
             Self::OtherLists => "/networks",
-            Self::Docker => "/containers/json",
+            Self::Docker | Self::Engines => "/containers/json",
             Self::Etcd2 => "/v2/keys/swarm/docker/swarm",
             Self::Etcd3 => "/v3/kv/range",
             Self::Consul => "/v1/kv/swarm/docker/swarm",
@@ -150,8 +197,18 @@ impl Source {
     }
 
     /// The answer at a path without a fault; without a path, the content of its file.
-    pub(crate) fn answer(path: &str) -> &'static [u8] {
-        if path.is_empty() { GROUPS.as_bytes() } else { &ANSWERS[path] }
+    pub(crate) fn answer(self, path: &str) -> &'static [u8] {
+        let labelled = LABELLED.get(path).filter(|_| self.reads_labels());
+        match labelled {
+            Some(answer) => answer,
+            None if path.is_empty() => GROUPS.as_bytes(),
+            None => &ANSWERS[path],
+        }
+    }
+
+    /// Whether its targets are those that labels declare.
+    const fn reads_labels(self) -> bool {
+        matches!(self, Self::Labels | Self::Engines)
     }
 
     /// Starts who answers to this job.
@@ -161,6 +218,9 @@ impl Source {
             Self::ListFile => Origin::File(Folder::new("nodes", lists::FILE)),
             Self::ZooKeeper => Origin::zookeeper(),
             Self::Dns => Origin::name(names, format!("{}.test.", job.to_lowercase())),
+            _ if self.reads_labels() => {
+                Origin::Server(Server::start(Listen::Tcp, answer_labelled).unwrap())
+            }
             _ => Origin::Server(Server::start(Listen::Tcp, answer).unwrap()),
         }
     }
@@ -176,6 +236,9 @@ impl Source {
             Self::Services => format!("host: '{place}', role: services"),
             Self::Tasks | Self::OtherLists => format!("host: '{place}', role: tasks"),
             Self::Docker => format!("host: '{place}'"),
+            // A preset would connect to the recorded nodes.
+            Self::Labels => format!("host: '{place}', presets: []"),
+            Self::Engines => format!("engines: [{{host: '{place}'}}], presets: []"),
             Self::ListFile => format!("discovery: 'file://{place}'"),
             Self::Etcd2 => format!("discovery: 'etcd://{}/swarm'", authority(&place)),
             Self::Etcd3 => {
