@@ -60,8 +60,8 @@ pub struct Engine {
 }
 
 impl Cluster {
-    /// Brings up managers and workers of the engine that the environment names, and joins them.
-    /// Takes some 20 s.
+    /// Brings up managers and workers of the engine that the environment names, and joins them. The
+    /// second worker has metrics of its own at port 9323. Takes some 20 s.
     pub fn up(managers: usize, workers: usize) -> Result<Self> {
         Self::of(Docker::from_env(), managers, workers)
     }
@@ -298,6 +298,7 @@ impl Cluster {
 
     fn add_engine(&mut self, manager: bool, number: usize) {
         let (kind, offset) = if manager { ("manager", 10) } else { ("worker", 20) };
+        let address = format!("{}.{}", self.net, offset + number);
         let labels: &[&str] = match (manager, number) {
             (true, 1) => &["--label", "zone=z1", "--label", "com.example.rack-id=r 1"],
             (false, 1) => &[
@@ -310,14 +311,12 @@ impl Cluster {
             ],
             _ => &["--label", "url=http://h:1/?q=1&r=2"],
         };
-        self.engines.push(Engine {
-            name: format!("{kind}-{number}"),
-            address: format!("{}.{}", self.net, offset + number),
-            manager,
-            docker: self.docker.clone(),
-            options: labels.iter().map(|&label| label.to_owned()).collect(),
-            process: None,
-        });
+        let mut options: Vec<_> = labels.iter().map(|&label| label.to_owned()).collect();
+        if (manager, number) == (false, 2) {
+            options.extend(["--experimental".to_owned(), format!("--metrics-addr={address}:9323")]);
+        }
+        let (name, docker) = (format!("{kind}-{number}"), self.docker.clone());
+        self.engines.push(Engine { name, address, manager, docker, options, process: None });
     }
 
     fn start(&mut self, i: usize) -> Result<()> {
@@ -382,16 +381,58 @@ impl Cluster {
         }
         fs::write(root.join("www/metrics"), METRICS)?;
         let archive = self.state.join("image.tar");
-        let archive = archive.to_str().context("the temporary folder's path is not UTF-8")?;
-        run(Command::new("tar").arg("-C").arg(&root).args(["-cf", archive, "."]))?;
+        run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(archive).arg("."))?;
+        self.engines.iter().try_for_each(|engine| self.load_image(&engine.name))
+    }
+
+    /// Gives an engine that image: those of the Swarm have it.
+    pub fn load_image(&self, name: &str) -> Result<()> {
         let serve = r#"CMD ["sh","-c","trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait"]"#;
-        for engine in &self.engines {
-            self.docker_at(
-                &engine.name,
-                &["import", "-c", serve, "-c", "EXPOSE 8080", archive, "demo:1"],
-            )?;
+        let archive = self.state.join("image.tar").display().to_string();
+        self.docker_at(name, &["import", "-c", serve, "-c", "EXPOSE 8080", &archive, "demo:1"])
+            .map(drop)
+    }
+
+    /// Makes an image of a program of this machine on one engine, with the libraries that it loads.
+    pub fn add_program(&self, name: &str, program: &Path, image: &str) -> Result<()> {
+        let root = self.state.join(image.replace(':', "-"));
+        fs::create_dir_all(root.join("tmp"))?;
+        fs::copy(program, root.join("program"))?;
+        // A static program loads none: then the command fails.
+        let libraries = run(Command::new("ldd").arg(program)).unwrap_or_default();
+        for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+            let copy = root.join(library.trim_start_matches('/'));
+            fs::create_dir_all(copy.parent().context("a library has a folder")?)?;
+            fs::copy(library, copy)?;
         }
-        Ok(())
+        let archive = root.with_extension("tar");
+        run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg("."))?;
+        let archive = archive.display().to_string();
+        self.docker_at(name, &["import", "-c", r#"ENTRYPOINT ["/program"]"#, &archive, image])
+            .map(drop)
+    }
+
+    /// Deploys a stack of the folder `stacks`. There `${FOLDER}` is that of the first manager.
+    pub fn deploy_stack(&self, name: &str) -> Result<()> {
+        let engine = self.engine("manager-1");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("stacks/{name}.yml"));
+        let mut command = engine.docker.client();
+        command.env("FOLDER", self.state.join(&engine.name));
+        command.arg("-H").arg(self.url(&engine.name));
+        command.args(["stack", "deploy", "--resolve-image", "never", "-c"]).arg(file).arg(name);
+        run(&mut command).map(drop)
+    }
+
+    /// Gives the machine of an engine another host name: the managers learn it within 20 s.
+    pub fn rename(&self, name: &str, hostname: &str) -> Result<()> {
+        let engine = self.engine(name).dockerd().context("the engine does not run")?;
+        run(Command::new("nsenter").args(["--uts", "--target", &engine, "hostname", hostname]))
+            .map(drop)
+    }
+
+    /// The names of all engines.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.engines.iter().map(|engine| engine.name.as_str())
     }
 
     fn join(&self) -> Result<()> {

@@ -79,18 +79,20 @@ impl Server {
 
     /// The targets that `/sd/<job>` gives: address and labels.
     pub fn sd(&self, job: &str) -> Result<Vec<(String, Value)>> {
-        let groups = crate::get_json(&format!("{}/sd/{job}", self.url))?;
-        let mut targets = Vec::new();
-        for group in groups.as_array().context("no list")? {
-            for target in group["targets"].as_array().context("no targets")? {
-                targets.push((
-                    target.as_str().context("no string")?.to_owned(),
-                    group["labels"].clone(),
-                ));
-            }
-        }
-        Ok(targets)
+        targets(&crate::get_json(&format!("{}/sd/{job}", self.url))?)
     }
+}
+
+/// The targets of a list of HTTP SD: address and labels.
+pub fn targets(list: &Value) -> Result<Vec<(String, Value)>> {
+    let mut targets = Vec::new();
+    for group in list.as_array().context("no list")? {
+        for target in group["targets"].as_array().context("no targets")? {
+            let address = target.as_str().context("no string")?;
+            targets.push((address.to_owned(), group["labels"].clone()));
+        }
+    }
+    Ok(targets)
 }
 
 /// What `check service-discovery` of either program prints for a job, as a sorted list of

@@ -224,6 +224,13 @@ fn without_a_file(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let mut command = swarmscout();
     command.current_dir(folder).env("DOCKER_HOST", cluster.url("manager-1"));
     let server = Server::start(command, folder, "no-file")?;
+    // What services declare: the only port that one of them publishes, on each of its tasks.
+    let labelled = until("the job swarm", Duration::from_secs(20), || server.sd("swarm"))?;
+    let is_web =
+        |(address, labels): &(String, Value)| labels["job"] == "web" && address.ends_with(":8080");
+    ensure!(labelled.iter().filter(|target| is_web(target)).count() == 3, "{labelled:?}");
+    ensure!(get_json(&format!("{}/sd", server.url))?[0]["job"] == "swarm", "it is the first job");
+    // The jobs of before, for one release.
     let nodes = until("swarm-nodes", Duration::from_secs(20), || server.sd("swarm-nodes"))?;
     ensure!(nodes.len() == 3 && nodes.iter().all(|(a, _)| a.ends_with(":9323")), "{nodes:?}");
     let tasks = until("swarm-tasks", Duration::from_secs(20), || server.sd("swarm-tasks"))?;

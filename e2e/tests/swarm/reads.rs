@@ -57,7 +57,34 @@ fn jobs(host: &str, hosts: &str) -> Vec<(String, String)> {
     jobs.push(("running".into(), swarm(&format!("host: '{host}', role: tasks, {running}"))));
     let docker = format!("docker_sd_configs: [{{host: '{host}', refresh_interval: 1s}}]");
     jobs.push(("docker".into(), docker));
+    for (name, options) in [
+        ("labels", format!("host: '{host}'")),
+        ("labels-of-several", format!("hosts: {hosts}")),
+        ("labels-of-containers", format!("engines: [{{host: '{host}'}}]")),
+    ] {
+        let source = format!("swarmscout_sd_configs: [{{{options}, refresh_interval: 1s}}]");
+        jobs.push((name.to_owned(), source));
+    }
     jobs
+}
+
+/// A container of the manager that no service has started, with a label. It goes with its owner.
+struct Labelled<'a>(&'a Cluster);
+
+impl<'a> Labelled<'a> {
+    const NAME: &'static str = "labelled";
+
+    fn run(cluster: &'a Cluster) -> Result<Self> {
+        let label = "prometheus.io/port=8080";
+        cluster.docker(&["run", "-d", "--name", Self::NAME, "-l", label, "demo:1"])?;
+        Ok(Self(cluster))
+    }
+}
+
+impl Drop for Labelled<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.docker(&["rm", "-f", Self::NAME]);
+    }
 }
 
 /// Starts Swarmscout with the jobs, and waits until each has targets.
@@ -78,6 +105,7 @@ fn start(folder: &Path, name: &str, jobs: &[(String, String)]) -> Result<Server>
 pub fn only_reads(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let proxy_of = |name: &str| Proxy::before(&format!("{}:2375", cluster.engine(name).address));
     let (manager, worker) = (proxy_of("manager-1")?, proxy_of("worker-1")?);
+    let _container = Labelled::run(cluster)?;
     let hosts = format!("['{}', '{}']", worker.url(), manager.url());
     let server = start(folder, "reads", &jobs(&manager.url(), &hosts))?;
     // A later refresh, too.
@@ -107,7 +135,7 @@ pub fn only_reads(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let mut command = swarmscout();
     command.current_dir(folder).env("DOCKER_HOST", manager.url());
     let server = Server::start(command, folder, "without-a-file")?;
-    until("swarm-nodes", READY, || server.sd("swarm-nodes"))?;
+    until("the job swarm", READY, || server.sd("swarm"))?;
     drop(server);
 
     let table = table()?;
@@ -128,6 +156,7 @@ pub fn through_a_filter(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         .collect();
     let engine = format!("{}:2375", cluster.engine("manager-1").address);
     let filter = Proxy::filter(&engine, needed)?;
+    let _container = Labelled::run(cluster)?;
     let host = filter.url();
     start(folder, "filter", &jobs(&host, &format!("['{host}']")))?;
     Ok(())
