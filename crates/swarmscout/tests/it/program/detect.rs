@@ -20,13 +20,13 @@ fn swarm() -> (Swarm, String, String) {
 }
 
 /// An engine in a runtime of its own, so that it answers while the test waits for the program.
-struct Running {
+pub(super) struct Running {
     engine: Option<Engine>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Running {
-    fn start(socket: &Path, swarm: &Swarm, node: &str) -> Self {
+    pub(super) fn start(socket: &Path, swarm: &Swarm, node: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -38,7 +38,7 @@ impl Running {
         Self { engine: Some(engine.expect("the socket is new")), runtime }
     }
 
-    fn engine(&self) -> &Engine {
+    pub(super) fn engine(&self) -> &Engine {
         self.engine.as_ref().expect("it runs")
     }
 }

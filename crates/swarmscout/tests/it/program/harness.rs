@@ -140,6 +140,10 @@ impl Program {
         address.parse().expect("an address")
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         // The shell's own: not every machine has a program of that name.
         let kill = format!("kill -s {name} {}", self.child.id());

@@ -13,6 +13,7 @@ mod docs;
 mod doctor;
 mod file_sd;
 mod http_config;
+mod labels;
 mod lifecycle;
 mod reload;
 mod restart;
