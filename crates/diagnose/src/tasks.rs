@@ -1,10 +1,12 @@
 //! Why a service has fewer running tasks than it should have.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use swarmscout_docker::Filter;
 use swarmscout_docker::engine::{Mode, Service, Task};
+use swarmscout_swarm::buckets::hash_of;
 use swarmscout_swarm::scheduler::Scheduler;
 use swarmscout_swarm::{Filters, ListScope, Reader, Role, Snapshot};
 
@@ -37,8 +39,23 @@ pub(crate) fn is_started_by_others(service: &Service) -> bool {
     &*service.restart_condition == "none"
 }
 
-/// Counts the tasks of a service, and finds out why some are missing.
-pub(crate) fn count(snapshot: &Snapshot, scheduler: &Scheduler, service: &Service) -> TaskCounts {
+/// The tasks on a node. Reads only buckets that have some.
+pub(crate) fn on_node<'a>(
+    snapshot: &'a Snapshot,
+    node: &'a str,
+) -> impl Iterator<Item = &'a Arc<Task>> {
+    let hashes = [hash_of(node)];
+    let buckets = snapshot.tasks.iter().filter(move |bucket| bucket.refers_to_any(&hashes));
+    buckets.flat_map(|bucket| bucket.objects()).filter(move |task| *task.node == *node)
+}
+
+/// Counts the tasks of a service, and finds out why some are missing. Only that needs the scheduler,
+/// which reads all tasks.
+pub(crate) fn count(
+    snapshot: &Snapshot,
+    scheduler: &LazyCell<Scheduler, impl FnOnce() -> Scheduler>,
+    service: &Service,
+) -> TaskCounts {
     let current: Vec<_> = snapshot
         .tasks
         .of_owner(&service.id)
@@ -55,7 +72,11 @@ pub(crate) fn count(snapshot: &Snapshot, scheduler: &Scheduler, service: &Servic
     TaskCounts { running, wanted, reasons }
 }
 
-fn reasons(scheduler: &Scheduler, service: &Service, current: &[&Arc<Task>]) -> Vec<String> {
+fn reasons(
+    scheduler: &LazyCell<Scheduler, impl FnOnce() -> Scheduler>,
+    service: &Service,
+    current: &[&Arc<Task>],
+) -> Vec<String> {
     let mut reasons = Vec::new();
     if current.iter().any(|task| task.node.is_empty()) {
         reasons.extend(scheduler.obstacles(service).iter().map(ToString::to_string));

@@ -1,5 +1,7 @@
 //! Services with fewer running tasks than they should have.
 
+use std::cell::LazyCell;
+
 use swarmscout_swarm::scheduler::Scheduler;
 
 use super::SwarmState;
@@ -11,7 +13,7 @@ pub(super) fn check(swarm: &SwarmState) -> Vec<Finding> {
     if !are_known(snapshot) {
         return Vec::new();
     }
-    let scheduler = Scheduler::new(snapshot);
+    let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
     let services = snapshot.services.objects();
     let services = services.filter(|service| !is_started_by_others(service));
     services

@@ -153,7 +153,8 @@ fn in_swarm(snapshot: &Snapshot, kind: Option<Kind>, name: &str) -> Vec<(Object,
     found
 }
 
-/// All tasks, and whether each has this name: `web.2` and `agent.pi1` name the newest task of a slot.
+/// The tasks that may be meant, and whether each has this name: `web.2` and `agent.pi1` name the newest
+/// task of a slot.
 fn tasks<'a>(snapshot: &'a Snapshot, name: &str) -> impl Iterator<Item = (&'a Arc<Task>, bool)> {
     let slot = name.split_once('.').and_then(|(service, slot)| {
         let service = snapshot.services.objects().find(|known| *known.name == *service)?;
@@ -165,8 +166,10 @@ fn tasks<'a>(snapshot: &'a Snapshot, name: &str) -> impl Iterator<Item = (&'a Ar
         };
         tasks.filter(is_in_slot).max_by_key(|task| task.version)
     });
-    let slot = slot.map(Arc::as_ptr);
-    snapshot.tasks.objects().map(move |task| (task, slot == Some(Arc::as_ptr(task))))
+    // No ID has a dot.
+    let is_id = slot.is_none() && !name.contains('.');
+    let all = snapshot.tasks.iter().filter(move |_| is_id).flat_map(|bucket| bucket.objects());
+    slot.map(|task| (task, true)).into_iter().chain(all.map(|task| (task, false)))
 }
 
 /// Whether a label `instance` can mean a node: by its host name, and if several nodes have that, by a

@@ -1,6 +1,7 @@
 //! `explain`: all that is known of one object, and what became of its targets.
 
 mod find;
+mod scope;
 mod settings;
 mod swarm;
 mod targets;
@@ -170,7 +171,7 @@ pub struct ExplainedTarget {
 /// If there is no such object, or if the name means several: the error lists them.
 pub fn explain(subject: &Subject, object: &str) -> Result<Explanation, NotFound> {
     let found = find::find(subject, object)?;
-    let jobs = targets::of(subject, &found.object);
+    let jobs = targets::of(subject, &found);
     let (swarm, facts, mut problems) = swarm::describe(&found);
     let (settings, refused) = settings::of(subject, &found);
     problems.extend(refused);

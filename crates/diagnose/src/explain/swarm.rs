@@ -1,12 +1,15 @@
 //! What the Swarm says of an object.
 
+use std::cell::LazyCell;
+use std::collections::BTreeSet;
+
 use swarmscout_docker::engine::{LabelMap, Mode, Node, Service, Task};
 use swarmscout_swarm::Snapshot;
 use swarmscout_swarm::scheduler::Scheduler;
 
 use super::Fact;
 use super::find::{Found, Known, Place, name_of};
-use crate::tasks::{TaskCounts, count};
+use crate::tasks::{TaskCounts, count, on_node};
 
 /// The Swarm of an object, what it says of it, and why it is not as it should be.
 pub(super) fn describe(found: &Found<'_>) -> (String, Vec<Fact>, Vec<String>) {
@@ -45,17 +48,15 @@ fn of_service(snapshot: &Snapshot, service: &Service, facts: &mut Facts) -> Vec<
     });
     facts.add("published ports", ports.collect::<Vec<_>>().join(", "));
     facts.add("labels", labels(&service.labels));
-    let tasks: Vec<_> = snapshot.tasks.of_owner(&service.id).collect();
-    let TaskCounts { running, wanted, reasons } =
-        count(snapshot, &Scheduler::new(snapshot), service);
+    let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
+    let TaskCounts { running, wanted, reasons } = count(snapshot, &scheduler, service);
     facts.add("tasks", format!("{running} running of {wanted} wanted"));
     let constraints: Vec<_> = service.placement.constraints.iter().map(|one| &**one).collect();
     facts.add("constraints", constraints.join(", "));
-    let networks = tasks.iter().flat_map(|task| &task.attachments);
-    let mut networks: Vec<_> = networks.map(|one| &*one.name).collect();
-    networks.sort_unstable();
-    networks.dedup();
-    facts.add("networks", networks.join(", "));
+    let tasks = snapshot.tasks.of_owner(&service.id);
+    let networks: BTreeSet<_> =
+        tasks.flat_map(|task| &task.attachments).map(|one| &*one.name).collect();
+    facts.add("networks", networks.into_iter().collect::<Vec<_>>().join(", "));
     if running >= wanted && wanted > 0 {
         return Vec::new();
     }
@@ -109,8 +110,7 @@ fn of_node(snapshot: &Snapshot, node: &Node, facts: &mut Facts) -> Vec<String> {
     facts.add("platform", format!("{}/{}", node.os, node.architecture));
     facts.add("Docker", &*node.engine_version);
     facts.add("labels", labels(&node.labels));
-    let tasks = snapshot.tasks.objects().filter(|task| task.node == node.id);
-    let running = tasks.filter(|task| &*task.state == "running").count();
+    let running = on_node(snapshot, &node.id).filter(|task| &*task.state == "running").count();
     facts.add("tasks", format!("{running} running"));
     match &*node.state {
         "ready" => Vec::new(),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use swarmscout_model::relabel::{self, Step};
 use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
-use swarmscout_model::{Labels, LabelsBuilder, SetGroup, Target, TargetGroup, TargetSet};
+use swarmscout_model::{Labels, LabelsBuilder, SetGroup, Target, TargetSet};
 
-use super::{ExplainedTarget, Fate, JobTargets, Kind, Object};
+use super::find::Found;
+use super::scope::{Scope, label};
+use super::{ExplainedTarget, Fate, JobTargets, Object};
 use crate::doctor::Subject;
 
 /// This number of targets of a job is shown.
@@ -19,9 +21,10 @@ const SHOWN_OF_LABEL: usize = 1024;
 /// Why the scraper cannot reach a target, as far as discovery knows.
 const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
 
-/// The targets of `object` in all jobs that have some.
-pub(super) fn of(subject: &Subject, object: &Object) -> Vec<JobTargets> {
-    let jobs = subject.jobs.iter().map(|job| of_job(&job.state.set, object));
+/// The targets of an object in all jobs that have some.
+pub(super) fn of(subject: &Subject, found: &Found<'_>) -> Vec<JobTargets> {
+    let scope = Scope::of(found);
+    let jobs = subject.jobs.iter().map(|job| of_job(&job.state.set, &scope));
     jobs.filter(|job| !job.counts.is_empty()).collect()
 }
 
@@ -32,31 +35,51 @@ struct Candidate<'a> {
     index: u32,
     /// Of an active one.
     active: Option<&'a Target>,
-    reason: String,
+    reason: Reason<'a>,
+}
+
+/// Why a target is not scraped, or not reachable. Most are never shown, so it is no text yet.
+#[derive(Clone, Copy)]
+enum Reason<'a> {
+    Dropped(DropReason),
+    Refused(&'a str),
+    Duplicate,
+    /// Empty if it is reachable.
+    Unreachable(&'a str),
+}
+
+impl Reason<'_> {
+    fn describe(self, set: &TargetSet) -> String {
+        match self {
+            Self::Dropped(reason) => drop_reason(set, reason),
+            Self::Duplicate => "another target has the same labels and URL".to_owned(),
+            Self::Refused(reason) | Self::Unreachable(reason) => reason.to_owned(),
+        }
+    }
 }
 
 impl Candidate<'_> {
     /// What is shown first: what is not scraped, then what cannot be reached.
-    const fn rank(&self) -> (Fate, bool) {
-        (self.fate, self.reason.is_empty())
+    fn rank(&self) -> (Fate, bool) {
+        (self.fate, matches!(self.reason, Reason::Unreachable("")))
     }
 }
 
-fn of_job(set: &Arc<TargetSet>, object: &Object) -> JobTargets {
+fn of_job(set: &Arc<TargetSet>, scope: &Scope<'_>) -> JobTargets {
     let mut counts = BTreeMap::<Fate, usize>::new();
     let (mut unreachable, mut shown) = (0, Vec::new());
-    for group in set.groups.iter().filter(|group| may_have(&group.relabelled.group, object)) {
-        for mut candidate in candidates(set, group) {
+    for group in set.groups.iter().filter(|group| scope.may_have(&group.relabelled.group)) {
+        for mut candidate in candidates(group) {
             let target = &group.relabelled.group;
             let labels = candidate.active.map(|target| &target.labels);
-            if !is_of(target, candidate.index, labels, object) {
+            if !scope.has(target, candidate.index, labels) {
                 continue;
             }
             *counts.entry(candidate.fate).or_default() += 1;
-            if candidate.reason.is_empty() {
+            if candidate.fate == Fate::Active {
                 let reason = label(target, candidate.index, UNREACHABLE).unwrap_or_default();
                 unreachable += usize::from(!reason.is_empty());
-                reason.clone_into(&mut candidate.reason);
+                candidate.reason = Reason::Unreachable(reason);
             }
             shown.push(candidate);
             if shown.len() > 4 * SHOWN {
@@ -69,29 +92,28 @@ fn of_job(set: &Arc<TargetSet>, object: &Object) -> JobTargets {
     shown.truncate(SHOWN);
     let defaults = DefaultLabels::new(&set.pool.defaults);
     let mut builder = LabelsBuilder::new();
-    let targets = shown.into_iter().map(|one| target(set, one, &defaults, &mut builder)).collect();
+    let targets = shown.iter().map(|one| target(set, one, &defaults, &mut builder)).collect();
     JobTargets { job: set.pool.name().to_string(), counts, unreachable, targets }
 }
 
-fn candidates<'a>(set: &'a TargetSet, group: &'a SetGroup) -> impl Iterator<Item = Candidate<'a>> {
+fn candidates(group: &SetGroup) -> impl Iterator<Item = Candidate<'_>> {
     let relabelled = &group.relabelled;
     let active = (0_u32..).zip(&relabelled.active).map(move |(place, target)| {
         let is_duplicate = group.duplicates().binary_search(&place).is_ok();
         let (fate, reason) = if is_duplicate {
-            (Fate::Duplicate, "another target has the same labels and URL".to_owned())
+            (Fate::Duplicate, Reason::Duplicate)
         } else {
-            (Fate::Active, String::new())
+            (Fate::Active, Reason::Unreachable(""))
         };
         Candidate { fate, group, index: target.index, active: Some(target), reason }
     });
     let plain = move |fate, index, reason| Candidate { fate, group, index, active: None, reason };
-    let dropped = relabelled
-        .dropped
-        .iter()
-        .map(move |target| plain(Fate::Dropped, target.index, drop_reason(set, target.reason)));
+    let dropped = relabelled.dropped.iter();
+    let dropped = dropped
+        .map(move |target| plain(Fate::Dropped, target.index, Reason::Dropped(target.reason)));
     let refused = relabelled.refused.iter();
-    let refused =
-        refused.map(move |target| plain(Fate::Refused, target.index, target.reason.clone()));
+    let refused = refused
+        .map(move |target| plain(Fate::Refused, target.index, Reason::Refused(&target.reason)));
     dropped.chain(refused).chain(active)
 }
 
@@ -109,65 +131,13 @@ fn drop_reason(set: &TargetSet, reason: DropReason) -> String {
     }
 }
 
-/// A label of a target before relabeling.
-fn label<'a>(group: &'a TargetGroup, index: u32, name: &str) -> Option<&'a str> {
-    let own = group.targets.get(index as usize);
-    own.and_then(|own| own.get(name)).or_else(|| group.labels.get(name))
-}
-
-/// Whether a group can have targets of an object, as far as its own labels show it.
-fn may_have(group: &TargetGroup, object: &Object) -> bool {
-    match object.kind {
-        Kind::Service => match group.labels.get("__meta_dockerswarm_service_id") {
-            Some(id) => id == object.id,
-            None => true,
-        },
-        Kind::Task | Kind::Node | Kind::Address => true,
-    }
-}
-
-fn is_of(group: &TargetGroup, index: u32, labels: Option<&Labels>, object: &Object) -> bool {
-    let label = |name: &str| label(group, index, name);
-    let is = |name: &str, value: &str| label(name) == Some(value);
-    match object.kind {
-        Kind::Service => {
-            is("__meta_dockerswarm_service_id", &object.id)
-                || is("__meta_docker_container_label_com_docker_swarm_service_id", &object.id)
-        }
-        Kind::Task => {
-            is("__meta_dockerswarm_task_id", &object.id)
-                || is("__meta_docker_container_label_com_docker_swarm_task_id", &object.id)
-        }
-        Kind::Node => is("__meta_dockerswarm_node_id", &object.id),
-        Kind::Address => {
-            let matches = |address: &str| {
-                address == object.id || Some(host(address)) == host_alone(&object.id)
-            };
-            label("__address__").is_some_and(matches)
-                || labels.and_then(|labels| labels.get("__address__")).is_some_and(matches)
-        }
-    }
-}
-
-/// The host of `host:port`, without brackets.
-fn host(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
-/// `text` if it is a host without a port.
-fn host_alone(text: &str) -> Option<&str> {
-    let is_ip = text.parse::<std::net::IpAddr>().is_ok();
-    (is_ip || !text.contains(':')).then_some(text)
-}
-
 fn target(
     set: &TargetSet,
-    candidate: Candidate<'_>,
+    candidate: &Candidate<'_>,
     defaults: &DefaultLabels,
     builder: &mut LabelsBuilder,
 ) -> ExplainedTarget {
-    let Candidate { fate, group, index, active, reason } = candidate;
+    let Candidate { fate, group, index, active, reason } = *candidate;
     discovered(&group.relabelled.group, index as usize, defaults, builder);
     let before = builder.build();
     builder.reset(&before);
@@ -183,7 +153,7 @@ fn target(
     ExplainedTarget {
         fate,
         url,
-        reason,
+        reason: reason.describe(set),
         discovered: map(&before),
         steps,
         labels: public.unwrap_or_default(),

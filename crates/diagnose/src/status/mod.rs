@@ -6,6 +6,7 @@
 mod classic;
 mod unreachable;
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -342,7 +343,7 @@ impl SwarmHealth {
         let mut services =
             ServiceCounts { as_wanted: None, all: snapshot.services.objects().count() };
         if are_known(snapshot) {
-            let scheduler = Scheduler::new(snapshot);
+            let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
             let (mut as_wanted, mut tasks) = (0, RunningTasks { running: 0, wanted: 0 });
             for service in snapshot.services.objects() {
                 let TaskCounts { running, wanted, .. } = count(snapshot, &scheduler, service);
