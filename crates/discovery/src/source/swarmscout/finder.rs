@@ -262,7 +262,7 @@ impl EndpointFinder {
         let meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
         let services = &snapshot.services;
         let updated = self.probes.update(services, meter, is_stale, |bucket, found, meter| {
-            probes::find(bucket, slots.buckets(), options, buffers, found, meter)
+            probes::find(bucket, slots, options, buffers, found, meter)
         });
         updated.map(drop).map_err(|excess| Error::Excess { what: "probes".to_owned(), excess })
     }

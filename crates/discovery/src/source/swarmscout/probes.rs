@@ -6,10 +6,10 @@ use swarmscout_model::TargetGroup;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::target_list::{LIST, PROBES};
 use swarmscout_refresh::problems::shown;
-use swarmscout_swarm::{Bucket, Buckets};
+use swarmscout_swarm::Bucket;
 
 use super::settings;
-use super::slots::Slot;
+use super::slots::Slots;
 use super::targets::{Buffers, ENDPOINT, Options, push_pace, service_labels};
 use crate::limits::{Excess, Meter};
 use crate::source::dockerswarm::group_cache::BucketResult;
@@ -24,7 +24,7 @@ const PARAM_TARGET: &str = "__param_target";
 /// Labels of containers are those of the first of its tasks that has some of ours.
 pub(super) fn find(
     bucket: &Bucket<Service>,
-    slots: &Buckets<Slot>,
+    slots: &Slots,
     options: &Options,
     buffers: &mut Buffers,
     found: &mut BucketResult<()>,
@@ -33,7 +33,7 @@ pub(super) fn find(
     let no_container = LabelMap::default();
     let mut targets = Vec::new();
     for service in bucket.objects().filter(|service| options.lists_probes_of(service)) {
-        let mut of_service = slots.of_owner(&service.id);
+        let mut of_service = slots.labelled(&service.id);
         let slot = of_service.find(|slot| options.are_in(&slot.task().labels));
         let container = slot.map_or(&no_container, |slot| &slot.task().labels);
         let declared = settings::declared(&options.rules, &service.labels, container);

@@ -7,6 +7,7 @@
 //! Slots are kept in [`Buckets`] like the objects of a Swarm, so they depend on the tasks alone. A
 //! task that changes costs one bucket of its service.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use swarmscout_docker::engine::{LabelMap, Task};
@@ -60,6 +61,8 @@ impl Object for Slot {
 pub(super) struct Slots {
     buckets: Buckets<Slot>,
     seen: Buckets<Task>,
+    /// The number of slots of each service whose task has labels that matter. Most have none.
+    labelled: HashMap<Arc<str>, usize>,
     own_container: Option<OwnContainer>,
     /// Service and name of the slot that last had the task of this container.
     own: Option<(Arc<str>, Arc<str>)>,
@@ -84,6 +87,12 @@ impl Slots {
         &self.buckets
     }
 
+    /// Slots of a service, if some of their tasks have labels that matter.
+    pub(super) fn labelled(&self, service: &str) -> impl Iterator<Item = &Arc<Slot>> {
+        let owner = self.labelled.get_key_value(service).map(|(service, _)| &**service);
+        owner.into_iter().flat_map(|service| self.buckets.of_owner(service))
+    }
+
     /// Follows the tasks from the last snapshot to this one. Returns the sorted hashes of the IDs of
     /// services with slots whose task has other labels now, if `matters` says so of the labels
     /// before or after.
@@ -95,10 +104,18 @@ impl Slots {
         let seen = std::mem::replace(&mut self.seen, now.clone());
         let mut changed = Vec::new();
         let mut edit = |of: &Task, task| {
+            let counts = |task: Option<Arc<Task>>| task.is_some_and(|task| matters(&task.labels));
             let (before, after) = self.edit(of, task);
-            let mut labels = before.iter().chain(&after).map(|task| &task.labels);
-            if labels.any(|labels| matters(labels)) {
+            let (before, after) = (counts(before), counts(after));
+            if before || after {
                 changed.push(hash_of(&of.service));
+            }
+            if before != after {
+                let labelled = self.labelled.entry(Arc::clone(&of.service)).or_default();
+                *labelled = if after { *labelled + 1 } else { labelled.saturating_sub(1) };
+                if *labelled == 0 {
+                    self.labelled.remove(&of.service);
+                }
             }
         };
         for (old, new) in seen.differences(now) {
