@@ -69,11 +69,8 @@ pub(crate) fn start(
     let options = config.options.clone();
     let own_container = context.own_container.clone();
     let is_here = options.scraper == Scraper::Here;
-    let query = own_container.clone().filter(|_| is_here).map(|container| ContainerQuery {
-        container,
-        engine: config.engine.clone(),
-        context: context.clone(),
-    });
+    let query = own_container.clone().filter(|_| is_here);
+    let query = query.map(|container| ContainerQuery::new(container, &config.engine, context));
     let with_dockerd = targets::Options::new(&options).lists_nodes();
     let task = context.refresh.tasks.spawn(scout.run(with_dockerd, query));
     let beside = Beside { changed, _task: AbortOnDropHandle::new(task) };

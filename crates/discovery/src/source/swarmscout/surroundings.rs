@@ -8,14 +8,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::{self, FuturesUnordered, Stream, StreamExt};
 use swarmscout_docker::engine::{Hosts, List, Node, Query};
 use swarmscout_docker::{EngineConfig, Filter};
 use swarmscout_net::connect_tcp;
+use swarmscout_refresh::Backoff;
 use swarmscout_refresh::supervisor::LastGood;
 use swarmscout_swarm::{Buckets, Snapshot};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::nodes::dockerd_address;
 use super::own_container::OwnContainer;
@@ -29,8 +30,7 @@ const MOST_CONNECTIONS: usize = 32;
 /// An Engine must accept a connection within this time.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// An Engine that did not accept a connection is tried again after this time. So is everything else
-/// that did not work.
+/// An Engine that did not accept a connection is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Engines that accept connections within this time are published together, since each publication
@@ -59,7 +59,11 @@ pub(super) struct Scout {
     changed: Arc<Notify>,
     buffers: Buffers,
     connect_within: Duration,
+    connect: Connect,
 }
+
+/// Connects to an address within this time, and says whether that worked.
+type Connect = Box<dyn Fn(Arc<str>, Duration) -> BoxFuture<'static, (Arc<str>, bool)> + Send>;
 
 impl Scout {
     /// One that connects to the nodes of these snapshots.
@@ -78,13 +82,22 @@ impl Scout {
             changed,
             buffers: Buffers::default(),
             connect_within: CONNECT_WITHIN,
+            connect: Box::new(|address, within| {
+                Box::pin(async move {
+                    let is_open = connect_tcp(&address, within).await.is_ok();
+                    (address, is_open)
+                })
+            }),
         }
     }
 
-    /// Connects to the nodes' Engines, if `with_dockerd`, and asks for the networks of a container.
+    /// Connects to the nodes' Engines, if `with_dockerd`, and asks for the networks of a container
+    /// again and again.
     pub(super) async fn run(mut self, with_dockerd: bool, container: Option<ContainerQuery>) {
-        let mut networks = pin!(networks_of(container));
-        let mut has_asked = false;
+        let mut networks = pin!(container.map_or_else(
+            || stream::pending().left_stream(),
+            |container| container.networks().right_stream(),
+        ));
         let mut connecting = FuturesUnordered::new();
         loop {
             if with_dockerd {
@@ -94,7 +107,7 @@ impl Scout {
             while connecting.len() < MOST_CONNECTIONS
                 && let Some(address) = self.next(now)
             {
-                connecting.push(connect(address, self.connect_within));
+                connecting.push((self.connect)(address, self.connect_within));
             }
             let can_connect = connecting.len() < MOST_CONNECTIONS;
             let retry_at = self.waiting.values().flatten().min().filter(|_| can_connect).copied();
@@ -109,8 +122,7 @@ impl Scout {
                 Some((address, is_open)) = connecting.next(), if !connecting.is_empty() => {
                     self.note(address, is_open);
                 }
-                ids = &mut networks, if !has_asked => {
-                    has_asked = true;
+                Some(ids) = networks.next() => {
                     self.known.networks = ids;
                     self.publish();
                 }
@@ -184,64 +196,89 @@ impl Scout {
     }
 }
 
-async fn connect(address: Arc<str>, within: Duration) -> (Arc<str>, bool) {
-    let is_open = connect_tcp(&address, within).await.is_ok();
-    (address, is_open)
-}
-
 /// Asks the Engines of a Swarm in which networks a container is.
 #[derive(Debug)]
 pub(super) struct ContainerQuery {
-    pub(super) container: OwnContainer,
-    pub(super) engine: EngineConfig,
-    pub(super) context: BuildContext,
-}
-
-/// The IDs of the networks of a container. Empty if no Engine lists it; pending without a query.
-async fn networks_of(query: Option<ContainerQuery>) -> BTreeSet<Arc<str>> {
-    match query {
-        Some(query) => query.run().await,
-        None => std::future::pending().await,
-    }
+    container: OwnContainer,
+    /// Any of them may be the Engine of the container.
+    engines: Vec<Hosts>,
+    refresh_interval: Duration,
+    backoff: Backoff,
 }
 
 impl ContainerQuery {
-    /// Any of the hosts may be the Engine of the container.
-    fn run(&self) -> BoxFuture<'_, BTreeSet<Arc<str>>> {
-        Box::pin(async {
-            let id = Filter { name: "id".to_owned(), values: vec![self.container.id().to_owned()] };
-            let query = Query::new(List::Containers, &[], &[id]);
-            for host in &self.engine.hosts {
-                let engine = EngineConfig { hosts: vec![host.clone()], ..self.engine.clone() };
-                let Ok(mut hosts) = Hosts::new(&engine, &self.context.refresh) else { continue };
-                match hosts.list(&query).await {
-                    Ok(listed) => {
-                        let containers = listed.value.lists.containers.into_iter();
-                        let mut own = containers
-                            .filter(|container| container.id.starts_with(self.container.id()));
-                        if let Some(own) = own.next() {
-                            let networks = own.networks.iter().filter_map(|(_, one)| one.as_ref());
-                            return networks.map(|one| Arc::clone(&one.network)).collect();
-                        }
-                    }
-                    Err(err) => {
-                        tracing::debug!(%err, "Cannot ask for the networks of this container");
+    /// Asks these Engines for this container.
+    pub(super) fn new(
+        container: OwnContainer,
+        engine: &EngineConfig,
+        context: &BuildContext,
+    ) -> Self {
+        let of_host = |host: &String| {
+            let engine = EngineConfig { hosts: vec![host.clone()], ..engine.clone() };
+            // The source reports a host that is not valid.
+            Hosts::new(&engine, &context.refresh).ok()
+        };
+        Self {
+            container,
+            engines: engine.hosts.iter().filter_map(of_host).collect(),
+            refresh_interval: engine.refresh_interval.get(),
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// The IDs of the networks at each refresh interval, and after failures with backoff: a container
+    /// may be attached to other networks while it runs.
+    fn networks(self) -> impl Stream<Item = BTreeSet<Arc<str>>> {
+        stream::unfold((self, Duration::ZERO), |(mut query, mut pause)| async move {
+            loop {
+                sleep(pause).await;
+                let asked = query.ask().await;
+                if let Ok(networks) = asked {
+                    query.backoff.succeeded();
+                    let pause = query.refresh_interval;
+                    return Some((networks, (query, pause)));
+                }
+                pause = query.backoff.failed(query.refresh_interval);
+            }
+        })
+    }
+
+    /// Empty if no Engine has the container. Fails if the one that may have it does not answer.
+    async fn ask(&mut self) -> Result<BTreeSet<Arc<str>>, swarmscout_docker::Error> {
+        let id = Filter { name: "id".to_owned(), values: vec![self.container.id().to_owned()] };
+        let query = Query::new(List::Containers, &[], &[id]);
+        let mut failed = None;
+        for engine in &mut self.engines {
+            match engine.list(&query).await {
+                Ok(listed) => {
+                    let containers = listed.value.lists.containers.into_iter();
+                    let mut own = containers
+                        .filter(|container| container.id.starts_with(self.container.id()));
+                    if let Some(own) = own.next() {
+                        let networks = own.networks.iter().filter_map(|(_, one)| one.as_ref());
+                        return Ok(networks.map(|one| Arc::clone(&one.network)).collect());
                     }
                 }
+                Err(err) => {
+                    tracing::debug!(%err, "Cannot ask for the networks of this container");
+                    failed = Some(err);
+                }
             }
-            BTreeSet::new()
-        })
+        }
+        failed.map_or(Ok(BTreeSet::new()), Err)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
     use swarmscout_model::PromDuration;
     use swarmscout_net::HttpConfig;
-    use swarmscout_simulator::Listen;
     use swarmscout_simulator::engine::Engine;
     use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
+    use swarmscout_simulator::{Fault, Listen};
     use tokio::net::TcpListener;
 
     /// Far more than anything here takes.
@@ -279,8 +316,8 @@ mod tests {
         drop(snapshots);
     }
 
-    #[tokio::test]
-    async fn an_engine_knows_the_networks_of_a_container() {
+    /// A Swarm with an Engine, and the ID of a container on the network `front` of it.
+    fn container() -> (Swarm, Engine, String, String) {
         let swarm = Swarm::new(1);
         let node = swarm.add_manager("manager-1");
         let network = swarm.create_network("front");
@@ -288,19 +325,77 @@ mod tests {
         let engine = Engine::start(Listen::Tcp, &swarm, &node).unwrap();
         let task = &swarm.tasks_of(&web)[0];
         let id = task.status.container_status.as_ref().unwrap().container_id.clone();
-        let query = |id: &str| ContainerQuery {
-            container: OwnContainer::of_id(id),
-            engine: EngineConfig {
-                hosts: vec!["tcp://127.0.0.1:1".to_owned(), engine.server.url().to_owned()],
-                port: 0,
-                filters: Vec::new(),
-                refresh_interval: PromDuration::from_secs(60),
-                http: HttpConfig::default(),
-            },
-            context: BuildContext::new("test"),
+        (swarm, engine, id, network)
+    }
+
+    fn query(hosts: &[&str], id: &str, refresh_interval: PromDuration) -> ContainerQuery {
+        let engine = EngineConfig {
+            hosts: hosts.iter().copied().map(str::to_owned).collect(),
+            port: 0,
+            filters: Vec::new(),
+            refresh_interval,
+            http: HttpConfig::default(),
         };
-        assert!(query(&id).run().await.contains(&*network));
-        assert!(query(&id[..12]).run().await.contains(&*network));
-        assert_eq!(query(&"0".repeat(64)).run().await, BTreeSet::new());
+        ContainerQuery::new(OwnContainer::of_id(id), &engine, &BuildContext::new("test"))
+    }
+
+    #[tokio::test]
+    async fn an_engine_knows_the_networks_of_a_container() {
+        let (_swarm, engine, id, network) = container();
+        let hosts = ["tcp://127.0.0.1:1", engine.server.url()];
+        let ask = async |id: &str| query(&hosts, id, PromDuration::from_secs(60)).ask().await;
+        assert!(ask(&id).await.unwrap().contains(&*network));
+        assert!(ask(&id[..12]).await.unwrap().contains(&*network));
+        // The host that does not answer may be the Engine of the container.
+        ask(&"0".repeat(64)).await.unwrap_err();
+        let mut other = query(&hosts[1..], &"0".repeat(64), PromDuration::from_secs(60));
+        assert_eq!(other.ask().await.unwrap(), BTreeSet::new());
+    }
+
+    #[tokio::test]
+    async fn a_container_that_is_attached_to_another_network_is_noticed() {
+        let (swarm, engine, id, network) = container();
+        let second = swarm.create_network("second");
+        let other = ServiceSpec::new("other", "demo:1").network(&second);
+        let other = swarm.tasks_of(&swarm.create_service(other))[0].networks_attachments.clone();
+        engine.server.faults().next(3, Fault::Status(500, "starting".to_owned()));
+        let query = query(&[engine.server.url()], &id, PromDuration::from_millis(50));
+        let mut networks = pin!(query.networks());
+        let first = tokio::time::timeout(GUARD, networks.next()).await.unwrap().unwrap();
+        assert!(first.contains(&*network) && !first.contains(&*second), "{first:?}");
+        let tasks = swarm.tasks();
+        let task = tasks.iter().find(|task| {
+            let container = task.status.container_status.as_ref();
+            container.is_some_and(|container| container.container_id == id)
+        });
+        swarm.edit_task(&task.unwrap().meta.id, |task| task.networks_attachments.extend(other));
+        let then = tokio::time::timeout(GUARD, networks.next()).await.unwrap().unwrap();
+        assert!(then.contains(&*network) && then.contains(&*second), "{then:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_refuses_is_tried_again_after_an_hour() {
+        let (_snapshots, receiver) = watch::channel(LastGood::default());
+        let (publish, published) = watch::channel(Arc::<Surroundings>::default());
+        let changed = Arc::new(Notify::new());
+        let mut scout = Scout::new(receiver, publish, Arc::clone(&changed));
+        scout.waiting.insert("192.0.2.1:9323".into(), Some(Instant::now()));
+        // It refuses the first two connections.
+        let attempts = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&attempts);
+        scout.connect = Box::new(move |address, _| {
+            let mut attempts = seen.lock().unwrap();
+            attempts.push(Instant::now());
+            let is_open = attempts.len() > 2;
+            Box::pin(async move { (address, is_open) })
+        });
+        tokio::select! {
+            () = scout.run(false, None) => panic!("the snapshots are still there"),
+            () = changed.notified() => {}
+        }
+        assert!(published.borrow().dockerd.contains("192.0.2.1:9323"));
+        let attempts = attempts.lock().unwrap();
+        let pauses: Vec<_> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(pauses, [RETRY_AFTER; 2]);
     }
 }
