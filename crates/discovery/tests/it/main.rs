@@ -7,6 +7,7 @@ mod hosts;
 mod label_for_label;
 mod limits;
 mod lists;
+mod plain_engines;
 mod restart;
 mod roles;
 mod shared;

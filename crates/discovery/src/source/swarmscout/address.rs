@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use swarmscout_docker::engine::{Attachment, Port, Task};
+use swarmscout_refresh::problems::shown;
 
 /// The networks that the scraper is in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub(super) enum Unreachable {
     NotInNamedNetwork,
     /// It is in no network of the task.
     NoSharedNetwork,
+    /// The same, and the managers do not know the port at which the node publishes the task's.
+    HostPortUnknown,
 }
 
 impl Unreachable {
@@ -83,6 +86,10 @@ impl Unreachable {
         match self {
             Self::NotInNamedNetwork => "the scraper is not in the network of the label",
             Self::NoSharedNetwork => "the scraper shares no network with the task",
+            Self::HostPortUnknown => {
+                "the managers do not know the published port of the task, and the scraper shares \
+                 no network with it"
+            }
         }
     }
 }
@@ -96,6 +103,19 @@ pub(super) enum NoAddress {
     Unknown,
     /// It is on the host's network, and the node has no address that others can use.
     Node,
+    /// It is published in mode `host` alone, and the managers do not know the port.
+    HostPort,
+}
+
+/// The managers do not know at which port of its node a task is published in mode `host`.
+pub(super) const UNKNOWN_HOST_PORT: &str = "published port unknown to the Swarm";
+
+/// What to do about an [`UNKNOWN_HOST_PORT`].
+pub(super) fn unknown_host_port_advice(service: &str) -> String {
+    format!(
+        "managers forget the ports that nodes picked, for example after a loss of the quorum: \
+         publish a fixed port, or docker service update --force {service}"
+    )
 }
 
 impl NoAddress {
@@ -105,7 +125,47 @@ impl NoAddress {
             Self::NoNetwork => "task on no network",
             Self::Unknown => "task address unknown to the Swarm",
             Self::Node => "node without usable address",
+            Self::HostPort => UNKNOWN_HOST_PORT,
         }
+    }
+
+    /// What to do about it. `service` is the name of the task's service.
+    pub(super) fn advice(self, task: &Task, service: &str) -> String {
+        match self {
+            Self::NoNetwork => format!(
+                "attach the service to a network of the scraper (docker service update \
+                 --network-add NETWORK {service})"
+            ),
+            Self::Unknown => format!(
+                "only its node knows addresses on {}: publish the port in mode host, or attach the \
+                 service to an overlay network",
+                names(&task.attachments)
+            ),
+            Self::Node => format!(
+                "restart the Engine of node {} with --advertise-addr, so that the managers know an \
+                 address of it",
+                shown(&task.node)
+            ),
+            Self::HostPort => unknown_host_port_advice(service),
+        }
+    }
+}
+
+/// The most networks that are named.
+const NAMED: usize = 8;
+
+/// The names of the networks of a task, without that of published ports: `back, front`.
+pub(super) fn names(attachments: &[Attachment]) -> String {
+    let usable = attachments.iter().filter(|one| !one.ingress);
+    let mut names: Vec<_> = usable.map(|one| shown(&one.name)).collect();
+    names.sort_unstable();
+    names.dedup();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    match (&names[..], more) {
+        ([], _) => "no network".to_owned(),
+        (names, 0) => names.join(", "),
+        (names, more) => format!("{} and {more} more", names.join(", ")),
     }
 }
 
@@ -118,6 +178,8 @@ pub(super) struct Wanted<'a> {
     pub(super) network: Option<&'a str>,
     /// The stack of the service, or empty.
     pub(super) stack: &'a str,
+    /// Whether the service publishes the port in mode `host`.
+    pub(super) on_host: bool,
 }
 
 /// An address.
@@ -133,6 +195,9 @@ pub(super) struct Address<'a> {
     pub(super) published: Option<&'a Port>,
     /// The task is not in the network that the label `network` names.
     pub(super) ignores_network: bool,
+    /// The service publishes the port in mode `host`, and the managers do not know where. They
+    /// forget ports that a node picked, for example after a loss of the quorum.
+    pub(super) forgot_port: bool,
 }
 
 /// The host of an [`Address`].
@@ -160,11 +225,26 @@ pub(super) fn choose<'a>(
     let named = wanted.network.map(|name| named(&task.attachments, name, wanted.stack));
     let ignores_network = named == Some(None);
     let port = u32::from(wanted.port);
+    let published = task.host_ports.iter().find(|published| {
+        let is_tcp = &*published.protocol == "tcp";
+        is_tcp && published.target == port && published.published != 0
+    });
+    let forgot_port = wanted.on_host && published.is_none();
     let on_network = |attachment: &'a Attachment, source, unreachable| {
         let host = AddressHost::Ip(*attachment.addresses.first()?);
         let attachment = Some(attachment);
         let published = None;
-        Some(Address { host, port, source, unreachable, attachment, published, ignores_network })
+        let forgot_port = forgot_port && source == AddressSource::FirstNetwork;
+        Some(Address {
+            host,
+            port,
+            source,
+            unreachable,
+            attachment,
+            published,
+            ignores_network,
+            forgot_port,
+        })
     };
     let on_node = |node, port, source, attachment, published| Address {
         host: AddressHost::Node(node),
@@ -174,6 +254,7 @@ pub(super) fn choose<'a>(
         attachment,
         published,
         ignores_network,
+        forgot_port: false,
     };
 
     if let Some(attachment) = named.flatten() {
@@ -201,21 +282,21 @@ pub(super) fn choose<'a>(
         let node = node.ok_or(NoAddress::Node)?;
         return Ok(on_node(node, port, AddressSource::Node, Some(attachment), None));
     }
-    let published = task.host_ports.iter().find(|published| {
-        let is_tcp = &*published.protocol == "tcp";
-        is_tcp && published.target == port && published.published != 0
-    });
     if let Some((published, node)) = published.zip(node) {
         let port = published.published;
         return Ok(on_node(node, port, AddressSource::HostPort, None, Some(published)));
     }
     let unreachable = match shared {
         SharedNetworks::Unknown => None,
+        SharedNetworks::Known(_) if forgot_port => Some(Unreachable::HostPortUnknown),
         SharedNetworks::Known(_) => Some(Unreachable::NoSharedNetwork),
     };
     let any = first(&|_| true);
     any.and_then(|one| on_network(one, AddressSource::FirstNetwork, unreachable)).ok_or_else(|| {
         let is_attached = task.attachments.iter().any(|one| !one.ingress);
+        if forgot_port {
+            return NoAddress::HostPort;
+        }
         if is_attached { NoAddress::Unknown } else { NoAddress::NoNetwork }
     })
 }
@@ -267,7 +348,7 @@ mod tests {
             "?" => SharedNetworks::Unknown,
             names => SharedNetworks::Known(names.split_whitespace().map(Arc::from).collect()),
         };
-        let wanted = Wanted { port: 8080, network, stack: "shop" };
+        let wanted = Wanted { port: 8080, network, stack: "shop", on_host: false };
         let node = (!node.is_empty()).then_some(node);
         let found = match choose(wanted, task, node, &shared) {
             Ok(address) => {
@@ -324,6 +405,26 @@ mod tests {
         let published = task("a=10.0.1.5", &[(30080, 8080)]);
         check(&published, None, "192.0.2.1", "x", "node 192.0.2.1 30080 host_port");
         check(&published, None, "", "x", "10.0.1.5 8080 first_network unreachable");
+    }
+
+    #[test]
+    fn a_port_that_the_managers_forgot_is_named() {
+        let wanted = Wanted { port: 8080, network: None, stack: "shop", on_host: true };
+        let shared = SharedNetworks::Known([Arc::from("x")].into());
+        let known = task("a=10.0.1.5", &[(30080, 8080)]);
+        let address = choose(wanted, &known, Some("192.0.2.1"), &shared).unwrap();
+        assert_eq!((address.source, address.forgot_port), (AddressSource::HostPort, false));
+        let forgotten = task("a=10.0.1.5", &[]);
+        let address = choose(wanted, &forgotten, Some("192.0.2.1"), &shared).unwrap();
+        assert_eq!(address.unreachable, Some(Unreachable::HostPortUnknown));
+        assert!(address.forgot_port);
+        let alone = task("", &[]);
+        let address = choose(wanted, &alone, Some("192.0.2.1"), &shared);
+        assert_eq!(address, Err(NoAddress::HostPort));
+        // The scraper reaches the task without that port.
+        let on_x = task("x=10.0.1.5", &[]);
+        let address = choose(wanted, &on_x, Some("192.0.2.1"), &shared).unwrap();
+        assert_eq!((address.source, address.forgot_port), (AddressSource::SharedNetwork, false));
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub struct ServiceSettings {
     pub conclusion: String,
     /// Whether some target follows from them, if the service has a running task.
     pub is_scraped: bool,
+    /// Whether they declare probes, which this block lists.
+    pub has_probes: bool,
+    /// Whether a label switches the service off: nothing is wrong.
+    pub is_switched_off: bool,
 }
 
 /// A label that could be a scrape setting.
@@ -48,7 +52,9 @@ impl SwarmscoutOptions {
         });
         let labels = labels.collect();
         let (is_scraped, conclusion) = self.conclude(&options, service, &declared);
-        ServiceSettings { labels, conclusion, is_scraped }
+        let has_probes = !declared.probes.is_empty() && options.lists_probes_of(service);
+        let is_switched_off = declared.switched_off;
+        ServiceSettings { labels, conclusion, is_scraped, has_probes, is_switched_off }
     }
 
     fn conclude(

@@ -259,6 +259,12 @@ fn port(endpoint: &Endpoint<'_>, service: &Service) -> Result<u16, (&'static str
     }
 }
 
+/// Whether a service publishes this port of its containers in mode `host`.
+fn is_on_host(service: &Service, port: u16) -> bool {
+    let mut ports = service.ports.iter().filter(|port| &*port.mode == "host");
+    ports.any(|one| &*one.protocol == "tcp" && one.target == u32::from(port))
+}
+
 fn scrape_labels(endpoint: &Endpoint<'_>, writer: &mut LabelsWriter) -> Labels {
     let Shared { interval, timeout, .. } = &endpoint.shared;
     writer.push(METRICS_PATH, &endpoint.path);
@@ -389,20 +395,29 @@ impl OfTask<'_> {
         let Self { service, task, node, .. } = self;
         let Planned { endpoint, port, .. } = planned;
         let network = endpoint.network;
-        let wanted = Wanted { port: *port, network, stack: stack_of(service) };
+        let on_host = is_on_host(service, *port);
+        let wanted = Wanted { port: *port, network, stack: stack_of(service), on_host };
         let node_address = node.and_then(|node| node.usable_address.as_deref());
         let mut skip =
             |reason, detail| found.skipped.part("service", &service.name, reason, detail);
         let address = match address::choose(wanted, task, node_address, context.networks) {
             Ok(address) => address,
             Err(reason) => {
-                skip(reason.as_str(), String::new());
+                skip(reason.as_str(), reason.advice(task, shown(&service.name)));
                 return None;
             }
         };
         if let Some(network) = network.filter(|_| address.ignores_network) {
-            let detail = format!("{} is not a network of its tasks", shown(network));
+            let (network, names) = (shown(network), address::names(&task.attachments));
+            let detail = format!(
+                "{network} is not a network of its tasks, which are on {names}: another address is \
+                 taken"
+            );
             skip("network of the label not attached", detail);
+        }
+        if address.forgot_port {
+            let detail = address::unknown_host_port_advice(shown(&service.name));
+            skip(address::UNKNOWN_HOST_PORT, detail);
         }
         if let Some(reason) = address.unreachable
             && context.options.unreachable == UnreachableTargets::Drop

@@ -1,3 +1,5 @@
+mod model;
+
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
@@ -235,12 +237,12 @@ fn unreachable_targets_are_marked_or_left_out() {
         Surroundings::default(),
         &to,
         &expect![[r#"
-        Swarmscout/s-scout
-          __address__=10.0.1.2:80 ~address_source=shared_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 __metrics_path__=/metrics __scheme__=http instance=scout.1 job=scout node=web service=scout task_slot=1
-        Swarmscout/s-web
-          __address__=10.0.2.2:80 ~address_source=first_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 ~unreachable=the scraper shares no network with the task __metrics_path__=/metrics __scheme__=http instance=web.1 job=web node=web service=web task_slot=1
-        service web: network of the label not attached: gone is not a network of its tasks
-    "#]],
+            Swarmscout/s-scout
+              __address__=10.0.1.2:80 ~address_source=shared_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 __metrics_path__=/metrics __scheme__=http instance=scout.1 job=scout node=web service=scout task_slot=1
+            Swarmscout/s-web
+              __address__=10.0.2.2:80 ~address_source=first_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 ~unreachable=the scraper shares no network with the task __metrics_path__=/metrics __scheme__=http instance=web.1 job=web node=web service=web task_slot=1
+            service web: network of the label not attached: gone is not a network of its tasks, which are on back: another address is taken
+        "#]],
     );
     let drop = SwarmscoutOptions { unreachable: UnreachableTargets::Drop, ..keep };
     check(
@@ -248,11 +250,11 @@ fn unreachable_targets_are_marked_or_left_out() {
         Surroundings::default(),
         &to,
         &expect![[r#"
-        Swarmscout/s-scout
-          __address__=10.0.1.2:80 ~address_source=shared_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 __metrics_path__=/metrics __scheme__=http instance=scout.1 job=scout node=web service=scout task_slot=1
-        service web: network of the label not attached: gone is not a network of its tasks
-        service web: unreachable: the scraper shares no network with the task
-    "#]],
+            Swarmscout/s-scout
+              __address__=10.0.1.2:80 ~address_source=shared_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 __metrics_path__=/metrics __scheme__=http instance=scout.1 job=scout node=web service=scout task_slot=1
+            service web: network of the label not attached: gone is not a network of its tasks, which are on back: another address is taken
+            service web: unreachable: the scraper shares no network with the task
+        "#]],
     );
     // Our own container is a task.
     let (own, surroundings) = (OwnContainer::of_id("c0ffee"), watch::channel(Arc::default()).1);
@@ -269,12 +271,12 @@ fn unreachable_targets_are_marked_or_left_out() {
         surroundings,
         &to,
         &expect![[r#"
-        Swarmscout/s-scout
-          __address__=10.0.1.2:80 ~address_source=first_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 ~unreachable=the scraper shares no network with the task __metrics_path__=/metrics __scheme__=http instance=scout.1 job=scout node=web service=scout task_slot=1
-        Swarmscout/s-web
-          __address__=10.0.2.2:80 ~address_source=shared_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 __metrics_path__=/metrics __scheme__=http instance=web.1 job=web node=web service=web task_slot=1
-        service web: network of the label not attached: gone is not a network of its tasks
-    "#]],
+            Swarmscout/s-scout
+              __address__=10.0.1.2:80 ~address_source=first_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 ~unreachable=the scraper shares no network with the task __metrics_path__=/metrics __scheme__=http instance=scout.1 job=scout node=web service=scout task_slot=1
+            Swarmscout/s-web
+              __address__=10.0.2.2:80 ~address_source=shared_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 __metrics_path__=/metrics __scheme__=http instance=web.1 job=web node=web service=web task_slot=1
+            service web: network of the label not attached: gone is not a network of its tasks, which are on back: another address is taken
+        "#]],
     );
 }
 
@@ -309,7 +311,17 @@ fn what_says_nothing_of_itself_may_have_a_preset() {
     "#]],
     );
     let none = SwarmscoutOptions { presets: Vec::new(), ..options() };
-    check(&none, surroundings, &to, &expect![[r#""#]]);
+    check(&none, surroundings.clone(), &to, &expect![[r#""#]]);
+
+    // An Engine that answered before a restart of this program stays, whether it answers now.
+    let (groups, _) = finder(&options(), surroundings).find(&to, None).unwrap();
+    let stored: CanonicalGroups = groups.clone().into();
+    let mut restarted = finder(&options(), Surroundings::default());
+    assert_eq!(restarted.find(&to, Some(&stored)).unwrap().0, groups);
+    to.nodes.remove("", "n1aaaa");
+    let (groups, _) = restarted.find(&to, None).unwrap();
+    let dockerd = groups.iter().filter(|group| &*group.source == "Swarmscout;dockerd");
+    assert_eq!(dockerd.map(|group| group.targets.len()).sum::<usize>(), 1);
 }
 
 #[test]
@@ -334,17 +346,17 @@ fn a_wrong_label_costs_its_endpoint_alone() {
         Surroundings::default(),
         &to,
         &expect![[r#"
-        Swarmscout/s-many
-          __address__=10.0.1.2:9 ~address_source=first_network ~declared_by=ours/service ~endpoint=c ~node_address=192.0.2.1 ~task_target_port=9 __metrics_path__=/metrics __scheme__=http instance=many.1/c job=many node=web service=many task_slot=1
-        Swarmscout/s-one
-          __address__=10.0.1.3:80 ~address_source=first_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 __metrics_path__=/metrics __scheme__=http instance=one.1 job=one node=web service=one task_slot=1
-        Swarmscout/s-x
-          __address__=192.0.2.1:9100 ~address_source=node ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=9100 __metrics_path__=/metrics __scheme__=http instance=x.1 job=x node=web service=x task_slot=1
-        service many: invalid port: prometheus.io/b.port="65536": write a number from 1 to 65535
-        service many: several published TCP ports: 80, 81: name the port with the label port
-        service nowhere: task address unknown to the Swarm: 
-        service y: address of another target: service x has 192.0.2.1:9100/metrics
-    "#]],
+            Swarmscout/s-many
+              __address__=10.0.1.2:9 ~address_source=first_network ~declared_by=ours/service ~endpoint=c ~node_address=192.0.2.1 ~task_target_port=9 __metrics_path__=/metrics __scheme__=http instance=many.1/c job=many node=web service=many task_slot=1
+            Swarmscout/s-one
+              __address__=10.0.1.3:80 ~address_source=first_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 __metrics_path__=/metrics __scheme__=http instance=one.1 job=one node=web service=one task_slot=1
+            Swarmscout/s-x
+              __address__=192.0.2.1:9100 ~address_source=node ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=9100 __metrics_path__=/metrics __scheme__=http instance=x.1 job=x node=web service=x task_slot=1
+            service many: invalid port: prometheus.io/b.port="65536": write a number from 1 to 65535
+            service many: several published TCP ports: 80, 81: name the port with the label port
+            service nowhere: task address unknown to the Swarm: only its node knows addresses on macvlan: publish the port in mode host, or attach the service to an overlay network
+            service y: address of another target: service x has 192.0.2.1:9100/metrics
+        "#]],
     );
 }
 
@@ -362,7 +374,8 @@ fn step() -> impl Strategy<Value = Step> {
     let what = || proptest::option::weighted(0.8, 0..6_u8);
     prop_oneof![
         (0..4_u8, what()).prop_map(|(id, what)| Step::Node(id, what)),
-        (0..4_u8, what()).prop_map(|(id, what)| Step::Service(id, what)),
+        (0..4_u8, proptest::option::weighted(0.8, 0..10_u8))
+            .prop_map(|(id, what)| Step::Service(id, what)),
         (0..200_u8, what()).prop_map(|(id, what)| Step::Task(id, what)),
         (0..3_u8, what()).prop_map(|(id, what)| Step::Network(id, what)),
         (0..4_u8).prop_map(Step::Dockerd),
@@ -402,6 +415,11 @@ fn apply(step: &Step, to: &mut Snapshot, surroundings: &mut Surroundings) {
                 "p/port=x",
                 "p/port=80 p/network=net1",
                 "",
+                "p/job=j p/label.team=x p/network=net2 p/a.port=82 p/b.port=83 p/b.job= \
+                 p/b.network=net0 p/b.path=/b",
+                "prometheus-port=90 prometheus.port=91",
+                "prometheus-port=90 p/class=x",
+                "p/port=80 p/b.scrape=false p/b.port=81",
             ];
             let service = what.map(|what| Service {
                 name: id.clone(),
@@ -426,7 +444,12 @@ fn apply(step: &Step, to: &mut Snapshot, surroundings: &mut Surroundings) {
                 version: u64::from(what),
                 state: if what == 4 { "failed" } else { "running" }.into(),
                 desired_state: if what == 3 { "shutdown" } else { "running" }.into(),
-                labels: labels(if what == 5 { "p/probe=http://b/" } else { "" }),
+                labels: labels(match what {
+                    1 => "prometheus-port=92",
+                    2 => "prometheus.port=84",
+                    5 => "p/probe=http://b/",
+                    _ => "",
+                }),
                 attachments: vec![match number % 8 {
                     7 => attachment("host", ""),
                     other => {
