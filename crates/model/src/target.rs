@@ -13,7 +13,7 @@ use crate::duration::{DurationError, PromDuration};
 use crate::groups::TargetGroup;
 use crate::labels::{ADDRESS, INSTANCE, JOB, Labels, LabelsBuilder, META_PREFIX, PARAM_PREFIX};
 use crate::quote::Quoted;
-use crate::relabel::{self, RelabelRule};
+use crate::relabel::{self, Action, RelabelRule};
 use crate::target_list::UNREACHABLE;
 use crate::url;
 
@@ -83,6 +83,26 @@ pub enum DropReason {
         /// Index of the rule.
         rule: usize,
     },
+}
+
+impl DropReason {
+    /// The rule among `rules`, and what it does: `relabel_configs[2]: drop (job =~ "a|b")`.
+    pub fn describe(self, rules: &[RelabelRule]) -> String {
+        /// The most bytes that are shown of a condition.
+        const SHOWN: usize = 256;
+        let Self::Relabel { rule: number } = self;
+        let Some(rule) = rules.get(number) else { return format!("relabel_configs[{number}]") };
+        let (sources, action) = (rule.source_labels().join(", "), rule.action());
+        let mut condition = match action {
+            Action::KeepEqual | Action::DropEqual => format!("{sources} = {}", rule.target_label()),
+            _ => format!("{sources} =~ {}", Quoted(rule.regex())),
+        };
+        if condition.len() > SHOWN {
+            condition.truncate(condition.floor_char_boundary(SHOWN));
+            condition.push('…');
+        }
+        [&format!("relabel_configs[{number}]:"), action.name(), &format!("({condition})")].join(" ")
+    }
 }
 
 /// A target that cannot be scraped: Prometheus logs it as `Creating target failed`.

@@ -11,11 +11,8 @@ use futures_util::stream;
 use http::{HeaderValue, Uri, header};
 use serde::Serialize;
 use swarmscout_model::quote::Quoted;
-use swarmscout_model::relabel::RelabelRule;
 use swarmscout_model::target::{DefaultLabels, discovered};
-use swarmscout_model::{
-    DropReason, Labels, LabelsBuilder, SetGroup, Target, TargetList, TargetSet,
-};
+use swarmscout_model::{Labels, LabelsBuilder, SetGroup, Target, TargetList, TargetSet};
 
 use super::status::Yaml;
 use super::{ApiError, parameter, success};
@@ -273,7 +270,7 @@ impl Lists {
         let Some(target) = group.relabelled.dropped.get(self.target) else { return false };
         self.discovered(out, group, target.index);
         member(out, "scrapePool", set.pool.name());
-        member(out, "dropReason", &drop_reason(target.reason, &set.pool.relabel));
+        member(out, "dropReason", &target.reason.describe(&set.pool.relabel));
         out.push(b'}');
         true
     }
@@ -317,17 +314,6 @@ fn member(out: &mut Vec<u8>, name: &str, value: &str) {
     json::string(out, name);
     out.push(b':');
     json::string(out, value);
-}
-
-/// Which rule, and what it did: `relabel_configs[2]: drop`.
-fn drop_reason(reason: DropReason, rules: &[RelabelRule]) -> String {
-    match reason {
-        DropReason::Relabel { rule } => {
-            let action = rules.get(rule).map_or("", |rule| rule.action().name());
-            format!("relabel_configs[{rule}]: {action}")
-        }
-        _ => String::from("dropped"),
-    }
 }
 
 fn narrow(n: usize) -> u32 {

@@ -64,7 +64,7 @@ async fn shows_targets_as_prometheus_does() {
                   "__scrape_timeout__": "10s",
                   "job": "web"
                 },
-                "dropReason": "relabel_configs[0]: drop",
+                "dropReason": "relabel_configs[0]: drop (__meta_state =~ \"shutdown\")",
                 "scrapePool": "web"
               },
               {
@@ -80,7 +80,7 @@ async fn shows_targets_as_prometheus_does() {
                   "__scrape_timeout__": "10s",
                   "job": "web"
                 },
-                "dropReason": "relabel_configs[0]: drop",
+                "dropReason": "relabel_configs[0]: drop (__meta_state =~ \"shutdown\")",
                 "scrapePool": "web"
               }
             ],
