@@ -1,6 +1,6 @@
 //! Why targets fail. One cause is one finding, whatever it breaks.
 //!
-//! What breaks several services is looked for first: a node that is down, a network that the scraper
+//! What breaks several services comes first: a node that is down, a network that the scraper
 //! is not in, a node that is cut off. The rest is one finding for each service and outcome.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -41,7 +41,7 @@ pub(super) struct OpenPort {
 }
 
 impl OpenPorts {
-    /// Looks for them where services do not listen on the port of their targets.
+    /// Finds them where services do not listen on the port of their targets.
     pub(super) async fn find(failures: &[Failure], context: Context<'_>, client: &Client) -> Self {
         let closed = failures.iter().filter(|failure| failure.outcome == Outcome::PortClosed);
         let mut attempts = Vec::new();
