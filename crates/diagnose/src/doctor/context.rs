@@ -107,6 +107,19 @@ impl<'a> Context<'a> {
         options_of(job).next()
     }
 
+    /// The options of all blocks that read labels.
+    pub(super) fn all_options(self) -> impl Iterator<Item = &'a SwarmscoutOptions> {
+        self.subject.jobs.iter().flat_map(options_of)
+    }
+
+    /// The networks that this program is in, by ID. `None` if they are not known.
+    pub(super) fn own_networks(self) -> Option<BTreeSet<Arc<str>>> {
+        let (_, task) = self.own_task()?;
+        let networks = task.attachments.iter().filter(|one| !one.ingress && &*one.driver != "host");
+        let networks: BTreeSet<_> = networks.map(|one| Arc::clone(&one.network)).collect();
+        (!networks.is_empty()).then_some(networks)
+    }
+
     /// The services that a source leaves out because the scraper does not reach them, each with the
     /// job.
     pub(super) fn unreachable(self) -> BTreeSet<(&'a str, &'a str)> {

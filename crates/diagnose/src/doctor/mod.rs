@@ -10,6 +10,7 @@ mod engines;
 mod reach;
 mod services;
 mod sources;
+mod suggest;
 mod targets;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use swarmscout_swarm::{Feed, Snapshot, Swarm, SwarmStatus};
 use tokio::time::Instant;
 
 use self::context::Context;
+pub use self::suggest::{Suggestion, Suggestions};
 pub(crate) use self::targets::{SHARE_A_NETWORK, discovered, subject as subject_of};
 use crate::probe::Limits;
 use crate::report::{Finding, Severity, rank};
@@ -93,6 +95,9 @@ pub struct Report {
     pub gone: usize,
     /// How long the checks took, in seconds.
     pub took_seconds: f64,
+    /// Labels for services without a target, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggest: Option<Suggestions>,
 }
 
 impl Report {
@@ -166,6 +171,14 @@ impl Doctor {
         findings.extend(dns::check(context, since_1970.unwrap_or_default()));
         rank(&mut findings);
         let took_seconds = begin.elapsed().as_secs_f64();
-        Report { findings, targets, urls, sampled: is_sample, probed, up, gone, took_seconds }
+        let sampled = is_sample;
+        let suggest = None;
+        Report { findings, targets, urls, sampled, probed, up, gone, took_seconds, suggest }
+    }
+
+    /// Finds metrics of services without a target, and how to label them. It requests `/metrics` at
+    /// their published ports, so run it on demand only. Takes up to 20 seconds.
+    pub async fn suggest(&self, subject: &Subject) -> Suggestions {
+        suggest::suggest(Context::new(subject, self.own.as_ref()), &self.client).await
     }
 }

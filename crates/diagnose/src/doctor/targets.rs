@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use swarmscout_net::Client;
 
+pub(super) use self::ports::mentioned as mentioned_ports;
 pub(crate) use self::sample::{discovered, subject};
+pub(super) use self::sample::{each_target, service as service_of};
 
 use self::causes::{Causes, Result, is_hidden};
 use self::ports::OpenPorts;

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use swarmscout_model::PromDuration;
 
@@ -77,6 +78,12 @@ pub struct ExplainArgs {
 /// Of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
+    /// Also request /metrics of services without a target, and print the labels to write
+    #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", value_name = "BOOL",
+          hide_possible_values = true)]
+    pub suggest: bool,
+
     /// Whom to ask.
     #[command(flatten)]
     pub server: ServerArgs,

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use swarmscout_diagnose::doctor::{Doctor, Report};
+use swarmscout_diagnose::doctor::{Doctor, Report, Suggestion, Suggestions};
 use swarmscout_diagnose::report::Severity;
 use swarmscout_discovery::config::OwnContainer;
 
-use super::page::{self, Line, Window};
+use super::page::{self, Line, Style, Window};
 use super::{ADVICE, NO_RESULT, direct};
 use crate::app::BUILD;
 use crate::ask::Server;
@@ -37,18 +37,27 @@ pub(super) async fn run(args: &DoctorArgs) -> ExitCode {
 
 async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
     let Some(file) = &args.server.config_file else {
-        return Server::new(&args.server.endpoint, ADVICE)?.post("/doctor").await;
+        let path = if args.suggest { "/doctor?suggest=1" } else { "/doctor" };
+        return Server::new(&args.server.endpoint, ADVICE)?.post(path).await;
     };
     let subject = direct::observe(file, args.server.timeout.into()).await?;
     let doctor = Doctor::new(&format!("Swarmscout/{}", BUILD.version))?;
     let doctor = doctor.in_container(OwnContainer::read());
     // Its jobs have ended.
-    Ok(doctor.examine(&subject, || subject.clone()).await)
+    let mut report = doctor.examine(&subject, || subject.clone()).await;
+    if args.suggest {
+        report.suggest = Some(doctor.suggest(&subject).await);
+    }
+    Ok(report)
 }
 
 /// One paragraph for each finding, the worst first, and one line that sums up.
 fn text(report: &Report) -> Vec<Line> {
     let mut lines: Vec<_> = report.findings.iter().flat_map(page::finding).collect();
+    if let Some(suggest) = &report.suggest {
+        lines.extend(suggest.suggestions.iter().flat_map(suggestion));
+        lines.push(Line::new(&summary(suggest)));
+    }
     let verdict = match report.worst() {
         None => "all is well",
         Some(Severity::Note) => "nothing is broken",
@@ -58,6 +67,33 @@ fn text(report: &Report) -> Vec<Line> {
     let coverage = coverage(report);
     lines.push(Line::new(&format!("{coverage} ({:.1} s): {verdict}", report.took_seconds)));
     lines
+}
+
+/// The labels to paste for a service, or what its image needs.
+fn suggestion(suggestion: &Suggestion) -> Vec<Line> {
+    let Suggestion { service, image, found, stack_file, command, advice } = suggestion;
+    let what = match &found[..] {
+        [] => advice.clone(),
+        found => format!("metrics at {}", found.join(", ")),
+    };
+    let head = format!("service {service} ({image}): {what}");
+    let mut lines = vec![Line::styled(Style::Noted, "SUGGEST  ", &head)];
+    lines.extend(stack_file.lines().map(|line| {
+        let text = line.trim_start();
+        Line::indented(11 + line.len() - text.len(), text)
+    }));
+    if !command.is_empty() {
+        lines.push(Line::styled(Style::Plain, "         or at once: ", command));
+    }
+    if !found.is_empty() && !advice.is_empty() {
+        lines.push(Line::styled(Style::Plain, "         note: ", advice));
+    }
+    lines
+}
+
+fn summary(suggest: &Suggestions) -> String {
+    let Suggestions { services, suggestions } = suggest;
+    format!("{services} services without a target, suggestions for {}", suggestions.len())
 }
 
 /// How many targets there are, and what became of them.
@@ -88,6 +124,25 @@ mod tests {
 
     use super::*;
 
+    fn suggestions() -> Vec<Suggestion> {
+        let labelled = Suggestion {
+            service: "shop_api".to_owned(),
+            image: "shop/api:1".to_owned(),
+            found: vec!["http://10.0.0.2:8080/metrics".to_owned()],
+            stack_file: "deploy:\n  labels:\n    prometheus.io/port: \"8080\"\n".to_owned(),
+            command: "docker service update --label-add 'prometheus.io/port=8080' shop_api"
+                .to_owned(),
+            advice: "the scraper must be in one of its networks: shop_back".to_owned(),
+        };
+        let database = Suggestion {
+            service: "shop_db".to_owned(),
+            image: "postgres:17".to_owned(),
+            advice: "it has no metrics of its own".to_owned(),
+            ..Suggestion::default()
+        };
+        vec![labelled, database]
+    }
+
     #[test]
     fn the_text_says_what_is_wrong_and_what_to_do() {
         let finding = Finding {
@@ -109,6 +164,7 @@ mod tests {
             up: 1,
             gone: 0,
             took_seconds: 0.25,
+            suggest: Some(Suggestions { services: 3, suggestions: suggestions() }),
         };
         expect![[r#"
             ERROR    service web: 1 of 2 probed targets do not listen on their port
@@ -116,6 +172,14 @@ mod tests {
                      fix: set prometheus.io/port
             NOTE     service web: 1 of 2 probed targets do not listen on their port
                        http://10.0.0.1:80/metrics on node \u{1b}[2J: refused
+            SUGGEST  service shop_api (shop/api:1): metrics at http://10.0.0.2:8080/metrics
+                       deploy:
+                         labels:
+                           prometheus.io/port: "8080"
+                     or at once: docker service update --label-add 'prometheus.io/port=8080' shop_api
+                     note: the scraper must be in one of its networks: shop_back
+            SUGGEST  service shop_db (postgres:17): it has no metrics of its own
+            3 services without a target, suggestions for 2
             2 targets, 2 probed, 1 of them up (0.2 s): metrics are missing
         "#]]
         .assert_eq(&Window::default().render(&text(&report)));
@@ -132,6 +196,7 @@ mod tests {
             up: probed - gone,
             gone,
             took_seconds: 0.25,
+            suggest: None,
         };
         let check = |report, expected: Expect| expected.assert_eq(&coverage(&report));
         check(report(41, 41, false, 41, 0), expect!["41 targets, 41 probed, 41 of them up"]);

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::Response;
+use http::Uri;
 use serde::Serialize;
 use swarmscout_diagnose::doctor::{self, Report};
 use swarmscout_diagnose::status::LastDoctor;
 use tokio::sync::Mutex;
 
-use super::{ApiError, success};
+use super::{ApiError, parameter, success};
 use crate::{App, view};
 
 /// A report is returned for so long.
@@ -23,15 +24,27 @@ pub(crate) struct Doctor(Mutex<Option<Finished>>);
 #[derive(Clone, Debug)]
 struct Finished {
     report: Arc<Report>,
+    started: Instant,
     at: Instant,
 }
 
 /// Runs the checks. A request that arrives while they run gets the report of the next run.
-pub(super) async fn run(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+/// `suggest=1` also finds labels for services without a target.
+pub(super) async fn run(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, ApiError> {
+    let suggests = match &*parameter(&uri, "suggest") {
+        "" | "0" | "false" => false,
+        "1" | "true" => true,
+        other => {
+            return Err(ApiError::BadData(format!("suggest is {other:?}: write suggest=1")));
+        }
+    };
     let asked = Instant::now();
     let mut last = app.doctor.0.lock().await;
     // Started and finished while this request waited.
-    if let Some(finished) = last.as_ref().filter(|finished| finished.started() >= asked) {
+    let answers = |finished: &&Finished| {
+        finished.started >= asked && (!suggests || finished.report.suggest.is_some())
+    };
+    if let Some(finished) = last.as_ref().filter(answers) {
         return Ok(success(Answer::of(finished)));
     }
     let user_agent = format!("Swarmscout/{}", app.context.program.build.version);
@@ -39,8 +52,12 @@ pub(super) async fn run(State(app): State<Arc<App>>) -> Result<Response, ApiErro
         .map_err(|error| ApiError::NotFound(format!("cannot run the checks: {error}")))?
         .in_container(app.context.discovery.own_container.clone());
     let subject = || view::doctor::subject(&app.context);
-    let report = Arc::new(doctor.examine(&subject(), subject).await);
-    let finished = Finished { report, at: Instant::now() };
+    let started = Instant::now();
+    let mut report = doctor.examine(&subject(), subject).await;
+    if suggests {
+        report.suggest = Some(doctor.suggest(&subject()).await);
+    }
+    let finished = Finished { report: Arc::new(report), started, at: Instant::now() };
     let answer = success(Answer::of(&finished));
     *last = Some(finished);
     Ok(answer)
@@ -63,20 +80,13 @@ impl Doctor {
     /// The last run, if its report is still returned.
     pub(super) fn last_run(&self) -> Option<LastDoctor> {
         let last = self.0.try_lock().ok()?;
-        let Finished { report, at } = last.as_ref()?;
+        let Finished { report, at, .. } = last.as_ref()?;
         let age = at.elapsed();
         (age <= FRESH).then(|| LastDoctor {
             age_seconds: age.as_secs_f64(),
             probed: report.probed,
             up: report.up,
         })
-    }
-}
-
-impl Finished {
-    fn started(&self) -> Instant {
-        let took = Duration::try_from_secs_f64(self.report.took_seconds).unwrap_or_default();
-        self.at.checked_sub(took).unwrap_or(self.at)
     }
 }
 
