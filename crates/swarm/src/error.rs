@@ -10,6 +10,9 @@ pub enum Error {
     /// The refresh itself failed: its deadline passed, or it panicked.
     #[error(transparent)]
     Refresh(#[from] swarmscout_refresh::Error),
+    /// No manager answered in time.
+    #[error("no complete answer within {0:?}")]
+    Late(std::time::Duration),
     /// The last reader is gone.
     #[error("there is no reader")]
     NoReader,

@@ -24,6 +24,7 @@ mod relist_schedule;
 pub mod scheduler;
 mod shared;
 mod store;
+mod task_query;
 mod watch_feed;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use filter::{Filters, Selection};
 pub use follower::SwarmFollower;
 pub use list_scope::{ListFilter, ListScope, Reader};
 pub use shared::{SharedSwarm, Subscription, Swarm};
+pub use task_query::TaskQuery;
 
 use swarmscout_docker::engine::{List, Lists, Network, Node, Service, Task};
 

@@ -10,7 +10,9 @@ use swarmscout_refresh::supervisor::{self, LastGood, Pace, Partial, RefreshSpec,
 use tokio::sync::watch;
 
 use super::follower::OPEN_WITHIN;
-use super::{Feed, Following, ListScope, Reader, Snapshot, Source, SwarmFollower, SwarmStatus};
+use super::{
+    Feed, Following, ListScope, Reader, Snapshot, Source, SwarmFollower, SwarmStatus, TaskQuery,
+};
 
 /// A Swarm that is followed until this is dropped.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct SharedSwarm {
     wanted: watch::Sender<ListScope>,
     pace: watch::Sender<Pace>,
     feed: watch::Receiver<Arc<Feed>>,
+    tasks: TaskQuery,
     context: RefreshContext,
 }
 
@@ -50,6 +53,7 @@ impl SharedSwarm {
     ) -> Arc<Self> {
         let hosts = source.engine.hosts.len();
         let is_local = source.engine.is_local();
+        let tasks = TaskQuery::new(&source.engine, context);
         let (wanted, scopes) = watch::channel(ListScope::default());
         let pace = Self::pace_of(hosts, is_local, source.engine.refresh_interval, context);
         let (pace, paced) = watch::channel(pace);
@@ -82,7 +86,7 @@ impl SharedSwarm {
         let supervised = supervisor::start(spec, context);
         let context = context.clone();
         let readers = Mutex::default();
-        Arc::new(Self { supervised, readers, hosts, is_local, wanted, pace, feed, context })
+        Arc::new(Self { supervised, readers, hosts, is_local, wanted, pace, feed, tasks, context })
     }
 
     /// Changes are taken as they come; partial results have a pace of their own.
@@ -130,12 +134,15 @@ pub struct Swarm {
     pub feed: watch::Receiver<Arc<Feed>>,
     /// Its last good snapshot, and the health of its refreshes.
     pub known: watch::Receiver<LastGood<Arc<Snapshot>>>,
+    /// Asks it for tasks that the snapshot does not have; `None` if nothing can be asked.
+    pub tasks: Option<TaskQuery>,
 }
 
 impl Swarm {
     /// The state of this Swarm.
     pub fn of(shared: &SharedSwarm) -> Self {
-        Self { feed: shared.feed.clone(), known: shared.supervised.last_good() }
+        let (feed, known) = (shared.feed.clone(), shared.supervised.last_good());
+        Self { feed, known, tasks: Some(shared.tasks.clone()) }
     }
 
     /// The newest; `None` without a reader.

@@ -22,7 +22,7 @@ use swarmscout_discovery::config::OwnContainer;
 use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_net::config::TlsConfig;
 use swarmscout_net::{Client, ClientOptions, HttpConfig};
-use swarmscout_swarm::{Feed, Snapshot, Swarm, SwarmStatus};
+use swarmscout_swarm::{Feed, Snapshot, Swarm, SwarmStatus, TaskQuery};
 use tokio::time::Instant;
 
 use self::context::Context;
@@ -65,13 +65,16 @@ pub struct SwarmState {
     pub snapshot: Option<Arc<Snapshot>>,
     /// When they were last confirmed.
     pub as_of: Option<std::time::Instant>,
+    /// Asks it for tasks that the snapshot does not have.
+    pub tasks: Option<TaskQuery>,
 }
 
 impl SwarmState {
     /// The newest state; `None` once the Swarm has no reader.
     pub fn of(swarm: &Swarm) -> Option<Self> {
         let SwarmStatus { feed, as_of } = swarm.status()?;
-        Some(Self { feed, snapshot: swarm.known.borrow().value.clone(), as_of })
+        let snapshot = swarm.known.borrow().value.clone();
+        Some(Self { feed, snapshot, as_of, tasks: swarm.tasks.clone() })
     }
 }
 

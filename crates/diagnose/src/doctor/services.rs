@@ -101,6 +101,7 @@ mod tests {
             feed: Arc::new(Feed::new("x".into())),
             snapshot: Some(Arc::new(Snapshot::from(&lists))),
             as_of: None,
+            tasks: None,
         };
         let text = check(&swarm).into_iter().map(|finding| {
             let Finding { severity, subject, problem, examples, .. } = finding;

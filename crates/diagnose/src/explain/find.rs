@@ -12,7 +12,10 @@ use crate::doctor::{Subject, SwarmState};
 const NAMED: usize = 10;
 
 /// A shorter cut ID is not tried: too many objects have it.
-const SHORTEST: usize = 3;
+pub(super) const SHORTEST: usize = 3;
+
+/// No ID of a Swarm is longer.
+pub(super) const LONGEST_ID: usize = 64;
 
 /// Why an object cannot be explained.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,30 +130,38 @@ fn is_address(text: &str) -> bool {
 fn in_swarm(snapshot: &Snapshot, kind: Option<Kind>, name: &str) -> Vec<(Object, Known)> {
     let wants = |wanted| kind.is_none_or(|kind| kind == wanted);
     let by_id = |id: &str| id == name || (name.len() >= SHORTEST && id.starts_with(name));
-    let object = |kind, id: &str, name: &str| Object { kind, id: id.into(), name: name.into() };
     let mut found = Vec::new();
     if wants(Kind::Service) {
         let services = snapshot.services.objects();
         for service in services.filter(|service| *service.name == *name || by_id(&service.id)) {
-            let object = object(Kind::Service, &service.id, &service.name);
-            found.push((object, Known::Service(Arc::clone(service))));
+            let known = Known::Service(Arc::clone(service));
+            found.push((object(snapshot, &known), known));
         }
     }
     if wants(Kind::Node) {
         let nodes = snapshot.nodes.objects();
         for node in nodes.filter(|node| *node.hostname == *name || by_id(&node.id)) {
-            let object = object(Kind::Node, &node.id, &node.hostname);
-            found.push((object, Known::Node(Arc::clone(node))));
+            let known = Known::Node(Arc::clone(node));
+            found.push((object(snapshot, &known), known));
         }
     }
     if wants(Kind::Task) {
         for task in tasks(snapshot, name).filter(|(task, named)| *named || by_id(&task.id)) {
-            let task = task.0;
-            let object = object(Kind::Task, &task.id, &name_of(snapshot, task));
-            found.push((object, Known::Task(Arc::clone(task))));
+            let known = Known::Task(Arc::clone(task.0));
+            found.push((object(snapshot, &known), known));
         }
     }
     found
+}
+
+/// A known object, as it is named.
+pub(super) fn object(snapshot: &Snapshot, known: &Known) -> Object {
+    let object = |kind, id: &str, name: &str| Object { kind, id: id.into(), name: name.into() };
+    match known {
+        Known::Service(service) => object(Kind::Service, &service.id, &service.name),
+        Known::Task(task) => object(Kind::Task, &task.id, &name_of(snapshot, task)),
+        Known::Node(node) => object(Kind::Node, &node.id, &node.hostname),
+    }
 }
 
 /// The tasks that may be meant, and whether each has this name: `web.2` and `agent.pi1` name the newest

@@ -1,16 +1,22 @@
 //! `explain`: all that is known of one object, and what became of its targets.
 
 mod find;
+mod history;
+mod limits;
 mod scope;
 mod settings;
 mod swarm;
 mod targets;
+mod verdict;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::find::NotFound;
+use self::history::Failures;
+use self::limits::{NAME, SENTENCE, cut};
+use self::swarm::Description;
 use crate::doctor::Subject;
 
 /// An object of a Swarm, or an address.
@@ -22,6 +28,13 @@ pub struct Object {
     pub id: String,
     /// Its name; of a task: `<service>.<slot>`.
     pub name: String,
+}
+
+impl Object {
+    /// With names that are not too long.
+    fn shown(self) -> Self {
+        Self { kind: self.kind, id: cut(&self.id, NAME), name: cut(&self.name, NAME) }
+    }
 }
 
 /// What an object is.
@@ -62,6 +75,10 @@ pub struct Explanation {
     pub facts: Vec<Fact>,
     /// Why it is not as it should be.
     pub problems: Vec<String>,
+    /// Its tasks that failed, the newest first, if it is not as it should be.
+    pub failures: Vec<FailedTask>,
+    /// How many of them are not shown.
+    pub more_failures: usize,
     /// The scrape settings of a service in each job that reads them.
     pub settings: Vec<Settings>,
     /// The targets of it in each job.
@@ -79,13 +96,36 @@ pub struct Fact {
     pub value: String,
 }
 
+/// A task that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedTask {
+    /// Its ID.
+    pub id: String,
+    /// `<service>.<slot>`.
+    pub name: String,
+    /// The host name of its node; empty if it never had one.
+    pub node: String,
+    /// `failed`, `rejected`, …
+    pub state: String,
+    /// The exit code of its container; 0 if it has none.
+    pub exit_code: i64,
+    /// `No such image: shop/web:2`.
+    pub error: String,
+    /// When, in RFC 3339; empty if unknown.
+    pub at: String,
+}
+
 /// What the labels of a service say, as one job reads them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// The job.
     pub job: String,
-    /// Each label that could be a scrape setting, with what became of it.
+    /// The labels that could be scrape settings, with what became of them.
     pub labels: Vec<Label>,
+    /// How many of them are not shown.
+    pub more_labels: usize,
     /// What follows from them.
     pub conclusion: String,
 }
@@ -105,12 +145,17 @@ pub struct Label {
     pub outcome: String,
 }
 
-/// The targets of an object in one job.
+/// The targets of an object in one list of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobTargets {
     /// The job.
     pub job: String,
+    /// `class/<name>` or `probes`; empty: the normal list.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub list: String,
+    /// Where the list is served: `/sd/swarm?class=internal`.
+    pub path: String,
     /// How many there are, by what became of them.
     pub counts: BTreeMap<Fate, usize>,
     /// How many of the active ones the scraper cannot reach, as far as discovery knows.
@@ -155,28 +200,105 @@ pub struct ExplainedTarget {
     pub url: String,
     /// Why it is not scraped, or not reachable; empty if all is well.
     pub reason: String,
-    /// Its labels before relabeling.
+    /// Its labels before relabeling, those that matter most.
     pub discovered: BTreeMap<String, String>,
+    /// How many of them are not shown.
+    pub more_discovered: usize,
     /// The rules that changed something, and how.
     pub steps: Vec<String>,
     /// The labels of its metrics; empty if it is not scraped.
     pub labels: BTreeMap<String, String>,
+    /// How many of them are not shown.
+    pub more_labels: usize,
 }
+
+/// Why an object is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Problem {
+    /// The job that it matters to; `None`: all of them.
+    job: Option<String>,
+    /// In words that follow those of the object: `it is drained: …`.
+    text: String,
+    /// Whether somebody wanted it so: then it explains more than anything else.
+    is_wanted: bool,
+}
+
+impl Problem {
+    fn of_object(text: impl Into<String>) -> Self {
+        Self { job: None, text: text.into(), is_wanted: false }
+    }
+}
+
+/// This number of problems is shown.
+const SHOWN_PROBLEMS: usize = 20;
 
 /// Explains `object`: `service/NAME`, `task/ID`, `node/NAME` or an address. The kind may be left
 /// out, an ID may be cut.
 ///
+/// If tasks of a service do not run as they should, the Swarm is asked for those that failed. It is
+/// also asked for a task that is not among those that shall run.
+///
 /// # Errors
 ///
 /// If there is no such object, or if the name means several: the error lists them.
-pub fn explain(subject: &Subject, object: &str) -> Result<Explanation, NotFound> {
-    let found = find::find(subject, object)?;
+pub async fn explain(subject: &Subject, object: &str) -> Result<Explanation, NotFound> {
+    let found = match find::find(subject, object) {
+        Ok(found) => found,
+        Err(missing @ NotFound::Missing { .. }) => {
+            history::task(subject, object).await.ok_or(missing)?
+        }
+        Err(ambiguous) => return Err(ambiguous),
+    };
+    let mut described = swarm::describe(&found);
+    let failures = if described.has_missing_tasks() {
+        history::failures(&found).await.unwrap_or_default()
+    } else {
+        Failures::default()
+    };
+    described.explain_missing_tasks(&failures);
     let jobs = targets::of(subject, &found);
-    let (swarm, facts, mut problems) = swarm::describe(&found);
-    let (settings, refused) = settings::of(subject, &found);
-    problems.extend(refused);
-    let verdict = targets::verdict(&found.object, &problems, &jobs);
-    Ok(Explanation { object: found.object, swarm, facts, problems, settings, jobs, verdict })
+    let (settings, of_jobs) = settings::of(subject, &found);
+    let Description { swarm, facts, mut problems, otherwise, .. } = described;
+    problems.extend(of_jobs);
+    let verdict = verdict::of(&found.object, &problems, &jobs, otherwise);
+    let object = found.object.shown();
+    let Failures { tasks, more, .. } = failures;
+    Ok(Explanation {
+        object,
+        swarm,
+        facts,
+        problems: shown(subject, &problems),
+        failures: tasks,
+        more_failures: more,
+        settings,
+        jobs,
+        verdict,
+    })
+}
+
+/// The problems as texts, each with its job if there are several.
+fn shown(subject: &Subject, problems: &[Problem]) -> Vec<String> {
+    let mut shown: Vec<String> = Vec::new();
+    let mut more = 0_usize;
+    for Problem { job, text, .. } in problems {
+        let text = match job {
+            Some(job) if subject.jobs.len() > 1 => format!("job {job}: {text}"),
+            _ => text.clone(),
+        };
+        let text = cut(&text, SENTENCE);
+        if shown.contains(&text) {
+            continue;
+        }
+        if shown.len() < SHOWN_PROBLEMS {
+            shown.push(text);
+        } else {
+            more += 1;
+        }
+    }
+    if more > 0 {
+        shown.push(format!("{more} more"));
+    }
+    shown
 }
 
 #[cfg(test)]

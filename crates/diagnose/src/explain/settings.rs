@@ -1,15 +1,22 @@
 //! The scrape settings of a service, in each job that reads labels.
 
 use swarmscout_discovery::SdConfig;
-use swarmscout_discovery::source::swarmscout::ServiceSettings;
+use swarmscout_discovery::source::swarmscout::{ServiceSettings, SettingLabel};
 use swarmscout_docker::engine::{LabelMap, Service};
 
 use super::find::{Found, Known, Place};
-use super::{Label, Settings};
+use super::limits::{NAME, SENTENCE, cut};
+use super::{Label, Problem, Settings};
 use crate::doctor::{ObservedJob, Subject};
 
+/// The settings of this number of blocks are shown.
+const SHOWN: usize = 8;
+
+/// This number of labels of a block is shown.
+const SHOWN_LABELS: usize = 50;
+
 /// The settings of a service, or of a task's service, and why nothing follows from them.
-pub(super) fn of(subject: &Subject, found: &Found<'_>) -> (Vec<Settings>, Vec<String>) {
+pub(super) fn of(subject: &Subject, found: &Found<'_>) -> (Vec<Settings>, Vec<Problem>) {
     let Some(Place { snapshot, known, .. }) = &found.place else { return Default::default() };
     let service = match known {
         Known::Service(service) => Some(service),
@@ -24,17 +31,28 @@ pub(super) fn of(subject: &Subject, found: &Found<'_>) -> (Vec<Settings>, Vec<St
     };
     let none = LabelMap::default();
     let container = container.map_or(&none, |task| &task.labels);
+    let is_task = matches!(known, Known::Task(_));
     let (mut settings, mut problems) = (Vec::new(), Vec::new());
     for job in &subject.jobs {
-        for of_block in blocks(job, service, container) {
-            if !of_block.is_scraped {
-                problems.push(of_block.conclusion.clone());
-            }
-            settings.push(shown(job, of_block));
+        let name = || Some(job.config.name().to_string());
+        // What a source skipped explains more than the labels, which are as they should be then.
+        problems.extend(skipped(job, service).map(|text| Problem {
+            job: name(),
+            text,
+            is_wanted: false,
+        }));
+        let blocks: Vec<_> = blocks(job, service, container).collect();
+        let is_listed = |block: &ServiceSettings| block.is_scraped || block.has_probes && !is_task;
+        if !blocks.iter().any(is_listed) {
+            problems.extend(blocks.iter().map(|block| Problem {
+                job: name(),
+                text: block.conclusion.clone(),
+                is_wanted: block.is_switched_off,
+            }));
         }
-        problems.extend(skipped(job, service));
+        settings.extend(blocks.into_iter().map(|block| shown(job, block)));
     }
-    problems.dedup();
+    settings.truncate(SHOWN);
     (settings, problems)
 }
 
@@ -51,29 +69,41 @@ fn blocks(
 }
 
 fn shown(job: &ObservedJob, settings: ServiceSettings) -> Settings {
-    let label = |label: swarmscout_discovery::source::swarmscout::SettingLabel| Label {
+    let ServiceSettings { mut labels, conclusion, .. } = settings;
+    let more_labels = labels.len().saturating_sub(SHOWN_LABELS);
+    if more_labels > 0 {
+        labels.sort_by_key(|label| label.outcome.starts_with("ignored"));
+        labels.truncate(SHOWN_LABELS);
+    }
+    let label = |label: SettingLabel| Label {
         place: label.place.to_owned(),
         style: label.style.to_owned(),
-        key: label.key,
+        key: cut(&label.key, NAME),
         value: label.value,
-        outcome: label.outcome,
+        outcome: cut(&label.outcome, SENTENCE),
     };
     Settings {
         job: job.config.name().to_string(),
-        labels: settings.labels.into_iter().map(label).collect(),
-        conclusion: settings.conclusion,
+        labels: labels.into_iter().map(label).collect(),
+        more_labels,
+        conclusion: cut(&conclusion, SENTENCE),
     }
 }
 
-/// What the sources of a job skipped of a service.
+/// What the sources of a job skipped of a service, and which of its tasks have no address.
 fn skipped<'a>(job: &'a ObservedJob, service: &'a Service) -> impl Iterator<Item = String> + 'a {
-    let problems = job.state.status.sources.iter().flat_map(|source| source.problems.iter());
+    let sources = &job.state.status.sources;
+    let problems = sources.iter().flat_map(|source| source.problems.iter());
     let of_service = problems.filter(|problem| {
         problem.kind == "service"
             && (problem.object == *service.name || problem.object == *service.id)
     });
-    of_service.map(|problem| match &*problem.detail {
+    let skipped = of_service.map(|problem| match &*problem.detail {
         "" => problem.reason.to_owned(),
         detail => format!("{}: {detail}", problem.reason),
-    })
+    });
+    let without = sources.iter().filter_map(|source| source.without_address.as_deref());
+    let without = without.flat_map(|tasks| &tasks.services);
+    let without = without.filter(|tasks| tasks.service == service.name);
+    skipped.chain(without.map(ToString::to_string))
 }

@@ -7,114 +7,253 @@ use swarmscout_docker::engine::{LabelMap, Mode, Node, Service, Task};
 use swarmscout_swarm::Snapshot;
 use swarmscout_swarm::scheduler::Scheduler;
 
-use super::Fact;
-use super::find::{Found, Known, Place, name_of};
-use crate::tasks::{TaskCounts, count, on_node};
+use super::find::{Found, Known, Place};
+use super::history::{self, Failures};
+use super::limits::{NAME, SENTENCE, cut, join};
+use super::{Fact, Problem};
+use crate::tasks::{TaskCounts, are_known, count, on_node};
 
-/// The Swarm of an object, what it says of it, and why it is not as it should be.
-pub(super) fn describe(found: &Found<'_>) -> (String, Vec<Fact>, Vec<String>) {
-    let Some(Place { swarm, snapshot, known }) = &found.place else {
-        return Default::default();
-    };
-    let mut facts = Facts::default();
-    let problems = match known {
-        Known::Service(service) => of_service(snapshot, service, &mut facts),
-        Known::Task(task) => of_task(snapshot, task, &mut facts),
-        Known::Node(node) => of_node(snapshot, node, &mut facts),
-    };
-    (swarm.feed.swarm.to_string(), facts.0, problems)
+/// What the Swarm says of an object.
+#[derive(Debug, Default)]
+pub(super) struct Description {
+    /// The Swarm; empty for an address.
+    pub(super) swarm: String,
+    pub(super) facts: Vec<Fact>,
+    /// Why it is not as it should be.
+    pub(super) problems: Vec<Problem>,
+    /// Why it has no target, if nothing else says so.
+    pub(super) otherwise: &'static str,
+    /// Tasks that should run, and do not.
+    missing: Option<MissingTasks>,
 }
 
-#[derive(Debug, Default)]
-struct Facts(Vec<Fact>);
+/// Tasks that should run, and do not.
+#[derive(Debug)]
+struct MissingTasks {
+    /// `none of its 3 tasks runs`.
+    what: String,
+    /// Why, as far as the replica shows it.
+    reasons: Vec<String>,
+    /// The name of the service.
+    service: String,
+}
 
-impl Facts {
-    /// Adds one, unless it says nothing.
-    fn add(&mut self, name: &str, value: impl Into<String>) {
-        let value = value.into();
-        if !value.is_empty() {
-            self.0.push(Fact { name: name.to_owned(), value });
+impl Description {
+    /// Whether the failed tasks of the object would explain something.
+    pub(super) const fn has_missing_tasks(&self) -> bool {
+        self.missing.is_some()
+    }
+
+    /// Adds the problem of missing tasks, which the failed ones explain.
+    pub(super) fn explain_missing_tasks(&mut self, failures: &Failures) {
+        let Some(MissingTasks { what, mut reasons, service }) = self.missing.take() else { return };
+        if let Some(newest) = failures.tasks.first() {
+            let text = history::words(&newest.error, newest.exit_code);
+            if !reasons.iter().any(|reason| reason.contains(&text)) {
+                let place = match &*newest.node {
+                    "" => String::new(),
+                    node => format!(" on node {node}"),
+                };
+                reasons.push(format!("the last task that failed{place} says: {text}"));
+            }
+        }
+        if reasons.is_empty() {
+            reasons.push(format!("docker service ps --no-trunc {service} shows why"));
+        }
+        let text = format!("{what}: {}", reasons.join("; "));
+        self.problems.insert(0, Problem::of_object(text));
+        if let Some(error) = &failures.error {
+            let text = format!("its failed tasks are not known: {error}");
+            self.problems.push(Problem::of_object(text));
         }
     }
 }
 
-fn of_service(snapshot: &Snapshot, service: &Service, facts: &mut Facts) -> Vec<String> {
-    facts.add("mode", mode(service.mode));
-    facts.add("image", &*service.image);
-    facts.add("update", &*service.update_state);
-    let ports = service.ports.iter().map(|port| {
-        let (published, target) = (port.published, port.target);
-        format!("{published}->{target}/{} ({})", port.protocol, port.mode)
-    });
-    facts.add("published ports", ports.collect::<Vec<_>>().join(", "));
-    facts.add("labels", labels(&service.labels));
-    let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
-    let TaskCounts { running, wanted, reasons } = count(snapshot, &scheduler, service);
-    facts.add("tasks", format!("{running} running of {wanted} wanted"));
-    let constraints: Vec<_> = service.placement.constraints.iter().map(|one| &**one).collect();
-    facts.add("constraints", constraints.join(", "));
-    let tasks = snapshot.tasks.of_owner(&service.id);
-    let networks: BTreeSet<_> =
-        tasks.flat_map(|task| &task.attachments).map(|one| &*one.name).collect();
-    facts.add("networks", networks.into_iter().collect::<Vec<_>>().join(", "));
-    if running >= wanted && wanted > 0 {
-        return Vec::new();
-    }
-    // Tasks that failed and are not replaced may not be in the snapshot.
-    let why = match &reasons[..] {
-        [] => format!(": docker service ps --no-trunc {} shows why", service.name),
-        reasons => format!(": {}", reasons.join("; ")),
+const NOT_DISCOVERED: &str = "no job discovers it";
+
+/// Describes it by what the replica has.
+pub(super) fn describe(found: &Found<'_>) -> Description {
+    let Some(Place { swarm, snapshot, known }) = &found.place else {
+        return Description { otherwise: NOT_DISCOVERED, ..Description::default() };
     };
-    vec![match (running, wanted) {
-        (0, 0) => format!("service {} is scaled to 0", service.name),
-        (0, _) => format!("no task of service {} runs{why}", service.name),
-        _ => format!("{running} of {wanted} tasks of service {} run{why}", service.name),
-    }]
+    let swarm = cut(&swarm.feed.swarm, SENTENCE);
+    let mut described = Description { swarm, otherwise: NOT_DISCOVERED, ..Description::default() };
+    match known {
+        Known::Service(service) => described.service(snapshot, service),
+        Known::Task(task) => described.task(snapshot, task),
+        Known::Node(node) => described.node(snapshot, node),
+    }
+    described
 }
 
-fn of_task(snapshot: &Snapshot, task: &Task, facts: &mut Facts) -> Vec<String> {
-    facts.add("state", format!("{}, wanted {}", task.state, task.desired_state));
-    let node = snapshot.nodes.get("", &task.node);
-    facts.add("node", node.map_or(&*task.node, |node| &*node.hostname));
-    facts.add("container", &*task.container);
-    for attachment in &task.attachments {
-        let addresses: Vec<_> = attachment.addresses.iter().map(ToString::to_string).collect();
-        let addresses = addresses.join(", ");
-        let shown = if addresses.is_empty() { "no address" } else { &addresses };
-        facts.add(&format!("network {}", attachment.name), shown);
-    }
-    let ports = task.host_ports.iter();
-    let ports = ports.map(|port| format!("{}->{}/{}", port.published, port.target, port.protocol));
-    facts.add("ports on its node", ports.collect::<Vec<_>>().join(", "));
-    facts.add("container labels", labels(&task.labels));
-    if &*task.state == "running" {
-        return Vec::new();
-    }
-    let why = match &task.failure {
-        Some(failure) if !failure.error.is_empty() => format!(": {}", failure.error),
-        Some(failure) => format!(": exit code {}", failure.exit_code),
-        None => String::new(),
-    };
-    vec![format!("task {} is {}{why}", name_of(snapshot, task), task.state)]
-}
+/// This number of things of one kind is named in a fact.
+const NAMED: usize = 20;
 
-fn of_node(snapshot: &Snapshot, node: &Node, facts: &mut Facts) -> Vec<String> {
-    facts.add("state", &*node.state);
-    facts.add("availability", &*node.availability);
-    facts.add("role", &*node.role);
-    if let Some(manager) = &node.manager {
-        let leader = if manager.leader { ", leader" } else { "" };
-        facts.add("manager", format!("{}{leader}", manager.reachability));
+impl Description {
+    /// Adds a fact, unless it says nothing.
+    fn add(&mut self, name: &str, value: impl AsRef<str>) {
+        let value = value.as_ref();
+        if !value.is_empty() {
+            let (name, value) = (cut(name, NAME), cut(value, SHOWN_OF_FACT));
+            self.facts.push(Fact { name, value });
+        }
     }
-    facts.add("address", &*node.address);
-    facts.add("platform", format!("{}/{}", node.os, node.architecture));
-    facts.add("Docker", &*node.engine_version);
-    facts.add("labels", labels(&node.labels));
-    let running = on_node(snapshot, &node.id).filter(|task| &*task.state == "running").count();
-    facts.add("tasks", format!("{running} running"));
-    match &*node.state {
-        "ready" => Vec::new(),
-        state => vec![format!("the managers see node {} as {state}", node.hostname)],
+
+    fn problem(&mut self, text: impl Into<String>) {
+        self.problems.push(Problem::of_object(text));
+    }
+
+    fn service(&mut self, snapshot: &Snapshot, service: &Service) {
+        self.add("mode", mode(service.mode));
+        self.add("image", &service.image);
+        self.add("update", &service.update_state);
+        let ports = service.ports.iter().map(|port| {
+            let (published, target) = (port.published, port.target);
+            format!("{published}->{target}/{} ({})", port.protocol, port.mode)
+        });
+        self.add("published ports", join(ports, NAMED));
+        self.add("labels", labels(&service.labels));
+        let constraints = service.placement.constraints.iter();
+        self.add("constraints", join(constraints, NAMED));
+        if !are_known(snapshot) {
+            self.problem("its tasks are not known: no job reads them");
+            return;
+        }
+        let tasks = || snapshot.tasks.of_owner(&service.id);
+        let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
+        let TaskCounts { running, wanted, reasons } = count(snapshot, &scheduler, service);
+        self.add("tasks", format!("{running} running of {wanted} wanted"));
+        let networks = tasks().flat_map(|task| &task.attachments).map(|one| &*one.name);
+        let networks: BTreeSet<_> = networks.collect();
+        self.add("networks", join(networks, NAMED));
+        let name = &service.name;
+        let is_job = matches!(service.mode, Mode::ReplicatedJob | Mode::GlobalJob);
+        let missing = |what| Some(MissingTasks { what, reasons, service: name.to_string() });
+        if is_job && running == 0 {
+            let current = || tasks().filter(|task| &*task.desired_state == "complete");
+            let ended = current().filter(|task| &*task.state == "complete").count();
+            if ended > 0 && current().count() == ended {
+                let s = if ended == 1 { "task is" } else { "tasks are" };
+                self.problem(format!(
+                    "it is a job that has finished ({ended} {s} complete), and only a task that \
+                     runs has targets"
+                ));
+            } else {
+                self.missing = missing("no task of this job runs".to_owned());
+            }
+        } else if wanted == 0 && service.mode == Mode::Replicated {
+            self.problem(format!(
+                "it is scaled to 0 (docker service scale {name}=1 starts a task)"
+            ));
+        } else if wanted == 0 && service.mode == Mode::Global {
+            match &scheduler.obstacles(service)[..] {
+                [] => self.missing = missing("no node has a task of it".to_owned()),
+                obstacles => self.problem(format!(
+                    "no node has a task of it: {}",
+                    join(obstacles.iter().map(ToString::to_string), NAMED)
+                )),
+            }
+        } else if running < wanted {
+            let what = match (running, wanted) {
+                (0, 1) => "its task does not run".to_owned(),
+                (0, _) => format!("none of its {wanted} tasks runs"),
+                (1, _) => format!("only 1 of its {wanted} tasks runs"),
+                _ => format!("only {running} of its {wanted} tasks run"),
+            };
+            self.missing = missing(what);
+        }
+    }
+
+    fn task(&mut self, snapshot: &Snapshot, task: &Task) {
+        self.add("state", format!("{}, wanted {}", task.state, task.desired_state));
+        let node = snapshot.nodes.get("", &task.node);
+        let node = node.map_or(&*task.node, |node| &*node.hostname);
+        self.add("node", node);
+        self.add("container", &task.container);
+        for attachment in task.attachments.iter().take(NAMED) {
+            let addresses = join(attachment.addresses.iter().map(ToString::to_string), NAMED);
+            let shown = if addresses.is_empty() { "no address" } else { &addresses };
+            self.add(&format!("network {}", cut(&attachment.name, NAME)), shown);
+        }
+        if let Some(more) = task.attachments.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            self.add("other networks", more.to_string());
+        }
+        let ports = task.host_ports.iter();
+        let ports =
+            ports.map(|port| format!("{}->{}/{}", port.published, port.target, port.protocol));
+        self.add("ports on its node", join(ports, NAMED));
+        self.add("container labels", labels(&task.labels));
+        if &*task.state == "running" && &*task.desired_state == "running" {
+            return;
+        }
+        let others = snapshot.tasks.of_owner(&task.service).filter(|other| {
+            let is_of_slot = other.slot == task.slot && (task.slot != 0 || other.node == task.node);
+            is_of_slot && other.id != task.id
+        });
+        let newer = others.max_by_key(|other| other.version);
+        let newer = newer.filter(|newer| newer.created >= task.created);
+        let why = task.failure.as_ref().map(|failure| history::in_words(failure));
+        match (newer, &*task.state) {
+            (Some(newer), state) => {
+                let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+                let id = cut(&newer.id, NAME);
+                self.problem(format!("it is {state}{why}; task/{id} took its place"));
+            }
+            (None, "running") if &*task.desired_state != "complete" => {
+                self.problem(format!("it is about to stop (wanted {})", task.desired_state));
+            }
+            (None, "running") => {}
+            (None, "complete") => {
+                self.problem("it has finished, and only a task that runs has targets");
+            }
+            (None, state) => {
+                let name = snapshot.services.get("", &task.service).map(|service| &service.name);
+                let service = name.unwrap_or(&task.service).to_string();
+                let message = (!task.message.is_empty()).then(|| task.message.to_string());
+                let what = format!("it is {state}");
+                if let Some(why) = why {
+                    self.problem(format!("{what}: {why}"));
+                } else {
+                    let reasons = message.into_iter().collect();
+                    self.missing = Some(MissingTasks { what, reasons, service });
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, snapshot: &Snapshot, node: &Node) {
+        self.add("state", &node.state);
+        self.add("message", &node.message);
+        self.add("availability", &node.availability);
+        self.add("role", &node.role);
+        if let Some(manager) = &node.manager {
+            let leader = if manager.leader { ", leader" } else { "" };
+            self.add("manager", format!("{}{leader}", manager.reachability));
+        }
+        self.add("address", &node.address);
+        self.add("platform", format!("{}/{}", node.os, node.architecture));
+        self.add("Docker", &node.engine_version);
+        self.add("labels", labels(&node.labels));
+        let running = on_node(snapshot, &node.id).filter(|task| &*task.state == "running").count();
+        let tasks_are_known = are_known(snapshot);
+        if tasks_are_known {
+            self.add("tasks", format!("{running} running"));
+        }
+        let name = if node.hostname.is_empty() { &node.id } else { &node.hostname };
+        match (&*node.state, &*node.availability) {
+            ("ready", "drain") => self.problem(format!(
+                "it is drained: the Swarm runs no task on it, so only what runs outside of the \
+                 Swarm has targets there (docker node update --availability active {name} ends that)"
+            )),
+            ("ready", _) if running == 0 && tasks_are_known => {
+                self.otherwise = "no task runs on it, and no job discovers the node itself";
+            }
+            ("ready", _) => {}
+            (state, _) => self.problem(format!(
+                "the managers see it as {state}: what runs there is unknown, and the Swarm starts \
+                 its tasks on other nodes (start its Docker Engine, or docker node rm {name})"
+            )),
+        }
     }
 }
 
@@ -128,19 +267,19 @@ const fn mode(mode: Mode) -> &'static str {
     }
 }
 
+/// The most bytes of a fact.
+const SHOWN_OF_FACT: usize = 2000;
+
 /// The labels of an object in one line, cut.
 fn labels(labels: &LabelMap) -> String {
-    const SHOWN: usize = 2000;
     let mut text = String::new();
     for (key, value) in labels.iter() {
         let separator = if text.is_empty() { "" } else { ", " };
         text.push_str(separator);
-        text.push_str(key);
+        text.push_str(&cut(key, NAME));
         text.push('=');
-        text.push_str(value);
-        if text.len() > SHOWN {
-            text.truncate(text.floor_char_boundary(SHOWN));
-            text.push('…');
+        text.push_str(&cut(value, SHOWN_OF_FACT));
+        if text.len() > SHOWN_OF_FACT {
             break;
         }
     }

@@ -1,31 +1,55 @@
 //! The targets of an object, with every step on their way.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::slice;
 
-use swarmscout_model::relabel::{self, Step};
-use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
-use swarmscout_model::{Labels, LabelsBuilder, SetGroup, Target, TargetSet};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use swarmscout_model::labels::ADDRESS;
+use swarmscout_model::relabel::{self, RelabelRule};
+use swarmscout_model::target::{DefaultLabels, discovered};
+use swarmscout_model::target_list::UNREACHABLE;
+use swarmscout_model::{
+    DropReason, Labels, LabelsBuilder, SetGroup, Target, TargetList, TargetSet,
+};
 
 use super::find::Found;
+use super::limits::{NAME, SENTENCE, cut};
 use super::scope::{Scope, label};
-use super::{ExplainedTarget, Fate, JobTargets, Object};
+use super::{ExplainedTarget, Fate, JobTargets};
 use crate::doctor::Subject;
 
-/// This number of targets of a job is shown.
+/// This number of targets of a list is shown.
 const SHOWN: usize = 10;
 
-/// A label of a target is shown to this length, in bytes.
-const SHOWN_OF_LABEL: usize = 1024;
+/// This number of targets of all lists is shown.
+const SHOWN_OF_ALL: usize = 30;
 
-/// Why the scraper cannot reach a target, as far as discovery knows.
-const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
+/// The most labels of a target that are shown, and their size in bytes.
+const SHOWN_LABELS: usize = 48;
+const SHOWN_OF_LABELS: usize = 6 << 10;
 
-/// The targets of an object in all jobs that have some.
+/// This number of rules that changed something is shown, and of the labels that each changed.
+const SHOWN_STEPS: usize = 20;
+const SHOWN_CHANGES: usize = 5;
+
+/// Everything but these is percent-encoded in an address.
+const WORD: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The targets of an object in each list of all jobs that has some.
 pub(super) fn of(subject: &Subject, found: &Found<'_>) -> Vec<JobTargets> {
     let scope = Scope::of(found);
-    let jobs = subject.jobs.iter().map(|job| of_job(&job.state.set, &scope));
-    jobs.filter(|job| !job.counts.is_empty()).collect()
+    let mut jobs = Vec::new();
+    let mut left = SHOWN_OF_ALL;
+    for job in &subject.jobs {
+        let set = &job.state.set;
+        for (list, found) in lists(set, &scope) {
+            let targets = found.shown.len().min(left);
+            left -= targets;
+            jobs.push(found.shown(set, &list, targets));
+        }
+    }
+    jobs
 }
 
 /// A target of a group: what became of it, its place in the group, and why.
@@ -51,9 +75,9 @@ enum Reason<'a> {
 impl Reason<'_> {
     fn describe(self, set: &TargetSet) -> String {
         match self {
-            Self::Dropped(reason) => drop_reason(set, reason),
+            Self::Dropped(reason) => reason.describe(&set.pool.relabel),
             Self::Duplicate => "another target has the same labels and URL".to_owned(),
-            Self::Refused(reason) | Self::Unreachable(reason) => reason.to_owned(),
+            Self::Refused(reason) | Self::Unreachable(reason) => cut(reason, SENTENCE),
         }
     }
 }
@@ -65,20 +89,31 @@ impl Candidate<'_> {
     }
 }
 
-fn of_job(set: &Arc<TargetSet>, scope: &Scope<'_>) -> JobTargets {
-    let mut counts = BTreeMap::<Fate, usize>::new();
-    let (mut unreachable, mut shown) = (0, Vec::new());
+/// The targets of an object in one list.
+#[derive(Default)]
+struct InList<'a> {
+    counts: BTreeMap<Fate, usize>,
+    unreachable: usize,
+    /// Those that are shown first.
+    shown: Vec<Candidate<'a>>,
+}
+
+fn lists<'a>(set: &'a TargetSet, scope: &Scope<'_>) -> BTreeMap<TargetList, InList<'a>> {
+    let mut lists = BTreeMap::<_, InList<'_>>::new();
     for group in set.groups.iter().filter(|group| scope.may_have(&group.relabelled.group)) {
+        let of_group = &group.relabelled.group;
+        let mut list = None;
         for mut candidate in candidates(group) {
-            let target = &group.relabelled.group;
             let labels = candidate.active.map(|target| &target.labels);
-            if !scope.has(target, candidate.index, labels) {
+            if !scope.has(of_group, candidate.index, labels) {
                 continue;
             }
+            let list = list.get_or_insert_with(|| TargetList::of(of_group));
+            let InList { counts, unreachable, shown } = lists.entry(list.clone()).or_default();
             *counts.entry(candidate.fate).or_default() += 1;
             if candidate.fate == Fate::Active {
-                let reason = label(target, candidate.index, UNREACHABLE).unwrap_or_default();
-                unreachable += usize::from(!reason.is_empty());
+                let reason = label(of_group, candidate.index, UNREACHABLE).unwrap_or_default();
+                *unreachable += usize::from(!reason.is_empty());
                 candidate.reason = Reason::Unreachable(reason);
             }
             shown.push(candidate);
@@ -88,12 +123,31 @@ fn of_job(set: &Arc<TargetSet>, scope: &Scope<'_>) -> JobTargets {
             }
         }
     }
-    shown.sort_by_key(Candidate::rank);
-    shown.truncate(SHOWN);
-    let defaults = DefaultLabels::new(&set.pool.defaults);
-    let mut builder = LabelsBuilder::new();
-    let targets = shown.iter().map(|one| target(set, one, &defaults, &mut builder)).collect();
-    JobTargets { job: set.pool.name().to_string(), counts, unreachable, targets }
+    for list in lists.values_mut() {
+        list.shown.sort_by_key(Candidate::rank);
+        list.shown.truncate(SHOWN);
+    }
+    lists
+}
+
+impl InList<'_> {
+    /// The first of its targets, this number.
+    fn shown(self, set: &TargetSet, list: &TargetList, targets: usize) -> JobTargets {
+        let defaults = DefaultLabels::new(&set.pool.defaults);
+        let mut builder = LabelsBuilder::new();
+        let shown = self.shown.iter().take(targets);
+        let targets = shown.map(|one| target(set, one, &defaults, &mut builder)).collect();
+        let name = set.pool.name();
+        let word = |text| utf8_percent_encode(text, WORD).to_string();
+        let (list, query) = match list {
+            TargetList::Normal => (String::new(), String::new()),
+            TargetList::Class(class) => (list.to_string(), format!("?class={}", word(class))),
+            TargetList::Probes => (list.to_string(), "?probes=1".to_owned()),
+        };
+        let path = format!("/sd/{}{query}", word(name));
+        let Self { counts, unreachable, .. } = self;
+        JobTargets { job: name.to_string(), list, path, counts, unreachable, targets }
+    }
 }
 
 fn candidates(group: &SetGroup) -> impl Iterator<Item = Candidate<'_>> {
@@ -117,20 +171,6 @@ fn candidates(group: &SetGroup) -> impl Iterator<Item = Candidate<'_>> {
     dropped.chain(refused).chain(active)
 }
 
-fn drop_reason(set: &TargetSet, reason: DropReason) -> String {
-    match reason {
-        DropReason::Relabel { rule: number } => {
-            let rule = set.pool.relabel.get(number);
-            let described = rule.map_or_else(String::new, |rule| {
-                let source = rule.source_labels().join(", ");
-                format!(" ({} {source:?} =~ {:?})", rule.action().name(), rule.regex())
-            });
-            format!("relabel_configs[{number}] of job {}{described}", set.pool.name())
-        }
-        _ => "dropped".to_owned(),
-    }
-}
-
 fn target(
     set: &TargetSet,
     candidate: &Candidate<'_>,
@@ -138,106 +178,130 @@ fn target(
     builder: &mut LabelsBuilder,
 ) -> ExplainedTarget {
     let Candidate { fate, group, index, active, reason } = *candidate;
+    let rules = &set.pool.relabel;
     discovered(&group.relabelled.group, index as usize, defaults, builder);
     let before = builder.build();
     builder.reset(&before);
-    let steps = steps(&before, &relabel::steps(&set.pool.relabel, builder));
+    let steps = steps(&before, rules, builder);
     let url = match active {
         Some(target) => target.url(&set.pool.defaults.params),
-        None => before.get("__address__").unwrap_or_default().to_owned(),
+        None => before.get(ADDRESS).unwrap_or_default().to_owned(),
     };
-    let map = |labels: &Labels| labels.iter().map(|(n, v)| (n.to_owned(), cut(v))).collect();
-    let public = active.map(|target| {
-        target.public_labels().map(|(name, value)| (name.to_owned(), cut(value))).collect()
-    });
+    let is_read = |name: &str| {
+        rules.iter().any(|rule| rule.source_labels().iter().any(|source| source == name))
+    };
+    let (discovered, more_discovered) = first(before.iter(), is_read);
+    let (labels, more_labels) = match active {
+        Some(target) => first(target.public_labels(), |_| false),
+        None => Default::default(),
+    };
     ExplainedTarget {
         fate,
-        url,
+        url: cut(&url, SENTENCE),
         reason: reason.describe(set),
-        discovered: map(&before),
+        discovered,
+        more_discovered,
         steps,
-        labels: public.unwrap_or_default(),
+        labels,
+        more_labels,
     }
 }
 
-/// The rules that changed something: `relabel_configs[1] replace: job = "web"`.
-fn steps(before: &Labels, steps: &[Step<'_>]) -> Vec<String> {
-    let mut previous = before.clone();
-    let mut lines = Vec::new();
-    for (number, step) in steps.iter().enumerate() {
-        let name = format!("relabel_configs[{number}] {}", step.rule.action().name());
-        if !step.keep {
-            lines.push(format!("{name}: drops the target"));
+/// The labels that matter most, in bounded space, and the number of the others.
+fn first<'a>(
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+    is_read: impl Fn(&str) -> bool,
+) -> (BTreeMap<String, String>, usize) {
+    let rank = |name: &str| match name {
+        ADDRESS => 0,
+        name if is_read(name) => 1,
+        name if name.starts_with("__meta_swarmscout_") => 2,
+        name if name.starts_with("__meta_") && name.contains("_label_") => 5,
+        name if name.starts_with("__meta_") => 4,
+        name if name.ends_with("_histograms__") || name.ends_with("_nhcb__") => 6,
+        _ => 3,
+    };
+    let mut labels: Vec<_> = labels.map(|(name, value)| (rank(name), name, value)).collect();
+    labels.sort_by_key(|(rank, ..)| *rank);
+    let (mut shown, mut bytes) = (BTreeMap::new(), 0);
+    for (_, name, value) in &labels {
+        let (name, value) = (cut(name, NAME), cut(value, NAME));
+        bytes += name.len() + value.len();
+        if shown.len() == SHOWN_LABELS || bytes > SHOWN_OF_LABELS {
             break;
         }
-        let mut changes = Vec::new();
-        for (label, value) in &step.output {
-            if previous.get(label) != Some(value) {
-                changes.push(format!("{label} = {:?}", cut(value)));
+        shown.insert(name, value);
+    }
+    let more = labels.len() - shown.len();
+    (shown, more)
+}
+
+/// The rules that changed something: `relabel_configs[1] replace: job = "web"`.
+fn steps(before: &Labels, rules: &[RelabelRule], builder: &mut LabelsBuilder) -> Vec<String> {
+    let mut previous = before.clone();
+    let mut lines = Vec::new();
+    let mut more = 0;
+    for (number, rule) in rules.iter().enumerate() {
+        // One rule at a time, as labels may be large.
+        let Some(step) = relabel::steps(slice::from_ref(rule), builder).pop() else { continue };
+        let name = format!("relabel_configs[{number}] {}", rule.action().name());
+        let line = if step.keep {
+            let changes = changes(&previous, &step.output);
+            if changes.is_empty() {
+                continue;
             }
+            format!("{name}: {changes}")
+        } else {
+            let sources = rule.source_labels().iter().take(SHOWN_CHANGES);
+            let sources = sources.map(|name| {
+                let value = previous.get(name).unwrap_or_default();
+                format!("{} is {:?}", cut(name, NAME), cut(value, NAME))
+            });
+            let sources: Vec<_> = sources.collect();
+            format!("{name}: drops the target, as {}", sources.join(", "))
+        };
+        if lines.len() < SHOWN_STEPS {
+            lines.push(cut(&line, SENTENCE));
+        } else {
+            more += 1;
         }
-        let gone = previous.iter().filter(|(label, _)| step.output.get(label).is_none());
-        changes.extend(gone.map(|(label, _)| format!("{label} removed")));
-        if !changes.is_empty() {
-            lines.push(format!("{name}: {}", changes.join(", ")));
+        if !step.keep {
+            break;
         }
-        previous = step.output.clone();
+        previous = step.output;
+    }
+    if more > 0 {
+        lines.push(format!("{more} more"));
     }
     lines
 }
 
-fn cut(text: &str) -> String {
-    match text.len() {
-        0..=SHOWN_OF_LABEL => text.to_owned(),
-        _ => format!("{}…", &text[..text.floor_char_boundary(SHOWN_OF_LABEL)]),
-    }
-}
-
-/// One sentence: what became of the object's targets, or why there are none.
-pub(super) fn verdict(object: &Object, problems: &[String], jobs: &[JobTargets]) -> String {
-    let name = format!("{} {}", object.kind.as_str(), object.name);
-    let count = |fate| jobs.iter().filter_map(|job| job.counts.get(&fate)).sum::<usize>();
-    let (active, all) =
-        (count(Fate::Active), jobs.iter().flat_map(|job| job.counts.values()).sum());
-    let unreachable: usize = jobs.iter().map(|job| job.unreachable).sum();
-    let first = |fate: Fate| {
-        let mut targets = jobs.iter().flat_map(|job| &job.targets);
-        targets.find(|target| target.fate == fate && !target.reason.is_empty())
+/// The labels that a rule set or removed: `job = "web", env removed`.
+fn changes(before: &Labels, after: &Labels) -> String {
+    let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
+    let (mut changes, mut more) = (Vec::new(), 0_usize);
+    let mut add = |change: &dyn Fn() -> String| match changes.len() {
+        SHOWN_CHANGES => more += 1,
+        _ => changes.push(change()),
     };
-    let plural = |n: usize| if n == 1 { "target" } else { "targets" };
-    match (active, all) {
-        (_, 0) => match problems.first() {
-            Some(problem) => format!("No job has a target of {name}: {problem}."),
-            None => format!("No job has a target of {name}: no job discovers it."),
-        },
-        (0, all) => {
-            let why = [Fate::Dropped, Fate::Refused, Fate::Duplicate].into_iter().find_map(first);
-            let why = why.map_or_else(String::new, |target| format!(": {}", target.reason));
-            format!("None of the {all} {} of {name} is scraped{why}.", plural(all))
-        }
-        (active, _) => {
-            let of_jobs: Vec<_> = jobs
-                .iter()
-                .filter(|job| job.counts.contains_key(&Fate::Active))
-                .map(|job| job.job.as_str())
-                .collect();
-            let jobs = of_jobs.join(", ");
-            let listed = format!(
-                "{active} {} of {name} {} listed for scraping (job {jobs})",
-                plural(active),
-                if active == 1 { "is" } else { "are" },
-            );
-            match (first(Fate::Active), problems.first()) {
-                (Some(first), _) => {
-                    let some = match active - unreachable {
-                        0 => String::new(),
-                        _ => format!("{unreachable} of them "),
-                    };
-                    format!("{listed}, but {some}cannot be reached: {}.", first.reason)
-                }
-                (None, Some(problem)) => format!("{listed}, but {problem}."),
-                (None, None) => format!("{listed}."),
-            }
+    let set = |(name, value)| format!("{} = {:?}", cut(name, NAME), cut(value, NAME));
+    loop {
+        let order = match (before.peek(), after.peek()) {
+            (None, None) => break,
+            (Some(old), Some(new)) => old.0.cmp(new.0),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+        };
+        let old = before.next_if(|_| order != Ordering::Greater);
+        let new = after.next_if(|_| order != Ordering::Less);
+        match (old, new) {
+            (Some(old), None) => add(&|| format!("{} removed", cut(old.0, NAME))),
+            (old, Some(new)) if old != Some(new) => add(&|| set(new)),
+            _ => {}
         }
     }
+    if more > 0 {
+        changes.push(format!("{more} more"));
+    }
+    changes.join(", ")
 }

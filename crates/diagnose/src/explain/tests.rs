@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
+use futures_util::FutureExt as _;
 use swarmscout_discovery::manager::JobState;
 use swarmscout_discovery::{JobConfig, JobStatus};
 use swarmscout_docker::engine::{Attachment, Lists, Mode, Node, Service, Task};
@@ -8,13 +9,22 @@ use swarmscout_model::PoolSpec;
 use swarmscout_publish::testing::{group, replace, rule, set};
 use swarmscout_swarm::{Feed, Snapshot};
 
+mod whole;
+
 use super::*;
 use crate::doctor::{ObservedJob, SwarmState};
+
+/// Explains an object of a Swarm that nothing is asked of.
+fn explain(subject: &Subject, object: &str) -> Result<Explanation, NotFound> {
+    super::explain(subject, object).now_or_never().expect("it waits for nothing")
+}
 
 /// A Swarm with the service `shop_web`, two tasks of it on `pi1`, and the service `idle`.
 fn swarm() -> SwarmState {
     let service = |id: &str, name: &str| {
-        Arc::new(Service { id: id.into(), name: name.into(), ..Service::default() })
+        let replicas = if name == "idle" { 0 } else { 2 };
+        let (id, name, mode) = (id.into(), name.into(), Mode::Replicated);
+        Arc::new(Service { id, name, mode, replicas, ..Service::default() })
     };
     let task = |number: u8| {
         let attachment = Attachment {
@@ -49,6 +59,7 @@ fn swarm() -> SwarmState {
         feed: Arc::new(Feed::new("unix:///d.sock".into())),
         snapshot: Some(Arc::new(Snapshot::from(&lists))),
         as_of: None,
+        tasks: None,
     }
 }
 
@@ -111,10 +122,13 @@ fn a_task_is_explained_from_the_swarm_to_its_labels() {
                 }
               ],
               "problems": [],
+              "failures": [],
+              "moreFailures": 0,
               "settings": [],
               "jobs": [
                 {
                   "job": "swarm",
+                  "path": "/sd/swarm",
                   "counts": {
                     "active": 1
                   },
@@ -138,13 +152,15 @@ fn a_task_is_explained_from_the_swarm_to_its_labels() {
                         "__scrape_timeout__": "10s",
                         "job": "swarm"
                       },
+                      "moreDiscovered": 0,
                       "steps": [
                         "relabel_configs[0] replace: __address__ = \"10.0.1.2:8080\""
                       ],
                       "labels": {
                         "instance": "10.0.1.2:8080",
                         "job": "swarm"
-                      }
+                      },
+                      "moreLabels": 0
                     }
                   ]
                 }
@@ -181,12 +197,17 @@ fn the_verdict_is_one_sentence() {
             "shop_web.2/admin",
             expect!["1 target of task shop_web.2 is listed for scraping (job swarm)."],
         ),
-        ("idle", expect!["No job has a target of service idle: service idle is scaled to 0."]),
+        (
+            "idle",
+            expect![
+                "No job has a target of service idle: it is scaled to 0 (docker service scale idle=1 starts a task)."
+            ],
+        ),
     ] {
         expected.assert_eq(&verdict(Vec::new(), object));
     }
     let drop = vec![rule("drop", "__address__", "10.*")];
-    expect![[r#"None of the 2 targets of service shop_web is scraped: relabel_configs[0] of job swarm (drop "__address__" =~ "10.*")."#]].assert_eq(&verdict(drop, "shop_web"));
+    expect![[r#"None of the 2 targets of service shop_web in job swarm is scraped: relabel_configs[0]: drop (__address__ =~ "10.*")."#]].assert_eq(&verdict(drop, "shop_web"));
 }
 
 #[test]
@@ -276,6 +297,6 @@ fn a_service_whose_failed_tasks_are_not_known_gets_advice() {
     let lists = Lists { services: vec![Arc::new(service)], ..Lists::default() };
     let swarm = SwarmState { snapshot: Some(Arc::new(Snapshot::from(&lists))), ..swarm() };
     let subject = Subject { jobs: Vec::new(), swarms: vec![swarm] };
-    expect!["No job has a target of service crash: no task of service crash runs: docker service ps --no-trunc crash shows why."]
+    expect!["No job has a target of service crash: its task does not run: docker service ps --no-trunc crash shows why."]
         .assert_eq(&explain(&subject, "crash").unwrap().verdict);
 }

@@ -59,6 +59,7 @@ fn swarm(lists: &Lists, scope: ListScope, now: Instant) -> SwarmState {
         feed: Arc::new(feed),
         snapshot: Some(Arc::new(Snapshot { scope, ..Snapshot::from(lists) })),
         as_of: now.checked_sub(Duration::from_secs(2)),
+        tasks: None,
     }
 }
 

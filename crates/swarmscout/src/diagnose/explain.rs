@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use swarmscout_diagnose::explain::{self, ExplainedTarget, Explanation, Fate, JobTargets, Label};
+use swarmscout_diagnose::explain::{
+    self, ExplainedTarget, Explanation, FailedTask, Fate, JobTargets, Label,
+};
 
 use super::{ADVICE, NO_RESULT, direct};
 use crate::ask::Server;
@@ -44,13 +46,13 @@ async fn find_out(args: &ExplainArgs) -> anyhow::Result<Explanation> {
             .await;
     };
     let subject = direct::observe(file, args.server.timeout.into()).await?;
-    Ok(explain::explain(&subject, &args.object)?)
+    Ok(explain::explain(&subject, &args.object).await?)
 }
 
 /// What the Swarm says, then the targets of each job, then the verdict in one sentence.
 fn text(explanation: &Explanation) -> String {
     let mut out = Lines::default();
-    let Explanation { object, swarm, facts, problems, settings, jobs, verdict } = explanation;
+    let Explanation { object, swarm, facts, problems, settings, jobs, verdict, .. } = explanation;
     let place = if swarm.is_empty() { String::new() } else { format!(" in Swarm {swarm}") };
     out.add(0, &format!("{} {} ({}){place}", object.kind.as_str(), object.name, object.id));
     for fact in facts {
@@ -59,6 +61,17 @@ fn text(explanation: &Explanation) -> String {
     for problem in problems {
         out.add(2, &format!("problem: {problem}"));
     }
+    if !explanation.failures.is_empty() {
+        out.add(0, "");
+        out.add(0, "failed tasks, the newest first:");
+        for FailedTask { id, name, node, state, exit_code, error, at } in &explanation.failures {
+            let code =
+                if *exit_code == 0 { String::new() } else { format!(", exit code {exit_code}") };
+            let node = if node.is_empty() { String::new() } else { format!(" on node {node}") };
+            out.add(2, &format!("{at} {name} ({id}){node}: {state}{code}: {error}"));
+        }
+        out.more(explanation.more_failures);
+    }
     for of_job in settings {
         out.add(0, "");
         out.add(0, &format!("scrape settings in job {}: {}", of_job.job, of_job.conclusion));
@@ -66,18 +79,18 @@ fn text(explanation: &Explanation) -> String {
             let style = if style == "ours" { String::new() } else { format!(" ({style})") };
             out.add(2, &format!("label of the {place}{style} {key}={value:?}: {outcome}"));
         }
+        out.more(of_job.more_labels);
     }
     for job in jobs {
         let counts = job.counts.iter().map(|(fate, count)| format!("{count} {}", fate.as_str()));
         out.add(0, "");
-        out.add(0, &format!("job {}: {}", job.job, counts.collect::<Vec<_>>().join(", ")));
+        let list = if job.list.is_empty() { String::new() } else { format!(" ({})", job.path) };
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        out.add(0, &format!("job {}{list}: {counts}", job.job));
         for target in &job.targets {
             out.target(target);
         }
-        let more = job.counts.values().sum::<usize>() - job.targets.len();
-        if more > 0 {
-            out.add(2, &format!("and {more} more"));
-        }
+        out.more(job.counts.values().sum::<usize>().saturating_sub(job.targets.len()));
     }
     out.add(0, "");
     out.add(0, verdict);
@@ -98,17 +111,44 @@ impl Lines {
             reason => format!(": {reason}"),
         };
         self.add(2, &format!("{} {}{reason}", target.fate.as_str(), target.url));
-        self.labels("discovered", &target.discovered);
+        // The rest is in JSON; steps name the labels that rules read.
+        let matters = |name: &str| !name.starts_with("__meta_docker") && !is_histogram_option(name);
+        self.labels("discovered", &target.discovered, target.more_discovered, matters);
         for step in &target.steps {
             self.add(4, step);
         }
-        self.labels("labels", &target.labels);
+        self.labels("labels", &target.labels, target.more_labels, |_| true);
     }
 
-    fn labels(&mut self, name: &str, labels: &BTreeMap<String, String>) {
-        if !labels.is_empty() {
-            let labels = labels.iter().map(|(name, value)| format!("{name}={value:?}"));
-            self.add(4, &format!("{name}: {}", labels.collect::<Vec<_>>().join(" ")));
+    fn labels(
+        &mut self,
+        title: &str,
+        labels: &BTreeMap<String, String>,
+        more: usize,
+        matters: impl Fn(&str) -> bool,
+    ) {
+        let (mut shown, mut more) = (Vec::new(), more);
+        for (name, value) in labels {
+            if matters(name) {
+                shown.push(format!("{name}={value:?}"));
+            } else {
+                more += 1;
+            }
+        }
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        if !shown.is_empty() {
+            self.add(4, &format!("{title}: {}{more}", shown.join(" ")));
         }
     }
+
+    /// This number of things are not shown.
+    fn more(&mut self, more: usize) {
+        if more > 0 {
+            self.add(2, &format!("and {more} more"));
+        }
+    }
+}
+
+fn is_histogram_option(name: &str) -> bool {
+    name.ends_with("_histograms__") || name.ends_with("_histograms_to_nhcb__")
 }

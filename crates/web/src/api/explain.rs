@@ -18,6 +18,6 @@ pub(super) async fn explain(State(app): State<Arc<App>>, uri: Uri) -> Result<Res
         return Err(ApiError::BadData(text.to_owned()));
     }
     let subject = view::doctor::subject(&app.context);
-    let explanation = explain_object(&subject, &object);
+    let explanation = explain_object(&subject, &object).await;
     explanation.map(success).map_err(|error| ApiError::NotFound(error.to_string()))
 }

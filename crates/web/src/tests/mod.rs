@@ -96,7 +96,7 @@ pub(super) struct SwarmSenders {
 
 impl SwarmSenders {
     pub(super) fn swarm(&self) -> Swarm {
-        Swarm { feed: self.feed.subscribe(), known: self.known.subscribe() }
+        Swarm { feed: self.feed.subscribe(), known: self.known.subscribe(), tasks: None }
     }
 }
 

@@ -34,8 +34,8 @@ fn the_demo_shows_what_is_wrong_with_two_services() {
         ),
         (
             "shop_report",
-            "No job has a target of service shop_report: no task of service shop_report runs: no \
-             node satisfies the constraint node.labels.disk==ssd; no suitable node (scheduling \
+            "No job has a target of service shop_report: its task does not run: no node \
+             satisfies the constraint node.labels.disk==ssd; no suitable node (scheduling \
              constraints not satisfied on 6 nodes).",
         ),
     ] {
@@ -49,7 +49,7 @@ fn the_demo_shows_what_is_wrong_with_two_services() {
     let last = stdout.lines().last().unwrap_or_default();
     assert_eq!(
         last,
-        "6 targets of service shop_web are listed for scraping (job swarm, swarm-tasks)."
+        "Targets of service shop_web are listed for scraping: 3 in job swarm, 3 in job swarm-tasks."
     );
     assert!(stdout.contains("relabel_configs[0] keep") || stdout.contains("active http://"));
     assert_eq!(output.status.code(), Some(0), "{stdout}");

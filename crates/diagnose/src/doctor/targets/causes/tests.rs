@@ -142,6 +142,7 @@ fn check_in(job: ObservedJob, targets: &[&str], expected: &Expect) {
         feed: Arc::new(Feed::new("x".into())),
         snapshot: Some(Arc::new(snapshot())),
         as_of: None,
+        tasks: None,
     };
     let subject = Subject { jobs: vec![job], swarms: vec![swarm] };
     let context = Context::new(&subject, None);
