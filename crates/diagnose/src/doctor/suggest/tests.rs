@@ -93,6 +93,7 @@ async fn metrics_of_silent_services_are_found_and_exporters_named() {
         feed: Arc::new(Feed::new("x".into())),
         snapshot: Some(Arc::new(Snapshot::from(&lists))),
         as_of: None,
+        tasks: None,
     };
     let subject = Subject { jobs: vec![job], swarms: vec![swarm] };
     let Suggestions { services, suggestions } =
