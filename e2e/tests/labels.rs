@@ -36,6 +36,7 @@ const CASES: &[(&str, Case)] = &[
     ("explain says what became of each object", diagnose::explained),
     ("doctor finds what is wrong, and nothing else", diagnose::doctored),
     ("both also read the Swarm without a server", diagnose::directly),
+    ("status sums up", diagnose::summed_up),
     ("plain engines are a union, and a dead one takes none away", engines::union),
     ("five nodes of one host name have instances of their own", scrape::one_host_name),
 ];

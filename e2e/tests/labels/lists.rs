@@ -14,7 +14,7 @@ use crate::{PATIENCE, scout, sd};
 const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
 
 /// Why the scraper does not reach them.
-const MARKED: [(&str, &str); 2] = [
+pub(crate) const MARKED: [(&str, &str); 2] = [
     ("awkward_apart.1", "the scraper shares no network with the task"),
     ("awkward_named-network.1", "the scraper is not in the network of the label"),
 ];
