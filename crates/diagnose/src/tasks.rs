@@ -56,20 +56,38 @@ pub(crate) fn count(
     scheduler: &LazyCell<Scheduler, impl FnOnce() -> Scheduler>,
     service: &Service,
 ) -> TaskCounts {
-    let current: Vec<_> = snapshot
-        .tasks
-        .of_owner(&service.id)
-        .filter(|task| matches!(&*task.desired_state, "running" | "complete"))
-        .collect();
-    let running = current.iter().filter(|task| &*task.state == "running").count();
+    let current: Vec<_> = current(snapshot, service).collect();
+    let (running, wanted) = running_and_wanted(service, current.iter().copied());
+    let reasons = if running < wanted { reasons(scheduler, service, &current) } else { Vec::new() };
+    TaskCounts { running, wanted, reasons }
+}
+
+/// The tasks of a service that should run, or that were to run to their end.
+pub(crate) fn current<'a>(
+    snapshot: &'a Snapshot,
+    service: &'a Service,
+) -> impl Iterator<Item = &'a Arc<Task>> {
+    let tasks = snapshot.tasks.of_owner(&service.id);
+    tasks.filter(|task| matches!(&*task.desired_state, "running" | "complete"))
+}
+
+/// How many of these tasks of a service run, and how many should.
+pub(crate) fn running_and_wanted<'a>(
+    service: &Service,
+    current: impl Iterator<Item = &'a Arc<Task>>,
+) -> (usize, usize) {
+    let (mut all, mut running) = (0, 0);
+    for task in current {
+        all += 1;
+        running += usize::from(&*task.state == "running");
+    }
     let wanted = match service.mode {
         Mode::Replicated => usize::try_from(service.replicas).unwrap_or(usize::MAX),
         // A job has ended, or runs as often as it can.
         Mode::ReplicatedJob | Mode::GlobalJob => running,
-        Mode::Global | Mode::Unknown => current.len(),
+        Mode::Global | Mode::Unknown => all,
     };
-    let reasons = if running < wanted { reasons(scheduler, service, &current) } else { Vec::new() };
-    TaskCounts { running, wanted, reasons }
+    (running, wanted)
 }
 
 fn reasons(

@@ -6,19 +6,17 @@
 mod classic;
 mod unreachable;
 
-use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use swarmscout_discovery::SourceStatus;
 use swarmscout_docker::engine::List;
-use swarmscout_swarm::scheduler::Scheduler;
 use swarmscout_swarm::{ListFilter, Snapshot};
 
 use crate::doctor::{Subject, SwarmState, known_findings};
 use crate::report::{Finding, Severity, rank};
-use crate::tasks::{TaskCounts, are_known, count, is_started_by_others};
+use crate::tasks::{are_known, current, is_started_by_others, running_and_wanted};
 
 /// How everything is, and what is wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -343,10 +341,9 @@ impl SwarmHealth {
         let mut services =
             ServiceCounts { as_wanted: None, all: snapshot.services.objects().count() };
         if are_known(snapshot) {
-            let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
             let (mut as_wanted, mut tasks) = (0, RunningTasks { running: 0, wanted: 0 });
             for service in snapshot.services.objects() {
-                let TaskCounts { running, wanted, .. } = count(snapshot, &scheduler, service);
+                let (running, wanted) = running_and_wanted(service, current(snapshot, service));
                 // What another program starts is as wanted while it does not run.
                 let wanted = if is_started_by_others(service) { running } else { wanted };
                 as_wanted += usize::from(running >= wanted);

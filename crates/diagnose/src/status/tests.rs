@@ -6,6 +6,7 @@ use expect_test::{Expect, expect};
 use swarmscout_discovery::manager::JobState;
 use swarmscout_discovery::{JobConfig, JobStatus};
 use swarmscout_docker::engine::{Lists, ManagerStatus, Mode, Node, Service, Task};
+use swarmscout_model::relabel::RelabelRule;
 use swarmscout_model::target_list::UNREACHABLE;
 use swarmscout_model::{DurationHistogram, PoolSpec, TargetGroup};
 use swarmscout_publish::testing::{group, rule, set};
@@ -294,4 +295,43 @@ fn the_nodes_of_a_classic_swarm_are_those_that_its_master_reports() {
     let old = job("old", &PoolSpec::new("old"), &[group("nodes", "", &[&of(1, "")])], read);
     let report = StatusReport::of(&Subject { jobs: vec![old], swarms: Vec::new() }, now);
     assert_eq!((report.classic_nodes, &*report.health), (None, "OK  1 target"));
+}
+
+#[test]
+fn missing_and_restored_targets_are_found() {
+    let now = Instant::now();
+    let check = |rules: Vec<RelabelRule>, targets: &[&str], restored: bool, expected: &Expect| {
+        let pool = PoolSpec { relabel: rules.into(), ..PoolSpec::new("a") };
+        let read = SourceStatus { restored, ..source("http", None, Some(now)) };
+        let jobs = vec![job("a", &pool, &[group("s", "", targets)], read)];
+        let report = StatusReport::of(&Subject { jobs, swarms: Vec::new() }, now);
+        expected.assert_eq(&text(&report));
+    };
+    check(
+        Vec::new(),
+        &[],
+        false,
+        &expect![[r#"
+        0 targets: 1 warning
+        Warning no_targets: targets: no job has a target []
+    "#]],
+    );
+    check(
+        vec![rule("drop", "__address__", "h:1")],
+        &["h:1"],
+        false,
+        &expect![[r#"
+        0 targets: 1 warning
+        Warning no_targets: targets: no job has a target: rules drop or break all 1 []
+    "#]],
+    );
+    check(
+        Vec::new(),
+        &["h:1", "h:2"],
+        true,
+        &expect![[r#"
+        0 of 1 source up, 2 targets: 1 warning
+        Warning source_waiting: source http tcp://10.0.0.1:2375: it has not answered since the start; its targets are from before []
+    "#]],
+    );
 }

@@ -55,13 +55,13 @@ pub(super) fn code(report: &StatusReport) -> ExitCode {
     if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Why there is no report.
-pub(super) fn failure(error: &anyhow::Error) -> String {
-    format!("cannot show the status: {}", printable(&format!("{error:#}")))
+/// What is printed if there is no report.
+pub(super) fn failure(reason: &str) -> String {
+    format!("cannot show the status: {reason}")
 }
 
 fn no_result(error: &anyhow::Error) -> ExitCode {
-    print_error(&format!("{}\n", failure(error)));
+    print_error(&format!("{}\n", failure(&printable(&format!("{error:#}")))));
     ExitCode::from(NO_RESULT)
 }
 

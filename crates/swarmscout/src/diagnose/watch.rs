@@ -14,7 +14,7 @@ use super::NO_RESULT;
 use super::page::{Line, Style, Window};
 use super::status::{Next, Origin, age, code, failure, rows};
 use crate::cli::DiagnoseFormat;
-use crate::output::print_error;
+use crate::output::{print_error, printable};
 use crate::signals::Signals;
 
 /// The shortest time between two requests.
@@ -95,7 +95,7 @@ impl Seen {
                 changed
             }
             Err(error) => {
-                let error = Some(failure(&error));
+                let error = Some(printable(&format!("{error:#}")));
                 let changed = self.error != error;
                 self.error = error;
                 changed
@@ -129,7 +129,7 @@ impl Output {
             Self::Blocks if changed => write(&block(seen, next, Timestamp::now())),
             Self::Json if changed => match (&seen.error, &seen.last) {
                 (Some(error), _) => {
-                    print_error(&format!("{error}\n"));
+                    print_error(&format!("{}\n", failure(error)));
                     Ok(())
                 }
                 (None, Some((report, _))) => {
@@ -181,7 +181,7 @@ fn screen_rows(
 fn block(seen: &Seen, next: &Next, now: Timestamp) -> String {
     let now = now.round(Unit::Second).unwrap_or(now);
     let rows = match (&seen.error, &seen.last) {
-        (Some(error), _) => vec![error.clone()],
+        (Some(error), _) => vec![failure(error)],
         (None, Some((report, _))) => rows(report, next, Window::default(), 0),
         (None, None) => Vec::new(),
     };
@@ -275,7 +275,7 @@ mod tests {
         let after = now + Duration::from_secs(7);
         let rows = screen_rows(&seen, window, every, &next, after);
         expect![[r#"
-            NO ANSWER  cannot show the status: connection refused
+            NO ANSWER  connection refused
             The last answer, 7 s ago:
             5 nodes
 

@@ -87,7 +87,7 @@ fn serve(listener: &TcpListener, answers: &[(&str, String)]) {
         while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).is_ok_and(|read| read > 0) {
             head.push(byte[0]);
         }
-        assert!(head.starts_with(b"GET /api/v1/status HTTP/1.1\r\n"), "{head:?}");
+        assert!(head.starts_with(b"GET /api/v1/"), "{head:?}");
         let length = body.len();
         let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}");
         write!(client, "{head}\r\n\r\n{body}").expect("it reads");
@@ -138,4 +138,22 @@ fn a_watch_shows_each_change_and_survives_its_server() {
         OK  two
         --- TIME
         cannot show the status: cannot connect to ADDRESS: connection refused; if Swarmscout runs elsewhere, give its --url; to ask the Swarm without a running Swarmscout, give --config.file"#]].assert_eq(&shown.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn an_older_server_is_said_to_be_one() {
+    let folder = Folder::new();
+    let missing = ("404 Not Found", r#"{"status": "error", "error": "no path"}"#.to_owned());
+    // Only a second request shows whether the object or the path is missing.
+    for (args, requests) in [(&["status"][..], 1), (&["explain", "web"], 2)] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("--url=http://{}", listener.local_addr().expect("it is bound"));
+        let output = std::thread::scope(|scope| {
+            scope.spawn(|| serve(&listener, &vec![missing.clone(); requests]));
+            folder.run(&[args, &[&url]].concat())
+        });
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("it is not a Swarmscout of this version"), "{stderr}");
+    }
 }
