@@ -13,8 +13,10 @@
 mod changes;
 mod classic;
 mod dns;
+mod explain;
 mod follow;
 mod idle;
+mod labels;
 mod process;
 mod programs;
 mod readers;
@@ -47,6 +49,8 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
 const CAMPAIGNS: &[(&str, Benchmark)] = &[
     ("follow", follow::run),
     ("idle", idle::run),
+    ("labels", labels::run),
+    ("explain", explain::run),
     ("real", real::run),
     ("dns", dns::run),
     ("reload", reload::run),

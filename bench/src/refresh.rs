@@ -32,8 +32,12 @@ pub struct Swarm {
 impl Swarm {
     /// A Swarm with this many nodes and tasks.
     pub fn start(nodes: usize, tasks: usize) -> Result<Self> {
+        Self::serve(swarmscout_simulator::swarm::Swarm::grown(1, nodes, tasks))
+    }
+
+    /// Serves this Swarm.
+    pub fn serve(swarm: swarmscout_simulator::swarm::Swarm) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let swarm = swarmscout_simulator::swarm::Swarm::grown(1, nodes, tasks);
         let managers = swarm.nodes().into_iter().filter(|node| node.spec.role == NodeRole::Manager);
         let manager = managers.map(|node| node.meta.id).next().context("a Swarm has a manager")?;
         let engine =
@@ -43,14 +47,18 @@ impl Swarm {
 
     /// The same, with `SwarmKit`'s control socket.
     pub fn start_watched(nodes: usize, tasks: usize) -> Result<Self> {
-        let mut swarm = Self::start(nodes, tasks)?;
-        let path = swarm.folder.path().join("docker/swarm/control.sock");
+        Self::start(nodes, tasks)?.watched()
+    }
+
+    /// Adds `SwarmKit`'s control socket.
+    pub fn watched(mut self) -> Result<Self> {
+        let path = self.folder.path().join("docker/swarm/control.sock");
         std::fs::create_dir_all(path.parent().context("it is in a folder")?)?;
-        let managers = swarm.state.nodes();
+        let managers = self.state.nodes();
         let manager = managers.iter().find(|node| node.spec.role == NodeRole::Manager);
         let manager = &manager.context("a Swarm has a manager")?.meta.id;
-        swarm.control = Some(ControlSocket::start(path, &swarm.state, manager)?);
-        Ok(swarm)
+        self.control = Some(ControlSocket::start(path, &self.state, manager)?);
+        Ok(self)
     }
 
     /// How often its manager was asked for anything: the Engine, and `SwarmKit`.
@@ -93,7 +101,7 @@ impl Swarm {
             .count()
     }
 
-    fn await_refresh(&self, number: usize) -> Result<()> {
+    pub fn await_refresh(&self, number: usize) -> Result<()> {
         until("the next refresh", Duration::from_mins(2), || {
             Ok((self.refreshes() >= number).then_some(()))
         })

@@ -78,8 +78,20 @@ impl Swarm {
     /// service, each with environment, mounts, labels and two networks as people have them. 1,000
     /// nodes and 10,000 tasks are about 30 MB of JSON.
     pub fn grown(seed: u64, nodes: usize, tasks: usize) -> Self {
+        Self::grown_with(seed, nodes, tasks, spec::TASKS, |_, service| service)
+    }
+
+    /// The same with at most `replicas` tasks of each service, and services as `edit` returns
+    /// them. It receives the number of each.
+    pub fn grown_with(
+        seed: u64,
+        nodes: usize,
+        tasks: usize,
+        replicas: usize,
+        edit: impl Fn(usize, ServiceSpec) -> ServiceSpec,
+    ) -> Self {
         let swarm = Self::new(seed);
-        spec::grow(&swarm, nodes, tasks);
+        spec::grow(&swarm, nodes, tasks, replicas, edit);
         swarm
     }
 

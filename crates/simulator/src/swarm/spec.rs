@@ -161,9 +161,15 @@ fn port(protocol: &'static str, target: u64, published: u64, mode: &'static str)
 }
 
 /// Tasks of a service in a grown Swarm, at most.
-const TASKS: usize = 50;
+pub(super) const TASKS: usize = 50;
 
-pub(super) fn grow(swarm: &Swarm, nodes: usize, tasks: usize) {
+pub(super) fn grow(
+    swarm: &Swarm,
+    nodes: usize,
+    tasks: usize,
+    most: usize,
+    edit: impl Fn(usize, ServiceSpec) -> ServiceSpec,
+) {
     let node = |i: usize, id: &str| {
         swarm.edit_node(id, |node| {
             let zone = format!("eu-central-1{}", ["a", "b", "c"][i % 3]);
@@ -189,9 +195,9 @@ pub(super) fn grow(swarm: &Swarm, nodes: usize, tasks: usize) {
         if left == 0 {
             break;
         }
-        let replicas = left.min(TASKS);
+        let replicas = left.min(most);
         left -= replicas;
-        let service = realistic(i, &networks);
+        let service = edit(i, realistic(i, &networks));
         swarm.create_service(service.replicas(replicas as u64));
     }
 }
