@@ -1,7 +1,7 @@
 //! Which targets are those of an object.
 //!
-//! A Swarm may have 100,000 targets, so most groups are told apart by the service that their labels
-//! name, and few targets are read.
+//! A Swarm may have 100,000 targets. The labels of most groups name a service, so groups of other
+//! services are skipped.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -62,7 +62,7 @@ struct Candidate<'a> {
     reason: Reason<'a>,
 }
 
-/// Why a target is not scraped, or not reachable. Most are never shown, so it is no text yet.
+/// Why a target is not scraped, or not reachable. Most are never shown, so the text is written late.
 #[derive(Clone, Copy)]
 enum Reason<'a> {
     Dropped(DropReason),
@@ -111,7 +111,8 @@ fn lists<'a>(set: &'a TargetSet, scope: &Scope<'_>) -> BTreeMap<TargetList, InLi
             let list = list.get_or_insert_with(|| TargetList::of(of_group));
             let InList { counts, unreachable, shown } = lists.entry(list.clone()).or_default();
             *counts.entry(candidate.fate).or_default() += 1;
-            if candidate.fate == Fate::Active {
+            // Their label is among the last of a target's, and most jobs have none of them.
+            if candidate.fate == Fate::Active && set.counts.unreachable > 0 {
                 let reason = label(of_group, candidate.index, UNREACHABLE).unwrap_or_default();
                 *unreachable += usize::from(!reason.is_empty());
                 candidate.reason = Reason::Unreachable(reason);
