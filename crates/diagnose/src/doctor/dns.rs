@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarmscout_discovery::SdConfig;
 use swarmscout_discovery::config::RecordType;
+use swarmscout_discovery::{Problem, SdConfig, SourceStatus};
 use swarmscout_docker::engine::{Service, Task};
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_swarm::Snapshot;
@@ -37,6 +37,17 @@ pub(super) fn check(context: Context<'_>, now: Duration) -> Vec<Finding> {
                 && seen.insert(name)
             {
                 let resolved = resolved(job, name);
+                let fails = |source: &SourceStatus| {
+                    let has_no_answer = |problem: &Problem| {
+                        problem.object == name && problem.reason != "no such name"
+                    };
+                    let fails = source.error.is_some() || source.problems.iter().any(has_no_answer);
+                    source.mechanism == "dns" && fails
+                };
+                // The finding of the source says why it has no address.
+                if resolved.is_empty() && job.state.status.sources.iter().any(fails) {
+                    continue;
+                }
                 findings.extend(compare(name, &resolved, snapshot, service, before));
             }
         }

@@ -173,6 +173,8 @@ impl Doctor {
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         findings.extend(dns::check(context, since_1970.unwrap_or_default()));
         rank(&mut findings);
+        // Jobs that name other hosts may read the same Swarm.
+        findings.dedup();
         let took_seconds = begin.elapsed().as_secs_f64();
         let sampled = is_sample;
         let suggest = None;

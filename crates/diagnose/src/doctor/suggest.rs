@@ -98,8 +98,11 @@ pub(super) async fn suggest(context: Context<'_>, client: &Client) -> Suggestion
                             scheme: "http".to_owned(),
                             path: path.to_owned(),
                         };
-                        doors.insert(attempt.url(), (*port, door.is_shared));
-                        attempts.push(attempt);
+                        // A port in host mode is also one of the node.
+                        doors.entry(attempt.url()).or_insert_with(|| {
+                            attempts.push(attempt);
+                            (*port, door.is_shared)
+                        });
                     }
                 }
             }

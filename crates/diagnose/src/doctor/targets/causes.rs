@@ -164,7 +164,8 @@ impl Causes {
                 fix: format!(
                     "allow 4789/udp, 7946/tcp and 7946/udp between {here} and {node}, both ways\n\
                      if they are open, check that each reaches the other at the address that \
-                     docker node inspect shows"
+                     docker node inspect shows\n\
+                     if its machine has just gone down, the managers report that within a minute"
                 ),
                 ..finding(Severity::Error, "overlay_blocked", format!("node {node}"), &failed)
             });
@@ -368,7 +369,7 @@ fn of_subject(failure: &Failure, ports: &OpenPorts, context: Context<'_>) -> Fin
     let mut problem = format!("{count} of {all} probed targets {what}");
     let mut advice = fix(*outcome, has_class).to_owned();
     if *outcome == Outcome::PortClosed
-        && let Some(candidate) = first
+        && let Some((candidate, _)) = failed.iter().min_by_key(|(one, _)| &one.endpoint)
         && let Some(open) = ports.of(&subject)
     {
         problem.extend(["; ", &open.describe()]);

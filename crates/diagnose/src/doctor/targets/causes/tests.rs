@@ -192,6 +192,7 @@ fn a_node_that_does_not_answer_in_networks_in_which_others_do_is_cut_off() {
               http://10.0.0.4/metrics on node b: the reason
               fix: allow 4789/udp, 7946/tcp and 7946/udp between the node of the scraper and b, both ways
                    if they are open, check that each reaches the other at the address that docker node inspect shows
+                   if its machine has just gone down, the managers report that within a minute
             Error connect_timeout: service alone: 1 of 1 probed targets do not answer to a connection
               http://10.0.0.5/metrics on node b: the reason
               fix: check whether Swarmscout is in the network of the target, and the firewall between them; for overlay networks allow 4789/udp, 7946/tcp and 7946/udp between all nodes
