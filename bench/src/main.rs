@@ -25,6 +25,7 @@ mod refresh;
 mod relabel;
 mod reload;
 mod report;
+mod scale;
 mod serve;
 mod soak;
 mod start;
@@ -52,6 +53,7 @@ const CAMPAIGNS: &[(&str, Benchmark)] = &[
     ("labels", labels::run),
     ("explain", explain::run),
     ("real", real::run),
+    ("scale", scale::run),
     ("dns", dns::run),
     ("reload", reload::run),
     ("readers", readers::run),
