@@ -20,7 +20,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 const LARGEST: u64 = 64 << 20;
 
 /// Asks the managers of a Swarm for some of its tasks, with the options of its source. Runs one
-/// request at a time, whoever asks.
+/// request at a time for all callers.
 #[derive(Clone, Debug)]
 pub struct TaskQuery {
     engine: Arc<EngineConfig>,

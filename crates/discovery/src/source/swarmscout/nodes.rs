@@ -177,4 +177,17 @@ mod tests {
         assert_eq!(names.of("unknown"), "unknown");
         assert_eq!(names.ids.len(), 1);
     }
+
+    #[test]
+    fn five_nodes_of_one_name_have_five_names() {
+        let ids = ["a1234567", "b1234567", "c1234567", "d1234567", "e1234567"];
+        let mut names = NodeNames::default();
+        names.update(&nodes(&ids.map(|id| (id, "raspberrypi"))));
+        let found = ids.map(|id| names.of(id).to_owned());
+        let expected = ids.map(|id| format!("raspberrypi-{}", &id[..5]));
+        assert_eq!(found, expected);
+        // The last one of that name has it alone.
+        names.update(&nodes(&[(ids[4], "raspberrypi")]));
+        assert_eq!(names.of(ids[4]), "raspberrypi");
+    }
 }
