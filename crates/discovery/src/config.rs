@@ -39,6 +39,8 @@ pub struct BuildContext {
     pub dns: Arc<Resolver>,
     /// How long a Swarm's watch is trusted, and when a stream that ended is opened again.
     pub following: Following,
+    /// Whether all that a Swarm has is read, for state metrics.
+    pub state_metrics: bool,
     /// The container that this program runs in, if it is known: it says which networks the program
     /// shares with others.
     pub own_container: Option<OwnContainer>,
@@ -64,6 +66,7 @@ impl BuildContext {
             budget: Budget::unlimited(),
             dns: Arc::new(Resolver::new("/etc/resolv.conf")),
             following: Following::default(),
+            state_metrics: false,
             own_container: None,
             startup_timeout: STARTUP_TIMEOUT,
             storage: None,

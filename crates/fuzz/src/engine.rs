@@ -59,6 +59,7 @@ pub fn roles(text: &[u8]) {
         tasks: objects(next()),
         networks: objects(next()),
         containers: objects(next()),
+        ..Lists::default()
     };
     targets(&lists, text.len());
 }
@@ -178,6 +179,8 @@ fn reversed(lists: &Lists) -> Option<Lists> {
         services: reverse(&lists.services, |service| &service.id)?,
         tasks: reverse(&lists.tasks, |task| &task.id)?,
         networks: reverse(&lists.networks, |network| &network.id)?,
+        configs: reverse(&lists.configs, |config| &config.id)?,
+        secrets: reverse(&lists.secrets, |secret| &secret.id)?,
         containers: reverse(&lists.containers, |container| &container.id)?,
     })
 }

@@ -26,14 +26,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use swarmscout_docker::engine::{HostLists, Hosts, Query};
+use swarmscout_docker::engine::{HostFiles, HostLists, Hosts, List, Query};
 use swarmscout_docker::swarmkit::{Change, Object};
 use swarmscout_refresh::supervisor::Partial;
 use swarmscout_refresh::{
     Backoff, BoxFuture, Discoverer, Problem, RefreshContext, RefreshScope, Refreshed,
 };
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub(super) use self::change_feed::OPEN_WITHIN;
 use self::change_feed::{ChangeFeed, Retry};
@@ -49,6 +49,9 @@ const MOST_REOPENS: u32 = 3;
 
 /// The most unreadable events that are reported between two full refreshes.
 const MOST_PROBLEMS: usize = 1000;
+
+/// How long configs and secrets may take: they are small.
+pub(super) const FILES_WITHIN: Duration = Duration::from_secs(1);
 
 /// The shortest time between two partial results of one listing.
 const PARTIAL_GAP: Duration = Duration::from_millis(20);
@@ -200,7 +203,10 @@ impl SwarmFollower {
         let this_node = info.as_ref().map_or("", |info| &info.node);
         let this_node = Arc::from(this_node);
         let before = self.store.snapshot().clone();
+        let with_files = scope.files;
         self.store.replace(&lists, failed, scope, this_node, beside, now_micros());
+        let files = if with_files { self.list_files().await } else { HostFiles::default() };
+        self.store.note_files(files, info.clone());
         self.listed = true;
         self.problems = problems;
         self.as_of = as_of;
@@ -217,6 +223,16 @@ impl SwarmFollower {
         let managers = info.map(|info| info.managers.clone());
         self.note_feed(managers);
         Ok(self.present())
+    }
+
+    /// Reads configs and secrets. They wait for the lists, and nothing waits long for them.
+    async fn list_files(&mut self) -> HostFiles {
+        let Ok(files) = timeout(FILES_WITHIN, self.hosts.list_files()).await else {
+            let error: Arc<str> = format!("no complete answer within {FILES_WITHIN:?}").into();
+            let failed = [List::Configs, List::Secrets].map(|list| (list, Arc::clone(&error)));
+            return HostFiles { failed: failed.into(), ..HostFiles::default() };
+        };
+        files
     }
 
     /// The lists to request: with a watch each as a whole, since it reports changes of all objects.

@@ -20,6 +20,9 @@ mod feed;
 pub mod filter;
 mod follower;
 pub mod list_scope;
+mod node_names;
+mod outcomes;
+mod reason;
 mod relist_schedule;
 pub mod scheduler;
 mod shared;
@@ -37,10 +40,13 @@ pub use feed::{Feed, FeedKind, SwarmStatus};
 pub use filter::{Filters, Selection};
 pub use follower::SwarmFollower;
 pub use list_scope::{ListFilter, ListScope, Reader};
+pub use node_names::NodeNames;
+pub use outcomes::{ExitCode, Outcomes, ServiceOutcomes};
+pub use reason::Reason;
 pub use shared::{SharedSwarm, Subscription, Swarm};
 pub use task_query::TaskQuery;
 
-use swarmscout_docker::engine::{List, Lists, Network, Node, Service, Task};
+use swarmscout_docker::engine::{HostFiles, Info, List, Lists, Network, Node, Service, Task};
 
 /// The objects of a Swarm at one moment. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +59,12 @@ pub struct Snapshot {
     pub tasks: Buckets<Task>,
     /// Its networks, and those of the manager that answered.
     pub networks: Buckets<Network>,
+    /// Its configs and secrets, if some reader needs them.
+    pub files: Arc<HostFiles>,
+    /// What the manager that answered says of the Swarm. `None` if it does not.
+    pub info: Option<Arc<Info>>,
+    /// What became of tasks since the Swarm is followed. Complete if all tasks are read.
+    pub outcomes: Outcomes,
     /// The lists that it has, of those that were requested. Others are empty, or out of date.
     pub scope: ListScope,
     /// The requested lists that could not be read the last time.
@@ -91,6 +103,9 @@ impl From<&Lists> for Snapshot {
             services: of(&lists.services),
             tasks: of(&lists.tasks),
             networks: of(&lists.networks),
+            files: Arc::default(),
+            info: None,
+            outcomes: Outcomes::default(),
             scope: ListScope::everything(),
             failed: Arc::default(),
             this_node: Arc::default(),
@@ -116,6 +131,9 @@ impl Snapshot {
             && self.services.is_same(&other.services)
             && self.tasks.is_same(&other.tasks)
             && self.networks.is_same(&other.networks)
+            && self.outcomes.is_same(&other.outcomes)
+            && self.files == other.files
+            && self.info == other.info
             && self.scope == other.scope
             && self.failed == other.failed
             && self.this_node == other.this_node

@@ -19,6 +19,9 @@ pub struct ListScope {
     pub tasks: ListFilter,
     /// `/networks`.
     pub networks: ListFilter,
+    /// `/configs` and `/secrets`. They are beside the replica: no feed reports their changes, and no
+    /// other list depends on them.
+    pub files: bool,
 }
 
 /// How much of a list is read.
@@ -39,12 +42,19 @@ pub struct Reader {
     lists: Vec<List>,
     /// Applied to the first of the lists. The others are read whole, to explain what it refers to.
     filters: Option<Filters>,
+    files: bool,
 }
 
 impl Reader {
     /// Reads these lists, each as a whole.
     pub fn of_lists(lists: impl Into<Vec<List>>) -> Self {
-        Self { lists: lists.into(), filters: None }
+        Self { lists: lists.into(), filters: None, files: false }
+    }
+
+    /// Reads everything, each list as a whole, configs and secrets too.
+    pub fn of_everything() -> Self {
+        let lists = [List::Tasks, List::Services, List::Nodes, List::Networks];
+        Self { files: true, ..Self::of_lists(lists) }
     }
 
     /// Reads the lists that a role needs; of its own list what these filters let through.
@@ -54,12 +64,12 @@ impl Reader {
             Role::Services => vec![List::Services, List::Networks],
             Role::Tasks => vec![List::Tasks, List::Services, List::Nodes, List::Networks],
         };
-        Self { lists, filters: Some(filters) }
+        Self { lists, filters: Some(filters), files: false }
     }
 
     /// The lists that it needs. `alone`: there is no other kind of reader.
     fn scope(&self, alone: bool) -> ListScope {
-        let mut scope = ListScope::default();
+        let mut scope = ListScope { files: self.files, ..ListScope::default() };
         for (place, list) in self.lists.iter().enumerate() {
             let filters = self.filters.as_ref().filter(|_| place == 0);
             let filters = filters.map(|filters| filters.for_engine(alone)).unwrap_or_default();
@@ -118,7 +128,7 @@ impl ListScope {
     /// All lists, whole.
     pub fn everything() -> Self {
         let [nodes, services, tasks, networks] = [const { ListFilter::All }; 4];
-        Self { nodes, services, tasks, networks }
+        Self { nodes, services, tasks, networks, files: false }
     }
 
     /// The lists that these readers need together. The Engine applies a filter only if that makes no
@@ -138,6 +148,7 @@ impl ListScope {
             services: whole(self.services),
             tasks: whole(self.tasks),
             networks: whole(self.networks),
+            files: self.files,
         }
     }
 
@@ -147,6 +158,7 @@ impl ListScope {
             services: self.services.or(other.services),
             tasks: self.tasks.or(other.tasks),
             networks: self.networks.or(other.networks),
+            files: self.files || other.files,
         }
     }
 
@@ -157,7 +169,7 @@ impl ListScope {
             List::Services => &self.services,
             List::Tasks => &self.tasks,
             List::Networks => &self.networks,
-            List::Containers => &ListFilter::Nothing,
+            List::Configs | List::Secrets | List::Containers => &ListFilter::Nothing,
         }
     }
 
@@ -176,7 +188,7 @@ impl ListScope {
             List::Services => self.services = filter,
             List::Tasks => self.tasks = filter,
             List::Networks => self.networks = filter,
-            List::Containers => {}
+            List::Configs | List::Secrets | List::Containers => {}
         }
     }
 

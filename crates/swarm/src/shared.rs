@@ -9,7 +9,7 @@ use swarmscout_refresh::RefreshContext;
 use swarmscout_refresh::supervisor::{self, LastGood, Pace, Partial, RefreshSpec, Supervised};
 use tokio::sync::watch;
 
-use super::follower::OPEN_WITHIN;
+use super::follower::{FILES_WITHIN, OPEN_WITHIN};
 use super::{
     Feed, Following, ListScope, Reader, Snapshot, Source, SwarmFollower, SwarmStatus, TaskQuery,
 };
@@ -19,6 +19,8 @@ use super::{
 pub struct SharedSwarm {
     supervised: Supervised<Arc<Snapshot>>,
     readers: Mutex<Readers>,
+    /// What is read in addition, as long as there is a reader.
+    companion: Option<Reader>,
     hosts: usize,
     is_local: bool,
     wanted: watch::Sender<ListScope>,
@@ -43,12 +45,13 @@ pub struct Subscription {
 
 impl SharedSwarm {
     /// Requests nothing before there is a reader and [`Self::publish`] is called. `swarm` is the
-    /// display name.
+    /// display name. `companion` is read too, as long as there is a reader.
     pub fn start(
         source: Source,
         swarm: Arc<str>,
         job: &Arc<str>,
         following: Following,
+        companion: Option<Reader>,
         context: &RefreshContext,
     ) -> Arc<Self> {
         let hosts = source.engine.hosts.len();
@@ -86,7 +89,18 @@ impl SharedSwarm {
         let supervised = supervisor::start(spec, context);
         let context = context.clone();
         let readers = Mutex::default();
-        Arc::new(Self { supervised, readers, hosts, is_local, wanted, pace, feed, tasks, context })
+        Arc::new(Self {
+            supervised,
+            readers,
+            companion,
+            hosts,
+            is_local,
+            wanted,
+            pace,
+            feed,
+            tasks,
+            context,
+        })
     }
 
     /// Changes are taken as they come; partial results have a pace of their own.
@@ -97,7 +111,8 @@ impl SharedSwarm {
         context: &RefreshContext,
     ) -> Pace {
         let pace = Pace::asking(hosts, is_local, interval, context);
-        Pace { gap: Duration::from_millis(2), deadline: pace.deadline + OPEN_WITHIN, ..pace }
+        let deadline = pace.deadline + OPEN_WITHIN + FILES_WITHIN;
+        Pace { gap: Duration::from_millis(2), deadline, ..pace }
     }
 
     /// Adds a reader. It counts from the next [`Self::publish`].
@@ -115,7 +130,8 @@ impl SharedSwarm {
         let Some(interval) = readers.present.iter().map(|(.., interval)| *interval).min() else {
             return;
         };
-        let wanted = ListScope::of(readers.present.iter().map(|(_, reader, _)| reader));
+        let present = readers.present.iter().map(|(_, reader, _)| reader);
+        let wanted = ListScope::of(present.chain(&self.companion));
         let pace = Self::pace_of(self.hosts, self.is_local, interval, &self.context);
         // The pace first: a change of either starts a refresh.
         self.pace.send_if_modified(|known| std::mem::replace(known, pace) != pace);

@@ -16,10 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use swarmscout_docker::engine::{List, Lists, Network, Node, Service, Task};
+use swarmscout_docker::engine::{HostFiles, Info, List, Lists, Network, Node, Service, Task};
 use swarmscout_docker::swarmkit::{Change, Object};
 
 use super::buckets::{Buckets, Object as Bucketed};
+use super::outcomes::{self, Outcomes};
 use super::{FailedList, ListFilter, ListScope, Snapshot};
 
 /// The newest snapshot, and the state to keep it right. A clone shares the objects.
@@ -30,6 +31,7 @@ pub(crate) struct Store {
     /// Differences in listings that the watch has not reported: the version, or `None` if removed.
     unconfirmed: BTreeMap<Key, Option<u64>>,
     news: News,
+    outcomes: Outcomes,
 }
 
 /// Changes since they were last taken.
@@ -80,6 +82,7 @@ struct Listing<'a> {
     gone: &'a Gone,
     unconfirmed: &'a mut BTreeMap<Key, Option<u64>>,
     news: &'a mut News,
+    outcomes: &'a mut Outcomes,
 }
 
 /// The kind of an object, and its ID.
@@ -115,6 +118,14 @@ trait Updated {
 
     /// When it was changed: microseconds since 1970, 0 if unknown.
     fn updated(&self) -> i64;
+
+    /// Whether it came to an end by itself.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
+    /// Notes what became of it.
+    fn note(_before: Option<&Self>, _now: Option<&Self>, _outcomes: &mut Outcomes) {}
 }
 
 impl Updated for Node {
@@ -131,6 +142,12 @@ impl Updated for Service {
     fn updated(&self) -> i64 {
         self.updated
     }
+
+    fn note(before: Option<&Self>, now: Option<&Self>, outcomes: &mut Outcomes) {
+        if let (Some(gone), None) = (before, now) {
+            outcomes.forget(gone);
+        }
+    }
 }
 
 impl Updated for Task {
@@ -138,6 +155,16 @@ impl Updated for Task {
 
     fn updated(&self) -> i64 {
         self.updated
+    }
+
+    fn has_ended(&self) -> bool {
+        outcomes::has_ended(self)
+    }
+
+    fn note(before: Option<&Self>, now: Option<&Self>, outcomes: &mut Outcomes) {
+        if let Some(now) = now {
+            outcomes.note(before, now);
+        }
     }
 }
 
@@ -154,6 +181,14 @@ impl Store {
     /// The newest.
     pub(crate) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// Takes over what stands beside the lists.
+    pub(crate) fn note_files(&mut self, files: HostFiles, info: Option<Arc<Info>>) {
+        if *self.snapshot.files != files {
+            self.snapshot.files = Arc::new(files);
+        }
+        self.snapshot.info = info;
     }
 
     /// The changes since the last call.
@@ -205,6 +240,7 @@ impl Store {
         }
         self.snapshot.failed = failed;
         self.snapshot.scope = scope.without(self.snapshot.out_of_date());
+        self.snapshot.outcomes = self.outcomes.clone();
         self.gone.before = std::mem::take(&mut self.gone.now);
     }
 
@@ -216,17 +252,18 @@ impl Store {
         listing.apply(&mut snapshot.services, &lists.services, Within::Ids(services));
         listing.apply(&mut snapshot.networks, &lists.networks, Within::Ids(networks));
         listing.apply(&mut snapshot.tasks, &lists.tasks, Within::Owners(tasks_of));
+        self.snapshot.outcomes = self.outcomes.clone();
     }
 
     /// Takes over a change that a watch reported.
     pub(crate) fn apply(&mut self, change: &Change, now: i64) {
-        let Self { snapshot, gone, unconfirmed, news } = self;
+        let Self { snapshot, gone, unconfirmed, news, outcomes } = self;
         let (object, is_gone) = match change {
             Change::Changed(object) => (object, false),
             Change::Removed(object) => (object, true),
         };
         let scope = &snapshot.scope;
-        let mut change = ReportedChange { gone, unconfirmed, news, now, is_gone };
+        let mut change = ReportedChange { gone, unconfirmed, news, outcomes, now, is_gone };
         match object {
             Object::Node(node) if scope.nodes != ListFilter::Nothing => {
                 change.apply(&mut snapshot.nodes, node);
@@ -242,11 +279,12 @@ impl Store {
             }
             _ => {}
         }
+        self.snapshot.outcomes = self.outcomes.clone();
     }
 
     fn listing(&mut self, beside: Beside, now: i64) -> (&mut Snapshot, Listing<'_>) {
-        let Self { snapshot, gone, unconfirmed, news } = self;
-        (snapshot, Listing { beside, now, gone, unconfirmed, news })
+        let Self { snapshot, gone, unconfirmed, news, outcomes } = self;
+        (snapshot, Listing { beside, now, gone, unconfirmed, news, outcomes })
     }
 }
 
@@ -279,12 +317,12 @@ impl Listing<'_> {
         }
         // Objects that come and go because the scope is another are not changes, and a watch does
         // not report them.
-        let news = *self.news;
+        let (news, outcomes) = (*self.news, self.outcomes.clone());
         let beside = std::mem::replace(&mut self.beside, Beside::Nothing);
         self.unconfirmed.retain(|(kind, _), _| *kind != T::KIND);
         self.apply(known, listed, Within::All);
         self.beside = beside;
-        *self.news = news;
+        (*self.news, *self.outcomes) = (news, outcomes);
     }
 
     /// Makes `listed` all objects of `known` that are `within`.
@@ -319,7 +357,14 @@ impl Listing<'_> {
         if present < known.len() || !matches!(within, Within::All) {
             self.remove_others(known, &ids, within);
         }
+        // A task that ended makes room for a new one, in whatever order they are listed.
+        added.sort_by_key(|object| !object.has_ended());
         for object in added {
+            T::note(
+                known.get(&object.owner(), object.id()).map(|it| &**it),
+                Some(&object),
+                self.outcomes,
+            );
             known.insert(object);
         }
     }
@@ -346,6 +391,7 @@ impl Listing<'_> {
                 self.unconfirmed.insert((T::KIND, Arc::clone(id)), None);
             } else {
                 known.remove(&object.owner(), id);
+                T::note(Some(&object), None, self.outcomes);
                 self.news.note(self.now, 0);
             }
         }
@@ -357,6 +403,7 @@ struct ReportedChange<'a> {
     gone: &'a mut Gone,
     unconfirmed: &'a mut BTreeMap<Key, Option<u64>>,
     news: &'a mut News,
+    outcomes: &'a mut Outcomes,
     now: i64,
     is_gone: bool,
 }
@@ -373,6 +420,7 @@ impl ReportedChange<'_> {
             self.unconfirmed.remove(&key);
             self.gone.note(id);
             if known.remove(&object.owner(), id) {
+                T::note(Some(object), None, self.outcomes);
                 self.news.note(self.now, 0);
             }
             return;
@@ -390,6 +438,7 @@ impl ReportedChange<'_> {
         let is_other = |before: &Arc<T>| before.version() == version && before != object;
         if is_newer || before.is_some_and(is_other) {
             self.news.note(self.now, if is_newer { object.updated() } else { 0 });
+            T::note(before.map(|it| &**it), Some(object), self.outcomes);
             known.insert(Arc::clone(object));
         }
     }

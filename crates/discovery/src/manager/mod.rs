@@ -328,8 +328,12 @@ impl Manager {
                 let role = filters.role().as_str();
                 what = format!("{what} role {role} filters {}", filters.for_engine(true));
             }
-            let BuildContext { refresh, following, .. } = &self.context;
-            let shared = SharedSwarm::start(source.clone(), what.into(), job, *following, refresh);
+            let BuildContext { refresh, following, state_metrics, .. } = &self.context;
+            // Filters that only the Engine can apply leave no whole Swarm to show.
+            let is_shown = *state_metrics && apart.is_none();
+            let companion = is_shown.then(Reader::of_everything);
+            let (source_of, what) = (source.clone(), what.into());
+            let shared = SharedSwarm::start(source_of, what, job, *following, companion, refresh);
             self.swarms.add(hash, SwarmKey { source, apart }, &shared);
             shared
         });

@@ -14,6 +14,7 @@ pub(crate) fn read(text: impl Fn(&str) -> Vec<u8>) -> (Lists, Vec<Problem>) {
         tasks: objects(&text("tasks"), &mut problems),
         networks: objects(&text("networks"), &mut problems),
         containers: objects(&text("containers"), &mut problems),
+        ..Lists::default()
     };
     (lists, problems)
 }

@@ -50,19 +50,25 @@ pub enum List {
     Tasks,
     /// Networks of the Engine and of its Swarm.
     Networks,
+    /// Configs of the Swarm, without their content.
+    Configs,
+    /// Secrets of the Swarm. An Engine does not hand out their content.
+    Secrets,
     /// Running containers of the Engine.
     Containers,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Ping,
         Self::Info,
         Self::List(List::Nodes),
         Self::List(List::Services),
         Self::List(List::Tasks),
         Self::List(List::Networks),
+        Self::List(List::Configs),
+        Self::List(List::Secrets),
         Self::List(List::Containers),
         Self::Events,
     ];
@@ -76,6 +82,8 @@ impl Resource {
             Self::List(List::Services) => "/services",
             Self::List(List::Tasks) => "/tasks",
             Self::List(List::Networks) => "/networks",
+            Self::List(List::Configs) => "/configs",
+            Self::List(List::Secrets) => "/secrets",
             Self::List(List::Containers) => "/containers/json",
             Self::Events => "/events",
         }

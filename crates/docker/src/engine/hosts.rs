@@ -29,6 +29,7 @@ use super::events::{EventStream, NoEvents};
 use super::info::Info;
 use super::lists::{Answered, Lists, Query};
 use super::memo::Memos;
+use super::objects::{SwarmConfig, SwarmSecret};
 use super::refusal;
 use super::version::ApiVersion;
 use crate::EngineConfig;
@@ -101,6 +102,21 @@ pub struct HostLists {
     pub host: usize,
     /// Its `/info`, at most some minutes old. `None` if it was not requested, or not answered.
     pub info: Option<Arc<Info>>,
+}
+
+/// The configs and secrets of a Swarm, without their content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFiles {
+    /// `/configs`.
+    pub configs: Vec<Arc<SwarmConfig>>,
+    /// `/secrets`.
+    pub secrets: Vec<Arc<SwarmSecret>>,
+    /// The lists that could not be read, and why.
+    pub failed: Vec<(List, Arc<str>)>,
+}
+
+fn text_of(error: &Error) -> Arc<str> {
+    error.to_string().into()
 }
 
 impl Hosts {
@@ -224,6 +240,25 @@ impl Hosts {
             Err(error) => {
                 self.known[self.rotation.current()].forget();
                 Err(error)
+            }
+        }
+    }
+
+    /// Reads configs and secrets from the host that answered last. What cannot be read is missing: it
+    /// costs no other list, and the host stays in use.
+    pub async fn list_files(&mut self) -> HostFiles {
+        let lists = [List::Configs, List::Secrets];
+        let query = Query::of_files(lists);
+        let (at, others_left) = (self.rotation.current(), self.known.len() - 1);
+        match self.attempt(at, others_left, &query, Extent::Whole).await {
+            Ok(Answer { lists: Lists { configs, secrets, .. }, failed, .. }) => HostFiles {
+                configs,
+                secrets,
+                failed: failed.into_iter().map(|(list, error)| (list, text_of(&error))).collect(),
+            },
+            Err(error) => {
+                let failed = lists.map(|list| (list, text_of(&error))).into();
+                HostFiles { failed, ..HostFiles::default() }
             }
         }
     }

@@ -5,7 +5,7 @@ use swarmscout_net::certificates_end;
 use super::de::{self, Raw};
 use super::messages as sent;
 use super::read::{Fault, Reader};
-use super::refusal;
+use super::{refusal, time};
 
 /// The most managers that are named. A Swarm has seven, rarely more.
 const MOST_MANAGERS: usize = 100;
@@ -15,6 +15,7 @@ const LONGEST: usize = 253;
 
 /// What `/info` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the answer")]
 pub struct Info {
     /// Whether it counts containers, as every Engine and every master of classic Swarm does.
     pub is_engine: bool,
@@ -24,6 +25,10 @@ pub struct Info {
     pub name: String,
     /// The version of the Engine: `28.5.2`.
     pub engine_version: String,
+    /// When the Swarm was created, in microseconds since 1970; 0 if unknown.
+    pub cluster_created: i64,
+    /// Whether the root certificate of the Swarm is being replaced.
+    pub root_rotation: bool,
     /// When the root certificate of the Swarm ends, in seconds since 1970. `None` if it is not
     /// known: only managers know it.
     pub root_ends: Option<i64>,
@@ -59,6 +64,8 @@ impl Info {
             is_classic_master: is_classic_master(&sent),
             name: sent.name.to_string(),
             engine_version: refusal::shortened(&sent.engine_version).into_owned(),
+            cluster_created: time::micros(sent.cluster_created.text()?),
+            root_rotation: sent.root_rotation,
             root_ends: certificates_end(sent.trust_root.as_bytes()),
             cluster: sent.cluster.to_string(),
             node: sent.node.to_string(),

@@ -11,7 +11,7 @@ use tokio::try_join;
 use super::client::{Failed, List, Resource, Session};
 use super::decode::Object;
 use super::memo::{Listed, Memo, Memos};
-use super::objects::{Container, Network, Node, Service, Task};
+use super::objects::{Container, Network, Node, Service, SwarmConfig, SwarmSecret, Task};
 use crate::Error;
 use crate::Filter;
 
@@ -49,6 +49,10 @@ pub struct Lists {
     pub tasks: Vec<Arc<Task>>,
     /// `/networks`.
     pub networks: Vec<Arc<Network>>,
+    /// `/configs`.
+    pub configs: Vec<Arc<SwarmConfig>>,
+    /// `/secrets`.
+    pub secrets: Vec<Arc<SwarmSecret>>,
     /// `/containers/json`.
     pub containers: Vec<Arc<Container>>,
 }
@@ -72,6 +76,12 @@ impl Query {
     pub fn of_swarm<'a>(lists: impl IntoIterator<Item = (List, &'a str)>) -> Self {
         let lists = lists.into_iter().map(|(list, filters)| (list, filters.to_owned()));
         Self { lists: lists.collect(), with_info: true, is_separable: true }
+    }
+
+    /// Asks for these lists as a whole. One that fails takes no other with it.
+    pub(super) fn of_files(lists: impl IntoIterator<Item = List>) -> Self {
+        let lists = lists.into_iter().map(|list| (list, String::new())).collect();
+        Self { lists, with_info: false, is_separable: true }
     }
 
     /// Asks for parts of lists, and for nothing else.
@@ -101,11 +111,13 @@ impl Query {
         };
         let mut first = Some(first);
         let mut answer = |list| first.take_if(|_| list == *main);
-        let (nodes, services, tasks, networks, containers) = try_join!(
+        let (nodes, services, tasks, networks, configs, secrets, containers) = try_join!(
             self.list(session, List::Nodes, answer(List::Nodes), &mut memos.nodes),
             self.list(session, List::Services, answer(List::Services), &mut memos.services),
             self.list(session, List::Tasks, answer(List::Tasks), &mut memos.tasks),
             self.list(session, List::Networks, answer(List::Networks), &mut memos.networks),
+            self.list(session, List::Configs, answer(List::Configs), &mut memos.configs),
+            self.list(session, List::Secrets, answer(List::Secrets), &mut memos.secrets),
             self.list(session, List::Containers, answer(List::Containers), &mut memos.containers),
         )?;
         let mut answered = Answered::default();
@@ -114,6 +126,8 @@ impl Query {
         take(List::Services, services, &mut lists.services, failed, problems);
         take(List::Tasks, tasks, &mut lists.tasks, failed, problems);
         take(List::Networks, networks, &mut lists.networks, failed, problems);
+        take(List::Configs, configs, &mut lists.configs, failed, problems);
+        take(List::Secrets, secrets, &mut lists.secrets, failed, problems);
         take(List::Containers, containers, &mut lists.containers, failed, problems);
         if failed.len() < self.lists.len() {
             return Ok(answered);

@@ -22,7 +22,7 @@ use swarmscout_refresh::Problem;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::decode::{Decoder, Object, Start};
-use super::objects::{Container, Network, Node, Service, Task};
+use super::objects::{Container, Network, Node, Service, SwarmConfig, SwarmSecret, Task};
 use super::scan::{Element, ListScanner, MAX_ELEMENT, ScanError, Visitor};
 
 /// The number of objects that are cached without having been in a complete answer.
@@ -42,6 +42,10 @@ pub struct Memos {
     pub tasks: Memo<Task>,
     /// Of `/networks`.
     pub networks: Memo<Network>,
+    /// Of `/configs`.
+    pub configs: Memo<SwarmConfig>,
+    /// Of `/secrets`.
+    pub secrets: Memo<SwarmSecret>,
     /// Of `/containers/json`.
     pub containers: Memo<Container>,
 }

@@ -412,6 +412,10 @@ pub(super) struct Info<'a> {
     pub(super) manager: bool,
     #[serde(rename = "ServerVersion")]
     pub(super) engine_version: Text<'a>,
+    #[serde(rename = "Swarm.Cluster.CreatedAt")]
+    pub(super) cluster_created: Raw<'a>,
+    #[serde(rename = "Swarm.Cluster.RootRotationInProgress")]
+    pub(super) root_rotation: bool,
     #[serde(rename = "Swarm.Cluster.ID")]
     pub(super) cluster: Text<'a>,
     #[serde(rename = "Swarm.Cluster.TLSInfo.TrustRoot")]

@@ -35,7 +35,7 @@ pub(crate) use convert::parse_cidr;
 pub use decode::{Decoder, Head, Object};
 pub use events::{Action, Event, EventKind, EventParser, EventStream, NoEvents, StreamEnd};
 pub use host_status::{HostInfo, HostStatus, host_status};
-pub use hosts::{EVENTS_WITHIN, HostLists, Hosts};
+pub use hosts::{EVENTS_WITHIN, HostFiles, HostLists, Hosts};
 pub use info::{Info, host_of};
 pub use labels::LabelMap;
 pub use lists::{Lists, Query};

@@ -7,7 +7,7 @@ use swarmscout_docker::Filter;
 use swarmscout_docker::engine::{Node, Service};
 use swarmscout_model::{Budget, CanonicalGroups, TargetGroup};
 use swarmscout_swarm::buckets::hash_of;
-use swarmscout_swarm::{Bucket, Filters, ListScope, Reader, Role, Snapshot};
+use swarmscout_swarm::{Bucket, Filters, ListScope, NodeNames, Reader, Role, Snapshot};
 use tokio::sync::watch;
 
 use super::address::SharedNetworks;
@@ -49,7 +49,7 @@ pub(crate) struct EndpointFinder {
     /// Whether nothing that is cached counts: before the first snapshot, and after one that failed.
     is_stale: bool,
     slots: Slots,
-    names: nodes::NodeNames,
+    names: NodeNames,
     networks: SharedNetworks,
     shared: SharedLabels,
     /// Claims to addresses that belong to others.
@@ -90,7 +90,7 @@ impl EndpointFinder {
             has_labels: false,
             is_stale: true,
             slots: Slots::new(own_container),
-            names: nodes::NodeNames::default(),
+            names: NodeNames::default(),
             networks: SharedNetworks::default(),
             shared: SharedLabels::default(),
             lost: BTreeMap::new(),

@@ -8,12 +8,11 @@ use swarmscout_model::labels::{ADDRESS, INSTANCE, JOB, PARAM_PREFIX};
 use swarmscout_model::target_list::{CLASS_PREFIX, LIST, UNREACHABLE};
 use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
 use swarmscout_refresh::problems::{NO_LABELS, shown};
-use swarmscout_swarm::{Bucket, Snapshot};
+use swarmscout_swarm::{Bucket, NodeNames, Snapshot};
 
 use super::SOURCE;
 use super::address::{self, Address, AddressHost, SharedNetworks, Wanted};
 use super::config::{SwarmscoutOptions, UnreachableTargets};
-use super::nodes::NodeNames;
 use super::presets::{self, Preset, PresetInstance};
 use super::settings::{self, Declared, Dialect, Endpoint, EndpointPort, Rules, Shared};
 use super::slots::Slot;
