@@ -1,7 +1,7 @@
 //! The Engine API of one node of a [`Swarm`].
 //!
 //! An engine answers `/_ping`, `/version`, `/info`, `/nodes`, `/services`, `/tasks`, `/networks`,
-//! `/containers/json` and `/events`, with or without a version in front of the path, filters as the
+//! `/configs`, `/secrets`, `/containers/json` and `/events`, with or without a version in front of the path, filters as the
 //! real one resolves them (moby `daemon/cluster/filters.go`, swarmkit `manager/controlapi`), and
 //! its error texts. Lists come in another order at every call.
 //!
@@ -159,6 +159,8 @@ impl Api {
             }),
             "/tasks" => self.cluster(standing, request, |f| f.tasks(&state)),
             "/networks" => self.list(request, |f| f.networks(&state, &self.node, standing)),
+            "/configs" => self.cluster(standing, request, |f| f.files(&state.files.configs)),
+            "/secrets" => self.cluster(standing, request, |f| f.files(&state.files.secrets)),
             "/containers/json" => self.list(request, |f| {
                 let all = request.parameter("all").is_some_and(|on| truthy(&on));
                 f.containers(&containers::of(&state, &self.node, standing), all)

@@ -31,6 +31,8 @@ mod tasks;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use serde_json::json;
+
 pub use changes::{Action, Change, Changes, Object};
 pub use network::Network;
 pub use objects::{Availability, Map, Mode, Node, NodeRole, NodeState, Service, ServiceSpec, Task};
@@ -308,6 +310,22 @@ impl Swarm {
             let label = ("com.docker.swarm.predefined".to_owned(), "true".to_owned());
             network.labels.extend([label]);
         })
+    }
+
+    /// Creates a config and returns its ID. `data` is base64, as it is listed.
+    pub fn create_config(&self, name: &str, data: &str) -> String {
+        let mut state = self.lock();
+        let (id, file) = state.new_file(&json!({ "Name": name, "Labels": {}, "Data": data }));
+        state.files.configs.push(file);
+        id
+    }
+
+    /// Creates a secret and returns its ID. No Engine lists its content.
+    pub fn create_secret(&self, name: &str) -> String {
+        let mut state = self.lock();
+        let (id, file) = state.new_file(&json!({ "Name": name, "Labels": {} }));
+        state.files.secrets.push(file);
+        id
     }
 
     /// Creates a service of plugins and returns its ID. SwarmKit reports it and its task, the

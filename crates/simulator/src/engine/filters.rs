@@ -162,6 +162,18 @@ impl Filters {
         Ok(listed.map(|network| network.text().as_bytes().into()).collect())
     }
 
+    /// Configs or secrets.
+    pub(super) fn files(&self, files: &[Json]) -> Selected {
+        self.validate(&["id", "label", "name", "names"])?;
+        let files = files.iter().filter(|file| {
+            let file: serde_json::Value = serde_json::from_str(file.text()).unwrap_or_default();
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            self.starts("id", &text(&file["ID"]))
+                && self.matches("name", &text(&file["Spec"]["Name"]))
+        });
+        Ok(files.map(|file| file.text().as_bytes().into()).collect())
+    }
+
     pub(super) fn containers(&self, containers: &[Summary], all: bool) -> Selected {
         self.validate(&[
             "ancestor",

@@ -321,6 +321,8 @@ pub struct ContainerSpec {
     pub dns_config: Map,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Json>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub configs: Vec<Json>,
     pub isolation: &'static str,
 }
 

@@ -30,6 +30,7 @@ impl ServiceSpec {
                     healthcheck: None,
                     dns_config: Map::new(),
                     secrets: Vec::new(),
+                    configs: Vec::new(),
                     isolation: "default",
                 }),
                 resources: Json::new(r#"{"Limits":{},"Reservations":{}}"#),
@@ -136,6 +137,24 @@ impl ServiceSpec {
     pub fn volume(mut self, source: &str, target: &str) -> Self {
         let (source, target) = (source.to_owned(), target.to_owned());
         self.container().mounts.push(Mount { r#type: "volume", source, target });
+        self
+    }
+
+    /// Gives the containers a config of this ID and name.
+    #[must_use]
+    pub fn config(mut self, id: &str, name: &str) -> Self {
+        let file = format!(r#"{{"Name":"/{name}","UID":"0","GID":"0","Mode":292}}"#);
+        let config = format!(r#"{{"File":{file},"ConfigID":"{id}","ConfigName":"{name}"}}"#);
+        self.container().configs.push(Json::new(config));
+        self
+    }
+
+    /// Gives the containers a secret of this ID and name.
+    #[must_use]
+    pub fn secret(mut self, id: &str, name: &str) -> Self {
+        let file = format!(r#"{{"Name":"{name}","UID":"0","GID":"0","Mode":292}}"#);
+        let secret = format!(r#"{{"File":{file},"SecretID":"{id}","SecretName":"{name}"}}"#);
+        self.container().secrets.push(Json::new(secret));
         self
     }
 

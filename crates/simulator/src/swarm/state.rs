@@ -96,6 +96,8 @@ pub(crate) struct State {
     pub(crate) services: BTreeMap<String, Stored<Service>>,
     pub(crate) tasks: BTreeMap<String, Stored<Task>>,
     pub(crate) networks: BTreeMap<String, Stored<Network>>,
+    /// Configs and secrets, as the Engine lists them.
+    pub(crate) files: Files,
     /// How many addresses of each network were given away.
     addresses: BTreeMap<String, u32>,
     /// Containers that are not tasks, by node.
@@ -109,6 +111,12 @@ pub(crate) struct State {
     next_published: u64,
     pub(super) next_host_port: u64,
     pub(super) next_node: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) configs: Vec<Json>,
+    pub(crate) secrets: Vec<Json>,
 }
 
 #[derive(Debug)]
@@ -136,6 +144,7 @@ impl State {
             services: BTreeMap::new(),
             tasks: BTreeMap::new(),
             networks: BTreeMap::new(),
+            files: Files::default(),
             addresses: BTreeMap::new(),
             containers: BTreeMap::new(),
             engines: BTreeMap::new(),
@@ -158,6 +167,22 @@ impl State {
         let id = self.random.swarm_id();
         let now = self.tick();
         Meta { id, version: Version { index: self.index }, created_at: now, updated_at: now }
+    }
+
+    /// A config or secret, and its ID.
+    pub(super) fn new_file(&mut self, spec: &serde_json::Value) -> (String, Json) {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct File<'a> {
+            #[serde(flatten)]
+            meta: &'a Meta,
+            spec: &'a serde_json::Value,
+        }
+        let meta = self.meta();
+        let mut text = Vec::new();
+        json::append(&mut text, &File { meta: &meta, spec });
+        let text = String::from_utf8(text).expect("JSON is UTF-8");
+        (meta.id, Json::new(text))
     }
 
     /// The next index and moment.

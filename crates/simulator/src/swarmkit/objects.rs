@@ -173,6 +173,12 @@ fn task_spec(spec: &TaskSpec) -> Message {
             let file = new().text(1, secret["File"]["Name"].as_str().unwrap_or_default());
             new().text(1, text("SecretID")).text(2, text("SecretName")).message(3, &file)
         });
+        let configs = container.configs.iter().map(|config| {
+            let config = json(config);
+            let text = |name| config[name].as_str().unwrap_or_default();
+            let file = new().text(1, config["File"]["Name"].as_str().unwrap_or_default());
+            new().text(1, text("ConfigID")).text(2, text("ConfigName")).message(3, &file)
+        });
         let mut inner = new()
             .text(1, &container.image)
             .map(2, &container.labels)
@@ -187,6 +193,7 @@ fn task_spec(spec: &TaskSpec) -> Message {
             .messages(12, secrets)
             .text(14, &container.hostname)
             .message(15, &new())
+            .messages(21, configs)
             .message(23, &new().flag(1, container.init));
         message = message.message(1, &inner);
     }
