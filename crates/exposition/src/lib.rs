@@ -17,6 +17,7 @@
 //!
 //! Depends on no other crate.
 
+pub mod pieces;
 mod sniff;
 
 use std::fmt::Write as _;

@@ -6,17 +6,16 @@
 //! the parts that changed.
 
 mod cache;
-mod deflate;
 mod rendered;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use swarmscout_gzip_parts::LEVEL;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{Budget, Completeness, MissingSource, TargetList, TargetSet};
 
 pub use self::cache::{Cache, IDLE, Key, NoList};
-pub use self::deflate::LEVEL;
 pub use self::rendered::Rendered;
 
 /// Which labels of each target a reader requests.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use flate2::Crc;
 use hashbrown::HashTable;
 use http::HeaderValue;
+use swarmscout_gzip_parts::{Blocks, Deflater, Join};
 use swarmscout_model::budget::{allocation, shared_allocation};
 use swarmscout_model::labels::ADDRESS;
 use swarmscout_model::target::{DefaultLabels, MetaLabels, served};
@@ -23,7 +24,6 @@ use swarmscout_model::{
 };
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::deflate::{Blocks, Deflater, Join};
 use super::{EMPTY, Encoding, Form, Selection};
 use crate::json;
 

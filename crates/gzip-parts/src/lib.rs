@@ -1,5 +1,8 @@
 //! One gzip file, made of parts that were compressed separately.
 //!
+//! **Invariant: the file is what gzip makes of all parts together, however they were cut.** It depends on
+//! no other crate.
+//!
 //! A gzip file is a header, a stream of deflate blocks, and a trailer with checksum and length. A
 //! stream may be cut after any block that ends on a byte boundary, and blocks that refer to nothing
 //! before themselves may follow any others. So each part of a large answer is compressed once, by
@@ -7,7 +10,8 @@
 //! combined from those of the parts ([`Join`]). Concatenated gzip files would not do: gzip reads
 //! them, but curl and browsers stop after the first.
 
-use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+pub use flate2::Crc;
+use flate2::{Compress, Compression, FlushCompress, Status};
 
 /// Trades size for time: targets differ little, so even the fastest level leaves a tenth.
 pub const LEVEL: Compression = Compression::new(1);
@@ -21,24 +25,35 @@ const END: [u8; 2] = [3, 0];
 /// Deflate blocks that stand on their own: they end on a byte boundary, none is the last, and none
 /// refers to what may stand before them.
 #[derive(Debug, Default)]
-pub(super) struct Blocks {
+pub struct Blocks {
     /// The blocks.
-    pub(super) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// Checksum and length of what they hold.
-    pub(super) crc: Crc,
+    pub crc: Crc,
 }
 
 /// Makes [`Blocks`]. Made to be reused: it keeps its memory.
 #[derive(Debug)]
-pub(super) struct Deflater(Compress);
+pub struct Deflater(Compress);
+
+impl Default for Deflater {
+    fn default() -> Self {
+        Self(Compress::new(LEVEL, false))
+    }
+}
 
 impl Deflater {
-    pub(super) fn new() -> Self {
-        Self(Compress::new(LEVEL, false))
+    /// Compresses nothing yet.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Appends `content`, compressed, to `blocks`.
-    pub(super) fn push(&mut self, blocks: &mut Blocks, content: &[u8]) {
+    ///
+    /// # Panics
+    ///
+    /// Never: compression without a dictionary does not fail.
+    pub fn push(&mut self, blocks: &mut Blocks, content: &[u8]) {
         blocks.crc.update(content);
         self.0.reset();
         loop {
@@ -58,7 +73,11 @@ impl Deflater {
 
 impl Blocks {
     /// Appends `content` as it is. For a few bytes.
-    pub(super) fn push_stored(&mut self, content: &[u8]) {
+    ///
+    /// # Panics
+    ///
+    /// If `content` has more than 65,535 bytes.
+    pub fn push_stored(&mut self, content: &[u8]) {
         let length = u16::try_from(content.len()).expect("a stored block has at most 65,535 bytes");
         self.crc.update(content);
         self.bytes.push(0);
@@ -70,21 +89,21 @@ impl Blocks {
 
 /// Computes what goes around [`Blocks`] that are sent one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Join(Crc);
+pub struct Join(Crc);
 
 impl Join {
     /// What is sent first.
-    pub(super) const fn header() -> &'static [u8] {
+    pub const fn header() -> &'static [u8] {
         &HEADER
     }
 
     /// Takes note of blocks that are sent next, by the checksum of what they hold.
-    pub(super) fn push(&mut self, crc: &Crc) {
+    pub fn push(&mut self, crc: &Crc) {
         self.0.combine(crc);
     }
 
     /// What is sent last.
-    pub(super) fn trailer(&self) -> [u8; 10] {
+    pub fn trailer(&self) -> [u8; 10] {
         let mut trailer = [0; 10];
         trailer[..2].copy_from_slice(&END);
         trailer[2..6].copy_from_slice(&self.0.sum().to_le_bytes());
