@@ -1,0 +1,86 @@
+//! The series of all Swarms of a program.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use swarmscout_swarm::Snapshot;
+
+use crate::options::Options;
+use crate::page::{Body, Encoding};
+use crate::shards::{Input, SwarmMetrics};
+
+/// A Swarm at one moment.
+#[derive(Clone, Debug)]
+pub struct ObservedSwarm {
+    /// Its display name.
+    pub name: Arc<str>,
+    /// Its objects.
+    pub snapshot: Arc<Snapshot>,
+    /// Whether the last refresh succeeded.
+    pub up: bool,
+    /// When the Swarm last confirmed its state, in microseconds since 1970.
+    pub as_of: Option<i64>,
+}
+
+/// Writes the series of all Swarms, and keeps what did not change.
+#[derive(Debug)]
+pub struct Exporter {
+    options: Options,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// By display name.
+    swarms: BTreeMap<Arc<str>, SwarmMetrics>,
+    /// Whether series have a label for their Swarm.
+    is_labelled: bool,
+}
+
+impl Exporter {
+    /// Shows nothing yet.
+    pub fn new(options: Options) -> Self {
+        Self { options, kept: Mutex::default() }
+    }
+
+    /// The whole exposition. A Swarm that several sources read in different ways is shown once. Takes
+    /// tens of milliseconds the first time for a large Swarm.
+    pub fn render(&self, swarms: &[ObservedSwarm], encoding: Encoding) -> Body {
+        let swarms = distinct(swarms);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_labelled = swarms.len() > 1;
+        if kept.is_labelled != is_labelled {
+            *kept = Kept { is_labelled, ..Kept::default() };
+        }
+        kept.swarms.retain(|name, _| swarms.iter().any(|swarm| swarm.name == *name));
+        for swarm in &swarms {
+            let make = || {
+                let mut options = self.options.clone();
+                if is_labelled {
+                    options.constant_labels.push(("swarm".to_owned(), swarm.name.to_string()));
+                }
+                SwarmMetrics::new(Arc::new(options))
+            };
+            let metrics = kept.swarms.entry(Arc::clone(&swarm.name)).or_insert_with(make);
+            let ObservedSwarm { snapshot, up, as_of, .. } = *swarm;
+            metrics.update(&Input { snapshot, up: *up, as_of: *as_of });
+        }
+        SwarmMetrics::join(&kept.swarms.values().collect::<Vec<_>>(), encoding)
+    }
+}
+
+/// One of each Swarm: two that have a node in common are the same.
+fn distinct(swarms: &[ObservedSwarm]) -> Vec<&ObservedSwarm> {
+    let mut distinct = Vec::<&ObservedSwarm>::new();
+    for swarm in swarms {
+        let has = |other: &&ObservedSwarm| {
+            let mut nodes = swarm.snapshot.nodes.objects();
+            other.name == swarm.name
+                || nodes.any(|node| other.snapshot.nodes.get("", &node.id).is_some())
+        };
+        if !distinct.iter().any(has) {
+            distinct.push(swarm);
+        }
+    }
+    distinct
+}

@@ -1,0 +1,347 @@
+//! The series of a service and of its current tasks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use swarmscout_docker::engine::{Mode, Resources, Service, Task};
+use swarmscout_exposition::pieces::SeriesLabels;
+use swarmscout_swarm::scheduler::Scheduler;
+use swarmscout_swarm::{ExitCode, NodeNames, Reason, ServiceOutcomes, Snapshot};
+
+use crate::current::{Slot, current_tasks};
+use crate::families::Family;
+use crate::node::{cpus, memory};
+use crate::options::Options;
+use crate::page::{Page, count, flag};
+use crate::stack::STACK;
+
+/// The label of services that [swarm-cronjob](https://crazymax.dev/swarm-cronjob/) runs.
+const CRONJOB: &str = "swarm.cronjob.enable";
+
+/// What begins the labels with which a service tunes its alerts.
+const ALERT: &str = "prometheus.io/alert.";
+
+/// The states of current tasks. Each stands for those that SwarmKit has in between.
+const STATES: [(&str, &[&str]); 9] = [
+    ("pending", &["new", "pending", "assigned", "accepted"]),
+    ("preparing", &["preparing"]),
+    ("ready", &["ready"]),
+    ("starting", &["starting"]),
+    ("running", &["running"]),
+    ("complete", &["complete"]),
+    ("failed", &["failed"]),
+    ("rejected", &["rejected"]),
+    ("orphaned", &["orphaned", "shutdown", "remove"]),
+];
+
+/// What a service's series refer to.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) scheduler: &'a Scheduler,
+    pub(crate) names: &'a NodeNames,
+    pub(crate) options: &'a Options,
+}
+
+/// What is known of a service beyond its own series.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) stack: Option<Arc<str>>,
+    pub(crate) at_desired: bool,
+    /// Whether nodes decide what its series say.
+    pub(crate) depends_on_nodes: bool,
+    /// Current tasks that wait with a text that is not known.
+    pub(crate) unknown_reasons: usize,
+}
+
+/// Writes all series of a service.
+pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) -> Facts {
+    let Surroundings { snapshot, scheduler, names, options } = of;
+    let stack = service.labels.get(STACK);
+    let mut labels = options.labels();
+    labels.push("service", &service.name);
+    let task_labels = labels.clone();
+    labels.push("stack", stack.unwrap_or_default());
+    options.push_allowed(&mut labels, |key| service.labels.get(key));
+    let tasks = current_tasks(service, snapshot.tasks.of_owner(&service.id));
+    let outcomes = snapshot.outcomes.of(&service.id);
+    let counts = Counts::of(service, &tasks, of);
+
+    info(page, service, &labels);
+    page.time(Family::ServiceCreated, &labels, service.created);
+    page.time(Family::ServiceUpdated, &labels, service.updated);
+    page.series(Family::ServiceDesired, &labels, counts.desired as f64);
+    page.series(Family::ServiceRunning, &labels, counts.running as f64);
+    page.series(Family::ServiceSchedulable, &labels, counts.schedulable(service, scheduler) as f64);
+    page.series(Family::ServiceAtDesired, &labels, flag(counts.at_desired));
+    for (state, of_swarmkit) in STATES {
+        let in_state = tasks.iter().filter(|(_, task)| of_swarmkit.contains(&&*task.state));
+        page.series_with(Family::ServiceTasks, &labels, ("state", state), count(in_state.count()));
+    }
+    let waiting = waiting(&tasks);
+    for (reason, number) in &waiting {
+        let more = ("reason", reason.as_str());
+        page.series_with(Family::ServiceWaiting, &labels, more, count(*number));
+    }
+    spread(page, &tasks, &labels);
+    update(page, service, &labels);
+    resources(page, service, &labels);
+    references(page, service, snapshot, &labels);
+    if matches!(service.mode, Mode::ReplicatedJob | Mode::GlobalJob) {
+        page.series(Family::ServiceCompleted, &labels, counts.completed as f64);
+    }
+    let seen = tasks.iter().filter(|(_, task)| &*task.state == "complete");
+    let last_success = seen.map(|(_, task)| task.state_since).max().unwrap_or_default();
+    let counted = outcomes.map_or(0, |outcomes| outcomes.last_success);
+    page.time(Family::ServiceLastSuccess, &labels, last_success.max(counted));
+    if let Some(shown) = options.shown(&labels, |key| service.labels.get(key)) {
+        page.series(Family::ServiceLabels, &shown, 1.0);
+    }
+    alerts(page, service, &labels);
+    failures(page, outcomes.map(|outcomes| &**outcomes), &labels);
+    for (slot, task) in &tasks {
+        write_task(page, slot, task, names, &task_labels);
+    }
+    Facts {
+        stack: stack.map(Arc::from),
+        at_desired: counts.at_desired,
+        depends_on_nodes: !counts.at_desired
+            || matches!(service.mode, Mode::Global | Mode::GlobalJob),
+        unknown_reasons: waiting.get(&Reason::Other).copied().unwrap_or_default(),
+    }
+}
+
+fn info(page: &mut Page, service: &Service, labels: &SeriesLabels) {
+    let mut labels = labels.clone();
+    labels.push("service_id", &service.id);
+    labels.push("mode", mode(service));
+    image(&mut labels, &service.image);
+    labels.push("endpoint_mode", &service.endpoint_mode);
+    labels.push("restart_condition", &service.restart_condition);
+    if is_scheduled(service) {
+        labels.push("scheduled", "true");
+    }
+    page.series(Family::ServiceInfo, &labels, 1.0);
+}
+
+/// As `docker service ls` writes it.
+fn mode(service: &Service) -> &'static str {
+    match service.mode {
+        Mode::Unknown => "",
+        Mode::Global => "global",
+        Mode::Replicated => "replicated",
+        Mode::GlobalJob => "global-job",
+        Mode::ReplicatedJob => "replicated-job",
+    }
+}
+
+/// The bytes of a digest that are shown: `sha256:` and twelve digits, as in `docker images`.
+const SHOWN_OF_DIGEST: usize = 19;
+
+/// The characters of a container's ID that are shown, as in `docker ps`.
+const SHOWN_OF_CONTAINER: usize = 12;
+
+/// Name and tag, and the beginning of the digest.
+fn image(labels: &mut SeriesLabels, image: &str) {
+    let (name, digest) = image.split_once('@').unwrap_or((image, ""));
+    labels.push("image", name);
+    labels.push("image_digest", digest.get(..SHOWN_OF_DIGEST).unwrap_or(digest));
+}
+
+/// Whether something else than SwarmKit starts its tasks, so that none may run at a time.
+fn is_scheduled(service: &Service) -> bool {
+    service.labels.get(CRONJOB) == Some("true")
+        || (service.mode == Mode::Replicated && &*service.restart_condition == "none")
+}
+
+/// How many tasks there are, and should be.
+#[derive(Debug)]
+struct Counts {
+    desired: u64,
+    /// On nodes that are ready.
+    running: u64,
+    completed: u64,
+    /// That have a node which is ready.
+    placed: u64,
+    at_desired: bool,
+}
+
+impl Counts {
+    fn of(service: &Service, tasks: &[(Slot<'_>, &Arc<Task>)], of: Surroundings<'_>) -> Self {
+        let is_up = |task: &Task| {
+            let node = of.snapshot.nodes.get("", &task.node);
+            node.is_some_and(|node| &*node.state == "ready")
+        };
+        let number =
+            |is: &dyn Fn(&Task) -> bool| tasks.iter().filter(|(_, task)| is(task)).count() as u64;
+        let running = number(&|task| &*task.state == "running" && is_up(task));
+        let completed = number(&|task| &*task.state == "complete");
+        let placed = number(&|task| {
+            let has_ended = matches!(&*task.state, "complete" | "failed" | "rejected" | "orphaned");
+            !has_ended && !task.node.is_empty() && is_up(task)
+        });
+        let desired = match service.mode {
+            Mode::Replicated | Mode::ReplicatedJob => service.replicas,
+            Mode::Global | Mode::GlobalJob => of.scheduler.wanted_nodes(service),
+            Mode::Unknown => 0,
+        };
+        let at_desired = is_scheduled(service)
+            || match service.mode {
+                Mode::ReplicatedJob | Mode::GlobalJob => {
+                    let at_once = match service.max_concurrent {
+                        0 => desired,
+                        most => most,
+                    };
+                    running + completed >= desired.min(completed.saturating_add(at_once))
+                }
+                _ => running >= desired,
+            };
+        Self { desired, running, completed, placed, at_desired }
+    }
+
+    /// How many of the desired tasks have a node, or would get one now.
+    fn schedulable(&self, service: &Service, scheduler: &Scheduler) -> u64 {
+        let done = self.placed + self.completed;
+        let missing = self.desired.saturating_sub(done);
+        match service.mode {
+            // Each wanted node takes a task.
+            Mode::Global | Mode::GlobalJob => self.desired,
+            _ if missing == 0 => self.desired,
+            _ => (done + scheduler.room_for(service, missing)).min(self.desired),
+        }
+    }
+}
+
+/// Why current tasks do not run. A text that is not known is [`Reason::Other`].
+fn waiting(tasks: &[(Slot<'_>, &Arc<Task>)]) -> BTreeMap<Reason, usize> {
+    let mut waiting = BTreeMap::new();
+    for reason in tasks.iter().filter_map(|(_, task)| Reason::of(task)) {
+        *waiting.entry(reason).or_default() += 1;
+    }
+    waiting
+}
+
+/// Whether running tasks have one image, and how they are spread over nodes.
+fn spread(page: &mut Page, tasks: &[(Slot<'_>, &Arc<Task>)], labels: &SeriesLabels) {
+    let running = tasks.iter().filter(|(_, task)| &*task.state == "running");
+    let running: Vec<_> = running.map(|(_, task)| task).collect();
+    let images: HashSet<_> = running.iter().map(|task| &task.image).collect();
+    page.series(Family::ServiceImages, labels, count(images.len()));
+    let mut nodes = HashMap::<_, usize>::new();
+    for task in &running {
+        *nodes.entry(&task.node).or_default() += 1;
+    }
+    let most = nodes.into_values().max().unwrap_or_default();
+    page.series(Family::ServiceMostOnOneNode, labels, count(most));
+}
+
+fn update(page: &mut Page, service: &Service, labels: &SeriesLabels) {
+    let state = match &*service.update_state {
+        "" => "none",
+        state => state,
+    };
+    page.series_with(Family::ServiceUpdateState, labels, ("state", state), 1.0);
+    page.time(Family::ServiceUpdateStarted, labels, service.update_started);
+    page.time(Family::ServiceUpdateCompleted, labels, service.update_completed);
+}
+
+/// What each task may use and reserves, where it is set.
+fn resources(page: &mut Page, service: &Service, labels: &SeriesLabels) {
+    let mut write = |families: [Family; 2], resources: Resources| {
+        for (family, value) in families.into_iter().zip([cpus(resources), memory(resources)]) {
+            if value > 0.0 {
+                page.series(family, labels, value);
+            }
+        }
+    };
+    write([Family::ServiceLimitCpus, Family::ServiceLimitMemory], service.limits);
+    write([Family::ServiceReservedCpus, Family::ServiceReservedMemory], service.reservations);
+}
+
+fn references(page: &mut Page, service: &Service, snapshot: &Snapshot, labels: &SeriesLabels) {
+    let ports: BTreeSet<_> = service
+        .ports
+        .iter()
+        .filter(|port| port.published != 0)
+        .map(|port| (port.published, port.target, &port.protocol, &port.mode))
+        .collect();
+    for (published, target, protocol, mode) in ports {
+        let mut labels = labels.clone();
+        labels.push("protocol", protocol);
+        labels.push("published", &published.to_string());
+        labels.push("target", &target.to_string());
+        page.series_with(Family::ServicePort, &labels, ("mode", mode), 1.0);
+    }
+    let names = service.networks.iter();
+    let names: BTreeSet<_> =
+        names.map(|id| snapshot.networks.get("", id).map_or(id, |network| &network.name)).collect();
+    for name in names {
+        page.series_with(Family::ServiceNetwork, labels, ("network", name), 1.0);
+    }
+}
+
+/// `prometheus.io/alert.memory: "0.8"` is a threshold, `prometheus.io/alert.ignore: replicas,restarts`
+/// switches alerts off.
+fn alerts(page: &mut Page, service: &Service, labels: &SeriesLabels) {
+    for (key, value) in service.labels.iter() {
+        let Some(kind) = key.strip_prefix(ALERT) else { continue };
+        if kind == "ignore" {
+            let names = value.split([',', ' ']).filter(|name| !name.is_empty());
+            for name in names.take(MOST_ALERTS).collect::<BTreeSet<_>>() {
+                page.series_with(Family::ServiceIgnored, labels, ("alert", name), 1.0);
+            }
+        } else if let Ok(threshold) = value.trim().parse::<f64>() {
+            page.series_with(Family::ServiceThreshold, labels, ("kind", kind), threshold);
+        }
+    }
+}
+
+/// The most alerts that a label can switch off.
+const MOST_ALERTS: usize = 32;
+
+/// All failures in one series, which is there before the first one: a rate needs a beginning. By reason
+/// and exit code only what happened.
+fn failures(page: &mut Page, outcomes: Option<&ServiceOutcomes>, labels: &SeriesLabels) {
+    let none = ServiceOutcomes::default();
+    let ServiceOutcomes { failures, restarts, .. } = outcomes.unwrap_or(&none);
+    let all: u64 = failures.values().sum();
+    page.series(Family::ServiceFailures, labels, all as f64);
+    for ((reason, code), number) in failures {
+        let mut labels = labels.clone();
+        labels.push("reason", reason.as_str());
+        match code {
+            ExitCode::None => {}
+            ExitCode::Code(code) => labels.push("exit_code", &code.to_string()),
+            ExitCode::Other => labels.push("exit_code", "other"),
+        }
+        page.series(Family::ServiceFailuresBy, &labels, *number as f64);
+    }
+    page.series(Family::ServiceRestarts, labels, *restarts as f64);
+}
+
+fn write_task(
+    page: &mut Page,
+    slot: &Slot<'_>,
+    task: &Task,
+    names: &NodeNames,
+    service: &SeriesLabels,
+) {
+    let node = names.of(&task.node);
+    let mut labels = service.clone();
+    match slot {
+        Slot::Number(number) => labels.push("slot", &number.to_string()),
+        Slot::Node(_) => labels.push("node", node),
+    }
+    page.series_with(Family::TaskState, &labels, ("state", &task.state), 1.0);
+    page.time(Family::TaskStateSince, &labels, task.state_since);
+    page.time(Family::TaskCreated, &labels, task.created);
+    labels.push("task_id", &task.id);
+    if matches!(slot, Slot::Number(_)) {
+        labels.push("node", node);
+    }
+    let container = &task.container;
+    let shown = container.get(..SHOWN_OF_CONTAINER).unwrap_or(container);
+    labels.push("container_id", shown);
+    image(&mut labels, &task.image);
+    page.series(Family::TaskInfo, &labels, 1.0);
+}

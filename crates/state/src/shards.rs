@@ -1,0 +1,250 @@
+//! Keeps the series of a Swarm, and writes those again that a change is about.
+//!
+//! Services are spread over shards by the hash of their ID, and nodes likewise. A shard is written
+//! again if anything changed that one of its objects shows. What a whole Swarm shows is written each time.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use swarmscout_swarm::buckets::hash_of;
+use swarmscout_swarm::scheduler::Scheduler;
+use swarmscout_swarm::{NodeNames, Snapshot};
+
+use crate::families::Family;
+use crate::options::Options;
+use crate::page::{self, Body, Encoding, Page, Piece};
+use crate::service::{Facts, Surroundings};
+use crate::{cluster, files, network, node, service, stack};
+
+/// What the series of a Swarm are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// Its objects.
+    pub snapshot: &'a Snapshot,
+    /// Whether the last refresh succeeded.
+    pub up: bool,
+    /// When the Swarm last confirmed its state, in microseconds since 1970.
+    pub as_of: Option<i64>,
+}
+
+/// About this many tasks or nodes share a shard.
+const OF_A_SHARD: usize = if cfg!(test) { 1 } else { 512 };
+
+/// The most shards of a kind.
+const MOST_SHARDS: usize = 256;
+
+/// The series of one Swarm.
+#[derive(Debug)]
+pub struct SwarmMetrics {
+    options: Arc<Options>,
+    heads: Arc<[Piece]>,
+    seen: Snapshot,
+    scheduler: Scheduler,
+    names: NodeNames,
+    services: Shards<Facts>,
+    nodes: Shards<()>,
+    whole: Vec<(Family, Piece)>,
+}
+
+/// Objects of a kind in shards, with what is known of each.
+#[derive(Debug, Default)]
+struct Shards<T> {
+    shards: Vec<Shard>,
+    /// By ID.
+    known: BTreeMap<Arc<str>, T>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    ids: BTreeSet<Arc<str>>,
+    is_stale: bool,
+    series: Vec<(Family, Piece)>,
+}
+
+impl<T> Shards<T> {
+    /// Makes it this many shards. Returns whether that is another number than before.
+    fn resize(&mut self, objects: usize) -> bool {
+        let wanted = objects.div_ceil(OF_A_SHARD).next_power_of_two().min(MOST_SHARDS);
+        // Not at each task around a limit.
+        let is_fit = (wanted..=2 * wanted).contains(&self.shards.len());
+        if is_fit {
+            return false;
+        }
+        self.shards = std::iter::repeat_with(Shard::default).take(wanted).collect();
+        true
+    }
+
+    fn shard(&mut self, id: &str) -> &mut Shard {
+        let shards = self.shards.len() as u64;
+        let place = usize::try_from(hash_of(id) % shards).expect("less than the number of shards");
+        &mut self.shards[place]
+    }
+
+    fn touch(&mut self, id: &Arc<str>) {
+        let shard = self.shard(id);
+        shard.ids.insert(Arc::clone(id));
+        shard.is_stale = true;
+    }
+
+    fn remove(&mut self, id: &str) {
+        let shard = self.shard(id);
+        shard.ids.remove(id);
+        shard.is_stale = true;
+        self.known.remove(id);
+    }
+
+    /// Writes the shards again that are stale.
+    fn write(
+        &mut self,
+        hidden: &BTreeSet<Family>,
+        mut each: impl FnMut(&mut Page, &str) -> Option<T>,
+    ) {
+        for shard in self.shards.iter_mut().filter(|shard| shard.is_stale) {
+            let mut page = Page::default();
+            for id in &shard.ids {
+                if let Some(known) = each(&mut page, id) {
+                    self.known.insert(Arc::clone(id), known);
+                }
+            }
+            shard.series = finish(page, hidden);
+            shard.is_stale = false;
+        }
+    }
+}
+
+fn finish(page: Page, hidden: &BTreeSet<Family>) -> Vec<(Family, Piece)> {
+    let mut series = page.finish();
+    series.retain(|(family, _)| !hidden.contains(family));
+    series
+}
+
+impl SwarmMetrics {
+    /// Nothing is known yet.
+    pub fn new(options: Arc<Options>) -> Self {
+        Self {
+            options,
+            heads: page::heads().into(),
+            seen: Snapshot::default(),
+            scheduler: Scheduler::default(),
+            names: NodeNames::default(),
+            services: Shards::default(),
+            nodes: Shards::default(),
+            whole: Vec::new(),
+        }
+    }
+
+    /// Follows to another state of the Swarm.
+    pub fn update(&mut self, input: &Input<'_>) {
+        let now = input.snapshot;
+        let before = std::mem::replace(&mut self.seen, now.clone());
+        self.scheduler.update(now);
+        let renamed = self.names.update(&now.nodes);
+        if self.services.resize(now.tasks.len().max(now.services.len())) {
+            now.services.objects().for_each(|service| self.services.touch(&service.id));
+        }
+        if self.nodes.resize(now.nodes.len()) {
+            now.nodes.objects().for_each(|node| self.nodes.touch(&node.id));
+        }
+        self.touch_changed(&before, now, renamed);
+        let Self { scheduler, names, options, services, nodes, .. } = self;
+        let of = Surroundings { snapshot: now, scheduler, names, options };
+        services.write(&options.hidden, |page, id| {
+            let service = now.services.get("", id)?;
+            Some(service::write(page, service, of))
+        });
+        nodes.write(&options.hidden, |page, id| {
+            let node = now.nodes.get("", id)?;
+            node::write(page, node, names, scheduler, options);
+            Some(())
+        });
+        let mut page = Page::default();
+        let unknown = services.known.values().map(|service| service.unknown_reasons).sum();
+        cluster::write(&mut page, input, unknown, options);
+        network::write(&mut page, now, options);
+        files::write(&mut page, now, options);
+        stack::write(&mut page, services.known.values(), options);
+        self.whole = finish(page, &options.hidden);
+    }
+
+    /// Marks what the differences between two states are about.
+    fn touch_changed(&mut self, before: &Snapshot, now: &Snapshot, mut of_nodes: Vec<u64>) {
+        let Self { services, nodes, .. } = self;
+        for (old, new) in before.services.differences(&now.services) {
+            match (old, new) {
+                (_, Some(service)) => services.touch(&service.id),
+                (Some(gone), None) => services.remove(&gone.id),
+                (None, None) => {}
+            }
+        }
+        let mut touched = HashSet::new();
+        let mut loaded = HashSet::new();
+        for task in before.tasks.differences(&now.tasks) {
+            for task in [task.0, task.1].into_iter().flatten() {
+                touched.insert(Arc::clone(&task.service));
+                loaded.insert(&task.node);
+            }
+        }
+        for node in loaded {
+            if now.nodes.get("", node).is_some() {
+                nodes.touch(node);
+            }
+        }
+        let of_nodes_before = of_nodes.len();
+        let mut nodes_changed = of_nodes_before > 0;
+        for (old, new) in before.nodes.differences(&now.nodes) {
+            nodes_changed = true;
+            match (old, new) {
+                (_, Some(node)) => nodes.touch(&node.id),
+                (Some(gone), None) => nodes.remove(&gone.id),
+                (None, None) => {}
+            }
+            if old.map(|node| &node.state) != new.map(|node| &node.state) {
+                of_nodes.extend(old.or(new).map(|node| hash_of(&node.id)));
+            }
+        }
+        for node in now.nodes.objects().filter(|node| of_nodes.contains(&hash_of(&node.id))) {
+            nodes.touch(&node.id);
+        }
+        of_nodes.sort_unstable();
+        let with_tasks = now.tasks.iter().filter(|bucket| bucket.refers_to_any(&of_nodes));
+        touched.extend(with_tasks.map(|bucket| Arc::clone(bucket.owner())));
+        let networks = before.networks.differences(&now.networks);
+        let networks: HashSet<_> =
+            networks.iter().filter_map(|(old, new)| Some(&old.or(*new)?.id)).collect();
+        if !networks.is_empty() {
+            let of_network = now.services.objects();
+            let of_network =
+                of_network.filter(|it| it.networks.iter().any(|id| networks.contains(id)));
+            touched.extend(of_network.map(|service| Arc::clone(&service.id)));
+        }
+        for (id, outcomes) in now.outcomes.iter() {
+            if before.outcomes.of(id).is_none_or(|known| !Arc::ptr_eq(known, outcomes)) {
+                touched.insert(Arc::clone(id));
+            }
+        }
+        // What is short on one node may be free on another by any task that ends.
+        if nodes_changed || !touched.is_empty() {
+            let depend = services.known.iter().filter(|(_, facts)| facts.depends_on_nodes);
+            touched.extend(depend.map(|(id, _)| Arc::clone(id)));
+        }
+        for id in touched {
+            if now.services.get("", &id).is_some() {
+                services.touch(&id);
+            }
+        }
+    }
+
+    /// The whole exposition of some Swarms: family by family.
+    pub fn join(swarms: &[&Self], encoding: Encoding) -> Body {
+        let Some(first) = swarms.first() else { return Body::default() };
+        let pages = swarms.iter().flat_map(|swarm| {
+            let services = swarm.services.shards.iter().map(|shard| &*shard.series);
+            let nodes = swarm.nodes.shards.iter().map(|shard| &*shard.series);
+            [&*swarm.whole].into_iter().chain(nodes).chain(services)
+        });
+        page::join(&pages.collect::<Vec<_>>(), &first.heads, encoding)
+    }
+}
+
+#[cfg(test)]
+mod tests;
