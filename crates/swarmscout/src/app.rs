@@ -30,6 +30,7 @@ use swarmscout_model::Budget;
 use swarmscout_model::size::Bytes;
 use swarmscout_publish::file_sd::{self, FileSd};
 use swarmscout_publish::list::Cache;
+use swarmscout_state::Exporter;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -77,6 +78,8 @@ pub struct Options {
     pub file_sd: Option<file_sd::Options>,
     /// `--storage.path`.
     pub storage_path: Option<PathBuf>,
+    /// What state metrics show; `None` if they are off.
+    pub state: Option<swarmscout_state::Options>,
     /// `--sd.startup-timeout`.
     pub startup_timeout: Duration,
     /// What `/api/v1/status/flags` shows.
@@ -144,6 +147,7 @@ impl App {
         let own_container = OwnContainer::read();
         context.own_container.clone_from(&own_container);
         context.startup_timeout = options.startup_timeout;
+        context.state_metrics = options.state.is_some();
         context.budget = Budget::new(options.memory);
         let budget = context.budget.clone();
         context.storage = options.storage_path.map(|path| Storage::new(path, &context));
@@ -207,6 +211,7 @@ impl App {
             outputs: web::Outputs {
                 files: files.unwrap_or_else(|| watch::channel(Arc::from([])).1),
                 lists,
+                state_metrics: options.state.map(|shown| Arc::new(Exporter::new(shown))),
             },
             program: web::Program {
                 config: config_receiver,
@@ -506,6 +511,7 @@ mod tests {
             memory: Bytes(0),
             file_sd: None,
             storage_path: None,
+            state: None,
             startup_timeout: STARTUP_TIMEOUT,
             flags: Vec::new(),
             ignored_flags: Vec::new(),

@@ -85,6 +85,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         web: cli::web::options(&cli.run.web)?,
         file_sd: cli.run.file_sd.options(),
         storage_path: cli.run.storage_path.clone(),
+        state: cli.run.state.options()?,
         startup_timeout: cli.run.startup_timeout.into(),
         flags,
         ignored_flags: cli.ignored.clone(),

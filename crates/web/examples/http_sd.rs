@@ -163,7 +163,11 @@ async fn serve(
             stats: Arc::new(DiscoveryStats::default()),
             own_container: None,
         },
-        outputs: Outputs { lists: Arc::default(), files: watch::channel(Arc::from([])).1 },
+        outputs: Outputs {
+            lists: Arc::default(),
+            state_metrics: None,
+            files: watch::channel(Arc::from([])).1,
+        },
         program: Program {
             config: watch::Sender::new(Arc::new(Config::default())).subscribe(),
             reload: watch::Sender::new(reload).subscribe(),

@@ -22,6 +22,7 @@ mod router;
 mod sd;
 mod server;
 mod state;
+mod state_metrics;
 #[cfg(test)]
 mod tests;
 mod threads;

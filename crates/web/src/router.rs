@@ -13,7 +13,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use tower::ServiceExt as _;
 
-use super::{App, api, guard, gzip, lifecycle, metrics, pages, sd, text};
+use super::{App, api, guard, gzip, lifecycle, metrics, pages, sd, state_metrics, text};
 
 /// All pages, below the route prefix.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ impl Site {
             .route("/sd", get(sd::index))
             .route("/sd/", get(sd::index))
             .route("/sd/{*job}", get(sd::job))
+            .route("/metrics/swarm", get(state_metrics::metrics))
             .nest("/api/v1", api::routes(app))
             .route_layer(middleware::from_fn_with_state(Arc::clone(app), while_ready));
         let always = Router::new()

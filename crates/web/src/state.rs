@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use swarmscout_config::Config;
 use swarmscout_publish::file_sd::FileStatus;
 use swarmscout_publish::list::Cache;
+use swarmscout_state::Exporter;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -32,6 +33,8 @@ pub struct Context {
 pub struct Outputs {
     /// The lists of HTTP SD.
     pub lists: Arc<Cache>,
+    /// State metrics; `None` if they are off.
+    pub state_metrics: Option<Arc<Exporter>>,
     /// The files of file SD; empty without file SD.
     pub files: watch::Receiver<Arc<[FileStatus]>>,
 }

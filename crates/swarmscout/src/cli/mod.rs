@@ -7,6 +7,7 @@
 
 pub mod compat;
 mod diagnose;
+pub mod state;
 pub mod web;
 
 use std::ffi::{OsStr, OsString};
@@ -23,6 +24,7 @@ use compat::{FLAGS, Value, Verdict};
 pub use diagnose::{
     CheckStatusArgs, DiagnoseFormat, DoctorArgs, EndpointArgs, ExplainArgs, ServerArgs, StatusArgs,
 };
+pub use state::StateArgs;
 
 /// Read when `--config.file` is not given and there is one in the current folder.
 pub const DEFAULT_CONFIG_FILE: &str = "prometheus.yml";
@@ -121,6 +123,10 @@ pub struct RunArgs {
     /// answers [default: none]
     #[arg(long = "storage.path", value_name = "DIR")]
     pub storage_path: Option<PathBuf>,
+
+    /// The flags of state metrics.
+    #[command(flatten)]
+    pub state: StateArgs,
 
     /// The flags of file SD.
     #[command(flatten)]
@@ -425,7 +431,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
 /// `/api/v1/status/flags`.
 pub fn values(cli: &Cli) -> Vec<(String, String)> {
     let RunArgs {
-        config_file, auto_reload, auto_reload_interval, agent, limits, web, file_sd, ..
+        config_file,
+        auto_reload,
+        auto_reload_interval,
+        agent,
+        limits,
+        web,
+        file_sd,
+        state,
+        ..
     } = &cli.run;
     let shown = |path: &PathBuf| path.display().to_string();
     let mut values = vec![
@@ -441,6 +455,12 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("log.format", name_of(&cli.log.format)),
         ("log.level", name_of(&cli.log.level)),
         ("sd.startup-timeout", cli.run.startup_timeout.to_string()),
+        ("state.cluster", state.cluster.clone().unwrap_or_default()),
+        ("state.label-allowlist", state.label_allowlist.join(",")),
+        ("state.metric-allowlist", state.metric_allowlist.join(",")),
+        ("state.metric-denylist", state.metric_denylist.join(",")),
+        ("state.metrics", state.metrics.to_string()),
+        ("state.series-labels", state.series_labels.join(",")),
         ("storage.path", cli.run.storage_path.as_ref().map(shown).unwrap_or_default()),
         ("web.allowed-hosts", web.allowed_hosts.join(",")),
         ("web.cors.origin", web.cors_origin.clone().unwrap_or_default()),

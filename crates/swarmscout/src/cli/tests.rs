@@ -38,6 +38,12 @@ fn defaults_and_values() {
         log.format=logfmt
         log.level=info
         sd.startup-timeout=30s
+        state.cluster=
+        state.label-allowlist=
+        state.metric-allowlist=
+        state.metric-denylist=
+        state.metrics=true
+        state.series-labels=
         storage.path=
         web.allowed-hosts=
         web.cors.origin=
@@ -64,6 +70,12 @@ fn defaults_and_values() {
         log.format=json
         log.level=debug
         sd.startup-timeout=30s
+        state.cluster=
+        state.label-allowlist=
+        state.metric-allowlist=
+        state.metric-denylist=
+        state.metrics=true
+        state.series-labels=
         storage.path=
         web.allowed-hosts=a,b,c
         web.cors.origin=https?://x

@@ -236,7 +236,7 @@ impl Server {
                 stats: Arc::clone(&stats),
                 own_container: None,
             },
-            outputs: Outputs { lists, files: files.subscribe() },
+            outputs: Outputs { lists, state_metrics: None, files: files.subscribe() },
             program: Program {
                 config: config.subscribe(),
                 reload: reload.subscribe(),

@@ -32,6 +32,7 @@ pub(crate) use swarmscout_discovery::manager::Job;
 use swarmscout_discovery::stats::DiscoveryStats;
 use swarmscout_model::TargetSet;
 use swarmscout_publish::file_sd::FileStatus;
+use swarmscout_state::ObservedSwarm;
 use swarmscout_swarm::Swarm as ReplicaOfSwarm;
 use tokio::sync::watch;
 
@@ -63,6 +64,12 @@ impl Discovery {
         let jobs = self.jobs.borrow();
         let place = jobs.binary_search_by(|job| (**job.config.name()).cmp(name));
         place.ok().map(|place| jobs[place].clone())
+    }
+
+    /// The Swarms that are known, for state metrics.
+    pub(crate) fn observed_swarms(&self, now: Now) -> Vec<ObservedSwarm> {
+        let swarms = self.swarms.borrow();
+        swarms.iter().filter_map(|swarm| swarms::observe(swarm, now)).collect()
     }
 }
 

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use swarmscout_discovery::SourceStatus;
+use swarmscout_state::ObservedSwarm;
 use swarmscout_swarm::{FeedKind, SwarmStatus};
 
 use super::{ReplicaOfSwarm, Seconds, Time};
@@ -36,6 +37,19 @@ impl Swarms {
     pub(crate) fn iter(&self, now: Now) -> impl Iterator<Item = Swarm<'_>> {
         self.0.values().map(move |status| Swarm::new(status, now))
     }
+}
+
+/// The objects of a Swarm. `None` before the first good refresh, and once it has no reader.
+pub(super) fn observe(swarm: &ReplicaOfSwarm, now: Now) -> Option<ObservedSwarm> {
+    let name = Arc::clone(&swarm.status()?.feed.swarm);
+    let known = swarm.known.borrow();
+    let snapshot = Arc::clone(known.value.as_ref()?);
+    let as_of = known.health.as_of.and_then(|as_of| {
+        let age = now.instant.saturating_duration_since(as_of);
+        let at = now.system.checked_sub(age)?.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(at.as_micros()).ok()
+    });
+    Some(ObservedSwarm { name, snapshot, up: known.health.error.is_none(), as_of })
 }
 
 /// A Swarm and its change feed.

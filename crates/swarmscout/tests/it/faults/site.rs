@@ -106,7 +106,11 @@ impl Site {
                 stats: Arc::clone(manager.stats()),
                 own_container: None,
             },
-            outputs: web::Outputs { lists: Arc::default(), files: watch::channel(Arc::from([])).1 },
+            outputs: web::Outputs {
+                lists: Arc::default(),
+                state_metrics: None,
+                files: watch::channel(Arc::from([])).1,
+            },
             program: web::Program {
                 config: config_receiver,
                 reload: reload_receiver,

@@ -38,6 +38,11 @@ impl Running {
         Self { engine: Some(engine.expect("the socket is new")), runtime }
     }
 
+    /// The paths that it was asked for.
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.engine().server.requests().into_iter().map(|request| request.path).collect()
+    }
+
     pub(super) fn engine(&self) -> &Engine {
         self.engine.as_ref().expect("it runs")
     }

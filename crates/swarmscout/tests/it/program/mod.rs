@@ -19,6 +19,7 @@ mod reload;
 mod restart;
 mod secrets;
 mod stacks;
+mod state;
 mod status;
 #[cfg(target_os = "linux")]
 mod systemd;

@@ -1,0 +1,144 @@
+//! The flags of state metrics.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use swarmscout_exposition::pieces::label_name;
+use swarmscout_model::relabel::Regex;
+use swarmscout_state::{Family, Options};
+
+/// Flags of state metrics.
+#[derive(Clone, Debug, Args)]
+pub struct StateArgs {
+    /// Serve the state of each Swarm at /metrics/swarm. All tasks are read for it, ended ones too,
+    /// and the names of configs and secrets
+    #[arg(long = "state.metrics", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "true", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub metrics: bool,
+
+    /// Value of the label cluster of all state metrics [default: none]
+    #[arg(long = "state.cluster", value_name = "NAME")]
+    pub cluster: Option<String>,
+
+    /// Labels of services and nodes that all their state metrics get: a comma-separated list, or
+    /// repeated
+    #[arg(long = "state.series-labels", value_name = "LABEL", value_delimiter = ',')]
+    pub series_labels: Vec<String>,
+
+    /// Labels of services and nodes that dockerswarm_service_labels and dockerswarm_node_labels
+    /// show: a comma-separated list, or repeated
+    #[arg(long = "state.label-allowlist", value_name = "LABEL", value_delimiter = ',')]
+    pub label_allowlist: Vec<String>,
+
+    /// State metrics to serve: regexes of their names, a comma-separated list, or repeated
+    /// [default: all]
+    #[arg(long = "state.metric-allowlist", value_name = "REGEX", value_delimiter = ',')]
+    pub metric_allowlist: Vec<String>,
+
+    /// State metrics to leave out: regexes of their names, a comma-separated list, or repeated
+    /// [default: none]
+    #[arg(long = "state.metric-denylist", value_name = "REGEX", value_delimiter = ',')]
+    pub metric_denylist: Vec<String>,
+}
+
+impl StateArgs {
+    /// What state metrics show; `None` if they are off.
+    pub fn options(&self) -> anyhow::Result<Option<Options>> {
+        check_labels("state.series-labels", &self.series_labels, &Options::own_labels())?;
+        check_labels("state.label-allowlist", &self.label_allowlist, &[])?;
+        let allowed = named("state.metric-allowlist", &self.metric_allowlist)?;
+        let denied = named("state.metric-denylist", &self.metric_denylist)?;
+        let is_hidden = |family: &Family| {
+            denied.contains(family)
+                || (!self.metric_allowlist.is_empty() && !allowed.contains(family))
+        };
+        let cluster = self.cluster.iter().filter(|name| !name.is_empty());
+        let options = Options {
+            constant_labels: cluster.map(|name| ("cluster".to_owned(), name.clone())).collect(),
+            series_labels: self.series_labels.clone(),
+            shown_labels: self.label_allowlist.clone(),
+            hidden: Family::ALL.iter().copied().filter(is_hidden).collect(),
+        };
+        Ok(self.metrics.then_some(options))
+    }
+}
+
+/// Fails if two labels would have one name, or that of a label that series have anyway.
+fn check_labels(flag: &str, labels: &[String], taken: &[&str]) -> anyhow::Result<()> {
+    let mut names = BTreeSet::new();
+    for label in labels {
+        let name = label_name(label);
+        if label.is_empty() || taken.contains(&&*name) {
+            bail!(
+                "cannot use --{flag}={label}: the label {name:?} of state metrics means something else"
+            );
+        }
+        if !names.insert(name.clone()) {
+            bail!("cannot use --{flag}={label}: another label is called {name:?} too");
+        }
+    }
+    Ok(())
+}
+
+/// The families that one of these regexes names.
+fn named(flag: &str, regexes: &[String]) -> anyhow::Result<BTreeSet<Family>> {
+    let mut families = BTreeSet::new();
+    for text in regexes {
+        let regex = Regex::new(text).with_context(|| format!("cannot use --{flag}={text}"))?;
+        let before = families.len();
+        families.extend(Family::ALL.iter().filter(|family| regex.is_match(family.name())));
+        if families.len() == before && !Family::ALL.iter().any(|it| regex.is_match(it.name())) {
+            bail!(
+                "cannot use --{flag}={text}: no state metric has such a name, see /metrics/swarm"
+            );
+        }
+    }
+    Ok(families)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::cli::parse;
+
+    fn read(words: &str) -> anyhow::Result<Option<Options>> {
+        let args = std::iter::once("swarmscout").chain(words.split_whitespace());
+        parse(args.map(Into::into)).expect("clap accepts it").run.state.options()
+    }
+
+    #[test]
+    fn state_metrics_are_on_unless_switched_off() {
+        assert_eq!(read("").unwrap(), Some(Options::default()));
+        assert_eq!(read("--state.metrics=false").unwrap(), None);
+    }
+
+    #[test]
+    fn families_are_chosen_by_regexes() {
+        let shown = |words: &str| {
+            let options = read(words).unwrap().unwrap();
+            let shown = Family::ALL.iter().filter(|family| !options.hidden.contains(family));
+            shown.map(|family| family.name()).collect::<Vec<_>>().join(" ")
+        };
+        let words = "--state.metric-allowlist=dockerswarm_node_.*,dockerswarm_up \
+                     --state.metric-denylist=.*_(cpus|bytes|timestamp_seconds|labels)";
+        expect!["dockerswarm_up dockerswarm_node_info dockerswarm_node_state dockerswarm_node_availability dockerswarm_node_manager_leader dockerswarm_node_manager_reachable dockerswarm_node_tasks"]
+            .assert_eq(&shown(&words.replace('\\', "")));
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        let error = |words: &str| format!("{:#}", read(words).unwrap_err());
+        expect![[r#"cannot use --state.series-labels=node: the label "node" of state metrics means something else"#]]
+            .assert_eq(&error("--state.series-labels=node"));
+        expect![[r#"cannot use --state.label-allowlist=a-b: another label is called "a_b" too"#]]
+            .assert_eq(&error("--state.label-allowlist=a.b,a-b"));
+        expect!["cannot use --state.metric-denylist=service: no state metric has such a name, see /metrics/swarm"]
+            .assert_eq(&error("--state.metric-denylist=service"));
+        assert!(error("--state.metric-allowlist=(").contains("missing closing"));
+    }
+}

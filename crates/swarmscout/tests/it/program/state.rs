@@ -1,0 +1,93 @@
+//! State metrics: `/metrics/swarm`.
+
+use std::path::Path;
+
+use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
+
+use super::detect::Running;
+use super::harness::{Folder, Program, get, wait_for};
+
+/// Base64 of what must not be served.
+const CONTENT: &str = "bm9ib2R5IG1heSBzZWUgdGhpcw==";
+
+/// A manager with a service that has a config and a secret.
+fn swarm() -> (Swarm, String, String) {
+    let swarm = Swarm::new(1);
+    let manager = swarm.add_manager("manager-1");
+    let config = swarm.create_config("web.yml", CONTENT);
+    let secret = swarm.create_secret("token");
+    let spec = ServiceSpec::new("web", "web:1").replicas(2);
+    let web = swarm.create_service(spec.config(&config, "web.yml").secret(&secret, "token"));
+    swarm.create_secret("unused");
+    (swarm, manager, web)
+}
+
+fn start(folder: &Folder, socket: &Path, flags: &[&str]) -> Program {
+    let yaml = format!(
+        "scrape_configs:\n- job_name: swarm\n  swarmscout_sd_configs:\n  \
+         - {{host: 'unix://{}', refresh_interval: 1s, events: poll}}\n",
+        socket.display()
+    );
+    folder.write("prometheus.yml", &yaml);
+    let mut command = folder.command();
+    command.arg("--web.listen-address=127.0.0.1:0").args(flags);
+    Program::spawn(&mut command)
+}
+
+#[test]
+fn what_a_swarm_is_doing_is_served() {
+    let folder = Folder::new();
+    let (swarm, manager, web) = swarm();
+    let socket = folder.path().join("docker.sock");
+    let engine = Running::start(&socket, &swarm, &manager);
+    let mut program = start(&folder, &socket, &["--state.cluster=home"]);
+    let address = program.address();
+    wait_for(address, "/metrics/swarm", "service_at_desired{cluster=\"home\",service=\"web\"} 1\n");
+    let text = get(address, "/metrics/swarm").body;
+    for series in [
+        "up{cluster=\"home\"} 1",
+        "list_up{cluster=\"home\",list=\"secrets\"} 1",
+        "service_running_tasks{cluster=\"home\",service=\"web\"} 2",
+        "config_services{cluster=\"home\",config=\"web.yml\"} 1",
+        "secret_services{cluster=\"home\",secret=\"token\"} 1",
+        "secret_services{cluster=\"home\",secret=\"unused\"} 0",
+        "node_tasks{cluster=\"home\",node=\"manager-1\"} 2",
+    ] {
+        assert!(text.contains(&format!("\ndockerswarm_{series}\n")), "{series} in {text}");
+    }
+    assert!(!text.contains(CONTENT), "{text}");
+
+    // Whatever ended before does not count; what ends now does, and its successor.
+    let task = swarm.tasks_of(&web).remove(0).meta.id;
+    assert!(swarm.kill_task(&task));
+    let counted = "service_task_failures_total{cluster=\"home\",service=\"web\"} 1\n";
+    wait_for(address, "/metrics/swarm", counted);
+    wait_for(
+        address,
+        "/metrics/swarm",
+        "service_task_restarts_total{cluster=\"home\",service=\"web\"} 1\n",
+    );
+    wait_for(address, "/metrics/swarm", "reason=\"exit code\",exit_code=\"137\"} 1\n");
+    swarm.remove_service(&web);
+    wait_for(address, "/metrics/swarm", "secret_services{cluster=\"home\",secret=\"token\"} 0\n");
+    assert!(!get(address, "/metrics/swarm").body.contains("service=\"web\""));
+    assert!(engine.requests().iter().any(|path| path.ends_with("/secrets")));
+}
+
+#[test]
+fn state_metrics_can_be_switched_off() {
+    let folder = Folder::new();
+    let (swarm, manager, _) = swarm();
+    let socket = folder.path().join("docker.sock");
+    let engine = Running::start(&socket, &swarm, &manager);
+    let mut program = start(&folder, &socket, &["--no-state.metrics"]);
+    let address = program.address();
+    wait_for(address, "/api/v1/targets", "\"activeTargets\"");
+    wait_for(address, "/metrics", "swarmscout_source_up{job=\"swarm\"");
+    let answer = get(address, "/metrics/swarm");
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.body, "state metrics are off: remove --state.metrics=false\n");
+    let requests = engine.requests();
+    let asks = |path: &str| requests.iter().any(|asked| asked.contains(path));
+    assert!(asks("/tasks") && !asks("/secrets") && !asks("/configs"), "{requests:?}");
+}
