@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::Value;
-use swarmscout_simulator::swarm::ServiceSpec;
+use swarmscout_simulator::swarm::{ServiceSpec, Task};
 
 use crate::process::{pause_until, until};
 use crate::programs::{Program, Running, get, shows};
@@ -169,7 +169,7 @@ fn watched(source: Source, swarm: &Swarm) -> Result<(f64, f64)> {
         swarm.state.label_service(service, "refresh", &format!("watched-{number}"));
     };
     let kill = |service: &str, _| {
-        let task = swarm.state.tasks_of(service).into_iter().find(|task| task.is_live());
+        let task = swarm.state.tasks_of(service).into_iter().find(Task::is_live);
         swarm.state.kill_task(&task.expect("services have tasks").meta.id);
     };
     Ok((cpu_of(&label)?, cpu_of(&kill)?))
