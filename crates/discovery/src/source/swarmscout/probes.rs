@@ -21,7 +21,7 @@ const PARAM_MODULE: &str = "__param_module";
 const PARAM_TARGET: &str = "__param_target";
 
 /// Makes a group of the services of a bucket that want to be probed, whether their tasks run or not.
-/// Labels of containers are those of the first of its tasks that has some of ours.
+/// Labels of containers are those of the newest of its tasks that has some of ours.
 pub(super) fn find(
     bucket: &Bucket<Service>,
     slots: &Slots,
@@ -33,9 +33,8 @@ pub(super) fn find(
     let no_container = LabelMap::default();
     let mut targets = Vec::new();
     for service in bucket.objects().filter(|service| options.lists_probes_of(service)) {
-        let mut of_service = slots.labelled(&service.id);
-        let slot = of_service.find(|slot| options.are_in(&slot.task().labels));
-        let container = slot.map_or(&no_container, |slot| &slot.task().labels);
+        let container = slots.labels_of(&service.id, |labels| options.are_in(labels));
+        let container = container.unwrap_or(&no_container);
         let declared = settings::declared(&options.rules, &service.labels, container);
         if declared.probes.is_empty() {
             continue;

@@ -87,10 +87,18 @@ impl Slots {
         &self.buckets
     }
 
-    /// Slots of a service, if some of their tasks have labels that matter.
-    pub(super) fn labelled(&self, service: &str) -> impl Iterator<Item = &Arc<Slot>> {
-        let owner = self.labelled.get_key_value(service).map(|(service, _)| &**service);
-        owner.into_iter().flat_map(|service| self.buckets.of_owner(service))
+    /// The labels of a service's containers that matter: those of its newest task that has some. While
+    /// an update runs, other slots still have a task with the labels of before.
+    pub(super) fn labels_of(
+        &self,
+        service: &str,
+        matters: impl Fn(&LabelMap) -> bool,
+    ) -> Option<&LabelMap> {
+        let (service, _) = self.labelled.get_key_value(service)?;
+        let tasks = self.buckets.of_owner(service).map(|slot| slot.task());
+        let tasks = tasks.filter(|task| matters(&task.labels));
+        let newest = tasks.max_by(|a, b| (a.created, age(a)).cmp(&(b.created, age(b))))?;
+        Some(&newest.labels)
     }
 
     /// Follows the tasks from the last snapshot to this one. Returns the sorted hashes of the IDs of

@@ -188,6 +188,30 @@ fn without_a_label_it_says_what_to_write() {
 }
 
 #[test]
+fn probes_of_containers_are_those_of_the_newest_task() {
+    let probes = |created: [i64; 4]| {
+        let mut to = snapshot();
+        service(&mut to, "web", Service { mode: Mode::Replicated, ..Service::default() });
+        for (created, slot) in created.into_iter().zip(1..) {
+            // The state of an old task may change last.
+            let (version, labels) =
+                (100 - created.unsigned_abs(), labels(&format!("p/probe=http://v{created}/")));
+            let of_slot = Task { version, created, labels, ..Task::default() };
+            task(&mut to, &format!("web.{slot}"), "n1aaaa", "front=10.0.1.2", of_slot);
+        }
+        let (groups, _) = finder(&options(), Surroundings::default()).find(&to, None).unwrap();
+        let targets = groups.iter().flat_map(|group| &group.targets);
+        targets.filter_map(|target| Some(target.get("instance")?.to_owned())).collect::<Vec<_>>()
+    };
+    // Whichever slot an update reaches first.
+    for slot in 0..4 {
+        let mut created = [1; 4];
+        created[slot] = 2;
+        assert_eq!(probes(created), ["http://v2/"]);
+    }
+}
+
+#[test]
 fn lists_are_apart() {
     let mut to = snapshot();
     let of_web = "p/port=80 p/inside.port=81 p/inside.class=internal \
@@ -445,6 +469,7 @@ fn apply(step: &Step, to: &mut Snapshot, surroundings: &mut Surroundings) {
                 state: if what == 4 { "failed" } else { "running" }.into(),
                 desired_state: if what == 3 { "shutdown" } else { "running" }.into(),
                 labels: labels(match what {
+                    0 => "p/probe=http://c/",
                     1 => "prometheus-port=92",
                     2 => "prometheus.port=84",
                     5 => "p/probe=http://b/",

@@ -200,12 +200,12 @@ fn expected(snapshot: &Snapshot, dockerd: &BTreeSet<Arc<str>>, shared: Option<&s
     }
     for service in snapshot.services.objects() {
         let ours = slots.iter().filter(|((id, _), _)| **id == *service.id);
-        let mut ours = ours.map(|(_, task)| &task.labels);
-        let is_ours = |labels: &&Arc<LabelMap>| {
-            labels.iter().any(|(label, _)| label.starts_with("prometheus.io/"))
-        };
+        let ours = ours.map(|(_, task)| task).filter(|task| {
+            task.labels.iter().any(|(label, _)| label.starts_with("prometheus.io/"))
+        });
         let none = Arc::default();
-        let container = ours.find(is_ours).unwrap_or(&none);
+        // All of one version have the same labels here.
+        let container = ours.max_by_key(|task| task.version).map_or(&none, |task| &task.labels);
         for settings in endpoints(&service.labels, container).unwrap_or_default().into_values() {
             let Some(url) = settings.probe else { continue };
             let host = url.trim_start_matches("http://").trim_end_matches('/');
