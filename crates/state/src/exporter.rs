@@ -1,10 +1,11 @@
 //! The series of all Swarms of a program.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use swarmscout_swarm::Snapshot;
 
+use crate::counters::Counters;
 use crate::options::Options;
 use crate::page::{Body, Encoding};
 use crate::shards::{Input, SwarmMetrics};
@@ -35,6 +36,7 @@ struct Kept {
     swarms: BTreeMap<Arc<str>, SwarmMetrics>,
     /// Whether series have a label for their Swarm.
     is_labelled: bool,
+    counters: Counters,
 }
 
 impl Exporter {
@@ -47,12 +49,14 @@ impl Exporter {
     /// tens of milliseconds the first time for a large Swarm.
     pub fn render(&self, swarms: &[ObservedSwarm], encoding: Encoding) -> Body {
         let swarms = distinct(swarms);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept();
         let is_labelled = swarms.len() > 1;
         if kept.is_labelled != is_labelled {
-            *kept = Kept { is_labelled, ..Kept::default() };
+            kept.swarms.clear();
+            kept.is_labelled = is_labelled;
         }
-        kept.swarms.retain(|name, _| swarms.iter().any(|swarm| swarm.name == *name));
+        let Kept { swarms: known, counters, .. } = &mut *kept;
+        known.retain(|name, _| swarms.iter().any(|swarm| swarm.name == *name));
         for swarm in &swarms {
             let make = || {
                 let mut options = self.options.clone();
@@ -61,11 +65,49 @@ impl Exporter {
                 }
                 SwarmMetrics::new(Arc::new(options))
             };
-            let metrics = kept.swarms.entry(Arc::clone(&swarm.name)).or_insert_with(make);
+            let metrics = known.entry(Arc::clone(&swarm.name)).or_insert_with(make);
             let ObservedSwarm { snapshot, up, as_of, .. } = *swarm;
-            metrics.update(&Input { snapshot, up: *up, as_of: *as_of });
+            counters.observe(snapshot);
+            metrics.update(&Input { snapshot, up: *up, as_of: *as_of }, counters);
         }
-        SwarmMetrics::join(&kept.swarms.values().collect::<Vec<_>>(), encoding)
+        SwarmMetrics::join(&known.values().collect::<Vec<_>>(), encoding)
+    }
+}
+
+/// What is stored.
+impl Exporter {
+    /// Takes over counters that [`Self::changed_counters`] returned once. To be called before anything
+    /// is rendered.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be used.
+    pub fn restore_counters(&self, stored: &[u8]) -> Result<(), String> {
+        self.kept().counters.restore(stored)
+    }
+
+    /// Counts what happened in these Swarms: all that the program reads. Returns all counters, to be
+    /// stored, if one changed since the last call. Services that are gone are forgotten.
+    pub fn changed_counters(&self, swarms: &[Arc<Snapshot>]) -> Option<Vec<u8>> {
+        let mut kept = self.kept();
+        let counters = &mut kept.counters;
+        for snapshot in swarms {
+            counters.observe(snapshot);
+        }
+        if !counters.take_changed() {
+            return None;
+        }
+        // A Swarm that is not known yet may have them.
+        if !swarms.is_empty() && swarms.iter().all(|snapshot| !snapshot.services.is_empty()) {
+            let has = |id: &str| swarms.iter().any(|it| it.services.get("", id).is_some());
+            counters.forget(has);
+            counters.take_changed();
+        }
+        Some(counters.store())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,6 +9,7 @@
 //! It may use `swarm`, `docker`, `exposition` and `gzip-parts`. It requests nothing.
 
 mod cluster;
+mod counters;
 mod current;
 #[cfg(test)]
 mod docs_tests;

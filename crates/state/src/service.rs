@@ -8,6 +8,7 @@ use swarmscout_exposition::pieces::SeriesLabels;
 use swarmscout_swarm::scheduler::Scheduler;
 use swarmscout_swarm::{ExitCode, NodeNames, Reason, ServiceOutcomes, Snapshot};
 
+use crate::counters::Counters;
 use crate::current::{Slot, current_tasks};
 use crate::families::Family;
 use crate::node::{cpus, memory};
@@ -40,6 +41,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) scheduler: &'a Scheduler,
     pub(crate) names: &'a NodeNames,
+    pub(crate) counters: &'a Counters,
     pub(crate) options: &'a Options,
 }
 
@@ -56,7 +58,7 @@ pub(crate) struct Facts {
 
 /// Writes all series of a service.
 pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) -> Facts {
-    let Surroundings { snapshot, scheduler, names, options } = of;
+    let Surroundings { snapshot, scheduler, names, counters, options } = of;
     let stack = service.labels.get(STACK);
     let mut labels = options.labels();
     labels.push("service", &service.name);
@@ -64,7 +66,7 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
     labels.push("stack", stack.unwrap_or_default());
     options.push_allowed(&mut labels, |key| service.labels.get(key));
     let tasks = current_tasks(service, snapshot.tasks.of_owner(&service.id));
-    let outcomes = snapshot.outcomes.of(&service.id);
+    let outcomes = counters.of(&service.id);
     let counts = Counts::of(service, &tasks, of);
 
     info(page, service, &labels);
@@ -92,13 +94,13 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
     }
     let seen = tasks.iter().filter(|(_, task)| &*task.state == "complete");
     let last_success = seen.map(|(_, task)| task.state_since).max().unwrap_or_default();
-    let counted = outcomes.map_or(0, |outcomes| outcomes.last_success);
-    page.time(Family::ServiceLastSuccess, &labels, last_success.max(counted));
+    let last_success = last_success.max(outcomes.last_success);
+    page.time(Family::ServiceLastSuccess, &labels, last_success);
     if let Some(shown) = options.shown(&labels, |key| service.labels.get(key)) {
         page.series(Family::ServiceLabels, &shown, 1.0);
     }
     alerts(page, service, &labels);
-    failures(page, outcomes.map(|outcomes| &**outcomes), &labels);
+    failures(page, &outcomes, &labels);
     for (slot, task) in &tasks {
         write_task(page, slot, task, names, &task_labels);
     }
@@ -301,9 +303,8 @@ const MOST_ALERTS: usize = 32;
 
 /// All failures in one series, which is there before the first one: a rate needs a beginning. By reason
 /// and exit code only what happened.
-fn failures(page: &mut Page, outcomes: Option<&ServiceOutcomes>, labels: &SeriesLabels) {
-    let none = ServiceOutcomes::default();
-    let ServiceOutcomes { failures, restarts, .. } = outcomes.unwrap_or(&none);
+fn failures(page: &mut Page, outcomes: &ServiceOutcomes, labels: &SeriesLabels) {
+    let ServiceOutcomes { failures, restarts, .. } = outcomes;
     let all: u64 = failures.values().sum();
     page.series(Family::ServiceFailures, labels, all as f64);
     for ((reason, code), number) in failures {

@@ -10,6 +10,7 @@ use swarmscout_swarm::buckets::hash_of;
 use swarmscout_swarm::scheduler::Scheduler;
 use swarmscout_swarm::{NodeNames, Snapshot};
 
+use crate::counters::Counters;
 use crate::families::Family;
 use crate::options::Options;
 use crate::page::{self, Body, Encoding, Page, Piece};
@@ -134,7 +135,7 @@ impl SwarmMetrics {
     }
 
     /// Follows to another state of the Swarm.
-    pub fn update(&mut self, input: &Input<'_>) {
+    pub(crate) fn update(&mut self, input: &Input<'_>, counters: &Counters) {
         let now = input.snapshot;
         let before = std::mem::replace(&mut self.seen, now.clone());
         self.scheduler.update(now);
@@ -147,7 +148,7 @@ impl SwarmMetrics {
         }
         self.touch_changed(&before, now, renamed);
         let Self { scheduler, names, options, services, nodes, .. } = self;
-        let of = Surroundings { snapshot: now, scheduler, names, options };
+        let of = Surroundings { snapshot: now, scheduler, names, counters, options };
         services.write(&options.hidden, |page, id| {
             let service = now.services.get("", id)?;
             Some(service::write(page, service, of))

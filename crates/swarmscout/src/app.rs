@@ -39,6 +39,7 @@ use tokio::time::timeout;
 use crate::auto_reload::AutoReload;
 use crate::cli::IgnoredFlag;
 use crate::config_source::{Attempt, ConfigSource};
+use crate::counters;
 use crate::listen::{Listen, local_url};
 use crate::signals::{Received, Signals};
 use crate::systemd::Systemd;
@@ -134,6 +135,8 @@ pub struct App {
     stop_web: oneshot::Sender<()>,
     web_timeout: Duration,
     addresses: Vec<SocketAddr>,
+    /// Counts what happens between two scrapes.
+    _counting: JoinSet<()>,
 }
 
 type Reply = oneshot::Sender<Result<(), String>>;
@@ -151,6 +154,7 @@ impl App {
         context.budget = Budget::new(options.memory);
         let budget = context.budget.clone();
         context.storage = options.storage_path.map(|path| Storage::new(path, &context));
+        let storage = context.storage.clone();
         // The time that sources have to answer counts from here.
         let mut manager = Manager::new(context);
         // First of all: a SIGHUP without a handler ends a process.
@@ -201,6 +205,14 @@ impl App {
             FileSd::start(options, manager.sets(), Arc::clone(&lists), on_panic)
         });
         let files = file_sd.as_ref().map(FileSd::status);
+        let exporter = options.state.map(|shown| Arc::new(Exporter::new(shown)));
+        let mut counting = JoinSet::new();
+        if let Some(exporter) = &exporter {
+            if let Some(storage) = &storage {
+                counters::restore(exporter, storage).await;
+            }
+            counting.spawn(counters::keep(Arc::clone(exporter), manager.swarms(), storage));
+        }
         let context = web::Context {
             discovery: web::Discovery {
                 jobs: manager.jobs(),
@@ -211,7 +223,7 @@ impl App {
             outputs: web::Outputs {
                 files: files.unwrap_or_else(|| watch::channel(Arc::from([])).1),
                 lists,
-                state_metrics: options.state.map(|shown| Arc::new(Exporter::new(shown))),
+                state_metrics: exporter,
             },
             program: web::Program {
                 config: config_receiver,
@@ -263,6 +275,7 @@ impl App {
             stop_web,
             web_timeout,
             addresses,
+            _counting: counting,
         })
     }
 

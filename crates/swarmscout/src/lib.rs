@@ -11,6 +11,7 @@ pub mod auto_reload;
 pub mod check;
 pub mod cli;
 pub mod config_source;
+mod counters;
 pub mod demo;
 pub mod detect;
 pub mod diagnose;

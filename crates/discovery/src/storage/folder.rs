@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +29,12 @@ const LOCK: &str = "lock";
 
 /// The name of a new file until it takes its place. One is enough: files are written one by one.
 const TEMPORARY: &str = "new.tmp";
+
+/// The counters of state metrics.
+const COUNTERS: &str = "counters.json";
+
+/// The largest file of counters that is read: 100,000 services have some 10 MB.
+const MOST_COUNTERS: u64 = 64 << 20;
 
 /// The most names of other files that are logged.
 const NAMED: usize = 5;
@@ -83,6 +89,32 @@ impl Folder {
             }
             fs::rename(&temporary, self.path.join(key.file()))?;
             Ok(file.metadata()?.len())
+        };
+        let replaced = replace();
+        if replaced.is_err() {
+            // If it cannot be removed, the next write replaces it.
+            let _ = fs::remove_file(&temporary);
+        }
+        replaced
+    }
+
+    /// Reads the counters; `None` if none were stored.
+    pub(super) fn read_counters(&self) -> io::Result<Option<Vec<u8>>> {
+        match open(&self.path.join(COUNTERS)) {
+            Ok(file) if file.metadata()?.is_file() => disk::whole(file, MOST_COUNTERS).map(Some),
+            Ok(_) => Err(io::Error::other("not a regular file")),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces the counters.
+    pub(super) fn replace_counters(&mut self, counters: &[u8]) -> io::Result<()> {
+        self.enter()?;
+        let temporary = self.path.join(TEMPORARY);
+        let replace = || {
+            disk::create_private(&temporary)?.write_all(counters)?;
+            fs::rename(&temporary, self.path.join(COUNTERS))
         };
         let replaced = replace();
         if replaced.is_err() {
@@ -153,7 +185,8 @@ impl Folder {
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         let is_other = |name: &OsString| {
             let name = name.to_string_lossy();
-            let ours = [LOCK, TEMPORARY].contains(&&*name) || Key::of_file(&name).is_some();
+            let ours =
+                [LOCK, TEMPORARY, COUNTERS].contains(&&*name) || Key::of_file(&name).is_some();
             // A file system of its own has the last one.
             !ours && !name.starts_with('.') && name != "lost+found"
         };

@@ -202,6 +202,26 @@ impl Storage {
         }
     }
 
+    /// The counters of state metrics that were stored; `None` if there are none.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be read.
+    pub async fn read_counters(&self) -> Result<Option<Vec<u8>>, String> {
+        let read = self.in_folder(|folder| folder.read_counters()).await?;
+        read.map_err(|error| error.to_string())
+    }
+
+    /// Stores the counters of state metrics in place of earlier ones.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be written.
+    pub async fn write_counters(&self, counters: Vec<u8>) -> Result<(), String> {
+        let written = self.in_folder(move |folder| folder.replace_counters(&counters)).await?;
+        written.map_err(|error| error.to_string())
+    }
+
     /// Does `work` in the folder, on a thread of its own, one call at a time.
     async fn in_folder<T: Send + 'static>(
         &self,

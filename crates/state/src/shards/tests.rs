@@ -79,7 +79,7 @@ fn text(body: &Body) -> String {
 
 fn exposition(snapshot: &Snapshot, options: Options) -> String {
     let mut metrics = SwarmMetrics::new(Arc::new(options));
-    metrics.update(&Input { snapshot, up: true, as_of: Some(CREATED) });
+    metrics.update(&Input { snapshot, up: true, as_of: Some(CREATED) }, &Counters::default());
     text(&SwarmMetrics::join(&[&metrics], Encoding::Text))
 }
 
@@ -490,9 +490,9 @@ fn changes_lead_to_the_same_series() {
             }
         }
         let input = Input { snapshot: &now, up: true, as_of: None };
-        kept.update(&input);
+        kept.update(&input, &Counters::default());
         let mut fresh = SwarmMetrics::new(Arc::default());
-        fresh.update(&input);
+        fresh.update(&input, &Counters::default());
         let [kept, fresh] = [&kept, &fresh].map(|it| {
             let text = text(&SwarmMetrics::join(&[it], Encoding::Text));
             // The order of objects depends on the number of shards.

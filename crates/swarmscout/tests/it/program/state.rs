@@ -1,6 +1,7 @@
 //! State metrics: `/metrics/swarm`.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
 
@@ -90,4 +91,43 @@ fn state_metrics_can_be_switched_off() {
     let requests = engine.requests();
     let asks = |path: &str| requests.iter().any(|asked| asked.contains(path));
     assert!(asks("/tasks") && !asks("/secrets") && !asks("/configs"), "{requests:?}");
+}
+
+/// Waits until a file has this text. Another process writes it at a time of its own.
+fn wait_for_file(path: &Path, text: &str) {
+    let until = Instant::now() + Duration::from_mins(1);
+    loop {
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        if found.contains(text) {
+            return;
+        }
+        assert!(Instant::now() < until, "no {text:?} in {found:?}");
+    }
+}
+
+#[test]
+fn counters_outlive_a_program_that_was_killed() {
+    let folder = Folder::new();
+    let (swarm, manager, web) = swarm();
+    let socket = folder.path().join("docker.sock");
+    let _engine = Running::start(&socket, &swarm, &manager);
+    let restarts = |number: u32| format!("task_restarts_total{{service=\"web\"}} {number}\n");
+    let kill = || assert!(swarm.kill_task(&swarm.tasks_of(&web).remove(0).meta.id));
+
+    let mut program = start(&folder, &socket, &["--storage.path=stored"]);
+    let address = program.address();
+    wait_for(address, "/metrics/swarm", &restarts(0));
+    kill();
+    wait_for(address, "/metrics/swarm", &restarts(1));
+    wait_for_file(&folder.path().join("stored/counters.json"), "\"restarts\":1");
+    program.signal("KILL");
+    program.wait();
+
+    // What ended in the meantime is not counted, and what was counted is not lost.
+    kill();
+    let mut program = start(&folder, &socket, &["--storage.path=stored"]);
+    let address = program.address();
+    wait_for(address, "/metrics/swarm", &restarts(1));
+    kill();
+    wait_for(address, "/metrics/swarm", &restarts(2));
 }
