@@ -2,20 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::harness::{Folder, Program, get};
-
-fn demo(folder: &Folder, pace: &str) -> (Program, SocketAddr) {
-    let mut command = folder.command();
-    let args = ["demo", "--web.listen-address=127.0.0.1:0", "--log.level=info", pace];
-    let mut program = Program::spawn(command.args(args));
-    let address = program.address();
-    program.line("Ctrl-C ends it");
-    for command in ["status", "explain", "doctor"] {
-        let named = format!("swarmscout {command} --url=http://{address}");
-        assert!(program.log.iter().any(|line| line.contains(&named)), "{:#?}", program.log);
-    }
-    (program, address)
-}
+use super::harness::{Folder, get};
 
 fn targets(address: SocketAddr, job: &str) -> Vec<SocketAddr> {
     let body = get(address, &format!("/sd/{job}")).body;
@@ -31,7 +18,11 @@ fn targets(address: SocketAddr, job: &str) -> Vec<SocketAddr> {
 #[test]
 fn every_target_of_the_demo_answers() {
     let folder = Folder::new();
-    let (program, address) = demo(&folder, "--pace=1h");
+    let (program, address) = folder.demo("1h");
+    for command in ["status", "explain", "doctor"] {
+        let named = format!("swarmscout {command} --url=http://{address}");
+        assert!(program.log.iter().any(|line| line.contains(&named)), "{:#?}", program.log);
+    }
     for (job, count, of_them) in
         [("swarm", 9, 8), ("swarm-nodes", 6, 6), ("swarm-tasks", 6, 6), ("classic", 5, 5)]
     {
@@ -54,7 +45,7 @@ fn every_target_of_the_demo_answers() {
 #[test]
 fn what_happens_in_the_demo_is_seen() {
     let folder = Folder::new();
-    let (mut program, address) = demo(&folder, "--pace=10ms");
+    let (mut program, address) = folder.demo("10ms");
     program.line("docker service create --name shop_pay");
     program.line("swarm-tasks: 2 new, 0 gone, 8 targets; served");
     program.line("docker service scale shop_web=5");

@@ -1,6 +1,6 @@
 //! `swarmscout doctor` and `swarmscout explain`.
 
-use super::harness::{Folder, Program};
+use super::harness::Folder;
 
 /// A port on which nothing listens.
 fn closed_port() -> String {
@@ -11,11 +11,7 @@ fn closed_port() -> String {
 #[test]
 fn the_demo_shows_what_is_wrong_with_two_services() {
     let folder = Folder::new();
-    let mut command = folder.command();
-    let args = ["demo", "--web.listen-address=127.0.0.1:0", "--log.level=info", "--pace=1h"];
-    let mut program = Program::spawn(command.args(args));
-    let address = program.address();
-    program.line("Ctrl-C ends it");
+    let (_demo, address) = folder.demo("1h");
     let output = folder.run(&["doctor", &format!("--url=http://{address}")]);
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert!(stdout.contains("26 targets at 20 URLs, 20 probed, 19 of them up"), "{stdout}");
@@ -30,7 +26,8 @@ fn the_demo_shows_what_is_wrong_with_two_services() {
         (
             "shop_mail",
             "1 target of service shop_mail is listed for scraping (job swarm), but cannot be \
-             reached: the scraper shares no network with the task.",
+             reached: the scraper shares no network with the task; attach the scraper to network \
+             shop_back (docker service update --network-add shop_back SCRAPER).",
         ),
         (
             "shop_report",

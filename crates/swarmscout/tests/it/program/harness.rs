@@ -56,6 +56,20 @@ impl Folder {
         command.arg("--web.listen-address=127.0.0.1:0").args(args);
         Program::spawn(&mut command)
     }
+
+    /// Starts the demo, and waits until it shows what to try.
+    pub(crate) fn demo(&self, pace: &str) -> (Program, SocketAddr) {
+        let mut command = self.command();
+        let pace = format!("--pace={pace}");
+        let args = ["demo", "--web.listen-address=127.0.0.1:0", "--log.level=info", &pace];
+        let mut program = Program::spawn(command.args(args));
+        // Not from the log: that is another pipe, whose lines may come before these or after them.
+        let line = program.line("swarmscout status --url=http://");
+        let (_, address) = line.split_once("http://").expect("the line has a URL");
+        let address = address.parse().expect("an address");
+        program.line("Ctrl-C ends it");
+        (program, address)
+    }
 }
 
 impl Drop for Folder {

@@ -10,11 +10,8 @@ use super::harness::{Folder, Program, transcript};
 #[test]
 fn the_demo_is_summed_up_in_one_line() {
     let folder = Folder::new();
-    let mut command = folder.command();
-    let args = ["demo", "--web.listen-address=127.0.0.1:0", "--log.level=info", "--pace=1h"];
-    let mut program = Program::spawn(command.args(args));
-    let url = format!("--url=http://{}", program.address());
-    program.line("Ctrl-C ends it");
+    let (_demo, address) = folder.demo("1h");
+    let url = format!("--url=http://{address}");
 
     let output = folder.run(&["status", &url]);
     let stdout = String::from_utf8_lossy(&output.stdout);
