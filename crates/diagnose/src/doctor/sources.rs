@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ObservedJob;
-use crate::report::{Finding, Severity};
+use crate::report::{Finding, Severity, merged};
 use swarmscout_discovery::SourceStatus;
 
 /// This number of skipped objects is shown of one kind.
@@ -54,17 +54,20 @@ fn of_source(source: &SourceStatus) -> Vec<Finding> {
             examples: Vec::new(),
         });
     }
-    let mut skipped = BTreeMap::<(&str, &str), Vec<String>>::new();
+    let mut skipped = BTreeMap::<_, BTreeMap<&str, Vec<&str>>>::new();
     for problem in source.problems.iter().filter(|problem| problem.is_skipped()) {
-        let examples = skipped.entry((problem.kind, problem.reason)).or_default();
-        examples.push(match &*problem.detail {
-            "" => problem.object.clone(),
-            detail => format!("{}: {detail}", problem.object),
-        });
+        let objects = skipped.entry((problem.kind, problem.reason)).or_default();
+        objects.entry(&problem.object).or_default().push(&problem.detail);
     }
-    for ((kind, reason), mut examples) in skipped {
-        let count = examples.len();
-        examples.truncate(EXAMPLES);
+    for ((kind, reason), objects) in skipped {
+        let count = objects.values().map(Vec::len).sum::<usize>();
+        let examples = objects.into_iter().flat_map(|(object, details)| {
+            merged(details.into_iter()).into_iter().map(move |detail| match &*detail {
+                "" => object.to_owned(),
+                detail => format!("{object}: {detail}"),
+            })
+        });
+        let examples = examples.take(EXAMPLES).collect();
         findings.push(Finding {
             severity: Severity::Warning,
             check: format!("skipped_{kind}_{}", reason.replace(' ', "_").to_lowercase()),
@@ -121,7 +124,11 @@ mod tests {
             restored: false,
             is_refreshed: true,
             error: Some("permission denied: the socket belongs to group docker".into()),
-            problems: [problem("s1", ""), problem("s2", "network n1")].into(),
+            problems: ["network n1", "network n2"]
+                .map(|network| problem("s2", network))
+                .into_iter()
+                .chain([problem("s1", "")])
+                .collect(),
             without_address: None,
             refreshes: 1,
             failures: 1,
@@ -144,7 +151,7 @@ mod tests {
             format!("{severity:?} {check}: {subject}: {problem} {examples:?}\n")
         });
         expect![[r#"
-            Warning skipped_service_virtual_ip_without_address: source dockerswarm unix:///var/run/docker.sock role tasks: 2 skipped (service): virtual IP without address ["s1", "s2: network n1"]
+            Warning skipped_service_virtual_ip_without_address: source dockerswarm unix:///var/run/docker.sock role tasks: 3 skipped (service): virtual IP without address ["s1", "s2: network n1, n2"]
             Error source_failing: source dockerswarm unix:///var/run/docker.sock role tasks: permission denied: the socket belongs to group docker; its previous targets stay []
         "#]].assert_eq(&text.collect::<String>());
     }

@@ -8,6 +8,7 @@ use super::find::{Found, Known, Place};
 use super::limits::{NAME, SENTENCE, cut};
 use super::{Label, Problem, Settings};
 use crate::doctor::{ObservedJob, Subject};
+use crate::report::merged;
 
 /// The settings of this number of blocks are shown.
 const SHOWN: usize = 8;
@@ -36,7 +37,7 @@ pub(super) fn of(subject: &Subject, found: &Found<'_>) -> (Vec<Settings>, Vec<Pr
     for job in &subject.jobs {
         let name = || Some(job.config.name().to_string());
         // What a source skipped explains more than the labels, which are as they should be then.
-        problems.extend(skipped(job, service).map(|text| Problem {
+        problems.extend(skipped(job, service).into_iter().map(|text| Problem {
             job: name(),
             text,
             is_wanted: false,
@@ -91,19 +92,29 @@ fn shown(job: &ObservedJob, settings: ServiceSettings) -> Settings {
 }
 
 /// What the sources of a job skipped of a service, and which of its tasks have no address.
-fn skipped<'a>(job: &'a ObservedJob, service: &'a Service) -> impl Iterator<Item = String> + 'a {
+fn skipped(job: &ObservedJob, service: &Service) -> Vec<String> {
     let sources = &job.state.status.sources;
     let problems = sources.iter().flat_map(|source| source.problems.iter());
     let of_service = problems.filter(|problem| {
         problem.kind == "service"
             && (problem.object == *service.name || problem.object == *service.id)
     });
-    let skipped = of_service.map(|problem| match &*problem.detail {
-        "" => problem.reason.to_owned(),
-        detail => format!("{}: {detail}", problem.reason),
+    // By reason, in the order in which they are met.
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for problem in of_service {
+        match reasons.iter_mut().find(|(reason, _)| *reason == problem.reason) {
+            Some((_, details)) => details.push(&problem.detail),
+            None => reasons.push((problem.reason, vec![&problem.detail])),
+        }
+    }
+    let skipped = reasons.into_iter().flat_map(|(reason, details)| {
+        merged(details.into_iter()).into_iter().map(move |detail| match &*detail {
+            "" => reason.to_owned(),
+            detail => format!("{reason}: {detail}"),
+        })
     });
     let without = sources.iter().filter_map(|source| source.without_address.as_deref());
     let without = without.flat_map(|tasks| &tasks.services);
     let without = without.filter(|tasks| tasks.service == service.name);
-    skipped.chain(without.map(ToString::to_string))
+    skipped.chain(without.map(ToString::to_string)).collect()
 }

@@ -430,7 +430,10 @@ impl OfTask<'_> {
             if let Some(id) = winner {
                 let winner = context.snapshot.services.get("", id);
                 let name = winner.map_or(id, |service| &service.name);
-                let detail = format!("service {} has {}", shown(name), shown(&claim.url));
+                // The node is last: a diagnosis names all nodes in one line.
+                let (port, path) = (address.port, shown(&endpoint.path));
+                let detail =
+                    format!("service {} has :{port}{path} of node {}", shown(name), self.node_name);
                 skip("address of another target", detail);
             }
             found.extra.push(claim);

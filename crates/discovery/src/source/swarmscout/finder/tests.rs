@@ -379,7 +379,7 @@ fn a_wrong_label_costs_its_endpoint_alone() {
             service many: invalid port: prometheus.io/b.port="65536": write a number from 1 to 65535
             service many: several published TCP ports: 80, 81: name the port with the label port
             service nowhere: task address unknown to the Swarm: only its node knows addresses on macvlan: publish the port in mode host, or attach the service to an overlay network
-            service y: address of another target: service x has 192.0.2.1:9100/metrics
+            service y: address of another target: service x has :9100/metrics of node web
         "#]],
     );
 }
