@@ -31,6 +31,15 @@ pub(super) struct Scope<'a> {
     host: Option<&'a str>,
 }
 
+/// The targets of an object in one group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InGroup<'a> {
+    scope: &'a Scope<'a>,
+    group: &'a TargetGroup,
+    /// Whether all targets of the group are of the object.
+    is_whole: bool,
+}
+
 impl<'a> Scope<'a> {
     pub(super) fn of(found: &'a Found<'_>) -> Self {
         let place = found.place.as_ref();
@@ -47,32 +56,44 @@ impl<'a> Scope<'a> {
         Self { object: &found.object, services, host: is_host.then_some(id) }
     }
 
-    /// Whether a group can have targets of the object, as far as its own labels show it.
-    pub(super) fn may_have(&self, group: &TargetGroup) -> bool {
-        let services = self.services.as_ref();
-        let named = services.and_then(|services| Some((services, group.labels.get(SERVICE_ID)?)));
-        named.is_none_or(|(services, id)| services.contains(id))
+    /// The targets of the object in a group; `None` if its own labels show that there are none.
+    pub(super) fn in_group(&'a self, group: &'a TargetGroup) -> Option<InGroup<'a>> {
+        let Some(services) = &self.services else {
+            return Some(InGroup { scope: self, group, is_whole: false });
+        };
+        let service = group.labels.get(SERVICE_ID);
+        let may_have = service.is_none_or(|id| services.contains(id));
+        let is_whole = self.object.kind == Kind::Service && service == Some(&*self.object.id);
+        may_have.then_some(InGroup { scope: self, group, is_whole })
     }
 
-    /// Whether a target is one of the object. `labels` are those that relabeling left.
-    pub(super) fn has(&self, group: &TargetGroup, index: u32, labels: Option<&Labels>) -> bool {
-        let id = &*self.object.id;
-        let is = |name: &str| label(group, index, name) == Some(id);
-        match self.object.kind {
-            // The label of the group is cheaper to read, and counts for nearly all.
-            Kind::Service => {
-                group.labels.get(SERVICE_ID) == Some(id)
-                    || is(SERVICE_ID)
-                    || is(SERVICE_OF_CONTAINER)
-            }
-            Kind::Task => is(TASK_ID) || is(TASK_OF_CONTAINER),
-            Kind::Node => is(NODE_ID),
+    fn is_at(&self, address: &str) -> bool {
+        let has_host = |host: &str| {
+            let rest = address.strip_prefix('[').unwrap_or(address).strip_prefix(host);
+            rest.is_some_and(|rest| {
+                let port = rest.strip_prefix(']').unwrap_or(rest);
+                port.is_empty() || port.starts_with(':')
+            })
+        };
+        address == self.object.id || self.host.is_some_and(has_host)
+    }
+}
+
+impl InGroup<'_> {
+    /// Whether a target is one of the object. `relabelled` are its labels after rules that may have
+    /// changed the address.
+    pub(super) fn has(self, index: u32, relabelled: Option<&Labels>) -> bool {
+        let Self { scope, group, is_whole } = self;
+        let label = |name: &'static str| label(group, index, name);
+        let is = |name, or| label(name).or_else(|| label(or)) == Some(&*scope.object.id);
+        match scope.object.kind {
+            Kind::Service => is_whole || is(SERVICE_ID, SERVICE_OF_CONTAINER),
+            Kind::Task => is(TASK_ID, TASK_OF_CONTAINER),
+            Kind::Node => label(NODE_ID) == Some(&*scope.object.id),
             Kind::Address => {
-                let matches = |address: &str| {
-                    address == id || self.host.is_some_and(|host| host_of(address) == host)
-                };
-                label(group, index, ADDRESS).is_some_and(matches)
-                    || labels.and_then(|labels| labels.get(ADDRESS)).is_some_and(matches)
+                let after = || relabelled.and_then(|labels| labels.get(ADDRESS));
+                label(ADDRESS).is_some_and(|address| scope.is_at(address))
+                    || after().is_some_and(|address| scope.is_at(address))
             }
         }
     }
@@ -84,8 +105,27 @@ pub(super) fn label<'a>(group: &'a TargetGroup, index: u32, name: &str) -> Optio
     own.and_then(|own| own.get(name)).or_else(|| group.labels.get(name))
 }
 
-/// The host of `host:port`, without brackets.
-fn host_of(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_found_by_its_host() {
+        let check = |id: &str, address: &str, expected: bool| {
+            let object = Object { kind: Kind::Address, id: id.to_owned(), name: id.to_owned() };
+            let found = Found { object, place: None };
+            assert_eq!(Scope::of(&found).is_at(address), expected, "{id} {address}");
+        };
+        check("10.0.0.1", "10.0.0.1:80", true);
+        check("10.0.0.1", "10.0.0.1", true);
+        check("10.0.0.1", "10.0.0.11:80", false);
+        check("10.0.0.1", "110.0.0.1:80", false);
+        check("10.0.0.1:80", "10.0.0.1:80", true);
+        check("10.0.0.1:80", "10.0.0.1:8080", false);
+        check("fd00::1", "[fd00::1]:80", true);
+        check("fd00::1", "[fd00::1]", true);
+        check("fd00::1", "[fd00::12]:80", false);
+        check("web", "web:80", true);
+        check("web", "web.example.com:80", false);
+    }
 }

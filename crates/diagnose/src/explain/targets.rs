@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::slice;
+use std::{iter, slice};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use swarmscout_model::labels::ADDRESS;
-use swarmscout_model::relabel::{self, RelabelRule};
+use swarmscout_model::relabel::{self, Action, RelabelRule};
 use swarmscout_model::target::{DefaultLabels, discovered};
 use swarmscout_model::target_list::UNREACHABLE;
 use swarmscout_model::{
@@ -100,35 +100,45 @@ struct InList<'a> {
 
 fn lists<'a>(set: &'a TargetSet, scope: &Scope<'_>) -> BTreeMap<TargetList, InList<'a>> {
     let mut lists = BTreeMap::<_, InList<'_>>::new();
-    for group in set.groups.iter().filter(|group| scope.may_have(&group.relabelled.group)) {
+    let changes_labels = set.pool.relabel.iter().any(changes_labels);
+    for group in set.groups.iter() {
         let of_group = &group.relabelled.group;
-        let mut list = None;
-        for mut candidate in candidates(group) {
-            let labels = candidate.active.map(|target| &target.labels);
-            if !scope.has(of_group, candidate.index, labels) {
-                continue;
-            }
-            let list = list.get_or_insert_with(|| TargetList::of(of_group));
-            let InList { counts, unreachable, shown } = lists.entry(list.clone()).or_default();
-            *counts.entry(candidate.fate).or_default() += 1;
+        let Some(in_group) = scope.in_group(of_group) else { continue };
+        let mut found = candidates(group).filter(|candidate| {
+            let relabelled = candidate.active.filter(|_| changes_labels);
+            in_group.has(candidate.index, relabelled.map(|target| &target.labels))
+        });
+        let Some(first) = found.next() else { continue };
+        let list = lists.entry(TargetList::of(of_group)).or_default();
+        for mut candidate in iter::once(first).chain(found) {
+            *list.counts.entry(candidate.fate).or_default() += 1;
             // Their label is among the last of a target's, and most jobs have none of them.
             if candidate.fate == Fate::Active && set.counts.unreachable > 0 {
                 let reason = label(of_group, candidate.index, UNREACHABLE).unwrap_or_default();
-                *unreachable += usize::from(!reason.is_empty());
+                list.unreachable += usize::from(!reason.is_empty());
                 candidate.reason = Reason::Unreachable(reason);
             }
-            shown.push(candidate);
-            if shown.len() > 4 * SHOWN {
-                shown.sort_by_key(Candidate::rank);
-                shown.truncate(SHOWN);
-            }
+            list.show(candidate);
         }
     }
-    for list in lists.values_mut() {
-        list.shown.sort_by_key(Candidate::rank);
-        list.shown.truncate(SHOWN);
-    }
     lists
+}
+
+/// Whether a rule may give a target other labels.
+fn changes_labels(rule: &RelabelRule) -> bool {
+    !matches!(rule.action(), Action::Keep | Action::Drop | Action::KeepEqual | Action::DropEqual)
+}
+
+impl<'a> InList<'a> {
+    /// Keeps a target if it is among those that are shown first.
+    fn show(&mut self, candidate: Candidate<'a>) {
+        let rank = candidate.rank();
+        let place = self.shown.partition_point(|shown| shown.rank() <= rank);
+        if place < SHOWN {
+            self.shown.truncate(SHOWN - 1);
+            self.shown.insert(place, candidate);
+        }
+    }
 }
 
 impl InList<'_> {

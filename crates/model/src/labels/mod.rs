@@ -44,11 +44,15 @@ impl Labels {
 
     /// The value of `name`, or `None` if the set has no such label.
     pub fn get(&self, name: &str) -> Option<&str> {
-        // The names are sorted, so the first one that is greater ends the search.
-        for (candidate, value) in self {
-            match candidate.cmp(name) {
-                Ordering::Less => {}
-                Ordering::Equal => return Some(value),
+        let text = self.0.as_bytes();
+        let mut at = 0;
+        while (at as usize) < text.len() {
+            let (from, to) = piece_at(text, at);
+            let (value, end) = piece_at(text, to);
+            // The names are sorted, so the first one that is greater ends the search.
+            match text[from as usize..to as usize].cmp(name.as_bytes()) {
+                Ordering::Less => at = end,
+                Ordering::Equal => return Some(&self.0[value as usize..end as usize]),
                 Ordering::Greater => return None,
             }
         }
