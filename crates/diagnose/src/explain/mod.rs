@@ -17,7 +17,7 @@ pub use self::find::NotFound;
 use self::history::Failures;
 use self::limits::{NAME, SENTENCE, cut};
 use self::swarm::Description;
-use crate::doctor::Subject;
+use crate::doctor::{SHARE_A_NETWORK, Subject};
 
 /// An object of a Swarm, or an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,9 +258,10 @@ pub async fn explain(subject: &Subject, object: &str) -> Result<Explanation, Not
     described.explain_missing_tasks(&failures);
     let jobs = targets::of(subject, &found);
     let (settings, of_jobs) = settings::of(subject, &found);
-    let Description { swarm, facts, mut problems, otherwise, .. } = described;
+    let Description { swarm, facts, mut problems, otherwise, reach, .. } = described;
     problems.extend(of_jobs);
-    let verdict = verdict::of(&found.object, &problems, &jobs, otherwise);
+    let reach = reach.as_deref().unwrap_or(SHARE_A_NETWORK);
+    let verdict = verdict::of(&found.object, &problems, &jobs, otherwise, reach);
     let object = found.object.shown();
     let Failures { tasks, more, .. } = failures;
     Ok(Explanation {

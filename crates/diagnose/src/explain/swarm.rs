@@ -3,7 +3,7 @@
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
-use swarmscout_docker::engine::{LabelMap, Mode, Node, Service, Task};
+use swarmscout_docker::engine::{Attachment, LabelMap, Mode, Node, Service, Task};
 use swarmscout_swarm::Snapshot;
 use swarmscout_swarm::scheduler::Scheduler;
 
@@ -23,6 +23,8 @@ pub(super) struct Description {
     pub(super) problems: Vec<Problem>,
     /// Why it has no target, if nothing else says so.
     pub(super) otherwise: &'static str,
+    /// How a scraper gets into its network, if there is one way.
+    pub(super) reach: Option<String>,
     /// Tasks that should run, and do not.
     missing: Option<MissingTasks>,
 }
@@ -123,8 +125,9 @@ impl Description {
         let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
         let TaskCounts { running, wanted, reasons } = count(snapshot, &scheduler, service);
         self.add("tasks", format!("{running} running of {wanted} wanted"));
-        let networks = tasks().flat_map(|task| &task.attachments).map(|one| &*one.name);
-        let networks: BTreeSet<_> = networks.collect();
+        let attachments = || tasks().flat_map(|task| &task.attachments);
+        self.reach = join_network(attachments());
+        let networks: BTreeSet<_> = attachments().map(|one| &*one.name).collect();
         self.add("networks", join(networks, NAMED));
         let name = &service.name;
         let is_job = matches!(service.mode, Mode::ReplicatedJob | Mode::GlobalJob);
@@ -175,6 +178,7 @@ impl Description {
             let shown = if addresses.is_empty() { "no address" } else { &addresses };
             self.add(&format!("network {}", cut(&attachment.name, NAME)), shown);
         }
+        self.reach = join_network(&task.attachments);
         if let Some(more) = task.attachments.len().checked_sub(NAMED).filter(|more| *more > 0) {
             self.add("other networks", more.to_string());
         }
@@ -255,6 +259,17 @@ impl Description {
             )),
         }
     }
+}
+
+/// How a scraper gets into the only network of some tasks.
+fn join_network<'a>(attachments: impl IntoIterator<Item = &'a Attachment>) -> Option<String> {
+    let mut names = attachments.into_iter().filter(|one| !one.ingress).map(|one| &*one.name);
+    let first = names.next()?;
+    let name = names.all(|name| name == first).then(|| cut(first, NAME))?;
+    Some(format!(
+        "attach the scraper to network {name} (docker service update --network-add {name} \
+         SCRAPER)"
+    ))
 }
 
 const fn mode(mode: Mode) -> &'static str {

@@ -6,15 +6,17 @@ use super::{ExplainedTarget, Fate, JobTargets, Object, Problem};
 /// This number of jobs is named.
 const NAMED: usize = 5;
 
-/// `otherwise`: why there are no targets, if no problem says so.
+/// `otherwise`: why there are no targets, if no problem says so. `reach`: how the scraper gets to
+/// those that it cannot reach.
 pub(super) fn of(
     object: &Object,
     problems: &[Problem],
     jobs: &[JobTargets],
     otherwise: &str,
+    reach: &str,
 ) -> String {
     let it = format!("{} {}", object.kind.as_str(), cut(&object.name, NAME));
-    let verdict = Verdict { it: &it, problems, jobs, otherwise };
+    let verdict = Verdict { it: &it, problems, jobs, otherwise, reach };
     let sentence = if jobs.is_empty() {
         verdict.without_targets()
     } else if jobs.iter().any(|job| active(job) > 0) {
@@ -33,6 +35,7 @@ struct Verdict<'a> {
     /// Those that have targets of the object.
     jobs: &'a [JobTargets],
     otherwise: &'a str,
+    reach: &'a str,
 }
 
 impl Verdict<'_> {
@@ -127,7 +130,7 @@ impl Verdict<'_> {
             // What a source says of it has the fix.
             Some(but) => match problems.find(|problem| problem.job.is_some()) {
                 Some(problem) => format!("{but}; {}", problem.text),
-                None => but,
+                None => format!("{but}; {}", self.reach),
             },
             None => problems.next().map_or_else(String::new, |one| format!(", but {}", one.text)),
         }

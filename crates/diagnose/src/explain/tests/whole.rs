@@ -155,7 +155,7 @@ async fn the_verdict_says_why_and_what_to_do() {
         No job has a target of service wrong: invalid port: prometheus.io/port="http": write a number from 1 to 65535.
         1 target of service elsewhere is listed for scraping (job swarm), but network of the label not attached: gone is not a network of its tasks, which are on front: another address is taken.
         No job has a target of service alone: task on no network: attach the service to a network of the scraper (docker service update --network-add NETWORK alone).
-        1 target of service apart is listed for scraping (job swarm), but cannot be reached: the scraper shares no network with the task.
+        1 target of service apart is listed for scraping (job swarm), but cannot be reached: the scraper shares no network with the task; attach the scraper to network back (docker service update --network-add back SCRAPER).
         No job has a target of service zero: it is scaled to 0 (docker service scale zero=1 starts a task).
         No job has a target of service backup: it is a job that has finished (2 tasks are complete), and only a task that runs has targets.
         No job has a target of service fits: its task does not run: no node satisfies the constraint node.labels.gpu==yes; no suitable node (scheduling constraints not satisfied on 4 nodes).
@@ -164,7 +164,7 @@ async fn the_verdict_says_why_and_what_to_do() {
         No job has a target of node drained: it is drained: the Swarm runs no task on it, so only what runs outside of the Swarm has targets there (docker node update --availability active drained ends that).
         No job has a target of node down: the managers see it as down: what runs there is unknown, and the Swarm starts its tasks on other nodes (start its Docker Engine, or docker node rm down).
         1 target of node idle is listed for scraping, but only for a Prometheus that reads /sd/swarm?class=internal.
-        Targets of node manager-1 are listed for scraping: 7 in job swarm, 1 in /sd/swarm?class=internal, but 2 of those in job swarm cannot be reached: the scraper shares no network with the task.
+        Targets of node manager-1 are listed for scraping: 7 in job swarm, 1 in /sd/swarm?class=internal, but 2 of those in job swarm cannot be reached: the scraper shares no network with the task; attach the scraper to one of the service's networks, or name a network that both share in the label prometheus.io/network.
     "#]].assert_eq(&text);
     let text = verdict_of(&subject, loser).await;
     let expected = format!("No job has a target of service {loser}: address of another target");
