@@ -125,10 +125,9 @@ impl Description {
         let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
         let TaskCounts { running, wanted, reasons } = count(snapshot, &scheduler, service);
         self.add("tasks", format!("{running} running of {wanted} wanted"));
-        let attachments = || tasks().flat_map(|task| &task.attachments);
-        self.reach = join_network(attachments());
-        let networks: BTreeSet<_> = attachments().map(|one| &*one.name).collect();
-        self.add("networks", join(networks, NAMED));
+        let networks = networks(tasks().flat_map(|task| &task.attachments));
+        self.reach = join_network(&networks);
+        self.add("networks", join(networks.iter().map(|(_, name)| name), NAMED));
         let name = &service.name;
         let is_job = matches!(service.mode, Mode::ReplicatedJob | Mode::GlobalJob);
         let missing = |what| Some(MissingTasks { what, reasons, service: name.to_string() });
@@ -178,7 +177,7 @@ impl Description {
             let shown = if addresses.is_empty() { "no address" } else { &addresses };
             self.add(&format!("network {}", cut(&attachment.name, NAME)), shown);
         }
-        self.reach = join_network(&task.attachments);
+        self.reach = join_network(&networks(&task.attachments));
         if let Some(more) = task.attachments.len().checked_sub(NAMED).filter(|more| *more > 0) {
             self.add("other networks", more.to_string());
         }
@@ -261,11 +260,18 @@ impl Description {
     }
 }
 
-/// How a scraper gets into the only network of some tasks.
-fn join_network<'a>(attachments: impl IntoIterator<Item = &'a Attachment>) -> Option<String> {
-    let mut names = attachments.into_iter().filter(|one| !one.ingress).map(|one| &*one.name);
-    let first = names.next()?;
-    let name = names.all(|name| name == first).then(|| cut(first, NAME))?;
+/// The networks of some tasks by name, that of published ports last.
+fn networks<'a>(
+    attachments: impl IntoIterator<Item = &'a Attachment>,
+) -> BTreeSet<(bool, &'a str)> {
+    attachments.into_iter().map(|one| (one.ingress, &*one.name)).collect()
+}
+
+/// How a scraper gets into the network of some tasks, if they have only one.
+fn join_network(networks: &BTreeSet<(bool, &str)>) -> Option<String> {
+    let mut names = networks.iter().filter(|(ingress, _)| !ingress);
+    let (Some((_, name)), None) = (names.next(), names.next()) else { return None };
+    let name = cut(name, NAME);
     Some(format!(
         "attach the scraper to network {name} (docker service update --network-add {name} \
          SCRAPER)"
