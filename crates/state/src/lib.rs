@@ -1,7 +1,7 @@
 //! What a Swarm is doing, as metrics: what kube-state-metrics is to Kubernetes.
 //!
-//! Everything is read from the replica that discovery keeps ([`Snapshot`]). Series are kept as text,
-//! in shards of some hundred objects: a change costs the shard that it is in.
+//! Everything is read from the replica that discovery keeps ([`Snapshot`](swarmscout_swarm::Snapshot)).
+//! Series are kept as text, in shards of some hundred objects: a change costs the shard that it is in.
 //!
 //! **Invariant: every current object has all its series, and none outlives its object.** Texts of the
 //! Swarm become labels of a bounded set, or stand in one `_info` series.
