@@ -52,6 +52,11 @@ typos:
 deny:
     cargo deny --log-level error check --hide-inclusion-graph bans licenses sources
 
+# Checks and tests the alerts: needs promtool.
+rules:
+    promtool check rules deploy/rules/swarmscout.yml
+    promtool test rules deploy/rules/tests/*.yml
+
 # Builds the documentation of all crates.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps

@@ -17,6 +17,7 @@ mod labels;
 mod lifecycle;
 mod reload;
 mod restart;
+mod rules;
 mod secrets;
 mod stacks;
 mod state;

@@ -1,0 +1,160 @@
+//! The alerts of `deploy/rules` against what is served and documented.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use swarmscout_state::Family;
+
+const RULES: &str = "deploy/rules/swarmscout.yml";
+const INHIBIT: &str = "deploy/rules/alertmanager-inhibit.yml";
+const TESTS: [&str; 3] = [
+    "deploy/rules/tests/days.yml",
+    "deploy/rules/tests/services.yml",
+    "deploy/rules/tests/swarm.yml",
+];
+const DOCS: &str = "docs/alerts.md";
+
+/// What an expression has beside metrics and labels.
+const WORDS: [&str; 12] = [
+    "absent_over_time",
+    "and",
+    "count",
+    "increase",
+    "max",
+    "max_over_time",
+    "min",
+    "or",
+    "sum",
+    "time",
+    "unless",
+    "vector",
+];
+
+fn read(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The texts of all rules, by the name of the alert or record. Two may share a name.
+fn rules(text: &str) -> Vec<(&str, &str)> {
+    let rules = text.split("\n  - alert: ").skip(1);
+    let rules = rules.chain(text.split("\n  - record: ").skip(1));
+    let own = rules.map(|rule| rule.split("\n  - ").next().unwrap_or_default());
+    own.filter_map(|rule| rule.split_once('\n')).collect()
+}
+
+fn alerts(text: &str) -> BTreeMap<&str, &str> {
+    rules(text).into_iter().filter(|(name, _)| !name.contains(':')).collect()
+}
+
+/// The expression of a rule, on one line.
+fn expression(rule: &str) -> String {
+    let (_, rest) = rule.split_once("    expr: ").expect("a rule has an expression");
+    let mut lines = rest.lines();
+    let mut expression = lines.next().unwrap_or_default().trim_start_matches('|').to_owned();
+    for line in lines.take_while(|line| line.starts_with("      ")) {
+        expression.push(' ');
+        expression.push_str(line);
+    }
+    expression
+}
+
+/// The names of metrics: no matchers, no labels of `by` and `on`, no words of the language.
+fn metrics(expression: &str) -> BTreeSet<String> {
+    let mut rest = String::new();
+    let mut depth = 0;
+    for c in expression.chars() {
+        match c {
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth -= 1,
+            c if depth == 0 => rest.push(c),
+            _ => {}
+        }
+    }
+    for word in ["by (", "on ("] {
+        while let Some((before, after)) = rest.split_once(word) {
+            let (_, after) = after.split_once(')').expect("a list of labels ends");
+            rest = format!("{before} {after}");
+        }
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let names = rest.split(|c| !is_part(c));
+    let names = names.filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()));
+    names.filter(|name| !WORDS.contains(name)).map(str::to_owned).collect()
+}
+
+/// The values of one label in all matchers.
+fn matched<'a>(text: &'a str, label: &str) -> BTreeSet<&'a str> {
+    let start = format!("{label}=\"");
+    let values = text.split(start.as_str()).skip(1);
+    values.filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn every_metric_in_the_rules_is_served() {
+    let rules_text = read(RULES);
+    let http = read("docs/http.md");
+    let records: BTreeSet<_> =
+        rules(&rules_text).into_iter().map(|(name, _)| name).filter(|n| n.contains(':')).collect();
+    let is_served = |name: &str| {
+        name == "up"
+            || records.contains(name)
+            || Family::ALL.iter().any(|family| family.name() == name)
+            || http.contains(&format!("| `{name}` |"))
+    };
+    let used: BTreeSet<_> =
+        rules(&rules_text).into_iter().flat_map(|(_, rule)| metrics(&expression(rule))).collect();
+    assert!(used.len() > 25, "the rules have another form than this reads: {used:?}");
+    let unknown: Vec<_> = used.iter().filter(|name| !is_served(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn every_alert_has_a_section_that_begins_with_what_to_type() {
+    let text = read(RULES);
+    let docs = read(DOCS);
+    let sections: BTreeMap<_, _> =
+        docs.split("\n## ").skip(1).filter_map(|section| section.split_once('\n')).collect();
+    let alerts = alerts(&text);
+    assert!(alerts.len() > 20, "the rules have another form than this reads: {alerts:?}");
+    for (name, rule) in &alerts {
+        let section = sections.get(name).unwrap_or_else(|| panic!("{name} is not in {DOCS}"));
+        assert!(section.starts_with("\n```console\n"), "{name}: {section}");
+        let runbook = format!("runbook_url: {DOCS}#{}\n", name.to_lowercase());
+        assert!(format!("{rule}\n").contains(&runbook), "{name}: no {runbook}");
+        for part in ["severity: ", "summary: ", "description: "] {
+            assert!(rule.contains(part), "{name} has no {part}");
+        }
+        for ignored in matched(rule, "alert") {
+            let label = format!("prometheus.io/alert.ignore: {ignored}`");
+            assert!(section.contains(&label), "{name}: {label} is not documented");
+            assert!(docs.contains(&format!("\n| `{ignored}` | ")), "{ignored} is not in the table");
+        }
+        for kind in matched(rule, "kind") {
+            let label = format!("`prometheus.io/alert.{kind}`");
+            assert!(section.contains(&label), "{name}: {label} is not documented");
+            assert!(docs.contains(&format!("\n| {label} | ")), "{kind} is not in the table");
+        }
+    }
+    let of_alerts = sections.keys().filter(|name| name.starts_with("Swarm"));
+    let unknown: Vec<_> = of_alerts.filter(|name| !alerts.contains_key(*name)).collect();
+    assert!(unknown.is_empty(), "no such alert: {unknown:?}");
+}
+
+#[test]
+fn every_alert_is_tested_and_every_inhibited_one_exists() {
+    let text = read(RULES);
+    let alerts: BTreeSet<_> = alerts(&text).into_keys().collect();
+    let tests = TESTS.map(read).concat();
+    let tested = matched(&tests, "labels: 'ALERTS{alertname");
+    assert_eq!(tested, alerts);
+
+    let inhibit = read(INHIBIT);
+    let named = matched(&inhibit, "alertname").into_iter();
+    let several = inhibit.split("alertname=~\"").skip(1);
+    let several = several.filter_map(|rest| rest.split('"').next());
+    let named: BTreeSet<_> = named.chain(several.flat_map(|names| names.split('|'))).collect();
+    assert!(named.len() > 10, "the file has another form than this reads: {named:?}");
+    let unknown: Vec<_> = named.difference(&alerts).collect();
+    assert!(unknown.is_empty(), "no such alert: {unknown:?}");
+}
