@@ -42,7 +42,10 @@ pub enum Reason {
     NetworkNotFound,
     /// A folder that is mounted does not exist on the node.
     MountSourceNotFound,
-    /// The process cannot be started: no such command, no permission.
+    /// A volume or folder cannot be mounted.
+    Mount,
+    /// The container cannot be created, or its process not be started: no such command, no
+    /// permission, an option that the Engine of the node refuses.
     Start,
     /// A secret or config cannot be used.
     SecretOrConfig,
@@ -66,7 +69,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Constraints,
         Self::Resources,
         Self::Platform,
@@ -83,6 +86,7 @@ impl Reason {
         Self::AddressesUsedUp,
         Self::NetworkNotFound,
         Self::MountSourceNotFound,
+        Self::Mount,
         Self::Start,
         Self::SecretOrConfig,
         Self::Unhealthy,
@@ -114,6 +118,7 @@ impl Reason {
             Self::AddressesUsedUp => "network addresses used up",
             Self::NetworkNotFound => "network not found",
             Self::MountSourceNotFound => "mount source not found",
+            Self::Mount => "mount failed",
             Self::Start => "start failed",
             Self::SecretOrConfig => "secret or config not usable",
             Self::Unhealthy => "unhealthy",
@@ -125,6 +130,22 @@ impl Reason {
             Self::Starting => "starting",
             Self::Other => "other",
         }
+    }
+
+    /// Whether the scheduler said that it finds no node.
+    pub const fn is_of_scheduler(self) -> bool {
+        matches!(
+            self,
+            Self::Constraints
+                | Self::Resources
+                | Self::Platform
+                | Self::Plugin
+                | Self::HostPort
+                | Self::MaxReplicas
+                | Self::Volume
+                | Self::NodesNotAvailable
+                | Self::NoSuitableNode
+        )
     }
 
     /// Why a task does not run; `None` if it runs or ended well.
@@ -164,8 +185,8 @@ impl Reason {
     }
 
     /// SwarmKit names each filter with the number of nodes that it kept out: ` (insufficient
-    /// resources on 2 nodes; 1 node not available for new tasks)`. A user can change the service, or
-    /// else the nodes: the filters of the service come first.
+    /// resources on 2 nodes; 1 node not available for new tasks)`. A node counts for the first filter
+    /// that it fails, so the last one kept out the nodes that fit best.
     fn of_scheduler(reasons: &str) -> Self {
         let found = FILTERS.iter().find(|(text, _)| reasons.contains(text));
         found.map_or(Self::NoSuitableNode, |(_, reason)| *reason)
@@ -178,15 +199,17 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What the scheduler's filters say (moby/swarmkit `manager/scheduler/filter.go`, `Explain`).
+/// What the scheduler's filters say (moby/swarmkit `manager/scheduler/filter.go`, `Explain`), the last
+/// of its pipeline first. Resources and plugins stand apart: they are asked for before constraints,
+/// so a node that is full may be the only one which satisfies them.
 const FILTERS: &[(&str, Reason)] = &[
     ("insufficient resources", Reason::Resources),
-    ("scheduling constraints not satisfied", Reason::Constraints),
-    ("unsupported platform", Reason::Platform),
-    ("missing plugin", Reason::Plugin),
-    ("host-mode port already in use", Reason::HostPort),
-    ("max replicas per node limit exceed", Reason::MaxReplicas),
     ("volume", Reason::Volume),
+    ("max replicas per node limit exceed", Reason::MaxReplicas),
+    ("host-mode port already in use", Reason::HostPort),
+    ("unsupported platform", Reason::Platform),
+    ("scheduling constraints not satisfied", Reason::Constraints),
+    ("missing plugin", Reason::Plugin),
     ("not available for new tasks", Reason::NodesNotAvailable),
 ];
 
@@ -214,11 +237,24 @@ const TEXTS: &[(&str, Reason)] = &[
     ("source path not found", Reason::MountSourceNotFound),
     ("network not found", Reason::NetworkNotFound),
     ("No such network", Reason::NetworkNotFound),
-    ("secret", Reason::SecretOrConfig),
-    ("config", Reason::SecretOrConfig),
+    // A volume of a driver, an NFS share, a file where the container has a folder.
+    ("error while mounting volume", Reason::Mount),
+    ("failed to mount local volume", Reason::Mount),
+    ("error mounting", Reason::Mount),
+    // Not the words alone: texts name services, and a service may be called `config`.
+    ("from secret store", Reason::SecretOrConfig),
+    ("from config store", Reason::SecretOrConfig),
+    ("injecting secret", Reason::SecretOrConfig),
+    ("injecting config", Reason::SecretOrConfig),
+    ("access secret", Reason::SecretOrConfig),
+    ("access config", Reason::SecretOrConfig),
     ("starting container failed", Reason::Start),
     ("OCI runtime", Reason::Start),
     ("executable file not found", Reason::Start),
+    // What the Engine of the node refuses to create.
+    ("Cannot mkdir", Reason::Start),
+    ("invalid CapAdd", Reason::Start),
+    ("unknown log opt", Reason::Start),
     ("non-zero exit", Reason::ExitCode),
 ];
 
@@ -288,6 +324,18 @@ mod tests {
                 0,
                 "no suitable node: port in use",
             ),
+            (
+                "pending",
+                "no suitable node (scheduling constraints not satisfied on 2 nodes; host-mode port already in use on 1 node)",
+                0,
+                "no suitable node: port in use",
+            ),
+            (
+                "pending",
+                "no suitable node (scheduling constraints not satisfied on 2 nodes; insufficient resources on 1 node)",
+                0,
+                "no suitable node: resources",
+            ),
             ("pending", "no suitable node", 0, "no suitable node"),
             ("rejected", "No such image: no-such-image:9", 0, "image not found"),
             ("failed", "task: non-zero exit (1)", 1, "exit code"),
@@ -309,6 +357,46 @@ mod tests {
                 "starting container failed: driver failed programming external connectivity on endpoint x: Error starting userland proxy: listen tcp4 0.0.0.0:80: bind: address already in use",
                 0,
                 "port in use",
+            ),
+            (
+                "failed",
+                "starting container failed: error while mounting volume '/var/lib/docker/volumes/v2/_data': failed to mount local volume: mount :/x:/var/lib/docker/volumes/v2/_data, data: addr=127.0.0.1: no such device",
+                128,
+                "mount failed",
+            ),
+            (
+                "failed",
+                "starting container failed: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: error mounting \"/etc/hostname\" to rootfs at \"/www\": mount /etc/hostname:/www (via /proc/self/fd/6), flags: 0x5000: not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type",
+                127,
+                "mount failed",
+            ),
+            (
+                "failed",
+                "starting container failed: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: \"no-such-command\": executable file not found in $PATH: unknown",
+                127,
+                "start failed",
+            ),
+            (
+                "failed",
+                "starting container failed: unable to find user no-such-user: no matching entries in passwd file",
+                128,
+                "start failed",
+            ),
+            ("rejected", "Cannot mkdir: /www/metrics is not a directory", 0, "start failed"),
+            ("rejected", "invalid CapAdd: unknown capability: \"CAP_NOPE\"", 0, "start failed"),
+            ("rejected", "unknown log opt 'nope' for json-file log driver", 0, "start failed"),
+            (
+                "failed",
+                "starting container failed: endpoint with name config.1.x already exists in network secret",
+                128,
+                "start failed",
+            ),
+            (
+                "failed",
+                // moby/moby daemon/container_operations_unix.go
+                "starting container failed: unable to get secret from secret store: secret x not found",
+                128,
+                "secret or config not usable",
             ),
             (
                 "rejected",
