@@ -277,9 +277,7 @@ impl SwarmFollower {
                 matches!(object, Object::Service(_) | Object::Task(_))
             });
             let now = now_micros();
-            for change in &changes {
-                store.apply(change, now);
-            }
+            store.apply_all(&changes, now);
             let value = Snapshot { feed: Some(Arc::clone(feed)), ..store.snapshot().clone() };
             let as_of = std::time::Instant::now();
             partial.publish(Refreshed { value, as_of, problems: problems.clone() });
@@ -300,9 +298,7 @@ impl SwarmFollower {
                     return false;
                 }
                 let now = now_micros();
-                for change in &changes {
-                    self.store.apply(change, now);
-                }
+                self.store.apply_all(&changes, now);
                 self.as_of = std::time::Instant::now();
                 if self.store.unconfirmed() == 0 {
                     self.confirm_by = None;

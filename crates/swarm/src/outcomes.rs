@@ -84,9 +84,9 @@ fn ending(task: &Task) -> Option<Ending> {
     }
 }
 
-/// Whether a task came to an end by itself.
-pub(crate) fn has_ended(task: &Task) -> bool {
-    ending(task).is_some()
+/// Sorts tasks that changed together: one that ended comes before its successor.
+pub(crate) fn order(task: &Task) -> (bool, i64) {
+    (ending(task).is_none(), task.created)
 }
 
 impl Outcomes {
@@ -105,10 +105,13 @@ impl Outcomes {
         Arc::ptr_eq(&self.services, &other.services) && Arc::ptr_eq(&self.vacant, &other.vacant)
     }
 
-    /// Notes that a task became another, or that it is new. To be called for all endings of a listing
-    /// before it is called for new tasks.
+    /// Notes that a task became another, or that it is new. Of tasks that changed together,
+    /// to be called in their [`order`].
     pub(crate) fn note(&mut self, before: Option<&Task>, now: &Task) {
         let is_news = before.and_then(ending).is_none();
+        if before.is_none() {
+            self.note_successor(now);
+        }
         if let Some(ending) = ending(now).filter(|_| is_news) {
             let services = Arc::make_mut(&mut self.services);
             let outcomes = services.entry(Arc::clone(&now.service)).or_default();
@@ -124,11 +127,11 @@ impl Outcomes {
                 }
             }
             Arc::make_mut(&mut self.vacant).insert((Arc::clone(&now.service), SlotKey::of(now)));
-            return;
         }
-        if before.is_some() || self.vacant.is_empty() {
-            return;
-        }
+    }
+
+    /// Counts a new task if it takes the place of one that ended, even if it has ended itself.
+    fn note_successor(&mut self, now: &Task) {
         let slot = (Arc::clone(&now.service), SlotKey::of(now));
         if self.vacant.contains(&slot) {
             Arc::make_mut(&mut self.vacant).remove(&slot);
@@ -185,13 +188,15 @@ mod tests {
         Listed(&'a [&'a str]),
         /// The same, but another list is read than before.
         ListedOtherwise(&'a [&'a str]),
+        /// What a watch reports together.
+        ChangedTogether(&'a [&'a str]),
         /// What a watch reports.
         Changed(&'a str),
         /// The service is removed.
         ServiceGone,
     }
 
-    use Step::{Changed, Listed, ListedOtherwise, ServiceGone};
+    use Step::{Changed, ChangedTogether, Listed, ListedOtherwise, ServiceGone};
 
     /// The counts after each step.
     #[track_caller]
@@ -213,6 +218,12 @@ mod tests {
                     };
                     let (failed, node) = (Arc::default(), Arc::default());
                     store.replace(&lists, failed, scope.clone(), node, Beside::Nothing, 0);
+                }
+                ChangedTogether(tasks) => {
+                    let changes = tasks.iter().map(|text| task(text, version));
+                    let changes: Vec<_> =
+                        changes.map(|task| Change::Changed(Object::Task(task))).collect();
+                    store.apply_all(&changes, 0);
                 }
                 Changed(text) => {
                     store.apply(&Change::Changed(Object::Task(task(text, version))), 0);
@@ -283,8 +294,20 @@ mod tests {
             ],
             &expect![[r#"
                 none
-                2 exit code (Code(1)), 1 restarts, success at 0
-                2 exit code (Code(1)), 1 restarts, success at 0
+                2 exit code (Code(1)), 2 restarts, success at 0
+                2 exit code (Code(1)), 2 restarts, success at 0
+            "#]],
+        );
+    }
+
+    /// A watch sorts what it reports together by ID, not by time.
+    #[test]
+    fn a_watch_shows_an_ending_and_its_successor_together() {
+        check(
+            &[Listed(&["b 1 running"]), ChangedTogether(&["a 1 pending", "b 1 failed 1"])],
+            &expect![[r#"
+                none
+                1 exit code (Code(1)), 1 restarts, success at 0
             "#]],
         );
     }
@@ -296,7 +319,7 @@ mod tests {
             &expect![[r#"
                 none
                 0 restarts, success at 2000000
-                0 restarts, success at 3000000
+                1 restarts, success at 3000000
             "#]],
         );
     }

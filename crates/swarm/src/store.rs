@@ -119,9 +119,9 @@ trait Updated {
     /// When it was changed: microseconds since 1970, 0 if unknown.
     fn updated(&self) -> i64;
 
-    /// Whether it came to an end by itself.
-    fn has_ended(&self) -> bool {
-        false
+    /// Sorts objects of the kind that changed together.
+    fn order(&self) -> (bool, i64) {
+        (false, 0)
     }
 
     /// Notes what became of it.
@@ -157,8 +157,8 @@ impl Updated for Task {
         self.updated
     }
 
-    fn has_ended(&self) -> bool {
-        outcomes::has_ended(self)
+    fn order(&self) -> (bool, i64) {
+        outcomes::order(self)
     }
 
     fn note(before: Option<&Self>, now: Option<&Self>, outcomes: &mut Outcomes) {
@@ -253,6 +253,18 @@ impl Store {
         listing.apply(&mut snapshot.networks, &lists.networks, Within::Ids(networks));
         listing.apply(&mut snapshot.tasks, &lists.tasks, Within::Owners(tasks_of));
         self.snapshot.outcomes = self.outcomes.clone();
+    }
+
+    /// Takes over changes that a watch reported together, in whatever order.
+    pub(crate) fn apply_all(&mut self, changes: &[Change], now: i64) {
+        let mut changes: Vec<_> = changes.iter().collect();
+        changes.sort_by_key(|change| match change {
+            Change::Changed(Object::Task(task)) => task.order(),
+            Change::Changed(_) | Change::Removed(_) => (false, 0),
+        });
+        for change in changes {
+            self.apply(change, now);
+        }
     }
 
     /// Takes over a change that a watch reported.
@@ -358,7 +370,7 @@ impl Listing<'_> {
             self.remove_others(known, &ids, within);
         }
         // A task that ended makes room for a new one, in whatever order they are listed.
-        added.sort_by_key(|object| !object.has_ended());
+        added.sort_by_key(|object| object.order());
         for object in added {
             T::note(
                 known.get(&object.owner(), object.id()).map(|it| &**it),
