@@ -74,13 +74,14 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
     page.time(Family::ServiceUpdated, &labels, service.updated);
     page.series(Family::ServiceDesired, &labels, counts.desired as f64);
     page.series(Family::ServiceRunning, &labels, counts.running as f64);
-    page.series(Family::ServiceSchedulable, &labels, counts.schedulable(service, scheduler) as f64);
+    let waiting = waiting(&tasks);
+    let schedulable = counts.schedulable(service, scheduler, &waiting);
+    page.series(Family::ServiceSchedulable, &labels, schedulable as f64);
     page.series(Family::ServiceAtDesired, &labels, flag(counts.at_desired));
     for (state, of_swarmkit) in STATES {
         let in_state = tasks.iter().filter(|(_, task)| of_swarmkit.contains(&&*task.state));
         page.series_with(Family::ServiceTasks, &labels, ("state", state), count(in_state.count()));
     }
-    let waiting = waiting(&tasks);
     for (reason, number) in &waiting {
         let more = ("reason", reason.as_str());
         page.series_with(Family::ServiceWaiting, &labels, more, count(*number));
@@ -201,15 +202,26 @@ impl Counts {
         Self { desired, running, completed, placed, at_desired }
     }
 
-    /// How many of the desired tasks have a node, or would get one now.
-    fn schedulable(&self, service: &Service, scheduler: &Scheduler) -> u64 {
+    /// How many of the desired tasks have a node, or would get one now. SwarmKit also knows what is
+    /// not visible here, such as generic resources: where it found no node for a task, there is none.
+    fn schedulable(
+        &self,
+        service: &Service,
+        scheduler: &Scheduler,
+        waiting: &BTreeMap<Reason, usize>,
+    ) -> u64 {
         let done = self.placed + self.completed;
+        let refused = waiting.iter().filter(|(reason, _)| reason.is_of_scheduler());
+        let refused: usize = refused.map(|(_, tasks)| tasks).sum();
         let missing = self.desired.saturating_sub(done);
         match service.mode {
             // Each wanted node takes a task.
             Mode::Global | Mode::GlobalJob => self.desired,
             _ if missing == 0 => self.desired,
-            _ => (done + scheduler.room_for(service, missing)).min(self.desired),
+            _ => {
+                let room = missing.saturating_sub(refused as u64);
+                done + scheduler.room_for(service, missing).min(room)
+            }
         }
     }
 }

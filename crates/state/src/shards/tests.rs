@@ -150,7 +150,7 @@ fn a_service_has_all_its_series() {
             service_updated_timestamp_seconds{cluster="home",service="shop_web",stack="shop"} 1780000001
             service_desired_tasks{cluster="home",service="shop_web",stack="shop"} 3
             service_running_tasks{cluster="home",service="shop_web",stack="shop"} 2
-            service_schedulable_tasks{cluster="home",service="shop_web",stack="shop"} 3
+            service_schedulable_tasks{cluster="home",service="shop_web",stack="shop"} 2
             service_at_desired{cluster="home",service="shop_web",stack="shop"} 0
             service_tasks{cluster="home",service="shop_web",stack="shop",state="complete"} 0
             service_tasks{cluster="home",service="shop_web",stack="shop",state="failed"} 0
