@@ -7,6 +7,7 @@
 pub mod cluster;
 pub mod dns;
 pub mod docker;
+pub mod exposition;
 pub mod process;
 pub mod program;
 pub mod proxy;
