@@ -19,6 +19,7 @@ pub mod listen;
 pub mod logging;
 pub mod memory;
 pub mod output;
+pub mod rules;
 pub mod signals;
 pub mod systemd;
 
@@ -40,6 +41,10 @@ pub async fn run(cli: Cli) -> ExitCode {
         Some(Command::Explain(args)) => diagnose::explain(args).await,
         Some(Command::Doctor(args)) => diagnose::doctor(args).await,
         Some(Command::Status(args)) => diagnose::status(args).await,
+        Some(Command::Rules(args)) => {
+            output::print(&rules::text(args));
+            ExitCode::SUCCESS
+        }
         Some(Command::Demo(args)) => demo::run(args, &cli).await.unwrap_or_else(report),
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod compat;
 mod diagnose;
+mod rules;
 pub mod state;
 pub mod web;
 
@@ -24,6 +25,7 @@ use compat::{FLAGS, Value, Verdict};
 pub use diagnose::{
     CheckStatusArgs, DiagnoseFormat, DoctorArgs, EndpointArgs, ExplainArgs, ServerArgs, StatusArgs,
 };
+pub use rules::RulesArgs;
 pub use state::StateArgs;
 
 /// Read when `--config.file` is not given and there is one in the current folder.
@@ -301,6 +303,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show how nodes, services and targets are, what is wrong, and what to do about it
     Status(StatusArgs),
+    /// Print the alerts for Prometheus, with runbooks in docs/alerts.md
+    Rules(RulesArgs),
     /// Run on a simulated Swarm, with real sockets, without Docker
     Demo(DemoArgs),
 }
@@ -398,7 +402,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     cli.logs = level_given
         || !matches!(
             cli.command,
-            Some(Command::Check(_) | Command::Doctor(_) | Command::Explain(_) | Command::Status(_))
+            Some(
+                Command::Check(_)
+                    | Command::Doctor(_)
+                    | Command::Explain(_)
+                    | Command::Status(_)
+                    | Command::Rules(_)
+            )
         );
     if !level_given && matches!(cli.command, Some(Command::Demo(_))) {
         // The demo prints by itself what happens.

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use swarmscout_state::Family;
 
+use super::harness::{Folder, transcript};
+
 const RULES: &str = "deploy/rules/swarmscout.yml";
 const INHIBIT: &str = "deploy/rules/alertmanager-inhibit.yml";
 const TESTS: [&str; 3] = [
@@ -157,4 +159,37 @@ fn every_alert_is_tested_and_every_inhibited_one_exists() {
     assert!(named.len() > 10, "the file has another form than this reads: {named:?}");
     let unknown: Vec<_> = named.difference(&alerts).collect();
     assert!(unknown.is_empty(), "no such alert: {unknown:?}");
+}
+
+/// Stdout of `swarmscout rules` with these flags.
+#[track_caller]
+fn printed(flags: &[&str]) -> String {
+    let folder = Folder::new();
+    let output = folder.run(&[&["rules"], flags].concat());
+    assert!(output.status.success(), "{}", transcript(&folder, &output));
+    String::from_utf8(output.stdout).expect("YAML is UTF-8")
+}
+
+#[test]
+fn the_program_prints_the_rules() {
+    let rules = read(RULES);
+    assert_eq!(printed(&[]), rules);
+    assert_eq!(printed(&["--inhibit"]), read(INHIBIT));
+    let page = "https://wiki.example.org/a?b=c";
+    let moved = printed(&[&format!("--runbooks={page}")]);
+    let runbook = "    runbook_url: ";
+    let count = |text: &str, page: &str| text.matches(&format!("{runbook}{page}#")).count();
+    assert_eq!(count(&moved, page), rules.matches(runbook).count());
+    assert_eq!(moved.replace(page, DOCS), rules);
+}
+
+#[test]
+fn runbooks_are_at_a_url_that_yaml_and_templates_take_as_it_is() {
+    let folder = Folder::new();
+    for page in ["docs", "ftp://h/p", "http://h/p#anchor", "http://h/{{p}}", "http://h/a b", ""] {
+        let output = folder.run(&["rules", &format!("--runbooks={page}")]);
+        let said = transcript(&folder, &output);
+        assert_eq!(output.status.code(), Some(2), "{page}: {said}");
+        assert!(output.stdout.is_empty(), "{page}: {said}");
+    }
 }
