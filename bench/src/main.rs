@@ -29,6 +29,7 @@ mod scale;
 mod serve;
 mod soak;
 mod start;
+mod state;
 mod zookeeper;
 
 use anyhow::{Result, bail};
@@ -43,6 +44,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("relabel", relabel::run),
     ("start", start::run),
     ("serve", serve::run),
+    ("state", state::run),
     ("changes", changes::run),
 ];
 

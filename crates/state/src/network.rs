@@ -1,18 +1,18 @@
 //! The series of networks, and how many of their addresses are in use.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use swarmscout_docker::engine::{Network, Service};
+use swarmscout_docker::engine::{Network, Service, Task};
 use swarmscout_swarm::{Buckets, Snapshot};
 
 use crate::families::Family;
 use crate::options::Options;
-use crate::page::{Page, count, flag};
+use crate::page::{Page, count};
 
-pub(crate) fn write(page: &mut Page, snapshot: &Snapshot, options: &Options) {
-    let used = addresses_in_use(snapshot);
+pub(crate) fn write(page: &mut Page, snapshot: &Snapshot, used: &AddressUse, options: &Options) {
     let networks = snapshot.networks.objects().filter(|network| &*network.scope == "swarm");
     let mut networks: Vec<_> = networks.collect();
     networks.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
@@ -24,8 +24,7 @@ pub(crate) fn write(page: &mut Page, snapshot: &Snapshot, options: &Options) {
         page.time(Family::NetworkCreated, &labels, network.created);
         if let Some(addresses) = capacity(network) {
             page.series(Family::NetworkAddresses, &labels, addresses as f64);
-            let used = used.get(&*network.id).map(HashSet::len).unwrap_or_default();
-            page.series(Family::NetworkAddressesUsed, &labels, count(used));
+            page.series(Family::NetworkAddressesUsed, &labels, count(used.of(&network.id)));
         }
         labels.push("network_id", &network.id);
         labels.push("driver", &network.driver);
@@ -34,50 +33,110 @@ pub(crate) fn write(page: &mut Page, snapshot: &Snapshot, options: &Options) {
             ("ingress", network.ingress),
             ("internal", network.internal),
         ] {
-            labels.push(name, if flag(is) > 0.0 { "true" } else { "false" });
+            labels.push(name, if is { "true" } else { "false" });
         }
         page.series(Family::NetworkInfo, &labels, 1.0);
     }
 }
 
-/// The addresses of tasks that have not ended and of services, by the ID of the network. Each node with
-/// a task on a network has one more there, for its load balancer.
-fn addresses_in_use(snapshot: &Snapshot) -> HashMap<&str, HashSet<Address<'_>>> {
-    let mut used = HashMap::<&str, HashSet<Address<'_>>>::new();
-    for task in snapshot.tasks.objects() {
-        let has_ended = matches!(
-            &*task.state,
-            "complete" | "shutdown" | "failed" | "rejected" | "remove" | "orphaned"
-        );
-        if has_ended {
-            continue;
+/// The addresses in use on each network: of tasks that have not ended and of services. Each node with a
+/// task on an overlay has one more there, for its load balancer. It follows from one snapshot to the
+/// next at the cost of the changes.
+#[derive(Debug, Default)]
+pub(crate) struct AddressUse {
+    tasks: Buckets<Task>,
+    services: Buckets<Service>,
+    /// By the ID of the network: each address with the number of its users.
+    networks: HashMap<Arc<str>, HashMap<Address, u32>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Address {
+    Of(IpAddr),
+    /// Of the load balancer of this node.
+    LoadBalancer(Arc<str>),
+}
+
+impl AddressUse {
+    /// The number of addresses in use on a network.
+    fn of(&self, network: &str) -> usize {
+        self.networks.get(network).map(HashMap::len).unwrap_or_default()
+    }
+
+    /// Follows to another snapshot.
+    pub(crate) fn update(&mut self, now: &Snapshot) {
+        let before = std::mem::replace(&mut self.tasks, now.tasks.clone());
+        for (old, new) in before.differences(&now.tasks) {
+            let is_same = |(old, new): (&Arc<Task>, &Arc<Task>)| {
+                old.attachments == new.attachments
+                    && old.node == new.node
+                    && has_ended(old) == has_ended(new)
+            };
+            if old.zip(new).is_some_and(is_same) {
+                continue;
+            }
+            if let Some(task) = old {
+                of_task(task, &mut |network, address| self.remove(network, address));
+            }
+            if let Some(task) = new {
+                of_task(task, &mut |network, address| self.add(network, address));
+            }
         }
-        for attachment in &task.attachments {
-            let of_network = used.entry(&attachment.network).or_default();
-            of_network.extend(attachment.addresses.iter().map(|address| Address::Of(*address)));
-            if !task.node.is_empty() && &*attachment.driver == "overlay" {
-                of_network.insert(Address::LoadBalancer(&task.node));
+        let before = std::mem::replace(&mut self.services, now.services.clone());
+        for (old, new) in before.differences(&now.services) {
+            if let Some(service) = old {
+                of_service(service, &mut |network, address| self.remove(network, address));
+            }
+            if let Some(service) = new {
+                of_service(service, &mut |network, address| self.add(network, address));
             }
         }
     }
-    virtual_ips(&snapshot.services, &mut used);
-    used
-}
 
-fn virtual_ips<'a>(
-    services: &'a Buckets<Service>,
-    used: &mut HashMap<&'a str, HashSet<Address<'a>>>,
-) {
-    for ip in services.objects().flat_map(|service| &service.virtual_ips) {
-        let of_network = used.entry(&ip.network).or_default();
-        of_network.extend(ip.address.map(Address::Of));
+    fn add(&mut self, network: &Arc<str>, address: Address) {
+        let users = self.networks.entry(Arc::clone(network)).or_default();
+        *users.entry(address).or_default() += 1;
+    }
+
+    fn remove(&mut self, network: &Arc<str>, address: Address) {
+        let Some(used) = self.networks.get_mut(network) else { return };
+        if let Entry::Occupied(mut users) = used.entry(address) {
+            *users.get_mut() -= 1;
+            if *users.get() == 0 {
+                users.remove();
+            }
+        }
+        if used.is_empty() {
+            self.networks.remove(network);
+        }
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Address<'a> {
-    Of(IpAddr),
-    LoadBalancer(&'a str),
+fn has_ended(task: &Task) -> bool {
+    matches!(&*task.state, "complete" | "shutdown" | "failed" | "rejected" | "remove" | "orphaned")
+}
+
+/// Passes on each network of a task with an address there.
+fn of_task(task: &Task, each: &mut dyn FnMut(&Arc<str>, Address)) {
+    if has_ended(task) {
+        return;
+    }
+    for attachment in &task.attachments {
+        for address in &attachment.addresses {
+            each(&attachment.network, Address::Of(*address));
+        }
+        if !task.node.is_empty() && &*attachment.driver == "overlay" {
+            each(&attachment.network, Address::LoadBalancer(Arc::clone(&task.node)));
+        }
+    }
+}
+
+fn of_service(service: &Service, each: &mut dyn FnMut(&Arc<str>, Address)) {
+    for ip in &service.virtual_ips {
+        if let Some(address) = ip.address {
+            each(&ip.network, Address::Of(address));
+        }
+    }
 }
 
 /// The number of addresses that a network has for its members; `None` if it names no IPv4 subnet.

@@ -12,6 +12,7 @@ use swarmscout_swarm::{NodeNames, Snapshot};
 
 use crate::counters::Counters;
 use crate::families::Family;
+use crate::network::AddressUse;
 use crate::options::Options;
 use crate::page::{self, Body, Encoding, Page, Piece};
 use crate::service::{Facts, Surroundings};
@@ -42,9 +43,12 @@ pub struct SwarmMetrics {
     seen: Snapshot,
     scheduler: Scheduler,
     names: NodeNames,
+    addresses: AddressUse,
     services: Shards<Facts>,
     nodes: Shards<()>,
+    /// What changes with any object, and what changes with each refresh.
     whole: Vec<(Family, Piece)>,
+    cluster: Vec<(Family, Piece)>,
 }
 
 /// Objects of a kind in shards, with what is known of each.
@@ -128,15 +132,27 @@ impl SwarmMetrics {
             seen: Snapshot::default(),
             scheduler: Scheduler::default(),
             names: NodeNames::default(),
+            addresses: AddressUse::default(),
             services: Shards::default(),
             nodes: Shards::default(),
             whole: Vec::new(),
+            cluster: Vec::new(),
         }
     }
 
     /// Follows to another state of the Swarm.
     pub(crate) fn update(&mut self, input: &Input<'_>, counters: &Counters) {
         let now = input.snapshot;
+        if self.whole.is_empty() || !self.seen.is_same(now) {
+            self.follow(now, counters);
+        }
+        let mut page = Page::default();
+        let unknown = self.services.known.values().map(|service| service.unknown_reasons).sum();
+        cluster::write(&mut page, input, unknown, &self.options);
+        self.cluster = finish(page, &self.options.hidden);
+    }
+
+    fn follow(&mut self, now: &Snapshot, counters: &Counters) {
         let before = std::mem::replace(&mut self.seen, now.clone());
         self.scheduler.update(now);
         let renamed = self.names.update(&now.nodes);
@@ -158,10 +174,9 @@ impl SwarmMetrics {
             node::write(page, node, names, scheduler, options);
             Some(())
         });
+        self.addresses.update(now);
         let mut page = Page::default();
-        let unknown = services.known.values().map(|service| service.unknown_reasons).sum();
-        cluster::write(&mut page, input, unknown, options);
-        network::write(&mut page, now, options);
+        network::write(&mut page, now, &self.addresses, options);
         files::write(&mut page, now, options);
         stack::write(&mut page, services.known.values(), options);
         self.whole = finish(page, &options.hidden);
@@ -241,7 +256,7 @@ impl SwarmMetrics {
         let pages = swarms.iter().flat_map(|swarm| {
             let services = swarm.services.shards.iter().map(|shard| &*shard.series);
             let nodes = swarm.nodes.shards.iter().map(|shard| &*shard.series);
-            [&*swarm.whole].into_iter().chain(nodes).chain(services)
+            [&*swarm.cluster, &*swarm.whole].into_iter().chain(nodes).chain(services)
         });
         page::join(&pages.collect::<Vec<_>>(), &first.heads, encoding)
     }

@@ -1,7 +1,7 @@
 use expect_test::{Expect, expect};
 use swarmscout_docker::engine::{
     AddressPool, Attachment, LabelMap, Lists, ManagerStatus, Mode, Network, Node, Placement, Port,
-    Resources, Service, Task, TaskFailure,
+    Resources, Service, Task, TaskFailure, VirtualIp,
 };
 
 use super::*;
@@ -464,6 +464,10 @@ fn changes_lead_to_the_same_series() {
                     mode: if random(2) == 0 { Mode::Global } else { Mode::Replicated },
                     reservations: Resources { nano_cpus: 2_000_000_000, memory_bytes: 0 },
                     networks: vec!["n".into()],
+                    virtual_ips: vec![VirtualIp {
+                        network: "n".into(),
+                        address: Some([10, 0, 1, u8::try_from(random(6)).unwrap()].into()),
+                    }],
                     ..service(&id, random(3))
                 })),
                 5 => {
@@ -471,6 +475,8 @@ fn changes_lead_to_the_same_series() {
                     now.networks.insert(Arc::new(Network {
                         id: "n".into(),
                         name,
+                        scope: "swarm".into(),
+                        pools: vec![AddressPool { subnet: "10.0.1.0/24".into(), range: "".into() }],
                         ..Network::default()
                     }));
                 }
@@ -481,6 +487,12 @@ fn changes_lead_to_the_same_series() {
                     let mut task = task(&id, slot, &of_node, &state);
                     task.version = version;
                     task.reservations.nano_cpus = 2_000_000_000;
+                    task.attachments.push(Attachment {
+                        network: "n".into(),
+                        driver: "overlay".into(),
+                        addresses: vec![[10, 0, 1, u8::try_from(random(6)).unwrap()].into()],
+                        ..Attachment::default()
+                    });
                     if random(3) == 0 {
                         now.tasks.remove(&task.service, &task.id);
                     } else {

@@ -1,0 +1,112 @@
+//! State metrics: the first rendering, one after a change, an unchanged one, and what they cost beside
+//! discovery.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::process::until;
+use crate::programs::{Program, Running};
+use crate::refresh::Swarm;
+use crate::report::{Report, mebibytes, milliseconds};
+
+/// How often a change is made and shown.
+const CHANGES: u32 = 20;
+
+pub fn run(report: &mut Report) -> Result<()> {
+    for (nodes, tasks, first, changed) in
+        [(1000, 10_000, "< 60 ms", "< 3 ms"), (3000, 100_000, "", "")]
+    {
+        measure(report, nodes, tasks, [first, changed])?;
+    }
+    Ok(())
+}
+
+fn measure(report: &mut Report, nodes: usize, tasks: usize, wanted: [&str; 2]) -> Result<()> {
+    let size = format!("{nodes} nodes, {tasks} tasks");
+    let swarm = Swarm::start_watched(nodes, tasks)?;
+    let without = running(&swarm, &["--no-state.metrics"])?;
+    let memory_without = without.process.memory()?;
+    drop(without);
+    let scout = running(&swarm, &[])?;
+    let url = format!("{}/metrics/swarm", scout.url);
+
+    let cost = |encoding: &str| -> Result<(f64, f64)> {
+        let before = scout.process.cpu()?;
+        let bytes = length(&url, encoding).context("/metrics/swarm does not answer")?;
+        Ok((scout.process.cpu()? - before, bytes))
+    };
+    let (first, gzip) = cost("gzip")?;
+    report.row(
+        &format!("CPU of the first /metrics/swarm, gzip, {size}"),
+        first,
+        None,
+        wanted[0],
+        milliseconds,
+    );
+    let (unchanged, _) = cost("gzip")?;
+    report.row(&format!("CPU of an unchanged one, {size}"), unchanged, None, "", milliseconds);
+    let (_, text) = cost("identity")?;
+    report.row(&format!("its size, {size}"), text, None, "", mebibytes);
+    report.row(&format!("its size with gzip, {size}"), gzip, None, "", mebibytes);
+    let memory = scout.process.memory()? - memory_without;
+    report.row(&format!("memory of state metrics, {size}"), memory, None, "< 40 MiB", mebibytes);
+
+    let service = swarm.state.services().swap_remove(0).meta.id;
+    let mut changes = 0.0;
+    for change in 0..CHANGES {
+        let version = format!("shop/service:{change}");
+        swarm.state.edit_service(&service, |service| {
+            let spec = &mut service.spec.task_template.container_spec;
+            if let Some(spec) = spec {
+                spec.image.clone_from(&version);
+            }
+        });
+        // The change costs discovery what it costs; the rendering of it is what is measured.
+        let count = format!("_changes_total{{swarm=\"{}\"}} {}", swarm.url(), change + 1);
+        until("the change", Duration::from_mins(1), || Ok(shows(&scout, &count).then_some(())))?;
+        changes += cost("gzip")?.0;
+    }
+    let changed = changes / f64::from(CHANGES);
+    report.row(
+        &format!("CPU of one after a change, {size}"),
+        changed,
+        None,
+        wanted[1],
+        milliseconds,
+    );
+    Ok(())
+}
+
+fn shows(scout: &Running, text: &str) -> bool {
+    crate::programs::shows(&format!("{}/metrics", scout.url), text)
+}
+
+/// One that has seen the whole Swarm.
+fn running(swarm: &Swarm, flags: &[&str]) -> Result<Running> {
+    let folder = tempfile::tempdir()?;
+    let config = format!(
+        "scrape_configs:\n- job_name: swarm\n  swarmscout_sd_configs: [{{host: '{}', refresh_interval: 1h}}]\n",
+        swarm.url()
+    );
+    let scout = Program::Swarmscout.start_with(folder.path(), &config, flags)?;
+    until("the first list", Duration::from_mins(2), || {
+        Ok(crate::programs::get(&format!("{}/sd/swarm", scout.url)).map(drop))
+    })?;
+    Ok(scout)
+}
+
+/// The bytes of an answer, as they are sent.
+fn length(url: &str, encoding: &str) -> Option<f64> {
+    let (address, path) = url.strip_prefix("http://")?.split_once('/')?;
+    let mut stream = TcpStream::connect(address).ok()?;
+    let head =
+        format!("GET /{path} HTTP/1.0\r\nHost: {address}\r\nAccept-Encoding: {encoding}\r\n\r\n");
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let body = answer.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
+    answer.starts_with(b"HTTP/1.0 200").then_some((answer.len() - body) as f64)
+}
