@@ -55,7 +55,7 @@ fn measure(report: &mut Report, nodes: usize, tasks: usize, wanted: [&str; 2]) -
     report.row(&format!("memory of state metrics, {size}"), memory, None, "< 40 MiB", mebibytes);
 
     let service = swarm.state.services().swap_remove(0).meta.id;
-    let mut changes = 0.0;
+    let mut sum = 0.0;
     for change in 0..CHANGES {
         let version = format!("shop/service:{change}");
         swarm.state.edit_service(&service, |service| {
@@ -67,12 +67,12 @@ fn measure(report: &mut Report, nodes: usize, tasks: usize, wanted: [&str; 2]) -
         // The change costs discovery what it costs; the rendering of it is what is measured.
         let count = format!("_changes_total{{swarm=\"{}\"}} {}", swarm.url(), change + 1);
         until("the change", Duration::from_mins(1), || Ok(shows(&scout, &count).then_some(())))?;
-        changes += cost("gzip")?.0;
+        sum += cost("gzip")?.0;
     }
-    let changed = changes / f64::from(CHANGES);
+    let after_one = sum / f64::from(CHANGES);
     report.row(
         &format!("CPU of one after a change, {size}"),
-        changed,
+        after_one,
         None,
         wanted[1],
         milliseconds,
