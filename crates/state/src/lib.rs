@@ -26,6 +26,6 @@ mod stack;
 
 pub use self::exporter::{Exporter, ObservedSwarm};
 pub use self::families::{Family, Subject};
-pub use self::options::Options;
+pub use self::options::{OWN_LABELS, Options};
 pub use self::page::{Body, Encoding};
 pub use self::shards::{Input, SwarmMetrics};

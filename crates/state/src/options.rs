@@ -20,11 +20,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// The names of all labels that series have by themselves.
-    pub fn own_labels() -> Vec<&'static str> {
-        OWN_LABELS.to_vec()
-    }
-
     /// The labels that all series begin with.
     pub(crate) fn labels(&self) -> SeriesLabels {
         let mut labels = SeriesLabels::default();
@@ -55,18 +50,14 @@ impl Options {
     }
 }
 
-/// The names of all labels that series have by themselves. A test compares it with an exposition.
-const OWN_LABELS: [&str; 37] = [
+/// The labels that series of services and nodes have by themselves. A test compares them with an
+/// exposition.
+pub const OWN_LABELS: [&str; 31] = [
     "address",
     "alert",
     "architecture",
     "availability",
     "cluster",
-    "cluster_id",
-    "config",
-    "config_id",
-    "container_id",
-    "driver",
     "endpoint_mode",
     "engine_version",
     "exit_code",
@@ -74,7 +65,6 @@ const OWN_LABELS: [&str; 37] = [
     "image",
     "image_digest",
     "kind",
-    "list",
     "mode",
     "network",
     "node",
@@ -82,18 +72,18 @@ const OWN_LABELS: [&str; 37] = [
     "os",
     "protocol",
     "published",
-    "reachability",
     "reason",
     "restart_condition",
     "role",
     "scheduled",
-    "secret",
     "service",
     "service_id",
     "slot",
     "stack",
     "state",
+    "swarm",
     "target",
+    "task_id",
 ];
 
 fn push<'a>(

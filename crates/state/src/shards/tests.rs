@@ -406,6 +406,51 @@ fn families_are_whole_and_in_order() {
     assert!(seen.len() >= 30, "{seen:?}");
 }
 
+/// A label of a service or node that becomes one of its series must not be one that they have.
+#[test]
+fn labels_of_series_are_known() {
+    let busy = Service {
+        ports: vec![Port {
+            published: 80,
+            protocol: "tcp".into(),
+            mode: "host".into(),
+            ..Port::default()
+        }],
+        networks: vec!["n".into()],
+        update_state: "completed".into(),
+        endpoint_mode: "vip".into(),
+        labels: labels(&[
+            ("com.docker.stack.namespace", "shop"),
+            ("prometheus.io/alert.memory", "1"),
+            ("prometheus.io/alert.ignore", "spread"),
+            ("swarm.cronjob.enable", "true"),
+        ]),
+        ..service("web", 2)
+    };
+    let full = Node {
+        os: "linux".into(),
+        architecture: "x86_64".into(),
+        engine_version: "28".into(),
+        manager: Some(ManagerStatus::default()),
+        ..node("a")
+    };
+    let tasks = vec![task("web", 1, "a", "running"), task("web", 2, "", "pending")];
+    let text = exposition(&snapshot(vec![full], vec![busy], tasks), Options::default());
+    let of_objects = text.lines().filter(|line| {
+        ["dockerswarm_node_", "dockerswarm_service_"].iter().any(|prefix| line.starts_with(prefix))
+    });
+    let mut found = BTreeSet::new();
+    for line in of_objects {
+        let inner = line.split_once('{').map_or("", |(_, labels)| labels);
+        found.extend(inner.split("=\"").filter_map(|part| part.rsplit(['{', ',']).next()));
+        found.retain(|name| !name.contains(['"', '}', ' ']));
+    }
+    let own: BTreeSet<_> = crate::OWN_LABELS.into_iter().collect();
+    let unknown: Vec<_> = found.difference(&own).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert!(found.len() > 20, "{found:?}");
+}
+
 /// No more series than a large Swarm can bear.
 #[test]
 fn an_object_has_few_series() {

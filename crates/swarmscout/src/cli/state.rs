@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use swarmscout_exposition::pieces::label_name;
 use swarmscout_model::relabel::Regex;
-use swarmscout_state::{Family, Options};
+use swarmscout_state::{Family, OWN_LABELS, Options};
 
 /// Flags of state metrics.
 #[derive(Clone, Debug, Args)]
@@ -47,7 +47,7 @@ pub struct StateArgs {
 impl StateArgs {
     /// What state metrics show; `None` if they are off.
     pub fn options(&self) -> anyhow::Result<Option<Options>> {
-        check_labels("state.series-labels", &self.series_labels, &Options::own_labels())?;
+        check_labels("state.series-labels", &self.series_labels, &OWN_LABELS)?;
         check_labels("state.label-allowlist", &self.label_allowlist, &[])?;
         let allowed = named("state.metric-allowlist", &self.metric_allowlist)?;
         let denied = named("state.metric-denylist", &self.metric_denylist)?;
