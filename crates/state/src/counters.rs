@@ -97,9 +97,10 @@ fn has_restarted(before: &ServiceOutcomes, now: &ServiceOutcomes) -> bool {
 
 fn add(sum: &mut ServiceOutcomes, other: &ServiceOutcomes) {
     for (key, number) in &other.failures {
-        *sum.failures.entry(*key).or_default() += number;
+        let known = sum.failures.entry(*key).or_default();
+        *known = known.saturating_add(*number);
     }
-    sum.restarts += other.restarts;
+    sum.restarts = sum.restarts.saturating_add(other.restarts);
     sum.last_success = sum.last_success.max(other.last_success);
 }
 
@@ -153,7 +154,8 @@ impl Stored {
                 Err(_) => ExitCode::Other,
             };
             let key = (known.unwrap_or(Reason::Other), code);
-            *outcomes.failures.entry(key).or_default() += number;
+            let known = outcomes.failures.entry(key).or_default();
+            *known = known.saturating_add(*number);
         }
         outcomes
     }
@@ -201,6 +203,14 @@ mod tests {
             let error = counters.restore(stored.as_bytes()).unwrap_err();
             assert!(error.contains(reason), "{error}");
         }
+        // Whatever a file says, nothing overflows.
+        let most = format!(
+            r#"{{"version":1,"services":{{"b":{{"failures":[["unhealthy",1,{0}],["unhealthy",1,{0}]],"restarts":{0},"lastSuccess":0}}}}}}"#,
+            u64::MAX
+        );
+        counters.restore(most.as_bytes()).unwrap();
+        counters.restore(most.as_bytes()).unwrap();
+        assert_eq!(counters.of("b").restarts, u64::MAX);
         // A later release may know more reasons.
         let stored = r#"{"version":1,"services":{"a":{"failures":[["new",0,2]],"restarts":0,"lastSuccess":0}}}"#;
         counters.restore(stored.as_bytes()).unwrap();

@@ -317,7 +317,7 @@ const MOST_ALERTS: usize = 32;
 /// and exit code only what happened.
 fn failures(page: &mut Page, outcomes: &ServiceOutcomes, labels: &SeriesLabels) {
     let ServiceOutcomes { failures, restarts, .. } = outcomes;
-    let all: u64 = failures.values().sum();
+    let all = failures.values().fold(0_u64, |sum, number| sum.saturating_add(*number));
     page.series(Family::ServiceFailures, labels, all as f64);
     for ((reason, code), number) in failures {
         let mut labels = labels.clone();
