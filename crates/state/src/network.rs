@@ -70,7 +70,7 @@ impl AddressUse {
             let is_same = |(old, new): (&Arc<Task>, &Arc<Task>)| {
                 old.attachments == new.attachments
                     && old.node == new.node
-                    && has_ended(old) == has_ended(new)
+                    && old.has_ended() == new.has_ended()
             };
             if old.zip(new).is_some_and(is_same) {
                 continue;
@@ -112,13 +112,9 @@ impl AddressUse {
     }
 }
 
-fn has_ended(task: &Task) -> bool {
-    matches!(&*task.state, "complete" | "shutdown" | "failed" | "rejected" | "remove" | "orphaned")
-}
-
 /// Passes on each network of a task with an address there.
 fn of_task(task: &Task, each: &mut dyn FnMut(&Arc<str>, Address)) {
-    if has_ended(task) {
+    if task.has_ended() {
         return;
     }
     for attachment in &task.attachments {

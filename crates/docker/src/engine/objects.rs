@@ -388,6 +388,16 @@ impl Plugin {
     }
 }
 
+impl Task {
+    /// Whether it is in a state that it never leaves: its container does not run any more.
+    pub fn has_ended(&self) -> bool {
+        matches!(
+            &*self.state,
+            "complete" | "shutdown" | "failed" | "rejected" | "remove" | "orphaned"
+        )
+    }
+}
+
 impl TaskFailure {
     /// `None` for neither.
     pub(crate) fn of(error: Arc<str>, exit_code: i64) -> Option<Box<Self>> {

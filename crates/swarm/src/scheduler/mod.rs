@@ -288,11 +288,9 @@ impl Scheduler {
 
 /// Whether a task takes a part of its node: it is assigned, and has not ended.
 fn takes_resources(task: &Task) -> bool {
-    let is_over = matches!(
-        &*task.state,
-        "complete" | "shutdown" | "failed" | "rejected" | "remove" | "orphaned"
-    );
-    !task.node.is_empty() && !is_over && matches!(&*task.desired_state, "running" | "complete")
+    !task.node.is_empty()
+        && !task.has_ended()
+        && matches!(&*task.desired_state, "running" | "complete")
 }
 
 /// How many more tasks of a service a node could take now.
