@@ -83,8 +83,9 @@ fn state_metrics_can_be_switched_off() {
     let engine = Running::start(&socket, &swarm, &manager);
     let mut program = start(&folder, &socket, &["--no-state.metrics"]);
     let address = program.address();
-    wait_for(address, "/api/v1/targets", "\"activeTargets\"");
-    wait_for(address, "/metrics", "swarmscout_source_up{job=\"swarm\"");
+    // Before its first refresh, a source is not up.
+    let up = "swarmscout_source_up{job=\"swarm\",source=\"swarmscout/0\"} 1.0\n";
+    wait_for(address, "/metrics", up);
     let answer = get(address, "/metrics/swarm");
     assert_eq!(answer.status, 404);
     assert_eq!(answer.body, "state metrics are off: remove --state.metrics=false\n");
