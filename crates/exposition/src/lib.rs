@@ -206,14 +206,20 @@ impl Writer {
 
 /// Appends `text` on one line, with `quotes` as a part of a quoted string.
 fn escape(out: &mut String, text: &str, quotes: bool) {
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '"' if quotes => out.push_str("\\\""),
-            c => out.push(c),
-        }
+    let mut rest = text;
+    // Most texts have nothing to escape, and are copied as a whole.
+    while let Some(at) =
+        rest.bytes().position(|b| matches!(b, b'\\' | b'\n') || (quotes && b == b'"'))
+    {
+        out.push_str(&rest[..at]);
+        out.push_str(match rest.as_bytes()[at] {
+            b'\n' => "\\n",
+            b'"' => "\\\"",
+            _ => "\\\\",
+        });
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
 }
 
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {

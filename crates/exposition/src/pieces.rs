@@ -89,9 +89,10 @@ pub fn series_with(
 /// Whole numbers up to here are written without a point: `f64` has all of them.
 const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
 
+#[expect(clippy::cast_possible_truncation, reason = "no whole number of this size is cut")]
 fn number(out: &mut String, value: f64) {
     if value.fract() == 0.0 && value.abs() <= LARGEST_WHOLE {
-        push(out, format_args!("{value:.0}"));
+        push(out, format_args!("{}", value as i64));
     } else {
         super::Value::write(value, out);
     }

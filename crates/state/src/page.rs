@@ -1,6 +1,5 @@
 //! Series as text, by family, and the answer that is made of them.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -10,15 +9,22 @@ use swarmscout_gzip_parts::{Blocks, Crc, Deflater, Join};
 use crate::families::Family;
 
 /// The series of some objects, by family.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Page {
-    texts: BTreeMap<Family, String>,
+    /// In the order of [`Family::ALL`].
+    texts: Vec<String>,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { texts: vec![String::new(); Family::ALL.len()] }
+    }
 }
 
 impl Page {
     /// Adds a series.
     pub(crate) fn series(&mut self, family: Family, labels: &SeriesLabels, value: f64) {
-        pieces::series(self.texts.entry(family).or_default(), family.name(), labels, value);
+        pieces::series(&mut self.texts[family as usize], family.name(), labels, value);
     }
 
     /// Adds a series with one more label.
@@ -29,8 +35,7 @@ impl Page {
         more: (&str, &str),
         value: f64,
     ) {
-        let out = self.texts.entry(family).or_default();
-        pieces::series_with(out, family.name(), labels, more, value);
+        pieces::series_with(&mut self.texts[family as usize], family.name(), labels, more, value);
     }
 
     /// Adds a series if the time is known: microseconds since 1970 become whole seconds.
@@ -42,7 +47,9 @@ impl Page {
 
     /// As it is kept.
     pub(crate) fn finish(self) -> Vec<(Family, Piece)> {
-        self.texts.into_iter().map(|(family, text)| (family, Piece::new(text))).collect()
+        let texts = Family::ALL.iter().copied().zip(self.texts);
+        let written = texts.filter(|(_, text)| !text.is_empty());
+        written.map(|(family, text)| (family, Piece::new(text))).collect()
     }
 }
 

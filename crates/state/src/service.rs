@@ -1,6 +1,6 @@
 //! The series of a service and of its current tasks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use swarmscout_docker::engine::{Mode, Resources, Service, Task};
@@ -78,9 +78,15 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
     let schedulable = counts.schedulable(service, scheduler, &waiting);
     page.series(Family::ServiceSchedulable, &labels, schedulable as f64);
     page.series(Family::ServiceAtDesired, &labels, flag(counts.at_desired));
-    for (state, of_swarmkit) in STATES {
-        let in_state = tasks.iter().filter(|(_, task)| of_swarmkit.contains(&&*task.state));
-        page.series_with(Family::ServiceTasks, &labels, ("state", state), count(in_state.count()));
+    let mut in_state = [0; STATES.len()];
+    for (_, task) in &tasks {
+        let of = STATES.iter().position(|(_, names)| names.contains(&&*task.state));
+        if let Some(of) = of {
+            in_state[of] += 1;
+        }
+    }
+    for ((state, _), number) in STATES.iter().zip(in_state) {
+        page.series_with(Family::ServiceTasks, &labels, ("state", state), count(number));
     }
     for (reason, number) in &waiting {
         let more = ("reason", reason.as_str());
@@ -175,14 +181,18 @@ impl Counts {
             let node = of.snapshot.nodes.get("", &task.node);
             node.is_some_and(|node| &*node.state == "ready")
         };
-        let number =
-            |is: &dyn Fn(&Task) -> bool| tasks.iter().filter(|(_, task)| is(task)).count() as u64;
-        let running = number(&|task| &*task.state == "running" && is_up(task));
-        let completed = number(&|task| &*task.state == "complete");
-        let placed = number(&|task| {
-            let has_ended = matches!(&*task.state, "complete" | "failed" | "rejected" | "orphaned");
-            !has_ended && !task.node.is_empty() && is_up(task)
-        });
+        let (mut running, mut completed, mut placed) = (0, 0, 0);
+        for (_, task) in tasks {
+            match &*task.state {
+                "complete" => completed += 1,
+                "failed" | "rejected" | "orphaned" => {}
+                state if is_up(task) => {
+                    placed += 1;
+                    running += u64::from(state == "running");
+                }
+                _ => {}
+            }
+        }
         let desired = match service.mode {
             Mode::Replicated | Mode::ReplicatedJob => service.replicas,
             Mode::Global | Mode::GlobalJob => of.scheduler.wanted_nodes(service),
@@ -239,13 +249,11 @@ fn waiting(tasks: &[(Slot<'_>, &Arc<Task>)]) -> BTreeMap<Reason, usize> {
 fn spread(page: &mut Page, tasks: &[(Slot<'_>, &Arc<Task>)], labels: &SeriesLabels) {
     let running = tasks.iter().filter(|(_, task)| &*task.state == "running");
     let running: Vec<_> = running.map(|(_, task)| task).collect();
-    let images: HashSet<_> = running.iter().map(|task| &task.image).collect();
+    let images: BTreeSet<_> = running.iter().map(|task| &task.image).collect();
     page.series(Family::ServiceImages, labels, count(images.len()));
-    let mut nodes = HashMap::<_, usize>::new();
-    for task in &running {
-        *nodes.entry(&task.node).or_default() += 1;
-    }
-    let most = nodes.into_values().max().unwrap_or_default();
+    let mut nodes: Vec<_> = running.iter().map(|task| &task.node).collect();
+    nodes.sort_unstable();
+    let most = nodes.chunk_by(|a, b| a == b).map(<[_]>::len).max().unwrap_or_default();
     page.series(Family::ServiceMostOnOneNode, labels, count(most));
 }
 
