@@ -57,6 +57,12 @@ rules:
     promtool check rules deploy/rules/swarmscout.yml
     promtool test rules deploy/rules/tests/*.yml
 
+# Makes the dashboards of Grafana. `just dashboards --check` only compares. Needs python3-venv.
+dashboards *args:
+    [ -e target/tools/bin/pip ] || python3 -m venv target/tools
+    target/tools/bin/pip install --quiet --disable-pip-version-check -r deploy/dashboards/requirements.txt
+    target/tools/bin/python -B deploy/dashboards/dashboards.py {{ args }}
+
 # Builds the documentation of all crates.
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps

@@ -15,6 +15,7 @@ mod counters;
 pub mod demo;
 pub mod detect;
 pub mod diagnose;
+pub mod embedded;
 pub mod listen;
 pub mod logging;
 pub mod memory;
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             output::print(&rules::text(args));
             ExitCode::SUCCESS
         }
+        Some(Command::Dashboards(args)) => embedded::run(&embedded::DASHBOARDS, args),
         Some(Command::Demo(args)) => demo::run(args, &cli).await.unwrap_or_else(report),
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod compat;
 mod diagnose;
+mod embedded;
 mod rules;
 pub mod state;
 pub mod web;
@@ -25,6 +26,7 @@ use compat::{FLAGS, Value, Verdict};
 pub use diagnose::{
     CheckStatusArgs, DiagnoseFormat, DoctorArgs, EndpointArgs, ExplainArgs, ServerArgs, StatusArgs,
 };
+pub use embedded::EmbeddedArgs;
 pub use rules::RulesArgs;
 pub use state::StateArgs;
 
@@ -305,6 +307,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Print the alerts for Prometheus, with runbooks in docs/alerts.md
     Rules(RulesArgs),
+    /// Print the dashboards for Grafana
+    Dashboards(EmbeddedArgs),
     /// Run on a simulated Swarm, with real sockets, without Docker
     Demo(DemoArgs),
 }

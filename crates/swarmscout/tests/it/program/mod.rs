@@ -7,6 +7,7 @@ mod harness;
 
 mod check;
 mod config_files;
+mod dashboards;
 mod demo;
 mod detect;
 mod docs;
