@@ -12,6 +12,7 @@
 
 pub mod doctor;
 pub mod explain;
+mod nodes;
 pub mod probe;
 pub mod report;
 pub mod status;

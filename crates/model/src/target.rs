@@ -195,14 +195,12 @@ impl Refused {
 }
 
 impl RelabelledGroup {
-    /// How many of its active targets [cannot be reached](crate::target_list::UNREACHABLE).
-    pub fn unreachable(&self) -> usize {
+    /// Its active targets that [cannot be reached](crate::target_list::UNREACHABLE).
+    pub fn unreachable(&self) -> impl Iterator<Item = &Target> {
         let is_marked = |labels: &Labels| labels.get(UNREACHABLE).is_some();
-        if is_marked(&self.group.labels) {
-            return self.active.len();
-        }
-        let discovered = |target: &&Target| &self.group.targets[target.index as usize];
-        self.active.iter().filter(|target| is_marked(discovered(target))).count()
+        let are_all = is_marked(&self.group.labels);
+        let discovered = |target: &Target| &self.group.targets[target.index as usize];
+        self.active.iter().filter(move |target| are_all || is_marked(discovered(target)))
     }
 
     /// What one without targets takes, its place in the lists of its job included.

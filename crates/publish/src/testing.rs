@@ -82,7 +82,7 @@ pub fn set(pool: &PoolSpec, groups: &[Arc<TargetGroup>]) -> TargetSet {
             dropped: count(|group| group.relabelled.dropped.len()),
             refused: count(|group| group.relabelled.refused.len()),
             duplicates: count(|group| group.duplicates().len()),
-            unreachable: count(|group| group.relabelled.unreachable()),
+            unreachable: count(|group| group.relabelled.unreachable().count()),
         },
         groups,
         completeness: Completeness::Complete,

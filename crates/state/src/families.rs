@@ -86,6 +86,8 @@ families! {
         NodeReservedMemory Gauge "node_reserved_memory_bytes" "Memory that the tasks on the node reserve"
         NodeTasks Gauge "node_tasks" "Number of tasks that are assigned to the node and have not ended"
         NodeLabels Gauge "node_labels" "Labels of the node, as far as they are allowed"
+        NodeThreshold Gauge "node_alert_threshold" "Threshold for alerts from a label of the node"
+        NodeIgnored Gauge "node_alert_ignored" "An alert that a label of the node switches off"
     }
     Service {
         ServiceInfo Gauge "service_info" "A service"

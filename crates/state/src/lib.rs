@@ -23,6 +23,7 @@ mod page;
 mod service;
 mod shards;
 mod stack;
+mod tuning;
 
 pub use self::exporter::{Exporter, ObservedSwarm};
 pub use self::families::{Family, Subject};

@@ -8,12 +8,15 @@ use swarmscout_swarm::scheduler::{NodeLoad, Scheduler};
 use crate::families::Family;
 use crate::options::Options;
 use crate::page::{Page, flag};
+use crate::tuning::{self, Tuning};
 
 /// The states of a node, as the Engine writes them.
 pub(crate) const STATES: [&str; 4] = ["ready", "down", "unknown", "disconnected"];
 
 /// What an operator can wish of a node.
 pub(crate) const AVAILABILITIES: [&str; 3] = ["active", "pause", "drain"];
+
+const TUNING: Tuning = Tuning { threshold: Family::NodeThreshold, ignored: Family::NodeIgnored };
 
 /// A billionth of a CPU.
 const NANO: f64 = 1e-9;
@@ -54,6 +57,7 @@ pub(crate) fn write(
     if let Some(shown) = options.shown(&labels, |key| node.labels.get(key)) {
         page.series(Family::NodeLabels, &shown, 1.0);
     }
+    tuning::write(page, &node.labels, &labels, TUNING);
 }
 
 fn info(page: &mut Page, node: &Node, labels: &SeriesLabels) {

@@ -15,12 +15,13 @@ use crate::node::{cpus, memory};
 use crate::options::Options;
 use crate::page::{Page, count, flag};
 use crate::stack::STACK;
+use crate::tuning::{self, Tuning};
 
 /// The label of services that [swarm-cronjob](https://crazymax.dev/swarm-cronjob/) runs.
 const CRONJOB: &str = "swarm.cronjob.enable";
 
-/// What begins the labels with which a service tunes its alerts.
-const ALERT: &str = "prometheus.io/alert.";
+const TUNING: Tuning =
+    Tuning { threshold: Family::ServiceThreshold, ignored: Family::ServiceIgnored };
 
 /// The states of current tasks. Each stands for those that SwarmKit has in between.
 const STATES: [(&str, &[&str]); 9] = [
@@ -106,7 +107,7 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
     if let Some(shown) = options.shown(&labels, |key| service.labels.get(key)) {
         page.series(Family::ServiceLabels, &shown, 1.0);
     }
-    alerts(page, service, &labels);
+    tuning::write(page, &service.labels, &labels, TUNING);
     failures(page, &outcomes, &labels);
     for (slot, task) in &tasks {
         write_task(page, slot, task, names, &task_labels);
@@ -301,25 +302,6 @@ fn references(page: &mut Page, service: &Service, snapshot: &Snapshot, labels: &
         page.series_with(Family::ServiceNetwork, labels, ("network", name), 1.0);
     }
 }
-
-/// `prometheus.io/alert.memory: "0.8"` is a threshold, `prometheus.io/alert.ignore: replicas,restarts`
-/// switches alerts off.
-fn alerts(page: &mut Page, service: &Service, labels: &SeriesLabels) {
-    for (key, value) in service.labels.iter() {
-        let Some(kind) = key.strip_prefix(ALERT) else { continue };
-        if kind == "ignore" {
-            let names = value.split([',', ' ']).filter(|name| !name.is_empty());
-            for name in names.take(MOST_ALERTS).collect::<BTreeSet<_>>() {
-                page.series_with(Family::ServiceIgnored, labels, ("alert", name), 1.0);
-            }
-        } else if let Ok(threshold) = value.trim().parse::<f64>() {
-            page.series_with(Family::ServiceThreshold, labels, ("kind", kind), threshold);
-        }
-    }
-}
-
-/// The most alerts that a label can switch off.
-const MOST_ALERTS: usize = 32;
 
 /// All failures in one series, which is there before the first one: a rate needs a beginning. By reason
 /// and exit code only what happened.

@@ -8,15 +8,16 @@ const RULES: &str = include_str!("../../../deploy/rules/swarmscout.yml");
 /// What follows from another alert, for Alertmanager.
 const INHIBIT: &str = include_str!("../../../deploy/rules/alertmanager-inhibit.yml");
 
-/// The page that the rules name, as it stands in this repository.
-const PAGE: &str = "docs/alerts.md";
+/// The folder of the pages that the rules name, as it stands in this repository.
+const PAGES: &str = "docs/alerts/";
 
 /// The text that was asked for.
 pub fn text(args: &RulesArgs) -> String {
     match &args.runbooks {
         _ if args.inhibit => INHIBIT.to_owned(),
         Some(url) => {
-            RULES.replace(&format!("runbook_url: {PAGE}#"), &format!("runbook_url: {url}#"))
+            let url = url.trim_end_matches('/');
+            RULES.replace(&format!("runbook_url: {PAGES}"), &format!("runbook_url: {url}/"))
         }
         None => RULES.to_owned(),
     }

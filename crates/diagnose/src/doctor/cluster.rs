@@ -4,6 +4,7 @@ use swarmscout_docker::engine::{List, Node};
 use swarmscout_swarm::{FeedKind, Snapshot};
 
 use super::SwarmState;
+use crate::nodes::{display_name, removal};
 use crate::report::{Finding, Severity};
 
 pub(super) fn check(swarm: &SwarmState) -> Vec<Finding> {
@@ -49,7 +50,8 @@ fn of_managers(subject: &str, snapshot: &Snapshot) -> Option<Finding> {
         targets: 0,
         examples: Vec::new(),
     };
-    let start = "start the missing managers, or remove them: docker node demote, docker node rm";
+    let start = "start the missing managers; remove one that is gone for good: docker node demote \
+                 NAME && docker node rm NAME";
     Some(if reachable < quorum {
         let problem = format!(
             "{reachable} of {count} managers are reachable, a quorum needs {quorum}: the Swarm \
@@ -73,15 +75,17 @@ fn of_managers(subject: &str, snapshot: &Snapshot) -> Option<Finding> {
 
 fn of_nodes(snapshot: &Snapshot) -> impl Iterator<Item = Finding> {
     nodes(snapshot).filter(|node| &*node.state != "ready").map(|node| {
-        let name = if node.hostname.is_empty() { &node.id } else { &node.hostname };
+        let name = display_name(node);
+        let removal = removal(node);
         Finding {
             severity: Severity::Error,
             check: "node_not_ready".to_owned(),
             subject: format!("node {name}"),
             problem: format!("the managers see it as {}: what runs on it is unknown", node.state),
-            fix: "start its Docker Engine, and check that 2377/tcp of the managers is open to it; \
-                  if it is gone for good: docker node rm"
-                .to_owned(),
+            fix: format!(
+                "start its Docker Engine, and check that 2377/tcp of the managers is open to it; \
+                 if it is gone for good: {removal}"
+            ),
             targets: 0,
             examples: Vec::new(),
         }
@@ -165,6 +169,18 @@ mod tests {
             Error no_quorum: Swarm x: 1 of 3 managers are reachable, a quorum needs 2: the Swarm starts no task and accepts no change
         "#]],
         );
+    }
+
+    #[test]
+    fn a_manager_is_demoted_before_it_is_removed() {
+        let fixes = ["manager", "worker"].map(|role| {
+            let node = Node { hostname: "pi".into(), role: role.into(), ..Node::default() };
+            let lists = Lists { nodes: vec![Arc::new(node)], ..Lists::default() };
+            of_nodes(&Snapshot::from(&lists)).map(|finding| finding.fix).collect::<String>()
+        });
+        let [manager, worker] = &fixes;
+        assert!(manager.ends_with(": docker node demote pi && docker node rm pi"), "{manager}");
+        assert!(worker.ends_with(": docker node rm pi"), "{worker}");
     }
 
     #[test]

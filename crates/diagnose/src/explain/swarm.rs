@@ -11,6 +11,7 @@ use super::find::{Found, Known, Place};
 use super::history::{self, Failures};
 use super::limits::{NAME, SENTENCE, cut, join};
 use super::{Fact, Problem};
+use crate::nodes::{display_name, removal};
 use crate::tasks::{TaskCounts, are_known, count, on_node};
 
 /// What the Swarm says of an object.
@@ -242,7 +243,7 @@ impl Description {
         if tasks_are_known {
             self.add("tasks", format!("{running} running"));
         }
-        let name = if node.hostname.is_empty() { &node.id } else { &node.hostname };
+        let name = display_name(node);
         match (&*node.state, &*node.availability) {
             ("ready", "drain") => self.problem(format!(
                 "it is drained: the Swarm runs no task on it, so only what runs outside of the \
@@ -254,7 +255,8 @@ impl Description {
             ("ready", _) => {}
             (state, _) => self.problem(format!(
                 "the managers see it as {state}: what runs there is unknown, and the Swarm starts \
-                 its tasks on other nodes (start its Docker Engine, or docker node rm {name})"
+                 its tasks on other nodes (start its Docker Engine; if it is gone for good: {})",
+                removal(node)
             )),
         }
     }

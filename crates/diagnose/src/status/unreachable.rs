@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use swarmscout_model::target_list::UNREACHABLE;
+use swarmscout_model::target_set::SetGroup;
 
 use super::counted;
 use crate::doctor::{ObservedJob, SHARE_A_NETWORK, discovered, subject_of};
@@ -17,7 +18,8 @@ pub(super) fn check(jobs: &[ObservedJob]) -> (usize, Vec<Finding>) {
     let mut reasons = BTreeMap::<&str, BTreeMap<String, usize>>::new();
     let sets = jobs.iter().map(|job| &*job.state.set);
     for set in sets.filter(|set| set.counts.unreachable > 0) {
-        for group in set.groups.iter().filter(|group| group.relabelled.unreachable() > 0) {
+        let is_marked = |group: &&SetGroup| group.relabelled.unreachable().next().is_some();
+        for group in set.groups.iter().filter(is_marked) {
             let found = &group.relabelled.group;
             for target in group.active() {
                 if let Some(reason) = discovered(found, target, UNREACHABLE) {

@@ -254,7 +254,7 @@ impl Pool {
         let relabelled = Arc::new(relabelled);
         self.counts.dropped += relabelled.dropped.len();
         self.counts.refused += relabelled.refused.len();
-        let unreachable = relabelled.unreachable();
+        let unreachable = relabelled.unreachable().count();
         self.counts.unreachable += unreachable;
         let target_list = TargetList::of(&relabelled.group);
         let shown = SetGroup::new(relabelled.clone(), &[]);

@@ -201,6 +201,11 @@ fn a_node_has_all_its_series() {
             reachability: "reachable".into(),
             ..ManagerStatus::default()
         }),
+        labels: labels(&[
+            ("disk", "ssd"),
+            ("prometheus.io/alert.ignore", "down, targets"),
+            ("prometheus.io/alert.memory", "0.95"),
+        ]),
         ..node("a")
     };
     let reserving = Task {
@@ -229,7 +234,10 @@ fn a_node_has_all_its_series() {
             node_memory_bytes{node="pi-a",disk="ssd"} 8589934592
             node_reserved_cpus{node="pi-a",disk="ssd"} 0.1
             node_reserved_memory_bytes{node="pi-a",disk="ssd"} 1048576
-            node_tasks{node="pi-a",disk="ssd"} 1"#]],
+            node_tasks{node="pi-a",disk="ssd"} 1
+            node_alert_threshold{node="pi-a",disk="ssd",kind="memory"} 0.95
+            node_alert_ignored{node="pi-a",disk="ssd",alert="down"} 1
+            node_alert_ignored{node="pi-a",disk="ssd",alert="targets"} 1"#]],
     );
     check(
         &snapshot,

@@ -305,7 +305,7 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Show how nodes, services and targets are, what is wrong, and what to do about it
     Status(StatusArgs),
-    /// Print the alerts for Prometheus, with runbooks in docs/alerts.md
+    /// Print the alerts for Prometheus, with runbooks in docs/alerts
     Rules(RulesArgs),
     /// Print the dashboards for Grafana
     Dashboards(EmbeddedArgs),

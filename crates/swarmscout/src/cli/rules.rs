@@ -7,8 +7,8 @@ use clap::builder::BoolishValueParser;
 /// Of `rules`.
 #[derive(Clone, Debug, Args)]
 pub struct RulesArgs {
-    /// URL at which your team reads docs/alerts.md, for the runbook_url of each alert
-    #[arg(long, value_name = "URL", value_parser = parse_page)]
+    /// URL of the folder in which your team reads docs/alerts, for the runbook_url of each alert
+    #[arg(long, value_name = "URL", value_parser = parse_folder)]
     pub runbooks: Option<String>,
 
     /// Print the inhibition rules for Alertmanager instead
@@ -18,14 +18,15 @@ pub struct RulesArgs {
     pub inhibit: bool,
 }
 
-/// A page: each alert adds its anchor. The rules hold it as it is, so it is not a template either.
-fn parse_page(text: &str) -> anyhow::Result<String> {
+/// A folder: each alert adds the name of its page. The rules hold it as it is, so it is not a template
+/// either.
+fn parse_folder(text: &str) -> anyhow::Result<String> {
     let url: http::Uri = text.parse().context("not a URL")?;
     let is_web = matches!(url.scheme_str(), Some("http" | "https"));
     ensure!(is_web, "not a URL that begins with http:// or https://");
     let is_plain = text
         .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?@!$&()*+,;=%".contains(&byte));
-    ensure!(is_plain, "a URL has no anchor, quote or brace here: write them as %XX");
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/@!$&()*+,;=%".contains(&byte));
+    ensure!(is_plain, "a URL has no query, anchor, quote or brace here: write them as %XX");
     Ok(text.to_owned())
 }

@@ -126,7 +126,7 @@ mod tests {
         };
         let words = "--state.metric-allowlist=dockerswarm_node_.*,dockerswarm_up \
                      --state.metric-denylist=.*_(cpus|bytes|timestamp_seconds|labels)";
-        expect!["dockerswarm_up dockerswarm_node_info dockerswarm_node_state dockerswarm_node_availability dockerswarm_node_manager_leader dockerswarm_node_manager_reachable dockerswarm_node_tasks"]
+        expect!["dockerswarm_up dockerswarm_node_info dockerswarm_node_state dockerswarm_node_availability dockerswarm_node_manager_leader dockerswarm_node_manager_reachable dockerswarm_node_tasks dockerswarm_node_alert_threshold dockerswarm_node_alert_ignored"]
             .assert_eq(&shown(&words.replace('\\', "")));
     }
 

@@ -409,6 +409,18 @@ fn snapshots(out: &mut Writer, swarms: &[Swarm<'_>]) {
     );
 }
 
+/// The active targets that are marked as unreachable, by job and by their label `service`.
+fn unreachable(jobs: &[ObservedJob]) -> BTreeMap<(&str, &str), usize> {
+    let mut found = BTreeMap::new();
+    for ObservedJob { set, .. } in jobs.iter().filter(|job| job.set.counts.unreachable > 0) {
+        for target in set.groups.iter().flat_map(|group| group.relabelled.unreachable()) {
+            let Some(service) = target.labels.get("service") else { continue };
+            *found.entry((&**set.pool.name(), service)).or_default() += 1;
+        }
+    }
+    found
+}
+
 fn pools(out: &mut Writer, counters: &DiscoveryStats, jobs: &[ObservedJob]) {
     let states: Vec<_> = jobs
         .iter()
@@ -428,6 +440,14 @@ fn pools(out: &mut Writer, counters: &DiscoveryStats, jobs: &[ObservedJob]) {
         "swarmscout_targets",
         "Targets of each job: active (of these unreachable), dropped by a rule, refused as invalid, duplicate",
         states.iter().map(|(labels, count)| (labels, *count as f64)),
+    );
+    let unreachable = unreachable(jobs);
+    out.gauge(
+        "swarmscout_unreachable_targets",
+        "Targets that share no network with the scraper, by the label service that they have",
+        unreachable
+            .iter()
+            .map(|((job, service), count)| ([("job", *job), ("service", *service)], *count as f64)),
     );
     let by_job: Vec<_> =
         jobs.iter().map(|job| ([("scrape_job", &**job.set.pool.name())], job)).collect();

@@ -337,7 +337,10 @@ fn lists(now: Instant) -> Published {
         group(
             "b",
             "__meta_swarmscout_list=class/a&b",
-            &["10.0.0.2:80 __meta_swarmscout_unreachable=no_shared_network", "10.0.0.3:80"],
+            &[
+                "10.0.0.2:80 __meta_swarmscout_unreachable=no_shared_network service=shop",
+                "10.0.0.3:80",
+            ],
         ),
         group("c", "__meta_swarmscout_list=probes", &["10.0.0.4:80"]),
     ];
@@ -350,7 +353,11 @@ async fn a_reader_gets_the_list_that_it_asks_for() {
     let server = Server::start(now, vec![lists(now)]).await;
     for (query, expected) in [
         ("meta=0", r#"{"targets":["10.0.0.1:80"],"labels":{}}"#),
-        ("meta=0&class=a%26b", r#"{"targets":["10.0.0.2:80","10.0.0.3:80"],"labels":{}}"#),
+        (
+            "meta=0&class=a%26b",
+            r#"{"targets":["10.0.0.2:80"],"labels":{"service":"shop"}},
+{"targets":["10.0.0.3:80"],"labels":{}}"#,
+        ),
         ("meta=0&probes=1", r#"{"targets":["10.0.0.4:80"],"labels":{}}"#),
         (
             "raw=1&probes=true",
@@ -384,4 +391,6 @@ async fn the_api_shows_all_lists() {
         let series = format!("swarmscout_targets{{job=\"web\",state=\"{state}\"}} {count}.0");
         assert!(metrics.contains(&series), "{series}");
     }
+    let unreachable = "swarmscout_unreachable_targets{job=\"web\",service=\"shop\"} 1.0\n";
+    assert!(metrics.contains(unreachable), "{metrics}");
 }

@@ -162,7 +162,7 @@ async fn the_verdict_says_why_and_what_to_do() {
         No job has a target of service nowhere: no node has a task of it: no node satisfies the constraint node.labels.gpu==yes.
         1 target of service forgotten is listed for scraping (job swarm), but cannot be reached: the managers do not know the published port of the task, and the scraper shares no network with it; published port unknown to the Swarm: managers forget the ports that nodes picked, for example after a loss of the quorum: publish a fixed port, or docker service update --force forgotten.
         No job has a target of node drained: it is drained: the Swarm runs no task on it, so only what runs outside of the Swarm has targets there (docker node update --availability active drained ends that).
-        No job has a target of node down: the managers see it as down: what runs there is unknown, and the Swarm starts its tasks on other nodes (start its Docker Engine, or docker node rm down).
+        No job has a target of node down: the managers see it as down: what runs there is unknown, and the Swarm starts its tasks on other nodes (start its Docker Engine; if it is gone for good: docker node rm down).
         1 target of node idle is listed for scraping, but only for a Prometheus that reads /sd/swarm?class=internal.
         Targets of node manager-1 are listed for scraping: 7 in job swarm, 1 in /sd/swarm?class=internal, but 2 of those in job swarm cannot be reached: the scraper shares no network with the task; attach the scraper to one of the service's networks, or name a network that both share in the label prometheus.io/network.
     "#]].assert_eq(&text);

@@ -53,7 +53,7 @@ fn recompute(spec: &PoolSpec, sources: &[CanonicalGroups]) -> (Vec<String>, Targ
         dropped: relabelled.iter().map(|group| group.dropped.len()).sum(),
         refused: relabelled.iter().map(|group| group.refused.len()).sum(),
         duplicates: left.values().sum::<usize>() - left.len(),
-        unreachable: relabelled.iter().map(RelabelledGroup::unreachable).sum(),
+        unreachable: relabelled.iter().map(|group| group.unreachable().count()).sum(),
     };
     let mut shown = Vec::new();
     for group in &relabelled {

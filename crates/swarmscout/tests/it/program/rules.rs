@@ -14,7 +14,8 @@ const TESTS: [&str; 3] = [
     "deploy/rules/tests/services.yml",
     "deploy/rules/tests/swarm.yml",
 ];
-const DOCS: &str = "docs/alerts.md";
+const INDEX: &str = "docs/alerts.md";
+const PAGES: &str = "docs/alerts";
 
 /// What an expression has beside metrics and labels.
 const WORDS: [&str; 14] = [
@@ -121,35 +122,37 @@ fn every_metric_in_the_rules_is_served() {
 }
 
 #[test]
-fn every_alert_has_a_section_that_begins_with_what_to_type() {
+fn every_alert_has_a_page_that_begins_with_what_to_type() {
     let text = read(RULES);
-    let docs = read(DOCS);
-    let sections: BTreeMap<_, _> =
-        docs.split("\n## ").skip(1).filter_map(|section| section.split_once('\n')).collect();
+    let index = read(INDEX);
     let alerts = alerts(&text);
     assert!(alerts.len() > 20, "the rules have another form than this reads: {alerts:?}");
     for (name, rule) in &alerts {
-        let section = sections.get(name).unwrap_or_else(|| panic!("{name} is not in {DOCS}"));
-        assert!(section.starts_with("\n```console\n"), "{name}: {section}");
-        let runbook = format!("runbook_url: {DOCS}#{}\n", name.to_lowercase());
+        let file = format!("{PAGES}/{name}.md");
+        let page = read(&file);
+        assert!(page.starts_with(&format!("# {name}\n\n```console\n")), "{page}");
+        assert!(index.contains(&format!("[{name}](alerts/{name}.md)")), "{name} not in {INDEX}");
+        let runbook = format!("runbook_url: {file}\n");
         assert!(format!("{rule}\n").contains(&runbook), "{name}: no {runbook}");
         for part in ["severity: ", "summary: ", "description: "] {
             assert!(rule.contains(part), "{name} has no {part}");
         }
         for ignored in matched(rule, "alert") {
             let label = format!("prometheus.io/alert.ignore: {ignored}`");
-            assert!(section.contains(&label), "{name}: {label} is not documented");
-            assert!(docs.contains(&format!("\n| `{ignored}` | ")), "{ignored} is not in the table");
+            let on_node = format!("prometheus.io/alert.ignore={ignored} ");
+            let is_there = page.contains(&label) || page.contains(&on_node);
+            assert!(is_there, "{name}: {label} is not documented");
+            assert!(index.contains(&format!("\n| `{ignored}` | ")), "{ignored} not in the table");
         }
         for kind in matched(rule, "kind") {
             let label = format!("`prometheus.io/alert.{kind}`");
-            assert!(section.contains(&label), "{name}: {label} is not documented");
-            assert!(docs.contains(&format!("\n| {label} | ")), "{kind} is not in the table");
+            assert!(page.contains(&label), "{name}: {label} is not documented");
+            assert!(index.contains(&format!("\n| {label} | ")), "{kind} is not in the table");
         }
     }
-    let of_alerts = sections.keys().filter(|name| name.starts_with("Swarm"));
-    let unknown: Vec<_> = of_alerts.filter(|name| !alerts.contains_key(*name)).collect();
-    assert!(unknown.is_empty(), "no such alert: {unknown:?}");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(PAGES);
+    let pages: Vec<_> = std::fs::read_dir(folder).expect("the folder exists").collect();
+    assert_eq!(pages.len(), alerts.len(), "pages without an alert: {pages:?}");
 }
 
 #[test]
@@ -184,18 +187,28 @@ fn the_program_prints_the_rules() {
     let rules = read(RULES);
     assert_eq!(printed(&[]), rules);
     assert_eq!(printed(&["--inhibit"]), read(INHIBIT));
-    let page = "https://wiki.example.org/a?b=c";
-    let moved = printed(&[&format!("--runbooks={page}")]);
+    let folder = "https://wiki.example.org/a";
     let runbook = "    runbook_url: ";
-    let count = |text: &str, page: &str| text.matches(&format!("{runbook}{page}#")).count();
-    assert_eq!(count(&moved, page), rules.matches(runbook).count());
-    assert_eq!(moved.replace(page, DOCS), rules);
+    for url in [folder.to_owned(), format!("{folder}/")] {
+        let moved = printed(&[&format!("--runbooks={url}")]);
+        let count = moved.matches(&format!("{runbook}{folder}/")).count();
+        assert_eq!(count, rules.matches(runbook).count());
+        assert_eq!(moved.replace(folder, PAGES), rules);
+    }
 }
 
 #[test]
 fn runbooks_are_at_a_url_that_yaml_and_templates_take_as_it_is() {
     let folder = Folder::new();
-    for page in ["docs", "ftp://h/p", "http://h/p#anchor", "http://h/{{p}}", "http://h/a b", ""] {
+    for page in [
+        "docs",
+        "ftp://h/p",
+        "http://h/p#anchor",
+        "http://h/p?a=b",
+        "http://h/{{p}}",
+        "http://h/a b",
+        "",
+    ] {
         let output = folder.run(&["rules", &format!("--runbooks={page}")]);
         let said = transcript(&folder, &output);
         assert_eq!(output.status.code(), Some(2), "{page}: {said}");

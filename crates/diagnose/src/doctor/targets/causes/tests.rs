@@ -298,7 +298,7 @@ fn targets_of_a_node_that_is_down_belong_to_its_finding() {
             Error node_not_ready: node lost: the managers see it as down: what runs on it is unknown; no answer from 2 of its targets
               http://10.0.0.0/metrics on node lost: the reason
               http://10.0.0.1/metrics on node lost: the reason
-              fix: start its Docker Engine, and check that 2377/tcp of the managers is open to it; if it is gone for good: docker node rm
+              fix: start its Docker Engine, and check that 2377/tcp of the managers is open to it; if it is gone for good: docker node rm lost
         "#]],
     );
 }
