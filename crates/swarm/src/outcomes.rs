@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use swarmscout_docker::engine::{Service, Task};
 
+use crate::buckets::Buckets;
 use crate::reason::Reason;
 
 /// What became of the tasks of each service. A clone shares everything.
@@ -68,6 +69,31 @@ impl SlotKey {
     }
 }
 
+/// When the newest task of each slot was created, of services whose tasks ended. Tasks that change
+/// together share one, so that each service is read once.
+#[derive(Debug, Default)]
+pub(crate) struct NewestTasks(HashMap<Arc<str>, HashMap<SlotKey, i64>>);
+
+impl NewestTasks {
+    /// Whether a newer task of the slot was known before: SwarmKit gave up this one, on a node that
+    /// it did not reach, and replaced it.
+    fn replaced(&mut self, task: &Task, known: &Buckets<Task>) -> bool {
+        // SwarmKit has not replaced it yet.
+        if &*task.desired_state == "running" {
+            return false;
+        }
+        let newest = self.0.entry(Arc::clone(&task.service)).or_insert_with(|| {
+            let mut newest = HashMap::<_, i64>::new();
+            for task in known.of_owner(&task.service) {
+                let created = newest.entry(SlotKey::of(task)).or_default();
+                *created = task.created.max(*created);
+            }
+            newest
+        });
+        newest.get(&SlotKey::of(task)).is_some_and(|created| *created > task.created)
+    }
+}
+
 /// How a task ended by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
@@ -106,8 +132,14 @@ impl Outcomes {
     }
 
     /// Notes that a task became another, or that it is new. Of tasks that changed together,
-    /// to be called in their [`order`].
-    pub(crate) fn note(&mut self, before: Option<&Task>, now: &Task) {
+    /// to be called in their [`order`]. `known` are the tasks without this change.
+    pub(crate) fn note(
+        &mut self,
+        before: Option<&Task>,
+        now: &Task,
+        known: &Buckets<Task>,
+        newest: &mut NewestTasks,
+    ) {
         let is_news = before.and_then(ending).is_none();
         if before.is_none() {
             self.note_successor(now);
@@ -126,7 +158,10 @@ impl Outcomes {
                     *outcomes.failures.entry((reason, ExitCode::of(code))).or_default() += 1;
                 }
             }
-            Arc::make_mut(&mut self.vacant).insert((Arc::clone(&now.service), SlotKey::of(now)));
+            if !newest.replaced(now, known) {
+                let slot = (Arc::clone(&now.service), SlotKey::of(now));
+                Arc::make_mut(&mut self.vacant).insert(slot);
+            }
         }
     }
 
@@ -162,12 +197,14 @@ mod tests {
     use crate::store::{Beside, Store};
     use crate::{ListFilter, ListScope};
 
-    /// `<id> <slot> <state> [<exit code>]`, changed at the second `version`.
+    /// `<id> <slot> <state> [<exit code>] [stop]`, changed at the second `version`. The ID says when it
+    /// was created; one that is to stop has a successor.
     fn task(text: &str, version: u64) -> Arc<Task> {
         let mut words = text.split(' ');
         let mut word = || words.next().unwrap_or_default();
         let (id, slot, state) = (word(), word(), word());
         let exit_code = word().parse().unwrap_or_default();
+        let desired = if text.ends_with(" stop") { "shutdown" } else { "running" };
         let failure =
             (exit_code != 0).then(|| Box::new(TaskFailure { exit_code, ..Default::default() }));
         let state_since = i64::try_from(version).unwrap() * 1_000_000;
@@ -177,6 +214,8 @@ mod tests {
             service: "web".into(),
             slot: slot.parse().unwrap(),
             state: state.into(),
+            desired_state: desired.into(),
+            created: i64::from(id.as_bytes()[0]),
             state_since,
             failure,
             ..Task::default()
@@ -308,6 +347,45 @@ mod tests {
             &expect![[r#"
                 none
                 1 exit code (Code(1)), 1 restarts, success at 0
+            "#]],
+        );
+    }
+
+    /// The successor of a task on a node that is not reached is created before that task ends.
+    #[test]
+    fn a_task_that_ends_after_it_was_replaced_makes_no_room() {
+        check(
+            &[
+                Listed(&["a 1 running", "d 2 running"]),
+                Changed("a 1 running 0 stop"),
+                Changed("b 1 running"),
+                Changed("a 1 failed 1 stop"),
+                // An update of the service: no restart.
+                ChangedTogether(&["b 1 shutdown 0 stop", "c 1 running"]),
+                // What a listing shows together counts as before.
+                Listed(&["e 1 running", "c 1 failed 2 stop", "d 2 running"]),
+            ],
+            &expect![[r#"
+                none
+                none
+                none
+                1 exit code (Code(1)), 0 restarts, success at 0
+                1 exit code (Code(1)), 0 restarts, success at 0
+                1 exit code (Code(1)), 1 exit code (Code(2)), 1 restarts, success at 0
+            "#]],
+        );
+    }
+
+    /// SwarmKit reports it as complete, with no word of its health check (moby
+    /// daemon/cluster/executor/container/controller.go).
+    #[test]
+    fn an_unhealthy_container_that_ends_with_0_is_a_restart_alone() {
+        check(
+            &[Listed(&["a 1 running"]), Changed("a 1 complete"), Changed("b 1 running")],
+            &expect![[r#"
+                none
+                0 restarts, success at 2000000
+                1 restarts, success at 2000000
             "#]],
         );
     }

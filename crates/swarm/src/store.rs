@@ -20,7 +20,7 @@ use swarmscout_docker::engine::{HostFiles, Info, List, Lists, Network, Node, Ser
 use swarmscout_docker::swarmkit::{Change, Object};
 
 use super::buckets::{Buckets, Object as Bucketed};
-use super::outcomes::{self, Outcomes};
+use super::outcomes::{self, NewestTasks, Outcomes};
 use super::{FailedList, ListFilter, ListScope, Snapshot};
 
 /// The newest snapshot, and the state to keep it right. A clone shares the objects.
@@ -110,7 +110,7 @@ pub(crate) struct ListedPart {
 }
 
 /// What the store needs of an object in addition to what buckets need.
-trait Updated {
+trait Updated: Bucketed + Sized {
     const KIND: &'static str;
 
     /// Whether a watch reports all objects of the kind. Some networks are local to an Engine.
@@ -124,8 +124,15 @@ trait Updated {
         (false, 0)
     }
 
-    /// Notes what became of it.
-    fn note(_before: Option<&Self>, _now: Option<&Self>, _outcomes: &mut Outcomes) {}
+    /// Notes what became of it. `_known` are the objects without this change.
+    fn note(
+        _before: Option<&Self>,
+        _now: Option<&Self>,
+        _known: &Buckets<Self>,
+        _newest: &mut NewestTasks,
+        _outcomes: &mut Outcomes,
+    ) {
+    }
 }
 
 impl Updated for Node {
@@ -143,7 +150,13 @@ impl Updated for Service {
         self.updated
     }
 
-    fn note(before: Option<&Self>, now: Option<&Self>, outcomes: &mut Outcomes) {
+    fn note(
+        before: Option<&Self>,
+        now: Option<&Self>,
+        _: &Buckets<Self>,
+        _: &mut NewestTasks,
+        outcomes: &mut Outcomes,
+    ) {
         if let (Some(gone), None) = (before, now) {
             outcomes.forget(gone);
         }
@@ -161,9 +174,15 @@ impl Updated for Task {
         outcomes::order(self)
     }
 
-    fn note(before: Option<&Self>, now: Option<&Self>, outcomes: &mut Outcomes) {
+    fn note(
+        before: Option<&Self>,
+        now: Option<&Self>,
+        known: &Buckets<Self>,
+        newest: &mut NewestTasks,
+        outcomes: &mut Outcomes,
+    ) {
         if let Some(now) = now {
-            outcomes.note(before, now);
+            outcomes.note(before, now, known, newest);
         }
     }
 }
@@ -371,12 +390,10 @@ impl Listing<'_> {
         }
         // A task that ended makes room for a new one, in whatever order they are listed.
         added.sort_by_key(|object| object.order());
+        let mut newest = NewestTasks::default();
         for object in added {
-            T::note(
-                known.get(&object.owner(), object.id()).map(|it| &**it),
-                Some(&object),
-                self.outcomes,
-            );
+            let before = known.get(&object.owner(), object.id()).map(|it| &**it);
+            T::note(before, Some(&object), known, &mut newest, self.outcomes);
             known.insert(object);
         }
     }
@@ -403,7 +420,7 @@ impl Listing<'_> {
                 self.unconfirmed.insert((T::KIND, Arc::clone(id)), None);
             } else {
                 known.remove(&object.owner(), id);
-                T::note(Some(&object), None, self.outcomes);
+                T::note(Some(&object), None, known, &mut NewestTasks::default(), self.outcomes);
                 self.news.note(self.now, 0);
             }
         }
@@ -432,7 +449,7 @@ impl ReportedChange<'_> {
             self.unconfirmed.remove(&key);
             self.gone.note(id);
             if known.remove(&object.owner(), id) {
-                T::note(Some(object), None, self.outcomes);
+                T::note(Some(object), None, known, &mut NewestTasks::default(), self.outcomes);
                 self.news.note(self.now, 0);
             }
             return;
@@ -450,7 +467,8 @@ impl ReportedChange<'_> {
         let is_other = |before: &Arc<T>| before.version() == version && before != object;
         if is_newer || before.is_some_and(is_other) {
             self.news.note(self.now, if is_newer { object.updated() } else { 0 });
-            T::note(before.map(|it| &**it), Some(object), self.outcomes);
+            let before = before.map(|it| &**it);
+            T::note(before, Some(object), known, &mut NewestTasks::default(), self.outcomes);
             known.insert(Arc::clone(object));
         }
     }

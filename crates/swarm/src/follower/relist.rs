@@ -160,7 +160,7 @@ fn is_at_rest(task: &Task) -> bool {
         "running" => &*task.state == "running",
         "complete" => matches!(&*task.state, "complete" | "running" | "failed" | "rejected"),
         "remove" => false,
-        _ => matches!(&*task.state, "shutdown" | "failed" | "rejected" | "complete" | "orphaned"),
+        _ => task.has_ended(),
     }
 }
 
