@@ -4,14 +4,16 @@
 //! IDs of services are never used twice, in no Swarm. So what is known of a service is added up by its
 //! ID alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use swarmscout_swarm::{ExitCode, Reason, ServiceOutcomes, Snapshot};
 
 /// The most services whose counters are kept.
-const MOST_SERVICES: usize = 200_000;
+const MOST_SERVICES: usize = 100_000;
 
 /// What became of the tasks of all services.
 #[derive(Debug, Default)]
@@ -63,10 +65,16 @@ impl Counters {
         std::mem::take(&mut self.changed)
     }
 
+    /// As if one had changed.
+    pub(crate) fn set_changed(&mut self) {
+        self.changed = true;
+    }
+
     /// All of them, as they are stored.
     pub(crate) fn store(&self) -> Vec<u8> {
-        let ids = self.base.keys().chain(self.seen.keys());
-        let services = ids.map(|id| (id.to_string(), Stored::of(&self.of(id)))).collect();
+        let ids: BTreeSet<_> = self.base.keys().chain(self.seen.keys()).collect();
+        let ids = ids.into_iter().take(MOST_SERVICES);
+        let services = ids.map(|id| (&**id, Stored::of(&self.of(id)))).collect();
         let file = File { version: VERSION, services };
         serde_json::to_vec(&file).expect("its keys are strings")
     }
@@ -77,12 +85,12 @@ impl Counters {
     ///
     /// If it cannot be read, or is of another version.
     pub(crate) fn restore(&mut self, stored: &[u8]) -> Result<(), String> {
-        let file: File = serde_json::from_slice(stored).map_err(|error| error.to_string())?;
+        let file: ReadFile = serde_json::from_slice(stored).map_err(|error| error.to_string())?;
         if file.version != VERSION {
             return Err(format!("it has version {}, this is version {VERSION}", file.version));
         }
-        for (id, stored) in file.services.into_iter().take(MOST_SERVICES) {
-            add(self.base.entry(id.into()).or_default(), &stored.outcomes());
+        for (id, stored) in file.services {
+            add(self.base.entry(id).or_default(), &stored);
         }
         Ok(())
     }
@@ -107,17 +115,17 @@ fn add(sum: &mut ServiceOutcomes, other: &ServiceOutcomes) {
 const VERSION: u32 = 1;
 
 /// The file of all counters.
-#[derive(Debug, Serialize, Deserialize)]
-struct File {
+#[derive(Debug, Serialize)]
+struct File<'a> {
     version: u32,
-    services: BTreeMap<String, Stored>,
+    services: BTreeMap<&'a str, Stored>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Stored {
     /// Reason, exit code (0: none, 256: another one than Linux has), number.
-    failures: Vec<(String, u16, u64)>,
+    failures: Vec<(&'static str, u16, u64)>,
     restarts: u64,
     last_success: i64,
 }
@@ -130,7 +138,7 @@ impl Stored {
                 ExitCode::Code(code) => u16::from(*code),
                 ExitCode::Other => 256,
             };
-            (reason.to_string(), code, *number)
+            (reason.as_str(), code, *number)
         });
         Self {
             failures: failures.collect(),
@@ -138,26 +146,94 @@ impl Stored {
             last_success: outcomes.last_success,
         }
     }
+}
 
-    /// A reason that this version does not know is [`Reason::Other`].
-    fn outcomes(&self) -> ServiceOutcomes {
-        let mut outcomes = ServiceOutcomes {
-            restarts: self.restarts,
-            last_success: self.last_success,
-            ..ServiceOutcomes::default()
-        };
-        for (reason, code, number) in &self.failures {
-            let known = Reason::ALL.into_iter().find(|known| known.as_str() == reason);
-            let code = match u8::try_from(*code) {
-                Ok(0) => ExitCode::None,
-                Ok(code) => ExitCode::Code(code),
-                Err(_) => ExitCode::Other,
-            };
-            let key = (known.unwrap_or(Reason::Other), code);
-            let known = outcomes.failures.entry(key).or_default();
-            *known = known.saturating_add(*number);
+/// The same, as it is read: whatever a file of some size holds, this is not much larger.
+#[derive(Debug, Deserialize)]
+struct ReadFile {
+    version: u32,
+    #[serde(deserialize_with = "read_services")]
+    services: BTreeMap<Arc<str>, ServiceOutcomes>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadStored {
+    #[serde(deserialize_with = "read_failures")]
+    failures: BTreeMap<(Reason, ExitCode), u64>,
+    restarts: u64,
+    last_success: i64,
+}
+
+fn read_services<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<BTreeMap<Arc<str>, ServiceOutcomes>, D::Error> {
+    struct Services;
+
+    impl<'de> Visitor<'de> for Services {
+        type Value = BTreeMap<Arc<str>, ServiceOutcomes>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("counters by the ID of a service")
         }
-        outcomes
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut services = Self::Value::new();
+            while let Some((id, stored)) = map.next_entry::<String, ReadStored>()? {
+                let ReadStored { failures, restarts, last_success } = stored;
+                services.insert(id.into(), ServiceOutcomes { failures, restarts, last_success });
+                if services.len() > MOST_SERVICES {
+                    let text = format!("it has more than {MOST_SERVICES} services");
+                    return Err(A::Error::custom(text));
+                }
+            }
+            Ok(services)
+        }
+    }
+
+    from.deserialize_map(Services)
+}
+
+fn read_failures<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<BTreeMap<(Reason, ExitCode), u64>, D::Error> {
+    struct Failures;
+
+    impl<'de> Visitor<'de> for Failures {
+        type Value = BTreeMap<(Reason, ExitCode), u64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("failures of a service")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut failures = Self::Value::new();
+            while let Some((ReadReason(reason), code, number)) =
+                seq.next_element::<(ReadReason, u16, u64)>()?
+            {
+                let code = match u8::try_from(code) {
+                    Ok(0) => ExitCode::None,
+                    Ok(code) => ExitCode::Code(code),
+                    Err(_) => ExitCode::Other,
+                };
+                let known = failures.entry((reason, code)).or_default();
+                *known = u64::saturating_add(*known, number);
+            }
+            Ok(failures)
+        }
+    }
+
+    from.deserialize_seq(Failures)
+}
+
+/// A reason that this version does not know is [`Reason::Other`].
+struct ReadReason(Reason);
+
+impl<'de> Deserialize<'de> for ReadReason {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let known = Reason::ALL.into_iter().find(|known| known.as_str() == text);
+        Ok(Self(known.unwrap_or(Reason::Other)))
     }
 }
 
@@ -194,11 +270,15 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_an_error() {
         let mut counters = Counters::default();
+        let of_one = |id| format!(r#""{id}":{{"failures":[],"restarts":0,"lastSuccess":0}}"#);
+        let services: Vec<_> = (0..=MOST_SERVICES).map(of_one).collect();
+        let too_many = format!(r#"{{"version":1,"services":{{{}}}}}"#, services.join(","));
         for (stored, reason) in [
             ("", "EOF"),
             ("{", "EOF"),
             (r#"{"version":2,"services":{}}"#, "it has version 2, this is version 1"),
             (r#"{"version":1,"services":{"a":{}}}"#, "missing field"),
+            (&too_many, "it has more than 100000 services"),
         ] {
             let error = counters.restore(stored.as_bytes()).unwrap_err();
             assert!(error.contains(reason), "{error}");

@@ -86,6 +86,11 @@ impl Exporter {
         self.kept().counters.restore(stored)
     }
 
+    /// Has [`Self::changed_counters`] return all counters the next time, changed or not.
+    pub fn store_counters(&self) {
+        self.kept().counters.set_changed();
+    }
+
     /// Counts what happened in these Swarms: all that the program reads. Returns all counters, to be
     /// stored, if one changed since the last call. Services that are gone are forgotten.
     pub fn changed_counters(&self, swarms: &[Arc<Snapshot>]) -> Option<Vec<u8>> {

@@ -27,6 +27,6 @@ mod tuning;
 
 pub use self::exporter::{Exporter, ObservedSwarm};
 pub use self::families::{Family, Subject};
-pub use self::options::{OWN_LABELS, Options};
+pub use self::options::{OWN_LABELS, Options, SHOWN_PREFIX};
 pub use self::page::{Body, Encoding};
 pub use self::shards::{Input, SwarmMetrics};

@@ -54,7 +54,7 @@ pub(crate) fn write(
     page.series(Family::NodeReservedMemory, &labels, memory(reserved));
     let tasks = load.map(NodeLoad::tasks).unwrap_or_default();
     page.series(Family::NodeTasks, &labels, tasks as f64);
-    if let Some(shown) = options.shown(&labels, |key| node.labels.get(key)) {
+    if let Some(shown) = options.shown(&labels, node.labels.iter()) {
         page.series(Family::NodeLabels, &shown, 1.0);
     }
     tuning::write(page, &node.labels, &labels, TUNING);

@@ -15,6 +15,8 @@ pub struct Options {
     pub series_labels: Vec<String>,
     /// Labels of services and nodes that stand in the families of labels.
     pub shown_labels: Vec<String>,
+    /// Whether all their labels do.
+    pub shows_all_labels: bool,
     /// Families that are left out.
     pub hidden: BTreeSet<Family>,
 }
@@ -35,20 +37,38 @@ impl Options {
         labels: &mut SeriesLabels,
         find: impl Fn(&str) -> Option<&'a str>,
     ) {
-        push(labels, &self.series_labels, "", find);
+        for key in &self.series_labels {
+            if let Some(value) = find(key) {
+                labels.push(&label_name(key), value);
+            }
+        }
     }
 
-    /// The labels of an object that are shown; `None` if it has none of them.
+    /// The labels of an object that are shown; `None` if it has none of them. `all` is in the order of
+    /// the keys: of keys that become one name, the first one counts.
     pub(crate) fn shown<'a>(
         &self,
         labels: &SeriesLabels,
-        find: impl Fn(&str) -> Option<&'a str>,
+        all: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Option<SeriesLabels> {
         let mut shown = labels.clone();
-        push(&mut shown, &self.shown_labels, "label_", find);
-        (shown != *labels).then_some(shown)
+        let mut names = BTreeSet::new();
+        for (key, value) in all {
+            let is_shown = self.shows_all_labels || self.shown_labels.iter().any(|it| it == key);
+            if is_shown && !value.is_empty() {
+                let name = format!("{SHOWN_PREFIX}{}", label_name(key));
+                if !names.contains(&name) {
+                    shown.push(&name, value);
+                    names.insert(name);
+                }
+            }
+        }
+        (!names.is_empty()).then_some(shown)
     }
 }
+
+/// What the names of labels in the families of labels begin with.
+pub const SHOWN_PREFIX: &str = "label_";
 
 /// The labels that series of services and nodes have by themselves. A test compares them with an
 /// exposition.
@@ -85,16 +105,3 @@ pub const OWN_LABELS: [&str; 31] = [
     "target",
     "task_id",
 ];
-
-fn push<'a>(
-    labels: &mut SeriesLabels,
-    keys: &[String],
-    prefix: &str,
-    find: impl Fn(&str) -> Option<&'a str>,
-) {
-    for key in keys {
-        if let Some(value) = find(key) {
-            labels.push(&format!("{prefix}{}", label_name(key)), value);
-        }
-    }
-}

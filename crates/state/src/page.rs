@@ -1,6 +1,6 @@
 //! Series as text, by family, and the answer that is made of them.
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use bytes::Bytes;
 use swarmscout_exposition::pieces::{self, SeriesLabels};
@@ -116,14 +116,10 @@ pub struct Body {
 }
 
 /// Joins pieces family by family. `of` has the pieces of each kept page.
-pub(crate) fn join<'a>(
-    of: &[&'a [(Family, Piece)]],
-    heads: &'a [Piece],
-    encoding: Encoding,
-) -> Body {
+pub(crate) fn join(of: &[&[(Family, Piece)]], encoding: Encoding) -> Body {
     let mut pages: Vec<_> = of.iter().map(|page| page.iter().peekable()).collect();
     let mut out = Joiner::new(encoding);
-    for (family, head) in Family::ALL.iter().zip(heads) {
+    for (family, head) in Family::ALL.iter().zip(&*HEADS) {
         let mut is_first = true;
         for page in &mut pages {
             if let Some((_, piece)) = page.next_if(|(of, _)| of == family) {
@@ -138,14 +134,14 @@ pub(crate) fn join<'a>(
 }
 
 /// The heads of all families.
-pub(crate) fn heads() -> Vec<Piece> {
+static HEADS: LazyLock<Vec<Piece>> = LazyLock::new(|| {
     let head = |family: &Family| {
         let mut text = String::new();
         pieces::head(&mut text, family.name(), family.kind(), family.help());
         Piece::new(text)
     };
     Family::ALL.iter().map(head).collect()
-}
+});
 
 struct Joiner {
     pieces: Vec<Bytes>,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use swarmscout_docker::engine::{Mode, Resources, Service, Task};
+use swarmscout_docker::engine::{Mode, Resources, STACK_LABEL, Service, Task};
 use swarmscout_exposition::pieces::SeriesLabels;
 use swarmscout_swarm::scheduler::Scheduler;
 use swarmscout_swarm::{ExitCode, NodeNames, Reason, ServiceOutcomes, Snapshot};
@@ -14,7 +14,6 @@ use crate::families::Family;
 use crate::node::{cpus, memory};
 use crate::options::Options;
 use crate::page::{Page, count, flag};
-use crate::stack::STACK;
 use crate::tuning::{self, Tuning};
 
 /// The label of services that [swarm-cronjob](https://crazymax.dev/swarm-cronjob/) runs.
@@ -60,7 +59,7 @@ pub(crate) struct Facts {
 /// Writes all series of a service.
 pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) -> Facts {
     let Surroundings { snapshot, scheduler, names, counters, options } = of;
-    let stack = service.labels.get(STACK);
+    let stack = service.labels.get(STACK_LABEL);
     let mut labels = options.labels();
     labels.push("service", &service.name);
     let task_labels = labels.clone();
@@ -104,7 +103,7 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
     let last_success = seen.map(|(_, task)| task.state_since).max().unwrap_or_default();
     let last_success = last_success.max(outcomes.last_success);
     page.time(Family::ServiceLastSuccess, &labels, last_success);
-    if let Some(shown) = options.shown(&labels, |key| service.labels.get(key)) {
+    if let Some(shown) = options.shown(&labels, service.labels.iter()) {
         page.series(Family::ServiceLabels, &shown, 1.0);
     }
     tuning::write(page, &service.labels, &labels, TUNING);
@@ -184,14 +183,10 @@ impl Counts {
         };
         let (mut running, mut completed, mut placed) = (0, 0, 0);
         for (_, task) in tasks {
-            match &*task.state {
-                "complete" => completed += 1,
-                "failed" | "rejected" | "orphaned" => {}
-                state if is_up(task) => {
-                    placed += 1;
-                    running += u64::from(state == "running");
-                }
-                _ => {}
+            completed += u64::from(&*task.state == "complete");
+            if !task.has_ended() && is_up(task) {
+                placed += 1;
+                running += u64::from(&*task.state == "running");
             }
         }
         let desired = match service.mode {

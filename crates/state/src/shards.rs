@@ -39,7 +39,6 @@ const MOST_SHARDS: usize = 256;
 #[derive(Debug)]
 pub struct SwarmMetrics {
     options: Arc<Options>,
-    heads: Arc<[Piece]>,
     seen: Snapshot,
     scheduler: Scheduler,
     names: NodeNames,
@@ -128,7 +127,6 @@ impl SwarmMetrics {
     pub fn new(options: Arc<Options>) -> Self {
         Self {
             options,
-            heads: page::heads().into(),
             seen: Snapshot::default(),
             scheduler: Scheduler::default(),
             names: NodeNames::default(),
@@ -252,13 +250,12 @@ impl SwarmMetrics {
 
     /// The whole exposition of some Swarms: family by family.
     pub fn join(swarms: &[&Self], encoding: Encoding) -> Body {
-        let Some(first) = swarms.first() else { return Body::default() };
         let pages = swarms.iter().flat_map(|swarm| {
             let services = swarm.services.shards.iter().map(|shard| &*shard.series);
             let nodes = swarm.nodes.shards.iter().map(|shard| &*shard.series);
             [&*swarm.cluster, &*swarm.whole].into_iter().chain(nodes).chain(services)
         });
-        page::join(&pages.collect::<Vec<_>>(), &first.heads, encoding)
+        page::join(&pages.collect::<Vec<_>>(), encoding)
     }
 }
 

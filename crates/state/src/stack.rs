@@ -7,9 +7,6 @@ use crate::options::Options;
 use crate::page::{Page, count};
 use crate::service::Facts;
 
-/// The label that `docker stack deploy` sets.
-pub(crate) const STACK: &str = "com.docker.stack.namespace";
-
 pub(crate) fn write<'a>(
     page: &mut Page,
     services: impl Iterator<Item = &'a Facts>,

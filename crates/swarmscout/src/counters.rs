@@ -21,7 +21,13 @@ pub(crate) async fn restore(exporter: &Exporter, storage: &Storage) {
         Err(error) => Err(error),
     };
     if let Err(err) = restored {
-        tracing::warn!(err, "Cannot use the stored counters of state metrics: they begin at 0");
+        tracing::warn!(
+            folder = %storage.folder().display(),
+            err,
+            "Cannot use the stored counters of state metrics: they begin at 0, and counters.json is \
+            replaced; to use a copy of it, put it there while Swarmscout is stopped"
+        );
+        exporter.store_counters();
     }
 }
 

@@ -15,7 +15,8 @@ use swarmscout_state::Encoding;
 use super::{App, gzip};
 
 /// Why there are no metrics.
-const OFF: &str = "state metrics are off: remove --state.metrics=false\n";
+const OFF: &str =
+    "state metrics are off: start without --no-state.metrics or --state.metrics=false\n";
 
 /// `/metrics/swarm`, in Prometheus' text format. The answer is made of parts that are kept, compressed
 /// if the reader accepts gzip.

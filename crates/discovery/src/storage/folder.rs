@@ -33,8 +33,8 @@ const TEMPORARY: &str = "new.tmp";
 /// The counters of state metrics.
 const COUNTERS: &str = "counters.json";
 
-/// The largest file of counters that is read: 100,000 services have some 10 MB.
-const MOST_COUNTERS: u64 = 64 << 20;
+/// The largest file of counters, in bytes: 100,000 services have some 10 MB.
+const MOST_COUNTERS: u64 = 32 << 20;
 
 /// The most names of other files that are logged.
 const NAMED: usize = 5;
@@ -110,6 +110,9 @@ impl Folder {
 
     /// Replaces the counters.
     pub(super) fn replace_counters(&mut self, counters: &[u8]) -> io::Result<()> {
+        if counters.len() as u64 > MOST_COUNTERS {
+            return Err(io::Error::other(format!("larger than {MOST_COUNTERS} bytes")));
+        }
         self.enter()?;
         let temporary = self.path.join(TEMPORARY);
         let replace = || {

@@ -23,7 +23,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -200,6 +200,11 @@ impl Storage {
         if timeout(FINISH_WITHIN, tasks.wait()).await.is_err() {
             tracing::warn!("Some targets were not stored in time: older ones remain stored");
         }
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.0.path
     }
 
     /// The counters of state metrics that were stored; `None` if there are none.

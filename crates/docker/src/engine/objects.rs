@@ -81,6 +81,9 @@ pub struct ManagerStatus {
     pub address: Arc<str>,
 }
 
+/// The label that `docker stack deploy` gives to all objects of a stack.
+pub const STACK_LABEL: &str = "com.docker.stack.namespace";
+
 /// A service, of `/services`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use swarmscout_exposition::pieces::label_name;
 use swarmscout_model::relabel::Regex;
-use swarmscout_state::{Family, OWN_LABELS, Options};
+use swarmscout_state::{Family, OWN_LABELS, Options, SHOWN_PREFIX};
 
 /// Flags of state metrics.
 #[derive(Clone, Debug, Args)]
@@ -29,7 +29,7 @@ pub struct StateArgs {
     pub series_labels: Vec<String>,
 
     /// Labels of services and nodes that dockerswarm_service_labels and dockerswarm_node_labels
-    /// show: a comma-separated list, or repeated
+    /// show: a comma-separated list, or repeated; * for all
     #[arg(long = "state.label-allowlist", value_name = "LABEL", value_delimiter = ',')]
     pub label_allowlist: Vec<String>,
 
@@ -47,33 +47,66 @@ pub struct StateArgs {
 impl StateArgs {
     /// What state metrics show; `None` if they are off.
     pub fn options(&self) -> anyhow::Result<Option<Options>> {
-        check_labels("state.series-labels", &self.series_labels, &OWN_LABELS)?;
-        check_labels("state.label-allowlist", &self.label_allowlist, &[])?;
+        check_series_labels(&self.series_labels)?;
+        let (all, shown_labels): (Vec<_>, _) =
+            self.label_allowlist.iter().cloned().partition(|label| label == ALL_LABELS);
+        check_labels("state.label-allowlist", &shown_labels)?;
         let allowed = named("state.metric-allowlist", &self.metric_allowlist)?;
         let denied = named("state.metric-denylist", &self.metric_denylist)?;
         let is_hidden = |family: &Family| {
             denied.contains(family)
                 || (!self.metric_allowlist.is_empty() && !allowed.contains(family))
         };
+        let hidden: BTreeSet<_> = Family::ALL.iter().copied().filter(is_hidden).collect();
+        if self.metrics && hidden.len() == Family::ALL.len() {
+            bail!(
+                "--state.metric-allowlist and --state.metric-denylist leave no state metric: correct them, \
+                or use --no-state.metrics"
+            );
+        }
         let cluster = self.cluster.iter().filter(|name| !name.is_empty());
         let options = Options {
             constant_labels: cluster.map(|name| ("cluster".to_owned(), name.clone())).collect(),
             series_labels: self.series_labels.clone(),
-            shown_labels: self.label_allowlist.clone(),
-            hidden: Family::ALL.iter().copied().filter(is_hidden).collect(),
+            shown_labels,
+            shows_all_labels: !all.is_empty(),
+            hidden,
         };
         Ok(self.metrics.then_some(options))
     }
 }
 
-/// Fails if two labels would have one name, or that of a label that series have anyway.
-fn check_labels(flag: &str, labels: &[String], taken: &[&str]) -> anyhow::Result<()> {
+/// In the place of labels: all that there are.
+const ALL_LABELS: &str = "*";
+
+/// Fails if a label would have the name of one that series have anyway, or get from Prometheus.
+fn check_series_labels(labels: &[String]) -> anyhow::Result<()> {
+    let flag = "state.series-labels";
+    check_labels(flag, labels)?;
+    for label in labels {
+        let name = label_name(label);
+        let reason = if OWN_LABELS.contains(&&*name) || name.starts_with(SHOWN_PREFIX) {
+            "of state metrics means something else"
+        } else if name == "job" || name == "instance" {
+            "is set by Prometheus at each scrape"
+        } else if name.starts_with("__") {
+            "is removed by Prometheus, as all that begin with __"
+        } else {
+            continue;
+        };
+        bail!("cannot use --{flag}={label}: the label {name:?} {reason}");
+    }
+    Ok(())
+}
+
+/// Fails if two labels would have one name, or one is a pattern.
+fn check_labels(flag: &str, labels: &[String]) -> anyhow::Result<()> {
     let mut names = BTreeSet::new();
     for label in labels {
         let name = label_name(label);
-        if label.is_empty() || taken.contains(&&*name) {
+        if label.is_empty() || label.contains(['*', '[', ']', '=']) {
             bail!(
-                "cannot use --{flag}={label}: the label {name:?} of state metrics means something else"
+                "cannot use --{flag}={label}: write whole names of labels, as in --{flag}=team,env"
             );
         }
         if !names.insert(name.clone()) {
@@ -131,10 +164,37 @@ mod tests {
     }
 
     #[test]
+    fn a_star_shows_all_labels() {
+        let options = read("--state.label-allowlist=team,*").unwrap().unwrap();
+        assert_eq!(
+            (options.shows_all_labels, options.shown_labels),
+            (true, vec!["team".to_owned()])
+        );
+    }
+
+    #[test]
     fn bad_values_are_refused() {
         let error = |words: &str| format!("{:#}", read(words).unwrap_err());
         expect![[r#"cannot use --state.series-labels=node: the label "node" of state metrics means something else"#]]
             .assert_eq(&error("--state.series-labels=node"));
+        for (label, reason) in [
+            ("instance", "is set by Prometheus at each scrape"),
+            ("job", "is set by Prometheus at each scrape"),
+            ("swarm", "of state metrics means something else"),
+            ("cluster", "of state metrics means something else"),
+            ("label_team", "of state metrics means something else"),
+            ("__team", "is removed by Prometheus, as all that begin with __"),
+        ] {
+            let expected =
+                format!("cannot use --state.series-labels={label}: the label {label:?} {reason}");
+            assert_eq!(error(&format!("--state.series-labels={label}")), expected);
+        }
+        expect!["cannot use --state.series-labels=*: write whole names of labels, as in --state.series-labels=team,env"]
+            .assert_eq(&error("--state.series-labels=*"));
+        expect!["cannot use --state.label-allowlist=nodes=[*]: write whole names of labels, as in --state.label-allowlist=team,env"]
+            .assert_eq(&error("--state.label-allowlist=nodes=[*]"));
+        expect!["--state.metric-allowlist and --state.metric-denylist leave no state metric: correct them, or use --no-state.metrics"]
+            .assert_eq(&error("--state.metric-denylist=.*"));
         expect![[r#"cannot use --state.label-allowlist=a-b: another label is called "a_b" too"#]]
             .assert_eq(&error("--state.label-allowlist=a.b,a-b"));
         expect!["cannot use --state.metric-denylist=service: no state metric has such a name, see /metrics/swarm"]

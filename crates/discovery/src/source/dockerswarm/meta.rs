@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use swarmscout_docker::engine::{LabelMap, Mode, Node, Service, Task, host_of};
+use swarmscout_docker::engine::{LabelMap, Mode, Node, STACK_LABEL, Service, Task, host_of};
 use swarmscout_model::{Labels, LabelsWriter};
 
 use crate::source::moby::truth;
@@ -21,9 +21,6 @@ const OWN_SERVICE_JOB_MODE: &str = "__meta_swarmscout_service_job_mode";
 const OWN_SERVICE_STACK: &str = "__meta_swarmscout_service_stack";
 /// Our own label: the port on which a task's container listens.
 pub(in crate::source) const OWN_TASK_TARGET_PORT: &str = "__meta_swarmscout_task_target_port";
-
-/// The label that `docker stack deploy` gives to all objects of a stack.
-pub(in crate::source) const STACK_KEY: &str = "com.docker.stack.namespace";
 
 /// Prometheus' labels of a node. Tasks do not get the labels that only the nodes role has.
 pub(in crate::source) fn node(node: &Node, nodes_role: bool, labels: &mut LabelsWriter) -> Labels {
@@ -70,7 +67,7 @@ pub(in crate::source) fn service(
         labels.push("__meta_dockerswarm_service_updating_status", &service.update_state);
     }
     labels.push(OWN_SERVICE_JOB_MODE, job_mode(service.mode));
-    labels.push(OWN_SERVICE_STACK, service.labels.get(STACK_KEY).unwrap_or_default());
+    labels.push(OWN_SERVICE_STACK, service.labels.get(STACK_LABEL).unwrap_or_default());
     labels.build()
 }
 

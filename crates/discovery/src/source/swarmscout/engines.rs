@@ -9,7 +9,7 @@ use std::sync::Arc;
 use swarmscout_docker::EngineConfig;
 use swarmscout_docker::engine::{
     Attachment, Container, Hosts, Info, LabelMap, List, Lists, Mode, Network, Node, Port, Query,
-    Service, Task,
+    STACK_LABEL, Service, Task,
 };
 use swarmscout_model::PromDuration;
 use swarmscout_net::Host;
@@ -20,7 +20,6 @@ use super::config::SwarmscoutOptions;
 use super::finder::EndpointFinder;
 use super::presets::PRESET_LABEL;
 use crate::config::BuildContext;
-use crate::source::dockerswarm::meta::STACK_KEY;
 use crate::source::moby::ById;
 use crate::source::replica::SnapshotFinder as _;
 use crate::source::{SourceConfig, is_socket};
@@ -171,7 +170,7 @@ fn snapshot(lists: &Lists, node: &str, address: &Arc<str>) -> Snapshot {
         };
         let ports: Vec<_> = ports(container).collect();
         // What a service has in a Swarm: the rest are labels of the container.
-        let labels = [(STACK_KEY, project), (PRESET_LABEL, label(PRESET_LABEL))];
+        let labels = [(STACK_LABEL, project), (PRESET_LABEL, label(PRESET_LABEL))];
         let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         found.services.push(Arc::new(Service {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use swarmscout_docker::engine::{LabelMap, Service, Task};
+use swarmscout_docker::engine::{LabelMap, STACK_LABEL, Service, Task};
 use swarmscout_model::labels::{ADDRESS, INSTANCE, JOB, PARAM_PREFIX};
 use swarmscout_model::target_list::{CLASS_PREFIX, LIST, UNREACHABLE};
 use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
@@ -159,7 +159,7 @@ pub(super) struct Claim {
 }
 
 fn stack_of(service: &Service) -> &str {
-    service.labels.get(meta::STACK_KEY).unwrap_or_default()
+    service.labels.get(STACK_LABEL).unwrap_or_default()
 }
 
 /// How the tasks with the same labels of their containers are scraped.

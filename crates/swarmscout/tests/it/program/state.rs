@@ -1,5 +1,6 @@
 //! State metrics: `/metrics/swarm`.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -88,17 +89,33 @@ fn state_metrics_can_be_switched_off() {
     wait_for(address, "/metrics", up);
     let answer = get(address, "/metrics/swarm");
     assert_eq!(answer.status, 404);
-    assert_eq!(answer.body, "state metrics are off: remove --state.metrics=false\n");
+    assert_eq!(
+        answer.body,
+        "state metrics are off: start without --no-state.metrics or --state.metrics=false\n"
+    );
     let requests = engine.requests();
     let asks = |path: &str| requests.iter().any(|asked| asked.contains(path));
     assert!(asks("/tasks") && !asks("/secrets") && !asks("/configs"), "{requests:?}");
+}
+
+#[test]
+fn stored_counters_that_cannot_be_used_are_replaced_at_once() {
+    let folder = Folder::new();
+    let (swarm, manager, _) = swarm();
+    let socket = folder.path().join("docker.sock");
+    let _engine = Running::start(&socket, &swarm, &manager);
+    fs::create_dir(folder.path().join("stored")).unwrap();
+    folder.write("stored/counters.json", "{\"version\":1,\"services\":[");
+    let mut program = start(&folder, &socket, &["--storage.path=stored"]);
+    program.line("counters of state metrics: they begin at 0");
+    wait_for_file(&folder.path().join("stored/counters.json"), "\"services\":{");
 }
 
 /// Waits until a file has this text. Another process writes it at a time of its own.
 fn wait_for_file(path: &Path, text: &str) {
     let until = Instant::now() + Duration::from_mins(1);
     loop {
-        let found = std::fs::read_to_string(path).unwrap_or_default();
+        let found = fs::read_to_string(path).unwrap_or_default();
         if found.contains(text) {
             return;
         }
