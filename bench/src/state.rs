@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
+use crate::classic;
 use crate::process::until;
 use crate::programs::{Program, Running};
 use crate::refresh::Swarm;
@@ -21,6 +22,58 @@ pub fn run(report: &mut Report) -> Result<()> {
     {
         measure(report, nodes, tasks, [first, changed])?;
     }
+    measure_classic(report)
+}
+
+/// A classic Swarm whose nodes all report again between two scrapes.
+fn measure_classic(report: &mut Report) -> Result<()> {
+    let server = classic::reporting()?;
+    let refreshed = |count| {
+        let has = || Ok((server.request_count() > count).then_some(()));
+        until("a refresh", Duration::from_mins(1), has)
+    };
+    let start = |flags: &[&str]| -> Result<Running> {
+        let (folder, before) = (tempfile::tempdir()?, server.request_count());
+        let config = classic::config(server.url());
+        let scout = Program::Swarmscout.start_with(folder.path(), &config, flags)?;
+        refreshed(before + 5)?;
+        Ok(scout)
+    };
+    let memory_without = start(&["--no-state.metrics"])?.process.memory()?;
+    let scout = start(&[])?;
+    let url = format!("{}/metrics/swarm", scout.url);
+    let cost = || -> Result<(f64, f64)> {
+        let before = scout.process.cpu()?;
+        let bytes = length(&url, "gzip").context("/metrics/swarm does not answer")?;
+        Ok((scout.process.cpu()? - before, bytes))
+    };
+    let size = format!("{} classic nodes", classic::NODES);
+    let (first, gzip) = cost()?;
+    report.row(
+        &format!("CPU of the first /metrics/swarm, gzip, {size}"),
+        first,
+        None,
+        "",
+        milliseconds,
+    );
+    report.row(&format!("its size with gzip, {size}"), gzip, None, "", mebibytes);
+    let mut sum = 0.0;
+    for _ in 0..CHANGES {
+        refreshed(server.request_count())?;
+        // The refresh is over long before the next one.
+        std::thread::sleep(Duration::from_millis(300));
+        sum += cost()?.0;
+    }
+    let again = sum / f64::from(CHANGES);
+    report.row(
+        &format!("CPU of one after a report of each node, {size}"),
+        again,
+        None,
+        "",
+        milliseconds,
+    );
+    let memory = scout.process.memory()? - memory_without;
+    report.row(&format!("memory of state metrics, {size}"), memory, None, "", mebibytes);
     Ok(())
 }
 

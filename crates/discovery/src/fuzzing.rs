@@ -31,8 +31,8 @@ impl Master {
     pub fn read(&mut self, json: &[u8]) -> Found {
         let mut meter = Meter::unlimited(LONGEST_LABEL);
         let read = self.0.read(json, Vec::new(), Instant::now(), &mut meter);
-        let refresh = read.map_err(|error| error.to_string())?;
-        Ok((refresh.value, refresh.problems))
+        let refreshed = read.map_err(|error| error.to_string())?.refreshed;
+        Ok((refreshed.value, refreshed.problems))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What Docker reports about itself: the [Engine API](engine) and [SwarmKit's control socket](swarmkit),
-//! as clients and as the objects that both of them list.
+//! as clients and as the objects that both of them list, and what a master of a [classic Swarm](classic)
+//! says.
 //!
 //! **Invariant: read only.** Nothing is ever asked for but the paths of [`engine::Resource`] and
 //! the calls of [`swarmkit::Method`], and no credential, environment or secret is ever decoded.
@@ -7,6 +8,7 @@
 //! It may use `refresh`, `net` and `model`. It knows nothing of targets, jobs or the configuration
 //! file.
 
+pub mod classic;
 mod config;
 pub mod engine;
 mod error;

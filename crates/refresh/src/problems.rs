@@ -99,8 +99,8 @@ pub struct Problems {
     more: usize,
 }
 
-/// A moment in the life of [`Problems`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A moment in the life of [`Problems`]: by default the one before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     reported: usize,
     more: usize,

@@ -62,6 +62,8 @@ pub struct Node {
     pub error: String,
     /// Of the engine; shown by 1.2.0 and later.
     pub server_version: String,
+    /// When the master last received a report of it, as RFC 3339; shown by 1.1.0 and later.
+    pub updated_at: String,
 }
 
 /// Whether a master reaches an engine.
@@ -100,6 +102,7 @@ impl Cluster {
                 labels: BTreeMap::from(labels.map(|(k, v)| (k.to_owned(), v.to_owned()))),
                 error: String::new(),
                 server_version: "20.10.24+dfsg1".to_owned(),
+                updated_at: "2026-11-23T00:18:17Z".to_owned(),
             }
         };
         let nodes: Vec<_> = (0..nodes).map(node).collect();

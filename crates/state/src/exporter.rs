@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use swarmscout_swarm::Snapshot;
 
+use crate::classic::{self, ClassicMetrics, ObservedClassic};
 use crate::counters::Counters;
 use crate::options::Options;
-use crate::page::{Body, Encoding};
+use crate::page::{self, Body, Encoding};
 use crate::shards::{Input, SwarmMetrics};
 
 /// A Swarm at one moment.
@@ -34,6 +35,8 @@ pub struct Exporter {
 struct Kept {
     /// By display name.
     swarms: BTreeMap<Arc<str>, SwarmMetrics>,
+    /// The same.
+    classic: BTreeMap<Arc<str>, ClassicMetrics>,
     /// Whether series have a label for their Swarm.
     is_labelled: bool,
     counters: Counters,
@@ -47,30 +50,43 @@ impl Exporter {
 
     /// The whole exposition. A Swarm that several sources read in different ways is shown once. Takes
     /// tens of milliseconds the first time for a large Swarm.
-    pub fn render(&self, swarms: &[ObservedSwarm], encoding: Encoding) -> Body {
-        let swarms = distinct(swarms);
+    pub fn render(
+        &self,
+        swarms: &[ObservedSwarm],
+        classic: &[ObservedClassic],
+        encoding: Encoding,
+    ) -> Body {
+        let (swarms, classic) = (distinct(swarms), classic::distinct(classic));
         let mut kept = self.kept();
-        let is_labelled = swarms.len() > 1;
+        let is_labelled = swarms.len() + classic.len() > 1;
         if kept.is_labelled != is_labelled {
             kept.swarms.clear();
+            kept.classic.clear();
             kept.is_labelled = is_labelled;
         }
-        let Kept { swarms: known, counters, .. } = &mut *kept;
+        let options = |name: &Arc<str>| {
+            let mut options = self.options.clone();
+            if is_labelled {
+                options.constant_labels.push(("swarm".to_owned(), name.to_string()));
+            }
+            Arc::new(options)
+        };
+        let Kept { swarms: known, classic: known_classic, counters, .. } = &mut *kept;
         known.retain(|name, _| swarms.iter().any(|swarm| swarm.name == *name));
-        for swarm in &swarms {
-            let make = || {
-                let mut options = self.options.clone();
-                if is_labelled {
-                    options.constant_labels.push(("swarm".to_owned(), swarm.name.to_string()));
-                }
-                SwarmMetrics::new(Arc::new(options))
-            };
-            let metrics = known.entry(Arc::clone(&swarm.name)).or_insert_with(make);
-            let ObservedSwarm { snapshot, up, as_of, .. } = *swarm;
+        for ObservedSwarm { name, snapshot, up, as_of } in swarms {
+            let entry = known.entry(Arc::clone(name));
+            let metrics = entry.or_insert_with(|| SwarmMetrics::new(options(name)));
             counters.observe(snapshot);
             metrics.update(&Input { snapshot, up: *up, as_of: *as_of }, counters);
         }
-        SwarmMetrics::join(&known.values().collect::<Vec<_>>(), encoding)
+        known_classic.retain(|name, _| classic.iter().any(|swarm| swarm.name == *name));
+        for swarm in classic {
+            let entry = known_classic.entry(Arc::clone(&swarm.name));
+            entry.or_insert_with(|| ClassicMetrics::new(options(&swarm.name))).update(swarm);
+        }
+        let pages = known.values().flat_map(SwarmMetrics::pages);
+        let pages = pages.chain(known_classic.values().flat_map(ClassicMetrics::pages));
+        page::join(&pages.collect::<Vec<_>>(), encoding)
     }
 }
 

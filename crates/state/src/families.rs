@@ -21,10 +21,16 @@ pub enum Subject {
     Secret,
     /// A stack.
     Stack,
+    /// A classic Swarm.
+    Classic,
+    /// A master of a classic Swarm.
+    ClassicMaster,
+    /// A node of a classic Swarm.
+    ClassicNode,
 }
 
 macro_rules! families {
-    ($($subject:ident { $($family:ident $kind:ident $name:literal $help:literal)* })*) => {
+    ($($subject:ident $prefix:literal { $($family:ident $kind:ident $name:literal $help:literal)* })*) => {
         /// A metric family.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Family {
@@ -37,7 +43,7 @@ macro_rules! families {
 
             /// Its name.
             pub const fn name(self) -> &'static str {
-                match self { $($(Self::$family => concat!("dockerswarm_", $name),)*)* }
+                match self { $($(Self::$family => concat!($prefix, $name),)*)* }
             }
 
             /// What it says, in one line.
@@ -59,7 +65,7 @@ macro_rules! families {
 }
 
 families! {
-    Cluster {
+    Cluster "dockerswarm_" {
         Up Gauge "up" "Whether the last refresh of the Swarm succeeded"
         LastRefresh Gauge "last_refresh_timestamp_seconds" "When the Swarm last confirmed its state"
         ListUp Gauge "list_up" "Whether this list could be read at the last refresh"
@@ -72,7 +78,7 @@ families! {
         Nodes Gauge "nodes" "Number of nodes, by role, availability and state"
         UnknownReasons Gauge "unknown_reasons" "Number of current tasks that wait with a text that Swarmscout does not know"
     }
-    Node {
+    Node "dockerswarm_" {
         NodeInfo Gauge "node_info" "A node"
         NodeCreated Gauge "node_created_timestamp_seconds" "When the node joined"
         NodeUpdated Gauge "node_updated_timestamp_seconds" "When the node last changed"
@@ -89,7 +95,7 @@ families! {
         NodeThreshold Gauge "node_alert_threshold" "Threshold for alerts from a label of the node"
         NodeIgnored Gauge "node_alert_ignored" "An alert that a label of the node switches off"
     }
-    Service {
+    Service "dockerswarm_" {
         ServiceInfo Gauge "service_info" "A service"
         ServiceCreated Gauge "service_created_timestamp_seconds" "When the service was created"
         ServiceUpdated Gauge "service_updated_timestamp_seconds" "When the service was last changed"
@@ -119,31 +125,54 @@ families! {
         ServiceFailuresBy Counter "service_task_failures_by_reason_total" "Tasks that failed or were rejected, by reason and exit code"
         ServiceRestarts Counter "service_task_restarts_total" "Tasks that took the place of one that had ended by itself"
     }
-    Task {
+    Task "dockerswarm_" {
         TaskInfo Gauge "task_info" "The current task of a slot"
         TaskState Gauge "task_state" "State of the current task"
         TaskStateSince Gauge "task_state_since_timestamp_seconds" "When the task got into its state"
         TaskCreated Gauge "task_created_timestamp_seconds" "When the task was created"
     }
-    Network {
+    Network "dockerswarm_" {
         NetworkInfo Gauge "network_info" "A network of the Swarm"
         NetworkCreated Gauge "network_created_timestamp_seconds" "When the network was created"
         NetworkAddresses Gauge "network_addresses" "Number of addresses for containers, virtual IPs and load balancers"
         NetworkAddressesUsed Gauge "network_addresses_used" "Addresses in use, as far as tasks and services show them"
     }
-    Config {
+    Config "dockerswarm_" {
         ConfigInfo Gauge "config_info" "A config"
         ConfigCreated Gauge "config_created_timestamp_seconds" "When the config was created"
         ConfigServices Gauge "config_services" "Number of services that use the config"
     }
-    Secret {
+    Secret "dockerswarm_" {
         SecretInfo Gauge "secret_info" "A secret"
         SecretCreated Gauge "secret_created_timestamp_seconds" "When the secret was created"
         SecretServices Gauge "secret_services" "Number of services that use the secret"
     }
-    Stack {
+    Stack "dockerswarm_" {
         StackServices Gauge "stack_services" "Number of services of the stack"
         StackAtDesired Gauge "stack_services_at_desired" "Number of services of the stack that run as they should"
+    }
+    Classic "classicswarm_" {
+        ClassicUp Gauge "up" "Whether the last refresh of the classic Swarm succeeded"
+        ClassicLastRefresh Gauge "last_refresh_timestamp_seconds" "When a master last confirmed the state of the classic Swarm"
+        ClassicInfo Gauge "info" "The classic Swarm"
+        ClassicHasPrimary Gauge "has_primary" "Whether one of the masters is the primary"
+        ClassicNodes Gauge "nodes" "Number of nodes, by status"
+    }
+    ClassicMaster "classicswarm_" {
+        ClassicMasterUp Gauge "master_up" "Whether the master answered when it was last asked"
+        ClassicMasterPrimary Gauge "master_primary" "Whether the master answers and is the primary"
+    }
+    ClassicNode "classicswarm_" {
+        ClassicNodeInfo Gauge "node_info" "A node"
+        ClassicNodeStatus Gauge "node_status" "Whether the node has this status for its master"
+        ClassicNodeUpdated Gauge "node_updated_timestamp_seconds" "When the master last received a report of the node"
+        ClassicNodeContainers Gauge "node_containers" "Number of containers on the node"
+        ClassicNodeContainersBy Gauge "node_containers_by_state" "Number of containers on the node, by state, as far as the master reports them"
+        ClassicNodeCpus Gauge "node_cpus" "Number of CPUs of the node"
+        ClassicNodeMemory Gauge "node_memory_bytes" "Memory of the node"
+        ClassicNodeReservedCpus Gauge "node_reserved_cpus" "CPUs that the containers on the node reserve"
+        ClassicNodeReservedMemory Gauge "node_reserved_memory_bytes" "Memory that the containers on the node reserve"
+        ClassicNodeLabels Gauge "node_labels" "Labels of the Engine of the node, as far as they are allowed"
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a Swarm is doing, as metrics: what kube-state-metrics is to Kubernetes.
 //!
-//! Everything is read from the replica that discovery keeps ([`Snapshot`](swarmscout_swarm::Snapshot)).
+//! Everything is read from the replica that discovery keeps ([`Snapshot`](swarmscout_swarm::Snapshot)), or
+//! from what it keeps of a classic Swarm ([`ClassicSnapshot`](swarmscout_docker::classic::ClassicSnapshot)).
 //! Series are kept as text, in shards of some hundred objects: a change costs the shard that it is in.
 //!
 //! **Invariant: every current object has all its series, and none outlives its object.** Texts of the
@@ -8,6 +9,7 @@
 //!
 //! It may use `swarm`, `docker`, `exposition` and `gzip-parts`. It requests nothing.
 
+mod classic;
 mod cluster;
 mod counters;
 mod current;
@@ -25,6 +27,7 @@ mod shards;
 mod stack;
 mod tuning;
 
+pub use self::classic::ObservedClassic;
 pub use self::exporter::{Exporter, ObservedSwarm};
 pub use self::families::{Family, Subject};
 pub use self::options::{OWN_LABELS, Options, SHOWN_PREFIX};

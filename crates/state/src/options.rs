@@ -72,7 +72,7 @@ pub const SHOWN_PREFIX: &str = "label_";
 
 /// The labels that series of services and nodes have by themselves. A test compares them with an
 /// exposition.
-pub const OWN_LABELS: [&str; 31] = [
+pub const OWN_LABELS: [&str; 35] = [
     "address",
     "alert",
     "architecture",
@@ -84,11 +84,13 @@ pub const OWN_LABELS: [&str; 31] = [
     "hostname",
     "image",
     "image_digest",
+    "kernel_version",
     "kind",
     "mode",
     "network",
     "node",
     "node_id",
+    "operating_system",
     "os",
     "protocol",
     "published",
@@ -101,6 +103,8 @@ pub const OWN_LABELS: [&str; 31] = [
     "slot",
     "stack",
     "state",
+    "status",
+    "storage_driver",
     "swarm",
     "target",
     "task_id",

@@ -87,6 +87,12 @@ impl Piece {
         Self { text: text.into(), gzip: OnceLock::new() }
     }
 
+    /// Where its text is.
+    #[cfg(test)]
+    pub(crate) fn address(&self) -> *const u8 {
+        self.text.as_ptr()
+    }
+
     fn gzip(&self, deflater: &mut Deflater) -> &Compressed {
         self.gzip.get_or_init(|| {
             let mut blocks = Blocks::default();
@@ -131,6 +137,21 @@ pub(crate) fn join(of: &[&[(Family, Piece)]], encoding: Encoding) -> Body {
         }
     }
     out.finish()
+}
+
+/// The new pieces, but for those whose text is that of an old one: this one may be compressed. Both
+/// are in the order of families.
+pub(crate) fn keep_equal(
+    old: Vec<(Family, Piece)>,
+    new: Vec<(Family, Piece)>,
+) -> Vec<(Family, Piece)> {
+    let mut old = old.into_iter().peekable();
+    let keep = |(family, piece): (Family, Piece)| {
+        while old.next_if(|(of, _)| *of < family).is_some() {}
+        let same = old.next_if(|(of, known)| *of == family && known.text == piece.text);
+        same.unwrap_or((family, piece))
+    };
+    new.into_iter().map(keep).collect()
 }
 
 /// The heads of all families.

@@ -14,7 +14,7 @@ use crate::counters::Counters;
 use crate::families::Family;
 use crate::network::AddressUse;
 use crate::options::Options;
-use crate::page::{self, Body, Encoding, Page, Piece};
+use crate::page::{self, Page, Piece};
 use crate::service::{Facts, Surroundings};
 use crate::{cluster, files, network, node, service, stack};
 
@@ -51,11 +51,11 @@ pub struct SwarmMetrics {
 }
 
 /// Objects of a kind in shards, with what is known of each.
-#[derive(Debug, Default)]
-struct Shards<T> {
+#[derive(Debug)]
+pub(crate) struct Shards<T> {
     shards: Vec<Shard>,
     /// By ID.
-    known: BTreeMap<Arc<str>, T>,
+    pub(crate) known: BTreeMap<Arc<str>, T>,
 }
 
 #[derive(Debug, Default)]
@@ -65,9 +65,15 @@ struct Shard {
     series: Vec<(Family, Piece)>,
 }
 
+impl<T> Default for Shards<T> {
+    fn default() -> Self {
+        Self { shards: Vec::new(), known: BTreeMap::new() }
+    }
+}
+
 impl<T> Shards<T> {
     /// Makes it this many shards. Returns whether that is another number than before.
-    fn resize(&mut self, objects: usize) -> bool {
+    pub(crate) fn resize(&mut self, objects: usize) -> bool {
         let wanted = objects.div_ceil(OF_A_SHARD).next_power_of_two().min(MOST_SHARDS);
         // Not at each task around a limit.
         let is_fit = (wanted..=2 * wanted).contains(&self.shards.len());
@@ -84,21 +90,28 @@ impl<T> Shards<T> {
         &mut self.shards[place]
     }
 
-    fn touch(&mut self, id: &Arc<str>) {
+    /// Notes that an object is new, or shows something else.
+    pub(crate) fn touch(&mut self, id: &Arc<str>) {
         let shard = self.shard(id);
         shard.ids.insert(Arc::clone(id));
         shard.is_stale = true;
     }
 
-    fn remove(&mut self, id: &str) {
+    /// Notes that an object is gone.
+    pub(crate) fn remove(&mut self, id: &str) {
         let shard = self.shard(id);
         shard.ids.remove(id);
         shard.is_stale = true;
         self.known.remove(id);
     }
 
-    /// Writes the shards again that are stale.
-    fn write(
+    /// All series, in parts.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = &[(Family, Piece)]> {
+        self.shards.iter().map(|shard| &*shard.series)
+    }
+
+    /// Writes the shards again that are stale. A family with the same text stays as it is, compressed.
+    pub(crate) fn write(
         &mut self,
         hidden: &BTreeSet<Family>,
         mut each: impl FnMut(&mut Page, &str) -> Option<T>,
@@ -110,13 +123,15 @@ impl<T> Shards<T> {
                     self.known.insert(Arc::clone(id), known);
                 }
             }
-            shard.series = finish(page, hidden);
+            shard.series =
+                page::keep_equal(std::mem::take(&mut shard.series), finish(page, hidden));
             shard.is_stale = false;
         }
     }
 }
 
-fn finish(page: Page, hidden: &BTreeSet<Family>) -> Vec<(Family, Piece)> {
+/// The series of a page, but for those that are hidden.
+pub(crate) fn finish(page: Page, hidden: &BTreeSet<Family>) -> Vec<(Family, Piece)> {
     let mut series = page.finish();
     series.retain(|(family, _)| !hidden.contains(family));
     series
@@ -248,14 +263,10 @@ impl SwarmMetrics {
         }
     }
 
-    /// The whole exposition of some Swarms: family by family.
-    pub fn join(swarms: &[&Self], encoding: Encoding) -> Body {
-        let pages = swarms.iter().flat_map(|swarm| {
-            let services = swarm.services.shards.iter().map(|shard| &*shard.series);
-            let nodes = swarm.nodes.shards.iter().map(|shard| &*shard.series);
-            [&*swarm.cluster, &*swarm.whole].into_iter().chain(nodes).chain(services)
-        });
-        page::join(&pages.collect::<Vec<_>>(), encoding)
+    /// All series, in parts.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = &[(Family, Piece)]> {
+        let whole = [&*self.cluster, &*self.whole].into_iter();
+        whole.chain(self.nodes.pages()).chain(self.services.pages())
     }
 }
 

@@ -75,8 +75,8 @@ impl SlotKey {
 pub(crate) struct NewestTasks(HashMap<Arc<str>, HashMap<SlotKey, i64>>);
 
 impl NewestTasks {
-    /// Whether a newer task of the slot was known before: SwarmKit gave up this one, on a node that
-    /// it did not reach, and replaced it.
+    /// Whether a newer task of the slot was known before: SwarmKit replaced this one on a node
+    /// that it did not reach.
     fn replaced(&mut self, task: &Task, known: &Buckets<Task>) -> bool {
         // SwarmKit has not replaced it yet.
         if &*task.desired_state == "running" {

@@ -217,6 +217,7 @@ impl App {
             discovery: web::Discovery {
                 jobs: manager.jobs(),
                 swarms: manager.swarms(),
+                classic_swarms: manager.classic_swarms(),
                 stats: Arc::clone(manager.stats()),
                 own_container,
             },

@@ -160,6 +160,7 @@ async fn serve(
         discovery: Discovery {
             jobs: watch::Sender::new(jobs).subscribe(),
             swarms: watch::Sender::new(Arc::from([])).subscribe(),
+            classic_swarms: watch::channel(Arc::from([])).1,
             stats: Arc::new(DiscoveryStats::default()),
             own_container: None,
         },

@@ -24,10 +24,13 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     let Some(exporter) = app.context.outputs.state_metrics.clone() else {
         return (StatusCode::NOT_FOUND, OFF).into_response();
     };
-    let swarms = app.context.discovery.observed_swarms(app.context.clock.now());
+    let (discovery, now) = (&app.context.discovery, app.context.clock.now());
+    let (swarms, classic) =
+        (discovery.observed_swarms(now), discovery.observed_classic_swarms(now));
     let gzip = gzip::is_accepted(&headers);
     let encoding = if gzip { Encoding::Gzip } else { Encoding::Text };
-    let body = cpu::LISTS.run(move |_: &cpu::Cancel| exporter.render(&swarms, encoding)).await;
+    let body =
+        cpu::LISTS.run(move |_: &cpu::Cancel| exporter.render(&swarms, &classic, encoding)).await;
     let pieces = body.pieces.into_iter().map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
     let headers = response.headers_mut();

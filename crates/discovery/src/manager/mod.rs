@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use futures_util::future::select;
 use swarmscout_model::{CanonicalGroups, PromDuration, TargetSet, canonicalize};
-use swarmscout_refresh::supervisor::{RefreshSpec, Supervised, start};
+use swarmscout_refresh::supervisor::{Build, RefreshSpec, Supervised, start};
 use swarmscout_swarm::{Filters, Reader, SharedSwarm, Source, Subscription, Swarm};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -30,13 +30,14 @@ use tokio_util::task::AbortOnDropHandle;
 use self::index::Index;
 use self::job::{Plan, PlannedSource, Published};
 pub use self::layers::{JobSet, LayeredJob, ShadowedJob};
-use crate::config::{BuildContext, DockerSwarmConfig, Events, SdConfig};
+use crate::config::{BuildContext, ClassicConfig, DockerSwarmConfig, Events, SdConfig};
+use crate::source::classic::{Classic, ClassicReplica, ClassicSwarm, Observer};
 use crate::source::replica::Details;
 use crate::source::{dockerswarm, swarmscout};
 use crate::stats::DiscoveryStats;
 #[cfg(test)]
 use crate::storage::Storage;
-use crate::{JobConfig, JobStatus};
+use crate::{BoxDiscoverer, Error, Groups, JobConfig, JobStatus};
 
 /// Owns all sources and jobs. Dropping it stops them.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub struct Manager {
     /// The Swarms that some source reads, or recently read.
     swarms: Index<SwarmKey, SharedSwarm>,
     published_swarms: watch::Sender<Arc<[Swarm]>>,
+    published_classic_swarms: watch::Sender<Arc<[ClassicSwarm]>>,
     jobs: watch::Sender<Arc<[Job]>>,
     sets: watch::Sender<Arc<[watch::Receiver<Arc<TargetSet>>]>>,
     /// When the sources of the jobs that are being started must have answered. `None`: any time.
@@ -62,6 +64,14 @@ struct RunningSource {
     supervised: Supervised<CanonicalGroups>,
     /// What only a source of swarm mode reports.
     details: watch::Receiver<Details>,
+    /// What only a source that asks masters reports, for state metrics.
+    classic: Option<ClassicReplica>,
+}
+
+impl RunningSource {
+    fn classic_swarm(&self) -> Option<ClassicSwarm> {
+        self.classic.as_ref().map(|classic| classic.state(self.supervised.last_good()))
+    }
 }
 
 /// Identifies the Swarm that a source reads, as far as its configuration shows it.
@@ -146,6 +156,7 @@ impl Manager {
             sources: Index::default(),
             swarms: Index::default(),
             published_swarms: watch::Sender::new(Arc::from([])),
+            published_classic_swarms: watch::Sender::new(Arc::from([])),
             jobs: watch::Sender::new(Arc::from([])),
             sets: watch::Sender::new(Arc::from([])),
         }
@@ -190,6 +201,9 @@ impl Manager {
         let swarms = self.swarms.running().into_iter();
         let swarms = swarms.inspect(|swarm| swarm.publish()).map(|swarm| Swarm::of(&swarm));
         self.published_swarms.send_replace(swarms.collect());
+        let sources = self.sources.running().into_iter();
+        let classic = sources.filter_map(|source| source.classic_swarm()).collect();
+        self.published_classic_swarms.send_replace(classic);
         let jobs: Arc<[_]> = self.running.values().map(Running::job).collect();
         self.sets.send_replace(jobs.iter().map(|job| job.set.clone()).collect());
         self.jobs.send_replace(jobs);
@@ -210,6 +224,12 @@ impl Manager {
     /// readers may still be among them; it reports nothing.
     pub fn swarms(&self) -> watch::Receiver<Arc<[Swarm]>> {
         self.published_swarms.subscribe()
+    }
+
+    /// The classic Swarms whose masters some source asks, in the order in which they were started, if
+    /// there are state metrics.
+    pub fn classic_swarms(&self) -> watch::Receiver<Arc<[ClassicSwarm]>> {
+        self.published_classic_swarms.subscribe()
     }
 
     /// Stores the targets of sources, stops all sources and jobs, and waits for them.
@@ -260,6 +280,7 @@ impl Manager {
             return (known.clone(), running);
         }
         let config = Arc::new(config.clone());
+        let mut classic = None;
         let (supervised, details) = match &*config {
             SdConfig::DockerSwarm(config) => {
                 let swarm = self.subscribe_role(config, job);
@@ -271,22 +292,50 @@ impl Manager {
                 let swarm = self.subscribe(swarm, None, reader, interval, job);
                 swarmscout::start(config, job, swarm, &self.context)
             }
+            SdConfig::Classic(of) if self.context.state_metrics => {
+                let replica = ClassicReplica::start(of, &self.context);
+                let supervised = self.start_classic(of, &config, job, replica.observer());
+                classic = Some(replica);
+                (supervised, watch::channel(Details::default()).1)
+            }
             _ => (self.start_source(&config, job), watch::channel(Details::default()).1),
         };
         if let Some(storage) = &self.context.storage {
             storage.attach(&config, &supervised);
         }
-        let running = Arc::new(RunningSource { supervised, details });
+        let running = Arc::new(RunningSource { supervised, details, classic });
         self.sources.add(hash, config.clone(), &running);
         (config, running)
     }
 
     /// Starts a source that sends its own requests.
     fn start_source(&self, config: &Arc<SdConfig>, job: &Arc<str>) -> Supervised<CanonicalGroups> {
-        let build = {
-            let (config, context) = (config.clone(), self.context.clone());
-            Box::new(move |_: &_| config.source().build(&context))
+        let (of, context) = (config.clone(), self.context.clone());
+        self.supervise(config, job, Box::new(move |_| of.source().build(&context)))
+    }
+
+    /// Starts a source that asks masters and reports what it learns.
+    fn start_classic(
+        &self,
+        of: &ClassicConfig,
+        config: &SdConfig,
+        job: &Arc<str>,
+        observer: Observer,
+    ) -> Supervised<CanonicalGroups> {
+        let (of, context) = (of.clone(), self.context.clone());
+        let build = move |_: &_| {
+            let classic = Classic::new(&of, &context)?.observed_by(observer.clone());
+            Ok(Box::new(classic) as BoxDiscoverer)
         };
+        self.supervise(config, job, Box::new(build))
+    }
+
+    fn supervise(
+        &self,
+        config: &SdConfig,
+        job: &Arc<str>,
+        build: Build<Groups, Error>,
+    ) -> Supervised<CanonicalGroups> {
         let spec = RefreshSpec {
             mechanism: config.source().mechanism(),
             job: job.clone(),

@@ -49,4 +49,5 @@ pub(crate) use read::push_lossy;
 pub use read::{Fault, Reader};
 pub(crate) use refusal::shortened;
 pub use scan::{Element, ListScanner, MAX_DEPTH, MAX_ELEMENT, ScanError};
+pub(crate) use time::micros_of;
 pub use version::ApiVersion;

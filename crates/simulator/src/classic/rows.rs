@@ -77,7 +77,7 @@ fn node_rows(version: Version, old: bool, node: &Node, rows: &mut Vec<(String, S
             (false, true) => {}
             (_, false) => row("Error", node.error.clone()),
         }
-        row("UpdatedAt", "2026-11-23T00:18:17Z".to_owned());
+        row("UpdatedAt", node.updated_at.clone());
     }
     if version >= (1, 2, 0) {
         row("ServerVersion", if known { node.server_version.clone() } else { String::new() });

@@ -5,6 +5,7 @@ use swarmscout_docker::engine::{
 };
 
 use super::*;
+use crate::page::{Body, Encoding};
 
 /// When everything was made: a second of 2026.
 const CREATED: i64 = 1_780_000_000_000_000;
@@ -77,10 +78,14 @@ fn text(body: &Body) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
+fn joined(metrics: &SwarmMetrics) -> Body {
+    page::join(&metrics.pages().collect::<Vec<_>>(), Encoding::Text)
+}
+
 fn exposition(snapshot: &Snapshot, options: Options) -> String {
     let mut metrics = SwarmMetrics::new(Arc::new(options));
     metrics.update(&Input { snapshot, up: true, as_of: Some(CREATED) }, &Counters::default());
-    text(&SwarmMetrics::join(&[&metrics], Encoding::Text))
+    text(&joined(&metrics))
 }
 
 /// The series whose name and labels contain all of these words.
@@ -559,7 +564,7 @@ fn changes_lead_to_the_same_series() {
         let mut fresh = SwarmMetrics::new(Arc::default());
         fresh.update(&input, &Counters::default());
         let [kept, fresh] = [&kept, &fresh].map(|it| {
-            let text = text(&SwarmMetrics::join(&[it], Encoding::Text));
+            let text = text(&joined(it));
             // The order of objects depends on the number of shards.
             let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
             lines.sort_unstable();

@@ -233,6 +233,7 @@ impl Server {
             discovery: Discovery {
                 jobs: jobs.subscribe(),
                 swarms: swarms.subscribe(),
+                classic_swarms: watch::channel(Arc::from([])).1,
                 stats: Arc::clone(&stats),
                 own_container: None,
             },

@@ -29,10 +29,11 @@ use std::sync::Arc;
 use swarmscout_discovery::JobStatus;
 use swarmscout_discovery::config::OwnContainer;
 pub(crate) use swarmscout_discovery::manager::Job;
+use swarmscout_discovery::source::classic::ClassicSwarm;
 use swarmscout_discovery::stats::DiscoveryStats;
 use swarmscout_model::TargetSet;
 use swarmscout_publish::file_sd::FileStatus;
-use swarmscout_state::ObservedSwarm;
+use swarmscout_state::{ObservedClassic, ObservedSwarm};
 use swarmscout_swarm::Swarm as ReplicaOfSwarm;
 use tokio::sync::watch;
 
@@ -52,6 +53,8 @@ pub struct Discovery {
     pub jobs: watch::Receiver<Arc<[Job]>>,
     /// The Swarms of swarm mode that their sources read.
     pub swarms: watch::Receiver<Arc<[ReplicaOfSwarm]>>,
+    /// The classic Swarms whose masters they ask, for state metrics.
+    pub classic_swarms: watch::Receiver<Arc<[ClassicSwarm]>>,
     /// Counters that belong to no single job.
     pub stats: Arc<DiscoveryStats>,
     /// The container that this program runs in, if it is known.
@@ -70,6 +73,12 @@ impl Discovery {
     pub(crate) fn observed_swarms(&self, now: Now) -> Vec<ObservedSwarm> {
         let swarms = self.swarms.borrow();
         swarms.iter().filter_map(|swarm| swarms::observe(swarm, now)).collect()
+    }
+
+    /// The same of classic Swarms.
+    pub(crate) fn observed_classic_swarms(&self, now: Now) -> Vec<ObservedClassic> {
+        let swarms = self.classic_swarms.borrow();
+        swarms.iter().filter_map(|swarm| swarms::observe_classic(swarm, now)).collect()
     }
 }
 

@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde::Serialize;
 use swarmscout_discovery::SourceStatus;
-use swarmscout_state::ObservedSwarm;
+use swarmscout_discovery::source::classic::ClassicSwarm;
+use swarmscout_refresh::supervisor::Health;
+use swarmscout_state::{ObservedClassic, ObservedSwarm};
 use swarmscout_swarm::{FeedKind, SwarmStatus};
 
 use super::{ReplicaOfSwarm, Seconds, Time};
@@ -44,12 +46,26 @@ pub(super) fn observe(swarm: &ReplicaOfSwarm, now: Now) -> Option<ObservedSwarm>
     let name = Arc::clone(&swarm.status()?.feed.swarm);
     let known = swarm.known.borrow();
     let snapshot = Arc::clone(known.value.as_ref()?);
-    let as_of = known.health.as_of.and_then(|as_of| {
-        let age = now.instant.saturating_duration_since(as_of);
-        let at = now.system.checked_sub(age)?.duration_since(UNIX_EPOCH).ok()?;
-        i64::try_from(at.as_micros()).ok()
-    });
+    let as_of = known.health.as_of.and_then(|as_of| micros(as_of, now));
     Some(ObservedSwarm { name, snapshot, up: known.health.error.is_none(), as_of })
+}
+
+/// A classic Swarm. `None` before the first attempt to ask a master, and once no source reads it.
+pub(super) fn observe_classic(swarm: &ClassicSwarm, now: Now) -> Option<ObservedClassic> {
+    let (snapshot, masters) = swarm.known()?;
+    masters.iter().find(|master| master.is_up.is_some())?;
+    let refreshes = swarm.refreshes.borrow();
+    let Health { as_of, error, .. } = &refreshes.health;
+    let up = snapshot.is_some() && error.is_none();
+    let as_of = as_of.filter(|_| snapshot.is_some()).and_then(|as_of| micros(as_of, now));
+    Some(ObservedClassic { name: Arc::clone(&swarm.name), snapshot, masters, up, as_of })
+}
+
+/// Microseconds since 1970.
+fn micros(at: Instant, now: Now) -> Option<i64> {
+    let age = now.instant.saturating_duration_since(at);
+    let at = now.system.checked_sub(age)?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(at.as_micros()).ok()
 }
 
 /// A Swarm and its change feed.

@@ -9,34 +9,39 @@
 //! Invariants:
 //! - One master that answers is enough, primary or replica: each of them knows all nodes.
 //! - If a master fails in any way, the same refresh asks the next one ([`swarmscout_refresh::rotation`]).
-//! - A node whose rows are the same bytes as before is not parsed again.
+//! - A node whose rows are the same bytes as before is not parsed again, and one that only reports
+//!   other loads is the same target.
 //! - No list is empty by mistake: an answer without a `Nodes` row, or with nodes that it does not
 //!   list, is a failure. `Nodes` 0 is an empty list.
 
 mod config;
-mod info;
 mod keys;
+mod masters;
 mod node;
 #[cfg(test)]
 mod tests;
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
+use swarmscout_docker::classic::{ClassicInfo, ClassicNode, ClassicSnapshot};
 use swarmscout_docker::engine::Reader;
 use swarmscout_model::budget::allocation;
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::{Budget, Charge, Labels, LabelsWriter, TargetGroup};
 use swarmscout_net::{Host, ReadClient, Request, Scheme};
 use swarmscout_refresh::Deadlines;
-use swarmscout_refresh::problems::{self, OTHER_COUNT, Problems, shown};
+use swarmscout_refresh::problems::{self, Mark, OTHER_COUNT, Problems, shown};
 use swarmscout_refresh::rotation::{Rotation, Turn};
 
 pub use self::config::ClassicConfig;
-use self::info::Info;
 pub use self::keys::SwarmSdKeys;
-use self::node::Node;
+pub use self::masters::ClassicSwarm;
+pub(crate) use self::masters::{ClassicReplica, Observer};
+use self::node::TargetNode;
 pub(super) use self::node::host_of;
 use super::decoding::{Decoding, Whole, whole};
 use super::moby::AddressWriter;
@@ -67,6 +72,8 @@ pub struct Classic {
     held: Charge,
     budget: Budget,
     decoding: Decoding,
+    /// Learns what is known beside the targets, for state metrics.
+    observer: Option<Observer>,
 }
 
 impl Classic {
@@ -94,7 +101,14 @@ impl Classic {
             budget: context.budget.clone(),
             decoding: Decoding::default(),
             port: port.clone(),
+            observer: None,
         })
+    }
+
+    /// The same one, which reports what it learns.
+    pub(crate) fn observed_by(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Asks the masters, starting with the one that answered last, until one answers.
@@ -109,7 +123,12 @@ impl Classic {
                     refreshed.problems.sort();
                     return Ok(refreshed);
                 }
-                Err(error) => round.failed(turn, error),
+                Err(error) => {
+                    if let Some(observer) = &self.observer {
+                        observer.note_failure(turn.index);
+                    }
+                    round.failed(turn, error);
+                }
             }
         }
         Err(self.rotation.exhausted(round))
@@ -120,18 +139,15 @@ impl Classic {
         let as_of = tokio::time::Instant::now().into_std();
         let master = &self.masters[turn.index];
         let deadline = self.deadlines.of_attempt(turn.others_left);
-        let request = Request::to(master, "/info")?.timeout(deadline).max_body(self.max_answer);
-        let answer = self.client.get(request).await?;
-        let url = format!("{}/info", master.to_string().trim_end_matches('/'));
-        let status = answer.status;
-        let answer = whole(answer.body, &self.budget, &url).await?;
-        if !status.is_success() {
-            return Err(super::refused(url, status, &answer.bytes, self.client.secrets()));
-        }
+        let (url, answer) =
+            info(&self.client, master, deadline, self.max_answer, &self.budget).await?;
         let secrets = self.client.secrets().clone();
         match self.read(answer, as_of).await {
-            Ok(mut refreshed) => {
+            Ok(Answer { mut refreshed, is_replica, snapshot }) => {
                 problems::clean(&mut refreshed.problems, &secrets);
+                if let Some(observer) = &self.observer {
+                    observer.note_answer(turn.index, is_replica, snapshot);
+                }
                 Ok(refreshed)
             }
             Err(Unreadable::Syntax(mut reason)) => {
@@ -144,26 +160,50 @@ impl Classic {
         }
     }
 
-    async fn read(
-        &mut self,
-        answer: Whole,
-        as_of: Instant,
-    ) -> Result<Refreshed<Groups>, Unreadable> {
+    async fn read(&mut self, answer: Whole, as_of: Instant) -> Result<Answer, Unreadable> {
         // A refresh that is cancelled here loses the cache, and the next one parses all nodes.
         let cache = self.cache.take();
         let mut cache = cache.unwrap_or_else(|| NodeCache::new(&self.port));
         let (masters, budget) = (self.master_targets.clone(), self.budget.clone());
         let decoded = self.decoding.run(answer.bytes.len(), move |cancel| {
             let mut meter = Meter::new(&budget, LONGEST_ENGINE_LABEL).until(cancel);
-            let refreshed = cache.read(&answer.bytes, masters, as_of, &mut meter);
-            (refreshed, cache, meter.finish())
+            let read = cache.read(&answer.bytes, masters, as_of, &mut meter);
+            (read, cache, meter.finish())
         });
-        let (refreshed, cache, held) = decoded.await;
+        let (read, cache, held) = decoded.await;
         self.cache = Some(cache);
-        let refreshed = refreshed?;
+        let read = read?;
         self.held = held;
-        Ok(refreshed)
+        Ok(read)
     }
+}
+
+/// The `/info` of a master, with its URL for messages.
+async fn info(
+    client: &ReadClient,
+    master: &Host,
+    deadline: Duration,
+    max_answer: u64,
+    budget: &Budget,
+) -> Result<(String, Whole), Error> {
+    let request = Request::to(master, "/info")?.timeout(deadline).max_body(max_answer);
+    let answer = client.get(request).await?;
+    let url = format!("{}/info", master.to_string().trim_end_matches('/'));
+    let status = answer.status;
+    let answer = whole(answer.body, budget, &url).await?;
+    if !status.is_success() {
+        return Err(super::refused(url, status, &answer.bytes, client.secrets()));
+    }
+    Ok((url, answer))
+}
+
+/// What an answer says.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) refreshed: Refreshed<Groups>,
+    /// Whether the master is a replica.
+    is_replica: bool,
+    snapshot: ClassicSnapshot,
 }
 
 impl Discoverer for Classic {
@@ -194,20 +234,19 @@ fn master_target(master: &Host, port: &str) -> Labels {
 pub(crate) struct NodeCache {
     /// The port of cAdvisor.
     port: String,
-    /// By their rows, as received.
+    /// By their first row, which is unique even among pending nodes.
     nodes: HashMap<Vec<u8>, CachedNode, RandomState>,
     /// The number of refreshes.
     refresh: u64,
     // Buffers, for reuse.
-    list: Vec<u8>,
     writer: LabelsWriter,
     address: AddressWriter,
 }
 
 #[derive(Debug)]
 struct CachedNode {
-    /// Its first row, which is unique even among pending nodes.
-    identity: Box<str>,
+    /// All its rows, as a list.
+    rows: Arc<[u8]>,
     target: Labels,
     problems: Box<[Problem]>,
     /// The last refresh that listed it.
@@ -216,15 +255,16 @@ struct CachedNode {
 
 impl CachedNode {
     /// The approximate bytes that caching it takes, without its target.
-    fn footprint(&self, rows: &[u8]) -> u64 {
+    fn footprint(&self, first: &[u8]) -> u64 {
         let problem = |problem: &Problem| {
             let Problem { object, detail, .. } = problem;
             size_of::<Problem>() as u64 + allocation(object.len()) + allocation(detail.len())
         };
         // The table is at least half full.
         2 * size_of::<(Vec<u8>, Self)>() as u64
-            + allocation(rows.len())
-            + allocation(self.identity.len())
+            + allocation(first.len())
+            + allocation(self.rows.len() + size_of::<[usize; 2]>())
+            + size_of::<Arc<[u8]>>() as u64
             + self.problems.iter().map(problem).sum::<u64>()
     }
 }
@@ -242,8 +282,8 @@ impl NodeCache {
         masters: Vec<Labels>,
         as_of: Instant,
         meter: &mut Meter,
-    ) -> Result<Refreshed<Groups>, Unreadable> {
-        let info = Info::read(json)?;
+    ) -> Result<Answer, Unreadable> {
+        let info = ClassicInfo::read(json, MOST_TARGETS)?;
         if info.nodes.len() > MOST_TARGETS {
             return Err(Excess::Targets.into());
         }
@@ -255,13 +295,20 @@ impl NodeCache {
         }
         self.refresh += 1;
         let mut nodes = Partition::default();
+        let mut snapshot = ClassicSnapshot {
+            strategy: info.strategy.clone().into_owned(),
+            primary: info.primary.clone().into_owned(),
+            nodes: Vec::with_capacity(listed),
+        };
         for rows in info.nodes {
-            let node = self.node(rows);
-            let name = || format!("node {}", shown(&node.identity));
-            meter.target(&node.target, name)?;
-            meter.keep(node.footprint(rows))?;
-            nodes.push(&node.identity, node.target.clone());
+            let first = Reader::new(rows).skip().unwrap_or_default();
+            let node = self.node(first, rows);
+            let identity = String::from_utf8_lossy(first);
+            meter.target(&node.target, || format!("node {}", shown(&identity)))?;
+            meter.keep(node.footprint(first))?;
+            nodes.push(&identity, node.target.clone());
             problems.extend(&node.problems);
+            snapshot.nodes.push(Arc::clone(&node.rows));
         }
         let refresh = self.refresh;
         self.nodes.retain(|_, node| node.seen == refresh);
@@ -277,24 +324,45 @@ impl NodeCache {
         meter.group(source.len(), masters.len(), &labels, || source.to_owned())?;
         diff.push(TargetGroup { source: source.into(), targets: masters, labels });
         nodes.groups("swarm_nodes", &group("node"), &mut diff, meter)?;
-        Ok(Refreshed { value: diff.into_groups(), as_of, problems: problems.take() })
+        let refreshed = Refreshed { value: diff.into_groups(), as_of, problems: problems.take() };
+        Ok(Answer { refreshed, is_replica: info.is_replica, snapshot })
     }
 
-    fn node(&mut self, rows: &[u8]) -> &CachedNode {
+    fn node(&mut self, first: &[u8], rows: &[u8]) -> &CachedNode {
         let (refresh, port) = (self.refresh, &self.port);
-        let (list, writer, address) = (&mut self.list, &mut self.writer, &mut self.address);
-        let node = self.nodes.entry_ref(rows).or_insert_with(|| {
+        let (writer, address) = (&mut self.writer, &mut self.address);
+        let mut read = |before: Option<&CachedNode>| {
+            let rows: Arc<[u8]> = [b"[", rows, b"]"].concat().into();
             let mut problems = Problems::default();
-            list.clear();
-            list.push(b'[');
-            list.extend_from_slice(rows);
-            list.push(b']');
-            let node = Node::read(list, &mut problems);
-            let target = node.labels(port, address, writer, &mut problems);
-            let first = Reader::new(rows).skip().unwrap_or_default();
-            let identity = String::from_utf8_lossy(first).into();
-            CachedNode { identity, target, problems: problems.take().into(), seen: refresh }
-        });
+            let node = ClassicNode::read(&rows, &mut problems);
+            let target = TargetNode::of(&node);
+            let same = before.filter(|before| {
+                // What was reported of the rows before may not be right for these.
+                let is_good = before.problems.is_empty() && problems.mark() == Mark::default();
+                is_good && TargetNode::of(&ClassicNode::of(&before.rows)) == target
+            });
+            let target = match same {
+                Some(before) => before.target.clone(),
+                None => target.labels(port, address, writer, &mut problems),
+            };
+            CachedNode {
+                target,
+                problems: problems.take().into(),
+                seen: refresh,
+                rows: Arc::clone(&rows),
+            }
+        };
+        let node = match self.nodes.entry_ref(first) {
+            EntryRef::Vacant(entry) => entry.insert(read(None)),
+            EntryRef::Occupied(entry) => {
+                let node = entry.into_mut();
+                let known = node.rows.strip_prefix(b"[").and_then(|rows| rows.strip_suffix(b"]"));
+                if known != Some(rows) {
+                    *node = read(Some(node));
+                }
+                node
+            }
+        };
         node.seen = refresh;
         node
     }

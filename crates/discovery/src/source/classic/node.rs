@@ -1,76 +1,45 @@
-//! Reads the rows of one node, and makes its labels.
+//! Makes the labels of a node's target.
 
-use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
-use swarmscout_docker::engine::Reader;
+use swarmscout_docker::classic::{ClassicNode, UNKNOWN_NODE, bytes, split_labels};
 use swarmscout_model::labels::{ADDRESS, INSTANCE};
 use swarmscout_model::name::push_sanitized;
 use swarmscout_model::{Labels, LabelsWriter};
 use swarmscout_refresh::problems::{Problems, shown};
 
 use super::super::moby::AddressWriter;
-use super::info::{bad_row, pair};
 use crate::limits::MOST_LABELS;
 
-/// The name of a node that its master never reached.
-const UNKNOWN: &str = "(unknown)";
-
-/// A node, as its master describes it. Missing members are empty.
-#[derive(Debug, Default)]
-pub(super) struct Node<'a> {
-    name: Cow<'a, str>,
-    addr: Cow<'a, str>,
-    id: Cow<'a, str>,
-    status: Cow<'a, str>,
-    containers: Cow<'a, str>,
-    reserved_cpus: Cow<'a, str>,
-    reserved_memory: Cow<'a, str>,
-    labels: Cow<'a, str>,
-    error: Cow<'a, str>,
-    updated_at: Cow<'a, str>,
-    server_version: Cow<'a, str>,
+/// What the target of a node shows. Containers, reservations and the time of the last report are left
+/// out: they change all the time, and each change would be one of its target. They are state metrics.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TargetNode<'a> {
+    name: &'a str,
+    addr: &'a str,
+    id: &'a str,
+    status: &'a str,
+    error: &'a str,
+    labels: &'a str,
+    server_version: &'a str,
+    total_cpus: &'a str,
+    total_memory: &'a str,
 }
 
-impl<'a> Node<'a> {
-    /// Reads `[[" node-1","10.0.0.1:2375"],["  └ Status","Healthy"],…]`.
-    pub(super) fn read(rows: &'a [u8], problems: &mut Problems) -> Self {
-        let mut node = Self::default();
-        let mut first = true;
-        let before = problems.mark();
-        let read = Reader::new(rows).array(|reader| {
-            let row = reader.skip()?;
-            let is_first = std::mem::take(&mut first);
-            let Ok((key, value)) = pair(row) else {
-                bad_row(row, problems);
-                return Ok(());
-            };
-            if is_first {
-                node.addr = value;
-                node.name = match key {
-                    Cow::Borrowed(key) => key.trim_start().into(),
-                    Cow::Owned(key) => key.trim_start().to_owned().into(),
-                };
-                return Ok(());
-            }
-            match key.trim_start_matches([' ', '└']) {
-                "ID" => node.id = value,
-                "Status" => node.status = value,
-                "Containers" => node.containers = value,
-                "Reserved CPUs" => node.reserved_cpus = value,
-                "Reserved Memory" => node.reserved_memory = value,
-                "Labels" => node.labels = value,
-                "Error" if value != "(none)" => node.error = value,
-                "UpdatedAt" => node.updated_at = value,
-                "ServerVersion" => node.server_version = value,
-                _ => {}
-            }
-            Ok(())
-        });
-        debug_assert!(read.is_ok(), "the rows were found by the same reader");
-        problems.name_since(before, &node.name);
-        node
+impl<'a> TargetNode<'a> {
+    pub(super) fn of(node: &'a ClassicNode<'_>) -> Self {
+        Self {
+            name: &node.name,
+            addr: &node.addr,
+            id: &node.id,
+            status: &node.status,
+            error: &node.error,
+            labels: node.labels(),
+            server_version: &node.server_version,
+            total_cpus: node.cpus().total,
+            total_memory: node.memory().total,
+        }
     }
 
     /// The labels of its target.
@@ -82,52 +51,39 @@ impl<'a> Node<'a> {
         problems: &mut Problems,
     ) -> Labels {
         let mut problem = |reason, detail| {
-            problems.push("node", &self.name, reason, detail);
+            problems.push("node", self.name, reason, detail);
         };
         // In the order of their names, for which the writer is fast.
-        match host_of(&self.addr) {
+        match host_of(self.addr) {
             Some(host) => writer.push(ADDRESS, address.host(host, port)),
-            None => problem("address without host", self.addr.to_string()),
+            None => problem("address without host", self.addr.to_owned()),
         }
-        let containers = Containers::read(&self.containers);
-        writer.push("__meta_swarm_node_containers", containers.all);
-        writer.push("__meta_swarm_node_containers_paused", containers.paused);
-        writer.push("__meta_swarm_node_containers_running", containers.running);
-        writer.push("__meta_swarm_node_containers_stopped", containers.stopped);
-        writer.push("__meta_swarm_node_error", &self.error);
-        writer.push("__meta_swarm_node_id", &self.id);
-        write_labels(&self.labels, writer, &mut problem);
-        if self.name != UNKNOWN {
-            writer.push("__meta_swarm_node_name", &self.name);
+        writer.push("__meta_swarm_node_error", self.error);
+        writer.push("__meta_swarm_node_id", self.id);
+        write_labels(self, writer, &mut problem);
+        if self.name != UNKNOWN_NODE {
+            writer.push("__meta_swarm_node_name", self.name);
         }
-        let (reserved_cpus, total_cpus) = halves(&self.reserved_cpus);
-        let (reserved_memory, total_memory) = halves(&self.reserved_memory);
-        writer.push("__meta_swarm_node_reserved_cpus", reserved_cpus);
-        push_bytes("__meta_swarm_node_reserved_memory_bytes", reserved_memory, writer);
-        writer.push("__meta_swarm_node_server_version", &self.server_version);
-        writer.push("__meta_swarm_node_status", &self.status);
-        writer.push("__meta_swarm_node_total_cpus", total_cpus);
-        push_bytes("__meta_swarm_node_total_memory_bytes", total_memory, writer);
-        writer.push("__meta_swarm_node_updated_at", &self.updated_at);
-        writer.push(INSTANCE, &self.addr);
+        writer.push("__meta_swarm_node_server_version", self.server_version);
+        writer.push("__meta_swarm_node_status", self.status);
+        writer.push("__meta_swarm_node_total_cpus", self.total_cpus);
+        if let Some(bytes) = bytes(self.total_memory) {
+            writer.push("__meta_swarm_node_total_memory_bytes", &bytes.to_string());
+        }
+        writer.push(INSTANCE, self.addr);
         writer.build()
     }
 }
 
-/// Writes the engine's labels.
-///
-/// Swarm writes a map into one row: sorted `k=v` pairs, joined by `, `. A value may hold both `=`
-/// and `, `, so a new label starts only where a key and `=` follow the comma. That is not always
-/// right: `list=x, y=z, zone=fake` could be one label or three, and is read as three. If a key then
-/// occurs twice, the last one counts, which is usually the real one.
+/// Writes the engine's labels. Of keys that become one name, the smallest counts.
 fn write_labels(
-    row: &str,
+    node: &TargetNode<'_>,
     writer: &mut LabelsWriter,
     problem: &mut impl FnMut(&'static str, String),
 ) {
     let mut names = String::new();
     // One more than the limit is enough to detect that there are too many.
-    let mut labels: Vec<_> = split_labels(row)
+    let mut labels: Vec<_> = split_labels(node.labels)
         .take(MOST_LABELS + 1)
         .map(|(key, value)| {
             let start = names.len();
@@ -150,75 +106,6 @@ fn write_labels(
                 problem("label keys that become one name", detail);
             }
         }
-    }
-}
-
-/// Key and value of each label of the row.
-fn split_labels(row: &str) -> impl Iterator<Item = (&str, &str)> {
-    let mut rest = Some(row);
-    std::iter::from_fn(move || {
-        let row = rest?;
-        let end = row
-            .match_indices(", ")
-            .map(|(comma, _)| comma)
-            .find(|comma| starts_with_key(&row[comma + 2..]));
-        rest = end.map(|end| &row[end + 2..]);
-        Some(&row[..end.unwrap_or(row.len())])
-    })
-    .filter_map(|label| label.split_once('='))
-}
-
-/// Whether a text starts with a key and `=`. Keys with spaces exist, but are rare: such a text is
-/// more likely the rest of a sentence.
-fn starts_with_key(text: &str) -> bool {
-    // The first of these decides. A search for `=` after each comma would take quadratic time if
-    // there is none.
-    let end = text.find(['=', ' ', ',']);
-    end.is_some_and(|end| end > 0 && text.as_bytes()[end] == b'=')
-}
-
-/// `2 (1 Running, 0 Paused, 1 Stopped)`, or `2`.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Containers<'a> {
-    all: &'a str,
-    running: &'a str,
-    paused: &'a str,
-    stopped: &'a str,
-}
-
-impl<'a> Containers<'a> {
-    fn read(text: &'a str) -> Self {
-        let (all, states) = text.split_once(" (").unwrap_or((text, ""));
-        let mut containers = Self { all, ..Self::default() };
-        for state in states.trim_end_matches(')').split(", ") {
-            match state.split_once(' ') {
-                Some((count, "Running")) => containers.running = count,
-                Some((count, "Paused")) => containers.paused = count,
-                Some((count, "Stopped")) => containers.stopped = count,
-                _ => {}
-            }
-        }
-        containers
-    }
-}
-
-/// Both sides of `1 / 2`.
-fn halves(text: &str) -> (&str, &str) {
-    text.split_once(" / ").unwrap_or((text, ""))
-}
-
-/// Writes a size such as `24.72 GiB` as a number of bytes, and nothing for a text that is not a
-/// size. The master has rounded it to four digits.
-fn push_bytes(name: &str, text: &str, writer: &mut LabelsWriter) {
-    let bytes = || {
-        let (number, unit) = text.split_once(' ')?;
-        let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-        let power = units.iter().position(|known| *known == unit)?;
-        let number = number.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0)?;
-        Some((number * 1024_f64.powi(i32::try_from(power).ok()?)).round())
-    };
-    if let Some(bytes) = bytes() {
-        writer.push(name, &bytes.to_string());
     }
 }
 
@@ -266,54 +153,5 @@ mod tests {
         ] {
             assert_eq!(host_of(addr), host, "{addr}");
         }
-    }
-
-    #[test]
-    fn labels() {
-        for (row, labels) in [
-            ("", &[][..]),
-            ("a=1", &[("a", "1")]),
-            ("a=1, b=2", &[("a", "1"), ("b", "2")]),
-            ("note=a,b=c d, zone=z1", &[("note", "a,b=c d"), ("zone", "z1")]),
-            ("url=http://h:1/?q=1&r=2", &[("url", "http://h:1/?q=1&r=2")]),
-            ("city=Zürich ✓, empty=, z=1", &[("city", "Zürich ✓"), ("empty", ""), ("z", "1")]),
-            ("note=one, two, a=b", &[("note", "one, two"), ("a", "b")]),
-            ("note=well, so be=it, a=b", &[("note", "well, so be=it"), ("a", "b")]),
-            ("list=x, y=z, zone=fake", &[("list", "x"), ("y", "z"), ("zone", "fake")]),
-            ("no label at all", &[]),
-        ] {
-            assert_eq!(split_labels(row).collect::<Vec<_>>(), labels, "{row}");
-        }
-    }
-
-    #[test]
-    fn sizes() {
-        for (text, bytes) in [
-            ("0 B", Some("0")),
-            ("64 MiB", Some("67108864")),
-            ("24.72 GiB", Some("26542897889")),
-            ("1.5 KiB", Some("1536")),
-            ("", None),
-            ("64", None),
-            ("x MiB", None),
-            ("-1 B", None),
-            ("inf GiB", None),
-            ("1 GB", None),
-        ] {
-            let mut writer = LabelsWriter::new();
-            push_bytes("x", text, &mut writer);
-            assert_eq!(writer.build().get("x"), bytes, "{text}");
-        }
-    }
-
-    #[test]
-    fn containers() {
-        let read = |text| {
-            let containers = Containers::read(text);
-            [containers.all, containers.running, containers.paused, containers.stopped]
-        };
-        assert_eq!(read("8"), ["8", "", "", ""]);
-        assert_eq!(read("9 (5 Running, 3 Paused, 1 Stopped)"), ["9", "5", "3", "1"]);
-        assert_eq!(read(""), ["", "", "", ""]);
     }
 }

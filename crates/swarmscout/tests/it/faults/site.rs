@@ -103,6 +103,7 @@ impl Site {
             discovery: web::Discovery {
                 jobs: manager.jobs(),
                 swarms: manager.swarms(),
+                classic_swarms: manager.classic_swarms(),
                 stats: Arc::clone(manager.stats()),
                 own_container: None,
             },

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use swarmscout_simulator::Listen;
+use swarmscout_simulator::classic::{Cluster, Master};
 use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
 
 use super::detect::Running;
@@ -96,6 +98,67 @@ fn state_metrics_can_be_switched_off() {
     let requests = engine.requests();
     let asks = |path: &str| requests.iter().any(|asked| asked.contains(path));
     assert!(asks("/tasks") && !asks("/secrets") && !asks("/configs"), "{requests:?}");
+}
+
+#[test]
+fn what_a_classic_swarm_is_doing_is_served() {
+    let folder = Folder::new();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let _inside = runtime.enter();
+    let cluster = Cluster::of(3);
+    let [primary, replica] =
+        [(); 2].map(|()| Master::start(Listen::Tcp, &cluster, (1, 2, 9)).expect("a port is free"));
+    replica.set_primary(Some("10.77.1.1:3375"));
+    let yaml = format!(
+        "scrape_configs:\n- job_name: classic\n  swarm_sd_configs:\n  - {{masters: ['{}', '{}'], \
+         refresh_interval: 1s}}\n",
+        primary.server.url(),
+        replica.server.url(),
+    );
+    folder.write("prometheus.yml", &yaml);
+    let mut command = folder.command();
+    command.arg("--web.listen-address=127.0.0.1:0").arg("--state.label-allowlist=zone");
+    let mut program = Program::spawn(&mut command);
+    let address = program.address();
+    let [one, other] = [&primary, &replica].map(|it| it.server.addr().expect("it listens on TCP"));
+    // The refreshes ask the first master; the other one is asked for state metrics alone.
+    wait_for(address, "/metrics/swarm", &format!("master_up{{master=\"{other}\"}} 1\n"));
+    let text = get(address, "/metrics/swarm").body;
+    for series in [
+        "up 1",
+        "has_primary 1",
+        &format!("info{{strategy=\"spread\",primary=\"{one}\"}} 1"),
+        &format!("master_primary{{master=\"{one}\"}} 1"),
+        &format!("master_primary{{master=\"{other}\"}} 0"),
+        "nodes{status=\"Healthy\"} 3",
+        "node_updated_timestamp_seconds{node=\"node-00000\"} 1795393097",
+        "node_reserved_memory_bytes{node=\"node-00001\"} 67108864",
+        "node_labels{node=\"node-00002\",label_zone=\"eu-central-1c\"} 1",
+    ] {
+        assert!(text.contains(&format!("\nclassicswarm_{series}\n")), "{series} in {text}");
+    }
+    assert!(!text.contains("dockerswarm_"), "{text}");
+
+    cluster.edit(|nodes| {
+        "2026-11-23T00:18:47Z".clone_into(&mut nodes[0].updated_at);
+        nodes[1].containers.0 += 1;
+        drop(nodes.remove(2));
+    });
+    let updated = "node_updated_timestamp_seconds{node=\"node-00000\"} 1795393127\n";
+    wait_for(address, "/metrics/swarm", updated);
+    let text = get(address, "/metrics/swarm").body;
+    assert!(text.contains("node_containers{node=\"node-00001\"} 10\n"), "{text}");
+    assert!(!text.contains("node-00002"), "{text}");
+
+    // The other master takes over, as the primary.
+    replica.set_primary(None);
+    primary.server.refuse();
+    wait_for(address, "/metrics/swarm", &format!("master_primary{{master=\"{other}\"}} 1\n"));
+    let text = get(address, "/metrics/swarm").body;
+    assert!(text.contains(&format!("master_up{{master=\"{one}\"}} 0\n")), "{text}");
+    replica.server.refuse();
+    wait_for(address, "/metrics/swarm", "classicswarm_up 0\n");
+    assert!(get(address, "/metrics/swarm").body.contains("node_status{node=\"node-00000\""));
 }
 
 #[test]

@@ -67,8 +67,8 @@ async fn pending_nodes_stay_apart() {
         swarm_masters role="master" strategy="spread"
           __address__="127.0.0.1:8070" __scheme__="http" instance="MASTER"
         swarm_nodes role="node" strategy="spread"
-          __address__="10.0.0.8:8070" containers="0" reserved_cpus="0" reserved_memory_bytes="0" status="Pending" total_cpus="0" total_memory_bytes="0" updated_at="2026-11-23T00:18:17Z" instance="10.0.0.8:2375"
-          __address__="10.0.0.9:8070" containers="0" reserved_cpus="0" reserved_memory_bytes="0" status="Pending" total_cpus="0" total_memory_bytes="0" updated_at="2026-11-23T00:18:17Z" instance="10.0.0.9:2375"
+          __address__="10.0.0.8:8070" status="Pending" total_cpus="0" total_memory_bytes="0" instance="10.0.0.8:2375"
+          __address__="10.0.0.9:8070" status="Pending" total_cpus="0" total_memory_bytes="0" instance="10.0.0.9:2375"
     "#]]).await;
 }
 
@@ -104,7 +104,7 @@ async fn container_counts_of_1_2_4_do_not_hide_the_labels() {
         swarm_masters role="master" strategy="spread"
           __address__="127.0.0.1:8070" __scheme__="http" instance="MASTER"
         swarm_nodes role="node" strategy="spread"
-          __address__="10.77.0.0:8070" containers="8" containers_paused="2" containers_running="5" containers_stopped="1" id="BH6L:ZAFV:IWB6:AKI3:DROI:G4NM:7XVL:HKE2:N4XM:VBY4:GHDS:BY6W" label_kernelversion="6.1.0-32-amd64" label_operatingsystem="Debian GNU/Linux 12 (bookworm)" label_ostype="linux" label_storage="ssd" label_storagedriver="overlay2" label_zone="eu-central-1a" name="node-00000" reserved_cpus="0" reserved_memory_bytes="0" server_version="20.10.24+dfsg1" status="Healthy" total_cpus="4" total_memory_bytes="26542897889" updated_at="2026-11-23T00:18:17Z" instance="10.77.0.0:2375"
+          __address__="10.77.0.0:8070" id="BH6L:ZAFV:IWB6:AKI3:DROI:G4NM:7XVL:HKE2:N4XM:VBY4:GHDS:BY6W" label_kernelversion="6.1.0-32-amd64" label_operatingsystem="Debian GNU/Linux 12 (bookworm)" label_ostype="linux" label_storage="ssd" label_storagedriver="overlay2" label_zone="eu-central-1a" name="node-00000" server_version="20.10.24+dfsg1" status="Healthy" total_cpus="4" total_memory_bytes="26542897889" instance="10.77.0.0:2375"
     "#]]).await;
 }
 

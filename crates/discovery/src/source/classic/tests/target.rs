@@ -170,6 +170,27 @@ async fn a_change_of_one_node_changes_one_group_of_many() {
     assert_eq!(classic.cache.unwrap().nodes.len(), 999, "what is gone is forgotten");
 }
 
+/// What a master counts of a node changes all the time.
+#[tokio::test]
+async fn a_report_of_a_node_is_no_change_of_its_target() {
+    let cluster = Cluster::of(2);
+    let master = master(&cluster);
+    let mut classic = classic(&[master.server.url()]);
+    let before = classic.fetch(RefreshScope::Full).await.unwrap().value;
+    cluster.edit(|nodes| {
+        "2026-11-23T00:18:47Z".clone_into(&mut nodes[0].updated_at);
+        nodes[0].containers = (7, 1, 2);
+        nodes[0].cpus.0 += 1;
+        nodes[1].memory.0 += 1 << 30;
+    });
+    let after = classic.fetch(RefreshScope::Full).await.unwrap().value;
+    assert_eq!(before, after);
+    let text = |groups: &Groups| groups[1].targets[0].as_bytes().as_ptr();
+    assert_eq!(text(&before), text(&after), "not even made again");
+    cluster.edit(|nodes| nodes[0].cpus.1 += 1);
+    assert_ne!(classic.fetch(RefreshScope::Full).await.unwrap().value, after);
+}
+
 #[tokio::test]
 async fn an_answer_is_as_old_as_its_request() {
     let master = master(&Cluster::of(1));

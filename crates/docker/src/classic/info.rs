@@ -14,29 +14,34 @@
 
 use std::borrow::Cow;
 
-use swarmscout_docker::engine::{Fault, Reader};
 use swarmscout_refresh::problems::Problems;
 
-use crate::limits::MOST_TARGETS;
+use crate::engine::{Fault, Reader};
 
 /// The content of a master's answer, which it borrows from.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Info<'a> {
+pub struct ClassicInfo<'a> {
+    /// Whether the master is a replica. Before 0.3.0 each was on its own.
+    pub is_replica: bool,
     /// The scheduling strategy: `spread`.
-    pub(super) strategy: Cow<'a, str>,
+    pub strategy: Cow<'a, str>,
     /// The advertised address of the primary. Only a replica reports it; empty without a primary.
-    pub(super) primary: Cow<'a, str>,
+    pub primary: Cow<'a, str>,
     /// The number of nodes that the master reports.
-    pub(super) count: u64,
+    pub count: u64,
     /// The rows of each node, commas included: `[" node-1","10.0.0.1:2375"],["  └ Status",…],…`.
-    pub(super) nodes: Vec<&'a [u8]>,
+    pub nodes: Vec<&'a [u8]>,
     /// Malformed rows.
-    pub(super) problems: Problems,
+    pub problems: Problems,
 }
 
-impl<'a> Info<'a> {
-    /// Reads the body of `/info`. Fails if it is not that of a classic master.
-    pub(super) fn read(json: &'a [u8]) -> Result<Self, String> {
+impl<'a> ClassicInfo<'a> {
+    /// Reads the body of `/info`, and at most one more node than `most`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not the body of a classic master.
+    pub fn read(json: &'a [u8], most: usize) -> Result<Self, String> {
         let (mut system, mut driver) = (Rows::default(), Rows::default());
         let mut reader = Reader::new(json);
         let read = reader.object(|reader, key| {
@@ -46,7 +51,8 @@ impl<'a> Info<'a> {
                 _ => return reader.skip().map(drop),
             };
             // A value of another type has no rows.
-            *rows = reader.attempt(|reader| Rows::read(reader, json))?.unwrap_or_default();
+            let read = reader.attempt(|reader| Rows::read(reader, json, most))?;
+            *rows = read.unwrap_or_default();
             Ok(())
         });
         read.and_then(|()| reader.end()).map_err(|fault| explain(fault, json.len()))?;
@@ -71,7 +77,9 @@ impl<'a> Info<'a> {
 /// The rows read so far.
 #[derive(Default)]
 struct Rows<'a> {
-    info: Info<'a>,
+    info: ClassicInfo<'a>,
+    /// The most nodes that are kept, but for one.
+    most: usize,
     /// The value of the row `Nodes`.
     count: Option<Cow<'a, str>>,
     /// Whether a key began with a backspace.
@@ -81,8 +89,8 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn read(reader: &mut Reader<'a>, json: &'a [u8]) -> Result<Self, Fault> {
-        let mut rows = Self::default();
+    fn read(reader: &mut Reader<'a>, json: &'a [u8], most: usize) -> Result<Self, Fault> {
+        let mut rows = Self { most, ..Self::default() };
         reader.array(|reader| {
             let row = reader.skip()?;
             let start = row.as_ptr() as usize - json.as_ptr() as usize;
@@ -104,6 +112,7 @@ impl<'a> Rows<'a> {
                 self.old |= backspace;
                 match pair(row) {
                     Ok((key, value)) => match key.trim_start_matches(['\u{8}', ' ']) {
+                        "Role" => self.info.is_replica = value == "replica",
                         "Strategy" => self.info.strategy = value,
                         "Primary" => self.info.primary = value,
                         "Nodes" => self.count = Some(value),
@@ -123,7 +132,7 @@ impl<'a> Rows<'a> {
     fn end_node(&mut self, json: &'a [u8]) {
         if let Some((start, end)) = self.node.take() {
             // One more than the limit is enough to detect that there are too many.
-            if self.info.nodes.len() <= MOST_TARGETS {
+            if self.info.nodes.len() <= self.most {
                 self.info.nodes.push(&json[start..end]);
             }
         }
