@@ -181,7 +181,24 @@ impl Reason {
         if let Some((_, reasons)) = error.split_once("no suitable node") {
             return Some(Self::of_scheduler(reasons));
         }
-        TEXTS.iter().find(|(text, _)| has(text)).map(|(_, reason)| *reason)
+        let known = TEXTS.iter().find(|(text, _)| has(text)).map(|(_, reason)| *reason);
+        known.or_else(|| Self::of_registry(error))
+    }
+
+    /// What a registry answers, or that it does not. An Engine that keeps images by itself reports the
+    /// bare code, one with the image store of containerd the request.
+    fn of_registry(error: &str) -> Option<Self> {
+        let has = |text: &str| error.contains(text);
+        let (code, _) = error.split_once(':').unwrap_or((error, ""));
+        let is_request = has("failed to resolve reference")
+            || ["Get \"http", "Head \"http"].iter().any(|request| has(request) && has("/v2/"));
+        if matches!(code, "denied" | "unauthorized" | "name unknown")
+            || (is_request && error.ends_with(": not found"))
+        {
+            Some(Self::ImageNotFound)
+        } else {
+            is_request.then_some(Self::ImagePull)
+        }
     }
 
     /// SwarmKit names each filter with the number of nodes that it kept out: ` (insufficient
@@ -223,6 +240,10 @@ const TEXTS: &[(&str, Reason)] = &[
     ("repository does not exist", Reason::ImageNotFound),
     ("not found: manifest", Reason::ImageNotFound),
     ("no matching manifest", Reason::ImageNotFound),
+    ("error from registry: denied", Reason::ImageNotFound),
+    ("error from registry", Reason::ImagePull),
+    ("failed to copy", Reason::ImagePull),
+    ("received unexpected HTTP status", Reason::ImagePull),
     ("error pulling image", Reason::ImagePull),
     ("failed to pull", Reason::ImagePull),
     ("toomanyrequests", Reason::ImagePull),
@@ -235,12 +256,18 @@ const TEXTS: &[(&str, Reason)] = &[
     ("non-overlapping", Reason::AddressesUsedUp),
     ("source path does not exist", Reason::MountSourceNotFound),
     ("source path not found", Reason::MountSourceNotFound),
+    // The files of secrets and configs are mounted like others.
+    ("/mounts/secrets/", Reason::SecretOrConfig),
     ("network not found", Reason::NetworkNotFound),
     ("No such network", Reason::NetworkNotFound),
     // A volume of a driver, an NFS share, a file where the container has a folder.
     ("error while mounting volume", Reason::Mount),
     ("failed to mount local volume", Reason::Mount),
     ("error mounting", Reason::Mount),
+    ("invalid mount config", Reason::Mount),
+    ("invalid volume mount", Reason::Mount),
+    ("invalid option: ", Reason::Mount),
+    ("cannot access path", Reason::Mount),
     // Not the words alone: texts name services, and a service may be called `config`.
     ("from secret store", Reason::SecretOrConfig),
     ("from config store", Reason::SecretOrConfig),
@@ -255,6 +282,12 @@ const TEXTS: &[(&str, Reason)] = &[
     ("Cannot mkdir", Reason::Start),
     ("invalid CapAdd", Reason::Start),
     ("unknown log opt", Reason::Start),
+    ("nvalid signal", Reason::Start),
+    ("invalid isolation", Reason::Start),
+    ("invalid --security-opt", Reason::Start),
+    ("ange of CPUs is from", Reason::Start),
+    ("is too long (maximum", Reason::Start),
+    ("connected to host network", Reason::Start),
     ("non-zero exit", Reason::ExitCode),
 ];
 
@@ -416,6 +449,30 @@ mod tests {
         }
         assert_eq!(reason("running", "", 0), None);
         assert_eq!(reason("complete", "", 0), None);
+    }
+
+    /// Recorded from real Swarms; the reason of each was given by hand, not by the code.
+    #[derive(serde::Deserialize)]
+    struct Recorded {
+        engines: Vec<String>,
+        case: String,
+        state: String,
+        error: String,
+        exit_code: i64,
+        reason: String,
+    }
+
+    #[test]
+    fn recorded_texts_of_engines_are_classified() {
+        let recorded: Vec<Recorded> =
+            serde_json::from_str(include_str!("../tests/reasons.json")).unwrap();
+        let wrong = recorded.iter().filter_map(|it| {
+            let is = reason(&it.state, &it.error, it.exit_code).unwrap_or("none");
+            let Recorded { engines, case, error, reason, .. } = it;
+            (is != reason).then(|| format!("{engines:?} {case}: {is}, not {reason}: {error}"))
+        });
+        let wrong: Vec<_> = wrong.collect();
+        assert!(recorded.len() > 100 && wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]
