@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use swarmscout_docker::engine::{List, Resource};
-use swarmscout_swarm::Snapshot;
+use swarmscout_swarm::{NodeNames, Snapshot};
 
 use crate::families::Family;
 use crate::node::{AVAILABILITIES, STATES};
@@ -18,7 +18,13 @@ const ROLES: [&str; 2] = ["manager", "worker"];
 
 const REACHABILITIES: [&str; 3] = ["reachable", "unreachable", "unknown"];
 
-pub(crate) fn write(page: &mut Page, input: &Input<'_>, unknown_reasons: usize, options: &Options) {
+pub(crate) fn write(
+    page: &mut Page,
+    input: &Input<'_>,
+    unknown_reasons: usize,
+    names: &NodeNames,
+    options: &Options,
+) {
     let labels = options.labels();
     page.series(Family::Up, &labels, flag(input.up));
     if let Some(as_of) = input.as_of {
@@ -27,6 +33,7 @@ pub(crate) fn write(page: &mut Page, input: &Input<'_>, unknown_reasons: usize, 
     lists(page, input.snapshot, options);
     info(page, input.snapshot, options);
     managers(page, input.snapshot, options);
+    certificates(page, input, names, options);
     nodes(page, input.snapshot, options);
     page.series(Family::UnknownReasons, &labels, count(unknown_reasons));
 }
@@ -65,6 +72,20 @@ fn managers(page: &mut Page, snapshot: &Snapshot, options: &Options) {
     }
     let has_leader = managers.iter().any(|manager| manager.leader);
     page.series(Family::HasLeader, &labels, flag(has_leader));
+}
+
+/// Those that could be read. They are read apart from the Swarm's lists.
+fn certificates(page: &mut Page, input: &Input<'_>, names: &NodeNames, options: &Options) {
+    let nodes = input.snapshot.nodes.objects();
+    for node in nodes.filter(|node| node.manager.is_some()) {
+        if let Some(validity) = input.certificates.get(&node.id) {
+            let mut labels = options.labels();
+            labels.push("node", names.of(&node.id));
+            options.push_allowed(&mut labels, |key| node.labels.get(key));
+            page.series(Family::ManagerCertificateStart, &labels, validity.begins as f64);
+            page.series(Family::ManagerCertificateExpiry, &labels, validity.ends as f64);
+        }
+    }
 }
 
 fn nodes(page: &mut Page, snapshot: &Snapshot, options: &Options) {

@@ -1,6 +1,6 @@
 //! The series of all Swarms of a program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use swarmscout_swarm::Snapshot;
@@ -24,6 +24,15 @@ pub struct ObservedSwarm {
     pub as_of: Option<i64>,
 }
 
+/// From when to when the certificate of a manager is valid, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CertificateValidity {
+    /// Its beginning: some time before the certificate was issued.
+    pub begins: i64,
+    /// Its end.
+    pub ends: i64,
+}
+
 /// Writes the series of all Swarms, and keeps what did not change.
 #[derive(Debug)]
 pub struct Exporter {
@@ -40,6 +49,8 @@ struct Kept {
     /// Whether series have a label for their Swarm.
     is_labelled: bool,
     counters: Counters,
+    /// The certificates of managers, by the IDs of their nodes.
+    certificates: HashMap<Arc<str>, CertificateValidity>,
 }
 
 impl Exporter {
@@ -71,13 +82,14 @@ impl Exporter {
             }
             Arc::new(options)
         };
-        let Kept { swarms: known, classic: known_classic, counters, .. } = &mut *kept;
+        let Kept { swarms: known, classic: known_classic, counters, certificates, .. } = &mut *kept;
         known.retain(|name, _| swarms.iter().any(|swarm| swarm.name == *name));
         for ObservedSwarm { name, snapshot, up, as_of } in swarms {
             let entry = known.entry(Arc::clone(name));
             let metrics = entry.or_insert_with(|| SwarmMetrics::new(options(name)));
             counters.observe(snapshot);
-            metrics.update(&Input { snapshot, up: *up, as_of: *as_of }, counters);
+            let input = Input { snapshot, up: *up, as_of: *as_of, certificates };
+            metrics.update(&input, counters);
         }
         known_classic.retain(|name, _| classic.iter().any(|swarm| swarm.name == *name));
         for swarm in classic {
@@ -87,6 +99,13 @@ impl Exporter {
         let pages = known.values().flat_map(SwarmMetrics::pages);
         let pages = pages.chain(known_classic.values().flat_map(ClassicMetrics::pages));
         page::join(&pages.collect::<Vec<_>>(), encoding)
+    }
+}
+
+impl Exporter {
+    /// Takes over what is known of the certificates of managers, by the IDs of their nodes.
+    pub fn set_certificates(&self, known: HashMap<Arc<str>, CertificateValidity>) {
+        self.kept().certificates = known;
     }
 }
 

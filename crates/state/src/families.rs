@@ -86,6 +86,8 @@ families! {
         NodeAvailability Gauge "node_availability" "Whether the node has this availability"
         NodeLeader Gauge "node_manager_leader" "Whether the manager leads"
         NodeReachable Gauge "node_manager_reachable" "Whether the other managers reach it"
+        ManagerCertificateStart Gauge "manager_certificate_not_before_timestamp_seconds" "From when the certificate that the manager shows to others is valid"
+        ManagerCertificateExpiry Gauge "manager_certificate_expiry_timestamp_seconds" "When the certificate that the manager shows to others expires"
         NodeCpus Gauge "node_cpus" "Number of CPUs of the node"
         NodeMemory Gauge "node_memory_bytes" "Memory of the node"
         NodeReservedCpus Gauge "node_reserved_cpus" "CPUs that the tasks on the node reserve"

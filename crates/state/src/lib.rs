@@ -28,7 +28,7 @@ mod stack;
 mod tuning;
 
 pub use self::classic::ObservedClassic;
-pub use self::exporter::{Exporter, ObservedSwarm};
+pub use self::exporter::{CertificateValidity, Exporter, ObservedSwarm};
 pub use self::families::{Family, Subject};
 pub use self::options::{OWN_LABELS, Options, SHOWN_PREFIX};
 pub use self::page::{Body, Encoding};

@@ -3,7 +3,7 @@
 //! Services are spread over shards by the hash of their ID, and nodes likewise. A shard is written
 //! again if anything changed that one of its objects shows. What a whole Swarm shows is written each time.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use swarmscout_swarm::buckets::hash_of;
@@ -11,6 +11,7 @@ use swarmscout_swarm::scheduler::Scheduler;
 use swarmscout_swarm::{NodeNames, Snapshot};
 
 use crate::counters::Counters;
+use crate::exporter::CertificateValidity;
 use crate::families::Family;
 use crate::network::AddressUse;
 use crate::options::Options;
@@ -27,6 +28,8 @@ pub struct Input<'a> {
     pub up: bool,
     /// When the Swarm last confirmed its state, in microseconds since 1970.
     pub as_of: Option<i64>,
+    /// The certificates of managers, by the IDs of their nodes.
+    pub certificates: &'a HashMap<Arc<str>, CertificateValidity>,
 }
 
 /// About this many tasks or nodes share a shard.
@@ -161,7 +164,7 @@ impl SwarmMetrics {
         }
         let mut page = Page::default();
         let unknown = self.services.known.values().map(|service| service.unknown_reasons).sum();
-        cluster::write(&mut page, input, unknown, &self.options);
+        cluster::write(&mut page, input, unknown, &self.names, &self.options);
         self.cluster = finish(page, &self.options.hidden);
     }
 

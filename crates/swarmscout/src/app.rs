@@ -41,6 +41,7 @@ use crate::cli::IgnoredFlag;
 use crate::config_source::{Attempt, ConfigSource};
 use crate::counters;
 use crate::listen::{Listen, local_url};
+use crate::manager_certificates;
 use crate::signals::{Received, Signals};
 use crate::systemd::Systemd;
 use swarmscout_web::{self as web, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
@@ -81,6 +82,8 @@ pub struct Options {
     pub storage_path: Option<PathBuf>,
     /// What state metrics show; `None` if they are off.
     pub state: Option<swarmscout_state::Options>,
+    /// Whether state metrics show when the certificates of managers end.
+    pub certificates: bool,
     /// `--sd.startup-timeout`.
     pub startup_timeout: Duration,
     /// What `/api/v1/status/flags` shows.
@@ -135,7 +138,7 @@ pub struct App {
     stop_web: oneshot::Sender<()>,
     web_timeout: Duration,
     addresses: Vec<SocketAddr>,
-    /// Counts what happens between two scrapes.
+    /// Counts what happens between two scrapes, and reads the certificates of managers.
     _counting: JoinSet<()>,
 }
 
@@ -210,6 +213,10 @@ impl App {
         if let Some(exporter) = &exporter {
             if let Some(storage) = &storage {
                 counters::restore(exporter, storage).await;
+            }
+            if options.certificates {
+                let swarms = manager.swarms();
+                counting.spawn(manager_certificates::keep(Arc::clone(exporter), swarms));
             }
             counting.spawn(counters::keep(Arc::clone(exporter), manager.swarms(), storage));
         }
@@ -526,6 +533,7 @@ mod tests {
             file_sd: None,
             storage_path: None,
             state: None,
+            certificates: false,
             startup_timeout: STARTUP_TIMEOUT,
             flags: Vec::new(),
             ignored_flags: Vec::new(),

@@ -18,6 +18,7 @@ pub mod diagnose;
 pub mod embedded;
 pub mod listen;
 pub mod logging;
+mod manager_certificates;
 pub mod memory;
 pub mod output;
 pub mod rules;
@@ -94,6 +95,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         file_sd: cli.run.file_sd.options(),
         storage_path: cli.run.storage_path.clone(),
         state: cli.run.state.options()?,
+        certificates: cli.run.state.certificates,
         startup_timeout: cli.run.startup_timeout.into(),
         flags,
         ignored_flags: cli.ignored.clone(),

@@ -180,7 +180,7 @@ pub async fn connect_tcp(to: &str, within: Duration) -> Result<TcpStream, Error>
     opened.unwrap_or_else(|_| Err(late(within))).map_err(|failure| failure.to(to.to_owned()))
 }
 
-fn late(within: Duration) -> ConnectFailure {
+pub(crate) fn late(within: Duration) -> ConnectFailure {
     ConnectFailure::new(ConnectCause::Timeout, format!("no connection within {within:?}"))
 }
 

@@ -9,17 +9,48 @@ const MOST: usize = 100;
 /// When the first of these certificates ends, in seconds since 1970. `None` if none can be read.
 pub fn certificates_end(pem: &[u8]) -> Option<i64> {
     let certificates = CertificateDer::pem_slice_iter(pem).take(MOST).map_while(Result::ok);
-    certificates.filter_map(|certificate| end(&certificate)).min()
+    certificates.filter_map(|certificate| Some(times(&certificate)?.1)).min()
 }
 
 const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
+const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 /// `[0] EXPLICIT Version`; absent in version 1.
 const VERSION: u8 = 0xa0;
+/// 2.5.4.3
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
-/// The end of the validity (RFC 5280, 4.1).
-fn end(certificate: &[u8]) -> Option<i64> {
+/// Beginning and end of the validity, in seconds since 1970 (RFC 5280, 4.1).
+pub(super) fn times(certificate: &[u8]) -> Option<(i64, i64)> {
+    let (validity, _) = validity(certificate)?;
+    let (begin, rest) = time(validity)?;
+    let (end, _) = time(rest)?;
+    Some((begin, end))
+}
+
+/// Whether the subject has this common name.
+pub(super) fn is_named(certificate: &[u8], name: &str) -> bool {
+    let subject = validity(certificate).and_then(|(_, rest)| expect(rest, SEQUENCE));
+    let Some((mut subject, _)) = subject else { return false };
+    // A sequence of sets of attributes: type and value.
+    while let Some((set, rest)) = expect(subject, SET) {
+        subject = rest;
+        let attribute = expect(set, SEQUENCE).and_then(|(attribute, _)| {
+            let (kind, rest) = expect(attribute, OBJECT_IDENTIFIER)?;
+            let (_, text, _) = value(rest)?;
+            Some((kind, text))
+        });
+        if attribute == Some((COMMON_NAME, name.as_bytes())) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The content of the validity, and what follows it.
+fn validity(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let (certificate, _) = expect(certificate, SEQUENCE)?;
     let (mut rest, _) = expect(certificate, SEQUENCE)?;
     if rest.first() == Some(&VERSION) {
@@ -29,18 +60,22 @@ fn end(certificate: &[u8]) -> Option<i64> {
     for _ in 0..3 {
         (_, _, rest) = value(rest)?;
     }
-    let (validity, _) = expect(rest, SEQUENCE)?;
-    let (_, _, rest) = value(validity)?;
-    let (tag, text, _) = value(rest)?;
+    expect(rest, SEQUENCE)
+}
+
+/// The time at the start of `text`, in seconds since 1970, and what follows.
+fn time(text: &[u8]) -> Option<(i64, &[u8])> {
+    let (tag, text, rest) = value(text)?;
     let text = str::from_utf8(text).ok()?;
-    match tag {
+    let time = match tag {
         UTC_TIME => {
             let year: i64 = text.get(..2)?.parse().ok()?;
             moment(if year < 50 { 2000 + year } else { 1900 + year }, text.get(2..)?)
         }
         GENERALIZED_TIME => moment(text.get(..4)?.parse().ok()?, text.get(4..)?),
         _ => None,
-    }
+    };
+    Some((time?, rest))
 }
 
 /// The value at the start of `text`, which has this tag, and what follows.
@@ -111,9 +146,10 @@ mod tests {
     fn no_text_breaks_it() {
         let whole = certificate(2031, 3, 1);
         let der = CertificateDer::pem_slice_iter(whole.as_bytes()).next().unwrap().unwrap();
-        let ends: Vec<_> = (0..der.len()).filter(|length| end(&der[..*length]).is_some()).collect();
+        let ends = (0..der.len()).filter(|length| times(&der[..*length]).is_some());
+        let ends: Vec<_> = ends.collect();
         assert!(ends.is_empty(), "{ends:?}");
-        assert_eq!(end(&der), Some(1_930_089_600));
+        assert_eq!(times(&der).map(|(_, end)| end), Some(1_930_089_600));
         assert_eq!(certificates_end(b""), None);
         assert_eq!(certificates_end(&[0xff; 100]), None);
     }

@@ -6,6 +6,7 @@
 //! with it the pool of connections replaced.
 
 mod end;
+mod peer;
 mod roots;
 mod verify;
 mod words;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 pub use end::certificates_end;
+pub use peer::{PeerCertificate, peer_certificate};
 pub use roots::SystemRoots;
 pub(crate) use words::{explain, explain_handshake, explain_io};
 

@@ -84,7 +84,12 @@ fn joined(metrics: &SwarmMetrics) -> Body {
 
 fn exposition(snapshot: &Snapshot, options: Options) -> String {
     let mut metrics = SwarmMetrics::new(Arc::new(options));
-    metrics.update(&Input { snapshot, up: true, as_of: Some(CREATED) }, &Counters::default());
+    let certificates = HashMap::from([(
+        "a".into(),
+        CertificateValidity { begins: 1_898_553_600, ends: 1_930_089_600 },
+    )]);
+    let input = Input { snapshot, up: true, as_of: Some(CREATED), certificates: &certificates };
+    metrics.update(&input, &Counters::default());
     text(&joined(&metrics))
 }
 
@@ -256,6 +261,22 @@ fn a_node_has_all_its_series() {
 }
 
 /// Docker goes on to say that the tasks of a node that died run.
+#[test]
+fn a_manager_has_the_validity_of_its_certificate() {
+    let manager = Node { manager: Some(ManagerStatus::default()), ..node("a") };
+    let swarm = snapshot(vec![manager, node("b")], Vec::new(), Vec::new());
+    check(
+        &swarm,
+        Options::default(),
+        "manager_certificate",
+        &expect![[r#"
+        manager_certificate_not_before_timestamp_seconds{node="pi-a"} 1898553600
+        manager_certificate_expiry_timestamp_seconds{node="pi-a"} 1930089600"#]],
+    );
+    let worker = snapshot(vec![node("a")], Vec::new(), Vec::new());
+    check(&worker, Options::default(), "manager_certificate", &expect![""]);
+}
+
 #[test]
 fn a_node_that_died_takes_its_tasks_along() {
     let dead = Node { state: "down".into(), ..node("a") };
@@ -559,7 +580,8 @@ fn changes_lead_to_the_same_series() {
                 }
             }
         }
-        let input = Input { snapshot: &now, up: true, as_of: None };
+        let certificates = HashMap::new();
+        let input = Input { snapshot: &now, up: true, as_of: None, certificates: &certificates };
         kept.update(&input, &Counters::default());
         let mut fresh = SwarmMetrics::new(Arc::default());
         fresh.update(&input, &Counters::default());

@@ -469,6 +469,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("log.format", name_of(&cli.log.format)),
         ("log.level", name_of(&cli.log.level)),
         ("sd.startup-timeout", cli.run.startup_timeout.to_string()),
+        ("state.certificates", state.certificates.to_string()),
         ("state.cluster", state.cluster.clone().unwrap_or_default()),
         ("state.label-allowlist", state.label_allowlist.join(",")),
         ("state.metric-allowlist", state.metric_allowlist.join(",")),

@@ -19,6 +19,13 @@ pub struct StateArgs {
           value_name = "BOOL", hide_possible_values = true)]
     pub metrics: bool,
 
+    /// Read when the certificates of managers expire: by a TLS handshake with each manager at the port
+    /// where it listens for the others (2377), at most once an hour
+    #[arg(long = "state.certificates", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "true", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub certificates: bool,
+
     /// Value of the label cluster of all state metrics [default: none]
     #[arg(long = "state.cluster", value_name = "NAME")]
     pub cluster: Option<String>,

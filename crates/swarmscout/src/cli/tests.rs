@@ -38,6 +38,7 @@ fn defaults_and_values() {
         log.format=logfmt
         log.level=info
         sd.startup-timeout=30s
+        state.certificates=true
         state.cluster=
         state.label-allowlist=
         state.metric-allowlist=
@@ -70,6 +71,7 @@ fn defaults_and_values() {
         log.format=json
         log.level=debug
         sd.startup-timeout=30s
+        state.certificates=true
         state.cluster=
         state.label-allowlist=
         state.metric-allowlist=

@@ -80,6 +80,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
         file_sd: None,
         storage_path: None,
         state: Some(swarmscout_state::Options::default()),
+        certificates: false,
         startup_timeout: cli.run.startup_timeout.into(),
         flags: crate::cli::values(cli),
         ignored_flags: cli.ignored.clone(),

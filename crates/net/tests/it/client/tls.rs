@@ -14,7 +14,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use swarmscout_model::Secret;
 use swarmscout_net::config::{PemSource, TlsConfig, TlsVersion};
-use swarmscout_net::{Client, ClientOptions, Error, HttpConfig, SystemRoots};
+use swarmscout_net::{Client, ClientOptions, Error, HttpConfig, SystemRoots, peer_certificate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -183,6 +183,30 @@ async fn the_systems_certificates_are_read_once_and_only_when_needed() {
     assert!(read.starts_with("SystemRoots(Some("), "{read}");
     client(TlsConfig::default()).get(request(&url)).await.unwrap_err();
     assert_eq!(format!("{roots:?}"), read);
+}
+
+/// As managers of a Swarm show theirs.
+#[tokio::test]
+async fn the_certificate_of_a_server_is_read_without_trust_in_it() {
+    use rustls::version::{TLS12, TLS13};
+    let authority = Authority::new();
+    let mut params = params(&["swarm-manager"]);
+    params.distinguished_name.push(DnType::OrganizationName, "of-the-swarm");
+    params.distinguished_name.push(DnType::CommonName, "of-the-node");
+    (params.not_before, params.not_after) = (date_time_ymd(2030, 3, 1), date_time_ymd(2031, 3, 1));
+    let identity = authority.sign(&params);
+    for (clients, version) in [(None, &TLS12), (None, &TLS13), (Some(&authority), &TLS13)] {
+        let server =
+            Server::start_tls(acceptor(&identity, clients, &[version], &["h2"]), |_, _| {
+                Reply::ok("")
+            });
+        let server = server.await;
+        let shown = peer_certificate(&server.address(), AMPLE).await.unwrap();
+        assert_eq!(shown.validity(), Some((1_898_553_600, 1_930_089_600)));
+        assert!(shown.is_named("of-the-node"));
+        assert!(!shown.is_named("of-the-swarm") && !shown.is_named("of-the"));
+        assert_eq!(server.requests().len(), 0);
+    }
 }
 
 #[tokio::test]
