@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use swarmscout_simulator::{Listen, Response, Server};
 use swarmscout_simulator::classic::{Cluster, Master};
+use swarmscout_simulator::{Listen, Response, Server};
 
 use crate::process::until;
 use crate::programs::Program;

@@ -100,7 +100,7 @@ impl<'a> ClassicNode<'a> {
         halves(&self.reserved_cpus)
     }
 
-    /// Memory, in texts for [`bytes`].
+    /// Memory, in texts for [`bytes()`].
     pub fn memory(&self) -> Reservation<'_> {
         halves(&self.reserved_memory)
     }

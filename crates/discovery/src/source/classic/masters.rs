@@ -66,7 +66,7 @@ impl ClassicSwarm {
 }
 
 impl ClassicReplica {
-    /// One of which nothing is known yet. Starts to ask its masters, if there are several.
+    /// A Swarm that has not answered yet. Starts to ask its masters, if there are several.
     pub(crate) fn start(config: &ClassicConfig, context: &BuildContext) -> Self {
         // A URL that cannot be used is an error of each refresh.
         let hosts = config.masters.iter().filter_map(|url| Host::parse(url).ok());
