@@ -287,6 +287,9 @@ fn evaluate<'a>(
     declared
 }
 
+/// What begins our labels that tune alerts. State metrics show them.
+const ALERTS: &str = "alert.";
+
 /// The labels of one style in one place, in an order that does not depend on that of the map.
 fn entries<'a>(style: Style<'_>, of: DeclaredBy, labels: &'a LabelMap) -> Vec<Entry<'a>> {
     let mut entries = Vec::new();
@@ -295,6 +298,9 @@ fn entries<'a>(style: Style<'_>, of: DeclaredBy, labels: &'a LabelMap) -> Vec<En
         let Some(rest) = label.strip_prefix(style.prefix) else { continue };
         if let Some(dialect) = style.dialect {
             entries.extend(dialect.read(rest).map(|key| Entry::new(label, value, key)));
+            continue;
+        }
+        if rest.starts_with(ALERTS) {
             continue;
         }
         let entry = match keys::read(rest) {

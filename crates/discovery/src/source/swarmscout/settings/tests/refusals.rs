@@ -143,3 +143,15 @@ fn reasons_are_a_few_constant_words() {
     let reasons = [Reason::NoPort, Reason::UnknownKey].map(Reason::as_str);
     assert_eq!(reasons, ["endpoint without port", "unknown key"]);
 }
+
+#[test]
+fn labels_that_tune_alerts_declare_nothing_and_are_not_refused() {
+    check(
+        "prometheus.io/port=80\nprometheus.io/alert.ignore=spread\nprometheus.io/alert.memory=0.8",
+        &expect![[r#"
+            by ours, service
+            "" http 80 /metrics
+        "#]],
+    );
+    check("prometheus.io/alert.ignore=spread", &expect![[""]]);
+}
