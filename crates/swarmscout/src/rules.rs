@@ -11,14 +11,22 @@ const INHIBIT: &str = include_str!("../../../deploy/rules/alertmanager-inhibit.y
 /// The folder of the pages that the rules name, as it stands in this repository.
 const PAGES: &str = "docs/alerts/";
 
+/// What the labels of an alert begin with.
+const LABELS: &str = "    labels: {";
+
 /// The text that was asked for.
 pub fn text(args: &RulesArgs) -> String {
-    match &args.runbooks {
-        _ if args.inhibit => INHIBIT.to_owned(),
-        Some(url) => {
-            let url = url.trim_end_matches('/');
-            RULES.replace(&format!("runbook_url: {PAGES}"), &format!("runbook_url: {url}/"))
-        }
-        None => RULES.to_owned(),
+    if args.inhibit {
+        return INHIBIT.to_owned();
     }
+    let mut rules = RULES.to_owned();
+    if let Some(url) = &args.runbooks {
+        let url = url.trim_end_matches('/');
+        rules = rules.replace(&format!("runbook_url: {PAGES}"), &format!("runbook_url: {url}/"));
+    }
+    if let Some(team) = &args.team {
+        let template = format!("{{{{ or $labels.team \"{team}\" }}}}");
+        rules = rules.replace(LABELS, &format!("{LABELS}team: '{template}', "));
+    }
+    rules
 }

@@ -11,10 +11,14 @@ pub struct RulesArgs {
     #[arg(long, value_name = "URL", value_parser = parse_folder)]
     pub runbooks: Option<String>,
 
+    /// The label team of alerts about what has none, such as the Swarm as a whole
+    #[arg(long, value_name = "NAME", value_parser = parse_team)]
+    pub team: Option<String>,
+
     /// Print the inhibition rules for Alertmanager instead
     #[arg(long, value_parser = BoolishValueParser::new(), num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true", value_name = "BOOL",
-          hide_possible_values = true, conflicts_with = "runbooks")]
+          hide_possible_values = true, conflicts_with_all = ["runbooks", "team"])]
     pub inhibit: bool,
 }
 
@@ -28,5 +32,15 @@ fn parse_folder(text: &str) -> anyhow::Result<String> {
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/@!$&()*+,;=%".contains(&byte));
     ensure!(is_plain, "a URL has no query, anchor, quote or brace here: write them as %XX");
+    Ok(text.to_owned())
+}
+
+/// A name that stands in a template as it is.
+fn parse_team(text: &str) -> anyhow::Result<String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    ensure!(
+        !text.is_empty() && text.bytes().all(is_plain),
+        "a team has letters, digits, -, . and _"
+    );
     Ok(text.to_owned())
 }

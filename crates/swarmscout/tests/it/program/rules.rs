@@ -198,6 +198,20 @@ fn the_program_prints_the_rules() {
 }
 
 #[test]
+fn every_alert_has_a_team_if_one_is_given() {
+    let rules = read(RULES);
+    let of_team = printed(&["--team=ops"]);
+    let added = "team: '{{ or $labels.team \"ops\" }}', ";
+    assert_eq!(of_team.matches(added).count(), rules.matches("  - alert: ").count());
+    assert_eq!(of_team.replace(added, ""), rules);
+    for team in ["", "a b", "{{ . }}", "a'b"] {
+        let folder = Folder::new();
+        let output = folder.run(&["rules", &format!("--team={team}")]);
+        assert_eq!(output.status.code(), Some(2), "{team}: {}", transcript(&folder, &output));
+    }
+}
+
+#[test]
 fn runbooks_are_at_a_url_that_yaml_and_templates_take_as_it_is() {
     let folder = Folder::new();
     for page in [
