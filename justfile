@@ -37,7 +37,7 @@ fmt:
 clippy:
     cargo clippy --quiet --workspace --all-targets -- -D warnings
     for folder in e2e bench; do \
-      cargo clippy --quiet --all-targets --manifest-path "$folder/Cargo.toml" -- -D warnings; \
+      cargo clippy --quiet --all-targets --all-features --manifest-path "$folder/Cargo.toml" -- -D warnings; \
     done
 
 # Fails where a word is added that this project does not use, and says what to write instead.
@@ -52,10 +52,11 @@ typos:
 deny:
     cargo deny --log-level error check --hide-inclusion-graph bans licenses sources
 
-# Checks and tests the alerts: needs promtool.
+# Checks and tests the alerts: needs promtool and vmalert.
 rules:
     promtool check rules deploy/rules/swarmscout.yml
     promtool test rules deploy/rules/tests/*.yml
+    vmalert -loggerLevel=ERROR -dryRun -rule=deploy/rules/swarmscout.yml
 
 # Makes the dashboards of Grafana. `just dashboards --check` only compares. Needs python3-venv.
 dashboards *args:
@@ -76,6 +77,11 @@ release *archs:
 e2e *args:
     SWARMSCOUT="$PWD/dist/linux-amd64/swarmscout" SWARMSCOUT_DYNAMIC="$PWD/target/debug/swarmscout" \
       cargo test --manifest-path e2e/Cargo.toml {{ args }}
+
+# Fires every alert on a real Swarm: a quarter of an hour, so not in CI. `just e2e` fires a few.
+alerts *args:
+    SWARMSCOUT="$PWD/dist/linux-amd64/swarmscout" \
+      cargo test --manifest-path e2e/Cargo.toml --features long --test alerts {{ args }}
 
 # Runs the benchmarks next to Prometheus.
 bench *args:

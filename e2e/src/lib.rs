@@ -4,6 +4,7 @@
 //! loopback device and the bridge of the namespaces. Needs root and the packages that `.ci/run`
 //! installs.
 
+pub mod alerting;
 pub mod cluster;
 pub mod dns;
 pub mod docker;

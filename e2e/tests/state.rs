@@ -3,6 +3,8 @@
 //! Each case has two Swarmscouts of its own: one follows the Swarm by the watch, one by events and a
 //! refresh each second. Both must come to what Docker says.
 
+#[path = "state/alerts.rs"]
+mod alerts;
 #[path = "common/cases.rs"]
 mod cases;
 #[path = "state/compared.rs"]
@@ -38,6 +40,7 @@ const CASES: &[(&str, Case)] = &[
     ("the exposition is valid, compressed too", files::valid),
     ("a node is drained", nodes::drained),
     ("a node dies", nodes::dead),
+    ("alerts fire, reach Alertmanager, and end", alerts::fire_and_end),
 ];
 
 /// Far more than what is waited for takes.
