@@ -158,7 +158,7 @@ impl SwarmFollower {
 fn is_at_rest(task: &Task) -> bool {
     match &*task.desired_state {
         "running" => &*task.state == "running",
-        "complete" => matches!(&*task.state, "complete" | "running" | "failed" | "rejected"),
+        "complete" => &*task.state == "running" || task.has_ended(),
         "remove" => false,
         _ => task.has_ended(),
     }
