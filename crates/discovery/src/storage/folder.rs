@@ -100,19 +100,23 @@ impl Folder {
 
     /// Reads the counters; `None` if none were stored.
     pub(super) fn read_counters(&self) -> io::Result<Option<Vec<u8>>> {
-        match open(&self.path.join(COUNTERS)) {
-            Ok(file) if file.metadata()?.is_file() => disk::whole(file, MOST_COUNTERS).map(Some),
-            Ok(_) => Err(io::Error::other("not a regular file")),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let file = match open(&self.path.join(COUNTERS)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("not a regular file"));
         }
+        // Not read at all, in place of its first 32 MiB.
+        check_counters(metadata.len())?;
+        disk::whole(file, MOST_COUNTERS).map(Some)
     }
 
     /// Replaces the counters.
     pub(super) fn replace_counters(&mut self, counters: &[u8]) -> io::Result<()> {
-        if counters.len() as u64 > MOST_COUNTERS {
-            return Err(io::Error::other(format!("larger than {MOST_COUNTERS} bytes")));
-        }
+        check_counters(counters.len() as u64)?;
         self.enter()?;
         let temporary = self.path.join(TEMPORARY);
         let replace = || {
@@ -206,6 +210,14 @@ impl Folder {
             "Files in the folder of the storage are not its own and are left alone"
         );
     }
+}
+
+fn check_counters(bytes: u64) -> io::Result<()> {
+    if bytes > MOST_COUNTERS {
+        let text = format!("{COUNTERS} is larger than {MOST_COUNTERS} bytes");
+        return Err(io::Error::other(text));
+    }
+    Ok(())
 }
 
 /// How old a set is that was confirmed at `as_of`. A clock that was set back since then says
