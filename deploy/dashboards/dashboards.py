@@ -11,12 +11,12 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from parts import (
-    AVAILABILITIES, BAD, DAYS_LEFT, DISKS, FEW, HAS_SLOT, INTERFACES, IN_SERVICE, IS_ACTIVE,
-    IS_READY, NODE, NODE_COLUMN, NODE_STATES, NO_SLOT, ONE_NODE, RESTARTS, SERVICE,
-    SERVICE_COLUMN, SEVERITIES, SHARE, SWARM, SWARM_COLUMNS, TASK_STATES, YES_NO, Column,
-    board, cpus, deploys, gauges, graph, grown, grown_from_nothing, memory, number,
-    of_containers, once, others, ours, own, reserved_without_largest, rows, state_variables,
-    total, variable,
+    AVAILABILITIES, BAD, DAYS_LEFT, DISKS, DRIVES, FEW, INTERFACES, IN_SERVICE, IS_ACTIVE,
+    IS_READY, NODE, NODE_COLUMN, NODE_STATES, ONE_NODE, RESTARTS, SERVICE, SERVICE_COLUMN,
+    SEVERITIES, SHARE, SWARM, SWARM_COLUMNS, TASK_COLUMNS, YES_NO, Column, board, cpus,
+    deploys, gauges, graph, grown, grown_from_nothing, memory, number, of_containers,
+    of_process, once, others, ours, own, reserved_without_largest, rows, state_variables,
+    tasks, total, variable,
 )
 
 FOLDER = Path(__file__).parent
@@ -230,18 +230,6 @@ def service():
         series = f"rate(container_network_{way}_bytes_total{{{containers}}}[$__rate_interval])"
         return total(task, of_containers(series))
 
-    def tasks(slots, key, *more):
-        """Age of the state of each task, with all that is known of it. Series of a task have its
-        slot, or its node if it has none; `task_info` has both."""
-        key, more = f"{SWARM}, {key}", ", ".join([*more, "image", "task_id"])
-        info = once(f"{key}, {more}", ours("dockerswarm_task_info", this, slots))
-        since = ours("dockerswarm_task_state_since_timestamp_seconds", this, slots)
-        states = once(f"{key}, state", ours("dockerswarm_task_state", this, slots))
-        return (
-            f"(time() - {once(key, since)}) * on ({key}) group_left (state) {states}"
-            f" * on ({key}) group_left ({more}) {info}"
-        )
-
     by_reason = ours("dockerswarm_service_task_failures_by_reason_total", this)
     failures = grown_from_nothing(f"{SWARM}, reason, exit_code", by_reason)
     updated = ours("dockerswarm_service_updated_timestamp_seconds", this)
@@ -336,17 +324,9 @@ def service():
         rows(
             "Current tasks",
             "The current task of each slot, or of each node of a global service.",
-            {"A": f"{tasks(HAS_SLOT, 'slot', 'node')} or {tasks(NO_SLOT, 'node')}"},
-            [
-                *SWARM_COLUMNS,
-                Column("slot", "Slot"),
-                NODE_COLUMN,
-                Column("state", "State", texts=TASK_STATES),
-                Column("Value", "For", unit="s", decimals=0),
-                Column("image", "Image"),
-                Column("task_id", "Task"),
-            ],
-            width=16,
+            {"A": tasks(this)},
+            [*SWARM_COLUMNS, Column("slot", "Slot"), NODE_COLUMN, *TASK_COLUMNS],
+            width=16, hidden=["service"],
         ),
         rows(
             "Failures by reason",
@@ -380,10 +360,15 @@ def node():
     def rate(metric, *matchers):
         return f"rate({host(metric, *matchers)}[$__rate_interval])"
 
+    def traffic(way):
+        """Of node exporter, or of cAdvisor where node exporter is in a network of its own."""
+        outside = rate(f"node_network_{way}_bytes_total", f"device{INTERFACES}")
+        root = rate(f"container_network_{way}_bytes_total", 'id="/"', f"interface{INTERFACES}")
+        return f"sum({outside}) or sum({root})"
+
     def share(resource):
         return f"{state(f'reserved_{resource}')} / {state(resource)}"
 
-    tasks_here = once(f"{SWARM}, service, slot", ours("dockerswarm_task_info", this))
     full = f"1 - {host('node_filesystem_avail_bytes', DISKS)} / {host('node_filesystem_size_bytes', DISKS)}"
     idle = rate("node_cpu_seconds_total", 'mode=~"idle|iowait"')
     memory_total = host("node_memory_MemTotal_bytes")
@@ -455,23 +440,17 @@ def node():
         ),
         graph(
             "Network and disks", "What the machine receives, sends, reads and writes.",
-            ("receives", f"sum({rate('node_network_receive_bytes_total', INTERFACES)})"),
-            ("sends", f"sum({rate('node_network_transmit_bytes_total', INTERFACES)})"),
-            ("reads", f"sum({rate('node_disk_read_bytes_total')})"),
-            ("writes", f"sum({rate('node_disk_written_bytes_total')})"),
+            ("receives", traffic("receive")),
+            ("sends", traffic("transmit")),
+            ("reads", f"sum({rate('node_disk_read_bytes_total', DRIVES)})"),
+            ("writes", f"sum({rate('node_disk_written_bytes_total', DRIVES)})"),
             unit="Bps",
         ),
         rows(
-            "Tasks on the node", "The current tasks.",
-            {"A": once(f"{SWARM}, service, slot, image, task_id", ours("dockerswarm_task_info", this))},
-            [
-                *SWARM_COLUMNS,
-                SERVICE_COLUMN,
-                Column("slot", "Slot"),
-                Column("image", "Image"),
-                Column("task_id", "Task"),
-            ],
-            no_value="No task runs here",
+            "Tasks on the node", "The current tasks, with those that have ended and have no successor.",
+            {"A": tasks(this)},
+            [*SWARM_COLUMNS, SERVICE_COLUMN, Column("slot", "Slot"), *TASK_COLUMNS],
+            hidden=["node"], no_value="No task runs here",
         ),
     ]
     which = variable("node", "Node", ours("dockerswarm_node_info"), many=False)
@@ -483,8 +462,8 @@ def node():
 
 
 def swarmscout():
-    def rate(name, *matchers):
-        return f"rate({own(name, *matchers)}[$__rate_interval])"
+    def rate(name):
+        return of_process(f"rate({own(name)}[$__rate_interval])")
 
     # The jobs of Swarmscout's configuration: `exported_job`, or `job` with honor_labels.
     source = "cluster, instance, job, exported_job, source"
@@ -494,6 +473,8 @@ def swarmscout():
     problems = once(f"{source}, effect", own("swarmscout_source_problems"))
     unreachable = own("swarmscout_targets", 'state="unreachable"')
     feed = once("cluster, instance, swarm, feed", own("swarmscout_snapshot_feed"))
+    reloaded = of_process(own("prometheus_config_last_reload_successful"))
+    resident = of_process(own("process_resident_memory_bytes"))
     skipped = own("swarmscout_source_problems", 'effect="skipped"')
     refreshes = "prometheus_sd_refresh_duration_histogram_seconds"
     panels = [
@@ -524,7 +505,7 @@ def swarmscout():
         ),
         number(
             "Configuration", "Whether the last reload succeeded.",
-            f"min({own('prometheus_config_last_reload_successful')})", width=3, mappings=YES_NO,
+            f"min({reloaded})", width=3, mappings=YES_NO,
         ),
         rows(
             "Sources", "Age is the time since the source was last confirmed. Problems are objects that were skipped or reported.",
@@ -568,7 +549,7 @@ def swarmscout():
         ),
         graph(
             "Memory", "Resident: of the process. Accounted: of targets and lists. When they need more than the limit, refreshes fail.",
-            ("resident {{instance}}", own("process_resident_memory_bytes")),
+            ("resident {{instance}}", resident),
             ("accounted {{instance}}", own("swarmscout_memory_accounted_bytes")),
             ("limit {{instance}}", own("swarmscout_memory_limit_bytes")),
             unit="bytes", limit="limit",

@@ -27,9 +27,10 @@ OTHERS = 'cluster=~"$cluster|"'
 
 IN_SERVICE = 'container_label_com_docker_swarm_service_name!=""'
 DISKS = 'fstype!~"tmpfs|ramfs|squashfs|overlay|iso9660|erofs"'
-INTERFACES = 'device!~"lo|veth.*|docker.*|br-.*"'
+# Without what is made of others, and would count twice.
+INTERFACES = '!~"lo|veth.*|docker.*|br-.*|vx.*|bond.*|.+[.].+"'
+DRIVES = 'device!~"dm-.*|md.*|loop.*|ram.*|zram.*"'
 IS_READY, IS_ACTIVE = 'state="ready"', 'availability="active"'
-HAS_SLOT, NO_SLOT = 'slot!=""', 'slot=""'
 
 
 def ours(name, *matchers):
@@ -42,6 +43,11 @@ def own(name, *matchers):
     return f"{name}{{{', '.join([OWN, *matchers])}}}"
 
 
+def of_process(series):
+    """Series of a name that other programs have, too: only those of Swarmscout."""
+    return f"{series} and on (cluster, job, instance) {own('swarmscout_build_info')}"
+
+
 def others(name, *matchers):
     """Series of another program."""
     return f"{name}{{{', '.join([OTHERS, *matchers])}}}"
@@ -50,6 +56,12 @@ def others(name, *matchers):
 def once(labels, expr):
     """One series for each object, however many Swarmscouts report it."""
     return f"max by ({labels}) ({expr})"
+
+
+def only(labels, expr):
+    """One series for these labels. Two Swarmscouts may differ for a moment, and a join fails if
+    there are two series to take a label from."""
+    return f"topk by ({labels}) (1, {expr})"
 
 
 def total(labels, expr):
@@ -80,7 +92,7 @@ def of_containers(series, *nodes):
         ("node_id", "node_id", "(.+)"),
     ]:
         series = f'label_replace({series}, "{name}", "$1", "{label}_{source}", "{pattern}")'
-    node = once(f"{NODE}, node_id", ours("dockerswarm_node_info", *nodes))
+    node = only("node_id", once(f"{NODE}, node_id", ours("dockerswarm_node_info", *nodes)))
     return f"{series} * on (node_id) group_left ({NODE}) {node}"
 
 
@@ -93,6 +105,25 @@ def cpus(by, containers, *nodes):
     """CPUs that containers use."""
     used = f"rate(container_cpu_usage_seconds_total{{{containers}}}[$__rate_interval])"
     return total(by, of_containers(used, *nodes))
+
+
+def tasks(matcher):
+    """Current tasks with their state; the value is how long they have been in it.
+
+    Series of a task have its slot, or its node if it has none; only `task_info` always has both.
+    """
+    parts = []
+    for slots, key in [('slot!=""', "slot"), ('slot=""', "node")]:
+        task = f"{SWARM}, service, {key}"
+        all_labels = f"{SWARM}, service, slot, node, image, task_id"
+        info = once(all_labels, ours("dockerswarm_task_info", slots, matcher))
+        state = only(task, once(f"{task}, state", ours("dockerswarm_task_state", slots)))
+        since = once(task, ours("dockerswarm_task_state_since_timestamp_seconds", slots))
+        parts.append(
+            f"{info} * on ({task}) group_left (state) {state}"
+            f" * on ({task}) group_left () (time() - {since})"
+        )
+    return " or ".join(parts)
 
 
 def reserved_without_largest(resource):
@@ -320,6 +351,12 @@ def rows(title, about, targets, columns, width=24, height=8, hidden=(), sort=Non
 SWARM_COLUMNS = [Column("cluster", "Cluster"), Column("swarm", "Swarm")]
 SERVICE_COLUMN = Column("service", "Service", link=link_to("service", service="${__value.raw}"))
 NODE_COLUMN = Column("node", "Node", link=link_to("node", node="${__value.raw}"))
+TASK_COLUMNS = [
+    Column("state", "State", texts=TASK_STATES),
+    Column("Value", "For", unit="s", decimals=0),
+    Column("image", "Image"),
+    Column("task_id", "Task"),
+]
 
 
 # --- What the dashboards have in common ----------------------------------------------------------
@@ -400,8 +437,8 @@ def board(name, about, panels, variables, annotations=()):
             built = built.link(link.icon("dashboard").url(url_of(other, kept)).keep_time(True))
     for annotation in annotations:
         built = built.annotation(annotation)
-    for number_of, panel in enumerate(panels, start=1):
-        built = built.with_panel(panel.id(number_of))
+    for i, panel in enumerate(panels, start=1):
+        built = built.with_panel(panel.id(i))
     return built
 
 

@@ -9,6 +9,8 @@ mod alerts;
 mod cases;
 #[path = "state/compared.rs"]
 mod compared;
+#[path = "state/dashboards.rs"]
+mod dashboards;
 #[path = "state/files.rs"]
 mod files;
 #[path = "state/nodes.rs"]
@@ -38,6 +40,7 @@ const CASES: &[(&str, Case)] = &[
     ("configs and secrets are listed without their content", files::listed),
     ("a proxy withholds configs and secrets", files::withheld),
     ("the exposition is valid, compressed too", files::valid),
+    ("each query of the dashboards has an answer", dashboards::answered),
     ("a node is drained", nodes::drained),
     ("a node dies", nodes::dead),
     ("alerts fire, reach Alertmanager, and end", alerts::fire_and_end),
