@@ -19,24 +19,90 @@ pub const DASHBOARDS: Embedded = Embedded {
             file: "cluster.json",
             about: "is everything at desired, what is not and why, can the Swarm lose a node",
             text: include_str!("../../../deploy/dashboards/cluster.json"),
+            reads: &[],
         },
         EmbeddedFile {
             name: "service",
             file: "service.json",
             about: "one service: tasks, restarts, deploys, memory and CPU against their limits",
             text: include_str!("../../../deploy/dashboards/service.json"),
+            reads: &[],
         },
         EmbeddedFile {
             name: "node",
             file: "node.json",
             about: "one node: its tasks, what they reserve and use, and its disks",
             text: include_str!("../../../deploy/dashboards/node.json"),
+            reads: &[],
         },
         EmbeddedFile {
             name: "swarmscout",
             file: "swarmscout.json",
             about: "discovery: sources, refreshes, targets, how changes arrive",
             text: include_str!("../../../deploy/dashboards/swarmscout.json"),
+            reads: &[],
+        },
+    ],
+};
+
+/// A file of `deploy/`: its path there, and its text.
+macro_rules! read {
+    ($path:literal) => {
+        ($path, include_str!(concat!("../../../deploy/", $path)))
+    };
+}
+
+/// The stacks for `docker stack deploy` and Compose, and what each of them reads or is deployed with.
+pub const STACKS: Embedded = Embedded {
+    kind: "stack",
+    files: &[
+        EmbeddedFile {
+            name: "beside",
+            file: "beside.yml",
+            about: "Swarmscout, beside a Prometheus or VictoriaMetrics that is there",
+            text: include_str!("../../../deploy/beside.yml"),
+            reads: &[read!("stack/swarmscout.yml")],
+        },
+        EmbeddedFile {
+            name: "complete",
+            file: "complete.yml",
+            about: "Prometheus, Alertmanager, Grafana, exporters and Swarmscout",
+            text: include_str!("../../../deploy/complete.yml"),
+            reads: &[
+                read!("stack/swarmscout.yml"),
+                read!("stack/prometheus.yml"),
+                read!("stack/alertmanager.sh"),
+                read!("stack/blackbox.yml"),
+                read!("stack/grafana.sh"),
+                read!("stack/grafana-dashboards.yml"),
+                read!("stack/grafana-datasources.yml"),
+                read!("rules/swarmscout.yml"),
+                read!("rules/alertmanager-inhibit.yml"),
+                read!("dashboards/cluster.json"),
+                read!("dashboards/service.json"),
+                read!("dashboards/node.json"),
+                read!("dashboards/swarmscout.json"),
+                read!("alert-url.yml"),
+                read!("grafana-password.yml"),
+            ],
+        },
+        EmbeddedFile {
+            name: "compose",
+            file: "compose.yml",
+            about: "the same for Docker hosts without swarm mode, with Compose",
+            text: include_str!("../../../deploy/compose.yml"),
+            reads: &[
+                read!("compose/swarmscout.yml"),
+                read!("compose/rules.yml"),
+                read!("stack/prometheus.yml"),
+                read!("stack/alertmanager.sh"),
+                read!("stack/blackbox.yml"),
+                read!("stack/grafana.sh"),
+                read!("stack/grafana-dashboards.yml"),
+                read!("stack/grafana-datasources.yml"),
+                read!("rules/alertmanager-inhibit.yml"),
+                read!("dashboards/swarmscout.json"),
+            ],
         },
     ],
 };
@@ -59,6 +125,8 @@ struct EmbeddedFile {
     /// What it is for, in one line.
     about: &'static str,
     text: &'static str,
+    /// What it reads, by paths beside it.
+    reads: &'static [(&'static str, &'static str)],
 }
 
 /// Lists the files, prints one, or writes them, as the arguments ask.
@@ -111,14 +179,19 @@ impl Embedded {
 }
 
 impl EmbeddedFile {
-    /// Writes it into a folder, which is made if there is none. Returns a line with its path.
+    /// Writes it into a folder, which is made if there is none, with what it reads. Returns a line for
+    /// each path.
     fn write(&self, folder: &Path) -> anyhow::Result<String> {
-        let path = folder.join(self.file);
-        let cannot = || format!("cannot write {}", path.display());
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(cannot)?;
+        let mut written = String::new();
+        for (file, text) in self.reads.iter().copied().chain([(self.file, self.text)]) {
+            let path = folder.join(file);
+            let cannot = || format!("cannot write {}", path.display());
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent).with_context(cannot)?;
+            }
+            fs::write(&path, text).with_context(cannot)?;
+            writeln!(written, "{}", path.display()).expect("a string takes all");
         }
-        fs::write(&path, self.text).with_context(cannot)?;
-        Ok(format!("{}\n", path.display()))
+        Ok(written)
     }
 }

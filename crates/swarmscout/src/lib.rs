@@ -48,6 +48,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(Command::Dashboards(args)) => embedded::run(&embedded::DASHBOARDS, args),
+        Some(Command::Stack(args)) => embedded::run(&embedded::STACKS, args),
         Some(Command::Demo(args)) => demo::run(args, &cli).await.unwrap_or_else(report),
     }
 }

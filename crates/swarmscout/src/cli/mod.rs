@@ -309,6 +309,8 @@ pub enum Command {
     Rules(RulesArgs),
     /// Print the dashboards for Grafana
     Dashboards(EmbeddedArgs),
+    /// Print a stack for `docker stack deploy` or Compose, or write it with the files that it reads
+    Stack(EmbeddedArgs),
     /// Run on a simulated Swarm, with real sockets, without Docker
     Demo(DemoArgs),
 }
@@ -412,6 +414,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
                     | Command::Explain(_)
                     | Command::Status(_)
                     | Command::Rules(_)
+                    | Command::Dashboards(_)
+                    | Command::Stack(_)
             )
         );
     if !level_given && matches!(cli.command, Some(Command::Demo(_))) {

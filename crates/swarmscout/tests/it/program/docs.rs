@@ -10,8 +10,16 @@ use super::harness::{Folder, transcript};
 /// Every `yaml` block of these files is a configuration that is good, and without a warning unless it
 /// is Prometheus' own (`# prometheus.yml`). A `yml` block is one of another program, and is not taken
 /// as it is.
-const FILES: [&str; 4] =
-    ["README.md", "docs/first-steps.md", "docs/labels.md", "docs/migration.md"];
+const FILES: [&str; 8] = [
+    "README.md",
+    "docs/complete.md",
+    "docs/compose.md",
+    "docs/first-steps.md",
+    "docs/from-swarmprom.md",
+    "docs/labels.md",
+    "docs/migration.md",
+    "docs/with-prometheus.md",
+];
 
 fn read(file: &str) -> String {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);

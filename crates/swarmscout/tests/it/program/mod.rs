@@ -9,6 +9,7 @@ mod check;
 mod config_files;
 mod dashboards;
 mod demo;
+mod deploy;
 mod detect;
 mod docs;
 mod doctor;

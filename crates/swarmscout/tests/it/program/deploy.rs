@@ -1,0 +1,134 @@
+//! The stack files of `deploy/`, and what the program prints of them.
+
+use std::path::{Path, PathBuf};
+
+use expect_test::expect_file;
+use md5::{Digest as _, Md5};
+
+use super::harness::{Folder, transcript};
+
+/// All that the program knows.
+const STACKS: [&str; 3] = ["beside", "complete", "compose"];
+
+/// What a stack can be deployed with.
+const OVERRIDES: [&str; 2] = ["alert-url.yml", "grafana-password.yml"];
+
+/// The folder that Compose mounts as a whole.
+const FOLDER: &str = "compose";
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The file that a line of a stack's `configs` names.
+fn config_file(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("{file: ./")?;
+    rest.split(',').next()
+}
+
+/// The file or folder that a line of a Compose file mounts.
+fn mounted_file(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("- ./").or_else(|| line.split_once("volumes: [\"./"))?;
+    rest.split(':').next()
+}
+
+/// What a stack is deployed with: by its lines, and what else belongs to it.
+fn belongings(stack: &str, text: &str) -> Vec<String> {
+    let named = text.lines().filter_map(|line| config_file(line).or_else(|| mounted_file(line)));
+    let mut all: Vec<_> = named.filter(|file| *file != FOLDER).map(str::to_owned).collect();
+    all.push(format!("{stack}.yml"));
+    match stack {
+        "complete" => all.extend(OVERRIDES.map(str::to_owned)),
+        "compose" => all.push(format!("{FOLDER}/swarmscout.yml")),
+        _ => {}
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The line with the digest of its file as the end of the config's name.
+fn with_digest(line: &str) -> String {
+    const START: &str = "${CONFIG:-";
+    let Some(file) = config_file(line) else { return line.to_owned() };
+    let (before, rest) = line.split_once(START).unwrap_or_else(|| panic!("no {START} in {line}"));
+    let (_, after) = rest.split_once('}').expect("a variable ends");
+    let digest: [u8; 16] = Md5::digest(read(&deploy().join(file))).into();
+    let digest = u128::from_be_bytes(digest) >> 96;
+    format!("{before}{START}{digest:08x}}}{after}")
+}
+
+/// A config of Swarm cannot change: with the old name, a second `docker stack deploy` would fail.
+/// `UPDATE_EXPECT=1` writes the names.
+#[test]
+fn the_name_of_each_config_has_the_digest_of_its_file() {
+    for stack in STACKS.iter().filter(|stack| **stack != FOLDER) {
+        let path = deploy().join(format!("{stack}.yml"));
+        let text = read(&path);
+        assert!(text.lines().any(|line| config_file(line).is_some()), "{stack} has no config");
+        let lines: String = text.lines().map(|line| with_digest(line) + "\n").collect();
+        expect_file![path].assert_eq(&lines);
+    }
+}
+
+/// All files below a folder, by their paths in it.
+fn files(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next).expect("the folder is there") {
+            let path = entry.expect("it can be read").path();
+            match path.strip_prefix(folder) {
+                _ if path.is_dir() => folders.push(path),
+                Ok(file) => found.push(file.display().to_string()),
+                Err(_) => unreachable!("it is in the folder"),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn the_program_prints_a_stack_and_writes_it_with_what_it_reads() {
+    let folder = Folder::new();
+    let run = |args: &[&str]| {
+        let output = folder.run(&[&["stack"], args].concat());
+        assert!(output.status.success(), "{}", transcript(&folder, &output));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let listed = run(&[]);
+    let names: Vec<_> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, STACKS);
+
+    for stack in STACKS {
+        let file = format!("{stack}.yml");
+        let text = read(&deploy().join(&file));
+        assert_eq!(run(&[stack]), text);
+
+        let written = run(&[stack, &format!("--output={stack}")]);
+        let written: Vec<_> = written.lines().collect();
+        let expected = belongings(stack, &text);
+        assert_eq!(files(&folder.path().join(stack)), expected);
+        assert_eq!(written.len(), expected.len(), "{written:?}");
+        for path in expected {
+            let copy = read(&folder.path().join(stack).join(&path));
+            assert_eq!(copy, read(&deploy().join(&path)), "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_configurations_of_the_stacks_are_good() {
+    let folder = Folder::new();
+    for file in ["stack/swarmscout.yml", "compose/swarmscout.yml"] {
+        let file = deploy().join(file);
+        let output = folder.run(&["check", "config", &file.display().to_string()]);
+        let said = transcript(&folder, &output);
+        assert!(output.status.success() && !said.contains("WARNING"), "{said}");
+    }
+}
