@@ -7,8 +7,6 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use swarmscout_model::PromDuration;
 
-use super::parse_interval;
-
 /// Where a running program is, and how to reach it.
 #[derive(Clone, Debug, Args)]
 pub struct EndpointArgs {
@@ -98,6 +96,12 @@ pub struct StatusArgs {
 
     /// Ask every INTERVAL (2s if it is left out, at least 100ms), and show each change
     #[arg(long, value_name = "INTERVAL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "2s", value_parser = parse_interval)]
+          default_missing_value = "2s", value_parser = parse_watch)]
     pub watch: Option<PromDuration>,
+}
+
+fn parse_watch(text: &str) -> anyhow::Result<PromDuration> {
+    let interval: PromDuration = text.parse()?;
+    anyhow::ensure!(interval.get().as_millis() >= 100, "an interval must be at least 100ms");
+    Ok(interval)
 }

@@ -426,4 +426,8 @@ fn every_range_has_ends() {
     }
     let longest_check = format!("swarmscout check service-discovery f j --timeout={longest}");
     parse(longest_check.split(' ').map(Into::into)).expect("a timeout may be long");
+    for (interval, expected) in [("100ms", true), ("99ms", false), ("0s", false)] {
+        let watch = ["swarmscout", "status", &format!("--watch={interval}")];
+        assert_eq!(parse(watch.map(Into::into)).is_ok(), expected, "{interval}");
+    }
 }

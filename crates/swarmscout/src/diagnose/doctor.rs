@@ -93,7 +93,8 @@ fn suggestion(suggestion: &Suggestion) -> Vec<Line> {
 
 fn summary(suggest: &Suggestions) -> String {
     let Suggestions { services, suggestions } = suggest;
-    format!("{services} services without a target, suggestions for {}", suggestions.len())
+    let noun = if *services == 1 { "service" } else { "services" };
+    format!("{services} {noun} without a target, suggestions for {}", suggestions.len())
 }
 
 /// How many targets there are, and what became of them.

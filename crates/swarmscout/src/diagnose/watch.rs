@@ -17,9 +17,6 @@ use crate::cli::DiagnoseFormat;
 use crate::output::{print_error, printable};
 use crate::signals::Signals;
 
-/// The shortest time between two requests.
-const SHORTEST: Duration = Duration::from_millis(100);
-
 /// Runs until a signal, or until stdout is closed.
 pub(super) async fn run(
     origin: Origin,
@@ -38,7 +35,6 @@ pub(super) async fn run(
             return ExitCode::from(NO_RESULT);
         }
     };
-    let every = every.max(SHORTEST);
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut output = match format {

@@ -230,10 +230,18 @@ impl Attempt {
     /// What log, metrics and API report, and the targets there are.
     async fn observe(&self, site: &Site, job: &Job, healthy: &Targets) -> Seen {
         let _turn = site.turn.lock().await;
-        let targets = self.targets(&job.set.borrow());
+        // All of the same refresh: the next one may end between two answers.
+        let refreshes =
+            |source: &Value| [source["refreshes"].clone(), source["failedRefreshes"].clone()];
+        let (source, metrics, targets) = loop {
+            let before = site.source(&self.job).await;
+            let (metrics, targets) = (site.metrics().await, self.targets(&job.set.borrow()));
+            let source = site.source(&self.job).await;
+            if refreshes(&before) == refreshes(&source) {
+                break (source, metrics, targets);
+            }
+        };
         let job = &self.job;
-        let metrics = site.metrics().await;
-        let source = site.source(job).await;
         let error = source["lastError"].as_str().unwrap();
         let anonymous = |text: &str| self.origin.anonymous(text);
         let text = |value: &Value| anonymous(value.as_str().unwrap());
