@@ -239,6 +239,7 @@ pub(crate) struct NodeCache {
     /// The number of refreshes.
     refresh: u64,
     // Buffers, for reuse.
+    list: Vec<u8>,
     writer: LabelsWriter,
     address: AddressWriter,
 }
@@ -330,9 +331,13 @@ impl NodeCache {
 
     fn node(&mut self, first: &[u8], rows: &[u8]) -> &CachedNode {
         let (refresh, port) = (self.refresh, &self.port);
-        let (writer, address) = (&mut self.writer, &mut self.address);
+        let (list, writer, address) = (&mut self.list, &mut self.writer, &mut self.address);
         let mut read = |before: Option<&CachedNode>| {
-            let rows: Arc<[u8]> = [b"[", rows, b"]"].concat().into();
+            list.clear();
+            list.push(b'[');
+            list.extend_from_slice(rows);
+            list.push(b']');
+            let rows: Arc<[u8]> = list.as_slice().into();
             let mut problems = Problems::default();
             let node = ClassicNode::read(&rows, &mut problems);
             let target = TargetNode::of(&node);
