@@ -152,13 +152,16 @@ pub struct Swarm {
     pub known: watch::Receiver<LastGood<Arc<Snapshot>>>,
     /// Asks it for tasks that the snapshot does not have; `None` if nothing can be asked.
     pub tasks: Option<TaskQuery>,
+    /// Whether all that it has is read, for state metrics.
+    pub is_whole: bool,
 }
 
 impl Swarm {
     /// The state of this Swarm.
     pub fn of(shared: &SharedSwarm) -> Self {
         let (feed, known) = (shared.feed.clone(), shared.supervised.last_good());
-        Self { feed, known, tasks: Some(shared.tasks.clone()) }
+        let is_whole = shared.companion.is_some();
+        Self { feed, known, tasks: Some(shared.tasks.clone()), is_whole }
     }
 
     /// The newest; `None` without a reader.

@@ -44,7 +44,8 @@ pub(crate) async fn keep(
         ticks.tick().await;
         let known: Vec<_> = {
             let swarms = swarms.borrow();
-            swarms.iter().filter_map(|swarm| swarm.known.borrow().value.clone()).collect()
+            let whole = swarms.iter().filter(|swarm| swarm.is_whole);
+            whole.filter_map(|swarm| swarm.known.borrow().value.clone()).collect()
         };
         let Some(counters) = exporter.changed_counters(&known) else { continue };
         let Some(storage) = &storage else { continue };

@@ -64,6 +64,8 @@ struct RunningSource {
     supervised: Supervised<CanonicalGroups>,
     /// What only a source of swarm mode reports.
     details: watch::Receiver<Details>,
+    /// Its Swarm as a whole, if it reads only what the Engine selects: for state metrics.
+    _whole: Option<Subscription>,
     /// What only a source that asks masters reports, for state metrics.
     classic: Option<ClassicReplica>,
 }
@@ -280,10 +282,12 @@ impl Manager {
             return (known.clone(), running);
         }
         let config = Arc::new(config.clone());
+        let mut whole = None;
         let mut classic = None;
         let (supervised, details) = match &*config {
             SdConfig::DockerSwarm(config) => {
-                let swarm = self.subscribe_role(config, job);
+                let swarm;
+                (swarm, whole) = self.subscribe_role(config, job);
                 dockerswarm::start(config, job, swarm, &self.context)
             }
             SdConfig::Swarmscout(config) => {
@@ -303,7 +307,7 @@ impl Manager {
         if let Some(storage) = &self.context.storage {
             storage.attach(&config, &supervised);
         }
-        let running = Arc::new(RunningSource { supervised, details, classic });
+        let running = Arc::new(RunningSource { supervised, details, _whole: whole, classic });
         self.sources.add(hash, config.clone(), &running);
         (config, running)
     }
@@ -347,16 +351,23 @@ impl Manager {
         start(spec, &self.context.refresh)
     }
 
-    fn subscribe_role(&mut self, config: &DockerSwarmConfig, job: &Arc<str>) -> Subscription {
+    /// What a role reads, and its Swarm as a whole where state metrics need it in addition.
+    fn subscribe_role(
+        &mut self,
+        config: &DockerSwarmConfig,
+        job: &Arc<str>,
+    ) -> (Subscription, Option<Subscription>) {
         let filters = Filters::new(config.role, &config.engine.filters);
-        let apart = (!filters.can_be_local()).then(|| filters.clone());
-        let mut config = config.clone();
-        if apart.is_some() {
-            // No change feed reports which objects these filters select.
-            config.events = Events::Poll;
-        }
         let interval = config.engine.refresh_interval;
-        self.subscribe(config.swarm(), apart, Reader::of_role(filters), interval, job)
+        let reader = Reader::of_role(filters.clone());
+        if filters.can_be_local() {
+            return (self.subscribe(config.swarm(), None, reader, interval, job), None);
+        }
+        let everything = self.context.state_metrics.then(Reader::of_everything);
+        let whole = everything.map(|all| self.subscribe(config.swarm(), None, all, interval, job));
+        // No change feed reports which objects these filters select.
+        let config = DockerSwarmConfig { events: Events::Poll, ..config.clone() };
+        (self.subscribe(config.swarm(), Some(filters), reader, interval, job), whole)
     }
 
     /// Subscribes a source to its Swarm. Starts the Swarm unless another source already reads it.
@@ -378,7 +389,7 @@ impl Manager {
                 what = format!("{what} role {role} filters {}", filters.for_engine(true));
             }
             let BuildContext { refresh, following, state_metrics, .. } = &self.context;
-            // Filters that only the Engine can apply leave no whole Swarm to show.
+            // What the Engine selects is not a whole Swarm.
             let is_shown = *state_metrics && apart.is_none();
             let companion = is_shown.then(Reader::of_everything);
             let (source_of, what) = (source.clone(), what.into());

@@ -73,6 +73,14 @@ fn config(role: Role) -> DockerSwarmConfig {
     }
 }
 
+/// Tasks that a filter selects.
+fn filtered(name: &str, value: &str) -> DockerSwarmConfig {
+    let filter = Filter { name: name.to_owned(), values: vec![value.to_owned()] };
+    let mut config = config(Role::Tasks);
+    config.engine.filters.push(filter);
+    config
+}
+
 /// The feed, as soon as it is like that.
 async fn feed_when(swarm: &Swarm, like: impl FnMut(&Arc<Feed>) -> bool) -> Arc<Feed> {
     let mut feed = swarm.feed.clone();
@@ -112,15 +120,30 @@ async fn reports_the_newest_of_a_swarm_that_several_jobs_read() {
 }
 
 #[tokio::test]
+async fn state_metrics_read_a_swarm_whole_that_sources_read_by_filters_of_the_engine() {
+    let world = World::new("whole");
+    let context = BuildContext { state_metrics: true, ..BuildContext::new("test") };
+    let mut manager = Manager::new(context);
+    // Only the Engine knows which tasks that are, and it is none.
+    manager.apply(vec![world.job("a", filtered("_up-to-date", "false"))]);
+    let swarms = manager.swarms().borrow().clone();
+    let whole: Vec<_> = swarms.iter().filter(|swarm| swarm.is_whole).collect();
+    let [whole] = whole[..] else { panic!("{swarms:?}") };
+    assert_eq!(&*whole.feed.borrow().swarm, &*world.host());
+    let mut known = whole.known.clone();
+    let known = timeout(Duration::from_secs(30), known.wait_for(|known| known.value.is_some()));
+    let snapshot = known.await.unwrap().unwrap().value.clone().unwrap();
+    assert_eq!((snapshot.nodes.len(), snapshot.tasks.len()), (1, 3));
+
+    manager.apply(Vec::new());
+    manager.shutdown().await;
+    assert!(whole.status().is_none());
+}
+
+#[tokio::test]
 async fn swarms_that_are_read_in_different_ways_are_distinguished() {
     let world = World::new("apart");
     let mut manager = Manager::new(BuildContext::new("test"));
-    let filtered = |name: &str, value: &str| {
-        let filter = Filter { name: name.to_owned(), values: vec![value.to_owned()] };
-        let mut config = config(Role::Tasks);
-        config.engine.filters.push(filter);
-        config
-    };
     manager.apply(vec![
         world.job("a", config(Role::Tasks)),
         world.job("b", filtered("desired-state", "running")),

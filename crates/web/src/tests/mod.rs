@@ -96,7 +96,12 @@ pub(super) struct SwarmSenders {
 
 impl SwarmSenders {
     pub(super) fn swarm(&self) -> Swarm {
-        Swarm { feed: self.feed.subscribe(), known: self.known.subscribe(), tasks: None }
+        Swarm {
+            feed: self.feed.subscribe(),
+            known: self.known.subscribe(),
+            tasks: None,
+            is_whole: true,
+        }
     }
 }
 

@@ -33,7 +33,6 @@ use swarmscout_discovery::source::classic::ClassicSwarm;
 use swarmscout_discovery::stats::DiscoveryStats;
 use swarmscout_model::TargetSet;
 use swarmscout_publish::file_sd::FileStatus;
-use swarmscout_state::{ObservedClassic, ObservedSwarm};
 use swarmscout_swarm::Swarm as ReplicaOfSwarm;
 use tokio::sync::watch;
 
@@ -42,7 +41,7 @@ pub(crate) use self::lists::{Lists, OtherLists};
 pub(crate) use self::overview::{JobOverview, Overview, ProgramState, Progress, Totals};
 pub(crate) use self::relabel::Steps;
 pub(crate) use self::sources::{File, Health, Problem, Source, Sources, TasksWithoutAddress};
-pub(crate) use self::swarms::{Swarm, Swarms};
+pub(crate) use self::swarms::{Swarm, Swarms, WholeSwarms};
 pub(crate) use self::time::{Seconds, Time};
 use crate::{Context, Now, Readiness, ReloadStatus};
 
@@ -69,16 +68,11 @@ impl Discovery {
         place.ok().map(|place| jobs[place].clone())
     }
 
-    /// The Swarms that are known, for state metrics.
-    pub(crate) fn observed_swarms(&self, now: Now) -> Vec<ObservedSwarm> {
-        let swarms = self.swarms.borrow();
-        swarms.iter().filter_map(|swarm| swarms::observe(swarm, now)).collect()
-    }
-
-    /// The same of classic Swarms.
-    pub(crate) fn observed_classic_swarms(&self, now: Now) -> Vec<ObservedClassic> {
-        let swarms = self.classic_swarms.borrow();
-        swarms.iter().filter_map(|swarm| swarms::observe_classic(swarm, now)).collect()
+    /// What state metrics show.
+    pub(crate) fn whole_swarms(&self, now: Now) -> WholeSwarms {
+        let mut swarms = WholeSwarms::of(&self.swarms.borrow(), now);
+        swarms.add_classic(&self.classic_swarms.borrow(), now);
+        swarms
     }
 }
 

@@ -41,17 +41,54 @@ impl Swarms {
     }
 }
 
-/// The objects of a Swarm. `None` before the first good refresh, and once it has no reader.
-pub(super) fn observe(swarm: &ReplicaOfSwarm, now: Now) -> Option<ObservedSwarm> {
-    let name = Arc::clone(&swarm.status()?.feed.swarm);
+/// What state metrics show.
+#[derive(Debug, Default)]
+pub(crate) struct WholeSwarms {
+    /// The Swarms of swarm mode that are known.
+    pub(crate) known: Vec<ObservedSwarm>,
+    /// The classic Swarms that are known.
+    pub(crate) classic: Vec<ObservedClassic>,
+    /// The others by name, and why they are not.
+    pub(crate) unknown: Vec<(Arc<str>, Option<Arc<str>>)>,
+}
+
+impl WholeSwarms {
+    pub(super) fn of(swarms: &[ReplicaOfSwarm], now: Now) -> Self {
+        let mut all = Self::default();
+        for swarm in swarms.iter().filter(|swarm| swarm.is_whole) {
+            // One without readers reports nothing.
+            let Some(status) = swarm.status() else { continue };
+            let name = Arc::clone(&status.feed.swarm);
+            match observe(&name, swarm, now) {
+                Some(swarm) => all.known.push(swarm),
+                None => all.unknown.push((name, swarm.known.borrow().health.error.clone())),
+            }
+        }
+        all
+    }
+
+    pub(super) fn add_classic(&mut self, swarms: &[ClassicSwarm], now: Now) {
+        for swarm in swarms {
+            match observe_classic(swarm, now) {
+                Some(swarm) => self.classic.push(swarm),
+                None if swarm.known().is_none() => {}
+                None => self.unknown.push((Arc::clone(&swarm.name), None)),
+            }
+        }
+    }
+}
+
+/// The objects of a Swarm. `None` before the first good refresh.
+fn observe(name: &Arc<str>, swarm: &ReplicaOfSwarm, now: Now) -> Option<ObservedSwarm> {
     let known = swarm.known.borrow();
     let snapshot = Arc::clone(known.value.as_ref()?);
     let as_of = known.health.as_of.and_then(|as_of| micros(as_of, now));
-    Some(ObservedSwarm { name, snapshot, up: known.health.error.is_none(), as_of })
+    let (name, up) = (Arc::clone(name), known.health.error.is_none());
+    Some(ObservedSwarm { name, snapshot, up, as_of })
 }
 
 /// A classic Swarm. `None` before the first attempt to ask a master, and once no source reads it.
-pub(super) fn observe_classic(swarm: &ClassicSwarm, now: Now) -> Option<ObservedClassic> {
+fn observe_classic(swarm: &ClassicSwarm, now: Now) -> Option<ObservedClassic> {
     let (snapshot, masters) = swarm.known()?;
     masters.iter().find(|master| master.is_up.is_some())?;
     let refreshes = swarm.refreshes.borrow();

@@ -174,6 +174,41 @@ fn stored_counters_that_cannot_be_used_are_replaced_at_once() {
     wait_for_file(&folder.path().join("stored/counters.json"), "\"services\":{");
 }
 
+#[test]
+fn an_exposition_without_series_says_why() {
+    let folder = Folder::new();
+    let socket = folder.path().join("docker.sock");
+    let mut program = start(&folder, &socket, &[]);
+    let of_swarm = format!(
+        "# No state metrics yet of unix://{} events poll: cannot connect",
+        socket.display()
+    );
+    wait_for(program.address(), "/metrics/swarm", &of_swarm);
+
+    let folder = Folder::new();
+    let mut program = with_static_target(&folder, &[]);
+    let answer = get(program.address(), "/metrics/swarm");
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.body,
+        "# No state metrics: no source reads a Swarm. Plain engines have none; write \
+         swarmscout_sd_configs with the host of a manager.\n"
+    );
+}
+
+/// A job `a` of one target, which a rule gives the label `site`.
+fn with_static_target(folder: &Folder, flags: &[&str]) -> Program {
+    folder.write(
+        "prometheus.yml",
+        "scrape_configs:\n- job_name: a\n  static_configs: [{targets: ['x:1']}, {targets: ['y:1'], \
+         labels: {cluster: own}}]\n  relabel_configs: [{source_labels: [cluster], target_label: \
+         site}]\n",
+    );
+    let mut command = folder.command();
+    command.arg("--web.listen-address=127.0.0.1:0").args(flags);
+    Program::spawn(&mut command)
+}
+
 /// Waits until a file has this text. Another process writes it at a time of its own.
 fn wait_for_file(path: &Path, text: &str) {
     let until = Instant::now() + Duration::from_mins(1);
