@@ -298,7 +298,7 @@ fn scout(folder: &Path, config: &str) -> Result<Server> {
     fs::write(&file, config)?;
     let mut command = swarmscout();
     command.arg(format!("--config.file={}", file.display()));
-    command.args(["--state.cluster=e2e", "--state.series-labels=team"]);
+    command.args(["--cluster=e2e", "--state.series-labels=team"]);
     Server::start(command, folder, "scout")
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use swarmscout_docker::{EngineConfig, Filter};
-use swarmscout_model::Budget;
+use swarmscout_model::{Budget, Labels};
 use swarmscout_refresh::RefreshContext;
 pub use swarmscout_swarm::{Events, Following, Role};
 
@@ -41,6 +41,8 @@ pub struct BuildContext {
     pub following: Following,
     /// Whether all that a Swarm has is read, for state metrics.
     pub state_metrics: bool,
+    /// Labels of every target of every job that has none of that name: `cluster`.
+    pub common_labels: Labels,
     /// The container that this program runs in, if it is known: it says which networks the program
     /// shares with others.
     pub own_container: Option<OwnContainer>,
@@ -67,6 +69,7 @@ impl BuildContext {
             dns: Arc::new(Resolver::new("/etc/resolv.conf")),
             following: Following::default(),
             state_metrics: false,
+            common_labels: Labels::empty(),
             own_container: None,
             startup_timeout: STARTUP_TIMEOUT,
             storage: None,

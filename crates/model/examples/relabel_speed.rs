@@ -86,6 +86,7 @@ fn defaults() -> TargetDefaults {
         convert_classic_histograms_to_nhcb: false,
         always_scrape_classic_histograms: false,
         scrape_native_histograms: false,
+        common_labels: Labels::empty(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::groups::TargetGroup;
 use crate::labels::{ADDRESS, INSTANCE, JOB, Labels, LabelsBuilder, META_PREFIX, PARAM_PREFIX};
 use crate::quote::Quoted;
 use crate::relabel::{self, Action, RelabelRule};
-use crate::target_list::UNREACHABLE;
+use crate::target_list::{HONOR_LABELS, UNREACHABLE};
 use crate::url;
 
 const SCRAPE_INTERVAL: &str = "__scrape_interval__";
@@ -51,6 +51,9 @@ pub struct TargetDefaults {
     pub always_scrape_classic_histograms: bool,
     /// `__scrape_native_histograms__`.
     pub scrape_native_histograms: bool,
+    /// Labels as if they stood with every target in the file: `cluster`. Targets whose series have
+    /// [labels of their own](HONOR_LABELS) do not get them.
+    pub common_labels: Labels,
 }
 
 /// A target that is kept.
@@ -215,7 +218,21 @@ impl RelabelledGroup {
     }
 }
 
-/// The labels of target `index` as relabeling sees them first: its own, its group's, the job's
+/// The labels of target `index` before any default of a job: its own, its group's, and
+/// [those of all targets](TargetDefaults::common_labels). Clears `builder` first.
+pub fn raw(
+    group: &TargetGroup,
+    index: usize,
+    defaults: &DefaultLabels,
+    builder: &mut LabelsBuilder,
+) {
+    group.merged(index, builder);
+    if !defaults.common.is_empty() && builder.value(HONOR_LABELS).is_empty() {
+        builder.add_absent(&defaults.common);
+    }
+}
+
+/// The labels of target `index` as relabeling sees them first: those of [`raw`] and the job's
 /// defaults. Prometheus' `discoveredLabels`. Clears `builder` first.
 pub fn discovered(
     group: &TargetGroup,
@@ -223,8 +240,8 @@ pub fn discovered(
     defaults: &DefaultLabels,
     builder: &mut LabelsBuilder,
 ) {
-    group.merged(index, builder);
-    builder.add_defaults(&defaults.0);
+    raw(group, index, defaults, builder);
+    builder.add_defaults(&defaults.defaults);
 }
 
 /// Whether `__meta_*` labels are shown.
@@ -383,7 +400,11 @@ fn is_go_bool(text: &str) -> bool {
 
 /// A job's defaults as labels, sorted by name. Made once for all targets of a job.
 #[derive(Clone, Debug)]
-pub struct DefaultLabels(Labels);
+pub struct DefaultLabels {
+    defaults: Labels,
+    /// See [`TargetDefaults::common_labels`].
+    common: Labels,
+}
 
 impl DefaultLabels {
     /// The labels that say what `defaults` say.
@@ -407,7 +428,7 @@ impl DefaultLabels {
                 labels.set(&format!("{PARAM_PREFIX}{name}"), value);
             }
         }
-        Self(labels.build())
+        Self { defaults: labels.build(), common: defaults.common_labels.clone() }
     }
 }
 
@@ -428,6 +449,7 @@ mod tests {
             convert_classic_histograms_to_nhcb: false,
             always_scrape_classic_histograms: false,
             scrape_native_histograms: false,
+            common_labels: Labels::empty(),
         }
     }
 
@@ -532,6 +554,29 @@ mod tests {
         let rules = [replace("__scheme__", "https"), replace("__address__", "other:2")];
         let expected = Some(r#"other:2 {__scheme__="https"}"#);
         check_served(&[], &defaults(), &rules, MetaLabels::Show, expected);
+    }
+
+    #[test]
+    fn all_targets_have_the_common_labels_unless_they_have_their_own() {
+        let common_labels = [("cluster", "home")].into_iter().collect();
+        let ours = TargetDefaults { common_labels, ..defaults() };
+        let served = |labels: &[_], rules: &[_], expected| {
+            check_served(labels, &ours, rules, MetaLabels::Show, Some(expected));
+        };
+        served(&[], &[], r#"host:1 {cluster="home"}"#);
+        served(&[("cluster", "own")], &[], r#"host:1 {cluster="own"}"#);
+        // Rules see it.
+        let rules = [replace("site", "=cluster"), replace("cluster", "")];
+        served(&[], &rules, r#"host:1 {site="home"}"#);
+        served(&[(HONOR_LABELS, "true")], &[], r#"host:1 {__meta_swarmscout_honor_labels="true"}"#);
+
+        let group = Arc::new(group(&[(ADDRESS, "host:1")], &[]));
+        let mut builder = LabelsBuilder::new();
+        raw(&group, 0, &DefaultLabels::new(&ours), &mut builder);
+        let expected: Labels = [(ADDRESS, "host:1"), ("cluster", "home")].into_iter().collect();
+        assert_eq!(builder.build(), expected);
+        let made = relabel_group(group, &ours, &[], &mut builder);
+        assert_eq!(made.active[0].labels.get("cluster"), Some("home"));
     }
 
     #[test]

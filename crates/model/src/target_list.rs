@@ -12,6 +12,10 @@ pub const LIST: &str = "__meta_swarmscout_list";
 /// Why a target cannot be reached. A target without it can be reached, as far as is known.
 pub const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
 
+/// The mark of a target whose series have labels of their own that must not be replaced: it has
+/// none of the labels that all targets get.
+pub const HONOR_LABELS: &str = "__meta_swarmscout_honor_labels";
+
 /// What the value of [`LIST`] begins with for the list of a class.
 pub const CLASS_PREFIX: &str = "class/";
 

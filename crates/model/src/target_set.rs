@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use crate::duration::PromDuration;
 use crate::durations::DurationHistogram;
+use crate::labels::Labels;
 use crate::relabel::RelabelRule;
 use crate::target::{RelabelledGroup, Target, TargetDefaults};
 use crate::target_list::TargetList;
@@ -39,6 +40,7 @@ impl PoolSpec {
             convert_classic_histograms_to_nhcb: false,
             always_scrape_classic_histograms: false,
             scrape_native_histograms: false,
+            common_labels: Labels::empty(),
         };
         Self { defaults, relabel: Arc::default(), target_limit: 0, keep_dropped_targets: 0 }
     }

@@ -26,8 +26,8 @@ use swarmscout_discovery::Manager;
 use swarmscout_discovery::config::{BuildContext, OwnContainer};
 use swarmscout_discovery::manager::{Job, JobSet, ShadowedJob};
 use swarmscout_discovery::storage::Storage;
-use swarmscout_model::Budget;
 use swarmscout_model::size::Bytes;
+use swarmscout_model::{Budget, Labels};
 use swarmscout_publish::file_sd::{self, FileSd};
 use swarmscout_publish::list::Cache;
 use swarmscout_state::Exporter;
@@ -84,6 +84,8 @@ pub struct Options {
     pub state: Option<swarmscout_state::Options>,
     /// Whether state metrics show when the certificates of managers end.
     pub certificates: bool,
+    /// Labels of all targets: `--cluster`.
+    pub common_labels: Labels,
     /// `--sd.startup-timeout`.
     pub startup_timeout: Duration,
     /// What `/api/v1/status/flags` shows.
@@ -154,6 +156,7 @@ impl App {
         context.own_container.clone_from(&own_container);
         context.startup_timeout = options.startup_timeout;
         context.state_metrics = options.state.is_some();
+        context.common_labels = options.common_labels;
         context.budget = Budget::new(options.memory);
         let budget = context.budget.clone();
         context.storage = options.storage_path.map(|path| Storage::new(path, &context));
@@ -534,6 +537,7 @@ mod tests {
             storage_path: None,
             state: None,
             certificates: false,
+            common_labels: Labels::empty(),
             startup_timeout: STARTUP_TIMEOUT,
             flags: Vec::new(),
             ignored_flags: Vec::new(),

@@ -83,6 +83,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
     flags.retain(|(name, _)| name != "limits.memory");
     flags.push((String::from("limits.memory"), memory.to_string()));
     flags.sort_unstable();
+    let common_labels = cli::state::common_labels(cli.run.cluster.as_deref());
     Ok(app::Options {
         source,
         auto_reload: cli.run.auto_reload.then(|| cli.run.auto_reload_interval.into()),
@@ -95,8 +96,9 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         web: cli::web::options(&cli.run.web)?,
         file_sd: cli.run.file_sd.options(),
         storage_path: cli.run.storage_path.clone(),
-        state: cli.run.state.options()?,
         certificates: cli.run.state.certificates,
+        state: cli.run.state.options(&common_labels)?,
+        common_labels,
         startup_timeout: cli.run.startup_timeout.into(),
         flags,
         ignored_flags: cli.ignored.clone(),

@@ -184,7 +184,8 @@ impl Manager {
             storage.expect(jobs.values().flat_map(|job| &job.config.sources));
         }
         let mut before = std::mem::take(&mut self.running);
-        for (name, LayeredJob { config, yaml }) in jobs {
+        for (name, LayeredJob { mut config, yaml }) in jobs {
+            config.pool.defaults.common_labels = self.context.common_labels.clone();
             let mut running = match before.remove(&name) {
                 Some(running) if *running.config == config => running,
                 Some(mut running) => {

@@ -117,6 +117,7 @@ fn defaults(answer: &Value) -> TargetDefaults {
         convert_classic_histograms_to_nhcb: flag("convert_classic_histograms_to_nhcb"),
         always_scrape_classic_histograms: flag("always_scrape_classic_histograms"),
         scrape_native_histograms: flag("scrape_native_histograms"),
+        common_labels: Labels::empty(),
     }
 }
 

@@ -16,7 +16,7 @@ use http::HeaderValue;
 use swarmscout_gzip_parts::{Blocks, Deflater, Join};
 use swarmscout_model::budget::{allocation, shared_allocation};
 use swarmscout_model::labels::ADDRESS;
-use swarmscout_model::target::{DefaultLabels, MetaLabels, served};
+use swarmscout_model::target::{DefaultLabels, MetaLabels, raw, served};
 use swarmscout_model::yaml::write as yaml;
 use swarmscout_model::{
     Budget, Charge, LabelsBuilder, OverBudget, RelabelledGroup, SetGroup, TargetGroup, TargetList,
@@ -337,7 +337,7 @@ impl<'a> Renderer<'a> {
             Form::Full => served(MetaLabels::Show, &mut self.builder),
             Form::WithoutMeta => served(MetaLabels::Hide, &mut self.builder),
             Form::Raw => {
-                group.group.merged(index, &mut self.builder);
+                raw(&group.group, index, &self.defaults, &mut self.builder);
                 let address = self.builder.get(ADDRESS).unwrap_or_default().to_owned();
                 self.builder.remove(ADDRESS);
                 address

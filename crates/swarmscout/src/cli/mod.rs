@@ -118,6 +118,11 @@ pub struct RunArgs {
     #[command(flatten)]
     pub web: WebArgs,
 
+    /// Value of the label cluster of all targets and state metrics. A target that has such a label
+    /// keeps its own [default: none]
+    #[arg(long = "cluster", value_name = "NAME")]
+    pub cluster: Option<String>,
+
     /// How long a job waits for its sources, from the start or from the reload that changed it,
     /// before it is served without those that have not answered
     #[arg(long = "sd.startup-timeout", value_name = "DURATION", default_value = "30s")]
@@ -369,6 +374,10 @@ pub struct CheckDiscoveryArgs {
           hide_possible_values = true)]
     pub all: bool,
 
+    /// Value of the label cluster of all targets, as the program has it [default: none]
+    #[arg(long = "cluster", value_name = "NAME")]
+    pub cluster: Option<String>,
+
     /// How long to wait for sources to answer
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub timeout: PromDuration,
@@ -462,6 +471,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
     let shown = |path: &PathBuf| path.display().to_string();
     let mut values = vec![
         ("agent", agent.to_string()),
+        ("cluster", cli.run.cluster.clone().unwrap_or_default()),
         ("config.auto-reload", auto_reload.to_string()),
         ("config.auto-reload-interval", auto_reload_interval.to_string()),
         ("config.file", config_file.as_ref().map(shown).unwrap_or_default()),
@@ -474,7 +484,6 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("log.level", name_of(&cli.log.level)),
         ("sd.startup-timeout", cli.run.startup_timeout.to_string()),
         ("state.certificates", state.certificates.to_string()),
-        ("state.cluster", state.cluster.clone().unwrap_or_default()),
         ("state.label-allowlist", state.label_allowlist.join(",")),
         ("state.metric-allowlist", state.metric_allowlist.join(",")),
         ("state.metric-denylist", state.metric_denylist.join(",")),

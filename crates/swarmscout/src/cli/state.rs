@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use swarmscout_exposition::pieces::label_name;
+use swarmscout_model::Labels;
 use swarmscout_model::relabel::Regex;
 use swarmscout_state::{Family, OWN_LABELS, Options, SHOWN_PREFIX};
 
@@ -25,10 +26,6 @@ pub struct StateArgs {
           require_equals = true, default_value = "true", default_missing_value = "true",
           value_name = "BOOL", hide_possible_values = true)]
     pub certificates: bool,
-
-    /// Value of the label cluster of all state metrics [default: none]
-    #[arg(long = "state.cluster", value_name = "NAME")]
-    pub cluster: Option<String>,
 
     /// Labels of services and nodes that all their state metrics get: a comma-separated list, or
     /// repeated
@@ -52,8 +49,8 @@ pub struct StateArgs {
 }
 
 impl StateArgs {
-    /// What state metrics show; `None` if they are off.
-    pub fn options(&self) -> anyhow::Result<Option<Options>> {
+    /// What state metrics show; `None` if they are off. `common` are the labels of all series.
+    pub fn options(&self, common: &Labels) -> anyhow::Result<Option<Options>> {
         check_series_labels(&self.series_labels)?;
         let (all, shown_labels): (Vec<_>, _) =
             self.label_allowlist.iter().cloned().partition(|label| label == ALL_LABELS);
@@ -71,9 +68,9 @@ impl StateArgs {
                 or use --no-state.metrics"
             );
         }
-        let cluster = self.cluster.iter().filter(|name| !name.is_empty());
+        let common = common.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let options = Options {
-            constant_labels: cluster.map(|name| ("cluster".to_owned(), name.clone())).collect(),
+            constant_labels: common.collect(),
             series_labels: self.series_labels.clone(),
             shown_labels,
             shows_all_labels: !all.is_empty(),
@@ -81,6 +78,12 @@ impl StateArgs {
         };
         Ok(self.metrics.then_some(options))
     }
+}
+
+/// The labels that all targets and series have.
+pub fn common_labels(cluster: Option<&str>) -> Labels {
+    let cluster = cluster.filter(|name| !name.is_empty());
+    cluster.into_iter().map(|name| ("cluster", name)).collect()
 }
 
 /// In the place of labels: all that there are.
@@ -144,17 +147,29 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::cli::parse;
+    use crate::cli::{RunArgs, parse};
+
+    fn parsed(words: &str) -> RunArgs {
+        let args = std::iter::once("swarmscout").chain(words.split_whitespace());
+        parse(args.map(Into::into)).expect("clap accepts it").run
+    }
 
     fn read(words: &str) -> anyhow::Result<Option<Options>> {
-        let args = std::iter::once("swarmscout").chain(words.split_whitespace());
-        parse(args.map(Into::into)).expect("clap accepts it").run.state.options()
+        let RunArgs { cluster, state, .. } = parsed(words);
+        state.options(&common_labels(cluster.as_deref()))
     }
 
     #[test]
     fn state_metrics_are_on_unless_switched_off() {
         assert_eq!(read("").unwrap(), Some(Options::default()));
         assert_eq!(read("--state.metrics=false").unwrap(), None);
+    }
+
+    #[test]
+    fn all_series_have_the_cluster() {
+        let options = read("--cluster=home").unwrap().unwrap();
+        assert_eq!(options.constant_labels, [("cluster".to_owned(), "home".to_owned())]);
+        assert!(common_labels(Some("")).is_empty());
     }
 
     #[test]

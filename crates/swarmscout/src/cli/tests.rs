@@ -27,6 +27,7 @@ fn defaults_and_values() {
     };
     expect![[r#"
         agent=false
+        cluster=
         config.auto-reload=false
         config.auto-reload-interval=30s
         config.file=
@@ -39,7 +40,6 @@ fn defaults_and_values() {
         log.level=info
         sd.startup-timeout=30s
         state.certificates=true
-        state.cluster=
         state.label-allowlist=
         state.metric-allowlist=
         state.metric-denylist=
@@ -60,6 +60,7 @@ fn defaults_and_values() {
     .assert_eq(&show(""));
     expect![[r#"
         agent=true
+        cluster=
         config.auto-reload=false
         config.auto-reload-interval=30s
         config.file=a.yml
@@ -72,7 +73,6 @@ fn defaults_and_values() {
         log.level=debug
         sd.startup-timeout=30s
         state.certificates=true
-        state.cluster=
         state.label-allowlist=
         state.metric-allowlist=
         state.metric-denylist=

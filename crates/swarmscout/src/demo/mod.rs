@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use swarmscout_discovery::manager::Job;
+use swarmscout_model::Labels;
 use swarmscout_model::labels::ADDRESS;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -81,6 +82,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
         storage_path: None,
         state: Some(swarmscout_state::Options::default()),
         certificates: false,
+        common_labels: Labels::empty(),
         startup_timeout: cli.run.startup_timeout.into(),
         flags: crate::cli::values(cli),
         ignored_flags: cli.ignored.clone(),

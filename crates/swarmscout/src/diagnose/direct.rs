@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use swarmscout_diagnose::doctor::{ObservedJob, Subject, SwarmState};
 use swarmscout_discovery::config::{BuildContext, OwnContainer};
 use swarmscout_discovery::{JobConfig, Manager};
-use swarmscout_model::Budget;
+use swarmscout_model::{Budget, Labels};
 use tokio::time::timeout;
 
 use crate::app::BUILD;
@@ -23,9 +23,13 @@ pub(super) async fn observe(file: &Path, within: Duration) -> anyhow::Result<Sub
     Ok(LocalJobs::of_file(file)?.observe(within).await)
 }
 
-/// The same for these jobs.
-pub(crate) async fn observe_jobs(jobs: Vec<JobConfig>, within: Duration) -> Subject {
-    LocalJobs::start(jobs).observe(within).await
+/// The same for these jobs, whose targets all have `common_labels`.
+pub(crate) async fn observe_jobs(
+    jobs: Vec<JobConfig>,
+    common_labels: Labels,
+    within: Duration,
+) -> Subject {
+    LocalJobs::start(jobs, common_labels).observe(within).await
 }
 
 /// Jobs that run in this process.
@@ -37,13 +41,14 @@ impl LocalJobs {
     pub(super) fn of_file(file: &Path) -> anyhow::Result<Self> {
         let options = swarmscout_config::Options::default();
         let loaded = swarmscout_config::load(file, &options).context("cannot load the file")?;
-        Ok(Self::start(loaded.config.job_configs()))
+        Ok(Self::start(loaded.config.job_configs(), Labels::empty()))
     }
 
-    fn start(jobs: Vec<JobConfig>) -> Self {
+    fn start(jobs: Vec<JobConfig>, common_labels: Labels) -> Self {
         let context = BuildContext {
             budget: Budget::new(memory::default_limit()),
             own_container: OwnContainer::read(),
+            common_labels,
             ..BuildContext::new(format!("Swarmscout/{}", BUILD.version))
         };
         let mut manager = Manager::new(context);

@@ -69,6 +69,7 @@ pub(super) fn check(job: &mut ScrapeConfig, global: &Global, cx: &mut Cx<'_>) ->
         convert_classic_histograms_to_nhcb: job.convert_classic_histograms_to_nhcb == Some(true),
         always_scrape_classic_histograms: job.always_scrape_classic_histograms == Some(true),
         scrape_native_histograms: job.scrape_native_histograms == Some(true),
+        common_labels: Labels::empty(),
     };
     warn_of_removed(job, &defaults, &relabel, cx);
     let pool = PoolSpec {

@@ -44,7 +44,7 @@ fn what_a_swarm_is_doing_is_served() {
     let (swarm, manager, web) = swarm();
     let socket = folder.path().join("docker.sock");
     let engine = Running::start(&socket, &swarm, &manager);
-    let mut program = start(&folder, &socket, &["--state.cluster=home"]);
+    let mut program = start(&folder, &socket, &["--cluster=home"]);
     let address = program.address();
     wait_for(address, "/metrics/swarm", "service_at_desired{cluster=\"home\",service=\"web\"} 1\n");
     let text = get(address, "/metrics/swarm").body;
@@ -207,6 +207,30 @@ fn with_static_target(folder: &Folder, flags: &[&str]) -> Program {
     let mut command = folder.command();
     command.arg("--web.listen-address=127.0.0.1:0").args(flags);
     Program::spawn(&mut command)
+}
+
+#[test]
+fn all_targets_have_the_cluster_that_a_flag_names() {
+    let folder = Folder::new();
+    let flags = ["--cluster=home", "--file-sd.directory=."];
+    let mut program = with_static_target(&folder, &flags);
+    let address = program.address();
+    let [x, y] = [("x:1", "home"), ("y:1", "own")].map(|(target, cluster)| {
+        let labels = format!("\"cluster\":\"{cluster}\"");
+        (format!("{{\"targets\":[\"{target}\"],\"labels\":{{{labels}"), labels)
+    });
+    wait_for(address, "/sd/a", &x.0);
+    let list = get(address, "/sd/a").body;
+    for (target, _) in [&x, &y] {
+        assert!(list.contains(&format!("{target},\"site\":")), "{list}");
+        let raw = get(address, "/sd/a?raw=1").body;
+        assert!(raw.contains(&format!("{target}}}}}")), "{raw}");
+    }
+    wait_for_file(&folder.path().join("a.json"), &x.0);
+    let targets = get(address, "/api/v1/targets").body;
+    for (_, labels) in [&x, &y] {
+        assert_eq!(targets.matches(labels).count(), 2, "{targets}");
+    }
 }
 
 /// Waits until a file has this text. Another process writes it at a time of its own.
