@@ -19,7 +19,7 @@ pub use crate::source::dockerswarm::OverlayPort;
 pub use crate::source::nodelist::EtcdApi;
 pub use crate::source::static_configs::StaticGroup;
 pub use crate::source::swarmscout::{
-    OwnContainer, Preset, Scraper, SwarmscoutOptions, UnreachableTargets,
+    CopiedLabel, OwnContainer, Preset, Scraper, SwarmscoutOptions, UnreachableTargets,
 };
 pub use crate::source::{SdConfig, SourceConfig};
 use crate::stats::DiscoveryStats;
@@ -43,6 +43,10 @@ pub struct BuildContext {
     pub state_metrics: bool,
     /// Labels of every target of every job that has none of that name: `cluster`.
     pub common_labels: Labels,
+    /// Labels of services and nodes that targets of `swarmscout_sd_configs` have, too.
+    pub copied_labels: Arc<[CopiedLabel]>,
+    /// Presets that make no target, whatever the configuration file says.
+    pub presets_off: Arc<[Preset]>,
     /// The container that this program runs in, if it is known: it says which networks the program
     /// shares with others.
     pub own_container: Option<OwnContainer>,
@@ -70,6 +74,8 @@ impl BuildContext {
             following: Following::default(),
             state_metrics: false,
             common_labels: Labels::empty(),
+            copied_labels: Arc::default(),
+            presets_off: Arc::default(),
             own_container: None,
             startup_timeout: STARTUP_TIMEOUT,
             storage: None,

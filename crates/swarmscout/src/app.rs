@@ -23,7 +23,7 @@ use anyhow::Context as _;
 use futures_util::future::OptionFuture;
 use swarmscout_config::{Config, Loaded};
 use swarmscout_discovery::Manager;
-use swarmscout_discovery::config::{BuildContext, OwnContainer};
+use swarmscout_discovery::config::{BuildContext, CopiedLabel, OwnContainer, Preset};
 use swarmscout_discovery::manager::{Job, JobSet, ShadowedJob};
 use swarmscout_discovery::storage::Storage;
 use swarmscout_model::size::Bytes;
@@ -86,6 +86,8 @@ pub struct Options {
     pub certificates: bool,
     /// Labels of all targets: `--cluster`.
     pub common_labels: Labels,
+    /// Labels of services and nodes that their targets have, too.
+    pub copied_labels: Arc<[CopiedLabel]>,
     /// `--sd.startup-timeout`.
     pub startup_timeout: Duration,
     /// What `/api/v1/status/flags` shows.
@@ -156,7 +158,11 @@ impl App {
         context.own_container.clone_from(&own_container);
         context.startup_timeout = options.startup_timeout;
         context.state_metrics = options.state.is_some();
+        if options.state.is_none() {
+            context.presets_off = [Preset::SwarmState].into();
+        }
         context.common_labels = options.common_labels;
+        context.copied_labels = options.copied_labels;
         context.budget = Budget::new(options.memory);
         let budget = context.budget.clone();
         context.storage = options.storage_path.map(|path| Storage::new(path, &context));
@@ -538,6 +544,7 @@ mod tests {
             state: None,
             certificates: false,
             common_labels: Labels::empty(),
+            copied_labels: Arc::default(),
             startup_timeout: STARTUP_TIMEOUT,
             flags: Vec::new(),
             ignored_flags: Vec::new(),

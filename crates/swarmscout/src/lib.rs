@@ -99,6 +99,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         certificates: cli.run.state.certificates,
         state: cli.run.state.options(&common_labels)?,
         common_labels,
+        copied_labels: cli.run.state.copied_labels(),
         startup_timeout: cli.run.startup_timeout.into(),
         flags,
         ignored_flags: cli.ignored.clone(),

@@ -52,6 +52,7 @@ const UP: &[&str] = &[
     "{claim} {claim}.{node}",
     // By presets.
     "swarmscout monitoring_swarmscout.1",
+    "swarm-state monitoring_swarmscout.1",
     "dockerd worker-2",
 ];
 

@@ -124,7 +124,7 @@ async fn state_metrics_read_a_swarm_whole_that_sources_read_by_filters_of_the_en
     let world = World::new("whole");
     let context = BuildContext { state_metrics: true, ..BuildContext::new("test") };
     let mut manager = Manager::new(context);
-    // Only the Engine knows which tasks that are, and it is none.
+    // Only the Engine knows which tasks these are.
     manager.apply(vec![world.job("a", filtered("_up-to-date", "false"))]);
     let swarms = manager.swarms().borrow().clone();
     let whole: Vec<_> = swarms.iter().filter(|swarm| swarm.is_whole).collect();

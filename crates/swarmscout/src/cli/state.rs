@@ -1,10 +1,12 @@
 //! The flags of state metrics.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
+use swarmscout_discovery::config::CopiedLabel;
 use swarmscout_exposition::pieces::label_name;
 use swarmscout_model::Labels;
 use swarmscout_model::relabel::Regex;
@@ -27,8 +29,8 @@ pub struct StateArgs {
           value_name = "BOOL", hide_possible_values = true)]
     pub certificates: bool,
 
-    /// Labels of services and nodes that all their state metrics get: a comma-separated list, or
-    /// repeated
+    /// Labels of services and nodes that all their state metrics get, and their targets of
+    /// swarmscout_sd_configs: a comma-separated list, or repeated
     #[arg(long = "state.series-labels", value_name = "LABEL", value_delimiter = ',')]
     pub series_labels: Vec<String>,
 
@@ -78,6 +80,13 @@ impl StateArgs {
         };
         Ok(self.metrics.then_some(options))
     }
+
+    /// The labels of services and nodes that series and targets have, too.
+    pub fn copied_labels(&self) -> Arc<[CopiedLabel]> {
+        let copied =
+            |key: &String| CopiedLabel { key: key.as_str().into(), name: label_name(key).into() };
+        self.series_labels.iter().map(copied).collect()
+    }
 }
 
 /// The labels that all targets and series have.
@@ -97,6 +106,8 @@ fn check_series_labels(labels: &[String]) -> anyhow::Result<()> {
         let name = label_name(label);
         let reason = if OWN_LABELS.contains(&&*name) || name.starts_with(SHOWN_PREFIX) {
             "of state metrics means something else"
+        } else if name == "task_slot" {
+            "of targets means something else"
         } else if name == "job" || name == "instance" {
             "is set by Prometheus at each scrape"
         } else if name.starts_with("__") {
@@ -166,9 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn all_series_have_the_cluster() {
-        let options = read("--cluster=home").unwrap().unwrap();
+    fn series_and_targets_get_the_same_labels() {
+        let options =
+            read("--cluster=home --state.series-labels=com.example/team").unwrap().unwrap();
         assert_eq!(options.constant_labels, [("cluster".to_owned(), "home".to_owned())]);
+        let copied = parsed("--state.series-labels=com.example/team,env").state.copied_labels();
+        let names: Vec<_> = copied.iter().map(|copied| (&*copied.key, &*copied.name)).collect();
+        assert_eq!(names, [("com.example/team", "com_example_team"), ("env", "env")]);
         assert!(common_labels(Some("")).is_empty());
     }
 
@@ -204,11 +219,13 @@ mod tests {
             ("job", "is set by Prometheus at each scrape"),
             ("swarm", "of state metrics means something else"),
             ("cluster", "of state metrics means something else"),
+            ("task.slot", "of targets means something else"),
             ("label_team", "of state metrics means something else"),
             ("__team", "is removed by Prometheus, as all that begin with __"),
         ] {
+            let name = label_name(label);
             let expected =
-                format!("cannot use --state.series-labels={label}: the label {label:?} {reason}");
+                format!("cannot use --state.series-labels={label}: the label {name:?} {reason}");
             assert_eq!(error(&format!("--state.series-labels={label}")), expected);
         }
         expect!["cannot use --state.series-labels=*: write whole names of labels, as in --state.series-labels=team,env"]

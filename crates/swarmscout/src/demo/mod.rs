@@ -83,6 +83,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
         state: Some(swarmscout_state::Options::default()),
         certificates: false,
         common_labels: Labels::empty(),
+        copied_labels: Arc::default(),
         startup_timeout: cli.run.startup_timeout.into(),
         flags: crate::cli::values(cli),
         ignored_flags: cli.ignored.clone(),

@@ -48,6 +48,15 @@ pub struct SwarmscoutOptions {
     pub class: String,
 }
 
+/// A label of services and nodes that their targets have, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopiedLabel {
+    /// As Docker has it: `com.example.team`.
+    pub key: Arc<str>,
+    /// The name of the label of targets: `com_example_team`.
+    pub name: Arc<str>,
+}
+
 /// Where the scraper is: that decides which addresses it reaches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Scraper {

@@ -16,7 +16,7 @@ use swarmscout_net::Host;
 use swarmscout_swarm::Snapshot;
 use tokio::sync::watch;
 
-use super::config::SwarmscoutOptions;
+use super::config::{CopiedLabel, SwarmscoutOptions};
 use super::finder::EndpointFinder;
 use super::presets::PRESET_LABEL;
 use crate::config::BuildContext;
@@ -79,6 +79,7 @@ struct PlainEngine {
     hosts: Hosts,
     query: Query,
     finder: EndpointFinder,
+    copied_labels: Arc<[CopiedLabel]>,
     node: Option<Arc<str>>,
     display_name: String,
     /// Where its published ports are.
@@ -87,10 +88,8 @@ struct PlainEngine {
 
 impl PlainEngine {
     fn new(config: &PlainEngineConfig, context: &BuildContext) -> Result<Self, Error> {
-        let BuildContext { own_container, budget, .. } = context;
         let surroundings = watch::channel(Arc::default()).1;
-        let (own_container, budget) = (own_container.clone(), budget.clone());
-        let finder = EndpointFinder::new(&config.options, own_container, surroundings, budget);
+        let finder = EndpointFinder::new(&config.options, surroundings, context).of_engine();
         let is_remote = !config.engine.hosts.iter().any(|host| is_socket(host));
         let address = config.engine.hosts.first().filter(|_| is_remote);
         let address = address.and_then(|host| Some(Arc::from(Host::parse(host).ok()?.hostname())));
@@ -98,6 +97,7 @@ impl PlainEngine {
             hosts: Hosts::new(&config.engine, &context.refresh)?,
             query: Query::new(List::Containers, &[List::Networks], &[]).with_info(),
             finder: if is_remote { finder.of_remote_engine() } else { finder },
+            copied_labels: Arc::clone(&context.copied_labels),
             node: config.node.clone(),
             display_name: config.engine.describe(),
             address: address.unwrap_or_else(|| "localhost".into()),
@@ -133,7 +133,7 @@ impl Discoverer for PlainEngine {
             }
             let name = info.map(|info| info.name.as_str()).filter(|name| !name.is_empty());
             let node = self.node.as_deref().or(name).unwrap_or(&self.address);
-            let snapshot = snapshot(&listed.value.lists, node, &self.address);
+            let snapshot = snapshot(&listed.value.lists, node, &self.address, &self.copied_labels);
             let (groups, mut problems) = self.finder.find(&snapshot, None)?;
             problems.extend(listed.problems);
             Ok(Refreshed { value: groups, as_of: listed.as_of, problems })
@@ -142,7 +142,12 @@ impl Discoverer for PlainEngine {
 }
 
 /// The containers as tasks of services on one node.
-fn snapshot(lists: &Lists, node: &str, address: &Arc<str>) -> Snapshot {
+fn snapshot(
+    lists: &Lists,
+    node: &str,
+    address: &Arc<str>,
+    copied_labels: &[CopiedLabel],
+) -> Snapshot {
     let node: Arc<str> = node.into();
     let by_id: ById<&Container> =
         lists.containers.iter().map(|container| (container.id.clone(), &**container)).collect();
@@ -171,7 +176,8 @@ fn snapshot(lists: &Lists, node: &str, address: &Arc<str>) -> Snapshot {
         let ports: Vec<_> = ports(container).collect();
         // What a service has in a Swarm: the rest are labels of the container.
         let labels = [(STACK_LABEL, project), (PRESET_LABEL, label(PRESET_LABEL))];
-        let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
+        let copied = copied_labels.iter().map(|copied| (&*copied.key, label(&copied.key)));
+        let labels = labels.into_iter().chain(copied).filter(|(_, value)| !value.is_empty());
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         found.services.push(Arc::new(Service {
             id: Arc::clone(&name),
@@ -266,11 +272,12 @@ mod tests {
     fn check_targets(containers: Vec<Container>, is_remote: bool, expected: &[&str]) {
         let containers = containers.into_iter().map(Arc::new).collect();
         let lists = Lists { containers, ..Lists::default() };
-        let snapshot = snapshot(&lists, "pi1", &"192.0.2.1".into());
+        let team = CopiedLabel { key: "com.example.team".into(), name: "team".into() };
+        let context = BuildContext { copied_labels: [team].into(), ..BuildContext::new("test") };
+        let snapshot = snapshot(&lists, "pi1", &"192.0.2.1".into(), &context.copied_labels);
         let surroundings = watch::channel(Arc::default()).1;
         let options = SwarmscoutOptions::default();
-        let budget = swarmscout_model::Budget::unlimited();
-        let finder = EndpointFinder::new(&options, None, surroundings, budget);
+        let finder = EndpointFinder::new(&options, surroundings, &context).of_engine();
         let mut finder = if is_remote { finder.of_remote_engine() } else { finder };
         let (groups, _) = finder.find(&snapshot, None).unwrap();
         let shown = groups.iter().flat_map(|group| {
@@ -278,7 +285,9 @@ mod tests {
                 let label = |name| target.get(name).unwrap_or_default().to_owned();
                 let unreachable = label("__meta_swarmscout_unreachable");
                 let mark = if unreachable.is_empty() { "" } else { " unreachable" };
-                let job = group.labels.get("job").unwrap_or_default();
+                let of_group = |name| group.labels.get(name).unwrap_or_default();
+                let (job, team) = (of_group("job"), of_group("team"));
+                let mark = if team.is_empty() { mark.to_owned() } else { format!(" {team}{mark}") };
                 format!("{job} {} {}{mark}", label("instance"), label("__address__"))
             })
         });
@@ -287,16 +296,19 @@ mod tests {
 
     #[test]
     fn containers_of_compose_are_slots_of_services() {
-        let web = "prometheus.io/port=80 c/project=shop c/service=web";
+        let web = "prometheus.io/port=80 c/project=shop c/service=web com.example.team=front";
         let one = container("a", &format!("{web} c/container-number=1"), &[("shop", "10.0.0.2")]);
         let two = container("b", &format!("{web} c/container-number=2"), &[("shop", "10.0.0.3")]);
         let run = container("c", &format!("{web} c/oneoff=True"), &[("shop", "10.0.0.4")]);
         let task = "prometheus.io/port=80 com.docker.swarm.task.id=x";
         let task = container("d", task, &[("net", "10.0.0.5")]);
         let alone = container("alone", "prometheus.io/port=80", &[("bridge", "10.0.0.6")]);
-        let expected = ["shop_web shop_web.1 10.0.0.2:80", "shop_web shop_web.2 10.0.0.3:80"];
-        let all = ["alone alone.pi1 10.0.0.6:80", expected[0], expected[1]];
-        check_targets(vec![two, run, task, one, alone], false, &all);
+        let expected = [
+            "alone alone.pi1 10.0.0.6:80",
+            "shop_web shop_web.1 10.0.0.2:80 front",
+            "shop_web shop_web.2 10.0.0.3:80 front",
+        ];
+        check_targets(vec![two, run, task, one, alone], false, &expected);
     }
 
     #[test]

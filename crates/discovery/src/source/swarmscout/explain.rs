@@ -51,7 +51,11 @@ impl SwarmscoutOptions {
             outcome: outcome(&label.outcome, label.endpoint),
         });
         let labels = labels.collect();
-        let (is_scraped, conclusion) = self.conclude(&options, service, &declared);
+        let (mut is_scraped, mut conclusion) = self.conclude(&options, service, &declared);
+        if options.serves_state(service) && !declared.switched_off {
+            is_scraped = true;
+            conclusion += "; the preset swarm-state makes a target of one task";
+        }
         let has_probes = !declared.probes.is_empty() && options.lists_probes_of(service);
         let is_switched_off = declared.switched_off;
         ServiceSettings { labels, conclusion, is_scraped, has_probes, is_switched_off }
@@ -193,6 +197,14 @@ mod tests {
             "",
             &expect![
                 "false no label declares an endpoint: write prometheus.io/port with the port of its metrics under deploy.labels of the service (labels of an image are not visible to a manager)"
+            ],
+        );
+        check(
+            &config,
+            "swarmscout.preset=swarmscout",
+            "",
+            &expect![
+                "true the preset swarmscout applies; the preset swarm-state makes a target of one task"
             ],
         );
         check(

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 
 use super::address::SharedNetworks;
 use super::config::{Scraper, SwarmscoutOptions};
-use super::own_container::OwnContainer;
 use super::slots::{Slot, Slots};
+use super::state::StateTarget;
 use super::surroundings::Surroundings;
 use super::targets::{self, Buffers, Claim, Context, DECLARED_BY, Options, PRESET};
 use super::{nodes, probes};
+use crate::config::BuildContext;
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};
 use crate::source::dockerswarm::finder::changed;
 use crate::source::dockerswarm::group_cache::GroupCache;
@@ -57,6 +58,7 @@ pub(crate) struct EndpointFinder {
     targets: GroupCache<Slot, Vec<Claim>>,
     dockerd: GroupCache<Node, ()>,
     probes: GroupCache<Service, ()>,
+    state: StateTarget,
     buffers: Buffers,
     budget: Budget,
 }
@@ -73,13 +75,12 @@ impl EndpointFinder {
     /// A finder without a snapshot yet.
     pub(super) fn new(
         options: &SwarmscoutOptions,
-        own_container: Option<OwnContainer>,
         surroundings: watch::Receiver<Arc<Surroundings>>,
-        budget: Budget,
+        context: &BuildContext,
     ) -> Self {
         Self {
             scraper: options.scraper.clone(),
-            options: Options::new(options),
+            options: Options::new(options).of_program(context),
             scraper_service: None,
             is_remote: false,
             surroundings,
@@ -89,7 +90,7 @@ impl EndpointFinder {
             restored_dockerd: BTreeSet::new(),
             has_labels: false,
             is_stale: true,
-            slots: Slots::new(own_container),
+            slots: Slots::new(context.own_container.clone()),
             names: NodeNames::default(),
             networks: SharedNetworks::default(),
             shared: SharedLabels::default(),
@@ -97,9 +98,15 @@ impl EndpointFinder {
             targets: GroupCache::default(),
             dockerd: GroupCache::default(),
             probes: GroupCache::default(),
+            state: StateTarget::default(),
             buffers: Buffers::default(),
-            budget,
+            budget: context.budget.clone(),
         }
+    }
+
+    /// The same for an engine without a Swarm.
+    pub(super) fn of_engine(self) -> Self {
+        Self { options: self.options.of_engine(), ..self }
     }
 
     /// The same for an engine of another machine: its networks end there.
@@ -199,7 +206,8 @@ impl EndpointFinder {
             }
         }
         self.update_nodes(snapshot, surroundings, all, &renamed)?;
-        self.update_probes(snapshot, all, &relabelled)
+        self.update_probes(snapshot, all, &relabelled)?;
+        self.update_state(snapshot)
     }
 
     /// Updates the groups of slots. Returns whether claims changed.
@@ -230,7 +238,8 @@ impl EndpointFinder {
         }
         let (before, now) = (&self.seen_surroundings.dockerd, &surroundings.dockerd);
         let differ = before != now;
-        let Self { shared, names, buffers, restored_dockerd, .. } = self;
+        let Self { options, shared, names, networks, lost, buffers, restored_dockerd, .. } = self;
+        let context = Context { options, snapshot, shared, names, networks, lost };
         let answered = |address: &str| now.contains(address) || restored_dockerd.contains(address);
         let is_stale = |bucket: &Bucket<Node>| {
             let is_renamed =
@@ -240,7 +249,7 @@ impl EndpointFinder {
         let meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
         let updated =
             self.dockerd.update(&snapshot.nodes, meter, is_stale, |bucket, found, meter| {
-                nodes::find(bucket, &answered, names, shared, buffers, found, meter)
+                nodes::find(bucket, &answered, context, buffers, found, meter)
             });
         updated.map(drop).map_err(|excess| Error::Excess { what: "nodes".to_owned(), excess })
     }
@@ -267,11 +276,23 @@ impl EndpointFinder {
         updated.map(drop).map_err(|excess| Error::Excess { what: "probes".to_owned(), excess })
     }
 
+    fn update_state(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        let Self { options, shared, names, networks, lost, buffers, .. } = self;
+        if self.is_stale || !self.seen.services.is_same(&snapshot.services) {
+            self.state.note_services(snapshot, options);
+        }
+        let context = Context { options, snapshot, shared, names, networks, lost };
+        let meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
+        let updated = self.state.update(&self.slots, context, buffers, meter);
+        updated.map_err(|excess| Error::Excess { what: "services".to_owned(), excess })
+    }
+
     /// All groups, in the order of their source keys.
     fn groups(&self) -> Groups {
         let mut groups = self.targets.groups();
         groups.extend(self.dockerd.groups());
         groups.extend(self.probes.groups());
+        groups.extend(self.state.group().cloned());
         groups
     }
 
@@ -289,6 +310,7 @@ impl EndpointFinder {
         skipped.extend(self.targets.problems());
         skipped.extend(self.dockerd.problems());
         skipped.extend(self.probes.problems());
+        skipped.extend(self.state.problems());
         skipped.extend(self.shared.problems());
         if !self.has_labels && self.targets.problems().next().is_none() && !self.has_declared() {
             skipped.extend(&self.options.advice());
@@ -337,6 +359,7 @@ impl SnapshotFinder for EndpointFinder {
             self.targets.adopt(restored);
             self.dockerd.adopt(restored);
             self.probes.adopt(restored);
+            self.state.adopt(restored);
         }
         Ok((self.groups(), self.problems()))
     }

@@ -49,7 +49,7 @@ section! {
         /// What to do with targets that the scraper does not reach: `keep` or `drop`.
         key unreachable: String = "keep".into(), ours;
         /// What is scraped without labels.
-        key presets: Vec<String> = Preset::ALL.map(|preset| preset.as_str().to_owned()).into(), always ours shown("[dockerd, cadvisor, node-exporter, swarmscout]");
+        key presets: Vec<String> = Preset::ALL.map(|preset| preset.as_str().to_owned()).into(), always ours shown("[dockerd, cadvisor, node-exporter, swarmscout, swarm-state]");
         /// Only endpoints of this class. Empty: all without a class; the others have lists of their own.
         key class: String = String::new(), ours;
     }

@@ -22,6 +22,7 @@ mod presets;
 mod probes;
 pub(crate) mod settings;
 mod slots;
+mod state;
 mod surroundings;
 mod targets;
 
@@ -33,7 +34,9 @@ use swarmscout_swarm::{Reader, Subscription};
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use self::config::{Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets};
+pub use self::config::{
+    CopiedLabel, Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets,
+};
 pub use self::engines::PlainEngineConfig;
 pub use self::explain::{ServiceSettings, SettingLabel};
 pub use self::keys::SwarmscoutSdKeys;
@@ -71,15 +74,12 @@ pub(crate) fn start(
     let is_here = options.scraper == Scraper::Here;
     let query = own_container.clone().filter(|_| is_here);
     let query = query.map(|container| ContainerQuery::new(container, &config.engine, context));
-    let with_dockerd = targets::Options::new(&options).lists_nodes();
+    let with_dockerd = targets::Options::new(&options).of_program(context).lists_nodes();
     let task = context.refresh.tasks.spawn(scout.run(with_dockerd, query));
     let beside = Beside { changed, _task: AbortOnDropHandle::new(task) };
-    let budget = context.budget.clone();
-    let finder = move || {
-        let (own_container, surroundings) = (own_container.clone(), surroundings.clone());
-        Box::new(EndpointFinder::new(&options, own_container, surroundings, budget.clone()))
-            as Box<_>
-    };
+    let of_finder = context.clone();
+    let finder =
+        move || Box::new(EndpointFinder::new(&options, surroundings.clone(), &of_finder)) as Box<_>;
     let spec = ReplicaSpec {
         mechanism: config.mechanism(),
         job: Arc::clone(job),
@@ -94,10 +94,8 @@ pub(crate) fn start(
 /// A source that shares its Swarm with no other source. It knows the networks of this program's
 /// container only if that is a task, and no Engine that serves metrics.
 fn alone(config: &SwarmscoutConfig, context: &BuildContext) -> Result<DockerSwarm, Error> {
-    let BuildContext { own_container, budget, .. } = context;
     let surroundings = watch::channel(Arc::default()).1;
-    let (own_container, budget) = (own_container.clone(), budget.clone());
-    let finder = EndpointFinder::new(&config.options, own_container, surroundings, budget);
+    let finder = EndpointFinder::new(&config.options, surroundings, context);
     let what = config.engine.describe();
     DockerSwarm::of(&config.swarm(), &what, &reader(), Box::new(finder), context)
 }

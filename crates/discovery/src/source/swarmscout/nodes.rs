@@ -7,14 +7,14 @@ use swarmscout_docker::engine::Node;
 use swarmscout_model::labels::{ADDRESS, INSTANCE, JOB};
 use swarmscout_model::{CanonicalGroups, TargetGroup};
 use swarmscout_refresh::problems::shown;
-use swarmscout_swarm::{Bucket, NodeNames};
+use swarmscout_swarm::Bucket;
 
+use super::config::CopiedLabel;
 use super::presets::Preset;
-use super::targets::{Buffers, DECLARED_BY, METRICS_PATH, NODE, PRESET, SCHEME};
+use super::targets::{Buffers, Context, DECLARED_BY, METRICS_PATH, NODE, PRESET, SCHEME};
 use crate::limits::{Excess, Meter};
 use crate::source::dockerswarm::group_cache::BucketResult;
 use crate::source::dockerswarm::meta;
-use crate::source::dockerswarm::shared_labels::SharedLabels;
 
 /// What the source keys of groups of nodes begin with.
 const GROUPS: &str = "Swarmscout;dockerd";
@@ -36,12 +36,12 @@ pub(super) fn restored(groups: &CanonicalGroups) -> BTreeSet<Arc<str>> {
 pub(super) fn find(
     bucket: &Bucket<Node>,
     answered: &dyn Fn(&str) -> bool,
-    names: &NodeNames,
-    shared: &SharedLabels,
+    context: Context<'_>,
     buffers: &mut Buffers,
     found: &mut BucketResult<()>,
     meter: &mut Meter,
 ) -> Result<(), Excess> {
+    let Context { options, shared, names, .. } = context;
     let mut targets = Vec::new();
     for node in bucket.objects() {
         let Some(address) = dockerd_address(node, buffers) else { continue };
@@ -57,6 +57,9 @@ pub(super) fn find(
         writer.push(SCHEME, "http");
         writer.push(INSTANCE, names.of(&node.id));
         writer.push(NODE, names.of(&node.id));
+        for CopiedLabel { key, name } in &*options.copied {
+            writer.push(name, node.labels.get(key).unwrap_or_default());
+        }
         let target = writer.build();
         meter.target(&target, || format!("node {}", shown(&node.id)))?;
         targets.push(target);

@@ -5,6 +5,9 @@ use swarmscout_docker::engine::{Mode, Service};
 /// The label that names the preset of a service whose image has another name.
 pub(super) const PRESET_LABEL: &str = "swarmscout.preset";
 
+/// What this program's image is called.
+const IMAGES: &[&str] = &["swarmscout"];
+
 /// One of the presets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Preset {
@@ -16,6 +19,8 @@ pub enum Preset {
     NodeExporter,
     /// This program.
     Swarmscout,
+    /// What the Swarm is doing, as this program says it.
+    SwarmState,
 }
 
 /// How a service of a preset is known and scraped.
@@ -41,8 +46,8 @@ pub(super) enum PresetInstance {
 
 impl Preset {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 4] =
-        [Self::Dockerd, Self::Cadvisor, Self::NodeExporter, Self::Swarmscout];
+    pub const ALL: [Self; 5] =
+        [Self::Dockerd, Self::Cadvisor, Self::NodeExporter, Self::Swarmscout, Self::SwarmState];
 
     /// As the configuration file names it. Also the `job` of its targets.
     pub const fn as_str(self) -> &'static str {
@@ -51,6 +56,7 @@ impl Preset {
             Self::Cadvisor => "cadvisor",
             Self::NodeExporter => "node-exporter",
             Self::Swarmscout => "swarmscout",
+            Self::SwarmState => "swarm-state",
         }
     }
 
@@ -83,17 +89,24 @@ impl Preset {
                 instance: PresetInstance::Node,
             },
             Self::Swarmscout => &PresetRow {
-                images: &["swarmscout"],
+                images: IMAGES,
                 is_global: false,
                 port: 9465,
                 path: "/metrics",
+                instance: PresetInstance::Slot,
+            },
+            Self::SwarmState => &PresetRow {
+                images: IMAGES,
+                is_global: false,
+                port: 9465,
+                path: "/metrics/swarm",
                 instance: PresetInstance::Slot,
             },
         }
     }
 }
 
-/// Which of these presets a service belongs to: by its label, or else by its image.
+/// Which of these presets all tasks of a service are scraped by: by its label, or else by its image.
 pub(super) fn of_service(presets: &[Preset], service: &Service) -> Option<Preset> {
     let label = service.labels.get(PRESET_LABEL);
     let image = image_name(&service.image);
@@ -104,9 +117,19 @@ pub(super) fn of_service(presets: &[Preset], service: &Service) -> Option<Preset
             None => row.images.contains(&image),
         };
         is_named
-            && *preset != Preset::Dockerd
+            && !matches!(preset, Preset::Dockerd | Preset::SwarmState)
             && (!row.is_global || matches!(service.mode, Mode::Global | Mode::Unknown))
     })
+}
+
+/// Whether tasks of a service serve what the Swarm is doing.
+pub(super) fn serves_state(presets: &[Preset], service: &Service) -> bool {
+    let of_program = [Preset::Swarmscout, Preset::SwarmState];
+    presets.contains(&Preset::SwarmState)
+        && match service.labels.get(PRESET_LABEL) {
+            Some(name) => of_program.iter().any(|preset| preset.as_str() == name),
+            None => IMAGES.contains(&image_name(&service.image)),
+        }
 }
 
 /// The last part of an image's name: `cadvisor` of `gcr.io/cadvisor/cadvisor:v0.49.1@sha256:…`.
@@ -130,6 +153,9 @@ mod tests {
         let found = of_service(&Preset::ALL, &service).map_or("", Preset::as_str);
         assert_eq!(found, expected, "{image}");
         assert_eq!(of_service(&[], &service), None);
+        assert!(!serves_state(&[Preset::Swarmscout], &service));
+        let is_program = expected == "swarmscout" || label == Some("swarm-state");
+        assert_eq!(serves_state(&Preset::ALL, &service), is_program, "{image}");
     }
 
     #[test]
@@ -150,5 +176,7 @@ mod tests {
         // The label names another one.
         check("prom/node-exporter", Global, Some("none"), "");
         check("prom/node-exporter", Global, Some("dockerd"), "");
+        check("shop/scout", Replicated, Some("swarmscout"), "swarmscout");
+        check("shop/scout", Replicated, Some("swarm-state"), "");
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn find(
             continue;
         }
         let writer = &mut buffers.writer;
-        let shared = service_labels(service, false, writer);
+        let shared = service_labels(service, false, options, writer);
         for (probe, url) in declared
             .probes
             .iter()

@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use swarmscout_docker::engine::{LabelMap, STACK_LABEL, Service, Task};
 use swarmscout_model::labels::{ADDRESS, INSTANCE, JOB, PARAM_PREFIX};
-use swarmscout_model::target_list::{CLASS_PREFIX, LIST, UNREACHABLE};
+use swarmscout_model::target_list::{CLASS_PREFIX, HONOR_LABELS, LIST, UNREACHABLE};
 use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
 use swarmscout_refresh::problems::{NO_LABELS, shown};
 use swarmscout_swarm::{Bucket, NodeNames, Snapshot};
 
 use super::SOURCE;
 use super::address::{self, Address, AddressHost, SharedNetworks, Wanted};
-use super::config::{SwarmscoutOptions, UnreachableTargets};
+use super::config::{CopiedLabel, SwarmscoutOptions, UnreachableTargets};
 use super::presets::{self, Preset, PresetInstance};
 use super::settings::{self, Declared, Dialect, Endpoint, EndpointPort, Rules, Shared};
 use super::slots::Slot;
 use crate::Problem;
+use crate::config::BuildContext;
 use crate::limits::{Excess, Meter};
 use crate::source::dockerswarm::group_cache::BucketResult;
 use crate::source::dockerswarm::meta;
@@ -49,9 +50,11 @@ pub(super) struct Options {
     presets: Vec<Preset>,
     class: String,
     unreachable: UnreachableTargets,
+    pub(super) copied: Arc<[CopiedLabel]>,
 }
 
 impl Options {
+    /// What the configuration file says.
     pub(super) fn new(config: &SwarmscoutOptions) -> Self {
         let dialects = config.dialects.iter();
         let dialects = dialects.filter_map(|name| Dialect::named(name));
@@ -63,7 +66,21 @@ impl Options {
             presets: config.presets.clone(),
             class: config.class.clone(),
             unreachable: config.unreachable,
+            copied: Arc::default(),
         }
+    }
+
+    /// The same as the flags of the program change it.
+    pub(super) fn of_program(mut self, context: &BuildContext) -> Self {
+        self.presets.retain(|preset| !context.presets_off.contains(preset));
+        self.copied = Arc::clone(&context.copied_labels);
+        self
+    }
+
+    /// The same for an engine without a Swarm.
+    pub(super) fn of_engine(mut self) -> Self {
+        self.presets.retain(|preset| *preset != Preset::SwarmState);
+        self
     }
 
     /// Whether this service is to be scraped at all.
@@ -77,6 +94,14 @@ impl Options {
     pub(super) fn preset(&self, service: &Service, declared: &Declared<'_>) -> Option<Preset> {
         let is_silent = declared.by.is_none() && !declared.switched_off;
         is_silent.then(|| presets::of_service(&self.presets, service)).flatten()
+    }
+
+    /// Whether a task of a service is scraped for what the Swarm is doing, unless labels switch the
+    /// service off.
+    pub(super) fn serves_state(&self, service: &Service) -> bool {
+        self.class.is_empty()
+            && self.selects(service)
+            && presets::serves_state(&self.presets, service)
     }
 
     /// Whether some of these labels may be ours.
@@ -173,6 +198,8 @@ struct Planned<'a> {
     list: Arc<str>,
     port: u16,
     instance: PresetInstance,
+    /// Whether its targets say where they run, and what labels the service and the node have.
+    has_place: bool,
     /// Labels between those of the address' source and those of the node.
     origin: Labels,
     /// Labels for the scrape.
@@ -213,7 +240,8 @@ impl<'a> Plan<'a> {
             writer.push(ENDPOINT, endpoint.name);
             let origin = writer.build();
             let scrape = scrape_labels(&endpoint, writer);
-            Some(Planned { list, port: port.ok()?, instance, origin, scrape, endpoint })
+            let port = port.ok()?;
+            Some(Planned { list, port, instance, has_place: true, origin, scrape, endpoint })
         });
         Self { endpoints: planned.collect() }
     }
@@ -338,7 +366,7 @@ pub(super) fn find(
         return Ok(());
     }
     let source = bucket.name(SOURCE);
-    let of_service = service_labels(service, true, &mut buffers.writer);
+    let of_service = service_labels(service, true, options, &mut buffers.writer);
     for (list, targets) in lists {
         let source = match &*list {
             "" => Arc::clone(&source),
@@ -359,6 +387,7 @@ pub(super) fn find(
 pub(super) fn service_labels(
     service: &Service,
     with_job: bool,
+    options: &Options,
     writer: &mut LabelsWriter,
 ) -> Labels {
     let known = meta::service(service, false, writer);
@@ -368,7 +397,45 @@ pub(super) fn service_labels(
     }
     writer.push(SERVICE, &service.name);
     writer.push(STACK, stack_of(service));
+    for CopiedLabel { key, name } in &*options.copied {
+        writer.push(name, service.labels.get(key).unwrap_or_default());
+    }
     writer.build()
+}
+
+/// The target that says what the Swarm is doing, and the labels of its group: the task of this slot.
+/// `None` if labels switch it off, or it has no address.
+pub(super) fn state_group(
+    service: &Service,
+    slot: &Slot,
+    context: Context<'_>,
+    buffers: &mut Buffers,
+    skipped: &mut Skipped,
+) -> Option<(Labels, Labels)> {
+    let task = slot.task();
+    let declared = settings::declared(&context.options.rules, &service.labels, &task.labels);
+    if declared.switched_off {
+        return None;
+    }
+    let network = declared.endpoints.first().and_then(|endpoint| endpoint.network);
+    let row = Preset::SwarmState.row();
+    let endpoint = Endpoint { network, ..preset_endpoint(Preset::SwarmState) };
+    let writer = &mut buffers.writer;
+    writer.push(DECLARED_BY, PRESET);
+    writer.push(HONOR_LABELS, "true");
+    let origin = writer.build();
+    let scrape = scrape_labels(&endpoint, writer);
+    let (port, instance, list) = (row.port, row.instance, Arc::default());
+    let planned = Planned { list, port, instance, has_place: false, origin, scrape, endpoint };
+    let container = meta::container(&task.labels, writer);
+    let of_service = meta::service(service, false, writer);
+    let node = context.shared.node(&task.node);
+    let node_name = context.names.of(&task.node);
+    let of_task = OfTask { service, slot, task, container: &container, node, node_name };
+    let mut found = BucketResult::default();
+    let target = of_task.target(&planned, context, buffers, &mut found);
+    skipped.extend(&found.skipped.into_problems().collect::<Vec<_>>());
+    Some((target?, of_service))
 }
 
 /// What the targets of one task are assembled from.
@@ -470,8 +537,8 @@ impl OfTask<'_> {
         context: Context<'_>,
         buffers: &mut Buffers,
     ) -> Labels {
-        let Self { task, container, node, node_name, .. } = self;
-        let Planned { endpoint, instance, origin, scrape, port, .. } = planned;
+        let Self { service, task, container, node, node_name, .. } = self;
+        let Planned { endpoint, instance, has_place, origin, scrape, port, .. } = planned;
         let shared = &endpoint.shared;
         let Buffers { writer, address: address_writer } = buffers;
         writer.push(ADDRESS, write_address(address, address_writer));
@@ -504,8 +571,18 @@ impl OfTask<'_> {
             plain.push((JOB, job));
         }
         let own = [(NODE, *node_name), (TASK_SLOT, if task.slot == 0 { "" } else { &slot_number })];
+        let copied = || {
+            let node = context.snapshot.nodes.get("", &task.node)?;
+            Some(context.options.copied.iter().filter_map(move |CopiedLabel { key, name }| {
+                let of_service = service.labels.get(key).unwrap_or_default();
+                of_service.is_empty().then_some((&**name, node.labels.get(key)?))
+            }))
+        };
         let is_set = |name: &str| shared.labels.iter().any(|(set, _)| **set == *name);
-        plain.extend(own.into_iter().filter(|(name, _)| !is_set(name)));
+        if *has_place {
+            let of_place = own.into_iter().chain(copied().into_iter().flatten());
+            plain.extend(of_place.filter(|(name, _)| !is_set(name)));
+        }
         plain.extend(shared.labels.iter().map(|(name, value)| (&**name, *value)));
         plain.sort_unstable();
         for (name, value) in plain {

@@ -9,7 +9,9 @@ use swarmscout_model::LabelsBuilder;
 use swarmscout_swarm::Buckets;
 
 use super::*;
-use crate::source::swarmscout::config::UnreachableTargets;
+use crate::source::swarmscout::config::{CopiedLabel, UnreachableTargets};
+use crate::source::swarmscout::own_container::OwnContainer;
+use crate::source::swarmscout::presets::Preset;
 
 fn options() -> SwarmscoutOptions {
     SwarmscoutOptions::default()
@@ -17,7 +19,7 @@ fn options() -> SwarmscoutOptions {
 
 fn finder(options: &SwarmscoutOptions, surroundings: Surroundings) -> EndpointFinder {
     let surroundings = watch::channel(Arc::new(surroundings)).1;
-    EndpointFinder::new(options, None, surroundings, Budget::unlimited())
+    EndpointFinder::new(options, surroundings, &BuildContext::new("test"))
 }
 
 fn labels(text: &str) -> Arc<LabelMap> {
@@ -87,6 +89,12 @@ fn task(to: &mut Snapshot, place: &str, node: &str, networks: &str, of: Task) {
         attachments: attachments.collect(),
         ..of
     }));
+}
+
+/// A program whose targets have the label `team` of services and nodes.
+fn with_team() -> BuildContext {
+    let team = CopiedLabel { key: "team".into(), name: "team".into() };
+    BuildContext { copied_labels: [team].into(), ..BuildContext::new("test") }
 }
 
 /// The groups, with the labels of each target that are not Prometheus', and the problems.
@@ -282,7 +290,8 @@ fn unreachable_targets_are_marked_or_left_out() {
     );
     // Our own container is a task.
     let (own, surroundings) = (OwnContainer::of_id("c0ffee"), watch::channel(Arc::default()).1);
-    let mut found = EndpointFinder::new(&options(), Some(own), surroundings, Budget::unlimited());
+    let in_container = BuildContext { own_container: Some(own), ..BuildContext::new("test") };
+    let mut found = EndpointFinder::new(&options(), surroundings, &in_container);
     let container = Task { container: "c0ffee00".into(), ..Task::default() };
     task(&mut to, "scout.1", "n1aaaa", "front=10.0.1.2 ingress=10.255.0.9", container);
     found.find(&to, None).unwrap();
@@ -349,6 +358,125 @@ fn what_says_nothing_of_itself_may_have_a_preset() {
 }
 
 #[test]
+fn allowed_labels_of_services_and_nodes_are_labels_of_targets() {
+    let mut to = snapshot();
+    for (id, text) in [("n1aaaa", "team=ops"), ("n2bbbb", "other=1")] {
+        let node = Node::clone(to.nodes.get("", id).unwrap());
+        to.nodes.insert(Arc::new(Node { labels: labels(text), ..node }));
+    }
+    let probe = "p/probe=http://a/ p/port=80 team=front";
+    for (name, text) in [("a", probe), ("b", "p/port=80"), ("c", "p/port=80 p/label.team=own")] {
+        service(&mut to, name, labelled(text));
+        task(&mut to, &format!("{name}.1"), "n1aaaa", "front=10.0.1.1", Task::default());
+        task(&mut to, &format!("{name}.2"), "n2bbbb", "front=10.0.1.2", Task::default());
+    }
+    let dockerd = ["192.0.2.1:9323", "192.0.2.2:9323"].map(Arc::from).into();
+    let surroundings =
+        watch::channel(Arc::new(Surroundings { dockerd, ..Surroundings::default() }));
+    let mut finder = EndpointFinder::new(&options(), surroundings.1, &with_team());
+    let mut builder = LabelsBuilder::new();
+    let mut teams = Vec::new();
+    for group in finder.find(&to, None).unwrap().0 {
+        for index in 0..group.targets.len() {
+            group.merged(index, &mut builder);
+            let label = |name| builder.get(name).unwrap_or("-").to_owned();
+            teams.push(label("instance") + " " + &label("team"));
+        }
+    }
+    // The service counts before the node, and the label of the endpoint before both.
+    let expected = [
+        ["a.1 front", "a.2 front", "b.1 ops", "b.2 -", "c.1 own", "c.2 own"].as_slice(),
+        &["web ops", "pi-n2bbb -", "http://a/ front"],
+    ];
+    teams.sort();
+    let mut expected = expected.concat();
+    expected.sort_unstable();
+    assert_eq!(teams, expected);
+}
+
+#[test]
+fn what_the_swarm_is_doing_is_one_target() {
+    let mut to = snapshot();
+    let image = "registry:5000/swarmscout:1";
+    let scout = |text: &str| Service { image: image.into(), ..labelled(text) };
+    service(&mut to, "scout", scout("team=ops p/port=9465 p/network=back"));
+    for slot in [2, 10, 3] {
+        let networks = format!("front=10.0.1.{slot} back=10.0.2.{slot}");
+        task(&mut to, &format!("scout.{slot}"), "n1aaaa", &networks, Task::default());
+    }
+    let with_team = || {
+        let surroundings = watch::channel(Arc::default()).1;
+        EndpointFinder::new(&options(), surroundings, &with_team())
+    };
+    let state = |finder: &mut EndpointFinder, to: &Snapshot| -> Option<String> {
+        let (groups, _) = finder.find(to, None).unwrap();
+        let group = groups.iter().find(|group| &*group.source == "Swarmscout;state")?;
+        assert_eq!(group.targets.len(), 1);
+        group.targets[0].get("instance").map(str::to_owned)
+    };
+    let only_state = SwarmscoutOptions { presets: vec![Preset::SwarmState], ..options() };
+    let mut without_port = to.clone();
+    service(&mut without_port, "scout", scout(""));
+    check(
+        &only_state,
+        Surroundings::default(),
+        &without_port,
+        &expect![[r#"
+        Swarmscout;state
+          __address__=10.0.2.2:9465 ~address_source=first_network ~declared_by=preset ~honor_labels=true ~node_address=192.0.2.1 ~task_target_port=9465 __metrics_path__=/metrics/swarm __scheme__=http instance=scout.2 job=swarm-state
+        service : no labelled service: write prometheus.io/port: "8080", with the port of its metrics, under deploy.labels of a service in its stack file (with Compose: under labels)
+    "#]],
+    );
+
+    // It is scraped beside what labels say, and has no label that its series have.
+    let mut finder = with_team();
+    assert_eq!(state(&mut finder, &to).as_deref(), Some("scout.2"));
+    let (groups, _) = finder.find(&to, None).unwrap();
+    let labels: Vec<_> = groups.iter().map(|group| group.targets.len()).collect();
+    assert_eq!(labels, [3, 1]);
+    let target = &groups[1].targets[0];
+    let plain: Vec<_> = target.iter().filter(|(name, _)| !name.starts_with("__meta")).collect();
+    let expected = [
+        ("__address__", "10.0.2.2:9465"),
+        ("__metrics_path__", "/metrics/swarm"),
+        ("__scheme__", "http"),
+        ("instance", "scout.2"),
+        ("job", "swarm-state"),
+    ];
+    assert_eq!(plain, expected);
+    assert_eq!(groups[1].labels.get("service").or(groups[1].labels.get("team")), None);
+
+    // The next slot takes its place.
+    to.tasks.remove("s-scout", "t-scout.2-0");
+    assert_eq!(state(&mut finder, &to).as_deref(), Some("scout.3"));
+    // Of several services the one counts that the program is a task of, or else the first by ID.
+    let container = Task { container: "c0ffee00".into(), ..Task::default() };
+    task(&mut to, "scout.3", "n1aaaa", "front=10.0.1.3", container);
+    service(&mut to, "another", scout(""));
+    task(&mut to, "another.1", "n1aaaa", "front=10.0.1.9", Task::default());
+    assert_eq!(state(&mut finder, &to).as_deref(), Some("another.1"));
+    let in_container = BuildContext {
+        own_container: Some(OwnContainer::of_id("c0ffee")),
+        ..BuildContext::new("test")
+    };
+    let surroundings = watch::channel(Arc::default()).1;
+    let mut of_task = EndpointFinder::new(&options(), surroundings, &in_container);
+    assert_eq!(state(&mut of_task, &to).as_deref(), Some("scout.3"));
+
+    // A label of the service, the file, and flags of the program switch it off.
+    service(&mut to, "another", scout("p/scrape=false"));
+    service(&mut to, "scout", scout("swarmscout.preset=none"));
+    assert_eq!(state(&mut finder, &to), None);
+    service(&mut to, "scout", scout("swarmscout.preset=swarm-state"));
+    assert_eq!(state(&mut with_team(), &to).as_deref(), Some("scout.3"));
+    let off =
+        BuildContext { presets_off: [Preset::SwarmState].into(), ..BuildContext::new("test") };
+    let surroundings = watch::channel(Arc::default()).1;
+    assert_eq!(state(&mut EndpointFinder::new(&options(), surroundings, &off), &to), None);
+    assert_eq!(state(&mut with_team().of_engine(), &to), None);
+}
+
+#[test]
 fn a_wrong_label_costs_its_endpoint_alone() {
     let mut to = snapshot();
     let port = |target| Port { protocol: "tcp".into(), target, ..Port::default() };
@@ -398,7 +526,7 @@ fn step() -> impl Strategy<Value = Step> {
     let what = || proptest::option::weighted(0.8, 0..6_u8);
     prop_oneof![
         (0..4_u8, what()).prop_map(|(id, what)| Step::Node(id, what)),
-        (0..4_u8, proptest::option::weighted(0.8, 0..10_u8))
+        (0..4_u8, proptest::option::weighted(0.8, 0..12_u8))
             .prop_map(|(id, what)| Step::Service(id, what)),
         (0..200_u8, what()).prop_map(|(id, what)| Step::Task(id, what)),
         (0..3_u8, what()).prop_map(|(id, what)| Step::Network(id, what)),
@@ -425,6 +553,7 @@ fn apply(step: &Step, to: &mut Snapshot, surroundings: &mut Surroundings) {
             let node = what.map(|what| Node {
                 hostname: format!("host{}", what % 2).into(),
                 address: format!("192.0.2.{what}").into(),
+                labels: labels(if what % 3 == 0 { "team=back" } else { "" }),
                 id: id.clone(),
                 ..Node::default()
             });
@@ -444,6 +573,8 @@ fn apply(step: &Step, to: &mut Snapshot, surroundings: &mut Surroundings) {
                 "prometheus-port=90 prometheus.port=91",
                 "prometheus-port=90 p/class=x",
                 "p/port=80 p/b.scrape=false p/b.port=81",
+                "team=front swarmscout.preset=swarm-state",
+                "p/port=80 swarmscout.preset=swarm-state",
             ];
             let service = what.map(|what| Service {
                 name: id.clone(),
@@ -523,10 +654,11 @@ proptest! {
         let scrapers =
             [Scraper::Here, Scraper::Networks(vec!["net1".into()]), Scraper::Service("s1".into())];
         let all = scrapers.map(|scraper| SwarmscoutOptions { scraper, ..options() });
-        let mut finders = all.clone().map(|options| {
-            let (publish, receiver) = watch::channel(Arc::default());
-            (publish, EndpointFinder::new(&options, None, receiver, Budget::unlimited()))
-        });
+        let new = |options: &_, surroundings: Arc<_>| {
+            let (publish, receiver) = watch::channel(surroundings);
+            (publish, EndpointFinder::new(options, receiver, &with_team()))
+        };
+        let mut finders = all.clone().map(|options| new(&options, Arc::default()));
         let mut known = [const { Groups::new() }; 3];
         for steps in rounds {
             for step in &steps {
@@ -535,8 +667,9 @@ proptest! {
             for (((publish, incremental), options), known) in
                 finders.iter_mut().zip(&all).zip(&mut known)
             {
-                publish.send_replace(Arc::new(surroundings.clone()));
-                let expected = finder(options, surroundings.clone()).find(&snapshot, None).unwrap();
+                let known_beside = Arc::new(surroundings.clone());
+                publish.send_replace(Arc::clone(&known_beside));
+                let expected = new(options, known_beside).1.find(&snapshot, None).unwrap();
                 let found = incremental.find(&snapshot, None).unwrap();
                 prop_assert_eq!(&found, &expected);
                 prop_assert!(found.0.is_sorted_by(|a, b| a.source < b.source));

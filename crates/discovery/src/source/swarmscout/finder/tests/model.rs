@@ -158,7 +158,8 @@ fn expected(snapshot: &Snapshot, dockerd: &BTreeSet<Arc<str>>, shared: Option<&s
         let node = snapshot.nodes.objects().find(|node| node.id == task.node);
         let node_name = node_name(snapshot, &task.node);
         let declared = endpoints(&service.labels, &task.labels);
-        let is_preset = declared.is_none() && service.mode == Mode::Global;
+        let is_named = service.labels.get("swarmscout.preset").is_some();
+        let is_preset = declared.is_none() && service.mode == Mode::Global && !is_named;
         let preset = || {
             let (port, job) = (Some("9100".to_owned()), Some("node-exporter".to_owned()));
             [(String::new(), Settings { port, job, ..Settings::default() })].into()
@@ -198,6 +199,7 @@ fn expected(snapshot: &Snapshot, dockerd: &BTreeSet<Arc<str>>, shared: Option<&s
             });
         }
     }
+    lines.extend(state(snapshot, &slots, shared));
     for service in snapshot.services.objects() {
         let ours = slots.iter().filter(|((id, _), _)| **id == *service.id);
         let ours = ours.map(|(_, task)| task).filter(|task| {
@@ -241,6 +243,43 @@ fn expected(snapshot: &Snapshot, dockerd: &BTreeSet<Arc<str>>, shared: Option<&s
     }
     lines.sort();
     lines
+}
+
+/// The one target of the preset `swarm-state`: the first slot of the first service.
+fn state(
+    snapshot: &Snapshot,
+    slots: &BTreeMap<(String, String), Arc<Task>>,
+    shared: Option<&str>,
+) -> Option<Line> {
+    let mut of_state: Vec<_> = slots
+        .iter()
+        .filter_map(|((service, place), task)| {
+            let service = snapshot.services.objects().find(|one| *one.id == **service)?;
+            (service.labels.get("swarmscout.preset") == Some("swarm-state")).then_some((
+                &service.id,
+                task.slot,
+                place,
+                &service.name,
+                task,
+            ))
+        })
+        .collect();
+    of_state.sort_by_key(|(id, slot, place, ..)| (*id, *slot, *place));
+    let (_, slot, place, service, task) = of_state.into_iter().next()?;
+    let node = snapshot.nodes.objects().find(|node| node.id == task.node);
+    let (host, source, unreachable) = address(task, None, node.map(|node| &**node), shared)?;
+    let place = if slot == 0 { node_name(snapshot, &task.node) } else { place.clone() };
+    Some(Line {
+        list: String::new(),
+        job: "swarm-state".to_owned(),
+        instance: format!("{service}.{place}"),
+        address: format!("{host}:9465"),
+        path: "/metrics/swarm".to_owned(),
+        source: source.to_owned(),
+        unreachable,
+        node: String::new(),
+        team: String::new(),
+    })
 }
 
 fn found(groups: &Groups) -> Vec<Line> {
