@@ -44,7 +44,8 @@ def cluster():
     failures = grown(SERVICE, ours("dockerswarm_service_task_failures_total"))
     reachable = once(SWARM, ours("dockerswarm_managers", 'reachability="reachable"'))
     managers = total(SWARM, once(f"{SWARM}, reachability", ours("dockerswarm_managers")))
-    expiry = ours("dockerswarm_root_certificate_expiry_timestamp_seconds")
+    root = ours("dockerswarm_root_certificate_expiry_timestamp_seconds")
+    of_managers = ours("dockerswarm_manager_certificate_expiry_timestamp_seconds")
     addresses = once(f"{SWARM}, network", ours("dockerswarm_network_addresses"))
     addresses_used = once(f"{SWARM}, network", ours("dockerswarm_network_addresses_used"))
     firing = others("ALERTS", 'alertstate="firing"', 'severity!="none"')
@@ -85,9 +86,10 @@ def cluster():
             width=3, colors=("red", (0, "yellow"), (1, "green")),
         ),
         number(
-            "Root certificate expires in",
-            "After that no node can talk to another. Replace it: docker swarm ca --rotate",
-            f"min({expiry}) - time()",
+            "Certificates expire in",
+            "Without them nodes cannot talk to each other. The root: docker swarm ca --rotate. Those of managers are renewed by themselves.",
+            ("root", f"min({root}) - time()"),
+            ("managers", f"min({of_managers}) - time()"),
             width=4, unit="s", decimals=0,
             colors=DAYS_LEFT,
         ),

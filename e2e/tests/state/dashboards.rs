@@ -3,6 +3,8 @@
 //! It scrapes Swarmscout and the targets that Swarmscout finds, node exporter among them. In the
 //! place of cAdvisor is a file that was recorded from it, filled in with the tasks of this Swarm.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -34,7 +36,25 @@ const WRONG: [(&str, &str); 3] =
 
 const SERVICES: [&str; 5] = ["node-exporter", "web", "broken", "nowhere", "paused"];
 
-/// Each query of each dashboard gets an answer.
+/// Labels that a Prometheus adds to the state metrics, so that one Swarm stands for several: two
+/// Swarms do not share the ID of a node, and neither do these.
+#[derive(Clone, Copy, Debug)]
+struct Reader {
+    cluster: &'static str,
+    swarm: &'static str,
+    before_node_id: &'static str,
+}
+
+const ALONE: [Reader; 1] = [Reader { cluster: "", swarm: "", before_node_id: "" }];
+
+/// Three Swarms in two clusters, each with services and nodes of the same names.
+const SEVERAL: [Reader; 3] = [
+    Reader { cluster: "one", swarm: "", before_node_id: "" },
+    Reader { cluster: "two", swarm: "a", before_node_id: "a" },
+    Reader { cluster: "two", swarm: "b", before_node_id: "b" },
+];
+
+/// Each query of each dashboard gets an answer, and the figures of several Swarms stay apart.
 pub(crate) fn answered(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     deploy(cluster)?;
     let socket = cluster.socket("manager-1").display().to_string();
@@ -44,16 +64,45 @@ pub(crate) fn answered(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     );
     let scout = Server::swarmscout(folder, "scout", &config)?;
     let cadvisor = until("tasks", PATIENCE, || Cadvisor::start(folder, &scout))?;
-    let prometheus = prometheus(folder, &scout, &cadvisor)?;
-    for (name, count) in BOARDS {
-        let queries = queries(name)?;
-        ensure!(queries.len() >= count, "{name}: {queries:#?}");
-        for query in &queries {
-            until(&format!("{name}, {}", query.of), PATIENCE, || query.ask(&prometheus))
-                .with_context(|| prometheus.process.printed())?;
+    for (name, readers, chosen) in [("alone", &ALONE[..], ".*"), ("several", &SEVERAL, "two")] {
+        let folder = folder.join(name);
+        fs::create_dir(&folder)?;
+        let prometheus = prometheus(&folder, &scout, &cadvisor, readers)?;
+        for (name, count) in BOARDS {
+            let queries = queries(name, chosen)?;
+            ensure!(queries.len() >= count, "{name}: {queries:#?}");
+            for query in &queries {
+                until(&format!("{name}, {}", query.of), PATIENCE, || query.ask(&prometheus))
+                    .with_context(|| prometheus.process.printed())?;
+            }
         }
+        apart(&prometheus, readers)?;
     }
     remove(cluster, &SERVICES)
+}
+
+/// Memory of the service `web`, which the dashboard sums up, is that of its three tasks in each Swarm.
+fn apart(prometheus: &Server, readers: &[Reader]) -> Result<()> {
+    let queries = queries("cluster", ".*")?;
+    let is_memory = |query: &&Query| {
+        query.of == "Services" && query.expression.contains("container_memory_working_set_bytes")
+    };
+    let query = queries.iter().find(is_memory).context("the dashboard shows no memory")?;
+    let expected: BTreeSet<_> = readers
+        .iter()
+        .map(|reader| format!("{:?} {:?} web 1425408", reader.cluster, reader.swarm))
+        .collect();
+    until("memory of each Swarm", PATIENCE, || {
+        let answer = query.answer(prometheus)?;
+        let rows = answer.as_array().context("no list")?.iter().map(|row| {
+            let label = |name: &str| row["metric"][name].as_str().unwrap_or_default();
+            let value = row["value"][1].as_str().unwrap_or_default();
+            format!("{:?} {:?} {} {value}", label("cluster"), label("swarm"), label("service"))
+        });
+        let rows: BTreeSet<_> = rows.collect();
+        ensure!(rows == expected, "{rows:#?} are not {expected:#?}");
+        Ok(())
+    })
 }
 
 /// A service that has all that the dashboards show, and three with which something is wrong.
@@ -116,7 +165,12 @@ impl Cadvisor {
 }
 
 /// A Prometheus as docs/alerts.md configures it, with an alert that fires at once.
-fn prometheus(folder: &Path, scout: &Server, cadvisor: &Cadvisor) -> Result<Server> {
+fn prometheus(
+    folder: &Path,
+    scout: &Server,
+    cadvisor: &Cadvisor,
+    readers: &[Reader],
+) -> Result<Server> {
     fs::write(
         folder.join("rules.yml"),
         "groups: [{name: e2e, rules: [{alert: NotAtDesired, \
@@ -124,20 +178,36 @@ fn prometheus(folder: &Path, scout: &Server, cadvisor: &Cadvisor) -> Result<Serv
     )?;
     let (url, port) = (&scout.url, cadvisor.port);
     let address = url.trim_start_matches("http://");
-    let config = format!(
+    let last = readers.last().context("no reader")?.cluster;
+    let mut config = format!(
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
          rule_files: [rules.yml]\n\
          scrape_configs:\n\
          - job_name: swarm\n  \
-           http_sd_configs: [{{url: '{url}/sd/swarm', refresh_interval: 1s}}]\n\
-         - job_name: swarm-state\n  \
-           metrics_path: /metrics/swarm\n  \
-           static_configs: [{{targets: ['{address}']}}]\n\
+           http_sd_configs: [{{url: '{url}/sd/swarm', refresh_interval: 1s}}]\n  \
+           relabel_configs: [{{target_label: cluster, replacement: '{last}'}}]\n\
          - job_name: swarmscout\n  \
-           static_configs: [{{targets: ['{address}']}}]\n\
-         - job_name: containers\n  \
-           static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
+           static_configs: [{{targets: ['{address}'], labels: {{cluster: '{last}'}}}}]\n"
     );
+    for (i, Reader { cluster, swarm, before_node_id }) in readers.iter().enumerate() {
+        write!(
+            config,
+            "- job_name: state-{i}\n  \
+               metrics_path: /metrics/swarm\n  \
+               static_configs: [{{targets: ['{address}']}}]\n  \
+               metric_relabel_configs:\n  \
+               - {{target_label: cluster, replacement: '{cluster}'}}\n  \
+               - {{target_label: swarm, replacement: '{swarm}'}}\n  \
+               - {{source_labels: [node_id], regex: (.+), target_label: node_id, \
+                   replacement: '{before_node_id}$1'}}\n\
+             - job_name: containers-{i}\n  \
+               static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n  \
+               metric_relabel_configs:\n  \
+               - {{source_labels: [container_label_com_docker_swarm_node_id], regex: (.+), \
+                   target_label: container_label_com_docker_swarm_node_id, \
+                   replacement: '{before_node_id}$1'}}\n"
+        )?;
+    }
     Server::prometheus(folder, &config)
 }
 
@@ -159,7 +229,7 @@ enum Kind {
 }
 
 /// All of a dashboard.
-fn queries(board: &str) -> Result<Vec<Query>> {
+fn queries(board: &str, cluster: &str) -> Result<Vec<Query>> {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../deploy/dashboards/{board}.json"));
     let board: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
@@ -168,12 +238,17 @@ fn queries(board: &str) -> Result<Vec<Query>> {
     for panel in list(&board["panels"]) {
         for target in list(&panel["targets"]) {
             let kind = if target["range"] == true { Kind::Range } else { Kind::Instant };
-            queries.push(Query::new(text(&panel["title"])?, text(&target["expr"])?, kind)?);
+            queries.push(Query::new(
+                text(&panel["title"])?,
+                text(&target["expr"])?,
+                cluster,
+                kind,
+            )?);
         }
     }
     for annotation in list(&board["annotations"]["list"]) {
         let (name, expression) = (text(&annotation["name"])?, text(&annotation["expr"])?);
-        queries.push(Query::new(name, expression, Kind::Range)?);
+        queries.push(Query::new(name, expression, cluster, Kind::Range)?);
     }
     for variable in list(&board["templating"]["list"]) {
         if variable["type"] != "query" {
@@ -184,7 +259,7 @@ fn queries(board: &str) -> Result<Vec<Query>> {
         let (series, label) = source.and_then(|rest| rest.rsplit_once(", ")).context("a form")?;
         // A Swarm has neither unless it is named, or there are several.
         if label != "cluster" && label != "swarm" {
-            queries.push(Query::new(label, series, Kind::Values(label.to_owned()))?);
+            queries.push(Query::new(label, series, cluster, Kind::Values(label.to_owned()))?);
         }
     }
     Ok(queries)
@@ -194,14 +269,14 @@ fn text(value: &Value) -> Result<&str> {
     value.as_str().context("no text")
 }
 
-/// Fills the variables in as Grafana does, with "All" wherever there is that.
-fn filled(expression: &str, service: &str) -> Result<String> {
+/// Fills the variables in as Grafana does, with "All" for all but these.
+fn filled(expression: &str, service: &str, cluster: &str) -> Result<String> {
     let from = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() - 600_000;
     let filled = expression
         .replace("$__rate_interval", "10s")
         .replace("$__range", "10m")
         .replace("$__from", &from.to_string())
-        .replace("$cluster", ".*")
+        .replace("$cluster", cluster)
         .replace("$swarm", ".*")
         .replace("$job", ".*")
         .replace("$service", service)
@@ -212,13 +287,19 @@ fn filled(expression: &str, service: &str) -> Result<String> {
 }
 
 impl Query {
-    fn new(of: &str, expression: &str, kind: Kind) -> Result<Self> {
+    fn new(of: &str, expression: &str, cluster: &str, kind: Kind) -> Result<Self> {
         let service = WRONG.iter().find(|(panel, _)| *panel == of).map_or("web", |(_, s)| s);
-        Ok(Self { of: of.to_owned(), expression: filled(expression, service)?, kind })
+        Ok(Self { of: of.to_owned(), expression: filled(expression, service, cluster)?, kind })
     }
 
     /// Fails unless the answer has a value.
     fn ask(&self, prometheus: &Server) -> Result<()> {
+        let is_empty = self.answer(prometheus)?.as_array().is_none_or(Vec::is_empty);
+        ensure!(!is_empty, "no value: {}", self.expression);
+        Ok(())
+    }
+
+    fn answer(&self, prometheus: &Server) -> Result<Value> {
         let encoded = utf8_percent_encode(&self.expression, NON_ALPHANUMERIC);
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let path = match &self.kind {
@@ -229,13 +310,10 @@ impl Query {
             Kind::Values(label) => format!("label/{label}/values?match%5B%5D={encoded}"),
         };
         let answer = get_json(&format!("{}/api/v1/{path}", prometheus.url));
-        let answer = answer.with_context(|| self.expression.clone())?;
-        let values = match self.kind {
-            Kind::Values(_) => &answer["data"],
-            Kind::Instant | Kind::Range => &answer["data"]["result"],
-        };
-        let is_empty = values.as_array().is_none_or(Vec::is_empty);
-        ensure!(!is_empty, "no value: {}", self.expression);
-        Ok(())
+        let mut answer = answer.with_context(|| self.expression.clone())?;
+        Ok(match self.kind {
+            Kind::Values(_) => answer["data"].take(),
+            Kind::Instant | Kind::Range => answer["data"]["result"].take(),
+        })
     }
 }
