@@ -83,6 +83,15 @@ alerts *args:
     SWARMSCOUT="$PWD/dist/linux-amd64/swarmscout" \
       cargo test --manifest-path e2e/Cargo.toml --features long --test alerts {{ args }}
 
+# Deploys the complete stack as the documentation says, with programs of Debian's packages: minutes. Root,
+# and the package docker-compose.
+complete *args:
+    mkdir -p target/packages
+    cd target/packages && apt-get download prometheus prometheus-alertmanager prometheus-node-exporter \
+      prometheus-blackbox-exporter && for package in *.deb; do dpkg-deb --extract "$package" .; done
+    PACKAGES="$PWD/target/packages" SWARMSCOUT="$PWD/dist/linux-amd64/swarmscout" \
+      cargo test --manifest-path e2e/Cargo.toml --features long --test complete {{ args }}
+
 # Runs the benchmarks next to Prometheus.
 bench *args:
     cargo run --release --manifest-path bench/Cargo.toml -- {{ args }}

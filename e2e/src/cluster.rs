@@ -5,6 +5,7 @@
 //! mode do.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -17,11 +18,15 @@ use crate::process::{Process, run};
 use crate::until;
 
 /// The script that turns the child of `unshare` into an engine: name, address and state folder are
-/// its first arguments, the rest is dockerd's command line.
+/// its first arguments, the rest is dockerd's command line. Containers of the engine can mount its socket
+/// at the usual place.
 const ENGINE: &str = r#"
 name=$1 address=$2 state=$3 dockerd=$4; shift 4
 hostname "$name"
 rm -rf "$state/run"
+mount --make-rshared /
+mount -t tmpfs tmpfs /run
+ln -s "$state/docker.sock" /run/docker.sock
 mkdir -p /run/docker /run/containerd /etc/docker /var/lib/docker "$state/etc" "$state/data" "$state/run"
 mount --bind "$state/run" /run/docker
 mount -t tmpfs tmpfs /run/containerd
@@ -46,6 +51,31 @@ pub struct Cluster {
     docker: Docker,
     engines: Vec<Engine>,
 }
+
+/// An image that is made of files of this machine, and has a busybox.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    /// With its tag.
+    pub name: &'a str,
+    /// A path in the image.
+    pub entrypoint: &'a str,
+    /// What is there, with the libraries that it loads. Empty: one of the files.
+    pub program: &'a Path,
+    /// Folders that belong to the user 65534.
+    pub folders: &'a [&'a str],
+    /// Paths and texts; all may be run.
+    pub files: &'a [(&'a str, &'a str)],
+}
+
+impl Default for Image<'_> {
+    fn default() -> Self {
+        Self { name: "", entrypoint: "", program: Path::new(""), folders: &[], files: &[] }
+    }
+}
+
+/// What such an image has of busybox.
+const APPLETS: [&str; 11] =
+    ["base64", "cat", "cp", "head", "httpd", "ls", "mv", "sed", "sh", "tr", "wget"];
 
 /// One engine of a Swarm.
 #[derive(Debug)]
@@ -395,32 +425,78 @@ impl Cluster {
 
     /// Makes an image of a program of this machine on one engine, with the libraries that it loads.
     pub fn add_program(&self, name: &str, program: &Path, image: &str) -> Result<()> {
-        let root = self.state.join(image.replace(':', "-"));
+        let image = Image { name: image, entrypoint: "/program", program, ..Image::default() };
+        self.add_image(&[name], &image)
+    }
+
+    /// Makes an image on several engines.
+    pub fn add_image(&self, engines: &[&str], image: &Image<'_>) -> Result<()> {
+        let root = self.state.join(image.name.replace([':', '/'], "-"));
+        let place = |path: &str| -> Result<PathBuf> {
+            let place = root.join(path.trim_start_matches('/'));
+            fs::create_dir_all(place.parent().context("a file has a folder")?)?;
+            Ok(place)
+        };
+        let copy = |from: &Path, path: &str| -> Result<()> {
+            fs::copy(from, place(path)?).map(drop).with_context(|| from.display().to_string())
+        };
         fs::create_dir_all(root.join("tmp"))?;
-        fs::copy(program, root.join("program"))?;
+        fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777))?;
+        copy(&self.state.join("image/bin/busybox"), "/bin/busybox")?;
+        for applet in APPLETS {
+            let link = root.join("bin").join(applet);
+            if !link.exists() {
+                std::os::unix::fs::symlink("busybox", link)?;
+            }
+        }
+        for (path, text) in image.files {
+            fs::write(place(path)?, text)?;
+            fs::set_permissions(place(path)?, fs::Permissions::from_mode(0o755))?;
+        }
+        for folder in image.folders {
+            let folder = root.join(folder.trim_start_matches('/'));
+            fs::create_dir_all(&folder)?;
+            std::os::unix::fs::chown(&folder, Some(65534), Some(65534))?;
+        }
+        if !image.program.as_os_str().is_empty() {
+            copy(image.program, image.entrypoint)?;
+        }
         // A static program loads none: then the command fails.
-        let libraries = run(Command::new("ldd").arg(program)).unwrap_or_default();
+        let libraries = run(Command::new("ldd").arg(image.program)).unwrap_or_default();
         for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
-            let copy = root.join(library.trim_start_matches('/'));
-            fs::create_dir_all(copy.parent().context("a library has a folder")?)?;
-            fs::copy(library, copy)?;
+            copy(Path::new(library), library)?;
         }
         let archive = root.with_extension("tar");
         run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg("."))?;
         let archive = archive.display().to_string();
-        self.docker_at(name, &["import", "-c", r#"ENTRYPOINT ["/program"]"#, &archive, image])
-            .map(drop)
+        let entrypoint = format!("ENTRYPOINT [\"{}\"]", image.entrypoint);
+        engines.iter().try_for_each(|engine| {
+            self.docker_at(engine, &["import", "-c", &entrypoint, &archive, image.name]).map(drop)
+        })
     }
 
     /// Deploys a stack of the folder `stacks`. There `${FOLDER}` is that of the first manager.
     pub fn deploy_stack(&self, name: &str) -> Result<()> {
-        let engine = self.engine("manager-1");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("stacks/{name}.yml"));
+        let folder = self.state.join("manager-1").display().to_string();
+        self.deploy_files(&[&file], name, &[("FOLDER", &folder)])
+    }
+
+    /// Deploys a stack, as a person on the first manager does: each file changes the ones before.
+    pub fn deploy_files(
+        &self,
+        files: &[&Path],
+        name: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<()> {
+        let engine = self.engine("manager-1");
         let mut command = engine.docker.client();
-        command.env("FOLDER", self.state.join(&engine.name));
-        command.arg("-H").arg(self.url(&engine.name));
-        command.args(["stack", "deploy", "--resolve-image", "never", "-c"]).arg(file).arg(name);
-        run(&mut command).map(drop)
+        command.envs(variables.iter().copied()).arg("-H").arg(self.url(&engine.name));
+        command.args(["stack", "deploy", "--resolve-image", "never"]);
+        for file in files {
+            command.arg("-c").arg(file);
+        }
+        run(command.arg(name)).map(drop)
     }
 
     /// Gives the machine of an engine another host name: the managers learn it within 20 s.

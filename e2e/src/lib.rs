@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod scratch;
 pub mod store;
 pub mod tunnel;
+pub mod webhook;
 pub mod witness;
 
 use std::time::{Duration, Instant};

@@ -43,7 +43,7 @@ fn the_archives_hold_the_promised_files_and_their_checksums() -> Result<()> {
     for (name, ..) in RELEASES {
         let (file, contents) = archive(name)?;
         let folder = file.strip_suffix(".tar.gz").context("an archive")?;
-        let wanted = ["", "LICENSE", "README.md", "stack.yml", "swarmscout", "swarmscout.service"]
+        let wanted = ["", "LICENSE", "README.md", "swarmscout", "swarmscout.service"]
             .map(|file| format!("{folder}/{file}"));
         ensure!(contents == wanted, "{file}: {contents:#?}");
     }

@@ -1,0 +1,327 @@
+//! `deploy/complete.yml` as the pages say, command by command, on a Swarm of a manager and two workers: `just complete`.
+//!
+//! The programs are those of Debian's packages, unpacked in the folder that `PACKAGES` names.
+//! cAdvisor and Grafana have no package: stand-ins serve a page of metrics, and Grafana's has the environment and files
+//! that Grafana would have.
+
+#[path = "common/cases.rs"]
+mod cases;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use swarmscout_e2e::cluster::{Cluster, Image};
+use swarmscout_e2e::process::run;
+use swarmscout_e2e::program::swarmscout;
+use swarmscout_e2e::until;
+use swarmscout_e2e::webhook::Webhook;
+
+use crate::cases::Case;
+
+const CASES: &[(&str, Case)] = &[
+    ("three commands, and everything is scraped", three_commands),
+    ("alerts reach a webhook, and no token is in a log", alerts),
+    ("a secret is Grafana's password", password),
+    ("a second deploy has changed files", changed),
+    ("Compose on two hosts", compose),
+];
+
+/// An alert waits up to five minutes before it fires.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+const ENGINES: [&str; 3] = ["manager-1", "worker-1", "worker-2"];
+
+/// Image, program of a package, its path, a folder of its user.
+const PROGRAMS: [(&str, &str, &str, &[&str]); 4] = [
+    ("prometheus:test", "prometheus", "/bin/prometheus", &["/prometheus"]),
+    ("alertmanager:test", "prometheus-alertmanager", "/bin/alertmanager", &["/alertmanager"]),
+    ("blackbox:test", "prometheus-blackbox-exporter", "/bin/blackbox_exporter", &[]),
+    ("exporter:test", "prometheus-node-exporter", "/bin/node_exporter", &[]),
+];
+
+/// The variables that put these images in.
+const IMAGES: [(&str, &str); 6] = [
+    ("PROMETHEUS_IMAGE", "prometheus:test"),
+    ("ALERTMANAGER_IMAGE", "alertmanager:test"),
+    ("BLACKBOX_IMAGE", "blackbox:test"),
+    ("NODE_EXPORTER_IMAGE", "exporter:test"),
+    ("CADVISOR_IMAGE", "containers:test"),
+    ("GRAFANA_IMAGE", "grafana:test"),
+];
+
+const METRICS: &str = "# TYPE stand_in gauge\nstand_in 1\n";
+
+/// What runs as cAdvisor.
+const CADVISOR: &str = "#!/bin/sh\nexec httpd -f -p 8080 -h /www\n";
+
+/// What the image of Grafana runs: it shows the file of the password that it was given.
+const GRAFANA: &str = "#!/bin/sh
+cp \"$GF_SECURITY_ADMIN_PASSWORD__FILE\" /tmp/password
+exec httpd -f -p 3000 -h /www
+";
+
+/// How many targets of each job answer.
+const TARGETS: [(&str, usize); 9] = [
+    ("alertmanager", 1),
+    ("blackbox", 1),
+    ("cadvisor", 3),
+    ("dockerd", 1),
+    ("grafana", 1),
+    ("node-exporter", 3),
+    ("prometheus", 1),
+    ("swarm-state", 1),
+    ("swarmscout", 1),
+];
+
+fn main() -> ExitCode {
+    cases::run(CASES, || {
+        let packages = std::env::var_os("PACKAGES").context("PACKAGES names no folder")?;
+        let packages = PathBuf::from(packages);
+        let cluster = Cluster::up(1, 2)?;
+        add_images(&cluster, &packages, &ENGINES)?;
+        Ok(cluster)
+    })
+}
+
+fn add_images(cluster: &Cluster, packages: &Path, engines: &[&str]) -> Result<()> {
+    let bin = packages.join("usr/bin");
+    // Debian's Alertmanager reads them, others have them inside.
+    let [default, email] =
+        ["default", "email"].map(|name| format!("/usr/share/prometheus/alertmanager/{name}.tmpl"));
+    let read = |path: &str| fs::read_to_string(packages.join(path.trim_start_matches('/')));
+    let texts = [read(&default)?, read(&email)?];
+    let templates: [(&str, &str); 2] = [(&default, &texts[0]), (&email, &texts[1])];
+    for (name, program, entrypoint, folders) in PROGRAMS {
+        let is_read = name == "alertmanager:test";
+        let files: &[_] = if is_read { &templates } else { &[] };
+        let program = &bin.join(program);
+        cluster.add_image(engines, &Image { name, entrypoint, program, folders, files })?;
+    }
+    let page = ("/www/metrics", METRICS);
+    let cadvisor = [page, ("/cadvisor", CADVISOR)];
+    let grafana = [page, ("/run.sh", GRAFANA)];
+    for (name, entrypoint, files) in
+        [("containers:test", "/cadvisor", &cadvisor), ("grafana:test", "/run.sh", &grafana)]
+    {
+        cluster.add_image(engines, &Image { name, entrypoint, files, ..Image::default() })?;
+    }
+    Ok(())
+}
+
+/// The commands of the first block of a page that has this text.
+fn commands(page: &str, text: &str) -> Result<Vec<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
+    let page = fs::read_to_string(path)?;
+    let blocks = page.split("```console\n").skip(1);
+    let mut blocks = blocks.map(|block| block.split("```").next().unwrap_or_default());
+    let block = blocks.find(|block| block.contains(text)).with_context(|| text.to_owned())?;
+    Ok(block.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned).collect())
+}
+
+/// Runs a command of a page in the folder of the unpacked archive, on the manager.
+fn shell(cluster: &Cluster, command: &str, variables: &[(&str, &str)]) -> Result<String> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(archive(cluster));
+    shell.env("DOCKER_HOST", cluster.url("manager-1")).envs(IMAGES).envs(variables.iter().copied());
+    run(&mut shell)
+}
+
+fn archive(cluster: &Cluster) -> PathBuf {
+    cluster.folder().join("archive")
+}
+
+/// What a program in a container of a service of the stack prints.
+fn exec(cluster: &Cluster, service: &str, command: &[&str]) -> Result<String> {
+    let filter = format!("name=monitoring_{service}");
+    let id = cluster.docker(&["ps", "-q", "--filter", &filter])?;
+    ensure!(!id.is_empty() && !id.contains('\n'), "{service}: containers {id:?}");
+    cluster.docker(&[&["exec", &id], command].concat())
+}
+
+/// An answer of Prometheus' API.
+fn prometheus(cluster: &Cluster, path: &str) -> Result<Value> {
+    let url = format!("http://127.0.0.1:9090/api/v1/{path}");
+    let text = exec(cluster, "prometheus", &["wget", "-q", "-O", "-", &url])?;
+    Ok(serde_json::from_str::<Value>(&text)?["data"].take())
+}
+
+/// Waits until as many targets of each job answer, and no target does not.
+fn await_targets(cluster: &Cluster) -> Result<()> {
+    until("all targets", PATIENCE, || {
+        let data = prometheus(cluster, "targets?state=active")?;
+        let targets = data["activeTargets"].as_array().context("no targets")?;
+        let mut up = BTreeMap::new();
+        for target in targets {
+            let job = target["labels"]["job"].as_str().context("no job")?;
+            ensure!(target["health"] == "up", "{job} {}", target["lastError"]);
+            *up.entry(job).or_default() += 1;
+        }
+        let missing: Vec<_> = TARGETS.iter().filter(|(job, n)| up.get(job) != Some(n)).collect();
+        ensure!(missing.is_empty(), "{missing:?} is not in {up:?}");
+        Ok(())
+    })
+}
+
+fn three_commands(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    fs::create_dir_all(archive(cluster))?;
+    fs::copy(swarmscout().get_program(), archive(cluster).join("swarmscout"))?;
+    for command in commands("first-steps.md", "docker import")? {
+        println!("$ {command}\n{}", shell(cluster, &command, &[])?);
+    }
+    let first = commands("first-steps.md", "docker stack deploy")?;
+    let [_, deploy, show] = &first[..] else { anyhow::bail!("not three commands: {first:?}") };
+    println!("$ {deploy}\n{}", shell(cluster, deploy, &[])?);
+    await_targets(cluster)?;
+    let password = shell(cluster, show, &[])?;
+    ensure!(password.len() == 20, "{password:?}");
+    ensure!(exec(cluster, "grafana", &["cat", "/tmp/password"])? == password, "another password");
+    let dashboards = exec(cluster, "grafana", &["ls", "/etc/grafana/dashboards"])?;
+    ensure!(dashboards.lines().count() == 4, "{dashboards}");
+    let nodes =
+        prometheus(cluster, "query?query=count(count(node_memory_MemTotal_bytes)by(node))")?;
+    ensure!(nodes["result"][0]["value"][1] == "3", "{nodes}");
+    println!(
+        "{}",
+        cluster.docker(&["stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}"])?
+    );
+    Ok(())
+}
+
+fn alerts(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    const TOKEN: &str = "S3cr3tT0ken";
+    let bridge = cluster.engine("manager-1").address.rsplit_once('.').context("an address")?.0;
+    let webhook = Webhook::start(&format!("{bridge}.1"))?;
+    let url = |path: &str| format!("http://{}/{path}?token={TOKEN}", webhook.address());
+    let (alert, heartbeat) = (url("alert"), url("heartbeat"));
+    let deploy = commands("first-steps.md", "docker stack deploy")?.remove(1);
+    shell(cluster, &deploy, &[("ALERT_URL", &alert), ("HEARTBEAT_URL", &heartbeat)])?;
+    let gets = |path: &str, text: &str| {
+        until(text, PATIENCE, || {
+            let received = webhook.received();
+            let is_there = received.iter().any(|request| {
+                request.line == format!("POST /{path}?token={TOKEN}") && request.body.contains(text)
+            });
+            ensure!(is_there, "{received:#?}");
+            Ok(())
+        })
+    };
+    gets("heartbeat", "Watchdog")?;
+    cluster.create_service("crash --restart-delay 1s demo:1 false")?;
+    gets("alert", "SwarmServiceDown")?;
+    cluster.docker(&["service", "rm", "crash"])?;
+    gets("alert", "resolved")?;
+    let log = cluster.docker(&["service", "logs", "--raw", "monitoring_alertmanager"])?;
+    ensure!(!log.is_empty() && !log.contains(TOKEN), "{log}");
+    // A receiver that is gone is an error in the log, without the token.
+    let lost = format!("http://127.0.0.1:1/alert?token={TOKEN}");
+    shell(cluster, &deploy, &[("ALERT_URL", &lost), ("HEARTBEAT_URL", &lost)])?;
+    until("a failure in the log", PATIENCE, || {
+        let arguments = ["service", "logs", "--raw", "monitoring_alertmanager"];
+        let output = run(cluster_docker(cluster).args(arguments).arg("--no-trunc"))?;
+        ensure!(output.contains("refused"), "{output}");
+        ensure!(!output.contains(TOKEN), "a token is in the log: {output}");
+        Ok(())
+    })
+}
+
+/// The docker command with both outputs in one.
+fn cluster_docker(cluster: &Cluster) -> Command {
+    let mut command = Command::new("sh");
+    command.env("DOCKER_HOST", cluster.url("manager-1"));
+    command.args(["-c", "docker \"$@\" 2>&1", "docker"]);
+    command
+}
+
+fn password(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    cluster.docker(&["stack", "rm", "monitoring"])?;
+    until("the end of the stack", PATIENCE, || {
+        let left = cluster.docker(&["ps", "-q", "--filter", "name=monitoring_"])?;
+        let networks = cluster.docker(&["network", "ls", "-q", "--filter", "name=monitoring"])?;
+        ensure!(left.is_empty() && networks.is_empty(), "{left} {networks}");
+        Ok(())
+    })?;
+    cluster.docker(&["volume", "rm", "monitoring_grafana"])?;
+    for command in commands("complete.md", "docker secret create grafana_password")? {
+        shell(cluster, &command, &[])?;
+    }
+    until("the password", PATIENCE, || {
+        let password = exec(cluster, "grafana", &["cat", "/tmp/password"])?;
+        ensure!(password == "a long password", "{password}");
+        Ok(())
+    })
+}
+
+fn changed(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    let file = archive(cluster).join("deploy/stack/prometheus.yml");
+    let text = fs::read_to_string(&file)?;
+    fs::write(&file, text.replace("scrape_interval: 15s", "scrape_interval: 5s"))?;
+    let deploy = commands("complete.md", "CONFIG=2")?.remove(0);
+    shell(cluster, &deploy, &[])?;
+    until("the new interval", PATIENCE, || {
+        let config = prometheus(cluster, "status/config")?;
+        let yaml = config["yaml"].as_str().context("no configuration")?;
+        ensure!(yaml.contains("scrape_interval: 5s"), "{yaml}");
+        Ok(())
+    })?;
+    await_targets(cluster)
+}
+
+/// The filter in front of an Engine has no package: here the Engine of the second host answers by itself.
+fn compose(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    const HOSTS: [&str; 2] = ["host-1", "host-2"];
+    const SWARMSCOUT: &str = "deploy/compose/swarmscout.yml";
+    for name in HOSTS {
+        cluster.add_alone(name, Vec::new())?;
+    }
+    let packages = std::env::var_os("PACKAGES").context("PACKAGES names no folder")?;
+    add_images(cluster, Path::new(&packages), &HOSTS)?;
+    let program = fs::canonicalize(swarmscout().get_program())?;
+    let (name, entrypoint) = ("swarmscout:latest", "/swarmscout");
+    let image = Image { name, entrypoint, program: &program, ..Image::default() };
+    cluster.add_image(&HOSTS[..1], &image)?;
+
+    fs::create_dir_all(archive(cluster))?;
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    run(Command::new("cp").arg("-r").arg(deploy).arg(archive(cluster)))?;
+    let compose = |host: &str, command: &str| {
+        // Debian has Compose as a command of its own.
+        let command = command.replace("docker compose", "docker-compose");
+        let url = cluster.url(host);
+        let address = ("ADDRESS", cluster.engine(host).address.as_str());
+        shell(cluster, &command, &[("DOCKER_HOST", &url), address])
+    };
+    let [_, up, show] = &commands("compose.md", "--profile center")?[..] else {
+        anyhow::bail!("not three commands");
+    };
+    compose("host-1", up)?;
+    let other = commands("compose.md", "--profile host")?.remove(0);
+    let other = other.split_once(' ').context("an address first")?.1;
+    compose("host-2", &format!("{other} cadvisor node-exporter"))?;
+    let file = archive(cluster).join(SWARMSCOUT);
+    let text = fs::read_to_string(&file)?;
+    let line = format!("    - {{host: '{}', node: second}}\n", cluster.url("host-2"));
+    fs::write(&file, text + &line)?;
+    ensure!(compose("host-1", &show.replace("exec", "exec -T"))?.len() == 20, "no password");
+    let query = "http://127.0.0.1:9090/api/v1/query?query=up";
+    let exec = "docker compose -p monitoring -f deploy/compose.yml exec -T prometheus wget -q -O -";
+    let expected =
+        ["cadvisor host-1", "cadvisor second", "node-exporter host-1", "node-exporter second"];
+    until("both hosts", PATIENCE, || {
+        let answer: Value =
+            serde_json::from_str(&compose("host-1", &format!("{exec} '{query}'"))?)?;
+        let samples = answer["data"]["result"].as_array().context("no result")?;
+        let up = samples.iter().filter(|sample| sample["value"][1] == "1");
+        let label = |sample: &Value, name: &str| {
+            sample["metric"][name].as_str().unwrap_or_default().to_owned()
+        };
+        let up: Vec<_> = up.map(|s| format!("{} {}", label(s, "job"), label(s, "node"))).collect();
+        let is_up = |target: &str| up.iter().any(|known| known == target);
+        ensure!(expected.iter().all(|target| is_up(target)), "{answer}");
+        Ok(())
+    })
+}
