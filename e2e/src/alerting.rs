@@ -312,9 +312,9 @@ alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}
 scrape_configs:
 - job_name: swarm
   http_sd_configs: [{{url: '{url}/sd/swarm', refresh_interval: 1s}}]
-  relabel_configs: [{{target_label: cluster, replacement: e2e}}]
 - job_name: swarm-state
   metrics_path: /metrics/swarm
+  honor_labels: true
   static_configs: [{{targets: ['{scout}'], labels: {{instance: swarmscout}}}}]
 - job_name: swarmscout
   static_configs: [{{targets: ['{scout}'], labels: {{cluster: e2e, instance: swarmscout}}}}]
