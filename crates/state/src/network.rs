@@ -63,6 +63,11 @@ impl AddressUse {
         self.networks.get(network).map(HashMap::len).unwrap_or_default()
     }
 
+    /// Whether no address of a network is free.
+    pub(crate) fn is_full(&self, network: &Network) -> bool {
+        capacity(network).is_some_and(|most| self.of(&network.id) as u64 >= most)
+    }
+
     /// Follows to another snapshot.
     pub(crate) fn update(&mut self, now: &Snapshot) {
         let before = std::mem::replace(&mut self.tasks, now.tasks.clone());

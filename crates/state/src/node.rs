@@ -52,6 +52,12 @@ pub(crate) fn write(
     let reserved = load.map(NodeLoad::reserved).unwrap_or_default();
     page.series(Family::NodeReservedCpus, &labels, cpus(reserved));
     page.series(Family::NodeReservedMemory, &labels, memory(reserved));
+    for resource in &node.generic_resources {
+        let kind = ("resource", &*resource.kind);
+        page.series_with(Family::NodeGeneric, &labels, kind, resource.count as f64);
+        let reserved = load.map(|load| load.reserved_generic(&resource.kind)).unwrap_or_default();
+        page.series_with(Family::NodeReservedGeneric, &labels, kind, reserved as f64);
+    }
     let tasks = load.map(NodeLoad::tasks).unwrap_or_default();
     page.series(Family::NodeTasks, &labels, tasks as f64);
     if let Some(shown) = options.shown(&labels, node.labels.iter()) {

@@ -72,7 +72,7 @@ pub const SHOWN_PREFIX: &str = "label_";
 
 /// The labels that series of services and nodes have by themselves. A test compares them with an
 /// exposition.
-pub const OWN_LABELS: [&str; 35] = [
+pub const OWN_LABELS: [&str; 36] = [
     "address",
     "alert",
     "architecture",
@@ -95,6 +95,7 @@ pub const OWN_LABELS: [&str; 35] = [
     "protocol",
     "published",
     "reason",
+    "resource",
     "restart_condition",
     "role",
     "scheduled",

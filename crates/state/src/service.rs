@@ -11,6 +11,7 @@ use swarmscout_swarm::{ExitCode, NodeNames, Reason, ServiceOutcomes, Snapshot};
 use crate::counters::Counters;
 use crate::current::{Slot, current_tasks};
 use crate::families::Family;
+use crate::network::AddressUse;
 use crate::node::{cpus, memory};
 use crate::options::Options;
 use crate::page::{Page, count, flag};
@@ -41,6 +42,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) scheduler: &'a Scheduler,
     pub(crate) names: &'a NodeNames,
+    pub(crate) addresses: &'a AddressUse,
     pub(crate) counters: &'a Counters,
     pub(crate) options: &'a Options,
 }
@@ -58,7 +60,7 @@ pub(crate) struct Facts {
 
 /// Writes all series of a service.
 pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) -> Facts {
-    let Surroundings { snapshot, scheduler, names, counters, options } = of;
+    let Surroundings { snapshot, scheduler, names, counters, options, .. } = of;
     let stack = service.labels.get(STACK_LABEL);
     let mut labels = options.labels();
     labels.push("service", &service.name);
@@ -74,7 +76,7 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
     page.time(Family::ServiceUpdated, &labels, service.updated);
     page.series(Family::ServiceDesired, &labels, counts.desired as f64);
     page.series(Family::ServiceRunning, &labels, counts.running as f64);
-    let waiting = waiting(&tasks);
+    let waiting = waiting(service, &tasks, of);
     let schedulable = counts.schedulable(service, scheduler, &waiting);
     page.series(Family::ServiceSchedulable, &labels, schedulable as f64);
     page.series(Family::ServiceAtDesired, &labels, flag(counts.at_desired));
@@ -209,7 +211,7 @@ impl Counts {
     }
 
     /// How many of the desired tasks have a node, or would get one now. SwarmKit also knows what is
-    /// not visible here, such as generic resources: where it found no node for a task, there is none.
+    /// not visible here, such as CSI volumes: where it found no node for a task, there is none.
     fn schedulable(
         &self,
         service: &Service,
@@ -217,7 +219,9 @@ impl Counts {
         waiting: &BTreeMap<Reason, usize>,
     ) -> u64 {
         let done = self.placed + self.completed;
-        let refused = waiting.iter().filter(|(reason, _)| reason.is_of_scheduler());
+        let is_refused =
+            |reason: &Reason| reason.is_of_scheduler() || *reason == Reason::AddressesUsedUp;
+        let refused = waiting.iter().filter(|(reason, _)| is_refused(reason));
         let refused: usize = refused.map(|(_, tasks)| tasks).sum();
         let missing = self.desired.saturating_sub(done);
         match service.mode {
@@ -233,9 +237,22 @@ impl Counts {
 }
 
 /// Why current tasks do not run. A text that is not known is [`Reason::Other`].
-fn waiting(tasks: &[(Slot<'_>, &Arc<Task>)]) -> BTreeMap<Reason, usize> {
+fn waiting(
+    service: &Service,
+    tasks: &[(Slot<'_>, &Arc<Task>)],
+    of: Surroundings<'_>,
+) -> BTreeMap<Reason, usize> {
+    let networks = service.networks.iter().filter_map(|id| of.snapshot.networks.get("", id));
+    let mut is_full = None;
     let mut waiting = BTreeMap::new();
-    for reason in tasks.iter().filter_map(|(_, task)| Reason::of(task)) {
+    for (_, task) in tasks {
+        let Some(mut reason) = Reason::of(task) else { continue };
+        // A task stays new without a text until each of its networks has an address for it.
+        let is_new = reason == Reason::NotAssigned && &*task.state == "new";
+        let of_service = || networks.clone().any(|network| of.addresses.is_full(network));
+        if is_new && *is_full.get_or_insert_with(of_service) {
+            reason = Reason::AddressesUsedUp;
+        }
         *waiting.entry(reason).or_default() += 1;
     }
     waiting
@@ -274,6 +291,11 @@ fn resources(page: &mut Page, service: &Service, labels: &SeriesLabels) {
     };
     write([Family::ServiceLimitCpus, Family::ServiceLimitMemory], service.limits);
     write([Family::ServiceReservedCpus, Family::ServiceReservedMemory], service.reservations);
+    for resource in &service.generic_resources {
+        let kind = ("resource", &*resource.kind);
+        let family = Family::ServiceReservedGeneric;
+        page.series_with(family, labels, kind, resource.count as f64);
+    }
 }
 
 fn references(page: &mut Page, service: &Service, snapshot: &Snapshot, labels: &SeriesLabels) {

@@ -179,8 +179,9 @@ impl SwarmMetrics {
             now.nodes.objects().for_each(|node| self.nodes.touch(&node.id));
         }
         self.touch_changed(&before, now, renamed);
-        let Self { scheduler, names, options, services, nodes, .. } = self;
-        let of = Surroundings { snapshot: now, scheduler, names, counters, options };
+        self.addresses.update(now);
+        let Self { scheduler, names, addresses, options, services, nodes, .. } = self;
+        let of = Surroundings { snapshot: now, scheduler, names, addresses, counters, options };
         services.write(&options.hidden, |page, id| {
             let service = now.services.get("", id)?;
             Some(service::write(page, service, of))
@@ -190,9 +191,8 @@ impl SwarmMetrics {
             node::write(page, node, names, scheduler, options);
             Some(())
         });
-        self.addresses.update(now);
         let mut page = Page::default();
-        network::write(&mut page, now, &self.addresses, options);
+        network::write(&mut page, now, addresses, options);
         files::write(&mut page, now, options);
         stack::write(&mut page, services.known.values(), options);
         self.whole = finish(page, &options.hidden);

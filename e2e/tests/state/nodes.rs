@@ -11,6 +11,21 @@ use crate::{PATIENCE, Scouts, remove};
 
 const AGENT: (&str, &str) = ("service", "agent");
 
+/// SwarmKit issues certificates for 90 days, from an hour before.
+pub(crate) fn certificate(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let scouts = Scouts::start(cluster, folder)?;
+    scouts.await_all("the certificate of the manager", |metrics| {
+        let of_manager = [("node", "manager-1")];
+        let [begins, ends] = ["not_before", "expiry"].map(|time| {
+            let family = format!("dockerswarm_manager_certificate_{time}_timestamp_seconds");
+            metrics.value(&family, &of_manager)
+        });
+        let (begins, ends) = (begins?, ends?);
+        ensure!(ends - begins == 90 * 86_400 + 3600, "from {begins} to {ends}");
+        Ok(())
+    })
+}
+
 pub(crate) fn drained(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let scouts = Scouts::start(cluster, folder)?;
     cluster.create_service("agent --mode global demo:1")?;

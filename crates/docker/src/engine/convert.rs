@@ -8,9 +8,9 @@ use super::de;
 use super::decode::{Decoder, Object};
 use super::messages as sent;
 use super::objects::{
-    AddressPool, Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network,
-    Node, Placement, Platform, Plugin, Port, Resources, Service, StoredFile, Task, TaskFailure,
-    VirtualIp,
+    AddressPool, Attachment, Container, ContainerPort, Endpoint, GenericResource, ManagerStatus,
+    Mode, Network, Node, Placement, Platform, Plugin, Port, Resources, Service, StoredFile, Task,
+    TaskFailure, VirtualIp,
 };
 use super::read::{Fault, Reader};
 use super::time;
@@ -40,6 +40,7 @@ impl Object for Node {
             state: d.symbol(&sent.state),
             message: d.shortened(&sent.message),
             resources: Resources { nano_cpus: sent.nano_cpus, memory_bytes: sent.memory_bytes },
+            generic_resources: generics(&sent.generic, d)?,
             address: d.symbol(&sent.address),
             manager: sent.manager.map(|manager| ManagerStatus {
                 leader: manager.leader,
@@ -96,7 +97,7 @@ impl Object for Service {
                 nano_cpus: sent.most_nano_cpus,
                 memory_bytes: sent.most_memory_bytes,
             },
-            generic_resources: d.parts(&sent.generic, "resource of wrong type", generic)?,
+            generic_resources: generics(&sent.generic, d)?,
             restart_condition: d.symbol(&sent.restart_condition),
             networks,
             hostname: d.symbol(&sent.hostname),
@@ -138,6 +139,7 @@ impl Object for Task {
             labels: d.labels(&sent.labels)?,
             image: d.symbol(&sent.image),
             reservations: Resources { nano_cpus: sent.nano_cpus, memory_bytes: sent.memory_bytes },
+            generic_resources: generics(&sent.generic, d)?,
             job_iteration: sent.job_iteration,
             desired_state: d.symbol(&sent.desired_state),
             state: d.symbol(&sent.state),
@@ -246,9 +248,17 @@ fn platform(sent: &sent::Platform<'_>, d: &mut Decoder) -> Result<Platform, Faul
     Ok(Platform { architecture: d.symbol(&sent.architecture), os: d.symbol(&sent.os) })
 }
 
+fn generics(sent: &de::Raw<'_>, d: &mut Decoder) -> Result<Vec<GenericResource>, Fault> {
+    d.parts(sent, "resource of wrong type", generic).map(GenericResource::summed)
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]
-fn generic(sent: &sent::GenericResource<'_>, d: &mut Decoder) -> Result<Arc<str>, Fault> {
-    Ok(d.symbol(if sent.named.is_empty() { &sent.discrete } else { &sent.named }))
+fn generic(sent: &sent::GenericResource<'_>, d: &mut Decoder) -> Result<GenericResource, Fault> {
+    Ok(if sent.named.is_empty() {
+        GenericResource { kind: d.symbol(&sent.discrete), count: sent.count }
+    } else {
+        GenericResource { kind: d.symbol(&sent.named), count: 1 }
+    })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the other parts may fail")]

@@ -44,6 +44,8 @@ pub(super) struct Node<'a> {
     pub(super) nano_cpus: i64,
     #[serde(rename = "Description.Resources.MemoryBytes")]
     pub(super) memory_bytes: i64,
+    #[serde(rename = "Description.Resources.GenericResources")]
+    pub(super) generic: Raw<'a>,
     #[serde(rename = "Status.Addr")]
     pub(super) address: Text<'a>,
     #[serde(rename = "ManagerStatus")]
@@ -171,6 +173,8 @@ pub(super) struct GenericResource<'a> {
     pub(super) named: Text<'a>,
     #[serde(rename = "DiscreteResourceSpec.Kind")]
     pub(super) discrete: Text<'a>,
+    #[serde(rename = "DiscreteResourceSpec.Value")]
+    pub(super) count: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -254,6 +258,8 @@ pub(super) struct Task<'a> {
     pub(super) nano_cpus: i64,
     #[serde(rename = "Spec.Resources.Reservations.MemoryBytes")]
     pub(super) memory_bytes: i64,
+    #[serde(rename = "Spec.Resources.Reservations.GenericResources")]
+    pub(super) generic: Raw<'a>,
     #[serde(rename = "JobIteration.Index")]
     pub(super) job_iteration: u64,
     #[serde(rename = "DesiredState")]

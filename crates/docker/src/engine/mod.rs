@@ -41,9 +41,9 @@ pub use labels::LabelMap;
 pub use lists::{Lists, Query};
 pub use memo::{ListReader, Listed, Memo, Memos};
 pub use objects::{
-    AddressPool, Attachment, Container, ContainerPort, Endpoint, ManagerStatus, Mode, Network,
-    Node, Placement, Platform, Plugin, Port, Resources, STACK_LABEL, Service, StoredFile,
-    SwarmConfig, SwarmSecret, Task, TaskFailure, VirtualIp,
+    AddressPool, Attachment, Container, ContainerPort, Endpoint, GenericResource, ManagerStatus,
+    Mode, Network, Node, Placement, Platform, Plugin, Port, Resources, STACK_LABEL, Service,
+    StoredFile, SwarmConfig, SwarmSecret, Task, TaskFailure, VirtualIp,
 };
 pub(crate) use read::push_lossy;
 pub use read::{Fault, Reader};

@@ -6,6 +6,7 @@
 //! Engine takes from a fixed set (states, modes) stay texts, so that a value which a later version
 //! brings is a label like any other.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -46,6 +47,8 @@ pub struct Node {
     pub message: Arc<str>,
     /// The resources that its Engine reports.
     pub resources: Resources,
+    /// Other resources that it has, by kind.
+    pub generic_resources: Vec<GenericResource>,
     /// Address as the managers see it; may be `0.0.0.0` or a loopback address for a manager.
     pub address: Arc<str>,
     /// What only managers have.
@@ -68,6 +71,15 @@ pub struct Resources {
     pub nano_cpus: i64,
     /// Memory, in bytes.
     pub memory_bytes: i64,
+}
+
+/// A resource that only its operator knows: `gpu`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GenericResource {
+    /// `gpu`.
+    pub kind: Arc<str>,
+    /// How many of them. One that has a name of its own counts as one.
+    pub count: i64,
 }
 
 /// `ManagerStatus` of a node.
@@ -111,8 +123,8 @@ pub struct Service {
     pub reservations: Resources,
     /// The most that each task may use; 0 for no limit.
     pub limits: Resources,
-    /// Kinds of other resources that each task reserves: `gpu`.
-    pub generic_resources: Vec<Arc<str>>,
+    /// Other resources that each task reserves, by kind.
+    pub generic_resources: Vec<GenericResource>,
     /// When a task that ended is replaced: `none`, `on-failure` or `any`; empty if unknown.
     pub restart_condition: Arc<str>,
     /// The networks that its tasks ask for, by ID.
@@ -228,6 +240,8 @@ pub struct Task {
     pub image: Arc<str>,
     /// Resources that it reserves.
     pub reservations: Resources,
+    /// Other resources that it reserves, by kind.
+    pub generic_resources: Vec<GenericResource>,
     /// Which run of a job it belongs to; 0 for other services.
     pub job_iteration: u64,
     /// What the orchestrator wants: `running`, `shutdown`, …
@@ -388,6 +402,18 @@ impl Plugin {
     pub(crate) fn log(name: Arc<str>, symbol: impl FnOnce(&str) -> Arc<str>) -> Option<Self> {
         let is_plugin = !matches!(&*name, "" | "none");
         is_plugin.then(|| Self { kind: symbol("Log"), name })
+    }
+}
+
+impl GenericResource {
+    /// One of each kind, with the sum of all, in the order of the kinds.
+    pub(crate) fn summed(all: Vec<Self>) -> Vec<Self> {
+        let mut sums = BTreeMap::<_, i64>::new();
+        for Self { kind, count } in all {
+            let sum = sums.entry(kind).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        sums.into_iter().map(|(kind, count)| Self { kind, count }).collect()
     }
 }
 

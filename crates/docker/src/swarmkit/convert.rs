@@ -17,9 +17,9 @@ use swarmscout_refresh::problems::Problems;
 
 use super::messages as sent;
 use crate::engine::{
-    AddressPool, Attachment, LabelMap, MAX_ELEMENT, ManagerStatus, Mode, Network, Node, Placement,
-    Platform, Plugin, Port, Resources, Service, Task, TaskFailure, VirtualIp, parse_cidr,
-    push_lossy, shortened,
+    AddressPool, Attachment, GenericResource, LabelMap, MAX_ELEMENT, ManagerStatus, Mode, Network,
+    Node, Placement, Platform, Plugin, Port, Resources, Service, Task, TaskFailure, VirtualIp,
+    parse_cidr, push_lossy, shortened,
 };
 
 /// Strings and label maps that occur again and again are held once. Those that nothing else holds
@@ -127,13 +127,19 @@ impl Converter {
         plugins
     }
 
-    fn generic(&mut self, sent: &sent::GenericResource) -> Arc<str> {
-        match &sent.kind {
-            Some(sent::NamedOrDiscrete::Named(it) | sent::NamedOrDiscrete::Discrete(it)) => {
-                self.text(&it.kind)
-            }
-            None => Arc::default(),
-        }
+    fn generics(&mut self, sent: Option<&sent::Resources>) -> Vec<GenericResource> {
+        let all = sent.iter().flat_map(|resources| &resources.generic);
+        let each = all.filter_map(|resource| {
+            Some(match resource.kind.as_ref()? {
+                sent::NamedOrDiscrete::Named(it) => {
+                    GenericResource { kind: self.text(&it.kind), count: 1 }
+                }
+                sent::NamedOrDiscrete::Discrete(it) => {
+                    GenericResource { kind: self.text(&it.kind), count: it.count }
+                }
+            })
+        });
+        GenericResource::summed(each.collect())
     }
 
     fn labels(&mut self, mut labels: Vec<sent::Label>) -> Arc<LabelMap> {
@@ -211,6 +217,7 @@ impl Listed for Node {
             state: c.word(NODE_STATES, status.state),
             message: c.shortened(&status.message),
             resources: resources(description.resources.as_ref()),
+            generic_resources: c.generics(description.resources.as_ref()),
             address: c.text(&status.addr),
             manager: sent.manager_status.map(|manager| ManagerStatus {
                 leader: manager.leader,
@@ -275,7 +282,7 @@ impl Listed for Service {
             },
             reservations: resources(Some(&reservations)),
             limits: resources(resources_of_task.limits.as_ref()),
-            generic_resources: reservations.generic.iter().map(|it| c.generic(it)).collect(),
+            generic_resources: c.generics(Some(&reservations)),
             // The Engine takes an unknown condition for the default.
             restart_condition: c.symbol(
                 restart
@@ -337,6 +344,7 @@ impl Listed for Task {
             labels: c.labels(container.labels),
             image: c.text(&container.image),
             reservations: resources(reservations.as_ref()),
+            generic_resources: c.generics(reservations.as_ref()),
             job_iteration: sent.job_iteration.map_or(0, |iteration| iteration.index),
             desired_state: c.word(TASK_STATES, sent.desired_state),
             state: c.word(TASK_STATES, status.state),

@@ -118,15 +118,23 @@ pub(super) struct GenericResource {
 #[derive(Clone, PartialEq, Eq, prost::Oneof)]
 pub(super) enum NamedOrDiscrete {
     #[prost(message, tag = "1")]
-    Named(ResourceKind),
+    Named(NamedResource),
     #[prost(message, tag = "2")]
-    Discrete(ResourceKind),
+    Discrete(DiscreteResource),
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
-pub(super) struct ResourceKind {
+pub(super) struct NamedResource {
     #[prost(bytes = "bytes", tag = "1")]
     pub(super) kind: Bytes,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(super) struct DiscreteResource {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) kind: Bytes,
+    #[prost(int64, tag = "2")]
+    pub(super) count: i64,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use swarmscout_docker::Error;
-use swarmscout_docker::engine::{Hosts, List, Query};
+use swarmscout_docker::engine::{GenericResource, Hosts, List, Query};
 use swarmscout_docker::swarmkit::{Change, Connection, ControlSocket, Method, Object};
 use swarmscout_docker::testing::Listing;
 use swarmscout_refresh::RefreshContext;
@@ -161,7 +161,8 @@ async fn a_listing_is_what_the_engine_lists() {
     assert_eq!(&*service.placement.platforms[0].architecture, "amd64");
     let reserved = &service.reservations;
     assert_eq!((reserved.nano_cpus, reserved.memory_bytes), (500_000_000, 1_048_576));
-    assert_eq!((&*service.generic_resources[0], service.networks.len()), ("gpu", 1));
+    let gpu = GenericResource { kind: "gpu".into(), count: 2 };
+    assert_eq!((&service.generic_resources[..], service.networks.len()), (&[gpu][..], 1));
     let failures = listing.tasks.iter().filter_map(|task| task.failure.as_ref());
     let failures: Vec<_> = failures.map(|failure| (&*failure.error, failure.exit_code)).collect();
     assert_eq!(failures, [("task: non-zero exit (3)", 3)]);

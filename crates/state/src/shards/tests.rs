@@ -1,7 +1,7 @@
 use expect_test::{Expect, expect};
 use swarmscout_docker::engine::{
-    AddressPool, Attachment, LabelMap, Lists, ManagerStatus, Mode, Network, Node, Placement, Port,
-    Resources, Service, Task, TaskFailure, VirtualIp,
+    AddressPool, Attachment, GenericResource, LabelMap, Lists, ManagerStatus, Mode, Network, Node,
+    Placement, Port, Resources, Service, Task, TaskFailure, VirtualIp,
 };
 
 use super::*;
@@ -262,6 +262,23 @@ fn a_node_has_all_its_series() {
 
 /// Docker goes on to say that the tasks of a node that died run.
 #[test]
+fn generic_resources_are_shown_by_kind() {
+    let gpus = |count| vec![GenericResource { kind: "gpu".into(), count }];
+    let node = Node { generic_resources: gpus(4), ..node("a") };
+    let train = Service { generic_resources: gpus(2), ..service("train", 1) };
+    let task = Task { generic_resources: gpus(2), ..task("train", 1, "a", "running") };
+    check(
+        &snapshot(vec![node], vec![train], vec![task]),
+        Options::default(),
+        "generic",
+        &expect![[r#"
+            node_generic_resources{node="pi-a",resource="gpu"} 4
+            node_reserved_generic_resources{node="pi-a",resource="gpu"} 2
+            service_task_reserved_generic_resources{service="train",resource="gpu"} 2"#]],
+    );
+}
+
+#[test]
 fn a_manager_has_the_validity_of_its_certificate() {
     let manager = Node { manager: Some(ManagerStatus::default()), ..node("a") };
     let swarm = snapshot(vec![manager, node("b")], Vec::new(), Vec::new());
@@ -376,26 +393,31 @@ fn desired_of_each_mode() {
     );
 }
 
-#[test]
-fn addresses_of_networks_are_counted() {
-    let network = Network {
+fn overlay(subnet: &str) -> Arc<Network> {
+    Arc::new(Network {
         id: "n".into(),
         name: "shop_default".into(),
         scope: "swarm".into(),
         driver: "overlay".into(),
         created: CREATED,
-        pools: vec![AddressPool { subnet: "10.0.1.0/29".into(), range: "".into() }],
+        pools: vec![AddressPool { subnet: subnet.into(), range: "".into() }],
         ..Network::default()
+    })
+}
+
+/// A task that has this address in that network.
+fn attached(address: &str, task: Task) -> Task {
+    let attachment = Attachment {
+        network: "n".into(),
+        driver: "overlay".into(),
+        addresses: vec![address.parse().unwrap()],
+        ..Attachment::default()
     };
-    let attached = |address: &str, task: Task| Task {
-        attachments: vec![Attachment {
-            network: "n".into(),
-            driver: "overlay".into(),
-            addresses: vec![address.parse().unwrap()],
-            ..Attachment::default()
-        }],
-        ..task
-    };
+    Task { attachments: vec![attachment], ..task }
+}
+
+#[test]
+fn addresses_of_networks_are_counted() {
     let mut of = snapshot(
         vec![node("a")],
         vec![service("web", 2)],
@@ -405,7 +427,7 @@ fn addresses_of_networks_are_counted() {
             attached("10.0.1.5", task("web", 2, "b", "failed")),
         ],
     );
-    of.networks.insert(Arc::new(network));
+    of.networks.insert(overlay("10.0.1.0/29"));
     check(
         &of,
         Options::default(),
@@ -415,6 +437,42 @@ fn addresses_of_networks_are_counted() {
         network_created_timestamp_seconds{network="shop_default"} 1780000000
         network_addresses{network="shop_default"} 5
         network_addresses_used{network="shop_default"} 3"#]],
+    );
+}
+
+/// SwarmKit reports no text for it.
+#[test]
+fn a_new_task_on_a_full_network_waits_for_an_address() {
+    let tasks = (1..5)
+        .map(|slot| attached(&format!("10.0.1.{}", slot + 2), task("web", slot, "a", "running")));
+    let tasks = tasks.chain([task("web", 5, "", "new")]).collect();
+    let web = Service { networks: vec!["n".into()], ..service("web", 5) };
+    let mut of = snapshot(vec![node("a")], vec![web], tasks);
+    of.networks.insert(overlay("10.0.1.0/29"));
+    check(
+        &of,
+        Options::default(),
+        "waiting_tasks",
+        &expect![[r#"service_waiting_tasks{service="web",reason="network addresses used up"} 1"#]],
+    );
+    check(
+        &of,
+        Options::default(),
+        "schedulable",
+        &expect![[r#"service_schedulable_tasks{service="web"} 4"#]],
+    );
+    of.networks.insert(overlay("10.0.1.0/28"));
+    check(
+        &of,
+        Options::default(),
+        "waiting_tasks",
+        &expect![[r#"service_waiting_tasks{service="web",reason="not assigned"} 1"#]],
+    );
+    check(
+        &of,
+        Options::default(),
+        "schedulable",
+        &expect![[r#"service_schedulable_tasks{service="web"} 5"#]],
     );
 }
 

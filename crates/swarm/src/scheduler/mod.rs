@@ -1,8 +1,8 @@
 //! Where SwarmKit's scheduler could start a task of a service, and what keeps it from a node.
 //!
 //! It applies the filters that a manager's objects show (moby/swarmkit `manager/scheduler/filter.go`):
-//! readiness, constraints, platform, plugins, resources, ports in host mode, tasks per node. Generic
-//! resources and CSI volumes of nodes are not visible here: they keep no node from a service.
+//! readiness, constraints, platform, plugins, resources, ports in host mode, tasks per node. CSI volumes
+//! of nodes are not visible here: they keep no node from a service.
 
 mod constraint;
 
@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use swarmscout_docker::engine::{Node, Platform, Plugin, Resources, Service, Task};
+use swarmscout_docker::engine::{
+    GenericResource, Node, Platform, Plugin, Resources, Service, Task,
+};
 
 pub use self::constraint::Constraint;
 use crate::{Buckets, Snapshot};
@@ -31,6 +33,8 @@ pub struct NodeLoad {
     /// `None` for a node that is not listed, or not any more.
     node: Option<Arc<Node>>,
     reserved: Resources,
+    /// Of other resources, by kind.
+    reserved_generic: BTreeMap<Arc<str>, i64>,
     /// Published in host mode: the tasks that have each, by protocol.
     ports: Vec<(u32, Arc<str>)>,
     /// By service.
@@ -41,6 +45,11 @@ impl NodeLoad {
     /// What the tasks on the node reserve together.
     pub fn reserved(&self) -> Resources {
         self.reserved
+    }
+
+    /// How much of another resource the tasks on the node reserve together.
+    pub fn reserved_generic(&self, kind: &str) -> i64 {
+        self.reserved_generic.get(kind).copied().unwrap_or_default()
     }
 
     /// The number of tasks that are assigned to it and have not ended.
@@ -56,6 +65,9 @@ impl NodeLoad {
     fn add(&mut self, task: &Task) {
         self.reserved.nano_cpus += task.reservations.nano_cpus;
         self.reserved.memory_bytes += task.reservations.memory_bytes;
+        for GenericResource { kind, count } in &task.generic_resources {
+            *self.reserved_generic.entry(Arc::clone(kind)).or_default() += count;
+        }
         self.ports.extend(published(task));
         *self.tasks.entry(Arc::clone(&task.service)).or_default() += 1;
     }
@@ -63,6 +75,14 @@ impl NodeLoad {
     fn remove(&mut self, task: &Task) {
         self.reserved.nano_cpus -= task.reservations.nano_cpus;
         self.reserved.memory_bytes -= task.reservations.memory_bytes;
+        for GenericResource { kind, count } in &task.generic_resources {
+            if let Some(reserved) = self.reserved_generic.get_mut(kind) {
+                *reserved -= count;
+                if *reserved == 0 {
+                    self.reserved_generic.remove(kind);
+                }
+            }
+        }
         for port in published(task) {
             if let Some(place) = self.ports.iter().position(|known| *known == port) {
                 self.ports.swap_remove(place);
@@ -117,6 +137,15 @@ pub enum Obstacle {
     /// No such node has enough memory free.
     Memory {
         /// In bytes.
+        wanted: i64,
+        /// On the node with the most.
+        free: i64,
+    },
+    /// No such node has enough of another resource free.
+    Generic {
+        /// `gpu`.
+        kind: Arc<str>,
+        /// How many each task reserves.
         wanted: i64,
         /// On the node with the most.
         free: i64,
@@ -275,6 +304,13 @@ impl Scheduler {
         if memory > bytes {
             obstacles.push(Obstacle::Memory { wanted: memory, free: bytes });
         }
+        for GenericResource { kind, count: wanted } in &service.generic_resources {
+            let free = left.iter().map(|(node, load)| free_generic(node, load, kind)).max();
+            let free = free.unwrap_or_default();
+            if *wanted > free {
+                obstacles.push(Obstacle::Generic { kind: Arc::clone(kind), wanted: *wanted, free });
+            }
+        }
         let taken =
             host_ports(service).find(|port| left.iter().all(|(_, load)| load.has_port(*port)));
         obstacles.extend(taken.map(|(port, _)| Obstacle::HostPort { port }));
@@ -312,7 +348,10 @@ fn room(service: &Service, constraints: &[Constraint<'_>], node: &Node, load: &N
         0 => u64::MAX,
         limit => limit.saturating_sub(load.tasks_of(&service.id)),
     };
-    of_resource(free_cpus(node, load), nano_cpus)
+    let generic = service.generic_resources.iter();
+    let generic = generic.map(|it| of_resource(free_generic(node, load, &it.kind), it.count));
+    generic
+        .fold(of_resource(free_cpus(node, load), nano_cpus), u64::min)
         .min(of_resource(free_memory(node, load), memory_bytes))
         .min(of_ports)
         .min(of_limit)
@@ -378,6 +417,11 @@ fn free_memory(node: &Node, load: &NodeLoad) -> i64 {
     node.resources.memory_bytes - load.reserved.memory_bytes
 }
 
+fn free_generic(node: &Node, load: &NodeLoad, kind: &str) -> i64 {
+    let has = node.generic_resources.iter().find(|resource| *resource.kind == *kind);
+    has.map_or(0, |resource| resource.count) - load.reserved_generic(kind)
+}
+
 fn host_ports(service: &Service) -> impl Iterator<Item = (u32, &str)> {
     let ports = service.ports.iter().filter(|port| &*port.mode == "host" && port.published != 0);
     ports.map(|port| (port.published, &*port.protocol))
@@ -426,6 +470,12 @@ impl fmt::Display for Obstacle {
                 wanted / MIB,
                 free / MIB,
                 (wanted - free) / MIB
+            ),
+            Self::Generic { kind, wanted, free } => write!(
+                f,
+                "each task reserves {wanted} {kind}, and the node with the most has {free} free: {} \
+                 too few",
+                wanted - free
             ),
             Self::HostPort { port } => {
                 write!(f, "port {port} in host mode is taken on every node that would do")

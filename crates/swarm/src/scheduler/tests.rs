@@ -1,5 +1,5 @@
 use expect_test::{Expect, expect};
-use swarmscout_docker::engine::{LabelMap, Lists, Placement, Port};
+use swarmscout_docker::engine::{GenericResource, LabelMap, Lists, Placement, Port};
 
 use super::*;
 
@@ -19,7 +19,12 @@ fn node(id: &str, disk: &str) -> Node {
     }
 }
 
-/// Two nodes, `pi1` with an SSD; on each runs a task that reserves 1 CPU and 1 GiB and has port 80.
+fn gpus(count: i64) -> Vec<GenericResource> {
+    vec![GenericResource { kind: "gpu".into(), count }]
+}
+
+/// Two nodes, `pi1` with an SSD; on each runs a task that reserves 1 CPU, 1 GiB and a GPU and has port
+/// 80.
 fn snapshot(change: impl Fn(&mut Node)) -> Snapshot {
     let port =
         Port { published: 80, protocol: "tcp".into(), mode: "host".into(), ..Port::default() };
@@ -32,6 +37,7 @@ fn snapshot(change: impl Fn(&mut Node)) -> Snapshot {
             state: "running".into(),
             desired_state: "running".into(),
             reservations: Resources { nano_cpus: 1_000_000_000, memory_bytes: GIB },
+            generic_resources: gpus(1),
             host_ports: vec![port.clone()],
             ..Task::default()
         })
@@ -133,6 +139,23 @@ fn what_is_short_is_named_with_the_amount() {
         &expect![[r#"
         each task reserves 3.5 CPUs, and the node with the most has 3 free: 0.5 too few
         each task reserves 4096 MiB, and the node with the most has 3072 MiB free: 1024 MiB too few"#]],
+    );
+}
+
+#[test]
+fn generic_resources_count() {
+    let some = snapshot(|node| {
+        if &*node.id == "pi1" {
+            node.generic_resources = gpus(3);
+        }
+    });
+    let reserves = |count| Service { generic_resources: gpus(count), ..constrained(&[]) };
+    check(&some, &reserves(2), &expect!["pi1"]);
+    assert_eq!(Scheduler::new(&some).room_for(&reserves(1), 9), 2);
+    check(
+        &some,
+        &reserves(3),
+        &expect!["each task reserves 3 gpu, and the node with the most has 2 free: 1 too few"],
     );
 }
 
