@@ -33,9 +33,18 @@ pub struct Server {
 impl Server {
     /// Starts Swarmscout with a configuration file and waits until it is ready.
     pub fn swarmscout(folder: &Path, name: &str, config: &str) -> Result<Self> {
+        Self::swarmscout_with(swarmscout(), folder, name, config)
+    }
+
+    /// The same with arguments of its own.
+    pub fn swarmscout_with(
+        mut command: Command,
+        folder: &Path,
+        name: &str,
+        config: &str,
+    ) -> Result<Self> {
         let file = folder.join(format!("{name}.yml"));
         fs::write(&file, config)?;
-        let mut command = swarmscout();
         command.arg(format!("--config.file={}", file.display()));
         command.arg("--web.enable-lifecycle");
         Self::start(command, folder, name)

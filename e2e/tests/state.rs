@@ -27,7 +27,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::exposition::Exposition;
-use swarmscout_e2e::program::Server;
+use swarmscout_e2e::program::{Server, swarmscout};
 use swarmscout_e2e::{get, until};
 
 use crate::cases::Case;
@@ -74,7 +74,9 @@ impl Scouts {
                 "scrape_configs:\n- job_name: swarm\n  swarmscout_sd_configs: \
                  [{{host: 'unix://{socket}', {how}}}]\n"
             );
-            let server = Server::swarmscout(folder, name, &config)?;
+            let mut command = swarmscout();
+            command.arg("--state.network-status");
+            let server = Server::swarmscout_with(command, folder, name, &config)?;
             until("the Swarm", PATIENCE, || {
                 let nodes = metrics(&server)?.all("dockerswarm_node_info", &[]).count();
                 ensure!(nodes == cluster.names().count(), "{nodes} nodes");

@@ -47,6 +47,8 @@ pub struct BuildContext {
     pub copied_labels: Arc<[CopiedLabel]>,
     /// Presets that make no target, whatever the configuration file says.
     pub presets_off: Arc<[Preset]>,
+    /// Whether the addresses in use on networks are read for them too.
+    pub network_status: bool,
     /// The container that this program runs in, if it is known: it says which networks the program
     /// shares with others.
     pub own_container: Option<OwnContainer>,
@@ -76,6 +78,7 @@ impl BuildContext {
             common_labels: Labels::empty(),
             copied_labels: Arc::default(),
             presets_off: Arc::default(),
+            network_status: false,
             own_container: None,
             startup_timeout: STARTUP_TIMEOUT,
             storage: None,

@@ -5,12 +5,12 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use swarmscout_docker::engine::{Network, Service, Task};
+use swarmscout_docker::engine::{Network, NetworkStatuses, Service, Task};
 use swarmscout_swarm::{Buckets, Snapshot};
 
 use crate::families::Family;
 use crate::options::Options;
-use crate::page::{Page, count};
+use crate::page::Page;
 
 pub(crate) fn write(page: &mut Page, snapshot: &Snapshot, used: &AddressUse, options: &Options) {
     let networks = snapshot.networks.objects().filter(|network| &*network.scope == "swarm");
@@ -24,7 +24,8 @@ pub(crate) fn write(page: &mut Page, snapshot: &Snapshot, used: &AddressUse, opt
         page.time(Family::NetworkCreated, &labels, network.created);
         if let Some(addresses) = capacity(network) {
             page.series(Family::NetworkAddresses, &labels, addresses as f64);
-            page.series(Family::NetworkAddressesUsed, &labels, count(used.of(&network.id)));
+            let used = used.of(network, addresses);
+            page.series(Family::NetworkAddressesUsed, &labels, used as f64);
         }
         labels.push("network_id", &network.id);
         labels.push("driver", &network.driver);
@@ -48,6 +49,8 @@ pub(crate) struct AddressUse {
     services: Buckets<Service>,
     /// By the ID of the network: each address with the number of its users.
     networks: HashMap<Arc<str>, HashMap<Address, u32>>,
+    /// What managers know, if they are asked.
+    status: Arc<NetworkStatuses>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,18 +61,29 @@ enum Address {
 }
 
 impl AddressUse {
-    /// The number of addresses in use on a network.
-    fn of(&self, network: &str) -> usize {
-        self.networks.get(network).map(HashMap::len).unwrap_or_default()
+    /// The number of addresses in use on a network with this many.
+    fn of(&self, network: &Network, most: u64) -> u64 {
+        let status = self.status.get(&network.id);
+        if let Some(free) = status.and_then(|status| status.free) {
+            return most.saturating_sub(free);
+        }
+        let known = self.networks.get(&network.id);
+        let is_new = |address: &&IpAddr| {
+            address.is_ipv4()
+                && known.is_none_or(|known| !known.contains_key(&Address::Of(**address)))
+        };
+        let further = status.map(|status| status.used.iter().filter(is_new).count());
+        (known.map_or(0, HashMap::len) + further.unwrap_or_default()) as u64
     }
 
     /// Whether no address of a network is free.
     pub(crate) fn is_full(&self, network: &Network) -> bool {
-        capacity(network).is_some_and(|most| self.of(&network.id) as u64 >= most)
+        capacity(network).is_some_and(|most| self.of(network, most) >= most)
     }
 
     /// Follows to another snapshot.
     pub(crate) fn update(&mut self, now: &Snapshot) {
+        self.status = Arc::clone(&now.network_status);
         let before = std::mem::replace(&mut self.tasks, now.tasks.clone());
         for (old, new) in before.differences(&now.tasks) {
             let is_same = |(old, new): (&Arc<Task>, &Arc<Task>)| {

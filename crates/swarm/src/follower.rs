@@ -26,7 +26,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use swarmscout_docker::engine::{HostFiles, HostLists, Hosts, List, Query};
+use swarmscout_docker::engine::{HostFiles, HostLists, Hosts, List, NetworkStatuses, Query};
 use swarmscout_docker::swarmkit::{Change, Object};
 use swarmscout_refresh::supervisor::Partial;
 use swarmscout_refresh::{
@@ -52,6 +52,12 @@ const MOST_PROBLEMS: usize = 1000;
 
 /// How long configs and secrets may take: they are small.
 pub(super) const FILES_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long the addresses of networks may take.
+pub(super) const STATUS_WITHIN: Duration = Duration::from_secs(3);
+
+/// The most networks that are asked for.
+const MOST_NETWORKS: usize = 500;
 
 /// The shortest time between two partial results of one listing.
 const PARTIAL_GAP: Duration = Duration::from_millis(20);
@@ -203,10 +209,12 @@ impl SwarmFollower {
         let this_node = info.as_ref().map_or("", |info| &info.node);
         let this_node = Arc::from(this_node);
         let before = self.store.snapshot().clone();
-        let with_files = scope.files;
+        let (with_files, with_status) = (scope.files, scope.network_status);
         self.store.replace(&lists, failed, scope, this_node, beside, now_micros());
         let files = if with_files { self.list_files().await } else { HostFiles::default() };
         self.store.note_files(files, info.clone());
+        let status = if with_status { self.network_status().await } else { NetworkStatuses::new() };
+        self.store.note_network_status(status);
         self.listed = true;
         self.problems = problems;
         self.as_of = as_of;
@@ -233,6 +241,14 @@ impl SwarmFollower {
             return HostFiles { failed: failed.into(), ..HostFiles::default() };
         };
         files
+    }
+
+    /// Asks for the networks of the Swarm one by one.
+    async fn network_status(&self) -> NetworkStatuses {
+        let networks = self.store.snapshot().networks.objects();
+        let networks = networks.filter(|network| &*network.scope == "swarm").take(MOST_NETWORKS);
+        let networks: Vec<_> = networks.map(|network| Arc::clone(&network.id)).collect();
+        self.hosts.network_status(networks, STATUS_WITHIN).await
     }
 
     /// The lists to request: with a watch each as a whole, since it reports changes of all objects.

@@ -46,7 +46,9 @@ pub use reason::Reason;
 pub use shared::{SharedSwarm, Subscription, Swarm};
 pub use task_query::TaskQuery;
 
-use swarmscout_docker::engine::{HostFiles, Info, List, Lists, Network, Node, Service, Task};
+use swarmscout_docker::engine::{
+    HostFiles, Info, List, Lists, Network, NetworkStatuses, Node, Service, Task,
+};
 
 /// The objects of a Swarm at one moment. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +63,8 @@ pub struct Snapshot {
     pub networks: Buckets<Network>,
     /// Its configs and secrets, if some reader needs them.
     pub files: Arc<HostFiles>,
+    /// What the manager knows of the addresses of its networks, if some reader needs it.
+    pub network_status: Arc<NetworkStatuses>,
     /// What the manager that answered says of the Swarm. `None` if it does not.
     pub info: Option<Arc<Info>>,
     /// What became of tasks since the Swarm is followed. Complete if all tasks are read.
@@ -104,6 +108,7 @@ impl From<&Lists> for Snapshot {
             tasks: of(&lists.tasks),
             networks: of(&lists.networks),
             files: Arc::default(),
+            network_status: Arc::default(),
             info: None,
             outcomes: Outcomes::default(),
             scope: ListScope::everything(),
@@ -133,6 +138,7 @@ impl Snapshot {
             && self.networks.is_same(&other.networks)
             && self.outcomes.is_same(&other.outcomes)
             && self.files == other.files
+            && self.network_status == other.network_status
             && self.info == other.info
             && self.scope == other.scope
             && self.failed == other.failed

@@ -22,6 +22,8 @@ pub struct ListScope {
     /// `/configs` and `/secrets`. They are beside the replica: no feed reports their changes, and no
     /// other list depends on them.
     pub files: bool,
+    /// What managers know of the addresses of each network, which is asked for one by one.
+    pub network_status: bool,
 }
 
 /// How much of a list is read.
@@ -43,18 +45,25 @@ pub struct Reader {
     /// Applied to the first of the lists. The others are read whole, to explain what it refers to.
     filters: Option<Filters>,
     files: bool,
+    network_status: bool,
 }
 
 impl Reader {
     /// Reads these lists, each as a whole.
     pub fn of_lists(lists: impl Into<Vec<List>>) -> Self {
-        Self { lists: lists.into(), filters: None, files: false }
+        Self { lists: lists.into(), filters: None, files: false, network_status: false }
     }
 
     /// Reads everything, each list as a whole, configs and secrets too.
     pub fn of_everything() -> Self {
         let lists = [List::Tasks, List::Services, List::Nodes, List::Networks];
         Self { files: true, ..Self::of_lists(lists) }
+    }
+
+    /// Also reads what managers know of the addresses of each network, if `wanted`.
+    #[must_use]
+    pub fn with_network_status(self, wanted: bool) -> Self {
+        Self { network_status: wanted, ..self }
     }
 
     /// Reads the lists that a role needs; of its own list what these filters let through.
@@ -64,12 +73,13 @@ impl Reader {
             Role::Services => vec![List::Services, List::Networks],
             Role::Tasks => vec![List::Tasks, List::Services, List::Nodes, List::Networks],
         };
-        Self { lists, filters: Some(filters), files: false }
+        Self { filters: Some(filters), ..Self::of_lists(lists) }
     }
 
     /// The lists that it needs. `alone`: there is no other kind of reader.
     fn scope(&self, alone: bool) -> ListScope {
-        let mut scope = ListScope { files: self.files, ..ListScope::default() };
+        let Self { files, network_status, .. } = *self;
+        let mut scope = ListScope { files, network_status, ..ListScope::default() };
         for (place, list) in self.lists.iter().enumerate() {
             let filters = self.filters.as_ref().filter(|_| place == 0);
             let filters = filters.map(|filters| filters.for_engine(alone)).unwrap_or_default();
@@ -128,7 +138,7 @@ impl ListScope {
     /// All lists, whole.
     pub fn everything() -> Self {
         let [nodes, services, tasks, networks] = [const { ListFilter::All }; 4];
-        Self { nodes, services, tasks, networks, files: false }
+        Self { nodes, services, tasks, networks, files: false, network_status: false }
     }
 
     /// The lists that these readers need together. The Engine applies a filter only if that makes no
@@ -149,6 +159,7 @@ impl ListScope {
             tasks: whole(self.tasks),
             networks: whole(self.networks),
             files: self.files,
+            network_status: self.network_status,
         }
     }
 
@@ -159,6 +170,7 @@ impl ListScope {
             tasks: self.tasks.or(other.tasks),
             networks: self.networks.or(other.networks),
             files: self.files || other.files,
+            network_status: self.network_status || other.network_status,
         }
     }
 

@@ -9,7 +9,7 @@ use swarmscout_refresh::RefreshContext;
 use swarmscout_refresh::supervisor::{self, LastGood, Pace, Partial, RefreshSpec, Supervised};
 use tokio::sync::watch;
 
-use super::follower::{FILES_WITHIN, OPEN_WITHIN};
+use super::follower::{FILES_WITHIN, OPEN_WITHIN, STATUS_WITHIN};
 use super::{
     Feed, Following, ListScope, Reader, Snapshot, Source, SwarmFollower, SwarmStatus, TaskQuery,
 };
@@ -111,7 +111,7 @@ impl SharedSwarm {
         context: &RefreshContext,
     ) -> Pace {
         let pace = Pace::asking(hosts, is_local, interval, context);
-        let deadline = pace.deadline + OPEN_WITHIN + FILES_WITHIN;
+        let deadline = pace.deadline + OPEN_WITHIN + FILES_WITHIN + STATUS_WITHIN;
         Pace { gap: Duration::from_millis(2), deadline, ..pace }
     }
 

@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use swarmscout_docker::engine::{HostFiles, Info, List, Lists, Network, Node, Service, Task};
+use swarmscout_docker::engine::{
+    HostFiles, Info, List, Lists, Network, NetworkStatuses, Node, Service, Task,
+};
 use swarmscout_docker::swarmkit::{Change, Object};
 
 use super::buckets::{Buckets, Object as Bucketed};
@@ -208,6 +210,13 @@ impl Store {
             self.snapshot.files = Arc::new(files);
         }
         self.snapshot.info = info;
+    }
+
+    /// Takes over what the manager knows of the addresses of networks.
+    pub(crate) fn note_network_status(&mut self, known: NetworkStatuses) {
+        if *self.snapshot.network_status != known {
+            self.snapshot.network_status = Arc::new(known);
+        }
     }
 
     /// The changes since the last call.

@@ -82,6 +82,8 @@ pub struct Options {
     pub storage_path: Option<PathBuf>,
     /// What state metrics show; `None` if they are off.
     pub state: Option<swarmscout_state::Options>,
+    /// Whether state metrics ask managers for the addresses in use on each network.
+    pub network_status: bool,
     /// Whether state metrics show when the certificates of managers end.
     pub certificates: bool,
     /// Labels of all targets: `--cluster`.
@@ -163,6 +165,7 @@ impl App {
         }
         context.common_labels = options.common_labels;
         context.copied_labels = options.copied_labels;
+        context.network_status = options.network_status;
         context.budget = Budget::new(options.memory);
         let budget = context.budget.clone();
         context.storage = options.storage_path.map(|path| Storage::new(path, &context));
@@ -542,6 +545,7 @@ mod tests {
             file_sd: None,
             storage_path: None,
             state: None,
+            network_status: false,
             certificates: false,
             common_labels: Labels::empty(),
             copied_labels: Arc::default(),

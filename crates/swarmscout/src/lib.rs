@@ -96,6 +96,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         web: cli::web::options(&cli.run.web)?,
         file_sd: cli.run.file_sd.options(),
         storage_path: cli.run.storage_path.clone(),
+        network_status: cli.run.state.network_status,
         certificates: cli.run.state.certificates,
         state: cli.run.state.options(&common_labels)?,
         common_labels,

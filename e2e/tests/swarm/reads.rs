@@ -37,8 +37,9 @@ fn asked(proxy: &Proxy) -> Result<BTreeSet<String>> {
     let requests = proxy.requests();
     let asked = requests.iter().map(|request| {
         let (method, path) = request.split_once(' ').context("no path")?;
-        let path = path.split('?').next().unwrap_or_default();
-        Ok(format!("{method} {}", without_version(path)))
+        let path = without_version(path.split('?').next().unwrap_or_default());
+        let path = if path.starts_with("/networks/") { "/networks/ID" } else { path };
+        Ok(format!("{method} {path}"))
     });
     asked.collect()
 }
@@ -91,7 +92,9 @@ impl Drop for Labelled<'_> {
 fn start(folder: &Path, name: &str, jobs: &[(String, String)]) -> Result<Server> {
     let lines = jobs.iter().map(|(name, source)| format!("- job_name: {name}\n  {source}\n"));
     let config = format!("scrape_configs:\n{}", lines.collect::<String>());
-    let server = Server::swarmscout(folder, name, &config)?;
+    let mut command = swarmscout();
+    command.arg("--state.network-status");
+    let server = Server::swarmscout_with(command, folder, name, &config)?;
     for (job, _) in jobs {
         until(job, READY, || {
             let targets = server.sd(job)?;

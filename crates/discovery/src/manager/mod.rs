@@ -389,10 +389,12 @@ impl Manager {
                 let role = filters.role().as_str();
                 what = format!("{what} role {role} filters {}", filters.for_engine(true));
             }
-            let BuildContext { refresh, following, state_metrics, .. } = &self.context;
+            let BuildContext { refresh, following, state_metrics, network_status, .. } =
+                &self.context;
             // What the Engine selects is not a whole Swarm.
             let is_shown = *state_metrics && apart.is_none();
-            let companion = is_shown.then(Reader::of_everything);
+            let companion =
+                is_shown.then(|| Reader::of_everything().with_network_status(*network_status));
             let (source_of, what) = (source.clone(), what.into());
             let shared = SharedSwarm::start(source_of, what, job, *following, companion, refresh);
             self.swarms.add(hash, SwarmKey { source, apart }, &shared);

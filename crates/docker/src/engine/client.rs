@@ -12,6 +12,8 @@ use super::events::{EventStream, FILTERS, NoEvents};
 use super::host_status::HostInfo;
 use super::info::Info;
 use super::memo::{Listed, Memo};
+use super::network_status::NetworkStatus;
+use super::read::Fault;
 use super::refusal;
 use super::version::ApiVersion;
 use crate::Error;
@@ -26,6 +28,9 @@ pub(crate) const MAX_OBJECTS: usize = 1_000_000;
 /// The largest `/info`; a usual one has 10 kB.
 const MAX_INFO: u64 = 4 << 20;
 
+/// The largest answer about one network. A task has some 200 bytes there.
+const MAX_NETWORK: u64 = 32 << 20;
+
 /// All that is ever asked of an Engine, by GET or HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Resource {
@@ -35,6 +40,8 @@ pub enum Resource {
     Info,
     /// One of its lists.
     List(List),
+    /// The addresses in use on a network.
+    Network,
     /// What changes from now on.
     Events,
 }
@@ -60,20 +67,21 @@ pub enum List {
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ping,
         Self::Info,
         Self::List(List::Nodes),
         Self::List(List::Services),
         Self::List(List::Tasks),
         Self::List(List::Networks),
+        Self::Network,
         Self::List(List::Configs),
         Self::List(List::Secrets),
         Self::List(List::Containers),
         Self::Events,
     ];
 
-    /// Its path, after the version.
+    /// Its path, after the version. `ID` stands for that of a network.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Ping => "/_ping",
@@ -82,6 +90,7 @@ impl Resource {
             Self::List(List::Services) => "/services",
             Self::List(List::Tasks) => "/tasks",
             Self::List(List::Networks) => "/networks",
+            Self::Network => "/networks/ID",
             Self::List(List::Configs) => "/configs",
             Self::List(List::Secrets) => "/secrets",
             Self::List(List::Containers) => "/containers/json",
@@ -160,6 +169,7 @@ impl Session<'_> {
         let request = request(self.host, path, self.deadline)?;
         let request = match resource {
             Resource::Info => request.max_body(MAX_INFO),
+            Resource::Network => request.max_body(MAX_NETWORK.min(self.max_answer)),
             Resource::Events => request.max_body(u64::MAX),
             Resource::Ping | Resource::List(_) => request.max_body(self.max_answer),
         };
@@ -203,6 +213,25 @@ impl Session<'_> {
             }
         }
         reader.finish().map_err(|error| bad(error.to_string()).into())
+    }
+
+    /// Requests what is known of the addresses of a network.
+    pub(super) async fn network_status(&self, id: &str) -> Result<NetworkStatus, Failed> {
+        // By the whole ID an Engine counts only the addresses on its own node. By the beginning of it, the
+        // leader's counts are added (moby daemon/server/router/network).
+        let mut beginning = id.to_owned();
+        beginning.pop();
+        let beginning = percent_encoding::utf8_percent_encode(&beginning, QUERY);
+        let path = format!("/v{}/networks/{beginning}?verbose=true", self.version);
+        let response = self.ask(Resource::Network, &path, None).await?;
+        if !response.status.is_success() {
+            return Err(self.refused(Resource::Network, &path, response).await);
+        }
+        let bad = |fault: Fault| Error::Answer {
+            url: format!("{}{path}", self.host),
+            reason: fault.to_string(),
+        };
+        NetworkStatus::read(&response.body.bytes().await?).map_err(|fault| bad(fault).into())
     }
 
     /// Requests `/info`. `None` without an answer: a socket proxy may withhold it, which costs a

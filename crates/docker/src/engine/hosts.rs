@@ -11,24 +11,27 @@
 //! - With several hosts, the ID of the Swarm is remembered. A host that answers for another one is
 //!   skipped, by name, as long as some host of the list was last seen in the right one.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join;
+use futures_util::{StreamExt as _, stream};
 use swarmscout_model::PromDuration;
 use swarmscout_net::{Host, ReadClient};
 use swarmscout_refresh::RefreshContext;
 use swarmscout_refresh::problems;
 use swarmscout_refresh::rotation::{Rotation, Round};
 use swarmscout_refresh::{Problem, Refreshed};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::client::{Failed, List, MAX_ANSWER, Resource, Session, negotiate};
 use super::events::{EventStream, NoEvents};
 use super::info::Info;
 use super::lists::{Answered, Lists, Query};
 use super::memo::Memos;
+use super::network_status::NetworkStatus;
 use super::objects::{SwarmConfig, SwarmSecret};
 use super::refusal;
 use super::version::ApiVersion;
@@ -71,6 +74,12 @@ const INFO_LASTS: Duration = Duration::from_mins(5);
 /// How long opening the stream of events may take at most. Every refresh waits for it, and a proxy
 /// that holds back answers until they are complete never opens it.
 pub const EVENTS_WITHIN: Duration = Duration::from_secs(1);
+
+/// The most networks that are asked for at a time.
+const NETWORKS_AT_ONCE: usize = 8;
+
+/// What is known of the addresses of networks, by their IDs.
+pub type NetworkStatuses = BTreeMap<Arc<str>, NetworkStatus>;
 
 /// How much of the lists is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -261,6 +270,37 @@ impl Hosts {
                 HostFiles { failed, ..HostFiles::default() }
             }
         }
+    }
+
+    /// Reads what the host that answered last knows of the addresses of these networks: eight at a time,
+    /// within this time. A network whose answer is late or an error is missing.
+    pub async fn network_status(
+        &self,
+        networks: impl IntoIterator<Item = Arc<str>>,
+        within: Duration,
+    ) -> NetworkStatuses {
+        let mut known = NetworkStatuses::default();
+        let HostState { host, version: Some(version), .. } = &self.known[self.rotation.current()]
+        else {
+            return known;
+        };
+        let deadline = Instant::now() + within;
+        let session = Session {
+            client: &self.client,
+            host,
+            version: *version,
+            deadline,
+            max_answer: MAX_ANSWER.min(self.context.max_answer),
+        };
+        let session = &session;
+        let mut answers = stream::iter(networks)
+            .map(async |id| (session.network_status(&id).await, id))
+            .buffer_unordered(NETWORKS_AT_ONCE);
+        while let Ok(Some((answer, id))) = timeout_at(deadline, answers.next()).await {
+            known.extend(answer.ok().map(|status| (id, status)));
+        }
+        drop(answers);
+        known
     }
 
     /// Skips the host that answered last in the next refresh, which reports the reason. Returns the

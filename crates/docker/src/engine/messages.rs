@@ -333,6 +333,39 @@ pub(super) struct AddressPool<'a> {
     pub(super) range: Text<'a>,
 }
 
+/// What a network says of its addresses, if it is asked for by its ID.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct NetworkStatus<'a> {
+    #[serde(rename = "Status.IPAM.Subnets")]
+    pub(super) subnets: Raw<'a>,
+    #[serde(rename = "Services")]
+    pub(super) services: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SubnetStatus {
+    #[serde(rename = "DynamicIPsAvailable")]
+    pub(super) free: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct ServiceOnNetwork<'a> {
+    #[serde(rename = "VIP")]
+    pub(super) address: Text<'a>,
+    #[serde(rename = "Tasks")]
+    pub(super) tasks: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct TaskOnNetwork<'a> {
+    #[serde(rename = "EndpointIP")]
+    pub(super) address: Text<'a>,
+}
+
 /// A config, or a secret. Its content is not read.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]

@@ -21,6 +21,7 @@ mod labels;
 mod lists;
 mod memo;
 mod messages;
+mod network_status;
 mod objects;
 mod read;
 pub(crate) mod refusal;
@@ -35,11 +36,12 @@ pub(crate) use convert::parse_cidr;
 pub use decode::{Decoder, Head, Object};
 pub use events::{Action, Event, EventKind, EventParser, EventStream, NoEvents, StreamEnd};
 pub use host_status::{HostInfo, HostStatus, host_status};
-pub use hosts::{EVENTS_WITHIN, HostFiles, HostLists, Hosts};
+pub use hosts::{EVENTS_WITHIN, HostFiles, HostLists, Hosts, NetworkStatuses};
 pub use info::{Info, host_of};
 pub use labels::LabelMap;
 pub use lists::{Lists, Query};
 pub use memo::{ListReader, Listed, Memo, Memos};
+pub use network_status::NetworkStatus;
 pub use objects::{
     AddressPool, Attachment, Container, ContainerPort, Endpoint, GenericResource, ManagerStatus,
     Mode, Network, Node, Placement, Platform, Plugin, Port, Resources, STACK_LABEL, Service,

@@ -488,6 +488,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("state.metric-allowlist", state.metric_allowlist.join(",")),
         ("state.metric-denylist", state.metric_denylist.join(",")),
         ("state.metrics", state.metrics.to_string()),
+        ("state.network-status", state.network_status.to_string()),
         ("state.series-labels", state.series_labels.join(",")),
         ("storage.path", cli.run.storage_path.as_ref().map(shown).unwrap_or_default()),
         ("web.allowed-hosts", web.allowed_hosts.join(",")),

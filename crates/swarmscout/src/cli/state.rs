@@ -29,6 +29,13 @@ pub struct StateArgs {
           value_name = "BOOL", hide_possible_values = true)]
     pub certificates: bool,
 
+    /// Ask managers for the addresses in use on each network, those of containers outside of services
+    /// included: one request for each network at each refresh
+    #[arg(long = "state.network-status", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub network_status: bool,
+
     /// Labels of services and nodes that all their state metrics get, and their targets of
     /// swarmscout_sd_configs: a comma-separated list, or repeated
     #[arg(long = "state.series-labels", value_name = "LABEL", value_delimiter = ',')]
@@ -196,7 +203,7 @@ mod tests {
         };
         let words = "--state.metric-allowlist=dockerswarm_node_.*,dockerswarm_up \
                      --state.metric-denylist=.*_(cpus|bytes|timestamp_seconds|labels)";
-        expect!["dockerswarm_up dockerswarm_node_info dockerswarm_node_state dockerswarm_node_availability dockerswarm_node_manager_leader dockerswarm_node_manager_reachable dockerswarm_node_tasks dockerswarm_node_alert_threshold dockerswarm_node_alert_ignored"]
+        expect!["dockerswarm_up dockerswarm_node_info dockerswarm_node_state dockerswarm_node_availability dockerswarm_node_manager_leader dockerswarm_node_manager_reachable dockerswarm_node_generic_resources dockerswarm_node_reserved_generic_resources dockerswarm_node_tasks dockerswarm_node_alert_threshold dockerswarm_node_alert_ignored"]
             .assert_eq(&shown(&words.replace('\\', "")));
     }
 

@@ -44,6 +44,7 @@ fn defaults_and_values() {
         state.metric-allowlist=
         state.metric-denylist=
         state.metrics=true
+        state.network-status=false
         state.series-labels=
         storage.path=
         web.allowed-hosts=
@@ -77,6 +78,7 @@ fn defaults_and_values() {
         state.metric-allowlist=
         state.metric-denylist=
         state.metrics=true
+        state.network-status=false
         state.series-labels=
         storage.path=
         web.allowed-hosts=a,b,c

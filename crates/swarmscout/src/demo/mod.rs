@@ -81,6 +81,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
         file_sd: None,
         storage_path: None,
         state: Some(swarmscout_state::Options::default()),
+        network_status: false,
         certificates: false,
         common_labels: Labels::empty(),
         copied_labels: Arc::default(),
