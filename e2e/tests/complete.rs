@@ -24,6 +24,7 @@ use swarmscout_e2e::webhook::Webhook;
 use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
+    ("each form of ALERT_URL makes a configuration that amtool accepts", forms),
     ("three commands, and everything is scraped", three_commands),
     ("alerts reach a webhook, and no token is in a log", alerts),
     ("a secret is Grafana's password", password),
@@ -165,6 +166,49 @@ fn await_targets(cluster: &Cluster) -> Result<()> {
         ensure!(missing.is_empty(), "{missing:?} is not in {up:?}");
         Ok(())
     })
+}
+
+/// Forms of `ALERT_URL`, and what their receivers have. None: it is refused.
+const FORMS: [(&str, Option<&str>); 12] = [
+    ("", Some("no receiver, set ALERT_URL")),
+    ("https://hooks.slack.com/services/T0/B0/S3cr3t", Some("slack_configs")),
+    ("slack+https://chat.example.org/hooks/S3cr3t", Some("slack_configs")),
+    ("https://discord.com/api/webhooks/1/S3cr3t", Some("discord_configs")),
+    ("telegram://1:S3cr3t@-1001", Some("chat_id: -1001")),
+    ("https://ntfy.sh/S3cr3t", Some("/S3cr3t?template=alertmanager'")),
+    ("ntfy://u:S3%27cr3t@ntfy.example.org/t?x=1", Some("t?x=1&template=alertmanager'")),
+    ("https://example.org/S3cr3t", Some("name: webhook")),
+    ("https://u:S3%40cr3t@example.org/", Some("password: 'S3@cr3t'")),
+    ("telegram://1:S3cr3t@name", None),
+    ("mailto:S3cr3t@example.org", None),
+    ("S3cr3t", None),
+];
+
+fn forms(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let packages = PathBuf::from(std::env::var_os("PACKAGES").context("PACKAGES names no folder")?);
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    let file = folder.join("alertmanager.yml");
+    for (url, expected) in FORMS {
+        let mut script = Command::new(cluster.folder().join("image/bin/busybox"));
+        script.arg("sh").arg(deploy.join("stack/alertmanager.sh")).arg("--check");
+        script.env("ALERT_URL", url).env("HEARTBEAT_URL", "https://example.org/heartbeat");
+        script.env("INHIBIT", deploy.join("rules/alertmanager-inhibit.yml"));
+        script.env("CONFIG_FILE", &file);
+        match (run(&mut script), expected) {
+            (Ok(text), Some(expected)) => ensure!(text.contains(expected), "{url}: {text}"),
+            (Err(error), None) => {
+                // The error has the command with its environment before what was printed.
+                let error = error.to_string();
+                let (_, printed) = error.split_once("exit status").context("no status")?;
+                ensure!(printed.contains("ALERT_URL") && !printed.contains("S3cr3t"), "{printed}");
+                continue;
+            }
+            (result, _) => anyhow::bail!("{url}: {result:?}"),
+        }
+        let amtool = packages.join("usr/bin/amtool");
+        run(Command::new(amtool).arg("check-config").arg(&file)).with_context(|| url.to_owned())?;
+    }
+    Ok(())
 }
 
 fn three_commands(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
