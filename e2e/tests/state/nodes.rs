@@ -11,7 +11,7 @@ use crate::{PATIENCE, Scouts, remove};
 
 const AGENT: (&str, &str) = ("service", "agent");
 
-/// SwarmKit issues certificates for 90 days, from an hour before.
+/// `SwarmKit` issues certificates for 90 days, from an hour before.
 pub(crate) fn certificate(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let scouts = Scouts::start(cluster, folder)?;
     scouts.await_all("the certificate of the manager", |metrics| {
