@@ -245,7 +245,8 @@ fn expected(snapshot: &Snapshot, dockerd: &BTreeSet<Arc<str>>, shared: Option<&s
     lines
 }
 
-/// The one target of the preset `swarm-state`: the first slot of the first service.
+/// The one target of the preset `swarm-state`: the first slot of the first service where it has an
+/// address.
 fn state(
     snapshot: &Snapshot,
     slots: &BTreeMap<(String, String), Arc<Task>>,
@@ -265,20 +266,22 @@ fn state(
         })
         .collect();
     of_state.sort_by_key(|(id, slot, place, ..)| (*id, *slot, *place));
-    let (_, slot, place, service, task) = of_state.into_iter().next()?;
-    let node = snapshot.nodes.objects().find(|node| node.id == task.node);
-    let (host, source, unreachable) = address(task, None, node.map(|node| &**node), shared)?;
-    let place = if slot == 0 { node_name(snapshot, &task.node) } else { place.clone() };
-    Some(Line {
-        list: String::new(),
-        job: "swarm-state".to_owned(),
-        instance: format!("{service}.{place}"),
-        address: format!("{host}:9465"),
-        path: "/metrics/swarm".to_owned(),
-        source: source.to_owned(),
-        unreachable,
-        node: String::new(),
-        team: String::new(),
+    of_state.dedup_by_key(|(id, ..)| *id);
+    of_state.into_iter().find_map(|(_, slot, place, service, task)| {
+        let node = snapshot.nodes.objects().find(|node| node.id == task.node);
+        let (host, source, unreachable) = address(task, None, node.map(|node| &**node), shared)?;
+        let place = if slot == 0 { node_name(snapshot, &task.node) } else { place.clone() };
+        Some(Line {
+            list: String::new(),
+            job: "swarm-state".to_owned(),
+            instance: format!("{service}.{place}"),
+            address: format!("{host}:9465"),
+            path: "/metrics/swarm".to_owned(),
+            source: source.to_owned(),
+            unreachable,
+            node: String::new(),
+            team: String::new(),
+        })
     })
 }
 
