@@ -57,7 +57,7 @@ pub(crate) fn count(
     service: &Service,
 ) -> TaskCounts {
     let current: Vec<_> = current(snapshot, service).collect();
-    let (running, wanted) = running_and_wanted(service, current.iter().copied());
+    let (running, wanted) = running_and_wanted(service, current.iter().copied(), scheduler);
     let reasons = if running < wanted { reasons(scheduler, service, &current) } else { Vec::new() };
     TaskCounts { running, wanted, reasons }
 }
@@ -71,10 +71,12 @@ pub(crate) fn current<'a>(
     tasks.filter(|task| matches!(&*task.desired_state, "running" | "complete"))
 }
 
-/// How many of these tasks of a service run, and how many should.
+/// How many of these tasks of a service run, and how many should. Only of a global service the
+/// scheduler knows that.
 pub(crate) fn running_and_wanted<'a>(
     service: &Service,
     current: impl Iterator<Item = &'a Arc<Task>>,
+    scheduler: &LazyCell<Scheduler, impl FnOnce() -> Scheduler>,
 ) -> (usize, usize) {
     let (mut all, mut running) = (0, 0);
     for task in current {
@@ -85,7 +87,11 @@ pub(crate) fn running_and_wanted<'a>(
         Mode::Replicated => usize::try_from(service.replicas).unwrap_or(usize::MAX),
         // A job has ended, or runs as often as it can.
         Mode::ReplicatedJob | Mode::GlobalJob => running,
-        Mode::Global | Mode::Unknown => all,
+        // A task that was rejected has no successor for a moment. A node that is down keeps its task.
+        Mode::Global => {
+            all.max(usize::try_from(scheduler.wanted_nodes(service)).unwrap_or(usize::MAX))
+        }
+        Mode::Unknown => all,
     };
     (running, wanted)
 }

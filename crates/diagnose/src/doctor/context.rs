@@ -20,6 +20,8 @@ pub(super) struct Context<'a> {
 /// Who scrapes, as far as commands can name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ScraperName {
+    /// The service of this program, which is thought to be in the networks of the scraper.
+    Here(String),
     /// A service.
     Service(String),
     /// A container that is not a task.
@@ -93,7 +95,7 @@ impl<'a> Context<'a> {
             Some(snapshot.services.get("", &task.service)?.name.to_string())
         });
         match (of_task, self.own) {
-            (Some(service), _) => ScraperName::Service(service),
+            (Some(service), _) => ScraperName::Here(service),
             (None, Some(own)) => {
                 ScraperName::Container(own.id().chars().take(SHOWN_OF_ID).collect())
             }

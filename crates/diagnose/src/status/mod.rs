@@ -6,12 +6,14 @@
 mod classic;
 mod unreachable;
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use swarmscout_discovery::SourceStatus;
 use swarmscout_docker::engine::List;
+use swarmscout_swarm::scheduler::Scheduler;
 use swarmscout_swarm::{ListFilter, Snapshot};
 
 use crate::doctor::{Subject, SwarmState, known_findings};
@@ -342,8 +344,10 @@ impl SwarmHealth {
             ServiceCounts { as_wanted: None, all: snapshot.services.objects().count() };
         if are_known(snapshot) {
             let (mut as_wanted, mut tasks) = (0, RunningTasks { running: 0, wanted: 0 });
+            let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
             for service in snapshot.services.objects() {
-                let (running, wanted) = running_and_wanted(service, current(snapshot, service));
+                let tasks_of = current(snapshot, service);
+                let (running, wanted) = running_and_wanted(service, tasks_of, &scheduler);
                 // What another program starts is as wanted while it does not run.
                 let wanted = if is_started_by_others(service) { running } else { wanted };
                 as_wanted += usize::from(running >= wanted);

@@ -173,6 +173,40 @@ fn a_healthy_swarm_is_one_line() {
     .assert_eq(&serde_json::to_string_pretty(&report).unwrap());
 }
 
+/// SwarmKit rejects a task that cannot start, and waits before it makes the next one.
+#[test]
+fn a_global_service_is_wanted_on_each_ready_node_that_fits() {
+    let now = Instant::now();
+    let global = Service { mode: Mode::Global, ..Service::clone(&service("agent", 0, "any")) };
+    let rejected = Task {
+        desired_state: "shutdown".into(),
+        node: "id1".into(),
+        ..Task::clone(&task(2, "agent", "rejected"))
+    };
+    let active = |(number, text): (usize, &&str)| {
+        let node = node(number, text);
+        Arc::new(Node { availability: "active".into(), ..Node::clone(&node) })
+    };
+    let nodes = ["manager/reachable/ready", "worker//ready", "worker//down"];
+    let lists = Lists {
+        nodes: nodes.iter().enumerate().map(active).collect(),
+        services: vec![Arc::new(global)],
+        tasks: vec![task(1, "agent", "running"), Arc::new(rejected)],
+        ..Lists::default()
+    };
+    let swarms = vec![swarm(&lists, ListScope::everything(), now)];
+    let report = StatusReport::of(&Subject { jobs: Vec::new(), swarms }, now);
+    let tasks = report.swarms[0].tasks.as_ref().map(|tasks| (tasks.running, tasks.wanted));
+    assert_eq!(tasks, Some((1, 2)));
+    expect![[r#"
+        2 of 3 nodes ready, 0 of 1 service as wanted, 0 targets: 1 error, 2 warnings
+        Error node_not_ready: node pi2: the managers see it as down: what runs on it is unknown []
+        Warning tasks_missing: service shop_agent: 1 of 2 tasks run []
+        Warning no_targets: targets: no job has a target []
+    "#]]
+    .assert_eq(&text(&report));
+}
+
 #[test]
 fn what_is_wrong_is_counted_and_found() {
     let now = Instant::now();

@@ -290,6 +290,9 @@ fn join(scraper: &ScraperName, network: &str, context: Context<'_>) -> String {
     let update = |service: &str| format!("docker service update --network-add {network} {service}");
     match scraper {
         ScraperName::Service(service) => format!("{}\n{stack_file}", update(service)),
+        ScraperName::Here(service) => {
+            format!("{}, and the same for the service of Prometheus\n{stack_file}", update(service))
+        }
         ScraperName::Container(id) => {
             if context.network(network).is_none_or(|network| network.attachable) {
                 format!("docker network connect {network} {id}")

@@ -132,3 +132,11 @@ fn the_configurations_of_the_stacks_are_good() {
         assert!(output.status.success() && !said.contains("WARNING"), "{said}");
     }
 }
+
+/// The program carries files of `deploy/`, so the context of the image must have all of them.
+#[test]
+fn the_image_is_built_with_the_whole_folder() {
+    let ignored = read(&deploy().join("../.dockerignore"));
+    let rules: Vec<_> = ignored.lines().filter(|line| line.contains("deploy")).collect();
+    assert_eq!(rules, ["!deploy"]);
+}
