@@ -39,7 +39,7 @@ impl Counters {
     pub(crate) fn observe(&mut self, snapshot: &Snapshot) {
         for (id, now) in snapshot.outcomes.iter() {
             let before = self.seen.get(id);
-            if before.is_some_and(|before| Arc::ptr_eq(before, now)) {
+            if before.is_some_and(|before| Arc::ptr_eq(before, now) || before == now) {
                 continue;
             }
             self.changed = true;

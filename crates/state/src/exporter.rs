@@ -126,13 +126,19 @@ impl Exporter {
         self.kept().counters.set_changed();
     }
 
-    /// Counts what happened in these Swarms: all that the program reads. Returns all counters, to be
-    /// stored, if one changed since the last call. Services that are gone are forgotten.
+    /// Counts what happened in these Swarms: all that the program reads, in the order in which they are
+    /// rendered. Returns all counters, to be stored, if one changed since the last call. Services that
+    /// are gone are forgotten.
     pub fn changed_counters(&self, swarms: &[Arc<Snapshot>]) -> Option<Vec<u8>> {
         let mut kept = self.kept();
         let counters = &mut kept.counters;
+        // Followers of one Swarm count alike, but not at the same moment.
+        let mut distinct = Vec::<&Snapshot>::new();
         for snapshot in swarms {
-            counters.observe(snapshot);
+            if !distinct.iter().any(|other| is_same_swarm(snapshot, other)) {
+                distinct.push(snapshot);
+                counters.observe(snapshot);
+            }
         }
         if !counters.take_changed() {
             return None;
@@ -151,14 +157,17 @@ impl Exporter {
     }
 }
 
-/// One of each Swarm: two that have a node in common are the same.
+/// Whether both are of one Swarm: they have a node in common.
+fn is_same_swarm(a: &Snapshot, b: &Snapshot) -> bool {
+    a.nodes.objects().any(|node| b.nodes.get("", &node.id).is_some())
+}
+
+/// One of each Swarm.
 fn distinct(swarms: &[ObservedSwarm]) -> Vec<&ObservedSwarm> {
     let mut distinct = Vec::<&ObservedSwarm>::new();
     for swarm in swarms {
         let has = |other: &&ObservedSwarm| {
-            let mut nodes = swarm.snapshot.nodes.objects();
-            other.name == swarm.name
-                || nodes.any(|node| other.snapshot.nodes.get("", &node.id).is_some())
+            other.name == swarm.name || is_same_swarm(&swarm.snapshot, &other.snapshot)
         };
         if !distinct.iter().any(has) {
             distinct.push(swarm);

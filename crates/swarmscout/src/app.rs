@@ -50,6 +50,9 @@ use swarmscout_web::{self as web, BuildInfo, LifecycleCommand, Readiness, Reload
 /// `shutdown_timeout` it stays under the 10 s after which Docker kills a container.
 const DISCOVERY_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the last counters may take to be stored.
+const COUNTERS_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// How long the write of a file that has started may take to end.
 const FILE_SD_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -144,8 +147,11 @@ pub struct App {
     stop_web: oneshot::Sender<()>,
     web_timeout: Duration,
     addresses: Vec<SocketAddr>,
-    /// Counts what happens between two scrapes, and reads the certificates of managers.
-    _counting: JoinSet<()>,
+    /// Counts what happens between two scrapes.
+    counting: JoinSet<()>,
+    stop_counting: oneshot::Sender<()>,
+    /// Reads the certificates of managers.
+    _certificates: JoinSet<()>,
 }
 
 type Reply = oneshot::Sender<Result<(), String>>;
@@ -221,16 +227,18 @@ impl App {
         });
         let files = file_sd.as_ref().map(FileSd::status);
         let exporter = options.state.map(|shown| Arc::new(Exporter::new(shown)));
-        let mut counting = JoinSet::new();
+        let (mut counting, mut certificates) = (JoinSet::new(), JoinSet::new());
+        let (stop_counting, counting_stopped) = oneshot::channel();
         if let Some(exporter) = &exporter {
             if let Some(storage) = &storage {
                 counters::restore(exporter, storage).await;
             }
             if options.certificates {
                 let swarms = manager.swarms();
-                counting.spawn(manager_certificates::keep(Arc::clone(exporter), swarms));
+                certificates.spawn(manager_certificates::keep(Arc::clone(exporter), swarms));
             }
-            counting.spawn(counters::keep(Arc::clone(exporter), manager.swarms(), storage));
+            let (exporter, swarms) = (Arc::clone(exporter), manager.swarms());
+            counting.spawn(counters::keep(exporter, swarms, storage, counting_stopped));
         }
         let context = web::Context {
             discovery: web::Discovery {
@@ -295,7 +303,9 @@ impl App {
             stop_web,
             web_timeout,
             addresses,
-            _counting: counting,
+            counting,
+            stop_counting,
+            _certificates: certificates,
         })
     }
 
@@ -410,6 +420,8 @@ impl App {
             web_threads: _web_threads,
             stop_web,
             web_timeout,
+            mut counting,
+            stop_counting,
             ..
         } = self;
         readiness.send_replace(Readiness::Stopping);
@@ -421,6 +433,11 @@ impl App {
                 && !file_sd.shutdown(FILE_SD_SHUTDOWN_TIMEOUT).await
             {
                 tracing::warn!("File SD did not stop in time");
+                in_time = false;
+            }
+            let _ = stop_counting.send(());
+            if timeout(COUNTERS_SHUTDOWN_TIMEOUT, counting.join_next()).await.is_err() {
+                tracing::warn!("The counters of state metrics were not stored in time");
                 in_time = false;
             }
             if timeout(DISCOVERY_SHUTDOWN_TIMEOUT, manager.shutdown()).await.is_err() {

@@ -7,11 +7,14 @@ use std::time::Duration;
 use swarmscout_discovery::storage::Storage;
 use swarmscout_state::Exporter;
 use swarmscout_swarm::Swarm;
-use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// So much is lost if the process is killed.
 const PACE: Duration = Duration::from_secs(1);
+
+/// What could not be stored is tried again after this time.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// Takes over what was stored.
 pub(crate) async fn restore(exporter: &Exporter, storage: &Storage) {
@@ -31,17 +34,22 @@ pub(crate) async fn restore(exporter: &Exporter, storage: &Storage) {
     }
 }
 
-/// Counts and stores until it is dropped.
+/// Counts and stores until it is stopped, and then once more.
 pub(crate) async fn keep(
     exporter: Arc<Exporter>,
     swarms: watch::Receiver<Arc<[Swarm]>>,
     storage: Option<Storage>,
+    mut stopped: oneshot::Receiver<()>,
 ) {
     let mut ticks = interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_failing = false;
-    loop {
-        ticks.tick().await;
+    let mut failed: Option<Instant> = None;
+    let mut ends = false;
+    while !ends {
+        ends = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = &mut stopped => true,
+        };
         let known: Vec<_> = {
             let swarms = swarms.borrow();
             let whole = swarms.iter().filter(|swarm| swarm.is_whole);
@@ -49,16 +57,22 @@ pub(crate) async fn keep(
         };
         let Some(counters) = exporter.changed_counters(&known) else { continue };
         let Some(storage) = &storage else { continue };
-        match storage.write_counters(counters).await {
-            Ok(()) if is_failing => tracing::info!("Counters of state metrics are stored again"),
-            Ok(()) => {}
-            Err(err) if !is_failing => {
-                tracing::warn!(err, "Cannot store the counters of state metrics");
-                is_failing = true;
-                continue;
-            }
-            Err(_) => continue,
+        if !ends && failed.is_some_and(|failed| failed.elapsed() < RETRY) {
+            exporter.store_counters();
+            continue;
         }
-        is_failing = false;
+        match storage.write_counters(counters).await {
+            Ok(()) => {
+                if failed.take().is_some() {
+                    tracing::info!("Counters of state metrics are stored again");
+                }
+            }
+            Err(err) => {
+                if failed.replace(Instant::now()).is_none() {
+                    tracing::warn!(err, "Cannot store the counters of state metrics");
+                }
+                exporter.store_counters();
+            }
+        }
     }
 }

@@ -270,4 +270,49 @@ fn counters_outlive_a_program_that_was_killed() {
     wait_for(address, "/metrics/swarm", &restarts(1));
     kill();
     wait_for(address, "/metrics/swarm", &restarts(2));
+    // One that ends in order stores the last second as well.
+    program.signal("TERM");
+    let (status, log) = program.end();
+    assert!(status.success(), "{log}");
+    let stored = fs::read_to_string(folder.path().join("stored/counters.json"));
+    assert!(stored.expect("it was stored").contains("\"restarts\":2"), "{log}");
+}
+
+#[test]
+fn a_swarm_that_is_read_by_two_managers_is_counted_once() {
+    let folder = Folder::new();
+    let (swarm, manager, web) = swarm();
+    let other = swarm.add_manager("manager-2");
+    let sockets = ["a.sock", "b.sock"].map(|name| folder.path().join(name));
+    let _engines = [(&sockets[0], &manager), (&sockets[1], &other)]
+        .map(|(socket, manager)| Running::start(socket, &swarm, manager));
+    let job = |name: &str, socket: &Path, interval| {
+        format!(
+            "- job_name: {name}\n  swarmscout_sd_configs:\n  - {{host: 'unix://{}', \
+             refresh_interval: {interval}, events: poll}}\n",
+            socket.display()
+        )
+    };
+    let jobs = job("slow", &sockets[0], "2s") + &job("fast", &sockets[1], "1s");
+    folder.write("prometheus.yml", &format!("scrape_configs:\n{jobs}"));
+    let mut command = folder.command();
+    command.args(["--web.listen-address=127.0.0.1:0", "--storage.path=stored"]);
+    let mut program = Program::spawn(&mut command);
+    let address = program.address();
+    let restarts = |number: u32| format!("task_restarts_total{{service=\"web\"}} {number}\n");
+    for job in ["slow", "fast"] {
+        let up = format!("swarmscout_source_up{{job=\"{job}\",source=\"swarmscout/0\"}} 1.0\n");
+        wait_for(address, "/metrics", &up);
+    }
+    for number in 0..3 {
+        wait_for(address, "/metrics/swarm", &restarts(number));
+        assert!(swarm.kill_task(&swarm.tasks_of(&web).remove(0).meta.id));
+    }
+    wait_for(address, "/metrics/swarm", &restarts(3));
+    program.signal("TERM");
+    let (status, log) = program.end();
+    assert!(status.success(), "{log}");
+    let stored = fs::read_to_string(folder.path().join("stored/counters.json"));
+    let stored = stored.expect("it was stored");
+    assert!(stored.contains("\"restarts\":3,"), "{stored}");
 }
