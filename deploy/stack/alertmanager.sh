@@ -36,8 +36,10 @@ webhook() { # webhook URL [SEND_RESOLVED]
     *@*)
       login=${authority%@*}
       printf '  - url: %s\n' "$(quoted "$scheme://${rest#"$login"@}")"
+      password=
+      case $login in *:*) password=${login#*:} ;; esac
       printf '    http_config: {basic_auth: {username: %s, password: %s}}\n' \
-        "$(quoted "$(decoded "${login%%:*}")")" "$(quoted "$(decoded "${login#*:}")")"
+        "$(quoted "$(decoded "${login%%:*}")")" "$(quoted "$(decoded "$password")")"
       ;;
     *) printf '  - url: %s\n' "$(quoted "$1")" ;;
   esac
@@ -47,6 +49,20 @@ webhook() { # webhook URL [SEND_RESOLVED]
 fail() {
   echo "cannot use $1" >&2
   exit 1
+}
+
+# Alertmanager would print a URL that it cannot read, with its token.
+check() { # check NAME URL
+  case $2 in *[[:space:][:cntrl:]]*) fail "$1: a URL has no spaces and no line breaks" ;; esac
+  if printf '%s' "$2" | sed 's/%[0-9A-Fa-f][0-9A-Fa-f]//g' | grep -q %; then
+    fail "$1: it has a % without two hexadecimal digits: write %25"
+  fi
+  host=${2#*://}
+  host=${host%%[/?#]*}
+  host=${host##*@}
+  case ${host#\[*\]} in
+    *:*[!0-9]*) fail "$1: its port is not a number; in a password, write / as %2F and @ as %40" ;;
+  esac
 }
 
 # ntfy formats what Alertmanager sends by a template of its own, since version 2.14.
@@ -146,6 +162,8 @@ YAML
 url=$(secret alert_url "${ALERT_URL:-}")
 heartbeat=$(secret heartbeat_url "${HEARTBEAT_URL:-}")
 case $heartbeat in '' | http://?* | https://?*) ;; *) fail 'HEARTBEAT_URL: it must begin with https:// or http://' ;; esac
+check ALERT_URL "$url"
+check HEARTBEAT_URL "$heartbeat"
 templates=${file%.yml}.tmpl
 unset ALERT_URL HEARTBEAT_URL
 
