@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use swarmscout_discovery::SdConfig;
 use swarmscout_discovery::config::{OwnContainer, Scraper, SwarmscoutOptions};
-use swarmscout_docker::engine::{Network, Node, Service, Task};
+use swarmscout_docker::engine::{Network, Service, Task};
 use swarmscout_swarm::Snapshot;
 
 use super::{ObservedJob, Subject};
+use crate::nodes::display_name;
 
 /// The Swarms of a diagnosis, and the container of this program.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +60,7 @@ impl<'a> Context<'a> {
     pub(super) fn lost_nodes(self) -> BTreeMap<&'a str, &'a str> {
         let nodes = self.snapshots().flat_map(|snapshot| snapshot.nodes.objects());
         let lost = nodes.filter(|node| &*node.state != "ready");
-        lost.map(|node| (&*node.id, name_of(node))).collect()
+        lost.map(|node| (&*node.id, display_name(node))).collect()
     }
 
     /// The task that this program runs in.
@@ -81,7 +82,7 @@ impl<'a> Context<'a> {
             let snapshot = local.find_map(|swarm| swarm.snapshot.as_deref())?;
             (snapshot, &snapshot.this_node)
         };
-        snapshot.nodes.get("", id).map(|node| name_of(node))
+        snapshot.nodes.get("", id).map(|node| display_name(node))
     }
 
     /// Who scrapes the targets of a job.
@@ -147,11 +148,6 @@ fn options_of(job: &ObservedJob) -> impl Iterator<Item = &SwarmscoutOptions> {
         SdConfig::Swarmscout(config) => Some(&config.options),
         _ => None,
     })
-}
-
-/// The host name of a node, or else its ID.
-pub(super) fn name_of(node: &Node) -> &str {
-    if node.hostname.is_empty() { &node.id } else { &node.hostname }
 }
 
 /// The overlay networks that the tasks of a service are in: IDs and names.
