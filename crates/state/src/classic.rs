@@ -38,21 +38,10 @@ pub struct ObservedClassic {
 
 impl ObservedClassic {
     /// Whether both have a master in common.
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let has = |master: &ClassicMaster| other.masters.iter().any(|it| it.name == master.name);
         self.name == other.name || self.masters.iter().any(has)
     }
-}
-
-/// One of each Swarm.
-pub(crate) fn distinct(swarms: &[ObservedClassic]) -> Vec<&ObservedClassic> {
-    let mut distinct = Vec::<&ObservedClassic>::new();
-    for swarm in swarms {
-        if !distinct.iter().any(|other| swarm.is_same(other)) {
-            distinct.push(swarm);
-        }
-    }
-    distinct
 }
 
 /// The series of one classic Swarm.

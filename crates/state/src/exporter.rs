@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use swarmscout_swarm::Snapshot;
 
-use crate::classic::{self, ClassicMetrics, ObservedClassic};
+use crate::classic::{ClassicMetrics, ObservedClassic};
 use crate::counters::Counters;
 use crate::options::Options;
 use crate::page::{self, Body, Encoding};
@@ -22,6 +22,13 @@ pub struct ObservedSwarm {
     pub up: bool,
     /// When the Swarm last confirmed its state, in microseconds since 1970.
     pub as_of: Option<i64>,
+}
+
+impl ObservedSwarm {
+    /// Whether both are of one Swarm.
+    fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name || is_same_swarm(&self.snapshot, &other.snapshot)
+    }
 }
 
 /// From when to when the certificate of a manager is valid, in seconds since 1970.
@@ -67,7 +74,8 @@ impl Exporter {
         classic: &[ObservedClassic],
         encoding: Encoding,
     ) -> Body {
-        let (swarms, classic) = (distinct(swarms), classic::distinct(classic));
+        let swarms = distinct(swarms, ObservedSwarm::is_same);
+        let classic = distinct(classic, ObservedClassic::is_same);
         let mut kept = self.kept();
         let is_labelled = swarms.len() + classic.len() > 1;
         if kept.is_labelled != is_labelled {
@@ -133,12 +141,8 @@ impl Exporter {
         let mut kept = self.kept();
         let counters = &mut kept.counters;
         // Followers of one Swarm count alike, but not at the same moment.
-        let mut distinct = Vec::<&Snapshot>::new();
-        for snapshot in swarms {
-            if !distinct.iter().any(|other| is_same_swarm(snapshot, other)) {
-                distinct.push(snapshot);
-                counters.observe(snapshot);
-            }
+        for snapshot in distinct(swarms, |a, b| is_same_swarm(a, b)) {
+            counters.observe(snapshot);
         }
         if !counters.take_changed() {
             return None;
@@ -162,14 +166,11 @@ fn is_same_swarm(a: &Snapshot, b: &Snapshot) -> bool {
     a.nodes.objects().any(|node| b.nodes.get("", &node.id).is_some())
 }
 
-/// One of each Swarm.
-fn distinct(swarms: &[ObservedSwarm]) -> Vec<&ObservedSwarm> {
-    let mut distinct = Vec::<&ObservedSwarm>::new();
+/// The first of each Swarm.
+fn distinct<T>(swarms: &[T], is_same: impl Fn(&T, &T) -> bool) -> Vec<&T> {
+    let mut distinct = Vec::<&T>::new();
     for swarm in swarms {
-        let has = |other: &&ObservedSwarm| {
-            other.name == swarm.name || is_same_swarm(&swarm.snapshot, &other.snapshot)
-        };
-        if !distinct.iter().any(has) {
+        if !distinct.iter().any(|other| is_same(swarm, other)) {
             distinct.push(swarm);
         }
     }
