@@ -43,6 +43,7 @@ pub(crate) async fn keep(
 ) {
     let mut ticks = interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unsaved: Option<Arc<[u8]>> = None;
     let mut failed: Option<Instant> = None;
     let mut ends = false;
     while !ends {
@@ -55,14 +56,16 @@ pub(crate) async fn keep(
             let whole = swarms.iter().filter(|swarm| swarm.is_whole);
             whole.filter_map(|swarm| swarm.known.borrow().value.clone()).collect()
         };
-        let Some(counters) = exporter.changed_counters(&known) else { continue };
+        let changed = exporter.changed_counters(&known);
         let Some(storage) = &storage else { continue };
+        unsaved = changed.map(Arc::from).or(unsaved);
+        let Some(counters) = &unsaved else { continue };
         if !ends && failed.is_some_and(|failed| failed.elapsed() < RETRY) {
-            exporter.store_counters();
             continue;
         }
-        match storage.write_counters(counters).await {
+        match storage.write_counters(Arc::clone(counters)).await {
             Ok(()) => {
+                unsaved = None;
                 if failed.take().is_some() {
                     tracing::info!("Counters of state metrics are stored again");
                 }
@@ -71,7 +74,6 @@ pub(crate) async fn keep(
                 if failed.replace(Instant::now()).is_none() {
                     tracing::warn!(err, "Cannot store the counters of state metrics");
                 }
-                exporter.store_counters();
             }
         }
     }

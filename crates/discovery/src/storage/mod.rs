@@ -222,7 +222,7 @@ impl Storage {
     /// # Errors
     ///
     /// Why they cannot be written.
-    pub async fn write_counters(&self, counters: Vec<u8>) -> Result<(), String> {
+    pub async fn write_counters(&self, counters: Arc<[u8]>) -> Result<(), String> {
         let written = self.in_folder(move |folder| folder.replace_counters(&counters)).await?;
         written.map_err(|error| error.to_string())
     }

@@ -288,14 +288,14 @@ async fn counters_of_state_metrics_are_stored_within_a_limit() {
     let scratch = Scratch::new();
     let storage = Storage::new(scratch.folder(), &BuildContext::new("test"));
     assert_eq!(storage.read_counters().await, Ok(None));
-    storage.write_counters(b"{}".to_vec()).await.unwrap();
-    assert_eq!(storage.read_counters().await, Ok(Some(b"{}".to_vec())));
+    storage.write_counters(b"{}"[..].into()).await.unwrap();
+    assert_eq!(storage.read_counters().await, Ok(Some(b"{}"[..].into())));
     let file = scratch.folder().join("counters.json");
     File::options().write(true).open(&file).unwrap().set_len((32 << 20) + 1).unwrap();
     let large = Err("counters.json is larger than 33554432 bytes".to_owned());
     assert_eq!(storage.read_counters().await, large);
-    storage.write_counters(b"[]".to_vec()).await.unwrap();
-    assert_eq!(storage.read_counters().await, Ok(Some(b"[]".to_vec())));
+    storage.write_counters(b"[]"[..].into()).await.unwrap();
+    assert_eq!(storage.read_counters().await, Ok(Some(b"[]"[..].into())));
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     assert_eq!(storage.read_counters().await, Err("not a regular file".to_owned()));
