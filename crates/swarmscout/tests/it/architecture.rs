@@ -14,6 +14,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("docker", &["swarm", "discovery", "config"]),
     ("swarm", &["discovery", "config"]),
     ("discovery", &["config", "publish", "web"]),
+    ("web-config", &["refresh", "docker", "swarm", "discovery", "config", "web"]),
     ("publish", &["docker", "swarm", "discovery", "config", "web"]),
     ("agent", &["discovery"]),
     ("state", &["discovery"]),
