@@ -201,11 +201,8 @@ impl App {
         let listen = options.listen;
         let opening = web_threads.handle().spawn(async move { listen.open().await });
         let listeners = opening.await.context("cannot listen")??;
-        let addresses = listeners
-            .iter()
-            .map(tokio::net::TcpListener::local_addr)
-            .collect::<Result<Vec<_>, _>>()
-            .context("cannot read the address that it listens on")?;
+        let addresses: Vec<_> = listeners.iter().filter_map(web::Listener::address).collect();
+        let names: Vec<_> = listeners.iter().map(ToString::to_string).collect();
 
         apply_jobs(&mut manager, loaded.config.job_configs());
         let (config, config_receiver) = watch::channel(Arc::new(loaded.config));
@@ -275,7 +272,7 @@ impl App {
         });
         web.spawn_on(serve, web_threads.handle());
         readiness.send_replace(Readiness::Ready);
-        for address in &addresses {
+        for address in &names {
             tracing::info!(%address, "Listening on");
         }
         if let (ConfigSource::Engine(_), Some(address)) = (&options.source, addresses.first()) {
@@ -309,7 +306,7 @@ impl App {
         })
     }
 
-    /// Where the web server listens, in the order of the flags.
+    /// The TCP addresses that the web server listens on, in the order of the flags.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

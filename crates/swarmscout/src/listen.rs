@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use swarmscout_web as web;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::time::timeout;
 
@@ -25,13 +26,16 @@ pub enum Listen {
 
 impl Listen {
     /// Listens on all of it, or on none.
-    pub async fn open(&self) -> anyhow::Result<Vec<TcpListener>> {
+    pub async fn open(&self) -> anyhow::Result<Vec<web::Listener>> {
         match self {
-            Self::Addresses(addresses) => bind(addresses).await,
+            Self::Addresses(addresses) => {
+                let listeners = bind(addresses).await?.into_iter().map(web::Listener::tcp);
+                listeners.collect::<Result<_, _>>().context("cannot read the address of a socket")
+            }
             Self::Systemd => {
                 let listeners = systemd::listeners()?.into_iter().map(|listener| {
                     listener.set_nonblocking(true)?;
-                    TcpListener::from_std(listener)
+                    web::Listener::tcp(TcpListener::from_std(listener)?)
                 });
                 listeners.collect::<Result<_, _>>().context("cannot listen on systemd's sockets")
             }

@@ -192,9 +192,13 @@ async fn serve(
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
-    tasks.spawn(web::serve(vec![listener], context, async {
-        let _ = stopped.await;
-    }));
+    tasks.spawn(web::serve(
+        vec![web::Listener::tcp(listener).expect("it is bound")],
+        context,
+        async {
+            let _ = stopped.await;
+        },
+    ));
     Ok((address, stop, tasks))
 }
 

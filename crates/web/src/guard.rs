@@ -9,6 +9,9 @@
 //! A request that changes something must pass both checks. A request that reads must have a known
 //! `Host` only where the server listens on loopback alone: elsewhere any client can read anyway,
 //! and a Prometheus may use a name that this process cannot know.
+//!
+//! No browser opens a unix socket, and its clients write any `Host`. So there the `Host` is checked
+//! only for a change that a browser asks for, which then came through a proxy.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -20,6 +23,7 @@ use axum::response::Response;
 use http::header::{GetAll, HOST, ORIGIN, REFERER};
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use super::listener::Peer;
 use super::{App, Options, text};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -33,12 +37,12 @@ pub(super) struct Guard {
     names: HashSet<Host>,
     /// The origin of `--web.external-url`.
     external: Option<Origin>,
-    /// Whether only this machine can connect.
+    /// Whether only this machine can connect by TCP.
     loopback_only: bool,
 }
 
 impl Guard {
-    /// `hostname` is the name of this machine, `addresses` are those that the server listens on.
+    /// `hostname` is the name of this machine, `addresses` are those of TCP that the server listens on.
     pub(super) fn new(options: &Options, hostname: &str, addresses: &[SocketAddr]) -> Self {
         let external = options.external_url.as_ref();
         let external = external.and_then(|url| Origin::new(&url.scheme, &url.authority));
@@ -56,6 +60,11 @@ impl Guard {
     /// Why a request that changes something is refused; `None` where it is not.
     fn refuse_change<B>(&self, request: &http::Request<B>) -> Option<String> {
         let headers = request.headers();
+        let by_browser =
+            [ORIGIN, REFERER, SEC_FETCH_SITE].iter().any(|it| headers.contains_key(it));
+        if is_local(request) && !by_browser {
+            return None;
+        }
         let (hosts, refusal) = self.hosts(request);
         if refusal.is_some() {
             return refusal;
@@ -91,7 +100,7 @@ impl Guard {
     /// Why a request that reads is refused; `None` where it is not.
     fn refuse_read<B>(&self, request: &http::Request<B>) -> Option<String> {
         // No browser leaves out the Host. Some health checks do.
-        self.loopback_only.then(|| self.hosts(request).1).flatten()
+        (self.loopback_only && !is_local(request)).then(|| self.hosts(request).1).flatten()
     }
 
     /// Whom the request is for, and why it is refused if one of them is not this server.
@@ -119,6 +128,11 @@ impl Guard {
     fn knows(&self, host: &Host) -> bool {
         matches!(host, Host::Ip(_)) || self.names.contains(host)
     }
+}
+
+/// Whether a request came through a unix socket.
+fn is_local<B>(request: &http::Request<B>) -> bool {
+    request.extensions().get::<Peer>().is_some_and(|peer| peer.address.is_none())
 }
 
 fn shown(value: &HeaderValue) -> String {

@@ -16,6 +16,7 @@ mod guard;
 mod gzip;
 mod lifecycle;
 mod links;
+mod listener;
 mod metrics;
 mod pages;
 mod router;
@@ -40,10 +41,10 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use swarmscout_model::relabel::Regex;
 use swarmscout_publish::list;
-use tokio::net::TcpListener;
 
 use self::changes::Changes;
 pub use self::guard::is_host;
+pub use self::listener::Listener;
 pub use self::state::{Context, LifecycleCommand, Outputs, Program, Readiness, ReloadStatus};
 pub use self::threads::Threads;
 pub use self::view::Discovery;
@@ -165,7 +166,7 @@ const PATIENCE: connections::Patience =
 /// Serves all of it on these listeners until `shutdown` resolves; requests that are running then
 /// have [`Options::shutdown_timeout`] to end.
 pub async fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     context: Context,
     shutdown: impl Future<Output = ()> + Send,
 ) {
@@ -175,7 +176,7 @@ pub async fn serve(
         stalled: STALLED,
         shutdown_timeout: context.options.shutdown_timeout,
     };
-    let addresses: Vec<_> = listeners.iter().filter_map(|one| one.local_addr().ok()).collect();
+    let addresses: Vec<_> = listeners.iter().filter_map(Listener::address).collect();
     let changes = Changes::new(&context.discovery, &context.outputs, &context.program);
     let app = Arc::new(App::new(context, &addresses, &connections));
     let site = router::Site::new(&app);
@@ -209,6 +210,7 @@ struct App {
 }
 
 impl App {
+    /// `addresses` are those of its TCP sockets.
     fn new(
         context: Context,
         addresses: &[SocketAddr],

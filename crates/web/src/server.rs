@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,13 +18,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connections::{Connections, Place};
+use super::listener::{Listener, Peer, Stream};
 use super::router::is_event_stream;
 
 /// The most that a client may take for the header of a request, and a connection be idle. An idle
@@ -49,7 +48,7 @@ pub(super) struct Limits {
 
 /// Answers requests on all listeners with `handle` until `shutdown` resolves.
 pub(super) async fn run<H, F>(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     places: Arc<Connections>,
     limits: Limits,
     handle: H,
@@ -67,21 +66,21 @@ pub(super) async fn run<H, F>(
         accepting.spawn(async move {
             loop {
                 let next = async {
-                    let (stream, client) = accept(&listener).await;
-                    (stream, client, Arc::new(places.place().await))
+                    let (stream, peer) = accept(&listener).await;
+                    (stream, peer, Arc::new(places.place().await))
                 };
-                let Some((stream, client, place)) = stop.run_until_cancelled(next).await else {
+                let Some((stream, peer, place)) = stop.run_until_cancelled(next).await else {
                     return;
                 };
                 let handle = handle.clone();
                 let (stop, abort) = (stop.clone(), abort.clone());
                 connections.spawn(async move {
-                    let serving = serve(stream, client, &place, limits, handle, &stop);
+                    let serving = serve(stream, &peer, &place, limits, handle, &stop);
                     tokio::select! {
                         () = serving => {}
                         () = abort.cancelled() => {}
                         () = place.evicted() => {
-                            tracing::debug!(%client, "Closed a connection to make room for another");
+                            tracing::debug!(client = %peer, "Closed a connection to make room for another");
                         }
                     }
                 });
@@ -102,7 +101,7 @@ pub(super) async fn run<H, F>(
     }
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept(listener: &Listener) -> (Stream, Peer) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
@@ -115,8 +114,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 }
 
 async fn serve<H, F>(
-    stream: TcpStream,
-    client: SocketAddr,
+    stream: Stream,
+    peer: &Peer,
     place: &Arc<Place>,
     limits: Limits,
     handle: H,
@@ -125,18 +124,14 @@ async fn serve<H, F>(
     H: Fn(http::Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    // From then on the runtime knows whether anything has arrived.
     if stream.writable().await.is_err() {
         return;
     }
-    // Answers are written whole; waiting for more to send only makes them late.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%client, %error, "Cannot set TCP_NODELAY");
-    }
     let stream = TokioIo::new(Socket::new(stream, Arc::clone(place), limits.stalled));
     let place = Arc::clone(place);
-    let stopped = stop.clone();
-    let service = service_fn(move |request| {
+    let (stopped, from) = (stop.clone(), peer.clone());
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(from.clone());
         let running = place.request();
         let (response, stop) = (handle(request), stopped.clone());
         async {
@@ -165,13 +160,13 @@ async fn serve<H, F>(
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%client, %error, "Connection ended early");
+        tracing::debug!(client = %peer, %error, "Connection ended early");
     }
 }
 
 /// A connection that ends when its client reads nothing of its answer for too long.
 struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     place: Arc<Place>,
     limit: Duration,
     /// Runs while a write waits for the client.
@@ -180,7 +175,7 @@ struct Socket {
 }
 
 impl Socket {
-    fn new(stream: TcpStream, place: Arc<Place>, limit: Duration) -> Self {
+    fn new(stream: Stream, place: Arc<Place>, limit: Duration) -> Self {
         let stalled = Box::pin(tokio::time::sleep(limit));
         Self { stream, place, limit, stalled, waiting: false }
     }
@@ -252,12 +247,15 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::super::connections::Patience;
     use super::*;
     use axum::body::Body;
     use axum::response::IntoResponse as _;
     use futures_util::StreamExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::Semaphore;
 
     const LIMITS: Limits = Limits {
@@ -267,6 +265,13 @@ mod tests {
     };
 
     const PATIENCE: Patience = Patience { idle: Duration::ZERO, blocked: Duration::from_secs(10) };
+
+    async fn listen() -> (Listener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = Listener::tcp(listener).unwrap();
+        let address = listener.address().unwrap();
+        (listener, address)
+    }
 
     /// With one connection at a time, the next client is served only once the first is gone.
     #[tokio::test]
@@ -279,8 +284,7 @@ mod tests {
 
     /// The first client never reads its answer to the end.
     async fn serves_another(limits: Limits, patience: Patience) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listen().await;
         let endless = || {
             Body::from_stream(futures_util::stream::repeat(Ok::<_, Infallible>("x".repeat(65_536))))
         };
@@ -315,8 +319,7 @@ mod tests {
 
     impl Slow {
         async fn start(connections: usize, limits: Limits) -> Self {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
+            let (listener, address) = listen().await;
             let places = Connections::new(connections, PATIENCE);
             let (started, finish) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
             let (starts, may_finish) = (Arc::clone(&started), Arc::clone(&finish));
@@ -429,8 +432,7 @@ mod tests {
 
     /// A server whose answers are events that never end.
     async fn stream(stop: CancellationToken) -> (SocketAddr, Arc<Connections>, JoinSet<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listen().await;
         let places = Connections::new(1, PATIENCE);
         let handle = |_: http::Request<Incoming>| async {
             let one = futures_util::stream::iter([Ok::<_, Infallible>("data: 1\n\n")]);

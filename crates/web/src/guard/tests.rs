@@ -191,3 +191,24 @@ fn a_refusal_is_short_and_holds_no_control_character() {
     assert!(refusal.contains(r"\x80<b>\txxx") && refusal.contains("x…"), "{refusal}");
     assert!(refusal.len() < 300, "{refusal}");
 }
+
+/// No browser opens a unix socket; a proxy in front of one may pass on what a browser sent.
+#[test]
+fn on_a_unix_socket_only_browsers_need_a_known_host() {
+    for loopback_only in [true, false] {
+        let guard = guard(loopback_only);
+        for (headers, read, change) in [
+            ("Host: anything.example", true, true),
+            ("", true, true),
+            ("Host: evil.example | Origin: http://evil.example", true, false),
+            ("Host: localhost | Origin: http://evil.example", true, false),
+            ("Host: localhost | Sec-Fetch-Site: cross-site", true, false),
+            ("Host: localhost | Origin: https://proxy.example:8443", true, true),
+        ] {
+            let mut request = request("/", headers);
+            request.extensions_mut().insert(Peer { address: None });
+            assert_eq!(guard.refuse_read(&request).is_none(), read, "{headers}");
+            assert_eq!(guard.refuse_change(&request).is_none(), change, "{headers}");
+        }
+    }
+}

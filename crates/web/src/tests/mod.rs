@@ -35,8 +35,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::{
-    BuildInfo, Clock, Context, Discovery, LifecycleCommand, Now, Options, Outputs, Program,
-    Readiness, ReloadStatus,
+    BuildInfo, Clock, Context, Discovery, LifecycleCommand, Listener, Now, Options, Outputs,
+    Program, Readiness, ReloadStatus,
 };
 
 /// A job whose rules keep what they are given.
@@ -268,6 +268,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
+        let listener = Listener::tcp(listener).unwrap();
         tasks.spawn(super::serve(vec![listener], context.clone(), async {
             let _ = stopped.await;
         }));

@@ -1,0 +1,162 @@
+//! The sockets that the server listens on, the connections that they accept, and who is at the other
+//! end of one.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// A socket that the server listens on.
+#[derive(Debug)]
+pub struct Listener {
+    socket: ListenSocket,
+    /// `127.0.0.1:9465` or `unix:///run/swarmscout.sock`.
+    name: String,
+    /// `None` for a unix socket.
+    address: Option<SocketAddr>,
+}
+
+#[derive(Debug)]
+enum ListenSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// A TCP socket. It fails if its address cannot be read.
+    pub fn tcp(socket: TcpListener) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let name = address.to_string();
+        Ok(Self { socket: ListenSocket::Tcp(socket), name, address: Some(address) })
+    }
+
+    /// A unix socket. It fails if its address cannot be read.
+    pub fn unix(socket: UnixListener) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let name = match address.as_pathname() {
+            Some(path) => format!("unix://{}", path.display()),
+            None => String::from("a unix socket without a path"),
+        };
+        Ok(Self { socket: ListenSocket::Unix(socket), name, address: None })
+    }
+
+    /// Its TCP address; `None` for a unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Waits for the next connection. Cancel-safe.
+    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match &self.socket {
+            ListenSocket::Tcp(socket) => {
+                let (stream, address) = socket.accept().await?;
+                // Answers are written whole; waiting for more to send only makes them late.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(client = %address, %error, "Cannot set TCP_NODELAY");
+                }
+                Ok((Stream::Tcp(stream), Peer { address: Some(address) }))
+            }
+            ListenSocket::Unix(socket) => {
+                let (stream, _) = socket.accept().await?;
+                Ok((Stream::Unix(stream), Peer { address: None }))
+            }
+        }
+    }
+}
+
+/// The address as logs show it: `127.0.0.1:9465` or `unix:///run/swarmscout.sock`.
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Who is at the other end of a connection. Each request has it in its extensions.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// `None` on a unix socket.
+    pub(super) address: Option<SocketAddr>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => address.fmt(f),
+            None => f.write_str("unix socket"),
+        }
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Waits until it can be written to. From then on the runtime knows whether anything has arrived.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.writable().await,
+            Self::Unix(stream) => stream.writable().await,
+        }
+    }
+}
+
+/// Does the same with either stream.
+macro_rules! either {
+    ($this:expr, $stream:ident => $do:expr) => {
+        match $this.get_mut() {
+            Self::Tcp($stream) => $do,
+            Self::Unix($stream) => $do,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Unix(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
