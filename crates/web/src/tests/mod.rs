@@ -3,6 +3,7 @@
 mod api;
 mod changes;
 mod doctor;
+mod hostile;
 mod lifecycle;
 mod metrics;
 mod pages;
