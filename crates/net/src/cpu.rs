@@ -24,6 +24,8 @@ pub static LISTS: Pool = Pool::new("lists-cpu");
 /// Threads for work. They start with the first piece of it and stay.
 pub struct Pool {
     name: &'static str,
+    /// The most threads.
+    most: usize,
     running: OnceLock<Running>,
 }
 
@@ -59,7 +61,12 @@ impl Drop for CancelOnDrop {
 impl Pool {
     /// A pool whose threads have this name.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, running: OnceLock::new() }
+        Self { name, most: usize::MAX, running: OnceLock::new() }
+    }
+
+    /// The same with one thread: one piece of work at a time, in the order of the calls.
+    pub const fn single(name: &'static str) -> Self {
+        Self { name, most: 1, running: OnceLock::new() }
     }
 
     /// What `work` returns. It starts when a thread is free, in the
@@ -111,7 +118,7 @@ impl Pool {
         self.running.get_or_init(|| {
             let (queue, jobs) = mpsc::channel::<Job>();
             let jobs = Arc::new(Mutex::new(jobs));
-            let wanted = thread::available_parallelism().map_or(1, usize::from);
+            let wanted = thread::available_parallelism().map_or(1, usize::from).min(self.most);
             let started = (0..wanted).map_while(|_| {
                 let jobs = Arc::clone(&jobs);
                 let thread = thread::Builder::new().name(self.name.to_owned());

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue};
 use swarmscout_config_decoder::Cx;
+use swarmscout_model::Secret;
 use swarmscout_model::quote::Quoted;
 
 use crate::raw::{AuthorizationSection, File, HttpServerKeys, RateLimitKeys};
-use crate::users::check_hash;
-use crate::{Authorization, Principal, RateLimit, Right, WebConfig};
+use crate::{Authorization, PasswordHash, Principal, RateLimit, Right, WebConfig};
 
 /// The headers that may be set, each with its values; none: any value.
 const HEADERS: [(&str, &[&str]); 5] = [
@@ -24,28 +24,32 @@ pub(crate) fn check(file: &File, cx: &mut Cx<'_>) -> WebConfig {
     let http = &file.http_server_config;
     let headers = cx.within("http_server_config", |cx| headers(http, cx));
     let rate_limit = cx.within("rate_limit", |cx| rate_limit(&file.rate_limit, cx));
-    cx.within("basic_auth_users", |cx| {
-        for (name, hash) in &file.basic_auth_users {
-            cx.within(name, |cx| {
-                if let Err(reason) = check_hash(hash.expose()) {
-                    cx.error_here(reason);
-                }
-                if name.is_empty() || name.contains(':') {
-                    cx.error_here("a user name cannot be empty or contain a colon");
-                }
-            });
-        }
-    });
+    let users = cx.within("basic_auth_users", |cx| users(&file.basic_auth_users, cx));
     let authorization = file.authorization.as_ref();
     let authorization =
         authorization.map(|section| cx.within("authorization", |cx| authorize(section, file, cx)));
-    WebConfig {
-        http2: http.http2,
-        headers,
-        users: file.basic_auth_users.clone(),
-        rate_limit,
-        authorization,
+    WebConfig { http2: http.http2, headers, users, rate_limit, authorization }
+}
+
+fn users(written: &BTreeMap<String, Secret>, cx: &mut Cx<'_>) -> BTreeMap<String, PasswordHash> {
+    let mut users = BTreeMap::new();
+    for (name, hash) in written {
+        cx.within(name, |cx| {
+            if name.is_empty() || name.contains(':') {
+                cx.error_here("a user name cannot be empty or contain a colon");
+            }
+            match PasswordHash::parse(hash.expose()) {
+                Ok(hash) => {
+                    if let Some(warning) = hash.warning() {
+                        cx.warn_here(warning);
+                    }
+                    users.insert(name.clone(), hash);
+                }
+                Err(reason) => cx.error_here(reason),
+            }
+        });
     }
+    users
 }
 
 fn headers(http: &HttpServerKeys, cx: &mut Cx<'_>) -> Vec<(HeaderName, HeaderValue)> {

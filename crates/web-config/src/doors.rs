@@ -1,15 +1,13 @@
 //! One version of a web configuration file, ready for use, and who shows it to a listener.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderName, HeaderValue};
-use swarmscout_model::Secret;
 use tokio::sync::watch;
 
-use crate::{Authorization, RateLimit, WebConfig};
+use crate::{RateLimiter, Rights, Users, WebConfig};
 
 /// One version of a web configuration file with the files that it names.
 #[derive(Clone, Debug)]
@@ -18,19 +16,25 @@ pub struct Doors {
     pub http2: bool,
     /// More headers of each answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The bcrypt hash of each user's password.
-    pub users: BTreeMap<String, Secret>,
+    /// The users, and their passwords that are known to be good.
+    pub users: Users,
     /// The limit of requests.
-    pub rate_limit: Option<RateLimit>,
-    /// Who has which right. `None`: each request needs one of the users, if there are any.
-    pub authorization: Option<Authorization>,
+    pub rate_limit: Option<RateLimiter>,
+    /// Who has which right.
+    pub rights: Rights,
 }
 
 impl Doors {
     /// Opens what `config` says.
     pub fn new(config: &WebConfig) -> Self {
         let WebConfig { http2, headers, users, rate_limit, authorization } = config.clone();
-        Self { http2, headers, users, rate_limit, authorization }
+        Self {
+            http2,
+            headers,
+            rate_limit: rate_limit.map(RateLimiter::new),
+            rights: Rights::new(authorization, !users.is_empty()),
+            users: Users::new(&users),
+        }
     }
 }
 

@@ -29,12 +29,12 @@ use http::{HeaderName, HeaderValue};
 use swarmscout_config_decoder::{
     Advice, ConfigError, Cx, Errors, Findings, Options, Warning, reference_of, yaml,
 };
-use swarmscout_model::Secret;
 
 pub use certificate::ClientCertificate;
 pub use doors::{Doors, DoorsHandle, DoorsStatus};
-pub use rate::RateLimit;
-pub use rights::{Authorization, Principal, Right};
+pub use rate::{RateLimit, RateLimiter};
+pub use rights::{Authorization, Identity, Principal, Right, Rights};
+pub use users::{PasswordHash, PasswordQueue, Users, Verdict};
 
 /// How many scalars and collections a file may hold, counting each as often as aliases repeat it.
 const MAX_NODES: usize = 200_000;
@@ -50,7 +50,7 @@ pub struct WebConfig {
     /// `http_server_config.headers`, those that are not empty.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// `basic_auth_users`: the bcrypt hash of each user's password.
-    pub users: BTreeMap<String, Secret>,
+    pub users: BTreeMap<String, PasswordHash>,
     /// `rate_limit`, if it limits anything.
     pub rate_limit: Option<RateLimit>,
     /// `authorization`.

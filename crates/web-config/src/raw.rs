@@ -77,7 +77,7 @@ section! {
 }
 
 section! {
-    /// Who may do what. A list holds `anyone` (no proof), `any` (every user or verified client certificate), `user:NAME`, and `cert:NAME` (common name or subject alternative name of a verified client certificate). Without a list nobody has the right.
+    /// Who may do what. A list holds `anyone` (no proof), `any` (every user or verified client certificate), `user:NAME`, and `cert:NAME` (common name or subject alternative name of a verified client certificate). Without a list no client has the right.
     pub(crate) AuthorizationSection: "web.Authorization", "authorization" {
         /// Read the lists of targets: `/sd` and below.
         key lists: Option<Vec<String>> = None, ours;
