@@ -190,6 +190,7 @@ impl App {
             _ = signals.stop() => return Err(StartError::Stopped),
         };
         let loaded = loaded.map_err(StartError::Config)?;
+        crate::open_files::raise(options.web.max_connections + options.web.max_waiting);
         let auto_reload = options.auto_reload.and_then(|interval| {
             let mut auto_reload = options.source.auto_reload(interval)?;
             auto_reload.note(fingerprint);

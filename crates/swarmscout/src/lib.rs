@@ -20,6 +20,7 @@ pub mod listen;
 pub mod logging;
 mod manager_certificates;
 pub mod memory;
+mod open_files;
 pub mod output;
 pub mod rules;
 pub mod signals;

@@ -72,7 +72,7 @@ impl Changes {
 }
 
 /// Resolves when there is something new; never, once the sender is gone.
-fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, ()> {
+pub(crate) fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, ()> {
     Box::pin(async {
         if receiver.changed().await.is_err() {
             std::future::pending::<()>().await;

@@ -10,6 +10,11 @@
 //!
 //! The one that came into such a state first goes first. A connection whose request is being answered
 //! stays, and so does one that holds unread bytes: they may be a complete request.
+//!
+//! A connection whose requests only wait for a change (`?wait=`) does not count. Waiting requests have a
+//! limit of their own, so they leave all connections to other readers. When a wait ends, its
+//! connection counts again. If the limit is reached by then, it still counts as the waiting request
+//! that it was, and is closed after its answer.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -29,6 +34,11 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 #[derive(Debug)]
 pub(super) struct Connections {
     permits: Arc<Semaphore>,
+    /// For requests that wait.
+    waiting: Arc<Semaphore>,
+    max_waiting: usize,
+    /// Requests that were not allowed to wait.
+    refused: AtomicU64,
     patience: Patience,
     candidates: Mutex<Candidates>,
     /// Notified when a connection becomes a candidate.
@@ -56,10 +66,13 @@ struct Candidates {
 type Key = (Instant, u64);
 
 impl Connections {
-    /// `limit` is at most [`Semaphore::MAX_PERMITS`].
-    pub(super) fn new(limit: usize, patience: Patience) -> Arc<Self> {
+    /// Both limits are at most [`Semaphore::MAX_PERMITS`].
+    pub(super) fn new(limit: usize, max_waiting: usize, patience: Patience) -> Arc<Self> {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(limit)),
+            waiting: Arc::new(Semaphore::new(max_waiting)),
+            max_waiting,
+            refused: AtomicU64::new(0),
             patience,
             candidates: Mutex::default(),
             added: Notify::new(),
@@ -70,6 +83,16 @@ impl Connections {
     /// The number of connections that were closed for others.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// The number of requests that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.max_waiting - self.waiting.available_permits()
+    }
+
+    /// The number of requests that were not allowed to wait.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Waits for a place. Closes another connection for it as soon as one may be closed.
@@ -95,11 +118,12 @@ impl Connections {
                 () = due => {}
             }
         };
+        let permit = permit.expect("the semaphore is never closed");
         Place {
             connections: Arc::clone(self),
             evicted: CancellationToken::new(),
-            activity: Mutex::default(),
-            _permit: permit.expect("the semaphore is never closed"),
+            retired: CancellationToken::new(),
+            activity: Mutex::new(Activity { permit: Some(permit), ..Activity::default() }),
         }
     }
 
@@ -127,8 +151,9 @@ impl Connections {
 pub(super) struct Place {
     connections: Arc<Connections>,
     evicted: CancellationToken,
+    /// Cancelled when the connection is to be closed after its present answers.
+    retired: CancellationToken,
     activity: Mutex<Activity>,
-    _permit: OwnedSemaphorePermit,
 }
 
 /// What a connection does.
@@ -136,6 +161,8 @@ pub(super) struct Place {
 struct Activity {
     /// Requests that are being answered, without streams of events.
     requests: usize,
+    /// Those of them that wait for a change.
+    waits: usize,
     /// Streams of events.
     streams: usize,
     /// Whether a write waits for the client to read.
@@ -144,6 +171,8 @@ struct Activity {
     drained: bool,
     /// The state that makes it a candidate, and its key in [`Candidates::by_time`].
     candidate: Option<(State, Key)>,
+    /// `None` while all that it does is to wait. In a retired connection that of a wait, if any.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A state in which a connection may be closed.
@@ -155,8 +184,14 @@ enum State {
 }
 
 impl Activity {
+    /// Whether all that it does is to wait.
+    fn only_waits(&self) -> bool {
+        self.waits > 0 && self.waits == self.requests && self.streams == 0
+    }
+
     fn state(&self) -> Option<State> {
         match self {
+            Self { permit: None, .. } => None,
             Self { blocked: true, .. } => Some(State::Blocked),
             Self { requests: 1.., .. } => None,
             Self { streams: 1.., .. } => Some(State::Streaming),
@@ -173,6 +208,28 @@ impl Place {
     /// Resolves when the connection is to be closed.
     pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
+    }
+
+    /// Resolves when the connection is to be closed after its present answers.
+    pub(super) async fn retired(&self) {
+        self.retired.cancelled().await;
+    }
+
+    /// See [`Self::retired`].
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.is_cancelled()
+    }
+
+    /// A request of this connection waits for a change until the returned value is dropped. `None` if too
+    /// many do.
+    pub(super) fn wait(self: &Arc<Self>) -> Option<Waiting> {
+        let Connections { waiting, refused, .. } = &*self.connections;
+        let Ok(permit) = Arc::clone(waiting).try_acquire_owned() else {
+            refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        self.update(|activity| activity.waits += 1);
+        Some(Waiting { place: Arc::clone(self), permit: Some(permit) })
     }
 
     /// A request is complete. The connection stays until the returned value is dropped.
@@ -194,7 +251,37 @@ impl Place {
     fn update(&self, change: impl FnOnce(&mut Activity)) {
         let mut activity = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut activity);
-        let state = activity.state();
+        self.count(&mut activity, None);
+        self.note(&mut activity);
+    }
+
+    /// Ends a wait.
+    fn resume(&self, permit: Option<OwnedSemaphorePermit>) {
+        let mut activity = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        activity.waits -= 1;
+        self.count(&mut activity, permit);
+        self.note(&mut activity);
+    }
+
+    /// Lets the connection count, or not, as it is right for what it does. Beyond the limit `instead`
+    /// counts for it.
+    fn count(&self, activity: &mut Activity, instead: Option<OwnedSemaphorePermit>) {
+        if activity.only_waits() {
+            if !self.is_retired() {
+                activity.permit = None;
+            }
+        } else if activity.permit.is_none() {
+            let permit = Arc::clone(&self.connections.permits).try_acquire_owned().ok();
+            if permit.is_none() {
+                self.retired.cancel();
+            }
+            activity.permit = permit.or(instead);
+        }
+    }
+
+    /// Makes the connection a candidate, or no candidate, as it is right for what it does.
+    fn note(&self, activity: &mut Activity) {
+        let state = if self.is_retired() { None } else { activity.state() };
         if state == activity.candidate.map(|(state, _)| state) {
             return;
         }
@@ -220,6 +307,20 @@ impl Drop for Place {
         if let Some((_, key)) = activity.candidate {
             self.connections.lock().by_time.remove(&key);
         }
+    }
+}
+
+/// A request that waits for a change.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    place: Arc<Place>,
+    /// `Some` until this is dropped.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.place.resume(self.permit.take());
     }
 }
 
@@ -306,7 +407,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_new_connection_has_time_to_send_its_request() {
-        let connections = Connections::new(1, LIMITS);
+        let connections = Connections::new(1, 1, LIMITS);
         let first = connections.place().await;
         let started = Instant::now();
         let mut second = std::pin::pin!(connections.place());
@@ -324,7 +425,7 @@ mod tests {
     }
     #[tokio::test(start_paused = true)]
     async fn a_write_without_progress_has_less_time_than_forever() {
-        let connections = Connections::new(1, LIMITS);
+        let connections = Connections::new(1, 1, LIMITS);
         let first = Arc::new(connections.place().await);
         let running = first.request();
         first.set_blocked(true);
@@ -342,5 +443,62 @@ mod tests {
         tokio::join!(second, closing);
         assert_eq!(started.elapsed(), Duration::from_secs(9));
         assert_eq!(connections.evicted(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_waits_leaves_its_place_to_others() {
+        let connections = Connections::new(1, 2, LIMITS);
+        let first = Arc::new(connections.place().await);
+        let running = first.request();
+        let wait = first.wait().unwrap();
+        assert_eq!(connections.waiting(), 1);
+        let second = connections.place().await;
+        // Nor is it ever closed for another one.
+        first.set_blocked(true);
+        first.set_blocked(false);
+        drop(second);
+        drop(wait);
+        assert!(!first.is_retired());
+        assert!(connections.place().now_or_never().is_none(), "the first one has a place again");
+        drop((running, first));
+        assert!(connections.place().now_or_never().is_some());
+        assert_eq!((connections.waiting(), connections.evicted()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_ends_when_all_places_are_taken_ends_its_connection() {
+        let connections = Connections::new(1, 1, LIMITS);
+        let first = Arc::new(connections.place().await);
+        let running = first.request();
+        let wait = first.wait().unwrap();
+        let second = Arc::new(connections.place().await);
+        drop(wait);
+        assert!(first.is_retired());
+        // Until then it counts as waiting.
+        let also = second.request();
+        assert!(second.wait().is_none());
+        assert_eq!((connections.waiting(), connections.refused()), (1, 1));
+        drop((running, first));
+        assert!(second.wait().is_some());
+        drop((also, second));
+    }
+
+    /// As HTTP/2 has it.
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_counts_once_one_of_its_requests_does_not_wait() {
+        let connections = Connections::new(1, 9, LIMITS);
+        let one = Arc::new(connections.place().await);
+        let requests = [one.request(), one.request()];
+        let waits = [one.wait(), one.wait()];
+        assert!(waits.iter().all(Option::is_some));
+        let other = connections.place().now_or_never();
+        assert!(other.is_some(), "all of its requests wait");
+        drop(other);
+        let third = one.request();
+        assert!(connections.place().now_or_never().is_none(), "one of its requests does not wait");
+        drop(third);
+        assert!(connections.place().now_or_never().is_some());
+        drop((waits, requests));
+        assert!(!one.is_retired());
     }
 }

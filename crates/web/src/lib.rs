@@ -70,6 +70,8 @@ pub struct Options {
     pub read_timeout: Duration,
     /// `--web.max-connections`: more wait until one ends.
     pub max_connections: usize,
+    /// `--web.max-waiting`: requests that wait for a change of a list. 0: none may.
+    pub max_waiting: usize,
     /// How long requests may take that are running when the server is asked to stop.
     pub shutdown_timeout: Duration,
 }
@@ -86,6 +88,7 @@ impl Default for Options {
             page_title: String::from("Swarmscout"),
             read_timeout: Duration::from_mins(5),
             max_connections: 512,
+            max_waiting: 2000,
             shutdown_timeout: Duration::from_secs(5),
         }
     }
@@ -170,7 +173,8 @@ pub async fn serve(
     context: Context,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let connections = connections::Connections::new(context.options.max_connections, PATIENCE);
+    let Options { max_connections, max_waiting, .. } = *context.options;
+    let connections = connections::Connections::new(max_connections, max_waiting, PATIENCE);
     let limits = server::Limits {
         read_timeout: context.options.read_timeout,
         stalled: STALLED,

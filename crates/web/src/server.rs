@@ -129,13 +129,20 @@ async fn serve<H, F>(
     }
     let stream = TokioIo::new(Socket::new(stream, Arc::clone(place), limits.stalled));
     let place = Arc::clone(place);
+    let retired = Arc::clone(&place);
     let (stopped, from) = (stop.clone(), peer.clone());
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(from.clone());
         let running = place.request();
-        let (response, stop) = (handle(request), stopped.clone());
-        async {
-            let response = response.await;
+        request.extensions_mut().insert(Arc::clone(&place));
+        let is_http1 = request.version() <= http::Version::HTTP_11;
+        let (response, stop, place) = (handle(request), stopped.clone(), Arc::clone(&place));
+        async move {
+            let mut response = response.await;
+            if is_http1 && place.is_retired() {
+                let close = http::HeaderValue::from_static("close");
+                response.headers_mut().insert(http::header::CONNECTION, close);
+            }
             Ok::<_, Infallible>(if is_event_stream(response.headers()) {
                 running.until_stopped(response, stop)
             } else {
@@ -154,13 +161,21 @@ async fn serve<H, F>(
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = stop.cancelled() => {
+        () = either(stop.cancelled(), retired.retired()) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
     if let Err(error) = result {
         tracing::debug!(client = %peer, %error, "Connection ended early");
+    }
+}
+
+/// Resolves with the first of both.
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    tokio::select! {
+        () = one => {}
+        () = other => {}
     }
 }
 
@@ -295,7 +310,7 @@ mod tests {
             }
         };
         let mut tasks = JoinSet::new();
-        let places = Connections::new(1, patience);
+        let places = Connections::new(1, 1, patience);
         tasks.spawn(run(vec![listener], places, limits, handle, std::future::pending()));
 
         let mut first = TcpStream::connect(address).await.unwrap();
@@ -320,7 +335,7 @@ mod tests {
     impl Slow {
         async fn start(connections: usize, limits: Limits) -> Self {
             let (listener, address) = listen().await;
-            let places = Connections::new(connections, PATIENCE);
+            let places = Connections::new(connections, 1, PATIENCE);
             let (started, finish) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
             let (starts, may_finish) = (Arc::clone(&started), Arc::clone(&finish));
             let handle = move |request: http::Request<Incoming>| {
@@ -433,7 +448,7 @@ mod tests {
     /// A server whose answers are events that never end.
     async fn stream(stop: CancellationToken) -> (SocketAddr, Arc<Connections>, JoinSet<()>) {
         let (listener, address) = listen().await;
-        let places = Connections::new(1, PATIENCE);
+        let places = Connections::new(1, 1, PATIENCE);
         let handle = |_: http::Request<Incoming>| async {
             let one = futures_util::stream::iter([Ok::<_, Infallible>("data: 1\n\n")]);
             let body = Body::from_stream(one.chain(futures_util::stream::pending()));

@@ -53,8 +53,16 @@ pub struct Cache {
 #[derive(Debug)]
 struct Slot {
     /// Locked while it is rendered: concurrent requests wait for the one rendering.
-    rendered: Arc<tokio::sync::Mutex<Option<Arc<Rendered>>>>,
+    kept: Arc<tokio::sync::Mutex<Kept>>,
     used: Instant,
+}
+
+/// The result of the last rendering.
+#[derive(Debug, Default)]
+struct Kept {
+    list: Option<Arc<Rendered>>,
+    /// Why there was none, and when that was known.
+    refused: Option<(Instant, OverBudget)>,
 }
 
 /// A cache without a limit.
@@ -108,7 +116,7 @@ impl Cache {
         if let Some(why) = withheld(&set, key.selection.form) {
             return Err(NoList::Withheld(why));
         }
-        let previous = slot.clone();
+        let previous = slot.list.clone();
         if let Some(rendered) = &previous
             && (rendered.is_of(&set) || rendered.at >= asked)
         {
@@ -116,17 +124,26 @@ impl Cache {
             let set = rendered.set().unwrap_or(set);
             return Ok((set, Arc::clone(rendered)));
         }
+        if let Some((at, refusal)) = slot.refused
+            && at >= asked
+        {
+            return Err(NoList::Memory(refusal));
+        }
         let is_small = Rendered::work(&set, &key.selection, previous.as_deref()) <= INLINE;
         // The slot moves into the task: a client that disconnects does not waste the rendering.
         let (of_set, budget) = (Arc::clone(&set), self.budget.clone());
         let mut render = move || {
             let previous = previous.as_deref();
             let rendered = Rendered::new(&of_set, at, &key.selection, previous, &budget);
-            if rendered.is_err() {
-                // An outdated list has no readers.
-                *slot = None;
+            // An outdated list has no readers.
+            *slot = Kept::default();
+            match rendered {
+                Ok(rendered) => Ok(Arc::clone(slot.list.insert(Arc::new(rendered)))),
+                Err(refusal) => {
+                    slot.refused = Some((Instant::now(), refusal));
+                    Err(NoList::Memory(refusal))
+                }
             }
-            Ok(Arc::clone(slot.insert(Arc::new(rendered?))))
         };
         if is_small {
             return render().map(|list| (set, list));
@@ -155,11 +172,11 @@ impl Cache {
     /// Forgets all lists that are not being rendered. Readers keep what they read.
     fn drop_lists(&self) {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let lists: Vec<_> = slots.values().map(|slot| Arc::clone(&slot.rendered)).collect();
+        let lists: Vec<_> = slots.values().map(|slot| Arc::clone(&slot.kept)).collect();
         drop(slots);
         for list in lists {
-            if let Ok(mut list) = list.try_lock() {
-                *list = None;
+            if let Ok(mut kept) = list.try_lock() {
+                kept.list = None;
             }
         }
     }
@@ -170,18 +187,21 @@ impl Cache {
         slots.retain(|_, slot| now.saturating_duration_since(slot.used) < IDLE);
     }
 
-    fn slot(&self, key: Key, now: Instant) -> Arc<tokio::sync::Mutex<Option<Arc<Rendered>>>> {
+    fn slot(&self, key: Key, now: Instant) -> Arc<tokio::sync::Mutex<Kept>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.entry(key).or_insert_with(|| Slot { rendered: Arc::default(), used: now });
+        let slot = slots.entry(key).or_insert_with(|| Slot { kept: Arc::default(), used: now });
         slot.used = now;
-        Arc::clone(&slot.rendered)
+        Arc::clone(&slot.kept)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use futures_util::FutureExt as _;
     use swarmscout_model::PoolSpec;
+    use swarmscout_model::size::Bytes;
 
     use super::super::{Encoding, Form};
     use super::*;
@@ -220,6 +240,38 @@ mod tests {
             let list = cache.get(key, &newest).await.map(|(set, _)| set.counts.active);
             assert_eq!(list, expected, "{form:?}");
         }
+    }
+
+    /// A thousand readers that wait for a change do not try a thousand times.
+    #[tokio::test]
+    async fn concurrent_requests_share_a_refusal() {
+        let tries = Arc::new(AtomicUsize::new(0));
+        let budget = Budget::new(Bytes(100));
+        let counted = Arc::clone(&tries);
+        budget.on_pressure(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let cache = Cache::new(budget);
+        let pool = PoolSpec::new("web");
+        let sets = watch::Sender::new(Arc::new(set(&pool, &[group("a", "", &["h:1"])])));
+        let newest = sets.subscribe();
+        let selection =
+            Selection { list: TargetList::Normal, form: Form::Full, encoding: Encoding::Json };
+        let key = Key { job: Arc::clone(pool.name()), selection };
+        let slot = cache.slot(key.clone(), Instant::now());
+        let turn = slot.lock().await;
+        let mut waiting: Vec<_> =
+            (0..9).map(|_| Box::pin(cache.get(key.clone(), &newest))).collect();
+        for request in &mut waiting {
+            assert!(request.now_or_never().is_none());
+        }
+        drop(turn);
+        for request in waiting {
+            assert!(matches!(request.await, Err(NoList::Memory(_))));
+        }
+        let together = tries.load(Ordering::Relaxed);
+        assert!(matches!(cache.get(key, &newest).await, Err(NoList::Memory(_))));
+        assert_eq!(tries.load(Ordering::Relaxed), 2 * together, "a later one tries again");
     }
 
     /// A reader may invent names without end.

@@ -193,6 +193,12 @@ pub struct WebArgs {
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_connections: usize,
 
+    /// Limit of requests that wait for a change of a list (/sd/JOB?wait=60s); --web.max-connections
+    /// does not count them; 0: none may wait
+    #[arg(long = "web.max-waiting", value_name = "N", default_value = "2000",
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
+    pub max_waiting: usize,
+
     /// Time limit for reading a request and for idle connections, at most 30s
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m")]
     pub read_timeout: PromDuration,
@@ -497,6 +503,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("web.external-url", swarmscout_net::redact_url(&web.external_url)),
         ("web.listen-address", web.listen_addresses.join(",")),
         ("web.max-connections", web.max_connections.to_string()),
+        ("web.max-waiting", web.max_waiting.to_string()),
         ("web.page-title", web.page_title.clone()),
         ("web.read-timeout", web.read_timeout.to_string()),
         ("web.route-prefix", web.route_prefix.clone().unwrap_or_default()),

@@ -53,6 +53,7 @@ fn defaults_and_values() {
         web.external-url=
         web.listen-address=127.0.0.1:9465
         web.max-connections=512
+        web.max-waiting=2000
         web.page-title=Swarmscout
         web.read-timeout=5m
         web.route-prefix=
@@ -87,6 +88,7 @@ fn defaults_and_values() {
         web.external-url=http://h/p
         web.listen-address=:1,[::1]:2
         web.max-connections=7
+        web.max-waiting=0
         web.page-title=T
         web.read-timeout=30s
         web.route-prefix=/q
@@ -95,7 +97,7 @@ fn defaults_and_values() {
     .assert_eq(&show(
         "--agent --config.file a.yml --log.format=json --log.level DEBUG --web.cors.origin=https?://x \
          --web.enable-lifecycle --web.external-url=http://h/p --web.listen-address=:1 \
-         --web.listen-address [::1]:2 --web.max-connections=7 --web.page-title=T \
+         --web.listen-address [::1]:2 --web.max-connections=7 --web.max-waiting=0 --web.page-title=T \
          --web.read-timeout=30s --web.route-prefix=/q \
          --web.allowed-hosts=a,b --web.allowed-hosts=c",
     ));
@@ -409,6 +411,7 @@ fn every_range_has_ends() {
             &["1", "512", "1000000"][..],
             &["0", "-1", "1000001", "2305843009213693952", "18446744073709551616", "1e3", ""][..],
         ),
+        ("--web.max-waiting", &["0", "2000", "1000000"], &["-1", "1000001", ""]),
         (
             "--web.read-timeout",
             &["0", "1ms", longest],

@@ -38,6 +38,7 @@ pub fn options(args: &WebArgs) -> anyhow::Result<web::Options> {
         page_title: args.page_title.clone(),
         read_timeout: args.read_timeout.into(),
         max_connections: args.max_connections,
+        max_waiting: args.max_waiting,
         ..web::Options::default()
     })
 }

@@ -24,6 +24,7 @@ use swarmscout_model::Budget;
 use swarmscout_model::DurationHistogram;
 
 pub(super) use self::requests::Requests;
+use super::sd::Waited;
 use super::view::{Moment, ObservedJob, Swarm};
 use super::{App, Program, Readiness};
 use swarmscout_publish::file_sd::FileStatus;
@@ -39,10 +40,13 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
 /// Counts requests by route: a path of its own for each job would be without limit.
 pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let handler =
+    let mut handler =
         route.unwrap_or("/notfound").replace("{*", ":").replace('{', ":").replace('}', "");
     let started = Instant::now();
     let response = next.run(request).await;
+    if response.extensions().get::<Waited>().is_some() {
+        handler.push_str("?wait");
+    }
     app.requests.count(handler, response.status(), started.elapsed());
     response
 }
@@ -59,6 +63,21 @@ fn write(app: &App, format: Format) -> String {
         "swarmscout_http_connections_evicted",
         "Connections that were closed to make room for others: idle, blocked or streaming",
         [(NO_LABELS, app.connections.evicted())],
+    );
+    out.gauge(
+        "swarmscout_http_waiting",
+        "Requests that wait for a change of a list",
+        [(NO_LABELS, app.connections.waiting() as f64)],
+    );
+    out.gauge(
+        "swarmscout_http_waiting_limit",
+        "The most requests that may wait for a change of a list",
+        [(NO_LABELS, context.options.max_waiting as f64)],
+    );
+    out.counter(
+        "swarmscout_http_waiting_refused",
+        "Requests that were not allowed to wait because too many did",
+        [(NO_LABELS, app.connections.refused())],
     );
     out.counter(
         "swarmscout_log_lines_dropped",

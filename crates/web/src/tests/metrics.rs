@@ -74,6 +74,15 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_http_connections_evicted_total Connections that were closed to make room for others: idle, blocked or streaming
         # TYPE swarmscout_http_connections_evicted_total counter
         swarmscout_http_connections_evicted_total 0
+        # HELP swarmscout_http_waiting Requests that wait for a change of a list
+        # TYPE swarmscout_http_waiting gauge
+        swarmscout_http_waiting 0.0
+        # HELP swarmscout_http_waiting_limit The most requests that may wait for a change of a list
+        # TYPE swarmscout_http_waiting_limit gauge
+        swarmscout_http_waiting_limit 2000.0
+        # HELP swarmscout_http_waiting_refused_total Requests that were not allowed to wait because too many did
+        # TYPE swarmscout_http_waiting_refused_total counter
+        swarmscout_http_waiting_refused_total 0
         # HELP swarmscout_log_lines_dropped_total Log lines that were not written because stderr was not read
         # TYPE swarmscout_log_lines_dropped_total counter
         swarmscout_log_lines_dropped_total 0

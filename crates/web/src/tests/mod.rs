@@ -9,6 +9,7 @@ mod metrics;
 mod pages;
 mod sd;
 mod site;
+mod wait;
 
 use std::io::Read as _;
 use std::net::SocketAddr;

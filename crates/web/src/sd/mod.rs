@@ -8,10 +8,14 @@
 //! makes Prometheus keep what it has. An answer without the targets of some source names that
 //! source.
 
+mod wait;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -20,9 +24,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use swarmscout_model::quote::Quoted;
-use swarmscout_model::{TargetList, TargetSet};
+use swarmscout_model::{PromDuration, TargetList, TargetSet};
 
-use super::view::{Lists, Moment};
+pub(super) use self::wait::Waited;
+use super::connections::Place;
+use super::view::{Job, Lists, Moment};
 use super::{App, gzip, json_response, links, text};
 use swarmscout_publish::list::{Encoding, Form, Key, NoList, Rendered, Selection};
 
@@ -48,41 +54,93 @@ pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
 }
 
 /// `/sd/<job>`.
-pub(super) async fn job(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn job(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    place: Option<Extension<Arc<Place>>>,
+    headers: HeaderMap,
+) -> Response {
+    let place = place.map(|Extension(place)| place);
+    let mut response = answer(&app, &uri, headers, place).await;
+    if app.context.options.max_waiting > 0 {
+        response.headers_mut().insert(wait::SUPPORTED, wait::LONGEST_AS_HEADER);
+    }
+    response
+}
+
+async fn answer(app: &App, uri: &Uri, headers: HeaderMap, place: Option<Arc<Place>>) -> Response {
     let encoded = uri.path().strip_prefix("/sd/").unwrap_or_default();
     let Ok(name) = percent_decode_str(encoded).decode_utf8() else {
         return text(StatusCode::BAD_REQUEST, "the job's name is not UTF-8\n");
     };
-    let (list, form) = match requested(uri.query().unwrap_or_default()) {
-        Ok(requested) => requested,
+    let Query { list, form, wait } = match Query::parse(uri.query().unwrap_or_default()) {
+        Ok(query) => query,
         Err(message) => return text(StatusCode::BAD_REQUEST, message),
-    };
-    let Some(job) = app.context.discovery.job(&name) else {
-        let message = format!("there is no job {}; /sd lists the jobs\n", Quoted(&name));
-        return text(StatusCode::NOT_FOUND, message);
     };
     let gzip = gzip::is_accepted(&headers);
     let encoding = if gzip { Encoding::Gzip } else { Encoding::Json };
-    let key =
-        Key { job: Arc::clone(job.config.name()), selection: Selection { list, form, encoding } };
-    let (set, rendered) = match app.context.outputs.lists.get(key, &job.set).await {
-        Ok(list) => list,
-        Err(NoList::Withheld(why)) => return text(StatusCode::SERVICE_UNAVAILABLE, why),
-        // As long as it lasts Prometheus keeps what it has.
-        Err(error @ NoList::Memory(_)) => {
-            let message = format!("job {}: {error}\n", Quoted(&name));
-            return text(StatusCode::SERVICE_UNAVAILABLE, message);
-        }
-        Err(error @ NoList::Failed) => {
-            return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"));
-        }
-    };
-    let age = job.status.borrow().oldest_age(app.context.clock.now().instant);
-    let mut response = respond(rendered, &headers, gzip);
-    let headers = response.headers_mut();
-    headers.insert(AGE, HeaderValue::from(age.as_secs()));
-    headers.extend(missing(&set).map(|missing| (MISSING, missing)));
-    response
+    let selection = Selection { list, form, encoding };
+    let reader = Reader { app, name: &name, selection, headers };
+    match wait.filter(|_| app.context.options.max_waiting > 0) {
+        Some(wait) => reader.wait(wait, place).await,
+        None => match reader.job() {
+            Some(job) => reader.respond(&job, reader.list(&job).await),
+            None => reader.no_job(),
+        },
+    }
+}
+
+/// A request for a list.
+struct Reader<'a> {
+    app: &'a App,
+    /// That of the job.
+    name: &'a str,
+    selection: Selection,
+    headers: HeaderMap,
+}
+
+/// A list, and the set that it was made from.
+type List = (Arc<TargetSet>, Arc<Rendered>);
+
+impl Reader<'_> {
+    /// The job that runs under the name.
+    fn job(&self) -> Option<Job> {
+        self.app.context.discovery.job(self.name)
+    }
+
+    fn no_job(&self) -> Response {
+        let message = format!("there is no job {}; /sd lists the jobs\n", Quoted(self.name));
+        text(StatusCode::NOT_FOUND, message)
+    }
+
+    async fn list(&self, job: &Job) -> Result<List, NoList> {
+        let selection = self.selection.clone();
+        let key = Key { job: Arc::clone(job.config.name()), selection };
+        self.app.context.outputs.lists.get(key, &job.set).await
+    }
+
+    /// The list, or why there is none.
+    fn respond(&self, job: &Job, list: Result<List, NoList>) -> Response {
+        let (set, rendered) = match list {
+            Ok(list) => list,
+            Err(NoList::Withheld(why)) => return text(StatusCode::SERVICE_UNAVAILABLE, why),
+            // As long as it lasts Prometheus keeps what it has.
+            Err(error @ NoList::Memory(_)) => {
+                let message = format!("job {}: {error}\n", Quoted(self.name));
+                return text(StatusCode::SERVICE_UNAVAILABLE, message);
+            }
+            Err(error @ NoList::Failed) => {
+                return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"));
+            }
+        };
+        let age = job.status.borrow().oldest_age(self.app.context.clock.now().instant);
+        let gzip = self.selection.encoding == Encoding::Gzip;
+        let mut response = respond(rendered, &self.headers, gzip);
+        let headers = response.headers_mut();
+        headers.insert(AGE, HeaderValue::from(age.as_secs()));
+        headers.extend(missing(&set).map(|missing| (MISSING, missing)));
+        response
+    }
 }
 
 /// `dockerswarm/0, dockerswarm/1, +3`. `None` where no source is missing.
@@ -120,45 +178,64 @@ fn respond(rendered: Arc<Rendered>, request: &HeaderMap, gzip: bool) -> Response
 }
 
 /// What the query asks for.
-fn requested(query: &str) -> Result<(TargetList, Form), &'static str> {
-    let (mut raw, mut meta, mut probes, mut class) = (false, true, false, None);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let flag = match &*name {
-            "class" if value.is_empty() => return Err("class is empty: write class=<name>\n"),
-            "class" => {
-                class = Some(Box::from(&*value));
-                continue;
+struct Query {
+    list: TargetList,
+    form: Form,
+    /// How long an answer that the reader has already may wait.
+    wait: Option<Duration>,
+}
+
+impl Query {
+    fn parse(query: &str) -> Result<Self, &'static str> {
+        let (mut raw, mut meta, mut probes) = (false, true, false);
+        let (mut class, mut wait) = (None, None);
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let flag = match &*name {
+                "class" if value.is_empty() => return Err("class is empty: write class=<name>\n"),
+                "class" => {
+                    class = Some(Box::from(&*value));
+                    continue;
+                }
+                "wait" => {
+                    wait = Some(value.parse().ok().map(PromDuration::get));
+                    continue;
+                }
+                "raw" => &mut raw,
+                "meta" => &mut meta,
+                "probes" => &mut probes,
+                _ => continue,
+            };
+            *flag = match &*value {
+                "1" | "true" => true,
+                "0" | "false" => false,
+                _ => return Err("raw, meta and probes are 0 or 1\n"),
+            };
+        }
+        let list = match (class, probes) {
+            (None, false) => TargetList::Normal,
+            (Some(class), false) => TargetList::Class(class),
+            (None, true) => TargetList::Probes,
+            (Some(_), true) => {
+                return Err("class and probes are two lists: ask for one of them\n");
             }
-            "raw" => &mut raw,
-            "meta" => &mut meta,
-            "probes" => &mut probes,
-            _ => continue,
         };
-        *flag = match &*value {
-            "1" | "true" => true,
-            "0" | "false" => false,
-            _ => return Err("raw, meta and probes are 0 or 1\n"),
+        let form = match (raw, meta) {
+            (false, true) => Form::Full,
+            (false, false) => Form::WithoutMeta,
+            (true, true) => Form::Raw,
+            (true, false) => {
+                return Err(
+                    "raw=1 has the labels of the sources, __meta_ ones too: leave out meta=0\n",
+                );
+            }
         };
+        let wait = match wait {
+            None => None,
+            Some(Some(wait)) if wait::ALLOWED.contains(&wait) => Some(wait),
+            Some(_) => return Err("wait is a duration from 1s to 5m: wait=60s\n"),
+        };
+        Ok(Self { list, form, wait })
     }
-    let list = match (class, probes) {
-        (None, false) => TargetList::Normal,
-        (Some(class), false) => TargetList::Class(class),
-        (None, true) => TargetList::Probes,
-        (Some(_), true) => {
-            return Err("class and probes are two lists: ask for one of them\n");
-        }
-    };
-    let form = match (raw, meta) {
-        (false, true) => Form::Full,
-        (false, false) => Form::WithoutMeta,
-        (true, true) => Form::Raw,
-        (true, false) => {
-            return Err(
-                "raw=1 has the labels of the sources, __meta_ ones too: leave out meta=0\n",
-            );
-        }
-    };
-    Ok((list, form))
 }
 
 /// Whether the client has this very content already (RFC 9110, 13.1.2).
