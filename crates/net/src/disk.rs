@@ -6,7 +6,13 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 use crate::lane;
+
+/// The most bytes of a file that holds a secret, a certificate or a key. Bundles of all public
+/// authorities have some 220 kB.
+const MAX_SECRET: u64 = 4 << 20;
 
 /// Opens what is a regular file; anything else is an error.
 pub fn open(path: &Path) -> io::Result<fs::File> {
@@ -27,6 +33,20 @@ pub fn whole(file: impl Read, max: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("larger than {max} bytes")));
     }
     Ok(text)
+}
+
+/// All of a file that holds a secret, a certificate or a key, at most 4 MiB. It is overwritten in
+/// memory when it is dropped.
+pub fn secret(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = open(path)?;
+    // Room for all of it from the start: a growing buffer would leave pieces of a secret behind.
+    let room = usize::try_from(file.metadata()?.len().min(MAX_SECRET) + 1).unwrap_or(0);
+    let mut content = Zeroizing::new(Vec::with_capacity(room));
+    file.take(MAX_SECRET + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_SECRET {
+        return Err(io::Error::other(format!("larger than {MAX_SECRET} bytes")));
+    }
+    Ok(content)
 }
 
 /// Creates an empty file that its owner alone may read, in place of anything that is there. Never

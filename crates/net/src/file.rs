@@ -1,6 +1,5 @@
 //! Small files that hold a secret, a certificate or a key.
 
-use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,9 +9,6 @@ use zeroize::Zeroizing;
 
 use crate::error::io_words;
 use crate::{Error, disk, lane};
-
-/// The most bytes of such a file. Bundles of all public authorities have some 220 kB.
-const MAX_FILE: u64 = 4 << 20;
 
 /// The longest that reading one may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,7 +21,7 @@ pub(crate) async fn read(
     deadline: Instant,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
     let own = path.to_owned();
-    let content = match lane::read(path, patience(deadline), move || read_blocking(&own)).await {
+    let content = match lane::read(path, patience(deadline), move || disk::secret(&own)).await {
         Ok(content) => content.map_err(|error| io_words(&error)),
         Err(stuck) => Err(stuck.reason),
     };
@@ -50,16 +46,4 @@ pub(crate) async fn read_text(
         reason: "not UTF-8 text".to_owned(),
     })?;
     Ok(Secret::new(text.trim()))
-}
-
-fn read_blocking(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let file = disk::open(path)?;
-    // Room for all of it from the start: a growing buffer would leave pieces of a secret behind.
-    let room = usize::try_from(file.metadata()?.len().min(MAX_FILE) + 1).unwrap_or(0);
-    let mut content = Zeroizing::new(Vec::with_capacity(room));
-    file.take(MAX_FILE + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_FILE {
-        return Err(io::Error::other(format!("larger than {MAX_FILE} bytes")));
-    }
-    Ok(content)
 }

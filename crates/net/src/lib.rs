@@ -71,5 +71,8 @@ pub use error::{ConnectCause, Error, io_words};
 pub use foreign::{ENOUGH, SHOWN, Secrets};
 pub use host::{Host, Scheme};
 pub use request::Request;
-pub use tls::{PeerCertificate, SystemRoots, certificates_end, peer_certificate};
+pub use tls::{
+    CertificateFields, PeerCertificate, SystemRoots, certificate_fields, certificates_end,
+    peer_certificate, seconds_in_words,
+};
 pub use url::{Url, UserInfo, redact as redact_url, without_password};

@@ -8,6 +8,7 @@ use swarmscout_model::Secret;
 use swarmscout_model::quote::Quoted;
 
 use crate::raw::{AuthorizationSection, File, HttpServerKeys, RateLimitKeys};
+use crate::tls::{self, ClientAuth};
 use crate::{Authorization, PasswordHash, Principal, RateLimit, Right, WebConfig};
 
 /// The headers that may be set, each with its values; none: any value.
@@ -21,6 +22,7 @@ const HEADERS: [(&str, &[&str]); 5] = [
 
 /// Checks what was written.
 pub(crate) fn check(file: &File, cx: &mut Cx<'_>) -> WebConfig {
+    let tls = cx.within("tls_server_config", |cx| tls::check(&file.tls_server_config, cx));
     let http = &file.http_server_config;
     let headers = cx.within("http_server_config", |cx| headers(http, cx));
     let rate_limit = cx.within("rate_limit", |cx| rate_limit(&file.rate_limit, cx));
@@ -28,7 +30,7 @@ pub(crate) fn check(file: &File, cx: &mut Cx<'_>) -> WebConfig {
     let authorization = file.authorization.as_ref();
     let authorization =
         authorization.map(|section| cx.within("authorization", |cx| authorize(section, file, cx)));
-    WebConfig { http2: http.http2, headers, users, rate_limit, authorization }
+    WebConfig { tls, http2: http.http2, headers, users, rate_limit, authorization }
 }
 
 fn users(written: &BTreeMap<String, Secret>, cx: &mut Cx<'_>) -> BTreeMap<String, PasswordHash> {
@@ -125,8 +127,8 @@ fn authorize(section: &AuthorizationSection, file: &File, cx: &mut Cx<'_>) -> Au
 
 /// A principal that no client can be is a mistake.
 fn can_exist(principal: Principal, file: &File) -> Result<Principal, String> {
-    let auth = file.tls_server_config.client_auth_type.as_str();
-    let verifies = matches!(auth, "VerifyClientCertIfGiven" | "RequireAndVerifyClientCert");
+    let auth = ClientAuth::parse(&file.tls_server_config.client_auth_type);
+    let verifies = auth.is_some_and(ClientAuth::verifies);
     let users = &file.basic_auth_users;
     match &principal {
         Principal::User(name) if !users.contains_key(name) => {

@@ -1,19 +1,19 @@
 //! One version of a web configuration file, ready for use, and who shows it to a listener.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderName, HeaderValue};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{RateLimiter, Rights, Users, WebConfig};
+use crate::{RateLimiter, Rights, TlsDoor, Users, WebConfig};
 
 /// One version of a web configuration file with the files that it names.
 #[derive(Clone, Debug)]
 pub struct Doors {
-    /// Whether HTTP/2 is offered.
-    pub http2: bool,
+    /// TLS; `None`: plain HTTP.
+    pub tls: Option<TlsDoor>,
     /// More headers of each answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The users, and their passwords that are known to be good.
@@ -25,15 +25,25 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Opens what `config` says.
-    pub fn new(config: &WebConfig) -> Self {
-        let WebConfig { http2, headers, users, rate_limit, authorization } = config.clone();
+    /// What `config` says, with this TLS.
+    pub(crate) fn new(config: &WebConfig, tls: Option<TlsDoor>) -> Self {
+        let WebConfig { headers, users, rate_limit, authorization, .. } = config.clone();
         Self {
-            http2,
+            tls,
             headers,
             rate_limit: rate_limit.map(RateLimiter::new),
             rights: Rights::new(authorization, !users.is_empty()),
             users: Users::new(&users),
+        }
+    }
+
+    /// Whether a connection that `other` let in may stay: this version asks a client for the same
+    /// proof. Users are asked at each request.
+    pub fn admits_like(&self, other: &Self) -> bool {
+        match (&self.tls, &other.tls) {
+            (Some(tls), Some(other)) => tls.trusts_like(other),
+            (None, None) => true,
+            _ => false,
         }
     }
 }
@@ -49,20 +59,44 @@ pub struct DoorsStatus {
     pub warnings: Arc<[String]>,
 }
 
+/// A request to load the file now, and where the result goes.
+pub(crate) type ReloadRequest = oneshot::Sender<Result<(), Arc<str>>>;
+
 /// Shows the version in use of a web configuration file, and how its last load went. Clones share.
 #[derive(Clone, Debug)]
 pub struct DoorsHandle {
-    /// The file.
-    pub file: Arc<PathBuf>,
-    /// The version in use.
-    pub doors: watch::Receiver<Arc<Doors>>,
-    /// How its last load went.
-    pub status: watch::Receiver<DoorsStatus>,
+    pub(crate) file: Arc<PathBuf>,
+    pub(crate) doors: watch::Receiver<Arc<Doors>>,
+    pub(crate) status: watch::Receiver<DoorsStatus>,
+    pub(crate) reload: mpsc::Sender<ReloadRequest>,
 }
 
 impl DoorsHandle {
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The version in use.
     pub fn current(&self) -> Arc<Doors> {
         Arc::clone(&self.doors.borrow())
+    }
+
+    /// Each version in use.
+    pub fn versions(&self) -> watch::Receiver<Arc<Doors>> {
+        self.doors.clone()
+    }
+
+    /// How the last load went.
+    pub fn status(&self) -> DoorsStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Loads the file now. The error says why it could not be used; then the version before stays.
+    pub async fn reload(&self) -> Result<(), Arc<str>> {
+        let (request, answer) = oneshot::channel();
+        let gone = || Arc::from("the web configuration is no longer followed");
+        self.reload.send(request).await.map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
     }
 }

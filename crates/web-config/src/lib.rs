@@ -17,9 +17,16 @@
 mod certificate;
 mod check;
 mod doors;
+mod keeper;
+mod load;
 mod rate;
 mod raw;
 mod rights;
+#[doc(hidden)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod tls;
 mod users;
 
 use std::collections::BTreeMap;
@@ -32,8 +39,11 @@ use swarmscout_config_decoder::{
 
 pub use certificate::ClientCertificate;
 pub use doors::{Doors, DoorsHandle, DoorsStatus};
+pub use keeper::{Keeper, open};
+pub use load::{LoadedDoors, load};
 pub use rate::{RateLimit, RateLimiter};
 pub use rights::{Authorization, Identity, Principal, Right, Rights};
+pub use tls::{Accepted, Refusal, RefusalKind, TlsDoor};
 pub use users::{PasswordHash, PasswordQueue, Users, Verdict};
 
 /// How many scalars and collections a file may hold, counting each as often as aliases repeat it.
@@ -43,8 +53,10 @@ const MAX_NODES: usize = 200_000;
 static ADVICE: Advice = Advice { on_key: |_, _| None, on_text: |_| None };
 
 /// A web configuration file, checked, without the files that it names.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct WebConfig {
+    /// `tls_server_config`; `None`: plain HTTP.
+    tls: Option<tls::TlsSettings>,
     /// `http_server_config.http2`.
     pub http2: bool,
     /// `http_server_config.headers`, those that are not empty.
@@ -63,7 +75,7 @@ pub fn parse(text: &[u8], path: &Path) -> Result<(WebConfig, Vec<Warning>), Erro
     let root = yaml::parse(text, MAX_NODES).map_err(|error| ConfigError::not_yaml(path, &error))?;
     let mut cx = Cx::new(path, root.clone(), Options::default(), &ADVICE);
     let mut file = raw::File::default();
-    if let Some(root) = root {
+    if let Some(root) = root.filter(|root| !root.is_null()) {
         cx.read(&root, &mut file);
     }
     let config = check::check(&file, &mut cx);

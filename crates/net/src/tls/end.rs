@@ -12,15 +12,15 @@ pub fn certificates_end(pem: &[u8]) -> Option<i64> {
     certificates.filter_map(|certificate| Some(times(&certificate)?.1)).min()
 }
 
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-const OBJECT_IDENTIFIER: u8 = 0x06;
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const SET: u8 = 0x31;
+pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 /// `[0] EXPLICIT Version`; absent in version 1.
 const VERSION: u8 = 0xa0;
 /// 2.5.4.3
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+pub(super) const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// Beginning and end of the validity, in seconds since 1970 (RFC 5280, 4.1).
 pub(super) fn times(certificate: &[u8]) -> Option<(i64, i64)> {
@@ -50,7 +50,7 @@ pub(super) fn is_named(certificate: &[u8], name: &str) -> bool {
 }
 
 /// The content of the validity, and what follows it.
-fn validity(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn validity(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
     let (certificate, _) = expect(certificate, SEQUENCE)?;
     let (mut rest, _) = expect(certificate, SEQUENCE)?;
     if rest.first() == Some(&VERSION) {
@@ -64,7 +64,7 @@ fn validity(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The time at the start of `text`, in seconds since 1970, and what follows.
-fn time(text: &[u8]) -> Option<(i64, &[u8])> {
+pub(super) fn time(text: &[u8]) -> Option<(i64, &[u8])> {
     let (tag, text, rest) = value(text)?;
     let text = str::from_utf8(text).ok()?;
     let time = match tag {
@@ -79,13 +79,13 @@ fn time(text: &[u8]) -> Option<(i64, &[u8])> {
 }
 
 /// The value at the start of `text`, which has this tag, and what follows.
-fn expect(text: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+pub(super) fn expect(text: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (found, value, rest) = value(text)?;
     (found == tag).then_some((value, rest))
 }
 
 /// The tag and the value at the start of `text` (DER), and what follows.
-fn value(text: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn value(text: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let [tag, length, rest @ ..] = text else { return None };
     let (length, rest) = match length {
         short @ 0..=0x7f => (usize::from(*short), rest),

@@ -6,6 +6,7 @@
 //! with it the pool of connections replaced.
 
 mod end;
+mod fields;
 mod peer;
 mod roots;
 mod verify;
@@ -24,8 +25,10 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 pub use end::certificates_end;
+pub use fields::{CertificateFields, certificate_fields};
 pub use peer::{PeerCertificate, peer_certificate};
 pub use roots::SystemRoots;
+pub use words::seconds_in_words;
 pub(crate) use words::{explain, explain_handshake, explain_io};
 
 use crate::config::{PemSource, TlsConfig, TlsVersion};

@@ -116,7 +116,11 @@ fn alert_words(alert: AlertDescription) -> String {
 
 /// From one time to a later one, in the largest unit that fits.
 fn span(from: UnixTime, to: UnixTime) -> String {
-    let seconds = to.as_secs().saturating_sub(from.as_secs());
+    seconds_in_words(to.as_secs().saturating_sub(from.as_secs()))
+}
+
+/// A time span in the largest unit that fits: `3 days`.
+pub fn seconds_in_words(seconds: u64) -> String {
     let (count, unit) = match seconds {
         0..60 => (seconds, "second"),
         60..3600 => (seconds / 60, "minute"),

@@ -1,0 +1,298 @@
+//! Follows a web configuration file: reads it and the files that it names again, and replaces the
+//! version in use.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use swarmscout_config_decoder::{ConfigError, Errors};
+use swarmscout_net::lane;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::doors::ReloadRequest;
+use crate::load::{Attempt, Fingerprint, LoadedDoors, attempt, fingerprint};
+use crate::{Doors, DoorsHandle, DoorsStatus};
+
+/// How often the files are read.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long reading all of them may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The least time between two log lines about versions that cannot be used.
+const QUIET: Duration = Duration::from_mins(1);
+
+/// Loads the web configuration at `path` for the first time.
+pub async fn open(path: &Path) -> Result<(DoorsHandle, Keeper), Errors> {
+    let own = path.to_owned();
+    let read = lane::read(path, PATIENCE, move || attempt(&own)).await;
+    let Attempt { loaded, files, fingerprint } = read.map_err(|stuck| hangs(path, &stuck))?;
+    let LoadedDoors { doors, warnings } = loaded?;
+    warn(path, &warnings);
+    let (doors, doors_receiver) = watch::channel(Arc::new(doors));
+    let (status, status_receiver) = watch::channel(DoorsStatus {
+        error: None,
+        loaded: SystemTime::now(),
+        warnings: warnings.into(),
+    });
+    let (reload, requests) = mpsc::channel(1);
+    let handle = DoorsHandle {
+        file: Arc::new(path.to_owned()),
+        doors: doors_receiver,
+        status: status_receiver,
+        reload,
+    };
+    let seen = Seen { files, fingerprint };
+    let keeper =
+        Keeper { path: path.to_owned(), doors, status, requests, seen, doubt: None, logged: None };
+    Ok((handle, keeper))
+}
+
+/// Follows a web configuration file as long as [`run`](Self::run) does.
+#[derive(Debug)]
+pub struct Keeper {
+    path: PathBuf,
+    doors: watch::Sender<Arc<Doors>>,
+    status: watch::Sender<DoorsStatus>,
+    requests: mpsc::Receiver<ReloadRequest>,
+    /// What the files held when the state was last decided.
+    seen: Seen,
+    /// A version that cannot be used, seen once: it may be half written, or certificate and key may be
+    /// replaced one after the other.
+    doubt: Option<Fingerprint>,
+    /// When a version that cannot be used was last logged.
+    logged: Option<Instant>,
+}
+
+/// What the files of a version held.
+#[derive(Clone, Debug)]
+struct Seen {
+    /// The main file first.
+    files: Vec<PathBuf>,
+    fingerprint: Fingerprint,
+}
+
+impl Keeper {
+    /// Reads the files every second, and when asked to. It ends when no handle is left.
+    pub async fn run(mut self) {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => self.check().await,
+                request = self.requests.recv() => {
+                    let Some(request) = request else { return };
+                    self.load_now().await;
+                    let error = self.status.borrow().error.clone();
+                    // The one who asked may have gone.
+                    let _ = request.send(error.map_or(Ok(()), Err));
+                }
+            }
+        }
+    }
+
+    /// Loads what has changed.
+    async fn check(&mut self) {
+        let (path, seen) = (self.path.clone(), self.seen.clone());
+        let read = move || {
+            let changed = fingerprint(&seen.files) != seen.fingerprint;
+            changed.then(|| attempt(&path))
+        };
+        match lane::read(&self.path, PATIENCE, read).await {
+            Ok(None) => self.doubt = None,
+            Ok(Some(Attempt { loaded: Ok(loaded), files, fingerprint })) => {
+                self.accept(loaded, Seen { files, fingerprint });
+            }
+            Ok(Some(Attempt { loaded: Err(_), fingerprint, .. }))
+                if self.doubt != Some(fingerprint) =>
+            {
+                self.doubt = Some(fingerprint);
+            }
+            Ok(Some(Attempt { loaded: Err(errors), files, fingerprint })) => {
+                self.refuse(&errors, Some(Seen { files, fingerprint }));
+            }
+            Err(stuck) => self.refuse(&hangs(&self.path, &stuck), None),
+        }
+    }
+
+    /// Loads all of it, changed or not.
+    async fn load_now(&mut self) {
+        let path = self.path.clone();
+        match lane::read(&self.path, PATIENCE, move || attempt(&path)).await {
+            Ok(Attempt { loaded: Ok(loaded), files, fingerprint }) => {
+                let changed = fingerprint != self.seen.fingerprint;
+                let seen = Seen { files, fingerprint };
+                if changed || self.status.borrow().error.is_some() {
+                    self.accept(loaded, seen);
+                }
+            }
+            Ok(Attempt { loaded: Err(errors), files, fingerprint }) => {
+                self.logged = None;
+                self.refuse(&errors, Some(Seen { files, fingerprint }));
+            }
+            Err(stuck) => self.refuse(&hangs(&self.path, &stuck), None),
+        }
+    }
+
+    fn accept(&mut self, loaded: LoadedDoors, seen: Seen) {
+        let LoadedDoors { doors, warnings } = loaded;
+        (self.seen, self.doubt, self.logged) = (seen, None, None);
+        tracing::info!(config = %self.path.display(), "Loaded the web configuration");
+        warn(&self.path, &warnings);
+        self.doors.send_replace(Arc::new(doors));
+        let loaded = SystemTime::now();
+        self.status.send_replace(DoorsStatus { error: None, loaded, warnings: warnings.into() });
+    }
+
+    /// The version before stays. `seen` is `None` if the files could not be read in time.
+    fn refuse(&mut self, errors: &Errors, seen: Option<Seen>) {
+        self.doubt = None;
+        match seen {
+            Some(seen) => self.seen = seen,
+            // To be read as a whole once it can be.
+            None => self.seen.fingerprint = 0,
+        }
+        let error = errors.to_string();
+        if self.logged.is_none_or(|logged| logged.elapsed() >= QUIET) {
+            self.logged = Some(Instant::now());
+            tracing::error!(
+                config = %self.path.display(),
+                %error,
+                "Cannot use the web configuration, the previous one stays in use"
+            );
+        }
+        self.status.send_modify(|status| status.error = Some(error.into()));
+    }
+}
+
+fn warn(path: &Path, warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(config = %path.display(), warning, "Doubtful web configuration");
+    }
+}
+
+fn hangs(path: &Path, stuck: &lane::Stuck) -> Errors {
+    ConfigError::whole_file(path, None, &format!("cannot read {stuck}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::tests::Scratch;
+    use crate::tls::tests::{Authority, Pair};
+
+    /// A file that is followed, with a certificate and its key.
+    struct Followed {
+        scratch: Scratch,
+        handle: DoorsHandle,
+        keeper: Keeper,
+    }
+
+    const TEXT: &str = "tls_server_config: {cert_file: c.pem, key_file: k.pem}\n";
+
+    impl Followed {
+        async fn new(name: &str) -> Self {
+            let scratch = Scratch::new(name);
+            let Pair { cert, key } = Authority::new("The authority").server();
+            scratch.write("c.pem", &cert);
+            scratch.write("k.pem", &key);
+            let path = scratch.write("web.yml", TEXT);
+            let (handle, keeper) = open(&path).await.unwrap();
+            Self { scratch, handle, keeper }
+        }
+
+        /// What one more check makes of it: whether there is a new version, and the error.
+        async fn check(&mut self) -> (bool, String) {
+            let before = self.handle.current();
+            self.keeper.check().await;
+            let is_new = !Arc::ptr_eq(&before, &self.handle.current());
+            let error = self.handle.status().error;
+            let folder = format!("{}/", self.scratch.0.display());
+            (is_new, error.as_deref().unwrap_or_default().replace(&folder, ""))
+        }
+    }
+
+    const SAME: (bool, String) = (false, String::new());
+    const NEW: (bool, String) = (true, String::new());
+
+    #[tokio::test]
+    async fn a_pair_that_is_replaced_in_two_steps_is_taken_once_it_matches() {
+        let mut followed = Followed::new("two-steps").await;
+        assert_eq!(followed.check().await, SAME);
+        let Pair { cert, key } = Authority::new("The authority").server();
+        followed.scratch.write("c.pem", &cert);
+        // No error yet.
+        assert_eq!(followed.check().await, SAME);
+        followed.scratch.write("k.pem", &key);
+        assert_eq!(followed.check().await, NEW);
+        assert_eq!(followed.check().await, SAME);
+        // It is one if it stays.
+        let Pair { cert, .. } = Authority::new("The authority").server();
+        followed.scratch.write("c.pem", &cert);
+        assert_eq!(followed.check().await, SAME);
+        let error = "web.yml:1:39: tls_server_config.key_file: cannot use k.pem: the key does not \
+            belong to the certificate";
+        assert_eq!(followed.check().await, (false, error.to_owned()));
+        assert_eq!(followed.check().await, (false, error.to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_becomes_bad_leaves_the_version_before_in_use() {
+        let mut followed = Followed::new("bad").await;
+        let path = followed.scratch.0.join("web.yml");
+        for (kind, error) in [
+            (
+                "text",
+                "web.yml:1:1: field a not found in type web.Config: known keys are \
+                tls_server_config, http_server_config, rate_limit, basic_auth_users, authorization",
+            ),
+            ("folder", "web.yml: cannot read the web configuration file: not a regular file"),
+            ("fifo", "web.yml: cannot read the web configuration file: not a regular file"),
+            ("gone", "web.yml: cannot read the web configuration file: no such file"),
+        ] {
+            fs::remove_file(&path).unwrap();
+            match kind {
+                "text" => fs::write(&path, "a: 1\n").unwrap(),
+                "folder" => fs::create_dir(&path).unwrap(),
+                "fifo" => {
+                    rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap();
+                }
+                _ => {}
+            }
+            assert_eq!(followed.check().await, SAME, "{kind}");
+            assert_eq!(followed.check().await, (false, error.to_owned()), "{kind}");
+            // Loaded on request it is said at once.
+            followed.keeper.load_now().await;
+            assert!(followed.handle.current().tls.is_some());
+            let _ = fs::remove_file(&path);
+            let _ = fs::remove_dir(&path);
+            fs::write(&path, TEXT).unwrap();
+            assert_eq!(followed.check().await, NEW, "{kind}");
+        }
+        // An empty file is one without TLS.
+        fs::write(&path, "").unwrap();
+        assert_eq!(followed.check().await, NEW);
+        assert!(followed.handle.current().tls.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_reload_is_answered_with_what_is_wrong() {
+        let followed = Followed::new("reload").await;
+        let Followed { scratch, handle, keeper } = followed;
+        let mut following = JoinSet::new();
+        following.spawn(keeper.run());
+        assert_eq!(handle.reload().await, Ok(()));
+        scratch.write("web.yml", "a: 1\n");
+        let error = handle.reload().await.unwrap_err();
+        assert!(error.contains("web.yml:1:1: field a not found"), "{error}");
+        scratch.write("web.yml", TEXT);
+        assert_eq!(handle.reload().await, Ok(()));
+        drop(handle);
+        following.join_next().await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,36 @@
+//! For the tests of other crates.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::load::of_text;
+use crate::{Doors, DoorsHandle, DoorsStatus};
+
+/// What the text of a web configuration says.
+///
+/// # Panics
+///
+/// If it is not valid.
+pub fn doors(text: &str) -> Arc<Doors> {
+    match of_text(text.as_bytes(), Path::new("web.yml")) {
+        Ok(doors) => Arc::new(doors),
+        Err(errors) => panic!("{errors}"),
+    }
+}
+
+/// A handle of these doors, and what replaces them.
+pub fn handle(doors: Arc<Doors>) -> (watch::Sender<Arc<Doors>>, DoorsHandle) {
+    let (sender, doors) = watch::channel(doors);
+    let loaded = SystemTime::now();
+    let status = DoorsStatus { error: None, loaded, warnings: Arc::from([]) };
+    let handle = DoorsHandle {
+        file: Arc::new(PathBuf::from("web.yml")),
+        doors,
+        status: watch::channel(status).1,
+        reload: mpsc::channel(1).0,
+    };
+    (sender, handle)
+}
