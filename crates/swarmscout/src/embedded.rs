@@ -1,11 +1,11 @@
 //! Files of `deploy/` that the program carries, so that a binary is enough.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
+mod folder;
+
+use std::fmt::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 
 use crate::cli::EmbeddedArgs;
 use crate::output::{print, print_error};
@@ -46,11 +46,25 @@ pub const DASHBOARDS: Embedded = Embedded {
 };
 
 /// A file of `deploy/`: its path there, and its text.
+type PathAndText = (&'static str, &'static str);
+
 macro_rules! read {
     ($path:literal) => {
         ($path, include_str!(concat!("../../../deploy/", $path)))
     };
 }
+
+/// What Prometheus, Alertmanager, Grafana and the blackbox exporter read, in whichever stack they run.
+const OF_PROGRAMS: &[PathAndText] = &[
+    read!("stack/prometheus.yml"),
+    read!("stack/alertmanager.sh"),
+    read!("stack/blackbox.yml"),
+    read!("stack/grafana.sh"),
+    read!("stack/grafana-dashboards.yml"),
+    read!("stack/grafana-datasources.yml"),
+    read!("rules/alertmanager-inhibit.yml"),
+    read!("dashboards/swarmscout.json"),
+];
 
 /// The stacks for `docker stack deploy` and Compose, and what each of them reads or is deployed with.
 pub const STACKS: Embedded = Embedded {
@@ -61,7 +75,7 @@ pub const STACKS: Embedded = Embedded {
             file: "beside.yml",
             about: "Swarmscout, beside a Prometheus or VictoriaMetrics that is there",
             text: include_str!("../../../deploy/beside.yml"),
-            reads: &[read!("stack/swarmscout.yml")],
+            reads: &[&[read!("stack/swarmscout.yml")]],
         },
         EmbeddedFile {
             name: "complete",
@@ -69,21 +83,16 @@ pub const STACKS: Embedded = Embedded {
             about: "Prometheus, Alertmanager, Grafana, exporters and Swarmscout",
             text: include_str!("../../../deploy/complete.yml"),
             reads: &[
-                read!("stack/swarmscout.yml"),
-                read!("stack/prometheus.yml"),
-                read!("stack/alertmanager.sh"),
-                read!("stack/blackbox.yml"),
-                read!("stack/grafana.sh"),
-                read!("stack/grafana-dashboards.yml"),
-                read!("stack/grafana-datasources.yml"),
-                read!("rules/swarmscout.yml"),
-                read!("rules/alertmanager-inhibit.yml"),
-                read!("dashboards/cluster.json"),
-                read!("dashboards/service.json"),
-                read!("dashboards/node.json"),
-                read!("dashboards/swarmscout.json"),
-                read!("alert-url.yml"),
-                read!("grafana-password.yml"),
+                OF_PROGRAMS,
+                &[
+                    read!("stack/swarmscout.yml"),
+                    read!("rules/swarmscout.yml"),
+                    read!("dashboards/cluster.json"),
+                    read!("dashboards/service.json"),
+                    read!("dashboards/node.json"),
+                    read!("alert-url.yml"),
+                    read!("grafana-password.yml"),
+                ],
             ],
         },
         EmbeddedFile {
@@ -91,18 +100,7 @@ pub const STACKS: Embedded = Embedded {
             file: "compose.yml",
             about: "the same for Docker hosts without swarm mode, with Compose",
             text: include_str!("../../../deploy/compose.yml"),
-            reads: &[
-                read!("compose/swarmscout.yml"),
-                read!("compose/rules.yml"),
-                read!("stack/prometheus.yml"),
-                read!("stack/alertmanager.sh"),
-                read!("stack/blackbox.yml"),
-                read!("stack/grafana.sh"),
-                read!("stack/grafana-dashboards.yml"),
-                read!("stack/grafana-datasources.yml"),
-                read!("rules/alertmanager-inhibit.yml"),
-                read!("dashboards/swarmscout.json"),
-            ],
+            reads: &[OF_PROGRAMS, &[read!("compose/swarmscout.yml"), read!("compose/rules.yml")]],
         },
     ],
 };
@@ -126,7 +124,7 @@ struct EmbeddedFile {
     about: &'static str,
     text: &'static str,
     /// What it reads, by paths beside it.
-    reads: &'static [(&'static str, &'static str)],
+    reads: &'static [&'static [PathAndText]],
 }
 
 /// Lists the files, prints one, or writes them, as the arguments ask.
@@ -138,22 +136,30 @@ pub fn run(embedded: &Embedded, args: &EmbeddedArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match (&args.output, &args.name) {
+    let is_printed = match (&args.output, &args.name) {
         (Some(folder), _) => {
-            for file in chosen {
-                match file.write(folder) {
-                    Ok(written) => print(&written),
-                    Err(error) => {
-                        print_error(&format!("{error:#}\n"));
-                        return ExitCode::FAILURE;
-                    }
+            let mut files: Vec<_> = chosen.iter().flat_map(EmbeddedFile::all).collect();
+            files.sort_unstable();
+            files.dedup();
+            match folder::write(folder, &files, args.force) {
+                Ok(paths) => print(&lines(paths.iter().map(|path| path.display()))),
+                Err(error) => {
+                    print_error(&format!("{error:#}\n"));
+                    false
                 }
             }
         }
-        (None, Some(_)) => chosen.iter().for_each(|file| print(file.text)),
+        (None, Some(_)) => chosen.iter().all(|file| print(file.text)),
         (None, None) => print(&embedded.list()),
-    }
-    ExitCode::SUCCESS
+    };
+    if is_printed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn lines(all: impl Iterator<Item = impl fmt::Display>) -> String {
+    all.fold(String::new(), |mut lines, line| {
+        writeln!(lines, "{line}").expect("a string takes all");
+        lines
+    })
 }
 
 impl Embedded {
@@ -171,27 +177,13 @@ impl Embedded {
     /// A line for each: its name, and what it is for.
     fn list(&self) -> String {
         let width = self.files.iter().map(|file| file.name.len()).max().unwrap_or_default();
-        self.files.iter().fold(String::new(), |mut list, file| {
-            writeln!(list, "{:width$}  {}", file.name, file.about).expect("a string takes all");
-            list
-        })
+        lines(self.files.iter().map(|file| format!("{:width$}  {}", file.name, file.about)))
     }
 }
 
 impl EmbeddedFile {
-    /// Writes it into a folder, which is made if there is none, with what it reads. Returns a line for
-    /// each path.
-    fn write(&self, folder: &Path) -> anyhow::Result<String> {
-        let mut written = String::new();
-        for (file, text) in self.reads.iter().copied().chain([(self.file, self.text)]) {
-            let path = folder.join(file);
-            let cannot = || format!("cannot write {}", path.display());
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent).with_context(cannot)?;
-            }
-            fs::write(&path, text).with_context(cannot)?;
-            writeln!(written, "{}", path.display()).expect("a string takes all");
-        }
-        Ok(written)
+    /// What it reads, and the file itself.
+    fn all(&self) -> impl Iterator<Item = PathAndText> {
+        self.reads.iter().copied().flatten().copied().chain([(self.file, self.text)])
     }
 }

@@ -45,8 +45,11 @@ pub async fn run(cli: Cli) -> ExitCode {
         Some(Command::Doctor(args)) => diagnose::doctor(args).await,
         Some(Command::Status(args)) => diagnose::status(args).await,
         Some(Command::Rules(args)) => {
-            output::print(&rules::text(args));
-            ExitCode::SUCCESS
+            if output::print(&rules::text(args)) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Some(Command::Dashboards(args)) => embedded::run(&embedded::DASHBOARDS, args),
         Some(Command::Stack(args)) => embedded::run(&embedded::STACKS, args),

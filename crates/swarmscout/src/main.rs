@@ -1,9 +1,10 @@
 //! Swarmscout finds every service, task and node of a Docker Swarm and serves them to Prometheus.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
+use swarmscout::output::print_unwritten;
 use swarmscout::{cli, logging};
 
 /// A static binary has musl's allocator, which is slow. Built without huge pages (`no_thp`): they
@@ -25,8 +26,14 @@ fn main() -> ExitCode {
     let cli = match cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            // Where the terminal is gone, there is no reader.
-            let _ = error.print();
+            // `--help` is an answer, which must not be lost in silence. A reader may be gone.
+            if let Err(lost) = error.print()
+                && !error.use_stderr()
+                && lost.kind() != ErrorKind::BrokenPipe
+            {
+                print_unwritten(&lost);
+                return ExitCode::FAILURE;
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

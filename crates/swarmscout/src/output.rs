@@ -1,12 +1,25 @@
 //! What sub-commands print.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 
-/// Writes `text` to stdout at once. A reader that has gone (`| head`) is not an error.
-pub fn print(text: &str) {
+/// Writes `text` to stdout at once. Returns whether it could be written; if not, stderr says why. A
+/// reader that has gone (`| head`) is not an error.
+#[must_use]
+pub fn print(text: &str) -> bool {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            print_unwritten(&error);
+            false
+        }
+        Ok(()) | Err(_) => true,
+    }
+}
+
+/// Says on stderr that stdout cannot be written to.
+pub fn print_unwritten(error: &io::Error) {
+    print_error(&format!("cannot write to stdout: {error}\n"));
 }
 
 /// Writes `text` to stderr at once.

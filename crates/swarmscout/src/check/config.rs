@@ -31,7 +31,7 @@ pub(super) fn check(args: &CheckConfigArgs) -> bool {
 
 fn check_file(file: &Path, options: &Options, syntax_only: bool) -> bool {
     let shown = printable(&file.display().to_string());
-    print(&format!("Checking {shown}\n"));
+    let is_printed = print(&format!("Checking {shown}\n"));
     let loaded = if syntax_only { load_main(file, options) } else { load(file, options) };
     let mut found = 0;
     let (errors, warnings) = match loaded {
@@ -58,16 +58,15 @@ fn check_file(file: &Path, options: &Options, syntax_only: bool) -> bool {
         }
         writeln!(text, " SUCCESS: {shown} is valid prometheus config file syntax\n")
             .expect("a string takes all");
-        print(&text);
-        return true;
+        return is_printed && print(&text);
     }
-    print(&text);
+    let is_printed = is_printed && print(&text);
     let mut text = String::new();
     for error in &errors {
         writeln!(text, "  FAILED: {}", printable(error)).expect("a string takes all");
     }
     print_error(&text);
-    print("\n");
+    let _ = is_printed && print("\n");
     false
 }
 

@@ -53,14 +53,13 @@ async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<JobState> {
 fn show(JobState { set, status }: &JobState, args: &CheckDiscoveryArgs) -> bool {
     let mut dropped = DroppedCounts::new();
     let results = results(set, &mut dropped);
-    match args.format {
+    let mut good = match args.format {
         DiscoveryFormat::Json => {
             let json = serde_json::to_string_pretty(&results).expect("strings and maps of strings");
-            print(&format!("{json}\n"));
+            print(&format!("{json}\n"))
         }
         DiscoveryFormat::Table => print(&table(set, results, &dropped, args.all)),
-    }
-    let mut good = true;
+    };
     for source in &status.sources {
         let what = format!("{} ({})", source.name, source.display_name);
         for problem in source.problems.iter() {

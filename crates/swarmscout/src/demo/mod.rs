@@ -11,7 +11,6 @@ mod story;
 mod swarm;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -98,12 +97,14 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
         for job in all.iter() {
             let _ = timeout(PATIENCE, job.set.clone().wait_for(|set| set.is_ready())).await;
         }
-        print(&guide(address, &all, pace));
-        play(&mut world, jobs, pace).await
+        if print(&guide(address, &all, pace)) {
+            play(&mut world, jobs, pace).await;
+        }
     };
     let ended = tokio::select! {
         ended = app.run() => ended,
-        never = story => match never {},
+        // It is there to be read.
+        () = story => Ended::Failed,
     };
     Ok(match ended {
         Ended::Clean => ExitCode::SUCCESS,
@@ -124,8 +125,8 @@ fn configuration(world: &World) -> Arc<str> {
         .into()
 }
 
-/// Plays one step after the other, and prints what discovery made of it.
-async fn play(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Duration) -> Infallible {
+/// Plays one step after the other, and prints what discovery made of it, as long as it can be printed.
+async fn play(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Duration) {
     let start = Instant::now();
     let mut steps = STEPS.iter().cycle();
     loop {
@@ -142,14 +143,19 @@ async fn play(world: &mut World, jobs: watch::Receiver<Arc<[Job]>>, pace: Durati
             }
         }
         let clock = (happened - start).as_secs();
-        print(&format!("[{:02}:{:02}] {}\n", clock / 60, clock % 60, step.what));
+        let what = format!("[{:02}:{:02}] {}\n", clock / 60, clock % 60, step.what);
+        if !print(&what) {
+            return;
+        }
         let seen = timeout(PATIENCE, seen_since(&jobs, happened, &refreshes)).await.is_ok();
         let how = match served(&jobs, at) {
             _ if !seen => format!("not confirmed within {PATIENCE:?}, see the log"),
             Some(took) => format!("served {} ms later", took.as_millis()),
             None => String::from("confirmed by every source"),
         };
-        print(&outcome(step, &before, &addresses(&jobs), &how));
+        if !print(&outcome(step, &before, &addresses(&jobs), &how)) {
+            return;
+        }
     }
 }
 

@@ -22,16 +22,16 @@ pub(super) async fn run(args: &DoctorArgs) -> ExitCode {
             return ExitCode::from(NO_RESULT);
         }
     };
-    match args.server.format {
+    let is_printed = match args.server.format {
         DiagnoseFormat::Json => {
             let json = serde_json::to_string_pretty(&report).expect("its keys are strings");
-            print(&format!("{json}\n"));
+            print(&format!("{json}\n"))
         }
         DiagnoseFormat::Text => print(&Window::of_stdout().render(&text(&report))),
-    }
+    };
     match report.worst() {
-        None | Some(Severity::Note) => ExitCode::SUCCESS,
-        Some(Severity::Error | Severity::Warning) => ExitCode::FAILURE,
+        None | Some(Severity::Note) if is_printed => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     }
 }
 

@@ -22,15 +22,16 @@ pub(super) async fn run(args: &ExplainArgs) -> ExitCode {
             return ExitCode::from(NO_RESULT);
         }
     };
-    match args.server.format {
+    let is_printed = match args.server.format {
         DiagnoseFormat::Json => {
             let json = serde_json::to_string_pretty(&explanation).expect("its keys are strings");
-            print(&format!("{json}\n"));
+            print(&format!("{json}\n"))
         }
         DiagnoseFormat::Text => print(&text(&explanation)),
-    }
+    };
     let active = |job: &JobTargets| job.counts.contains_key(&Fate::Active);
-    if explanation.jobs.iter().any(active) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let is_active = explanation.jobs.iter().any(active);
+    if is_printed && is_active { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// No name or address is longer, in bytes.

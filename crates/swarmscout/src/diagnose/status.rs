@@ -34,17 +34,17 @@ pub(super) async fn run(args: &StatusArgs) -> ExitCode {
     origin.close().await;
     match report {
         Ok(report) => {
-            match args.server.format {
+            let is_printed = match args.server.format {
                 DiagnoseFormat::Json => {
                     let json = serde_json::to_string_pretty(&report);
-                    print(&format!("{}\n", json.expect("its keys are strings")));
+                    print(&format!("{}\n", json.expect("its keys are strings")))
                 }
                 DiagnoseFormat::Text => {
                     let rows = rows(&report, &next, Window::of_stdout(), 0);
-                    print(&format!("{}\n", rows.join("\n")));
+                    print(&format!("{}\n", rows.join("\n")))
                 }
-            }
-            code(&report)
+            };
+            if is_printed { code(&report) } else { ExitCode::FAILURE }
         }
         Err(error) => no_result(&error),
     }

@@ -1,7 +1,7 @@
 //! `status --watch`: asks again and again. A terminal is redrawn in place; elsewhere a block is
 //! appended when something has changed.
 
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::NO_RESULT;
 use super::page::{Line, Style, Window};
 use super::status::{Next, Origin, age, code, failure, rows};
 use crate::cli::DiagnoseFormat;
-use crate::output::{print_error, printable};
+use crate::output::{print_error, print_unwritten, printable};
 use crate::signals::Signals;
 
 /// Runs until a signal, or until stdout is closed.
@@ -43,27 +43,32 @@ pub(super) async fn run(
         DiagnoseFormat::Text => Output::Blocks,
     };
     let mut seen = Seen::default();
-    loop {
+    let unwritten = loop {
         let asks = tokio::select! {
-            _ = signals.next() => break,
+            _ = signals.next() => break None,
             _ = ticks.tick() => true,
             _ = resized.recv() => false,
         };
         let mut changed = false;
         if asks {
             let answer = tokio::select! {
-                _ = signals.next() => break,
+                _ = signals.next() => break None,
                 answer = origin.report() => answer,
             };
             changed = seen.take(answer, Instant::now());
         }
-        if output.show(&seen, changed, every, next).is_err() {
-            break;
+        if let Err(error) = output.show(&seen, changed, every, next) {
+            // A reader that has gone is the usual end of this.
+            break Some(error).filter(|error| error.kind() != ErrorKind::BrokenPipe);
         }
-    }
+    };
     // The terminal is as it was before anything else takes time.
     drop(output);
     origin.close().await;
+    if let Some(error) = unwritten {
+        print_unwritten(&error);
+        return ExitCode::FAILURE;
+    }
     match (&seen.error, &seen.last) {
         (None, Some((report, _))) => code(report),
         _ => ExitCode::from(NO_RESULT),

@@ -1,5 +1,6 @@
 //! The stack files of `deploy/`, and what the program prints of them.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
@@ -12,6 +13,9 @@ const STACKS: [&str; 3] = ["beside", "complete", "compose"];
 
 /// What a stack can be deployed with.
 const OVERRIDES: [&str; 2] = ["alert-url.yml", "grafana-password.yml"];
+
+/// What was written into a folder.
+const LIST: &str = ".swarmscout-files";
 
 /// The folder that Compose mounts as a whole.
 const FOLDER: &str = "compose";
@@ -113,12 +117,93 @@ fn the_program_prints_a_stack_and_writes_it_with_what_it_reads() {
         let written = run(&[stack, &format!("--output={stack}")]);
         let written: Vec<_> = written.lines().collect();
         let expected = belongings(stack, &text);
-        assert_eq!(files(&folder.path().join(stack)), expected);
+        let found = files(&folder.path().join(stack));
+        assert_eq!(found[0], LIST);
+        assert_eq!(found[1..], expected);
         assert_eq!(written.len(), expected.len(), "{written:?}");
         for path in expected {
             let copy = read(&folder.path().join(stack).join(&path));
             assert_eq!(copy, read(&deploy().join(&path)), "{path}");
         }
+    }
+}
+
+/// Runs `stack beside --output=out`. Returns its exit code, and what it says on stderr.
+fn write_beside(folder: &Folder, flags: &[&str]) -> (Option<i32>, String) {
+    let output = folder.run(&[&["stack", "beside", "--output=out"], flags].concat());
+    (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+}
+
+#[test]
+fn an_edited_file_is_overwritten_by_force_alone() {
+    let folder = Folder::new();
+    let written = (Some(0), String::new());
+    assert_eq!(write_beside(&folder, &[]), written);
+    assert_eq!(write_beside(&folder, &[]), written, "the same again");
+    let beside = folder.write("out/beside.yml", "services: {}\n");
+    let config = folder.path().join("out/stack/swarmscout.yml");
+    std::fs::remove_file(&config).expect("it was written");
+    let refused = "cannot write out/beside.yml: edited, or not written by Swarmscout: use another \
+                   folder, move what is there, or overwrite it with --force\n";
+    assert_eq!(write_beside(&folder, &[]), (Some(1), refused.to_owned()));
+    assert_eq!(read(&beside), "services: {}\n");
+    assert!(!config.exists(), "all or none");
+    assert_eq!(write_beside(&folder, &["--force"]), written);
+    assert_eq!(read(&beside), read(&deploy().join("beside.yml")));
+
+    // What another version wrote is in the list.
+    folder.write("out/beside.yml", "of another version\n");
+    let digest: [u8; 16] = Md5::digest("of another version\n").into();
+    let digest = u128::from_be_bytes(digest);
+    folder.write(&format!("out/{LIST}"), &format!("{digest:032x}  beside.yml\n"));
+    assert_eq!(write_beside(&folder, &[]), written);
+    assert_eq!(read(&beside), read(&deploy().join("beside.yml")));
+}
+
+#[test]
+fn links_are_not_followed_and_pipes_not_opened() {
+    let folder = Folder::new();
+    let elsewhere = folder.write("elsewhere.yml", &read(&deploy().join("beside.yml")));
+    let out = folder.path().join("out");
+    std::fs::create_dir(&out).expect("the folder is new");
+    let beside = out.join("beside.yml");
+    let said = |reason: &str| (Some(1), format!("cannot write {reason}\n"));
+
+    std::os::unix::fs::symlink(&elsewhere, &beside).expect("nothing is there");
+    let expected = said("out/beside.yml: it is a symbolic link");
+    assert_eq!(write_beside(&folder, &["--force"]), expected);
+    std::fs::remove_file(&beside).expect("it is there");
+
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &beside, fifo, mode, 0).expect("nothing is there");
+    let expected = said("out/beside.yml: it is not a regular file");
+    assert_eq!(write_beside(&folder, &["--force"]), expected);
+    std::fs::remove_file(&beside).expect("it is there");
+
+    let stack = folder.path().join("stack");
+    std::fs::create_dir(&stack).expect("the folder is new");
+    std::os::unix::fs::symlink(&stack, out.join("stack")).expect("nothing is there");
+    let expected = said("out/stack/swarmscout.yml: out/stack is a symbolic link");
+    assert_eq!(write_beside(&folder, &["--force"]), expected);
+    assert_eq!(files(&out), [""; 0], "nothing was written, there or here");
+}
+
+#[test]
+fn containers_can_read_the_files_whatever_the_umask() {
+    let folder = Folder::new();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "umask 077 && exec \"$0\" stack beside --output=a/b"]);
+    command.arg(env!("CARGO_BIN_EXE_swarmscout")).current_dir(folder.path());
+    assert!(command.status().expect("sh is there").success());
+    for (path, mode) in [
+        ("a", 0o755),
+        ("a/b/stack", 0o755),
+        ("a/b/beside.yml", 0o644),
+        ("a/b/stack/swarmscout.yml", 0o644),
+    ] {
+        let metadata = std::fs::metadata(folder.path().join(path)).expect("it is written");
+        assert_eq!(metadata.permissions().mode() & 0o7777, mode, "{path}");
     }
 }
 
