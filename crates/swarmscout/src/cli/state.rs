@@ -60,16 +60,16 @@ pub struct StateArgs {
 impl StateArgs {
     /// What state metrics show; `None` if they are off. `common` are the labels of all series.
     pub fn options(&self, common: &Labels) -> anyhow::Result<Option<Options>> {
-        check_series_labels(&self.series_labels)?;
+        let series_labels: Vec<_> = given(&self.series_labels).cloned().collect();
+        check_series_labels(&series_labels)?;
         let (all, shown_labels): (Vec<_>, _) =
-            self.label_allowlist.iter().cloned().partition(|label| label == ALL_LABELS);
+            given(&self.label_allowlist).cloned().partition(|label| label == ALL_LABELS);
         check_labels("state.label-allowlist", &shown_labels)?;
         let allowed = named("state.metric-allowlist", &self.metric_allowlist)?;
         let denied = named("state.metric-denylist", &self.metric_denylist)?;
-        let is_hidden = |family: &Family| {
-            denied.contains(family)
-                || (!self.metric_allowlist.is_empty() && !allowed.contains(family))
-        };
+        let allows_all = given(&self.metric_allowlist).next().is_none();
+        let is_hidden =
+            |family: &Family| denied.contains(family) || (!allows_all && !allowed.contains(family));
         let hidden: BTreeSet<_> = Family::ALL.iter().copied().filter(is_hidden).collect();
         if self.metrics && hidden.len() == Family::ALL.len() {
             bail!(
@@ -80,7 +80,7 @@ impl StateArgs {
         let common = common.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let options = Options {
             constant_labels: common.collect(),
-            series_labels: self.series_labels.clone(),
+            series_labels,
             shown_labels,
             shows_all_labels: !all.is_empty(),
             hidden,
@@ -92,8 +92,13 @@ impl StateArgs {
     pub fn copied_labels(&self) -> Arc<[CopiedLabel]> {
         let copied =
             |key: &String| CopiedLabel { key: key.as_str().into(), name: label_name(key).into() };
-        self.series_labels.iter().map(copied).collect()
+        given(&self.series_labels).map(copied).collect()
     }
+}
+
+/// The entries of a list. Empty ones are left out, so an empty list is as one that is not given.
+fn given(list: &[String]) -> impl Iterator<Item = &String> {
+    list.iter().filter(|entry| !entry.is_empty())
 }
 
 /// The labels that all targets and series have.
@@ -132,7 +137,7 @@ fn check_labels(flag: &str, labels: &[String]) -> anyhow::Result<()> {
     let mut names = BTreeSet::new();
     for label in labels {
         let name = label_name(label);
-        if label.is_empty() || label.contains(['*', '[', ']', '=']) {
+        if label.contains(['*', '[', ']', '=']) {
             bail!(
                 "cannot use --{flag}={label}: write whole names of labels, as in --{flag}=team,env"
             );
@@ -147,7 +152,7 @@ fn check_labels(flag: &str, labels: &[String]) -> anyhow::Result<()> {
 /// The families that one of these regexes names.
 fn named(flag: &str, regexes: &[String]) -> anyhow::Result<BTreeSet<Family>> {
     let mut families = BTreeSet::new();
-    for text in regexes {
+    for text in given(regexes) {
         let regex = Regex::new(text).with_context(|| format!("cannot use --{flag}={text}"))?;
         let before = families.len();
         families.extend(Family::ALL.iter().filter(|family| regex.is_match(family.name())));
@@ -205,6 +210,16 @@ mod tests {
                      --state.metric-denylist=.*_(cpus|bytes|timestamp_seconds|labels)";
         expect!["dockerswarm_up dockerswarm_node_info dockerswarm_node_state dockerswarm_node_availability dockerswarm_node_manager_leader dockerswarm_node_manager_reachable dockerswarm_node_generic_resources dockerswarm_node_reserved_generic_resources dockerswarm_node_tasks dockerswarm_node_alert_threshold dockerswarm_node_alert_ignored"]
             .assert_eq(&shown(&words.replace('\\', "")));
+    }
+
+    #[test]
+    fn an_empty_list_is_as_one_that_is_not_given() {
+        let words = "--state.metric-allowlist= --state.metric-denylist= --state.series-labels= \
+                     --state.label-allowlist=";
+        assert_eq!(read(words).unwrap(), Some(Options::default()));
+        assert!(parsed(words).state.copied_labels().is_empty());
+        let options = read("--state.series-labels=team,,env,").unwrap().unwrap();
+        assert_eq!(options.series_labels, ["team", "env"]);
     }
 
     #[test]
