@@ -19,6 +19,9 @@ pub struct StorageStats {
     /// Sources whose file could not be written the last time
     /// (`swarmscout_storage_failing_sources`).
     pub failing: Gauge,
+    /// 1 if the counters of state metrics could not be written the last time
+    /// (`swarmscout_storage_failing_counters`).
+    pub failing_counters: Gauge,
     /// Sources that were given what was stored (`swarmscout_storage_restored_total`).
     pub restored: Counter,
     /// Files that could not be used (`swarmscout_storage_read_errors_total`).

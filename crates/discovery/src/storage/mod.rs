@@ -223,8 +223,10 @@ impl Storage {
     ///
     /// Why they cannot be written.
     pub async fn write_counters(&self, counters: Arc<[u8]>) -> Result<(), String> {
-        let written = self.in_folder(move |folder| folder.replace_counters(&counters)).await?;
-        written.map_err(|error| error.to_string())
+        let written = self.in_folder(move |folder| folder.replace_counters(&counters)).await;
+        let written = written.and_then(|written| written.map_err(|error| error.to_string()));
+        self.0.stats.storage.failing_counters.set(u64::from(written.is_err()));
+        written
     }
 
     /// Does `work` in the folder, on a thread of its own, one call at a time.

@@ -286,7 +286,8 @@ async fn a_file_that_cannot_be_used_is_replaced() {
 #[tokio::test]
 async fn counters_of_state_metrics_are_stored_within_a_limit() {
     let scratch = Scratch::new();
-    let storage = Storage::new(scratch.folder(), &BuildContext::new("test"));
+    let context = BuildContext::new("test");
+    let storage = Storage::new(scratch.folder(), &context);
     assert_eq!(storage.read_counters().await, Ok(None));
     storage.write_counters(b"{}"[..].into()).await.unwrap();
     assert_eq!(storage.read_counters().await, Ok(Some(b"{}"[..].into())));
@@ -299,6 +300,14 @@ async fn counters_of_state_metrics_are_stored_within_a_limit() {
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
     assert_eq!(storage.read_counters().await, Err("not a regular file".to_owned()));
+    // A folder in their place cannot be replaced, and a metric shows that.
+    let failing = || context.stats.storage.failing_counters.get();
+    assert_eq!(failing(), 0);
+    storage.write_counters(b"{}"[..].into()).await.unwrap_err();
+    assert_eq!(failing(), 1);
+    fs::remove_dir(&file).unwrap();
+    storage.write_counters(b"{}"[..].into()).await.unwrap();
+    assert_eq!(failing(), 0);
 }
 
 #[tokio::test]

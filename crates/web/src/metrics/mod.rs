@@ -209,6 +209,11 @@ fn discovery(out: &mut Writer, stats: &DiscoveryStats, jobs: &[ObservedJob]) {
         "Sources whose file could not be written the last time",
         [(NO_LABELS, stats.storage.failing.get() as f64)],
     );
+    out.gauge(
+        "swarmscout_storage_failing_counters",
+        "Whether the counters of state metrics could not be written the last time",
+        [(NO_LABELS, stats.storage.failing_counters.get() as f64)],
+    );
     let times = stats.file_times();
     let times: Vec<_> = times.iter().map(|(file, time)| ([("filename", &**file)], *time)).collect();
     out.gauge(

@@ -128,6 +128,9 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_storage_failing_sources Sources whose file could not be written the last time
         # TYPE swarmscout_storage_failing_sources gauge
         swarmscout_storage_failing_sources 0.0
+        # HELP swarmscout_storage_failing_counters Whether the counters of state metrics could not be written the last time
+        # TYPE swarmscout_storage_failing_counters gauge
+        swarmscout_storage_failing_counters 0.0
         # HELP prometheus_sd_failed_configs Service discovery configurations that failed to load
         # TYPE prometheus_sd_failed_configs gauge
         prometheus_sd_failed_configs{name="scrape"} 0.0
