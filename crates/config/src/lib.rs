@@ -48,9 +48,9 @@ pub struct Config {
     file: raw::File,
     /// The files of `scrape_config_files`, likewise.
     more: Vec<raw::ScrapeConfigFile>,
-    /// Its text, if the program generated it: no secret can be in it.
-    own_text: Option<Arc<str>>,
-    /// Jobs of such a text that a later version will not have: another job has their targets.
+    /// What to save of one that the program generated: no secret can be in it.
+    to_save: Option<Arc<str>>,
+    /// Jobs of such a one that a later version will not have: another job has their targets.
     superseded: Vec<Arc<str>>,
 }
 
@@ -83,16 +83,16 @@ impl Config {
         self.file.encode().to_yaml()
     }
 
-    /// What to save as a file: the text of a configuration that the program made itself, which has
-    /// only what differs from the defaults; else [`Self::to_yaml`].
+    /// What to save as a file: the text that the program has for a configuration that it made itself;
+    /// else [`Self::to_yaml`].
     pub fn to_save(&self) -> String {
-        self.own_text.as_ref().map_or_else(|| self.to_yaml(), ToString::to_string)
+        self.to_save.as_ref().map_or_else(|| self.to_yaml(), ToString::to_string)
     }
 
-    /// Notes the text of a configuration that the program made itself, and those of its jobs whose
-    /// targets another job has.
-    pub fn made_from(&mut self, text: &str, superseded: &[&str]) {
-        self.own_text = Some(Arc::from(text));
+    /// Notes that the program made the configuration itself: what to save of it, and those of its jobs
+    /// that are not in there, since another job has their targets.
+    pub fn made_from(&mut self, to_save: &str, superseded: &[&str]) {
+        self.to_save = Some(Arc::from(to_save));
         self.superseded = superseded.iter().map(|name| Arc::from(*name)).collect();
     }
 

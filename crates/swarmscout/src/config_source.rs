@@ -51,7 +51,7 @@ impl ConfigSource {
         let loaded = match self {
             Self::File { path, options } => return load_file(path, *options).await,
             Self::Engine(environment) => detect::detect(environment).await.and_then(|found| {
-                let Found { what, host, yaml, deprecated } = found;
+                let Found { what, host, yaml, to_save, deprecated } = found;
                 tracing::info!(
                     found = what,
                     host,
@@ -64,9 +64,9 @@ impl ConfigSource {
                         "Built-in jobs are deprecated: let Prometheus read the new job instead"
                     );
                 }
-                parse(ENGINE, &yaml, &deprecated)
+                parse(ENGINE, &yaml, &to_save, &deprecated)
             }),
-            Self::Text { name, yaml } => parse(name, yaml, &[]),
+            Self::Text { name, yaml } => parse(name, yaml, yaml, &[]),
         };
         Attempt { loaded, fingerprint: None }
     }
@@ -102,12 +102,13 @@ async fn load_file(path: &Path, options: config::Options) -> Attempt {
 /// How a configuration made for the local Engine is called in messages.
 const ENGINE: &str = "the local Docker Engine";
 
-/// Checks a text that the program made itself. Another of its jobs has the targets of `superseded`.
-fn parse(name: &str, yaml: &str, superseded: &[&str]) -> Result<Loaded, String> {
+/// Checks a text that the program made itself. Another of its jobs has the targets of `superseded`, which
+/// are not in what is to be saved.
+fn parse(name: &str, yaml: &str, to_save: &str, superseded: &[&str]) -> Result<Loaded, String> {
     let options = config::Options { agent: false, env: |_| None };
     let loaded = config::parse(yaml.as_bytes(), name.as_ref(), &options);
     let mut loaded = loaded.map_err(|errors| errors.to_string())?;
-    loaded.config.made_from(yaml, superseded);
+    loaded.config.made_from(to_save, superseded);
     Ok(loaded)
 }
 

@@ -3,7 +3,8 @@
 //! The engine is the one that the `docker` command would speak to (`DOCKER_HOST`,
 //! `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`, else the default socket). What it says of itself
 //! decides on an ordinary configuration, written as the text of a file: it goes the way of every
-//! other file, and `/api/v1/status/config` shows it as one to be saved and changed.
+//! other file, and `/api/v1/status/config?format=yaml` answers it, without jobs that a later version
+//! will not have, to be saved and changed.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ pub struct Found {
     pub host: String,
     /// A configuration file.
     pub yaml: String,
+    /// The same without the deprecated jobs: to be saved.
+    pub to_save: String,
     /// The names of jobs that a later version will not have.
     pub deprecated: Vec<&'static str>,
 }
@@ -121,7 +124,13 @@ pub async fn detect(environment: &Environment) -> Result<Found, String> {
         format!("{host} does not answer as a Docker engine does: {error}; {ADVICE}")
     })?;
     let jobs = classify(&info).map_err(|error| format!("{host}: {}", secrets.clean(&error)))?;
-    Ok(Found { what: jobs.what, yaml: engine.yaml(jobs), host, deprecated: jobs.deprecated() })
+    Ok(Found {
+        what: jobs.what,
+        yaml: engine.yaml(jobs.named),
+        to_save: engine.yaml(&jobs.named[..1]),
+        host,
+        deprecated: jobs.deprecated(),
+    })
 }
 
 /// The body of `/info`, and what must not show of it.
@@ -293,9 +302,9 @@ impl Engine {
         HttpConfig { tls, ..HttpConfig::default() }
     }
 
-    fn yaml(&self, jobs: &Jobs) -> String {
+    fn yaml(&self, jobs: &[BuiltIn]) -> String {
         let mut yaml = String::from("scrape_configs:\n");
-        for BuiltIn { name, key, host_key, source, job } in jobs.named {
+        for BuiltIn { name, key, host_key, source, job } in jobs {
             let host = quote(&self.url);
             write!(yaml, "  - job_name: {name}\n    {key}:\n      - {host_key}{host}\n")
                 .expect("a string takes all");

@@ -60,7 +60,7 @@ fn check(info: &str, expected: &Expect) {
     let info = Info::read(info.as_bytes()).expect("it is JSON of the right shape");
     let engine = Engine { url: String::from("unix:///d.sock"), certificates: None };
     let text = match classify(&info) {
-        Ok(jobs) => format!("{}\n{}", jobs.what, engine.yaml(jobs)),
+        Ok(jobs) => format!("{}\n{}", jobs.what, engine.yaml(jobs.named)),
         Err(error) => error,
     };
     expected.assert_eq(&text);
@@ -232,6 +232,6 @@ fn certificates_go_into_the_configuration() {
                 regex: running
                 action: keep
     "#]]
-    .assert_eq(&engine.yaml(&MANAGER));
+    .assert_eq(&engine.yaml(MANAGER.named));
     assert!(engine.http_config().tls.key.is_some());
 }

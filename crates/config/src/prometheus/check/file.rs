@@ -25,7 +25,7 @@ pub(crate) fn check(mut file: File, places: &mut JobPlaces, cx: &mut Cx<'_>) -> 
     let scheme = global::scheme(&file.global);
     server::check(&mut file, scheme, cx);
     let remote_write = remote_writes(&mut file, cx);
-    Config { jobs, remote_write, file, more: Vec::new(), own_text: None, superseded: Vec::new() }
+    Config { jobs, remote_write, file, more: Vec::new(), to_save: None, superseded: Vec::new() }
 }
 
 fn globs(file: &File, cx: &mut Cx<'_>) {

@@ -144,7 +144,8 @@ fn the_configuration_is_saved_as_the_line_at_the_start_says() {
     let said = transcript(&folder, &output);
     assert!(output.status.success() && !said.contains("WARNING"), "{said}\n{saved}");
     let mut from_file = folder.start(&[]);
-    let config = "/api/v1/status/config";
+    assert_eq!(saved.matches("- job_name: ").count(), 1, "a deprecated job: {saved}");
+    let config = "/api/v1/scrape_pools/config?scrapePool=swarm";
     assert_eq!(get(from_file.address(), config).body, get(address, config).body);
 }
 
