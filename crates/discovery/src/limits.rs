@@ -259,6 +259,11 @@ impl Meter {
         self.ahead -= bytes;
         Ok(())
     }
+
+    /// What was reserved for copies that are gone may be used again.
+    pub(crate) fn release(&mut self, bytes: u64) {
+        self.ahead += bytes;
+    }
 }
 
 /// Checks that there are not too many labels.

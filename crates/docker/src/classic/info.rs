@@ -18,6 +18,10 @@ use swarmscout_refresh::problems::Problems;
 
 use crate::engine::{Fault, Reader};
 
+/// The longest row about the master that is decoded, in bytes. What it says becomes labels, which are
+/// shorter even if each character of the row is escaped.
+const LONGEST_ROW: usize = 8 << 20;
+
 /// The content of a master's answer, which it borrows from.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ClassicInfo<'a> {
@@ -56,6 +60,11 @@ impl<'a> ClassicInfo<'a> {
             Ok(())
         });
         read.and_then(|()| reader.end()).map_err(|fault| explain(fault, json.len()))?;
+        if let Some(bytes) = system.too_long.or(driver.too_long) {
+            return Err(format!(
+                "a row about the master has {bytes} bytes, at most {LONGEST_ROW} are allowed"
+            ));
+        }
         let rows = if system.count.is_some() { system } else { driver };
         let Some(count) = rows.count else {
             return Err(
@@ -84,6 +93,8 @@ struct Rows<'a> {
     count: Option<Cow<'a, str>>,
     /// Whether a key began with a backspace.
     old: bool,
+    /// The bytes of a row that was not decoded.
+    too_long: Option<usize>,
     /// Where the rows of the current node start in the answer, and where they end so far.
     node: Option<(usize, usize)>,
 }
@@ -108,6 +119,7 @@ impl<'a> Rows<'a> {
                 self.end_node(json);
                 self.node = Some((start, start));
             }
+            Row::Master { .. } if row.len() > LONGEST_ROW => self.too_long = Some(row.len()),
             Row::Master { backspace } => {
                 self.old |= backspace;
                 match pair(row) {

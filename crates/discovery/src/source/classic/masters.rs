@@ -98,11 +98,6 @@ impl ClassicReplica {
 }
 
 impl Observer {
-    /// Notes that a master did not answer.
-    pub(super) fn note_failure(&self, index: usize) {
-        self.note(index, false, false);
-    }
-
     /// Notes what a master answered.
     pub(super) fn note_answer(
         &self,
@@ -121,7 +116,8 @@ impl Observer {
         });
     }
 
-    fn note(&self, index: usize, is_up: bool, is_primary: bool) {
+    /// Notes how a master is.
+    pub(super) fn note(&self, index: usize, is_up: bool, is_primary: bool) {
         self.0.send_modify(|known| {
             if let Some((master, asked)) = known.masters.get_mut(index) {
                 (master.is_up, master.is_primary) = (Some(is_up), is_primary);

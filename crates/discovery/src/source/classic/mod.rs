@@ -53,6 +53,10 @@ use crate::{BoxFuture, Discoverer, Error, Groups, Problem, RefreshScope, Refresh
 /// The largest answer that is read, in bytes: some 100,000 nodes.
 const MAX_ANSWER: u64 = 64 << 20;
 
+/// How often the bytes of a node's rows are in memory, at most, while its target is made of them: list,
+/// rows, key, decoded texts, labels in the making.
+const COPIES: u64 = 12;
+
 /// One of `swarm_sd_configs`.
 #[derive(Debug)]
 pub struct Classic {
@@ -125,7 +129,7 @@ impl Classic {
                 }
                 Err(error) => {
                     if let Some(observer) = &self.observer {
-                        observer.note_failure(turn.index);
+                        observer.note(turn.index, false, false);
                     }
                     round.failed(turn, error);
                 }
@@ -303,7 +307,10 @@ impl NodeCache {
         };
         for rows in info.nodes {
             let first = Reader::new(rows).skip().unwrap_or_default();
+            let copies = rows.len() as u64 * COPIES;
+            meter.reserve(copies)?;
             let node = self.node(first, rows);
+            meter.release(copies);
             let identity = String::from_utf8_lossy(first);
             meter.target(&node.target, || format!("node {}", shown(&identity)))?;
             meter.keep(node.footprint(first))?;

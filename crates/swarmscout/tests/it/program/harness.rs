@@ -158,6 +158,13 @@ impl Program {
         self.child.id()
     }
 
+    /// The most memory that it has had, in MiB.
+    pub(crate) fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("/proc");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         // The shell's own: not every machine has a program of that name.
         let kill = format!("kill -s {name} {}", self.child.id());

@@ -104,13 +104,6 @@ fn start(folder: &Folder, socket: &Path, memory: &str) -> Program {
     folder.start(&[&format!("--config.file={}", file.display()), &memory])
 }
 
-/// The most memory that the program has had, in MiB.
-fn peak(program: &Program) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).expect("/proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
-}
-
 /// The reasons that the program counts, and how often.
 fn skipped(address: SocketAddr) -> BTreeMap<String, u64> {
     let metrics = get(address, "/metrics").body;
@@ -196,7 +189,7 @@ fn bad_labels_take_no_other_service_with_them() {
         let is_obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!said.contains(is_obeyed), "{name}: {said:?}");
     }
-    let memory = peak(&program);
+    let memory = program.peak();
     assert!(memory < 400, "{memory} MiB");
     program.signal("TERM");
     let (status, log) = program.end();
@@ -283,7 +276,7 @@ fn many_services_are_served_or_refused_by_their_memory() {
     wait_for(address, "/sd", &format!("\"targets\":{SERVICES}"));
     let last = format!("/api/v1/explain?object=service/service-{}", SERVICES - 1);
     wait_for(address, &last, "1 target of service");
-    let memory = peak(&program);
+    let memory = program.peak();
     assert!(memory < 256, "{memory} MiB");
     drop(program);
 
@@ -291,7 +284,7 @@ fn many_services_are_served_or_refused_by_their_memory() {
     let address = program.address();
     wait_for(address, "/api/v1/sources?scrapePool=swarm", "exceeds --limits.memory=4MiB");
     assert!(get(address, "/sd/other").body.contains("neighbour:80"));
-    let memory = peak(&program);
+    let memory = program.peak();
     assert!(memory < 160, "{memory} MiB");
 }
 

@@ -17,6 +17,7 @@ mod file_sd;
 mod http_config;
 mod labels;
 mod lifecycle;
+mod limits;
 mod output;
 mod reload;
 mod restart;
