@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use self::peer::{Peer, size_of};
+use self::peer::{Peer, family_of, size_of};
 use crate::classic;
 use crate::process::until;
 use crate::programs::{Program, Running};
@@ -22,8 +22,7 @@ use crate::report::{Report, mebibytes, milliseconds};
 const CHANGES: u32 = 20;
 
 /// The families that say what the peer says of services and nodes.
-const SAME_FACTS: [&str; 10] = [
-    "service_info",
+const SAME_FACTS: [&str; 9] = [
     "service_desired_tasks",
     "service_running_tasks",
     "service_schedulable_tasks",
@@ -35,13 +34,44 @@ const SAME_FACTS: [&str; 10] = [
     "nodes",
 ];
 
+/// This one says more; of its labels the peer has these.
+const INFO: (&str, [&str; 3]) = ("dockerswarm_service_info", ["service", "stack", "mode"]);
+
 pub fn run(report: &mut Report) -> Result<()> {
     for (nodes, tasks, wanted) in
         [(1000, 10_000, ["< 60 ms", "< 3 ms", "< 40 MiB"]), (3000, 100_000, ["", "", ""])]
     {
         measure(report, nodes, tasks, wanted)?;
     }
+    measure_cluster(report)?;
     measure_classic(report)
+}
+
+/// The label `cluster` of all targets, and none, in the place of the peer.
+fn measure_cluster(report: &mut Report) -> Result<()> {
+    let swarm = Swarm::start_watched(1000, 10_000)?;
+    let cost = |flags: &[&str]| -> Result<[f64; 3]> {
+        let flags = [&["--no-state.metrics"], flags].concat();
+        let mut runs = Vec::new();
+        for _ in 0..5 {
+            let scout = running(&swarm, &flags)?;
+            let list = length(&format!("{}/sd/swarm", scout.url), "identity");
+            let list = list.context("/sd/swarm does not answer")?;
+            runs.push([scout.process.cpu()?, scout.process.memory()?, list]);
+        }
+        Ok([0, 1, 2].map(|figure| {
+            runs.sort_by(|a, b| a[figure].total_cmp(&b[figure]));
+            runs[runs.len() / 2][figure]
+        }))
+    };
+    let (with, without) = (cost(&["--cluster=home"])?, cost(&[])?);
+    let shows: [fn(f64) -> String; 3] = [milliseconds, mebibytes, mebibytes];
+    let whats = ["CPU until the first list", "memory after it", "size of it"];
+    for (i, (what, show)) in whats.into_iter().zip(shows).enumerate() {
+        let what = format!("{what}, with --cluster, without, 1000 nodes, 10000 tasks");
+        report.row(&what, with[i], Some(without[i]), "", show);
+    }
+    Ok(())
 }
 
 /// A classic Swarm whose nodes all report again between two scrapes.
@@ -126,11 +156,16 @@ fn measure(report: &mut Report, nodes: usize, tasks: usize, wanted: [&str; 3]) -
     report.row(&format!("its size, {size}"), text, None, "", mebibytes);
     report.row(&format!("its size with gzip, {size}"), gzip, None, "", mebibytes);
     let text = crate::programs::get(&url).context("/metrics/swarm does not answer")?;
-    let same = size_of(&String::from_utf8(text)?, |family| {
+    let text = String::from_utf8(text)?;
+    let same = size_of(&text, |family| {
         let family = family.strip_prefix("dockerswarm_");
         family.is_some_and(|family| SAME_FACTS.contains(&family))
     });
     let of_peer = peer.as_ref().map(|peer| peer.bytes);
+    let all = same + size_of(&text, |family| family == INFO.0);
+    let what = format!("size of what both say, with all that info says, {size}");
+    report.row(&what, all, of_peer, "", mebibytes);
+    let same = same + info_size(&text);
     let what = format!("size of what both say, {size}");
     report.row(&what, same, of_peer, "< 0.33 of the peer", mebibytes);
     let memory = scout.process.memory()? - memory_without;
@@ -157,6 +192,22 @@ fn measure(report: &mut Report, nodes: usize, tasks: usize, wanted: [&str; 3]) -
     let what = format!("CPU of one after a change; of a poll, {size}");
     report.row(&what, after_one, of_peer, wanted[1], milliseconds);
     Ok(())
+}
+
+/// The bytes of the info of services, with the labels that the peer has.
+fn info_size(text: &str) -> f64 {
+    let (name, labels) = INFO;
+    let of_line = |line: &str| {
+        let labels = labels.iter().filter_map(|label| {
+            let start = format!("{label}=\"");
+            let at = line.find(&format!(",{start}")).map(|at| at + 1);
+            let rest = &line[at.or_else(|| line.find(&format!("{{{start}")).map(|at| at + 1))?..];
+            // With its comma or brace.
+            Some(start.len() + rest[start.len()..].find('"')? + 2)
+        });
+        (name.len() + 1 + labels.sum::<usize>() + " 1\n".len()) as f64
+    };
+    text.lines().filter(|line| family_of(line) == name).map(of_line).sum()
 }
 
 /// How many refreshes it has finished.

@@ -57,7 +57,11 @@ impl Peer {
 
 /// The bytes of the series of some families.
 pub fn size_of(exposition: &str, is_wanted: impl Fn(&str) -> bool) -> f64 {
-    let series = exposition.lines().filter(|line| !line.starts_with('#'));
-    let wanted = series.filter(|line| is_wanted(line.split(['{', ' ']).next().unwrap_or_default()));
+    let wanted = exposition.lines().filter(|line| is_wanted(family_of(line)));
     wanted.map(|line| line.len() as f64 + 1.0).sum()
+}
+
+/// The family of a line; of a comment something else.
+pub fn family_of(line: &str) -> &str {
+    line.split(['{', ' ']).next().unwrap_or_default()
 }

@@ -65,8 +65,12 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
     let mut labels = options.labels();
     labels.push("service", &service.name);
     let task_labels = labels.clone();
+    // They are many, and `_info` has the stack.
+    let mut state_labels = labels.clone();
     labels.push("stack", stack.unwrap_or_default());
-    options.push_allowed(&mut labels, |key| service.labels.get(key));
+    for labels in [&mut labels, &mut state_labels] {
+        options.push_allowed(labels, |key| service.labels.get(key));
+    }
     let tasks = current_tasks(service, snapshot.tasks.of_owner(&service.id));
     let outcomes = counters.of(&service.id);
     let counts = Counts::of(service, &tasks, of);
@@ -88,7 +92,7 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
         }
     }
     for ((state, _), number) in STATES.iter().zip(in_state) {
-        page.series_with(Family::ServiceTasks, &labels, ("state", state), count(number));
+        page.series_with(Family::ServiceTasks, &state_labels, ("state", state), count(number));
     }
     for (reason, number) in &waiting {
         let more = ("reason", reason.as_str());

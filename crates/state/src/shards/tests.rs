@@ -162,15 +162,15 @@ fn a_service_has_all_its_series() {
             service_running_tasks{cluster="home",service="shop_web",stack="shop"} 2
             service_schedulable_tasks{cluster="home",service="shop_web",stack="shop"} 2
             service_at_desired{cluster="home",service="shop_web",stack="shop"} 0
-            service_tasks{cluster="home",service="shop_web",stack="shop",state="complete"} 0
-            service_tasks{cluster="home",service="shop_web",stack="shop",state="failed"} 0
-            service_tasks{cluster="home",service="shop_web",stack="shop",state="orphaned"} 0
-            service_tasks{cluster="home",service="shop_web",stack="shop",state="pending"} 1
-            service_tasks{cluster="home",service="shop_web",stack="shop",state="preparing"} 0
-            service_tasks{cluster="home",service="shop_web",stack="shop",state="ready"} 0
-            service_tasks{cluster="home",service="shop_web",stack="shop",state="rejected"} 0
-            service_tasks{cluster="home",service="shop_web",stack="shop",state="running"} 2
-            service_tasks{cluster="home",service="shop_web",stack="shop",state="starting"} 0
+            service_tasks{cluster="home",service="shop_web",state="complete"} 0
+            service_tasks{cluster="home",service="shop_web",state="failed"} 0
+            service_tasks{cluster="home",service="shop_web",state="orphaned"} 0
+            service_tasks{cluster="home",service="shop_web",state="pending"} 1
+            service_tasks{cluster="home",service="shop_web",state="preparing"} 0
+            service_tasks{cluster="home",service="shop_web",state="ready"} 0
+            service_tasks{cluster="home",service="shop_web",state="rejected"} 0
+            service_tasks{cluster="home",service="shop_web",state="running"} 2
+            service_tasks{cluster="home",service="shop_web",state="starting"} 0
             service_waiting_tasks{cluster="home",service="shop_web",stack="shop",reason="no suitable node: resources"} 1
             service_running_images{cluster="home",service="shop_web",stack="shop"} 1
             service_most_tasks_on_one_node{cluster="home",service="shop_web",stack="shop"} 2
