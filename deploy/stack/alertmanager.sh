@@ -65,6 +65,33 @@ check() { # check NAME URL
   esac
 }
 
+# The part of a URL that no log may have: without scheme and credentials; of Telegram the token.
+address() { # address URL
+  rest=${1#*://}
+  case $1 in
+    telegram://*) rest=${rest%@*} ;;
+    *) authority=${rest%%[/?]*} && rest=${authority##*@}${rest#"$authority"} ;;
+  esac
+  printf '%s' "$rest"
+}
+
+# Copies lines without these texts.
+hide() { # hide TEXT…
+  while IFS= read -r line; do
+    for text; do
+      shown=
+      while [ -n "$text" ]; do
+        case $line in
+          *"$text"*) shown=$shown${line%%"$text"*}'<secret>' && line=${line#*"$text"} ;;
+          *) break ;;
+        esac
+      done
+      line=$shown$line
+    done
+    printf '%s\n' "$line"
+  done
+}
+
 # ntfy formats what Alertmanager sends by a template of its own, since version 2.14.
 ntfy() { # ntfy URL
   echo '- name: ntfy'
@@ -182,4 +209,21 @@ if [ "${1:-}" = --check ]; then
   exit
 fi
 case $url in '') echo 'ALERT_URL is empty: alerts reach no person, only the web page' >&2 ;; esac
-exec "${ALERTMANAGER:-/bin/alertmanager}" --config.file="$file" "$@"
+
+# If it cannot send, Alertmanager logs the token of Telegram, and before 0.26 the URL of a webhook.
+log=${file%.yml}.log
+rm -f "$log"
+mkfifo "$log"
+hide "$(address "$url")" "$(address "$heartbeat")" <"$log" >&2 &
+"${ALERTMANAGER:-/bin/alertmanager}" --config.file="$file" "$@" >"$log" 2>&1 &
+program=$!
+trap 'kill "$program"' TERM INT
+trap 'kill -HUP "$program"' HUP
+code=0
+while :; do
+  # A signal ends this, too.
+  wait "$program" && code=0 || code=$?
+  kill -0 "$program" 2>/dev/null || break
+done
+wait
+exit "$code"
