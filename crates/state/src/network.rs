@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use swarmscout_docker::engine::{Network, NetworkStatuses, Service, Task};
 use swarmscout_swarm::{Buckets, Snapshot};
 
@@ -47,17 +48,31 @@ pub(crate) fn write(page: &mut Page, snapshot: &Snapshot, used: &AddressUse, opt
 pub(crate) struct AddressUse {
     tasks: Buckets<Task>,
     services: Buckets<Service>,
-    /// By the ID of the network: each address with the number of its users.
-    networks: HashMap<Arc<str>, HashMap<Address, u32>>,
+    /// By the ID of the network.
+    networks: HashMap<Arc<str>, Users, RandomState>,
     /// What managers know, if they are asked.
     status: Arc<NetworkStatuses>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Address {
+/// The number of users of each address of a network.
+#[derive(Debug, Default)]
+struct Users {
+    addresses: HashMap<IpAddr, u32, RandomState>,
+    /// Of load balancers, by the ID of their node.
+    load_balancers: HashMap<Arc<str>, u32, RandomState>,
+}
+
+impl Users {
+    fn len(&self) -> usize {
+        self.addresses.len() + self.load_balancers.len()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Address<'a> {
     Of(IpAddr),
     /// Of the load balancer of this node.
-    LoadBalancer(Arc<str>),
+    LoadBalancer(&'a Arc<str>),
 }
 
 impl AddressUse {
@@ -69,11 +84,10 @@ impl AddressUse {
         }
         let known = self.networks.get(&network.id);
         let is_new = |address: &&IpAddr| {
-            address.is_ipv4()
-                && known.is_none_or(|known| !known.contains_key(&Address::Of(**address)))
+            address.is_ipv4() && known.is_none_or(|known| !known.addresses.contains_key(*address))
         };
         let further = status.map(|status| status.used.iter().filter(is_new).count());
-        (known.map_or(0, HashMap::len) + further.unwrap_or_default()) as u64
+        (known.map_or(0, Users::len) + further.unwrap_or_default()) as u64
     }
 
     /// Whether no address of a network is free.
@@ -112,27 +126,44 @@ impl AddressUse {
         }
     }
 
-    fn add(&mut self, network: &Arc<str>, address: Address) {
-        let users = self.networks.entry(Arc::clone(network)).or_default();
-        *users.entry(address).or_default() += 1;
+    fn add(&mut self, network: &Arc<str>, address: Address<'_>) {
+        if !self.networks.contains_key(network) {
+            self.networks.insert(Arc::clone(network), Users::default());
+        }
+        let Some(used) = self.networks.get_mut(network) else { return };
+        match address {
+            Address::Of(address) => *used.addresses.entry(address).or_default() += 1,
+            Address::LoadBalancer(node) => match used.load_balancers.get_mut(node) {
+                Some(users) => *users += 1,
+                None => drop(used.load_balancers.insert(Arc::clone(node), 1)),
+            },
+        }
     }
 
-    fn remove(&mut self, network: &Arc<str>, address: Address) {
+    fn remove(&mut self, network: &Arc<str>, address: Address<'_>) {
         let Some(used) = self.networks.get_mut(network) else { return };
-        if let Entry::Occupied(mut users) = used.entry(address) {
-            *users.get_mut() -= 1;
-            if *users.get() == 0 {
-                users.remove();
-            }
+        match address {
+            Address::Of(address) => leave(used.addresses.entry(address)),
+            Address::LoadBalancer(node) => leave(used.load_balancers.entry(Arc::clone(node))),
         }
-        if used.is_empty() {
+        if used.len() == 0 {
             self.networks.remove(network);
         }
     }
 }
 
+/// One user less.
+fn leave<K>(address: Entry<'_, K, u32>) {
+    if let Entry::Occupied(mut users) = address {
+        *users.get_mut() -= 1;
+        if *users.get() == 0 {
+            users.remove();
+        }
+    }
+}
+
 /// Passes on each network of a task with an address there.
-fn of_task(task: &Task, each: &mut dyn FnMut(&Arc<str>, Address)) {
+fn of_task(task: &Task, each: &mut dyn FnMut(&Arc<str>, Address<'_>)) {
     if task.has_ended() {
         return;
     }
@@ -141,12 +172,12 @@ fn of_task(task: &Task, each: &mut dyn FnMut(&Arc<str>, Address)) {
             each(&attachment.network, Address::Of(*address));
         }
         if !task.node.is_empty() && &*attachment.driver == "overlay" {
-            each(&attachment.network, Address::LoadBalancer(Arc::clone(&task.node)));
+            each(&attachment.network, Address::LoadBalancer(&task.node));
         }
     }
 }
 
-fn of_service(service: &Service, each: &mut dyn FnMut(&Arc<str>, Address)) {
+fn of_service(service: &Service, each: &mut dyn FnMut(&Arc<str>, Address<'_>)) {
     for ip in &service.virtual_ips {
         if let Some(address) = ip.address {
             each(&ip.network, Address::Of(address));

@@ -172,13 +172,19 @@ impl SwarmMetrics {
         let before = std::mem::replace(&mut self.seen, now.clone());
         self.scheduler.update(now);
         let renamed = self.names.update(&now.nodes);
-        if self.services.resize(now.tasks.len().max(now.services.len())) {
+        let is_first = self.services.known.is_empty() && self.nodes.known.is_empty();
+        let has_new_services = self.services.resize(now.tasks.len().max(now.services.len()));
+        if has_new_services {
             now.services.objects().for_each(|service| self.services.touch(&service.id));
         }
-        if self.nodes.resize(now.nodes.len()) {
+        let has_new_nodes = self.nodes.resize(now.nodes.len());
+        if has_new_nodes {
             now.nodes.objects().for_each(|node| self.nodes.touch(&node.id));
         }
-        self.touch_changed(&before, now, renamed);
+        // Else all is written anyway, and nothing is gone.
+        if !(is_first && has_new_services && has_new_nodes) {
+            self.touch_changed(&before, now, renamed);
+        }
         self.addresses.update(now);
         let Self { scheduler, names, addresses, options, services, nodes, .. } = self;
         let of = Surroundings { snapshot: now, scheduler, names, addresses, counters, options };
@@ -234,10 +240,11 @@ impl SwarmMetrics {
                 of_nodes.extend(old.or(new).map(|node| hash_of(&node.id)));
             }
         }
-        for node in now.nodes.objects().filter(|node| of_nodes.contains(&hash_of(&node.id))) {
+        of_nodes.sort_unstable();
+        let is_of = |id: &str| of_nodes.binary_search(&hash_of(id)).is_ok();
+        for node in now.nodes.objects().filter(|node| is_of(&node.id)) {
             nodes.touch(&node.id);
         }
-        of_nodes.sort_unstable();
         let with_tasks = now.tasks.iter().filter(|bucket| bucket.refers_to_any(&of_nodes));
         touched.extend(with_tasks.map(|bucket| Arc::clone(bucket.owner())));
         let networks = before.networks.differences(&now.networks);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use swarmscout_docker::engine::Node;
 
 use crate::Buckets;
@@ -17,7 +18,7 @@ const SHOWN_OF_ID: usize = 5;
 pub struct NodeNames {
     seen: Buckets<Node>,
     ids: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
-    names: HashMap<Arc<str>, Arc<str>>,
+    names: HashMap<Arc<str>, Arc<str>, RandomState>,
 }
 
 impl NodeNames {

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use swarmscout_docker::engine::{
     GenericResource, Node, Platform, Plugin, Resources, Service, Task,
 };
@@ -38,7 +39,7 @@ pub struct NodeLoad {
     /// Published in host mode: the tasks that have each, by protocol.
     ports: Vec<(u32, Arc<str>)>,
     /// By service.
-    tasks: HashMap<Arc<str>, u64>,
+    tasks: HashMap<Arc<str>, u64, RandomState>,
 }
 
 impl NodeLoad {
@@ -69,7 +70,10 @@ impl NodeLoad {
             *self.reserved_generic.entry(Arc::clone(kind)).or_default() += count;
         }
         self.ports.extend(published(task));
-        *self.tasks.entry(Arc::clone(&task.service)).or_default() += 1;
+        match self.tasks.get_mut(&task.service) {
+            Some(count) => *count += 1,
+            None => drop(self.tasks.insert(Arc::clone(&task.service), 1)),
+        }
     }
 
     fn remove(&mut self, task: &Task) {
