@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::Labels;
 use crate::groups::TargetGroup;
+use crate::target::{RelabelledGroup, Target};
 
 /// The label of a group that says which list it is in. A group without it is in the normal one.
 pub const LIST: &str = "__meta_swarmscout_list";
@@ -32,6 +33,16 @@ pub enum TargetList {
     Class(Box<str>),
     /// URLs for a prober, such as the blackbox exporter.
     Probes,
+}
+
+impl RelabelledGroup {
+    /// Its active targets that [cannot be reached](UNREACHABLE).
+    pub fn unreachable(&self) -> impl Iterator<Item = &Target> {
+        let is_marked = |labels: &Labels| labels.get(UNREACHABLE).is_some();
+        let are_all = is_marked(&self.group.labels);
+        let discovered = |target: &Target| &self.group.targets[target.index as usize];
+        self.active.iter().filter(move |target| are_all || is_marked(discovered(target)))
+    }
 }
 
 impl TargetList {

@@ -5,8 +5,8 @@
 use swarmscout_docker::engine::{LabelMap, Service};
 
 use super::config::SwarmscoutOptions;
+use super::options::Options;
 use super::settings::{Declared, Endpoint, EndpointPort, Outcome, explained};
-use super::targets::Options;
 
 /// The scrape settings of a service in one block of `swarmscout_sd_configs`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,10 +12,11 @@ use tokio::sync::watch;
 
 use super::address::SharedNetworks;
 use super::config::{Scraper, SwarmscoutOptions};
+use super::options::Options;
 use super::slots::{Slot, Slots};
 use super::state::StateTarget;
 use super::surroundings::Surroundings;
-use super::targets::{self, Buffers, Claim, Context, DECLARED_BY, Options, PRESET};
+use super::targets::{self, Buffers, Claim, Context, DECLARED_BY, PRESET};
 use super::{nodes, probes};
 use crate::config::BuildContext;
 use crate::limits::{LONGEST_ENGINE_LABEL, Meter};

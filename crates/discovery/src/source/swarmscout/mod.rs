@@ -17,6 +17,7 @@ mod explain;
 mod finder;
 mod keys;
 mod nodes;
+mod options;
 mod own_container;
 mod presets;
 mod probes;
@@ -74,7 +75,7 @@ pub(crate) fn start(
     let is_here = options.scraper == Scraper::Here;
     let query = own_container.clone().filter(|_| is_here);
     let query = query.map(|container| ContainerQuery::new(container, &config.engine, context));
-    let with_dockerd = targets::Options::new(&options).of_program(context).lists_nodes();
+    let with_dockerd = options::Options::new(&options).of_program(context).lists_nodes();
     let task = context.refresh.tasks.spawn(scout.run(with_dockerd, query));
     let beside = Beside { changed, _task: AbortOnDropHandle::new(task) };
     let of_finder = context.clone();

@@ -2,6 +2,8 @@
 
 use swarmscout_docker::engine::{Mode, Service};
 
+use super::settings::{Endpoint, EndpointPort, Shared};
+
 /// The label that names the preset of a service whose image has another name.
 pub(super) const PRESET_LABEL: &str = "swarmscout.preset";
 
@@ -102,6 +104,27 @@ impl Preset {
                 path: "/metrics/swarm",
                 instance: PresetInstance::Slot,
             },
+        }
+    }
+
+    /// How a service of it is scraped that says nothing of itself.
+    pub(super) fn endpoint(self) -> Endpoint<'static> {
+        let row = self.row();
+        Endpoint {
+            name: "",
+            port: EndpointPort::Number(row.port),
+            path: row.path.into(),
+            scheme: "http",
+            params: Vec::new(),
+            shared: Shared {
+                job: Some(self.as_str()),
+                interval: None,
+                timeout: None,
+                labels: Vec::new(),
+            },
+            network: None,
+            sample_limit: None,
+            class: "",
         }
     }
 }

@@ -8,9 +8,10 @@ use swarmscout_model::target_list::{LIST, PROBES};
 use swarmscout_refresh::problems::shown;
 use swarmscout_swarm::Bucket;
 
+use super::options::Options;
 use super::settings;
 use super::slots::Slots;
-use super::targets::{Buffers, ENDPOINT, Options, push_pace, service_labels};
+use super::targets::{Buffers, ENDPOINT, push_pace, service_labels};
 use crate::limits::{Excess, Meter};
 use crate::source::dockerswarm::group_cache::BucketResult;
 use crate::source::moby::AddressWriter;

@@ -11,8 +11,9 @@ use swarmscout_refresh::problems::shown;
 use swarmscout_swarm::Snapshot;
 use swarmscout_swarm::buckets::Object as _;
 
+use super::options::Options;
 use super::slots::{Slot, Slots};
-use super::targets::{self, Buffers, Context, Options};
+use super::targets::{self, Buffers, Context};
 use crate::Problem;
 use crate::limits::{Excess, Meter};
 use crate::source::moby::Skipped;
