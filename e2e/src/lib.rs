@@ -5,6 +5,7 @@
 //! installs.
 
 pub mod alerting;
+pub mod cases;
 pub mod cluster;
 pub mod dns;
 pub mod docker;

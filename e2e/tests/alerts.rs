@@ -3,8 +3,6 @@
 //!
 //! The rules are those that Swarmscout prints. Only durations and thresholds are shorter.
 
-#[path = "common/cases.rs"]
-mod cases;
 #[path = "alerts/nodes.rs"]
 mod nodes;
 #[path = "alerts/services.rs"]
@@ -15,12 +13,10 @@ mod swarm;
 mod targets;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Result;
+use swarmscout_e2e::cases::{self, Case, PATIENCE};
 use swarmscout_e2e::cluster::Cluster;
-
-use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
     ("a service without tasks, and one with too few", services::down),
@@ -40,9 +36,6 @@ const CASES: &[(&str, Case)] = &[
     // The slowest.
     ("a service is killed again and again", services::killed),
 ];
-
-/// Far more than what is waited for takes.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 fn main() -> ExitCode {
     cases::run(CASES, || {

@@ -4,9 +4,6 @@
 //! cAdvisor and Grafana have no package: stand-ins serve a page of metrics, and Grafana's has the environment and files
 //! that Grafana would have.
 
-#[path = "common/cases.rs"]
-mod cases;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,13 +12,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use swarmscout_e2e::cases::{self, Case};
 use swarmscout_e2e::cluster::{Cluster, Image};
 use swarmscout_e2e::process::run;
 use swarmscout_e2e::program::swarmscout;
 use swarmscout_e2e::until;
 use swarmscout_e2e::webhook::Webhook;
-
-use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
     ("each form of ALERT_URL makes a configuration that amtool accepts", forms),

@@ -4,8 +4,6 @@
 //! In every case a witness reads the targets the whole time: they are never gone. What the Engine
 //! says and how long it takes is printed; `docs/robustness.md` has it as a table.
 
-#[path = "common/cases.rs"]
-mod cases;
 #[path = "faults/clock.rs"]
 mod clock;
 #[path = "faults/engines.rs"]
@@ -19,15 +17,14 @@ mod tunnel;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use swarmscout_e2e::cases::{self, Case, PATIENCE};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::program::Server;
 use swarmscout_e2e::{get, get_any, until};
-
-use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
     ("dockerd is killed and started again, with another socket", engines::killed),
@@ -41,9 +38,6 @@ const CASES: &[(&str, Case)] = &[
 
 /// Nodes of the cluster, and tasks of its only service.
 const NODES: usize = 4;
-
-/// Far more than what is waited for takes.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 fn main() -> ExitCode {
     cases::run(CASES, || {

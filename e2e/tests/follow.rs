@@ -4,8 +4,6 @@
 //! The jobs that follow by a watch make a full refresh once an hour, so that what they know of a
 //! change can only have come from the watch.
 
-#[path = "common/cases.rs"]
-mod cases;
 #[path = "follow/faults.rs"]
 mod faults;
 #[path = "follow/filters.rs"]
@@ -13,15 +11,14 @@ mod filters;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use swarmscout_e2e::cases::{self, Case, PATIENCE};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::program::Server;
 use swarmscout_e2e::until;
-
-use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
     ("watch, events and polling come to the same targets", the_same),
@@ -31,9 +28,6 @@ const CASES: &[(&str, Case)] = &[
     ("the leader is killed while a follower is watched", faults::leader_killed),
     ("the quorum is lost and comes back while a manager is watched", faults::quorum_lost),
 ];
-
-/// Far more than what is waited for takes.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 fn main() -> ExitCode {
     cases::run(CASES, || Cluster::up(3, 1))

@@ -4,8 +4,6 @@
 //! Swarmscout runs as a service, without a configuration file. A Prometheus in the network of its
 //! container reads nothing but `/sd/swarm`.
 
-#[path = "common/cases.rs"]
-mod cases;
 #[path = "labels/diagnose.rs"]
 mod diagnose;
 #[path = "labels/engines.rs"]
@@ -17,15 +15,13 @@ mod scrape;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use swarmscout_e2e::cases::{self, Case, PATIENCE};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::process::Process;
 use swarmscout_e2e::program::{Server, swarmscout};
 use swarmscout_e2e::{get, get_json, until};
-
-use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
     ("one entry of a Prometheus scrapes every service", scrape::everything),
@@ -40,9 +36,6 @@ const CASES: &[(&str, Case)] = &[
     ("plain engines are a union, and a dead one takes none away", engines::union),
     ("five nodes of one host name have instances of their own", scrape::one_host_name),
 ];
-
-/// Far more than what is waited for takes.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Files of the folder `stacks`, each a stack.
 const STACKS: [&str; 9] = [

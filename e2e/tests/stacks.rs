@@ -2,32 +2,24 @@
 //!
 //! One Swarm of a manager and a worker; the stack has the shape of swarmprom, and Debian's Prometheus.
 
-#[path = "common/cases.rs"]
-mod cases;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use swarmscout_e2e::cases::{self, Case, PATIENCE};
 use swarmscout_e2e::cluster::{Cluster, Image};
 use swarmscout_e2e::process::run;
 use swarmscout_e2e::program::swarmscout;
 use swarmscout_e2e::{get_json, until};
-
-use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
     ("beside a stack of tasks.* names", beside),
     ("a changed file is deployed under another name", changed),
     ("the tasks.* jobs are exchanged, and come back", exchanged),
 ];
-
-/// Far more than what is waited for takes.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 /// `job instance` of what the DNS has and Swarmscout has, with the label of the case.
 const TARGETS: [&str; 6] = [

@@ -5,8 +5,6 @@
 
 #[path = "state/alerts.rs"]
 mod alerts;
-#[path = "common/cases.rs"]
-mod cases;
 #[path = "state/compared.rs"]
 mod compared;
 #[path = "state/dashboards.rs"]
@@ -22,15 +20,13 @@ mod services;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use swarmscout_e2e::cases::{self, Case, PATIENCE};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::exposition::Exposition;
 use swarmscout_e2e::program::{Server, swarmscout};
 use swarmscout_e2e::{get, until};
-
-use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
     ("services that run, that are scaled, and jobs", services::healthy),
@@ -48,9 +44,6 @@ const CASES: &[(&str, Case)] = &[
     ("a node dies", nodes::dead),
     ("alerts fire, reach Alertmanager, and end", alerts::fire_and_end),
 ];
-
-/// Far more than what is waited for takes.
-const PATIENCE: Duration = Duration::from_mins(2);
 
 fn main() -> ExitCode {
     cases::run(CASES, || Cluster::up(1, 2))

@@ -2,8 +2,6 @@
 //!
 //! The cluster is brought up once; the tests run one after the other and leave it as they found it.
 
-#[path = "common/cases.rs"]
-mod cases;
 #[path = "swarm/dns.rs"]
 mod dns;
 #[path = "swarm/migration.rs"]
@@ -18,13 +16,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use swarmscout_e2e::cases::{self, Case};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::process::run;
 use swarmscout_e2e::program::{Server, check_sd, known_to_2_42, swarmscout};
 use swarmscout_e2e::proxy::Proxy;
 use swarmscout_e2e::{get, get_any, get_json, until};
-
-use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[
     ("discovered labels equal those of promtool: nodes", |c, f| parity(c, f, "nodes")),

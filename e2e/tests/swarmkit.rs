@@ -6,19 +6,15 @@
 //! Engine's lists, a new listing at the socket, and what the watch has reported since the
 //! beginning.
 
-#[path = "common/cases.rs"]
-mod cases;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use swarmscout_e2e::cases::{self, Case};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::process::Process;
 use swarmscout_e2e::until;
-
-use crate::cases::Case;
 
 const CASES: &[(&str, Case)] =
     &[("both report the same objects, whatever happens to the Swarm", step_by_step)];

@@ -4,22 +4,18 @@
 //! There is one case, and only where `DOCKERD` names the newer `dockerd` (`e2e/engines/build`): the
 //! older one is that of the machine's packages.
 
-#[path = "common/cases.rs"]
-mod cases;
-
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use swarmscout_e2e::cases::{self, Case};
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::docker::Docker;
 use swarmscout_e2e::program::Server;
 use swarmscout_e2e::until;
 use swarmscout_e2e::witness::Witness;
-
-use crate::cases::Case;
 
 const CASES: &[(&str, Case)] = &[("the managers are upgraded one by one", one_by_one)];
 

@@ -1,13 +1,18 @@
-//! Runs the cases of a file one after the other on one Swarm.
+//! Runs the cases of a test file one after the other on one Swarm.
 
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
-use swarmscout_e2e::cluster::Cluster;
+
+use crate::cluster::Cluster;
+
+/// Far more than what most cases wait for takes.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// One case, in a folder of its own.
 pub type Case = fn(&mut Cluster, &Path) -> Result<()>;
