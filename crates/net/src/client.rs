@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::body::{Body, Patience};
 use crate::config::{Auth, Header};
-use crate::connect::{Connector, Secure, Way, through};
+use crate::connect::{Connector, Secure, SocketAdvice, Way, through};
 use crate::error::ConnectFailure;
 use crate::exchange::Pool;
 use crate::gzip::Inflater;
@@ -35,12 +35,19 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// What is trusted where `tls_config` does not name authorities. Best shared by all clients.
     pub roots: SystemRoots,
+    /// What errors say to do about a unix socket that cannot be opened. Default: about Docker's.
+    pub socket_advice: SocketAdvice,
 }
 
 impl ClientOptions {
     /// With system certificates that no other client shares.
     pub fn new(user_agent: impl Into<String>, connect_timeout: Duration) -> Self {
-        Self { user_agent: user_agent.into(), connect_timeout, roots: SystemRoots::default() }
+        Self {
+            user_agent: user_agent.into(),
+            connect_timeout,
+            roots: SystemRoots::default(),
+            socket_advice: SocketAdvice::DOCKER,
+        }
     }
 }
 
@@ -129,13 +136,13 @@ impl Client {
             }
             _ => None,
         };
-        let ClientOptions { user_agent, connect_timeout, roots } = options;
+        let ClientOptions { user_agent, connect_timeout, roots, socket_advice } = options;
         let user_agent = HeaderValue::try_from(user_agent).map_err(|_| Error::Header {
             what: "User-Agent".to_owned(),
             reason: "it is not plain text",
         })?;
         let proxy = config.proxy.clone();
-        let way = Arc::new(Way { proxy, user_agent, timeout: connect_timeout });
+        let way = Arc::new(Way { proxy, user_agent, timeout: connect_timeout, socket_advice });
         Ok(Self(Arc::new(Inner {
             auth: config.auth.clone(),
             tokens,

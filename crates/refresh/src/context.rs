@@ -55,7 +55,8 @@ impl RefreshContext {
     /// What a discoverer makes its HTTP client with.
     pub fn client_options(&self, connect_timeout: Duration) -> ClientOptions {
         let user_agent = self.user_agent.to_string();
-        ClientOptions { user_agent, connect_timeout, roots: self.roots.clone() }
+        let roots = self.roots.clone();
+        ClientOptions { roots, ..ClientOptions::new(user_agent, connect_timeout) }
     }
 }
 

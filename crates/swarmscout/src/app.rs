@@ -40,7 +40,7 @@ use crate::auto_reload::AutoReload;
 use crate::cli::IgnoredFlag;
 use crate::config_source::{Attempt, ConfigSource};
 use crate::counters;
-use crate::listen::{Listen, local_url};
+use crate::listen::{Listen, Opened, SocketFile, local_url};
 use crate::manager_certificates;
 use crate::signals::{Received, Signals};
 use crate::systemd::Systemd;
@@ -147,6 +147,8 @@ pub struct App {
     stop_web: oneshot::Sender<()>,
     web_timeout: Duration,
     addresses: Vec<SocketAddr>,
+    /// Removed at the end.
+    _socket_files: Vec<SocketFile>,
     /// Counts what happens between two scrapes.
     counting: JoinSet<()>,
     stop_counting: oneshot::Sender<()>,
@@ -200,10 +202,17 @@ impl App {
             web::Threads::start().context("cannot start the threads of the web server")?;
         // There, so that nothing else holds up who connects.
         let listen = options.listen;
-        let opening = web_threads.handle().spawn(async move { listen.open().await });
-        let listeners = opening.await.context("cannot listen")??;
+        let opening = web_threads.handle().spawn(async move {
+            let opened = listen.open().await?;
+            let health = opened.health();
+            anyhow::Ok((opened, health))
+        });
+        let (opened, health) = opening.await.context("cannot listen")??;
+        let Opened { listeners, files: socket_files } = opened;
+        let mut listeners: Vec<_> = listeners.into_iter().map(|(listener, _)| listener).collect();
         let addresses: Vec<_> = listeners.iter().filter_map(web::Listener::address).collect();
         let names: Vec<_> = listeners.iter().map(ToString::to_string).collect();
+        listeners.extend(health);
 
         apply_jobs(&mut manager, loaded.config.job_configs());
         let (config, config_receiver) = watch::channel(Arc::new(loaded.config));
@@ -301,6 +310,7 @@ impl App {
             stop_web,
             web_timeout,
             addresses,
+            _socket_files: socket_files,
             counting,
             stop_counting,
             _certificates: certificates,
@@ -554,7 +564,7 @@ mod tests {
         let app = App::start(Options {
             source: ConfigSource::Text { name: "a test", yaml: Arc::from("scrape_configs: []") },
             auto_reload: None,
-            listen: Listen::Addresses(vec![String::from("127.0.0.1:0")]),
+            listen: Listen::Addresses(vec!["127.0.0.1:0".parse().expect("an address")]),
             web: web::Options::default(),
             memory: Bytes(0),
             file_sd: None,

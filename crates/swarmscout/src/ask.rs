@@ -1,12 +1,16 @@
 //! Asks the running program.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use swarmscout_net::{Client, ClientOptions, HttpConfig, Request, Response};
+use swarmscout_net::{
+    Client, ClientOptions, ConnectCause, Error, Host, HttpConfig, Request, Response, Scheme,
+    SocketAdvice,
+};
 
 use crate::app::BUILD;
 use crate::cli::EndpointArgs;
@@ -26,12 +30,20 @@ const MAX_ANSWER: u64 = 256 << 20;
 /// This much of an answer that is not JSON is shown, in bytes.
 const SHOWN: usize = 200;
 
+/// What to do about a unix socket that cannot be opened.
+const SOCKET_ADVICE: SocketAdvice = SocketAdvice {
+    missing: "a Swarmscout with --web.listen-address=unix:///… creates it",
+    stale: "is Swarmscout running?",
+    closed: "a folder above the socket cannot be entered",
+};
+
 /// A running program.
 #[derive(Debug)]
 pub(crate) struct Server {
     client: Client,
-    /// Without a slash at the end.
-    url: String,
+    host: Host,
+    /// The path before all others, if the server has a unix socket: the URL of another has its own.
+    prefix: String,
     /// What to do if no program answers.
     advice: &'static str,
 }
@@ -56,20 +68,22 @@ enum Missing {
 impl Server {
     /// `advice` says what to do if no program answers.
     pub(crate) fn new(args: &EndpointArgs, advice: &'static str) -> anyhow::Result<Self> {
-        let url = &args.url;
-        let url = if url.contains("://") { url.clone() } else { format!("http://{url}") };
+        let (host, prefix) = endpoint(&args.url)?;
         let config = match &args.http_config_file {
             Some(file) => swarmscout_config::load_http_config(file)?,
             None => HttpConfig::default(),
         };
-        let options = ClientOptions::new(format!("Swarmscout/{}", BUILD.version), CONNECT_WITHIN);
+        let options = ClientOptions {
+            socket_advice: SOCKET_ADVICE,
+            ..ClientOptions::new(format!("Swarmscout/{}", BUILD.version), CONNECT_WITHIN)
+        };
         let client = Client::new(&config, options)?;
-        Ok(Self { client, url: url.trim_end_matches('/').to_owned(), advice })
+        Ok(Self { client, host, prefix, advice })
     }
 
     /// Where it is, without a password.
     pub(crate) fn shown_url(&self) -> String {
-        swarmscout_net::redact_url(&self.url)
+        format!("{}{}", self.host, self.prefix).trim_end_matches('/').to_owned()
     }
 
     /// Sends a POST to a path below `/api/v1`, and reads what it answers.
@@ -123,14 +137,14 @@ impl Server {
         Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
-    fn request(&self, path: &str, timeout: Duration) -> Result<Request, swarmscout_net::Error> {
-        let request = Request::new(&format!("{}{path}", self.url))?;
+    fn request(&self, path: &str, timeout: Duration) -> Result<Request, Error> {
+        let request = Request::to(&self.host, &format!("{}{path}", self.prefix))?;
         Ok(request.timeout(timeout).max_body(MAX_ANSWER))
     }
 
     async fn read<T: DeserializeOwned>(
         &self,
-        answer: Result<Response, swarmscout_net::Error>,
+        answer: Result<Response, Error>,
         missing: Missing,
     ) -> anyhow::Result<T> {
         let answer = answer.map_err(|error| self.no_answer(error))?;
@@ -165,7 +179,11 @@ impl Server {
         let line = &line[..line.floor_char_boundary(SHOWN)];
         match status {
             StatusCode::UNAUTHORIZED => {
-                "give the credentials in a file, with --http.config.file".to_owned()
+                "give the credentials (basic_auth) in a file, with --http.config.file".to_owned()
+            }
+            // Go's words, and ours.
+            StatusCode::BAD_REQUEST if line.contains("HTTP request to an HTTPS server") => {
+                "the server speaks TLS there: write https:// in the URL".to_owned()
             }
             StatusCode::NOT_FOUND => format!(
                 "it is not a Swarmscout of this version, or its --web.route-prefix is missing in \
@@ -179,16 +197,91 @@ impl Server {
     }
 
     /// What to do if no program answers.
-    fn no_answer(&self, error: swarmscout_net::Error) -> anyhow::Error {
-        match error {
-            swarmscout_net::Error::Connect { cause, .. } => match cause {
-                swarmscout_net::ConnectCause::Tls => anyhow!(
-                    "{error}; a CA, a server name or a client certificate can be set in the \
-                     tls_config of --http.config.file"
-                ),
-                _ => anyhow!("{error}; {}", self.advice),
-            },
-            error => error.into(),
+    fn no_answer(&self, error: Error) -> anyhow::Error {
+        let is_plain = self.host.scheme() == Scheme::Http;
+        match &error {
+            Error::Connect { cause: ConnectCause::Tls, .. } => anyhow!(
+                "{error}; a CA, a server name or a client certificate can be set in the tls_config \
+                 of --http.config.file"
+            ),
+            Error::Connect { .. } => anyhow!("{error}; {}", self.advice),
+            // In TLS 1.3 a client learns that it needs a certificate from the first answer.
+            Error::Exchange { reason, .. } if reason.contains("tls_config") => {
+                anyhow!("{error} in a file, and give it with --http.config.file")
+            }
+            Error::Exchange { .. } if is_plain => {
+                anyhow!("{error}; if the server speaks TLS there, write https:// in the URL")
+            }
+            _ => error.into(),
+        }
+    }
+}
+
+/// The server of a `--url`, and a prefix of its paths if it has a unix socket.
+fn endpoint(url: &str) -> anyhow::Result<(Host, String)> {
+    let text = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let (text, prefix) = match text.split_once(":/") {
+        // The first is that of unix://.
+        Some(("unix", rest)) => match rest.split_once(":/") {
+            Some((socket, prefix)) => {
+                (format!("unix:/{socket}"), format!("/{}", prefix.trim_end_matches('/')))
+            }
+            None => (text, String::new()),
+        },
+        _ => (text, String::new()),
+    };
+    let host = Host::parse(&text)?;
+    if host.scheme() == Scheme::Tcp {
+        bail!("cannot use --url={host}: write http:// or https:// instead of tcp://");
+    }
+    Ok((host, prefix))
+}
+
+/// The port of this machine that a `--url` names, if it names one.
+pub(crate) fn loopback_port(url: &str) -> Option<u16> {
+    let (host, _) = endpoint(url).ok()?;
+    let name = host.hostname();
+    let address: Option<IpAddr> = name.parse().ok();
+    let is_loopback = name == "localhost" || address.is_some_and(|it| it.is_loopback());
+    host.port().filter(|_| is_loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_server_or_a_socket() {
+        for (url, host, prefix) in [
+            ("127.0.0.1:9465", "http://127.0.0.1:9465", ""),
+            ("https://h/p", "https://h/p", ""),
+            ("unix:///run/s.sock", "unix:///run/s.sock", ""),
+            ("unix:///run/s.sock:/p/q/", "unix:///run/s.sock", "/p/q"),
+        ] {
+            let (found, found_prefix) = endpoint(url).unwrap();
+            assert_eq!(
+                (found.to_string().as_str(), found_prefix.as_str()),
+                (host, prefix),
+                "{url}"
+            );
+        }
+        for url in ["tcp://h:1", "ftp://h", "unix://run/s.sock", "http://"] {
+            assert!(endpoint(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn own_health_checks_are_those_of_a_loopback_port() {
+        for (url, port) in [
+            ("http://127.0.0.1:9465", Some(9465)),
+            ("https://localhost:1/p", Some(1)),
+            ("[::1]:2", Some(2)),
+            ("http://127.0.0.2", Some(80)),
+            ("http://10.0.0.1:9465", None),
+            ("http://localhost.example:9465", None),
+            ("unix:///run/s.sock", None),
+        ] {
+            assert_eq!(loopback_port(url), port, "{url}");
         }
     }
 }

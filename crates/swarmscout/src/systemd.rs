@@ -10,7 +10,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io;
-use std::net::TcpListener;
 #[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,6 +19,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use listenfd::ListenFd;
 use rustix::time::{ClockId, clock_gettime};
+use swarmscout_web::Listener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::time::{Instant, sleep_until};
 
 /// How often the text of the status is brought up to date at most.
@@ -145,16 +146,17 @@ impl Line {
 }
 
 /// The sockets that systemd opened for the program, in the order of its unit.
-pub fn listeners() -> anyhow::Result<Vec<TcpListener>> {
+pub fn listeners() -> anyhow::Result<Vec<Listener>> {
     let mut passed = ListenFd::from_env();
     let mut listeners = Vec::with_capacity(passed.len());
     for i in 0..passed.len() {
-        let listener = passed.take_tcp_listener(i).with_context(|| {
+        let listener = listener(&mut passed, i).with_context(|| {
             format!(
-                "cannot use socket {i} of systemd: its ListenStream= must be a port or an address"
+                "cannot use socket {i} of systemd: its ListenStream= must be a port, an address or a \
+                 path"
             )
         })?;
-        listeners.extend(listener);
+        listeners.push(listener);
     }
     if listeners.is_empty() {
         bail!(
@@ -163,6 +165,19 @@ pub fn listeners() -> anyhow::Result<Vec<TcpListener>> {
         );
     }
     Ok(listeners)
+}
+
+fn listener(passed: &mut ListenFd, i: usize) -> io::Result<Listener> {
+    let taken = || io::Error::other("it was taken already");
+    if let Ok(listener) = passed.take_unix_listener(i) {
+        let listener = listener.ok_or_else(taken)?;
+        listener.set_nonblocking(true)?;
+        return Listener::unix(UnixListener::from_std(listener)?);
+    }
+    // It stays in its place, and is a TCP socket or none that is of use.
+    let listener = passed.take_tcp_listener(i)?.ok_or_else(taken)?;
+    listener.set_nonblocking(true)?;
+    Listener::tcp(TcpListener::from_std(listener)?)
 }
 
 #[cfg(test)]

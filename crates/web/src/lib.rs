@@ -41,10 +41,11 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use swarmscout_model::relabel::Regex;
 use swarmscout_publish::list;
+use tokio_util::sync::CancellationToken;
 
 use self::changes::Changes;
 pub use self::guard::is_host;
-pub use self::listener::Listener;
+pub use self::listener::{Listener, own_user};
 pub use self::state::{Context, LifecycleCommand, Outputs, Program, Readiness, ReloadStatus};
 pub use self::threads::Threads;
 pub use self::view::Discovery;
@@ -166,8 +167,18 @@ const STALLED: Duration = Duration::from_secs(30);
 const PATIENCE: connections::Patience =
     connections::Patience { idle: Duration::from_secs(1), blocked: Duration::from_secs(3) };
 
+/// The most connections for own health checks at one time.
+const HEALTH_CONNECTIONS: usize = 16;
+
+/// The limits of own health checks.
+const HEALTH_LIMITS: server::Limits = server::Limits {
+    read_timeout: Duration::from_secs(5),
+    stalled: Duration::from_secs(5),
+    shutdown_timeout: Duration::from_millis(100),
+};
+
 /// Serves all of it on these listeners until `shutdown` resolves; requests that are running then
-/// have [`Options::shutdown_timeout`] to end.
+/// have [`Options::shutdown_timeout`] to end. Health checks are answered to the end.
 pub async fn serve(
     listeners: Vec<Listener>,
     context: Context,
@@ -185,6 +196,18 @@ pub async fn serve(
     let app = Arc::new(App::new(context, &addresses, &connections));
     let site = router::Site::new(&app);
     let handle = move |request| site.clone().answer(request);
+    let (health, listeners): (Vec<_>, Vec<_>) =
+        listeners.into_iter().partition(Listener::is_health);
+    let for_health = Arc::clone(&app);
+    let handle_health = move |request| lifecycle::own_check(Arc::clone(&for_health), request);
+    let health_connections = connections::Connections::new(HEALTH_CONNECTIONS, 0, PATIENCE);
+    let done = CancellationToken::new();
+    let serving = async {
+        server::run(listeners, connections, limits, handle, shutdown).await;
+        done.cancel();
+    };
+    let checks =
+        server::run(health, health_connections, HEALTH_LIMITS, handle_health, done.cancelled());
     let forgetting = async {
         loop {
             tokio::time::sleep(list::IDLE / 10).await;
@@ -192,7 +215,7 @@ pub async fn serve(
         }
     };
     tokio::select! {
-        () = server::run(listeners, connections, limits, handle, shutdown) => {}
+        ((), ()) = async { tokio::join!(serving, checks) } => {}
         () = forgetting => {}
         () = changes.run() => {}
     }

@@ -20,6 +20,15 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     unavailable(&app).unwrap_or_else(|| text(StatusCode::OK, "Swarmscout is Ready.\n"))
 }
 
+/// The answer on the socket for own health checks, where there is nothing else.
+pub(super) async fn own_check<B>(app: Arc<App>, request: http::Request<B>) -> Response {
+    match request.uri().path() {
+        "/-/healthy" => healthy().await,
+        "/-/ready" => ready(State(app)).await,
+        _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+    }
+}
+
 /// The answer to every request for data while the program starts or ends; `None` while it runs.
 pub(super) fn unavailable(app: &App) -> Option<Response> {
     let stopping = match *app.context.program.ready.borrow() {

@@ -24,6 +24,16 @@ pub struct Listener {
 enum ListenSocket {
     Tcp(TcpListener),
     Unix(UnixListener),
+    Health {
+        socket: UnixListener,
+        /// The user whose programs are answered, root aside.
+        user: u32,
+    },
+}
+
+/// The user that this program runs as.
+pub fn own_user() -> io::Result<u32> {
+    Ok(UnixStream::pair()?.0.peer_cred()?.uid())
 }
 
 impl Listener {
@@ -42,6 +52,17 @@ impl Listener {
             None => String::from("a unix socket without a path"),
         };
         Ok(Self { socket: ListenSocket::Unix(socket), name, address: None })
+    }
+
+    /// A unix socket for the program's own health checks. It answers nothing else, answers only
+    /// programs of its own user and of root, and does not count among the connections.
+    pub fn health(socket: UnixListener) -> io::Result<Self> {
+        let socket = ListenSocket::Health { socket, user: own_user()? };
+        Ok(Self { socket, name: String::from("own health checks"), address: None })
+    }
+
+    pub(super) fn is_health(&self) -> bool {
+        matches!(self.socket, ListenSocket::Health { .. })
     }
 
     /// Its TCP address; `None` for a unix socket.
@@ -64,6 +85,14 @@ impl Listener {
                 let (stream, _) = socket.accept().await?;
                 Ok((Stream::Unix(stream), Peer { address: None }))
             }
+            ListenSocket::Health { socket, user } => loop {
+                let (stream, _) = socket.accept().await?;
+                let client = stream.peer_cred()?.uid();
+                if client == 0 || client == *user {
+                    return Ok((Stream::Unix(stream), Peer { address: None }));
+                }
+                tracing::debug!(client, "Closed a connection of another user to own health checks");
+            },
         }
     }
 }

@@ -50,6 +50,7 @@ pub(crate) struct Way {
     pub(crate) user_agent: HeaderValue,
     /// Time for a connection to stand.
     pub(crate) timeout: Duration,
+    pub(crate) socket_advice: SocketAdvice,
 }
 
 /// How TLS is spoken.
@@ -96,7 +97,7 @@ impl Connector {
 
     async fn open(mut self, uri: &Uri) -> Result<Stream, ConnectFailure> {
         if uri.scheme_str() == Some(UNIX_SCHEME) {
-            return Ok(Stream::new(Socket::Unix(unix::open(uri).await?)));
+            return Ok(Stream::new(Socket::Unix(unix::open(uri, self.way.socket_advice).await?)));
         }
         let way = Arc::clone(&self.way);
         let server = Server::of(uri);

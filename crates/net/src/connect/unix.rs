@@ -60,7 +60,7 @@ pub struct SocketAdvice {
 
 impl SocketAdvice {
     /// For Docker's own socket.
-    const DOCKER: Self = Self {
+    pub const DOCKER: Self = Self {
         missing: "in a container, mount it (volumes: \
                   [\"/var/run/docker.sock:/var/run/docker.sock\"])",
         stale: "is the engine running? A container keeps a socket that the engine has since \
@@ -70,8 +70,8 @@ impl SocketAdvice {
 }
 
 /// The error is the cause, and what to do.
-pub(super) async fn open(uri: &Uri) -> Result<UnixStream, ConnectFailure> {
-    open_path(&socket_path(uri).unwrap_or_default(), SocketAdvice::DOCKER).await
+pub(super) async fn open(uri: &Uri, advice: SocketAdvice) -> Result<UnixStream, ConnectFailure> {
+    open_path(&socket_path(uri).unwrap_or_default(), advice).await
 }
 
 /// Opens a unix socket for what speaks no HTTP/1.

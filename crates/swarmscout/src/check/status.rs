@@ -1,7 +1,10 @@
 //! `check healthy`, `check ready`: for a health check where there is no curl.
 
-use crate::ask::Server;
+use anyhow::Context as _;
+
+use crate::ask::{Server, loopback_port};
 use crate::cli::CheckStatusArgs;
+use crate::listen::health;
 use crate::output::{print_error, printable};
 
 /// What to do if no program answers.
@@ -21,6 +24,14 @@ pub(super) async fn check(args: &CheckStatusArgs, path: &str) -> bool {
     }
 }
 
+/// The program's socket for own health checks comes first, but not for a caller who shows how to get
+/// through the doors of the web server.
 async fn ask(args: &CheckStatusArgs, path: &str) -> anyhow::Result<String> {
+    if args.endpoint.http_config_file.is_none()
+        && let Some(port) = loopback_port(&args.endpoint.url)
+        && let Some(answer) = health::ask(port, path).await
+    {
+        return answer.with_context(|| format!("check failed: own health check of port {port}"));
+    }
     Server::new(&args.endpoint, ADVICE)?.text(path).await
 }

@@ -10,7 +10,8 @@ use swarmscout_model::PromDuration;
 /// Where a running program is, and how to reach it.
 #[derive(Clone, Debug, Args)]
 pub struct EndpointArgs {
-    /// URL of the running Swarmscout; a path is kept as prefix
+    /// URL of the running Swarmscout, a path is kept as prefix; or its unix socket,
+    /// unix:///PATH or unix:///PATH:/PREFIX
     #[arg(long, value_name = "URL", default_value = Self::DEFAULT_URL)]
     pub url: String,
 

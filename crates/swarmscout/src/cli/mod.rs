@@ -30,8 +30,13 @@ pub use embedded::EmbeddedArgs;
 pub use rules::RulesArgs;
 pub use state::StateArgs;
 
+use crate::listen::ListenAddress;
+
 /// Read when `--config.file` is not given and there is one in the current folder.
 pub const DEFAULT_CONFIG_FILE: &str = "prometheus.yml";
+
+/// Swarmscout's port.
+pub const DEFAULT_PORT: u16 = 9465;
 
 /// Where the web server listens by default: Swarmscout's port, this machine only.
 pub const DEFAULT_LISTEN_ADDRESS: &str = "127.0.0.1:9465";
@@ -154,10 +159,11 @@ pub struct LimitArgs {
 /// Flags of the web server.
 #[derive(Clone, Debug, Args)]
 pub struct WebArgs {
-    /// Address to listen on; may be given several times
-    #[arg(long = "web.listen-address", value_name = "HOST:PORT",
+    /// Address to listen on, host:port or unix:///path; may be given several times. With
+    /// ,config=FILE it has a web configuration file of its own, with ,config= none
+    #[arg(long = "web.listen-address", value_name = "ADDRESS",
           default_value = DEFAULT_LISTEN_ADDRESS)]
-    pub listen_addresses: Vec<String>,
+    pub listen_addresses: Vec<ListenAddress>,
 
     /// Listen on the sockets that systemd passes instead of on addresses
     #[arg(long = "web.systemd-socket", value_parser = BoolishValueParser::new(),
@@ -401,10 +407,10 @@ pub enum DiscoveryFormat {
 /// Of `demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
-    /// Address to listen on; port 0 takes a free one
-    #[arg(long = "web.listen-address", value_name = "HOST:PORT",
+    /// Address to listen on, host:port or unix:///path; port 0 takes a free one
+    #[arg(long = "web.listen-address", value_name = "ADDRESS",
           default_value = DEFAULT_LISTEN_ADDRESS)]
-    pub listen_addresses: Vec<String>,
+    pub listen_addresses: Vec<ListenAddress>,
 
     /// Time between two steps, at least 100ms
     #[arg(long, value_name = "DURATION", default_value = "10s")]
@@ -475,6 +481,10 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ..
     } = &cli.run;
     let shown = |path: &PathBuf| path.display().to_string();
+    let list = |addresses: &[ListenAddress]| {
+        let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+        addresses.join(",")
+    };
     let mut values = vec![
         ("agent", agent.to_string()),
         ("cluster", cli.run.cluster.clone().unwrap_or_default()),
@@ -501,7 +511,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("web.cors.origin", web.cors_origin.clone().unwrap_or_default()),
         ("web.enable-lifecycle", web.enable_lifecycle.to_string()),
         ("web.external-url", swarmscout_net::redact_url(&web.external_url)),
-        ("web.listen-address", web.listen_addresses.join(",")),
+        ("web.listen-address", list(&web.listen_addresses)),
         ("web.max-connections", web.max_connections.to_string()),
         ("web.max-waiting", web.max_waiting.to_string()),
         ("web.page-title", web.page_title.clone()),

@@ -196,14 +196,14 @@ fn a_wrong_flag_gets_the_nearest_one() {
     check_error(
         "--web.listen-adress=:1",
         &expect![[r#"
-        error: unexpected argument '--web.listen-adress' found
+            error: unexpected argument '--web.listen-adress' found
 
-          tip: a similar argument exists: '--web.listen-address'
+              tip: a similar argument exists: '--web.listen-address'
 
-        Usage: swarmscout --web.listen-address <HOST:PORT>
+            Usage: swarmscout --web.listen-address <ADDRESS>
 
-        For more information, try '--help'.
-    "#]],
+            For more information, try '--help'.
+        "#]],
     );
     check_error(
         "--storage.tsdb.retention.tme=1d",

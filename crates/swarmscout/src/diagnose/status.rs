@@ -68,7 +68,7 @@ fn no_result(error: &anyhow::Error) -> ExitCode {
 /// Where reports come from.
 pub(super) enum Origin {
     /// A running program.
-    Server(Server),
+    Server(Box<Server>),
     /// The jobs of a file.
     Jobs(Box<LocalJobs>),
 }
@@ -77,7 +77,7 @@ impl Origin {
     fn open(args: &ServerArgs) -> anyhow::Result<Self> {
         Ok(match &args.config_file {
             Some(file) => Self::Jobs(Box::new(LocalJobs::of_file(file)?)),
-            None => Self::Server(Server::new(&args.endpoint, ADVICE)?),
+            None => Self::Server(Box::new(Server::new(&args.endpoint, ADVICE)?)),
         })
     }
 

@@ -162,7 +162,10 @@ fn the_next_command_has_the_flags_of_this_one() {
         let args = [&["swarmscout", "status"], args].concat();
         let cli = crate::cli::parse(args.into_iter().map(Into::into)).unwrap();
         let Some(crate::cli::Command::Status(args)) = cli.command else { panic!("{cli:?}") };
-        Next::new(&args.server, &Origin::Server(Server::new(&args.server.endpoint, "").unwrap()))
+        Next::new(
+            &args.server,
+            &Origin::Server(Box::new(Server::new(&args.server.endpoint, "").unwrap())),
+        )
     };
     let next = of(&["--url=http://u:secret@h:1/p/"]);
     assert_eq!(next.flags, " --url=http://u:xxxxx@h:1/p/");

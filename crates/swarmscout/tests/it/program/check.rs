@@ -378,7 +378,12 @@ fn healthy_and_ready_ask_a_running_program() {
           SUCCESS:  Swarmscout is Ready.
     "#]],
     );
-    let wrong = folder.run(&["check", "ready", &format!("--url=http://{address}/q")]);
+    // Its own health checks have no prefix. With a file it is the web server that is asked.
+    folder.write("http.yml", "follow_redirects: false\n");
+    let url_of_another = format!("--url=http://{address}/q");
+    let own = folder.run(&["check", "ready", &url_of_another]);
+    assert_eq!(own.status.code(), Some(0));
+    let wrong = folder.run(&["check", "ready", &url_of_another, "--http.config.file=http.yml"]);
     let stderr = String::from_utf8_lossy(&wrong.stderr);
     assert_eq!(wrong.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("status=404"), "{stderr}");

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -234,6 +235,18 @@ pub(crate) fn request(address: SocketAddr, method: &str, path: &str) -> Answer {
     // A server must not chunk its answer to HTTP/1.0, and ends the connection after it.
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n")
         .expect("it reads");
+    answer(stream)
+}
+
+/// Sends this request to a unix socket.
+pub(crate) fn request_to_socket(path: &Path, request: &str) -> Answer {
+    let mut stream = UnixStream::connect(path).expect("it listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline can be set");
+    stream.write_all(request.as_bytes()).expect("it reads");
+    answer(stream)
+}
+
+fn answer(mut stream: impl Read) -> Answer {
     let mut text = Vec::new();
     stream.read_to_end(&mut text).expect("it answers");
     let text = String::from_utf8(text).expect("it answers in UTF-8");

@@ -188,7 +188,9 @@ fn a_check_sends_the_credentials_of_its_file() {
     let refused = |_: &str| "401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
     let (output, _) = check_ready(&folder, &[], refused);
     let text = transcript(&folder, &output);
-    assert!(text.contains("status=401: give the credentials in a file, with --http.config.file"));
+    assert!(text.contains(
+        "status=401: give the credentials (basic_auth) in a file, with --http.config.file"
+    ));
 
     let output = folder.run(&["check", "ready", "--http.config.file=none.yml"]);
     expect![[r#"

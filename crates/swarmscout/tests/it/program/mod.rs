@@ -18,6 +18,7 @@ mod http_config;
 mod labels;
 mod lifecycle;
 mod limits;
+mod listen;
 mod output;
 mod reload;
 mod restart;

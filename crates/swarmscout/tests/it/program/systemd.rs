@@ -1,12 +1,13 @@
 //! A service of systemd, which the test plays.
 
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use super::harness::{DEADLINE, Folder, Program, get, request, wait_for};
+use super::harness::{DEADLINE, Folder, Program, get, request, request_to_socket, wait_for};
 
 const STATIC: &str =
     "scrape_configs:\n- job_name: a\n  static_configs: [{targets: ['h:1', 'h:2']}]\n";
@@ -70,14 +71,14 @@ fn systemd_is_notified_of_each_step_at_paths_and_abstract_names() {
 }
 
 /// The program with `passed` as its file descriptor 3, as systemd starts it.
-fn activated(folder: &Folder, passed: TcpListener) -> Program {
+fn activated(folder: &Folder, passed: impl Into<OwnedFd>) -> Program {
     let program = folder.command();
     let mut command = Command::new("sh");
     let script = r#"LISTEN_PID=$$ exec "$@" 3<&0 </dev/null"#;
     command.args(["-c", script, "sh"]).arg(program.get_program());
     command.args(["--web.systemd-socket", "--web.listen-address=127.0.0.1:1"]);
     command.current_dir(folder.path()).env_clear().env("LISTEN_FDS", "1");
-    command.stdin(Stdio::from(std::os::fd::OwnedFd::from(passed)));
+    command.stdin(Stdio::from(passed.into()));
     Program::spawn(&mut command)
 }
 
@@ -90,6 +91,22 @@ fn takes_over_a_socket_of_systemd() {
     let mut program = activated(&folder, listener);
     assert_eq!(program.address(), address);
     wait_for(address, "/sd/a", "h:1");
+}
+
+#[test]
+fn takes_over_a_unix_socket_of_systemd_and_leaves_its_file() {
+    let folder = Folder::new();
+    folder.write("prometheus.yml", STATIC);
+    let path = folder.path().join("s.sock");
+    let listener = UnixListener::bind(&path).expect("the folder can be written to");
+    let mut program = activated(&folder, listener);
+    let line = program.line("Listening on");
+    assert!(line.ends_with(&format!("address=unix://{}", path.display())), "{line}");
+    let request = "GET /-/healthy HTTP/1.0\r\n\r\n";
+    assert_eq!(request_to_socket(&path, request).status, 200);
+    program.signal("TERM");
+    assert_eq!(program.end().0.code(), Some(0));
+    assert!(path.exists());
 }
 
 #[test]

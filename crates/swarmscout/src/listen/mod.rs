@@ -1,4 +1,9 @@
-//! Where the web server listens: `host:port`, as Prometheus writes addresses, or where systemd says.
+//! Where the web server listens: TCP ports, unix sockets, the sockets that systemd passes, and the
+//! socket for own health checks.
+
+mod address;
+pub(crate) mod health;
+mod unix;
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,6 +14,9 @@ use swarmscout_web as web;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::time::timeout;
 
+pub use self::address::{ListenAddress, ListenerConfig, Place};
+pub use self::unix::SocketFile;
+use crate::cli::DEFAULT_PORT;
 use crate::systemd;
 
 /// How long the name of an address may take to resolve.
@@ -18,45 +26,71 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub enum Listen {
     /// `--web.listen-address`.
-    Addresses(Vec<String>),
+    Addresses(Vec<ListenAddress>),
     /// `--web.systemd-socket`: on the sockets that systemd opened (exporter-toolkit
     /// `web.ListenAndServe`).
     Systemd,
 }
 
+/// The sockets of the web server.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// In the order of the flags, each with what protects it.
+    pub listeners: Vec<(web::Listener, ListenerConfig)>,
+    /// The files of unix sockets, which are removed with this.
+    pub files: Vec<SocketFile>,
+}
+
 impl Listen {
     /// Listens on all of it, or on none.
-    pub async fn open(&self) -> anyhow::Result<Vec<web::Listener>> {
+    pub async fn open(&self) -> anyhow::Result<Opened> {
         match self {
             Self::Addresses(addresses) => {
-                let listeners = bind(addresses).await?.into_iter().map(web::Listener::tcp);
-                listeners.collect::<Result<_, _>>().context("cannot read the address of a socket")
+                let mut opened = Opened::default();
+                for address in addresses {
+                    let added = opened.add(address).await;
+                    added.with_context(|| format!("cannot listen on {}", address.place))?;
+                }
+                Ok(opened)
             }
             Self::Systemd => {
-                let listeners = systemd::listeners()?.into_iter().map(|listener| {
-                    listener.set_nonblocking(true)?;
-                    web::Listener::tcp(TcpListener::from_std(listener)?)
-                });
-                listeners.collect::<Result<_, _>>().context("cannot listen on systemd's sockets")
+                let listeners = systemd::listeners()?.into_iter();
+                let listeners = listeners.map(|listener| (listener, ListenerConfig::Shared));
+                Ok(Opened { listeners: listeners.collect(), files: Vec::new() })
             }
         }
     }
 }
 
-/// Listens on all of these addresses, or on none.
-async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        let listener = bind_one(address).await;
-        listeners.push(listener.with_context(|| format!("cannot listen on {address}"))?);
+impl Opened {
+    async fn add(&mut self, address: &ListenAddress) -> anyhow::Result<()> {
+        let listener = match &address.place {
+            Place::Tcp { host, port } => web::Listener::tcp(bind(host, *port).await?)?,
+            Place::Unix(path) => {
+                let (listener, file) = unix::listen(path).await?;
+                self.files.push(file);
+                web::Listener::unix(listener)?
+            }
+        };
+        self.listeners.push((listener, address.config.clone()));
+        Ok(())
     }
-    Ok(listeners)
+
+    /// The socket for own health checks. Without it they go through the web server.
+    pub fn health(&self) -> Option<web::Listener> {
+        let address = self.listeners.iter().find_map(|(listener, _)| listener.address());
+        let port = address.map_or(DEFAULT_PORT, |address| address.port());
+        health::listen(port)
+            .inspect_err(|error| {
+                tracing::debug!(port, %error, "Cannot listen for own health checks");
+            })
+            .ok()
+    }
 }
 
 /// Like Go, an empty host means all addresses of the machine, IPv6 too where there is any, and a
 /// name with several addresses means its first one, IPv4 preferred.
-async fn bind_one(address: &str) -> anyhow::Result<TcpListener> {
-    let (host, port) = split(address)?;
+async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     if host.is_empty() {
         let all = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
         return match TcpListener::bind(all).await {
@@ -77,19 +111,6 @@ async fn bind_one(address: &str) -> anyhow::Result<TcpListener> {
     found.sort_by_key(SocketAddr::is_ipv6);
     let Some(first) = found.first() else { bail!("the name {host} has no address") };
     TcpListener::bind(first).await.map_err(|error| explain(error, port))
-}
-
-/// Host, without brackets, and port.
-fn split(address: &str) -> anyhow::Result<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':').ok_or_else(|| {
-        anyhow!("the port is missing: write host:port, or :port for all addresses")
-    })?;
-    let port = port.parse().map_err(|_| anyhow!("{port:?} is not a port from 0 to 65535"))?;
-    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(host) => Ok((host, port)),
-        None if host.contains(':') => bail!("an IPv6 address stands in brackets: [{host}]:{port}"),
-        None => Ok((host, port)),
-    }
 }
 
 fn explain(error: io::Error, port: u16) -> anyhow::Error {
@@ -125,56 +146,36 @@ pub(crate) fn local_url(address: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::{Expect, expect};
-
     use super::*;
+
+    async fn open(address: &str) -> anyhow::Result<SocketAddr> {
+        let address = address.parse().expect("it is an address");
+        let opened = Listen::Addresses(vec![address]).open().await?;
+        Ok(opened.listeners[0].0.address().expect("it is a TCP socket"))
+    }
 
     #[tokio::test]
     async fn takes_the_forms_of_go() {
         for (address, expected) in
             [("127.0.0.1:0", "127.0.0.1"), ("localhost:0", "127.0.0.1"), ("0.0.0.0:0", "0.0.0.0")]
         {
-            let listeners = bind(&[address.to_owned()]).await.expect(address);
-            let local = listeners[0].local_addr().expect("it is bound");
+            let local = open(address).await.expect(address);
             assert_eq!(local.ip().to_string(), expected, "{address}");
         }
-        let all = bind(&[String::from(":0")]).await.expect("all addresses");
-        assert!(all[0].local_addr().expect("it is bound").ip().is_unspecified());
-    }
-
-    async fn check_error(address: &str, expected: &Expect) {
-        let error = bind(&[address.to_owned()]).await.expect_err(address);
-        expected.assert_eq(&format!("{error:#}"));
+        assert!(open(":0").await.expect("all addresses").ip().is_unspecified());
     }
 
     #[tokio::test]
     async fn says_what_is_wrong_and_what_helps() {
-        check_error("9465", &expect!["cannot listen on 9465: the port is missing: write host:port, or :port for all addresses"]).await;
-        check_error(
-            "::1:9465",
-            &expect!["cannot listen on ::1:9465: an IPv6 address stands in brackets: [::1]:9465"],
-        )
-        .await;
-        check_error(
-            "127.0.0.1:70000",
-            &expect![[
-                r#"cannot listen on 127.0.0.1:70000: "70000" is not a port from 0 to 65535"#
-            ]],
-        )
-        .await;
-        check_error(
-            "127.0.0.1:http",
-            &expect![[r#"cannot listen on 127.0.0.1:http: "http" is not a port from 0 to 65535"#]],
-        )
-        .await;
-        check_error("192.0.2.1:0", &expect!["cannot listen on 192.0.2.1:0: Cannot assign requested address (os error 99): this machine does not have that address: choose one of its own with --web.listen-address"]).await;
+        let error = format!("{:#}", open("192.0.2.1:0").await.expect_err("it fails"));
+        expect_test::expect!["cannot listen on 192.0.2.1:0: Cannot assign requested address (os error 99): this machine does not have that address: choose one of its own with --web.listen-address"].assert_eq(&error);
     }
 
     #[tokio::test]
     async fn a_taken_port_is_named() {
-        let taken = bind(&[String::from("127.0.0.1:0")]).await.expect("a free port");
-        let address = taken[0].local_addr().expect("it is bound").to_string();
-        let error = format!("{:#}", bind(std::slice::from_ref(&address)).await.expect_err("taken"));
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = taken.local_addr().expect("it is bound").to_string();
+        let error = format!("{:#}", open(&address).await.expect_err("taken"));
         assert!(error.starts_with(&format!("cannot listen on {address}: ")), "{error}");
         assert!(error.contains("another program"), "{error}");
     }
