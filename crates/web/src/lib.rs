@@ -9,6 +9,7 @@
 //! sources and Swarms; never on the program that starts it. What pages and API show of that state is
 //! in `view`: a new page starts there.
 
+mod access;
 mod api;
 pub mod changes;
 mod connections;
@@ -225,6 +226,7 @@ pub async fn serve(
 #[derive(Debug)]
 struct App {
     context: Context,
+    access: access::Access,
     requests: metrics::Requests,
     connections: Arc<connections::Connections>,
     global_url: api::GlobalUrl,
@@ -257,6 +259,7 @@ impl App {
         let global_url = api::GlobalUrl { scheme, authority, ports };
         Self {
             context,
+            access: access::Access::default(),
             requests: metrics::Requests::default(),
             connections: Arc::clone(connections),
             global_url,

@@ -5,8 +5,10 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use swarmscout_web_config::{ClientCertificate, DoorsHandle};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -18,6 +20,8 @@ pub struct Listener {
     name: String,
     /// `None` for a unix socket.
     address: Option<SocketAddr>,
+    /// `None`: plain HTTP, and each client may do everything.
+    doors: Option<DoorsHandle>,
 }
 
 #[derive(Debug)]
@@ -41,7 +45,7 @@ impl Listener {
     pub fn tcp(socket: TcpListener) -> io::Result<Self> {
         let address = socket.local_addr()?;
         let name = address.to_string();
-        Ok(Self { socket: ListenSocket::Tcp(socket), name, address: Some(address) })
+        Ok(Self { socket: ListenSocket::Tcp(socket), name, address: Some(address), doors: None })
     }
 
     /// A unix socket. It fails if its address cannot be read.
@@ -51,7 +55,13 @@ impl Listener {
             Some(path) => format!("unix://{}", path.display()),
             None => String::from("a unix socket without a path"),
         };
-        Ok(Self { socket: ListenSocket::Unix(socket), name, address: None })
+        Ok(Self { socket: ListenSocket::Unix(socket), name, address: None, doors: None })
+    }
+
+    /// The same with a web configuration, if there is one.
+    #[must_use]
+    pub fn with_doors(self, doors: Option<DoorsHandle>) -> Self {
+        Self { doors, ..self }
     }
 
     /// A unix socket for the program's own health checks. It answers nothing else, answers only
@@ -79,11 +89,11 @@ impl Listener {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(client = %address, %error, "Cannot set TCP_NODELAY");
                 }
-                Ok((Stream::Tcp(stream), Peer { address: Some(address) }))
+                Ok((Stream::Tcp(stream), self.peer(Some(address))))
             }
             ListenSocket::Unix(socket) => {
                 let (stream, _) = socket.accept().await?;
-                Ok((Stream::Unix(stream), Peer { address: None }))
+                Ok((Stream::Unix(stream), self.peer(None)))
             }
             ListenSocket::Health { socket, user } => loop {
                 let (stream, _) = socket.accept().await?;
@@ -94,6 +104,12 @@ impl Listener {
                 tracing::debug!(client, "Closed a connection of another user to own health checks");
             },
         }
+    }
+}
+
+impl Listener {
+    fn peer(&self, address: Option<SocketAddr>) -> Peer {
+        Peer { address, doors: self.doors.clone(), certificate: None }
     }
 }
 
@@ -109,6 +125,10 @@ impl fmt::Display for Listener {
 pub(super) struct Peer {
     /// `None` on a unix socket.
     pub(super) address: Option<SocketAddr>,
+    /// The web configuration of the listener.
+    pub(super) doors: Option<DoorsHandle>,
+    /// The certificate that the client has shown.
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl fmt::Display for Peer {

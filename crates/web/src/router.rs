@@ -4,15 +4,18 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
+use axum::handler::Handler as _;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures_util::FutureExt as _;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use swarmscout_web_config::{Doors, Right};
 use tower::ServiceExt as _;
 
+use super::access::{self, Entrance, Routes};
 use super::{App, api, guard, gzip, lifecycle, metrics, pages, sd, state_metrics, text};
 
 /// All pages, below the route prefix.
@@ -24,27 +27,12 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn new(app: &Arc<App>) -> Self {
-        // Answered only while the program runs.
-        let data = Router::new()
-            .route("/sd", get(sd::index))
-            .route("/sd/", get(sd::index))
-            .route("/sd/{*job}", get(sd::job))
-            .route("/metrics/swarm", get(state_metrics::metrics))
-            .nest("/api/v1", api::routes(app))
-            .route_layer(middleware::from_fn_with_state(Arc::clone(app), while_ready));
-        let always = Router::new()
-            .route("/", get(pages::index))
-            .route("/style.css", get(pages::style))
-            .route("/icon.svg", get(pages::icon))
-            .route("/-/healthy", get(lifecycle::healthy))
-            .route("/-/ready", get(lifecycle::ready))
-            .route("/-/reload", change(app, lifecycle::reload).get(lifecycle::wrong_method))
-            .route("/-/quit", change(app, lifecycle::quit).get(lifecycle::wrong_method))
-            .route("/version", get(lifecycle::version))
-            .route("/metrics", get(metrics::metrics));
-        let router = data
-            .merge(always)
-            .fallback(pages::not_found)
+        let router = routes(app)
+            .into_router()
+            .fallback(pages::not_found.layer(middleware::from_fn_with_state(
+                (Arc::clone(app), Right::Read),
+                access::require,
+            )))
             .layer(middleware::from_fn(survive))
             .layer(middleware::from_fn(compress))
             .layer(middleware::from_fn_with_state(Arc::clone(app), guard::read))
@@ -54,12 +42,17 @@ impl Site {
     }
 
     /// Answers a request as it comes from a connection.
-    pub(super) async fn answer<B>(self, request: http::Request<B>) -> Response
+    pub(super) async fn answer<B>(self, mut request: http::Request<B>) -> Response
     where
         B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        let mut response = self.route(request).await;
-        harden(&mut response);
+        let refused = self.app.access.enter(&mut request);
+        let doors = Entrance::of(&request).and_then(|entrance| entrance.doors);
+        let mut response = match refused {
+            None => self.route(request).await,
+            Some(refusal) => refusal,
+        };
+        harden(&mut response, doors.as_deref());
         response
     }
 
@@ -69,19 +62,47 @@ impl Site {
     {
         let prefix = &self.app.context.options.route_prefix;
         if !prefix.is_empty() {
-            match without_prefix(request.uri(), prefix) {
-                Some(uri) => *request.uri_mut() = uri,
-                None if request.uri().path() == "/" => {
-                    let to = HeaderValue::try_from(format!("{prefix}/"));
-                    let to = to.unwrap_or(HeaderValue::from_static("/"));
-                    return (StatusCode::FOUND, [(header::LOCATION, to)]).into_response();
+            let Some(uri) = without_prefix(request.uri(), prefix) else {
+                let entrance = Entrance::of(&request);
+                if let Err(refusal) = self.app.access.admit(Right::Read, entrance).await {
+                    return refusal;
                 }
-                None => return text(StatusCode::NOT_FOUND, "404 page not found\n"),
-            }
+                if request.uri().path() != "/" {
+                    return text(StatusCode::NOT_FOUND, "404 page not found\n");
+                }
+                let to = HeaderValue::try_from(format!("{prefix}/"));
+                let to = to.unwrap_or(HeaderValue::from_static("/"));
+                return (StatusCode::FOUND, [(header::LOCATION, to)]).into_response();
+            };
+            *request.uri_mut() = uri;
         }
         let Ok(response) = self.router.oneshot(request).await;
         response
     }
+}
+
+/// All routes. `tests::access` has a table of them.
+pub(super) fn routes(app: &Arc<App>) -> Routes {
+    Routes::new(app)
+        .route(Right::Read, "/", get(pages::index))
+        .route(Right::Read, "/style.css", get(pages::style))
+        .route(Right::Read, "/icon.svg", get(pages::icon))
+        .route(Right::Health, "/-/healthy", get(lifecycle::healthy))
+        .route(Right::Health, "/-/ready", get(lifecycle::ready))
+        .route(
+            Right::Change,
+            "/-/reload",
+            change(app, lifecycle::reload).get(lifecycle::wrong_method),
+        )
+        .route(Right::Change, "/-/quit", change(app, lifecycle::quit).get(lifecycle::wrong_method))
+        .route(Right::Read, "/version", get(lifecycle::version))
+        .route(Right::Metrics, "/metrics", get(metrics::metrics))
+        .while_ready()
+        .route(Right::Lists, "/sd", get(sd::index))
+        .route(Right::Lists, "/sd/", get(sd::index))
+        .route(Right::Lists, "/sd/{*job}", get(sd::job))
+        .route(Right::Metrics, "/metrics/swarm", get(state_metrics::metrics))
+        .nest("/api/v1", api::routes(app), |router| api::complete(app, router))
 }
 
 /// The address below the prefix, or `None` where it is not there.
@@ -104,13 +125,7 @@ where
     post(handler.clone())
         .put(handler)
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard::change))
-}
-
-async fn while_ready(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match lifecycle::unavailable(&app) {
-        Some(response) => response,
-        None => next.run(request).await,
-    }
+        .layer(middleware::from_fn_with_state((Arc::clone(app), Right::Change), access::require))
 }
 
 /// Compresses answers that are large and not compressed already.
@@ -142,17 +157,29 @@ pub(super) fn is_event_stream(headers: &http::HeaderMap) -> bool {
 }
 
 /// Denies browsers what none of our answers needs.
-fn harden(response: &mut Response) {
+/// The headers of the web configuration come in place of ours.
+fn harden(response: &mut Response, doors: Option<&Doors>) {
     const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
         base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    /// Our policy would win over this value of `X-Frame-Options`.
+    const SAME_ORIGIN: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
+        base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
+    let own = doors.map_or(&[][..], |doors| &doors.headers);
+    let frames = |(name, value): &(HeaderName, HeaderValue)| {
+        *name == header::X_FRAME_OPTIONS && value == "sameorigin"
+    };
+    let policy = if own.iter().any(frames) { SAME_ORIGIN } else { POLICY };
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, policy),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in own {
+        headers.insert(name, value.clone());
     }
 }
 

@@ -15,12 +15,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::handler::Handler as _;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde::Serialize;
+use swarmscout_web_config::Right;
 
+use super::access::{self, Routes};
 use super::router::change;
 use super::{App, json_response};
 
@@ -29,41 +32,54 @@ pub(super) use self::doctor::Doctor;
 pub(super) use self::targets::GlobalUrl;
 
 /// All of it, below `/api/v1`.
-pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
-    let mut routes = Router::new()
-        .route("/targets", get(targets::targets))
-        .route("/targets/relabel_steps", get(targets::relabel_steps))
-        .route("/scrape_pools", get(targets::scrape_pools))
-        .route("/scrape_pools/config", get(targets::scrape_pool_config))
-        .route("/explain", get(explain::explain))
-        .route("/doctor", change(app, doctor::run).get(doctor::last))
-        .route("/status", get(health::status))
-        .route("/sources", get(sources::sources))
-        .route("/status/config", get(status::config))
-        .route("/status/flags", get(status::flags))
-        .route("/status/runtimeinfo", get(status::runtime_info))
-        .route("/status/buildinfo", get(status::build_info));
-    for path in [
-        "/query",
-        "/query_range",
-        "/query_exemplars",
-        "/format_query",
-        "/parse_query",
-        "/labels",
-        "/label/{name}/values",
-        "/series",
-        "/alertmanagers",
-        "/alerts",
-        "/rules",
-        "/status/tsdb",
-        "/status/tsdb/blocks",
-        "/admin/tsdb/delete_series",
-        "/admin/tsdb/clean_tombstones",
-        "/admin/tsdb/snapshot",
-    ] {
-        routes = routes.route(path, any(no_agent));
+pub(super) fn routes(app: &Arc<App>) -> Routes {
+    let mut routes = Routes::new(app)
+        .while_ready()
+        .route(Right::Read, "/targets", get(targets::targets))
+        .route(Right::Read, "/targets/relabel_steps", get(targets::relabel_steps))
+        .route(Right::Read, "/scrape_pools", get(targets::scrape_pools))
+        .route(Right::Read, "/scrape_pools/config", get(targets::scrape_pool_config))
+        .route(Right::Read, "/explain", get(explain::explain))
+        // To run it is a change.
+        .route(Right::Read, "/doctor", change(app, doctor::run).get(doctor::last))
+        .route(Right::Read, "/status", get(health::status))
+        .route(Right::Read, "/sources", get(sources::sources))
+        .route(Right::Read, "/status/config", get(status::config))
+        .route(Right::Read, "/status/flags", get(status::flags))
+        .route(Right::Read, "/status/runtimeinfo", get(status::runtime_info))
+        .route(Right::Read, "/status/buildinfo", get(status::build_info));
+    for path in NO_AGENT {
+        routes = routes.route(Right::Read, path, any(no_agent));
     }
-    routes.fallback(not_found).layer(middleware::from_fn_with_state(Arc::clone(app), cors))
+    routes
+}
+
+/// What needs a storage to ask.
+const NO_AGENT: [&str; 16] = [
+    "/query",
+    "/query_range",
+    "/query_exemplars",
+    "/format_query",
+    "/parse_query",
+    "/labels",
+    "/label/{name}/values",
+    "/series",
+    "/alertmanagers",
+    "/alerts",
+    "/rules",
+    "/status/tsdb",
+    "/status/tsdb/blocks",
+    "/admin/tsdb/delete_series",
+    "/admin/tsdb/clean_tombstones",
+    "/admin/tsdb/snapshot",
+];
+
+/// Adds to the routes what is not for one path: the answer where there is none, and CORS.
+pub(super) fn complete(app: &Arc<App>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
+    let require = middleware::from_fn_with_state((Arc::clone(app), Right::Read), access::require);
+    routes
+        .fallback(not_found.layer(require))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), cors))
 }
 
 /// The envelope of an answer.
@@ -111,7 +127,7 @@ impl axum::response::IntoResponse for ApiError {
     }
 }
 
-/// What needs a storage to ask. Tools that ask a Prometheus what it can do know this answer.
+/// Tools that ask a Prometheus what it can do know this answer.
 async fn no_agent() -> ApiError {
     ApiError::Execution("unavailable with Prometheus Agent")
 }

@@ -206,7 +206,7 @@ fn on_a_unix_socket_only_browsers_need_a_known_host() {
             ("Host: localhost | Origin: https://proxy.example:8443", true, true),
         ] {
             let mut request = request("/", headers);
-            request.extensions_mut().insert(Peer { address: None });
+            request.extensions_mut().insert(Peer { address: None, doors: None, certificate: None });
             assert_eq!(guard.refuse_read(&request).is_none(), read, "{headers}");
             assert_eq!(guard.refuse_change(&request).is_none(), change, "{headers}");
         }

@@ -79,6 +79,13 @@ fn write(app: &App, format: Format) -> String {
         "Requests that were not allowed to wait because too many did",
         [(NO_LABELS, app.connections.refused())],
     );
+    let refused: Vec<_> =
+        app.access.refused().map(|(reason, count)| ([("reason", reason)], count)).collect();
+    out.counter(
+        "swarmscout_http_requests_refused",
+        "Requests refused by the web configuration",
+        refused.iter().map(|(labels, count)| (labels, *count)),
+    );
     out.counter(
         "swarmscout_log_lines_dropped",
         "Log lines that were not written because stderr was not read",

@@ -3,18 +3,23 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use maud::{Markup, html};
 
 use super::escape::Visible;
 use super::{age, counted, page, path, respond, source};
+use crate::access::Reader;
 use crate::view::{JobOverview, Moment, Overview, ProgramState, Progress, Totals};
 use crate::{App, Readiness, links};
 
 /// `/`.
-pub(crate) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+pub(crate) async fn index(
+    State(app): State<Arc<App>>,
+    Extension(reader): Extension<Reader>,
+    headers: HeaderMap,
+) -> Response {
     let moment = Moment::of(&app.context);
     let Overview { program, totals, jobs, not_emptied } = Overview::of(&moment);
     let body = html! {
@@ -26,7 +31,7 @@ pub(crate) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Re
             p.empty { "The configuration has no jobs: there is nothing to discover." }
         }
         @if !jobs.is_empty() { (usage(&links::base(&app.context.options, &headers), &jobs)) }
-        (endpoints(&app))
+        (endpoints(&app, reader))
     };
     respond(StatusCode::OK, &page(&app, &app.context.options.page_title, &body))
 }
@@ -166,8 +171,8 @@ fn usage(base: &str, jobs: &[JobOverview<'_>]) -> Markup {
     }
 }
 
-/// All endpoints.
-fn endpoints(app: &App) -> Markup {
+/// All endpoints that this reader may use.
+fn endpoints(app: &App, reader: Reader) -> Markup {
     const ALL: [(&str, &str); 14] = [
         ("/sd", "jobs, and the URL of each target list"),
         ("/metrics", "metrics of Swarmscout"),
@@ -184,7 +189,7 @@ fn endpoints(app: &App) -> Markup {
         ("/-/quit", "POST: shut down"),
         ("/version", "version, in the format of Prometheus"),
     ];
-    let lifecycle = app.context.options.enable_lifecycle;
+    let lifecycle = app.context.options.enable_lifecycle && reader.may_change;
     let enabled = |below: &str| lifecycle || !matches!(below, "/-/reload" | "/-/quit");
     html! {
         section.endpoints {

@@ -83,6 +83,13 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_http_waiting_refused_total Requests that were not allowed to wait because too many did
         # TYPE swarmscout_http_waiting_refused_total counter
         swarmscout_http_waiting_refused_total 0
+        # HELP swarmscout_http_requests_refused_total Requests refused by the web configuration
+        # TYPE swarmscout_http_requests_refused_total counter
+        swarmscout_http_requests_refused_total{reason="no_password"} 0
+        swarmscout_http_requests_refused_total{reason="wrong_password"} 0
+        swarmscout_http_requests_refused_total{reason="no_right"} 0
+        swarmscout_http_requests_refused_total{reason="busy"} 0
+        swarmscout_http_requests_refused_total{reason="rate_limit"} 0
         # HELP swarmscout_log_lines_dropped_total Log lines that were not written because stderr was not read
         # TYPE swarmscout_log_lines_dropped_total counter
         swarmscout_log_lines_dropped_total 0

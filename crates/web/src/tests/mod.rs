@@ -1,5 +1,6 @@
 //! Everything over real sockets on loopback, with jobs and sets made by hand.
 
+mod access;
 mod api;
 mod changes;
 mod doctor;
@@ -30,6 +31,7 @@ use swarmscout_publish::testing;
 pub(super) use swarmscout_publish::testing::{group, replace, rule};
 use swarmscout_refresh::supervisor::{Health, LastGood};
 use swarmscout_swarm::{Feed, FeedKind, Swarm};
+use swarmscout_web_config::DoorsHandle;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -207,8 +209,19 @@ impl Server {
     pub(super) async fn with_budget(
         now: Instant,
         published: Vec<Published>,
+        options: Options,
+        budget: Budget,
+    ) -> Self {
+        Self::with_doors(now, published, options, budget, None).await
+    }
+
+    /// The same with a web configuration.
+    pub(super) async fn with_doors(
+        now: Instant,
+        published: Vec<Published>,
         mut options: Options,
         budget: Budget,
+        doors: Option<DoorsHandle>,
     ) -> Self {
         options.allowed_hosts.push(String::from("swarm.example"));
         let lists = Cache::new(budget);
@@ -270,7 +283,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
-        let listener = Listener::tcp(listener).unwrap();
+        let listener = Listener::tcp(listener).unwrap().with_doors(doors);
         tasks.spawn(super::serve(vec![listener], context.clone(), async {
             let _ = stopped.await;
         }));
