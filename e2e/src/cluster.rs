@@ -18,22 +18,21 @@ use crate::process::{Process, run};
 use crate::until;
 
 /// The script that turns the child of `unshare` into an engine: name, address and state folder are
-/// its first arguments, the rest is dockerd's command line. Containers of the engine can mount its socket
-/// at the usual place.
+/// its first arguments, the rest is dockerd's command line. Containers of the engine can mount its socket,
+/// or the folder of it, at the usual place.
 const ENGINE: &str = r#"
 name=$1 address=$2 state=$3 dockerd=$4; shift 4
 hostname "$name"
 rm -rf "$state/run"
 mount --make-rshared /
 mount -t tmpfs tmpfs /run
-ln -s "$state/docker.sock" /run/docker.sock
 mkdir -p /run/docker /run/containerd /etc/docker /var/lib/docker "$state/etc" "$state/data" "$state/run"
 mount --bind "$state/run" /run/docker
 mount -t tmpfs tmpfs /run/containerd
 mount --bind "$state/etc" /etc/docker
 mount --bind "$state/data" /var/lib/docker
 exec "$dockerd" --pidfile /run/docker/engine.pid --storage-driver overlay2 \
-    -H "tcp://$address:2375" -H "unix://$state/docker.sock" "$@"
+    -H "tcp://$address:2375" -H "unix://$state/docker.sock" -H unix:///run/docker.sock "$@"
 "#;
 
 /// What every container serves at `/metrics`.

@@ -13,6 +13,7 @@ pub mod exposition;
 pub mod process;
 pub mod program;
 pub mod proxy;
+pub mod queries;
 pub mod scratch;
 pub mod store;
 pub mod tunnel;

@@ -50,14 +50,42 @@ impl Server {
         Self::start(command, folder, name)
     }
 
-    /// Starts Debian's Prometheus with a configuration file and waits until it is ready.
+    /// Starts Prometheus with a configuration file and waits until it is ready: `PROMETHEUS`, or Debian's.
     pub fn prometheus(folder: &Path, config: &str) -> Result<Self> {
         let file = folder.join("prometheus.yml");
         fs::write(&file, config)?;
-        let mut command = Command::new("prometheus");
+        let program = std::env::var_os("PROMETHEUS").unwrap_or_else(|| "prometheus".into());
+        let mut command = Command::new(program);
         command.arg(format!("--config.file={}", file.display()));
         command.arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()));
         Self::start(command, folder, "prometheus")
+    }
+
+    /// Starts the `VICTORIA_METRICS` that scrapes by a configuration of Prometheus, and a vmalert for a file of rules, which
+    /// is to be kept.
+    pub fn victoria_metrics(folder: &Path, config: &str, rules: &Path) -> Result<(Self, Process)> {
+        let program =
+            std::env::var_os("VICTORIA_METRICS").context("VICTORIA_METRICS is not set")?;
+        let file = folder.join("prometheus.yml");
+        fs::write(&file, config)?;
+        let port = free_port()?;
+        let url = format!("http://127.0.0.1:{port}");
+        let mut command = Command::new(program);
+        command.arg(format!("-httpListenAddr=127.0.0.1:{port}"));
+        command.arg(format!("-storageDataPath={}", folder.join("data").display()));
+        command.arg(format!("-promscrape.config={}", file.display()));
+        // By default the last 30 s are left out of an answer.
+        command.args(["-promscrape.config.strictParse=false", "-search.latencyOffset=1s"]);
+        let process = Process::start(&mut command, &folder.join("victoria-metrics.log"))?;
+        until("VictoriaMetrics", Duration::from_secs(30), || get(&format!("{url}/-/ready")))
+            .with_context(|| process.printed())?;
+        let mut command = Command::new("vmalert");
+        command.arg(format!("-httpListenAddr=127.0.0.1:{}", free_port()?));
+        command.args(["-evaluationInterval=1s", "-notifier.blackhole"]);
+        command.arg(format!("-rule={}", rules.display()));
+        command.args([format!("-datasource.url={url}"), format!("-remoteWrite.url={url}")]);
+        let vmalert = Process::start(&mut command, &folder.join("vmalert.log"))?;
+        Ok((Self { process, url }, vmalert))
     }
 
     /// Starts a command that takes `--web.listen-address` and serves `/-/ready`.
@@ -116,6 +144,10 @@ pub fn check_sd(command: &mut Command) -> Result<Vec<Value>> {
     sets.dedup();
     Ok(sets)
 }
+
+/// A file for busybox' httpd: it names no type of a file without an ending, and Prometheus 3 refuses that. So a page
+/// `/metrics` is `metrics/index.html`, of this type.
+pub const HTTPD_CONF: &str = ".html:text/plain; version=0.0.4\n";
 
 /// A port without a listener now. Another process could take it before it is used; on the
 /// machines where these tests run none does.

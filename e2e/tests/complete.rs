@@ -1,8 +1,8 @@
 //! `deploy/complete.yml` as the pages say, command by command, on a Swarm of a manager and two workers: `just complete`.
 //!
-//! The programs are those of Debian's packages, unpacked in the folder that `PACKAGES` names.
+//! The programs are those of Debian's packages, unpacked in the folder that `PACKAGES` names. `PROMETHEUS` names another one.
 //! cAdvisor and Grafana have no package: stand-ins serve a page of metrics, and Grafana's has the environment and files
-//! that Grafana would have.
+//! that Grafana would have. `CADVISOR` names a static cAdvisor: then the figures of containers are seen, too.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,13 +15,15 @@ use serde_json::Value;
 use swarmscout_e2e::cases::{self, Case};
 use swarmscout_e2e::cluster::{Cluster, Image};
 use swarmscout_e2e::process::run;
-use swarmscout_e2e::program::swarmscout;
+use swarmscout_e2e::program::{HTTPD_CONF, swarmscout};
+use swarmscout_e2e::queries::{BOARDS, Variables, queries};
 use swarmscout_e2e::until;
 use swarmscout_e2e::webhook::Webhook;
 
 const CASES: &[(&str, Case)] = &[
     ("each form of ALERT_URL makes a configuration that amtool accepts", forms),
     ("three commands, and everything is scraped", three_commands),
+    ("containers and nodes are measured", measured),
     ("alerts reach a webhook, and no token is in a log", alerts),
     ("a secret is Grafana's password", password),
     ("a second deploy has changed files", changed),
@@ -93,21 +95,26 @@ fn add_images(cluster: &Cluster, packages: &Path, engines: &[&str]) -> Result<()
     let read = |path: &str| fs::read_to_string(packages.join(path.trim_start_matches('/')));
     let texts = [read(&default)?, read(&email)?];
     let templates: [(&str, &str); 2] = [(&default, &texts[0]), (&email, &texts[1])];
+    let given = |name: &str| std::env::var_os(name).map(PathBuf::from);
     for (name, program, entrypoint, folders) in PROGRAMS {
         let is_read = name == "alertmanager:test";
         let files: &[_] = if is_read { &templates } else { &[] };
-        let program = &bin.join(program);
+        let other = given("PROMETHEUS").filter(|_| name == "prometheus:test");
+        let program = &other.unwrap_or_else(|| bin.join(program));
         cluster.add_image(engines, &Image { name, entrypoint, program, folders, files })?;
     }
-    let page = ("/www/metrics", METRICS);
-    let cadvisor = [page, ("/cadvisor", CADVISOR)];
-    let grafana = [page, ("/run.sh", GRAFANA)];
-    for (name, entrypoint, files) in
-        [("containers:test", "/cadvisor", &cadvisor), ("grafana:test", "/run.sh", &grafana)]
-    {
-        cluster.add_image(engines, &Image { name, entrypoint, files, ..Image::default() })?;
+    let page = ("/www/metrics/index.html", METRICS);
+    let types = ("/etc/httpd.conf", HTTPD_CONF);
+    let grafana = [page, types, ("/run.sh", GRAFANA)];
+    let (name, entrypoint, files) = ("grafana:test", "/run.sh", &grafana);
+    cluster.add_image(engines, &Image { name, entrypoint, files, ..Image::default() })?;
+    let stand_in = [page, types, ("/cadvisor", CADVISOR)];
+    let (name, entrypoint) = ("containers:test", "/cadvisor");
+    let image = Image { name, entrypoint, ..Image::default() };
+    match given("CADVISOR") {
+        Some(program) => cluster.add_image(engines, &Image { program: &program, ..image }),
+        None => cluster.add_image(engines, &Image { files: &stand_in, ..image }),
     }
-    Ok(())
 }
 
 /// The commands of the first block of a page that has this text.
@@ -130,6 +137,11 @@ fn shell(cluster: &Cluster, command: &str, variables: &[(&str, &str)]) -> Result
 
 fn archive(cluster: &Cluster) -> PathBuf {
     cluster.folder().join("archive")
+}
+
+fn copy_repository(cluster: &Cluster) -> Result<()> {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    run(Command::new("cp").arg("-r").arg(deploy).arg(archive(cluster))).map(drop)
 }
 
 /// What a program in a container of a service of the stack prints.
@@ -215,6 +227,8 @@ fn three_commands(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     }
     let first = commands("first-steps.md", "docker stack deploy")?;
     let [_, deploy, show] = &first[..] else { anyhow::bail!("not three commands: {first:?}") };
+    // From the repository, which may be newer than the program.
+    copy_repository(cluster)?;
     println!("$ {deploy}\n{}", shell(cluster, deploy, &[])?);
     await_targets(cluster)?;
     let password = shell(cluster, show, &[])?;
@@ -229,6 +243,45 @@ fn three_commands(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
         "{}",
         cluster.docker(&["stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}"])?
     );
+    Ok(())
+}
+
+/// Each query of the dashboards for figures of node exporter and cAdvisor has an answer, and the alert for memory waits.
+fn measured(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    let has_cadvisor = std::env::var_os("CADVISOR").is_some();
+    if has_cadvisor {
+        cluster.create_service(
+            "web --network monitoring --limit-memory 64m --limit-cpu 1 \
+             -l prometheus.io/alert.memory=0.001 -l prometheus.io/team=shop demo:1",
+        )?;
+    }
+    let variables =
+        Variables { cluster: "swarm", service: |_| "web", node: "manager-1", rate_interval: "1m" };
+    let is_measured = |expression: &str| {
+        let node = [" node_", "(node_"].iter().any(|name| expression.contains(name));
+        node || has_cadvisor && expression.contains("container_")
+    };
+    let mut count = 0;
+    for (board, _) in BOARDS {
+        for query in queries(board, variables)? {
+            if is_measured(&query.expression) {
+                count += 1;
+                until(&format!("{board}, {}", query.of), PATIENCE, || {
+                    query.ask(|path| Ok(serde_json::json!({"data": prometheus(cluster, path)?})))
+                })?;
+            }
+        }
+    }
+    println!("{count} queries");
+    if has_cadvisor {
+        let query = "ALERTS%7Balertname%3D%22SwarmMemoryNearLimit%22%2Cservice%3D%22web%22%7D";
+        until("the alert", PATIENCE, || {
+            let alerts = prometheus(cluster, &format!("query?query={query}"))?;
+            ensure!(alerts["result"][0]["metric"]["cluster"] == "swarm", "{alerts}");
+            Ok(())
+        })?;
+        cluster.docker(&["service", "rm", "web"])?;
+    }
     Ok(())
 }
 
@@ -324,8 +377,7 @@ fn compose(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     cluster.add_image(&HOSTS[..1], &image)?;
 
     fs::create_dir_all(archive(cluster))?;
-    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
-    run(Command::new("cp").arg("-r").arg(deploy).arg(archive(cluster)))?;
+    copy_repository(cluster)?;
     let compose = |host: &str, command: &str| {
         // Debian has Compose as a command of its own.
         let command = command.replace("docker compose", "docker-compose");

@@ -8,14 +8,13 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::process::Process;
-use swarmscout_e2e::program::{Server, free_port};
+use swarmscout_e2e::program::{HTTPD_CONF, Server, free_port};
+use swarmscout_e2e::queries::{BOARDS, Query, Variables, queries};
 use swarmscout_e2e::{get_json, until};
 
 use crate::{PATIENCE, create, metrics, remove};
@@ -24,10 +23,6 @@ use crate::{PATIENCE, create, metrics, remove};
 const CADVISOR: &str = include_str!("cadvisor.txt");
 
 const NODE_EXPORTER: &str = "/usr/bin/prometheus-node-exporter";
-
-/// Each with the number of its queries, at least.
-const BOARDS: [(&str, usize); 4] =
-    [("cluster", 35), ("service", 25), ("node", 25), ("swarmscout", 20)];
 
 /// Panels and annotations of the service's dashboard that are empty unless something is wrong, and
 /// the service with which it is.
@@ -67,12 +62,12 @@ pub(crate) fn answered(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     for (name, readers, chosen) in [("alone", &ALONE[..], ".*"), ("several", &SEVERAL, "two")] {
         let folder = folder.join(name);
         fs::create_dir(&folder)?;
-        let prometheus = prometheus(&folder, &scout, &cadvisor, readers)?;
+        let (prometheus, _vmalert) = prometheus(&folder, &scout, &cadvisor, readers)?;
         for (name, count) in BOARDS {
-            let queries = queries(name, chosen)?;
+            let queries = queries(name, variables(chosen))?;
             ensure!(queries.len() >= count, "{name}: {queries:#?}");
             for query in &queries {
-                until(&format!("{name}, {}", query.of), PATIENCE, || query.ask(&prometheus))
+                until(&format!("{name}, {}", query.of), PATIENCE, || query.ask(api(&prometheus)))
                     .with_context(|| prometheus.process.printed())?;
             }
         }
@@ -83,7 +78,7 @@ pub(crate) fn answered(cluster: &mut Cluster, folder: &Path) -> Result<()> {
 
 /// Memory of the service `web`, which the dashboard sums up, is that of its three tasks in each Swarm.
 fn apart(prometheus: &Server, readers: &[Reader]) -> Result<()> {
-    let queries = queries("cluster", ".*")?;
+    let queries = queries("cluster", variables(".*"))?;
     let is_memory = |query: &&Query| {
         query.of == "Services" && query.expression.contains("container_memory_working_set_bytes")
     };
@@ -93,7 +88,7 @@ fn apart(prometheus: &Server, readers: &[Reader]) -> Result<()> {
         .map(|reader| format!("{:?} {:?} web 1425408", reader.cluster, reader.swarm))
         .collect();
     until("memory of each Swarm", PATIENCE, || {
-        let answer = query.answer(prometheus)?;
+        let answer = query.answer(api(prometheus))?;
         let rows = answer.as_array().context("no list")?.iter().map(|row| {
             let label = |name: &str| row["metric"][name].as_str().unwrap_or_default();
             let value = row["value"][1].as_str().unwrap_or_default();
@@ -154,25 +149,30 @@ impl Cadvisor {
         }
         ensure!(!text.is_empty(), "no task");
         let served = folder.join("cadvisor");
-        fs::create_dir_all(&served)?;
-        fs::write(served.join("metrics"), text)?;
+        fs::create_dir_all(served.join("metrics"))?;
+        fs::write(served.join("metrics/index.html"), text)?;
+        let types = folder.join("httpd.conf");
+        fs::write(&types, HTTPD_CONF)?;
         let port = free_port()?;
         let mut command = Command::new("busybox");
         command.args(["httpd", "-f", "-p", &format!("127.0.0.1:{port}"), "-h"]).arg(&served);
+        command.arg("-c").arg(types);
         let process = Process::start(&mut command, &folder.join("cadvisor.log"))?;
         Ok(Self { _process: process, port })
     }
 }
 
-/// A Prometheus as docs/alerts.md configures it, with an alert that fires at once.
+/// A Prometheus as docs/alerts.md configures it, with an alert that fires at once. Or what
+/// `VICTORIA_METRICS` names, with a vmalert.
 fn prometheus(
     folder: &Path,
     scout: &Server,
     cadvisor: &Cadvisor,
     readers: &[Reader],
-) -> Result<Server> {
+) -> Result<(Server, Option<Process>)> {
+    let rules = folder.join("rules.yml");
     fs::write(
-        folder.join("rules.yml"),
+        &rules,
         "groups: [{name: e2e, rules: [{alert: NotAtDesired, \
          expr: dockerswarm_service_at_desired == 0, labels: {severity: critical}}]}]\n",
     )?;
@@ -208,112 +208,20 @@ fn prometheus(
                    replacement: '{before_node_id}$1'}}\n"
         )?;
     }
-    Server::prometheus(folder, &config)
+    if std::env::var_os("VICTORIA_METRICS").is_some() {
+        let (server, vmalert) = Server::victoria_metrics(folder, &config, &rules)?;
+        return Ok((server, Some(vmalert)));
+    }
+    Ok((Server::prometheus(folder, &config)?, None))
 }
 
-/// An expression of a dashboard with the variables filled in.
-#[derive(Debug)]
-struct Query {
-    /// The panel, annotation or variable that it is of.
-    of: String,
-    expression: String,
-    kind: Kind,
+fn variables(cluster: &str) -> Variables<'_> {
+    fn service(panel: &str) -> &'static str {
+        WRONG.iter().find(|(of, _)| *of == panel).map_or("web", |(_, service)| service)
+    }
+    Variables { cluster, service, node: "manager-1", rate_interval: "10s" }
 }
 
-#[derive(Debug)]
-enum Kind {
-    Instant,
-    Range,
-    /// Series that must have a label.
-    Values(String),
-}
-
-/// All of a dashboard.
-fn queries(board: &str, cluster: &str) -> Result<Vec<Query>> {
-    let file =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../deploy/dashboards/{board}.json"));
-    let board: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
-    let list = |list: &Value| list.as_array().cloned().unwrap_or_default();
-    let mut queries = Vec::new();
-    for panel in list(&board["panels"]) {
-        for target in list(&panel["targets"]) {
-            let kind = if target["range"] == true { Kind::Range } else { Kind::Instant };
-            queries.push(Query::new(
-                text(&panel["title"])?,
-                text(&target["expr"])?,
-                cluster,
-                kind,
-            )?);
-        }
-    }
-    for annotation in list(&board["annotations"]["list"]) {
-        let (name, expression) = (text(&annotation["name"])?, text(&annotation["expr"])?);
-        queries.push(Query::new(name, expression, cluster, Kind::Range)?);
-    }
-    for variable in list(&board["templating"]["list"]) {
-        if variable["type"] != "query" {
-            continue;
-        }
-        let source = text(&variable["query"])?;
-        let source = source.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
-        let (series, label) = source.and_then(|rest| rest.rsplit_once(", ")).context("a form")?;
-        // A Swarm has neither unless it is named, or there are several.
-        if label != "cluster" && label != "swarm" {
-            queries.push(Query::new(label, series, cluster, Kind::Values(label.to_owned()))?);
-        }
-    }
-    Ok(queries)
-}
-
-fn text(value: &Value) -> Result<&str> {
-    value.as_str().context("no text")
-}
-
-/// Fills the variables in as Grafana does, with "All" for all but these.
-fn filled(expression: &str, service: &str, cluster: &str) -> Result<String> {
-    let from = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() - 600_000;
-    let filled = expression
-        .replace("$__rate_interval", "10s")
-        .replace("$__range", "10m")
-        .replace("$__from", &from.to_string())
-        .replace("$cluster", cluster)
-        .replace("$swarm", ".*")
-        .replace("$job", ".*")
-        .replace("$service", service)
-        .replace("$node", "manager-1");
-    // Of the function label_replace.
-    ensure!(!filled.replace("\"$1\"", "").contains('$'), "a variable is left: {filled}");
-    Ok(filled)
-}
-
-impl Query {
-    fn new(of: &str, expression: &str, cluster: &str, kind: Kind) -> Result<Self> {
-        let service = WRONG.iter().find(|(panel, _)| *panel == of).map_or("web", |(_, s)| s);
-        Ok(Self { of: of.to_owned(), expression: filled(expression, service, cluster)?, kind })
-    }
-
-    /// Fails unless the answer has a value.
-    fn ask(&self, prometheus: &Server) -> Result<()> {
-        let is_empty = self.answer(prometheus)?.as_array().is_none_or(Vec::is_empty);
-        ensure!(!is_empty, "no value: {}", self.expression);
-        Ok(())
-    }
-
-    fn answer(&self, prometheus: &Server) -> Result<Value> {
-        let encoded = utf8_percent_encode(&self.expression, NON_ALPHANUMERIC);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let path = match &self.kind {
-            Kind::Instant => format!("query?query={encoded}"),
-            Kind::Range => {
-                format!("query_range?query={encoded}&start={}&end={now}&step=1", now - 5)
-            }
-            Kind::Values(label) => format!("label/{label}/values?match%5B%5D={encoded}"),
-        };
-        let answer = get_json(&format!("{}/api/v1/{path}", prometheus.url));
-        let mut answer = answer.with_context(|| self.expression.clone())?;
-        Ok(match self.kind {
-            Kind::Values(_) => answer["data"].take(),
-            Kind::Instant | Kind::Range => answer["data"]["result"].take(),
-        })
-    }
+fn api(prometheus: &Server) -> impl FnOnce(&str) -> Result<Value> {
+    |path| get_json(&format!("{}/api/v1/{path}", prometheus.url))
 }
