@@ -52,8 +52,10 @@ typos:
 deny:
     cargo deny --log-level error check --hide-inclusion-graph bans licenses sources
 
-# Checks and tests the alerts: needs promtool and vmalert.
+# Checks and tests the alerts, and the job for an existing Prometheus: needs promtool, vmalert and victoria-metrics.
 rules:
+    promtool check config deploy/prometheus-jobs.yml
+    victoria-metrics -loggerLevel=ERROR -dryRun -promscrape.config=deploy/prometheus-jobs.yml
     promtool check rules deploy/rules/swarmscout.yml
     promtool test rules deploy/rules/tests/*.yml
     vmalert -loggerLevel=ERROR -dryRun -rule=deploy/rules/swarmscout.yml
@@ -72,7 +74,7 @@ docs:
 release *archs:
     deploy/release {{ archs }}
 
-# Tests what is in dist/ against a real Swarm, Prometheus and browser. Root, and `.ci/packages`.
+# Tests what is in dist/ against a real Swarm, Prometheus and browser. Root, and the packages of `.ci/run`.
 # Only the clock of a program that loads libraries can be set: that of the tests.
 e2e *args:
     SWARMSCOUT="$PWD/dist/linux-amd64/swarmscout" SWARMSCOUT_DYNAMIC="$PWD/target/debug/swarmscout" \
@@ -84,7 +86,7 @@ alerts *args:
       cargo test --manifest-path e2e/Cargo.toml --features long --test alerts {{ args }}
 
 # Deploys the complete stack as the documentation says, with programs of Debian's packages: minutes. Root,
-# and the package docker-compose.
+# and the package docker-compose. Static programs of other versions: CADVISOR=PATH, PROMETHEUS=PATH.
 complete *args:
     mkdir -p target/packages
     cd target/packages && apt-get download prometheus prometheus-alertmanager prometheus-node-exporter \
