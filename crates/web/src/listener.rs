@@ -68,7 +68,7 @@ impl Listener {
     /// programs of its own user and of root, and does not count among the connections.
     pub fn health(socket: UnixListener) -> io::Result<Self> {
         let socket = ListenSocket::Health { socket, user: own_user()? };
-        Ok(Self { socket, name: String::from("own health checks"), address: None })
+        Ok(Self { socket, name: String::from("own health checks"), address: None, doors: None })
     }
 
     pub(super) fn is_health(&self) -> bool {
@@ -99,7 +99,7 @@ impl Listener {
                 let (stream, _) = socket.accept().await?;
                 let client = stream.peer_cred()?.uid();
                 if client == 0 || client == *user {
-                    return Ok((Stream::Unix(stream), Peer { address: None }));
+                    return Ok((Stream::Unix(stream), self.peer(None)));
                 }
                 tracing::debug!(client, "Closed a connection of another user to own health checks");
             },
