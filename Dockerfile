@@ -26,7 +26,7 @@ FROM image AS release
 # linux-amd64, linux-arm64 or linux-armv7; set by Docker.
 ARG TARGETARCH
 ARG TARGETVARIANT
-COPY dist/linux-${TARGETARCH}${TARGETVARIANT}/swarmscout /swarmscout
+COPY dist/linux-${TARGETARCH}${TARGETVARIANT}/swarmscout dist/linux-${TARGETARCH}${TARGETVARIANT}/THIRD-PARTY-LICENSES.txt /
 
 FROM rust:1-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends musl-tools

@@ -43,13 +43,22 @@ fn the_archives_hold_the_promised_files_and_their_checksums() -> Result<()> {
     for (name, ..) in RELEASES {
         let (file, contents) = archive(name)?;
         let folder = file.strip_suffix(".tar.gz").context("an archive")?;
-        let wanted = ["", "LICENSE", "README.md", "swarmscout", "swarmscout.service"]
-            .map(|file| format!("{folder}/{file}"));
+        let wanted = [
+            "",
+            "LICENSE",
+            "README.md",
+            "THIRD-PARTY-LICENSES.txt",
+            "sbom.cdx.json",
+            "swarmscout",
+            "swarmscout.service",
+        ]
+        .map(|file| format!("{folder}/{file}"));
         ensure!(contents == wanted, "{file}: {contents:#?}");
     }
     let dist = root().join("dist");
     let checked = run(Command::new("sha256sum").args(["-c", "sha256sums.txt"]).current_dir(dist))?;
-    ensure!(checked.lines().count() == RELEASES.len(), "{checked}");
+    // An archive and an SBOM each.
+    ensure!(checked.lines().count() == 2 * RELEASES.len(), "{checked}");
     Ok(())
 }
 

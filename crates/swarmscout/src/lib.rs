@@ -25,6 +25,7 @@ pub mod output;
 pub mod rules;
 pub mod signals;
 pub mod systemd;
+pub mod tls;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         }
         Some(Command::Dashboards(args)) => embedded::run(&embedded::DASHBOARDS, args),
         Some(Command::Stack(args)) => embedded::run(&embedded::STACKS, args),
+        Some(Command::Tls(command)) => tls::run(command),
         Some(Command::Demo(args)) => demo::run(args, &cli).await.unwrap_or_else(report),
     }
 }

@@ -10,6 +10,7 @@ mod diagnose;
 mod embedded;
 mod rules;
 pub mod state;
+mod tls;
 pub mod web;
 
 use std::ffi::{OsStr, OsString};
@@ -29,6 +30,7 @@ pub use diagnose::{
 pub use embedded::EmbeddedArgs;
 pub use rules::RulesArgs;
 pub use state::StateArgs;
+pub use tls::{TlsCommand, TlsInitArgs, TlsRenewArgs};
 
 use crate::listen::ListenAddress;
 
@@ -328,6 +330,9 @@ pub enum Command {
     Dashboards(EmbeddedArgs),
     /// Print a stack for `docker stack deploy` or Compose, or write it with the files that it reads
     Stack(EmbeddedArgs),
+    /// Make certificates for TLS, where there is no public key infrastructure
+    #[command(subcommand)]
+    Tls(TlsCommand),
     /// Run on a simulated Swarm, with real sockets, without Docker
     Demo(DemoArgs),
 }
@@ -437,6 +442,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
                     | Command::Rules(_)
                     | Command::Dashboards(_)
                     | Command::Stack(_)
+                    | Command::Tls(_)
             )
         );
     if !level_given && matches!(cli.command, Some(Command::Demo(_))) {

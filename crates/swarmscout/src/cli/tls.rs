@@ -1,0 +1,51 @@
+//! The arguments of `tls`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::tls::CertificateHost;
+
+/// Which certificates to make.
+#[derive(Debug, Subcommand)]
+pub enum TlsCommand {
+    /// Make an authority, and a server and a client certificate
+    Init(TlsInitArgs),
+    /// Make a new server and a new client certificate of the same authority, with the same names
+    Renew(TlsRenewArgs),
+}
+
+/// Of `tls init`.
+#[derive(Debug, Args)]
+pub struct TlsInitArgs {
+    /// Names and IP addresses by which clients reach the server: a comma-separated list, or repeated.
+    /// *.example.com stands for all names with one more part
+    #[arg(long, value_name = "HOST", value_delimiter = ',', required = true)]
+    pub hosts: Vec<CertificateHost>,
+
+    /// Folder for the files
+    #[arg(long, value_name = "DIR", default_value = "tls")]
+    pub directory: PathBuf,
+
+    /// How long the server and the client certificate last, at most 825 days
+    #[arg(long, value_name = "DAYS", default_value = "730",
+          value_parser = clap::value_parser!(u16).range(1..=825))]
+    pub days: u16,
+
+    /// Replace what is there, the authority included
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Of `tls renew`.
+#[derive(Debug, Args)]
+pub struct TlsRenewArgs {
+    /// Folder with the files of `tls init`
+    #[arg(long, value_name = "DIR", default_value = "tls")]
+    pub directory: PathBuf,
+
+    /// How long the server and the client certificate last, at most 825 days
+    #[arg(long, value_name = "DAYS", default_value = "730",
+          value_parser = clap::value_parser!(u16).range(1..=825))]
+    pub days: u16,
+}

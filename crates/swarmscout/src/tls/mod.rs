@@ -1,0 +1,240 @@
+//! `swarmscout tls`: an authority with a server and a client certificate, for those who have no public
+//! key infrastructure.
+//!
+//! The folder has all of it: `init` writes it, and `renew` makes new certificates with the key and the
+//! names that it finds there. A web configuration file and an `http_config` stand beside them, with
+//! paths that hold in this folder and in `/run/secrets` alike.
+
+mod authority;
+mod files;
+mod hosts;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use self::authority::{Authority, Issued, Purpose, Validity};
+use self::files::Folder;
+pub use self::hosts::CertificateHost;
+use crate::cli::{TlsCommand, TlsInitArgs, TlsRenewArgs};
+use crate::output::{print, print_error};
+
+/// How long an authority lasts.
+const AUTHORITY_YEARS: i32 = 10;
+
+/// The name of the client in its certificate.
+const CLIENT: &str = "swarmscout-client";
+
+/// Names that each server has, beside those that are asked for. The last one is that of the nodes'
+/// part, whatever the node.
+const OWN_HOSTS: [&str; 4] = ["localhost", "127.0.0.1", "::1", "swarmscout-node"];
+
+const CA: &str = "ca.pem";
+const CA_KEY: &str = "ca-key.pem";
+const SERVER: &str = "server.pem";
+const SERVER_KEY: &str = "server-key.pem";
+const CLIENT_CERT: &str = "client.pem";
+const CLIENT_KEY: &str = "client-key.pem";
+const HOSTS: &str = "hosts";
+const WEB: &str = "web.yml";
+const HTTP: &str = "http.yml";
+
+const WEB_TEXT: &str = "\
+# For --web.config.file. The paths hold in this folder, and in /run/secrets.
+tls_server_config:
+  cert_file: server.pem
+  key_file: server-key.pem
+  client_ca_file: ca.pem
+  # Only clients with a certificate of this authority. VerifyClientCertIfGiven admits others, too.
+  client_auth_type: RequireAndVerifyClientCert
+";
+
+const HTTP_TEXT: &str = "\
+# For --http.config.file. The paths hold in this folder, and in /run/secrets.
+tls_config:
+  ca_file: ca.pem
+  cert_file: client.pem
+  key_file: client-key.pem
+";
+
+/// Runs `tls init` or `tls renew`.
+pub fn run(command: &TlsCommand) -> ExitCode {
+    let today = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let result = match command {
+        TlsCommand::Init(args) => init(args, today),
+        TlsCommand::Renew(args) => renew(args, today),
+    };
+    let done = match result {
+        Ok(text) => print(&text),
+        Err(error) => {
+            print_error(&format!("{error:#}\n"));
+            false
+        }
+    };
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Writes all files, and says what to do with them.
+fn init(args: &TlsInitArgs, today: Date) -> anyhow::Result<String> {
+    let folder = Folder::create(&args.directory)?;
+    if !args.force {
+        for name in [CA, CA_KEY, SERVER, SERVER_KEY, CLIENT_CERT, CLIENT_KEY, HOSTS, WEB, HTTP] {
+            if folder.has(name) {
+                let path = args.directory.join(name);
+                bail!(
+                    "cannot write {}: the file exists; for new certificates of the same authority \
+                     run `swarmscout tls renew`, to replace all files, the authority included, give \
+                     --force",
+                    path.display()
+                );
+            }
+        }
+    }
+    let end = today.checked_add(AUTHORITY_YEARS.years()).context("the date is out of range")?;
+    let authority = Authority::new(Validity { start: today, end })?;
+    let leaves = Leaves::issue(&authority, &args.hosts, args.days, today, end)?;
+    folder.secret(CA_KEY, &authority.key_pem())?;
+    folder.public(CA, authority.pem())?;
+    leaves.write(&folder)?;
+    let mut hosts = String::new();
+    for host in &args.hosts {
+        writeln!(hosts, "{host}").expect("a string takes all");
+    }
+    folder.public(HOSTS, &hosts)?;
+    folder.public(WEB, WEB_TEXT)?;
+    folder.public(HTTP, HTTP_TEXT)?;
+    let mut text = format!(
+        "An authority until {end}, a server and a client certificate until {}, in {}.\n\
+         Keep {CA_KEY} off the Swarm: its holder can make certificates that all of this accepts.\n\n",
+        leaves.end,
+        args.directory.display(),
+    );
+    text += &next_steps(&args.directory, &authority, &leaves, true);
+    Ok(text)
+}
+
+/// Writes new certificates of the authority in the folder.
+fn renew(args: &TlsRenewArgs, today: Date) -> anyhow::Result<String> {
+    let folder = Folder::open(&args.directory)?;
+    let authority = Authority::load(&folder.read(CA)?, &folder.read(CA_KEY)?)
+        .with_context(|| format!("cannot use the authority in {}", args.directory.display()))?;
+    let hosts = folder.read(HOSTS)?;
+    let hosts = hosts.lines().map(str::trim).filter(|line| !line.is_empty());
+    let hosts: Vec<CertificateHost> = hosts
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("cannot use {}", args.directory.join(HOSTS).display()))?;
+    let end = authority.end(today)?;
+    let leaves = Leaves::issue(&authority, &hosts, args.days, today, end)?;
+    leaves.write(&folder)?;
+    let mut text = format!(
+        "A new server and a new client certificate until {}, in {}.\n",
+        leaves.end,
+        args.directory.display(),
+    );
+    if leaves.end == end {
+        writeln!(
+            text,
+            "The authority ends on that day, too: make another one soon with `swarmscout tls init`."
+        )
+        .expect("a string takes all");
+    }
+    text += "A program that reads these very files takes them up by itself. A secret of Docker never \
+             changes, so a service needs new ones:\n\n";
+    text += &next_steps(&args.directory, &authority, &leaves, false);
+    Ok(text)
+}
+
+/// A server and a client certificate.
+struct Leaves {
+    server: Issued,
+    client: Issued,
+    /// The last day of both.
+    end: Date,
+}
+
+impl Leaves {
+    /// `last` is the last day of the authority.
+    fn issue(
+        authority: &Authority,
+        hosts: &[CertificateHost],
+        days: u16,
+        today: Date,
+        last: Date,
+    ) -> anyhow::Result<Self> {
+        let end = today.checked_add(i32::from(days).days()).context("the date is out of range")?;
+        let validity = Validity { start: today, end: end.min(last) };
+        let own = OWN_HOSTS.map(|host| host.parse().expect("they are hosts"));
+        let mut all = hosts.to_vec();
+        all.extend(own.into_iter().filter(|host| !hosts.contains(host)));
+        let name = |name: &str| vec![name.parse().expect("it is a host")];
+        Ok(Self {
+            server: authority.issue(Purpose::Server, "swarmscout", &all, validity)?,
+            client: authority.issue(Purpose::Client, CLIENT, &name(CLIENT), validity)?,
+            end: validity.end,
+        })
+    }
+
+    /// Keys come first: a program that reads between two writes keeps what it has.
+    fn write(&self, folder: &Folder) -> anyhow::Result<()> {
+        folder.secret(SERVER_KEY, &self.server.key)?;
+        folder.public(SERVER, &self.server.certificate)?;
+        folder.secret(CLIENT_KEY, &self.client.key)?;
+        folder.public(CLIENT_CERT, &self.client.certificate)
+    }
+}
+
+/// What to do with the files. The names of secrets hold what their keys are known by, so that new ones
+/// have new names.
+fn next_steps(directory: &Path, authority: &Authority, leaves: &Leaves, all: bool) -> String {
+    let (ca, server, client) = (authority.id(), &leaves.server.id, &leaves.client.id);
+    let secrets = [
+        (CA, format!("swarmscout-ca-{ca}"), all),
+        (SERVER, format!("swarmscout-server-{server}"), true),
+        (SERVER_KEY, format!("swarmscout-server-key-{server}"), true),
+        (CLIENT_CERT, format!("swarmscout-client-{client}"), true),
+        (CLIENT_KEY, format!("swarmscout-client-key-{client}"), true),
+        (WEB, format!("swarmscout-web-{ca}"), all),
+    ];
+    let mut text = String::from("On a manager:\n");
+    for (file, secret, new) in &secrets {
+        if *new {
+            writeln!(text, "  docker secret create {secret} {}", directory.join(file).display())
+                .expect("a string takes all");
+        }
+    }
+    let list = |text: &mut String, service: &str, files: &[&str]| {
+        writeln!(text, "\n{service}\n    secrets:").expect("a string takes all");
+        for (file, secret, _) in secrets.iter().filter(|(file, ..)| files.contains(file)) {
+            writeln!(text, "      - {{source: {secret}, target: {file}}}")
+                .expect("a string takes all");
+        }
+    };
+    list(
+        &mut text,
+        "In the stack, for Swarmscout with --web.config.file=/run/secrets/web.yml:",
+        &[CA, SERVER, SERVER_KEY, WEB],
+    );
+    list(&mut text, "for Prometheus:", &[CA, CLIENT_CERT, CLIENT_KEY]);
+    text += "\nand at the end of the file:\n    secrets:\n";
+    for (_, secret, _) in &secrets {
+        writeln!(text, "      {secret}: {{external: true}}").expect("a string takes all");
+    }
+    if all {
+        text += "\nIn prometheus.yml, with a host that the server certificate names:\n    \
+                 http_sd_configs:\n      - url: https://HOST:9465/sd/swarm\n        tls_config:\n          \
+                 ca_file: /run/secrets/ca.pem\n          cert_file: /run/secrets/client.pem\n          \
+                 key_file: /run/secrets/client-key.pem\n";
+    } else {
+        text += "\nThen `docker stack deploy`, and `docker secret rm` for the old ones.\n";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+use rustls_pki_types::pem::PemObject as _;
+
+use super::*;
+
+/// A folder with the files of `tls init`, removed with its test.
+struct Site(PathBuf);
+
+impl Site {
+    fn new(name: &str) -> Self {
+        let name = format!("swarmscout-tls-{}-{name}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn init(&self, force: bool, today: Date) -> anyhow::Result<String> {
+        let hosts = ["manager-1", "*.example.com", "10.0.0.1", "fd00::1"];
+        let hosts = hosts.map(|host| host.parse().unwrap()).to_vec();
+        init(&TlsInitArgs { hosts, directory: self.0.clone(), days: 730, force }, today)
+    }
+
+    fn renew(&self, today: Date) -> anyhow::Result<String> {
+        renew(&TlsRenewArgs { directory: self.0.clone(), days: 730 }, today)
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.join(name)).unwrap()
+    }
+
+    fn certificate(&self, name: &str) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.read(name).as_bytes()).unwrap()
+    }
+
+    fn key(&self, name: &str) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_slice(self.read(name).as_bytes()).unwrap()
+    }
+
+    fn roots(&self) -> Arc<RootCertStore> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate(CA)).unwrap();
+        Arc::new(roots)
+    }
+
+    /// A handshake with the server under this name, both sides with their certificates.
+    fn handshake(&self, host: &'static str) -> Result<(), rustls::Error> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let clients = WebPkiClientVerifier::builder_with_provider(self.roots(), provider.clone());
+        let server = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(vec![self.certificate(SERVER)], self.key(SERVER_KEY))?;
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(self.roots())
+            .with_client_auth_cert(vec![self.certificate(CLIENT_CERT)], self.key(CLIENT_KEY))?;
+        let name = ServerName::try_from(host).unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name)?;
+        let mut server = ServerConnection::new(Arc::new(server))?;
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut sent = Vec::new();
+            client.write_tls(&mut sent).unwrap();
+            server.read_tls(&mut sent.as_slice()).unwrap();
+            server.process_new_packets()?;
+            let mut sent = Vec::new();
+            server.write_tls(&mut sent).unwrap();
+            client.read_tls(&mut sent.as_slice()).unwrap();
+            client.process_new_packets()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Certificates are checked against the clock of the machine.
+fn today() -> Date {
+    jiff::Timestamp::now().to_zoned(TimeZone::UTC).date()
+}
+
+#[test]
+fn server_and_client_trust_each_other_under_every_name() {
+    let site = Site::new("handshake");
+    let text = site.init(false, today()).unwrap();
+    for host in [
+        "manager-1",
+        "a.example.com",
+        "10.0.0.1",
+        "fd00::1",
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "swarmscout-node",
+    ] {
+        site.handshake(host).unwrap_or_else(|error| panic!("{host}: {error}"));
+    }
+    for host in ["manager-2", "a.b.example.com", "10.0.0.2"] {
+        assert!(site.handshake(host).is_err(), "{host}");
+    }
+    for line in
+        ["docker secret create swarmscout-server-key-", "target: ca.pem", "http_sd_configs:"]
+    {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn keys_are_for_their_user_alone() {
+    let site = Site::new("modes");
+    site.init(false, today()).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&site.0), 0o700);
+    for name in [CA_KEY, SERVER_KEY, CLIENT_KEY] {
+        assert_eq!(mode(&site.0.join(name)), 0o600, "{name}");
+    }
+}
+
+#[test]
+fn only_force_replaces_what_is_there() {
+    let site = Site::new("force");
+    std::fs::create_dir(&site.0).unwrap();
+    std::fs::write(site.0.join(CLIENT_KEY), "a key").unwrap();
+    let error = format!("{:#}", site.init(false, today()).unwrap_err());
+    assert!(error.contains("client-key.pem: the file exists"), "{error}");
+    assert_eq!(site.read(CLIENT_KEY), "a key");
+    assert!(!site.0.join(CA).exists());
+    site.init(true, today()).unwrap();
+    let first = site.read(CA);
+    site.init(true, today()).unwrap();
+    assert_ne!(site.read(CA), first);
+    site.handshake("localhost").unwrap();
+}
+
+#[test]
+fn renewed_certificates_are_of_the_same_authority() {
+    let site = Site::new("renew");
+    let early = today().checked_sub(700.days()).unwrap();
+    site.init(false, early).unwrap();
+    let (authority, server, key) = (site.read(CA), site.read(SERVER), site.read(SERVER_KEY));
+    let text = site.renew(today()).unwrap();
+    assert_eq!(site.read(CA), authority);
+    assert_ne!(site.read(SERVER), server);
+    assert_ne!(site.read(SERVER_KEY), key);
+    site.handshake("manager-1").unwrap();
+    assert!(text.contains("docker secret create swarmscout-server-"), "{text}");
+    assert!(!text.contains("docker secret create swarmscout-ca-"), "{text}");
+
+    // They do not outlive it.
+    let late = early.checked_add(10.years()).unwrap().checked_sub(30.days()).unwrap();
+    let text = site.renew(late).unwrap();
+    let end = swarmscout_net::certificates_end(site.read(SERVER).as_bytes());
+    assert_eq!(end, swarmscout_net::certificates_end(authority.as_bytes()));
+    assert!(text.contains("The authority ends on that day, too"), "{text}");
+    let error = site.renew(late.checked_add(30.days()).unwrap()).unwrap_err();
+    assert!(format!("{error:#}").contains("the authority has ended on"), "{error:#}");
+
+    std::fs::copy(site.0.join(CLIENT_KEY), site.0.join(CA_KEY)).unwrap();
+    let error = format!("{:#}", site.renew(today()).unwrap_err());
+    assert!(error.contains("the key does not belong to the certificate"), "{error}");
+}
