@@ -378,9 +378,11 @@ fn compose(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
 
     fs::create_dir_all(archive(cluster))?;
     copy_repository(cluster)?;
+    // Debian has Compose as a command of its own. A plugin is found in the folder that `DOCKER_CONFIG` names.
+    let has_plugin = run(Command::new("docker").args(["compose", "version"])).is_ok();
+    let program = if has_plugin { "docker compose" } else { "docker-compose" };
     let compose = |host: &str, command: &str| {
-        // Debian has Compose as a command of its own.
-        let command = command.replace("docker compose", "docker-compose");
+        let command = command.replace("docker compose", program);
         let url = cluster.url(host);
         let address = ("ADDRESS", cluster.engine(host).address.as_str());
         shell(cluster, &command, &[("DOCKER_HOST", &url), address])

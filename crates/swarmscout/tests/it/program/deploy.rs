@@ -225,3 +225,12 @@ fn the_image_is_built_with_the_whole_folder() {
     let rules: Vec<_> = ignored.lines().filter(|line| line.contains("deploy")).collect();
     assert_eq!(rules, ["!deploy"]);
 }
+
+/// Docker 20.10 finds no file by a rule with a `*` in the name of a folder that another rule leaves out.
+#[test]
+fn the_image_is_built_with_the_releases() {
+    let ignored = read(&deploy().join("../.dockerignore"));
+    let rules: Vec<_> = ignored.lines().filter(|line| line.contains("dist")).collect();
+    let releases = ["amd64", "arm64", "armv7"].map(|arch| format!("!dist/linux-{arch}/swarmscout"));
+    assert_eq!(rules, releases);
+}
