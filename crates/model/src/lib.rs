@@ -18,6 +18,7 @@ pub mod size;
 pub mod target;
 pub mod target_list;
 pub mod target_set;
+mod text;
 mod url;
 pub mod yaml;
 
@@ -35,3 +36,4 @@ pub use target_list::TargetList;
 pub use target_set::{
     Completeness, MissingSource, PoolSpec, SetGroup, SyncStats, TargetCounts, TargetSet,
 };
+pub use text::counted;

@@ -12,7 +12,6 @@
 mod classic;
 mod cluster;
 mod counters;
-mod current;
 #[cfg(test)]
 mod docs_tests;
 mod exporter;

@@ -6,19 +6,16 @@ use std::sync::Arc;
 use swarmscout_docker::engine::{Mode, Resources, STACK_LABEL, Service, Task};
 use swarmscout_exposition::pieces::SeriesLabels;
 use swarmscout_swarm::scheduler::Scheduler;
+use swarmscout_swarm::service_tasks::{ServiceTasks, Slot, is_job, is_scheduled};
 use swarmscout_swarm::{ExitCode, NodeNames, Reason, ServiceOutcomes, Snapshot};
 
 use crate::counters::Counters;
-use crate::current::{Slot, current_tasks};
 use crate::families::Family;
 use crate::network::AddressUse;
 use crate::node::{cpus, memory};
 use crate::options::Options;
 use crate::page::{Page, count, flag};
 use crate::tuning::{self, Tuning};
-
-/// The label of services that [swarm-cronjob](https://crazymax.dev/swarm-cronjob/) runs.
-const CRONJOB: &str = "swarm.cronjob.enable";
 
 const TUNING: Tuning =
     Tuning { threshold: Family::ServiceThreshold, ignored: Family::ServiceIgnored };
@@ -71,21 +68,21 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
     for labels in [&mut labels, &mut state_labels] {
         options.push_allowed(labels, |key| service.labels.get(key));
     }
-    let tasks = current_tasks(service, snapshot.tasks.of_owner(&service.id));
+    let counts = ServiceTasks::of(snapshot, service, || scheduler.wanted_nodes(service));
+    let tasks = &counts.current;
     let outcomes = counters.of(&service.id);
-    let counts = Counts::of(service, &tasks, of);
 
     info(page, service, &labels);
     page.time(Family::ServiceCreated, &labels, service.created);
     page.time(Family::ServiceUpdated, &labels, service.updated);
     page.series(Family::ServiceDesired, &labels, counts.desired as f64);
     page.series(Family::ServiceRunning, &labels, counts.running as f64);
-    let waiting = waiting(service, &tasks, of);
-    let schedulable = counts.schedulable(service, scheduler, &waiting);
+    let waiting = waiting(service, tasks, of);
+    let schedulable = schedulable(service, &counts, scheduler, &waiting);
     page.series(Family::ServiceSchedulable, &labels, schedulable as f64);
-    page.series(Family::ServiceAtDesired, &labels, flag(counts.at_desired));
+    page.series(Family::ServiceAtDesired, &labels, flag(counts.is_at_desired()));
     let mut in_state = [0; STATES.len()];
-    for (_, task) in &tasks {
+    for (_, task) in tasks {
         let of = STATES.iter().position(|(_, names)| names.contains(&&*task.state));
         if let Some(of) = of {
             in_state[of] += 1;
@@ -98,11 +95,11 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
         let more = ("reason", reason.as_str());
         page.series_with(Family::ServiceWaiting, &labels, more, count(*number));
     }
-    spread(page, &tasks, &labels);
+    spread(page, tasks, &labels);
     update(page, service, &labels);
     resources(page, service, &labels);
     references(page, service, snapshot, &labels);
-    if matches!(service.mode, Mode::ReplicatedJob | Mode::GlobalJob) {
+    if is_job(service) {
         page.series(Family::ServiceCompleted, &labels, counts.completed as f64);
     }
     let seen = tasks.iter().filter(|(_, task)| &*task.state == "complete");
@@ -114,13 +111,13 @@ pub(crate) fn write(page: &mut Page, service: &Service, of: Surroundings<'_>) ->
     }
     tuning::write(page, &service.labels, &labels, TUNING);
     failures(page, &outcomes, &labels);
-    for (slot, task) in &tasks {
+    for (slot, task) in tasks {
         write_task(page, slot, task, names, &task_labels);
     }
     Facts {
         stack: stack.map(Arc::from),
-        at_desired: counts.at_desired,
-        depends_on_nodes: !counts.at_desired
+        at_desired: counts.is_at_desired(),
+        depends_on_nodes: !counts.is_at_desired()
             || matches!(service.mode, Mode::Global | Mode::GlobalJob),
         unknown_reasons: waiting.get(&Reason::Other).copied().unwrap_or_default(),
     }
@@ -163,79 +160,27 @@ fn image(labels: &mut SeriesLabels, image: &str) {
     labels.push("image_digest", digest.get(..SHOWN_OF_DIGEST).unwrap_or(digest));
 }
 
-/// Whether something else than SwarmKit starts its tasks, so that none may run at a time.
-fn is_scheduled(service: &Service) -> bool {
-    service.labels.get(CRONJOB) == Some("true")
-        || (service.mode == Mode::Replicated && &*service.restart_condition == "none")
-}
-
-/// How many tasks there are, and should be.
-#[derive(Debug)]
-struct Counts {
-    desired: u64,
-    /// On nodes that are ready.
-    running: u64,
-    completed: u64,
-    /// That have a node which is ready.
-    placed: u64,
-    at_desired: bool,
-}
-
-impl Counts {
-    fn of(service: &Service, tasks: &[(Slot<'_>, &Arc<Task>)], of: Surroundings<'_>) -> Self {
-        let is_up = |task: &Task| {
-            let node = of.snapshot.nodes.get("", &task.node);
-            node.is_some_and(|node| &*node.state == "ready")
-        };
-        let (mut running, mut completed, mut placed) = (0, 0, 0);
-        for (_, task) in tasks {
-            completed += u64::from(&*task.state == "complete");
-            if !task.has_ended() && is_up(task) {
-                placed += 1;
-                running += u64::from(&*task.state == "running");
-            }
-        }
-        let desired = match service.mode {
-            Mode::Replicated | Mode::ReplicatedJob => service.replicas,
-            Mode::Global | Mode::GlobalJob => of.scheduler.wanted_nodes(service),
-            Mode::Unknown => 0,
-        };
-        let at_desired = is_scheduled(service)
-            || match service.mode {
-                Mode::ReplicatedJob | Mode::GlobalJob => {
-                    let at_once = match service.max_concurrent {
-                        0 => desired,
-                        most => most,
-                    };
-                    running + completed >= desired.min(completed.saturating_add(at_once))
-                }
-                _ => running >= desired,
-            };
-        Self { desired, running, completed, placed, at_desired }
-    }
-
-    /// How many of the desired tasks have a node, or would get one now. SwarmKit also knows what is
-    /// not visible here, such as CSI volumes: where it found no node for a task, there is none.
-    fn schedulable(
-        &self,
-        service: &Service,
-        scheduler: &Scheduler,
-        waiting: &BTreeMap<Reason, usize>,
-    ) -> u64 {
-        let done = self.placed + self.completed;
-        let is_refused =
-            |reason: &Reason| reason.is_of_scheduler() || *reason == Reason::AddressesUsedUp;
-        let refused = waiting.iter().filter(|(reason, _)| is_refused(reason));
-        let refused: usize = refused.map(|(_, tasks)| tasks).sum();
-        let missing = self.desired.saturating_sub(done);
-        match service.mode {
-            // Each wanted node takes a task.
-            Mode::Global | Mode::GlobalJob => self.desired,
-            _ if missing == 0 => self.desired,
-            _ => {
-                let room = missing.saturating_sub(refused as u64);
-                done + scheduler.room_for(service, missing).min(room)
-            }
+/// How many of the desired tasks have a node, or would get one now. SwarmKit also knows what is not
+/// visible here, such as CSI volumes: where it found no node for a task, there is none.
+fn schedulable(
+    service: &Service,
+    tasks: &ServiceTasks<'_>,
+    scheduler: &Scheduler,
+    waiting: &BTreeMap<Reason, usize>,
+) -> u64 {
+    let done = tasks.placed + tasks.completed;
+    let is_refused =
+        |reason: &Reason| reason.is_of_scheduler() || *reason == Reason::AddressesUsedUp;
+    let refused = waiting.iter().filter(|(reason, _)| is_refused(reason));
+    let refused: usize = refused.map(|(_, tasks)| tasks).sum();
+    let missing = tasks.desired.saturating_sub(done);
+    match service.mode {
+        // Each wanted node takes a task.
+        Mode::Global | Mode::GlobalJob => tasks.desired,
+        _ if missing == 0 => tasks.desired,
+        _ => {
+            let room = missing.saturating_sub(refused as u64);
+            done + scheduler.room_for(service, missing).min(room)
         }
     }
 }

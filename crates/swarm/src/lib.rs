@@ -25,6 +25,7 @@ mod outcomes;
 mod reason;
 mod relist_schedule;
 pub mod scheduler;
+pub mod service_tasks;
 mod shared;
 mod store;
 mod task_query;
@@ -43,6 +44,7 @@ pub use list_scope::{ListFilter, ListScope, Reader};
 pub use node_names::NodeNames;
 pub use outcomes::{ExitCode, Outcomes, ServiceOutcomes};
 pub use reason::Reason;
+pub use service_tasks::{ServiceTasks, Slot};
 pub use shared::{SharedSwarm, Subscription, Swarm};
 pub use task_query::TaskQuery;
 

@@ -27,7 +27,7 @@ use swarmscout_discovery::config::{BuildContext, CopiedLabel, OwnContainer, Pres
 use swarmscout_discovery::manager::{Job, JobSet, ShadowedJob};
 use swarmscout_discovery::storage::Storage;
 use swarmscout_model::size::Bytes;
-use swarmscout_model::{Budget, Labels};
+use swarmscout_model::{Budget, Labels, counted};
 use swarmscout_publish::file_sd::{self, FileSd};
 use swarmscout_publish::list::Cache;
 use swarmscout_state::Exporter;
@@ -511,9 +511,7 @@ fn summary(manager: &Manager, error: Option<&str>) -> String {
     let targets: usize = states.iter().map(|job| job.set.counts.active).sum();
     let sources = || states.iter().flat_map(|job| &job.status.sources);
     let failing = sources().filter(|source| source.error.is_some()).count();
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    let mut text =
-        format!("{} job{}, {targets} target{}", jobs.len(), plural(jobs.len()), plural(targets));
+    let mut text = format!("{}, {}", counted(jobs.len(), "job"), counted(targets, "target"));
     if failing > 0 {
         write!(text, ", {failing} of {} sources failing", sources().count())
             .expect("a string takes all");

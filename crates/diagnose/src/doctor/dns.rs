@@ -14,7 +14,7 @@ use swarmscout_swarm::Snapshot;
 use super::ObservedJob;
 use super::context::{Context, running};
 use crate::report::{Finding, Severity};
-use crate::tasks::are_known;
+use crate::tasks::KnownTasks;
 
 /// What changed within this time may not have been resolved again.
 const SETTLED_AFTER: Duration = Duration::from_secs(90);
@@ -33,7 +33,7 @@ pub(super) fn check(context: Context<'_>, now: Duration) -> Vec<Finding> {
         for name in names(job) {
             let Some(service) = name.trim_end_matches('.').strip_prefix("tasks.") else { continue };
             if let Some((snapshot, service)) = named(context, service)
-                && are_known(snapshot)
+                && KnownTasks::of(snapshot).has_running()
                 && seen.insert(name)
             {
                 let resolved = resolved(job, name);

@@ -1,39 +1,51 @@
-//! Services with fewer running tasks than they should have.
+//! Services with fewer running tasks than they should have, and runs that failed.
 
 use std::cell::LazyCell;
 
+use swarmscout_model::counted;
+use swarmscout_swarm::ServiceTasks;
 use swarmscout_swarm::scheduler::Scheduler;
 
 use super::SwarmState;
 use crate::report::{Finding, Severity};
-use crate::tasks::{TaskCounts, are_known, count, is_started_by_others};
+use crate::tasks::{Condition, JudgedTasks, KnownTasks};
 
 pub(super) fn check(swarm: &SwarmState) -> Vec<Finding> {
     let Some(snapshot) = &swarm.snapshot else { return Vec::new() };
-    if !are_known(snapshot) {
+    let known = KnownTasks::of(snapshot);
+    if !known.has_running() {
         return Vec::new();
     }
     let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
     let services = snapshot.services.objects();
-    let services = services.filter(|service| !is_started_by_others(service));
-    services
-        .filter_map(|service| {
-            let TaskCounts { running, wanted, reasons } = count(snapshot, &scheduler, service);
-            let (first, rest) = match &reasons[..] {
-                [first, rest @ ..] => (format!(": {first}"), rest),
-                [] => (String::new(), &[][..]),
-            };
-            (running < wanted).then(|| Finding {
-                severity: if running == 0 { Severity::Error } else { Severity::Warning },
-                check: "tasks_missing".to_owned(),
-                subject: format!("service {}", service.name),
-                problem: format!("{running} of {wanted} tasks run{first}"),
-                fix: format!("docker service ps --no-trunc {}", service.name),
-                targets: 0,
-                examples: rest.to_vec(),
-            })
+    let findings = services.filter_map(|service| {
+        let judged = JudgedTasks::of(snapshot, service, known, &scheduler);
+        let ServiceTasks { running, wanted, desired, failed, .. } = judged.tasks;
+        let (severity, check, what) = match judged.condition {
+            Condition::AsWanted => return None,
+            Condition::TasksMissing => {
+                let severity = if running == 0 { Severity::Error } else { Severity::Warning };
+                (severity, "tasks_missing", format!("{running} of {wanted} tasks run"))
+            }
+            Condition::RunFailed => {
+                let what =
+                    format!("its last run failed ({failed} of {})", counted(desired, "task"));
+                (Severity::Warning, "run_failed", what)
+            }
+        };
+        let mut reasons = judged.reasons(snapshot, service, &scheduler).into_iter();
+        let first = reasons.next().map(|first| format!(": {first}")).unwrap_or_default();
+        Some(Finding {
+            severity,
+            check: check.to_owned(),
+            subject: format!("service {}", service.name),
+            problem: format!("{what}{first}"),
+            fix: format!("docker service ps --no-trunc {}", service.name),
+            targets: 0,
+            examples: reasons.collect(),
         })
-        .collect()
+    });
+    findings.collect()
 }
 
 #[cfg(test)]
@@ -68,6 +80,7 @@ mod tests {
             Arc::new(Task {
                 id: id.into(),
                 service: service.into(),
+                slot: id.parse().unwrap(),
                 node: node.into(),
                 state: state.into(),
                 desired_state: "running".into(),
@@ -82,7 +95,7 @@ mod tests {
             availability: "active".into(),
             ..Node::default()
         };
-        let job = Service { mode: Mode::ReplicatedJob, ..service("job", "") };
+        let job = Service { mode: Mode::ReplicatedJob, replicas: 0, ..service("job", "") };
         let cron = Service { restart_condition: "none".into(), ..service("cron", "") };
         let lists = Lists {
             nodes: vec![Arc::new(node)],

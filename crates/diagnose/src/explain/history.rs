@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use swarmscout_docker::engine::{Task, TaskFailure};
+use swarmscout_swarm::{ListFilter, Snapshot};
 
 use super::FailedTask;
 use super::find::{self, Found, Known, Place};
 use super::limits::{NAME, SENTENCE, cut};
 use crate::doctor::Subject;
+use crate::tasks::{KnownTasks, has_failed, node_of, slot};
 
 /// This number of failed tasks of a slot is shown.
 const SHOWN_OF_SLOT: usize = 3;
@@ -61,38 +62,60 @@ pub(super) async fn task<'a>(subject: &'a Subject, text: &str) -> Option<Found<'
     None
 }
 
-/// The failed tasks of a service, or of the slot of a task. `None` if nothing can be asked.
-pub(super) async fn failures(found: &Found<'_>) -> Option<Failures> {
-    let Place { swarm, snapshot, known } = found.place.as_ref()?;
-    let (service, of_task) = match known {
-        Known::Service(service) => (&service.id, None),
-        Known::Task(task) => (&snapshot.services.get("", &task.service)?.id, Some(task)),
-        Known::Node(_) => return None,
-    };
-    let mut tasks = match swarm.tasks.as_ref()?.of_service(service).await {
+/// The snapshot of an object's Swarm, with the tasks of its service that ended, as the Swarm knows them.
+/// `None` if they are not needed, or if nothing can be asked.
+pub(super) async fn with_ended_tasks(found: &Found<'_>) -> Option<Result<Snapshot, String>> {
+    let Place { swarm, snapshot, .. } = found.place.as_ref()?;
+    if KnownTasks::of(snapshot) == KnownTasks::All {
+        return None;
+    }
+    let service = service_of(found)?;
+    let tasks = match swarm.tasks.as_ref()?.of_service(service).await {
         Ok(tasks) => tasks,
-        Err(error) => {
-            let error = Some(cut(&error.to_string(), SENTENCE));
-            return Some(Failures { error, ..Failures::default() });
-        }
+        Err(error) => return Some(Err(cut(&error.to_string(), SENTENCE))),
     };
-    tasks.retain(|task| {
-        let is_of = of_task.is_none_or(|of| slot(task) == slot(of));
-        task.service == *service && is_of && has_failed(task)
-    });
+    let mut whole = Snapshot::clone(snapshot);
+    whole.scope.tasks = ListFilter::All;
+    for task in tasks {
+        if task.service == *service && snapshot.tasks.get(service, &task.id).is_none() {
+            whole.tasks.insert(task);
+        }
+    }
+    Some(Ok(whole))
+}
+
+fn service_of<'a>(found: &'a Found<'_>) -> Option<&'a Arc<str>> {
+    let Place { snapshot, known, .. } = found.place.as_ref()?;
+    match known {
+        Known::Service(service) => Some(&service.id),
+        Known::Task(task) => Some(&snapshot.services.get("", &task.service)?.id),
+        Known::Node(_) => None,
+    }
+}
+
+/// The failed tasks of a service, or of the slot of a task, as far as its Swarm's snapshot has them.
+pub(super) fn failures(found: &Found<'_>) -> Failures {
+    let (Some(Place { snapshot, known, .. }), Some(service)) = (&found.place, service_of(found))
+    else {
+        return Failures::default();
+    };
+    let of_task = match known {
+        Known::Task(task) => Some(task),
+        _ => None,
+    };
+    let mut tasks: Vec<_> = snapshot.tasks.of_owner(service).collect();
+    tasks.retain(|task| has_failed(task) && of_task.is_none_or(|of| slot(task) == slot(of)));
     tasks.sort_by(|a, b| (b.state_since, &b.id).cmp(&(a.state_since, &a.id)));
     let (mut shown, mut of_slots) = (Vec::new(), HashMap::<_, usize>::new());
-    for task in &tasks {
+    for &task in &tasks {
         let of_slot = of_slots.entry(slot(task)).or_default();
         *of_slot += 1;
         if *of_slot <= SHOWN_OF_SLOT && shown.len() < SHOWN {
-            let node = snapshot.nodes.get("", &task.node);
-            let node = node.map_or(&*task.node, |node| &*node.hostname);
             let failure = task.failure.as_deref();
             shown.push(FailedTask {
                 id: cut(&task.id, NAME),
                 name: cut(&find::name_of(snapshot, task), NAME),
-                node: cut(node, NAME),
+                node: cut(node_of(snapshot, task), NAME),
                 state: cut(&task.state, NAME),
                 exit_code: failure.map_or(0, |failure| failure.exit_code),
                 error: cut(failure.map_or(&task.message, |failure| &failure.error), SENTENCE),
@@ -101,20 +124,7 @@ pub(super) async fn failures(found: &Found<'_>) -> Option<Failures> {
         }
     }
     let more = tasks.len() - shown.len();
-    Some(Failures { tasks: shown, more, error: None })
-}
-
-fn slot(task: &Task) -> (i64, &str) {
-    (task.slot, if task.slot == 0 { &task.node } else { "" })
-}
-
-fn has_failed(task: &Task) -> bool {
-    match &*task.state {
-        "failed" | "rejected" | "orphaned" => true,
-        // The Engine stops a container with its exit code.
-        "shutdown" | "complete" | "running" | "remove" => false,
-        _ => task.failure.is_some(),
-    }
+    Failures { tasks: shown, more, error: None }
 }
 
 /// RFC 3339, in UTC; empty if unknown.
@@ -122,23 +132,5 @@ fn time(microseconds: i64) -> String {
     match Timestamp::from_microsecond(microseconds) {
         Ok(time) if microseconds > 0 => format!("{time:.0}"),
         _ => String::new(),
-    }
-}
-
-/// What went wrong, in a few words: `exit code 137`, `No such image: shop/web:2`.
-pub(super) fn in_words(failure: &TaskFailure) -> String {
-    words(&failure.error, failure.exit_code)
-}
-
-pub(super) fn words(error: &str, exit_code: i64) -> String {
-    // SwarmKit repeats the code: `task: non-zero exit (137): dockerexec: unhealthy container`.
-    if let Some(rest) = error.strip_prefix("task: non-zero exit (") {
-        let rest = rest.split_once(')').map_or("", |(_, rest)| rest);
-        return format!("exit code {exit_code}{rest}");
-    }
-    match (error, exit_code) {
-        ("", code) => format!("exit code {code}"),
-        (error, 0) => error.to_owned(),
-        (error, code) => format!("{error} (exit code {code})"),
     }
 }

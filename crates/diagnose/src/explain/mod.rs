@@ -9,11 +9,13 @@ mod swarm;
 mod targets;
 mod verdict;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::find::NotFound;
+use self::find::Place;
 use self::history::Failures;
 use self::limits::{NAME, SENTENCE, cut};
 use self::swarm::Description;
@@ -250,11 +252,22 @@ pub async fn explain(subject: &Subject, object: &str) -> Result<Explanation, Not
         Err(ambiguous) => return Err(ambiguous),
     };
     let mut described = swarm::describe(&found);
-    let failures = if described.has_missing_tasks() {
-        history::failures(&found).await.unwrap_or_default()
-    } else {
-        Failures::default()
-    };
+    let mut failures = Failures::default();
+    let (mut found, whole) = (found, OnceCell::new());
+    if described.needs_ended_tasks() {
+        match history::with_ended_tasks(&found).await {
+            Some(Ok(snapshot)) => {
+                let snapshot = whole.get_or_init(|| snapshot);
+                found.place = found.place.map(|place| Place { snapshot, ..place });
+                described = swarm::describe(&found);
+            }
+            Some(Err(error)) => failures.error = Some(error),
+            None => {}
+        }
+        if described.has_missing_tasks() {
+            failures = Failures { error: failures.error, ..history::failures(&found) };
+        }
+    }
     described.explain_missing_tasks(&failures);
     let jobs = targets::of(subject, &found);
     let (settings, of_jobs) = settings::of(subject, &found);

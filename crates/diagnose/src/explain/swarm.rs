@@ -4,15 +4,19 @@ use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 use swarmscout_docker::engine::{Attachment, LabelMap, Mode, Node, Service, Task};
-use swarmscout_swarm::Snapshot;
+use swarmscout_model::counted;
 use swarmscout_swarm::scheduler::Scheduler;
+use swarmscout_swarm::service_tasks::{is_job, is_scheduled};
+use swarmscout_swarm::{ServiceTasks, Snapshot};
 
 use super::find::{Found, Known, Place};
-use super::history::{self, Failures};
+use super::history::Failures;
 use super::limits::{NAME, SENTENCE, cut, join};
 use super::{Fact, Problem};
 use crate::nodes::{display_name, removal};
-use crate::tasks::{TaskCounts, are_known, count, on_node};
+use crate::tasks::{
+    Condition, JudgedTasks, KnownTasks, add_last_failure, in_words, node_of, on_node, words,
+};
 
 /// What the Swarm says of an object.
 #[derive(Debug, Default)]
@@ -28,6 +32,8 @@ pub(super) struct Description {
     pub(super) reach: Option<String>,
     /// Tasks that should run, and do not.
     missing: Option<MissingTasks>,
+    /// Whether it may have ended by a failure.
+    has_ended: bool,
 }
 
 /// Tasks that should run, and do not.
@@ -42,33 +48,31 @@ struct MissingTasks {
 }
 
 impl Description {
-    /// Whether the failed tasks of the object would explain something.
+    /// Whether tasks of the object that ended would explain something.
+    pub(super) const fn needs_ended_tasks(&self) -> bool {
+        self.missing.is_some() || self.has_ended
+    }
+
+    /// Whether tasks that should run do not.
     pub(super) const fn has_missing_tasks(&self) -> bool {
         self.missing.is_some()
     }
 
     /// Adds the problem of missing tasks, which the failed ones explain.
     pub(super) fn explain_missing_tasks(&mut self, failures: &Failures) {
+        if let Some(error) = &failures.error {
+            self.problem(format!("its failed tasks are not known: {error}"));
+        }
         let Some(MissingTasks { what, mut reasons, service }) = self.missing.take() else { return };
         if let Some(newest) = failures.tasks.first() {
-            let text = history::words(&newest.error, newest.exit_code);
-            if !reasons.iter().any(|reason| reason.contains(&text)) {
-                let place = match &*newest.node {
-                    "" => String::new(),
-                    node => format!(" on node {node}"),
-                };
-                reasons.push(format!("the last task that failed{place} says: {text}"));
-            }
+            let text = words(&newest.error, newest.exit_code);
+            add_last_failure(&mut reasons, &newest.node, &text);
         }
         if reasons.is_empty() {
             reasons.push(format!("docker service ps --no-trunc {service} shows why"));
         }
         let text = format!("{what}: {}", reasons.join("; "));
         self.problems.insert(0, Problem::of_object(text));
-        if let Some(error) = &failures.error {
-            let text = format!("its failed tasks are not known: {error}");
-            self.problems.push(Problem::of_object(text));
-        }
     }
 }
 
@@ -118,59 +122,71 @@ impl Description {
         self.add("labels", labels(&service.labels));
         let constraints = service.placement.constraints.iter();
         self.add("constraints", join(constraints, NAMED));
-        if !are_known(snapshot) {
+        let known = KnownTasks::of(snapshot);
+        if !known.has_running() {
             self.problem("its tasks are not known: no job reads them");
             return;
         }
         let tasks = || snapshot.tasks.of_owner(&service.id);
         let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
-        let TaskCounts { running, wanted, reasons } = count(snapshot, &scheduler, service);
-        self.add("tasks", format!("{running} running of {wanted} wanted"));
+        let judged = JudgedTasks::of(snapshot, service, known, &scheduler);
+        let counts = &judged.tasks;
+        let &ServiceTasks { running, wanted, desired, completed, failed, .. } = counts;
+        let mut shown = format!("{running} running of {wanted} wanted");
+        for (number, what) in [(completed, "completed"), (failed, "failed")] {
+            if number > 0 {
+                shown.extend([", ", &number.to_string(), " ", what]);
+            }
+        }
+        self.add("tasks", shown);
         let networks = networks(tasks().flat_map(|task| &task.attachments));
         self.reach = join_network(&networks);
         self.add("networks", join(networks.iter().map(|(_, name)| name), NAMED));
         let name = &service.name;
-        let is_job = matches!(service.mode, Mode::ReplicatedJob | Mode::GlobalJob);
-        let missing = |what| Some(MissingTasks { what, reasons, service: name.to_string() });
-        if is_job && running == 0 {
-            let current = || tasks().filter(|task| &*task.desired_state == "complete");
-            let ended = current().filter(|task| &*task.state == "complete").count();
-            if ended > 0 && current().count() == ended {
-                let s = if ended == 1 { "task is" } else { "tasks are" };
+        let ends = is_job(service) || is_scheduled(service);
+        let what = match judged.condition {
+            Condition::AsWanted if ends && running == 0 => {
+                // Failed ones may be known to the Swarm alone.
+                self.has_ended = true;
+                self.problem(ended(service, counts));
+                return;
+            }
+            Condition::AsWanted if wanted == 0 && service.mode == Mode::Replicated => {
                 self.problem(format!(
-                    "it is a job that has finished ({ended} {s} complete), and only a task that \
-                     runs has targets"
+                    "it is scaled to 0 (docker service scale {name}=1 starts a task)"
                 ));
-            } else {
-                self.missing = missing("no task of this job runs".to_owned());
+                return;
             }
-        } else if wanted == 0 && service.mode == Mode::Replicated {
-            self.problem(format!(
-                "it is scaled to 0 (docker service scale {name}=1 starts a task)"
-            ));
-        } else if wanted == 0 && service.mode == Mode::Global {
-            match &scheduler.obstacles(service)[..] {
-                [] => self.missing = missing("no node has a task of it".to_owned()),
-                obstacles => self.problem(format!(
-                    "no node has a task of it: {}",
-                    join(obstacles.iter().map(ToString::to_string), NAMED)
-                )),
+            Condition::AsWanted if wanted == 0 && service.mode == Mode::Global => {
+                let obstacles = scheduler.obstacles(service);
+                if !obstacles.is_empty() {
+                    self.problem(format!(
+                        "no node has a task of it: {}",
+                        join(obstacles.iter().map(ToString::to_string), NAMED)
+                    ));
+                    return;
+                }
+                "no node has a task of it".to_owned()
             }
-        } else if running < wanted {
-            let what = match (running, wanted) {
+            Condition::AsWanted => return,
+            Condition::RunFailed => {
+                format!("its last run failed ({failed} of {})", counted(desired, "task"))
+            }
+            Condition::TasksMissing => match (running, wanted) {
+                (0, _) if is_job(service) => "no task of this job runs".to_owned(),
                 (0, 1) => "its task does not run".to_owned(),
                 (0, _) => format!("none of its {wanted} tasks runs"),
                 (1, _) => format!("only 1 of its {wanted} tasks runs"),
                 _ => format!("only {running} of its {wanted} tasks run"),
-            };
-            self.missing = missing(what);
-        }
+            },
+        };
+        let reasons = judged.reasons(snapshot, service, &scheduler);
+        self.missing = Some(MissingTasks { what, reasons, service: name.to_string() });
     }
 
     fn task(&mut self, snapshot: &Snapshot, task: &Task) {
         self.add("state", format!("{}, wanted {}", task.state, task.desired_state));
-        let node = snapshot.nodes.get("", &task.node);
-        let node = node.map_or(&*task.node, |node| &*node.hostname);
+        let node = node_of(snapshot, task);
         self.add("node", node);
         self.add("container", &task.container);
         for attachment in task.attachments.iter().take(NAMED) {
@@ -187,6 +203,12 @@ impl Description {
             ports.map(|port| format!("{}->{}/{}", port.published, port.target, port.protocol));
         self.add("ports on its node", join(ports, NAMED));
         self.add("container labels", labels(&task.labels));
+        if !task.has_ended() && !task.node.is_empty() && !snapshot.is_on_ready_node(task) {
+            let state = snapshot.nodes.get("", &task.node).map_or("gone", |node| &*node.state);
+            self.problem(format!(
+                "its node {node} is {state} for the managers: whether it runs is unknown"
+            ));
+        }
         if &*task.state == "running" && &*task.desired_state == "running" {
             return;
         }
@@ -196,7 +218,7 @@ impl Description {
         });
         let newer = others.max_by_key(|other| other.version);
         let newer = newer.filter(|newer| newer.created >= task.created);
-        let why = task.failure.as_ref().map(|failure| history::in_words(failure));
+        let why = task.failure.as_ref().map(|failure| in_words(failure));
         match (newer, &*task.state) {
             (Some(newer), state) => {
                 let why = why.map_or_else(String::new, |why| format!(" ({why})"));
@@ -239,9 +261,11 @@ impl Description {
         self.add("Docker", &node.engine_version);
         self.add("labels", labels(&node.labels));
         let running = on_node(snapshot, &node.id).filter(|task| &*task.state == "running").count();
-        let tasks_are_known = are_known(snapshot);
-        if tasks_are_known {
+        let tasks_are_known = KnownTasks::of(snapshot).has_running();
+        if tasks_are_known && &*node.state == "ready" {
             self.add("tasks", format!("{running} running"));
+        } else if tasks_are_known {
+            self.add("tasks", format!("unknown: {running} ran when it was last seen"));
         }
         let name = display_name(node);
         match (&*node.state, &*node.availability) {
@@ -260,6 +284,21 @@ impl Description {
             )),
         }
     }
+}
+
+/// What became of a service that runs to an end, and does not run now.
+fn ended(service: &Service, tasks: &ServiceTasks<'_>) -> String {
+    let completed = match tasks.completed {
+        1 => "1 task is complete".to_owned(),
+        completed => format!("{completed} tasks are complete"),
+    };
+    let what = match (is_job(service), tasks.completed) {
+        (true, 0) => return "it is a job without a task to run".to_owned(),
+        (false, 0) => return "it runs on a schedule, and no task of it runs now".to_owned(),
+        (true, _) => "it is a job that has finished",
+        (false, _) => "it runs on a schedule, its last run ended well",
+    };
+    format!("{what} ({completed}), and only a task that runs has targets")
 }
 
 /// The networks of some tasks by name, that of published ports last.

@@ -4,7 +4,7 @@ use expect_test::{Expect, expect};
 use futures_util::FutureExt as _;
 use swarmscout_discovery::manager::JobState;
 use swarmscout_discovery::{JobConfig, JobStatus};
-use swarmscout_docker::engine::{Attachment, Lists, Mode, Node, Service, Task};
+use swarmscout_docker::engine::{Attachment, Lists, Mode, Node, Service, Task, TaskFailure};
 use swarmscout_model::PoolSpec;
 use swarmscout_publish::testing::{group, replace, rule, set};
 use swarmscout_swarm::{Feed, Snapshot};
@@ -287,6 +287,122 @@ fn some_unreachable_targets_are_not_all() {
     }
 }
 
+/// A Swarm of these services and tasks, on the nodes `pi1`, which is ready, and `pi2`, which is down.
+fn of_lists(services: Vec<Service>, tasks: Vec<Task>) -> Subject {
+    let node = |id: &str, hostname: &str, state: &str| {
+        let (id, hostname, state) = (id.into(), hostname.into(), state.into());
+        Arc::new(Node { id, hostname, state, ..Node::default() })
+    };
+    let lists = Lists {
+        nodes: vec![node("node1", "pi1", "ready"), node("node2", "pi2", "down")],
+        services: services.into_iter().map(Arc::new).collect(),
+        tasks: tasks.into_iter().map(Arc::new).collect(),
+        ..Lists::default()
+    };
+    let swarm = SwarmState { snapshot: Some(Arc::new(Snapshot::from(&lists))), ..swarm() };
+    Subject { jobs: Vec::new(), swarms: vec![swarm] }
+}
+
+fn shown(subject: &Subject, object: &str) -> String {
+    let Explanation { facts, problems, verdict, .. } = explain(subject, object).unwrap();
+    let facts = facts.into_iter().map(|fact| format!("{}: {}\n", fact.name, fact.value));
+    let problems = problems.into_iter().map(|problem| format!("problem: {problem}\n"));
+    facts.chain(problems).chain([verdict]).collect()
+}
+
+/// Docker goes on to report it as running.
+#[test]
+fn what_is_on_a_node_that_is_down_does_not_run_for_sure() {
+    let service = Service {
+        id: "service1".into(),
+        name: "agent".into(),
+        mode: Mode::Replicated,
+        replicas: 2,
+        ..Service::default()
+    };
+    let task = |slot: i64, node: &str| Task {
+        id: format!("task{slot}").into(),
+        service: "service1".into(),
+        slot,
+        node: node.into(),
+        state: "running".into(),
+        desired_state: "running".into(),
+        ..Task::default()
+    };
+    let subject = of_lists(vec![service], vec![task(1, "node1"), task(2, "node2")]);
+    expect![[r#"
+        state: down
+        platform: /
+        tasks: unknown: 1 ran when it was last seen
+        problem: the managers see it as down: what runs there is unknown, and the Swarm starts its tasks on other nodes (start its Docker Engine; if it is gone for good: docker node rm pi2)
+        No job has a target of node pi2: the managers see it as down: what runs there is unknown, and the Swarm starts its tasks on other nodes (start its Docker Engine; if it is gone for good: docker node rm pi2)."#]].assert_eq(&shown(&subject, "node/pi2"));
+    expect![[r#"
+        state: ready
+        platform: /
+        tasks: 1 running
+        No job has a target of node pi1: no job discovers it."#]]
+    .assert_eq(&shown(&subject, "node/pi1"));
+    expect![[r#"
+        state: running, wanted running
+        node: pi2
+        problem: its node pi2 is down for the managers: whether it runs is unknown
+        No job has a target of task agent.2: its node pi2 is down for the managers: whether it runs is unknown."#]].assert_eq(&shown(&subject, "agent.2"));
+    expect![[r#"
+        mode: replicated
+        tasks: 1 running of 2 wanted
+        problem: only 1 of its 2 tasks runs: the managers do not reach pi2: what runs there is unknown
+        No job has a target of service agent: only 1 of its 2 tasks runs: the managers do not reach pi2: what runs there is unknown."#]].assert_eq(&shown(&subject, "service/agent"));
+}
+
+#[test]
+fn a_job_whose_run_failed_has_not_finished() {
+    let job = |id: &str, max_concurrent| Service {
+        id: id.into(),
+        name: id.into(),
+        mode: Mode::ReplicatedJob,
+        replicas: 2,
+        max_concurrent,
+        ..Service::default()
+    };
+    let task = |slot: i64, service: &str, state: &str, desired_state: &str| Task {
+        id: format!("{service}{slot}").into(),
+        service: service.into(),
+        slot,
+        node: "node1".into(),
+        state: state.into(),
+        desired_state: desired_state.into(),
+        failure: (state == "failed")
+            .then(|| Box::new(TaskFailure { exit_code: 3, ..TaskFailure::default() })),
+        ..Task::default()
+    };
+    let tasks = vec![
+        task(1, "broken", "complete", "complete"),
+        task(2, "broken", "failed", "shutdown"),
+        task(1, "half", "complete", "complete"),
+        task(2, "half", "starting", "complete"),
+        task(1, "done", "complete", "complete"),
+        task(2, "done", "complete", "complete"),
+    ];
+    let subject = of_lists(vec![job("broken", 0), job("half", 1), job("done", 2)], tasks);
+    expect![[r#"
+        mode: replicated job
+        tasks: 0 running of 1 wanted, 1 completed, 1 failed
+        problem: its last run failed (1 of 2 tasks): exit code 3
+        No job has a target of service broken: its last run failed (1 of 2 tasks): exit code 3."#]]
+    .assert_eq(&shown(&subject, "broken"));
+    expect![[r#"
+        mode: replicated job
+        tasks: 0 running of 1 wanted, 1 completed
+        problem: no task of this job runs: starting
+        No job has a target of service half: no task of this job runs: starting."#]]
+    .assert_eq(&shown(&subject, "half"));
+    expect![[r#"
+        mode: replicated job
+        tasks: 0 running of 0 wanted, 2 completed
+        problem: it is a job that has finished (2 tasks are complete), and only a task that runs has targets
+        No job has a target of service done: it is a job that has finished (2 tasks are complete), and only a task that runs has targets."#]].assert_eq(&shown(&subject, "service/done"));
+}
+
 #[test]
 fn a_service_whose_failed_tasks_are_not_known_gets_advice() {
     let service = Service {
@@ -299,6 +415,8 @@ fn a_service_whose_failed_tasks_are_not_known_gets_advice() {
     let lists = Lists { services: vec![Arc::new(service)], ..Lists::default() };
     let swarm = SwarmState { snapshot: Some(Arc::new(Snapshot::from(&lists))), ..swarm() };
     let subject = Subject { jobs: Vec::new(), swarms: vec![swarm] };
-    expect!["No job has a target of service crash: its task does not run: docker service ps --no-trunc crash shows why."]
-        .assert_eq(&explain(&subject, "crash").unwrap().verdict);
+    expect![
+        "No job has a target of service crash: its task does not run: no node is ready and active."
+    ]
+    .assert_eq(&explain(&subject, "crash").unwrap().verdict);
 }

@@ -1,5 +1,7 @@
 //! One sentence that sums up: what became of the targets of an object, or why there are none.
 
+use swarmscout_model::counted;
+
 use super::limits::{NAME, SENTENCE, cut};
 use super::{ExplainedTarget, Fate, JobTargets, Object, Problem};
 
@@ -57,7 +59,7 @@ impl Verdict<'_> {
                 format!("The target of {it} in {} is not scraped{}", place(job), why(job))
             }
             [job] => {
-                let (targets, place) = (targets(all(job)), place(job));
+                let (targets, place) = (counted(all(job), "target"), place(job));
                 format!("None of the {targets} of {it} in {place} is scraped{}", why(job))
             }
             jobs => {
@@ -73,10 +75,8 @@ impl Verdict<'_> {
         let listed: Vec<_> = self.jobs.iter().filter(|job| active(job) > 0).collect();
         let sentence = match &listed[..] {
             [job] if job.list == "probes" => {
-                let (probes, are) = match active(job) {
-                    1 => ("1 probe".to_owned(), "is"),
-                    n => (format!("{n} probes"), "are"),
-                };
+                let probes = counted(active(job), "probe");
+                let are = if active(job) == 1 { "is" } else { "are" };
                 format!(
                     "{probes} of {it} {are} listed in {} for a blackbox exporter, and nothing of it \
                      is scraped",
@@ -85,7 +85,7 @@ impl Verdict<'_> {
             }
             [job] => {
                 let are = if active(job) == 1 { "is" } else { "are" };
-                let targets = targets(active(job));
+                let targets = counted(active(job), "target");
                 if job.list.is_empty() {
                     format!("{targets} of {it} {are} listed for scraping (job {})", job.job)
                 } else {
@@ -98,8 +98,7 @@ impl Verdict<'_> {
             }
             jobs => {
                 let jobs = jobs.iter().map(|job| match &*job.list {
-                    "probes" if active(job) == 1 => format!("1 probe in {}", job.path),
-                    "probes" => format!("{} probes in {}", active(job), job.path),
+                    "probes" => format!("{} in {}", counted(active(job), "probe"), job.path),
                     _ => format!("{} in {}", active(job), place(job)),
                 });
                 format!("Targets of {it} are listed for scraping: {}", named(jobs))
@@ -169,10 +168,6 @@ fn place(job: &JobTargets) -> String {
         "" => format!("job {}", job.job),
         _ => job.path.clone(),
     }
-}
-
-fn targets(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "target" } else { "targets" })
 }
 
 fn named(jobs: impl ExactSizeIterator<Item = String>) -> String {

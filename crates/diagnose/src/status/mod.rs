@@ -13,12 +13,13 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use swarmscout_discovery::SourceStatus;
 use swarmscout_docker::engine::List;
+use swarmscout_model::counted;
 use swarmscout_swarm::scheduler::Scheduler;
 use swarmscout_swarm::{ListFilter, Snapshot};
 
 use crate::doctor::{Subject, SwarmState, known_findings};
 use crate::report::{Finding, Severity, rank};
-use crate::tasks::{are_known, current, is_started_by_others, running_and_wanted};
+use crate::tasks::{Condition, JudgedTasks, KnownTasks};
 
 /// How everything is, and what is wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,7 +90,8 @@ pub struct ManagerCounts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceCounts {
-    /// Those with all the running tasks that they should have; `None` if not all tasks are listed.
+    /// Those with all the running tasks that they should have, and whose last run, if they run to an
+    /// end, did not fail; `None` if not all tasks are listed.
     pub as_wanted: Option<usize>,
     /// All of them.
     pub all: usize,
@@ -98,10 +100,10 @@ pub struct ServiceCounts {
 /// The tasks of all services of a Swarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningTasks {
-    /// Those that run.
-    pub running: usize,
+    /// Those that run, on nodes that are ready.
+    pub running: u64,
     /// How many should.
-    pub wanted: usize,
+    pub wanted: u64,
 }
 
 /// The sources of all jobs. One that several jobs share counts once.
@@ -291,11 +293,6 @@ impl StatusReport {
     }
 }
 
-/// `1 node`, `2 nodes`.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 impl SwarmHealth {
     fn of(swarm: &SwarmState, age_seconds: Option<f64>) -> Self {
         let mut health = Self {
@@ -342,17 +339,16 @@ impl SwarmHealth {
         }
         let mut services =
             ServiceCounts { as_wanted: None, all: snapshot.services.objects().count() };
-        if are_known(snapshot) {
+        let known = KnownTasks::of(snapshot);
+        if known.has_running() {
             let (mut as_wanted, mut tasks) = (0, RunningTasks { running: 0, wanted: 0 });
             let scheduler = LazyCell::new(|| Scheduler::new(snapshot));
             for service in snapshot.services.objects() {
-                let tasks_of = current(snapshot, service);
-                let (running, wanted) = running_and_wanted(service, tasks_of, &scheduler);
-                // What another program starts is as wanted while it does not run.
-                let wanted = if is_started_by_others(service) { running } else { wanted };
-                as_wanted += usize::from(running >= wanted);
-                tasks.running += running;
-                tasks.wanted += wanted;
+                let JudgedTasks { tasks: of_service, condition } =
+                    JudgedTasks::of(snapshot, service, known, &scheduler);
+                as_wanted += usize::from(condition == Condition::AsWanted);
+                tasks.running += of_service.running;
+                tasks.wanted += of_service.wanted;
             }
             services.as_wanted = Some(as_wanted);
             self.tasks = Some(tasks);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use expect_test::{Expect, expect};
 use swarmscout_discovery::manager::JobState;
 use swarmscout_discovery::{JobConfig, JobStatus};
-use swarmscout_docker::engine::{Lists, ManagerStatus, Mode, Node, Service, Task};
+use swarmscout_docker::engine::{Lists, ManagerStatus, Mode, Node, Service, Task, TaskFailure};
 use swarmscout_model::relabel::RelabelRule;
 use swarmscout_model::target_list::UNREACHABLE;
 use swarmscout_model::{DurationHistogram, PoolSpec, TargetGroup};
@@ -47,6 +47,8 @@ fn task(number: usize, service: &str, state: &str) -> Arc<Task> {
     Arc::new(Task {
         id: format!("{service}{number}").into(),
         service: service.into(),
+        slot: i64::try_from(number).unwrap(),
+        node: "id0".into(),
         state: state.into(),
         desired_state: "running".into(),
         ..Task::default()
@@ -201,10 +203,118 @@ fn a_global_service_is_wanted_on_each_ready_node_that_fits() {
     expect![[r#"
         2 of 3 nodes ready, 0 of 1 service as wanted, 0 targets: 1 error, 2 warnings
         Error node_not_ready: node pi2: the managers see it as down: what runs on it is unknown []
-        Warning tasks_missing: service shop_agent: 1 of 2 tasks run []
+        Warning tasks_missing: service shop_agent: 1 of 2 tasks run: rejected []
         Warning no_targets: targets: no job has a target []
     "#]]
     .assert_eq(&text(&report));
+}
+
+/// What an exporter of state metrics and the alerts say of jobs.
+#[test]
+fn a_run_that_failed_is_not_as_wanted() {
+    let now = Instant::now();
+    let job = |name: &str, replicas| Service {
+        mode: Mode::ReplicatedJob,
+        ..Service::clone(&service(name, replicas, "none"))
+    };
+    let ended = |number, service: &str, state: &str, code| {
+        let failure = TaskFailure { exit_code: code, ..TaskFailure::default() };
+        Arc::new(Task {
+            desired_state: if code == 0 { "complete" } else { "shutdown" }.into(),
+            failure: (code != 0).then(|| Box::new(failure)),
+            ..Task::clone(&task(number, service, state))
+        })
+    };
+    let lists = Lists {
+        nodes: vec![node(0, "manager/reachable/ready")],
+        services: vec![
+            Arc::new(job("done", 2)),
+            Arc::new(job("backup", 2)),
+            Arc::new(Service { max_concurrent: 1, ..job("half", 3) }),
+            service("cron", 1, "none"),
+            service("nightly", 1, "none"),
+        ],
+        tasks: vec![
+            ended(1, "done", "complete", 0),
+            ended(2, "done", "complete", 0),
+            ended(1, "backup", "complete", 0),
+            ended(2, "backup", "failed", 3),
+            ended(1, "half", "complete", 0),
+            task(2, "half", "running"),
+            ended(1, "cron", "failed", 1),
+            ended(1, "nightly", "complete", 0),
+        ],
+        ..Lists::default()
+    };
+    let swarms = vec![swarm(&lists, ListScope::everything(), now)];
+    let report = StatusReport::of(&Subject { jobs: Vec::new(), swarms }, now);
+    expect![[r#"
+        1 of 1 node ready, 3 of 5 services as wanted, 0 targets: 3 warnings
+        Warning run_failed: service shop_backup: its last run failed (1 of 2 tasks): exit code 3 []
+        Warning run_failed: service shop_cron: its last run failed (1 of 1 task): exit code 1 []
+        Warning no_targets: targets: no job has a target []
+    "#]]
+    .assert_eq(&text(&report));
+    let tasks = report.swarms[0].tasks.as_ref().map(|tasks| (tasks.running, tasks.wanted));
+    assert_eq!(tasks, Some((1, 2)));
+
+    // Without the tasks that ended it is not known.
+    let lists = Lists {
+        tasks: vec![task(2, "half", "running")],
+        services: lists.services[2..].to_vec(),
+        ..lists
+    };
+    let running = ListFilter::Filtered(r#"{"desired-state":{"running":true}}"#.into());
+    let scope = ListScope { tasks: running, ..ListScope::everything() };
+    let swarms = vec![swarm(&lists, scope, now)];
+    let report = StatusReport::of(&Subject { jobs: Vec::new(), swarms }, now);
+    expect![[r#"
+        1 of 1 node ready, 3 of 3 services as wanted, 0 targets: 1 warning
+        Warning no_targets: targets: no job has a target []
+    "#]]
+    .assert_eq(&text(&report));
+}
+
+/// A task that cannot start is rejected, and its successor waits. Only the former says why.
+#[test]
+fn missing_tasks_have_the_reason_of_the_last_one_that_failed() {
+    let now = Instant::now();
+    let rejected = |number, text: &str| {
+        let failure = TaskFailure { error: text.into(), exit_code: 0 };
+        Arc::new(Task {
+            id: format!("old{number}").into(),
+            desired_state: "shutdown".into(),
+            state_since: 1,
+            failure: Some(Box::new(failure)),
+            ..Task::clone(&task(number, "web", "rejected"))
+        })
+    };
+    let next = |number| {
+        let (desired_state, message) = ("ready".into(), "preparing".into());
+        Arc::new(Task { desired_state, message, ..Task::clone(&task(number, "web", "preparing")) })
+    };
+    let lists = Lists {
+        nodes: vec![node(0, "manager/reachable/ready"), node(1, "worker//down")],
+        services: vec![service("web", 2, "any"), service("lost", 1, "any")],
+        tasks: vec![
+            task(1, "web", "running"),
+            // This one was replaced with success.
+            rejected(1, "no space left on device"),
+            rejected(2, "No such image: shop/web:2"),
+            next(2),
+            Arc::new(Task { node: "id1".into(), ..Task::clone(&task(1, "lost", "running")) }),
+        ],
+        ..Lists::default()
+    };
+    let swarms = vec![swarm(&lists, ListScope::everything(), now)];
+    let report = StatusReport::of(&Subject { jobs: Vec::new(), swarms }, now);
+    expect![[r#"
+        1 of 2 nodes ready, 0 of 2 services as wanted, 0 targets: 2 errors, 2 warnings
+        Error node_not_ready: node pi1: the managers see it as down: what runs on it is unknown []
+        Error tasks_missing: service shop_lost: 0 of 1 tasks run: the managers do not reach pi1: what runs there is unknown []
+        Warning tasks_missing: service shop_web: 1 of 2 tasks run: the last task that failed on node pi0 says: No such image: shop/web:2 ["preparing (preparing)"]
+        Warning no_targets: targets: no job has a target []
+    "#]].assert_eq(&text(&report));
 }
 
 #[test]

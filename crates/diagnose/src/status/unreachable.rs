@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use swarmscout_model::counted;
 use swarmscout_model::target_list::UNREACHABLE;
 use swarmscout_model::target_set::SetGroup;
 
-use super::counted;
 use crate::doctor::{ObservedJob, SHARE_A_NETWORK, discovered, subject_of};
 use crate::report::{Finding, Severity};
 
@@ -41,7 +41,7 @@ fn finding(reason: &str, services: &BTreeMap<String, usize>) -> Finding {
             let listed = services.iter().take(LISTED);
             let examples =
                 listed.map(|(name, count)| format!("{name}: {}", counted(*count, "target")));
-            (format!("{} services", services.len()), examples.collect())
+            (counted(services.len(), "service"), examples.collect())
         }
     };
     Finding {

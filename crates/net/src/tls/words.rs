@@ -4,6 +4,7 @@ use std::io;
 
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+use swarmscout_model::counted;
 
 use crate::error::io_words;
 
@@ -127,5 +128,5 @@ pub fn seconds_in_words(seconds: u64) -> String {
         3600..86_400 => (seconds / 3600, "hour"),
         _ => (seconds / 86_400, "day"),
     };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+    counted(count, unit)
 }

@@ -14,6 +14,7 @@ use foldhash::fast::RandomState;
 use swarmscout_docker::engine::{
     GenericResource, Node, Platform, Plugin, Resources, Service, Task,
 };
+use swarmscout_model::counted;
 
 pub use self::constraint::Constraint;
 use crate::{Buckets, Snapshot};
@@ -485,8 +486,8 @@ impl fmt::Display for Obstacle {
                 write!(f, "port {port} in host mode is taken on every node that would do")
             }
             Self::MaxReplicas { limit } => {
-                let tasks = if *limit == 1 { "task" } else { "tasks" };
-                write!(f, "each node that would do has {limit} {tasks} of it, the most allowed")
+                let tasks = counted(*limit, "task");
+                write!(f, "each node that would do has {tasks} of it, the most allowed")
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use swarmscout_diagnose::report::Severity;
 use swarmscout_diagnose::status::{OtherSource, SourceState, StatusReport, SwarmHealth};
+use swarmscout_model::counted;
 
 use super::direct::LocalJobs;
 use super::page::{self, Line, Style, Window};
@@ -272,8 +273,8 @@ fn source(source: &OtherSource) -> Line {
         (_, Some(seconds)) => format!("confirmed {} ago", age(*seconds)),
         (_, None) => "no answer yet".to_owned(),
     };
-    let plural = if *targets == 1 { "" } else { "s" };
-    Line::new(&format!("source {mechanism} {name}: {targets} target{plural}, {state}"))
+    let targets = counted(*targets, "target");
+    Line::new(&format!("source {mechanism} {name}: {targets}, {state}"))
 }
 
 /// A time span in its largest unit.

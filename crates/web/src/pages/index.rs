@@ -7,9 +7,10 @@ use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use maud::{Markup, html};
+use swarmscout_model::counted;
 
 use super::escape::Visible;
-use super::{age, counted, page, path, respond, source};
+use super::{age, page, path, respond, source};
 use crate::access::Reader;
 use crate::view::{JobOverview, Moment, Overview, ProgramState, Progress, Totals};
 use crate::{App, Readiness, links};

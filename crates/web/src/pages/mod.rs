@@ -96,11 +96,6 @@ fn page(app: &App, title: &str, body: &Markup) -> Markup {
     }
 }
 
-/// `1 target`, `2 targets`.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 /// A duration in its two largest units: `2 h 5 min`.
 fn age(age: Duration) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];

@@ -1,9 +1,10 @@
 //! A source or a file of a job, in a few lines.
 
 use maud::{Markup, html};
+use swarmscout_model::counted;
 
 use super::escape::Visible;
-use super::{age, counted, swarm};
+use super::{age, swarm};
 use crate::view::{File, Health, Problem, Source, TasksWithoutAddress};
 
 /// Most problems of a source that are listed; the others are counted. The API lists all.

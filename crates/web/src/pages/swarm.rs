@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use maud::{Markup, html};
+use swarmscout_model::counted;
 
+use super::age;
 use super::escape::Visible;
-use super::{age, counted};
 use crate::view::Swarm;
 
 pub(super) fn swarm(swarm: &Swarm<'_>) -> Markup {

@@ -101,6 +101,19 @@ async fn the_verdict_says_why_and_what_to_do() {
     site.swarm.create_service(spec("zero", "p/port=80").replicas(0));
     let job = Mode::ReplicatedJob { max_concurrent: 2, total_completions: 2 };
     site.swarm.create_service(spec("backup", "p/port=80").mode(job));
+    // Of what failed, only the Swarm knows.
+    let cron = spec("cron", "p/port=80 swarm.cronjob.enable=true");
+    let cron = site.swarm.create_service(cron);
+    let failed = site.swarm.tasks_of(&cron)[0].meta.id.clone();
+    site.swarm.edit_task(&failed, |task| {
+        task.desired_state = TaskState::Shutdown;
+        task.status.state = TaskState::Failed;
+        task.status.err = "task: non-zero exit (3)".to_owned();
+        let container = task.status.container_status.as_mut().expect("it ran");
+        container.exit_code = 3;
+    });
+    let never = spec("never", "p/port=80 swarm.cronjob.enable=true").replicas(0);
+    site.swarm.create_service(never);
     site.swarm.create_service(spec("fits", "p/port=80").constraint("node.labels.gpu==yes"));
     let global = spec("nowhere", "p/port=80").constraint("node.labels.gpu==yes").global();
     site.swarm.create_service(global);
@@ -130,6 +143,8 @@ async fn the_verdict_says_why_and_what_to_do() {
         "apart",
         "zero",
         "backup",
+        "cron",
+        "never",
         "fits",
         "nowhere",
         "forgotten",
@@ -158,13 +173,15 @@ async fn the_verdict_says_why_and_what_to_do() {
         1 target of service apart is listed for scraping (job swarm), but cannot be reached: the scraper shares no network with the task; attach the scraper to network back (docker service update --network-add back SCRAPER).
         No job has a target of service zero: it is scaled to 0 (docker service scale zero=1 starts a task).
         No job has a target of service backup: it is a job that has finished (2 tasks are complete), and only a task that runs has targets.
+        No job has a target of service cron: its last run failed (1 of 1 task): exit code 3.
+        No job has a target of service never: it runs on a schedule, and no task of it runs now.
         No job has a target of service fits: its task does not run: no node satisfies the constraint node.labels.gpu==yes; no suitable node (scheduling constraints not satisfied on 4 nodes).
         No job has a target of service nowhere: no node has a task of it: no node satisfies the constraint node.labels.gpu==yes.
         1 target of service forgotten is listed for scraping (job swarm), but cannot be reached: the managers do not know the published port of the task, and the scraper shares no network with it; published port unknown to the Swarm: managers forget the ports that nodes picked, for example after a loss of the quorum: publish a fixed port, or docker service update --force forgotten.
         No job has a target of node drained: it is drained: the Swarm runs no task on it, so only what runs outside of the Swarm has targets there (docker node update --availability active drained ends that).
         No job has a target of node down: the managers see it as down: what runs there is unknown, and the Swarm starts its tasks on other nodes (start its Docker Engine; if it is gone for good: docker node rm down).
-        1 target of node idle is listed for scraping, but only for a Prometheus that reads /sd/swarm?class=internal.
-        Targets of node manager-1 are listed for scraping: 7 in job swarm, 1 in /sd/swarm?class=internal, but 2 of those in job swarm cannot be reached: the scraper shares no network with the task; attach the scraper to one of the service's networks, or name a network that both share in the label prometheus.io/network.
+        Targets of node idle are listed for scraping: 1 in job swarm, 1 in /sd/swarm?class=internal, but 1 of those in job swarm cannot be reached: the managers do not know the published port of the task, and the scraper shares no network with it; attach the scraper to one of the service's networks, or name a network that both share in the label prometheus.io/network.
+        Targets of node manager-1 are listed for scraping: 6 in job swarm, 1 in /sd/swarm?class=internal, but 1 of those in job swarm cannot be reached: the scraper shares no network with the task; attach the scraper to one of the service's networks, or name a network that both share in the label prometheus.io/network.
     "#]].assert_eq(&text);
     let text = verdict_of(&subject, loser).await;
     let expected = format!("No job has a target of service {loser}: address of another target");
@@ -183,7 +200,7 @@ async fn failed_tasks_are_asked_for_if_something_is_missing() {
     let subject = site.subject().await;
 
     let explanation = super::super::explain(&subject, "web").await.unwrap();
-    expect!["No job has a target of service web: its task does not run: starting (started); the last task that failed on node manager-1 says: exit code 137."].assert_eq(&explanation.verdict);
+    expect!["No job has a target of service web: its task does not run: the last task that failed on node manager-1 says: exit code 137; starting (started)."].assert_eq(&explanation.verdict);
     expect![[r#"
         [
             FailedTask {
