@@ -262,11 +262,22 @@ fn references(page: &mut Page, service: &Service, snapshot: &Snapshot, labels: &
         page.series_with(Family::ServicePort, &labels, ("mode", mode), 1.0);
     }
     let names = service.networks.iter();
-    let names: BTreeSet<_> =
-        names.map(|id| snapshot.networks.get("", id).map_or(id, |network| &network.name)).collect();
+    let names: BTreeSet<_> = names.map(|id| network_name(service, snapshot, id)).collect();
     for name in names {
         page.series_with(Family::ServiceNetwork, labels, ("network", name), 1.0);
     }
+}
+
+/// The name of a network. Docker lists neither `host` nor the others that each Engine has by itself:
+/// tasks have their names.
+fn network_name<'a>(service: &'a Service, snapshot: &'a Snapshot, id: &'a Arc<str>) -> &'a str {
+    if let Some(network) = snapshot.networks.get("", id) {
+        return &network.name;
+    }
+    let tasks = snapshot.tasks.of_owner(&service.id);
+    let mut attachments = tasks.flat_map(|task| &task.attachments);
+    let of_task = attachments.find(|one| one.network == *id && !one.name.is_empty());
+    of_task.map_or(id, |one| &one.name)
 }
 
 /// All failures in one series, which is there before the first one: a rate needs a beginning. By reason

@@ -108,6 +108,28 @@ fn check(snapshot: &Snapshot, options: Options, words: &str, expected: &Expect) 
     expected.assert_eq(&lines.join("\n"));
 }
 
+/// Docker does not list the networks that each Engine has by itself.
+#[test]
+fn networks_of_an_engine_have_their_name() {
+    let networks = vec!["host-id".into(), "gone-id".into()];
+    let agent = Service { networks, ..service("agent", 1) };
+    let attachment = Attachment {
+        network: "host-id".into(),
+        name: "host".into(),
+        driver: "host".into(),
+        ..Attachment::default()
+    };
+    let task = Task { attachments: vec![attachment], ..task("agent", 1, "a", "running") };
+    check(
+        &snapshot(vec![node("a")], vec![agent], vec![task]),
+        Options::default(),
+        "service_network",
+        &expect![[r#"
+            service_network{service="agent",network="gone-id"} 1
+            service_network{service="agent",network="host"} 1"#]],
+    );
+}
+
 #[test]
 fn a_service_has_all_its_series() {
     let web = Service {
