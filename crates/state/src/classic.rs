@@ -4,7 +4,7 @@
 //! refresh, and the time of a node's last report changes every half minute. So shards are written
 //! again often, but most of their families have the same text as before, and stay compressed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use swarmscout_docker::classic::{
@@ -37,10 +37,27 @@ pub struct ObservedClassic {
 }
 
 impl ObservedClassic {
-    /// Whether both have a master in common.
+    /// Whether both are one Swarm: they have a master in common, or most nodes. An Engine may be in two.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let has = |master: &ClassicMaster| other.masters.iter().any(|it| it.name == master.name);
-        self.name == other.name || self.masters.iter().any(has)
+        self.name == other.name || self.masters.iter().any(has) || self.has_most_nodes_of(other)
+    }
+
+    fn has_most_nodes_of(&self, other: &Self) -> bool {
+        let (Some(a), Some(b)) = (&self.snapshot, &other.snapshot) else { return false };
+        let of_other: HashSet<_> =
+            b.nodes.iter().map(|rows| ClassicNode::name_of(rows).1).collect();
+        let shared =
+            a.nodes.iter().filter(|rows| of_other.contains(&ClassicNode::name_of(rows).1)).count();
+        2 * shared > a.nodes.len().min(b.nodes.len())
+    }
+
+    /// Whether a master answers that is the primary, or names one that is not known to be down.
+    fn has_primary(&self, primary: &str) -> bool {
+        let answers = self.masters.iter().any(|master| master.is_up == Some(true));
+        let is_down =
+            |master: &ClassicMaster| *master.name == *primary && master.is_up == Some(false);
+        answers && !primary.is_empty() && !self.masters.iter().any(is_down)
     }
 }
 
@@ -122,7 +139,7 @@ impl ClassicMetrics {
         let ClassicSnapshot { strategy, primary, .. } = &**snapshot;
         let info = labels.with("strategy", strategy).with("primary", primary);
         page.series(Family::ClassicInfo, &info, 1.0);
-        page.series(Family::ClassicHasPrimary, &labels, flag(!primary.is_empty()));
+        page.series(Family::ClassicHasPrimary, &labels, flag(now.has_primary(primary)));
         let mut numbers = [0; STATUSES.len()];
         for node in self.nodes.known.values() {
             numbers[node.status] += 1;

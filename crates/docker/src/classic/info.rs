@@ -31,6 +31,9 @@ pub struct ClassicInfo<'a> {
     pub strategy: Cow<'a, str>,
     /// The advertised address of the primary. Only a replica reports it; empty without a primary.
     pub primary: Cow<'a, str>,
+    /// The ID of the container that the master runs in, if it calls itself by that, as Docker names
+    /// containers: no other has it.
+    pub container: Option<Cow<'a, str>>,
     /// The number of nodes that the master reports.
     pub count: u64,
     /// The rows of each node, commas included: `[" node-1","10.0.0.1:2375"],["  └ Status",…],…`.
@@ -47,11 +50,16 @@ impl<'a> ClassicInfo<'a> {
     /// If it is not the body of a classic master.
     pub fn read(json: &'a [u8], most: usize) -> Result<Self, String> {
         let (mut system, mut driver) = (Rows::default(), Rows::default());
+        let mut name = None;
         let mut reader = Reader::new(json);
         let read = reader.object(|reader, key| {
             let rows = match key {
                 b"SystemStatus" => &mut system,
                 b"DriverStatus" => &mut driver,
+                b"Name" => {
+                    name = reader.attempt(Reader::string)?.ok();
+                    return Ok(());
+                }
                 _ => return reader.skip().map(drop),
             };
             // A value of another type has no rows.
@@ -74,6 +82,7 @@ impl<'a> ClassicInfo<'a> {
             );
         };
         let mut info = rows.info;
+        info.container = name.filter(|name| is_container_id(name));
         let number = count.trim().parse();
         info.count = number.map_err(|_| format!("its Nodes row is not a number:  {count:?}"))?;
         if info.count > 0 && info.nodes.is_empty() {
@@ -174,6 +183,11 @@ impl Row {
             Self::Master { backspace: false }
         }
     }
+}
+
+/// Whether a name is one that Docker gave: the first twelve digits of the container's ID.
+fn is_container_id(name: &str) -> bool {
+    name.len() == 12 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Key and value of a row. The row's end is known, but it may not be valid JSON.

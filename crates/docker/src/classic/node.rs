@@ -194,8 +194,9 @@ pub fn bytes(text: &str) -> Option<f64> {
     let (number, unit) = text.split_once(' ')?;
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let power = units.iter().position(|known| *known == unit)?;
-    let number = number.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0)?;
-    Some((number * 1024_f64.powi(i32::try_from(power).ok()?)).round())
+    let number = number.parse::<f64>().ok()?;
+    let bytes = (number * 1024_f64.powi(i32::try_from(power).ok()?)).round();
+    (bytes.is_finite() && number >= 0.0).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -232,6 +233,9 @@ mod tests {
             ("x MiB", None),
             ("-1 B", None),
             ("inf GiB", None),
+            ("NaN GiB", None),
+            ("1e308 EiB", None),
+            ("1e+03 MiB", Some(1_048_576_000.0)),
             ("1 GB", None),
         ] {
             assert_eq!(bytes(text), expected, "{text}");

@@ -263,3 +263,43 @@ fn a_family_with_the_same_text_is_kept() {
     let changed: Vec<_> = changed.map(|(family, _)| family.name()).collect();
     assert_eq!(changed, ["classicswarm_node_reserved_cpus"]);
 }
+
+#[test]
+fn a_primary_that_does_not_answer_is_none() {
+    let check = |masters: &[(&str, Option<bool>)], primary: &str, expected: &str| {
+        let masters = masters.iter().map(|&(name, is_up)| ClassicMaster {
+            name: name.into(),
+            is_up,
+            is_primary: is_up == Some(true) && name == primary,
+        });
+        let snapshot =
+            ClassicSnapshot { primary: primary.to_owned(), ..ClassicSnapshot::default() };
+        let observed = ObservedClassic { masters: masters.collect(), ..observed(snapshot) };
+        let text = from_scratch(&observed, Options::default());
+        assert!(text.contains(&format!("\nclassicswarm_has_primary {expected}\n")), "{text}");
+    };
+    let (up, down) = (Some(true), Some(false));
+    check(&[("a", up), ("b", None)], "a", "1");
+    check(&[("a", up), ("b", up)], "", "0");
+    // All are down: what one said last is over.
+    check(&[("a", down), ("b", down)], "a", "0");
+    check(&[("a", down), ("b", down)], "10.0.0.9:2375", "0");
+    // A replica names the primary that is gone until another one is elected.
+    check(&[("a", down), ("b", up)], "a", "0");
+    check(&[("a", down), ("b", up)], "10.0.0.9:2375", "1");
+}
+
+/// One source names the masters, another one their addresses.
+#[test]
+fn swarms_with_the_same_nodes_are_one() {
+    let of = |master: &str, version: &str, case: &str| ObservedClassic {
+        name: master.into(),
+        masters: vec![ClassicMaster { name: master.into(), is_up: Some(true), is_primary: true }],
+        ..observed(recorded(version, case))
+    };
+    let healthy = of("m1:2375", "1.2.9", "healthy");
+    assert!(healthy.is_same(&of("10.0.0.1:2375", "1.2.9", "healthy")));
+    assert!(!healthy.is_same(&of("10.0.0.1:2375", "1.2.9", "empty")));
+    let unknown = ObservedClassic { snapshot: None, ..of("10.0.0.1:2375", "1.2.9", "healthy") };
+    assert!(!healthy.is_same(&unknown));
+}

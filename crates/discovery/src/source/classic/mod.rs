@@ -40,6 +40,7 @@ use swarmscout_refresh::rotation::{Rotation, Turn};
 pub use self::config::ClassicConfig;
 pub use self::keys::SwarmSdKeys;
 pub use self::masters::ClassicSwarm;
+use self::masters::MasterRole;
 pub(crate) use self::masters::{ClassicReplica, Observer};
 use self::node::TargetNode;
 pub(super) use self::node::host_of;
@@ -83,8 +84,7 @@ pub struct Classic {
 impl Classic {
     /// Sends no request yet. Fails if a URL cannot be used or TLS options cannot be used together.
     pub fn new(config: &ClassicConfig, context: &BuildContext) -> Result<Self, Error> {
-        let masters = config.masters.iter().map(|text| Host::parse(text));
-        let masters: Vec<_> = masters.collect::<Result<_, _>>()?;
+        let masters = masters::hosts(config)?;
         if masters.is_empty() {
             let reason = "Swarm SD configuration requires at least one Swarm master";
             return Err(Error::Other(reason.to_owned()));
@@ -129,7 +129,7 @@ impl Classic {
                 }
                 Err(error) => {
                     if let Some(observer) = &self.observer {
-                        observer.note(turn.index, false, false);
+                        observer.note(turn.index, None);
                     }
                     round.failed(turn, error);
                 }
@@ -147,10 +147,10 @@ impl Classic {
             info(&self.client, master, deadline, self.max_answer, &self.budget).await?;
         let secrets = self.client.secrets().clone();
         match self.read(answer, as_of).await {
-            Ok(Answer { mut refreshed, is_replica, snapshot }) => {
+            Ok(Answer { mut refreshed, role, snapshot }) => {
                 problems::clean(&mut refreshed.problems, &secrets);
                 if let Some(observer) = &self.observer {
-                    observer.note_answer(turn.index, is_replica, snapshot);
+                    observer.note_answer(turn.index, role, snapshot);
                 }
                 Ok(refreshed)
             }
@@ -205,8 +205,7 @@ async fn info(
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) refreshed: Refreshed<Groups>,
-    /// Whether the master is a replica.
-    is_replica: bool,
+    role: MasterRole,
     snapshot: ClassicSnapshot,
 }
 
@@ -292,6 +291,7 @@ impl NodeCache {
         if info.nodes.len() > MOST_TARGETS {
             return Err(Excess::Targets.into());
         }
+        let role = MasterRole::of(&info);
         let mut problems = info.problems;
         let listed = info.nodes.len();
         if info.count != listed as u64 {
@@ -333,7 +333,7 @@ impl NodeCache {
         diff.push(TargetGroup { source: source.into(), targets: masters, labels });
         nodes.groups("swarm_nodes", &group("node"), &mut diff, meter)?;
         let refreshed = Refreshed { value: diff.into_groups(), as_of, problems: problems.take() };
-        Ok(Answer { refreshed, is_replica: info.is_replica, snapshot })
+        Ok(Answer { refreshed, role, snapshot })
     }
 
     fn node(&mut self, first: &[u8], rows: &[u8]) -> &CachedNode {
