@@ -140,6 +140,19 @@ impl<'a> Context<'a> {
     }
 }
 
+/// A network that the scraper of some job is in, as far as the configuration names it.
+pub(crate) fn scraper_network(subject: &Subject) -> Option<String> {
+    let context = Context::new(subject, None);
+    context.all_options().find_map(|options| match &options.scraper {
+        Scraper::Networks(names) => names.iter().next().map(ToString::to_string),
+        Scraper::Service(name) => {
+            let (snapshot, service) = context.service(name)?;
+            networks_of(snapshot, service).into_values().next().map(|name| name.to_string())
+        }
+        Scraper::Here => None,
+    })
+}
+
 /// Docker shows this much of an ID.
 const SHOWN_OF_ID: usize = 12;
 

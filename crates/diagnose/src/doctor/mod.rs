@@ -26,8 +26,11 @@ use swarmscout_swarm::{Feed, Snapshot, Swarm, SwarmStatus, TaskQuery};
 use tokio::time::Instant;
 
 use self::context::Context;
+pub(crate) use self::context::scraper_network;
 pub use self::suggest::{Suggestion, Suggestions};
-pub(crate) use self::targets::{SHARE_A_NETWORK, discovered, subject as subject_of};
+pub(crate) use self::targets::{
+    PUBLISH_A_PORT, ROLE_LABEL, SHARE_A_NETWORK, discovered, subject as subject_of,
+};
 use crate::probe::Limits;
 use crate::report::{Finding, Severity, rank};
 

@@ -31,10 +31,18 @@ const MOST: usize = 10_000;
 /// The probes may take so long together. Those that are left then do not count as probed.
 const TOGETHER: Duration = Duration::from_secs(40);
 
-/// What to do about targets in a network that the scraper is not in.
-pub(crate) const SHARE_A_NETWORK: &str = "attach the scraper to one of the service's networks, or \
-                                          name a network that both share in the label \
-                                          prometheus.io/network";
+/// What to do about targets in a network that the scraper is not in: the simplest first.
+pub(crate) const SHARE_A_NETWORK: &str =
+    "attach the service to a network of the scraper (docker service update --network-add NETWORK \
+     SERVICE), or the scraper to one of the service; if they share one, name it in the label \
+     prometheus.io/network";
+
+/// The same of containers of an engine without a Swarm.
+pub(crate) const PUBLISH_A_PORT: &str = "publish its port (ports: in its Compose file); on the machine of the scraper it is enough to \
+     attach it to a network of the scraper (docker network connect NETWORK CONTAINER)";
+
+/// A label that tasks of a Swarm have, and containers of an engine without a Swarm have not.
+pub(crate) const ROLE_LABEL: &str = "__meta_dockerswarm_node_role";
 
 /// How many targets there were, and how many of them were probed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

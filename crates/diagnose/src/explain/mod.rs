@@ -19,7 +19,7 @@ use self::find::Place;
 use self::history::Failures;
 use self::limits::{NAME, SENTENCE, cut};
 use self::swarm::Description;
-use crate::doctor::{SHARE_A_NETWORK, Subject};
+use crate::doctor::{Subject, scraper_network};
 
 /// An object of a Swarm, or an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -273,8 +273,8 @@ pub async fn explain(subject: &Subject, object: &str) -> Result<Explanation, Not
     let (settings, of_jobs) = settings::of(subject, &found);
     let Description { swarm, facts, mut problems, otherwise, reach, .. } = described;
     problems.extend(of_jobs);
-    let reach = reach.as_deref().unwrap_or(SHARE_A_NETWORK);
-    let verdict = verdict::of(&found.object, &problems, &jobs, otherwise, reach);
+    let reach = reach.map(|reach| reach.advice(scraper_network(subject).as_deref()));
+    let verdict = verdict::of(&found.object, &problems, &jobs, otherwise, reach.as_deref());
     let object = found.object.shown();
     let Failures { tasks, more, .. } = failures;
     Ok(Explanation {

@@ -28,8 +28,8 @@ pub(super) struct Description {
     pub(super) problems: Vec<Problem>,
     /// Why it has no target, if nothing else says so.
     pub(super) otherwise: &'static str,
-    /// How a scraper gets into its network, if there is one way.
-    pub(super) reach: Option<String>,
+    /// How a scraper gets to its targets, of a service or task.
+    pub(super) reach: Option<Reach>,
     /// Tasks that should run, and do not.
     missing: Option<MissingTasks>,
     /// Whether it may have ended by a failure.
@@ -140,7 +140,7 @@ impl Description {
         }
         self.add("tasks", shown);
         let networks = networks(tasks().flat_map(|task| &task.attachments));
-        self.reach = join_network(&networks);
+        self.reach = Some(Reach::new(&service.name, &networks));
         self.add("networks", join(networks.iter().map(|(_, name)| name), NAMED));
         let name = &service.name;
         let ends = is_job(service) || is_scheduled(service);
@@ -194,7 +194,9 @@ impl Description {
             let shown = if addresses.is_empty() { "no address" } else { &addresses };
             self.add(&format!("network {}", cut(&attachment.name, NAME)), shown);
         }
-        self.reach = join_network(&networks(&task.attachments));
+        let service = snapshot.services.get("", &task.service);
+        let service = service.map_or(&task.service, |service| &service.name);
+        self.reach = Some(Reach::new(service, &networks(&task.attachments)));
         if let Some(more) = task.attachments.len().checked_sub(NAMED).filter(|more| *more > 0) {
             self.add("other networks", more.to_string());
         }
@@ -308,15 +310,39 @@ fn networks<'a>(
     attachments.into_iter().map(|one| (one.ingress, &*one.name)).collect()
 }
 
-/// How a scraper gets into the network of some tasks, if they have only one.
-fn join_network(networks: &BTreeSet<(bool, &str)>) -> Option<String> {
-    let mut names = networks.iter().filter(|(ingress, _)| !ingress);
-    let (Some((_, name)), None) = (names.next(), names.next()) else { return None };
-    let name = cut(name, NAME);
-    Some(format!(
-        "attach the scraper to network {name} (docker service update --network-add {name} \
-         SCRAPER)"
-    ))
+/// How a scraper gets to the tasks of a service.
+#[derive(Debug)]
+pub(super) struct Reach {
+    service: String,
+    /// Their network, if they have only one.
+    network: Option<String>,
+}
+
+impl Reach {
+    fn new(service: &str, networks: &BTreeSet<(bool, &str)>) -> Self {
+        let mut names = networks.iter().filter(|(ingress, _)| !ingress);
+        let network = match (names.next(), names.next()) {
+            (Some((_, name)), None) => Some(cut(name, NAME)),
+            _ => None,
+        };
+        Self { service: cut(service, NAME), network }
+    }
+
+    /// The simplest first. `scraper`: a network that the scraper is in.
+    pub(super) fn advice(&self, scraper: Option<&str>) -> String {
+        let Self { service, network } = self;
+        let scraper = cut(scraper.unwrap_or("NETWORK"), NAME);
+        let other = match network {
+            Some(name) => {
+                format!("network {name} (docker service update --network-add {name} SCRAPER)")
+            }
+            None => "one of the service".to_owned(),
+        };
+        format!(
+            "attach the service to a network of the scraper (docker service update --network-add \
+             {scraper} {service}), or the scraper to {other}"
+        )
+    }
 }
 
 const fn mode(mode: Mode) -> &'static str {

@@ -12,7 +12,7 @@ use swarmscout_swarm::{Feed, Snapshot};
 mod whole;
 
 use super::*;
-use crate::doctor::{ObservedJob, SwarmState};
+use crate::doctor::{ObservedJob, SHARE_A_NETWORK, SwarmState};
 
 /// Explains an object of a Swarm that nothing is asked of.
 fn explain(subject: &Subject, object: &str) -> Result<Explanation, NotFound> {
@@ -256,7 +256,10 @@ fn a_name_that_is_not_there_gets_advice() {
 #[test]
 fn some_unreachable_targets_are_not_all() {
     let of = |number: u8, unreachable: &str| {
-        format!("10.0.1.{number}:80 __meta_dockerswarm_node_id=node1{unreachable}")
+        format!(
+            "10.0.1.{number}:80 __meta_dockerswarm_node_id=node1 \
+             __meta_dockerswarm_node_role=worker{unreachable}"
+        )
     };
     let unreachable = format!(" {}=blocked", swarmscout_model::target_list::UNREACHABLE);
     for (numbers, expected) in [

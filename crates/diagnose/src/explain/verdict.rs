@@ -4,18 +4,19 @@ use swarmscout_model::counted;
 
 use super::limits::{NAME, SENTENCE, cut};
 use super::{ExplainedTarget, Fate, JobTargets, Object, Problem};
+use crate::doctor::{PUBLISH_A_PORT, ROLE_LABEL, SHARE_A_NETWORK};
 
 /// This number of jobs is named.
 const NAMED: usize = 5;
 
 /// `otherwise`: why there are no targets, if no problem says so. `reach`: how the scraper gets to
-/// those that it cannot reach.
+/// those of a service that it cannot reach.
 pub(super) fn of(
     object: &Object,
     problems: &[Problem],
     jobs: &[JobTargets],
     otherwise: &str,
-    reach: &str,
+    reach: Option<&str>,
 ) -> String {
     let it = format!("{} {}", object.kind.as_str(), cut(&object.name, NAME));
     let verdict = Verdict { it: &it, problems, jobs, otherwise, reach };
@@ -37,7 +38,7 @@ struct Verdict<'a> {
     /// Those that have targets of the object.
     jobs: &'a [JobTargets],
     otherwise: &'a str,
-    reach: &'a str,
+    reach: Option<&'a str>,
 }
 
 impl Verdict<'_> {
@@ -111,6 +112,7 @@ impl Verdict<'_> {
 
     /// What is wrong with listed targets.
     fn but(self, listed: &[&JobTargets]) -> String {
+        let mut advice = SHARE_A_NETWORK;
         let unreachable = listed.iter().find_map(|job| {
             let first = reason(job, |fate| fate == Fate::Active)?;
             let some = match (listed.len(), active(job) - job.unreachable) {
@@ -118,6 +120,12 @@ impl Verdict<'_> {
                 (1, _) => format!("{} of them ", job.unreachable),
                 _ => format!("{} of those in {} ", job.unreachable, place(job)),
             };
+            let source = first.discovered.get("__meta_swarmscout_address_source");
+            if !first.discovered.contains_key(ROLE_LABEL) {
+                advice = PUBLISH_A_PORT;
+            } else if source.is_none_or(|source| source != "network_label") {
+                advice = self.reach.unwrap_or(SHARE_A_NETWORK);
+            }
             Some(format!(", but {some}cannot be reached: {}", first.reason))
         });
         let of_listed = |problem: &&Problem| {
@@ -129,7 +137,7 @@ impl Verdict<'_> {
             // What a source says of it has the fix.
             Some(but) => match problems.find(|problem| problem.job.is_some()) {
                 Some(problem) => format!("{but}; {}", problem.text),
-                None => format!("{but}; {}", self.reach),
+                None => format!("{but}; {advice}"),
             },
             None => problems.next().map_or_else(String::new, |one| format!(", but {}", one.text)),
         }

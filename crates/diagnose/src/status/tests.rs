@@ -13,7 +13,7 @@ use swarmscout_publish::testing::{group, rule, set};
 use swarmscout_swarm::{Feed, FeedKind, ListScope, Snapshot};
 
 use super::*;
-use crate::doctor::ObservedJob;
+use crate::doctor::{ObservedJob, PUBLISH_A_PORT, SHARE_A_NETWORK};
 
 /// A node of `manager/reachable/ready` or `worker//down`; the first manager leads.
 fn node(number: usize, text: &str) -> Arc<Node> {
@@ -331,7 +331,7 @@ fn what_is_wrong_is_counted_and_found() {
         tasks: vec![task(1, "web", "running"), task(1, "api", "running")],
         ..Lists::default()
     };
-    let far = format!("{UNREACHABLE}=far");
+    let far = format!("{UNREACHABLE}=far __meta_dockerswarm_node_role=worker");
     let of = |name: &str, more: &str, targets: &[&str]| {
         group(name, &format!("__meta_dockerswarm_service_name=shop_{name} {more}"), targets)
     };
@@ -439,6 +439,21 @@ fn the_nodes_of_a_classic_swarm_are_those_that_its_master_reports() {
     let old = job("old", &PoolSpec::new("old"), &[group("nodes", "", &[&of(1, "")])], read);
     let report = StatusReport::of(&Subject { jobs: vec![old], swarms: Vec::new() }, now);
     assert_eq!((report.classic_nodes, &*report.health), (None, "OK  1 target"));
+}
+
+/// Without a Swarm there are no overlay networks.
+#[test]
+fn the_advice_depends_on_whether_there_is_a_swarm() {
+    let now = Instant::now();
+    let fixes = ["", " __meta_dockerswarm_node_role=worker"].map(|role| {
+        let labels = format!("{UNREACHABLE}=far{role}");
+        let groups = [group("s", &labels, &["10.0.1.1:80"])];
+        let read = source("swarmscout", None, Some(now));
+        let jobs = vec![job("swarm", &PoolSpec::new("swarm"), &groups, read)];
+        let report = StatusReport::of(&Subject { jobs, swarms: Vec::new() }, now);
+        report.findings.into_iter().map(|finding| finding.fix).collect::<String>()
+    });
+    assert_eq!(fixes, [PUBLISH_A_PORT, SHARE_A_NETWORK]);
 }
 
 #[test]

@@ -6,7 +6,9 @@ use swarmscout_model::counted;
 use swarmscout_model::target_list::UNREACHABLE;
 use swarmscout_model::target_set::SetGroup;
 
-use crate::doctor::{ObservedJob, SHARE_A_NETWORK, discovered, subject_of};
+use crate::doctor::{
+    ObservedJob, PUBLISH_A_PORT, ROLE_LABEL, SHARE_A_NETWORK, discovered, subject_of,
+};
 use crate::report::{Finding, Severity};
 
 /// This number of services is listed of one reason.
@@ -14,8 +16,8 @@ const LISTED: usize = 1000;
 
 /// How many there are, and one finding for each reason.
 pub(super) fn check(jobs: &[ObservedJob]) -> (usize, Vec<Finding>) {
-    // By reason and by service.
-    let mut reasons = BTreeMap::<&str, BTreeMap<String, usize>>::new();
+    // By reason, separately for engines without a Swarm, and by service.
+    let mut reasons = BTreeMap::<(&str, bool), BTreeMap<String, usize>>::new();
     let sets = jobs.iter().map(|job| &*job.state.set);
     for set in sets.filter(|set| set.counts.unreachable > 0) {
         let is_marked = |group: &&SetGroup| group.relabelled.unreachable().next().is_some();
@@ -23,17 +25,18 @@ pub(super) fn check(jobs: &[ObservedJob]) -> (usize, Vec<Finding>) {
             let found = &group.relabelled.group;
             for target in group.active() {
                 if let Some(reason) = discovered(found, target, UNREACHABLE) {
-                    let services = reasons.entry(reason).or_default();
+                    let is_plain = discovered(found, target, ROLE_LABEL).is_none();
+                    let services = reasons.entry((reason, is_plain)).or_default();
                     *services.entry(subject_of(set, found, target)).or_default() += 1;
                 }
             }
         }
     }
     let all = reasons.values().flat_map(BTreeMap::values).sum();
-    (all, reasons.iter().map(|(reason, services)| finding(reason, services)).collect())
+    (all, reasons.iter().map(|(reason, services)| finding(*reason, services)).collect())
 }
 
-fn finding(reason: &str, services: &BTreeMap<String, usize>) -> Finding {
+fn finding((reason, is_plain): (&str, bool), services: &BTreeMap<String, usize>) -> Finding {
     let targets: usize = services.values().sum();
     let (subject, examples) = match services.first_key_value() {
         Some((service, _)) if services.len() == 1 => (service.clone(), Vec::new()),
@@ -50,7 +53,7 @@ fn finding(reason: &str, services: &BTreeMap<String, usize>) -> Finding {
         check: "unreachable".to_owned(),
         subject,
         problem: format!("{} cannot be reached: {reason}", counted(targets, "target")),
-        fix: SHARE_A_NETWORK.to_owned(),
+        fix: if is_plain { PUBLISH_A_PORT } else { SHARE_A_NETWORK }.to_owned(),
         targets,
         examples,
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::PUBLISH_A_PORT;
 use super::ports::OpenPorts;
 use super::sample::Candidate;
 use crate::doctor::context::{Context, ScraperName, networks_of};
@@ -170,7 +171,10 @@ impl Causes {
                 ..finding(Severity::Error, "overlay_blocked", format!("node {node}"), &failed)
             });
         }
-        findings.extend(of_networks(&self.apart, context));
+        let (plain, apart): (Vec<_>, _) =
+            self.apart.into_iter().partition(|(candidate, _)| candidate.is_plain);
+        findings.extend(of_networks(&apart, context));
+        findings.extend(of_engines(plain));
         findings.extend(self.rest.iter().map(|failure| of_subject(failure, ports, context)));
         findings
     }
@@ -261,6 +265,19 @@ fn of_networks(apart: &[Result], context: Context<'_>) -> Vec<Finding> {
         }
     }));
     findings
+}
+
+/// One finding for each service of an engine without a Swarm that the scraper does not reach.
+fn of_engines(apart: Vec<Result>) -> impl Iterator<Item = Finding> {
+    let mut services = BTreeMap::<String, Vec<Result>>::new();
+    for (candidate, probed) in apart {
+        services.entry(candidate.subject.clone()).or_default().push((candidate, probed));
+    }
+    services.into_iter().map(|(subject, results)| Finding {
+        problem: "the scraper shares no network with it".to_owned(),
+        fix: PUBLISH_A_PORT.to_owned(),
+        ..finding(Severity::Error, "network_not_shared", subject, &results)
+    })
 }
 
 fn networks_of_service(service: &str, context: Context<'_>) -> Vec<String> {

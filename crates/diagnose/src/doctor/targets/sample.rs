@@ -6,6 +6,7 @@ use std::sync::Arc;
 use swarmscout_model::target_list::{CLASS_PREFIX, LIST, UNREACHABLE};
 use swarmscout_model::{Target, TargetGroup, TargetList, TargetSet};
 
+use super::ROLE_LABEL;
 use crate::SERVICE_LABELS;
 
 /// A target to be probed.
@@ -34,6 +35,8 @@ pub(in crate::doctor) struct Candidate {
     pub(in crate::doctor) url: String,
     /// Why the scraper cannot reach it, as far as discovery knows.
     pub(in crate::doctor) unreachable: Option<String>,
+    /// Whether it is a container of an engine without a Swarm.
+    pub(in crate::doctor) is_plain: bool,
 }
 
 /// Targets to be probed.
@@ -165,6 +168,7 @@ fn candidate(
     let address_source = text("__meta_swarmscout_address_source");
     let is_of_node = matches!(&*address_source, "node" | "host_port");
     let network = if is_of_node { None } else { label("__meta_dockerswarm_network_name") };
+    let is_plain = !address_source.is_empty() && label(ROLE_LABEL).is_none();
     let is_of_class = label(LIST).is_some_and(|list| list.starts_with(CLASS_PREFIX));
     Candidate {
         subject,
@@ -179,5 +183,6 @@ fn candidate(
         has_class: is_of_class || label("__meta_swarmscout_class").is_some(),
         url,
         unreachable: label(UNREACHABLE).map(str::to_owned),
+        is_plain,
     }
 }

@@ -129,9 +129,20 @@ impl NoAddress {
         }
     }
 
-    /// What to do about it. `service` is the name of the task's service.
-    pub(super) fn advice(self, task: &Task, service: &str) -> String {
+    /// What to do about it. `service` is the name of the task's service; `is_plain`: it is a container
+    /// of an engine without a Swarm.
+    pub(super) fn advice(self, task: &Task, service: &str, is_plain: bool) -> String {
         match self {
+            Self::NoNetwork if is_plain => format!(
+                "publish its port (ports: in its Compose file), or attach it to a network of the \
+                 scraper (docker network connect NETWORK {})",
+                task.container.chars().take(SHOWN_OF_CONTAINER).collect::<String>()
+            ),
+            Self::Unknown if is_plain => format!(
+                "the Engine reports no address of it on {}: publish its port (ports: in its Compose \
+                 file)",
+                names(&task.attachments)
+            ),
             Self::NoNetwork => format!(
                 "attach the service to a network of the scraper (docker service update \
                  --network-add NETWORK {service})"
@@ -153,6 +164,9 @@ impl NoAddress {
 
 /// The most networks that are named.
 const NAMED: usize = 8;
+
+/// Docker shows this much of the ID of a container.
+const SHOWN_OF_CONTAINER: usize = 12;
 
 /// The names of the networks of a task, without that of published ports: `back, front`.
 pub(super) fn names(attachments: &[Attachment]) -> String {

@@ -311,6 +311,29 @@ mod tests {
         check_targets(vec![two, run, task, one, alone], false, &expected);
     }
 
+    /// Nothing is attached to an overlay network without a Swarm.
+    #[test]
+    fn a_container_without_an_address_is_to_publish_its_port() {
+        let labelled = |id, networks: &[_]| container(id, "prometheus.io/port=80", networks);
+        let containers = [labelled("0123456789abcdef", &[]), labelled("b", &[("lan", "")])];
+        let containers = containers.into_iter().map(Arc::new).collect();
+        let lists = Lists { containers, ..Lists::default() };
+        let snapshot = snapshot(&lists, "pi1", &"192.0.2.1".into(), &[]);
+        let context = BuildContext::new("test");
+        let surroundings = watch::channel(Arc::default()).1;
+        let options = SwarmscoutOptions::default();
+        let mut finder = EndpointFinder::new(&options, surroundings, &context).of_engine();
+        let (_, problems) = finder.find(&snapshot, None).unwrap();
+        let mut details: Vec<_> = problems.iter().map(|problem| &*problem.detail).collect();
+        details.sort_unstable();
+        let expected = [
+            "publish its port (ports: in its Compose file), or attach it to a network of the scraper \
+             (docker network connect NETWORK 0123456789ab)",
+            "the Engine reports no address of it on lan: publish its port (ports: in its Compose file)",
+        ];
+        assert_eq!(details, expected);
+    }
+
     #[test]
     fn a_remote_engine_is_reached_by_published_ports_alone() {
         let labelled = |id| container(id, "prometheus.io/port=80", &[("bridge", "10.0.0.2")]);

@@ -24,6 +24,8 @@ pub(super) struct Options {
     class: String,
     pub(super) unreachable: UnreachableTargets,
     pub(super) copied: Arc<[CopiedLabel]>,
+    /// Whether it reads an engine without a Swarm.
+    pub(super) is_of_engine: bool,
 }
 
 impl Options {
@@ -40,6 +42,7 @@ impl Options {
             class: config.class.clone(),
             unreachable: config.unreachable,
             copied: Arc::default(),
+            is_of_engine: false,
         }
     }
 
@@ -53,6 +56,7 @@ impl Options {
     /// The same for an engine without a Swarm.
     pub(super) fn of_engine(mut self) -> Self {
         self.presets.retain(|preset| *preset != Preset::SwarmState);
+        self.is_of_engine = true;
         self
     }
 

@@ -327,10 +327,11 @@ impl OfTask<'_> {
         let node_address = node.and_then(|node| node.usable_address.as_deref());
         let mut skip =
             |reason, detail| found.skipped.part("service", &service.name, reason, detail);
+        let is_plain = context.options.is_of_engine;
         let address = match address::choose(wanted, task, node_address, context.networks) {
             Ok(address) => address,
             Err(reason) => {
-                skip(reason.as_str(), reason.advice(task, shown(&service.name)));
+                skip(reason.as_str(), reason.advice(task, shown(&service.name), is_plain));
                 return None;
             }
         };

@@ -133,6 +133,7 @@ fn check_in(job: ObservedJob, targets: &[&str], expected: &Expect) {
             has_class: how == "class",
             url: format!("http://10.0.0.{place}/metrics"),
             unreachable: how.ends_with('!').then(|| "the reason".to_owned()),
+            is_plain: how == "plain!",
             ..Candidate::default()
         };
         let detail = "the reason".to_owned();
@@ -342,6 +343,19 @@ fn each_outcome_has_its_fix() {
             Error not_metrics: service web: 1 of 3 probed targets answer with something other than metrics
               http://10.0.0.2/metrics on node a: the reason
               fix: set prometheus.io/path to the path of its metrics
+        "#]],
+    );
+}
+
+/// There are no overlay networks without a Swarm.
+#[test]
+fn a_container_of_a_plain_engine_is_to_publish_its_port() {
+    check(
+        &["connect_timeout shop_web pi1 shop_default plain!", "up shop_db pi1 shop_default"],
+        &expect![[r#"
+            Error network_not_shared: service shop_web: the scraper shares no network with it
+              http://10.0.0.0/metrics on node pi1: the reason
+              fix: publish its port (ports: in its Compose file); on the machine of the scraper it is enough to attach it to a network of the scraper (docker network connect NETWORK CONTAINER)
         "#]],
     );
 }
