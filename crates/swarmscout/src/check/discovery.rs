@@ -14,9 +14,8 @@ use swarmscout_discovery::manager::JobState;
 use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
 use swarmscout_model::{Labels, LabelsBuilder, RelabelledGroup, TargetSet};
 
-use crate::cli::state::common_labels;
 use crate::cli::{CheckDiscoveryArgs, DiscoveryFormat};
-use crate::diagnose::direct::observe_jobs;
+use crate::diagnose::direct::{TargetFlags, observe_jobs};
 use crate::output::{print, print_error, printable};
 
 /// Shows the targets of a job. Whether each of its sources answered.
@@ -44,8 +43,8 @@ async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<JobState> {
     job.pool.keep_dropped_targets = 0;
 
     // What is known when the time is over is shown, too.
-    let common_labels = common_labels(args.cluster.as_deref());
-    let subject = observe_jobs(vec![job], common_labels, args.timeout.into()).await;
+    let flags = TargetFlags::new(args.cluster.as_deref(), &args.series_labels)?;
+    let subject = observe_jobs(vec![job], flags, args.timeout.into()).await;
     let job = subject.jobs.into_iter().next().context("the job has not started")?;
     Ok(job.state)
 }

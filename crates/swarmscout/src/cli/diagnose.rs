@@ -44,6 +44,21 @@ pub struct ServerArgs {
     #[arg(long = "config.file", value_name = "FILE", conflicts_with_all = ["url", "http_config_file"])]
     pub config_file: Option<PathBuf>,
 
+    /// With --config.file: value of the label cluster of all targets, as the program has it
+    /// [default: none]
+    #[arg(long = "cluster", value_name = "NAME", requires = "config_file")]
+    pub cluster: Option<String>,
+
+    /// With --config.file: labels of services and nodes that targets of swarmscout_sd_configs get, as
+    /// the program has them: a comma-separated list, or repeated
+    #[arg(
+        long = "state.series-labels",
+        value_name = "LABEL",
+        value_delimiter = ',',
+        requires = "config_file"
+    )]
+    pub series_labels: Vec<String>,
+
     /// How long the sources of --config.file may take to answer
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub timeout: PromDuration,

@@ -395,6 +395,11 @@ pub struct CheckDiscoveryArgs {
     #[arg(long = "cluster", value_name = "NAME")]
     pub cluster: Option<String>,
 
+    /// Labels of services and nodes that targets of swarmscout_sd_configs get, as the program has them:
+    /// a comma-separated list, or repeated
+    #[arg(long = "state.series-labels", value_name = "LABEL", value_delimiter = ',')]
+    pub series_labels: Vec<String>,
+
     /// How long to wait for sources to answer
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub timeout: PromDuration,

@@ -90,15 +90,25 @@ impl StateArgs {
 
     /// The labels of services and nodes that series and targets have, too.
     pub fn copied_labels(&self) -> Arc<[CopiedLabel]> {
-        let copied =
-            |key: &String| CopiedLabel { key: key.as_str().into(), name: label_name(key).into() };
-        given(&self.series_labels).map(copied).collect()
+        copied_labels(&self.series_labels)
     }
 }
 
 /// The entries of a list. Empty ones are left out, so an empty list is as one that is not given.
 fn given(list: &[String]) -> impl Iterator<Item = &String> {
     list.iter().filter(|entry| !entry.is_empty())
+}
+
+fn copied_labels(keys: &[String]) -> Arc<[CopiedLabel]> {
+    let copied =
+        |key: &String| CopiedLabel { key: key.as_str().into(), name: label_name(key).into() };
+    given(keys).map(copied).collect()
+}
+
+/// The same, checked, for a command without state metrics.
+pub fn checked_copied_labels(keys: &[String]) -> anyhow::Result<Arc<[CopiedLabel]>> {
+    check_series_labels(&given(keys).cloned().collect::<Vec<_>>())?;
+    Ok(copied_labels(keys))
 }
 
 /// The labels that all targets and series have.

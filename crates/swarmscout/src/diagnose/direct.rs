@@ -1,35 +1,57 @@
 //! Runs the jobs of a configuration file for a while, without a server.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use swarmscout_diagnose::doctor::{ObservedJob, Subject, SwarmState};
-use swarmscout_discovery::config::{BuildContext, OwnContainer};
+use swarmscout_discovery::config::{BuildContext, CopiedLabel, OwnContainer};
 use swarmscout_discovery::{JobConfig, Manager};
 use swarmscout_model::{Budget, Labels};
 use tokio::time::timeout;
 
 use crate::app::BUILD;
+use crate::cli::ServerArgs;
+use crate::cli::state::{checked_copied_labels, common_labels};
 use crate::memory;
 
 /// How long sources may take to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Runs all jobs of a file until each source has answered once, or the time is over. What is known
-/// by then is the result.
-pub(super) async fn observe(file: &Path, within: Duration) -> anyhow::Result<Subject> {
-    Ok(LocalJobs::of_file(file)?.observe(within).await)
+/// Flags of the program that change targets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TargetFlags {
+    /// Labels of all targets: `--cluster`.
+    common_labels: Labels,
+    /// `--state.series-labels`
+    copied_labels: Arc<[CopiedLabel]>,
 }
 
-/// The same for these jobs, whose targets all have `common_labels`.
+impl TargetFlags {
+    /// Checks them.
+    pub(crate) fn new(cluster: Option<&str>, series_labels: &[String]) -> anyhow::Result<Self> {
+        let copied_labels = checked_copied_labels(series_labels)?;
+        Ok(Self { common_labels: common_labels(cluster), copied_labels })
+    }
+}
+
+/// Runs all jobs of the file until each source has answered once, or the time is over. What is known
+/// by then is the result. `None` without a file.
+pub(super) async fn observe(args: &ServerArgs) -> anyhow::Result<Option<Subject>> {
+    match LocalJobs::of_args(args)? {
+        Some(jobs) => Ok(Some(jobs.observe(args.timeout.into()).await)),
+        None => Ok(None),
+    }
+}
+
+/// The same for these jobs, without what only a diagnosis needs.
 pub(crate) async fn observe_jobs(
     jobs: Vec<JobConfig>,
-    common_labels: Labels,
+    flags: TargetFlags,
     within: Duration,
 ) -> Subject {
-    LocalJobs::start(jobs, common_labels).observe(within).await
+    LocalJobs::start(jobs, flags, false).observe(within).await
 }
 
 /// Jobs that run in this process.
@@ -37,18 +59,24 @@ pub(crate) async fn observe_jobs(
 pub(super) struct LocalJobs(Manager);
 
 impl LocalJobs {
-    /// Starts all jobs of a file.
-    pub(super) fn of_file(file: &Path) -> anyhow::Result<Self> {
+    /// Starts all jobs of the file, if one is given.
+    pub(super) fn of_args(args: &ServerArgs) -> anyhow::Result<Option<Self>> {
+        let Some(file) = &args.config_file else { return Ok(None) };
+        let flags = TargetFlags::new(args.cluster.as_deref(), &args.series_labels)?;
         let options = swarmscout_config::Options::default();
         let loaded = swarmscout_config::load(file, &options).context("cannot load the file")?;
-        Ok(Self::start(loaded.config.job_configs(), Labels::empty()))
+        Ok(Some(Self::start(loaded.config.job_configs(), flags, true)))
     }
 
-    fn start(jobs: Vec<JobConfig>, common_labels: Labels) -> Self {
+    /// `all_tasks`: read those that ended, too, as for state metrics: they say why others are missing.
+    fn start(jobs: Vec<JobConfig>, flags: TargetFlags, all_tasks: bool) -> Self {
+        let TargetFlags { common_labels, copied_labels } = flags;
         let context = BuildContext {
             budget: Budget::new(memory::default_limit()),
             own_container: OwnContainer::read(),
+            state_metrics: all_tasks,
             common_labels,
+            copied_labels,
             ..BuildContext::new(format!("Swarmscout/{}", BUILD.version))
         };
         let mut manager = Manager::new(context);

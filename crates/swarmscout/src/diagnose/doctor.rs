@@ -36,11 +36,10 @@ pub(super) async fn run(args: &DoctorArgs) -> ExitCode {
 }
 
 async fn examine(args: &DoctorArgs) -> anyhow::Result<Report> {
-    let Some(file) = &args.server.config_file else {
+    let Some(subject) = direct::observe(&args.server).await? else {
         let path = if args.suggest { "/doctor?suggest=1" } else { "/doctor" };
         return Server::new(&args.server.endpoint, ADVICE)?.post(path).await;
     };
-    let subject = direct::observe(file, args.server.timeout.into()).await?;
     let doctor = Doctor::new(&format!("Swarmscout/{}", BUILD.version))?;
     let doctor = doctor.in_container(OwnContainer::read());
     // Its jobs have ended.

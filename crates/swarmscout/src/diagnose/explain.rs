@@ -41,12 +41,11 @@ async fn find_out(args: &ExplainArgs) -> anyhow::Result<Explanation> {
     if args.object.len() > LONGEST_OBJECT {
         bail!("no object has a name of more than {LONGEST_OBJECT} bytes");
     }
-    let Some(file) = &args.server.config_file else {
+    let Some(subject) = direct::observe(&args.server).await? else {
         return Server::new(&args.server.endpoint, ADVICE)?
             .get_object("/explain", "object", &args.object)
             .await;
     };
-    let subject = direct::observe(file, args.server.timeout.into()).await?;
     Ok(explain::explain(&subject, &args.object).await?)
 }
 

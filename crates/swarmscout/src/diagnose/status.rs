@@ -76,8 +76,8 @@ pub(super) enum Origin {
 
 impl Origin {
     fn open(args: &ServerArgs) -> anyhow::Result<Self> {
-        Ok(match &args.config_file {
-            Some(file) => Self::Jobs(Box::new(LocalJobs::of_file(file)?)),
+        Ok(match LocalJobs::of_args(args)? {
+            Some(jobs) => Self::Jobs(Box::new(jobs)),
             None => Self::Server(Box::new(Server::new(&args.endpoint, ADVICE)?)),
         })
     }
@@ -123,6 +123,12 @@ impl Next {
         }
         if let Some(file) = &args.config_file {
             add("config.file", &file.display().to_string());
+        }
+        if let Some(cluster) = &args.cluster {
+            add("cluster", cluster);
+        }
+        if !args.series_labels.is_empty() {
+            add("state.series-labels", &args.series_labels.join(","));
         }
         let url = match origin {
             Origin::Server(server) => Some(server.shown_url()),

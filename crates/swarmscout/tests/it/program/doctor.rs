@@ -1,6 +1,9 @@
 //! `swarmscout doctor` and `swarmscout explain`.
 
-use super::harness::Folder;
+use swarmscout_simulator::swarm::{ServiceSpec, Swarm};
+
+use super::detect::Running;
+use super::harness::{Folder, transcript};
 
 /// A port on which nothing listens.
 fn closed_port() -> String {
@@ -26,8 +29,9 @@ fn the_demo_shows_what_is_wrong_with_two_services() {
         (
             "shop_mail",
             "1 target of service shop_mail is listed for scraping (job swarm), but cannot be \
-             reached: the scraper shares no network with the task; attach the scraper to network \
-             shop_back (docker service update --network-add shop_back SCRAPER).",
+             reached: the scraper shares no network with the task; attach the service to a network of \
+             the scraper (docker service update --network-add monitoring shop_mail), or the scraper to \
+             network shop_back (docker service update --network-add shop_back SCRAPER).",
         ),
         (
             "shop_report",
@@ -68,6 +72,48 @@ fn the_jobs_of_a_file_are_checked_without_a_server() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(report["findings"][0]["check"], "port_closed");
     assert_eq!(report["findings"][0]["subject"], "job node");
+}
+
+/// The flags that give a running program's targets their labels.
+#[test]
+fn the_jobs_of_a_file_have_the_labels_of_the_flags() {
+    let swarm = Swarm::new(1);
+    let manager = swarm.add_manager("m1");
+    let network = swarm.create_network("front");
+    let web = ServiceSpec::new("web", "web:1").network(&network).label("team", "red");
+    swarm.create_service(web.label("prometheus.io/port", "80"));
+    let folder = Folder::new();
+    let socket = folder.path().join("docker.sock");
+    let _engine = Running::start(&socket, &swarm, &manager);
+    let url = format!("unix://{}", socket.display());
+    let yaml = format!(
+        "scrape_configs:\n- job_name: swarm\n  swarmscout_sd_configs: [{{host: '{url}'}}]\n"
+    );
+    let file = format!("--config.file={}", folder.write("prometheus.yml", &yaml).display());
+    let flags = [&file, "--cluster=home", "--state.series-labels=team"];
+
+    let output = folder.run(&[&["explain", "web", "--format=json"], &flags[..]].concat());
+    let explanation: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", transcript(&folder, &output)));
+    let labels = &explanation["jobs"][0]["targets"][0]["labels"];
+    assert_eq!((&labels["cluster"], &labels["team"]), (&"home".into(), &"red".into()), "{labels}");
+
+    // What to run next has them, too.
+    let output = folder.run(&[&["status"], &flags[..]].concat());
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let doctor = "swarmscout doctor --config.file=";
+    let next = stdout.lines().last().unwrap_or_default();
+    assert!(next.contains(doctor) && next.contains(" --cluster=home --state.series-labels=team "));
+
+    for (flags, error) in [
+        (&["--cluster=home"][..], "--config.file"),
+        (&[&file, "--state.series-labels=node"], "cannot use --state.series-labels=node"),
+    ] {
+        let output = folder.run(&[&["doctor"], flags].concat());
+        let said = transcript(&folder, &output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(error), "{said}");
+    }
 }
 
 #[test]
