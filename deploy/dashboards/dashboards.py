@@ -11,9 +11,10 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from parts import (
-    AVAILABILITIES, BAD, DAYS_LEFT, DISKS, DRIVES, FEW, INTERFACES, IN_SERVICE, IS_ACTIVE,
+    AVAILABILITIES, BAD, CLASSIC_STATES, DAYS_LEFT, DISKS, DRIVES, FEW, INTERFACES, IN_SERVICE, IS_ACTIVE,
     IS_READY, NODE, NODE_COLUMN, NODE_STATES, ONE_NODE, RESTARTS, SERVICE, SERVICE_COLUMN,
-    SEVERITIES, SHARE, SWARM, SWARM_COLUMNS, TASK_COLUMNS, YES_NO, Column, board, cpus,
+    SEVERITIES, SHARE, SWARM, SWARM_COLUMNS, TASK_COLUMNS, YES_NO, Column, board,
+    classic_reserved_without_largest, cpus,
     deploys, gauges, graph, grown, grown_from_nothing, memory, number, of_containers,
     of_process, once, others, ours, own, reserved_without_largest, rows, state_variables,
     tasks, total, variable,
@@ -573,10 +574,122 @@ def swarmscout():
     )
 
 
+def classic():
+    def node(name, *matchers, by=NODE):
+        return once(by, ours(f"classicswarm_node_{name}", *matchers))
+
+    master = f"{SWARM}, master"
+    up = once(SWARM, ours("classicswarm_up"))
+    primary = once(SWARM, ours("classicswarm_has_primary"))
+    refreshed = once(SWARM, ours("classicswarm_last_refresh_timestamp_seconds"))
+    masters = once(master, ours("classicswarm_master_up"))
+    leads = once(master, ours("classicswarm_master_primary"))
+    nodes = once(f"{SWARM}, status", ours("classicswarm_nodes"))
+    sick = once(f"{SWARM}, status", ours("classicswarm_nodes", 'status=~"Pending|Unhealthy|Disconnected"'))
+    about = once(f"{SWARM}, strategy, primary", ours("classicswarm_info"))
+    containers = once(f"{NODE}, state", ours("classicswarm_node_containers_by_state"))
+
+    panels = [
+        number(
+            "Masters down", "Masters that did not answer when they were last asked.",
+            f"sum({masters} == bool 0)", width=3, colors=BAD,
+        ),
+        number(
+            "Primary", "Whether one of the masters leads. Without a primary nothing can be started.",
+            f"min({primary})", width=3, mappings=YES_NO,
+        ),
+        number(
+            "Read", "Whether a master answered at the last refresh.",
+            f"min({up})", width=3, mappings=YES_NO,
+        ),
+        number(
+            "Age", "How long ago a master last answered.",
+            f"max(time() - {refreshed})", width=3, unit="s", decimals=0,
+            colors=("green", (60, "yellow"), (300, "red")),
+        ),
+        number(
+            "Nodes not healthy", "Nodes on which the masters start no container.",
+            f"sum({sick})", width=3, colors=BAD,
+        ),
+        number(
+            "Oldest report", "How old the oldest report is that a master has of a node.",
+            f"max(time() - {node('updated_timestamp_seconds')})", width=3, unit="s", decimals=0,
+            colors=("green", (120, "yellow"), (300, "red")),
+        ),
+        number(
+            "Reserved if the largest node fails",
+            "What containers reserve, as part of what the other nodes have. Above 100 % some could not be started again.",
+            ("memory", classic_reserved_without_largest("memory_bytes")),
+            ("CPUs", classic_reserved_without_largest("cpus")),
+            width=6, unit="percentunit", decimals=0,
+            colors=("green", (0.8, "yellow"), (1, "red")), mappings=ONE_NODE,
+        ),
+        rows(
+            "Masters", "A refresh asks one of them; the others are asked every 30 seconds.",
+            {"A": masters, "B": leads},
+            [
+                *SWARM_COLUMNS,
+                Column("master", "Master"),
+                Column("Value #A", "Answers", texts=YES_NO),
+                Column("Value #B", "Primary"),
+            ],
+            width=12, height=7, sort="Answers",
+        ),
+        rows(
+            "Swarms", "The strategy that chooses a node, and the address of the primary.",
+            {"A": about},
+            [*SWARM_COLUMNS, Column("strategy", "Strategy"), Column("primary", "Primary")],
+            width=12, height=7, hidden=["Value"],
+        ),
+        rows(
+            "Nodes", "Reserved: by containers, of what the node has. Report: how old the last one is.",
+            {
+                "A": f"{node('status', by=f'{NODE}, status')} == 1",
+                "B": node("info", by=f"{NODE}, address, engine_version"),
+                "C": node("containers"),
+                "D": f"{node('reserved_cpus')} / {node('cpus')}",
+                "E": f"{node('reserved_memory_bytes')} / {node('memory_bytes')}",
+                "F": f"time() - {node('updated_timestamp_seconds')}",
+            },
+            [
+                *SWARM_COLUMNS,
+                Column("node", "Node"),
+                Column("status", "Status", texts=CLASSIC_STATES),
+                Column("Value #C", "Containers"),
+                Column("Value #D", "CPUs reserved", unit="percentunit", decimals=0, colors=SHARE),
+                Column("Value #E", "Memory reserved", unit="percentunit", decimals=0, colors=SHARE),
+                Column("Value #F", "Report", unit="s", decimals=0),
+                Column("engine_version", "Engine"),
+                Column("address", "Address"),
+            ],
+            height=9, sort="Status",
+        ),
+        graph(
+            "Nodes by status", "As the masters see them.",
+            ("{{status}}", f"sum by (status) ({nodes})"), stacked=True,
+        ),
+        graph(
+            "Containers by state", "As far as the masters report them: from 1.2.4 on.",
+            ("{{state}}", f"sum by (state) ({containers})"), stacked=True,
+        ),
+        graph(
+            "Memory", "What containers reserve, and what the nodes have.",
+            ("reserved {{cluster}} {{swarm}}", total(SWARM, node("reserved_memory_bytes"))),
+            ("all {{cluster}} {{swarm}}", total(SWARM, node("memory_bytes"))),
+            unit="bytes", limit="all",
+        ),
+    ]
+    return board(
+        "classic",
+        "Classic Swarms: do the masters answer, does one lead, which nodes are not healthy or do not report, can the Swarm lose one.",
+        panels, state_variables("classicswarm_up"),
+    )
+
+
 def main():
     check = sys.argv[1:] == ["--check"]
     different = []
-    for name, built in {"cluster": cluster, "service": service, "node": node, "swarmscout": swarmscout}.items():
+    for name, built in {"cluster": cluster, "service": service, "node": node, "swarmscout": swarmscout, "classic": classic}.items():
         file = FOLDER / f"{name}.json"
         text = json.dumps(built().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
         if check:

@@ -10,6 +10,7 @@ from grafana_foundation_sdk.builders import prometheus, stat, table, timeseries
 from grafana_foundation_sdk.models import common, dashboard as model
 
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
+# The dashboards that all link to.
 TITLES = {"cluster": "Cluster", "service": "Service", "node": "Node", "swarmscout": "Discovery"}
 
 # --- PromQL ---------------------------------------------------------------------------------------
@@ -131,9 +132,19 @@ def reserved_without_largest(resource):
     is NaN or infinite. Only nodes count that get tasks."""
     active = once(NODE, ours("dockerswarm_node_availability", IS_ACTIVE))
     ready = once(NODE, ours("dockerswarm_node_state", IS_READY))
+    return without_largest("dockerswarm", resource, f"{active} == 1 and {ready} == 1")
+
+
+def classic_reserved_without_largest(resource):
+    """The same of a classic Swarm. Masters before 1.0.1 report no status."""
+    usable = once(NODE, ours("classicswarm_node_status", 'status=~"Healthy|Unknown"'))
+    return without_largest("classicswarm", resource, f"{usable} == 1")
+
+
+def without_largest(prefix, resource, usable):
     reserved, all_of_it = (
-        f"({once(NODE, ours(name))} and {active} == 1 and {ready} == 1)"
-        for name in (f"dockerswarm_node_reserved_{resource}", f"dockerswarm_node_{resource}")
+        f"({once(NODE, ours(name))} and {usable})"
+        for name in (f"{prefix}_node_reserved_{resource}", f"{prefix}_node_{resource}")
     )
     rest = f"({total(SWARM, all_of_it)} - {once(SWARM, all_of_it)})"
     return f"max({total(SWARM, reserved)} / {rest})"
@@ -172,6 +183,7 @@ def colored(**values):
 
 YES_NO = texts({"1": ("yes", "green"), "0": ("no", "red")})
 SEVERITIES = colored(critical="red", warning="orange", info="blue")
+CLASSIC_STATES = colored(Healthy="green", Pending="yellow", Unhealthy="red", Disconnected="red")
 NODE_STATES = colored(ready="green", down="red", unknown="red", disconnected="red")
 AVAILABILITIES = colored(active="green", pause="yellow", drain="yellow")
 TASK_STATES = colored(running="green", complete="blue", failed="red", rejected="red")
@@ -418,7 +430,7 @@ def variable(name, label, source, many=True):
 def board(name, about, panels, variables, annotations=()):
     """A dashboard with the settings and links that all of them have."""
     built = (
-        boards.Dashboard(f"Swarmscout / {TITLES[name]}")
+        boards.Dashboard(f"Swarmscout / {TITLES.get(name, 'Classic Swarm')}")
         .uid(f"swarmscout-{name}")
         .description(about)
         .tags(["swarmscout", "docker-swarm"])
@@ -442,10 +454,10 @@ def board(name, about, panels, variables, annotations=()):
     return built
 
 
-def state_variables():
+def state_variables(up="dockerswarm_up"):
     """Of the dashboards of state metrics."""
     return [
-        variable("cluster", "Cluster", "dockerswarm_up"),
-        variable("swarm", "Swarm", 'dockerswarm_up{cluster=~"$cluster"}'),
-        variable("job", "Job", 'dockerswarm_up{cluster=~"$cluster", swarm=~"$swarm"}'),
+        variable("cluster", "Cluster", up),
+        variable("swarm", "Swarm", f'{up}{{cluster=~"$cluster"}}'),
+        variable("job", "Job", f'{up}{{cluster=~"$cluster", swarm=~"$swarm"}}'),
     ]

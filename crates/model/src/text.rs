@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// `1 node`, `2 nodes`.
-pub fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+pub fn counted<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     let s = if count == N::from(1) { "" } else { "s" };
     format!("{count} {what}{s}")
 }

@@ -42,6 +42,13 @@ pub const DASHBOARDS: Embedded = Embedded {
             text: include_str!("../../../deploy/dashboards/swarmscout.json"),
             reads: &[],
         },
+        EmbeddedFile {
+            name: "classic",
+            file: "classic.json",
+            about: "classic Swarms: masters, the primary, nodes and what they have left",
+            text: include_str!("../../../deploy/dashboards/classic.json"),
+            reads: &[],
+        },
     ],
 };
 

@@ -32,8 +32,7 @@ const MOST: usize = 10_000;
 const TOGETHER: Duration = Duration::from_secs(40);
 
 /// What to do about targets in a network that the scraper is not in: the simplest first.
-pub(crate) const SHARE_A_NETWORK: &str =
-    "attach the service to a network of the scraper (docker service update --network-add NETWORK \
+pub(crate) const SHARE_A_NETWORK: &str = "attach the service to a network of the scraper (docker service update --network-add NETWORK \
      SERVICE), or the scraper to one of the service; if they share one, name it in the label \
      prometheus.io/network";
 

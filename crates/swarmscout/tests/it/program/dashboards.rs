@@ -9,8 +9,8 @@ use swarmscout_state::Family;
 use super::harness::{Folder, transcript};
 
 /// Each with the number of its queries, at least.
-const BOARDS: [(&str, usize); 4] =
-    [("cluster", 30), ("service", 25), ("node", 25), ("swarmscout", 15)];
+const BOARDS: [(&str, usize); 5] =
+    [("cluster", 30), ("service", 25), ("node", 25), ("swarmscout", 15), ("classic", 20)];
 
 /// Of Prometheus, cAdvisor and node exporter.
 const FOREIGN: [&str; 17] = [
@@ -172,9 +172,9 @@ fn a_dashboard_that_is_not_there_and_a_folder_that_cannot_be_are_errors() {
         (
             &["nodes"][..],
             2,
-            "there is no dashboard \"nodes\"; there are cluster, service, node, swarmscout\n",
+            "there is no dashboard \"nodes\"; there are cluster, service, node, swarmscout, classic\n",
         ),
-        (&["--output=file"], 1, "cannot write file/cluster.json: "),
+        (&["--output=file"], 1, "cannot write file/classic.json: "),
     ] {
         let output = folder.run(&[&["dashboards"], args].concat());
         let said = transcript(&folder, &output);

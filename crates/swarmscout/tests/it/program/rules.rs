@@ -9,7 +9,8 @@ use super::harness::{Folder, transcript};
 
 const RULES: &str = "deploy/rules/swarmscout.yml";
 const INHIBIT: &str = "deploy/rules/alertmanager-inhibit.yml";
-const TESTS: [&str; 3] = [
+const TESTS: [&str; 4] = [
+    "deploy/rules/tests/classic.yml",
     "deploy/rules/tests/days.yml",
     "deploy/rules/tests/services.yml",
     "deploy/rules/tests/swarm.yml",
