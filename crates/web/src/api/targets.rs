@@ -1,7 +1,9 @@
 //! `/api/v1/targets` and `/api/v1/scrape_pools`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -11,8 +13,9 @@ use futures_util::stream;
 use http::{HeaderValue, Uri, header};
 use serde::Serialize;
 use swarmscout_model::quote::Quoted;
-use swarmscout_model::target::{DefaultLabels, discovered};
-use swarmscout_model::{Labels, LabelsBuilder, SetGroup, Target, TargetList, TargetSet};
+use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
+use swarmscout_model::{Labels, LabelsBuilder, PoolSpec, SetGroup, Target, TargetList, TargetSet};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::status::Yaml;
 use super::{ApiError, parameter, success};
@@ -23,6 +26,9 @@ use swarmscout_publish::json;
 /// A list is written in pieces of about this size, each when the one before is on its way: however
 /// long the list, a reader costs at most this much memory.
 const PIECE: usize = 64 << 10;
+
+/// How long a reader may hold targets that are no longer in use.
+const HELD: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -113,15 +119,19 @@ enum List {
     End,
 }
 
-/// Writes the answer piece by piece. Holds nothing but the sets, which it shares with all others.
+/// Sets, in the order of their jobs.
+type Sets = Arc<[Arc<TargetSet>]>;
+
+/// Writes the answer piece by piece. It shows the targets of one moment. But a slow reader must not
+/// hold targets that have gone, so after [`HELD`] it goes on in the newest sets.
 struct Lists {
     app: Arc<App>,
+    /// The job that is asked for; empty for all.
+    pool: String,
     /// Of all jobs, for the counts.
     counts: BTreeMap<String, usize>,
-    /// Of the jobs that are asked for.
-    sets: Vec<Arc<TargetSet>>,
-    /// Those of each set.
-    defaults: Vec<DefaultLabels>,
+    held: Arc<Mutex<Option<Sets>>>,
+    _release: AbortOnDropHandle<()>,
     active: bool,
     dropped: bool,
     /// What comes next.
@@ -129,55 +139,140 @@ struct Lists {
     set: usize,
     group: usize,
     target: usize,
+    /// Where that is in newer sets, as far as it can be said.
+    place: Option<Place>,
     /// How many of the set stand in the list already.
     listed: u64,
     /// Whether the list has an element yet.
     empty: bool,
+    texts: Option<PoolTexts>,
     builder: LabelsBuilder,
+}
+
+/// A job, and the source key of one of its groups.
+struct Place {
+    job: Arc<str>,
+    group: Option<Arc<str>>,
+}
+
+/// What the targets of a job have in common.
+struct PoolTexts {
+    pool: Arc<PoolSpec>,
+    defaults: DefaultLabels,
+    /// What each rule says of a target that it dropped.
+    reasons: Vec<Option<String>>,
+}
+
+impl PoolTexts {
+    fn new(pool: &Arc<PoolSpec>) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            defaults: DefaultLabels::new(&pool.defaults),
+            reasons: vec![None; pool.relabel.len()],
+        }
+    }
+
+    fn reason(&mut self, reason: DropReason) -> Cow<'_, str> {
+        let DropReason::Relabel { rule } = reason else { return reason.describe(&[]).into() };
+        let describe = || reason.describe(&self.pool.relabel);
+        match self.reasons.get_mut(rule) {
+            Some(known) => Cow::from(&**known.get_or_insert_with(describe)),
+            None => describe().into(),
+        }
+    }
 }
 
 impl Lists {
     fn new(app: Arc<App>, pool: &str, active: bool, dropped: bool) -> Self {
-        let jobs = Arc::clone(&app.context.discovery.jobs.borrow());
-        let sets = jobs.iter().map(|job| Arc::clone(&job.set.borrow()));
-        let mut sets: Vec<Arc<TargetSet>> = sets.collect();
+        let all = newest(&app, "");
         let count = |set: &Arc<TargetSet>| (set.pool.name().to_string(), set.counts.dropped);
-        let counts = sets.iter().map(count).collect();
-        sets.retain(|set| pool.is_empty() || pool == &**set.pool.name());
+        let counts = all.iter().map(count).collect();
+        let sets = if pool.is_empty() { all } else { newest(&app, pool) };
+        let held = Arc::new(Mutex::new(Some(sets)));
+        let of_reader = Arc::downgrade(&held);
+        let release = async move {
+            tokio::time::sleep(HELD).await;
+            if let Some(held) = of_reader.upgrade() {
+                lock(&held).take();
+            }
+        };
         Self {
             app,
+            pool: pool.to_owned(),
             counts,
-            defaults: sets.iter().map(|set| DefaultLabels::new(&set.pool.defaults)).collect(),
-            sets,
+            held,
+            _release: AbortOnDropHandle::new(tokio::spawn(release)),
             active,
             dropped,
             list: List::Begin,
             set: 0,
             group: 0,
             target: 0,
+            place: None,
             listed: 0,
             empty: true,
+            texts: None,
             builder: LabelsBuilder::new(),
         }
     }
 
     /// The next piece of the answer.
     fn piece(&mut self) -> Option<Bytes> {
+        let held = lock(&self.held).clone();
+        let sets = held.unwrap_or_else(|| {
+            let sets = newest(&self.app, &self.pool);
+            self.find_place(&sets);
+            sets
+        });
         let mut out = Vec::with_capacity(PIECE + 8192);
         while self.list != List::End && out.len() < PIECE {
-            self.step(&mut out);
+            self.step(&sets, &mut out);
         }
+        self.place = sets.get(self.set).map(|set| Place {
+            job: Arc::clone(set.pool.name()),
+            group: set.groups.get(self.group).map(|group| source_of(group).clone()),
+        });
         (!out.is_empty()).then(|| Bytes::from(out))
     }
 
+    /// Goes on in other sets at the same group, or where it was.
+    fn find_place(&mut self, sets: &Sets) {
+        let Some(Place { job, group }) = &self.place else { return };
+        let (Ok(set) | Err(set)) = sets.binary_search_by(|set| set.pool.name().cmp(job));
+        self.set = set;
+        let Some(set) = sets.get(set).filter(|set| set.pool.name() == job) else {
+            // The job has gone: the next one begins.
+            (self.group, self.target, self.listed) = (0, 0, 0);
+            return;
+        };
+        let Some(key) = group else {
+            self.group = set.groups.len();
+            return;
+        };
+        let is_at = |group: Option<&SetGroup>| group.is_some_and(|it| source_of(it) == key);
+        // Different sources of a job may have the same key: the nearest it is.
+        let (before, after) = (self.group, set.groups.len().saturating_sub(self.group));
+        let found = (0..before.max(after).saturating_add(1)).find_map(|distance| {
+            let later = self.group + distance;
+            let earlier = self.group.checked_sub(distance);
+            let at = |place: usize| is_at(set.groups.get(place)).then_some(place);
+            at(later).or_else(|| at(earlier?))
+        });
+        match found {
+            Some(group) => self.group = group,
+            // The group has gone: the one in its place is written whole.
+            None => self.target = 0,
+        }
+    }
+
     /// Writes one target, or goes on to the next group, set or list.
-    fn step(&mut self, out: &mut Vec<u8>) {
+    fn step(&mut self, sets: &Sets, out: &mut Vec<u8>) {
         let wanted = match self.list {
             List::Begin | List::End => false,
             List::Active => self.active,
             List::Dropped | List::Refused => self.dropped,
         };
-        let Some(set) = self.sets.get(self.set).filter(|_| wanted).map(Arc::clone) else {
+        let Some(set) = sets.get(self.set).filter(|_| wanted) else {
             self.next_list(out);
             return;
         };
@@ -187,15 +282,18 @@ impl Lists {
             (self.set, self.group, self.target, self.listed) = (self.set + 1, 0, 0, 0);
             return;
         };
+        if !self.texts.as_ref().is_some_and(|texts| Arc::ptr_eq(&texts.pool, &set.pool)) {
+            self.texts = Some(PoolTexts::new(&set.pool));
+        }
         let start = out.len();
         if !self.empty {
             out.push(b',');
         }
         let body = out.len();
         let more = match self.list {
-            List::Active => self.active(out, &set, group),
-            List::Dropped => self.dropped(out, &set, group),
-            List::Refused => self.refused(out, &set, group),
+            List::Active => self.active(out, set, group),
+            List::Dropped => self.dropped(out, set, group),
+            List::Refused => self.refused(out, set, group),
             List::Begin | List::End => false,
         };
         if out.len() == body {
@@ -270,7 +368,9 @@ impl Lists {
         let Some(target) = group.relabelled.dropped.get(self.target) else { return false };
         self.discovered(out, group, target.index);
         member(out, "scrapePool", set.pool.name());
-        member(out, "dropReason", &target.reason.describe(&set.pool.relabel));
+        if let Some(texts) = &mut self.texts {
+            member(out, "dropReason", &texts.reason(target.reason));
+        }
         out.push(b'}');
         true
     }
@@ -299,7 +399,9 @@ impl Lists {
     /// Opens the object of a target with what was discovered of it.
     fn discovered(&mut self, out: &mut Vec<u8>, group: &SetGroup, index: u32) {
         let group = &group.relabelled.group;
-        discovered(group, index as usize, &self.defaults[self.set], &mut self.builder);
+        if let Some(PoolTexts { defaults, .. }) = &self.texts {
+            discovered(group, index as usize, defaults, &mut self.builder);
+        }
         out.extend(b"{\"discoveredLabels\":");
         json::object(out, self.builder.iter());
         match TargetList::of(group) {
@@ -307,6 +409,21 @@ impl Lists {
             list => member(out, "list", &list.to_string()),
         }
     }
+}
+
+/// The sets in use of this job; of all jobs if it is empty.
+fn newest(app: &App, pool: &str) -> Sets {
+    let jobs = app.context.discovery.jobs.borrow();
+    let wanted = jobs.iter().filter(|job| pool.is_empty() || pool == &**job.config.name());
+    wanted.map(|job| Arc::clone(&job.set.borrow())).collect()
+}
+
+fn source_of(group: &SetGroup) -> &Arc<str> {
+    &group.relabelled.group.source
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn member(out: &mut Vec<u8>, name: &str, value: &str) {
@@ -362,7 +479,64 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::PATIENCE;
+    use crate::connections::Connections;
+    use crate::tests::{Server, group, job, set};
+
+    /// Reads the answer, whose pieces have one target each; `meanwhile` runs after the first.
+    async fn read(meanwhile: impl FnOnce(&Server, &Lists)) -> Vec<String> {
+        let now = Instant::now();
+        let groups = ["a", "b", "c", "d"].map(|source| group(source, "", &[&long(source)]));
+        let web = set(&Arc::new(job("web")), &groups, Vec::new());
+        let server = Server::start(now, vec![web]).await;
+        let connections = Connections::new(1, 1, PATIENCE);
+        let app = Arc::new(App::new(server.context.clone(), &[], &connections));
+        let mut lists = Lists::new(app, "", true, false);
+        let mut answer = lists.piece().unwrap().to_vec();
+        meanwhile(&server, &lists);
+        while let Some(piece) = lists.piece() {
+            answer.extend(piece);
+        }
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        let targets = answer["data"]["activeTargets"].as_array().unwrap();
+        let name = |target: &serde_json::Value| target["labels"]["instance"].to_string();
+        targets.iter().map(|target| name(target).replace('"', "")).collect()
+    }
+
+    /// A target of this address that fills a piece.
+    fn long(address: &str) -> String {
+        format!("{address} __meta_padding={}", "x".repeat(PIECE))
+    }
+
+    #[tokio::test]
+    async fn a_reader_sees_one_moment() {
+        let change = |server: &Server, _: &Lists| {
+            let web = set(&Arc::new(job("web")), &[], Vec::new());
+            server.publish(web);
+        };
+        assert_eq!(read(change).await, ["a", "b", "c", "d"]);
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_goes_on_in_the_newest_targets() {
+        let change = |server: &Server, lists: &Lists| {
+            let groups = ["0", "b", "c2", "d"].map(|source| group(source, "", &[&long(source)]));
+            let old = Arc::downgrade(&server.sets[0].borrow());
+            server.publish(set(&Arc::new(job("web")), &groups, Vec::new()));
+            assert!(old.upgrade().is_some());
+            lock(&lists.held).take();
+            assert!(old.upgrade().is_none(), "the reader holds old targets");
+        };
+        assert_eq!(read(change).await, ["a", "0", "b", "c2", "d"]);
+        let remove = |server: &Server, lists: &Lists| {
+            server.jobs.send_replace(Arc::from([]));
+            lock(&lists.held).take();
+        };
+        assert_eq!(read(remove).await, ["a"]);
+    }
 
     #[test]
     fn targets_of_this_machine_are_shown_as_others_reach_them() {
