@@ -96,7 +96,7 @@ fn init(args: &TlsInitArgs, today: Date) -> anyhow::Result<String> {
         }
     }
     let end = today.checked_add(AUTHORITY_YEARS.years()).context("the date is out of range")?;
-    let authority = Authority::new(Validity { start: today, end })?;
+    let authority = Authority::new(Validity { start: yesterday(today)?, end })?;
     let leaves = Leaves::issue(&authority, &args.hosts, args.days, today, end)?;
     folder.secret(CA_KEY, &authority.key_pem())?;
     folder.public(CA, authority.pem())?;
@@ -150,6 +150,11 @@ fn renew(args: &TlsRenewArgs, today: Date) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// Where certificates start: the clocks of others may be late.
+fn yesterday(today: Date) -> anyhow::Result<Date> {
+    today.checked_sub(1.day()).context("the date is out of range")
+}
+
 /// A server and a client certificate.
 struct Leaves {
     server: Issued,
@@ -168,7 +173,7 @@ impl Leaves {
         last: Date,
     ) -> anyhow::Result<Self> {
         let end = today.checked_add(i32::from(days).days()).context("the date is out of range")?;
-        let validity = Validity { start: today, end: end.min(last) };
+        let validity = Validity { start: yesterday(today)?, end: end.min(last) };
         let own = OWN_HOSTS.map(|host| host.parse().expect("they are hosts"));
         let mut all = hosts.to_vec();
         all.extend(own.into_iter().filter(|host| !hosts.contains(host)));
