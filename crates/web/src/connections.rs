@@ -30,6 +30,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::tls::Failures;
+
 /// All connections.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -44,6 +46,7 @@ pub(super) struct Connections {
     /// Notified when a connection becomes a candidate.
     added: Notify,
     evicted: AtomicU64,
+    handshakes: Failures,
 }
 
 /// How long a connection stays although it is in the way.
@@ -77,6 +80,7 @@ impl Connections {
             candidates: Mutex::default(),
             added: Notify::new(),
             evicted: AtomicU64::new(0),
+            handshakes: Failures::default(),
         })
     }
 
@@ -93,6 +97,11 @@ impl Connections {
     /// The number of requests that were not allowed to wait.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The TLS handshakes that failed.
+    pub(super) fn handshakes(&self) -> &Failures {
+        &self.handshakes
     }
 
     /// Waits for a place. Closes another connection for it as soon as one may be closed.
@@ -167,6 +176,8 @@ struct Activity {
     streams: usize,
     /// Whether a write waits for the client to read.
     blocked: bool,
+    /// Whether its client takes nothing of any answer of HTTP/2, although it could be written.
+    stuck: bool,
     /// Whether all that arrived was read.
     drained: bool,
     /// The state that makes it a candidate, and its key in [`Candidates::by_time`].
@@ -192,7 +203,7 @@ impl Activity {
     fn state(&self) -> Option<State> {
         match self {
             Self { permit: None, .. } => None,
-            Self { blocked: true, .. } => Some(State::Blocked),
+            Self { blocked: true, .. } | Self { stuck: true, .. } => Some(State::Blocked),
             Self { requests: 1.., .. } => None,
             Self { streams: 1.., .. } => Some(State::Streaming),
             // More of the header of a request makes it no younger.
@@ -241,6 +252,16 @@ impl Place {
     /// Whether a write waits for the client to read.
     pub(super) fn set_blocked(&self, blocked: bool) {
         self.update(|activity| activity.blocked = blocked);
+    }
+
+    /// Whether its client takes nothing of any answer, as HTTP/2 allows it.
+    pub(super) fn set_stuck(&self, stuck: bool) {
+        self.update(|activity| activity.stuck = stuck);
+    }
+
+    /// See [`Connections::handshakes`].
+    pub(super) fn handshakes(&self) -> &Failures {
+        &self.connections.handshakes
     }
 
     /// Whether all that arrived was read.

@@ -15,6 +15,7 @@ pub mod changes;
 mod connections;
 mod guard;
 mod gzip;
+mod http2;
 mod lifecycle;
 mod links;
 mod listener;
@@ -23,11 +24,13 @@ mod pages;
 mod router;
 mod sd;
 mod server;
+mod socket;
 mod state;
 mod state_metrics;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod tls;
 mod view;
 
 use std::fmt;

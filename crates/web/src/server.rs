@@ -6,26 +6,29 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::response::Response;
+use http::uri::Scheme;
+use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use swarmscout_web_config::{Doors, DoorsHandle};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connections::{Connections, Place};
+use super::http2::{self, Streams};
 use super::listener::{Listener, Peer, Stream};
 use super::router::is_event_stream;
+use super::socket::Socket;
+use super::tls;
 
 /// The most that a client may take for the header of a request, and a connection be idle. An idle
 /// client connects again; a server without this can be filled with idle clients.
@@ -33,6 +36,12 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long to wait when no connection can be accepted, as without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a connection of HTTP/2 is checked.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// How long a connection of HTTP/2 may take to end after its client was told.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// The limits of a client.
 #[derive(Clone, Copy, Debug)]
@@ -75,12 +84,13 @@ pub(super) async fn run<H, F>(
                 let handle = handle.clone();
                 let (stop, abort) = (stop.clone(), abort.clone());
                 connections.spawn(async move {
-                    let serving = serve(stream, &peer, &place, limits, handle, &stop);
+                    let client = peer.to_string();
+                    let serving = serve(stream, peer, &place, limits, handle, &stop);
                     tokio::select! {
                         () = serving => {}
                         () = abort.cancelled() => {}
                         () = place.evicted() => {
-                            tracing::debug!(client = %peer, "Closed a connection to make room for another");
+                            tracing::debug!(client, "Closed a connection to make room for another");
                         }
                     }
                 });
@@ -115,53 +125,144 @@ async fn accept(listener: &Listener) -> (Stream, Peer) {
 
 async fn serve<H, F>(
     stream: Stream,
-    peer: &Peer,
+    mut peer: Peer,
     place: &Arc<Place>,
     limits: Limits,
     handle: H,
     stop: &CancellationToken,
 ) where
-    H: Fn(http::Request<Incoming>) -> F + Send + 'static,
+    H: Fn(http::Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     if stream.writable().await.is_err() {
         return;
     }
-    let stream = TokioIo::new(Socket::new(stream, Arc::clone(place), limits.stalled));
-    let place = Arc::clone(place);
-    let retired = Arc::clone(&place);
-    let (stopped, from) = (stop.clone(), peer.clone());
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(from.clone());
-        let running = place.request();
-        request.extensions_mut().insert(Arc::clone(&place));
-        let is_http1 = request.version() <= http::Version::HTTP_11;
-        let (response, stop, place) = (handle(request), stopped.clone(), Arc::clone(&place));
+    let socket = Socket::new(stream, Arc::clone(place), limits.stalled);
+    let doors = peer.doors.as_ref().map(DoorsHandle::current);
+    let ended = either(
+        either(stop.cancelled(), place.retired()),
+        outdated(peer.doors.as_ref().map(DoorsHandle::versions), doors.clone()),
+    );
+    let ended = std::pin::pin!(ended);
+    let answers = |peer: Peer, scheme: Scheme| Answers {
+        handle,
+        place: Arc::clone(place),
+        peer,
+        scheme,
+        stop: stop.clone(),
+        streams: Streams::new(),
+    };
+    let Some(door) = doors.as_ref().and_then(|doors| doors.tls.as_ref()) else {
+        return serve_http1(socket, answers(peer, Scheme::HTTP), limits, ended).await;
+    };
+    let accepting = tls::accept(door, socket, &peer, place.handshakes());
+    // None of both waits for a client that has not come so far.
+    let Some(Some(accepted)) = stop.run_until_cancelled(accepting).await else { return };
+    peer.certificate = accepted.certificate.map(Arc::new);
+    if accepted.http2 {
+        serve_http2(accepted.stream, answers(peer, Scheme::HTTPS), limits, ended).await;
+    } else {
+        serve_http1(accepted.stream, answers(peer, Scheme::HTTPS), limits, ended).await;
+    }
+}
+
+/// Resolves once a version of the web configuration is in use that may not let the client in.
+async fn outdated(versions: Option<watch::Receiver<Arc<Doors>>>, used: Option<Arc<Doors>>) {
+    if let (Some(mut versions), Some(used)) = (versions, used)
+        && versions.wait_for(|doors| !doors.admits_like(&used)).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+/// Answers the requests of a connection.
+struct Answers<H> {
+    handle: H,
+    place: Arc<Place>,
+    peer: Peer,
+    scheme: Scheme,
+    stop: CancellationToken,
+    /// Of HTTP/2.
+    streams: Arc<Streams>,
+}
+
+impl<H, F> Answers<H>
+where
+    H: Fn(http::Request<Incoming>) -> F,
+    F: Future<Output = Response> + Send + 'static,
+{
+    fn answer(
+        &self,
+        mut request: http::Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<H, F> {
+        let running = self.place.request();
+        request.extensions_mut().insert(self.peer.clone());
+        request.extensions_mut().insert(self.scheme.clone());
+        request.extensions_mut().insert(Arc::clone(&self.place));
+        let stream = (request.version() == http::Version::HTTP_2).then(|| {
+            name_host(&mut request);
+            self.streams.start()
+        });
+        let (response, stop) = ((self.handle)(request), self.stop.clone());
+        let place = Arc::clone(&self.place);
         async move {
             let mut response = response.await;
-            if is_http1 && place.is_retired() {
-                let close = http::HeaderValue::from_static("close");
-                response.headers_mut().insert(http::header::CONNECTION, close);
+            if stream.is_none() && place.is_retired() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
             }
-            Ok::<_, Infallible>(if is_event_stream(response.headers()) {
+            let response = if is_event_stream(response.headers()) {
                 running.until_stopped(response, stop)
             } else {
                 running.until_sent(response)
+            };
+            Ok(match stream {
+                Some(stream) => stream.until_sent(response),
+                None => response,
             })
         }
-    });
-    let read_timeout = match limits.read_timeout {
+    }
+}
+
+/// In HTTP/2 the `:authority` is what the `Host` is in HTTP/1.
+fn name_host(request: &mut http::Request<Incoming>) {
+    let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
+    let host = authority.and_then(|authority| HeaderValue::try_from(authority).ok());
+    if let (Some(host), header::Entry::Vacant(entry)) =
+        (host, request.headers_mut().entry(header::HOST))
+    {
+        entry.insert(host);
+    }
+}
+
+/// The most that a client may take for a header, and be without a request.
+fn header_deadline(limits: Limits) -> Duration {
+    match limits.read_timeout {
         Duration::ZERO => HEADER_DEADLINE,
         timeout => timeout.min(HEADER_DEADLINE),
-    };
+    }
+}
+
+async fn serve_http1<S, H, F>(
+    stream: S,
+    answers: Answers<H>,
+    limits: Limits,
+    ended: impl Future<Output = ()>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    H: Fn(http::Request<Incoming>) -> F,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let peer = answers.peer.clone();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(read_timeout)
-        .serve_connection(stream, service);
+        .header_read_timeout(header_deadline(limits))
+        .serve_connection(TokioIo::new(stream), service_fn(|request| answers.answer(request)));
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = either(stop.cancelled(), retired.retired()) => {
+        () = ended => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -171,92 +272,61 @@ async fn serve<H, F>(
     }
 }
 
+async fn serve_http2<S, H, F>(
+    stream: S,
+    answers: Answers<H>,
+    limits: Limits,
+    ended: impl Future<Output = ()>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    H: Fn(http::Request<Incoming>) -> F + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let (peer, place) = (answers.peer.clone(), Arc::clone(&answers.place));
+    let streams = Arc::clone(&answers.streams);
+    let tasks = http2::Tasks::default();
+    let connection = http2::builder(tasks.clone())
+        .serve_connection(TokioIo::new(stream), service_fn(|request| answers.answer(request)));
+    let mut connection = std::pin::pin!(connection);
+    let mut ended = std::pin::pin!(ended);
+    let mut is_ending = false;
+    let mut ticks = tokio::time::interval(CHECK);
+    let deadline = header_deadline(limits);
+    let result = loop {
+        tokio::select! {
+            result = connection.as_mut() => break result.map_err(|error| error.to_string()),
+            () = ended.as_mut(), if !is_ending => {
+                is_ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            _ = ticks.tick() => {
+                place.set_stuck(streams.is_stuck(CHECK));
+                let idle = streams.idle_since().map(|since| since.elapsed());
+                if streams.stalled_since().is_some_and(|since| since.elapsed() > limits.stalled) {
+                    break Err("the client does not read".to_owned());
+                }
+                // The first time its client is told; it may not listen.
+                if idle.is_some_and(|idle| idle > deadline + GOODBYE) {
+                    break Err("the client sends no request".to_owned());
+                }
+                if idle.is_some_and(|idle| idle > deadline) && !is_ending {
+                    is_ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    };
+    tasks.abort();
+    if let Err(error) = result {
+        tracing::debug!(client = %peer, error, "Connection ended early");
+    }
+}
+
 /// Resolves with the first of both.
 async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     tokio::select! {
         () = one => {}
         () = other => {}
-    }
-}
-
-/// A connection that ends when its client reads nothing of its answer for too long.
-struct Socket {
-    stream: Stream,
-    place: Arc<Place>,
-    limit: Duration,
-    /// Runs while a write waits for the client.
-    stalled: Pin<Box<Sleep>>,
-    waiting: bool,
-}
-
-impl Socket {
-    fn new(stream: Stream, place: Arc<Place>, limit: Duration) -> Self {
-        let stalled = Box::pin(tokio::time::sleep(limit));
-        Self { stream, place, limit, stalled, waiting: false }
-    }
-
-    fn watch<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        write: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if write.is_ready() {
-            if std::mem::take(&mut self.waiting) {
-                self.place.set_blocked(false);
-            }
-            return write;
-        }
-        if !self.waiting {
-            self.waiting = true;
-            self.place.set_blocked(true);
-            self.stalled.as_mut().reset(Instant::now() + self.limit);
-        }
-        ready!(self.stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.place.set_drained(read.is_pending());
-        read
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let write = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.watch(cx, write)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let write = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.watch(cx, write)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -452,7 +522,7 @@ mod tests {
         let handle = |_: http::Request<Incoming>| async {
             let one = futures_util::stream::iter([Ok::<_, Infallible>("data: 1\n\n")]);
             let body = Body::from_stream(one.chain(futures_util::stream::pending()));
-            ([(http::header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+            ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
         };
         let limits = Limits { shutdown_timeout: Duration::from_mins(10), ..LIMITS };
         let mut tasks = JoinSet::new();

@@ -32,6 +32,8 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// The client closed the connection, or it broke.
     Closed,
+    /// It was not done in time.
+    TimedOut,
     /// What came is not TLS.
     NotTls,
     /// No TLS version, cipher suite or group is common to both.
@@ -52,8 +54,9 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Closed,
+        Self::TimedOut,
         Self::NotTls,
         Self::NothingInCommon,
         Self::NoCertificate,
@@ -68,6 +71,7 @@ impl RefusalKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Closed => "closed",
+            Self::TimedOut => "timed_out",
             Self::NotTls => "not_tls",
             Self::NothingInCommon => "nothing_in_common",
             Self::NoCertificate => "no_certificate",

@@ -1,0 +1,210 @@
+//! HTTP/2: the limits of a connection with many requests at once.
+//!
+//! hyper and h2 limit what a client may send. They have no deadline for a client that takes nothing of
+//! an answer while it answers pings, and none for one that asks for nothing. So each answer notes when
+//! a piece of it was handed over and the next one was not asked for yet.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use http_body::{Frame, SizeHint};
+use hyper::rt::Executor;
+use hyper::server::conn::http2::Builder;
+use hyper_util::rt::TokioTimer;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Requests at one time.
+const STREAMS: u32 = 100;
+/// The header of a request, in bytes.
+const HEADER: u32 = 64 << 10;
+/// Streams that the client has reset before they were looked at (CVE-2023-44487), and those that the
+/// server has reset for their faults (CVE-2025-8671).
+const RESETS: usize = 20;
+const LOCAL_RESETS: usize = 100;
+/// What may arrive unread: no request has a body that is read.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// The largest piece of an answer that is handed over at once, in bytes: its client must take it within
+/// the deadline.
+const PIECE: usize = 64 << 10;
+/// How often a client is asked whether it is still there, and how long it may take to answer.
+const PING: Duration = Duration::from_secs(15);
+
+/// The server of a connection.
+pub(super) fn builder(tasks: Tasks) -> Builder<Tasks> {
+    let mut builder = Builder::new(tasks);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADER)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(LOCAL_RESETS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(PIECE)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
+    builder
+}
+
+/// The tasks of a connection's requests. They end with it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tasks(Arc<Mutex<JoinSet<()>>>);
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+}
+
+impl Tasks {
+    /// Ends all of them.
+    pub(super) fn abort(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+}
+
+/// The requests of a connection.
+#[derive(Debug)]
+pub(super) struct Streams(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    running: usize,
+    /// When the last request ended, or the connection began.
+    idle_since: Instant,
+    next: u64,
+    /// The answers whose next piece the client does not take, since when.
+    waiting: HashMap<u64, Instant>,
+}
+
+impl Streams {
+    pub(super) fn new() -> Arc<Self> {
+        let (running, next, waiting) = (0, 0, HashMap::new());
+        Arc::new(Self(Mutex::new(State { running, idle_since: Instant::now(), next, waiting })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since when there has been no request; `None` if there is one.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        (state.running == 0).then_some(state.idle_since)
+    }
+
+    /// Since when the client has taken nothing of one of its answers.
+    pub(super) fn stalled_since(&self) -> Option<Instant> {
+        self.lock().waiting.values().min().copied()
+    }
+
+    /// Whether all that runs are answers of which the client takes nothing.
+    pub(super) fn is_stuck(&self, patience: Duration) -> bool {
+        let state = self.lock();
+        let is_late = |since: &Instant| since.elapsed() >= patience;
+        state.running > 0
+            && state.waiting.len() == state.running
+            && state.waiting.values().all(is_late)
+    }
+
+    /// A request begins. It ends when the returned value is dropped.
+    pub(super) fn start(self: &Arc<Self>) -> Running {
+        let mut state = self.lock();
+        state.running += 1;
+        state.next += 1;
+        Running { streams: Arc::clone(self), number: state.next }
+    }
+}
+
+/// A request of a connection.
+#[derive(Debug)]
+pub(super) struct Running {
+    streams: Arc<Streams>,
+    number: u64,
+}
+
+impl Running {
+    /// Lasts until the end of `response` is handed over.
+    pub(super) fn until_sent(self, response: Response) -> Response {
+        response.map(|body| Body::new(Paced { body, running: self, rest: Bytes::new() }))
+    }
+
+    fn set_waiting(&self, waiting: bool) {
+        let mut state = self.streams.lock();
+        if waiting {
+            state.waiting.insert(self.number, Instant::now());
+        } else {
+            state.waiting.remove(&self.number);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut state = self.streams.lock();
+        state.waiting.remove(&self.number);
+        state.running -= 1;
+        state.idle_since = Instant::now();
+    }
+}
+
+/// The body of an answer, in pieces. It is asked for the next one only when the client has room for it.
+struct Paced {
+    body: Body,
+    running: Running,
+    /// What is left of a larger piece.
+    rest: Bytes,
+}
+
+impl http_body::Body for Paced {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.running.set_waiting(false);
+        if self.rest.is_empty() {
+            let frame = match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                end => return Poll::Ready(end),
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        let length = self.rest.len().min(PIECE);
+        let piece = self.rest.split_to(length);
+        self.running.set_waiting(true);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
+    }
+}

@@ -1,0 +1,110 @@
+//! The socket of a connection, which notices what its client does not do.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::connections::Place;
+use super::listener::Stream;
+
+/// A connection that ends when its client reads nothing of its answer for too long.
+pub(super) struct Socket {
+    stream: Stream,
+    place: Arc<Place>,
+    limit: Duration,
+    /// Runs while a write waits for the client.
+    stalled: Pin<Box<Sleep>>,
+    waiting: bool,
+    /// The first byte, if it was looked at and not read yet.
+    first: Option<u8>,
+}
+
+impl Socket {
+    pub(super) fn new(stream: Stream, place: Arc<Place>, limit: Duration) -> Self {
+        let stalled = Box::pin(tokio::time::sleep(limit));
+        Self { stream, place, limit, stalled, waiting: false, first: None }
+    }
+
+    /// The first byte that the client sends, which is read again. `None` if it sends none.
+    pub(super) async fn first_byte(&mut self) -> Option<u8> {
+        let mut first = [0];
+        self.read_exact(&mut first).await.ok()?;
+        self.first = Some(first[0]);
+        self.first
+    }
+
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if write.is_ready() {
+            if std::mem::take(&mut self.waiting) {
+                self.place.set_blocked(false);
+            }
+            return write;
+        }
+        if !self.waiting {
+            self.waiting = true;
+            self.place.set_blocked(true);
+            self.stalled.as_mut().reset(Instant::now() + self.limit);
+        }
+        ready!(self.stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buf.remaining() > 0
+            && let Some(first) = self.first.take()
+        {
+            buf.put_slice(&[first]);
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.place.set_drained(read.is_pending());
+        read
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let write = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, write)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let write = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(cx, write)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

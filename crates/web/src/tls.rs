@@ -1,0 +1,107 @@
+//! The TLS handshake of a connection: its deadline, and what log and metrics say where it fails.
+
+use std::array;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use swarmscout_web_config::{Accepted, Refusal, RefusalKind, TlsDoor};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::listener::Peer;
+use super::socket::Socket;
+
+/// The most that a handshake may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// The least time between two log lines of one kind.
+const QUIET: Duration = Duration::from_mins(1);
+
+/// What a client gets that sends HTTP instead of TLS (Go `net/http.(*conn).serve`).
+const NOT_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// Does the handshake. `None` if it fails, which is counted and logged.
+pub(super) async fn accept(
+    door: &TlsDoor,
+    socket: Socket,
+    peer: &Peer,
+    failures: &Failures,
+) -> Option<Accepted<Socket>> {
+    let accepting = tokio::time::timeout(DEADLINE, handshake(door, socket)).await;
+    let late = || {
+        let reason = format!("the handshake was not done within {DEADLINE:?}");
+        Err(Refusal { kind: RefusalKind::TimedOut, reason, certificate: None })
+    };
+    accepting.unwrap_or_else(|_| late()).map_err(|refusal| failures.note(&refusal, peer)).ok()
+}
+
+async fn handshake(door: &TlsDoor, mut socket: Socket) -> Result<Accepted<Socket>, Refusal> {
+    // A record of TLS begins with its type, which is no letter.
+    if !socket.first_byte().await.is_some_and(|first| first.is_ascii_uppercase()) {
+        return door.accept(socket).await;
+    }
+    // The client may have gone. What it has sent is read, or else it might not see the answer.
+    if socket.write_all(NOT_TLS).await.is_ok() && socket.shutdown().await.is_ok() {
+        let mut rest = [0; 4096];
+        while socket.read(&mut rest).await.is_ok_and(|count| count > 0) {}
+    }
+    let reason = "the client sent an HTTP request to an HTTPS server".to_owned();
+    Err(Refusal { kind: RefusalKind::NotTls, reason, certificate: None })
+}
+
+/// The number of kinds.
+const KINDS: usize = RefusalKind::ALL.len();
+
+/// Handshakes that failed.
+#[derive(Debug)]
+pub(super) struct Failures {
+    counts: [AtomicU64; KINDS],
+    /// Of each kind when it was last logged, and how many came since.
+    logged: Mutex<[(Option<Instant>, u64); KINDS]>,
+}
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self { counts: array::from_fn(|_| AtomicU64::new(0)), logged: Mutex::default() }
+    }
+}
+
+impl Failures {
+    /// How many there were of each kind.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
+        RefusalKind::ALL.iter().map(|kind| kind.name()).zip(counts)
+    }
+
+    fn note(&self, refusal: &Refusal, peer: &Peer) {
+        let Refusal { kind, reason, certificate } = refusal;
+        let at = RefusalKind::ALL.iter().position(|other| other == kind).unwrap_or(KINDS - 1);
+        self.counts[at].fetch_add(1, Ordering::Relaxed);
+        let is_usual =
+            matches!(kind, RefusalKind::Closed | RefusalKind::TimedOut | RefusalKind::NotTls);
+        if is_usual {
+            tracing::debug!(client = %peer, kind = kind.name(), reason, "TLS handshake failed");
+            return;
+        }
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, more) = &mut logged[at];
+        if last.is_some_and(|last| last.elapsed() < QUIET) {
+            *more += 1;
+            return;
+        }
+        *last = Some(Instant::now());
+        let not_logged = std::mem::take(more);
+        tracing::warn!(
+            client = %peer,
+            kind = kind.name(),
+            certificate = certificate.as_deref(),
+            reason,
+            not_logged,
+            "TLS handshake failed"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;
