@@ -40,6 +40,7 @@ use crate::auto_reload::AutoReload;
 use crate::cli::IgnoredFlag;
 use crate::config_source::{Attempt, ConfigSource};
 use crate::counters;
+use crate::doors::{self, AllDoors};
 use crate::listen::{Listen, Opened, SocketFile, local_url};
 use crate::manager_certificates;
 use crate::signals::{Received, Signals};
@@ -75,6 +76,8 @@ pub struct Options {
     pub auto_reload: Option<Duration>,
     /// Where the web server listens.
     pub listen: Listen,
+    /// `--web.config.file`.
+    pub web_config: Option<PathBuf>,
     /// What all sources and lists may hold together; 0: no limit.
     pub memory: Bytes,
     /// What else the web server obeys.
@@ -147,6 +150,7 @@ pub struct App {
     stop_web: oneshot::Sender<()>,
     web_timeout: Duration,
     addresses: Vec<SocketAddr>,
+    doors: AllDoors,
     /// Removed at the end.
     _socket_files: Vec<SocketFile>,
     /// Counts what happens between two scrapes.
@@ -157,7 +161,7 @@ pub struct App {
 }
 
 type Reply = oneshot::Sender<Result<(), String>>;
-type Loading = Pin<Box<dyn Future<Output = Attempt> + Send>>;
+type Loading = Pin<Box<dyn Future<Output = (Attempt, Result<(), String>)> + Send>>;
 
 impl App {
     /// Reads the configuration, listens, and starts discovery and web server.
@@ -209,7 +213,12 @@ impl App {
         });
         let (opened, health) = opening.await.context("cannot listen")??;
         let Opened { listeners, files: socket_files } = opened;
-        let mut listeners: Vec<_> = listeners.into_iter().map(|(listener, _)| listener).collect();
+        let mut doors = AllDoors::default();
+        let opening = doors.open(options.web_config.as_deref(), listeners);
+        let mut listeners = tokio::select! {
+            listeners = opening => listeners.map_err(StartError::Config)?,
+            _ = signals.stop() => return Err(StartError::Stopped),
+        };
         let addresses: Vec<_> = listeners.iter().filter_map(web::Listener::address).collect();
         let names: Vec<_> = listeners.iter().map(ToString::to_string).collect();
         listeners.extend(health);
@@ -265,6 +274,7 @@ impl App {
                 reload: status_receiver,
                 ready: readiness_receiver,
                 lifecycle: lifecycle_sender,
+                doors: doors.handles.clone().into(),
                 flags: options.flags.into(),
                 build: BUILD,
                 started,
@@ -310,6 +320,7 @@ impl App {
             stop_web,
             web_timeout,
             addresses,
+            doors,
             _socket_files: socket_files,
             counting,
             stop_counting,
@@ -341,7 +352,9 @@ impl App {
                 answered = Some(std::mem::take(&mut waiting));
                 self.systemd.reloading();
                 let source = self.source.clone();
-                let load: Loading = Box::pin(async move { load(&source).await });
+                let doors = self.doors.handles.clone();
+                let load: Loading =
+                    Box::pin(async move { (load(&source).await, doors::reload(&doors).await) });
                 loading = Some(load).into();
             }
             tokio::select! {
@@ -366,13 +379,13 @@ impl App {
                     tracing::info!(from = %self.source, "Configuration changed");
                     hangup = true;
                 }
-                Some(attempt) = &mut loading => {
+                Some((attempt, doors)) = &mut loading => {
                     loading = None.into();
                     let Attempt { loaded, fingerprint } = attempt;
                     if let Some(auto_reload) = &mut self.auto_reload {
                         auto_reload.note(fingerprint);
                     }
-                    let result = self.apply(loaded);
+                    let result = self.apply(loaded).and(doors);
                     self.systemd.ready(&self.summary());
                     for reply in answered.take().into_iter().flatten() {
                         // The client may have gone.
@@ -563,6 +576,7 @@ mod tests {
             source: ConfigSource::Text { name: "a test", yaml: Arc::from("scrape_configs: []") },
             auto_reload: None,
             listen: Listen::Addresses(vec!["127.0.0.1:0".parse().expect("an address")]),
+            web_config: None,
             web: web::Options::default(),
             memory: Bytes(0),
             file_sd: None,

@@ -15,6 +15,7 @@ mod counters;
 pub mod demo;
 pub mod detect;
 pub mod diagnose;
+mod doors;
 pub mod embedded;
 pub mod listen;
 pub mod logging;
@@ -90,6 +91,9 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
     flags.push((String::from("limits.memory"), memory.to_string()));
     flags.sort_unstable();
     let common_labels = cli::state::common_labels(cli.run.cluster.as_deref());
+    let web_config = cli.run.web.web_config_file.as_ref();
+    // As in Prometheus, an empty name means no file.
+    let web_config = web_config.filter(|path| !path.as_os_str().is_empty());
     Ok(app::Options {
         source,
         auto_reload: cli.run.auto_reload.then(|| cli.run.auto_reload_interval.into()),
@@ -98,6 +102,7 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
         } else {
             Listen::Addresses(cli.run.web.listen_addresses.clone())
         },
+        web_config: web_config.cloned(),
         memory,
         web: cli::web::options(&cli.run.web)?,
         file_sd: cli.run.file_sd.options(),

@@ -30,7 +30,7 @@ fn an_empty_file_opens_all_doors() {
     }
 }
 
-/// exporter-toolkit `docs/web-config.yml`, and what it documents besides.
+/// exporter-toolkit `docs/web-config.yml`, and what its documentation adds.
 #[test]
 fn reads_every_key() {
     let text = "
@@ -367,4 +367,19 @@ fn says_what_is_wrong_with_each_file_that_it_names() {
         empty.pem
           good
     "#]].assert_eq(&found.concat());
+}
+
+/// `UPDATE_EXPECT=1` writes it.
+#[test]
+fn the_documentation_has_every_key() {
+    const MARK: &str = "with UPDATE_EXPECT=1 -->\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/web-config.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, reference) = text.split_once(MARK).unwrap();
+    let expected = format!("\n{}", crate::reference());
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(path, format!("{before}{MARK}{expected}")).unwrap();
+    } else {
+        assert_eq!(reference, expected);
+    }
 }

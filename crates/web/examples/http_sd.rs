@@ -174,6 +174,7 @@ async fn serve(
             reload: watch::Sender::new(reload).subscribe(),
             ready: watch::Sender::new(Readiness::Ready).subscribe(),
             lifecycle: mpsc::channel(1).0,
+            doors: Arc::from([]),
             flags: Arc::from([]),
             build: BuildInfo {
                 version: "0",

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 const STREAMS: u32 = 100;
 /// The header of a request, in bytes.
 const HEADER: u32 = 64 << 10;
-/// Streams that the client has reset before they were looked at (CVE-2023-44487), and those that the
+/// Streams that the client has reset before they were accepted (CVE-2023-44487), and those that the
 /// server has reset for their faults (CVE-2025-8671).
 const RESETS: usize = 20;
 const LOCAL_RESETS: usize = 100;
@@ -111,7 +111,7 @@ impl Streams {
         self.lock().waiting.values().min().copied()
     }
 
-    /// Whether all that runs are answers of which the client takes nothing.
+    /// Whether its client reads none of its running answers.
     pub(super) fn is_stuck(&self, patience: Duration) -> bool {
         let state = self.lock();
         let is_late = |since: &Instant| since.elapsed() >= patience;

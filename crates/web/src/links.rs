@@ -1,6 +1,7 @@
 //! Addresses of our own pages.
 
-use http::uri::Authority;
+use axum::Extension;
+use http::uri::{Authority, Scheme};
 use http::{HeaderMap, header};
 pub(super) use swarmscout_publish::links::sd;
 
@@ -8,14 +9,21 @@ use super::Options;
 
 /// What stands before every path that is shown to people and programs: the external URL, else the
 /// address by which the reader reached us.
-pub(super) fn base(options: &Options, headers: &HeaderMap) -> String {
+pub(super) fn base(
+    options: &Options,
+    headers: &HeaderMap,
+    scheme: Option<&Extension<Scheme>>,
+) -> String {
     if let Some(url) = &options.external_url {
         return url.to_string();
     }
     let host = headers.get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let host = host.filter(|host| !host.as_str().contains('@'));
     match host {
-        Some(host) => format!("http://{host}{}", options.route_prefix),
+        Some(host) => {
+            let scheme = scheme.map_or("http", |Extension(scheme)| scheme.as_str());
+            format!("{scheme}://{host}{}", options.route_prefix)
+        }
         None => options.route_prefix.clone(),
     }
 }

@@ -40,7 +40,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often a connection of HTTP/2 is checked.
 const CHECK: Duration = Duration::from_secs(1);
 
-/// How long a connection of HTTP/2 may take to end after its client was told.
+/// How long a connection of HTTP/2 may take to end after the GOAWAY.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// The limits of a client.
@@ -173,7 +173,7 @@ async fn outdated(versions: Option<watch::Receiver<Arc<Doors>>>, used: Option<Ar
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Answers the requests of a connection.
@@ -305,7 +305,7 @@ async fn serve_http2<S, H, F>(
                 if streams.stalled_since().is_some_and(|since| since.elapsed() > limits.stalled) {
                     break Err("the client does not read".to_owned());
                 }
-                // The first time its client is told; it may not listen.
+                // The first time it gets a GOAWAY, which a client may ignore.
                 if idle.is_some_and(|idle| idle > deadline + GOODBYE) {
                     break Err("the client sends no request".to_owned());
                 }

@@ -20,7 +20,7 @@ pub(super) struct Socket {
     /// Runs while a write waits for the client.
     stalled: Pin<Box<Sleep>>,
     waiting: bool,
-    /// The first byte, if it was looked at and not read yet.
+    /// The first byte, if it was peeked at and not read yet.
     first: Option<u8>,
 }
 

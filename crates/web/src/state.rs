@@ -7,6 +7,7 @@ use swarmscout_config::Config;
 use swarmscout_publish::file_sd::FileStatus;
 use swarmscout_publish::list::Cache;
 use swarmscout_state::Exporter;
+use swarmscout_web_config::DoorsHandle;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -50,6 +51,8 @@ pub struct Program {
     pub ready: watch::Receiver<Readiness>,
     /// Where `/-/reload` and `/-/quit` go. Used only with [`Options::enable_lifecycle`].
     pub lifecycle: mpsc::Sender<LifecycleCommand>,
+    /// The web configurations of the listeners, each once.
+    pub doors: Arc<[DoorsHandle]>,
     /// All flags with their values as text, without the leading dashes: `config.file`.
     pub flags: Arc<[(String, String)]>,
     /// Version and build.

@@ -37,7 +37,7 @@ pub(super) async fn accept(
 }
 
 async fn handshake(door: &TlsDoor, mut socket: Socket) -> Result<Accepted<Socket>, Refusal> {
-    // A record of TLS begins with its type, which is no letter.
+    // A record of TLS begins with its type, which is not a letter.
     if !socket.first_byte().await.is_some_and(|first| first.is_ascii_uppercase()) {
         return door.accept(socket).await;
     }

@@ -6,6 +6,7 @@
 mod config;
 mod discovery;
 mod status;
+mod web_config;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ pub async fn run(command: &CheckCommand) -> ExitCode {
     let passed = match command {
         CheckCommand::Config(args) => config::check(args),
         CheckCommand::ServiceDiscovery(args) => discovery::check(args).await,
+        CheckCommand::WebConfig(args) => web_config::check(&args.files),
         CheckCommand::Healthy(args) => status::check(args, "/-/healthy").await,
         CheckCommand::Ready(args) => status::check(args, "/-/ready").await,
     };

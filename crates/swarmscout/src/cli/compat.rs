@@ -107,13 +107,6 @@ pub const FLAGS: &[CompatFlag] = &[
     switch("storage.tsdb.wal-compression", SERVER),
     one("storage.tsdb.wal-compression-type", SERVER),
     one("storage.tsdb.wal-segment-size", SERVER),
-    one(
-        "web.config.file",
-        Verdict::Refused(
-            "TLS and passwords for the web server do not exist yet, and without them \
-             the port would be open to all: listen on 127.0.0.1 and put a proxy in front",
-        ),
-    ),
     one("web.console.libraries", WEB),
     one("web.console.templates", WEB),
     switch("web.enable-admin-api", WEB),

@@ -167,6 +167,10 @@ pub struct WebArgs {
           default_value = DEFAULT_LISTEN_ADDRESS)]
     pub listen_addresses: Vec<ListenAddress>,
 
+    /// File with TLS, users, rights and headers of the web server [default: none]
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
+
     /// Listen on the sockets that systemd passes instead of on addresses
     #[arg(long = "web.systemd-socket", value_parser = BoolishValueParser::new(),
           num_args = 0..=1, require_equals = true, default_value = "false",
@@ -344,6 +348,8 @@ pub enum CheckCommand {
     Config(CheckConfigArgs),
     /// Discover the targets of a job once and show what relabeling makes of them
     ServiceDiscovery(CheckDiscoveryArgs),
+    /// Check web configuration files, and the certificates and keys that they name
+    WebConfig(CheckWebConfigArgs),
     /// Ask a running Swarmscout (or Prometheus) whether it is healthy
     Healthy(CheckStatusArgs),
     /// Ask a running Swarmscout (or Prometheus) whether it is ready
@@ -368,6 +374,14 @@ pub struct CheckConfigArgs {
           default_value = "false", default_missing_value = "true", value_name = "BOOL",
           hide_possible_values = true)]
     pub agent: bool,
+}
+
+/// Of `check web-config`.
+#[derive(Debug, Args)]
+pub struct CheckWebConfigArgs {
+    /// The files
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
 }
 
 /// Of `check service-discovery`.

@@ -261,16 +261,6 @@ fn a_wrong_flag_gets_the_nearest_one() {
     "#]],
     );
     check_error(
-        "--web.config.file=web.yml",
-        &expect![[r#"
-        error: cannot use --web.config.file: TLS and passwords for the web server do not exist yet, and without them the port would be open to all: listen on 127.0.0.1 and put a proxy in front
-
-        Usage: swarmscout [OPTIONS] [COMMAND]
-
-        For more information, try '--help'.
-    "#]],
-    );
-    check_error(
         "--web.listen-address=:0 demo",
         &expect![[r#"
         error: --web.listen-address before `demo` has no effect: write the flags of a sub-command after it

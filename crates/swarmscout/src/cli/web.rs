@@ -7,7 +7,6 @@ use swarmscout_model::relabel::Regex;
 use swarmscout_net::{Url, redact_url};
 
 use super::WebArgs;
-use crate::listen::{ListenAddress, ListenerConfig};
 use swarmscout_web as web;
 
 /// What the web server obeys, from its flags.
@@ -28,13 +27,6 @@ pub fn options(args: &WebArgs) -> anyhow::Result<web::Options> {
     if let Some(host) = args.allowed_hosts.iter().find(|host| !web::is_host(host)) {
         bail!(
             "cannot use --web.allowed-hosts={host}: give the name of a host without scheme and port"
-        );
-    }
-    let with_file = |address: &&ListenAddress| matches!(address.config, ListenerConfig::File(_));
-    if let Some(address) = args.listen_addresses.iter().find(with_file) {
-        bail!(
-            "cannot use --web.listen-address={address}: web configuration files do not work yet, and \
-             without one the address would be open to all"
         );
     }
     Ok(web::Options {

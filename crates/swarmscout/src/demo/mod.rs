@@ -72,6 +72,7 @@ pub async fn run(args: &DemoArgs, cli: &Cli) -> Result<ExitCode, StartError> {
         },
         auto_reload: None,
         listen: Listen::Addresses(args.listen_addresses.clone()),
+        web_config: None,
         memory: memory::default_limit(),
         web: web::Options {
             page_title: String::from("Swarmscout demo"),

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use super::{ApiError, parameter, success, success_with_warnings};
 use crate::App;
 use crate::lifecycle::Version;
-use crate::view::{ConfigInUse, Moment, Time};
+use crate::view::{ConfigInUse, Moment, Time, web_configs};
 
 #[derive(Serialize)]
 pub(super) struct Yaml {
@@ -61,6 +61,10 @@ struct RuntimeInfo {
     last_config_time: Time,
     /// Why the last reload failed; empty where it did not. Prometheus does not report it.
     last_config_error: String,
+    /// The web configuration files that cannot be used, each with the reason. Prometheus does not
+    /// report them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    web_config_errors: BTreeMap<String, String>,
     corruption_count: u64,
     /// Tasks.
     goroutine_count: usize,
@@ -87,6 +91,10 @@ pub(super) async fn runtime_info(State(app): State<Arc<App>>) -> Response {
         reload_config_success: reload.error.is_none(),
         last_config_time: Time(reload.loaded),
         last_config_error: reload.error.as_deref().unwrap_or_default().to_owned(),
+        web_config_errors: web_configs(&app.context.program)
+            .into_iter()
+            .filter_map(|(file, status)| Some((file, status.error?.to_string())))
+            .collect(),
         corruption_count: 0,
         goroutine_count: runtimes().map(|runtime| runtime.num_alive_tasks()).sum(),
         workers: runtimes().map(|runtime| runtime.num_workers()).sum(),

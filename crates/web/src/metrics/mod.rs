@@ -86,6 +86,14 @@ fn write(app: &App, format: Format) -> String {
         "Requests refused by the web configuration",
         refused.iter().map(|(labels, count)| (labels, *count)),
     );
+    if !context.program.doors.is_empty() {
+        let failures = app.connections.handshakes().counts();
+        out.counter(
+            "swarmscout_http_tls_handshake_failures",
+            "TLS handshakes that failed",
+            failures.map(|(reason, count)| ([("reason", reason)], count)),
+        );
+    }
     out.counter(
         "swarmscout_log_lines_dropped",
         "Log lines that were not written because stderr was not read",
@@ -99,6 +107,32 @@ fn write(app: &App, format: Format) -> String {
     files(&mut out, &moment.files, jobs);
     process::write(&mut out, context.program.started);
     out.finish()
+}
+
+fn web_configs(out: &mut Writer, program: &Program) {
+    let files = crate::view::web_configs(program);
+    if files.is_empty() {
+        return;
+    }
+    out.gauge(
+        "swarmscout_web_config_last_reload_successful",
+        "Whether the last attempt to load the web configuration was successful",
+        files.iter().map(|(file, status)| ([("config", &**file)], flag(status.error.is_none()))),
+    );
+    out.gauge(
+        "swarmscout_web_config_last_reload_success_timestamp_seconds",
+        "When the web configuration in use was loaded",
+        files.iter().map(|(file, status)| ([("config", &**file)], timestamp(status.loaded))),
+    );
+    let ends = files.iter().zip(&*program.doors).filter_map(|((file, _), doors)| {
+        let ends = doors.current().tls.as_ref()?.certificate_ends;
+        Some(([("config", &**file)], ends as f64))
+    });
+    out.gauge(
+        "swarmscout_web_certificate_expiry_timestamp_seconds",
+        "When the first certificate of the server's chain ends",
+        ends,
+    );
 }
 
 fn program(out: &mut Writer, program: &Program) {
@@ -132,6 +166,7 @@ fn program(out: &mut Writer, program: &Program) {
         "Whether the last attempt to load the configuration was successful",
         [(NO_LABELS, flag(successful))],
     );
+    web_configs(out, program);
     out.gauge(
         "prometheus_config_last_reload_success_timestamp_seconds",
         "When the configuration in use was loaded",

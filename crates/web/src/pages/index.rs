@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, State};
 use axum::response::Response;
+use http::uri::Scheme;
 use http::{HeaderMap, StatusCode};
 use maud::{Markup, html};
 use swarmscout_model::counted;
@@ -19,6 +20,7 @@ use crate::{App, Readiness, links};
 pub(crate) async fn index(
     State(app): State<Arc<App>>,
     Extension(reader): Extension<Reader>,
+    scheme: Option<Extension<Scheme>>,
     headers: HeaderMap,
 ) -> Response {
     let moment = Moment::of(&app.context);
@@ -31,7 +33,7 @@ pub(crate) async fn index(
         @if jobs.is_empty() {
             p.empty { "The configuration has no jobs: there is nothing to discover." }
         }
-        @if !jobs.is_empty() { (usage(&links::base(&app.context.options, &headers), &jobs)) }
+        @if !jobs.is_empty() { (usage(&links::base(&app.context.options, &headers, scheme.as_ref()), &jobs)) }
         (endpoints(&app, reader))
     };
     respond(StatusCode::OK, &page(&app, &app.context.options.page_title, &body))
@@ -51,6 +53,20 @@ fn program(state: &ProgramState<'_>) -> Markup {
             section.note.down {
                 h2 { "The last reload failed: the previous configuration is in use" }
                 pre { (Visible(error)) }
+            }
+        }
+        @for (file, status) in state.web_configs {
+            @if let Some(error) = &status.error {
+                section.note.down {
+                    h2 { "The web configuration " code { (Visible(file)) } " cannot be used: the previous version is in use" }
+                    pre { (Visible(error)) }
+                }
+            }
+            @if !status.warnings.is_empty() {
+                section.note.warn {
+                    h2 { "The web configuration " code { (Visible(file)) } " has " (counted(status.warnings.len(), "warning")) }
+                    ul { @for warning in &*status.warnings { li { (Visible(warning)) } } }
+                }
             }
         }
         @if !state.warnings.is_empty() {

@@ -20,6 +20,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -48,8 +49,12 @@ const IN_HEADER: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 /// `/sd`: the jobs, and where their targets are.
-pub(super) async fn index(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let base = links::base(&app.context.options, &headers);
+pub(super) async fn index(
+    State(app): State<Arc<App>>,
+    scheme: Option<Extension<Scheme>>,
+    headers: HeaderMap,
+) -> Response {
+    let base = links::base(&app.context.options, &headers, scheme.as_ref());
     json_response(StatusCode::OK, &Lists::of(&Moment::of(&app.context), &base))
 }
 

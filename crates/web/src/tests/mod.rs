@@ -263,6 +263,7 @@ impl Server {
                 reload: reload.subscribe(),
                 ready: ready.subscribe(),
                 lifecycle,
+                doors: Arc::from([]),
                 flags: Arc::from([(String::from("config.file"), String::from("prometheus.yml"))]),
                 build: BuildInfo {
                     version: "0.1.0",

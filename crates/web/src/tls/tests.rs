@@ -167,7 +167,7 @@ async fn both_versions_of_http_say_who_asks() {
 }
 
 #[tokio::test]
-async fn a_client_without_tls_is_told_so() {
+async fn a_client_without_tls_gets_the_answer_of_go() {
     let server = Server::start(Authority::new().doors(""), 10, LIMITS).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -218,7 +218,7 @@ async fn a_client_of_http_2_that_takes_nothing_is_cut_off() {
 
 /// An idle one, as a silent client has it.
 #[tokio::test]
-async fn a_client_of_http_2_that_asks_for_nothing_is_told_to_go() {
+async fn a_client_of_http_2_that_asks_for_nothing_is_sent_away() {
     let authority = Authority::new();
     let soon = Limits { read_timeout: Duration::from_millis(50), ..LIMITS };
     let server = Server::start(authority.doors(""), 10, soon).await;

@@ -34,6 +34,7 @@ use swarmscout_discovery::stats::DiscoveryStats;
 use swarmscout_model::TargetSet;
 use swarmscout_publish::file_sd::FileStatus;
 use swarmscout_swarm::Swarm as ReplicaOfSwarm;
+use swarmscout_web_config::{DoorsHandle, DoorsStatus};
 use tokio::sync::watch;
 
 pub(crate) use self::config::ConfigInUse;
@@ -43,7 +44,7 @@ pub(crate) use self::relabel::Steps;
 pub(crate) use self::sources::{File, Health, Problem, Source, Sources, TasksWithoutAddress};
 pub(crate) use self::swarms::{Swarm, Swarms, WholeSwarms};
 pub(crate) use self::time::{Seconds, Time};
-use crate::{Context, Now, Readiness, ReloadStatus};
+use crate::{Context, Now, Program, Readiness, ReloadStatus};
 
 /// The state of discovery.
 #[derive(Clone, Debug)]
@@ -87,6 +88,8 @@ pub(crate) struct Moment {
     pub(crate) files: Arc<[FileStatus]>,
     pub(crate) readiness: Readiness,
     pub(crate) reload: ReloadStatus,
+    /// How the last load of each web configuration went, with its file.
+    pub(crate) web_configs: Vec<(String, DoorsStatus)>,
     pub(crate) started: std::time::SystemTime,
 }
 
@@ -105,6 +108,12 @@ impl ObservedJob {
     }
 }
 
+/// How the last load of each web configuration went, with its file.
+pub(crate) fn web_configs(program: &Program) -> Vec<(String, DoorsStatus)> {
+    let status = |doors: &DoorsHandle| (doors.file().display().to_string(), doors.status());
+    program.doors.iter().map(status).collect()
+}
+
 impl Moment {
     pub(crate) fn of(context: &Context) -> Self {
         let Context { discovery, outputs, program, clock, .. } = context;
@@ -119,6 +128,7 @@ impl Moment {
             files: Arc::clone(&outputs.files.borrow()),
             readiness: *program.ready.borrow(),
             reload: program.reload.borrow().clone(),
+            web_configs: web_configs(program),
             started: program.started,
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarmscout_model::TargetCounts;
+use swarmscout_web_config::DoorsStatus;
 
 use super::{File, Moment, ObservedJob, OtherLists, Source, Time};
 use crate::Readiness;
@@ -28,6 +29,8 @@ pub(crate) struct ProgramState<'a> {
     /// Why the last reload failed.
     pub(crate) reload_error: Option<&'a str>,
     pub(crate) warnings: &'a [String],
+    /// Why the last load of a web configuration failed, and the warnings about the one in use.
+    pub(crate) web_configs: &'a [(String, DoorsStatus)],
 }
 
 /// Sums over all jobs.
@@ -71,7 +74,7 @@ pub(crate) enum Progress {
 
 impl<'a> Overview<'a> {
     pub(crate) fn of(moment: &'a Moment) -> Self {
-        let Moment { now, jobs, files, readiness, reload, started, .. } = moment;
+        let Moment { now, jobs, files, readiness, reload, started, web_configs, .. } = moment;
         let mut totals = Totals::default();
         for ObservedJob { set, status, .. } in jobs {
             totals.active += set.counts.active;
@@ -91,6 +94,7 @@ impl<'a> Overview<'a> {
                 configured: Time(reload.loaded).age(*now),
                 reload_error: reload.error.as_deref(),
                 warnings: &reload.warnings,
+                web_configs,
             },
             totals,
             jobs,

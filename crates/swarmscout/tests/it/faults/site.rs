@@ -117,6 +117,7 @@ impl Site {
                 reload: reload_receiver,
                 ready: ready_receiver,
                 lifecycle: mpsc::channel(1).0,
+                doors: Arc::from([]),
                 flags: Arc::from([]),
                 build: BUILD,
                 started: SystemTime::now(),
