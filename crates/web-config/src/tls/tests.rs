@@ -134,6 +134,12 @@ struct Summary {
 const VERIFIED: &str = "in, verified";
 const IN: &str = "in";
 
+/// As `openssl req -x509` makes it.
+fn self_signed() -> Pair {
+    let own = Authority::new("alice").0;
+    Pair { cert: own.pem(), key: own.key().serialize_pem() }
+}
+
 /// Certificates of clients, and what becomes of each in each mode.
 #[tokio::test]
 async fn lets_clients_in_as_each_mode_says() {
@@ -160,6 +166,7 @@ async fn lets_clients_in_as_each_mode_says() {
             })),
         ),
         ("foreign", Some(Authority::new("Foreign").certificate("alice", plain))),
+        ("self-signed", Some(self_signed())),
         ("of the same name", Some(Authority::new("Ours").certificate("alice", plain))),
         ("by an expired authority", Some(expired.certificate("alice", plain))),
         (
@@ -205,6 +212,7 @@ async fn lets_clients_in_as_each_mode_says() {
           expired: in, without a certificate
           early: in, without a certificate
           foreign: in, without a certificate
+          self-signed: in, without a certificate
           of the same name: in, without a certificate
           by an expired authority: in, without a certificate
           of a server: in, without a certificate
@@ -214,6 +222,7 @@ async fn lets_clients_in_as_each_mode_says() {
           expired: in
           early: in
           foreign: in
+          self-signed: in
           of the same name: in
           by an expired authority: in
           of a server: in
@@ -223,6 +232,7 @@ async fn lets_clients_in_as_each_mode_says() {
           expired: in
           early: in
           foreign: in
+          self-signed: in
           of the same name: in
           by an expired authority: in
           of a server: in
@@ -232,6 +242,7 @@ async fn lets_clients_in_as_each_mode_says() {
           expired: in
           early: in
           foreign: in
+          self-signed: in
           of the same name: in
           by an expired authority: in
           of a server: in
@@ -241,6 +252,7 @@ async fn lets_clients_in_as_each_mode_says() {
           expired: expired_certificate: it expired NNNN days ago "alice" by authority "Ours"
           early: expired_certificate: it is valid only in NNNNNN days "alice" by authority "Ours"
           foreign: unknown_authority: no authority of client_ca vouches for it "alice" by authority "Foreign"
+          self-signed: unknown_authority: no authority of client_ca vouches for it "alice" by authority "alice"
           of the same name: unknown_authority: its authority has the name of one in client_ca, but another key "alice" by authority "Ours"
           by an expired authority: expired_certificate: an authority that vouches for it has expired "alice" by authority "Ours that expired"
           of a server: certificate_not_allowed: it is not for clients: extended key usage clientAuth is missing "alice" by authority "Ours"
@@ -250,6 +262,7 @@ async fn lets_clients_in_as_each_mode_says() {
           expired: expired_certificate: it expired NNNN days ago "alice" by authority "Ours"
           early: expired_certificate: it is valid only in NNNNNN days "alice" by authority "Ours"
           foreign: unknown_authority: no authority of client_ca vouches for it "alice" by authority "Foreign"
+          self-signed: unknown_authority: no authority of client_ca vouches for it "alice" by authority "alice"
           of the same name: unknown_authority: its authority has the name of one in client_ca, but another key "alice" by authority "Ours"
           by an expired authority: expired_certificate: an authority that vouches for it has expired "alice" by authority "Ours that expired"
           of a server: certificate_not_allowed: it is not for clients: extended key usage clientAuth is missing "alice" by authority "Ours"

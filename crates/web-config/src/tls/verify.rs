@@ -132,7 +132,10 @@ fn rustls_error(error: webpki::Error) -> Error {
             CertificateError::Expired
         }
         webpki::Error::CertNotValidYet { .. } => CertificateError::NotValidYet,
-        webpki::Error::UnknownIssuer => CertificateError::UnknownIssuer,
+        // The second is a self-signed one, as of `openssl req -x509`.
+        webpki::Error::UnknownIssuer | webpki::Error::CaUsedAsEndEntity => {
+            CertificateError::UnknownIssuer
+        }
         webpki::Error::InvalidSignatureForPublicKey => CertificateError::BadSignature,
         webpki::Error::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
         error => CertificateError::Other(OtherError(std::sync::Arc::new(error))),
