@@ -10,6 +10,7 @@
 //! The peer is the `prometheus` in the path (`PROMETHEUS` names another); where there is none its
 //! column stays empty.
 
+mod api;
 mod changes;
 mod classic;
 mod dns;
@@ -59,6 +60,7 @@ const CAMPAIGNS: &[(&str, Benchmark)] = &[
     ("dns", dns::run),
     ("reload", reload::run),
     ("readers", readers::run),
+    ("api", api::run),
     ("soak", soak::run),
 ];
 
