@@ -67,6 +67,15 @@ impl Request {
         Self { target, headers: HeaderMap::new(), limits, compressed }
     }
 
+    /// Adds a parameter to the query. Name and value are sent as they are.
+    #[must_use]
+    pub fn query(mut self, name: &str, value: &str) -> Self {
+        let separator = if self.target.path.contains('?') { '&' } else { '?' };
+        self.target.path.extend([separator]);
+        self.target.path.extend([name, "=", value]);
+        self
+    }
+
     /// Adds a header to those that the client sends itself.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {

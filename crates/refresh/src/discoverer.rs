@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use swarmscout_model::TargetGroup;
 
@@ -32,6 +32,12 @@ pub trait Discoverer<T = Groups>: Send {
     /// The supervisor drops the future when the deadline of the refresh passes; what must survive
     /// that (which host is next) is state of `self`, written before each await.
     fn fetch(&mut self, scope: RefreshScope) -> BoxFuture<'_, Result<Refreshed<T>, Self::Error>>;
+
+    /// How long the result of a full refresh that just succeeded needs no other one, unless
+    /// [`Self::changed`] resolves. `None`: until the refresh interval is over.
+    fn next_refresh(&self) -> Option<Duration> {
+        None
+    }
 
     /// Resolves when another refresh may be worth it, and says which. Cancel-safe. Never resolves
     /// unless overridden.

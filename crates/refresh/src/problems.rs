@@ -31,6 +31,9 @@ pub const OTHER_COUNT: &str = "node count mismatch";
 /// A host did not answer: the next one was tried.
 pub const NEXT_HOST: &str = "next host tried";
 
+/// A server that lets readers wait for a change did not: it is polled.
+pub const NOT_FOLLOWED: &str = "polled instead of followed";
+
 /// A text was not UTF-8: it is used, with U+FFFD in place of what was not.
 pub const REPLACED: &str = "invalid UTF-8 replaced";
 
@@ -38,7 +41,8 @@ pub const REPLACED: &str = "invalid UTF-8 replaced";
 pub const NO_LABELS: &str = "no labelled service";
 
 /// The reasons for which nothing is missing. All others say that something was skipped.
-const ONLY_REPORTED: [&str; 5] = [COLLISION, OTHER_COUNT, NEXT_HOST, REPLACED, NO_LABELS];
+const ONLY_REPORTED: [&str; 6] =
+    [COLLISION, OTHER_COUNT, NEXT_HOST, NOT_FOLLOWED, REPLACED, NO_LABELS];
 
 impl Problem {
     /// Whether something is missing because of it. If not, everything is there, and it is only

@@ -1,8 +1,8 @@
 //! Schedules refreshes. A [`Discoverer`] only fetches; deadlines, backoff and the last good result are
 //! here, once for all sources:
 //!
-//! - The first refresh starts at once, the next full one after each refresh interval. A
-//!   [change](Discoverer::changed) starts one sooner, full or incremental. Refreshes are
+//! - The first refresh starts at once, the next full one after each refresh interval, or when the
+//!   discoverer [says so](Discoverer::next_refresh). A [change](Discoverer::changed) starts one sooner, full or incremental. Refreshes are
 //!   level-triggered: each yields the whole present set, so a lost change costs one interval and
 //!   never a wrong set.
 //! - A refresh has a deadline. After one that failed comes a growing, jittered pause of at most two
@@ -391,8 +391,16 @@ impl<L: Send, T: Send + Sync, E: Failure> Run<L, T, E> {
                 Arc::make_mut(&mut health.durations).observe(started.elapsed());
             }
         });
+        if scope == RefreshScope::Incremental {
+            return Ok(None);
+        }
+        if let Some(pause) =
+            self.discoverer.as_ref().and_then(|discoverer| discoverer.next_refresh())
+        {
+            return Ok(Some(Instant::now() + pause));
+        }
         let interval = self.spec.pace.borrow().refresh_interval;
-        Ok(interval.filter(|_| scope == RefreshScope::Full).map(|interval| started + interval))
+        Ok(interval.map(|interval| started + interval))
     }
 
     /// Notes why a refresh failed. Returns when to try again.

@@ -143,7 +143,7 @@ mod tests {
     fn http(url: &str, auth: Option<Auth>, headers: Vec<Header>) -> Key {
         let http = HttpConfig { auth, headers, ..HttpConfig::default() };
         let refresh_interval = swarmscout_model::PromDuration::from_secs(60);
-        let config = HttpSdConfig { url: url.to_owned(), refresh_interval, http };
+        let config = HttpSdConfig { urls: vec![url.to_owned()], refresh_interval, http };
         Key::of(&SdConfig::Http(config)).unwrap()
     }
 

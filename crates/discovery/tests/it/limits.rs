@@ -92,7 +92,7 @@ fn always(json: impl Into<String>) -> (Server, String) {
 fn http_sd(address: &str) -> SdConfig {
     let http = HttpConfig::default();
     SdConfig::Http(HttpSdConfig {
-        url: format!("http://{address}/sd"),
+        urls: vec![format!("http://{address}/sd")],
         refresh_interval: MINUTE,
         http,
     })

@@ -14,8 +14,8 @@ use crate::{BoxDiscoverer, Error};
 /// One of `http_sd_configs`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpSdConfig {
-    /// As written.
-    pub url: String,
+    /// As written, at least one. All serve the same list; the first names the groups.
+    pub urls: Vec<String>,
     /// Default 60s.
     pub refresh_interval: PromDuration,
     /// How to talk to it.
@@ -25,8 +25,9 @@ pub struct HttpSdConfig {
 /// Shows no password of a URL.
 impl fmt::Debug for HttpSdConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let urls: Vec<_> = self.urls.iter().map(|url| redact_url(url)).collect();
         f.debug_struct("HttpSdConfig")
-            .field("url", &redact_url(&self.url))
+            .field("urls", &urls)
             .field("refresh_interval", &self.refresh_interval)
             .field("http", &self.http)
             .finish()
@@ -39,7 +40,8 @@ impl SourceConfig for HttpSdConfig {
     }
 
     fn describe(&self) -> String {
-        without_password(&self.url)
+        let urls: Vec<_> = self.urls.iter().map(|url| without_password(url)).collect();
+        urls.join(", ")
     }
 
     fn refresh_interval(&self) -> Option<PromDuration> {
@@ -51,12 +53,13 @@ impl SourceConfig for HttpSdConfig {
     }
 
     fn urls(&self) -> &[String] {
-        std::slice::from_ref(&self.url)
+        &self.urls
     }
 
     fn identity(&self) -> Option<Identity> {
         let mut identity = Identity::new("http");
-        identity.add(&redact_url(&self.url));
+        // The others have the same list.
+        identity.add(&self.urls.first().map(|url| redact_url(url)).unwrap_or_default());
         identity.caller(&self.http);
         Some(identity)
     }

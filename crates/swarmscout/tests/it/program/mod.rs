@@ -14,6 +14,7 @@ mod detect;
 mod docs;
 mod doctor;
 mod file_sd;
+mod following;
 mod http_config;
 mod labels;
 mod lifecycle;
