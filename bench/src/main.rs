@@ -31,6 +31,7 @@ mod serve;
 mod soak;
 mod start;
 mod state;
+mod waiting;
 mod zookeeper;
 
 use anyhow::{Result, bail};
@@ -61,6 +62,7 @@ const CAMPAIGNS: &[(&str, Benchmark)] = &[
     ("reload", reload::run),
     ("readers", readers::run),
     ("api", api::run),
+    ("waiting", waiting::run),
     ("soak", soak::run),
 ];
 
