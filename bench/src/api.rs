@@ -82,7 +82,7 @@ fn measure(program: Program, encoding: &str) -> Result<Figures> {
 fn stalled(report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("many.json"), targets(TARGETS))?;
-    let running = Program::Swarmscout.start(folder.path(), CONFIG)?;
+    let running = Program::Swarmscout.start_frugal(folder.path(), CONFIG, &[])?;
     let address = running.url.trim_start_matches("http://");
     let url = format!("{}/api/v1/targets", running.url);
     until(
