@@ -15,7 +15,7 @@ use serde::Serialize;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
 use swarmscout_model::{Labels, LabelsBuilder, PoolSpec, SetGroup, Target, TargetList, TargetSet};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinSet;
 
 use super::status::Yaml;
 use super::{ApiError, parameter, success};
@@ -131,7 +131,7 @@ struct Lists {
     /// Of all jobs, for the counts.
     counts: BTreeMap<String, usize>,
     held: Arc<Mutex<Option<Sets>>>,
-    _release: AbortOnDropHandle<()>,
+    _release: JoinSet<()>,
     active: bool,
     dropped: bool,
     /// What comes next.
@@ -201,7 +201,7 @@ impl Lists {
             pool: pool.to_owned(),
             counts,
             held,
-            _release: AbortOnDropHandle::new(tokio::spawn(release)),
+            _release: [release].into_iter().collect(),
             active,
             dropped,
             list: List::Begin,
