@@ -183,20 +183,27 @@ fn a_prometheus_reads_lists_behind_tls_while_the_pair_is_replaced() -> Result<()
         let answer = get_json(&format!("{}/api/v1/targets?state=active", prometheus.url))?;
         Ok(answer["data"]["activeTargets"].as_array().context("no list")?.len())
     };
-    until("the target", PATIENCE, || Ok(ensure!(targets()? == 1)))?;
+    until("the target", PATIENCE, || {
+        ensure!(targets()? == 1);
+        Ok(())
+    })?;
     // Certificate and key, one after the other.
     let loads = || doors.plain.process.printed().matches("Loaded the web configuration").count();
     certificate(&doors.scratch, "renewed", "ours")?;
     fs::rename(doors.scratch.join("renewed.crt"), doors.scratch.join("server.crt"))?;
     fs::rename(doors.scratch.join("renewed.key"), doors.scratch.join("server.key"))?;
-    until("the renewed certificate", PATIENCE, || Ok(ensure!(loads() == 1)))?;
+    until("the renewed certificate", PATIENCE, || {
+        ensure!(loads() == 1);
+        Ok(())
+    })?;
     ensure!(doors.curl(READER).ends_with("/200"));
     // A wrong key: the previous version stays in use, and log, metric and page say so.
     fs::copy(doors.scratch.join("stranger.key"), doors.scratch.join("server.key"))?;
     let metric = "swarmscout_web_config_last_reload_successful{config=\"web.yml\"} 0";
     until("the metric", PATIENCE, || {
         let metrics = get(&format!("{}/metrics", doors.plain.url))?;
-        Ok(ensure!(metrics.contains(metric), "{metrics}"))
+        ensure!(metrics.contains(metric), "{metrics}");
+        Ok(())
     })?;
     let page = get(&doors.plain.url)?;
     ensure!(page.contains("the key does not belong to the certificate"), "{page}");
