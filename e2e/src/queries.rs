@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-/// Each with the number of its queries, at least.
+/// Those for swarm mode, each with the number of its queries, at least.
 pub const BOARDS: [(&str, usize); 4] =
     [("cluster", 35), ("service", 25), ("node", 25), ("swarmscout", 20)];
 

@@ -40,6 +40,7 @@ const CASES: &[(&str, Case)] = &[
     ("a proxy withholds configs and secrets", files::withheld),
     ("the exposition is valid, compressed too", files::valid),
     ("each query of the dashboards has an answer", dashboards::answered),
+    ("each query of the dashboard for classic Swarms has one", dashboards::classic),
     ("a node is drained", nodes::drained),
     ("a node dies", nodes::dead),
     ("alerts fire, reach Alertmanager, and end", alerts::fire_and_end),

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::process::Process;
-use swarmscout_e2e::program::{HTTPD_CONF, Server, free_port};
+use swarmscout_e2e::program::{HTTPD_CONF, Server, free_port, swarmscout};
 use swarmscout_e2e::queries::{BOARDS, Query, Variables, queries};
 use swarmscout_e2e::{get_json, until};
 
@@ -64,16 +64,39 @@ pub(crate) fn answered(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         fs::create_dir(&folder)?;
         let (prometheus, _vmalert) = prometheus(&folder, &scout, &cadvisor, readers)?;
         for (name, count) in BOARDS {
-            let queries = queries(name, variables(chosen))?;
-            ensure!(queries.len() >= count, "{name}: {queries:#?}");
-            for query in &queries {
-                until(&format!("{name}, {}", query.of), PATIENCE, || query.ask(api(&prometheus)))
-                    .with_context(|| prometheus.process.printed())?;
-            }
+            ask_all(name, count, chosen, &prometheus)?;
         }
         apart(&prometheus, readers)?;
     }
     remove(cluster, &SERVICES)
+}
+
+/// Each query of the dashboard for classic Swarms gets an answer of the demo's.
+pub(crate) fn classic(_: &mut Cluster, folder: &Path) -> Result<()> {
+    let mut command = swarmscout();
+    command.args(["demo", "--pace=1h"]);
+    let demo = Server::start(command, folder, "demo")?;
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\n\
+         scrape_configs:\n\
+         - job_name: swarm-state\n  \
+           metrics_path: /metrics/swarm\n  \
+           static_configs: [{{targets: ['{}']}}]\n",
+        demo.url.trim_start_matches("http://")
+    );
+    let prometheus = Server::prometheus(folder, &config)?;
+    ask_all("classic", 22, ".*", &prometheus)
+}
+
+/// Asks each query of a dashboard until it has an answer. There are at least `count`.
+fn ask_all(board: &str, count: usize, cluster: &str, prometheus: &Server) -> Result<()> {
+    let queries = queries(board, variables(cluster))?;
+    ensure!(queries.len() >= count, "{board}: {queries:#?}");
+    for query in &queries {
+        until(&format!("{board}, {}", query.of), PATIENCE, || query.ask(api(prometheus)))
+            .with_context(|| prometheus.process.printed())?;
+    }
+    Ok(())
 }
 
 /// Memory of the service `web`, which the dashboard sums up, is that of its three tasks in each Swarm.
