@@ -23,7 +23,7 @@ use anyhow::Context as _;
 use futures_util::future::OptionFuture;
 use swarmscout_config::{Config, Loaded};
 use swarmscout_discovery::Manager;
-use swarmscout_discovery::config::{BuildContext, CopiedLabel, OwnContainer, Preset};
+use swarmscout_discovery::config::{BuildContext, CopiedLabel, OwnContainer};
 use swarmscout_discovery::manager::{Job, JobSet, ShadowedJob};
 use swarmscout_discovery::storage::Storage;
 use swarmscout_model::size::Bytes;
@@ -38,6 +38,7 @@ use tokio::time::timeout;
 
 use crate::auto_reload::AutoReload;
 use crate::cli::IgnoredFlag;
+use crate::cli::state::presets_off;
 use crate::config_source::{Attempt, ConfigSource};
 use crate::counters;
 use crate::doors::{self, AllDoors};
@@ -172,9 +173,7 @@ impl App {
         context.own_container.clone_from(&own_container);
         context.startup_timeout = options.startup_timeout;
         context.state_metrics = options.state.is_some();
-        if options.state.is_none() {
-            context.presets_off = [Preset::SwarmState].into();
-        }
+        context.presets_off = presets_off(options.state.is_some());
         context.common_labels = options.common_labels;
         context.copied_labels = options.copied_labels;
         context.network_status = options.network_status;

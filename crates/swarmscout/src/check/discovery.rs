@@ -43,7 +43,8 @@ async fn refresh(args: &CheckDiscoveryArgs) -> anyhow::Result<JobState> {
     job.pool.keep_dropped_targets = 0;
 
     // What is known when the time is over is shown, too.
-    let flags = TargetFlags::new(args.cluster.as_deref(), &args.series_labels)?;
+    let CheckDiscoveryArgs { cluster, series_labels, state_metrics, .. } = args;
+    let flags = TargetFlags::new(cluster.as_deref(), series_labels, *state_metrics)?;
     let subject = observe_jobs(vec![job], flags, args.timeout.into()).await;
     let job = subject.jobs.into_iter().next().context("the job has not started")?;
     Ok(job.state)

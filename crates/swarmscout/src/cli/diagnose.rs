@@ -59,6 +59,12 @@ pub struct ServerArgs {
     )]
     pub series_labels: Vec<String>,
 
+    /// With --config.file: whether the preset swarm-state makes a target, as in the program
+    #[arg(long = "state.metrics", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "true", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true, requires = "config_file")]
+    pub state_metrics: bool,
+
     /// How long the sources of --config.file may take to answer
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub timeout: PromDuration,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use swarmscout_discovery::config::CopiedLabel;
+use swarmscout_discovery::config::{CopiedLabel, Preset};
 use swarmscout_exposition::pieces::label_name;
 use swarmscout_model::Labels;
 use swarmscout_model::relabel::Regex;
@@ -109,6 +109,11 @@ fn copied_labels(keys: &[String]) -> Arc<[CopiedLabel]> {
 pub fn checked_copied_labels(keys: &[String]) -> anyhow::Result<Arc<[CopiedLabel]>> {
     check_series_labels(&given(keys).cloned().collect::<Vec<_>>())?;
     Ok(copied_labels(keys))
+}
+
+/// The presets that make no target.
+pub fn presets_off(state_metrics: bool) -> Arc<[Preset]> {
+    if state_metrics { Arc::default() } else { [Preset::SwarmState].into() }
 }
 
 /// The labels that all targets and series have.

@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use swarmscout_diagnose::doctor::{ObservedJob, Subject, SwarmState};
-use swarmscout_discovery::config::{BuildContext, CopiedLabel, OwnContainer};
+use swarmscout_discovery::config::{BuildContext, CopiedLabel, OwnContainer, Preset};
 use swarmscout_discovery::{JobConfig, Manager};
 use swarmscout_model::{Budget, Labels};
 use tokio::time::timeout;
 
 use crate::app::BUILD;
 use crate::cli::ServerArgs;
-use crate::cli::state::{checked_copied_labels, common_labels};
+use crate::cli::state::{checked_copied_labels, common_labels, presets_off};
 use crate::memory;
 
 /// How long sources may take to end.
@@ -26,13 +26,20 @@ pub(crate) struct TargetFlags {
     common_labels: Labels,
     /// `--state.series-labels`
     copied_labels: Arc<[CopiedLabel]>,
+    /// `--no-state.metrics`
+    presets_off: Arc<[Preset]>,
 }
 
 impl TargetFlags {
     /// Checks them.
-    pub(crate) fn new(cluster: Option<&str>, series_labels: &[String]) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        cluster: Option<&str>,
+        series_labels: &[String],
+        state_metrics: bool,
+    ) -> anyhow::Result<Self> {
         let copied_labels = checked_copied_labels(series_labels)?;
-        Ok(Self { common_labels: common_labels(cluster), copied_labels })
+        let common_labels = common_labels(cluster);
+        Ok(Self { common_labels, copied_labels, presets_off: presets_off(state_metrics) })
     }
 }
 
@@ -62,7 +69,8 @@ impl LocalJobs {
     /// Starts all jobs of the file, if one is given.
     pub(super) fn of_args(args: &ServerArgs) -> anyhow::Result<Option<Self>> {
         let Some(file) = &args.config_file else { return Ok(None) };
-        let flags = TargetFlags::new(args.cluster.as_deref(), &args.series_labels)?;
+        let ServerArgs { cluster, series_labels, state_metrics, .. } = args;
+        let flags = TargetFlags::new(cluster.as_deref(), series_labels, *state_metrics)?;
         let options = swarmscout_config::Options::default();
         let loaded = swarmscout_config::load(file, &options).context("cannot load the file")?;
         Ok(Some(Self::start(loaded.config.job_configs(), flags, true)))
@@ -70,13 +78,14 @@ impl LocalJobs {
 
     /// `all_tasks`: read those that ended, too, as for state metrics: they say why others are missing.
     fn start(jobs: Vec<JobConfig>, flags: TargetFlags, all_tasks: bool) -> Self {
-        let TargetFlags { common_labels, copied_labels } = flags;
+        let TargetFlags { common_labels, copied_labels, presets_off } = flags;
         let context = BuildContext {
             budget: Budget::new(memory::default_limit()),
             own_container: OwnContainer::read(),
             state_metrics: all_tasks,
             common_labels,
             copied_labels,
+            presets_off,
             ..BuildContext::new(format!("Swarmscout/{}", BUILD.version))
         };
         let mut manager = Manager::new(context);

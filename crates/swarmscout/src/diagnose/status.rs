@@ -130,6 +130,9 @@ impl Next {
         if !args.series_labels.is_empty() {
             add("state.series-labels", &args.series_labels.join(","));
         }
+        if !args.state_metrics {
+            add("state.metrics", "false");
+        }
         let url = match origin {
             Origin::Server(server) => Some(server.shown_url()),
             Origin::Jobs(_) => None,

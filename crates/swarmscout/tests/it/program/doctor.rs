@@ -98,12 +98,23 @@ fn the_jobs_of_a_file_have_the_labels_of_the_flags() {
     let labels = &explanation["jobs"][0]["targets"][0]["labels"];
     assert_eq!((&labels["cluster"], &labels["team"]), (&"home".into(), &"red".into()), "{labels}");
 
+    // Without state metrics there is no target for them.
+    let scout = ServiceSpec::new("scout", "swarmscout:1").network(&network);
+    swarm.create_service(scout);
+    for (flag, has_target) in [("--state.metrics", true), ("--no-state.metrics", false)] {
+        let output = folder.run(&["explain", "scout", "--format=json", &file, flag]);
+        let is_listed = transcript(&folder, &output).contains("/metrics/swarm");
+        assert_eq!(is_listed, has_target, "{}", transcript(&folder, &output));
+    }
+
     // What to run next has them, too.
+    let flags = [&flags[..], &["--no-state.metrics"]].concat();
     let output = folder.run(&[&["status"], &flags[..]].concat());
     let stdout = String::from_utf8_lossy(&output.stdout);
     let doctor = "swarmscout doctor --config.file=";
     let next = stdout.lines().last().unwrap_or_default();
-    assert!(next.contains(doctor) && next.contains(" --cluster=home --state.series-labels=team "));
+    let others = " --cluster=home --state.series-labels=team --state.metrics=false ";
+    assert!(next.contains(doctor) && next.contains(others), "{next}");
 
     for (flags, error) in [
         (&["--cluster=home"][..], "--config.file"),
