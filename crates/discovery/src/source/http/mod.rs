@@ -2,7 +2,7 @@
 //!
 //! An answer is used as a whole or not at all: one bad group fails the refresh. A server that is a
 //! Swarmscout reports the age of its targets, and ours have the same age. It also lets readers wait
-//! for a change: then the list is [followed](follow).
+//! for a change: then the list is followed (`follow`).
 //!
 //! `__meta_url` is the configured URL, with `xxxxx` in place of a password. Prometheus keeps the
 //! password there. As part of a label it would be shown on pages and in our HTTP SD, and a rule
