@@ -11,6 +11,7 @@
 //! column stays empty.
 
 mod api;
+mod attack;
 mod changes;
 mod classic;
 mod dns;
@@ -64,6 +65,7 @@ const CAMPAIGNS: &[(&str, Benchmark)] = &[
     ("api", api::run),
     ("waiting", waiting::run),
     ("soak", soak::run),
+    ("attack", attack::run),
 ];
 
 fn main() -> Result<()> {

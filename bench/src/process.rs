@@ -37,6 +37,11 @@ impl Process {
         self.status("VmHWM:")
     }
 
+    /// From now on [`Self::peak_memory`] counts.
+    pub fn reset_peak_memory(&self) -> Result<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.0.id()), "5")?)
+    }
+
     /// Resident memory now, in bytes.
     pub fn memory(&self) -> Result<f64> {
         self.status("VmRSS:")

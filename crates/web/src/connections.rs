@@ -11,6 +11,10 @@
 //! The one that came into such a state first goes first. A connection whose request is being answered
 //! stays, and so does one that holds unread bytes: they may be a complete request.
 //!
+//! While new connections have to wait for others, the time that others have is halved again and again,
+//! so that a flood of silent clients is closed as fast as it comes. Each second without such a wait
+//! doubles it.
+//!
 //! A connection whose requests only wait for a change (`?wait=`) does not count. Waiting requests have a
 //! limit of their own, so they leave all connections to other readers. When a wait ends, its
 //! connection counts again. If the limit is reached by then, it still counts as the waiting request
@@ -49,7 +53,7 @@ pub(super) struct Connections {
     handshakes: Failures,
 }
 
-/// How long a connection stays although it is in the way.
+/// How long a connection stays although it is in the way, where few are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// Without a complete request, or as a stream of events.
@@ -58,15 +62,49 @@ pub(super) struct Patience {
     pub(super) blocked: Duration,
 }
 
-/// The connections that may be closed, by the moment from which on they may.
+impl Patience {
+    fn of(self, state: State) -> Duration {
+        match state {
+            State::Idle | State::Streaming => self.idle,
+            State::Blocked => self.blocked,
+        }
+    }
+}
+
+/// The connections that may be closed.
 #[derive(Debug, Default)]
 struct Candidates {
     next: u64,
-    by_time: BTreeMap<Key, CancellationToken>,
+    /// Of each [`State`], by the moment at which a connection came into it.
+    by_state: [BTreeMap<Key, CancellationToken>; State::ALL.len()],
+    pressure: Pressure,
 }
 
-/// From when on, and a number of its own.
+/// Since when, and a number of its own.
 type Key = (Instant, u64);
+
+/// How often the patience is halved.
+#[derive(Debug, Default)]
+struct Pressure {
+    halvings: u32,
+    /// When it was raised last.
+    raised: Option<Instant>,
+}
+
+impl Pressure {
+    /// 62 ms are left of a second: longer than an honest client in the same network needs to connect
+    /// and to send its request.
+    const MOST: u32 = 4;
+
+    fn at(&self, now: Instant) -> u32 {
+        let seconds = self.raised.map_or(0, |raised| now.duration_since(raised).as_secs());
+        self.halvings.saturating_sub(u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+
+    fn raise(&mut self, now: Instant) {
+        *self = Self { halvings: (self.at(now) + 1).min(Self::MOST), raised: Some(now) };
+    }
+}
 
 impl Connections {
     /// Both limits are at most [`Semaphore::MAX_PERMITS`].
@@ -124,7 +162,7 @@ impl Connections {
             tokio::select! {
                 permit = acquire => break permit,
                 () = self.added.notified() => {}
-                () = due => {}
+                () = due => self.lock().pressure.raise(Instant::now()),
             }
         };
         let permit = permit.expect("the semaphore is never closed");
@@ -136,16 +174,23 @@ impl Connections {
         }
     }
 
-    /// Closes the first candidate. The error is the moment from which on it may be closed; `None`
-    /// if there is no candidate.
+    /// Closes the candidate whose time is over first. The error is the moment from which on it may be
+    /// closed; `None` if there is no candidate.
     fn evict(&self) -> Result<(), Option<Instant>> {
         let mut candidates = self.lock();
-        let first = candidates.by_time.first_entry().ok_or(None)?;
-        let from = first.key().0;
-        if from > Instant::now() {
-            return Err(Some(from));
+        let now = Instant::now();
+        let share = 2_u32.pow(candidates.pressure.at(now));
+        let due = |state: &State| {
+            let (since, _) = candidates.by_state[*state as usize].first_key_value()?.0;
+            Some((*since + self.patience.of(*state) / share, *state))
+        };
+        let (due, state) =
+            State::ALL.iter().filter_map(due).min_by_key(|(due, _)| *due).ok_or(None)?;
+        if due > now {
+            return Err(Some(due));
         }
-        first.remove().cancel();
+        let (_, evicted) = candidates.by_state[state as usize].pop_first().expect("it has a first");
+        evicted.cancel();
         self.evicted.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -180,7 +225,7 @@ struct Activity {
     stuck: bool,
     /// Whether all that arrived was read.
     drained: bool,
-    /// The state that makes it a candidate, and its key in [`Candidates::by_time`].
+    /// The state that makes it a candidate, and its key in [`Candidates::by_state`].
     candidate: Option<(State, Key)>,
     /// `None` while all that it does is to wait. In a retired connection that of a wait, if any.
     permit: Option<OwnedSemaphorePermit>,
@@ -192,6 +237,10 @@ enum State {
     Idle,
     Blocked,
     Streaming,
+}
+
+impl State {
+    const ALL: [Self; 3] = [Self::Idle, Self::Blocked, Self::Streaming];
 }
 
 impl Activity {
@@ -306,17 +355,15 @@ impl Place {
         if state == activity.candidate.map(|(state, _)| state) {
             return;
         }
-        let Connections { patience, added, .. } = &*self.connections;
         let mut candidates = self.connections.lock();
-        if let Some((_, key)) = activity.candidate {
-            candidates.by_time.remove(&key);
+        if let Some((state, key)) = activity.candidate {
+            candidates.by_state[state as usize].remove(&key);
         }
         activity.candidate = state.map(|state| {
-            let patience = if state == State::Blocked { patience.blocked } else { patience.idle };
-            let key = (Instant::now() + patience, candidates.next);
+            let key = (Instant::now(), candidates.next);
             candidates.next += 1;
-            candidates.by_time.insert(key, self.evicted.clone());
-            added.notify_one();
+            candidates.by_state[state as usize].insert(key, self.evicted.clone());
+            self.connections.added.notify_one();
             (state, key)
         });
     }
@@ -325,8 +372,8 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let activity = self.activity.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, key)) = activity.candidate {
-            self.connections.lock().by_time.remove(&key);
+        if let Some((state, key)) = activity.candidate {
+            self.connections.lock().by_state[state as usize].remove(&key);
         }
     }
 }
@@ -444,6 +491,35 @@ mod tests {
         assert_eq!(started.elapsed(), Duration::from_secs(61));
         assert_eq!(connections.evicted(), 1);
     }
+    /// The first one to come waits for the whole patience, those after it for less and less.
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_silent_clients_is_closed_as_fast_as_it_comes() {
+        let connections = Connections::new(1, 1, LIMITS);
+        let mut last = connections.place().await;
+        let mut waited = Vec::new();
+        for _ in 0..7 {
+            last.set_drained(true);
+            let started = Instant::now();
+            let closing = async {
+                last.evicted().await;
+                drop(last);
+            };
+            (last, ()) = tokio::join!(connections.place(), closing);
+            waited.push(started.elapsed().as_millis());
+        }
+        // The clock of the test has whole milliseconds.
+        assert_eq!(waited, [1000, 500, 250, 125, 63, 63, 63]);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        last.set_drained(true);
+        let started = Instant::now();
+        let closing = async {
+            last.evicted().await;
+            drop(last);
+        };
+        tokio::join!(connections.place(), closing);
+        assert_eq!(started.elapsed().as_millis(), 500);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_write_without_progress_has_less_time_than_forever() {
         let connections = Connections::new(1, 1, LIMITS);

@@ -169,7 +169,7 @@ const STALLED: Duration = Duration::from_secs(30);
 /// When the limit of connections is reached, connections may be closed that are idle or blocked for
 /// this long.
 const PATIENCE: connections::Patience =
-    connections::Patience { idle: Duration::from_secs(1), blocked: Duration::from_secs(3) };
+    connections::Patience { idle: Duration::from_millis(500), blocked: Duration::from_millis(750) };
 
 /// The most connections for own health checks at one time.
 const HEALTH_CONNECTIONS: usize = 16;
