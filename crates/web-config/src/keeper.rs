@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::doors::ReloadRequest;
 use crate::load::{Attempt, Fingerprint, LoadedDoors, attempt, fingerprint};
+use crate::tls::EXPIRED;
 use crate::{Doors, DoorsHandle, DoorsStatus};
 
 /// How often the files are read.
@@ -22,6 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The least time between two log lines about versions that cannot be used.
 const QUIET: Duration = Duration::from_mins(1);
+
+/// How often the certificates of the version in use are checked for their end.
+const REVIEW: Duration = Duration::from_hours(1);
+
+/// The least time between two log lines about the same warning.
+const REMIND: Duration = Duration::from_hours(24);
 
 /// Loads the web configuration at `path` for the first time.
 pub async fn open(path: &Path) -> Result<(DoorsHandle, Keeper), Errors> {
@@ -44,8 +51,17 @@ pub async fn open(path: &Path) -> Result<(DoorsHandle, Keeper), Errors> {
         reload,
     };
     let seen = Seen { files, fingerprint };
-    let keeper =
-        Keeper { path: path.to_owned(), doors, status, requests, seen, doubt: None, logged: None };
+    let keeper = Keeper {
+        path: path.to_owned(),
+        doors,
+        status,
+        requests,
+        seen,
+        doubt: None,
+        logged: None,
+        reviewed: Instant::now(),
+        warned: Instant::now(),
+    };
     Ok((handle, keeper))
 }
 
@@ -63,6 +79,10 @@ pub struct Keeper {
     doubt: Option<Fingerprint>,
     /// When a version that cannot be used was last logged.
     logged: Option<Instant>,
+    /// When the warnings about the version in use were last made.
+    reviewed: Instant,
+    /// When they were last logged.
+    warned: Instant,
 }
 
 /// What the files of a version held.
@@ -95,12 +115,25 @@ impl Keeper {
     /// Loads what has changed.
     async fn check(&mut self) {
         let (path, seen) = (self.path.clone(), self.seen.clone());
+        let is_due = self.reviewed.elapsed() >= REVIEW;
+        let known = seen.fingerprint;
         let read = move || {
             let changed = fingerprint(&seen.files) != seen.fingerprint;
-            changed.then(|| attempt(&path))
+            (changed || is_due).then(|| attempt(&path))
         };
         match lane::read(&self.path, PATIENCE, read).await {
-            Ok(None) => self.doubt = None,
+            Ok(None) => {
+                self.doubt = None;
+                self.remind();
+            }
+            Ok(Some(Attempt { loaded, fingerprint, .. })) if fingerprint == known => {
+                self.doubt = None;
+                self.reviewed = Instant::now();
+                // A version that cannot be used is reported each minute.
+                if let Ok(loaded) = loaded {
+                    self.review(loaded.warnings);
+                }
+            }
             Ok(Some(Attempt { loaded: Ok(loaded), files, fingerprint })) => {
                 self.accept(loaded, Seen { files, fingerprint });
             }
@@ -136,10 +169,12 @@ impl Keeper {
     }
 
     fn accept(&mut self, loaded: LoadedDoors, seen: Seen) {
-        let LoadedDoors { doors, warnings } = loaded;
+        let LoadedDoors { mut doors, warnings } = loaded;
+        doors.users = doors.users.remembering(&self.doors.borrow().users);
         (self.seen, self.doubt, self.logged) = (seen, None, None);
         tracing::info!(config = %self.path.display(), "Loaded the web configuration");
         warn(&self.path, &warnings);
+        (self.reviewed, self.warned) = (Instant::now(), Instant::now());
         self.doors.send_replace(Arc::new(doors));
         let loaded = SystemTime::now();
         self.status.send_replace(DoorsStatus { error: None, loaded, warnings: warnings.into() });
@@ -154,7 +189,16 @@ impl Keeper {
             None => self.seen.fingerprint = 0,
         }
         let error = errors.to_string();
-        if self.logged.is_none_or(|logged| logged.elapsed() >= QUIET) {
+        self.status.send_modify(|status| status.error = Some(error.into()));
+        self.remind();
+    }
+
+    /// Logs why the file cannot be used, as long as it cannot, once a minute.
+    fn remind(&mut self) {
+        let status = self.status.borrow();
+        if let Some(error) = &status.error
+            && self.logged.is_none_or(|logged| logged.elapsed() >= QUIET)
+        {
             self.logged = Some(Instant::now());
             tracing::error!(
                 config = %self.path.display(),
@@ -162,7 +206,21 @@ impl Keeper {
                 "Cannot use the web configuration, the previous one stays in use"
             );
         }
-        self.status.send_modify(|status| status.error = Some(error.into()));
+    }
+
+    /// Replaces the warnings about the version in use: its certificates come to their end while it
+    /// is in use. Logs them once a day, and at once if they are more or an end has come.
+    fn review(&mut self, warnings: Vec<String>) {
+        let before = Arc::clone(&self.status.borrow().warnings);
+        let expired = |warnings: &[String]| {
+            warnings.iter().filter(|warning| warning.contains(EXPIRED)).count()
+        };
+        let is_new = warnings.len() > before.len() || expired(&warnings) > expired(&before);
+        if is_new || self.warned.elapsed() >= REMIND {
+            self.warned = Instant::now();
+            warn(&self.path, &warnings);
+        }
+        self.status.send_modify(|status| status.warnings = warnings.into());
     }
 }
 
@@ -278,6 +336,65 @@ mod tests {
         fs::write(&path, "").unwrap();
         assert_eq!(followed.check().await, NEW);
         assert!(followed.handle.current().tls.is_none());
+    }
+
+    /// Lets this much time pass, at once.
+    async fn pass(time: Duration) {
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn what_stays_bad_is_logged_once_a_minute() {
+        let mut followed = Followed::new("stays-bad").await;
+        followed.scratch.write("web.yml", "a: 1\n");
+        followed.check().await;
+        assert_eq!(followed.keeper.logged, None);
+        followed.check().await;
+        let first = followed.keeper.logged.unwrap();
+        followed.check().await;
+        assert_eq!(followed.keeper.logged, Some(first));
+        pass(QUIET).await;
+        followed.check().await;
+        assert!(followed.keeper.logged.unwrap() >= first + QUIET);
+        followed.scratch.write("web.yml", TEXT);
+        assert_eq!(followed.check().await, NEW);
+        pass(QUIET).await;
+        followed.check().await;
+        assert_eq!(followed.keeper.logged, None);
+    }
+
+    /// Nothing changes but the time.
+    #[tokio::test]
+    async fn the_end_of_a_certificate_is_announced_while_it_is_in_use() {
+        let mut followed = Followed::new("ends").await;
+        let Pair { cert, key } = Authority::new("The authority").certificate("a", |params| {
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        });
+        followed.scratch.write("c.pem", &cert);
+        followed.scratch.write("k.pem", &key);
+        assert_eq!(followed.check().await, NEW);
+        let warning = Arc::clone(&followed.handle.status().warnings);
+        assert!(warning[0].contains(EXPIRED), "{warning:?}");
+        // As if it had been good when it was loaded.
+        followed.keeper.status.send_modify(|status| status.warnings = Arc::from([]));
+        let loaded = followed.keeper.warned;
+        assert_eq!(followed.check().await, SAME);
+        assert!(followed.handle.status().warnings.is_empty());
+
+        pass(REVIEW).await;
+        assert_eq!(followed.check().await, SAME);
+        assert_eq!(followed.handle.status().warnings, warning);
+        let first = followed.keeper.warned;
+        assert!(first >= loaded + REVIEW);
+
+        pass(REVIEW).await;
+        assert_eq!(followed.check().await, SAME);
+        assert_eq!(followed.keeper.warned, first);
+        pass(REMIND).await;
+        assert_eq!(followed.check().await, SAME);
+        assert!(followed.keeper.warned >= first + REMIND);
     }
 
     #[tokio::test]

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use swarmscout_config_decoder::Errors;
+use swarmscout_net::config::PemSource;
 use tokio::sync::{mpsc, watch};
 
 use crate::load::of_text;
-use crate::{Doors, DoorsHandle, DoorsStatus};
+use crate::{Doors, DoorsHandle, DoorsStatus, parse};
 
 /// What the text of a web configuration says.
 ///
@@ -19,6 +21,17 @@ pub fn doors(text: &str) -> Arc<Doors> {
         Ok(doors) => Arc::new(doors),
         Err(errors) => panic!("{errors}"),
     }
+}
+
+/// What the text of a web configuration says; `None` if it is not valid or names files.
+pub fn load_inline(text: &[u8]) -> Option<Result<Doors, Errors>> {
+    let path = Path::new("web.yml");
+    let (config, _) = parse(text, path).ok()?;
+    let is_inline = config.tls.is_none_or(|tls| {
+        let sources = [Some(&tls.cert), Some(&tls.key), tls.client_ca.as_ref()];
+        sources.into_iter().flatten().all(|source| matches!(source, PemSource::Inline(_)))
+    });
+    is_inline.then(|| of_text(text, path))
 }
 
 /// A handle of these doors, and what replaces them.

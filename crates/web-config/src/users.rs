@@ -185,6 +185,21 @@ impl Users {
         }))
     }
 
+    /// These users, with the good passwords that `before` remembers of those whose hash is the same.
+    pub(crate) fn remembering(&self, before: &Self) -> Self {
+        let user = |(name, user): (&String, &User)| {
+            let same = before.0.by_name.get(name).filter(|before| before.hash == user.hash);
+            let good = Mutex::new(same.and_then(|before| *lock(&before.good)));
+            (name.clone(), User { hash: user.hash.clone(), good })
+        };
+        Self(Arc::new(Inner {
+            by_name: self.0.by_name.iter().map(user).collect(),
+            unknown: self.0.unknown.clone(),
+            key: before.0.key.clone(),
+            running: Mutex::default(),
+        }))
+    }
+
     /// Whether there are no users.
     pub fn is_empty(&self) -> bool {
         self.0.by_name.is_empty()

@@ -211,6 +211,9 @@ pub(crate) fn file_key(key: &'static str) -> &'static str {
     }
 }
 
+/// How the warning about a certificate goes on that is not valid any longer.
+pub(crate) const EXPIRED: &str = "expired ";
+
 /// How long before the end of a certificate a warning is due, in seconds.
 const SOON: i64 = 14 * 86_400;
 
@@ -236,7 +239,7 @@ fn certificates(
         let (begins, ends) = (fields.begins, fields.ends);
         first_end = first_end.min(ends);
         let state = if ends < now {
-            format!("expired {} ago: renew it", span(ends, now))
+            format!("{EXPIRED}{} ago: renew it", span(ends, now))
         } else if ends < now + SOON {
             format!("expires in {}: renew it", span(now, ends))
         } else if begins > now {

@@ -196,11 +196,23 @@ async fn requests_with_the_same_password_wait_for_one_check() {
 }
 
 #[tokio::test]
-async fn a_new_version_of_the_file_forgets_what_was_good() {
-    let old = users(&[("alice", SECRET)]);
-    assert_eq!(check(&old, "alice", "secret").await, Verdict::Good);
-    let new = users(&[("alice", "$2a$04$yC8kEtrN6B5DJWOs1EaEKuGwggwTga/Dpv0/6vQQUpGG3zuxDAn8e")]);
-    assert_eq!(check(&new, "alice", "secret").await, Verdict::Bad);
+async fn a_new_version_of_the_file_remembers_users_with_the_same_hash_only() {
+    let old = users(&[("alice", SECRET), ("bob", SECRET), ("carol", SECRET)]);
+    for name in ["alice", "bob", "carol"] {
+        assert_eq!(check(&old, name, "secret").await, Verdict::Good);
+    }
+    let other = "$2a$04$yC8kEtrN6B5DJWOs1EaEKuGwggwTga/Dpv0/6vQQUpGG3zuxDAn8e";
+    let new = users(&[("alice", SECRET), ("bob", other), ("dave", SECRET)]).remembering(&old);
+    let known = |name: &str| {
+        let digest = new.0.digest(name, &Password::new(b"secret"));
+        new.0.knows(name, &digest)
+    };
+    assert_eq!(["alice", "bob", "carol", "dave"].map(known), [true, false, false, false]);
+    for (name, expected) in
+        [("alice", Verdict::Good), ("bob", Verdict::Bad), ("carol", Verdict::Bad)]
+    {
+        assert_eq!(check(&new, name, "secret").await, expected, "{name}");
+    }
 }
 
 #[test]
