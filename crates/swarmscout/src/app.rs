@@ -219,6 +219,10 @@ impl App {
             _ = signals.stop() => return Err(StartError::Stopped),
         };
         let addresses: Vec<_> = listeners.iter().filter_map(web::Listener::address).collect();
+        let url = |listener: &web::Listener| {
+            listener.address().map(|address| local_url(listener.scheme(), address))
+        };
+        let local_url = listeners.iter().find_map(url);
         let names: Vec<_> = listeners.iter().map(ToString::to_string).collect();
         listeners.extend(health);
 
@@ -294,8 +298,8 @@ impl App {
         for address in &names {
             tracing::info!(%address, "Listening on");
         }
-        if let (ConfigSource::Engine(_), Some(address)) = (&options.source, addresses.first()) {
-            let base = base.unwrap_or_else(|| local_url(*address) + &prefix);
+        if let (ConfigSource::Engine(_), Some(local_url)) = (&options.source, local_url) {
+            let base = base.unwrap_or(local_url + &prefix);
             let url = format!("{base}/api/v1/status/config?format=yaml");
             tracing::info!(
                 url,

@@ -35,7 +35,6 @@ mod view;
 
 use std::fmt;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -195,9 +194,8 @@ pub async fn serve(
         stalled: STALLED,
         shutdown_timeout: context.options.shutdown_timeout,
     };
-    let addresses: Vec<_> = listeners.iter().filter_map(Listener::address).collect();
     let changes = Changes::new(&context.discovery, &context.outputs, &context.program);
-    let app = Arc::new(App::new(context, &addresses, &connections));
+    let app = Arc::new(App::new(context, &listeners, &connections));
     let site = router::Site::new(&app);
     let handle = move |request| site.clone().answer(request);
     let (health, listeners): (Vec<_>, Vec<_>) =
@@ -242,24 +240,18 @@ struct App {
 }
 
 impl App {
-    /// `addresses` are those of its TCP sockets.
     fn new(
         context: Context,
-        addresses: &[SocketAddr],
+        listeners: &[Listener],
         connections: &Arc<connections::Connections>,
     ) -> Self {
         // Where Linux reports it: a missing name is not a failure.
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let hostname = hostname.trim().to_owned();
         let directory = std::env::current_dir().unwrap_or_default().display().to_string();
-        let guard = guard::Guard::new(&context.options, &hostname, addresses);
-        let ports: Vec<_> = addresses.iter().map(SocketAddr::port).collect();
-        let port = ports.first().map(|port| format!(":{port}")).unwrap_or_default();
-        let (scheme, authority) = match &context.options.external_url {
-            Some(url) => (url.scheme.clone(), url.authority.clone()),
-            None => (String::from("http"), format!("{hostname}{port}")),
-        };
-        let global_url = api::GlobalUrl { scheme, authority, ports };
+        let addresses: Vec<_> = listeners.iter().filter_map(Listener::address).collect();
+        let guard = guard::Guard::new(&context.options, &hostname, &addresses);
+        let global_url = api::GlobalUrl::new(&context.options, &hostname, listeners);
         Self {
             context,
             access: access::Access::default(),

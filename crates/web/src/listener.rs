@@ -71,6 +71,16 @@ impl Listener {
         Ok(Self { socket, name: String::from("own health checks"), address: None, doors: None })
     }
 
+    /// Its web configuration.
+    pub(super) fn doors(&self) -> Option<DoorsHandle> {
+        self.doors.clone()
+    }
+
+    /// How a URL of it begins, by its present web configuration: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        scheme_of(self.doors.as_ref())
+    }
+
     pub(super) fn is_health(&self) -> bool {
         matches!(self.socket, ListenSocket::Health { .. })
     }
@@ -111,6 +121,11 @@ impl Listener {
     fn peer(&self, address: Option<SocketAddr>) -> Peer {
         Peer { address, doors: self.doors.clone(), certificate: None }
     }
+}
+
+/// How a URL of a listener with this web configuration begins.
+pub(super) fn scheme_of(doors: Option<&DoorsHandle>) -> &'static str {
+    if doors.is_some_and(|doors| doors.current().tls.is_some()) { "https" } else { "http" }
 }
 
 /// The address as logs show it: `127.0.0.1:9465` or `unix:///run/swarmscout.sock`.

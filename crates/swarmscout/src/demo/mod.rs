@@ -225,7 +225,8 @@ fn outcome(
 
 /// What to try.
 fn guide(address: Option<SocketAddr>, jobs: &[Job], pace: Duration) -> String {
-    let url = address.map_or_else(|| String::from("http://127.0.0.1"), local_url);
+    let url = address.map(|address| local_url("http", address));
+    let url = url.unwrap_or_else(|| String::from("http://127.0.0.1"));
     let mut text = String::from(
         "\nA Swarm of three managers, three workers and a shop, and a classic Swarm of two masters \
          and\nthree nodes run in this process, on loopback. Swarmscout finds:\n\n",

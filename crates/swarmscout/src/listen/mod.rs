@@ -130,8 +130,8 @@ fn explain(error: io::Error, port: u16) -> anyhow::Error {
     anyhow!("{error}: {hint}")
 }
 
-/// Where a server that listens at `address` is reached from this machine.
-pub(crate) fn local_url(address: SocketAddr) -> String {
+/// Where a server that listens at `address` is reached from this machine by `http` or `https`.
+pub(crate) fn local_url(scheme: &str, address: SocketAddr) -> String {
     let host = match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
             SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port()))
@@ -141,7 +141,7 @@ pub(crate) fn local_url(address: SocketAddr) -> String {
         }
         address => address,
     };
-    format!("http://{host}")
+    format!("{scheme}://{host}")
 }
 
 #[cfg(test)]
@@ -188,7 +188,7 @@ mod tests {
             ("10.0.0.1:80", "http://10.0.0.1:80"),
             ("[fd00::1]:80", "http://[fd00::1]:80"),
         ] {
-            assert_eq!(local_url(address.parse().unwrap()), url);
+            assert_eq!(local_url("http", address.parse().unwrap()), url);
         }
     }
 }

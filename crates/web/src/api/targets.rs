@@ -15,12 +15,14 @@ use serde::Serialize;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
 use swarmscout_model::{Labels, LabelsBuilder, PoolSpec, SetGroup, Target, TargetList, TargetSet};
+use swarmscout_web_config::DoorsHandle;
 use tokio::task::JoinSet;
 
 use super::status::Yaml;
 use super::{ApiError, parameter, success};
-use crate::App;
+use crate::listener::{Listener, scheme_of};
 use crate::view::{Job, Steps};
+use crate::{App, Options};
 use swarmscout_publish::json;
 
 /// A list is written in pieces of about this size, each when the one before is on its way: however
@@ -440,15 +442,24 @@ fn narrow(n: usize) -> u32 {
 /// Makes the URLs of targets on this machine reachable from others, as far as that can be guessed.
 #[derive(Debug)]
 pub(crate) struct GlobalUrl {
-    /// `http` or `https`.
-    pub(crate) scheme: String,
-    /// Where others reach us: `host` or `host:port`.
-    pub(crate) authority: String,
-    /// Where we listen.
-    pub(crate) ports: Vec<u16>,
+    /// `--web.external-url`, if it is set: scheme, and `host` or `host:port`.
+    external: Option<(String, String)>,
+    hostname: String,
+    /// The ports on which we listen, each with what decides whether it speaks TLS.
+    ports: Vec<(u16, Option<DoorsHandle>)>,
 }
 
 impl GlobalUrl {
+    pub(crate) fn new(options: &Options, hostname: &str, listeners: &[Listener]) -> Self {
+        let external = options.external_url.as_ref();
+        let port = |listener: &Listener| Some((listener.address()?.port(), listener.doors()));
+        Self {
+            external: external.map(|url| (url.scheme.clone(), url.authority.clone())),
+            hostname: hostname.to_owned(),
+            ports: listeners.iter().filter_map(port).collect(),
+        }
+    }
+
     /// The URL of the same target for others; `None` where it is the same.
     fn of(&self, url: &str) -> Option<String> {
         let (scheme, rest) = url.split_once("://")?;
@@ -458,12 +469,17 @@ impl GlobalUrl {
         if !matches!(host, "127.0.0.1" | "localhost" | "[::1]") {
             return None;
         }
-        let own = port.and_then(|port| port.parse().ok()).is_some_and(|p| self.ports.contains(&p));
-        let external = split_port(&self.authority).0;
-        Some(match port {
-            Some(_) if own => format!("{}://{}{path}", self.scheme, self.authority),
-            Some(port) => format!("{scheme}://{external}:{port}{path}"),
-            None => format!("{scheme}://{external}{path}"),
+        let number = port.and_then(|port| port.parse::<u16>().ok());
+        let own = self.ports.iter().find(|(own, _)| Some(*own) == number);
+        let external = self.external.as_ref();
+        let host = external.map_or(&*self.hostname, |(_, authority)| split_port(authority).0);
+        Some(match (port, own, external) {
+            (_, Some(_), Some((scheme, authority))) => format!("{scheme}://{authority}{path}"),
+            (_, Some((port, doors)), None) => {
+                format!("{}://{host}:{port}{path}", scheme_of(doors.as_ref()))
+            }
+            (Some(port), None, _) => format!("{scheme}://{host}:{port}{path}"),
+            (None, None, _) => format!("{scheme}://{host}{path}"),
         })
     }
 }
@@ -482,6 +498,8 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use swarmscout_web_config::testing;
+
     use crate::PATIENCE;
     use crate::connections::Connections;
     use crate::tests::{Server, group, job, set};
@@ -541,9 +559,9 @@ mod tests {
     #[test]
     fn targets_of_this_machine_are_shown_as_others_reach_them() {
         let global = GlobalUrl {
-            scheme: String::from("https"),
-            authority: String::from("swarm.example:8443"),
-            ports: vec![9465],
+            external: Some((String::from("https"), String::from("swarm.example:8443"))),
+            hostname: String::from("host"),
+            ports: vec![(9465, None)],
         };
         for (url, expected) in [
             ("http://127.0.0.1:9465/metrics", "https://swarm.example:8443/metrics"),
@@ -556,5 +574,29 @@ mod tests {
         for url in ["http://10.0.0.1:9465/", "http://localhosts:1/", "http://[::2]:9465/"] {
             assert_eq!(global.of(url), None, "{url}");
         }
+    }
+
+    #[test]
+    fn each_own_port_has_its_scheme() {
+        let pair = rcgen::generate_simple_self_signed([String::from("host")]).unwrap();
+        let (cert, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+        let text = format!("tls_server_config: {{cert: {cert:?}, key: {key:?}}}\n");
+        let (sender, tls) = testing::handle(testing::doors(&text));
+        let global = GlobalUrl {
+            external: None,
+            hostname: String::from("host"),
+            ports: vec![(9465, None), (9466, Some(tls))],
+        };
+        for (url, expected) in [
+            ("http://127.0.0.1:9465/metrics", "http://host:9465/metrics"),
+            ("http://127.0.0.1:9466/metrics", "https://host:9466/metrics"),
+            ("https://127.0.0.1:9100/metrics", "https://host:9100/metrics"),
+        ] {
+            assert_eq!(global.of(url).as_deref(), Some(expected), "{url}");
+        }
+        // Its file has changed.
+        sender.send_replace(testing::doors(""));
+        let url = global.of("http://127.0.0.1:9466/metrics");
+        assert_eq!(url.as_deref(), Some("http://host:9466/metrics"));
     }
 }
