@@ -24,6 +24,7 @@ pub mod storage;
 pub mod stores;
 pub mod transport;
 pub mod values;
+pub mod web_config;
 
 /// One thing that is fuzzed.
 #[derive(Clone, Copy, Debug)]
@@ -67,5 +68,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "token", run: stores::token, seeds: seeds::token },
     Target { name: "url", run: transport::url, seeds: seeds::url },
     Target { name: "values", run: values::values, seeds: seeds::values },
+    Target { name: "web_config", run: web_config::file, seeds: seeds::web_config },
     Target { name: "zookeeper", run: stores::zookeeper, seeds: seeds::zookeeper },
 ];

@@ -319,6 +319,43 @@ pub fn values() -> Seeds {
     ])
 }
 
+/// All keys, good and bad, with certificates in the file.
+pub fn web_config() -> Seeds {
+    texts(&[
+        "tls_server_config:
+  cert_file: server.crt
+  key_file: server.key
+  client_auth_type: RequireAndVerifyClientCert
+  client_ca_file: ca.crt
+  client_allowed_sans: [prometheus.example, 10.0.0.1]
+  min_version: TLS12
+  max_version: TLS13
+  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_AES_128_GCM_SHA256]
+  prefer_server_cipher_suites: false
+  curve_preferences: [CurveP256, X25519MLKEM768]
+http_server_config: {http2: false, headers: {X-Frame-Options: deny, X-XSS-Protection: ''}}
+rate_limit: {interval: 10ms, burst: 20}
+",
+        "basic_auth_users: {alice: $2a$04$S4eJ/7GLDFeFpln6WOAhE.pfhAcx3PY4ATeCVP3cZkWzVWfl7F0tK}
+authorization: {lists: [any], read: ['user:alice'], change: [], health: [anyone]}
+",
+        "tls_server_config:
+  cert: |
+    -----BEGIN CERTIFICATE-----
+    MAA=
+    -----END CERTIFICATE-----
+  key: |
+    -----BEGIN PRIVATE KEY-----
+    MAA=
+    -----END PRIVATE KEY-----
+",
+        "tls_server_config: {cert: a, key: b, client_ca: c, client_auth_type: RequestClientCert}",
+        "basic_auth_users: {'a:b': x, \"c\\n\": $2y$31$y}\nauthorization: {reads: [], lists: [x, 'cert:a']}",
+        "http_server_config: {headers: {Server: x, X-Frame-Options: \"a\\u001b\"}, http2: 'no'}",
+        "",
+    ])
+}
+
 /// What etcd answered to its version 2, refusals and events too.
 pub fn etcd2() -> Seeds {
     let mut seeds = contents(&files("sim-stores/fixtures/etcd-v2", "json", |_| true));
