@@ -27,6 +27,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// The largest answer that is read.
 const MAX_ANSWER: u64 = 256 << 20;
 
+/// The largest answer that is read if it is a text, in bytes.
+const MAX_TEXT: u64 = 64 << 10;
+
 /// This much of an answer that is not JSON is shown, in bytes.
 const SHOWN: usize = 200;
 
@@ -124,9 +127,9 @@ impl Server {
         self.read(answer, missing).await
     }
 
-    /// Sends a GET to a path, and reads a text.
+    /// Sends a GET to a path, and reads the beginning of a text: any server may answer.
     pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
-        let request = self.request(path, TIMEOUT)?;
+        let request = self.request(path, TIMEOUT)?.max_body(MAX_TEXT);
         let answer = self.client.get(request).await.map_err(|error| self.no_answer(error))?;
         let status = answer.status;
         let body = answer.body.bytes().await.context("cannot read the answer")?;
@@ -134,7 +137,11 @@ impl Server {
             let reason = self.refusal(status, &body);
             bail!("check failed: URL={}, status={}: {reason}", self.shown_url(), status.as_u16());
         }
-        Ok(String::from_utf8_lossy(&body).into_owned())
+        let text = String::from_utf8_lossy(&body);
+        let text = text.trim_end();
+        let shown = &text[..text.floor_char_boundary(SHOWN)];
+        let more = if shown.len() < text.len() { "…" } else { "" };
+        Ok(format!("{shown}{more}"))
     }
 
     fn request(&self, path: &str, timeout: Duration) -> Result<Request, Error> {

@@ -50,19 +50,28 @@ pub(crate) async fn ask(port: u16, path: &str) -> Option<anyhow::Result<String>>
         return None;
     }
     let answer = tokio::time::timeout(ANSWER_WITHIN, exchange(socket, path)).await;
-    Some(answer.unwrap_or_else(|_| bail!("no answer within {ANSWER_WITHIN:?}")))
+    answer.unwrap_or_else(|_| bail!("no answer within {ANSWER_WITHIN:?}")).transpose()
 }
 
-async fn exchange(mut socket: UnixStream, path: &str) -> anyhow::Result<String> {
+/// `None` if the program closes the connection at once: it does not answer this user.
+async fn exchange(mut socket: UnixStream, path: &str) -> anyhow::Result<Option<String>> {
     // The answer to HTTP/1.0 is not chunked.
-    socket.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
     let mut answer = Vec::new();
-    socket.take(MAX_ANSWER).read_to_end(&mut answer).await?;
+    let exchanged = async {
+        socket.write_all(request.as_bytes()).await?;
+        socket.take(MAX_ANSWER).read_to_end(&mut answer).await
+    };
+    let exchanged = exchanged.await;
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    exchanged?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").context("the answer is not HTTP")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     match status.context("the answer is not HTTP")? {
-        200 => Ok(body.to_owned()),
+        200 => Ok(Some(body.to_owned())),
         503 => bail!("status=503: it starts or stops: ask again"),
         status => bail!("status={status}: {}", body.trim()),
     }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The permissions of a socket, whatever the umask is: its user and its group may connect.
 const MODE: u32 = 0o660;
@@ -20,6 +20,12 @@ const BACKLOG: u32 = 1024;
 
 /// How long another program may take to accept a connection. One that is that busy is alive.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long another program may take to create a socket in the same folder.
+const CREATED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often to try for the lock of a folder.
+const TRY_EVERY: Duration = Duration::from_millis(10);
 
 /// The file of a socket. It is removed with this value, unless another file has taken its place.
 #[derive(Debug)]
@@ -32,6 +38,10 @@ pub struct SocketFile {
 /// Listens at a path. A socket that a program has left there is replaced; any other file stays, and is
 /// an error.
 pub(super) async fn listen(path: &Path) -> anyhow::Result<(UnixListener, SocketFile)> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    // Until it listens, another program would take the socket for one that was left there.
+    let _lock = lock(folder).await?;
+    warn_of_others(path, folder);
     let open = || UnixSocket::new_stream();
     let mut socket = open()?;
     if let Err(error) = socket.bind(path) {
@@ -46,6 +56,47 @@ pub(super) async fn listen(path: &Path) -> anyhow::Result<(UnixListener, SocketF
     let file = SocketFile::restrict(path).context("cannot set the permissions of the socket")?;
     let listener = socket.listen(BACKLOG)?;
     Ok((listener, file))
+}
+
+/// Keeps other programs like this one from creating a socket in a folder. Some file systems cannot do
+/// that, and not every folder may be read; then `None`.
+async fn lock(folder: &Path) -> anyhow::Result<Option<File>> {
+    let Ok(folder) = File::open(folder) else { return Ok(None) };
+    let locking = async {
+        loop {
+            match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return true,
+                Err(rustix::io::Errno::WOULDBLOCK) => sleep(TRY_EVERY).await,
+                Err(_) => return false,
+            }
+        }
+    };
+    let locked = timeout(CREATED_WITHIN, locking).await;
+    let locked = locked.map_err(|_| {
+        anyhow!(
+            "another program has locked its folder for {CREATED_WITHIN:?}: end it, or choose another \
+             folder with --web.listen-address"
+        )
+    })?;
+    Ok(locked.then_some(folder))
+}
+
+/// Who can replace the socket receives what is meant for this program, passwords too.
+fn warn_of_others(path: &Path, folder: &Path) {
+    if can_others_replace(folder) {
+        tracing::warn!(
+            socket = %path.display(),
+            "Every user can replace the socket: deny others to write to its folder, or set its sticky bit"
+        );
+    }
+}
+
+/// Whether every user can remove files of others in a folder.
+fn can_others_replace(folder: &Path) -> bool {
+    const OTHERS_WRITE: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    let mode = fs::metadata(folder).map_or(0, |folder| folder.mode());
+    mode & OTHERS_WRITE != 0 && mode & STICKY == 0
 }
 
 fn explain(error: io::Error) -> anyhow::Error {
@@ -169,6 +220,48 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let (_listener, _file) = listen(&path).await.unwrap();
         UnixStream::connect(&path).await.unwrap();
+    }
+
+    /// One of them listens, and the others see that.
+    #[tokio::test]
+    async fn of_programs_that_start_at_once_only_one_takes_a_socket() {
+        let folder = Folder::new("race");
+        let path = folder.socket();
+        for _ in 0..20 {
+            drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+            let mut starting = tokio::task::JoinSet::new();
+            for _ in 0..8 {
+                let path = path.clone();
+                starting.spawn(async move { listen(&path).await });
+            }
+            let started = starting.join_all().await;
+            let winners: Vec<_> = started.iter().filter(|started| started.is_ok()).collect();
+            assert_eq!(winners.len(), 1, "{started:?}");
+            UnixStream::connect(&path).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_stays_locked_is_an_error() {
+        let folder = Folder::new("locked");
+        let held = lock(&folder.0).await.unwrap();
+        assert!(held.is_some());
+        tokio::time::pause();
+        assert!(error(&folder.socket()).await.contains("another program has locked its folder"));
+        tokio::time::resume();
+        drop(held);
+        listen(&folder.socket()).await.unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_safe_if_others_cannot_remove_files_of_it() {
+        let folder = Folder::new("writable");
+        for (mode, expected) in
+            [(0o755, false), (0o775, false), (0o777, true), (0o757, true), (0o1777, false)]
+        {
+            fs::set_permissions(&folder.0, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(can_others_replace(&folder.0), expected, "{mode:o}");
+        }
     }
 
     #[tokio::test]

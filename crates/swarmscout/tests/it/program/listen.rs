@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 
 use super::harness::{Folder, Program, get, request_to_socket};
 
@@ -66,6 +67,41 @@ fn serves_on_a_unix_socket_beside_a_port() {
     let (healthy, said) = run(&folder, &["check", "healthy", &format!("--url={url}:/p")]);
     let expected = "no such socket: a Swarmscout with --web.listen-address=unix:///… creates it";
     assert!(!healthy && said.contains(expected), "{said}");
+}
+
+/// The commands trust a program of their own user and of root, the program commands of the same. Only
+/// root can run programs of other users. Nothing listens on 127.0.0.1 by TCP.
+#[test]
+#[cfg(target_os = "linux")]
+fn own_health_checks_are_between_programs_that_trust_each_other() {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::process::CommandExt as _;
+
+    let owner = std::fs::metadata("/proc/self").expect("/proc is mounted").uid();
+    if owner != 0 {
+        return;
+    }
+    let [root, one, other] = [0, 65_534, 65_533];
+    let folder = Folder::new();
+    folder.write("prometheus.yml", STATIC);
+    // Where each user can run it.
+    let program = folder.path().join("program");
+    std::fs::copy(env!("CARGO_BIN_EXE_swarmscout"), &program).expect("there is room");
+    let command = |user: u32| {
+        let mut command = Command::new(&program);
+        command.current_dir(folder.path()).env_clear().uid(user).gid(user);
+        command
+    };
+    for (owner, answered) in [(one, [false, true, false]), (root, [true, false, false])] {
+        let mut running = Program::spawn(command(owner).args(["--web.listen-address=127.0.0.2:0"]));
+        let url = format!("--url=http://127.0.0.1:{}", running.address().port());
+        for (user, answered) in [root, one, other].into_iter().zip(answered) {
+            let output = command(user).args(["check", "ready", &url]).output().expect("it runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.success(), answered, "{user} asks {owner}: {said}");
+            assert!(answered || said.contains("connection refused"), "{said}");
+        }
+    }
 }
 
 /// Nothing listens on 127.0.0.1 by TCP, so only the socket for own health checks can answer.

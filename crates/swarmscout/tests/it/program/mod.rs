@@ -30,3 +30,4 @@ mod state;
 mod status;
 #[cfg(target_os = "linux")]
 mod systemd;
+mod web_config;
