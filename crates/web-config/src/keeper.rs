@@ -172,10 +172,11 @@ impl Keeper {
         let LoadedDoors { mut doors, warnings } = loaded;
         doors.users = doors.users.remembering(&self.doors.borrow().users);
         (self.seen, self.doubt, self.logged) = (seen, None, None);
+        // Before the log says so.
+        self.doors.send_replace(Arc::new(doors));
         tracing::info!(config = %self.path.display(), "Loaded the web configuration");
         warn(&self.path, &warnings);
         (self.reviewed, self.warned) = (Instant::now(), Instant::now());
-        self.doors.send_replace(Arc::new(doors));
         let loaded = SystemTime::now();
         self.status.send_replace(DoorsStatus { error: None, loaded, warnings: warnings.into() });
     }
