@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use swarmscout_config::Errors;
 use swarmscout_web_config::{Identity, Principal, Right, Rights, WebConfig, parse, testing};
 
 /// Any file. One that is read says the same again, and lets no client in without proof, unless it
@@ -11,11 +12,13 @@ pub fn file(text: &[u8]) {
     let (config, warnings) = match parse(text, path) {
         Ok(read) => read,
         Err(errors) => {
-            errors.iter().for_each(|error| says_what(&error.to_string()));
+            say_what(&errors);
             return;
         }
     };
-    warnings.iter().for_each(|warning| says_what(&warning.to_string()));
+    for warning in &warnings {
+        says_what(&warning.to_string());
+    }
     let (again, _) = parse(text, path).expect("what was read can be read again");
     assert_eq!(format!("{config:?}"), format!("{again:?}"));
     for (name, hash) in &config.users {
@@ -26,7 +29,13 @@ pub fn file(text: &[u8]) {
     assert!(config.rate_limit.as_ref().is_none_or(|limit| limit.burst > 0));
     rights(&config);
     if let Some(Err(errors)) = testing::load_inline(text) {
-        errors.iter().for_each(|error| says_what(&error.to_string()));
+        say_what(&errors);
+    }
+}
+
+fn say_what(errors: &Errors) {
+    for error in errors {
+        says_what(&error.to_string());
     }
 }
 
