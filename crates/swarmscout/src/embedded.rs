@@ -85,6 +85,18 @@ pub const STACKS: Embedded = Embedded {
             reads: &[&[read!("stack/swarmscout.yml")]],
         },
         EmbeddedFile {
+            name: "gateway",
+            file: "gateway.yml",
+            about: "Docker's socket on the managers alone, and readers with TLS beside Prometheus",
+            text: include_str!("../../../deploy/gateway.yml"),
+            reads: &[&[
+                read!("gateway/gateway.yml"),
+                read!("gateway/gateway-web.yml"),
+                read!("gateway/reader.yml"),
+                read!("gateway/reader-web.yml"),
+            ]],
+        },
+        EmbeddedFile {
             name: "complete",
             file: "complete.yml",
             about: "Prometheus, Alertmanager, Grafana, exporters and Swarmscout",

@@ -34,7 +34,7 @@ pub use diagnose::{
 pub use embedded::EmbeddedArgs;
 pub use rules::RulesArgs;
 pub use state::StateArgs;
-pub use tls::{TlsCommand, TlsInitArgs, TlsRenewArgs};
+pub use tls::{TlsClientArgs, TlsCommand, TlsInitArgs, TlsRenewArgs};
 
 use crate::listen::ListenAddress;
 

@@ -13,6 +13,8 @@ pub enum TlsCommand {
     Init(TlsInitArgs),
     /// Make a new server and a new client certificate of the same authority, with the same names
     Renew(TlsRenewArgs),
+    /// Make a client certificate of the same authority with another name, for other rights
+    Client(TlsClientArgs),
 }
 
 /// Of `tls init`.
@@ -45,6 +47,23 @@ pub struct TlsRenewArgs {
     pub directory: PathBuf,
 
     /// How long the server and the client certificate last, at most 825 days
+    #[arg(long, value_name = "DAYS", default_value = "730",
+          value_parser = clap::value_parser!(u16).range(1..=825))]
+    pub days: u16,
+}
+
+/// Of `tls client`.
+#[derive(Debug, Args)]
+pub struct TlsClientArgs {
+    /// The name in the certificate and of its files, as in cert:NAME of a web configuration file
+    #[arg(value_name = "NAME")]
+    pub name: CertificateHost,
+
+    /// Folder with the files of `tls init`
+    #[arg(long, value_name = "DIR", default_value = "tls")]
+    pub directory: PathBuf,
+
+    /// How long the certificate lasts, at most 825 days
     #[arg(long, value_name = "DAYS", default_value = "730",
           value_parser = clap::value_parser!(u16).range(1..=825))]
     pub days: u16,

@@ -2,7 +2,7 @@
 //! key infrastructure.
 //!
 //! The folder has all of it: `init` writes it, and `renew` makes new certificates with the key and the
-//! names that it finds there. A web configuration file and an `http_config` stand beside them, with
+//! names that it finds there. `client` adds a client certificate of another name. A web configuration file and an `http_config` stand beside them, with
 //! paths that hold in this folder and in `/run/secrets` alike.
 
 mod authority;
@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -21,7 +21,7 @@ use jiff::tz::TimeZone;
 use self::authority::{Authority, Issued, Purpose, Validity};
 use self::files::Folder;
 pub use self::hosts::CertificateHost;
-use crate::cli::{TlsCommand, TlsInitArgs, TlsRenewArgs};
+use crate::cli::{TlsClientArgs, TlsCommand, TlsInitArgs, TlsRenewArgs};
 use crate::output::{print, print_error};
 
 /// How long an authority lasts.
@@ -68,6 +68,7 @@ pub fn run(command: &TlsCommand) -> ExitCode {
     let result = match command {
         TlsCommand::Init(args) => init(args, today),
         TlsCommand::Renew(args) => renew(args, today),
+        TlsCommand::Client(args) => client(args, today),
     };
     let done = match result {
         Ok(text) => print(&text),
@@ -121,8 +122,7 @@ fn init(args: &TlsInitArgs, today: Date) -> anyhow::Result<String> {
 /// Writes new certificates of the authority in the folder.
 fn renew(args: &TlsRenewArgs, today: Date) -> anyhow::Result<String> {
     let folder = Folder::open(&args.directory)?;
-    let authority = Authority::load(&folder.read(CA)?, &folder.read(CA_KEY)?)
-        .with_context(|| format!("cannot use the authority in {}", args.directory.display()))?;
+    let authority = authority(&folder, &args.directory)?;
     let hosts = folder.read(HOSTS)?;
     let hosts = hosts.lines().map(str::trim).filter(|line| !line.is_empty());
     let hosts: Vec<CertificateHost> = hosts
@@ -148,6 +148,46 @@ fn renew(args: &TlsRenewArgs, today: Date) -> anyhow::Result<String> {
              changes, so a service needs new ones:\n\n";
     text += &next_steps(&args.directory, &authority, &leaves, false);
     Ok(text)
+}
+
+/// Writes a client certificate of another name, with an `http_config` for it.
+fn client(args: &TlsClientArgs, today: Date) -> anyhow::Result<String> {
+    let CertificateHost::Name(name) = &args.name else { bail!("{} is not a name", args.name) };
+    ensure!(!name.starts_with('*'), "{name} is not the name of one client");
+    let own = [CA, CA_KEY, SERVER, SERVER_KEY, CLIENT_CERT, CLIENT_KEY, WEB, HTTP];
+    ensure!(
+        own.iter().all(|file| file.split('.').next() != Some(name)),
+        "{name} is the name of files of `tls init`: use another one"
+    );
+    let folder = Folder::open(&args.directory)?;
+    let authority = authority(&folder, &args.directory)?;
+    let last = authority.end(today)?;
+    let end = today.checked_add(i32::from(args.days).days()).context("the date is out of range")?;
+    let validity = Validity { start: yesterday(today)?, end: end.min(last) };
+    let issued =
+        authority.issue(Purpose::Client, name, std::slice::from_ref(&args.name), validity)?;
+    let (certificate, key, http) =
+        (format!("{name}.pem"), format!("{name}-key.pem"), format!("{name}.yml"));
+    folder.secret(&key, &issued.key)?;
+    folder.public(&certificate, &issued.certificate)?;
+    folder.public(&http, &HTTP_TEXT.replace("client", name))?;
+    let (directory, id) = (args.directory.display(), &issued.id);
+    Ok(format!(
+        "A client certificate for {name} until {}, in {directory}.\n\n\
+         Its rights, in the web configuration file of the server:\n    \
+         authorization:\n      read: [cert:{name}]\n\n\
+         For commands: --http.config.file={directory}/{http}\n\n\
+         On a manager, for a service:\n  \
+         docker secret create swarmscout-{name}-{id} {directory}/{certificate}\n  \
+         docker secret create swarmscout-{name}-key-{id} {directory}/{key}\n",
+        validity.end,
+    ))
+}
+
+/// The authority in a folder.
+fn authority(folder: &Folder, directory: &Path) -> anyhow::Result<Authority> {
+    Authority::load(&folder.read(CA)?, &folder.read(CA_KEY)?)
+        .with_context(|| format!("cannot use the authority in {}", directory.display()))
 }
 
 /// Where certificates start: the clocks of others may be late.

@@ -48,6 +48,15 @@ impl Site {
 
     /// A handshake with the server under this name, both sides with their certificates.
     fn handshake(&self, host: &'static str) -> Result<(), rustls::Error> {
+        self.handshake_of(host, CLIENT_CERT, CLIENT_KEY)
+    }
+
+    fn handshake_of(
+        &self,
+        host: &'static str,
+        certificate: &str,
+        key: &str,
+    ) -> Result<(), rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let clients = WebPkiClientVerifier::builder_with_provider(self.roots(), provider.clone());
         let server = ServerConfig::builder_with_provider(provider.clone())
@@ -57,7 +66,7 @@ impl Site {
         let client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(self.roots())
-            .with_client_auth_cert(vec![self.certificate(CLIENT_CERT)], self.key(CLIENT_KEY))?;
+            .with_client_auth_cert(vec![self.certificate(certificate)], self.key(key))?;
         let name = ServerName::try_from(host).unwrap();
         let mut client = ClientConnection::new(Arc::new(client), name)?;
         let mut server = ServerConnection::new(Arc::new(server))?;
@@ -165,4 +174,42 @@ fn renewed_certificates_are_of_the_same_authority() {
     std::fs::copy(site.0.join(CLIENT_KEY), site.0.join(CA_KEY)).unwrap();
     let error = format!("{:#}", site.renew(today()).unwrap_err());
     assert!(error.contains("the key does not belong to the certificate"), "{error}");
+}
+
+#[test]
+fn a_client_of_another_name_has_files_of_its_own() {
+    let site = Site::new("client");
+    let make = |name: &str| {
+        let (name, directory) = (name.parse().unwrap(), site.0.clone());
+        client(&TlsClientArgs { name, directory, days: 730 }, today())
+    };
+    let error = format!("{:#}", make("admin").unwrap_err());
+    assert!(error.contains("`swarmscout tls init` makes it"), "{error}");
+    site.init(false, today()).unwrap();
+    let before = site.read(CLIENT_CERT);
+    let text = make("admin").unwrap();
+    site.handshake_of("manager-1", "admin.pem", "admin-key.pem").unwrap();
+    assert_eq!(site.read(CLIENT_CERT), before);
+    assert!(
+        site.read("admin.yml").contains("key_file: admin-key.pem"),
+        "{}",
+        site.read("admin.yml")
+    );
+    for line in ["read: [cert:admin]", "docker secret create swarmscout-admin-key-"] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    for name in [
+        "ca",
+        "server",
+        "client",
+        "ca-key",
+        "server-key",
+        "client-key",
+        "web",
+        "http",
+        "10.0.0.1",
+        "*.a.b",
+    ] {
+        assert!(make(name).is_err(), "{name}");
+    }
 }

@@ -9,7 +9,7 @@ use md5::{Digest as _, Md5};
 use super::harness::{Folder, transcript};
 
 /// All that the program knows.
-const STACKS: [&str; 3] = ["beside", "complete", "compose"];
+const STACKS: [&str; 4] = ["beside", "gateway", "complete", "compose"];
 
 /// What a stack can be deployed with.
 const OVERRIDES: [&str; 2] = ["alert-url.yml", "grafana-password.yml"];
@@ -210,9 +210,24 @@ fn containers_can_read_the_files_whatever_the_umask() {
 #[test]
 fn the_configurations_of_the_stacks_are_good() {
     let folder = Folder::new();
-    for file in ["stack/swarmscout.yml", "compose/swarmscout.yml"] {
-        let file = deploy().join(file);
-        let output = folder.run(&["check", "config", &file.display().to_string()]);
+    let urls = "https://manager-1:9465/sd/swarm,https://manager-2:9465/sd/swarm";
+    let output = folder.run(&["tls", "init", "--hosts=manager-1,manager-2"]);
+    assert!(output.status.success(), "{}", transcript(&folder, &output));
+    for (check, file) in [
+        ("config", "stack/swarmscout.yml"),
+        ("config", "compose/swarmscout.yml"),
+        ("config", "gateway/gateway.yml"),
+        ("config", "gateway/reader.yml"),
+        ("web-config", "gateway/gateway-web.yml"),
+        ("web-config", "gateway/reader-web.yml"),
+    ] {
+        // As Docker fills it in, and with files that are there.
+        let mut text = read(&deploy().join(file));
+        text = text.replace("{{ env \"NETWORK\" }}", "monitoring");
+        text = text.replace("{{ env \"GATEWAYS\" }}", urls).replace("/run/secrets/", "tls/");
+        assert!(!text.contains("{{"), "{text}");
+        let path = folder.write(&file.replace('/', "-"), &text);
+        let output = folder.run(&["check", check, &path.display().to_string()]);
         let said = transcript(&folder, &output);
         assert!(output.status.success() && !said.contains("WARNING"), "{said}");
     }
