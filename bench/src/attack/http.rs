@@ -44,7 +44,7 @@ pub(super) fn deafness(site: &Site, running: &Running) {
     trickle(site, running, 1_000, &request);
 }
 
-/// Keeps this many connections open, each of which sent `head`, and sends a byte by each once a
+/// Keeps this many connections open, all with `head` sent, and sends a byte by each once a
 /// second. Opens another one for each that was closed.
 fn trickle(site: &Site, running: &Running, connections: usize, head: &[u8]) {
     std::thread::scope(|scope| {

@@ -181,7 +181,7 @@ impl Running {
         }
     }
 
-    /// Does it again and again on this many threads. What fails was refused: that is no error.
+    /// Does it again and again on this many threads. What fails was refused, and is ignored.
     fn on_threads(&self, threads: usize, attempt: impl Fn(&Self) -> Result<()> + Sync) {
         std::thread::scope(|scope| {
             for _ in 0..threads {
