@@ -15,6 +15,7 @@ mod attack;
 mod changes;
 mod classic;
 mod dns;
+mod doors;
 mod explain;
 mod follow;
 mod idle;
@@ -64,6 +65,7 @@ const CAMPAIGNS: &[(&str, Benchmark)] = &[
     ("readers", readers::run),
     ("api", api::run),
     ("waiting", waiting::run),
+    ("doors", doors::run),
     ("soak", soak::run),
     ("attack", attack::run),
 ];

@@ -34,6 +34,11 @@ impl Program {
         Command::new(self.path()).arg("--version").output().is_ok()
     }
 
+    /// A command of it.
+    pub fn command(self) -> Command {
+        Command::new(self.path())
+    }
+
     /// The size of its binary, in bytes.
     pub fn size(self) -> Result<u64> {
         let path = self.path();
