@@ -1,6 +1,6 @@
 //! What is wrong with a configuration file, and what is doubtful in it: data, never printed here.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 pub use swarmscout_model::yaml::Position;
@@ -121,8 +121,31 @@ fn write_place(
         write!(f, ":{line}:{column}")?;
     }
     f.write_str(": ")?;
-    if !path.is_empty() {
-        write!(f, "{path}: ")?;
+    if path.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    // A key of the file may hold anything, and this is for one line of a terminal.
+    for c in path.chars() {
+        if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+    }
+    f.write_str(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_with_control_characters_stays_on_its_line() {
+        let error = ConfigError {
+            file: PathBuf::from("web.yml"),
+            position: Some(Position { line: 2, column: 3 }),
+            path: String::from("basic_auth_users.c\n\u{1b}[2Jé"),
+            message: String::from("not a bcrypt hash"),
+        };
+        assert_eq!(
+            error.to_string(),
+            r"web.yml:2:3: basic_auth_users.c\n\u{1b}[2Jé: not a bcrypt hash"
+        );
+    }
 }

@@ -39,8 +39,9 @@ fn say_what(errors: &Errors) {
     }
 }
 
-/// A finding has a place, and says what is wrong there.
+/// A finding is one line. It has a place, and says what is wrong there.
 fn says_what(text: &str) {
+    assert!(!text.contains(char::is_control), "{text:?}");
     let said = text.strip_prefix("/etc/web.yml").or_else(|| text.strip_prefix("web.yml"));
     assert!(said.is_some_and(|said| said.contains(": ") && !said.ends_with(": ")), "{text:?}");
 }

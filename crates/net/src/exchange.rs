@@ -128,7 +128,28 @@ fn failure(target: &Target, to: &str, error: &legacy::Error) -> Error {
         }
         cause = error.source();
     }
-    Error::Exchange { to: to.to_owned(), reason: explain(error, &SERVER) }
+    let mut reason = explain(error, &SERVER);
+    if target.host.scheme() == Scheme::Https && closed_before_answer(error) {
+        // In TLS 1.3 a server refuses a client after the handshake, and HTTP/2 does not pass its alert on.
+        reason = String::from(
+            "the server closed the connection before it answered: if it wants a client certificate, \
+             set tls_config.cert_file and key_file",
+        );
+    }
+    Error::Exchange { to: to.to_owned(), reason }
+}
+
+/// Whether the connection ended between its handshake and an answer, for an unknown reason.
+fn closed_before_answer(error: &legacy::Error) -> bool {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    let (mut closed, mut known) = (false, false);
+    while let Some(error) = cause {
+        let hyper = error.downcast_ref::<hyper::Error>();
+        closed |= hyper.is_some_and(|error| error.is_closed() || error.is_canceled());
+        known |= error.is::<io::Error>();
+        cause = error.source();
+    }
+    closed && !known
 }
 
 /// The cause of a broken exchange in plain words.
