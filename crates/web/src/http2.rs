@@ -33,7 +33,7 @@ const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
 /// The largest piece of an answer that is handed over at once, in bytes: its client must take it within
 /// the deadline.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 512 << 10;
 /// How often a client is asked whether it is still there, and how long it may take to answer.
 const PING: Duration = Duration::from_secs(15);
 
