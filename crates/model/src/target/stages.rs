@@ -16,7 +16,7 @@ pub fn raw(
     builder: &mut LabelsBuilder,
 ) {
     group.merged(index, builder);
-    if !defaults.common.is_empty() && builder.value(HONOR_LABELS).is_empty() {
+    if defaults.has_common(group, index) {
         builder.add_absent(&defaults.common);
     }
 }
@@ -106,5 +106,21 @@ impl DefaultLabels {
             }
         }
         Self { defaults: labels.build(), common: defaults.common_labels.clone() }
+    }
+
+    /// Whether target `index` has the [labels of all targets](TargetDefaults::common_labels).
+    pub fn has_common(&self, group: &TargetGroup, index: usize) -> bool {
+        let honors = |labels: &Labels| labels.get(HONOR_LABELS).is_some();
+        !self.common.is_empty() && !honors(&group.labels) && !honors(&group.targets[index])
+    }
+
+    /// What [`discovered`] adds to the labels of a target and its group, where they lack it.
+    pub fn added(&self, with_common: bool) -> Labels {
+        let mut builder = LabelsBuilder::new();
+        if with_common {
+            builder.reset(&self.common);
+        }
+        builder.add_absent(&self.defaults);
+        builder.build()
     }
 }

@@ -4,6 +4,7 @@
 //! Members that Prometheus does not have are added, none is missing or means something else, so
 //! what reads Prometheus reads this.
 
+mod discovered;
 mod doctor;
 mod explain;
 mod health;

@@ -13,11 +13,12 @@ use futures_util::stream;
 use http::{HeaderValue, Uri, header};
 use serde::Serialize;
 use swarmscout_model::quote::Quoted;
-use swarmscout_model::target::{DefaultLabels, DropReason, discovered};
-use swarmscout_model::{Labels, LabelsBuilder, PoolSpec, SetGroup, Target, TargetList, TargetSet};
+use swarmscout_model::target::{DefaultLabels, DropReason};
+use swarmscout_model::{Labels, PoolSpec, SetGroup, Target, TargetList, TargetSet};
 use swarmscout_web_config::DoorsHandle;
 use tokio::task::JoinSet;
 
+use super::discovered::DiscoveredLabels;
 use super::status::Yaml;
 use super::{ApiError, parameter, success};
 use crate::listener::{Listener, scheme_of};
@@ -147,8 +148,7 @@ struct Lists {
     listed: u64,
     /// Whether the list has an element yet.
     empty: bool,
-    texts: Option<PoolTexts>,
-    builder: LabelsBuilder,
+    texts: Option<Box<PoolTexts>>,
 }
 
 /// A job, and the source key of one of its groups.
@@ -160,17 +160,33 @@ struct Place {
 /// What the targets of a job have in common.
 struct PoolTexts {
     pool: Arc<PoolSpec>,
-    defaults: DefaultLabels,
+    discovered: DiscoveredLabels,
+    /// The member with its name.
+    scrape_pool: Vec<u8>,
     /// What each rule says of a target that it dropped.
     reasons: Vec<Option<String>>,
 }
 
 impl PoolTexts {
     fn new(pool: &Arc<PoolSpec>) -> Self {
+        let mut scrape_pool = Vec::new();
+        member(&mut scrape_pool, "scrapePool", pool.name());
         Self {
             pool: Arc::clone(pool),
-            defaults: DefaultLabels::new(&pool.defaults),
+            discovered: DiscoveredLabels::new(DefaultLabels::new(&pool.defaults)),
+            scrape_pool,
             reasons: vec![None; pool.relabel.len()],
+        }
+    }
+
+    /// Opens the object of a target with what was discovered of it.
+    fn discovered(&mut self, out: &mut Vec<u8>, group: &SetGroup, index: u32) {
+        let group = &group.relabelled.group;
+        out.extend(b"{\"discoveredLabels\":");
+        self.discovered.write(out, group, index as usize);
+        match TargetList::of(group) {
+            TargetList::Normal => {}
+            list => member(out, "list", &list.to_string()),
         }
     }
 
@@ -214,7 +230,6 @@ impl Lists {
             listed: 0,
             empty: true,
             texts: None,
-            builder: LabelsBuilder::new(),
         }
     }
 
@@ -224,6 +239,9 @@ impl Lists {
         let sets = held.unwrap_or_else(|| {
             let sets = newest(&self.app, &self.pool);
             self.find_place(&sets);
+            if let Some(texts) = &mut self.texts {
+                texts.discovered.forget_group();
+            }
             sets
         });
         let mut out = Vec::with_capacity(PIECE + 8192);
@@ -284,20 +302,20 @@ impl Lists {
             (self.set, self.group, self.target, self.listed) = (self.set + 1, 0, 0, 0);
             return;
         };
-        if !self.texts.as_ref().is_some_and(|texts| Arc::ptr_eq(&texts.pool, &set.pool)) {
-            self.texts = Some(PoolTexts::new(&set.pool));
-        }
+        let texts = self.texts.take().filter(|texts| Arc::ptr_eq(&texts.pool, &set.pool));
+        let mut texts = texts.unwrap_or_else(|| Box::new(PoolTexts::new(&set.pool)));
         let start = out.len();
         if !self.empty {
             out.push(b',');
         }
         let body = out.len();
         let more = match self.list {
-            List::Active => self.active(out, set, group),
-            List::Dropped => self.dropped(out, set, group),
-            List::Refused => self.refused(out, set, group),
+            List::Active => self.active(out, set, group, &mut texts),
+            List::Dropped => self.dropped(out, group, &mut texts),
+            List::Refused => self.refused(out, group, &mut texts),
             List::Begin | List::End => false,
         };
+        self.texts = Some(texts);
         if out.len() == body {
             out.truncate(start);
         } else {
@@ -338,20 +356,26 @@ impl Lists {
     }
 
     /// Writes an active target, unless it is a duplicate. `false`: the group is at its end.
-    fn active(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup) -> bool {
+    fn active(
+        &self,
+        out: &mut Vec<u8>,
+        set: &TargetSet,
+        group: &SetGroup,
+        texts: &mut PoolTexts,
+    ) -> bool {
         let Some(target) = group.relabelled.active.get(self.target) else { return false };
         if group.duplicates().binary_search(&narrow(self.target)).is_ok() {
             return true;
         }
-        self.discovered(out, group, target.index);
+        texts.discovered(out, group, target.index);
         out.extend(b",\"labels\":");
         json::object(out, target.public_labels());
+        out.extend_from_slice(&texts.scrape_pool);
         let url = target.url(&set.pool.defaults.params);
         let global_url = self.app.global_url.of(&url);
         let label = |name| target.labels.get(name).unwrap_or_default();
         for (name, value) in [
-            ("scrapePool", &**set.pool.name()),
-            ("scrapeUrl", &url),
+            ("scrapeUrl", &*url),
             ("globalUrl", global_url.as_deref().unwrap_or(&url)),
             ("lastError", set.limit_error.as_deref().unwrap_or_default()),
             ("lastScrape", "0001-01-01T00:00:00Z"),
@@ -366,20 +390,18 @@ impl Lists {
     }
 
     /// Writes a dropped target. `false`: the group is at its end.
-    fn dropped(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup) -> bool {
+    fn dropped(&self, out: &mut Vec<u8>, group: &SetGroup, texts: &mut PoolTexts) -> bool {
         let Some(target) = group.relabelled.dropped.get(self.target) else { return false };
-        self.discovered(out, group, target.index);
-        member(out, "scrapePool", set.pool.name());
-        if let Some(texts) = &mut self.texts {
-            member(out, "dropReason", &texts.reason(target.reason));
-        }
+        texts.discovered(out, group, target.index);
+        out.extend_from_slice(&texts.scrape_pool);
+        member(out, "dropReason", &texts.reason(target.reason));
         out.push(b'}');
         true
     }
 
     /// Writes a target that cannot be scraped, or is equal to another. `false`: the group has no
     /// more.
-    fn refused(&mut self, out: &mut Vec<u8>, set: &TargetSet, group: &SetGroup) -> bool {
+    fn refused(&self, out: &mut Vec<u8>, group: &SetGroup, texts: &mut PoolTexts) -> bool {
         let refused = &group.relabelled.refused;
         let (index, reason) = match refused.get(self.target) {
             Some(target) => (target.index, target.reason.as_str()),
@@ -391,25 +413,11 @@ impl Lists {
                 None => return false,
             },
         };
-        self.discovered(out, group, index);
-        member(out, "scrapePool", set.pool.name());
+        texts.discovered(out, group, index);
+        out.extend_from_slice(&texts.scrape_pool);
         member(out, "reason", reason);
         out.push(b'}');
         true
-    }
-
-    /// Opens the object of a target with what was discovered of it.
-    fn discovered(&mut self, out: &mut Vec<u8>, group: &SetGroup, index: u32) {
-        let group = &group.relabelled.group;
-        if let Some(PoolTexts { defaults, .. }) = &self.texts {
-            discovered(group, index as usize, defaults, &mut self.builder);
-        }
-        out.extend(b"{\"discoveredLabels\":");
-        json::object(out, self.builder.iter());
-        match TargetList::of(group) {
-            TargetList::Normal => {}
-            list => member(out, "list", &list.to_string()),
-        }
     }
 }
 
@@ -428,10 +436,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Appends a member of an object that has one; its name needs no escape.
 fn member(out: &mut Vec<u8>, name: &str, value: &str) {
-    out.push(b',');
-    json::string(out, name);
-    out.push(b':');
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
     json::string(out, value);
 }
 
