@@ -160,13 +160,13 @@ mod tests {
             let labels = labels(of_group, "group");
             let group = TargetGroup { source: "file:0".into(), targets, labels };
             ours.forget_group();
-            for index in 0..sets.len() {
+            for (index, of_target) in sets.iter().enumerate() {
                 let (mut written, mut expected) = (Vec::new(), Vec::new());
                 ours.write(&mut written, &group, index);
                 discovered(&group, index, &defaults, &mut builder);
                 json::object(&mut expected, builder.iter());
                 let text = |json| String::from_utf8(json).unwrap();
-                assert_eq!(text(written), text(expected), "{of_group:?} {:?}", sets[index]);
+                assert_eq!(text(written), text(expected), "{of_group:?} {of_target:?}");
             }
         }
     }
