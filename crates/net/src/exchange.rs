@@ -141,15 +141,19 @@ fn failure(target: &Target, to: &str, error: &legacy::Error) -> Error {
 
 /// Whether the connection ended between its handshake and an answer, for an unknown reason.
 fn closed_before_answer(error: &legacy::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let mut closed = false;
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    let (mut closed, mut known) = (false, false);
     while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            let kinds = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
+            return kinds.contains(&error.kind());
+        }
         let hyper = error.downcast_ref::<hyper::Error>();
         closed |= hyper.is_some_and(|error| error.is_closed() || error.is_canceled());
-        known |= error.is::<io::Error>();
         cause = error.source();
     }
-    closed && !known
+    closed
 }
 
 /// The cause of a broken exchange in plain words.

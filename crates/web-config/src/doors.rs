@@ -37,6 +37,14 @@ impl Doors {
         }
     }
 
+    /// Whether this version protects less than the one `before`: no TLS, no users or no rights any
+    /// more. A half-written file does, for a moment.
+    pub(crate) fn opens(&self, before: &Self) -> bool {
+        (before.tls.is_some() && self.tls.is_none())
+            || (!before.users.is_empty() && self.users.is_empty())
+            || (before.rights.are_written() && !self.rights.are_written())
+    }
+
     /// Whether a connection that `other` let in may stay: this version asks a client for the same
     /// proof. Users are asked at each request.
     pub fn admits_like(&self, other: &Self) -> bool {

@@ -74,15 +74,24 @@ pub struct Keeper {
     requests: mpsc::Receiver<ReloadRequest>,
     /// What the files held when the state was last decided.
     seen: Seen,
-    /// A version that cannot be used, seen once: it may be half written, or certificate and key may be
-    /// replaced one after the other.
-    doubt: Option<Fingerprint>,
+    /// A version that was seen once: it may be half written, or certificate and key may be replaced one
+    /// after the other.
+    doubt: Option<Doubt>,
     /// When a version that cannot be used was last logged.
     logged: Option<Instant>,
     /// When the warnings about the version in use were last made.
     reviewed: Instant,
     /// When they were last logged.
     warned: Instant,
+}
+
+/// A version that is not decided yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// It can be used, and is if it stays as it is.
+    Good(Fingerprint),
+    /// It cannot be used, whatever exactly it holds.
+    Bad,
 }
 
 /// What the files of a version held.
@@ -134,16 +143,26 @@ impl Keeper {
                     self.review(loaded.warnings);
                 }
             }
-            Ok(Some(Attempt { loaded: Ok(loaded), files, fingerprint })) => {
-                self.accept(loaded, Seen { files, fingerprint });
-            }
-            Ok(Some(Attempt { loaded: Err(_), fingerprint, .. }))
-                if self.doubt != Some(fingerprint) =>
-            {
-                self.doubt = Some(fingerprint);
-            }
-            Ok(Some(Attempt { loaded: Err(errors), files, fingerprint })) => {
-                self.refuse(&errors, Some(Seen { files, fingerprint }));
+            Ok(Some(Attempt { loaded, files, fingerprint })) => {
+                let doubt = match &loaded {
+                    Ok(_) => Doubt::Good(fingerprint),
+                    Err(_) => Doubt::Bad,
+                };
+                if self.doubt != Some(doubt) {
+                    self.doubt = Some(doubt);
+                    return;
+                }
+                let seen = Seen { files, fingerprint };
+                match loaded {
+                    Ok(loaded) if loaded.doors.opens(&self.doors.borrow()) => {
+                        let message = "it takes away TLS, all users or authorization: if that is \
+                            meant, reload by SIGHUP or /-/reload";
+                        let error = ConfigError::whole_file(&self.path, None, message);
+                        self.refuse(&error.into(), Some(seen));
+                    }
+                    Ok(loaded) => self.accept(loaded, seen),
+                    Err(errors) => self.refuse(&errors, Some(seen)),
+                }
             }
             Err(stuck) => self.refuse(&hangs(&self.path, &stuck), None),
         }
@@ -274,6 +293,12 @@ mod tests {
             let folder = format!("{}/", self.scratch.0.display());
             (is_new, error.as_deref().unwrap_or_default().replace(&folder, ""))
         }
+
+        /// After the second of two checks.
+        async fn check_twice(&mut self) -> (bool, String) {
+            assert!(!self.check().await.0, "a version is taken at first sight");
+            self.check().await
+        }
     }
 
     const SAME: (bool, String) = (false, String::new());
@@ -288,7 +313,7 @@ mod tests {
         // No error yet.
         assert_eq!(followed.check().await, SAME);
         followed.scratch.write("k.pem", &key);
-        assert_eq!(followed.check().await, NEW);
+        assert_eq!(followed.check_twice().await, NEW);
         assert_eq!(followed.check().await, SAME);
         // It is one if it stays.
         let Pair { cert, .. } = Authority::new("The authority").server();
@@ -331,12 +356,50 @@ mod tests {
             let _ = fs::remove_file(&path);
             let _ = fs::remove_dir(&path);
             fs::write(&path, TEXT).unwrap();
-            assert_eq!(followed.check().await, NEW, "{kind}");
+            assert_eq!(followed.check_twice().await, NEW, "{kind}");
         }
-        // An empty file is one without TLS.
-        fs::write(&path, "").unwrap();
-        assert_eq!(followed.check().await, NEW);
+    }
+
+    #[tokio::test]
+    async fn a_version_that_protects_less_is_not_taken_by_itself() {
+        let mut followed = Followed::new("opens").await;
+        let user = "basic_auth_users:\n  a: $2a$04$S4eJ/7GLDFeFpln6WOAhE.pfhAcx3PY4ATeCVP3cZkWzVWfl7F0tK\n";
+        let rights = "authorization: {lists: [any]}\n";
+        let all = [TEXT, user, rights].concat();
+        followed.scratch.write("web.yml", &all);
+        assert_eq!(followed.check_twice().await, NEW);
+        let error = "web.yml: it takes away TLS, all users or authorization: if that is meant, reload \
+            by SIGHUP or /-/reload";
+        for less in ["", TEXT, user, &[TEXT, user].concat()] {
+            followed.scratch.write("web.yml", less);
+            assert_eq!(followed.check_twice().await, (false, error.to_owned()), "{less:?}");
+            followed.scratch.write("web.yml", &all);
+            assert_eq!(followed.check_twice().await, NEW);
+        }
+        followed.scratch.write("web.yml", "");
+        followed.keeper.load_now().await;
         assert!(followed.handle.current().tls.is_none());
+        assert_eq!(followed.check_twice().await, SAME);
+    }
+
+    /// A file is empty while it is written.
+    #[tokio::test]
+    async fn what_is_seen_once_is_not_taken() {
+        let mut followed = Followed::new("half").await;
+        for text in ["", "http_server_config: {http2: false}\n", "a: 1\n", TEXT] {
+            followed.scratch.write("web.yml", text);
+            assert_eq!(followed.check().await, SAME, "{text:?}");
+        }
+        assert_eq!(followed.check().await, SAME);
+    }
+
+    #[tokio::test]
+    async fn a_version_that_is_bad_in_other_ways_each_time_is_refused() {
+        let mut followed = Followed::new("changing").await;
+        followed.scratch.write("web.yml", "a: 1\n");
+        assert_eq!(followed.check().await, SAME);
+        followed.scratch.write("web.yml", "b: 1\n");
+        assert!(followed.check().await.1.contains("field b not found"));
     }
 
     /// Lets this much time pass, at once.
@@ -360,7 +423,7 @@ mod tests {
         followed.check().await;
         assert!(followed.keeper.logged.unwrap() >= first + QUIET);
         followed.scratch.write("web.yml", TEXT);
-        assert_eq!(followed.check().await, NEW);
+        assert_eq!(followed.check_twice().await, NEW);
         pass(QUIET).await;
         followed.check().await;
         assert_eq!(followed.keeper.logged, None);
@@ -375,7 +438,7 @@ mod tests {
         });
         followed.scratch.write("c.pem", &cert);
         followed.scratch.write("k.pem", &key);
-        assert_eq!(followed.check().await, NEW);
+        assert_eq!(followed.check_twice().await, NEW);
         let warning = Arc::clone(&followed.handle.status().warnings);
         assert!(warning[0].contains(EXPIRED), "{warning:?}");
         // As if it had been good when it was loaded.

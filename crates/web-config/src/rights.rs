@@ -126,6 +126,11 @@ impl Rights {
         })
     }
 
+    /// Whether the file says who has which.
+    pub(crate) fn are_written(&self) -> bool {
+        matches!(self.0, Table::Written(_))
+    }
+
     /// Whether this client has this right.
     pub fn allow(&self, right: Right, who: &Identity<'_>) -> bool {
         match &self.0 {

@@ -9,7 +9,7 @@ use std::fmt;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -119,9 +119,13 @@ impl fmt::Debug for PasswordHash {
 /// How long a check of this cost takes on this machine. Each step of the cost doubles it.
 fn time_of(cost: u32) -> Duration {
     const MEASURED: u32 = 4;
-    let began = Instant::now();
-    black_box(bcrypt::bcrypt(MEASURED, [0; 16], b"\0"));
-    began.elapsed().saturating_mul(1 << (cost - MEASURED))
+    static TIME: OnceLock<Duration> = OnceLock::new();
+    let time = TIME.get_or_init(|| {
+        let began = Instant::now();
+        black_box(bcrypt::bcrypt(MEASURED, [0; 16], b"\0"));
+        began.elapsed()
+    });
+    time.saturating_mul(1 << (cost - MEASURED))
 }
 
 fn shown(time: Duration) -> String {

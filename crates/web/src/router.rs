@@ -108,11 +108,15 @@ pub(super) fn routes(app: &Arc<App>) -> Routes {
 /// The address below the prefix, or `None` where it is not there.
 fn without_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
     let path = uri.path_and_query().map_or("/", PathAndQuery::as_str).strip_prefix(prefix)?;
-    match path.as_bytes().first() {
+    let below = match path.as_bytes().first() {
         None | Some(b'?') => format!("/{path}").parse().ok(),
         Some(b'/') => path.parse().ok(),
         Some(_) => None,
-    }
+    }?;
+    // The guard checks the authority, if there is one.
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(below);
+    Uri::from_parts(parts).ok()
 }
 
 /// A route that changes something. Each must be made by this, which keeps other sites out. The

@@ -20,7 +20,27 @@ pub(crate) fn explain_handshake(error: &io::Error) -> String {
 
 /// The words for an I/O error, where TLS is behind it.
 pub(crate) fn explain_io(error: &io::Error) -> Option<String> {
-    error.get_ref()?.downcast_ref().map(explain)
+    let inner = error.get_ref()?;
+    inner.downcast_ref().map(explain).or_else(|| alert_in(&inner.to_string()).map(alert_words))
+}
+
+/// The alerts by which a server refuses a client after the handshake, as TLS 1.3 does.
+const REFUSALS: [AlertDescription; 9] = [
+    AlertDescription::CertificateRequired,
+    AlertDescription::BadCertificate,
+    AlertDescription::UnknownCA,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::DecryptError,
+    AlertDescription::AccessDenied,
+];
+
+/// The alert in a text of rustls: h2 keeps no more of an error.
+fn alert_in(text: &str) -> Option<AlertDescription> {
+    let known = |alert: &AlertDescription| Error::AlertReceived(*alert).to_string();
+    REFUSALS.into_iter().find(|alert| known(alert) == text)
 }
 
 /// The words for an error of rustls.
@@ -129,4 +149,19 @@ pub fn seconds_in_words(seconds: u64) -> String {
         _ => (seconds / 86_400, "day"),
     };
     counted(count, unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_known_by_its_text() {
+        let kept = Error::AlertReceived(AlertDescription::CertificateRequired).to_string();
+        let words = explain_io(&io::Error::other(kept));
+        assert!(
+            words.is_some_and(|words| words.starts_with("the server wants a client certificate"))
+        );
+        assert_eq!(explain_io(&io::Error::other("received something")), None);
+    }
 }

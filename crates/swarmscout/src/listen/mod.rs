@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use swarmscout_web as web;
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::time::timeout;
 
 pub use self::address::{ListenAddress, ListenerConfig, Place};
@@ -21,6 +21,10 @@ use crate::systemd;
 
 /// How long the name of an address may take to resolve.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections that the kernel keeps until they are accepted. One beyond that tries again after a
+/// second, so a flood must not fill this. The kernel's own limit is `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
 
 /// Where to listen.
 #[derive(Clone, Debug)]
@@ -93,11 +97,11 @@ impl Opened {
 async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     if host.is_empty() {
         let all = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
-        return match TcpListener::bind(all).await {
+        return match listen(all) {
             Err(error)
                 if matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported) =>
             {
-                TcpListener::bind(("0.0.0.0", port)).await
+                listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
             }
             result => result,
         }
@@ -110,7 +114,15 @@ async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     let mut found: Vec<_> = found.collect();
     found.sort_by_key(SocketAddr::is_ipv6);
     let Some(first) = found.first() else { bail!("the name {host} has no address") };
-    TcpListener::bind(first).await.map_err(|error| explain(error, port))
+    listen(*first).map_err(|error| explain(error, port))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart must not wait for connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn explain(error: io::Error, port: u16) -> anyhow::Error {

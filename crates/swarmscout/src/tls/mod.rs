@@ -154,6 +154,7 @@ fn renew(args: &TlsRenewArgs, today: Date) -> anyhow::Result<String> {
 fn client(args: &TlsClientArgs, today: Date) -> anyhow::Result<String> {
     let CertificateHost::Name(name) = &args.name else { bail!("{} is not a name", args.name) };
     ensure!(!name.starts_with('*'), "{name} is not the name of one client");
+    ensure!(!name.ends_with("-key"), "{name} ends as the names of keys do: use another one");
     let own = [CA, CA_KEY, SERVER, SERVER_KEY, CLIENT_CERT, CLIENT_KEY, WEB, HTTP];
     ensure!(
         own.iter().all(|file| file.split('.').next() != Some(name)),

@@ -432,6 +432,19 @@ fn only_what_clients_must_prove_decides_whether_they_stay() {
     }
 }
 
+/// The owner of a trusted certificate could issue others, whatever it says.
+#[test]
+fn a_client_is_no_authority() {
+    let ours = Authority::new("Ours");
+    let client = ours.certificate("alice", |_| ());
+    for (certificate, good) in [(ours.pem(), true), (client.cert, false)] {
+        let pem = certificate.as_bytes();
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let authorities = Authorities::new(&certificates.unwrap());
+        assert_eq!(authorities.is_ok(), good, "{authorities:?}");
+    }
+}
+
 #[test]
 fn shows_no_key() {
     let key = Authority::new("Ours").server().key;

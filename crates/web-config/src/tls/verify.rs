@@ -1,6 +1,7 @@
 //! Which client certificates are accepted.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{
@@ -47,6 +48,14 @@ impl Authorities {
                 .map_err(|error| format!("certificate {} cannot be used: {error}", i + 1))?;
             anchors.push(anchor.to_owned());
             let fields = certificate_fields(certificate).unwrap_or_default();
+            if !is_authority(certificate, &anchor, fields.begins) {
+                return Err(format!(
+                    "certificate {} is not one of an authority (CA:TRUE), but its owner could issue \
+                     others: give that of its authority, and name the client in client_allowed_sans \
+                     or authorization",
+                    i + 1
+                ));
+            }
             ends.push(u64::try_from(fields.ends).unwrap_or(0));
         }
         let subjects = anchors.iter().map(|anchor| DistinguishedName::in_sequence(&anchor.subject));
@@ -63,6 +72,17 @@ impl Authorities {
         let ends = self.anchors.iter().zip(&self.ends);
         ends.filter(|(own, _)| same(own)).map(|(_, end)| *end).max().unwrap_or(0)
     }
+}
+
+/// Whether a certificate may issue others. webpki does not ask that of those that are trusted, but
+/// it refuses an authority as a client.
+fn is_authority(certificate: &CertificateDer<'_>, anchor: &TrustAnchor<'_>, begins: i64) -> bool {
+    let Ok(client) = webpki::EndEntityCert::try_from(certificate) else { return false };
+    let at = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(begins).unwrap_or(0)));
+    let anchors = std::slice::from_ref(anchor);
+    let usage = webpki::KeyUsage::client_auth();
+    let verified = client.verify_for_usage(&[], anchors, &[], at, usage, None, None);
+    matches!(verified, Err(webpki::Error::CaUsedAsEndEntity))
 }
 
 /// Checks the certificates of clients as `client_auth_type` and `client_allowed_sans` say.
@@ -98,7 +118,7 @@ impl ClientVerifier {
             if now.as_secs() <= ends {
                 return Ok(());
             }
-            let not_after = UnixTime::since_unix_epoch(std::time::Duration::from_secs(ends));
+            let not_after = UnixTime::since_unix_epoch(Duration::from_secs(ends));
             Err(webpki::Error::CertExpired { time: now, not_after })
         };
         let verified = parsed.verify_for_usage(

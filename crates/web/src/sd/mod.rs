@@ -29,9 +29,11 @@ use swarmscout_model::{PromDuration, TargetList, TargetSet};
 
 pub(super) use self::wait::Waited;
 use super::connections::Place;
+use super::listener::Peer;
 use super::view::{Job, Lists, Moment};
 use super::{App, gzip, json_response, links, text};
 use swarmscout_publish::list::{Encoding, Form, Key, NoList, Rendered, Selection};
+use swarmscout_web_config::DoorsHandle;
 
 /// Whole seconds since the source that was confirmed longest ago was confirmed.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
@@ -63,14 +65,35 @@ pub(super) async fn job(
     State(app): State<Arc<App>>,
     uri: Uri,
     place: Option<Extension<Arc<Place>>>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
 ) -> Response {
     let place = place.map(|Extension(place)| place);
-    let mut response = answer(&app, &uri, headers, place).await;
+    let doors = peer.and_then(|Extension(peer)| peer.doors);
+    let answering = answer(&app, &uri, headers, place);
+    // A reader that waits may have no right any longer: it asks again, and is checked again.
+    let mut response = tokio::select! {
+        response = answering => response,
+        () = replaced(doors) => {
+            let message = "the web configuration has changed: ask again\n";
+            text(StatusCode::SERVICE_UNAVAILABLE, message)
+        }
+    };
     if app.context.options.max_waiting > 0 {
         response.headers_mut().insert(wait::SUPPORTED, wait::LONGEST_AS_HEADER);
     }
     response
+}
+
+/// Resolves once another version of the web configuration is in use.
+async fn replaced(doors: Option<DoorsHandle>) {
+    let Some(mut versions) = doors.map(|doors| doors.versions()) else {
+        return std::future::pending().await;
+    };
+    versions.mark_unchanged();
+    if versions.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn answer(app: &App, uri: &Uri, headers: HeaderMap, place: Option<Arc<Place>>) -> Response {

@@ -44,6 +44,15 @@ async fn lives_below_its_prefix() {
     assert!(index.contains(r#""url":"https://proxy.example/x/sd/web""#), "{index}");
 }
 
+/// The authority of an absolute URI counts as a `Host`, with a prefix, too.
+#[tokio::test]
+async fn the_prefix_hides_no_foreign_host() {
+    let options = Options { route_prefix: String::from("/p"), ..Options::default() };
+    let server = Server::with_options(Instant::now(), Vec::new(), options).await;
+    assert_eq!(server.get("http://swarm.example/p/-/healthy").await.status, 200);
+    assert_eq!(server.get("http://evil.example/p/-/healthy").await.status, 403);
+}
+
 #[tokio::test]
 async fn answers_404_for_unknown_paths() {
     let server = Server::start(Instant::now(), Vec::new()).await;
