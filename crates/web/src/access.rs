@@ -4,9 +4,7 @@
 //! Each route is made with the right that it needs ([`Routes`]). A client has a right without proof,
 //! by its certificate, or as a user. The password is checked only where it decides.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -23,6 +21,7 @@ use swarmscout_web_config::{Doors, DoorsHandle, Identity, PasswordQueue, Right, 
 use zeroize::Zeroizing;
 
 use super::listener::Peer;
+use super::tally::Tally;
 use super::{App, lifecycle, text};
 
 /// The longest `Authorization` that is read: names and passwords are far shorter.
@@ -30,9 +29,6 @@ const MAX_CREDENTIALS: usize = 4096;
 
 /// Most bytes of a name that a refusal repeats.
 const SHOWN: usize = 100;
-
-/// Time between two log lines about requests that are refused for the same reason.
-const QUIET: Duration = Duration::from_mins(1);
 
 /// Routes, each with the right that it needs.
 #[derive(Debug)]
@@ -124,20 +120,11 @@ pub(super) struct Reader {
 #[derive(Debug, Default)]
 pub(super) struct Access {
     passwords: Arc<PasswordQueue>,
-    refused: [AtomicU64; Reason::ALL.len()],
-    logged: Mutex<BTreeMap<Reason, Logged>>,
-}
-
-/// The last log line for a reason.
-#[derive(Debug)]
-struct Logged {
-    at: Instant,
-    /// Refused since.
-    more: u64,
+    refused: Tally<{ Reason::ALL.len() }>,
 }
 
 /// Why requests are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     NoPassword,
     WrongPassword,
@@ -201,8 +188,7 @@ impl Refusal {
 impl Access {
     /// How many requests were refused for each reason.
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let count = |reason: Reason| self.refused[reason as usize].load(Ordering::Relaxed);
-        Reason::ALL.into_iter().map(move |reason| (reason.name(), count(reason)))
+        Reason::ALL.into_iter().map(Reason::name).zip(self.refused.counts())
     }
 
     /// Notes which version of the web configuration decides on a request, and counts it against the
@@ -293,8 +279,8 @@ impl Access {
     /// Counts a refusal, and logs it if none was logged for the same reason within a minute.
     fn refuse(&self, refusal: Refusal, right: Option<Right>, peer: Option<&Peer>) -> Response {
         let Refusal { reason, user, body, retry_after } = refusal;
-        self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
-        if let Some(more) = self.due(reason, Instant::now()) {
+        self.refused.count(reason as usize);
+        if let Some(more) = self.refused.due(reason as usize, Instant::now()) {
             let client = peer.map(tracing::field::display);
             let (reason, right) = (reason.name(), right.map(Right::name));
             tracing::warn!(client, reason, right, user, more, "Request refused");
@@ -315,20 +301,6 @@ impl Access {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
-    }
-
-    /// How many refusals were not logged since the last one that was; `None` if this is not to be
-    /// logged either.
-    fn due(&self, reason: Reason, now: Instant) -> Option<u64> {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = logged.get_mut(&reason)
-            && now.saturating_duration_since(last.at) < QUIET
-        {
-            last.more += 1;
-            return None;
-        }
-        let last = logged.insert(reason, Logged { at: now, more: 0 });
-        Some(last.map_or(0, |last| last.more))
     }
 }
 
@@ -375,24 +347,6 @@ mod tests {
             let got = got.as_ref().map(|(name, password)| (&**name, &***password));
             let expected = expected.map(|(name, password)| (name, password.as_bytes()));
             assert_eq!(got, expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn a_reason_is_logged_once_a_minute_with_the_number_in_between() {
-        let access = Access::default();
-        let start = Instant::now();
-        for (seconds, reason, expected) in [
-            (0, Reason::WrongPassword, Some(0)),
-            (1, Reason::WrongPassword, None),
-            (1, Reason::NoRight, Some(0)),
-            (59, Reason::WrongPassword, None),
-            (60, Reason::WrongPassword, Some(2)),
-            (61, Reason::NoRight, Some(0)),
-            (119, Reason::WrongPassword, None),
-        ] {
-            let got = access.due(reason, start + Duration::from_secs(seconds));
-            assert_eq!(got, expected, "{reason:?} after {seconds} s");
         }
     }
 }

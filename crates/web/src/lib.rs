@@ -27,6 +27,7 @@ mod server;
 mod socket;
 mod state;
 mod state_metrics;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod threads;

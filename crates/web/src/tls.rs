@@ -1,8 +1,5 @@
 //! The TLS handshake of a connection: its deadline, and what log and metrics say where it fails.
 
-use std::array;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use swarmscout_web_config::{Accepted, Refusal, RefusalKind, TlsDoor};
@@ -10,12 +7,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::listener::Peer;
 use super::socket::Socket;
+use super::tally::Tally;
 
 /// The most that a handshake may take.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// The least time between two log lines of one kind.
-const QUIET: Duration = Duration::from_mins(1);
 
 /// What a client gets that sends HTTP instead of TLS (Go `net/http.(*conn).serve`).
 const NOT_TLS: &[u8] =
@@ -54,52 +49,33 @@ async fn handshake(door: &TlsDoor, mut socket: Socket) -> Result<Accepted<Socket
 const KINDS: usize = RefusalKind::ALL.len();
 
 /// Handshakes that failed.
-#[derive(Debug)]
-pub(super) struct Failures {
-    counts: [AtomicU64; KINDS],
-    /// Of each kind when it was last logged, and how many came since.
-    logged: Mutex<[(Option<Instant>, u64); KINDS]>,
-}
-
-impl Default for Failures {
-    fn default() -> Self {
-        Self { counts: array::from_fn(|_| AtomicU64::new(0)), logged: Mutex::default() }
-    }
-}
+#[derive(Debug, Default)]
+pub(super) struct Failures(Tally<KINDS>);
 
 impl Failures {
     /// How many there were of each kind.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
-        RefusalKind::ALL.iter().map(|kind| kind.name()).zip(counts)
+        RefusalKind::ALL.iter().map(|kind| kind.name()).zip(self.0.counts())
     }
 
     fn note(&self, refusal: &Refusal, peer: &Peer) {
         let Refusal { kind, reason, certificate } = refusal;
         let at = RefusalKind::ALL.iter().position(|other| other == kind).unwrap_or(KINDS - 1);
-        self.counts[at].fetch_add(1, Ordering::Relaxed);
+        self.0.count(at);
         let is_usual =
             matches!(kind, RefusalKind::Closed | RefusalKind::TimedOut | RefusalKind::NotTls);
         if is_usual {
             tracing::debug!(client = %peer, kind = kind.name(), reason, "TLS handshake failed");
-            return;
+        } else if let Some(not_logged) = self.0.due(at, Instant::now()) {
+            tracing::warn!(
+                client = %peer,
+                kind = kind.name(),
+                certificate = certificate.as_deref(),
+                reason,
+                not_logged,
+                "TLS handshake failed"
+            );
         }
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, more) = &mut logged[at];
-        if last.is_some_and(|last| last.elapsed() < QUIET) {
-            *more += 1;
-            return;
-        }
-        *last = Some(Instant::now());
-        let not_logged = std::mem::take(more);
-        tracing::warn!(
-            client = %peer,
-            kind = kind.name(),
-            certificate = certificate.as_deref(),
-            reason,
-            not_logged,
-            "TLS handshake failed"
-        );
     }
 }
 
