@@ -90,9 +90,12 @@ impl DoorsHandle {
         Arc::clone(&self.doors.borrow())
     }
 
-    /// Each version in use.
-    pub fn versions(&self) -> watch::Receiver<Arc<Doors>> {
-        self.doors.clone()
+    /// Resolves once a version is in use of which this holds.
+    pub async fn wait_for(&self, mut holds: impl FnMut(&Arc<Doors>) -> bool) {
+        if self.doors.clone().wait_for(|doors| holds(doors)).await.is_err() {
+            // It is no longer followed.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// How the last load went.

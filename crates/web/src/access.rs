@@ -159,7 +159,17 @@ pub(super) struct Entrance {
 
 /// The version that was in use when the request came. Each request has it in its extensions.
 #[derive(Clone, Debug)]
-struct InUse(Option<Arc<Doors>>);
+pub(super) struct InUse(Option<Arc<Doors>>);
+
+impl InUse {
+    /// Resolves once another version is in use, by which this client may have no right any longer.
+    pub(super) async fn replaced(&self, peer: &Peer) {
+        match (&peer.doors, &self.0) {
+            (Some(handle), Some(used)) => handle.wait_for(|doors| !Arc::ptr_eq(doors, used)).await,
+            _ => std::future::pending().await,
+        }
+    }
+}
 
 impl Entrance {
     /// `None` if the request did not come by a listener.

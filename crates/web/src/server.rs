@@ -18,7 +18,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use swarmscout_web_config::{Doors, DoorsHandle};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -141,7 +140,7 @@ async fn serve<H, F>(
     let doors = peer.doors.as_ref().map(DoorsHandle::current);
     let ended = either(
         either(stop.cancelled(), place.retired()),
-        outdated(peer.doors.as_ref().map(DoorsHandle::versions), doors.clone()),
+        outdated(peer.doors.clone(), doors.clone()),
     );
     let ended = std::pin::pin!(ended);
     let answers = |peer: Peer, scheme: Scheme| Answers {
@@ -167,13 +166,11 @@ async fn serve<H, F>(
 }
 
 /// Resolves once a version of the web configuration is in use that may not let the client in.
-async fn outdated(versions: Option<watch::Receiver<Arc<Doors>>>, used: Option<Arc<Doors>>) {
-    if let (Some(mut versions), Some(used)) = (versions, used)
-        && versions.wait_for(|doors| !doors.admits_like(&used)).await.is_ok()
-    {
-        return;
+async fn outdated(handle: Option<DoorsHandle>, used: Option<Arc<Doors>>) {
+    match (handle, used) {
+        (Some(handle), Some(used)) => handle.wait_for(|doors| !doors.admits_like(&used)).await,
+        _ => std::future::pending().await,
     }
-    std::future::pending::<()>().await;
 }
 
 /// Answers the requests of a connection.

@@ -28,12 +28,12 @@ use swarmscout_model::quote::Quoted;
 use swarmscout_model::{PromDuration, TargetList, TargetSet};
 
 pub(super) use self::wait::Waited;
+use super::access::InUse;
 use super::connections::Place;
 use super::listener::Peer;
 use super::view::{Job, Lists, Moment};
 use super::{App, gzip, json_response, links, text};
 use swarmscout_publish::list::{Encoding, Form, Key, NoList, Rendered, Selection};
-use swarmscout_web_config::DoorsHandle;
 
 /// Whole seconds since the source that was confirmed longest ago was confirmed.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
@@ -65,38 +65,27 @@ pub(super) async fn job(
     State(app): State<Arc<App>>,
     uri: Uri,
     place: Option<Extension<Arc<Place>>>,
-    peer: Option<Extension<Peer>>,
+    Extension(in_use): Extension<InUse>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
 ) -> Response {
     let place = place.map(|Extension(place)| place);
-    let doors = peer.and_then(|Extension(peer)| peer.doors);
-    let answering = answer(&app, &uri, headers, place);
-    // A reader that waits may have no right any longer: it asks again, and is checked again.
-    let mut response = tokio::select! {
-        response = answering => response,
-        () = replaced(doors) => {
-            let message = "the web configuration has changed: ask again\n";
-            text(StatusCode::SERVICE_UNAVAILABLE, message)
-        }
-    };
+    let revoked = in_use.replaced(&peer);
+    let mut response = answer(&app, &uri, headers, place, revoked).await;
     if app.context.options.max_waiting > 0 {
         response.headers_mut().insert(wait::SUPPORTED, wait::LONGEST_AS_HEADER);
     }
     response
 }
 
-/// Resolves once another version of the web configuration is in use.
-async fn replaced(doors: Option<DoorsHandle>) {
-    let Some(mut versions) = doors.map(|doors| doors.versions()) else {
-        return std::future::pending().await;
-    };
-    versions.mark_unchanged();
-    if versions.changed().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-async fn answer(app: &App, uri: &Uri, headers: HeaderMap, place: Option<Arc<Place>>) -> Response {
+/// `revoked` resolves once a reader that waits must be admitted again.
+async fn answer(
+    app: &App,
+    uri: &Uri,
+    headers: HeaderMap,
+    place: Option<Arc<Place>>,
+    revoked: impl Future<Output = ()> + Send,
+) -> Response {
     let encoded = uri.path().strip_prefix("/sd/").unwrap_or_default();
     let Ok(name) = percent_decode_str(encoded).decode_utf8() else {
         return text(StatusCode::BAD_REQUEST, "the job's name is not UTF-8\n");
@@ -110,7 +99,7 @@ async fn answer(app: &App, uri: &Uri, headers: HeaderMap, place: Option<Arc<Plac
     let selection = Selection { list, form, encoding };
     let reader = Reader { app, name: &name, selection, headers };
     match wait.filter(|_| app.context.options.max_waiting > 0) {
-        Some(wait) => reader.wait(wait, place).await,
+        Some(wait) => reader.wait(wait, place, revoked).await,
         None => match reader.job() {
             Some(job) => reader.respond(&job, reader.list(&job).await),
             None => reader.no_job(),

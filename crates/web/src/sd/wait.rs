@@ -6,7 +6,8 @@
 //!
 //! A waiting request is one task that holds no list. Each change wakes all of them, and the first one
 //! renders the list for all. A change of other lists, or of what this one does not show, leaves the `ETag`
-//! as it is: then they wait on.
+//! as it is: then they wait on. A change of the web configuration ends them: their readers may have no
+//! right any longer, and ask again.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -38,9 +39,18 @@ pub(crate) struct Waited;
 
 impl Reader<'_> {
     /// Answers with a list that the reader does not have. Waits for one at most for `wait`.
-    pub(super) async fn wait(&self, wait: Duration, place: Option<Arc<Place>>) -> Response {
+    pub(super) async fn wait(
+        &self,
+        wait: Duration,
+        place: Option<Arc<Place>>,
+        revoked: impl Future<Output = ()> + Send,
+    ) -> Response {
         let mut waiting = None;
-        let mut response = self.news(Instant::now() + wait, place, &mut waiting).await;
+        let news = self.news(Instant::now() + wait, place, &mut waiting);
+        let mut response = tokio::select! {
+            response = news => response,
+            () = revoked => ask_again(),
+        };
         if waiting.is_some() {
             response.extensions_mut().insert(Waited);
         }
@@ -88,6 +98,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+fn ask_again() -> Response {
+    let message = "the web configuration has changed: ask again\n";
+    (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
 }
 
 fn too_many() -> Response {

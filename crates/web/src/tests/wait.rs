@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use swarmscout_discovery::manager::Job;
-use swarmscout_model::TargetSet;
+use swarmscout_model::size::Bytes;
+use swarmscout_model::{Budget, TargetSet};
+use swarmscout_web_config::DoorsHandle;
+use swarmscout_web_config::testing::{doors, handle};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -26,8 +29,13 @@ struct Waits {
 
 impl Waits {
     async fn with(options: Options) -> Self {
+        Self::with_doors(options, None).await
+    }
+
+    async fn with_doors(options: Options, doors: Option<DoorsHandle>) -> Self {
         let now = Instant::now();
-        let server = Server::with_options(now, vec![list(now, &["h:1"])], options).await;
+        let (sets, budget) = (vec![list(now, &["h:1"])], Budget::new(Bytes(1 << 30)));
+        let server = Server::with_doors(now, sets, options, budget, doors).await;
         Self { server, now, replies: JoinSet::new() }
     }
 
@@ -281,4 +289,19 @@ async fn all_that_wait_get_the_same_list() {
     for reply in std::mem::take(&mut waits.replies).join_all().await {
         assert!(reply.text().contains("h:2"));
     }
+}
+
+/// Its reader may have had a right that the new version takes away.
+#[tokio::test]
+async fn a_wait_ends_when_the_web_configuration_changes() {
+    let (sender, handle) = handle(doors("authorization: {lists: [anyone], metrics: [anyone]}"));
+    let mut waits = Waits::with_doors(Options::default(), Some(handle)).await;
+    let known = waits.known("/sd/web", &[]).await;
+    waits.send("GET", "/sd/web?wait=5m", &[&known]);
+    waits.are_waiting(1).await;
+    sender.send_replace(doors("authorization: {metrics: [anyone]}"));
+    let reply = waits.reply().await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(reply.text(), "the web configuration has changed: ask again\n");
+    assert_eq!(waits.server.get("/sd/web?wait=5m").await.status, 403);
 }
