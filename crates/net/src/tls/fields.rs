@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::end::{COMMON_NAME, OBJECT_IDENTIFIER, SEQUENCE, SET, expect, time, validity, value};
+use super::der::{Parts, common_names, expect, identifier, sequence, value};
 
 /// `[3] EXPLICIT Extensions`
 const EXTENSIONS: u8 = 0xa3;
@@ -31,67 +31,41 @@ pub struct CertificateFields {
     pub ends: i64,
 }
 
-/// Reads a certificate (DER, RFC 5280, 4.1). Nothing of it is checked, its signature least of all.
+/// Reads a certificate (DER). Nothing of it is checked, its signature least of all.
 /// `None` if it is broken.
 pub fn certificate_fields(certificate: &[u8]) -> Option<CertificateFields> {
-    let (times, rest) = validity(certificate)?;
-    let (begins, end) = time(times)?;
-    let (ends, _) = time(end)?;
-    let (subject, rest) = expect(rest, SEQUENCE)?;
-    let (_, mut rest) = expect(rest, SEQUENCE)?;
+    let parts = Parts::of(certificate)?;
+    let (begins, ends) = parts.validity;
+    let (subject, rest) = parts.subject()?;
+    let (_, mut rest) = sequence(rest)?;
     let mut alternative_names = Vec::new();
     while let Some((tag, content, after)) = value(rest) {
         rest = after;
         if tag == EXTENSIONS {
-            let (extensions, _) = expect(content, SEQUENCE)?;
+            let (extensions, _) = sequence(content)?;
             alternative_names = names(extensions)?;
         }
     }
-    let issuer = issuer(certificate).and_then(common_name);
     Some(CertificateFields {
         common_name: common_name(subject),
-        issuer,
+        issuer: common_name(parts.issuer),
         alternative_names,
         begins,
         ends,
     })
 }
 
-/// The content of the issuer's name.
-fn issuer(certificate: &[u8]) -> Option<&[u8]> {
-    let (certificate, _) = expect(certificate, SEQUENCE)?;
-    let (mut rest, _) = expect(certificate, SEQUENCE)?;
-    // Version, serial number; the signature's algorithm is the first sequence.
-    while rest.first()? != &SEQUENCE {
-        (_, _, rest) = value(rest)?;
-    }
-    let (_, rest) = expect(rest, SEQUENCE)?;
-    expect(rest, SEQUENCE).map(|(issuer, _)| issuer)
-}
-
 /// The last common name, as Go has it. A name that is not UTF-8 counts as none.
-fn common_name(mut name: &[u8]) -> Option<String> {
-    let mut found = None;
-    while let Some((mut set, rest)) = expect(name, SET) {
-        name = rest;
-        while let Some((attribute, more)) = expect(set, SEQUENCE) {
-            set = more;
-            let (kind, text) = expect(attribute, OBJECT_IDENTIFIER)?;
-            if kind == COMMON_NAME {
-                let (_, text, _) = value(text)?;
-                found = str::from_utf8(text).ok().map(str::to_owned);
-            }
-        }
-    }
-    found
+fn common_name(name: &[u8]) -> Option<String> {
+    common_names(name).last().and_then(|text| str::from_utf8(text).ok()).map(str::to_owned)
 }
 
 /// The subject alternative names among the extensions.
 fn names(mut extensions: &[u8]) -> Option<Vec<String>> {
     let mut found = Vec::new();
-    while let Some((extension, rest)) = expect(extensions, SEQUENCE) {
+    while let Some((extension, rest)) = sequence(extensions) {
         extensions = rest;
-        let (kind, mut content) = expect(extension, OBJECT_IDENTIFIER)?;
+        let (kind, mut content) = identifier(extension)?;
         if kind != SUBJECT_ALT_NAME {
             continue;
         }
@@ -99,7 +73,7 @@ fn names(mut extensions: &[u8]) -> Option<Vec<String>> {
             content = after;
         }
         let (content, _) = expect(content, OCTET_STRING)?;
-        let (mut names, _) = expect(content, SEQUENCE)?;
+        let (mut names, _) = sequence(content)?;
         while let Some((tag, name, rest)) = value(names) {
             names = rest;
             found.extend(match tag {

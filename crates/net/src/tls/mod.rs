@@ -5,6 +5,7 @@
 //! as prometheus/common does; only where their content changed is a new configuration made, and
 //! with it the pool of connections replaced.
 
+mod der;
 mod end;
 mod fields;
 mod peer;

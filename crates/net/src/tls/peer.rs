@@ -9,7 +9,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::TlsConnector;
 
-use super::end::{is_named, times};
+use super::der::{Parts, common_names};
 use super::verify::Anything;
 use super::words::{explain, explain_handshake};
 use crate::Error;
@@ -23,12 +23,13 @@ pub struct PeerCertificate(CertificateDer<'static>);
 impl PeerCertificate {
     /// From when to when it is valid, in seconds since 1970. `None` if that cannot be read.
     pub fn validity(&self) -> Option<(i64, i64)> {
-        times(&self.0)
+        Parts::of(&self.0).map(|parts| parts.validity)
     }
 
     /// Whether its subject has this common name.
     pub fn is_named(&self, name: &str) -> bool {
-        is_named(&self.0, name)
+        let subject = Parts::of(&self.0).and_then(Parts::subject);
+        subject.is_some_and(|(subject, _)| common_names(subject).any(|it| it == name.as_bytes()))
     }
 }
 

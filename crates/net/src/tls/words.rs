@@ -24,23 +24,10 @@ pub(crate) fn explain_io(error: &io::Error) -> Option<String> {
     inner.downcast_ref().map(explain).or_else(|| alert_in(&inner.to_string()).map(alert_words))
 }
 
-/// The alerts by which a server refuses a client after the handshake, as TLS 1.3 does.
-const REFUSALS: [AlertDescription; 9] = [
-    AlertDescription::CertificateRequired,
-    AlertDescription::BadCertificate,
-    AlertDescription::UnknownCA,
-    AlertDescription::CertificateExpired,
-    AlertDescription::CertificateRevoked,
-    AlertDescription::CertificateUnknown,
-    AlertDescription::UnsupportedCertificate,
-    AlertDescription::DecryptError,
-    AlertDescription::AccessDenied,
-];
-
 /// The alert in a text of rustls: h2 keeps no more of an error.
 fn alert_in(text: &str) -> Option<AlertDescription> {
-    let known = |alert: &AlertDescription| Error::AlertReceived(*alert).to_string();
-    REFUSALS.into_iter().find(|alert| known(alert) == text)
+    let all = (0..=u8::MAX).map(AlertDescription::from);
+    all.into_iter().find(|alert| Error::AlertReceived(*alert).to_string() == text)
 }
 
 /// The words for an error of rustls.
