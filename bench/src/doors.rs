@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::process::{pause_until, until};
-use crate::programs::{Program, Running, get};
+use crate::programs::{HASH, Program, Running, USER, certificates, free_address, get};
 use crate::report::{Report, mebibytes, milliseconds, seconds};
 use crate::serve::targets;
 
@@ -31,10 +31,6 @@ const CONNECTIONS: u32 = 20;
 const GAP: Duration = Duration::from_millis(20);
 const LASTS: Duration = Duration::from_secs(6);
 
-/// A user, its password, and the bcrypt hash of it, of cost 10 as `htpasswd -B` makes it.
-const USER: &str = "reader:correct horse";
-const HASH: &str = "$2b$10$d83XTtx3Ic9GGkQEvigf4uuj24I5B23vtDdRI4AuXHT3Jo1/UJETG";
-
 pub fn run(report: &mut Report) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path();
@@ -48,30 +44,19 @@ pub fn run(report: &mut Report) -> Result<()> {
                   - job_name: large\n  file_sd_configs: [{files: [large.json]}]\n\
                   - job_name: small\n  file_sd_configs: [{files: [small.json]}]\n";
     let (with_tls, with_users) = (free_address()?, free_address()?);
-    let listen = |address: &str, file: &str| {
+    let listen = |address: SocketAddr, file: &str| {
         format!("--web.listen-address={address},config={}", path.join(file).display())
     };
-    let flags = [listen(&with_tls, "tls.yml"), listen(&with_users, "users.yml")];
+    let flags = [listen(with_tls, "tls.yml"), listen(with_users, "users.yml")];
     let flags = flags.each_ref().map(String::as_str);
     let running = Program::Swarmscout.start_with(path, config, &flags)?;
-    let plain = running.url.trim_start_matches("http://");
+    let plain = running.url.trim_start_matches("http://").parse()?;
     let size = until("the lists", Duration::from_mins(1), || {
         let are_there = |job| get(&format!("{}/sd/{job}", running.url)).filter(|it| it.len() > 2);
         Ok(are_there("small").and(are_there("large")).map(|body| body.len()))
     })?;
-    throughput(report, &running, plain, &with_tls, size, &path.join("tls/ca.pem"))?;
-    passwords(report, &running, plain, &with_users)
-}
-
-fn certificates(folder: &Path) -> Result<()> {
-    let mut command = Program::Swarmscout.command();
-    let output = command.args(["tls", "init", "--hosts=127.0.0.1"]).current_dir(folder).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
-fn free_address() -> Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+    throughput(report, &running, plain, with_tls, size, &path.join("tls/ca.pem"))?;
+    passwords(report, &running, plain, with_users)
 }
 
 /// Of one kind of connection.
@@ -104,8 +89,8 @@ fn median(costs: &[Cost]) -> Cost {
 fn throughput(
     report: &mut Report,
     running: &Running,
-    plain: &str,
-    with_tls: &str,
+    plain: SocketAddr,
+    with_tls: SocketAddr,
     size: usize,
     authority: &Path,
 ) -> Result<()> {
@@ -151,7 +136,12 @@ fn curl(url: &str, version: &str, authority: &Path, size: usize) -> Result<()> {
     Ok(())
 }
 
-fn passwords(report: &mut Report, running: &Running, plain: &str, with_users: &str) -> Result<()> {
+fn passwords(
+    report: &mut Report,
+    running: &Running,
+    plain: SocketAddr,
+    with_users: SocketAddr,
+) -> Result<()> {
     // The program knows the password after the first request.
     Requests::new(with_users)?.next()?;
     let mut costs = [const { Vec::new() }; 2];
@@ -170,7 +160,7 @@ fn passwords(report: &mut Report, running: &Running, plain: &str, with_users: &s
 }
 
 /// Sends requests by all connections, at their pace.
-fn paced(address: &str) -> Result<()> {
+fn paced(address: SocketAddr) -> Result<()> {
     std::thread::scope(|scope| {
         let started = Instant::now();
         let connections = (0..CONNECTIONS).map(|connection| {
@@ -202,7 +192,7 @@ struct Requests {
 }
 
 impl Requests {
-    fn new(address: &str) -> Result<Self> {
+    fn new(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         let credentials = BASE64_STANDARD.encode(USER);

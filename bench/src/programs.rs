@@ -1,7 +1,7 @@
 //! The programs that are measured, each with a web server on a loopback port.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::process::Process;
+
+/// A user, its password, and the bcrypt hash of it, of cost 10 as `htpasswd -B` makes it.
+pub const USER: &str = "reader:correct horse";
+pub const HASH: &str = "$2b$10$d83XTtx3Ic9GGkQEvigf4uuj24I5B23vtDdRI4AuXHT3Jo1/UJETG";
 
 /// Swarmscout or the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,17 +91,17 @@ impl Program {
     ) -> Result<Running> {
         let file = folder.join("prometheus.yml");
         fs::write(&file, config)?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = free_address()?;
         command.current_dir(folder);
         command.arg(format!("--config.file={}", file.display()));
-        command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        command.arg(format!("--web.listen-address={address}"));
         command.args(flags);
         if self == Self::Prometheus {
             command.arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()));
         }
         let started = Instant::now();
         let process = Process::start(&mut command, &folder.join("log"))?;
-        let url = format!("http://127.0.0.1:{port}");
+        let url = format!("http://{address}");
         Ok(Running { program: self, process, url, config: file, started })
     }
 
@@ -110,6 +114,19 @@ impl Program {
             }
         }
     }
+}
+
+/// An address of this machine on which no program listens.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// Makes certificates in the folder `tls` of this folder: `ca.pem`, `server.pem`, `server-key.pem`.
+pub fn certificates(folder: &Path) -> Result<()> {
+    let mut command = Program::Swarmscout.command();
+    let output = command.args(["tls", "init", "--hosts=127.0.0.1"]).current_dir(folder).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 /// What this measures of ours, and of the peer where there is one.

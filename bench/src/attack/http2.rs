@@ -46,8 +46,7 @@ fn flood(site: &Site, running: &Running, settings: &[u8], fill: impl Fn(u64, &mu
         for number in 0.. {
             bytes.clear();
             fill(number, &mut bytes);
-            let sent = connection.write_all(&bytes).and_then(|()| connection.flush());
-            if running.is_over() || sent.is_err() {
+            if running.is_over() || connection.write_all(&bytes).is_err() {
                 break;
             }
             running.count(BATCH);

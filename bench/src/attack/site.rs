@@ -2,23 +2,21 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::process::{Process, until};
-use crate::programs::Program;
+use crate::programs::{HASH, Program, USER, certificates, free_address};
 use crate::serve::targets;
 
-/// The bcrypt hash of [`PASSWORD`], of cost 10 as `htpasswd -B` makes it.
-const HASH: &str = "$2b$10$d83XTtx3Ic9GGkQEvigf4uuj24I5B23vtDdRI4AuXHT3Jo1/UJETG";
-const PASSWORD: &str = "correct horse";
 /// As many as one list of a busy Swarm has.
 const TARGETS: usize = 1_000;
 /// For one step of a connection.
@@ -52,23 +50,21 @@ impl Site {
     pub(super) fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = folder.path();
-        let key = rcgen::generate_simple_self_signed([String::from("localhost")])?;
-        fs::write(path.join("server.pem"), key.cert.pem())?;
-        fs::write(path.join("server-key.pem"), key.signing_key.serialize_pem())?;
+        certificates(path)?;
         let config = format!(
-            "tls_server_config:\n  cert_file: server.pem\n  key_file: server-key.pem\n\
-             basic_auth_users:\n  reader: {HASH}\n"
+            "tls_server_config: {{cert_file: tls/server.pem, key_file: tls/server-key.pem}}\n\
+             basic_auth_users: {{reader: {HASH}}}\n"
         );
         fs::write(path.join("web.yml"), config)?;
         fs::write(path.join("targets.json"), targets(TARGETS))?;
-        let tls = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let tls = free_address()?;
         let flag = format!("--web.listen-address={tls},config={}", path.join("web.yml").display());
         let config =
             "scrape_configs:\n- job_name: many\n  file_sd_configs:\n  - files: [targets.json]\n";
         let running = Program::Swarmscout.start_frugal(path, config, &[&flag])?;
         let plain = running.url.trim_start_matches("http://").parse()?;
         let mut roots = RootCertStore::empty();
-        roots.add(key.cert.der().clone())?;
+        roots.add(CertificateDer::from_pem_file(path.join("tls/ca.pem"))?)?;
         let mut client =
             ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         // Each handshake is a whole one.
@@ -93,7 +89,7 @@ impl Site {
 
     /// The list, by a new connection.
     pub(super) fn read(&self, door: Door) -> Result<Vec<u8>> {
-        self.request(door, "/sd/many", &format!("reader:{PASSWORD}"))
+        self.request(door, "/sd/many", USER)
     }
 
     /// The body of an answer of status 200, by a new connection.
