@@ -7,6 +7,7 @@
 mod discovered;
 mod doctor;
 mod explain;
+mod global_url;
 mod health;
 mod sources;
 mod status;
@@ -30,7 +31,7 @@ use super::{App, json_response};
 
 pub(super) use self::doctor::Doctor;
 
-pub(super) use self::targets::GlobalUrl;
+pub(super) use self::global_url::GlobalUrl;
 
 /// All of it, below `/api/v1`.
 pub(super) fn routes(app: &Arc<App>) -> Routes {
