@@ -23,6 +23,7 @@ mod manager_certificates;
 pub mod memory;
 mod open_files;
 pub mod output;
+mod replace;
 pub mod rules;
 pub mod signals;
 pub mod systemd;

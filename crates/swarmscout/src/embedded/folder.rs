@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,10 @@ use anyhow::{Context as _, anyhow, bail};
 use md5::{Digest as _, Md5};
 use rustix::fs::OFlags;
 
+use crate::replace::replace;
+
 /// The digest of each file as it was written, for `md5sum --check`.
 const LIST: &str = ".swarmscout-files";
-
-/// A new file until it takes its place.
-const TEMPORARY: &str = ".swarmscout-new";
 
 /// No file of ours, and no list of them, is as large.
 const LARGEST: u64 = 16 << 20;
@@ -64,7 +63,7 @@ pub(super) fn write(
     let mut paths = Vec::new();
     for (file, text) in files {
         let path = folder.join(file);
-        replace(folder, &path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        put(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         written.insert((*file).to_owned(), digest(text.as_bytes()));
         paths.push(path);
     }
@@ -72,7 +71,7 @@ pub(super) fn write(
         writeln!(text, "{digest}  {file}").expect("a string takes all");
         text
     });
-    replace(folder, &list, &text).with_context(|| format!("cannot write {}", list.display()))?;
+    put(&list, &text).with_context(|| format!("cannot write {}", list.display()))?;
     Ok(paths)
 }
 
@@ -105,25 +104,12 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
-/// Puts a whole file in the place of what is there.
-fn replace(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(folder);
-    make_folder(parent)?;
-    let temporary = parent.join(TEMPORARY);
-    // One of a run that was killed.
-    let _ = fs::remove_file(&temporary);
-    let write = || {
-        let mut file = File::create_new(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.set_permissions(Permissions::from_mode(MODE))?;
-        fs::rename(&temporary, path)
-    };
-    let written = write();
-    if written.is_err() {
-        // It may not have been created.
-        let _ = fs::remove_file(&temporary);
+/// Puts a whole file in the place of what is there, in a folder that is made if there is none.
+fn put(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
     }
-    written
+    replace(path, text, MODE, |file| file.set_permissions(Permissions::from_mode(MODE)))
 }
 
 /// Makes a folder, with those that it is in, unless it is there.

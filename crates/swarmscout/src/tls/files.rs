@@ -1,11 +1,13 @@
 //! The folder with keys and certificates.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File};
+use std::io::Read as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+
+use crate::replace::replace;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -57,20 +59,10 @@ impl Folder {
         self.write(name, text, 0o600)
     }
 
-    /// Replaces a file as a whole. It never has other permissions than these, and no symlink is
-    /// followed.
+    /// It never has other permissions than these.
     fn write(&self, name: &str, text: &str, mode: u32) -> anyhow::Result<()> {
-        let (path, new) = (self.0.join(name), self.0.join(format!(".{name}.new")));
-        let write = || {
-            match fs::remove_file(&new) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        let path = self.0.join(name);
+        let written = replace(&path, text, mode, File::sync_all);
+        written.with_context(|| format!("cannot write {}", path.display()))
     }
 }
