@@ -12,7 +12,6 @@
 //! requests that come meanwhile are all answered by the one after it, since the file may have
 //! changed after the running one read it.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -27,7 +26,7 @@ use swarmscout_discovery::config::{BuildContext, CopiedLabel, OwnContainer};
 use swarmscout_discovery::manager::{Job, JobSet, ShadowedJob};
 use swarmscout_discovery::storage::Storage;
 use swarmscout_model::size::Bytes;
-use swarmscout_model::{Budget, Labels, counted};
+use swarmscout_model::{Budget, Labels};
 use swarmscout_publish::file_sd::{self, FileSd};
 use swarmscout_publish::list::Cache;
 use swarmscout_state::Exporter;
@@ -45,6 +44,7 @@ use crate::doors::{self, AllDoors};
 use crate::listen::{Listen, Opened, SocketFile, local_url};
 use crate::manager_certificates;
 use crate::signals::{Received, Signals};
+use crate::summary::summary;
 use crate::systemd::Systemd;
 use swarmscout_web::{self as web, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
 
@@ -518,25 +518,6 @@ fn apply_jobs(manager: &mut Manager, jobs: impl Into<JobSet>) {
             "Job does not run because another one has its name, rename one of them"
         );
     }
-}
-
-/// `3 jobs, 120 targets, 1 of 4 sources failing; the last reload failed: …`.
-fn summary(manager: &Manager, error: Option<&str>) -> String {
-    let jobs = Arc::clone(&manager.jobs().borrow());
-    let states: Vec<_> = jobs.iter().map(Job::state).collect();
-    let targets: usize = states.iter().map(|job| job.set.counts.active).sum();
-    let sources = || states.iter().flat_map(|job| &job.status.sources);
-    let failing = sources().filter(|source| source.error.is_some()).count();
-    let mut text = format!("{}, {}", counted(jobs.len(), "job"), counted(targets, "target"));
-    if failing > 0 {
-        write!(text, ", {failing} of {} sources failing", sources().count())
-            .expect("a string takes all");
-    }
-    if let Some(error) = error {
-        let first = error.lines().next().unwrap_or_default();
-        write!(text, "; the last reload failed: {first}").expect("a string takes all");
-    }
-    text
 }
 
 fn texts(warnings: &[swarmscout_config::Warning]) -> Arc<[String]> {

@@ -26,6 +26,7 @@ pub mod output;
 mod replace;
 pub mod rules;
 pub mod signals;
+mod summary;
 pub mod systemd;
 pub mod tls;
 
