@@ -15,17 +15,26 @@ pub enum Kind {
     Gauge,
     /// It only grows. Its name ends in `_total`.
     Counter,
+    /// Not known, or not of one kind.
+    Untyped,
+}
+
+impl Kind {
+    /// Its name in Prometheus' text format.
+    pub(crate) const fn in_text(self) -> &'static str {
+        match self {
+            Self::Gauge => "gauge",
+            Self::Counter => "counter",
+            Self::Untyped => "untyped",
+        }
+    }
 }
 
 /// Appends what stands before the series of a family.
 pub fn head(out: &mut String, name: &str, kind: Kind, help: &str) {
     push(out, format_args!("# HELP {name} "));
     escape(out, help, false);
-    let kind = match kind {
-        Kind::Gauge => "gauge",
-        Kind::Counter => "counter",
-    };
-    push(out, format_args!("\n# TYPE {name} {kind}\n"));
+    push(out, format_args!("\n# TYPE {name} {}\n", kind.in_text()));
 }
 
 /// Labels of several series, written once. One without a value is left out: for Prometheus it is the
@@ -44,6 +53,16 @@ impl SeriesLabels {
         self.0.push_str("=\"");
         escape(&mut self.0, value, true);
         self.0.push('"');
+    }
+
+    /// The labels with what opens them, without what closes them: `{a="1",b="2"`.
+    pub(crate) fn open(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The same with one more label.

@@ -34,6 +34,7 @@ fn all_metrics_and_reasons_are_listed() {
         let kind = match family.kind() {
             Kind::Gauge => "gauge",
             Kind::Counter => "counter",
+            Kind::Untyped => "untyped",
         };
         writeln!(table, "| `{}` | {kind} | {} |", family.name(), family.help()).unwrap();
     }

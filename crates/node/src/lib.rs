@@ -1,0 +1,19 @@
+//! The metrics of one node and of its containers, read from `/proc` and `/sys/fs/cgroup`.
+//!
+//! **Invariant: a number is what its file said during the scrape, and what cannot be read is absent,
+//! never 0.** Between scrapes nothing is read. No file that is kept open pins a cgroup or a network
+//! namespace, and the process of a container is never taken for another one with its PID.
+//!
+//! | module | does |
+//! |---|---|
+//! | `roots` | says where the host's `/proc`, `/sys` and `/` are mounted |
+//! | `read` | reads files of the kernel: kept descriptors, limits on sizes, one buffer |
+//! | `unavailable` | holds what is missing on this node, and why |
+//! | `facts` | what a manager or an engine knows of the containers of this node |
+//!
+//! Series are written by `swarmscout_exposition::families`.
+
+pub mod facts;
+pub mod read;
+pub mod roots;
+pub mod unavailable;
