@@ -28,6 +28,10 @@ pub(crate) const MAX_OBJECTS: usize = 1_000_000;
 /// The largest `/info`; a usual one has 10 kB.
 const MAX_INFO: u64 = 4 << 20;
 
+/// The largest answer about one container, and of `/system/df`.
+const MAX_CONTAINER: u64 = 4 << 20;
+const MAX_DISK_USAGE: u64 = 64 << 20;
+
 /// The largest answer about one network. A task has some 200 bytes there.
 const MAX_NETWORK: u64 = 32 << 20;
 
@@ -44,6 +48,10 @@ pub enum Resource {
     Network,
     /// What changes from now on.
     Events,
+    /// One container of the Engine.
+    Container,
+    /// What takes room on the disk of the Engine.
+    DiskUsage,
 }
 
 /// A list that an Engine keeps.
@@ -66,7 +74,7 @@ pub enum List {
 }
 
 impl Resource {
-    /// All of them.
+    /// What discovery and state metrics ask for.
     pub const ALL: [Self; 11] = [
         Self::Ping,
         Self::Info,
@@ -81,7 +89,17 @@ impl Resource {
         Self::Events,
     ];
 
-    /// Its path, after the version. `ID` stands for that of a network.
+    /// What a node asks of its own Engine.
+    pub const OF_A_NODE: [Self; 6] = [
+        Self::Ping,
+        Self::Info,
+        Self::List(List::Containers),
+        Self::Container,
+        Self::Events,
+        Self::DiskUsage,
+    ];
+
+    /// Its path, after the version. `ID` stands for that of a network or a container.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Ping => "/_ping",
@@ -95,6 +113,8 @@ impl Resource {
             Self::List(List::Secrets) => "/secrets",
             Self::List(List::Containers) => "/containers/json",
             Self::Events => "/events",
+            Self::Container => "/containers/ID/json",
+            Self::DiskUsage => "/system/df",
         }
     }
 }
@@ -160,7 +180,7 @@ impl Session<'_> {
 
     /// Asks for a resource at its path. The answer may be a refusal. One that has no end is over
     /// after such a silence.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         resource: Resource,
         path: &str,
@@ -170,6 +190,8 @@ impl Session<'_> {
         let request = match resource {
             Resource::Info => request.max_body(MAX_INFO),
             Resource::Network => request.max_body(MAX_NETWORK.min(self.max_answer)),
+            Resource::Container => request.max_body(MAX_CONTAINER),
+            Resource::DiskUsage => request.max_body(MAX_DISK_USAGE),
             Resource::Events => request.max_body(u64::MAX),
             Resource::Ping | Resource::List(_) => request.max_body(self.max_answer),
         };
@@ -181,7 +203,7 @@ impl Session<'_> {
     }
 
     /// What a refusal says.
-    async fn refused(&self, resource: Resource, path: &str, answer: Response) -> Failed {
+    pub(super) async fn refused(&self, resource: Resource, path: &str, answer: Response) -> Failed {
         let status = answer.status;
         let is_engine = is_engine(&answer.headers);
         let message = refusal::message(&start_of(answer.body).await, self.client.secrets());
@@ -323,7 +345,7 @@ impl Session<'_> {
 }
 
 /// What Go's `url.QueryEscape` leaves as it is.
-const QUERY: &percent_encoding::AsciiSet =
+pub(super) const QUERY: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Asks which version a host speaks, as Docker's own client does: by HEAD, and by GET where that

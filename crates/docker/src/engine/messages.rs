@@ -429,6 +429,112 @@ pub(super) struct Endpoint<'a> {
     pub(super) ipv6: Text<'a>,
 }
 
+/// A container of `/containers/json`, for those who ask for each of them anyway.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct ListedContainer<'a> {
+    #[serde(rename = "Id")]
+    pub(super) id: Text<'a>,
+    #[serde(rename = "State")]
+    pub(super) state: Text<'a>,
+}
+
+/// `/containers/ID/json`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct ContainerDetail<'a> {
+    #[serde(rename = "Id")]
+    pub(super) id: Text<'a>,
+    #[serde(rename = "Name")]
+    pub(super) name: Text<'a>,
+    #[serde(rename = "Created")]
+    pub(super) created: Raw<'a>,
+    #[serde(rename = "State.Status")]
+    pub(super) state: Text<'a>,
+    #[serde(rename = "State.Pid")]
+    pub(super) pid: i64,
+    #[serde(rename = "State.StartedAt")]
+    pub(super) started: Raw<'a>,
+    #[serde(rename = "State.FinishedAt")]
+    pub(super) finished: Raw<'a>,
+    #[serde(rename = "State.ExitCode")]
+    pub(super) exit_code: i64,
+    #[serde(rename = "State.OOMKilled")]
+    pub(super) out_of_memory: bool,
+    #[serde(rename = "State.Health.Status")]
+    pub(super) health: Text<'a>,
+    #[serde(rename = "HostConfig.NetworkMode")]
+    pub(super) network_mode: Text<'a>,
+    #[serde(rename = "Config.Image")]
+    pub(super) image: Text<'a>,
+    #[serde(rename = "Config.Labels")]
+    pub(super) labels: Raw<'a>,
+}
+
+/// An event of a container.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct ContainerEvent<'a> {
+    #[serde(rename = "Type")]
+    pub(super) kind: Text<'a>,
+    #[serde(rename = "Action")]
+    pub(super) action: Text<'a>,
+    #[serde(rename = "Actor.ID")]
+    pub(super) id: Text<'a>,
+    #[serde(rename = "Actor.Attributes")]
+    pub(super) attributes: Raw<'a>,
+    #[serde(rename = "timeNano")]
+    pub(super) time_nano: i64,
+}
+
+/// `/system/df`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct DiskUsage<'a> {
+    #[serde(rename = "LayersSize")]
+    pub(super) layers: i64,
+    #[serde(rename = "Images")]
+    pub(super) images: Raw<'a>,
+    #[serde(rename = "Volumes")]
+    pub(super) volumes: Raw<'a>,
+    #[serde(rename = "BuildCache")]
+    pub(super) build_cache: Raw<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ImageUsage {
+    #[serde(rename = "Containers")]
+    pub(super) containers: i64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub(super) struct VolumeUsage<'a> {
+    #[serde(rename = "Name")]
+    pub(super) name: Text<'a>,
+    #[serde(rename = "Labels")]
+    pub(super) labels: Raw<'a>,
+    #[serde(rename = "UsageData.Size")]
+    pub(super) size: i64,
+}
+
+/// No size is one that is not known.
+impl Default for VolumeUsage<'_> {
+    fn default() -> Self {
+        Self { name: Text::default(), labels: Raw::default(), size: -1 }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct BuildRecord {
+    #[serde(rename = "Size")]
+    pub(super) size: i64,
+    #[serde(rename = "Shared")]
+    pub(super) shared: bool,
+}
+
 /// `/info`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]

@@ -19,6 +19,7 @@ mod hosts;
 mod info;
 mod labels;
 mod lists;
+mod local;
 mod memo;
 mod messages;
 mod network_status;
@@ -40,6 +41,10 @@ pub use hosts::{EVENTS_WITHIN, HostFiles, HostLists, Hosts, NetworkStatuses};
 pub use info::{Info, host_of};
 pub use labels::LabelMap;
 pub use lists::{Lists, Query};
+pub use local::{
+    BuildCache, ContainerAction, ContainerDetail, ContainerEnd, ContainerEvent, ContainerEvents,
+    DiskUsage, ImageUsage, ListedContainer, LocalEngine, VolumeUsage,
+};
 pub use memo::{ListReader, Listed, Memo, Memos};
 pub use network_status::NetworkStatus;
 pub use objects::{

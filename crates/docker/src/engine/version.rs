@@ -18,6 +18,10 @@ impl ApiVersion {
     /// ones is asked with this; one that no longer does says so, and is asked with its oldest.
     pub const NEWEST: Self = Self { major: 1, minor: 56 };
 
+    pub(crate) const fn of(major: u16, minor: u16) -> Self {
+        Self { major, minor }
+    }
+
     /// Reads `1.41`.
     pub fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.trim().split_once('.')?;

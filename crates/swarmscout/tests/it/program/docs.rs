@@ -54,21 +54,22 @@ fn every_configuration_in_the_documentation_is_good() {
 /// The end-to-end tests hold the same table against what a real Engine is asked.
 #[test]
 fn the_paths_of_the_engine_are_those_that_the_code_knows() {
-    let known: Vec<_> = Resource::ALL.iter().map(|resource| resource.path()).collect();
-    assert_eq!(listed("engine paths"), known);
+    let paths = |known: &[Resource]| known.iter().map(|known| known.path()).collect::<Vec<_>>();
+    assert_eq!(listed("engine paths:"), paths(&Resource::ALL));
+    assert_eq!(listed("engine paths of a node:"), paths(&Resource::OF_A_NODE));
 }
 
 #[test]
 fn the_methods_of_swarmkit_are_those_that_the_code_knows() {
     let known: Vec<_> = Method::ALL.iter().map(|method| method.path()).collect();
-    assert_eq!(listed("swarmkit methods"), known);
+    assert_eq!(listed("swarmkit methods:"), known);
 }
 
 /// The first column of a table of SECURITY.md between comments of this name.
 fn listed(name: &str) -> Vec<String> {
     let text = read("SECURITY.md");
     let (_, table) = text.split_once(&format!("<!-- {name}")).expect("the table has a beginning");
-    let (table, _) = table.split_once(&format!("<!-- end of {name}")).expect("and an end");
+    let (table, _) = table.split_once("<!-- end of ").expect("and an end");
     let cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
     cells.map(|(first, _)| first.to_owned()).collect()
 }

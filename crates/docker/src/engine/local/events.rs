@@ -1,0 +1,163 @@
+//! The events of an Engine's containers, each with what is needed where the container is gone before
+//! anybody could ask for it.
+
+use std::collections::VecDeque;
+
+use swarmscout_net::{Body, Secrets};
+
+use super::super::de;
+use super::super::events::StreamEnd;
+use super::super::messages as sent;
+use super::super::read::{Fault, Reader};
+use super::super::scan::{Element, ListScanner, ScanError};
+use super::detail::cut;
+use crate::Error;
+
+/// What is asked for. `health_status` stands for all that begin with it.
+pub(super) const FILTERS: &str = concat!(
+    r#"{"event":{"create":true,"destroy":true,"die":true,"health_status":true,"oom":true,"#,
+    r#""pause":true,"rename":true,"start":true,"unpause":true,"update":true},"#,
+    r#""type":{"container":true}}"#
+);
+
+/// The largest event that is read; its attributes are all labels of the container.
+const MAX_EVENT: usize = 64 << 10;
+
+/// The most labels that are read of an event.
+const MOST_LABELS: usize = 1_000;
+
+/// Something happened to a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerEvent {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// What happened.
+    pub action: ContainerAction,
+    /// Name, image, labels, and what else the Engine adds: the keys stand side by side.
+    pub attributes: Vec<(String, String)>,
+    /// When, by the Engine's clock: nanoseconds since 1970.
+    pub time_nano: i64,
+}
+
+/// What happened to a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerAction {
+    /// It ended.
+    Died {
+        /// With this code; `None` if the Engine does not say.
+        exit_code: Option<i32>,
+    },
+    /// The kernel killed one of its processes for want of memory.
+    OutOfMemory,
+    /// It was removed.
+    Removed,
+    /// Anything else after which it looks different.
+    Changed,
+}
+
+impl ContainerEvent {
+    /// Of the attributes, the one with this key.
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        self.attributes.iter().find(|(name, _)| name == key).map(|(_, value)| &**value)
+    }
+
+    /// `None` for an event that no container changes by.
+    fn read(text: &[u8]) -> Result<Option<Self>, Fault> {
+        let sent: sent::ContainerEvent<'_> = de::read(&mut Reader::new(text))?;
+        if &*sent.kind != "container" || sent.id.is_empty() {
+            return Ok(None);
+        }
+        let mut attributes = Vec::new();
+        sent.attributes.reader().map(|reader, key| {
+            let value = reader.string()?;
+            if attributes.len() < MOST_LABELS {
+                attributes.push((cut(&key), cut(&value)));
+            }
+            Ok(())
+        })?;
+        let mut event = Self {
+            id: cut(&sent.id),
+            action: ContainerAction::Changed,
+            attributes,
+            time_nano: sent.time_nano,
+        };
+        event.action = match &*sent.action {
+            "die" => ContainerAction::Died {
+                exit_code: event.attribute("exitCode").and_then(|code| code.parse().ok()),
+            },
+            "oom" => ContainerAction::OutOfMemory,
+            "destroy" => ContainerAction::Removed,
+            "create" | "start" | "pause" | "unpause" | "rename" | "update" => {
+                ContainerAction::Changed
+            }
+            action if action.starts_with("health_status") => ContainerAction::Changed,
+            _ => return Ok(None),
+        };
+        Ok(Some(event))
+    }
+}
+
+/// An open stream of events.
+#[derive(Debug)]
+pub struct ContainerEvents {
+    body: Body,
+    /// What errors call it.
+    url: String,
+    secrets: Secrets,
+    parser: Parser,
+}
+
+impl ContainerEvents {
+    pub(super) fn new(body: Body, url: String, secrets: Secrets) -> Self {
+        Self { body, url, secrets, parser: Parser::default() }
+    }
+
+    /// The next event. Cancel-safe.
+    pub async fn next(&mut self) -> Result<ContainerEvent, StreamEnd> {
+        loop {
+            if let Some(event) = self.parser.ready.pop_front() {
+                return Ok(event);
+            }
+            match self.body.chunk().await {
+                Ok(Some(piece)) => {
+                    let pushed = self.parser.push(&piece);
+                    pushed.map_err(|error| StreamEnd::Broken(self.bad(&error.to_string())))?;
+                }
+                Ok(None) => {
+                    return Err(StreamEnd::Closed(self.bad("the stream of events has ended")));
+                }
+                Err(error) => return Err(StreamEnd::Closed(error.into())),
+            }
+        }
+    }
+
+    fn bad(&self, reason: &str) -> Error {
+        Error::Answer { url: self.url.clone(), reason: self.secrets.clean(reason).into_owned() }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Parser {
+    scanner: ListScanner,
+    pub(super) ready: VecDeque<ContainerEvent>,
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self { scanner: ListScanner::endless(MAX_EVENT), ready: VecDeque::new() }
+    }
+}
+
+impl Parser {
+    /// Takes the next piece. An event that is too large or not as expected is left out: a listing
+    /// after the stream has ended makes up for it.
+    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), ScanError> {
+        let Self { scanner, ready } = self;
+        scanner.push(piece, &mut |element: Element<'_>| {
+            if !element.too_large {
+                ready.extend(ContainerEvent::read(element.text).ok().flatten());
+            }
+            Ok(())
+        })
+    }
+}
