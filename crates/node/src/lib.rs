@@ -9,10 +9,12 @@
 //! | `roots` | says where the host's `/proc`, `/sys` and `/` are mounted |
 //! | `read` | reads files of the kernel: kept descriptors, limits on sizes, one buffer |
 //! | `unavailable` | holds what is missing on this node, and why |
+//! | `engine` | facts by the Docker Engine of this node, and how often containers ended |
 //! | `facts` | what a manager or an engine knows of the containers of this node |
 //!
 //! Series are written by `swarmscout_exposition::families`.
 
+pub mod engine;
 pub mod facts;
 pub mod read;
 pub mod roots;

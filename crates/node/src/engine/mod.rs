@@ -1,0 +1,225 @@
+//! Facts by the Engine of this node: one list when it starts, one request for each change of a
+//! container, and none at a scrape.
+//!
+//! The stream of events is opened before the list, so that nothing is missed between them. When it
+//! ends, the next one begins where the last event was seen: an Engine keeps the last 256. A container
+//! that starts and dies in between is still counted by its events, which carry its labels.
+
+mod disk;
+mod ends;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt as _;
+use swarmscout_docker::Error;
+use swarmscout_docker::engine::{
+    ContainerAction, ContainerDetail, ContainerEvent, LocalEngine, NoEvents, StreamEnd,
+};
+use swarmscout_refresh::Backoff;
+use tokio::sync::watch;
+
+pub use disk::Disk;
+pub use ends::Ends;
+
+use crate::facts::{ContainerState, Facts, FactsSet, FactsSource, Health, NetworkMode};
+use crate::unavailable::Unavailable;
+
+/// The longest pause after an Engine did not answer.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// A stream that is silent for so long is opened again, since a proxy may have lost it.
+const QUIET: Duration = Duration::from_hours(1);
+
+/// How often containers are listed where a proxy withholds the events.
+const LIST_EVERY: Duration = Duration::from_mins(1);
+
+/// What [`Unavailable`] calls the facts of this module, and the events alone.
+const ENGINE: &str = "engine";
+const EVENTS: &str = "engine events";
+
+/// Follows an Engine.
+#[derive(Debug)]
+pub struct EngineFollower {
+    engine: LocalEngine,
+    /// Names of the labels that are kept.
+    labels: Arc<[String]>,
+    facts: watch::Sender<Arc<FactsSet>>,
+    ends: Arc<Ends>,
+    unavailable: Arc<Unavailable>,
+    known: BTreeMap<String, Arc<Facts>>,
+    /// The time of the last event, by the Engine's clock.
+    last_event: Option<i64>,
+}
+
+impl EngineFollower {
+    /// Publishes the facts of all containers, with these labels of them, and counts their ends.
+    pub fn new(
+        engine: LocalEngine,
+        labels: Arc<[String]>,
+        facts: watch::Sender<Arc<FactsSet>>,
+        ends: Arc<Ends>,
+        unavailable: Arc<Unavailable>,
+    ) -> Self {
+        let known = BTreeMap::new();
+        Self { engine, labels, facts, ends, unavailable, known, last_event: None }
+    }
+
+    /// Runs for ever. What was published last stays while the Engine does not answer.
+    pub async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.follow(&mut backoff).await {
+                // It is normal that a stream ends.
+                Ok(()) => {}
+                Err(error) => {
+                    self.unavailable.set(ENGINE, &error);
+                    tokio::time::sleep(backoff.failed(LONGEST_PAUSE)).await;
+                }
+            }
+        }
+    }
+
+    /// Lists, and follows the events until the stream ends.
+    async fn follow(&mut self, backoff: &mut Backoff) -> Result<(), Error> {
+        let mut events = match self.engine.events(self.last_event, QUIET).await {
+            Ok(events) => Some(events),
+            Err(NoEvents::Withheld(reason)) => {
+                self.unavailable.set(EVENTS, reason);
+                None
+            }
+            Err(NoEvents::Failed(error)) => return Err(error),
+        };
+        self.list().await?;
+        self.unavailable.clear(ENGINE);
+        backoff.succeeded();
+        let Some(events) = &mut events else {
+            tokio::time::sleep(LIST_EVERY).await;
+            return Ok(());
+        };
+        self.unavailable.clear(EVENTS);
+        loop {
+            // One request for all events of a container that have come by now.
+            let mut changed = BTreeSet::new();
+            let mut next = Some(events.next().await);
+            let end = loop {
+                match next {
+                    Some(Ok(event)) => self.take(&event, &mut changed),
+                    Some(Err(StreamEnd::Closed(_))) => break Some(Ok(())),
+                    Some(Err(StreamEnd::Broken(error))) => break Some(Err(error)),
+                    None => break None,
+                }
+                next = events.next().now_or_never();
+            };
+            for id in changed {
+                self.look_at(&id).await?;
+            }
+            self.publish();
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+
+    /// Counts an end, and notes which container to look at.
+    fn take(&mut self, event: &ContainerEvent, changed: &mut BTreeSet<String>) {
+        if self.last_event.is_some_and(|last| event.time_nano <= last) {
+            // The stream began with what had been seen.
+            return;
+        }
+        self.last_event = Some(event.time_nano);
+        match event.action {
+            ContainerAction::Died { exit_code } => self.ends.died(event, exit_code),
+            ContainerAction::OutOfMemory => self.ends.out_of_memory(event),
+            ContainerAction::Removed | ContainerAction::Changed => {}
+        }
+        if event.action == ContainerAction::Removed {
+            changed.remove(&event.id);
+            self.known.remove(&event.id);
+        } else {
+            changed.insert(event.id.clone());
+        }
+    }
+
+    /// Lists all containers, and looks at those that are new or in another state.
+    async fn list(&mut self) -> Result<(), Error> {
+        let listed = self.engine.containers().await?;
+        let ids: BTreeSet<&str> = listed.iter().map(|container| &*container.id).collect();
+        self.known.retain(|id, _| ids.contains(&**id));
+        for container in &listed {
+            let state = ContainerState::parse(&container.state);
+            let known = self.known.get(&container.id);
+            // One that runs may have been started anew.
+            let is_same = known.is_some_and(|known| known.state == state)
+                && state != Some(ContainerState::Running);
+            if !is_same {
+                self.look_at(&container.id).await?;
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    async fn look_at(&mut self, id: &str) -> Result<(), Error> {
+        match self.engine.container(id).await? {
+            Some(detail) => {
+                let facts = facts(detail, &self.labels);
+                if self.known.get(id).is_none_or(|known| **known != facts) {
+                    self.known.insert(facts.id.clone(), Arc::new(facts));
+                }
+            }
+            None => drop(self.known.remove(id)),
+        }
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let containers = self.known.iter().map(|(id, facts)| (id.clone(), Arc::clone(facts)));
+        self.facts.send_replace(Arc::new(FactsSet {
+            containers: containers.collect(),
+            source: Some(FactsSource::Engine),
+            as_of: Some(SystemTime::now()),
+        }));
+    }
+}
+
+fn facts(detail: ContainerDetail, allowed: &[String]) -> Facts {
+    let labels = allowed.iter().filter_map(|name| {
+        let value = detail.labels.get(name)?;
+        (!value.is_empty()).then(|| (name.clone(), value.to_owned()))
+    });
+    let state = ContainerState::parse(&detail.state);
+    Facts {
+        labels: labels.collect(),
+        pid: (detail.pid > 0).then_some(detail.pid),
+        created: moment(detail.created),
+        started: moment(detail.started),
+        network: Some(match &*detail.network_mode {
+            "host" => NetworkMode::Host,
+            "none" => NetworkMode::None,
+            mode if mode.starts_with("container:") => NetworkMode::Shared,
+            _ => NetworkMode::Own,
+        }),
+        state,
+        health: Some(match &*detail.health {
+            "starting" => Health::Starting,
+            "healthy" => Health::Healthy,
+            "unhealthy" => Health::Unhealthy,
+            _ => Health::Unchecked,
+        }),
+        last_exit_code: detail.end.map(|end| end.exit_code),
+        id: detail.id,
+        name: Some(detail.name).filter(|name| !name.is_empty()),
+        image: Some(detail.image).filter(|image| !image.is_empty()),
+    }
+}
+
+/// Microseconds since 1970 as a moment; 0 is none.
+fn moment(micros: i64) -> Option<SystemTime> {
+    let micros = u64::try_from(micros).ok().filter(|micros| *micros > 0)?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
+}
+
+#[cfg(test)]
+mod tests;
