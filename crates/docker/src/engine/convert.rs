@@ -131,6 +131,7 @@ impl Object for Task {
             // No other object has these.
             id: Arc::from(&*sent.id),
             container: Arc::from(&*sent.container),
+            pid: u32::try_from(sent.pid).unwrap_or_default(),
             version: sent.version,
             updated: time::micros(sent.updated.text()?),
             service: d.symbol(&sent.service),

@@ -278,6 +278,8 @@ pub(super) struct Task<'a> {
     pub(super) exit_code: i64,
     #[serde(rename = "Status.ContainerStatus.ContainerID")]
     pub(super) container: Text<'a>,
+    #[serde(rename = "Status.ContainerStatus.PID")]
+    pub(super) pid: i64,
     #[serde(rename = "Status.PortStatus.Ports")]
     pub(super) host_ports: Raw<'a>,
     #[serde(rename = "NetworksAttachments")]

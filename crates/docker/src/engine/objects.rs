@@ -258,6 +258,8 @@ pub struct Task {
     pub failure: Option<Box<TaskFailure>>,
     /// ID of its container; empty before it has one.
     pub container: Arc<str>,
+    /// The process of its container, as its node numbers it; 0 if none runs.
+    pub pid: u32,
     /// Ports published on its node alone.
     pub host_ports: Vec<Port>,
     /// The networks that it is attached to.

@@ -353,6 +353,7 @@ impl Listed for Task {
             message: c.shortened(&status.message),
             failure: TaskFailure::of(c.shortened(&status.err), container_status.exit_code.into()),
             container: own_text(&container_status.container_id),
+            pid: u32::try_from(container_status.pid).unwrap_or_default(),
             host_ports: c.ports(status.port_status.unwrap_or_default().ports),
         })
     }

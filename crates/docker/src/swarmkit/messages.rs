@@ -429,6 +429,8 @@ pub(super) struct TaskStatus {
 pub(super) struct ContainerStatus {
     #[prost(bytes = "bytes", tag = "1")]
     pub(super) container_id: Bytes,
+    #[prost(int32, tag = "2")]
+    pub(super) pid: i32,
     #[prost(int32, tag = "3")]
     pub(super) exit_code: i32,
 }
