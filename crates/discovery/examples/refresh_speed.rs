@@ -24,8 +24,8 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use swarmscout_discovery::config::{
-    BuildContext, DockerSwarmConfig, EngineConfig, Events, OverlayPort, Preset, Role, Scraper,
-    SourceConfig as _, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets,
+    BuildContext, DockerSwarmConfig, EngineConfig, Events, OverlayPort, Preset, Reach, Role,
+    Scraper, SourceConfig as _, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets,
 };
 use swarmscout_docker::engine::{Element, Hosts, List, ListScanner, Memo, Query, ScanError, Task};
 use swarmscout_model::PromDuration;
@@ -243,6 +243,7 @@ fn by_labels_of(config: &DockerSwarmConfig) -> SwarmscoutConfig {
             services: Vec::new(),
             scraper: Scraper::Here,
             unreachable: UnreachableTargets::Keep,
+            reach: Reach::Direct,
             presets: Preset::ALL.into(),
             class: String::new(),
         },

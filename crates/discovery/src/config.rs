@@ -9,7 +9,9 @@ use std::time::Duration;
 pub use swarmscout_docker::{EngineConfig, Filter};
 use swarmscout_model::{Budget, Labels};
 use swarmscout_refresh::RefreshContext;
+use swarmscout_swarm::NodePorts;
 pub use swarmscout_swarm::{Events, Following, Role};
+use tokio::sync::watch;
 
 pub use crate::source::configs::*;
 pub use crate::source::custom::{BuildCustom, CustomConfig};
@@ -19,7 +21,7 @@ pub use crate::source::dockerswarm::OverlayPort;
 pub use crate::source::nodelist::EtcdApi;
 pub use crate::source::static_configs::StaticGroup;
 pub use crate::source::swarmscout::{
-    CopiedLabel, OwnContainer, Preset, Scraper, SwarmscoutOptions, UnreachableTargets,
+    CopiedLabel, OwnContainer, Preset, Reach, Scraper, SwarmscoutOptions, UnreachableTargets,
 };
 pub use crate::source::{SdConfig, SourceConfig};
 use crate::stats::DiscoveryStats;
@@ -49,6 +51,8 @@ pub struct BuildContext {
     pub presets_off: Arc<[Preset]>,
     /// Whether the addresses in use on networks are read for them too.
     pub network_status: bool,
+    /// Where the parts of this program on nodes listen, as far as they have told it.
+    pub node_ports: watch::Receiver<Arc<NodePorts>>,
     /// The container that this program runs in, if it is known: it says which networks the program
     /// shares with others.
     pub own_container: Option<OwnContainer>,
@@ -79,6 +83,7 @@ impl BuildContext {
             copied_labels: Arc::default(),
             presets_off: Arc::default(),
             network_status: false,
+            node_ports: watch::channel(Arc::default()).1,
             own_container: None,
             startup_timeout: STARTUP_TIMEOUT,
             storage: None,

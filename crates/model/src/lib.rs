@@ -12,6 +12,7 @@ pub mod labels;
 pub mod lossy_json;
 pub mod name;
 pub mod quote;
+pub mod reach;
 pub mod relabel;
 pub mod secret;
 pub mod size;
@@ -28,6 +29,7 @@ pub use durations::DurationHistogram;
 pub use groups::{CanonicalGroups, TargetGroup, canonicalize};
 pub use labels::{Labels, LabelsBuilder, LabelsWriter};
 pub use name::NameScheme;
+pub use reach::ReachPath;
 pub use secret::Secret;
 pub use target::{
     DropReason, Dropped, MetaLabels, Refused, RelabelledGroup, Target, TargetDefaults,

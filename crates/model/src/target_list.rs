@@ -13,6 +13,12 @@ pub const LIST: &str = "__meta_swarmscout_list";
 /// Why a target cannot be reached. A target without it can be reached, as far as is known.
 pub const UNREACHABLE: &str = "__meta_swarmscout_unreachable";
 
+/// Where the address of a task's target comes from.
+pub const ADDRESS_SOURCE: &str = "__meta_swarmscout_address_source";
+
+/// The value of [`ADDRESS_SOURCE`] for a target that the part on its node fetches.
+pub const NODE_PART: &str = "node_part";
+
 /// The mark of a target whose series have labels of their own that must not be replaced: it has
 /// none of the labels that all targets get.
 pub const HONOR_LABELS: &str = "__meta_swarmscout_honor_labels";

@@ -42,6 +42,8 @@ pub struct SwarmscoutOptions {
     pub scraper: Scraper,
     /// What to do with targets that the scraper does not reach.
     pub unreachable: UnreachableTargets,
+    /// Who fetches from tasks.
+    pub reach: Reach,
     /// What is scraped without labels.
     pub presets: Vec<Preset>,
     /// Only endpoints of this class. Empty: endpoints of other classes have lists of their own.
@@ -89,6 +91,26 @@ impl UnreachableTargets {
     }
 }
 
+/// `reach`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// The scraper itself.
+    #[default]
+    Direct,
+    /// The part of this program on the node of the task, for the scraper.
+    Node,
+}
+
+impl Reach {
+    /// As it is written in the configuration file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Node => "node",
+        }
+    }
+}
+
 impl SwarmscoutConfig {
     /// The Swarm that it reads.
     pub fn swarm(&self) -> Source {
@@ -106,6 +128,7 @@ impl Default for SwarmscoutOptions {
             services: Vec::new(),
             scraper: Scraper::default(),
             unreachable: UnreachableTargets::default(),
+            reach: Reach::default(),
             presets: Preset::ALL.into(),
             class: String::new(),
         }
@@ -152,6 +175,7 @@ impl SwarmscoutOptions {
         identity.add("scraper");
         identity.add(scraper);
         identity.add(self.unreachable.as_str());
+        identity.add(self.reach.as_str());
         identity.add(&self.class);
     }
 }

@@ -151,7 +151,7 @@ mod tests {
 
     use expect_test::{Expect, expect};
 
-    use super::super::config::{Scraper, UnreachableTargets};
+    use super::super::config::{Reach, Scraper, UnreachableTargets};
     use super::super::settings::dialects::DIALECTS;
     use super::*;
     use crate::source::swarmscout::Preset;
@@ -188,6 +188,7 @@ mod tests {
             services: Vec::new(),
             scraper: Scraper::Here,
             unreachable: UnreachableTargets::Keep,
+            reach: Reach::Direct,
             presets: Preset::ALL.into(),
             class: String::new(),
         };

@@ -7,7 +7,7 @@ use swarmscout_docker::Filter;
 use swarmscout_docker::engine::{Node, Service};
 use swarmscout_model::{Budget, CanonicalGroups, TargetGroup};
 use swarmscout_swarm::buckets::hash_of;
-use swarmscout_swarm::{Bucket, Filters, ListScope, NodeNames, Reader, Role, Snapshot};
+use swarmscout_swarm::{Bucket, Filters, ListScope, NodeNames, NodePorts, Reader, Role, Snapshot};
 use tokio::sync::watch;
 
 use super::address::SharedNetworks;
@@ -183,6 +183,7 @@ impl EndpointFinder {
         let mut referenced = changed(&seen.networks, &snapshot.networks);
         referenced.extend(changed(&seen.nodes, &snapshot.nodes));
         referenced.extend(&renamed);
+        referenced.extend(moved(&self.seen_surroundings.node_ports, &surroundings.node_ports));
         referenced.sort_unstable();
         let services = changed(&seen.services, &snapshot.services);
         let is_stale = |bucket: &Bucket<Slot>| {
@@ -190,7 +191,7 @@ impl EndpointFinder {
             all || (!services.is_empty() && service()) || bucket.refers_to_any(&referenced)
         };
         let before: CanonicalGroups = self.targets.groups().into();
-        if self.update_targets(snapshot, is_stale)? || all {
+        if self.update_targets(snapshot, surroundings, is_stale)? || all {
             let lost = lost(self.targets.extras().flatten());
             if lost != self.lost {
                 let differs = |(claim, winner): &(&Claim, &Arc<str>), other: &BTreeMap<_, _>| {
@@ -201,24 +202,27 @@ impl EndpointFinder {
                 let services: BTreeSet<_> =
                     gone.chain(new).map(|(claim, _)| Arc::clone(&claim.service)).collect();
                 self.lost = lost;
-                self.update_targets(snapshot, |bucket| services.contains(bucket.owner()))?;
+                let is_stale = |bucket: &Bucket<Slot>| services.contains(bucket.owner());
+                self.update_targets(snapshot, surroundings, is_stale)?;
                 // A group may be as it was before the first of these updates.
                 self.targets.adopt(&before);
             }
         }
         self.update_nodes(snapshot, surroundings, all, &renamed)?;
         self.update_probes(snapshot, all, &relabelled)?;
-        self.update_state(snapshot)
+        self.update_state(snapshot, surroundings)
     }
 
     /// Updates the groups of slots. Returns whether claims changed.
     fn update_targets(
         &mut self,
         snapshot: &Snapshot,
+        surroundings: &Surroundings,
         is_stale: impl Fn(&Bucket<Slot>) -> bool,
     ) -> Result<bool, Error> {
+        let node_ports = &*surroundings.node_ports;
         let Self { options, shared, names, networks, lost, buffers, .. } = self;
-        let context = Context { options, snapshot, shared, names, networks, lost };
+        let context = Context { options, snapshot, shared, names, networks, lost, node_ports };
         let meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
         let slots = self.slots.buckets();
         let updated = self.targets.update(slots, meter, is_stale, |bucket, found, meter| {
@@ -238,9 +242,10 @@ impl EndpointFinder {
             return Ok(());
         }
         let (before, now) = (&self.seen_surroundings.dockerd, &surroundings.dockerd);
+        let node_ports = &*surroundings.node_ports;
         let differ = before != now;
         let Self { options, shared, names, networks, lost, buffers, restored_dockerd, .. } = self;
-        let context = Context { options, snapshot, shared, names, networks, lost };
+        let context = Context { options, snapshot, shared, names, networks, lost, node_ports };
         let answered = |address: &str| now.contains(address) || restored_dockerd.contains(address);
         let is_stale = |bucket: &Bucket<Node>| {
             let is_renamed =
@@ -277,12 +282,17 @@ impl EndpointFinder {
         updated.map(drop).map_err(|excess| Error::Excess { what: "probes".to_owned(), excess })
     }
 
-    fn update_state(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn update_state(
+        &mut self,
+        snapshot: &Snapshot,
+        surroundings: &Surroundings,
+    ) -> Result<(), Error> {
+        let node_ports = &*surroundings.node_ports;
         let Self { options, shared, names, networks, lost, buffers, .. } = self;
         if self.is_stale || !self.seen.services.is_same(&snapshot.services) {
             self.state.note_services(snapshot, options);
         }
-        let context = Context { options, snapshot, shared, names, networks, lost };
+        let context = Context { options, snapshot, shared, names, networks, lost, node_ports };
         let meter = Meter::new(&self.budget, LONGEST_ENGINE_LABEL);
         let updated = self.state.update(&self.slots, context, buffers, meter);
         updated.map_err(|excess| Error::Excess { what: "services".to_owned(), excess })
@@ -364,6 +374,15 @@ impl SnapshotFinder for EndpointFinder {
         }
         Ok((self.groups(), self.problems()))
     }
+}
+
+/// Hashes of the IDs of nodes whose part listens at another port now.
+fn moved(before: &Arc<NodePorts>, now: &Arc<NodePorts>) -> Vec<u64> {
+    if Arc::ptr_eq(before, now) {
+        return Vec::new();
+    }
+    let differs = |node: &&Arc<str>| before.get(*node) != now.get(*node);
+    before.keys().chain(now.keys()).filter(differs).map(|node| hash_of(node)).collect()
 }
 
 /// The claims to an address that another slot or service has claimed: the first in the order of IDs

@@ -7,7 +7,7 @@ use swarmscout_docker::EngineConfig;
 use swarmscout_model::PromDuration;
 use swarmscout_model::quote::Quoted;
 
-use super::config::{Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets};
+use super::config::{Reach, Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets};
 use super::engines::PlainEngineConfig;
 use super::presets::Preset;
 use super::settings::dialects::{DIALECTS, Dialect};
@@ -48,6 +48,8 @@ section! {
         key scraper: String = String::new(), ours;
         /// What to do with targets that the scraper does not reach: `keep` or `drop`.
         key unreachable: String = "keep".into(), ours;
+        /// Who fetches from tasks: `direct`, the scraper itself, or `node`, [the node part](labels.md#by-the-node-part) on the task's node, for the scraper.
+        key reach: String = "direct".into(), ours;
         /// What is scraped without labels.
         key presets: Vec<String> = Preset::ALL.map(|preset| preset.as_str().to_owned()).into(), always ours shown("[dockerd, cadvisor, node-exporter, swarmscout, swarm-state]");
         /// Only endpoints of this class. Empty: all without a class; the others have lists of their own.
@@ -164,6 +166,15 @@ impl SwarmscoutSdKeys {
                 UnreachableTargets::default()
             }
         };
+        let reach = match &*self.reach {
+            "direct" => Reach::Direct,
+            "node" => Reach::Node,
+            other => {
+                let text = format!("invalid reach {other}, expected direct or node");
+                cx.error(at.key("reach"), text);
+                Reach::default()
+            }
+        };
         if !self.class.is_empty() && !is_name(&self.class) {
             let expected = "expected lower case letters, digits, _ and -";
             cx.error(at.key("class"), format!("invalid class {}, {expected}", Quoted(&self.class)));
@@ -179,6 +190,7 @@ impl SwarmscoutSdKeys {
             services: each("services", &self.services, cx, name),
             scraper,
             unreachable,
+            reach,
             presets: each("presets", &self.presets, cx, |name| {
                 let known = Preset::ALL.into_iter().map(Preset::as_str);
                 Preset::parse(name).ok_or_else(|| unknown("preset", name, known))

@@ -36,7 +36,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::config::{
-    CopiedLabel, Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets,
+    CopiedLabel, Reach, Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets,
 };
 pub use self::engines::PlainEngineConfig;
 pub use self::explain::{ServiceSettings, SettingLabel};
@@ -76,7 +76,8 @@ pub(crate) fn start(
     let query = own_container.clone().filter(|_| is_here);
     let query = query.map(|container| ContainerQuery::new(container, &config.engine, context));
     let with_dockerd = options::Options::new(&options).of_program(context).lists_nodes();
-    let task = context.refresh.tasks.spawn(scout.run(with_dockerd, query));
+    let node_ports = (options.reach == Reach::Node).then(|| context.node_ports.clone());
+    let task = context.refresh.tasks.spawn(scout.run(with_dockerd, query, node_ports));
     let beside = Beside { changed, _task: AbortOnDropHandle::new(task) };
     let of_finder = context.clone();
     let finder =

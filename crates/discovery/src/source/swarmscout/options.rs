@@ -7,7 +7,7 @@ use swarmscout_docker::engine::{LabelMap, STACK_LABEL, Service};
 use swarmscout_model::target_list::CLASS_PREFIX;
 use swarmscout_refresh::problems::NO_LABELS;
 
-use super::config::{CopiedLabel, SwarmscoutOptions, UnreachableTargets};
+use super::config::{CopiedLabel, Reach, SwarmscoutOptions, UnreachableTargets};
 use super::presets::{self, Preset};
 use super::settings::{self, Declared, Dialect, Rules};
 use crate::Problem;
@@ -23,6 +23,7 @@ pub(super) struct Options {
     presets: Vec<Preset>,
     class: String,
     pub(super) unreachable: UnreachableTargets,
+    pub(super) reach: Reach,
     pub(super) copied: Arc<[CopiedLabel]>,
     /// Whether it reads an engine without a Swarm.
     pub(super) is_of_engine: bool,
@@ -41,6 +42,7 @@ impl Options {
             presets: config.presets.clone(),
             class: config.class.clone(),
             unreachable: config.unreachable,
+            reach: config.reach,
             copied: Arc::default(),
             is_of_engine: false,
         }

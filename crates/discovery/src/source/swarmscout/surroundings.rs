@@ -14,7 +14,7 @@ use swarmscout_docker::{EngineConfig, Filter};
 use swarmscout_net::connect_tcp;
 use swarmscout_refresh::Backoff;
 use swarmscout_refresh::supervisor::LastGood;
-use swarmscout_swarm::{Buckets, Snapshot};
+use swarmscout_swarm::{Buckets, NodePorts, Snapshot};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -45,6 +45,8 @@ pub(crate) struct Surroundings {
     /// Addresses of Engines that accepted a connection for metrics. They stay as long as their node
     /// is known.
     pub(super) dockerd: BTreeSet<Arc<str>>,
+    /// Where node parts listen, if targets go through them.
+    pub(super) node_ports: Arc<NodePorts>,
 }
 
 /// Learns what it says above.
@@ -91,9 +93,18 @@ impl Scout {
         }
     }
 
-    /// Connects to the nodes' Engines, if `with_dockerd`, and asks for the networks of a container
-    /// again and again.
-    pub(super) async fn run(mut self, with_dockerd: bool, container: Option<ContainerQuery>) {
+    /// Connects to the nodes' Engines, if `with_dockerd`, asks for the networks of a container
+    /// again and again, and follows where node parts listen.
+    pub(super) async fn run(
+        mut self,
+        with_dockerd: bool,
+        container: Option<ContainerQuery>,
+        mut node_ports: Option<watch::Receiver<Arc<NodePorts>>>,
+    ) {
+        if let Some(node_ports) = &mut node_ports {
+            self.known.node_ports = Arc::clone(&node_ports.borrow_and_update());
+            self.publish();
+        }
         let mut networks = pin!(container.map_or_else(
             || stream::pending().left_stream(),
             |container| container.networks().right_stream(),
@@ -129,6 +140,12 @@ impl Scout {
                 changed = self.snapshots.changed() => {
                     if changed.is_err() {
                         return;
+                    }
+                }
+                () = changed(&mut node_ports) => {
+                    if let Some(node_ports) = &mut node_ports {
+                        self.known.node_ports = Arc::clone(&node_ports.borrow_and_update());
+                        self.publish_at.get_or_insert_with(|| Instant::now() + PUBLISH_AFTER);
                     }
                 }
                 () = is_due => {}
@@ -193,6 +210,17 @@ impl Scout {
         if differs {
             self.changed.notify_one();
         }
+    }
+}
+
+/// Resolves if there is something new; never without a receiver or a sender.
+async fn changed<T>(receiver: &mut Option<watch::Receiver<T>>) {
+    let is_new = match receiver {
+        Some(receiver) => receiver.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_new {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -308,7 +336,7 @@ mod tests {
         };
         let learned = tokio::time::timeout(GUARD, async {
             tokio::select! {
-                () = scout.run(false, None) => panic!("the snapshots are still there"),
+                () = scout.run(false, None, None) => panic!("the snapshots are still there"),
                 learned = learned => learned,
             }
         });
@@ -390,7 +418,7 @@ mod tests {
             Box::pin(async move { (address, is_open) })
         });
         tokio::select! {
-            () = scout.run(false, None) => panic!("the snapshots are still there"),
+            () = scout.run(false, None, None) => panic!("the snapshots are still there"),
             () = changed.notified() => {}
         }
         assert!(published.borrow().dockerd.contains("192.0.2.1:9323"));

@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use swarmscout_docker::engine::{LabelMap, Service, Task};
 use swarmscout_model::labels::{ADDRESS, INSTANCE, JOB, PARAM_PREFIX};
-use swarmscout_model::target_list::{HONOR_LABELS, LIST, UNREACHABLE};
-use swarmscout_model::{Labels, LabelsWriter, PromDuration, TargetGroup};
+use swarmscout_model::target_list::{ADDRESS_SOURCE, HONOR_LABELS, LIST, NODE_PART, UNREACHABLE};
+use swarmscout_model::{Labels, LabelsWriter, PromDuration, ReachPath, TargetGroup};
 use swarmscout_refresh::problems::shown;
-use swarmscout_swarm::{Bucket, NodeNames, Snapshot};
+use swarmscout_swarm::{Bucket, NODE_PART_PORT, NodeNames, NodePorts, Snapshot};
 
 use super::SOURCE;
-use super::address::{self, Address, AddressHost, SharedNetworks, Wanted};
-use super::config::{CopiedLabel, UnreachableTargets};
+use super::address::{
+    self, Address, AddressHost, AddressSource, NoAddress, SharedNetworks, Wanted,
+};
+use super::config::{CopiedLabel, Reach, UnreachableTargets};
 use super::options::{Options, stack_of};
 use super::presets::{Preset, PresetInstance};
 use super::settings::{self, Endpoint, EndpointPort, Shared};
@@ -23,7 +25,6 @@ use crate::source::dockerswarm::meta;
 use crate::source::dockerswarm::shared_labels::{NodeLabels, SharedLabels};
 use crate::source::moby::{AddressWriter, Skipped};
 
-const ADDRESS_SOURCE: &str = "__meta_swarmscout_address_source";
 const CLASS: &str = "__meta_swarmscout_class";
 pub(super) const DECLARED_BY: &str = "__meta_swarmscout_declared_by";
 pub(super) const ENDPOINT: &str = "__meta_swarmscout_endpoint";
@@ -49,6 +50,8 @@ pub(super) struct Context<'a> {
     pub(super) networks: &'a SharedNetworks,
     /// Claims that others have made before: the IDs of their services.
     pub(super) lost: &'a BTreeMap<Claim, Arc<str>>,
+    /// Where node parts listen that do not at the usual port.
+    pub(super) node_ports: &'a NodePorts,
 }
 
 /// Buffers, for reuse.
@@ -83,8 +86,28 @@ struct Planned<'a> {
     has_place: bool,
     /// Labels between those of the address' source and those of the node.
     origin: Labels,
-    /// Labels for the scrape.
-    scrape: Labels,
+    /// Labels for the scrape between path and scheme.
+    query: Labels,
+    /// Labels for the scrape after the scheme.
+    pace: Labels,
+}
+
+/// On which way a task is scraped.
+enum Way<'a> {
+    /// At its address.
+    Direct(Address<'a>),
+    /// By the part on its node, which listens there.
+    NodePart { host: &'a str, port: u16, address: Option<Address<'a>> },
+}
+
+impl<'a> Way<'a> {
+    /// The address of the task itself.
+    fn address(&self) -> Option<&Address<'a>> {
+        match self {
+            Self::Direct(address) => Some(address),
+            Self::NodePart { address, .. } => address.as_ref(),
+        }
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -120,9 +143,10 @@ impl<'a> Plan<'a> {
             writer.push(DECLARED_BY, &declared_by);
             writer.push(ENDPOINT, endpoint.name);
             let origin = writer.build();
-            let scrape = scrape_labels(&endpoint, writer);
+            let (query, pace) = scrape_labels(&endpoint, writer);
             let port = port.ok()?;
-            Some(Planned { list, port, instance, has_place: true, origin, scrape, endpoint })
+            let has_place = true;
+            Some(Planned { endpoint, list, port, instance, has_place, origin, query, pace })
         });
         Self { endpoints: planned.collect() }
     }
@@ -153,18 +177,18 @@ fn is_on_host(service: &Service, port: u16) -> bool {
     ports.any(|one| &*one.protocol == "tcp" && one.target == u32::from(port))
 }
 
-fn scrape_labels(endpoint: &Endpoint<'_>, writer: &mut LabelsWriter) -> Labels {
+/// The labels for the scrape between path and scheme, and those after them.
+fn scrape_labels(endpoint: &Endpoint<'_>, writer: &mut LabelsWriter) -> (Labels, Labels) {
     let Shared { interval, timeout, .. } = &endpoint.shared;
-    writer.push(METRICS_PATH, &endpoint.path);
     for (name, value) in &endpoint.params {
         writer.push(&format!("{PARAM_PREFIX}{name}"), value);
     }
     if let Some(limit) = endpoint.sample_limit {
         writer.push(SAMPLE_LIMIT, &limit.to_string());
     }
-    writer.push(SCHEME, endpoint.scheme);
+    let query = writer.build();
     push_pace(*interval, *timeout, writer);
-    writer.build()
+    (query, writer.build())
 }
 
 /// When to scrape.
@@ -285,9 +309,10 @@ pub(super) fn state_group(
     writer.push(DECLARED_BY, PRESET);
     writer.push(HONOR_LABELS, "true");
     let origin = writer.build();
-    let scrape = scrape_labels(&endpoint, writer);
+    let (query, pace) = scrape_labels(&endpoint, writer);
     let (port, instance, list) = (row.port, row.instance, Arc::default());
-    let planned = Planned { list, port, instance, has_place: false, origin, scrape, endpoint };
+    let has_place = false;
+    let planned = Planned { endpoint, list, port, instance, has_place, origin, query, pace };
     let container = meta::container(&task.labels, writer);
     let of_service = meta::service(service, false, writer);
     let node = context.shared.node(&task.node);
@@ -328,14 +353,18 @@ impl OfTask<'_> {
         let mut skip =
             |reason, detail| found.skipped.part("service", &service.name, reason, detail);
         let is_plain = context.options.is_of_engine;
-        let address = match address::choose(wanted, task, node_address, context.networks) {
-            Ok(address) => address,
-            Err(reason) => {
+        let chosen = address::choose(wanted, task, node_address, context.networks);
+        let way = match (self.node_part(&chosen, *port, node_address, context), chosen) {
+            (Some(Ok(way)), _) => way,
+            (Some(Err(reason)), _) | (None, Err(reason)) => {
                 skip(reason.as_str(), reason.advice(task, shown(&service.name), is_plain));
                 return None;
             }
+            (None, Ok(address)) => Way::Direct(address),
         };
-        if let Some(network) = network.filter(|_| address.ignores_network) {
+        if let Some(network) = network
+            && let Way::Direct(Address { ignores_network: true, .. }) = way
+        {
             let (network, names) = (shown(network), address::names(&task.attachments));
             let detail = format!(
                 "{network} is not a network of its tasks, which are on {names}: another address is \
@@ -343,18 +372,25 @@ impl OfTask<'_> {
             );
             skip("network of the label not attached", detail);
         }
-        if address.forgot_port {
-            let detail = address::unknown_host_port_advice(shown(&service.name));
-            skip(address::UNKNOWN_HOST_PORT, detail);
+        if let Way::Direct(address) = &way {
+            if address.forgot_port {
+                let detail = address::unknown_host_port_advice(shown(&service.name));
+                skip(address::UNKNOWN_HOST_PORT, detail);
+            }
+            if let Some(reason) = address.unreachable
+                && context.options.unreachable == UnreachableTargets::Drop
+            {
+                skip("unreachable", reason.as_str().to_owned());
+                return None;
+            }
         }
-        if let Some(reason) = address.unreachable
-            && context.options.unreachable == UnreachableTargets::Drop
-        {
-            skip("unreachable", reason.as_str().to_owned());
-            return None;
-        }
-        if address.is_of_node() {
-            let claim = self.claim(&address, endpoint, buffers);
+        // A node part reaches ports of the task itself: only one on the host's network shares them.
+        let shares_port = |address: &&Address<'_>| match way {
+            Way::Direct(_) => address.is_of_node(),
+            Way::NodePart { .. } => address.source == AddressSource::Node,
+        };
+        if let Some(address) = way.address().filter(shares_port) {
+            let claim = self.claim(address, endpoint, buffers);
             let winner = context.lost.get(&claim);
             if let Some(id) = winner {
                 let winner = context.snapshot.services.get("", id);
@@ -370,7 +406,28 @@ impl OfTask<'_> {
                 return None;
             }
         }
-        Some(self.labels(planned, &address, context, buffers))
+        Some(self.labels(planned, &way, context, buffers))
+    }
+
+    /// The way by the part on the node; `None` if the task is scraped directly: that part itself is.
+    fn node_part<'a>(
+        &self,
+        chosen: &Result<Address<'a>, NoAddress>,
+        port: u16,
+        node: Option<&'a str>,
+        context: Context<'_>,
+    ) -> Option<Result<Way<'a>, NoAddress>> {
+        if context.options.reach == Reach::Direct {
+            return None;
+        }
+        let own = context.node_ports.get(&self.task.node).copied().unwrap_or(NODE_PART_PORT);
+        let address = chosen.as_ref().ok();
+        let is_on_host = |address: &Address<'_>| address.source == AddressSource::Node;
+        if port == own && address.is_some_and(is_on_host) {
+            return None;
+        }
+        let Some(host) = node else { return Some(Err(NoAddress::Node)) };
+        Some(Ok(Way::NodePart { host, port: own, address: address.cloned() }))
     }
 
     fn claim(
@@ -395,17 +452,23 @@ impl OfTask<'_> {
     fn labels(
         &self,
         planned: &Planned<'_>,
-        address: &Address<'_>,
+        way: &Way<'_>,
         context: Context<'_>,
         buffers: &mut Buffers,
     ) -> Labels {
         let Self { service, task, container, node, node_name, .. } = self;
-        let Planned { endpoint, instance, has_place, origin, scrape, port, .. } = planned;
+        let Planned { endpoint, instance, has_place, origin, query, pace, port, .. } = planned;
         let shared = &endpoint.shared;
         let Buffers { writer, address: address_writer } = buffers;
-        writer.push(ADDRESS, write_address(address, address_writer));
+        let address = way.address();
+        let target = match way {
+            Way::Direct(address) => write_address(address, address_writer),
+            Way::NodePart { host, port, .. } => address_writer.host(host, port),
+        };
+        writer.push(ADDRESS, target);
         writer.extend(container);
-        let network = address.attachment.and_then(|one| context.shared.network(&one.network));
+        let attachment = address.and_then(|address| address.attachment);
+        let network = attachment.and_then(|one| context.shared.network(&one.network));
         if let Some(network) = network {
             writer.extend(network);
         }
@@ -413,17 +476,34 @@ impl OfTask<'_> {
             writer.extend(&node.known);
         }
         let slot_number = task.slot.to_string();
-        meta::task(task, &slot_number, address.published.map(|port| &*port.mode), writer);
-        writer.push(ADDRESS_SOURCE, address.source.as_str());
+        let published = address.and_then(|address| address.published);
+        meta::task(task, &slot_number, published.map(|port| &*port.mode), writer);
+        let (source, unreachable) = match way {
+            Way::Direct(address) => (address.source.as_str(), address.unreachable),
+            Way::NodePart { .. } => (NODE_PART, None),
+        };
+        writer.push(ADDRESS_SOURCE, source);
         writer.extend(origin);
         if let Some(node) = node {
             writer.extend(&node.own);
         }
         writer.push(meta::OWN_TASK_TARGET_PORT, &port.to_string());
-        if let Some(reason) = address.unreachable {
+        if let Some(reason) = unreachable {
             writer.push(UNREACHABLE, reason.as_str());
         }
-        writer.extend(scrape);
+        let reached;
+        let (path, scheme) = match way {
+            Way::Direct(_) => (&*endpoint.path, endpoint.scheme),
+            Way::NodePart { .. } => {
+                let Endpoint { scheme, path, .. } = endpoint;
+                reached = ReachPath { task: &task.id, scheme, port: *port, path }.to_string();
+                (&*reached, "https")
+            }
+        };
+        writer.push(METRICS_PATH, path);
+        writer.extend(query);
+        writer.push(SCHEME, scheme);
+        writer.extend(pace);
         let instance = match instance {
             PresetInstance::Node => (*node_name).to_owned(),
             PresetInstance::Slot => self.instance(endpoint.name),

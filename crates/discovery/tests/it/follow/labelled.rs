@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use swarmscout_discovery::config::{
-    Events, Preset, Role, Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets,
+    Events, Preset, Reach, Role, Scraper, SwarmscoutConfig, SwarmscoutOptions, UnreachableTargets,
 };
 use swarmscout_discovery::manager::JobState;
 use swarmscout_discovery::{JobConfig, Manager, SdConfig};
@@ -25,6 +25,7 @@ fn config(site: &Site, events: Events, scraper: Scraper) -> SwarmscoutConfig {
             services: Vec::new(),
             scraper,
             unreachable: UnreachableTargets::Keep,
+            reach: Reach::Direct,
             // No node is connected to.
             presets: vec![Preset::NodeExporter],
             class: String::new(),

@@ -9,7 +9,7 @@ use swarmscout_model::LabelsBuilder;
 use swarmscout_swarm::Buckets;
 
 use super::*;
-use crate::source::swarmscout::config::{CopiedLabel, UnreachableTargets};
+use crate::source::swarmscout::config::{CopiedLabel, Reach, UnreachableTargets};
 use crate::source::swarmscout::own_container::OwnContainer;
 use crate::source::swarmscout::presets::Preset;
 
@@ -512,6 +512,63 @@ fn a_wrong_label_costs_its_endpoint_alone() {
     );
 }
 
+#[test]
+fn the_part_on_the_node_fetches_from_tasks() {
+    let mut to = snapshot();
+    let published = Port {
+        name: "".into(),
+        protocol: "tcp".into(),
+        target: 80,
+        published: 30000,
+        mode: "host".into(),
+    };
+    let params = "p/port=80 p/path=/a/b p/param.x=y p/scheme=https p/interval=5s";
+    service(&mut to, "web", labelled(params));
+    let task_of_web = Task { host_ports: vec![published], ..Task::default() };
+    task(&mut to, "web.1", "n1aaaa", "front=10.0.1.2", task_of_web);
+    // On a network of its node, whose address only the node knows; and on a node without an address.
+    service(&mut to, "apart", labelled("p/port=80"));
+    task(&mut to, "apart.1", "n2bbbb", "macvlan", Task::default());
+    task(&mut to, "apart.2", "n4", "front=10.0.1.3", Task::default());
+    for name in ["x", "y"] {
+        service(&mut to, name, labelled("p/port=9100"));
+        task(&mut to, &format!("{name}.1"), "n1aaaa", "host", Task::default());
+    }
+    // The node parts themselves.
+    service(&mut to, "part", labelled("p/port=9466 p/scheme=https"));
+    task(&mut to, "part.n1aaaa", "n1aaaa", "host", Task::default());
+    task(&mut to, "part.n2bbbb", "n2bbbb", "host", Task::default());
+    service(&mut to, "moved", labelled("p/port=9500"));
+    task(&mut to, "moved.n2bbbb", "n2bbbb", "host", Task::default());
+    let node_ports = Arc::new([("n2bbbb".into(), 9500)].into());
+    let options = SwarmscoutOptions {
+        reach: Reach::Node,
+        scraper: Scraper::Networks(vec!["back".into()]),
+        unreachable: UnreachableTargets::Drop,
+        ..options()
+    };
+    check(
+        &options,
+        Surroundings { node_ports, ..Surroundings::default() },
+        &to,
+        &expect![[r#"
+        Swarmscout/s-apart
+          __address__=192.0.2.2:9500 ~address_source=node_part ~declared_by=ours/service ~node_address=192.0.2.2 ~task_target_port=80 __metrics_path__=/reach/t-apart.1-0/http/80/metrics __scheme__=https instance=apart.1 job=apart node=pi-n2bbb service=apart task_slot=1
+        Swarmscout/s-moved
+          __address__=192.0.2.2:9500 ~address_source=node ~declared_by=ours/service ~node_address=192.0.2.2 ~task_target_port=9500 __metrics_path__=/metrics __scheme__=http instance=moved.pi-n2bbb job=moved node=pi-n2bbb service=moved
+        Swarmscout/s-part
+          __address__=192.0.2.1:9466 ~address_source=node ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=9466 __metrics_path__=/metrics __scheme__=https instance=part.web job=part node=web service=part
+          __address__=192.0.2.2:9500 ~address_source=node_part ~declared_by=ours/service ~node_address=192.0.2.2 ~task_target_port=9466 __metrics_path__=/reach/t-part.n2bbbb-0/https/9466/metrics __scheme__=https instance=part.pi-n2bbb job=part node=pi-n2bbb service=part
+        Swarmscout/s-web
+          __address__=192.0.2.1:9466 ~address_source=node_part ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 __metrics_path__=/reach/t-web.1-0/https/80/a/b __param_x=y __scheme__=https __scrape_interval__=5s __scrape_timeout__=5s instance=web.1 job=web node=web service=web task_slot=1
+        Swarmscout/s-x
+          __address__=192.0.2.1:9466 ~address_source=node_part ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=9100 __metrics_path__=/reach/t-x.1-0/http/9100/metrics __scheme__=https instance=x.1 job=x node=web service=x task_slot=1
+        service apart: node without usable address: restart the Engine of node n4 with --advertise-addr, so that the managers know an address of it
+        service y: address of another target: service x has :9100/metrics of node web
+    "#]],
+    );
+}
+
 /// Replaces one object of a kind, by number, by another (a second number), or removes it.
 #[derive(Clone, Debug)]
 enum Step {
@@ -520,6 +577,7 @@ enum Step {
     Task(u8, Option<u8>),
     Network(u8, Option<u8>),
     Dockerd(u8),
+    NodePort(u8, u16),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -531,6 +589,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0..200_u8, what()).prop_map(|(id, what)| Step::Task(id, what)),
         (0..3_u8, what()).prop_map(|(id, what)| Step::Network(id, what)),
         (0..4_u8).prop_map(Step::Dockerd),
+        (0..4_u8, 0..3_u16).prop_map(|(id, port)| Step::NodePort(id, port)),
     ]
 }
 
@@ -627,6 +686,14 @@ fn apply(step: &Step, to: &mut Snapshot, surroundings: &mut Surroundings) {
             });
             put(&mut to.networks, "", &id, network);
         }
+        Step::NodePort(id, port) => {
+            let (id, node_ports) = (format!("n{id}").into(), &mut surroundings.node_ports);
+            match port {
+                0 => drop(Arc::make_mut(node_ports).remove(&id)),
+                // Services listen on some of these.
+                port => drop(Arc::make_mut(node_ports).insert(id, 9098 + port)),
+            }
+        }
         Step::Dockerd(number) => {
             let address: Arc<str> = format!("192.0.2.{number}:9323").into();
             if !surroundings.dockerd.remove(&address) {
@@ -653,7 +720,10 @@ proptest! {
         }
         let scrapers =
             [Scraper::Here, Scraper::Networks(vec!["net1".into()]), Scraper::Service("s1".into())];
-        let all = scrapers.map(|scraper| SwarmscoutOptions { scraper, ..options() });
+        let all = scrapers.map(|scraper| {
+            let reach = if scraper == Scraper::Here { Reach::Node } else { Reach::Direct };
+            SwarmscoutOptions { scraper, reach, ..options() }
+        });
         let new = |options: &_, surroundings: Arc<_>| {
             let (publish, receiver) = watch::channel(surroundings);
             (publish, EndpointFinder::new(options, receiver, &with_team()))

@@ -145,8 +145,32 @@ fn address(
     }
 }
 
+/// Address and path of the part on the task's node, if targets go through it. The part itself, at its
+/// port on the host's network, is scraped directly.
+fn node_part(
+    reach: Option<&NodePorts>,
+    task: &Task,
+    node: Option<&Node>,
+    port: u16,
+    path: &str,
+) -> Option<(Option<String>, String)> {
+    let own = reach?.get(&task.node).copied().unwrap_or(9466);
+    if &*task.attachments[0].driver == "host" && port == own && node.is_some() {
+        return None;
+    }
+    let address = node.map(|node| format!("{}:{own}", node.address));
+    Some((address, format!("/reach/{}/http/{port}{path}", task.id)))
+}
+
 /// All targets. `shared`: the network that the scraper is in, if that is known.
-fn expected(snapshot: &Snapshot, dockerd: &BTreeSet<Arc<str>>, shared: Option<&str>) -> Vec<Line> {
+fn expected(
+    snapshot: &Snapshot,
+    surroundings: &Surroundings,
+    shared: Option<&str>,
+    is_reached: bool,
+) -> Vec<Line> {
+    let dockerd = &surroundings.dockerd;
+    let reach = is_reached.then_some(&*surroundings.node_ports);
     let mut lines = Vec::new();
     // The first claim to an address on a node counts: that of the first service, slot and endpoint.
     let mut claims = BTreeSet::new();
@@ -171,13 +195,21 @@ fn expected(snapshot: &Snapshot, dockerd: &BTreeSet<Arc<str>>, shared: Option<&s
             let Some(port) = port.filter(|_| is_on) else { continue };
             let network = settings.network.as_deref().filter(|name| !name.is_empty());
             let node = node.map(|node| &**node);
-            let Some((host, source, unreachable)) = address(task, network, node, shared) else {
+            let Some((host, mut source, mut unreachable)) = address(task, network, node, shared)
+            else {
                 continue;
             };
-            let address = format!("{host}:{port}");
-            let path = settings.path.unwrap_or_else(|| "/metrics".to_owned());
+            let mut address = format!("{host}:{port}");
+            let mut path = settings.path.unwrap_or_else(|| "/metrics".to_owned());
+            let by_part = node_part(reach, task, node, port, &path);
+            if let Some((None, _)) = by_part {
+                continue;
+            }
             if source == "node" && !claims.insert(format!("{address}{path}")) {
                 continue;
+            }
+            if let Some((Some(of_part), reached)) = by_part {
+                (address, path, source, unreachable) = (of_part, reached, "node_part", false);
             }
             let place = if task.slot == 0 { &node_name } else { slot };
             let endpoint = if name.is_empty() { name } else { format!("/{name}") };
@@ -199,7 +231,7 @@ fn expected(snapshot: &Snapshot, dockerd: &BTreeSet<Arc<str>>, shared: Option<&s
             });
         }
     }
-    lines.extend(state(snapshot, &slots, shared));
+    lines.extend(state(snapshot, &slots, shared, reach));
     for service in snapshot.services.objects() {
         let ours = slots.iter().filter(|((id, _), _)| **id == *service.id);
         let ours = ours.map(|(_, task)| task).filter(|task| {
@@ -251,6 +283,7 @@ fn state(
     snapshot: &Snapshot,
     slots: &BTreeMap<(String, String), Arc<Task>>,
     shared: Option<&str>,
+    reach: Option<&NodePorts>,
 ) -> Option<Line> {
     let mut of_state: Vec<_> = slots
         .iter()
@@ -269,14 +302,19 @@ fn state(
     of_state.dedup_by_key(|(id, ..)| *id);
     of_state.into_iter().find_map(|(_, slot, place, service, task)| {
         let node = snapshot.nodes.objects().find(|node| node.id == task.node);
-        let (host, source, unreachable) = address(task, None, node.map(|node| &**node), shared)?;
+        let node = node.map(|node| &**node);
+        let (host, mut source, mut unreachable) = address(task, None, node, shared)?;
+        let (mut address, mut path) = (format!("{host}:9465"), "/metrics/swarm".to_owned());
+        if let Some((of_part, reached)) = node_part(reach, task, node, 9465, &path) {
+            (address, path, source, unreachable) = (of_part?, reached, "node_part", false);
+        }
         let place = if slot == 0 { node_name(snapshot, &task.node) } else { place.clone() };
         Some(Line {
             list: String::new(),
             job: "swarm-state".to_owned(),
             instance: format!("{service}.{place}"),
-            address: format!("{host}:9465"),
-            path: "/metrics/swarm".to_owned(),
+            address,
+            path,
             source: source.to_owned(),
             unreachable,
             node: String::new(),
@@ -317,6 +355,7 @@ proptest! {
     fn targets_are_those_of_the_rules(
         steps in proptest::collection::vec(step(), 0..250),
         is_known in any::<bool>(),
+        is_reached in any::<bool>(),
     ) {
         let mut snapshot = Snapshot { scope: ListScope::everything(), ..Snapshot::default() };
         let mut surroundings = Surroundings::default();
@@ -326,8 +365,9 @@ proptest! {
         let networks = || Scraper::Networks(vec!["net1".into()]);
         let scraper = if is_known { networks() } else { Scraper::Here };
         let shared = is_known.then_some("net1");
-        let expected = expected(&snapshot, &surroundings.dockerd, shared);
-        let options = SwarmscoutOptions { scraper, ..options() };
+        let expected = expected(&snapshot, &surroundings, shared, is_reached);
+        let reach = if is_reached { Reach::Node } else { Reach::Direct };
+        let options = SwarmscoutOptions { scraper, reach, ..options() };
         let (groups, _) = finder(&options, surroundings).find(&snapshot, None).unwrap();
         prop_assert_eq!(found(&groups), expected);
     }
