@@ -46,6 +46,7 @@ use crate::manager_certificates;
 use crate::signals::{Received, Signals};
 use crate::summary::summary;
 use crate::systemd::Systemd;
+use swarmscout_server::{Listener, Threads};
 use swarmscout_web::{self as web, BuildInfo, LifecycleCommand, Readiness, ReloadStatus};
 
 /// How long discovery may take to end. Together with the others and the web server's
@@ -147,7 +148,7 @@ pub struct App {
     lifecycle: mpsc::Receiver<LifecycleCommand>,
     file_sd: Option<FileSd>,
     web: JoinSet<()>,
-    web_threads: web::Threads,
+    web_threads: Threads,
     stop_web: oneshot::Sender<()>,
     web_timeout: Duration,
     addresses: Vec<SocketAddr>,
@@ -195,14 +196,15 @@ impl App {
             _ = signals.stop() => return Err(StartError::Stopped),
         };
         let loaded = loaded.map_err(StartError::Config)?;
-        crate::open_files::raise(options.web.max_connections + options.web.max_waiting);
+        crate::open_files::raise(
+            options.web.server.max_connections + options.web.server.max_waiting,
+        );
         let auto_reload = options.auto_reload.and_then(|interval| {
             let mut auto_reload = options.source.auto_reload(interval)?;
             auto_reload.note(fingerprint);
             Some(auto_reload)
         });
-        let web_threads =
-            web::Threads::start().context("cannot start the threads of the web server")?;
+        let web_threads = Threads::start().context("cannot start the threads of the web server")?;
         // There, so that nothing else holds up who connects.
         let listen = options.listen;
         let opening = web_threads.handle().spawn(async move {
@@ -218,8 +220,8 @@ impl App {
             listeners = opening => listeners.map_err(StartError::Config)?,
             _ = signals.stop() => return Err(StartError::Stopped),
         };
-        let addresses: Vec<_> = listeners.iter().filter_map(web::Listener::address).collect();
-        let url = |listener: &web::Listener| {
+        let addresses: Vec<_> = listeners.iter().filter_map(Listener::address).collect();
+        let url = |listener: &Listener| {
             listener.address().map(|address| local_url(listener.scheme(), address))
         };
         let local_url = listeners.iter().find_map(url);
@@ -235,9 +237,9 @@ impl App {
         });
         let (readiness, readiness_receiver) = watch::channel(Readiness::Starting);
         let (lifecycle_sender, lifecycle) = mpsc::channel(16);
-        let web_timeout = options.web.shutdown_timeout;
-        let base = options.web.external_url.as_ref().map(ToString::to_string);
-        let prefix = options.web.route_prefix.clone();
+        let web_timeout = options.web.server.shutdown_timeout;
+        let base = options.web.server.external_url.as_ref().map(ToString::to_string);
+        let prefix = options.web.server.route_prefix.clone();
         let lists = Cache::new(budget);
         let file_sd = options.file_sd.map(|options| {
             let counters = Arc::clone(manager.stats());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use swarmscout_web as web;
+use swarmscout_server::Listener;
 use swarmscout_web_config::{self as web_config, DoorsHandle};
 use tokio::task::JoinSet;
 
@@ -23,8 +23,8 @@ impl AllDoors {
     pub(crate) async fn open(
         &mut self,
         shared: Option<&Path>,
-        listeners: Vec<(web::Listener, ListenerConfig)>,
-    ) -> Result<Vec<web::Listener>, String> {
+        listeners: Vec<(Listener, ListenerConfig)>,
+    ) -> Result<Vec<Listener>, String> {
         let mut protected = Vec::new();
         for (listener, config) in listeners {
             let file = match config {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use listenfd::ListenFd;
 use rustix::time::{ClockId, clock_gettime};
-use swarmscout_web::Listener;
+use swarmscout_server::Listener;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::{Instant, sleep_until};
 

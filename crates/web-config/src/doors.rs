@@ -90,7 +90,7 @@ impl DoorsHandle {
         Arc::clone(&self.doors.borrow())
     }
 
-    /// Resolves once a version is in use of which this holds.
+    /// Resolves once `holds` is true of the version in use.
     pub async fn wait_for(&self, mut holds: impl FnMut(&Arc<Doors>) -> bool) {
         if self.doors.clone().wait_for(|doors| holds(doors)).await.is_err() {
             // It is no longer followed.

@@ -194,7 +194,7 @@ async fn serve(
     let (stop, stopped) = oneshot::channel::<()>();
     let mut tasks = JoinSet::new();
     tasks.spawn(web::serve(
-        vec![web::Listener::tcp(listener).expect("it is bound")],
+        vec![swarmscout_server::Listener::tcp(listener).expect("it is bound")],
         context,
         async {
             let _ = stopped.await;

@@ -6,9 +6,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
+use swarmscout_server::text;
 use tokio::sync::oneshot;
 
-use super::{App, LifecycleCommand, Readiness, json_response, text};
+use super::{App, LifecycleCommand, Readiness, json_response};
 
 const STOPPING: HeaderName = HeaderName::from_static("x-prometheus-stopping");
 

@@ -4,13 +4,12 @@ use axum::Extension;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, header};
 pub(super) use swarmscout_publish::links::sd;
-
-use super::Options;
+use swarmscout_server::ServerOptions;
 
 /// What stands before every path that is shown to people and programs: the external URL, else the
 /// address by which the reader reached us.
 pub(super) fn base(
-    options: &Options,
+    options: &ServerOptions,
     headers: &HeaderMap,
     scheme: Option<&Extension<Scheme>>,
 ) -> String {
@@ -29,6 +28,6 @@ pub(super) fn base(
 }
 
 /// What stands before every path in a page: relative to the host, so that it holds behind a proxy.
-pub(super) fn path_prefix(options: &Options) -> &str {
+pub(super) fn path_prefix(options: &ServerOptions) -> &str {
     options.external_url.as_ref().map_or(&options.route_prefix, |url| &url.path)
 }

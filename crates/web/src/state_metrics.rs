@@ -11,9 +11,10 @@ use futures_util::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use swarmscout_exposition::Format;
 use swarmscout_net::cpu;
+use swarmscout_server::gzip;
 use swarmscout_state::Encoding;
 
-use super::{App, gzip};
+use super::App;
 use crate::view::WholeSwarms;
 
 /// Why there are no metrics.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use swarmscout_model::relabel::Regex;
 use swarmscout_net::{Url, redact_url};
+use swarmscout_server::{ExternalUrl, ServerOptions, is_host};
 
 use super::WebArgs;
 use swarmscout_web as web;
@@ -24,27 +25,29 @@ pub fn options(args: &WebArgs) -> anyhow::Result<web::Options> {
             Some(Arc::new(regex))
         }
     };
-    if let Some(host) = args.allowed_hosts.iter().find(|host| !web::is_host(host)) {
+    if let Some(host) = args.allowed_hosts.iter().find(|host| !is_host(host)) {
         bail!(
             "cannot use --web.allowed-hosts={host}: give the name of a host without scheme and port"
         );
     }
     Ok(web::Options {
-        route_prefix: trim_path(prefix),
-        external_url,
+        server: ServerOptions {
+            route_prefix: trim_path(prefix),
+            external_url,
+            allowed_hosts: args.allowed_hosts.clone(),
+            read_timeout: args.read_timeout.into(),
+            max_connections: args.max_connections,
+            max_waiting: args.max_waiting,
+            ..ServerOptions::default()
+        },
         enable_lifecycle: args.enable_lifecycle,
         cors_origin,
-        allowed_hosts: args.allowed_hosts.clone(),
         page_title: args.page_title.clone(),
-        read_timeout: args.read_timeout.into(),
-        max_connections: args.max_connections,
-        max_waiting: args.max_waiting,
-        ..web::Options::default()
     })
 }
 
 /// `scheme://host[:port][/path]`.
-fn parse_external_url(url: &str) -> anyhow::Result<Option<web::ExternalUrl>> {
+fn parse_external_url(url: &str) -> anyhow::Result<Option<ExternalUrl>> {
     if url.is_empty() {
         return Ok(None);
     }
@@ -64,7 +67,7 @@ fn parse_external_url(url: &str) -> anyhow::Result<Option<web::ExternalUrl>> {
     }
     // http takes any text for a port.
     Url::parse(url)?;
-    Ok(Some(web::ExternalUrl {
+    Ok(Some(ExternalUrl {
         scheme: scheme.to_owned(),
         authority: authority.to_string(),
         path: trim_path(uri.path()),
@@ -101,8 +104,12 @@ mod tests {
             ("--web.route-prefix=x/", None, "/x"),
         ] {
             let options = read(words).unwrap_or_else(|error| panic!("{words}: {error:#}"));
-            assert_eq!(options.external_url.map(|url| url.to_string()).as_deref(), url, "{words}");
-            assert_eq!(options.route_prefix, prefix, "{words}");
+            assert_eq!(
+                options.server.external_url.map(|url| url.to_string()).as_deref(),
+                url,
+                "{words}"
+            );
+            assert_eq!(options.server.route_prefix, prefix, "{words}");
         }
     }
 
@@ -122,7 +129,7 @@ mod tests {
     fn allowed_hosts_are_listed_or_repeated() {
         let words = "--web.allowed-hosts=a,b_c.example --web.allowed-hosts=[::1]";
         let options = read(words).unwrap_or_else(|error| panic!("{error:#}"));
-        assert_eq!(options.allowed_hosts, ["a", "b_c.example", "[::1]"]);
+        assert_eq!(options.server.allowed_hosts, ["a", "b_c.example", "[::1]"]);
     }
 
     #[track_caller]

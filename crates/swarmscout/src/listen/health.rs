@@ -9,6 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use swarmscout_server::{Listener, own_user};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
@@ -33,10 +34,10 @@ fn address(_: u16) -> io::Result<std::os::unix::net::SocketAddr> {
 }
 
 /// Opens the socket of a program that listens on a port.
-pub(super) fn listen(port: u16) -> io::Result<swarmscout_web::Listener> {
+pub(super) fn listen(port: u16) -> io::Result<Listener> {
     let socket = std::os::unix::net::UnixListener::bind_addr(&address(port)?)?;
     socket.set_nonblocking(true)?;
-    swarmscout_web::Listener::health(tokio::net::UnixListener::from_std(socket)?)
+    Listener::health(tokio::net::UnixListener::from_std(socket)?)
 }
 
 /// Sends a GET to the program of this machine that listens on a port. `None` if there is no such
@@ -46,7 +47,7 @@ pub(crate) async fn ask(port: u16, path: &str) -> Option<anyhow::Result<String>>
     socket.set_nonblocking(true).ok()?;
     let socket = UnixStream::from_std(socket).ok()?;
     let owner = socket.peer_cred().ok()?.uid();
-    if owner != 0 && owner != swarmscout_web::own_user().ok()? {
+    if owner != 0 && owner != own_user().ok()? {
         return None;
     }
     let answer = tokio::time::timeout(ANSWER_WITHIN, exchange(socket, path)).await;

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use swarmscout_web as web;
+use swarmscout_server::Listener;
 use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::time::timeout;
 
@@ -40,7 +40,7 @@ pub enum Listen {
 #[derive(Debug, Default)]
 pub struct Opened {
     /// In the order of the flags, each with what protects it.
-    pub listeners: Vec<(web::Listener, ListenerConfig)>,
+    pub listeners: Vec<(Listener, ListenerConfig)>,
     /// The files of unix sockets, which are removed with this.
     pub files: Vec<SocketFile>,
 }
@@ -69,11 +69,11 @@ impl Listen {
 impl Opened {
     async fn add(&mut self, address: &ListenAddress) -> anyhow::Result<()> {
         let listener = match &address.place {
-            Place::Tcp { host, port } => web::Listener::tcp(bind(host, *port).await?)?,
+            Place::Tcp { host, port } => Listener::tcp(bind(host, *port).await?)?,
             Place::Unix(path) => {
                 let (listener, file) = unix::listen(path).await?;
                 self.files.push(file);
-                web::Listener::unix(listener)?
+                Listener::unix(listener)?
             }
         };
         self.listeners.push((listener, address.config.clone()));
@@ -81,7 +81,7 @@ impl Opened {
     }
 
     /// The socket for own health checks. Without it they go through the web server.
-    pub fn health(&self) -> Option<web::Listener> {
+    pub fn health(&self) -> Option<Listener> {
         let address = self.listeners.iter().find_map(|(listener, _)| listener.address());
         let port = address.map_or(DEFAULT_PORT, |address| address.port());
         health::listen(port)

@@ -16,6 +16,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("discovery", &["config", "publish", "web"]),
     ("web-config", &["refresh", "docker", "swarm", "discovery", "config", "web"]),
     ("publish", &["docker", "swarm", "discovery", "config", "web"]),
+    ("server", &["refresh", "docker", "swarm", "discovery", "publish", "web"]),
     ("agent", &["discovery"]),
     ("state", &["discovery"]),
     ("simulator", &["docker", "swarm", "discovery"]),

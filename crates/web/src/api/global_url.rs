@@ -1,9 +1,7 @@
 //! The URLs of targets on this machine, as others reach them.
 
+use swarmscout_server::{Listener, ServerOptions, scheme_of};
 use swarmscout_web_config::DoorsHandle;
-
-use crate::Options;
-use crate::listener::{Listener, scheme_of};
 
 /// Makes the URLs of targets on this machine reachable from others, as far as that can be guessed.
 #[derive(Debug)]
@@ -16,7 +14,7 @@ pub(crate) struct GlobalUrl {
 }
 
 impl GlobalUrl {
-    pub(crate) fn new(options: &Options, hostname: &str, listeners: &[Listener]) -> Self {
+    pub(crate) fn new(options: &ServerOptions, hostname: &str, listeners: &[Listener]) -> Self {
         let external = options.external_url.as_ref();
         let port = |listener: &Listener| Some((listener.address()?.port(), listener.doors()));
         Self {

@@ -15,18 +15,16 @@ mod targets;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::handler::Handler as _;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde::Serialize;
+use swarmscout_server::{Routes, change};
 use swarmscout_web_config::Right;
 
-use super::access::{self, Routes};
-use super::router::change;
+use super::router::while_ready;
 use super::{App, json_response};
 
 pub(super) use self::doctor::Doctor;
@@ -34,16 +32,17 @@ pub(super) use self::doctor::Doctor;
 pub(super) use self::global_url::GlobalUrl;
 
 /// All of it, below `/api/v1`.
-pub(super) fn routes(app: &Arc<App>) -> Routes {
-    let mut routes = Routes::new(app)
-        .while_ready()
+pub(super) fn routes(app: &Arc<App>) -> Routes<Arc<App>> {
+    let mut routes = Routes::new(&app.server)
+        .fallback(Right::Read, not_found)
+        .through(while_ready(app))
         .route(Right::Read, "/targets", get(targets::targets))
         .route(Right::Read, "/targets/relabel_steps", get(targets::relabel_steps))
         .route(Right::Read, "/scrape_pools", get(targets::scrape_pools))
         .route(Right::Read, "/scrape_pools/config", get(targets::scrape_pool_config))
         .route(Right::Read, "/explain", get(explain::explain))
         // To run it is a change.
-        .route(Right::Read, "/doctor", change(app, doctor::run).get(doctor::last))
+        .route(Right::Read, "/doctor", change(&app.server, doctor::run).get(doctor::last))
         .route(Right::Read, "/status", get(health::status))
         .route(Right::Read, "/sources", get(sources::sources))
         .route(Right::Read, "/status/config", get(status::config))
@@ -53,7 +52,8 @@ pub(super) fn routes(app: &Arc<App>) -> Routes {
     for path in NO_AGENT {
         routes = routes.route(Right::Read, path, any(no_agent));
     }
-    routes
+    let cors = middleware::from_fn_with_state(Arc::clone(app), cors);
+    routes.layered(|router| router.layer(cors))
 }
 
 /// What needs a storage to ask.
@@ -75,14 +75,6 @@ const NO_AGENT: [&str; 16] = [
     "/admin/tsdb/clean_tombstones",
     "/admin/tsdb/snapshot",
 ];
-
-/// Adds to the routes what is not for one path: the answer where there is none, and CORS.
-pub(super) fn complete(app: &Arc<App>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
-    let require = middleware::from_fn_with_state((Arc::clone(app), Right::Read), access::require);
-    routes
-        .fallback(not_found.layer(require))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), cors))
-}
 
 /// The envelope of an answer.
 #[derive(Serialize)]

@@ -451,8 +451,6 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::PATIENCE;
-    use crate::connections::Connections;
     use crate::tests::{Server, group, job, set};
 
     /// Reads the answer, whose pieces have one target each; `meanwhile` runs after the first.
@@ -461,8 +459,7 @@ mod tests {
         let groups = ["a", "b", "c", "d"].map(|source| group(source, "", &[&long(source)]));
         let web = set(&Arc::new(job("web")), &groups, Vec::new());
         let server = Server::start(now, vec![web]).await;
-        let connections = Connections::new(1, 1, PATIENCE);
-        let app = Arc::new(App::new(server.context.clone(), &[], &connections));
+        let app = Arc::new(App::new(server.context.clone(), &[]));
         let mut lists = Lists::new(app, "", true, false);
         let mut answer = lists.piece().unwrap().to_vec();
         meanwhile(&server, &lists);

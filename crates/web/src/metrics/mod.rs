@@ -5,14 +5,12 @@
 //! dashboards and alerts work; where it has a summary, there is a histogram of the same name.
 
 mod process;
-mod requests;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, header};
 use swarmscout_discovery::SourceStatus;
@@ -23,8 +21,6 @@ use swarmscout_exposition::{Format, Histogram, NO_LABELS, Writer};
 use swarmscout_model::Budget;
 use swarmscout_model::DurationHistogram;
 
-pub(super) use self::requests::Requests;
-use super::sd::Waited;
 use super::view::{Moment, ObservedJob, Swarm};
 use super::{App, Program, Readiness};
 use swarmscout_publish::file_sd::FileStatus;
@@ -37,63 +33,14 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     ([(header::CONTENT_TYPE, content_type)], write(&app, format)).into_response()
 }
 
-/// Counts requests by route: a path of its own for each job would be without limit.
-pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let mut handler =
-        route.unwrap_or("/notfound").replace("{*", ":").replace('{', ":").replace('}', "");
-    let started = Instant::now();
-    let response = next.run(request).await;
-    if response.extensions().get::<Waited>().is_some() {
-        handler.push_str("?wait");
-    }
-    app.requests.count(handler, response.status(), started.elapsed());
-    response
-}
-
 /// Everything that `/metrics` shows.
 fn write(app: &App, format: Format) -> String {
     let context = &app.context;
     let moment = Moment::of(context);
     let (jobs, now) = (&*moment.jobs, moment.now);
     let mut out = Writer::new(format);
-    app.requests.write(&mut out);
+    app.server.write_metrics(&mut out);
     program(&mut out, &context.program);
-    out.counter(
-        "swarmscout_http_connections_evicted",
-        "Connections that were closed to make room for others: idle, blocked or streaming",
-        [(NO_LABELS, app.connections.evicted())],
-    );
-    out.gauge(
-        "swarmscout_http_waiting",
-        "Requests that wait for a change of a list",
-        [(NO_LABELS, app.connections.waiting() as f64)],
-    );
-    out.gauge(
-        "swarmscout_http_waiting_limit",
-        "The most requests that may wait for a change of a list",
-        [(NO_LABELS, context.options.max_waiting as f64)],
-    );
-    out.counter(
-        "swarmscout_http_waiting_refused",
-        "Requests that were not allowed to wait because too many did",
-        [(NO_LABELS, app.connections.refused())],
-    );
-    let refused: Vec<_> =
-        app.access.refused().map(|(reason, count)| ([("reason", reason)], count)).collect();
-    out.counter(
-        "swarmscout_http_requests_refused",
-        "Requests refused by the web configuration",
-        refused.iter().map(|(labels, count)| (labels, *count)),
-    );
-    if !context.program.doors.is_empty() {
-        let failures = app.connections.handshakes().counts();
-        out.counter(
-            "swarmscout_http_tls_handshake_failures",
-            "TLS handshakes that failed",
-            failures.map(|(reason, count)| ([("reason", reason)], count)),
-        );
-    }
     out.counter(
         "swarmscout_log_lines_dropped",
         "Log lines that were not written because stderr was not read",
@@ -107,32 +54,6 @@ fn write(app: &App, format: Format) -> String {
     files(&mut out, &moment.files, jobs);
     process::write(&mut out, context.program.started);
     out.finish()
-}
-
-fn web_configs(out: &mut Writer, program: &Program) {
-    let files = crate::view::web_configs(program);
-    if files.is_empty() {
-        return;
-    }
-    out.gauge(
-        "swarmscout_web_config_last_reload_successful",
-        "Whether the last attempt to load the web configuration was successful",
-        files.iter().map(|(file, status)| ([("config", &**file)], flag(status.error.is_none()))),
-    );
-    out.gauge(
-        "swarmscout_web_config_last_reload_success_timestamp_seconds",
-        "When the web configuration in use was loaded",
-        files.iter().map(|(file, status)| ([("config", &**file)], timestamp(status.loaded))),
-    );
-    let ends = files.iter().zip(&*program.doors).filter_map(|((file, _), doors)| {
-        let ends = doors.current().tls.as_ref()?.certificate_ends;
-        Some(([("config", &**file)], ends as f64))
-    });
-    out.gauge(
-        "swarmscout_web_certificate_expiry_timestamp_seconds",
-        "When the first certificate of the server's chain ends",
-        ends,
-    );
 }
 
 fn program(out: &mut Writer, program: &Program) {
@@ -166,7 +87,6 @@ fn program(out: &mut Writer, program: &Program) {
         "Whether the last attempt to load the configuration was successful",
         [(NO_LABELS, flag(successful))],
     );
-    web_configs(out, program);
     out.gauge(
         "prometheus_config_last_reload_success_timestamp_seconds",
         "When the configuration in use was loaded",

@@ -9,17 +9,17 @@ use http::uri::Scheme;
 use http::{HeaderMap, StatusCode};
 use maud::{Markup, html};
 use swarmscout_model::counted;
+use swarmscout_server::ClientRights;
 
 use super::escape::Visible;
 use super::{age, page, path, respond, source};
-use crate::access::Reader;
 use crate::view::{JobOverview, Moment, Overview, ProgramState, Progress, Totals};
 use crate::{App, Readiness, links};
 
 /// `/`.
 pub(crate) async fn index(
     State(app): State<Arc<App>>,
-    Extension(reader): Extension<Reader>,
+    Extension(client): Extension<ClientRights>,
     scheme: Option<Extension<Scheme>>,
     headers: HeaderMap,
 ) -> Response {
@@ -33,8 +33,8 @@ pub(crate) async fn index(
         @if jobs.is_empty() {
             p.empty { "The configuration has no jobs: there is nothing to discover." }
         }
-        @if !jobs.is_empty() { (usage(&links::base(&app.context.options, &headers, scheme.as_ref()), &jobs)) }
-        (endpoints(&app, reader))
+        @if !jobs.is_empty() { (usage(&links::base(app.server.options(), &headers, scheme.as_ref()), &jobs)) }
+        (endpoints(&app, client))
     };
     respond(StatusCode::OK, &page(&app, &app.context.options.page_title, &body))
 }
@@ -189,7 +189,7 @@ fn usage(base: &str, jobs: &[JobOverview<'_>]) -> Markup {
 }
 
 /// All endpoints that this reader may use.
-fn endpoints(app: &App, reader: Reader) -> Markup {
+fn endpoints(app: &App, client: ClientRights) -> Markup {
     const ALL: [(&str, &str); 14] = [
         ("/sd", "jobs, and the URL of each target list"),
         ("/metrics", "metrics of Swarmscout"),
@@ -206,7 +206,7 @@ fn endpoints(app: &App, reader: Reader) -> Markup {
         ("/-/quit", "POST: shut down"),
         ("/version", "version, in the format of Prometheus"),
     ];
-    let lifecycle = app.context.options.enable_lifecycle && reader.may_change;
+    let lifecycle = app.context.options.enable_lifecycle && client.may_change;
     let enabled = |below: &str| lifecycle || !matches!(below, "/-/reload" | "/-/quit");
     html! {
         section.endpoints {

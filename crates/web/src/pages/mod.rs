@@ -12,11 +12,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use maud::{DOCTYPE, Markup, html};
+use swarmscout_server::text;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::escape::Visible;
 pub(super) use self::index::index;
-use super::{App, links, text};
+use super::{App, links};
 
 const STYLE: &str = include_str!("style.css");
 const ICON: &str = include_str!("icon.svg");
@@ -65,7 +66,7 @@ fn respond(status: StatusCode, page: &Markup) -> Response {
 }
 
 fn path(app: &App, below: &str) -> String {
-    format!("{}{below}", links::path_prefix(&app.context.options))
+    format!("{}{below}", links::path_prefix(app.server.options()))
 }
 
 fn page(app: &App, title: &str, body: &Markup) -> Markup {

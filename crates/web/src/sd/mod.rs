@@ -27,13 +27,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{PromDuration, TargetList, TargetSet};
 
-pub(super) use self::wait::Waited;
-use super::access::InUse;
-use super::connections::Place;
-use super::listener::Peer;
 use super::view::{Job, Lists, Moment};
-use super::{App, gzip, json_response, links, text};
+use super::{App, json_response, links};
 use swarmscout_publish::list::{Encoding, Form, Key, NoList, Rendered, Selection};
+use swarmscout_server::{LongPoll, gzip, text};
 
 /// Whole seconds since the source that was confirmed longest ago was confirmed.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
@@ -56,7 +53,7 @@ pub(super) async fn index(
     scheme: Option<Extension<Scheme>>,
     headers: HeaderMap,
 ) -> Response {
-    let base = links::base(&app.context.options, &headers, scheme.as_ref());
+    let base = links::base(app.server.options(), &headers, scheme.as_ref());
     json_response(StatusCode::OK, &Lists::of(&Moment::of(&app.context), &base))
 }
 
@@ -64,28 +61,17 @@ pub(super) async fn index(
 pub(super) async fn job(
     State(app): State<Arc<App>>,
     uri: Uri,
-    place: Option<Extension<Arc<Place>>>,
-    Extension(in_use): Extension<InUse>,
-    Extension(peer): Extension<Peer>,
+    long_poll: LongPoll,
     headers: HeaderMap,
 ) -> Response {
-    let place = place.map(|Extension(place)| place);
-    let revoked = in_use.replaced(&peer);
-    let mut response = answer(&app, &uri, headers, place, revoked).await;
-    if app.context.options.max_waiting > 0 {
+    let mut response = answer(&app, &uri, headers, &long_poll).await;
+    if app.server.options().max_waiting > 0 {
         response.headers_mut().insert(wait::SUPPORTED, wait::LONGEST_AS_HEADER);
     }
     response
 }
 
-/// `revoked` resolves once a reader that waits must be admitted again.
-async fn answer(
-    app: &App,
-    uri: &Uri,
-    headers: HeaderMap,
-    place: Option<Arc<Place>>,
-    revoked: impl Future<Output = ()> + Send,
-) -> Response {
+async fn answer(app: &App, uri: &Uri, headers: HeaderMap, long_poll: &LongPoll) -> Response {
     let encoded = uri.path().strip_prefix("/sd/").unwrap_or_default();
     let Ok(name) = percent_decode_str(encoded).decode_utf8() else {
         return text(StatusCode::BAD_REQUEST, "the job's name is not UTF-8\n");
@@ -98,8 +84,8 @@ async fn answer(
     let encoding = if gzip { Encoding::Gzip } else { Encoding::Json };
     let selection = Selection { list, form, encoding };
     let reader = Reader { app, name: &name, selection, headers };
-    match wait.filter(|_| app.context.options.max_waiting > 0) {
-        Some(wait) => reader.wait(wait, place, revoked).await,
+    match wait.filter(|_| app.server.options().max_waiting > 0) {
+        Some(wait) => reader.wait(wait, long_poll).await,
         None => match reader.job() {
             Some(job) => reader.respond(&job, reader.list(&job).await),
             None => reader.no_job(),

@@ -10,17 +10,16 @@
 //! right any longer, and ask again.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue};
 use swarmscout_publish::list::NoList;
+use swarmscout_server::{LongPoll, Waited, WaitingRequest};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Reader, is_known};
 use crate::changes::changed;
-use crate::connections::{Place, Waiting};
 use crate::lifecycle;
 
 /// Says that requests may wait, and how long at most.
@@ -33,23 +32,14 @@ pub(super) const LONGEST_AS_HEADER: HeaderValue = HeaderValue::from_static("5m")
 pub(super) const ALLOWED: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_mins(5);
 
-/// Marks the answer to a request that waited: the time until it says nothing of the server's speed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waited;
-
 impl Reader<'_> {
     /// Answers with a list that the reader does not have. Waits for one at most for `wait`.
-    pub(super) async fn wait(
-        &self,
-        wait: Duration,
-        place: Option<Arc<Place>>,
-        revoked: impl Future<Output = ()> + Send,
-    ) -> Response {
+    pub(super) async fn wait(&self, wait: Duration, long_poll: &LongPoll) -> Response {
         let mut waiting = None;
-        let news = self.news(Instant::now() + wait, place, &mut waiting);
+        let news = self.news(Instant::now() + wait, long_poll, &mut waiting);
         let mut response = tokio::select! {
             response = news => response,
-            () = revoked => ask_again(),
+            response = long_poll.revoked() => response,
         };
         if waiting.is_some() {
             response.extensions_mut().insert(Waited);
@@ -60,8 +50,8 @@ impl Reader<'_> {
     async fn news(
         &self,
         until: Instant,
-        place: Option<Arc<Place>>,
-        waiting: &mut Option<Waiting>,
+        long_poll: &LongPoll,
+        waiting: &mut Option<WaitingRequest>,
     ) -> Response {
         let mut jobs = self.app.context.discovery.jobs.clone();
         let mut ready = self.app.context.program.ready.clone();
@@ -85,9 +75,9 @@ impl Reader<'_> {
             }
             drop(list);
             if waiting.is_none() {
-                *waiting = place.as_ref().and_then(Place::wait);
-                if waiting.is_none() {
-                    return too_many();
+                match long_poll.start() {
+                    Ok(started) => *waiting = Some(started),
+                    Err(too_many) => return too_many.into_response(),
                 }
             }
             tokio::select! {
@@ -98,14 +88,4 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-fn ask_again() -> Response {
-    let message = "the web configuration has changed: ask again\n";
-    (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
-}
-
-fn too_many() -> Response {
-    let message = "too many requests wait for a change (--web.max-waiting): ask without wait\n";
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], message).into_response()
 }

@@ -10,9 +10,8 @@ use swarmscout_model::size::Bytes;
 use swarmscout_web_config::Right;
 use swarmscout_web_config::testing::{doors, handle};
 
-use super::{Reply, Server, job, set};
-use crate::connections::Connections;
-use crate::{App, Options, PATIENCE, router};
+use super::{Reply, Server, job, set, with};
+use crate::{App, Options, router};
 
 /// Every route, with the right that it needs, and the methods that reach its handlers.
 const ROUTES: &[(&str, Right, &[&str])] = &[
@@ -103,9 +102,8 @@ async fn get(server: &Server, path: &str, user: &str) -> Reply {
 #[tokio::test]
 async fn the_table_has_every_route() {
     let server = Server::start(Instant::now(), Vec::new()).await;
-    let connections = Connections::new(1, 1, PATIENCE);
-    let app = Arc::new(App::new(server.context.clone(), &[], &connections));
-    let mut routes = router::routes(&app).rights;
+    let app = Arc::new(App::new(server.context.clone(), &[]));
+    let mut routes = swarmscout_server::testing::rights(&router::routes(&app)).to_vec();
     let mut table: Vec<_> =
         ROUTES.iter().map(|(path, right, _)| ((*path).to_owned(), *right)).collect();
     routes.sort();
@@ -176,7 +174,7 @@ async fn without_users_and_rights_each_client_may_do_everything() {
 
 #[tokio::test]
 async fn nothing_is_known_without_proof_below_a_prefix_either() {
-    let options = Options { route_prefix: String::from("/scout"), ..Options::default() };
+    let options = with(|options| options.route_prefix = String::from("/scout"));
     let server = start_with(&user_for_each_right(), options).await;
     for path in ["/", "/other", "/scout/", "/scout/nothing"] {
         assert_eq!(server.get(path).await.status, 401, "{path}");

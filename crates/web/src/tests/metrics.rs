@@ -53,6 +53,25 @@ async fn shows_the_state_of_the_moment() {
         # HELP prometheus_http_requests_total HTTP requests
         # TYPE prometheus_http_requests_total counter
         prometheus_http_requests_total{code="404",handler="/sd/:job"} 1
+        # HELP swarmscout_http_connections_evicted_total Connections that were closed to make room for others: idle, blocked or streaming
+        # TYPE swarmscout_http_connections_evicted_total counter
+        swarmscout_http_connections_evicted_total 0
+        # HELP swarmscout_http_waiting Requests that wait for a change
+        # TYPE swarmscout_http_waiting gauge
+        swarmscout_http_waiting 0.0
+        # HELP swarmscout_http_waiting_limit The most requests that may wait for a change
+        # TYPE swarmscout_http_waiting_limit gauge
+        swarmscout_http_waiting_limit 2000.0
+        # HELP swarmscout_http_waiting_refused_total Requests that were not allowed to wait because too many did
+        # TYPE swarmscout_http_waiting_refused_total counter
+        swarmscout_http_waiting_refused_total 0
+        # HELP swarmscout_http_requests_refused_total Requests refused by the web configuration
+        # TYPE swarmscout_http_requests_refused_total counter
+        swarmscout_http_requests_refused_total{reason="no_password"} 0
+        swarmscout_http_requests_refused_total{reason="wrong_password"} 0
+        swarmscout_http_requests_refused_total{reason="no_right"} 0
+        swarmscout_http_requests_refused_total{reason="busy"} 0
+        swarmscout_http_requests_refused_total{reason="rate_limit"} 0
         # HELP prometheus_build_info Version of this binary under the name that Prometheus dashboards use
         # TYPE prometheus_build_info gauge
         prometheus_build_info{branch="main",goversion="rustc 1.95.0",revision="0123abc",version="0.1.0"} 1.0
@@ -71,25 +90,6 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_config_warnings Warnings of the configuration in use
         # TYPE swarmscout_config_warnings gauge
         swarmscout_config_warnings 0.0
-        # HELP swarmscout_http_connections_evicted_total Connections that were closed to make room for others: idle, blocked or streaming
-        # TYPE swarmscout_http_connections_evicted_total counter
-        swarmscout_http_connections_evicted_total 0
-        # HELP swarmscout_http_waiting Requests that wait for a change of a list
-        # TYPE swarmscout_http_waiting gauge
-        swarmscout_http_waiting 0.0
-        # HELP swarmscout_http_waiting_limit The most requests that may wait for a change of a list
-        # TYPE swarmscout_http_waiting_limit gauge
-        swarmscout_http_waiting_limit 2000.0
-        # HELP swarmscout_http_waiting_refused_total Requests that were not allowed to wait because too many did
-        # TYPE swarmscout_http_waiting_refused_total counter
-        swarmscout_http_waiting_refused_total 0
-        # HELP swarmscout_http_requests_refused_total Requests refused by the web configuration
-        # TYPE swarmscout_http_requests_refused_total counter
-        swarmscout_http_requests_refused_total{reason="no_password"} 0
-        swarmscout_http_requests_refused_total{reason="wrong_password"} 0
-        swarmscout_http_requests_refused_total{reason="no_right"} 0
-        swarmscout_http_requests_refused_total{reason="busy"} 0
-        swarmscout_http_requests_refused_total{reason="rate_limit"} 0
         # HELP swarmscout_log_lines_dropped_total Log lines that were not written because stderr was not read
         # TYPE swarmscout_log_lines_dropped_total counter
         swarmscout_log_lines_dropped_total 0

@@ -40,8 +40,15 @@ use tokio::task::JoinSet;
 
 use super::{
     BuildInfo, Clock, Context, Discovery, LifecycleCommand, Listener, Now, Options, Outputs,
-    Program, Readiness, ReloadStatus,
+    Program, Readiness, ReloadStatus, ServerOptions,
 };
+
+/// The defaults, with this change.
+pub(super) fn with(change: impl FnOnce(&mut ServerOptions)) -> Options {
+    let mut options = Options::default();
+    change(&mut options.server);
+    options
+}
 
 /// A job whose rules keep what they are given.
 pub(crate) fn job(name: &str) -> JobConfig {
@@ -223,7 +230,7 @@ impl Server {
         budget: Budget,
         doors: Option<DoorsHandle>,
     ) -> Self {
-        options.allowed_hosts.push(String::from("swarm.example"));
+        options.server.allowed_hosts.push(String::from("swarm.example"));
         let lists = Cache::new(budget);
         let now = Now {
             instant: now,

@@ -6,10 +6,11 @@ use swarmscout_discovery::without_address::{
     NoAddress, ServiceWithoutAddress, TasksWithoutAddress,
 };
 use swarmscout_discovery::{Problem, SourceStatus};
+use swarmscout_server::ExternalUrl;
 use swarmscout_swarm::FeedKind;
 
-use super::{Server, file, group, job, set, source, swarm};
-use crate::{ExternalUrl, Options, Readiness, ReloadStatus};
+use super::{Server, file, group, job, set, source, swarm, with};
+use crate::{Options, Readiness, ReloadStatus};
 
 #[tokio::test]
 async fn shows_how_everything_is() {
@@ -225,16 +226,15 @@ async fn shows_what_prometheus_needs_of_every_job() {
 #[tokio::test]
 async fn links_lead_somewhere() {
     let now = Instant::now();
-    let options = Options {
-        external_url: Some(ExternalUrl {
+    let options = with(|options| {
+        options.external_url = Some(ExternalUrl {
             scheme: String::from("https"),
             authority: String::from("proxy.example"),
             path: String::from("/outside"),
-        }),
-        route_prefix: String::from("/inside"),
-        enable_lifecycle: true,
-        ..Options::default()
-    };
+        });
+        options.route_prefix = String::from("/inside");
+    });
+    let options = Options { enable_lifecycle: true, ..options };
     let sets = vec![set(&Arc::new(job("../../x")), &[], vec![source("file/0", now, Some(0))])];
     let server = Server::with_options(now, sets, options).await;
     let page = server.get("/inside/").await.text();

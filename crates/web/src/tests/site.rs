@@ -1,23 +1,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use swarmscout_server::ExternalUrl;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{Server, job, set};
-use crate::{ExternalUrl, Options};
+use super::{Server, job, set, with};
 
 #[tokio::test]
 async fn lives_below_its_prefix() {
-    let options = Options {
-        route_prefix: String::from("/swarm/scout"),
-        external_url: Some(ExternalUrl {
+    let options = with(|options| {
+        options.route_prefix = String::from("/swarm/scout");
+        options.external_url = Some(ExternalUrl {
             scheme: String::from("https"),
             authority: String::from("proxy.example"),
             path: String::from("/x"),
-        }),
-        ..Options::default()
-    };
+        });
+    });
     let sets = vec![set(&Arc::new(job("web")), &[], Vec::new())];
     let server = Server::with_options(Instant::now(), sets, options).await;
     for (path, status) in [
@@ -47,7 +46,7 @@ async fn lives_below_its_prefix() {
 /// The authority of an absolute URI counts as a `Host`, with a prefix, too.
 #[tokio::test]
 async fn the_prefix_hides_no_foreign_host() {
-    let options = Options { route_prefix: String::from("/p"), ..Options::default() };
+    let options = with(|options| options.route_prefix = String::from("/p"));
     let server = Server::with_options(Instant::now(), Vec::new(), options).await;
     assert_eq!(server.get("http://swarm.example/p/-/healthy").await.status, 200);
     assert_eq!(server.get("http://evil.example/p/-/healthy").await.status, 403);
@@ -64,7 +63,7 @@ async fn answers_404_for_unknown_paths() {
 
 #[tokio::test]
 async fn a_slow_client_is_cut_off() {
-    let options = Options { read_timeout: Duration::from_millis(50), ..Options::default() };
+    let options = with(|options| options.read_timeout = Duration::from_millis(50));
     let server = Server::with_options(Instant::now(), Vec::new(), options).await;
     for sent in ["", "GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n"] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
@@ -78,7 +77,7 @@ async fn a_slow_client_is_cut_off() {
 
 #[tokio::test]
 async fn ends_when_asked_while_clients_are_connected() {
-    let options = Options { shutdown_timeout: Duration::from_millis(20), ..Options::default() };
+    let options = with(|options| options.shutdown_timeout = Duration::from_millis(20));
     let mut server = Server::with_options(Instant::now(), Vec::new(), options).await;
     // Idle after a request, and in the middle of one.
     let mut idle = TcpStream::connect(server.address).await.unwrap();

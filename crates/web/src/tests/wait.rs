@@ -11,7 +11,7 @@ use swarmscout_web_config::testing::{doors, handle};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Published, Reply, Server, group, job, request, set, source};
+use super::{Published, Reply, Server, group, job, request, set, source, with};
 use crate::{Options, Readiness};
 
 /// A job with targets at these addresses.
@@ -121,7 +121,7 @@ async fn every_answer_says_whether_one_may_wait() {
     let reason = waits.server.get("/sd/web?wait=1h").await.text();
     assert_eq!(reason, "wait is a duration from 1s to 5m: wait=60s\n");
 
-    let off = Waits::with(Options { max_waiting: 0, ..Options::default() }).await;
+    let off = Waits::with(with(|options| options.max_waiting = 0)).await;
     let known = off.known("/sd/web", &[]).await;
     let reply = off.server.request("GET", "/sd/web?wait=5m", &[&known]).await;
     assert_eq!((reply.status, reply.header("x-swarmscout-wait")), (304, None));
@@ -249,7 +249,7 @@ async fn the_end_of_the_program_ends_all_waits() {
 
 #[tokio::test]
 async fn waiting_requests_have_a_limit_of_their_own() {
-    let options = Options { max_waiting: 1, max_connections: 1, ..Options::default() };
+    let options = with(|options| (options.max_waiting, options.max_connections) = (1, 1));
     let mut waits = Waits::with(options).await;
     let known = waits.known("/sd/web", &[]).await;
     waits.send("GET", "/sd/web?wait=5m", &[&known]);

@@ -128,7 +128,7 @@ impl Site {
             clock: Clock::System,
         };
         let mut web = JoinSet::new();
-        let listener = web::Listener::tcp(listener).unwrap();
+        let listener = swarmscout_server::Listener::tcp(listener).unwrap();
         web.spawn(web::serve(vec![listener], context, std::future::pending()));
         let log = log.clone();
         Self {

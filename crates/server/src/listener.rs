@@ -72,7 +72,7 @@ impl Listener {
     }
 
     /// Its web configuration.
-    pub(super) fn doors(&self) -> Option<DoorsHandle> {
+    pub fn doors(&self) -> Option<DoorsHandle> {
         self.doors.clone()
     }
 
@@ -81,7 +81,7 @@ impl Listener {
         scheme_of(self.doors.as_ref())
     }
 
-    pub(super) fn is_health(&self) -> bool {
+    pub(crate) fn is_health(&self) -> bool {
         matches!(self.socket, ListenSocket::Health { .. })
     }
 
@@ -91,7 +91,7 @@ impl Listener {
     }
 
     /// Waits for the next connection. Cancel-safe.
-    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match &self.socket {
             ListenSocket::Tcp(socket) => {
                 let (stream, address) = socket.accept().await?;
@@ -124,7 +124,7 @@ impl Listener {
 }
 
 /// How a URL of a listener with this web configuration begins.
-pub(super) fn scheme_of(doors: Option<&DoorsHandle>) -> &'static str {
+pub fn scheme_of(doors: Option<&DoorsHandle>) -> &'static str {
     if doors.is_some_and(|doors| doors.current().tls.is_some()) { "https" } else { "http" }
 }
 
@@ -137,13 +137,13 @@ impl fmt::Display for Listener {
 
 /// Who is at the other end of a connection. Each request has it in its extensions.
 #[derive(Clone, Debug)]
-pub(super) struct Peer {
+pub struct Peer {
     /// `None` on a unix socket.
-    pub(super) address: Option<SocketAddr>,
+    pub address: Option<SocketAddr>,
     /// The web configuration of the listener.
-    pub(super) doors: Option<DoorsHandle>,
+    pub doors: Option<DoorsHandle>,
     /// The certificate that the client has shown.
-    pub(super) certificate: Option<Arc<ClientCertificate>>,
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl fmt::Display for Peer {
@@ -157,14 +157,14 @@ impl fmt::Display for Peer {
 
 /// A connection.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Stream {
     /// Waits until it can be written to. From then on the runtime knows whether anything has arrived.
-    pub(super) async fn writable(&self) -> io::Result<()> {
+    pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.writable().await,
             Self::Unix(stream) => stream.writable().await,

@@ -10,7 +10,7 @@ const QUIET: Duration = Duration::from_mins(1);
 
 /// Counts for `N` reasons, by their number.
 #[derive(Debug)]
-pub(super) struct Tally<const N: usize> {
+pub(crate) struct Tally<const N: usize> {
     counts: [AtomicU64; N],
     logged: Mutex<[Option<Logged>; N]>,
 }
@@ -31,18 +31,18 @@ impl<const N: usize> Default for Tally<N> {
 
 impl<const N: usize> Tally<N> {
     /// How often it happened for each reason.
-    pub(super) fn counts(&self) -> impl Iterator<Item = u64> + '_ {
+    pub(crate) fn counts(&self) -> impl Iterator<Item = u64> + '_ {
         self.counts.iter().map(|count| count.load(Ordering::Relaxed))
     }
 
     /// It happened once more.
-    pub(super) fn count(&self, reason: usize) {
+    pub(crate) fn count(&self, reason: usize) {
         self.counts[reason].fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often it happened since the last log line; `None` if that was within [`QUIET`], and this
     /// is not to be logged either.
-    pub(super) fn due(&self, reason: usize, now: Instant) -> Option<u64> {
+    pub(crate) fn due(&self, reason: usize, now: Instant) -> Option<u64> {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = &mut logged[reason]
             && now.saturating_duration_since(last.at) < QUIET

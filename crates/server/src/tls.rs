@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use swarmscout_web_config::{Accepted, Refusal, RefusalKind, TlsDoor};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::listener::Peer;
-use super::socket::Socket;
-use super::tally::Tally;
+use crate::listener::Peer;
+use crate::socket::Socket;
+use crate::tally::Tally;
 
 /// The most that a handshake may take.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -17,7 +17,7 @@ const NOT_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// Does the handshake. `None` if it fails, which is counted and logged.
-pub(super) async fn accept(
+pub(crate) async fn accept(
     door: &TlsDoor,
     socket: Socket,
     peer: &Peer,
@@ -50,11 +50,11 @@ const KINDS: usize = RefusalKind::ALL.len();
 
 /// Handshakes that failed.
 #[derive(Debug, Default)]
-pub(super) struct Failures(Tally<KINDS>);
+pub(crate) struct Failures(Tally<KINDS>);
 
 impl Failures {
     /// How many there were of each kind.
-    pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         RefusalKind::ALL.iter().map(|kind| kind.name()).zip(self.0.counts())
     }
 

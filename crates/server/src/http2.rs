@@ -38,7 +38,7 @@ const PIECE: usize = 512 << 10;
 const PING: Duration = Duration::from_secs(15);
 
 /// The server of a connection.
-pub(super) fn builder(tasks: Tasks) -> Builder<Tasks> {
+pub(crate) fn builder(tasks: Tasks) -> Builder<Tasks> {
     let mut builder = Builder::new(tasks);
     builder
         .timer(TokioTimer::new())
@@ -56,7 +56,7 @@ pub(super) fn builder(tasks: Tasks) -> Builder<Tasks> {
 
 /// The tasks of a connection's requests. They end with it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tasks(Arc<Mutex<JoinSet<()>>>);
+pub(crate) struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
 impl<F> Executor<F> for Tasks
 where
@@ -71,14 +71,14 @@ where
 
 impl Tasks {
     /// Ends all of them.
-    pub(super) fn abort(&self) {
+    pub(crate) fn abort(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 }
 
 /// The requests of a connection.
 #[derive(Debug)]
-pub(super) struct Streams(Mutex<State>);
+pub(crate) struct Streams(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -91,7 +91,7 @@ struct State {
 }
 
 impl Streams {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let (running, next, waiting) = (0, 0, HashMap::new());
         Arc::new(Self(Mutex::new(State { running, idle_since: Instant::now(), next, waiting })))
     }
@@ -101,18 +101,18 @@ impl Streams {
     }
 
     /// Since when there has been no request; `None` if there is one.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
         let state = self.lock();
         (state.running == 0).then_some(state.idle_since)
     }
 
     /// Since when the client has taken nothing of one of its answers.
-    pub(super) fn stalled_since(&self) -> Option<Instant> {
+    pub(crate) fn stalled_since(&self) -> Option<Instant> {
         self.lock().waiting.values().min().copied()
     }
 
     /// Whether its client reads none of its running answers.
-    pub(super) fn is_stuck(&self, patience: Duration) -> bool {
+    pub(crate) fn is_stuck(&self, patience: Duration) -> bool {
         let state = self.lock();
         let is_late = |since: &Instant| since.elapsed() >= patience;
         state.running > 0
@@ -121,7 +121,7 @@ impl Streams {
     }
 
     /// A request begins. It ends when the returned value is dropped.
-    pub(super) fn start(self: &Arc<Self>) -> Running {
+    pub(crate) fn start(self: &Arc<Self>) -> Running {
         let mut state = self.lock();
         state.running += 1;
         state.next += 1;
@@ -131,14 +131,14 @@ impl Streams {
 
 /// A request of a connection.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     streams: Arc<Streams>,
     number: u64,
 }
 
 impl Running {
     /// Lasts until the end of `response` is handed over.
-    pub(super) fn until_sent(self, response: Response) -> Response {
+    pub(crate) fn until_sent(self, response: Response) -> Response {
         response.map(|body| Body::new(Paced { body, running: self, rest: Bytes::new() }))
     }
 

@@ -1,17 +1,13 @@
 //! Who may do what: the users, rights and limits of a listener's web configuration (exporter-toolkit
 //! `web/handler.go`).
 //!
-//! Each route is made with the right that it needs ([`Routes`]). A client has a right without proof,
-//! by its certificate, or as a user. The password is checked only where it decides.
+//! Each route is made with the right that it needs ([`crate::Routes`]). A client has a right without
+//! proof, by its certificate, or as a user. The password is checked only where it decides.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::MethodRouter;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -20,9 +16,9 @@ use swarmscout_model::quote::Quoted;
 use swarmscout_web_config::{Doors, DoorsHandle, Identity, PasswordQueue, Right, Verdict};
 use zeroize::Zeroizing;
 
-use super::listener::Peer;
-use super::tally::Tally;
-use super::{App, lifecycle, text};
+use crate::listener::Peer;
+use crate::tally::Tally;
+use crate::text;
 
 /// The longest `Authorization` that is read: names and passwords are far shorter.
 const MAX_CREDENTIALS: usize = 4096;
@@ -30,102 +26,23 @@ const MAX_CREDENTIALS: usize = 4096;
 /// Most bytes of a name that a refusal repeats.
 const SHOWN: usize = 100;
 
-/// Routes, each with the right that it needs.
-#[derive(Debug)]
-pub(super) struct Routes {
-    app: Arc<App>,
-    router: Router<Arc<App>>,
-    /// Paths below the route prefix.
-    pub(super) rights: Vec<(String, Right)>,
-    while_ready: bool,
-}
-
-impl Routes {
-    /// No routes yet.
-    pub(super) fn new(app: &Arc<App>) -> Self {
-        Self { app: Arc::clone(app), router: Router::new(), rights: Vec::new(), while_ready: false }
-    }
-
-    /// The routes that follow are answered only while the program is ready.
-    pub(super) fn while_ready(self) -> Self {
-        Self { while_ready: true, ..self }
-    }
-
-    pub(super) fn route(
-        mut self,
-        right: Right,
-        path: &str,
-        methods: MethodRouter<Arc<App>>,
-    ) -> Self {
-        let methods = if self.while_ready {
-            methods.layer(middleware::from_fn_with_state(Arc::clone(&self.app), while_ready))
-        } else {
-            methods
-        };
-        let state = (Arc::clone(&self.app), right);
-        let methods = methods.layer(middleware::from_fn_with_state(state, require));
-        self.router = self.router.route(path, methods);
-        self.rights.push((path.to_owned(), right));
-        self
-    }
-
-    /// Adds `routes` below `path`, with what `layers` adds to them.
-    pub(super) fn nest(
-        mut self,
-        path: &str,
-        routes: Self,
-        layers: impl FnOnce(Router<Arc<App>>) -> Router<Arc<App>>,
-    ) -> Self {
-        self.router = self.router.nest(path, layers(routes.router));
-        self.rights.extend(
-            routes.rights.into_iter().map(|(below, right)| (format!("{path}{below}"), right)),
-        );
-        self
-    }
-
-    pub(super) fn into_router(self) -> Router<Arc<App>> {
-        self.router
-    }
-}
-
-async fn while_ready(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match lifecycle::unavailable(&app) {
-        Some(response) => response,
-        None => next.run(request).await,
-    }
-}
-
-/// Answers only clients with this right.
-pub(super) async fn require(
-    State((app, right)): State<(Arc<App>, Right)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match app.access.admit(right, Entrance::of(&request)).await {
-        Ok(reader) => {
-            request.extensions_mut().insert(reader);
-            next.run(request).await
-        }
-        Err(response) => response,
-    }
-}
-
-/// What is known of a client that is answered. Requests of all routes have it in their extensions.
+/// What a client that is answered may do. Requests of all routes have it in their extensions.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader {
-    pub(super) may_change: bool,
+pub struct ClientRights {
+    /// Whether it has the right to change something.
+    pub may_change: bool,
 }
 
 /// What the server remembers of passwords that are being checked, and of refused requests.
 #[derive(Debug, Default)]
-pub(super) struct Access {
+pub(crate) struct Access {
     passwords: Arc<PasswordQueue>,
     refused: Tally<{ Reason::ALL.len() }>,
 }
 
 /// Why requests are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     NoPassword,
     WrongPassword,
     NoRight,
@@ -151,19 +68,19 @@ impl Reason {
 /// Where a request came in: whom it is from, and the version of the web configuration that decides
 /// on it.
 #[derive(Clone, Debug)]
-pub(super) struct Entrance {
-    pub(super) doors: Option<Arc<Doors>>,
+pub(crate) struct Entrance {
+    pub(crate) doors: Option<Arc<Doors>>,
     peer: Peer,
     authorization: Option<HeaderValue>,
 }
 
 /// The version that was in use when the request came. Each request has it in its extensions.
 #[derive(Clone, Debug)]
-pub(super) struct InUse(Option<Arc<Doors>>);
+pub(crate) struct InUse(Option<Arc<Doors>>);
 
 impl InUse {
     /// Resolves once another version is in use, by which this client may have no right any longer.
-    pub(super) async fn replaced(&self, peer: &Peer) {
+    pub(crate) async fn replaced(&self, peer: &Peer) {
         match (&peer.doors, &self.0) {
             (Some(handle), Some(used)) => handle.wait_for(|doors| !Arc::ptr_eq(doors, used)).await,
             _ => std::future::pending().await,
@@ -173,7 +90,7 @@ impl InUse {
 
 impl Entrance {
     /// `None` if the request did not come by a listener.
-    pub(super) fn of<B>(request: &http::Request<B>) -> Option<Self> {
+    pub(crate) fn of<B>(request: &http::Request<B>) -> Option<Self> {
         let InUse(doors) = request.extensions().get::<InUse>()?.clone();
         let peer = request.extensions().get::<Peer>()?.clone();
         Some(Self { doors, peer, authorization: request.headers().get(AUTHORIZATION).cloned() })
@@ -197,13 +114,13 @@ impl Refusal {
 
 impl Access {
     /// How many requests were refused for each reason.
-    pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Reason::ALL.into_iter().map(Reason::name).zip(self.refused.counts())
     }
 
     /// Notes which version of the web configuration decides on a request, and counts it against the
     /// rate limit. Returns the answer if that refuses it.
-    pub(super) fn enter<B>(&self, request: &mut http::Request<B>) -> Option<Response> {
+    pub(crate) fn enter<B>(&self, request: &mut http::Request<B>) -> Option<Response> {
         let peer = request.extensions().get::<Peer>();
         let doors = peer.and_then(|peer| peer.doors.as_ref()).map(DoorsHandle::current);
         let limit = doors.as_ref().and_then(|doors| doors.rate_limit.as_ref());
@@ -219,16 +136,16 @@ impl Access {
     }
 
     /// Whether the client of this request has this right. Otherwise the answer says what is missing.
-    pub(super) async fn admit(
+    pub(crate) async fn admit(
         &self,
         right: Right,
         entrance: Option<Entrance>,
-    ) -> Result<Reader, Response> {
+    ) -> Result<ClientRights, Response> {
         let Some(Entrance { doors, peer, authorization }) = entrance else {
             tracing::error!("A request came past the checks of its listener");
             return Err(text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log\n"));
         };
-        let Some(doors) = doors else { return Ok(Reader { may_change: true }) };
+        let Some(doors) = doors else { return Ok(ClientRights { may_change: true }) };
         let identified = self.identify(right, &doors, &peer, authorization.as_ref()).await;
         identified.map_err(|refusal| self.refuse(refusal, Some(right), Some(&peer)))
     }
@@ -239,12 +156,12 @@ impl Access {
         doors: &Doors,
         peer: &Peer,
         authorization: Option<&HeaderValue>,
-    ) -> Result<Reader, Refusal> {
+    ) -> Result<ClientRights, Refusal> {
         let certificate = peer.certificate.as_deref();
         let reader = |user| {
             let who = Identity { user, certificate };
             let may_change = doors.rights.allow(Right::Change, &who);
-            doors.rights.allow(right, &who).then_some(Reader { may_change })
+            doors.rights.allow(right, &who).then_some(ClientRights { may_change })
         };
         let no_right = |who: &str| {
             let body = format!("forbidden: {who} does not have the right \"{right}\"\n");

@@ -24,7 +24,7 @@ struct Route {
 
 impl Requests {
     /// Counts a request that was answered.
-    pub(super) fn count(&self, route: String, code: StatusCode, took: Duration) {
+    pub(crate) fn count(&self, route: String, code: StatusCode, took: Duration) {
         let seconds = took.as_secs_f64();
         let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
         let mut routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +34,7 @@ impl Requests {
         route.seconds += seconds;
     }
 
-    pub(super) fn write(&self, out: &mut Writer) {
+    pub(crate) fn write(&self, out: &mut Writer) {
         let routes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut counts = Vec::new();
         for (handler, route) in &routes {

@@ -21,10 +21,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use super::super::connections::{Connections, Patience};
-use super::super::listener::Listener;
-use super::super::server::{self, Limits};
 use super::*;
+use crate::connections::{Connections, Patience};
+use crate::listener::Listener;
+use crate::serve::{self, Limits};
 
 const LIMITS: Limits = Limits {
     read_timeout: Duration::from_secs(30),
@@ -100,7 +100,7 @@ impl Server {
         let places = Connections::new(connections, 1, PATIENCE);
         let mut tasks = JoinSet::new();
         let all = (vec![listener], Arc::clone(&places));
-        tasks.spawn(server::run(all.0, all.1, limits, answer, std::future::pending()));
+        tasks.spawn(serve::run(all.0, all.1, limits, answer, std::future::pending()));
         Self { address, places, doors, _tasks: tasks }
     }
 

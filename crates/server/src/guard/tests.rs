@@ -6,14 +6,14 @@ use crate::ExternalUrl;
 
 /// Listens on loopback alone, or on all addresses.
 fn guard(loopback_only: bool) -> Guard {
-    let options = Options {
+    let options = ServerOptions {
         external_url: Some(ExternalUrl {
             scheme: String::from("https"),
             authority: String::from("Proxy.example:8443"),
             path: String::from("/x"),
         }),
         allowed_hosts: vec![String::from("Swarm_Scout.example"), String::from("overlay")],
-        ..Options::default()
+        ..ServerOptions::default()
     };
     let addresses = if loopback_only { "127.0.0.1:9465" } else { "0.0.0.0:9465" };
     Guard::new(&options, "machine-1", &[addresses.parse().unwrap()])
@@ -177,7 +177,7 @@ fn only_loopback_counts_as_loopback() {
         (&[], false),
     ] {
         let parsed: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
-        let guard = Guard::new(&Options::default(), "", &parsed);
+        let guard = Guard::new(&ServerOptions::default(), "", &parsed);
         assert_eq!(guard.loopback_only, expected, "{addresses:?}");
     }
 }

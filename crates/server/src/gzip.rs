@@ -9,10 +9,10 @@ use futures_util::stream;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 
-use swarmscout_publish::list::LEVEL;
+use swarmscout_gzip_parts::LEVEL;
 
 /// Whether the client accepts gzip (RFC 9110, 12.5.3).
-pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
+pub fn is_accepted(headers: &HeaderMap) -> bool {
     let weight = |coding: &str| {
         headers
             .get_all(header::ACCEPT_ENCODING)
@@ -31,7 +31,7 @@ pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
 }
 
 /// Compresses a body piece by piece, as it is asked for.
-pub(super) fn compress(body: Body) -> Body {
+pub(crate) fn compress(body: Body) -> Body {
     let encoder = GzEncoder::new(Vec::new(), LEVEL);
     Body::from_stream(stream::unfold(Some((body, encoder)), |state| async move {
         let (mut body, mut encoder) = state?;
@@ -53,7 +53,7 @@ pub(super) fn compress(body: Body) -> Body {
 }
 
 /// Whether compressing a body of this size is worth it.
-pub(super) fn is_worth_it(body: &Body) -> bool {
+pub(crate) fn is_worth_it(body: &Body) -> bool {
     body.size_hint().upper().is_none_or(|size| size > 1024)
 }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::connections::Place;
-use super::listener::Stream;
+use crate::connections::Place;
+use crate::listener::Stream;
 
 /// A connection that ends when its client reads nothing of its answer for too long.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: Stream,
     place: Arc<Place>,
     limit: Duration,
@@ -25,13 +25,13 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream, place: Arc<Place>, limit: Duration) -> Self {
+    pub(crate) fn new(stream: Stream, place: Arc<Place>, limit: Duration) -> Self {
         let stalled = Box::pin(tokio::time::sleep(limit));
         Self { stream, place, limit, stalled, waiting: false, first: None }
     }
 
     /// The first byte that the client sends, which is read again. `None` if it sends none.
-    pub(super) async fn first_byte(&mut self) -> Option<u8> {
+    pub(crate) async fn first_byte(&mut self) -> Option<u8> {
         let mut first = [0];
         self.read_exact(&mut first).await.ok()?;
         self.first = Some(first[0]);

@@ -1,7 +1,7 @@
 //! The accept loop and the connections: their limits, and how they end.
 //!
 //! Our own accept loop, because it protects the program from slow and hostile clients: a limit of
-//! [connections](super::connections), a deadline for the header of a request, and one for a client
+//! [connections](crate::connections), a deadline for the header of a request, and one for a client
 //! that does not read its answer.
 
 use std::convert::Infallible;
@@ -22,12 +22,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connections::{Connections, Place};
-use super::http2::{self, Streams};
-use super::listener::{Listener, Peer, Stream};
-use super::router::is_event_stream;
-use super::socket::Socket;
-use super::tls;
+use crate::connections::{Connections, Place};
+use crate::http2::{self, Streams};
+use crate::listener::{Listener, Peer, Stream};
+use crate::site::is_event_stream;
+use crate::socket::Socket;
+use crate::tls;
 
 /// The most that a client may take for the header of a request, and a connection be idle. An idle
 /// client connects again; a server without this can be filled with idle clients.
@@ -44,18 +44,18 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// The limits of a client.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// For the header of a request; at most [`HEADER_DEADLINE`] whatever this says. Zero: no other
     /// deadline than that, as in Go.
-    pub(super) read_timeout: Duration,
+    pub(crate) read_timeout: Duration,
     /// How long a client may take none of its answer.
-    pub(super) stalled: Duration,
+    pub(crate) stalled: Duration,
     /// For requests that are running at the end.
-    pub(super) shutdown_timeout: Duration,
+    pub(crate) shutdown_timeout: Duration,
 }
 
 /// Answers requests on all listeners with `handle` until `shutdown` resolves.
-pub(super) async fn run<H, F>(
+pub(crate) async fn run<H, F>(
     listeners: Vec<Listener>,
     places: Arc<Connections>,
     limits: Limits,
@@ -331,8 +331,8 @@ async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) 
 mod tests {
     use std::net::SocketAddr;
 
-    use super::super::connections::Patience;
     use super::*;
+    use crate::connections::Patience;
     use axum::body::Body;
     use axum::response::IntoResponse as _;
     use futures_util::StreamExt as _;

@@ -34,11 +34,11 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::tls::Failures;
+use crate::tls::Failures;
 
 /// All connections.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     permits: Arc<Semaphore>,
     /// For requests that wait.
     waiting: Arc<Semaphore>,
@@ -55,11 +55,11 @@ pub(super) struct Connections {
 
 /// How long a connection stays although it is in the way, where few are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// Without a complete request, or as a stream of events.
-    pub(super) idle: Duration,
+    pub(crate) idle: Duration,
     /// While its client takes nothing of its answer.
-    pub(super) blocked: Duration,
+    pub(crate) blocked: Duration,
 }
 
 impl Patience {
@@ -108,7 +108,7 @@ impl Pressure {
 
 impl Connections {
     /// Both limits are at most [`Semaphore::MAX_PERMITS`].
-    pub(super) fn new(limit: usize, max_waiting: usize, patience: Patience) -> Arc<Self> {
+    pub(crate) fn new(limit: usize, max_waiting: usize, patience: Patience) -> Arc<Self> {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(limit)),
             waiting: Arc::new(Semaphore::new(max_waiting)),
@@ -123,27 +123,27 @@ impl Connections {
     }
 
     /// The number of connections that were closed for others.
-    pub(super) fn evicted(&self) -> u64 {
+    pub(crate) fn evicted(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)
     }
 
     /// The number of requests that wait.
-    pub(super) fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.max_waiting - self.waiting.available_permits()
     }
 
     /// The number of requests that were not allowed to wait.
-    pub(super) fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
     /// The TLS handshakes that failed.
-    pub(super) fn handshakes(&self) -> &Failures {
+    pub(crate) fn handshakes(&self) -> &Failures {
         &self.handshakes
     }
 
     /// Waits for a place. Closes another connection for it as soon as one may be closed.
-    pub(super) async fn place(self: &Arc<Self>) -> Place {
+    pub(crate) async fn place(self: &Arc<Self>) -> Place {
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
                 break Ok(permit);
@@ -202,7 +202,7 @@ impl Connections {
 
 /// The place of one connection. It is free again once this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     connections: Arc<Connections>,
     evicted: CancellationToken,
     /// Cancelled when the connection is to be closed after its present answers.
@@ -266,23 +266,23 @@ impl Activity {
 
 impl Place {
     /// Resolves when the connection is to be closed.
-    pub(super) async fn evicted(&self) {
+    pub(crate) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
 
     /// Resolves when the connection is to be closed after its present answers.
-    pub(super) async fn retired(&self) {
+    pub(crate) async fn retired(&self) {
         self.retired.cancelled().await;
     }
 
     /// See [`Self::retired`].
-    pub(super) fn is_retired(&self) -> bool {
+    pub(crate) fn is_retired(&self) -> bool {
         self.retired.is_cancelled()
     }
 
     /// A request of this connection waits for a change until the returned value is dropped. `None` if too
     /// many do.
-    pub(super) fn wait(self: &Arc<Self>) -> Option<Waiting> {
+    pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
         let Connections { waiting, refused, .. } = &*self.connections;
         let Ok(permit) = Arc::clone(waiting).try_acquire_owned() else {
             refused.fetch_add(1, Ordering::Relaxed);
@@ -293,28 +293,28 @@ impl Place {
     }
 
     /// A request is complete. The connection stays until the returned value is dropped.
-    pub(super) fn request(self: &Arc<Self>) -> Running {
+    pub(crate) fn request(self: &Arc<Self>) -> Running {
         self.update(|activity| activity.requests += 1);
         Running { place: Arc::clone(self), is_stream: false }
     }
 
     /// Whether a write waits for the client to read.
-    pub(super) fn set_blocked(&self, blocked: bool) {
+    pub(crate) fn set_blocked(&self, blocked: bool) {
         self.update(|activity| activity.blocked = blocked);
     }
 
     /// Whether its client takes nothing of any answer, as HTTP/2 allows it.
-    pub(super) fn set_stuck(&self, stuck: bool) {
+    pub(crate) fn set_stuck(&self, stuck: bool) {
         self.update(|activity| activity.stuck = stuck);
     }
 
     /// See [`Connections::handshakes`].
-    pub(super) fn handshakes(&self) -> &Failures {
+    pub(crate) fn handshakes(&self) -> &Failures {
         &self.connections.handshakes
     }
 
     /// Whether all that arrived was read.
-    pub(super) fn set_drained(&self, drained: bool) {
+    pub(crate) fn set_drained(&self, drained: bool) {
         self.update(|activity| activity.drained = drained);
     }
 
@@ -380,7 +380,7 @@ impl Drop for Place {
 
 /// A request that waits for a change.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     place: Arc<Place>,
     /// `Some` until this is dropped.
     permit: Option<OwnedSemaphorePermit>,
@@ -394,20 +394,20 @@ impl Drop for Waiting {
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     place: Arc<Place>,
     is_stream: bool,
 }
 
 impl Running {
     /// Lasts until the end of `response` is sent.
-    pub(super) fn until_sent(self, response: Response) -> Response {
+    pub(crate) fn until_sent(self, response: Response) -> Response {
         response.map(|body| Body::new(Held { body, _running: self, end: None }))
     }
 
     /// Lasts until `stop`, which ends the stream of events that `response` is. Its connection may be
     /// closed for another one.
-    pub(super) fn until_stopped(mut self, response: Response, stop: CancellationToken) -> Response {
+    pub(crate) fn until_stopped(mut self, response: Response, stop: CancellationToken) -> Response {
         self.is_stream = true;
         self.place.update(|activity| {
             activity.requests -= 1;

@@ -1,6 +1,6 @@
-//! Threads of the web server's own. Answers about 100,000 targets to 200 readers are more work than
-//! there are threads for; in one queue with it, each step of a refresh would wait for a piece of
-//! each answer. Apart, the kernel shares the processors between readers and discovery.
+//! Threads of the server's own. Large answers to many readers are more work than there are threads
+//! for; in one queue with it, each step of the program's other work would wait for a piece of each
+//! answer. Apart, the kernel shares the processors between readers and that work.
 
 use std::io;
 

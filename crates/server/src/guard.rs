@@ -18,13 +18,17 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::handler::Handler;
+use axum::middleware::{self, Next};
 use axum::response::Response;
+use axum::routing::{MethodRouter, post};
 use http::header::{GetAll, HOST, ORIGIN, REFERER};
 use http::{HeaderName, HeaderValue, StatusCode};
+use swarmscout_web_config::Right;
 
-use super::listener::Peer;
-use super::{App, Options, text};
+use crate::listener::Peer;
+use crate::routes::require;
+use crate::{HttpServer, ServerOptions, text};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -33,7 +37,7 @@ const SHOWN: usize = 100;
 
 /// The names of this server, and what is asked of requests.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     names: HashSet<Host>,
     /// The origin of `--web.external-url`.
     external: Option<Origin>,
@@ -43,7 +47,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// `hostname` is the name of this machine, `addresses` are those of TCP that the server listens on.
-    pub(super) fn new(options: &Options, hostname: &str, addresses: &[SocketAddr]) -> Self {
+    pub(crate) fn new(options: &ServerOptions, hostname: &str, addresses: &[SocketAddr]) -> Self {
         let external = options.external_url.as_ref();
         let external = external.and_then(|url| Origin::new(&url.scheme, &url.authority));
         let names = options.allowed_hosts.iter().map(String::as_str).chain(["localhost", hostname]);
@@ -145,17 +149,39 @@ fn shown_bytes(value: &[u8]) -> String {
     format!("\"{}{more}\"", cut.escape_ascii())
 }
 
-/// For routes that change something.
-pub(super) async fn change(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match app.guard.refuse_change(&request) {
+/// A route that changes something, by POST or PUT. Each must be made by this, which keeps other sites
+/// out. The caller adds its GET.
+pub fn change<H, T, S>(server: &Arc<HttpServer>, handler: H) -> MethodRouter<S>
+where
+    H: Handler<T, S> + Clone,
+    T: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    let right = (Arc::clone(server), Right::Change);
+    post(handler.clone())
+        .put(handler)
+        .layer(middleware::from_fn_with_state(Arc::clone(server), refuse_foreign_change))
+        .layer(middleware::from_fn_with_state(right, require))
+}
+
+async fn refuse_foreign_change(
+    State(server): State<Arc<HttpServer>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match server.guard.refuse_change(&request) {
         Some(why) => forbidden(&why),
         None => next.run(request).await,
     }
 }
 
 /// For all routes.
-pub(super) async fn read(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match app.guard.refuse_read(&request) {
+pub(crate) async fn read(
+    State(server): State<Arc<HttpServer>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match server.guard.refuse_read(&request) {
         Some(why) => forbidden(&why),
         None => next.run(request).await,
     }
