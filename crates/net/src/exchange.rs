@@ -156,6 +156,12 @@ fn closed_before_answer(error: &legacy::Error) -> bool {
     closed
 }
 
+/// The cause of a broken exchange with a server in plain words, for a caller with a connection of its
+/// own. `max_header` is the most bytes that it reads of the header of an answer.
+pub fn explain_exchange(error: &hyper::Error, max_header: usize) -> String {
+    explain(error, &Peer { max_header, ..SERVER })
+}
+
 /// The cause of a broken exchange in plain words.
 pub(crate) fn explain(error: &(dyn StdError + 'static), peer: &Peer) -> String {
     let mut words = error.to_string();

@@ -66,8 +66,11 @@ mod url;
 pub use body::Body;
 pub use client::{Client, ClientOptions, ReadClient, Response};
 pub use config::HttpConfig;
-pub use connect::{SocketAdvice, SocketOwner, connect_tcp, connect_unix, socket_owner};
+pub use connect::{
+    SocketAdvice, SocketOwner, connect_direct, connect_tcp, connect_unix, socket_owner,
+};
 pub use error::{ConnectCause, Error, io_words};
+pub use exchange::explain_exchange;
 pub use foreign::{ENOUGH, SHOWN, Secrets};
 pub use host::{Host, Scheme};
 pub use request::Request;

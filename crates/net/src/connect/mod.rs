@@ -4,6 +4,7 @@
 //! TLS to it where its URL says `https`, then a way through it ([`tunnel`], [`socks`]); TLS to the
 //! server where its URL says `https`; then [`Stream`], which hyper reads and writes.
 
+mod direct;
 mod names;
 mod socks;
 mod stream;
@@ -26,6 +27,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
+pub use self::direct::connect_direct;
 use self::stream::Socket;
 pub(crate) use stream::{Stream, Wear};
 pub use unix::{SocketAdvice, SocketOwner, connect_unix, socket_owner};

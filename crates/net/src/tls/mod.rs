@@ -14,7 +14,7 @@ mod verify;
 mod words;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -166,6 +166,20 @@ impl Tls {
         }
         Ok(())
     }
+}
+
+/// Accepts every certificate, and offers none. Made once.
+pub(crate) fn unverified() -> Result<Arc<ClientConfig>, String> {
+    static CONFIG: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = Arc::new(verify::Anything::new(&provider));
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| explain(&error))?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+        Ok(Arc::new(builder.with_no_client_auth()))
+    });
+    CONFIG.clone()
 }
 
 /// The name that a server's certificate must have. A final dot, which ends the search for a DNS
