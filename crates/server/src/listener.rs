@@ -81,7 +81,8 @@ impl Listener {
         scheme_of(self.doors.as_ref())
     }
 
-    pub(crate) fn is_health(&self) -> bool {
+    /// Whether it is the one for own health checks.
+    pub fn is_health(&self) -> bool {
         matches!(self.socket, ListenSocket::Health { .. })
     }
 

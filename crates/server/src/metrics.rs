@@ -79,6 +79,7 @@ fn web_configs(out: &mut Writer, doors: &[DoorsHandle]) {
     );
 }
 
-fn timestamp(time: SystemTime) -> f64 {
+/// Seconds since 1970.
+pub(crate) fn timestamp(time: SystemTime) -> f64 {
     time.duration_since(SystemTime::UNIX_EPOCH).as_ref().map_or(0.0, Duration::as_secs_f64)
 }

@@ -41,7 +41,7 @@ use crate::cli::state::presets_off;
 use crate::config_source::{Attempt, ConfigSource};
 use crate::counters;
 use crate::doors::{self, AllDoors};
-use crate::listen::{Listen, Opened, SocketFile, local_url};
+use crate::listen::{Listen, Listening, SocketFile, local_url};
 use crate::manager_certificates;
 use crate::signals::{Received, Signals};
 use crate::summary::summary;
@@ -204,30 +204,17 @@ impl App {
             auto_reload.note(fingerprint);
             Some(auto_reload)
         });
-        let web_threads = Threads::start().context("cannot start the threads of the web server")?;
-        // There, so that nothing else holds up who connects.
-        let listen = options.listen;
-        let opening = web_threads.handle().spawn(async move {
-            let opened = listen.open().await?;
-            let health = opened.health();
-            anyhow::Ok((opened, health))
-        });
-        let (opened, health) = opening.await.context("cannot listen")??;
-        let Opened { listeners, files: socket_files } = opened;
-        let mut doors = AllDoors::default();
-        let opening = doors.open(options.web_config.as_deref(), listeners);
-        let mut listeners = tokio::select! {
-            listeners = opening => listeners.map_err(StartError::Config)?,
+        let listening = tokio::select! {
+            listening = Listening::start(options.listen, options.web_config.as_deref()) => listening?,
             _ = signals.stop() => return Err(StartError::Stopped),
         };
-        let addresses: Vec<_> = listeners.iter().filter_map(Listener::address).collect();
+        let addresses = listening.addresses();
         let url = |listener: &Listener| {
             listener.address().map(|address| local_url(listener.scheme(), address))
         };
-        let local_url = listeners.iter().find_map(url);
-        let names: Vec<_> = listeners.iter().map(ToString::to_string).collect();
-        listeners.extend(health);
-
+        let local_url = listening.public().find_map(url);
+        let names = listening.names();
+        let Listening { threads: web_threads, listeners, doors, files: socket_files } = listening;
         apply_jobs(&mut manager, loaded.config.job_configs());
         let (config, config_receiver) = watch::channel(Arc::new(loaded.config));
         let (status, status_receiver) = watch::channel(ReloadStatus {

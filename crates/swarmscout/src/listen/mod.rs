@@ -3,6 +3,7 @@
 
 mod address;
 pub(crate) mod health;
+mod listening;
 mod unix;
 
 use std::io::{self, ErrorKind};
@@ -15,6 +16,7 @@ use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::time::timeout;
 
 pub use self::address::{ListenAddress, ListenerConfig, Place};
+pub(crate) use self::listening::Listening;
 pub use self::unix::SocketFile;
 use crate::cli::DEFAULT_PORT;
 use crate::systemd;

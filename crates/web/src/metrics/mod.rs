@@ -4,8 +4,6 @@
 //! job or source that it is about. The names that Prometheus has too are Prometheus', so that its
 //! dashboards and alerts work; where it has a summary, there is a histogram of the same name.
 
-mod process;
-
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,6 +18,7 @@ use swarmscout_discovery::without_address::NoAddress;
 use swarmscout_exposition::{Format, Histogram, NO_LABELS, Writer};
 use swarmscout_model::Budget;
 use swarmscout_model::DurationHistogram;
+use swarmscout_server::write_process_metrics;
 
 use super::view::{Moment, ObservedJob, Swarm};
 use super::{App, Program, Readiness};
@@ -52,7 +51,7 @@ fn write(app: &App, format: Format) -> String {
     snapshots(&mut out, &moment.swarms.iter(now).collect::<Vec<_>>());
     pools(&mut out, &context.discovery.stats, jobs);
     files(&mut out, &moment.files, jobs);
-    process::write(&mut out, context.program.started);
+    write_process_metrics(&mut out, context.program.started);
     out.finish()
 }
 

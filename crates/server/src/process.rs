@@ -6,12 +6,13 @@ use std::time::SystemTime;
 
 use swarmscout_exposition::{NO_LABELS, Writer};
 
-use super::timestamp;
+use crate::metrics::timestamp;
 
 /// Linux reports CPU time in hundredths of a second, on every architecture that Rust runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-pub(super) fn write(out: &mut Writer, started: SystemTime) {
+/// Writes `process_*`: when it started, CPU time, memory, open files.
+pub fn write_process_metrics(out: &mut Writer, started: SystemTime) {
     out.gauge(
         "process_start_time_seconds",
         "Start time of the process since unix epoch in seconds",
