@@ -17,6 +17,15 @@ impl Value for u64 {
     }
 }
 
+impl Value for i64 {
+    fn write(self, out: &mut String) {
+        if self < 0 {
+            out.push('-');
+        }
+        self.unsigned_abs().write(out);
+    }
+}
+
 /// As OpenMetrics writes it: `1.0`, `+Inf`, `NaN`.
 impl Value for f64 {
     fn write(self, out: &mut String) {
@@ -137,6 +146,8 @@ mod tests {
         check(f64::NAN, "NaN");
         check(0_u64, "0");
         check(10_u64, "10");
+        check(-1_i64, "-1");
+        check(i64::MIN, "-9223372036854775808");
         check(u64::MAX, "18446744073709551615");
     }
 

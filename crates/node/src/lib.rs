@@ -11,9 +11,13 @@
 //! | `unavailable` | holds what is missing on this node, and why |
 //! | `engine` | facts by the Docker Engine of this node, and how often containers ended |
 //! | `facts` | what a manager or an engine knows of the containers of this node |
+//! | `cgroup` | finds the cgroups of containers, and parses their files |
+//! | `containers` | reads all containers at a scrape, and writes their series |
 //!
 //! Series are written by `swarmscout_exposition::families`.
 
+mod cgroup;
+pub mod containers;
 pub mod engine;
 pub mod facts;
 pub mod read;

@@ -28,6 +28,9 @@ pub enum ReadError {
     /// Larger than the caller's limit, in bytes.
     #[error("larger than {0} bytes")]
     TooLarge(usize),
+    /// Not as the kernel writes it.
+    #[error("not as the kernel writes it")]
+    Garbage,
     /// Anything else.
     #[error(transparent)]
     Other(Errno),
@@ -151,6 +154,12 @@ impl Folder {
         limit: usize,
     ) -> Result<&'b [u8], ReadError> {
         self.file(path)?.read(buffer, limit)
+    }
+
+    /// The inode number of the file at `path` below this folder. Files of one network namespace have
+    /// the same one below all its processes, and it needs no right to them.
+    pub fn inode(&self, path: &str) -> Result<u64, ReadError> {
+        Ok(retry_on_intr(|| statat(&self.0, path, AtFlags::empty()))?.st_ino)
     }
 
     /// How many links the folder at `path` below this one has. On most file systems a folder has

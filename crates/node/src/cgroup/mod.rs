@@ -1,0 +1,8 @@
+//! Cgroups: where they are, which are containers, and what their files say.
+
+mod files;
+mod hierarchy;
+pub(crate) mod parse;
+
+pub(crate) use files::{FileSpec, Raw, When};
+pub(crate) use hierarchy::{Controller, Hierarchy, LIMIT, Version};

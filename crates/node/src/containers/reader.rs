@@ -1,0 +1,437 @@
+//! Reads all containers, once a scrape.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::devices::Devices;
+use super::labels::ContainerLabels;
+use super::process::{NoNetwork, Process, Procfs};
+use super::sample::{DeviceSample, LimitsSample};
+use super::{CgroupReading, MOST_DESCRIPTORS, Reading};
+use crate::cgroup::{FileSpec, Hierarchy, LIMIT, Raw, Version, When, parse};
+use crate::facts::{ContainerState, Facts, FactsSet};
+use crate::read::{Buffer, KeptFile, ReadError};
+use crate::roots::Roots;
+use crate::unavailable::Unavailable;
+
+/// Limits of a container are read at first sight, when its facts or its memory limit change, and at
+/// every so many scrapes: nothing else says that they changed.
+const LIMITS_EVERY: u64 = 10;
+
+/// Reads the containers of this node. It blocks: call it on a thread for what may hang.
+#[derive(Debug)]
+pub struct ContainerReader {
+    roots: Roots,
+    unavailable: Arc<Unavailable>,
+    hierarchy: Option<Hierarchy>,
+    tracked: BTreeMap<Box<str>, Tracked>,
+    devices: Devices,
+    buffer: Buffer,
+    scrapes: u64,
+    errors: Errors,
+}
+
+/// Files that were not read: how often, by name and reason.
+#[derive(Debug, Default)]
+struct Errors(BTreeMap<(&'static str, &'static str), u64>);
+
+impl Errors {
+    fn count(&mut self, file: &'static str, error: ReadError) {
+        let reason = match error {
+            // A container that ended, or a kernel without the file.
+            ReadError::NotFound | ReadError::Gone => return,
+            ReadError::Denied => "denied",
+            ReadError::TooLarge(_) => "too_large",
+            ReadError::Garbage => "garbage",
+            ReadError::Other(_) => "failed",
+        };
+        *self.0.entry((file, reason)).or_default() += 1;
+    }
+}
+
+/// A container whose cgroup exists.
+#[derive(Debug)]
+struct Tracked {
+    id: Box<str>,
+    /// Without a slash in front.
+    path: Box<str>,
+    /// At which scrape it was seen first, and last.
+    first: u64,
+    last: u64,
+    files: Vec<(&'static FileSpec, KeptFile)>,
+    process: Process,
+    facts: Option<Arc<Facts>>,
+    labels: ContainerLabels,
+    limits: LimitsSample,
+    /// What the limits were when they were read: version 1 memory, version 2 memory and CPU.
+    limits_of: Option<(Option<u64>, Option<u64>)>,
+}
+
+/// What went wrong with one container.
+enum Ended {
+    /// Its cgroup has been removed.
+    Cgroup,
+}
+
+impl ContainerReader {
+    /// Reads nothing yet.
+    pub fn new(roots: Roots, unavailable: Arc<Unavailable>) -> Self {
+        Self {
+            roots,
+            unavailable,
+            hierarchy: None,
+            tracked: BTreeMap::new(),
+            devices: Devices::default(),
+            buffer: Buffer::default(),
+            scrapes: 0,
+            errors: Errors::default(),
+        }
+    }
+
+    /// Reads all containers that there are now.
+    pub fn read(&mut self, facts: &FactsSet, now: SystemTime) -> Reading {
+        self.scrapes += 1;
+        self.devices.start_scrape();
+        if self.hierarchy.is_none() {
+            match Hierarchy::find(&self.roots.cgroups()) {
+                Ok(found) => {
+                    self.unavailable.clear("cgroups");
+                    self.hierarchy = Some(found);
+                }
+                Err(reason) => self.unavailable.set("cgroups", reason),
+            }
+        }
+        self.find(facts);
+        let mut cgroups = Vec::with_capacity(self.tracked.len());
+        let mut network = NetworkTally::default();
+        if let Some(hierarchy) = self.hierarchy.take() {
+            let procfs = Procfs::open(&self.roots.procfs, &mut self.buffer).ok();
+            let mut living = Vec::with_capacity(self.tracked.len());
+            for (path, mut one) in std::mem::take(&mut self.tracked) {
+                let mut read = self.read_one(&hierarchy, procfs.as_ref(), &mut one, &mut network);
+                if read.is_err() {
+                    // Restarted since the last scrape: the same path is another cgroup.
+                    one.files.clear();
+                    one.first = self.scrapes;
+                    read = self.read_one(&hierarchy, procfs.as_ref(), &mut one, &mut network);
+                }
+                if let Ok(raw) = read {
+                    cgroups.push(self.reading_of(&one, raw));
+                    living.push((path, one));
+                }
+            }
+            self.tracked = living.into_iter().collect();
+            self.hierarchy = Some(hierarchy);
+        }
+        self.note(facts, cgroups.len(), &network);
+        let containers = self.known(facts);
+        let errors = &self.errors.0;
+        let errors = errors.iter().map(|((file, reason), count)| (*file, *reason, *count));
+        Reading { now, cgroups, containers, errors: errors.collect() }
+    }
+
+    /// Brings what is tracked to what exists.
+    fn find(&mut self, facts: &FactsSet) {
+        let Some(hierarchy) = &self.hierarchy else { return };
+        let (tracked, scrape) = (&mut self.tracked, self.scrapes);
+        let found = hierarchy.containers(|path, id| {
+            let facts = facts.containers.get(id);
+            if let Some(one) = tracked.get_mut(path) {
+                one.last = scrape;
+                one.update(facts);
+            } else {
+                tracked.insert(path.into(), Tracked::new(path, id, facts, scrape));
+            }
+        });
+        match found {
+            Ok(is_incomplete) => {
+                let reason = "there are too many cgroups to find all containers";
+                self.unavailable.note("containers", is_incomplete.then_some(reason));
+                tracked.retain(|_, one| one.last == scrape);
+            }
+            Err(error) => {
+                self.unavailable.set("cgroups", format_args!("cannot list cgroups: {error}"));
+                self.hierarchy = None;
+                tracked.clear();
+            }
+        }
+    }
+
+    /// Reads one container.
+    fn read_one(
+        &mut self,
+        hierarchy: &Hierarchy,
+        procfs: Option<&Procfs>,
+        one: &mut Tracked,
+        network: &mut NetworkTally,
+    ) -> Result<Raw, Ended> {
+        let age = self.scrapes - one.first;
+        // A container may be found while its cgroup is being made: so at the second scrape, too. The
+        // path spreads the reads over the scrapes.
+        let turn = one.id.bytes().fold(0_u64, |sum, byte| sum + u64::from(byte));
+        let is_turn = age <= 1 || (self.scrapes + turn).is_multiple_of(LIMITS_EVERY);
+        if is_turn {
+            self.open(hierarchy, one)?;
+        }
+        let pid = one.facts.as_ref().and_then(|facts| facts.pid);
+        if age == 0 || (pid.is_some() && !one.process.is_of(pid)) || (pid.is_none() && is_turn) {
+            let own = pid.or_else(|| first_pid(hierarchy, one, &mut self.buffer));
+            if !one.process.is_of(own) || age == 0 {
+                let facts = one.facts.as_deref();
+                one.process = Process::open(procfs, &one.id, facts, own, &mut self.buffer);
+            }
+        }
+
+        let mut raw = Raw::default();
+        for (spec, file) in &one.files {
+            match file.read_whole(&mut self.buffer, LIMIT) {
+                Ok(text) => {
+                    if !(spec.parse)(text, &mut raw) {
+                        self.errors.count(spec.name(), ReadError::Garbage);
+                    }
+                }
+                Err(ReadError::Gone) => return Err(Ended::Cgroup),
+                Err(error) => self.failed(spec, error),
+            }
+        }
+        self.limits(hierarchy, one, &mut raw, is_turn);
+        match one.process.interfaces(&mut self.buffer, &mut raw.sample.interfaces) {
+            Ok(0) => network.read += 1,
+            Ok(_) => {
+                network.read += 1;
+                self.errors.count("net/dev", ReadError::TooLarge(parse::MOST_INTERFACES));
+            }
+            Err(NoNetwork::NotItsOwn) => {}
+            Err(reason) => {
+                if let NoNetwork::Unreadable(error) = reason {
+                    self.errors.count("net/dev", error);
+                }
+                network.missing.get_or_insert(reason);
+            }
+        }
+        Ok(raw)
+    }
+
+    /// Reads the limits where they may have changed, else takes the last ones.
+    fn limits(&mut self, hierarchy: &Hierarchy, one: &mut Tracked, raw: &mut Raw, is_turn: bool) {
+        let limits = raw.sample.limits;
+        let key = match hierarchy.version {
+            Version::V1 => (raw.memory_limit, None),
+            Version::V2 => (limits.memory, limits.cpu_quota),
+        };
+        if is_turn || one.limits_of != Some(key) {
+            self.read_files(hierarchy, one, raw, When::Limits);
+            raw.resolve_limits(hierarchy.version, hierarchy.unlimited);
+            one.limits = raw.sample.limits;
+            one.limits_of = Some(key);
+        }
+        raw.sample.limits = one.limits;
+        if one.limits.memory.is_some_and(|limit| limit != 0) {
+            self.read_files(hierarchy, one, raw, When::WithMemoryLimit);
+        }
+        if one.limits.cpu_quota.is_none() {
+            let cpu = &mut raw.sample.cpu;
+            (cpu.periods, cpu.throttled_periods, cpu.throttled) = (None, None, None);
+        }
+    }
+
+    /// Reads files that are not kept.
+    fn read_files(&mut self, hierarchy: &Hierarchy, one: &Tracked, raw: &mut Raw, when: When) {
+        for spec in FileSpec::all(hierarchy.version).iter().filter(|spec| spec.when == when) {
+            for name in spec.names {
+                let path = format!("{}/{name}", one.path);
+                let file = hierarchy.open(spec.controller, &path);
+                match file.and_then(|file| {
+                    let text = file.read_whole(&mut self.buffer, LIMIT)?;
+                    if (spec.parse)(text, raw) { Ok(()) } else { Err(ReadError::Garbage) }
+                }) {
+                    Ok(()) => break,
+                    Err(ReadError::NotFound) => self.missing(hierarchy, spec, one),
+                    Err(error) => self.failed(spec, error),
+                }
+            }
+        }
+    }
+
+    /// Opens the files that are kept and not open yet.
+    fn open(&mut self, hierarchy: &Hierarchy, one: &mut Tracked) -> Result<(), Ended> {
+        let specs = FileSpec::all(hierarchy.version);
+        for spec in specs.iter().filter(|spec| spec.when == When::Kept) {
+            if one.files.iter().any(|(open, _)| std::ptr::eq(*open, spec)) {
+                continue;
+            }
+            // One is that of the process.
+            if one.files.len() + 1 == MOST_DESCRIPTORS {
+                break;
+            }
+            let mut found = Err(ReadError::NotFound);
+            for name in spec.names {
+                found = hierarchy.open(spec.controller, &format!("{}/{name}", one.path));
+                if !matches!(found, Err(ReadError::NotFound)) {
+                    break;
+                }
+            }
+            match found {
+                Ok(file) => {
+                    if let Some((what, _)) = spec.missing {
+                        self.unavailable.clear(what);
+                    }
+                    one.files.push((spec, file));
+                }
+                Err(ReadError::NotFound | ReadError::Gone) => {
+                    self.missing(hierarchy, spec, one);
+                }
+                Err(error) => self.failed(spec, error),
+            }
+        }
+        // All of them are gone: the cgroup was removed since it was found.
+        if one.files.is_empty() { Err(Ended::Cgroup) } else { Ok(()) }
+    }
+
+    /// Notes that a container does not have a file, unless it has just ended.
+    fn missing(&self, hierarchy: &Hierarchy, spec: &FileSpec, one: &Tracked) {
+        let Some((what, reason)) = spec.missing else { return };
+        let is_there = !hierarchy.has(spec.controller)
+            || hierarchy.open(spec.controller, &format!("{}/cgroup.procs", one.path)).is_ok();
+        if is_there {
+            self.unavailable.set(what, reason);
+        }
+    }
+
+    fn failed(&mut self, spec: &FileSpec, error: ReadError) {
+        self.errors.count(spec.name(), error);
+        match (spec.missing, error) {
+            // PSI is compiled in, but not switched on.
+            (Some((what, reason)), ReadError::Other(rustix::io::Errno::OPNOTSUPP)) => {
+                self.unavailable.set(what, reason);
+            }
+            (Some((what, _)), ReadError::Denied) => {
+                let name = spec.name();
+                self.unavailable.set(what, format_args!("cannot read {name}: {error}"));
+            }
+            (_, ReadError::Other(rustix::io::Errno::MFILE)) => {
+                let reason = "too many open files; raise the limit, 14 for each container";
+                self.unavailable.set("descriptors", reason);
+            }
+            _ => {}
+        }
+    }
+
+    fn reading_of(&mut self, one: &Tracked, mut raw: Raw) -> CgroupReading {
+        let devices = raw.devices.drain(..).map(|counts| DeviceSample {
+            device: self.devices.name(counts.number, &self.roots.procfs),
+            read_bytes: counts.read_bytes,
+            written_bytes: counts.written_bytes,
+            reads: counts.reads,
+            writes: counts.writes,
+        });
+        raw.sample.devices = devices.collect();
+        let facts = one.facts.as_deref();
+        CgroupReading {
+            labels: Arc::clone(&one.labels.cgroup),
+            started: facts.and_then(|facts| facts.started).or(one.process.started),
+            created: facts.and_then(|facts| facts.created),
+            health: facts.and_then(|facts| facts.health),
+            sample: raw.sample,
+        }
+    }
+
+    /// The containers that `facts` know, each with the labels of our families.
+    fn known(
+        &self,
+        facts: &FactsSet,
+    ) -> Vec<(Arc<swarmscout_exposition::pieces::SeriesLabels>, Arc<Facts>)> {
+        let mut running: HashMap<&str, &Tracked> = HashMap::with_capacity(self.tracked.len());
+        running.extend(self.tracked.values().map(|one| (&*one.id, one)));
+        let mut known: Vec<_> = facts.containers.values().collect();
+        known.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        let known = known.into_iter().map(|facts| {
+            let labels = match running.get(&*facts.id) {
+                Some(one) => Arc::clone(&one.labels.container),
+                None => Arc::new(ContainerLabels::ended(&facts.id, Some(facts))),
+            };
+            (labels, Arc::clone(facts))
+        });
+        known.collect()
+    }
+
+    /// Notes what is missing for all containers.
+    fn note(&self, facts: &FactsSet, cgroups: usize, network: &NetworkTally) {
+        let is_running = |facts: &&Arc<Facts>| facts.state == Some(ContainerState::Running);
+        let running = facts.containers.values().filter(is_running).count();
+        let are_elsewhere = self.hierarchy.is_some() && cgroups == 0 && running > 0;
+        let place = self.roots.cgroups();
+        let place = place.display();
+        self.unavailable.note(
+            "container_cgroups",
+            are_elsewhere.then(|| {
+                format!(
+                    "{running} containers run, and none has its cgroup below {place}; in a \
+                     container, bind the host's /sys/fs/cgroup and set --path.sysfs"
+                )
+            }),
+        );
+        let reason = network.missing.filter(|_| network.read == 0).map(|reason| match reason {
+            NoNetwork::NoPid => "no PID of a container is known; it needs --manager, Docker's \
+                                 socket, or the host's PID namespace"
+                .to_owned(),
+            NoNetwork::Unreadable(error) => format!("cannot read /proc/<pid>/net/dev: {error}"),
+            NoNetwork::Ended | NoNetwork::NotItsOwn => format!(
+                "no process of a container is below {}; in a container, bind the host's /proc and \
+                 set --path.procfs; /proc must not be mounted with hidepid",
+                self.roots.procfs.display()
+            ),
+        });
+        if reason.is_some() || network.read > 0 {
+            self.unavailable.note("network", reason);
+        }
+    }
+}
+
+/// Of how many containers the network was read, and why not of another.
+#[derive(Default)]
+struct NetworkTally {
+    read: usize,
+    missing: Option<NoNetwork>,
+}
+
+impl Tracked {
+    fn new(path: &str, id: &str, facts: Option<&Arc<Facts>>, scrape: u64) -> Self {
+        Self {
+            id: id.into(),
+            path: path.into(),
+            first: scrape,
+            last: scrape,
+            files: Vec::new(),
+            process: Process::default(),
+            facts: facts.cloned(),
+            labels: ContainerLabels::new(path, id, facts.map(|facts| &**facts)),
+            limits: LimitsSample::default(),
+            limits_of: None,
+        }
+    }
+
+    /// Takes facts if they are not those from before.
+    fn update(&mut self, facts: Option<&Arc<Facts>>) {
+        let is_same = match (&self.facts, facts) {
+            (None, None) => true,
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            _ => false,
+        };
+        if !is_same {
+            self.facts = facts.cloned();
+            self.labels = ContainerLabels::new(&self.path, &self.id, self.facts.as_deref());
+            self.limits_of = None;
+        }
+    }
+}
+
+/// A process in the cgroup of a container, where facts do not name the first one. In another PID
+/// namespace than the host's there is none, or it is 0.
+fn first_pid(hierarchy: &Hierarchy, one: &Tracked, buffer: &mut Buffer) -> Option<u32> {
+    let path = format!("{}/cgroup.procs", one.path);
+    let text = hierarchy.read_any(&path, buffer)?;
+    let first = text.split(|byte| *byte == b'\n').next()?;
+    parse::number(first).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0)
+}
