@@ -67,7 +67,8 @@ pub use body::Body;
 pub use client::{Client, ClientOptions, ReadClient, Response};
 pub use config::HttpConfig;
 pub use connect::{
-    SocketAdvice, SocketOwner, connect_direct, connect_tcp, connect_unix, socket_owner,
+    SocketAdvice, SocketOwner, Unresolved, connect_direct, connect_tcp, connect_unix, resolve,
+    socket_owner,
 };
 pub use error::{ConnectCause, Error, io_words};
 pub use exchange::explain_exchange;

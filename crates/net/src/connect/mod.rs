@@ -28,6 +28,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 pub use self::direct::connect_direct;
+pub use self::names::{Unresolved, resolve};
 use self::stream::Socket;
 pub(crate) use stream::{Stream, Wear};
 pub use unix::{SocketAdvice, SocketOwner, connect_unix, socket_owner};

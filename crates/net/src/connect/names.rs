@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
@@ -29,10 +29,29 @@ static NAMES: LazyLock<Lanes<Found>> = LazyLock::new(|| Lanes::new("lookup", 16,
 #[derive(Clone, Debug)]
 pub(super) struct Resolver(pub(super) Duration);
 
-/// Distinguished from other I/O errors.
+/// Why a name has no address. Distinguished from other I/O errors.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Unresolved(String);
+pub struct Unresolved(String);
+
+/// The addresses of a name, by the system's resolver.
+pub async fn resolve(name: &str, within: Duration) -> Result<Vec<IpAddr>, Unresolved> {
+    let found = addresses(name, within).await?;
+    Ok(found.into_iter().map(|address| address.ip()).collect())
+}
+
+async fn addresses(name: &str, within: Duration) -> Result<Vec<SocketAddr>, Unresolved> {
+    let lookup = |name: &str| (name, 0).to_socket_addrs().map(Iterator::collect);
+    let found = timeout(within, look_up(&NAMES, name, lookup)).await;
+    let found = found.map_err(|_| {
+        Unresolved(format!("no answer within {within:.0?} from this machine's resolver"))
+    })?;
+    found.map_err(|error| {
+        let text = error.to_string();
+        let prefix = "failed to lookup address information: ";
+        Unresolved(text.strip_prefix(prefix).unwrap_or(&text).to_owned())
+    })
+}
 
 impl Service<Name> for Resolver {
     type Response = vec::IntoIter<SocketAddr>;
@@ -45,19 +64,7 @@ impl Service<Name> for Resolver {
 
     fn call(&mut self, name: Name) -> Self::Future {
         let within = self.0 / 4 * 3;
-        let lookup = |name: &str| (name, 0).to_socket_addrs().map(Iterator::collect);
-        async move {
-            let found = timeout(within, look_up(&NAMES, name.as_str(), lookup)).await;
-            let found = found.map_err(|_| {
-                Unresolved(format!("no answer within {within:.0?} from this machine's resolver"))
-            })?;
-            found.map(Vec::into_iter).map_err(|error| {
-                let text = error.to_string();
-                let prefix = "failed to lookup address information: ";
-                Unresolved(text.strip_prefix(prefix).unwrap_or(&text).to_owned())
-            })
-        }
-        .boxed()
+        async move { Ok(addresses(name.as_str(), within).await?.into_iter()) }.boxed()
     }
 }
 

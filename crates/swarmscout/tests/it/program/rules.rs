@@ -9,9 +9,10 @@ use super::harness::{Folder, transcript};
 
 const RULES: &str = "deploy/rules/swarmscout.yml";
 const INHIBIT: &str = "deploy/rules/alertmanager-inhibit.yml";
-const TESTS: [&str; 4] = [
+const TESTS: [&str; 5] = [
     "deploy/rules/tests/classic.yml",
     "deploy/rules/tests/days.yml",
+    "deploy/rules/tests/network.yml",
     "deploy/rules/tests/services.yml",
     "deploy/rules/tests/swarm.yml",
 ];
@@ -105,7 +106,7 @@ fn matched<'a>(text: &'a str, label: &str) -> BTreeSet<&'a str> {
 #[test]
 fn every_metric_in_the_rules_is_served() {
     let rules_text = read(RULES);
-    let http = read("docs/http.md");
+    let documented = ["docs/http.md", "docs/peers.md"].map(read).concat();
     let records: BTreeSet<_> =
         rules(&rules_text).into_iter().map(|(name, _)| name).filter(|n| n.contains(':')).collect();
     let is_served = |name: &str| {
@@ -113,7 +114,7 @@ fn every_metric_in_the_rules_is_served() {
             || FOREIGN.contains(&name)
             || records.contains(name)
             || Family::ALL.iter().any(|family| family.name() == name)
-            || http.contains(&format!("| `{name}` |"))
+            || documented.contains(&format!("| `{name}` |"))
     };
     let used: BTreeSet<_> =
         rules(&rules_text).into_iter().flat_map(|(_, rule)| metrics(&expression(rule))).collect();
