@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use swarmscout_config_decoder::{Cx, FilePath, Findings, Value, is_glob};
 use swarmscout_discovery::source::file::glob;
-use swarmscout_model::yaml::{self, Data, Node};
-use swarmscout_net::lane;
+use swarmscout_model::yaml::{self, Data, FirstDocument, Node, Position};
+use swarmscout_net::{io_words, lane};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::prometheus::check::{self, JobPlaces};
@@ -50,7 +50,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
             Err(format!("the file is larger than {} MiB", MAX_FILE >> 20))
         }
         Ok(text) => Ok(text),
-        Err(error) => Err(format!("cannot read the configuration file: {error}")),
+        Err(error) => Err(format!("cannot read the configuration file: {}", io_words(&error))),
     }
 }
 
@@ -67,14 +67,29 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// What stands in the main file. One that says nothing is an error: it was cut, or is being written, and
-/// would take all targets away.
-pub(crate) fn main_document(text: &[u8], path: &Path) -> Result<Node, ConfigError> {
-    let root = yaml::parse(text, MAX_NODES).map_err(|error| ConfigError::not_yaml(path, &error))?;
-    root.filter(|root| !root.is_null()).ok_or_else(|| {
-        let message = "the file is empty: write \"scrape_configs: []\" if that is meant";
-        ConfigError::whole_file(path, None, message)
-    })
+/// What stands in the main file, and where more than one document does. One that says nothing is an
+/// error: it was cut, or is being written, and would take all targets away. `instead`: what to write.
+pub(crate) fn main_document(
+    text: &[u8],
+    path: &Path,
+    instead: &str,
+) -> Result<(Node, Option<Position>), ConfigError> {
+    let first = parse(text, path)?;
+    let root = first.root.filter(|root| !root.is_null()).ok_or_else(|| {
+        ConfigError::whole_file(path, None, &format!("the file is empty: {instead}"))
+    })?;
+    Ok((root, first.more))
+}
+
+fn parse(text: &[u8], path: &Path) -> Result<FirstDocument, ConfigError> {
+    yaml::parse_first(text, MAX_NODES).map_err(|error| ConfigError::not_yaml(path, &error))
+}
+
+/// Warns of what stands behind the first document. Prometheus takes such a file and does not say so.
+pub(crate) fn warn_of_more(more: Option<Position>, cx: &mut Cx<'_>) {
+    if let Some(at) = more {
+        cx.warn(at, "this stands behind the first document and is ignored, also by Prometheus");
+    }
 }
 
 /// The files that `scrape_config_files` names now.
@@ -126,15 +141,14 @@ pub(crate) fn read_found(
             left = left.checked_sub(text.len() as u64).ok_or_else(over)?;
             Ok(text)
         });
-        let root = read.map_err(|message| ConfigError::whole_file(path, None, &message)).and_then(
-            |text| {
-                yaml::parse(&text, MAX_NODES).map_err(|error| ConfigError::not_yaml(path, &error))
-            },
-        );
-        match root {
-            Ok(Some(root)) => {
+        let first = read
+            .map_err(|message| ConfigError::whole_file(path, None, &message))
+            .and_then(|text| parse(&text, path));
+        match first {
+            Ok(FirstDocument { root: Some(root), more }) => {
                 let mut cx =
                     Cx::after(findings, path, root.clone(), options, &foreign_keys::ADVICE);
+                warn_of_more(more, &mut cx);
                 let mut file = raw::ScrapeConfigFile::default();
                 if let Data::Sequence(_) = root.data() {
                     // As vmagent has it.
@@ -146,7 +160,7 @@ pub(crate) fn read_found(
                 files.push(file);
                 findings.add(cx);
             }
-            Ok(None) => findings.warnings.push(Warning {
+            Ok(FirstDocument { root: None, .. }) => findings.warnings.push(Warning {
                 file: path.clone(),
                 position: None,
                 path: String::new(),

@@ -140,7 +140,8 @@ pub fn parse(text: &[u8], path: &Path, options: &Options) -> Result<Loaded, Erro
 /// Reads and checks a file that holds an `http_config` and nothing else, as promtool's
 /// `--http.config.file` does.
 pub fn load_http_config(path: &Path) -> Result<HttpConfig, Errors> {
-    let root = files::main_document(&files::read_main(path)?, path)?;
+    let instead = "write how to connect, as basic_auth or tls_config";
+    let (root, _) = files::main_document(&files::read_main(path)?, path, instead)?;
     let mut cx = Cx::new(path, Some(root.clone()), Options::default(), &foreign_keys::ADVICE);
     let mut keys = HttpKeys::default();
     cx.read(&root, &mut keys);
@@ -151,8 +152,10 @@ pub fn load_http_config(path: &Path) -> Result<HttpConfig, Errors> {
 }
 
 fn read(text: &[u8], path: &Path, options: &Options, all_files: bool) -> Result<Loaded, Errors> {
-    let root = files::main_document(text, path)?;
+    let instead = "write \"scrape_configs: []\" if that is meant";
+    let (root, more) = files::main_document(text, path, instead)?;
     let mut cx = Cx::new(path, Some(root.clone()), *options, &foreign_keys::ADVICE);
+    files::warn_of_more(more, &mut cx);
     let mut file = raw::File::default();
     cx.read(&root, &mut file);
     let mut places = JobPlaces::default();

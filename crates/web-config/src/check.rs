@@ -86,6 +86,12 @@ fn header(name: &str, value: &str) -> Result<Option<(HeaderName, HeaderValue)>, 
 
 fn rate_limit(keys: &RateLimitKeys, cx: &mut Cx<'_>) -> Option<RateLimit> {
     let interval = keys.interval.0;
+    if keys.at.has("burst") && !keys.at.has("interval") {
+        let text = "interval is missing, so that nothing would be limited: write the time after \
+            which one more request is allowed, as 10ms";
+        cx.error(keys.at.key("burst"), text);
+        return None;
+    }
     if keys.at.any_failed() || interval.is_zero() {
         return None;
     }

@@ -22,6 +22,7 @@ mod load;
 mod rate;
 mod raw;
 mod rights;
+mod slips;
 #[doc(hidden)]
 pub mod testing;
 #[cfg(test)]
@@ -72,10 +73,13 @@ pub struct WebConfig {
 /// Checks the text of a web configuration file that is, or would be, at `path`. An empty text is one
 /// without TLS and users. Reads no other file.
 pub fn parse(text: &[u8], path: &Path) -> Result<(WebConfig, Vec<Warning>), Errors> {
-    let root = yaml::parse(text, MAX_NODES).map_err(|error| ConfigError::not_yaml(path, &error))?;
-    let mut cx = Cx::new(path, root.clone(), Options::default(), &ADVICE);
+    let first = yaml::parse_first(text, MAX_NODES);
+    let first = first.map_err(|error| ConfigError::not_yaml(path, &error))?;
+    let mut cx = Cx::new(path, first.root.clone(), Options::default(), &ADVICE);
     let mut file = raw::File::default();
-    if let Some(root) = root.filter(|root| !root.is_null()) {
+    slips::refuse_more(first.more, &mut cx);
+    if let Some(root) = first.root.filter(|root| !root.is_null()) {
+        slips::refuse(&root, &mut cx);
         cx.read(&root, &mut file);
     }
     let config = check::check(&file, &mut cx);

@@ -240,10 +240,120 @@ fn nothing_may_only_seem_to_protect() {
         web.yml:1:20: tls_server_config: missing one of cert or cert_file
         web.yml:1:20: tls_server_config: missing one of key or key_file
         web.yml:1:21: tls_server_config.client_allowed_sans: no client certificate is asked for: write client_auth_type: RequireAndVerifyClientCert
-        warning: web.yml:1:21: tls_server_config: min_version has no effect: TLS is off without cert_file and key_file
+        web.yml:1:21: tls_server_config: TLS would be off without a certificate: write cert_file and key_file, or remove tls_server_config
         web.yml:1:13: rate_limit: burst must be 1 to 4294967295: with less, no request is answered
         warning: web.yml:1:24: rate_limit.interval: these are 10 nanoseconds: write a unit, as 10ms
         web.yml:1:24: authorization.read[0]: there are neither basic_auth_users nor verified client certificates: write anyone if no proof is needed
+    "#]].assert_eq(&found.concat());
+}
+
+const HASH: &str = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze";
+
+#[test]
+fn no_door_opens_by_a_slip() {
+    let mut found: Vec<String> = Vec::new();
+    for text in [
+        "tls_server_config:",
+        "basic_auth_users:",
+        "rate_limit: ~",
+        "authorization:",
+        "<<: {authorization: }",
+        "tls_server_config: {cert_file: , key_file: }",
+        "tls_server_config: {cert_file: '', key_file: ''}",
+        "tls_server_config: {cert: c, key: k, client_auth_type: }",
+        "rate_limit: {interval: , burst: 1}",
+        "rate_limit: {burst: 1}",
+        "authorization: {health: }",
+        "authorization: {lists: [~]}",
+        "basic_auth_users: {a: }",
+        "basic_auth_users: {a: HASH, a: HASH}",
+        "basic_auth_users: {a: HASH}\nauthorization: {lists: [user:a], lists: [anyone]}",
+        "basic_auth_users: {a: HASH}\nbasic_auth_users: {}",
+        "authorization:\n  lists: []\n  <<: {lists: [anyone]}",
+        "authorization:\n  <<: {lists: [anyone]}\n  lists: []",
+        "authorization: {lists: []}\n<<: [{rate_limit: {}}, {<<: {authorization: {lists: [anyone]}}}]",
+        "{}\n---\nbasic_auth_users: {a: HASH}",
+        "---\n---\nbasic_auth_users: {a: HASH}",
+        "{}\nbasic_auth_users: {a: HASH}",
+        "basic_auth_users: {a: HASH}\n---\n# nothing\n",
+        "tls_server_config: {}\nbasic_auth_users: {}\nrate_limit: {}\nauthorization: {}",
+        "http_server_config:\n",
+    ] {
+        let text = text.replace("HASH", HASH);
+        found.push(format!("{}\n{}", text.replace(HASH, "HASH"), findings(&text)));
+    }
+    expect![[r#"
+        tls_server_config:
+        web.yml:1:1: tls_server_config: no value, so that TLS would be off: write cert_file and key_file, or remove the key
+        basic_auth_users:
+        web.yml:1:1: basic_auth_users: no value, so that no password would be asked for: write NAME: HASH, or remove the key
+        rate_limit: ~
+        web.yml:1:1: rate_limit: no value, so that nothing would be limited: write interval and burst, or remove the key
+        authorization:
+        web.yml:1:1: authorization: no value, so that every client could do everything: write who has each right, as in lists: [user:NAME], or remove the key
+        <<: {authorization: }
+        web.yml:1:6: authorization: no value, so that every client could do everything: write who has each right, as in lists: [user:NAME], or remove the key
+        tls_server_config: {cert_file: , key_file: }
+        web.yml:1:21: tls_server_config.cert_file: no value: write one, or remove the key
+        web.yml:1:21: tls_server_config: TLS would be off without a certificate: write cert_file and key_file, or remove tls_server_config
+        web.yml:1:34: tls_server_config.key_file: no value: write one, or remove the key
+        tls_server_config: {cert_file: '', key_file: ''}
+        web.yml:1:21: tls_server_config: TLS would be off without a certificate: write cert_file and key_file, or remove tls_server_config
+        tls_server_config: {cert: c, key: k, client_auth_type: }
+        web.yml:1:38: tls_server_config.client_auth_type: no value: write one, or remove the key
+        rate_limit: {interval: , burst: 1}
+        web.yml:1:14: rate_limit.interval: no value: write one, or remove the key
+        rate_limit: {burst: 1}
+        web.yml:1:14: rate_limit: interval is missing, so that nothing would be limited: write the time after which one more request is allowed, as 10ms
+        authorization: {health: }
+        web.yml:1:17: authorization.health: no value: write who has the right, or [] for no client
+        authorization: {lists: [~]}
+        web.yml:1:25: authorization.lists[0]: "" is not anyone, any, user:NAME or cert:NAME
+        basic_auth_users: {a: }
+        web.yml:1:20: basic_auth_users.a: not a bcrypt hash: make one by htpasswd -nBC 10 "" | tr -d ':\n'
+        basic_auth_users: {a: HASH, a: HASH}
+        web.yml:1:85: basic_auth_users.a: key "a" already set in map: keep one of them
+        basic_auth_users: {a: HASH}
+        authorization: {lists: [user:a], lists: [anyone]}
+        web.yml:2:34: authorization: field lists already set in type web.Authorization: first at 2:17, keep one
+        basic_auth_users: {a: HASH}
+        basic_auth_users: {}
+        web.yml:2:1: field basic_auth_users already set in type web.Config: first at 1:1, keep one
+        authorization:
+          lists: []
+          <<: {lists: [anyone]}
+        web.yml:3:3: authorization: << replaces lists, which stands before it: write << first
+        authorization:
+          <<: {lists: [anyone]}
+          lists: []
+        authorization: {lists: []}
+        <<: [{rate_limit: {}}, {<<: {authorization: {lists: [anyone]}}}]
+        web.yml:2:1: << replaces authorization, which stands before it: write << first
+        {}
+        ---
+        basic_auth_users: {a: HASH}
+        web.yml:3:1: this stands behind the first document and would be ignored: write one document
+        ---
+        ---
+        basic_auth_users: {a: HASH}
+        web.yml:3:1: this stands behind the first document and would be ignored: write one document
+        {}
+        basic_auth_users: {a: HASH}
+        web.yml:2:1: this stands behind the first document and would be ignored: write one document
+        basic_auth_users: {a: HASH}
+        ---
+        # nothing
+
+        tls_server_config: {}
+        basic_auth_users: {}
+        rate_limit: {}
+        authorization: {}
+        warning: web.yml:1:1: tls_server_config: empty: TLS is off
+        warning: web.yml:2:1: basic_auth_users: empty: no password is asked for
+        warning: web.yml:3:1: rate_limit: empty: nothing is limited
+        warning: web.yml:4:1: authorization: empty: no client has any right but health
+        http_server_config:
+
     "#]].assert_eq(&found.concat());
 }
 

@@ -472,14 +472,9 @@ fn a_file_that_cannot_be_read_is_an_error_with_its_name() {
     };
     check(
         Path::new("/nowhere/prometheus.yml"),
-        expect![
-            "/nowhere/prometheus.yml: cannot read the configuration file: No such file or directory (os error 2)"
-        ],
+        expect!["/nowhere/prometheus.yml: cannot read the configuration file: no such file"],
     );
-    check(
-        Path::new("/"),
-        expect!["/: cannot read the configuration file: Is a directory (os error 21)"],
-    );
+    check(Path::new("/"), expect!["/: cannot read the configuration file: is a directory"]);
 }
 
 #[test]

@@ -176,14 +176,29 @@ impl Scalar {
 /// Reads the first document of `text`; `None` if there is none. With aliases expanded, it may have
 /// `max_nodes` scalars and collections, keys included.
 pub fn parse(text: &[u8], max_nodes: usize) -> Result<Option<Node>, YamlError> {
+    parse_first(text, max_nodes).map(|first| first.root)
+}
+
+/// The first document of a text. Go's programs read no other, and do not say so.
+#[derive(Clone, Debug)]
+pub struct FirstDocument {
+    /// `None` if there is none.
+    pub root: Option<Node>,
+    /// Where more stands behind it.
+    pub more: Option<Position>,
+}
+
+/// Like [`parse`], and says whether there is more than the first document.
+pub fn parse_first(text: &[u8], max_nodes: usize) -> Result<FirstDocument, YamlError> {
     let text = utf8(text)?;
-    let document = parse::Parser::new(text, max_nodes).document();
-    document.map_err(|mut error| {
+    let mut parser = parse::Parser::new(text, max_nodes);
+    let root = parser.document().map_err(|mut error| {
         if error.at.is_some_and(|at| line_is_indented_by_tab(text, at)) {
             error.message.push_str(": the line is indented with a tab, YAML takes spaces only");
         }
         error
-    })
+    })?;
+    Ok(FirstDocument { root, more: parser.remainder() })
 }
 
 fn utf8(text: &[u8]) -> Result<&str, YamlError> {

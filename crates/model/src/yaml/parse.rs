@@ -81,6 +81,22 @@ impl<'a> Parser<'a> {
         Ok(Some(root))
     }
 
+    /// Where more stands behind the first document; `None` if nothing does. What cannot be read is
+    /// more, too.
+    pub(super) fn remainder(&mut self) -> Option<Position> {
+        loop {
+            match self.scanner.peek() {
+                Ok((Token::DocumentStart | Token::DocumentEnd, _)) => {}
+                Ok((Token::StreamEnd, _)) => return None,
+                Ok((_, mark)) => return Some((*mark).into()),
+                Err(error) => return error.at,
+            }
+            if let Err(error) = self.scanner.take() {
+                return error.at;
+            }
+        }
+    }
+
     fn directives(&mut self) -> Result<bool> {
         let mut version = false;
         loop {

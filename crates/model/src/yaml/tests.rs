@@ -119,3 +119,22 @@ fn refusals() {
         &expect!["error: line 1, column 1: more than 1000 values, with aliases written out"],
     );
 }
+
+#[test]
+fn says_where_more_than_the_first_document_stands() {
+    for (text, more) in [
+        ("", None),
+        ("a: b\n", None),
+        ("---\na: b\n...\n", None),
+        ("a: b\n---\n# nothing\n", None),
+        ("a: b\n---\nc: d\n", Some((3, 1))),
+        ("---\n---\nc: d\n", Some((3, 1))),
+        ("{}\n...\nc: d\n", Some((3, 1))),
+        ("{}\nc: d\n", Some((2, 1))),
+        ("a: b\n--- [", Some((2, 5))),
+        ("a: b\n---\n%c", Some((3, 3))),
+    ] {
+        let found = parse_first(text.as_bytes(), 1000).unwrap().more;
+        assert_eq!(found.map(|at| (at.line, at.column)), more, "{text:?}");
+    }
+}

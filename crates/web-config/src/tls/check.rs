@@ -32,15 +32,14 @@ pub(crate) fn check(keys: &TlsServerKeys, cx: &mut Cx<'_>) -> Option<TlsSettings
         || !keys.client_auth_type.is_empty()
         || keys.client_allowed_sans.is_some();
     if !wants_tls {
-        let no_effect = "min_version, max_version, cipher_suites, prefer_server_cipher_suites, \
-            curve_preferences";
-        let first = at.keys().find(|(name, _)| no_effect.contains(name));
-        if let Some((name, place)) = first
+        // A section that is `{}` is meant so.
+        if let Some((_, place)) = at.keys().next()
             && !at.any_failed()
         {
-            cx.warn(
+            cx.error(
                 place,
-                format!("{name} has no effect: TLS is off without cert_file and key_file"),
+                "TLS would be off without a certificate: write cert_file and key_file, or remove \
+                 tls_server_config",
             );
         }
         return None;

@@ -59,7 +59,7 @@ fn config_says_which_files_are_good_and_all_that_is_wrong_in_others() {
               FAILED: bad.yml:3:3: scrape_configs[0]: field scheem not found in type config.ScrapeConfig: did you mean "scheme"?
               FAILED: bad.yml:4:3: scrape_configs[1]: found multiple scrape configs with job name "a", first found in bad.yml:2:3
               FAILED: bad.yml:5:20: scrape_configs[1].scrape_interval: not a valid duration string: "5"
-              FAILED: none.yml: cannot read the configuration file: No such file or directory (os error 2)
+              FAILED: none.yml: cannot read the configuration file: no such file
         "#]],
     );
 }
@@ -335,11 +335,11 @@ fn service_discovery_reports_each_fault() {
         &folder,
         &["check", "service-discovery", "none.yml", "b"],
         &expect![[r#"
-        exit code 1
-        --- stdout
-        --- stderr
-        Cannot load config: none.yml: cannot read the configuration file: No such file or directory (os error 2)
-    "#]],
+            exit code 1
+            --- stdout
+            --- stderr
+            Cannot load config: none.yml: cannot read the configuration file: no such file
+        "#]],
     );
     folder.write(
         "gone.yml",

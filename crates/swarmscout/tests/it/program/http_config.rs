@@ -197,7 +197,7 @@ fn a_check_sends_the_credentials_of_its_file() {
         exit code 1
         --- stdout
         --- stderr
-          FAILED: none.yml: cannot read the configuration file: No such file or directory (os error 2)
+          FAILED: none.yml: cannot read the configuration file: no such file
     "#]]
     .assert_eq(&transcript(&folder, &output));
 }

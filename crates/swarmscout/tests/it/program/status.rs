@@ -58,12 +58,12 @@ fn the_jobs_of_a_file_need_no_server() {
         --- stderr
     "]]
     .assert_eq(&transcript(&folder, &folder.run(&["status", "--config.file=good.yml"])));
-    expect![[r"
+    expect![[r#"
         exit code 2
         --- stdout
         --- stderr
-        cannot show the status: cannot load the file: none.yml: cannot read the configuration file: No such file or directory (os error 2)
-    "]]
+        cannot show the status: cannot load the file: none.yml: cannot read the configuration file: no such file
+    "#]]
     .assert_eq(&transcript(&folder, &folder.run(&["status", "--config.file=none.yml"])));
 }
 
