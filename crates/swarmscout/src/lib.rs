@@ -57,7 +57,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         }
         Some(Command::Dashboards(args)) => embedded::run(&embedded::DASHBOARDS, args),
         Some(Command::Stack(args)) => embedded::run(&embedded::STACKS, args),
-        Some(Command::Tls(command)) => tls::run(command),
+        Some(Command::Tls(command)) => tls::run(command).await,
         Some(Command::Demo(args)) => demo::run(args, &cli).await.unwrap_or_else(report),
     }
 }

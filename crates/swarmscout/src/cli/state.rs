@@ -16,7 +16,7 @@ use swarmscout_state::{Family, OWN_LABELS, Options, SHOWN_PREFIX};
 #[derive(Clone, Debug, Args)]
 pub struct StateArgs {
     /// Serve the state of each Swarm at /metrics/swarm. All tasks are read for it, ended ones too,
-    /// and the names of configs and secrets
+    /// and the names of configs and secrets. Explain and doctor read ended tasks without it, too
     #[arg(long = "state.metrics", value_parser = BoolishValueParser::new(), num_args = 0..=1,
           require_equals = true, default_value = "true", default_missing_value = "true",
           value_name = "BOOL", hide_possible_values = true)]

@@ -7,18 +7,19 @@ use clap::{Args, Subcommand};
 use crate::tls::CertificateHost;
 
 /// Which certificates to make.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum TlsCommand {
     /// Make an authority, and a server and a client certificate
     Init(TlsInitArgs),
-    /// Make a new server and a new client certificate of the same authority, with the same names
+    /// Make a new server and a new client certificate of the same authority, with the same names, but
+    /// none of those that `tls client` made
     Renew(TlsRenewArgs),
     /// Make a client certificate of the same authority with another name, for other rights
     Client(TlsClientArgs),
 }
 
 /// Of `tls init`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct TlsInitArgs {
     /// Names and IP addresses by which clients reach the server: a comma-separated list, or repeated.
     /// *.example.com stands for all names with one more part
@@ -40,7 +41,7 @@ pub struct TlsInitArgs {
 }
 
 /// Of `tls renew`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct TlsRenewArgs {
     /// Folder with the files of `tls init`
     #[arg(long, value_name = "DIR", default_value = "tls")]
@@ -53,7 +54,7 @@ pub struct TlsRenewArgs {
 }
 
 /// Of `tls client`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct TlsClientArgs {
     /// The name in the certificate and of its files, as in cert:NAME of a web configuration file
     #[arg(value_name = "NAME")]
@@ -62,6 +63,10 @@ pub struct TlsClientArgs {
     /// Folder with the files of `tls init`
     #[arg(long, value_name = "DIR", default_value = "tls")]
     pub directory: PathBuf,
+
+    /// Replace the certificate of this name, with its key and its http_config
+    #[arg(long)]
+    pub force: bool,
 
     /// How long the certificate lasts, at most 825 days
     #[arg(long, value_name = "DAYS", default_value = "730",

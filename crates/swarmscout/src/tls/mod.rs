@@ -2,8 +2,11 @@
 //! key infrastructure.
 //!
 //! The folder has all of it: `init` writes it, and `renew` makes new certificates with the key and the
-//! names that it finds there. `client` adds a client certificate of another name. A web configuration file and an `http_config` stand beside them, with
-//! paths that hold in this folder and in `/run/secrets` alike.
+//! names that it finds there. `client` adds a client certificate of another name. A web configuration
+//! file and an `http_config` stand beside them, with paths that hold in this folder and in
+//! `/run/secrets` alike.
+//!
+//! Each command writes all of its files, or none.
 
 mod authority;
 mod files;
@@ -12,14 +15,16 @@ mod hosts;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use swarmscout_net::lane;
 
 use self::authority::{Authority, Issued, Purpose, Validity};
-use self::files::Folder;
+use self::files::{Folder, NewFile};
 pub use self::hosts::CertificateHost;
 use crate::cli::{TlsClientArgs, TlsCommand, TlsInitArgs, TlsRenewArgs};
 use crate::output::{print, print_error};
@@ -62,15 +67,25 @@ tls_config:
   key_file: client-key.pem
 ";
 
-/// Runs `tls init` or `tls renew`.
-pub fn run(command: &TlsCommand) -> ExitCode {
+/// How long a command may take: the folder may lie on a network that hangs.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs one of the commands.
+pub async fn run(command: &TlsCommand) -> ExitCode {
     let today = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
-    let result = match command {
+    let directory = match command {
+        TlsCommand::Init(args) => &args.directory,
+        TlsCommand::Renew(args) => &args.directory,
+        TlsCommand::Client(args) => &args.directory,
+    };
+    let command = command.clone();
+    let run = move || match &command {
         TlsCommand::Init(args) => init(args, today),
         TlsCommand::Renew(args) => renew(args, today),
         TlsCommand::Client(args) => client(args, today),
     };
-    let done = match result {
+    let result = lane::read(directory, TIMEOUT, run).await;
+    let done = match result.unwrap_or_else(|stuck| Err(anyhow!("{stuck}"))) {
         Ok(text) => print(&text),
         Err(error) => {
             print_error(&format!("{error:#}\n"));
@@ -82,33 +97,30 @@ pub fn run(command: &TlsCommand) -> ExitCode {
 
 /// Writes all files, and says what to do with them.
 fn init(args: &TlsInitArgs, today: Date) -> anyhow::Result<String> {
-    let folder = Folder::create(&args.directory)?;
+    let folder = Folder::new(&args.directory);
     if !args.force {
-        for name in [CA, CA_KEY, SERVER, SERVER_KEY, CLIENT_CERT, CLIENT_KEY, HOSTS, WEB, HTTP] {
-            if folder.has(name) {
-                let path = args.directory.join(name);
-                bail!(
-                    "cannot write {}: the file exists; for new certificates of the same authority \
-                     run `swarmscout tls renew`, to replace all files, the authority included, give \
-                     --force",
-                    path.display()
-                );
-            }
-        }
+        refuse_existing(
+            &folder,
+            &args.directory,
+            &[CA, CA_KEY, SERVER, SERVER_KEY, CLIENT_CERT, CLIENT_KEY, HOSTS, WEB, HTTP],
+            "for new certificates of the same authority run `swarmscout tls renew`, to replace all \
+             files, the authority included, give --force",
+        )?;
     }
     let end = today.checked_add(AUTHORITY_YEARS.years()).context("the date is out of range")?;
     let authority = Authority::new(Validity { start: yesterday(today)?, end })?;
     let leaves = Leaves::issue(&authority, &args.hosts, args.days, today, end)?;
-    folder.secret(CA_KEY, &authority.key_pem())?;
-    folder.public(CA, authority.pem())?;
-    leaves.write(&folder)?;
     let mut hosts = String::new();
     for host in &args.hosts {
         writeln!(hosts, "{host}").expect("a string takes all");
     }
-    folder.public(HOSTS, &hosts)?;
-    folder.public(WEB, WEB_TEXT)?;
-    folder.public(HTTP, HTTP_TEXT)?;
+    let mut files =
+        vec![NewFile::secret(CA_KEY, &authority.key_pem()), NewFile::public(CA, authority.pem())];
+    files.extend(leaves.files());
+    for (name, text) in [(HOSTS, &*hosts), (WEB, WEB_TEXT), (HTTP, HTTP_TEXT)] {
+        files.push(NewFile::public(name, text));
+    }
+    folder.write(&files)?;
     let mut text = format!(
         "An authority until {end}, a server and a client certificate until {}, in {}.\n\
          Keep {CA_KEY} off the Swarm: its holder can make certificates that all of this accepts.\n\n",
@@ -131,7 +143,7 @@ fn renew(args: &TlsRenewArgs, today: Date) -> anyhow::Result<String> {
         .with_context(|| format!("cannot use {}", args.directory.join(HOSTS).display()))?;
     let end = authority.end(today)?;
     let leaves = Leaves::issue(&authority, &hosts, args.days, today, end)?;
-    leaves.write(&folder)?;
+    folder.write(&leaves.files())?;
     let mut text = format!(
         "A new server and a new client certificate until {}, in {}.\n",
         leaves.end,
@@ -144,7 +156,8 @@ fn renew(args: &TlsRenewArgs, today: Date) -> anyhow::Result<String> {
         )
         .expect("a string takes all");
     }
-    text += "A program that reads these very files takes them up by itself. A secret of Docker never \
+    text += "Certificates of other names are renewed by `swarmscout tls client NAME --force`.\n\
+             A program that reads these very files takes them up by itself. A secret of Docker never \
              changes, so a service needs new ones:\n\n";
     text += &next_steps(&args.directory, &authority, &leaves, false);
     Ok(text)
@@ -161,28 +174,66 @@ fn client(args: &TlsClientArgs, today: Date) -> anyhow::Result<String> {
         "{name} is the name of files of `tls init`: use another one"
     );
     let folder = Folder::open(&args.directory)?;
+    let (certificate, key, http) =
+        (format!("{name}.pem"), format!("{name}-key.pem"), format!("{name}.yml"));
+    if !args.force {
+        refuse_existing(
+            &folder,
+            &args.directory,
+            &[&certificate, &key, &http],
+            "for a new certificate of this name, with a new key, give --force",
+        )?;
+    }
     let authority = authority(&folder, &args.directory)?;
     let last = authority.end(today)?;
     let end = today.checked_add(i32::from(args.days).days()).context("the date is out of range")?;
     let validity = Validity { start: yesterday(today)?, end: end.min(last) };
     let issued =
         authority.issue(Purpose::Client, name, std::slice::from_ref(&args.name), validity)?;
-    let (certificate, key, http) =
-        (format!("{name}.pem"), format!("{name}-key.pem"), format!("{name}.yml"));
-    folder.secret(&key, &issued.key)?;
-    folder.public(&certificate, &issued.certificate)?;
-    folder.public(&http, &HTTP_TEXT.replace("client", name))?;
-    let (directory, id) = (args.directory.display(), &issued.id);
+    folder.write(&[
+        NewFile::secret(&key, &issued.key),
+        NewFile::public(&certificate, &issued.certificate),
+        NewFile::public(&http, &HTTP_TEXT.replace("client", name)),
+    ])?;
+    let (directory, id) = (&args.directory, &issued.id);
+    let [http, certificate, key] =
+        [http, certificate, key].map(|file| for_shell(&directory.join(file)));
+    // A name of a secret has at most 64 characters.
+    let secret = &name[..name.len().min(64 - "swarmscout--key-01234567".len())];
     Ok(format!(
-        "A client certificate for {name} until {}, in {directory}.\n\n\
+        "A client certificate for {name} until {}, in {}.\n\n\
          Its rights, in the web configuration file of the server:\n    \
          authorization:\n      read: [cert:{name}]\n\n\
-         For commands: --http.config.file={directory}/{http}\n\n\
+         For commands: --http.config.file={http}\n\n\
          On a manager, for a service:\n  \
-         docker secret create swarmscout-{name}-{id} {directory}/{certificate}\n  \
-         docker secret create swarmscout-{name}-key-{id} {directory}/{key}\n",
+         docker secret create swarmscout-{secret}-{id} {certificate}\n  \
+         docker secret create swarmscout-{secret}-key-{id} {key}\n",
         validity.end,
+        directory.display(),
     ))
+}
+
+/// An error if one of the files is there.
+fn refuse_existing(
+    folder: &Folder,
+    directory: &Path,
+    files: &[&str],
+    advice: &str,
+) -> anyhow::Result<()> {
+    match files.iter().find(|file| folder.has(file)) {
+        Some(file) => {
+            bail!("cannot write {}: the file exists; {advice}", directory.join(file).display())
+        }
+        None => Ok(()),
+    }
+}
+
+/// A path as a shell and the command after it take it for one.
+fn for_shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    let text = if text.starts_with('-') { format!("./{text}") } else { text };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._/:@%+,".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// The authority in a folder.
@@ -227,11 +278,13 @@ impl Leaves {
     }
 
     /// Keys come first: a program that reads between two writes keeps what it has.
-    fn write(&self, folder: &Folder) -> anyhow::Result<()> {
-        folder.secret(SERVER_KEY, &self.server.key)?;
-        folder.public(SERVER, &self.server.certificate)?;
-        folder.secret(CLIENT_KEY, &self.client.key)?;
-        folder.public(CLIENT_CERT, &self.client.certificate)
+    fn files(&self) -> [NewFile; 4] {
+        [
+            NewFile::secret(SERVER_KEY, &self.server.key),
+            NewFile::public(SERVER, &self.server.certificate),
+            NewFile::secret(CLIENT_KEY, &self.client.key),
+            NewFile::public(CLIENT_CERT, &self.client.certificate),
+        ]
     }
 }
 
@@ -250,7 +303,7 @@ fn next_steps(directory: &Path, authority: &Authority, leaves: &Leaves, all: boo
     let mut text = String::from("On a manager:\n");
     for (file, secret, new) in &secrets {
         if *new {
-            writeln!(text, "  docker secret create {secret} {}", directory.join(file).display())
+            writeln!(text, "  docker secret create {secret} {}", for_shell(&directory.join(file)))
                 .expect("a string takes all");
         }
     }

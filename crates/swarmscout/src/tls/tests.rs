@@ -179,10 +179,11 @@ fn renewed_certificates_are_of_the_same_authority() {
 #[test]
 fn a_client_of_another_name_has_files_of_its_own() {
     let site = Site::new("client");
-    let make = |name: &str| {
+    let make_by = |name: &str, force| {
         let (name, directory) = (name.parse().unwrap(), site.0.clone());
-        client(&TlsClientArgs { name, directory, days: 730 }, today())
+        client(&TlsClientArgs { name, directory, force, days: 730 }, today())
     };
+    let make = |name| make_by(name, false);
     let error = format!("{:#}", make("admin").unwrap_err());
     assert!(error.contains("`swarmscout tls init` makes it"), "{error}");
     site.init(false, today()).unwrap();
@@ -198,6 +199,13 @@ fn a_client_of_another_name_has_files_of_its_own() {
     for line in ["read: [cert:admin]", "docker secret create swarmscout-admin-key-"] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+    let first = site.read("admin.pem");
+    let error = format!("{:#}", make("admin").unwrap_err());
+    assert!(error.contains("admin.pem: the file exists") && error.contains("--force"), "{error}");
+    assert_eq!(site.read("admin.pem"), first);
+    make_by("admin", true).unwrap();
+    assert_ne!(site.read("admin.pem"), first);
+    site.handshake_of("manager-1", "admin.pem", "admin-key.pem").unwrap();
     for name in [
         "ca",
         "server",
@@ -211,5 +219,49 @@ fn a_client_of_another_name_has_files_of_its_own() {
         "*.a.b",
     ] {
         assert!(make(name).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn writes_all_files_or_none() {
+    let site = Site::new("all");
+    // As a full disk does, but in the middle.
+    std::fs::create_dir_all(site.0.join(".hosts.new/x")).unwrap();
+    let error = format!("{:#}", site.init(false, today()).unwrap_err());
+    assert!(error.contains("cannot write") && error.contains("hosts"), "{error}");
+    let names = || {
+        let names = std::fs::read_dir(&site.0).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(names(), [".hosts.new"]);
+    std::fs::remove_dir_all(site.0.join(".hosts.new")).unwrap();
+    site.init(false, today()).unwrap();
+    let server = site.read(SERVER_KEY);
+    std::fs::create_dir_all(site.0.join(".client-key.pem.new/x")).unwrap();
+    assert!(site.renew(today()).is_err());
+    assert_eq!(site.read(SERVER_KEY), server);
+    site.handshake("localhost").unwrap();
+}
+
+#[test]
+fn what_is_not_a_file_is_not_waited_for() {
+    let site = Site::new("pipe");
+    site.init(false, today()).unwrap();
+    std::fs::remove_file(site.0.join(HOSTS)).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, site.0.join(HOSTS), 0o600.into()).unwrap();
+    let error = format!("{:#}", site.renew(today()).unwrap_err());
+    assert!(error.ends_with("hosts: not a regular file"), "{error}");
+}
+
+#[test]
+fn paths_are_quoted_for_a_shell() {
+    for (path, quoted) in [
+        ("tls/ca.pem", "tls/ca.pem"),
+        ("-x/ca.pem", "./-x/ca.pem"),
+        ("my tls/ca.pem", "'my tls/ca.pem'"),
+        ("it's/$HOME", r"'it'\''s/$HOME'"),
+        ("~/ca.pem", "'~/ca.pem'"),
+    ] {
+        assert_eq!(for_shell(Path::new(path)), quoted);
     }
 }
