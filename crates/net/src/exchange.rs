@@ -132,8 +132,8 @@ fn failure(target: &Target, to: &str, error: &legacy::Error) -> Error {
     if target.host.scheme() == Scheme::Https && closed_before_answer(error) {
         // In TLS 1.3 a server refuses a client after the handshake, and HTTP/2 does not pass its alert on.
         reason = String::from(
-            "the server closed the connection before it answered: if it wants a client certificate, \
-             set tls_config.cert_file and key_file",
+            "the server closed the connection before it answered: it refuses our client certificate, \
+             as its log would say, or wants one: set tls_config.cert_file and key_file",
         );
     }
     Error::Exchange { to: to.to_owned(), reason }

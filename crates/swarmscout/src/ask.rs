@@ -7,9 +7,11 @@ use anyhow::{Context as _, anyhow, bail};
 use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use swarmscout_model::quote::Quoted;
+use swarmscout_net::config::{Auth, SecretSource};
 use swarmscout_net::{
     Client, ClientOptions, ConnectCause, Error, Host, HttpConfig, Request, Response, Scheme,
-    SocketAdvice,
+    SocketAdvice, Url,
 };
 
 use crate::app::BUILD;
@@ -49,6 +51,8 @@ pub(crate) struct Server {
     prefix: String,
     /// What to do if no program answers.
     advice: &'static str,
+    /// The credentials that are sent, in words.
+    credentials: Option<String>,
 }
 
 /// The envelope of all answers.
@@ -81,7 +85,8 @@ impl Server {
             ..ClientOptions::new(format!("Swarmscout/{}", BUILD.version), CONNECT_WITHIN)
         };
         let client = Client::new(&config, options)?;
-        Ok(Self { client, host, prefix, advice })
+        let credentials = credentials(args, &config);
+        Ok(Self { client, host, prefix, advice, credentials })
     }
 
     /// Where it is, without a password.
@@ -185,9 +190,13 @@ impl Server {
         let line = text.lines().next().unwrap_or_default().trim();
         let line = &line[..line.floor_char_boundary(SHOWN)];
         match status {
-            StatusCode::UNAUTHORIZED => {
-                "give the credentials (basic_auth) in a file, with --http.config.file".to_owned()
-            }
+            StatusCode::UNAUTHORIZED => match &self.credentials {
+                Some(credentials) => {
+                    format!("{credentials} was refused: check the name and the password")
+                }
+                None => "give the credentials (basic_auth) in a file, with --http.config.file"
+                    .to_owned(),
+            },
             // Go's words, and ours.
             StatusCode::BAD_REQUEST if line.contains("HTTP request to an HTTPS server") => {
                 "the server speaks TLS there: write https:// in the URL".to_owned()
@@ -199,7 +208,8 @@ impl Server {
             ),
             StatusCode::SERVICE_UNAVAILABLE => "it starts or stops: ask again".to_owned(),
             _ if line.is_empty() || line.starts_with('<') => self.advice.to_owned(),
-            _ => line.to_owned(),
+            // The status says so already.
+            _ => line.strip_prefix("forbidden: ").unwrap_or(line).to_owned(),
         }
     }
 
@@ -222,6 +232,24 @@ impl Server {
             _ => error.into(),
         }
     }
+}
+
+/// The credentials that requests carry, in words: whose they are, and where they stand.
+fn credentials(args: &EndpointArgs, config: &HttpConfig) -> Option<String> {
+    let user = |name: &str| format!("user {}", Quoted(name));
+    if let (Some(auth), Some(file)) = (&config.auth, &args.http_config_file) {
+        let who = match auth {
+            Auth::Basic { username: SecretSource::Inline(name), .. } => user(name.expose()),
+            Auth::Basic { username: SecretSource::File(path), .. } => {
+                format!("the user in {}", path.display())
+            }
+            Auth::Header { scheme, .. } => format!("the {scheme} authorization"),
+            Auth::OAuth2(_) => "the oauth2 token".to_owned(),
+        };
+        return Some(format!("{who} of {}", file.display()));
+    }
+    let url = Url::parse(&args.url).ok()?;
+    url.user().map(|info| format!("{} of --url", user(&info.username)))
 }
 
 /// The server of a `--url`, and a prefix of its paths if it has a unix socket.

@@ -1,6 +1,7 @@
 //! Where the configuration comes from, at the start and at each reload.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,17 +83,27 @@ impl ConfigSource {
     }
 }
 
+/// What to do where there is no such file.
+const NO_FILE: &str = ": give its path by --config.file=, or start without that flag to find all that \
+    the local Docker Engine runs";
+
 async fn load_file(path: &Path, options: config::Options) -> Attempt {
     let path = path.to_owned();
     let lane = path.clone();
     let read = lane::read(&lane, LOAD_TIMEOUT, move || {
         // In this order: a change between the two is seen once more, not missed.
         let fingerprint = config::fingerprint(&path);
-        (fingerprint, config::load(&path, &options))
+        let loaded = config::load(&path, &options).map_err(|errors| {
+            let found = std::fs::symlink_metadata(&path);
+            (errors, found.is_err_and(|error| error.kind() == ErrorKind::NotFound))
+        });
+        (fingerprint, loaded)
     });
     let (fingerprint, loaded) = match read.await {
-        Ok((fingerprint, loaded)) => {
-            (Some(fingerprint), loaded.map_err(|errors| errors.to_string()))
+        Ok((fingerprint, Ok(loaded))) => (Some(fingerprint), Ok(loaded)),
+        Ok((fingerprint, Err((errors, is_missing)))) => {
+            let advice = if is_missing { NO_FILE } else { "" };
+            (Some(fingerprint), Err(format!("{errors}{advice}")))
         }
         Err(stuck) => (None, Err(stuck.to_string())),
     };

@@ -78,7 +78,9 @@ pub(super) async fn wrong_method() -> Response {
 
 fn disabled(app: &App) -> Option<Response> {
     let enabled = app.context.options.enable_lifecycle;
-    (!enabled).then(|| text(StatusCode::FORBIDDEN, "Lifecycle API is not enabled."))
+    // Prometheus' words, and the flag.
+    let message = "Lifecycle API is not enabled. --web.enable-lifecycle enables it.\n";
+    (!enabled).then(|| text(StatusCode::FORBIDDEN, message))
 }
 
 /// What this binary is. The names of the members are Prometheus'.

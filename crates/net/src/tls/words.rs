@@ -1,6 +1,7 @@
 //! TLS errors in words that say what to do.
 
 use std::io;
+use std::net::IpAddr;
 
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
@@ -90,9 +91,11 @@ fn certificate(error: &CertificateError) -> String {
 }
 
 /// `DnsName("a.example")` and `IpAddress(10.0.0.1)`, as rustls lists names, without the kind.
-fn plain_name(name: &str) -> &str {
+fn plain_name(name: &str) -> String {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-    inner.unwrap_or(name).trim_matches('"')
+    let inner = inner.unwrap_or(name).trim_matches('"');
+    // It writes 0::1.
+    inner.parse::<IpAddr>().map_or_else(|_| inner.to_owned(), |address| address.to_string())
 }
 
 fn alert_words(alert: AlertDescription) -> String {

@@ -145,7 +145,7 @@ async fn each_route_needs_its_right() {
 
 /// The answer of `/-/reload` and `/-/quit` without a flag.
 fn is_disabled(reply: &Reply) -> bool {
-    reply.text() == "Lifecycle API is not enabled."
+    reply.text() == "Lifecycle API is not enabled. --web.enable-lifecycle enables it.\n"
 }
 
 #[tokio::test]

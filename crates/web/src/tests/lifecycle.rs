@@ -37,7 +37,8 @@ async fn changes_nothing_unless_allowed() {
     for path in ["/-/reload", "/-/quit"] {
         for method in ["POST", "PUT"] {
             let reply = server.request(method, path, &[]).await;
-            assert_eq!((reply.status, &*reply.text()), (403, "Lifecycle API is not enabled."));
+            let message = "Lifecycle API is not enabled. --web.enable-lifecycle enables it.\n";
+            assert_eq!((reply.status, &*reply.text()), (403, message));
         }
         let reply = server.get(path).await;
         assert_eq!((reply.status, &*reply.text()), (405, "Only POST or PUT requests allowed"));
