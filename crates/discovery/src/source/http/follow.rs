@@ -52,7 +52,8 @@ pub(super) struct Follow {
 #[derive(Debug)]
 struct Failed {
     server: usize,
-    error: String,
+    /// Why. `None`: the server is stopping, which is no problem of it.
+    error: Option<String>,
     /// Until then there is no other one.
     until: tokio::time::Instant,
 }
@@ -183,13 +184,20 @@ impl Follow {
                 let (server, arrived) = (wait.server, now.into_std());
                 self.answer = Some(Waited { server, arrived, answer });
             }
-            Err(error) => {
-                let pause = self.failures.failed(self.refresh_interval.max(FAILURE_PAUSE));
-                let (server, error) = (wait.server, error.to_string());
-                self.failed = Some(Failed { server, error, until: now + pause });
-                self.next = Next::Now;
-            }
+            Err(error) => self.failed(wait, Some(error.to_string())),
         }
+    }
+
+    /// The server of a wait says that it is stopping.
+    pub(super) fn stopping(&mut self, wait: Wait) {
+        self.failed(wait, None);
+    }
+
+    fn failed(&mut self, Wait { server, .. }: Wait, error: Option<String>) {
+        let pause = self.failures.failed(self.refresh_interval.max(FAILURE_PAUSE));
+        let until = tokio::time::Instant::now() + pause;
+        self.failed = Some(Failed { server, error, until });
+        self.next = Next::Now;
     }
 
     /// Why the list is polled although its server lets readers wait. `name` is that of a server.
@@ -199,7 +207,7 @@ impl Follow {
             kind: "host",
             object: name(*server),
             reason: NOT_FOLLOWED,
-            detail: error.clone(),
+            detail: error.clone()?,
         })
     }
 }

@@ -49,6 +49,9 @@ const MAX_ANSWER: u64 = 256 << 20;
 /// Says that the server lets readers wait for a change, and how long at most.
 const WAIT: HeaderName = HeaderName::from_static("x-swarmscout-wait");
 
+/// Whether a program that answers 503 is stopping. Prometheus has it, too.
+const STOPPING: HeaderName = HeaderName::from_static("x-prometheus-stopping");
+
 /// A longer version of a list is not repeated, in bytes.
 const LONGEST_VERSION: usize = 1024;
 
@@ -232,11 +235,25 @@ impl Http {
             Ok(answer) if matches!(answer.status, StatusCode::OK | StatusCode::NOT_MODIFIED) => {
                 Ok(answer)
             }
+            Ok(answer) if is_stopping(&answer) => return self.leave(wait),
             Ok(answer) => Err(self.refused(server, answer.status, answer.body).await),
             Err(error) => Err(error.into()),
         };
         self.stats.http_failures.add(u64::from(outcome.is_err()));
         self.follow.waited(wait, asked, outcome);
+    }
+
+    /// Turns from a server that is stopping to the next one, which is planned and no failure.
+    fn leave(&mut self, wait: Wait) {
+        if self.rotation.current() == wait.server {
+            self.rotation.advance();
+        }
+        tracing::info!(
+            server = &*self.servers[wait.server].url,
+            next = &*self.servers[self.rotation.current()].url,
+            "Followed server is stopping"
+        );
+        self.follow.stopping(wait);
     }
 
     /// The groups of an answer; the cached ones if it equals the last answer.
@@ -318,6 +335,12 @@ fn is_json(content_type: &[u8]) -> bool {
 
 fn is_go_space(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\x0c' | '\r' | ' ')
+}
+
+/// Whether the program that answered is about to end.
+fn is_stopping(answer: &Response) -> bool {
+    answer.status == StatusCode::SERVICE_UNAVAILABLE
+        && answer.headers.get(STOPPING).is_some_and(|stopping| stopping == "true")
 }
 
 /// Whether a URL has no `wait` of its own.

@@ -215,6 +215,11 @@ struct Waiting {
 impl Waiting {
     /// A server with this list, and a source that has it and what it found.
     async fn start(list: Response) -> Self {
+        Self::start_with(list, &[]).await
+    }
+
+    /// With further servers, by their URLs.
+    async fn start_with(list: Response, others: &[&str]) -> Self {
         let list = watch::Sender::new(list);
         let lists = list.clone();
         let server = Server::start(Listen::Tcp, move |request| {
@@ -228,8 +233,9 @@ impl Waiting {
             }))
         });
         let server = server.unwrap();
+        let list_at = |server: &str| format!("{server}/sd?a=b");
         let config = HttpSdConfig {
-            urls: vec![format!("{}/sd?a=b", server.url())],
+            urls: [server.url()].into_iter().chain(others.iter().copied()).map(list_at).collect(),
             refresh_interval: PromDuration::from_secs(60),
             http: HttpConfig::default(),
         };
@@ -331,6 +337,20 @@ async fn a_wait_that_fails_leads_to_a_refresh_and_is_reported() {
     waiting.wait_for(listed("\"2\"", "{")).await;
     assert!(waiting.refresh().await.is_err());
     assert!(waiting.source.changed().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopping_is_left_without_a_problem() {
+    let list = listed("\"1\"", r#"[{"targets":["a:1"]}]"#);
+    let stopping = Response::message(503, "no").with("X-Prometheus-Stopping", "true");
+    let other = Waiting::start(list.clone()).await;
+    let mut waiting = Waiting::start_with(list, &[other.server.url()]).await;
+    waiting.wait_for(stopping).await;
+    let asked = waiting.queries().len();
+    let refreshed = waiting.refresh().await.unwrap();
+    assert_eq!(refreshed.problems, []);
+    assert_eq!(refreshed.value.len(), 1);
+    assert_eq!(waiting.queries().len(), asked, "the next server is asked");
 }
 
 #[tokio::test]
