@@ -35,8 +35,13 @@ fn authority(folder: &Path, name: &str) -> Result<()> {
     run(&mut command(folder, &words)).map(drop)
 }
 
-/// A certificate `NAME.crt` of an authority with its key, for 127.0.0.1.
+/// A certificate `NAME.crt` of an authority with its key, for 127.0.0.1 and two days.
 fn certificate(folder: &Path, name: &str, authority: &str) -> Result<()> {
+    certificate_for(2, folder, name, authority)
+}
+
+/// The same for other days: -1 for one that has expired.
+fn certificate_for(days: i32, folder: &Path, name: &str, authority: &str) -> Result<()> {
     fs::write(folder.join("names"), format!("subjectAltName=DNS:{name}.example,IP:127.0.0.1\n"))?;
     for words in [
         format!(
@@ -45,7 +50,7 @@ fn certificate(folder: &Path, name: &str, authority: &str) -> Result<()> {
         ),
         format!(
             "openssl x509 -req -in {name}.csr -CA {authority}.crt -CAkey {authority}.key -CAcreateserial \
-             -days 2 -extfile names -out {name}.crt"
+             -days {days} -extfile names -out {name}.crt"
         ),
     ] {
         run(&mut command(folder, &words))?;
@@ -140,6 +145,71 @@ fn curl_comes_in_with_a_certificate_of_the_authority_only() -> Result<()> {
     let answer = run(&mut command(&doors.scratch, &words))?;
     ensure!(answer.trim() == "Client sent an HTTP request to an HTTPS server.", "{answer}");
     Ok(())
+}
+
+#[test]
+fn an_expired_client_certificate_is_named_on_both_sides() -> Result<()> {
+    let doors = Doors::open("client_auth_type: RequireAndVerifyClientCert")?;
+    certificate_for(-1, &doors.scratch, "late", "ours")?;
+    // In TLS 1.3 a client may have sent its request, and finds the connection closed.
+    let refused = doors.curl("--cert late.crt --key late.key");
+    ensure!(refused.contains("curl: ("), "{refused}");
+    let refused = doors.s_client("-tls1_2 -cert late.crt -key late.key");
+    let refused = refused.err().context("it was let in")?.to_string();
+    ensure!(refused.contains("alert certificate expired"), "{refused}");
+    let log = until("the log names it", PATIENCE, || {
+        let log = doors.plain.process.printed();
+        ensure!(log.contains("kind=expired_certificate"), "{log}");
+        Ok(log)
+    })?;
+    for part in [r#"certificate="\"late\" by authority \"ours\"""#, r#"reason="it expired "#] {
+        ensure!(log.contains(part), "{part}: {log}");
+    }
+    let metrics = get(&format!("{}/metrics", doors.plain.url))?;
+    let failures = "swarmscout_http_tls_handshake_failures_total{reason=\"expired_certificate\"} 2";
+    ensure!(metrics.contains(failures), "{metrics}");
+    // Our own client.
+    let http = "tls_config: {ca_file: ours.crt, cert_file: late.crt, key_file: late.key}\n";
+    fs::write(doors.scratch.join("http.yml"), http)?;
+    let mut status = swarmscout();
+    status.args(["status", "--http.config.file=http.yml"]).current_dir(&*doors.scratch);
+    let output = status.arg(format!("--url=https://{}", doors.address)).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "{output:?}");
+    let is_refused =
+        said.contains("the server refused our client certificate (CertificateExpired)");
+    ensure!(is_refused || said.contains("it refuses our client certificate"), "{said}");
+    Ok(())
+}
+
+/// The server certificate of these tests is valid for less than two days.
+#[test]
+fn the_alert_about_the_server_certificate_fires() -> Result<()> {
+    let doors = Doors::open("client_auth_type: VerifyClientCertIfGiven")?;
+    fs::write(doors.scratch.join("rules.yml"), run(swarmscout().arg("rules"))? + "\n")?;
+    let address = doors.plain.url.trim_start_matches("http://");
+    let prometheus = Server::prometheus(
+        &doors.scratch,
+        &format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\n\
+             scrape_configs:\n- job_name: swarmscout\n  static_configs: [{{targets: ['{address}']}}]\n"
+        ),
+    )?;
+    until("both alerts fire", PATIENCE, || {
+        let answer = get_json(&format!("{}/api/v1/alerts", prometheus.url))?;
+        let alerts = answer["data"]["alerts"].as_array().context("no list")?;
+        let ours = |severity: &str| {
+            alerts.iter().any(|alert| {
+                alert["labels"]["alertname"] == "SwarmWebCertificateExpires"
+                    && alert["labels"]["severity"] == severity
+                    && alert["labels"]["config"] == "web.yml"
+                    && alert["labels"]["instance"] == address
+                    && alert["state"] == "firing"
+            })
+        };
+        ensure!(ours("warning") && ours("critical"), "{answer}");
+        Ok(())
+    })
 }
 
 #[test]
