@@ -18,6 +18,7 @@ pub mod engine;
 pub mod labels;
 pub mod listing;
 pub mod names;
+pub mod reach;
 pub mod relabel;
 pub mod seeds;
 pub mod storage;
@@ -58,6 +59,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "json_reader", run: engine::json_reader, seeds: seeds::json_reader },
     Target { name: "labels", run: labels::labels, seeds: seeds::labels },
     Target { name: "node_list", run: names::node_list, seeds: seeds::node_list },
+    Target { name: "reach", run: reach::request, seeds: seeds::reach },
+    Target { name: "reach_tables", run: reach::tables, seeds: seeds::reach_tables },
     Target { name: "regex", run: relabel::regex, seeds: seeds::regex },
     Target { name: "relabel", run: relabel::rules, seeds: seeds::relabel },
     Target { name: "resolv_conf", run: names::resolv_conf, seeds: seeds::resolv_conf },

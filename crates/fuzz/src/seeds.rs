@@ -11,6 +11,7 @@ use serde_json::Value;
 use swarmscout_discovery::fuzzing;
 
 use crate::engine::NEXT_LIST;
+use crate::reach::THEN;
 
 /// The folder of all crates.
 const CRATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -128,6 +129,34 @@ pub fn roles() -> Seeds {
         lists.map(Result::unwrap_or_default).join(NEXT_LIST)
     };
     folders.into_iter().map(read).collect()
+}
+
+/// Lists of targets, and requests that try to fetch something else.
+pub fn reach() -> Seeds {
+    let list = "t1 http 8080 /metrics\nt2 https 8443 /a b%2e/?x\n.. http 1 //z\nt3 http 80 ";
+    let uris = [
+        "/reach/t1/http/8080/metrics?a=b&c\nAccept: */*\nCookie: a=b",
+        "/reach/t2/https/8443/a%20b%252e/%3Fx",
+        "/reach/../http/1//z#x",
+        "http://u:p@169.254.169.254/reach/t1/http/8080/metrics",
+        "//10.0.0.1/reach/t1/http/8080/%2e%2e/metrics\nHost: 10.0.0.1",
+        "/reach/t1/http/8080\\@10.0.0.1:80/metrics",
+        "*",
+    ];
+    uris.map(|uri| format!("{list}{THEN}{uri}").into_bytes()).into()
+}
+
+/// Tables of a real node and of containers.
+pub fn reach_tables() -> Seeds {
+    let read = |name: &str| {
+        contents(&[Path::new(CRATES).join("reach/tests/fixtures").join(name)]).concat()
+    };
+    let (node, routes) = (read("onhost/net/fib_trie"), read("host/net/route"));
+    let of = |container: &str| {
+        let own = read(&format!("{container}/net/fib_trie"));
+        [&own[..], &node[..], &routes[..]].join(THEN.as_bytes())
+    };
+    ["five", "inner", "alone", "onhost", "plain"].map(of).into()
 }
 
 /// Values of every kind.
