@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::process::Process;
 
 /// A connection without a request is closed after this long: Prometheus' figure.
-const IDLE: Duration = Duration::from_mins(5);
+pub(crate) const IDLE: Duration = Duration::from_mins(5);
 
 /// Kept connections of a task: its targets, for two Prometheus.
 const MAX_KEPT: usize = 4;
@@ -58,7 +58,7 @@ impl Kept {
         tasks.spawn(async move {
             let mut connection = std::pin::pin!(connection);
             loop {
-                // A fetch is shorter than this, so none is cut off.
+                // No fetch is longer than this, so none is cut off.
                 tokio::select! {
                     _ = &mut connection => return,
                     () = used.notified() => {}

@@ -45,7 +45,9 @@ impl ReachFailure {
             Self::NoAddress(NoAddress::NotRunning | NoAddress::Ended(_)) => 0,
             Self::NoAddress(NoAddress::Unreadable { .. }) => 1,
             // Internal networks alone are a refusal.
-            Self::NoAddress(NoAddress::NoBridge(_) | NoAddress::Internal) => 2,
+            Self::NoAddress(NoAddress::NoBridge(_) | NoAddress::Loopback | NoAddress::Internal) => {
+                2
+            }
             Self::Busy => 3,
             Self::Connect(_) => 4,
             Self::Timeout(_) => 5,

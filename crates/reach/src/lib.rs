@@ -65,7 +65,7 @@ pub use decision::{
 pub use stats::ReachStats;
 
 use body::{Held, Limits};
-use connection::{Kept, MAX_HEADER};
+use connection::{IDLE, Kept, MAX_HEADER};
 use decision::TIMEOUT;
 use failure::ReachFailure;
 use process::{NoAddress, Process, Tables};
@@ -93,7 +93,7 @@ pub struct ReachOptions {
     pub user_agent: HeaderValue,
     /// The time of a fetch whose reader does not say how long it waits: that of a Prometheus.
     pub timeout: Duration,
-    /// The most time of a fetch, whatever its reader says.
+    /// The most time of a fetch, whatever its reader says; at most five minutes.
     pub max_timeout: Duration,
     /// How long a target may send nothing in the middle of its answer.
     pub idle: Duration,
@@ -353,7 +353,7 @@ fn within(headers: &HeaderMap, options: &ReachOptions) -> Duration {
     let said = headers.get(TIMEOUT).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let said = said.and_then(|seconds: f64| Duration::try_from_secs_f64(seconds).ok());
     let timeout = said.filter(|timeout| !timeout.is_zero()).unwrap_or(options.timeout);
-    let timeout = timeout.min(options.max_timeout);
+    let timeout = timeout.min(options.max_timeout).min(IDLE);
     timeout.saturating_sub(SOONER.min(timeout / 20))
 }
 

@@ -52,6 +52,8 @@ pub(crate) enum NoAddress {
          network (--network host)"
     )]
     NoBridge(String),
+    #[error("it has no address but that of loopback")]
+    Loopback,
     #[error("all its networks are internal")]
     Internal,
 }
@@ -129,7 +131,9 @@ impl Process {
                 *self.known_address() = Some(address);
                 Ok(address)
             }
-            Err(NoAddress::NoBridge(_)) if task.internal_only => Err(NoAddress::Internal),
+            Err(NoAddress::NoBridge(_) | NoAddress::Loopback) if task.internal_only => {
+                Err(NoAddress::Internal)
+            }
             Err(error) => Err(error),
         }
     }
@@ -186,18 +190,21 @@ fn find_address(
     // The name comes from the kernel, which allows no slash in it.
     let is_bridge = |name: &str| classes.join(name).join("bridge").is_dir();
     let found = on_a_bridge(&usable, &local_addresses(&fib_trie), &routes(&route), is_bridge);
-    found.ok_or_else(|| NoAddress::NoBridge(shown(&container)))
+    found.ok_or_else(|| no_bridge(&container))
 }
 
-/// The first few of them.
-fn shown(addresses: &BTreeSet<Ipv4Addr>) -> String {
+/// Names the first few addresses.
+fn no_bridge(addresses: &BTreeSet<Ipv4Addr>) -> NoAddress {
     const MOST: usize = 8;
     let outer = || addresses.iter().filter(|address| !address.is_loopback());
     let mut words: Vec<_> = outer().take(MOST).map(ToString::to_string).collect();
+    if words.is_empty() {
+        return NoAddress::Loopback;
+    }
     if outer().count() > MOST {
         words.push("…".to_owned());
     }
-    if words.is_empty() { "it has none".to_owned() } else { words.join(", ") }
+    NoAddress::NoBridge(words.join(", "))
 }
 
 fn read_below(folder: &OwnedFd, name: &str, limit: u64) -> io::Result<String> {
