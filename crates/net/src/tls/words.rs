@@ -86,6 +86,12 @@ fn certificate(error: &CertificateError) -> String {
         {
             "is an authority's: put it into tls_config.ca_file if it is to be trusted".to_owned()
         }
+        CertificateError::Other(other)
+            if other.0.downcast_ref() == Some(&webpki::Error::UnsupportedCertVersion) =>
+        {
+            "is of X.509 version 1: make one with extensions, as by openssl x509 -extfile"
+                .to_owned()
+        }
         error => format!("cannot be accepted: {error}"),
     }
 }

@@ -209,6 +209,13 @@ fn explain(error: &Error, fields: &CertificateFields, now: UnixTime) -> (Refusal
                 format!("none of its subject alternative names is in client_allowed_sans: {names}");
             (RefusalKind::CertificateNotAllowed, reason)
         }
+        Error::InvalidCertificate(CertificateError::Other(OtherError(other)))
+            if other.downcast_ref() == Some(&webpki::Error::UnsupportedCertVersion) =>
+        {
+            let reason = "it is of X.509 version 1: make one with extensions, as by openssl x509 \
+                -extfile";
+            (RefusalKind::CertificateNotAllowed, reason.to_owned())
+        }
         error => (RefusalKind::CertificateNotAllowed, error.to_string()),
     }
 }
