@@ -20,6 +20,7 @@ mod explain;
 mod follow;
 mod idle;
 mod labels;
+mod node_host;
 mod process;
 mod programs;
 mod readers;
@@ -68,10 +69,14 @@ const CAMPAIGNS: &[(&str, Benchmark)] = &[
     ("doors", doors::run),
     ("soak", soak::run),
     ("attack", attack::run),
+    ("node-host", node_host::run),
 ];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted == [node_host::SERVE] {
+        return node_host::serve();
+    }
     let all = || BENCHMARKS.iter().chain(CAMPAIGNS);
     if let Some(unknown) = wanted.iter().find(|name| all().all(|(known, _)| known != name)) {
         let known: Vec<_> = all().map(|(name, _)| *name).collect();

@@ -43,6 +43,11 @@ pub fn head(out: &mut String, name: &str, kind: Kind, help: &str) {
 pub struct SeriesLabels(String);
 
 impl SeriesLabels {
+    /// No labels.
+    pub const fn new() -> Self {
+        Self(String::new())
+    }
+
     /// Adds a label. Its name is the caller's: it is written as it is.
     pub fn push(&mut self, name: &str, value: &str) {
         if value.is_empty() {

@@ -13,6 +13,7 @@
 //! | `facts` | what a manager or an engine knows of the containers of this node |
 //! | `cgroup` | finds the cgroups of containers, and parses their files |
 //! | `containers` | reads all containers at a scrape, and writes their series |
+//! | `host` | the node itself: `node_*`, `machine_*`, the root's `container_*` |
 //!
 //! Series are written by `swarmscout_exposition::families`.
 
@@ -20,6 +21,7 @@ mod cgroup;
 pub mod containers;
 pub mod engine;
 pub mod facts;
+pub mod host;
 pub mod read;
 pub mod roots;
 pub mod unavailable;

@@ -7,7 +7,7 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, SeekFrom, openat, seek, statat};
@@ -99,6 +99,12 @@ impl Buffer {
 #[derive(Debug)]
 pub struct KeptFile(OwnedFd);
 
+impl AsFd for KeptFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl KeptFile {
     /// Its content now, of at most `limit` bytes.
     pub fn read<'b>(&self, buffer: &'b mut Buffer, limit: usize) -> Result<&'b [u8], ReadError> {
@@ -132,10 +138,7 @@ impl Folder {
         Self::open_at(&self.0, path)
     }
 
-    fn open_at(
-        at: impl std::os::fd::AsFd,
-        path: impl rustix::path::Arg + Copy,
-    ) -> Result<Self, ReadError> {
+    fn open_at(at: impl AsFd, path: impl rustix::path::Arg + Copy) -> Result<Self, ReadError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(retry_on_intr(|| openat(&at, path, flags, Mode::empty()))?))
     }

@@ -1,0 +1,143 @@
+//! Switches of the node's metrics.
+
+/// A group of metrics that is on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Collector {
+    /// `node_cpu_*`
+    Cpu,
+    /// `node_memory_*`
+    Meminfo,
+    /// `node_filesystem_*`
+    Filesystem,
+    /// `node_disk_*`
+    Diskstats,
+    /// `node_network_*`
+    Netdev,
+    /// `node_load*`
+    Loadavg,
+    /// Interrupts, context switches, forks, processes, the time of the start.
+    Stat,
+    /// `node_vmstat_*`
+    Vmstat,
+    /// `node_uname_info`
+    Uname,
+    /// `node_time_seconds`
+    Time,
+    /// `node_filefd_*`
+    Filefd,
+    /// `node_nf_conntrack_*`
+    Conntrack,
+    /// `node_pressure_*`
+    Pressure,
+    /// `node_hwmon_*`, and what the firmware of a Raspberry Pi reports.
+    Hwmon,
+    /// `node_thermal_zone_temp`
+    ThermalZone,
+    /// `node_meta`
+    Meta,
+    /// `machine_*` and `cadvisor_version_info`
+    Machine,
+    /// `container_*` of the node as a whole, `id="/"`
+    Root,
+}
+
+impl Collector {
+    /// All collectors.
+    pub const ALL: [Self; 18] = [
+        Self::Cpu,
+        Self::Meminfo,
+        Self::Filesystem,
+        Self::Diskstats,
+        Self::Netdev,
+        Self::Loadavg,
+        Self::Stat,
+        Self::Vmstat,
+        Self::Uname,
+        Self::Time,
+        Self::Filefd,
+        Self::Conntrack,
+        Self::Pressure,
+        Self::Hwmon,
+        Self::ThermalZone,
+        Self::Meta,
+        Self::Machine,
+        Self::Root,
+    ];
+
+    /// Its name in `--collector.<name>`: node exporter's, where that has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Meminfo => "meminfo",
+            Self::Filesystem => "filesystem",
+            Self::Diskstats => "diskstats",
+            Self::Netdev => "netdev",
+            Self::Loadavg => "loadavg",
+            Self::Stat => "stat",
+            Self::Vmstat => "vmstat",
+            Self::Uname => "uname",
+            Self::Time => "time",
+            Self::Filefd => "filefd",
+            Self::Conntrack => "conntrack",
+            Self::Pressure => "pressure",
+            Self::Hwmon => "hwmon",
+            Self::ThermalZone => "thermal_zone",
+            Self::Meta => "meta",
+            Self::Machine => "machine",
+            Self::Root => "root",
+        }
+    }
+
+    /// The collector of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|collector| collector.as_str() == name)
+    }
+
+    /// Whether its metrics are those of a node exporter: two of them on one node would count twice.
+    pub const fn is_of_node_exporter(self) -> bool {
+        !matches!(self, Self::Meta | Self::Machine | Self::Root)
+    }
+}
+
+/// Which collectors are on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Collectors(u32);
+
+impl Default for Collectors {
+    /// All of them.
+    fn default() -> Self {
+        Self(u32::MAX)
+    }
+}
+
+impl Collectors {
+    /// Switches one on or off.
+    pub fn set(&mut self, collector: Collector, on: bool) {
+        let bit = 1 << collector as u32;
+        self.0 = if on { self.0 | bit } else { self.0 & !bit };
+    }
+
+    /// Whether it is on.
+    pub const fn has(self, collector: Collector) -> bool {
+        self.0 >> collector as u32 & 1 == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_collector_has_a_switch_of_its_own() {
+        for collector in Collector::ALL {
+            assert_eq!(Collector::parse(collector.as_str()), Some(collector));
+            let mut all = Collectors::default();
+            all.set(collector, false);
+            for other in Collector::ALL {
+                assert_eq!(all.has(other), other != collector);
+            }
+            all.set(collector, true);
+            assert_eq!(all, Collectors::default());
+        }
+    }
+}
