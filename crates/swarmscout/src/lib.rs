@@ -21,6 +21,7 @@ pub mod listen;
 pub mod logging;
 mod manager_certificates;
 pub mod memory;
+mod node;
 mod open_files;
 pub mod output;
 mod replace;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Some(Command::Dashboards(args)) => embedded::run(&embedded::DASHBOARDS, args),
         Some(Command::Stack(args)) => embedded::run(&embedded::STACKS, args),
         Some(Command::Tls(command)) => tls::run(command).await,
+        Some(Command::Node(args)) => node::run(args).await,
         Some(Command::Demo(args)) => demo::run(args, &cli).await.unwrap_or_else(report),
     }
 }

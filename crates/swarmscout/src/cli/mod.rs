@@ -9,6 +9,7 @@ mod check;
 pub mod compat;
 mod diagnose;
 mod embedded;
+mod node;
 mod rules;
 pub mod state;
 mod tls;
@@ -32,6 +33,7 @@ pub use diagnose::{
     CheckStatusArgs, DiagnoseFormat, DoctorArgs, EndpointArgs, ExplainArgs, ServerArgs, StatusArgs,
 };
 pub use embedded::EmbeddedArgs;
+pub use node::{DEFAULT_NODE_PORT, NodeArgs};
 pub use rules::RulesArgs;
 pub use state::StateArgs;
 pub use tls::{TlsClientArgs, TlsCommand, TlsInitArgs, TlsRenewArgs};
@@ -341,6 +343,8 @@ pub enum Command {
     /// Make certificates for TLS, where there is no public key infrastructure
     #[command(subcommand)]
     Tls(TlsCommand),
+    /// Serve the metrics of this machine and its containers, in place of cAdvisor
+    Node(Box<NodeArgs>),
     /// Run on a simulated Swarm, with real sockets, without Docker
     Demo(DemoArgs),
 }

@@ -1,0 +1,115 @@
+//! `swarmscout node`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use swarmscout_model::PromDuration;
+use swarmscout_model::size::Bytes;
+
+use crate::listen::ListenAddress;
+
+/// Port of the node part.
+pub const DEFAULT_NODE_PORT: u16 = 9466;
+
+/// Where the node part listens by default. Others must reach it, so it is all addresses.
+const DEFAULT_LISTEN_ADDRESS: &str = ":9466";
+
+/// Flags of `swarmscout node`.
+#[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub struct NodeArgs {
+    /// ID of this node in its Swarm: write {{.Node.ID}} in the environment variable
+    /// SWARMSCOUT_NODE_ID of a service [default: that variable, else what the Docker Engine or the
+    /// manager says]
+    #[arg(long = "node.id", value_name = "ID")]
+    pub node_id: Option<String>,
+
+    /// URL of a Swarmscout on a manager, which says what the containers of this node are; may be
+    /// given several times [default: none]
+    #[arg(long = "manager", value_name = "URL")]
+    pub managers: Vec<String>,
+
+    /// File with an http_config for these managers: TLS, client certificate, password [default: none]
+    #[arg(long = "manager.http-config", value_name = "FILE", requires = "managers")]
+    pub manager_http_config: Option<PathBuf>,
+
+    /// Docker Engine of this machine [default: unix:///var/run/docker.sock, if it is there and no
+    /// --manager is given]
+    #[arg(long = "docker.host", value_name = "URL")]
+    pub docker_host: Option<String>,
+
+    /// Where the host's /proc is mounted [default: /host/proc, if it is there, else /proc]
+    #[arg(long = "path.procfs", value_name = "DIR")]
+    pub procfs: Option<PathBuf>,
+
+    /// Where the host's /sys is mounted [default: /host/sys, if it is there, else /sys]
+    #[arg(long = "path.sysfs", value_name = "DIR")]
+    pub sysfs: Option<PathBuf>,
+
+    /// Where the host's / is mounted [default: /host/root, if it is there, else /]
+    #[arg(long = "path.rootfs", value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+
+    /// Labels of containers that become labels of their series, besides those of Swarm and Compose:
+    /// a comma-separated list, or repeated
+    #[arg(long = "containers.labels", value_name = "LABEL", value_delimiter = ',')]
+    pub container_labels: Vec<String>,
+
+    /// Ask the Docker Engine once an hour what images, volumes and the build cache take
+    #[arg(long = "collector.disk", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub disk: bool,
+
+    /// Reach tasks without TLS and client certificates: whoever reaches this port reads the metrics
+    /// of every listed task
+    #[arg(long = "reach.insecure", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub reach_insecure: bool,
+
+    /// The largest answer of a task that is passed on, as it comes over the network
+    #[arg(long = "reach.max-body", value_name = "SIZE", default_value = "64MB")]
+    pub reach_max_body: Bytes,
+
+    /// Name of a service whose tasks are all on one overlay network with this one: its tasks are
+    /// probed there. tasks.NAME, or NAME [default: none]
+    #[arg(long = "peers.overlay", value_name = "NAME")]
+    pub peers_overlay: Option<String>,
+
+    /// Probe the network to four other nodes
+    #[arg(long = "peers", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "true", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub peers: bool,
+
+    /// Address to listen on, host:port or unix:///path; may be given several times. With
+    /// ,config=FILE it has a web configuration file of its own, with ,config= none
+    #[arg(long = "web.listen-address", value_name = "ADDRESS",
+          default_value = DEFAULT_LISTEN_ADDRESS)]
+    pub listen_addresses: Vec<ListenAddress>,
+
+    /// File with TLS, users, rights and headers of the web server [default: none]
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
+
+    /// Listen on the sockets that systemd passes instead of on addresses
+    #[arg(long = "web.systemd-socket", value_parser = BoolishValueParser::new(),
+          num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    pub systemd_socket: bool,
+
+    /// Further host names at which clients reach the node part: a comma-separated list, or repeated
+    #[arg(long = "web.allowed-hosts", value_name = "HOST", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+
+    /// Limit of concurrent connections, over all addresses, at most 1000000
+    #[arg(long = "web.max-connections", value_name = "N", default_value = "512",
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    pub max_connections: usize,
+
+    /// Time limit for reading a request and for idle connections, at most 30s
+    #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m")]
+    pub read_timeout: PromDuration,
+}

@@ -1,0 +1,109 @@
+//! What the node part answers.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use swarmscout_exposition::{Format, Writer};
+use swarmscout_server::{HttpServer, Routes, text, write_process_metrics};
+use swarmscout_web_config::Right;
+
+use super::metrics::{NodeMetrics, Scope};
+use crate::app::BUILD;
+
+/// What all handlers share.
+#[derive(Debug)]
+pub(super) struct App {
+    pub(super) server: Arc<HttpServer>,
+    pub(super) metrics: NodeMetrics,
+    pub(super) started: SystemTime,
+}
+
+/// All routes.
+pub(super) fn routes(server: &Arc<HttpServer>) -> Routes<Arc<App>> {
+    Routes::new(server)
+        .fallback(Right::Read, async || text(StatusCode::NOT_FOUND, "404 page not found\n"))
+        .route(Right::Read, "/", get(index))
+        .route(Right::Health, "/-/healthy", get(healthy))
+        .route(Right::Health, "/-/ready", get(ready))
+        .route(Right::Metrics, "/metrics", get(all))
+        .route(Right::Metrics, "/metrics/containers", get(containers))
+        .route(Right::Metrics, "/metrics/node", get(node))
+}
+
+/// The answer on the socket for own health checks, where there is nothing else.
+pub(super) async fn own_check<B>(request: http::Request<B>) -> Response
+where
+    B: Send + 'static,
+{
+    match request.uri().path() {
+        "/-/healthy" => healthy().await,
+        "/-/ready" => ready().await,
+        _ => text(StatusCode::NOT_FOUND, "404 page not found\n"),
+    }
+}
+
+async fn index() -> Response {
+    text(
+        StatusCode::OK,
+        "Swarmscout's node part.\n\n\
+         /metrics             containers, node, and this program\n\
+         /metrics/containers  containers\n\
+         /metrics/node        node\n",
+    )
+}
+
+async fn healthy() -> Response {
+    text(StatusCode::OK, "Swarmscout is Healthy.\n")
+}
+
+async fn ready() -> Response {
+    text(StatusCode::OK, "Swarmscout is Ready.\n")
+}
+
+async fn all(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let format = format_of(&headers);
+    let mut own = Writer::new(format);
+    app.server.write_metrics(&mut own);
+    let labels = [
+        ("branch", BUILD.branch),
+        ("compiler", BUILD.compiler),
+        ("revision", BUILD.revision),
+        ("version", BUILD.version),
+    ];
+    own.gauge("swarmscout_build_info", "Version of this binary", [(labels, 1.0)]);
+    write_process_metrics(&mut own, app.started);
+    answer(&app, Scope::All, format, own.finish()).await
+}
+
+async fn containers(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let format = format_of(&headers);
+    answer(&app, Scope::Containers, format, Writer::new(format).finish()).await
+}
+
+async fn node(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let format = format_of(&headers);
+    answer(&app, Scope::Node, format, Writer::new(format).finish()).await
+}
+
+async fn answer(app: &App, scope: Scope, format: Format, own: String) -> Response {
+    match app.metrics.scrape(scope, format, own).await {
+        Ok(scrape) => {
+            let content_type = HeaderValue::from_static(format.content_type());
+            let parts = stream::iter(scrape.map(Ok::<_, Infallible>));
+            ([(header::CONTENT_TYPE, content_type)], Body::from_stream(parts)).into_response()
+        }
+        Err(stuck) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{stuck}\n")),
+    }
+}
+
+fn format_of(headers: &HeaderMap) -> Format {
+    let accept = headers.get_all(header::ACCEPT).iter();
+    Format::negotiate(accept.filter_map(|accept| accept.to_str().ok()))
+}
