@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use http_body::{Frame, SizeHint};
+use bytes::BytesMut;
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::rt::Executor;
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::TokioTimer;
@@ -32,8 +33,13 @@ const LOCAL_RESETS: usize = 100;
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
 /// The largest piece of an answer that is handed over at once, in bytes: its client must take it within
-/// the deadline.
-const PIECE: usize = 512 << 10;
+/// the deadline. A stream has no more in memory.
+const PIECE: usize = 128 << 10;
+/// Smaller pieces are joined to one of about this size, in bytes: each is a frame, a record of TLS and a
+/// write of its own. A list has a piece for each group of targets.
+const JOINED: usize = 64 << 10;
+/// A piece of this size is handed over as it is, in bytes.
+const LARGE: usize = 16 << 10;
 /// How often a client is asked whether it is still there, and how long it may take to answer.
 const PING: Duration = Duration::from_secs(15);
 
@@ -139,7 +145,10 @@ pub(crate) struct Running {
 impl Running {
     /// Lasts until the end of `response` is handed over.
     pub(crate) fn until_sent(self, response: Response) -> Response {
-        response.map(|body| Body::new(Paced { body, running: self, rest: Bytes::new() }))
+        response.map(|body| {
+            let body = Joined { body, next: None, ended: false };
+            Body::new(Paced { body, running: self, rest: Bytes::new() })
+        })
     }
 
     fn set_waiting(&self, waiting: bool) {
@@ -163,7 +172,7 @@ impl Drop for Running {
 
 /// The body of an answer, in pieces. It is asked for the next one only when the client has room for it.
 struct Paced {
-    body: Body,
+    body: Joined,
     running: Running,
     /// What is left of a larger piece.
     rest: Bytes,
@@ -179,7 +188,7 @@ impl http_body::Body for Paced {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.running.set_waiting(false);
         if self.rest.is_empty() {
-            let frame = match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let frame = match std::task::ready!(self.body.poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 end => return Poll::Ready(end),
             };
@@ -206,5 +215,105 @@ impl http_body::Body for Paced {
         }
         hint.set_lower(hint.lower() + rest);
         hint
+    }
+}
+
+/// A body whose small pieces are joined.
+struct Joined {
+    body: Body,
+    /// What followed them: a large piece, the trailers or an error.
+    next: Option<Result<Frame<Bytes>, axum::Error>>,
+    ended: bool,
+}
+
+impl Joined {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.next.is_some() || self.ended {
+            return Poll::Ready(self.next.take());
+        }
+        let mut joined = BytesMut::new();
+        while joined.len() < JOINED {
+            let next = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(next) => next,
+                Poll::Pending if joined.is_empty() => return Poll::Pending,
+                // What is there does not wait for more.
+                Poll::Pending => break,
+            };
+            let small = match &next {
+                Some(Ok(frame)) => frame.data_ref().filter(|data| data.len() < LARGE),
+                _ => None,
+            };
+            match small {
+                Some(small) => joined.extend_from_slice(small),
+                None if joined.is_empty() => return Poll::Ready(next),
+                None => {
+                    self.ended = next.is_none();
+                    self.next = next;
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Some(Ok(Frame::data(joined.freeze()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.next.is_none() && (self.ended || self.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.body.size_hint();
+        if let Some(Ok(frame)) = &self.next {
+            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper + length);
+            }
+            hint.set_lower(hint.lower() + length);
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::poll_fn;
+
+    use futures_util::{StreamExt as _, stream};
+
+    use super::*;
+
+    /// The sizes of the pieces of a body that has pieces of these sizes.
+    async fn pieces(sizes: &[usize]) -> Vec<usize> {
+        let pieces: Vec<_> =
+            sizes.iter().map(|size| Ok::<_, Infallible>(Bytes::from(vec![b'x'; *size]))).collect();
+        let body = Body::from_stream(stream::iter(pieces));
+        let mut joined = Joined { body, next: None, ended: false };
+        let mut pieces = Vec::new();
+        while let Some(piece) = poll_fn(|cx| joined.poll_frame(cx)).await {
+            pieces.push(piece.unwrap().into_data().unwrap().len());
+        }
+        pieces
+    }
+
+    #[tokio::test]
+    async fn small_pieces_are_joined_and_large_ones_stay() {
+        assert_eq!(pieces(&[]).await, [0; 0]);
+        assert_eq!(pieces(&[1, 2, 3]).await, [6]);
+        assert_eq!(pieces(&[1, LARGE, 2, LARGE]).await, [1, LARGE, 2, LARGE]);
+        assert_eq!(pieces(&[JOINED * 2, 1]).await, [JOINED * 2, 1]);
+        assert_eq!(pieces(&[LARGE - 1; 8]).await, [5 * (LARGE - 1), 3 * (LARGE - 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_small_piece_does_not_wait_for_the_next_one() {
+        let one = stream::iter([Ok::<_, Infallible>("a"), Ok("b")]);
+        let body = Body::from_stream(one.chain(stream::pending()));
+        let mut joined = Joined { body, next: None, ended: false };
+        let piece = poll_fn(|cx| joined.poll_frame(cx)).await.unwrap().unwrap();
+        assert_eq!(piece.into_data().unwrap(), "ab");
+        assert!(futures_util::poll!(poll_fn(|cx| joined.poll_frame(cx))).is_pending());
     }
 }
