@@ -12,6 +12,11 @@ use crate::tally::Tally;
 /// The most that a handshake may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// How long a client whose handshake has failed may take to close the connection, and what it may send
+/// until then, in bytes.
+const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL_BYTES: usize = 256 << 10;
+
 /// What a client gets that sends HTTP instead of TLS (Go `net/http.(*conn).serve`).
 const NOT_TLS: &[u8] =
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
@@ -23,26 +28,51 @@ pub(crate) async fn accept(
     peer: &Peer,
     failures: &Failures,
 ) -> Option<Accepted<Socket>> {
-    let accepting = tokio::time::timeout(DEADLINE, handshake(door, socket)).await;
-    let late = || {
-        let reason = format!("the handshake was not done within {DEADLINE:?}");
-        Err(Refusal { kind: RefusalKind::TimedOut, reason, certificate: None })
+    let (refusal, socket) = match tokio::time::timeout(DEADLINE, handshake(door, socket)).await {
+        Ok(Ok(accepted)) => return Some(accepted),
+        Ok(Err((refusal, socket))) => (refusal, Some(socket)),
+        Err(_) => {
+            let reason = format!("the handshake was not done within {DEADLINE:?}");
+            (Refusal { kind: RefusalKind::TimedOut, reason, certificate: None }, None)
+        }
     };
-    accepting.unwrap_or_else(|_| late()).map_err(|refusal| failures.note(&refusal, peer)).ok()
+    failures.note(&refusal, peer);
+    if let Some(socket) = socket {
+        // The client has closed the connection, or has not by then.
+        let _ = tokio::time::timeout(FAREWELL, take_leave(socket)).await;
+    }
+    None
 }
 
-async fn handshake(door: &TlsDoor, mut socket: Socket) -> Result<Accepted<Socket>, Refusal> {
+async fn handshake(
+    door: &TlsDoor,
+    mut socket: Socket,
+) -> Result<Accepted<Socket>, (Refusal, Socket)> {
     // A record of TLS begins with its type, which is not a letter.
     if !socket.first_byte().await.is_some_and(|first| first.is_ascii_uppercase()) {
         return door.accept(socket).await;
     }
-    // The client may have gone. What it has sent is read, or else it might not see the answer.
-    if socket.write_all(NOT_TLS).await.is_ok() && socket.shutdown().await.is_ok() {
-        let mut rest = [0; 4096];
-        while socket.read(&mut rest).await.is_ok_and(|count| count > 0) {}
+    let reason = match socket.write_all(NOT_TLS).await {
+        Ok(()) => "the client sent an HTTP request to an HTTPS server".to_owned(),
+        Err(error) => {
+            format!("the client sent an HTTP request to an HTTPS server, and left: {error}")
+        }
+    };
+    Err((Refusal { kind: RefusalKind::NotTls, reason, certificate: None }, socket))
+}
+
+/// Lets the client read what it was sent last. In TLS 1.3 it sends its request before the server has
+/// checked its certificate: if that is not read, the kernel ends the connection at once, and the
+/// client sees a broken pipe instead of the alert.
+async fn take_leave(mut socket: Socket) {
+    if socket.shutdown().await.is_err() {
+        return;
     }
-    let reason = "the client sent an HTTP request to an HTTPS server".to_owned();
-    Err(Refusal { kind: RefusalKind::NotTls, reason, certificate: None })
+    let (mut rest, mut left) = ([0; 4096], FAREWELL_BYTES);
+    while let Ok(count @ 1..) = socket.read(&mut rest).await {
+        let Some(less) = left.checked_sub(count) else { return };
+        left = less;
+    }
 }
 
 /// The number of kinds.

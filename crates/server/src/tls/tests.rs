@@ -256,3 +256,39 @@ async fn a_connection_ends_with_the_trust_in_its_client_only() {
         }
     }
 }
+
+/// In TLS 1.3 the client sends its request before the server has checked its certificate.
+#[tokio::test]
+async fn a_client_whose_certificate_is_refused_sees_the_alert() {
+    let authority = Authority::new();
+    for protocol in [&b"http/1.1"[..], b"h2"] {
+        let server =
+            Server::start(authority.doors(", client_allowed_sans: [bob]"), 10, LIMITS).await;
+        let client = authority.client(Some("alice"), &[protocol]);
+        let mut stream = server.connect(&client).await;
+        let is_counted = || {
+            let refused = ("certificate_not_allowed", 1);
+            server.places.handshakes().counts().any(|count| count == refused)
+        };
+        while !is_counted() {
+            tokio::task::yield_now().await;
+        }
+        // Twice: the first one would be answered with a reset, by which the second one fails.
+        for _ in 0..2 {
+            stream.write_all(&[b'x'; 1000]).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+        let error = stream.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.to_string(), "received fatal alert: AccessDenied");
+    }
+}
+
+/// It may not hold its connection for long.
+#[tokio::test]
+async fn a_refused_client_that_sends_on_is_cut_off() {
+    let server = Server::start(Authority::new().doors(""), 10, LIMITS).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let piece = [b'x'; 4096];
+    while stream.write_all(&piece).await.is_ok() {}
+}

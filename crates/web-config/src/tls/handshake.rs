@@ -96,8 +96,9 @@ pub struct Accepted<S> {
 }
 
 impl TlsDoor {
-    /// Does the handshake. It has no deadline of its own.
-    pub async fn accept<S>(&self, stream: S) -> Result<Accepted<S>, Refusal>
+    /// Does the handshake. It has no deadline of its own. If it fails, the client has been sent the alert
+    /// that says why, and the stream comes back.
+    pub async fn accept<S>(&self, stream: S) -> Result<Accepted<S>, (Refusal, S)>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -106,17 +107,18 @@ impl TlsDoor {
             let limit = |connection: &mut rustls::ServerConnection| {
                 connection.set_buffer_limit(Some(BUFFERED));
             };
-            let accepted = acceptor.accept_with(stream, limit).await;
-            accepted.map_err(|error| {
+            let accepted = acceptor.accept_with(stream, limit).into_fallible().await;
+            accepted.map_err(|(error, stream)| {
                 let refused = REFUSED.with(RefCell::take);
-                refused.map_or_else(
+                let refusal = refused.map_or_else(
                     || explain(&error),
                     |refused| Refusal {
                         kind: refused.kind,
                         reason: refused.reason,
                         certificate: Some(refused.certificate),
                     },
-                )
+                );
+                (refusal, stream)
             })
         };
         let stream = REFUSED.scope(RefCell::default(), accepting).await?;

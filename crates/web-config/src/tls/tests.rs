@@ -9,6 +9,7 @@ use rcgen::{
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore};
 use swarmscout_model::Secret;
+use tokio::io::{DuplexStream, duplex};
 use tokio_rustls::TlsConnector;
 
 use super::*;
@@ -102,14 +103,14 @@ impl Server {
     }
 
     async fn handshake(&self, client: ClientConfig) -> Result<Summary, Refusal> {
-        let (near, far) = tokio::io::duplex(1 << 16);
+        let (near, far) = duplex(1 << 16);
         let connecting = async {
             let name = ServerName::try_from("server.example").unwrap();
             let stream = TlsConnector::from(Arc::new(client)).connect(name, far).await;
             // The server's verdict comes after what the client takes for the end.
             stream.ok()
         };
-        let (accepted, _client) = tokio::join!(self.door.accept(near), connecting);
+        let (accepted, _client) = tokio::join!(accept(&self.door, near), connecting);
         let Accepted { stream, certificate, http2 } = accepted?;
         let (_, connection) = stream.get_ref();
         Ok(Summary {
@@ -120,6 +121,11 @@ impl Server {
             http2,
         })
     }
+}
+
+/// Closes the stream if the handshake fails.
+async fn accept(door: &TlsDoor, stream: DuplexStream) -> Result<Accepted<DuplexStream>, Refusal> {
+    door.accept(stream).await.map_err(|(refusal, _)| refusal)
 }
 
 #[derive(Debug)]
@@ -389,10 +395,10 @@ async fn a_session_never_replaces_the_check_of_a_certificate() {
         let client = Arc::new(server.client(Some(&pair)));
         let mut kinds = Vec::new();
         for _ in 0..2 {
-            let (near, far) = tokio::io::duplex(1 << 16);
+            let (near, far) = duplex(1 << 16);
             let name = ServerName::try_from("server.example").unwrap();
             let connecting = TlsConnector::from(Arc::clone(&client)).connect(name, far);
-            let (accepted, connected) = tokio::join!(server.door.accept(near), connecting);
+            let (accepted, connected) = tokio::join!(accept(&server.door, near), connecting);
             accepted.unwrap();
             kinds.push(connected.unwrap().get_ref().1.handshake_kind().unwrap());
         }
@@ -409,10 +415,10 @@ async fn what_is_not_tls_is_named() {
         (b"\x16\x03\x01", RefusalKind::Closed),
         (b"", RefusalKind::Closed),
     ] {
-        let (near, mut far) = tokio::io::duplex(1 << 16);
+        let (near, mut far) = duplex(1 << 16);
         far.write_all(sent).await.unwrap();
         drop(far);
-        let refusal = server.door.accept(near).await.unwrap_err();
+        let refusal = accept(&server.door, near).await.unwrap_err();
         assert_eq!(refusal.kind, kind, "{sent:?}: {refusal:?}");
     }
 }
