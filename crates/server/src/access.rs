@@ -36,7 +36,7 @@ pub struct ClientRights {
 /// What the server remembers of passwords that are being checked, and of refused requests.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
-    passwords: Arc<PasswordQueue>,
+    pub(crate) passwords: Arc<PasswordQueue>,
     refused: Tally<{ Reason::ALL.len() }>,
 }
 

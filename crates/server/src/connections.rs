@@ -8,8 +8,10 @@
 //! - blocked: its client takes nothing of its answer, and some time has passed.
 //! - a stream of events: it has no end, and its client connects again by itself.
 //!
-//! The one that came into such a state first goes first. A connection whose request is being answered
-//! stays, and so does one that holds unread bytes: they may be a complete request.
+//! A blocked one goes before the others, since its client has no use for it: a flood of clients that
+//! do not read leaves a new one the time for its handshake and its request. Of one kind, the one that
+//! came into its state first goes first. A connection whose request is being answered stays, and so
+//! does one that holds unread bytes: they may be a complete request.
 //!
 //! While new connections have to wait for others, the time that others have is halved again and again,
 //! so that a flood of silent clients is closed as fast as it comes. Each second without such a wait
@@ -19,8 +21,12 @@
 //! limit of their own, so they leave all connections to other readers. When a wait ends, its
 //! connection counts again. If the limit is reached by then, it still counts as the waiting request
 //! that it was, and is closed after its answer.
+//!
+//! One client may have at most as many waiting requests as are free for others. So a single client has
+//! half of them at most, a second one half of the rest, and a new one always finds some.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,6 +49,8 @@ pub(crate) struct Connections {
     /// For requests that wait.
     waiting: Arc<Semaphore>,
     max_waiting: usize,
+    /// How many of them each client has.
+    waiting_by_client: Mutex<HashMap<Client, usize>>,
     /// Requests that were not allowed to wait.
     refused: AtomicU64,
     patience: Patience,
@@ -51,6 +59,18 @@ pub(crate) struct Connections {
     added: Notify,
     evicted: AtomicU64,
     handshakes: Failures,
+}
+
+/// The address of a client, or the network where it can have any; `None` on a unix socket.
+type Client = Option<IpAddr>;
+
+/// Why a request may not wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooManyWait {
+    /// Too many do.
+    All,
+    /// Too many of this client do.
+    Client,
 }
 
 /// How long a connection stays although it is in the way, where few are.
@@ -113,6 +133,7 @@ impl Connections {
             permits: Arc::new(Semaphore::new(limit)),
             waiting: Arc::new(Semaphore::new(max_waiting)),
             max_waiting,
+            waiting_by_client: Mutex::default(),
             refused: AtomicU64::new(0),
             patience,
             candidates: Mutex::default(),
@@ -142,8 +163,9 @@ impl Connections {
         &self.handshakes
     }
 
-    /// Waits for a place. Closes another connection for it as soon as one may be closed.
-    pub(crate) async fn place(self: &Arc<Self>) -> Place {
+    /// Waits for a place for a connection from this address. Closes another connection for it as soon
+    /// as one may be closed.
+    pub(crate) async fn place(self: &Arc<Self>, address: Option<IpAddr>) -> Place {
         let permit = loop {
             if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
                 break Ok(permit);
@@ -168,14 +190,15 @@ impl Connections {
         let permit = permit.expect("the semaphore is never closed");
         Place {
             connections: Arc::clone(self),
+            client: address.map(swarmscout_web_config::client_network),
             evicted: CancellationToken::new(),
             retired: CancellationToken::new(),
             activity: Mutex::new(Activity { permit: Some(permit), ..Activity::default() }),
         }
     }
 
-    /// Closes the candidate whose time is over first. The error is the moment from which on it may be
-    /// closed; `None` if there is no candidate.
+    /// Closes a candidate whose time is over. The error is the moment at which the first one's is;
+    /// `None` if there is no candidate.
     fn evict(&self) -> Result<(), Option<Instant>> {
         let mut candidates = self.lock();
         let now = Instant::now();
@@ -184,19 +207,43 @@ impl Connections {
             let (since, _) = candidates.by_state[*state as usize].first_key_value()?.0;
             Some((*since + self.patience.of(*state) / share, *state))
         };
-        let (due, state) =
-            State::ALL.iter().filter_map(due).min_by_key(|(due, _)| *due).ok_or(None)?;
-        if due > now {
-            return Err(Some(due));
-        }
+        let all: Vec<_> = State::ALL.iter().filter_map(due).collect();
+        let Some((_, state)) = all.iter().copied().find(|(due, _)| *due <= now) else {
+            return Err(all.iter().map(|(due, _)| *due).min());
+        };
         let (_, evicted) = candidates.by_state[state as usize].pop_first().expect("it has a first");
         evicted.cancel();
         self.evicted.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
+    /// Counts one more waiting request of this client.
+    fn waiting_permit(&self, client: Client) -> Result<OwnedSemaphorePermit, TooManyWait> {
+        let mut by_client = lock(&self.waiting_by_client);
+        let own = by_client.get(&client).copied().unwrap_or_default();
+        let free = self.waiting.available_permits();
+        let refusal = if free == 0 { TooManyWait::All } else { TooManyWait::Client };
+        let permit = Arc::clone(&self.waiting).try_acquire_owned().ok();
+        let Some(permit) = permit.filter(|_| own < free) else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(refusal);
+        };
+        by_client.insert(client, own + 1);
+        Ok(permit)
+    }
+
+    fn end_wait(&self, client: Client) {
+        let mut by_client = lock(&self.waiting_by_client);
+        if let Some(own) = by_client.get_mut(&client) {
+            *own -= 1;
+            if *own == 0 {
+                by_client.remove(&client);
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Candidates> {
-        self.candidates.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.candidates)
     }
 }
 
@@ -204,6 +251,7 @@ impl Connections {
 #[derive(Debug)]
 pub(crate) struct Place {
     connections: Arc<Connections>,
+    client: Client,
     evicted: CancellationToken,
     /// Cancelled when the connection is to be closed after its present answers.
     retired: CancellationToken,
@@ -231,16 +279,16 @@ struct Activity {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A state in which a connection may be closed.
+/// A state in which a connection may be closed; the first one goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Idle,
     Blocked,
     Streaming,
+    Idle,
 }
 
 impl State {
-    const ALL: [Self; 3] = [Self::Idle, Self::Blocked, Self::Streaming];
+    const ALL: [Self; 3] = [Self::Blocked, Self::Streaming, Self::Idle];
 }
 
 impl Activity {
@@ -280,16 +328,11 @@ impl Place {
         self.retired.is_cancelled()
     }
 
-    /// A request of this connection waits for a change until the returned value is dropped. `None` if too
-    /// many do.
-    pub(crate) fn wait(self: &Arc<Self>) -> Option<Waiting> {
-        let Connections { waiting, refused, .. } = &*self.connections;
-        let Ok(permit) = Arc::clone(waiting).try_acquire_owned() else {
-            refused.fetch_add(1, Ordering::Relaxed);
-            return None;
-        };
+    /// A request of this connection waits for a change until the returned value is dropped.
+    pub(crate) fn wait(self: &Arc<Self>) -> Result<Waiting, TooManyWait> {
+        let permit = self.connections.waiting_permit(self.client)?;
         self.update(|activity| activity.waits += 1);
-        Some(Waiting { place: Arc::clone(self), permit: Some(permit) })
+        Ok(Waiting { place: Arc::clone(self), permit: Some(permit) })
     }
 
     /// A request is complete. The connection stays until the returned value is dropped.
@@ -319,7 +362,7 @@ impl Place {
     }
 
     fn update(&self, change: impl FnOnce(&mut Activity)) {
-        let mut activity = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut activity = lock(&self.activity);
         change(&mut activity);
         self.count(&mut activity, None);
         self.note(&mut activity);
@@ -327,7 +370,7 @@ impl Place {
 
     /// Ends a wait.
     fn resume(&self, permit: Option<OwnedSemaphorePermit>) {
-        let mut activity = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut activity = lock(&self.activity);
         activity.waits -= 1;
         self.count(&mut activity, permit);
         self.note(&mut activity);
@@ -388,6 +431,7 @@ pub(crate) struct Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
+        self.place.connections.end_wait(self.place.client);
         self.place.resume(self.permit.take());
     }
 }
@@ -464,6 +508,10 @@ impl http_body::Body for Held {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
@@ -476,9 +524,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_new_connection_has_time_to_send_its_request() {
         let connections = Connections::new(1, 1, LIMITS);
-        let first = connections.place().await;
+        let first = connections.place(None).await;
         let started = Instant::now();
-        let mut second = std::pin::pin!(connections.place());
+        let mut second = std::pin::pin!(connections.place(None));
         // Nothing of the first was read yet: a complete request may have arrived.
         tokio::time::advance(Duration::from_mins(1)).await;
         assert!(second.as_mut().now_or_never().is_none());
@@ -495,7 +543,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_silent_clients_is_closed_as_fast_as_it_comes() {
         let connections = Connections::new(1, 1, LIMITS);
-        let mut last = connections.place().await;
+        let mut last = connections.place(None).await;
         let mut waited = Vec::new();
         for _ in 0..7 {
             last.set_drained(true);
@@ -504,7 +552,7 @@ mod tests {
                 last.evicted().await;
                 drop(last);
             };
-            (last, ()) = tokio::join!(connections.place(), closing);
+            (last, ()) = tokio::join!(connections.place(None), closing);
             waited.push(started.elapsed().as_millis());
         }
         // The clock of the test has whole milliseconds.
@@ -516,18 +564,18 @@ mod tests {
             last.evicted().await;
             drop(last);
         };
-        tokio::join!(connections.place(), closing);
+        tokio::join!(connections.place(None), closing);
         assert_eq!(started.elapsed().as_millis(), 500);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_write_without_progress_has_less_time_than_forever() {
         let connections = Connections::new(1, 1, LIMITS);
-        let first = Arc::new(connections.place().await);
+        let first = Arc::new(connections.place(None).await);
         let running = first.request();
         first.set_blocked(true);
         let started = Instant::now();
-        let mut second = std::pin::pin!(connections.place());
+        let mut second = std::pin::pin!(connections.place(None));
         assert!(second.as_mut().now_or_never().is_none());
         // The client reads a little after 4 s: its time counts from the next write that blocks.
         tokio::time::advance(Duration::from_secs(4)).await;
@@ -545,38 +593,41 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_waits_leaves_its_place_to_others() {
         let connections = Connections::new(1, 2, LIMITS);
-        let first = Arc::new(connections.place().await);
+        let first = Arc::new(connections.place(None).await);
         let running = first.request();
         let wait = first.wait().unwrap();
         assert_eq!(connections.waiting(), 1);
-        let second = connections.place().await;
+        let second = connections.place(None).await;
         // Nor is it ever closed for another one.
         first.set_blocked(true);
         first.set_blocked(false);
         drop(second);
         drop(wait);
         assert!(!first.is_retired());
-        assert!(connections.place().now_or_never().is_none(), "the first one has a place again");
+        assert!(
+            connections.place(None).now_or_never().is_none(),
+            "the first one has a place again"
+        );
         drop((running, first));
-        assert!(connections.place().now_or_never().is_some());
+        assert!(connections.place(None).now_or_never().is_some());
         assert_eq!((connections.waiting(), connections.evicted()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_that_ends_when_all_places_are_taken_ends_its_connection() {
         let connections = Connections::new(1, 1, LIMITS);
-        let first = Arc::new(connections.place().await);
+        let first = Arc::new(connections.place(None).await);
         let running = first.request();
         let wait = first.wait().unwrap();
-        let second = Arc::new(connections.place().await);
+        let second = Arc::new(connections.place(None).await);
         drop(wait);
         assert!(first.is_retired());
         // Until then it counts as waiting.
         let also = second.request();
-        assert!(second.wait().is_none());
+        assert_eq!(second.wait().err(), Some(TooManyWait::All));
         assert_eq!((connections.waiting(), connections.refused()), (1, 1));
         drop((running, first));
-        assert!(second.wait().is_some());
+        assert!(second.wait().is_ok());
         drop((also, second));
     }
 
@@ -584,18 +635,69 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_counts_once_one_of_its_requests_does_not_wait() {
         let connections = Connections::new(1, 9, LIMITS);
-        let one = Arc::new(connections.place().await);
+        let one = Arc::new(connections.place(None).await);
         let requests = [one.request(), one.request()];
         let waits = [one.wait(), one.wait()];
-        assert!(waits.iter().all(Option::is_some));
-        let other = connections.place().now_or_never();
+        assert!(waits.iter().all(Result::is_ok));
+        let other = connections.place(None).now_or_never();
         assert!(other.is_some(), "all of its requests wait");
         drop(other);
         let third = one.request();
-        assert!(connections.place().now_or_never().is_none(), "one of its requests does not wait");
+        assert!(
+            connections.place(None).now_or_never().is_none(),
+            "one of its requests does not wait"
+        );
         drop(third);
-        assert!(connections.place().now_or_never().is_some());
+        assert!(connections.place(None).now_or_never().is_some());
         drop((waits, requests));
         assert!(!one.is_retired());
+    }
+
+    /// As a reader is in its handshake while others do not read.
+    #[tokio::test(start_paused = true)]
+    async fn a_blocked_connection_goes_before_an_idle_one() {
+        let connections = Connections::new(2, 1, LIMITS);
+        let idle = connections.place(None).await;
+        idle.set_drained(true);
+        let blocked = Arc::new(connections.place(None).await);
+        let running = blocked.request();
+        blocked.set_blocked(true);
+        tokio::time::advance(LIMITS.blocked).await;
+        let closing = async {
+            blocked.evicted().await;
+            drop((running, blocked));
+        };
+        let (third, ()) = tokio::join!(connections.place(None), closing);
+        // Then the idle one is the next.
+        let closing = async {
+            idle.evicted().await;
+            drop(idle);
+        };
+        let (fourth, ()) = tokio::join!(connections.place(None), closing);
+        drop((third, fourth));
+        assert_eq!(connections.evicted(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_leaves_as_many_waits_as_it_has() {
+        let address = |last| Some(IpAddr::from([192, 0, 2, last]));
+        let connections = Connections::new(9, 16, LIMITS);
+        let mut all = Vec::new();
+        for (client, expected) in [(address(1), 8), (address(2), 4), (None, 2), (address(3), 1)] {
+            let place = Arc::new(connections.place(client).await);
+            let mut waits = 0;
+            let refusal = loop {
+                match place.wait() {
+                    Ok(wait) => all.push(wait),
+                    Err(refusal) => break refusal,
+                }
+                waits += 1;
+            };
+            assert_eq!((waits, refusal), (expected, TooManyWait::Client), "{client:?}");
+        }
+        assert_eq!((connections.waiting(), connections.refused()), (15, 4));
+        drop(all);
+        assert_eq!(connections.waiting(), 0);
+        assert!(lock(&connections.waiting_by_client).is_empty());
     }
 }

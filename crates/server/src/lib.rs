@@ -31,6 +31,8 @@ mod socket;
 mod tally;
 #[doc(hidden)]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod tls;
 

@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{StatusCode, header};
 
 use crate::access::InUse;
+pub use crate::connections::TooManyWait;
 use crate::connections::{Place, Waiting};
 use crate::listener::Peer;
 
@@ -33,7 +34,7 @@ impl<S: Sync> FromRequestParts<S> for LongPoll {
 impl LongPoll {
     /// The request waits until the returned value is dropped. Meanwhile its connection does not count.
     pub fn start(&self) -> Result<WaitingRequest, TooManyWait> {
-        self.place.as_ref().and_then(Place::wait).map(WaitingRequest).ok_or(TooManyWait)
+        self.place.as_ref().ok_or(TooManyWait::All)?.wait().map(WaitingRequest)
     }
 
     /// Resolves once another version of the web configuration is in use, by which this client may have
@@ -56,13 +57,19 @@ pub struct WaitingRequest(#[expect(dead_code, reason = "it counts until it is dr
 #[derive(Clone, Copy, Debug)]
 pub struct Waited;
 
-/// No more requests may wait.
-#[derive(Clone, Copy, Debug)]
-pub struct TooManyWait;
-
 impl IntoResponse for TooManyWait {
     fn into_response(self) -> Response {
-        let message = "too many requests wait for a change (--web.max-waiting): ask without wait\n";
-        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], message).into_response()
+        let (status, message) = match self {
+            Self::All => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many requests wait for a change (--web.max-waiting): ask without wait\n",
+            ),
+            Self::Client => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests of this client wait for a change: one client may have as many as \
+                 are free for others (--web.max-waiting); ask without wait\n",
+            ),
+        };
+        (status, [(header::RETRY_AFTER, "5")], message).into_response()
     }
 }

@@ -75,7 +75,8 @@ pub(crate) async fn run<H, F>(
             loop {
                 let next = async {
                     let (stream, peer) = accept(&listener).await;
-                    (stream, peer, Arc::new(places.place().await))
+                    let address = peer.address.map(|address| address.ip());
+                    (stream, peer, Arc::new(places.place(address).await))
                 };
                 let Some((stream, peer, place)) = stop.run_until_cancelled(next).await else {
                     return;

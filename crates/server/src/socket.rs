@@ -108,3 +108,41 @@ impl AsyncWrite for Socket {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixStream;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::PATIENCE;
+    use crate::connections::Connections;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_a_client_counts_from_its_last_read() {
+        let (limit, soon) = (Duration::from_secs(30), Duration::from_secs(29));
+        let (near, far) = UnixStream::pair().unwrap();
+        let place = Arc::new(Connections::new(1, 1, PATIENCE).place(None).await);
+        let mut socket = Socket::new(Stream::Unix(near), place, limit);
+        let started = Instant::now();
+        let writing = async {
+            let piece = vec![0; 1 << 16];
+            loop {
+                if let Err(error) = socket.write_all(&piece).await {
+                    break error;
+                }
+            }
+        };
+        let reading = async {
+            let mut all = vec![0; 1 << 16];
+            for _ in 0..3 {
+                sleep(soon).await;
+                while far.try_read(&mut all).is_ok() {}
+            }
+        };
+        let (error, ()) = tokio::join!(writing, reading);
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(started.elapsed().as_secs(), 3 * 29 + 30);
+    }
+}

@@ -45,7 +45,7 @@ pub use load::{LoadedDoors, load};
 pub use rate::{RateLimit, RateLimiter};
 pub use rights::{Authorization, Identity, Principal, Right, Rights};
 pub use tls::{Accepted, Refusal, RefusalKind, TlsDoor};
-pub use users::{PasswordHash, PasswordQueue, Users, Verdict};
+pub use users::{PasswordHash, PasswordQueue, Users, Verdict, client_network};
 
 /// How many scalars and collections a file may hold, counting each as often as aliases repeat it.
 const MAX_NODES: usize = 200_000;

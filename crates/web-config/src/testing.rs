@@ -1,5 +1,6 @@
 //! For the tests of other crates.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,7 +10,7 @@ use swarmscout_net::config::PemSource;
 use tokio::sync::{mpsc, watch};
 
 use crate::load::of_text;
-use crate::{Doors, DoorsHandle, DoorsStatus, parse};
+use crate::{Doors, DoorsHandle, DoorsStatus, PasswordQueue, parse};
 
 /// What the text of a web configuration says.
 ///
@@ -46,4 +47,9 @@ pub fn handle(doors: Arc<Doors>) -> (watch::Sender<Arc<Doors>>, DoorsHandle) {
         reload: mpsc::channel(1).0,
     };
     (sender, handle)
+}
+
+/// Takes all places that this client can have in the queue, until the returned value is dropped.
+pub fn fill(queue: &Arc<PasswordQueue>, client: Option<IpAddr>) -> impl Sized + use<> {
+    std::iter::from_fn(|| queue.enter(client).ok()).collect::<Vec<_>>()
 }

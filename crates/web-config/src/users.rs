@@ -38,6 +38,16 @@ const MAX_WAITING: usize = 16;
 /// The most of them for one client.
 const MAX_OF_CLIENT: usize = 4;
 
+/// The places that are kept for clients that have given a good password within [`LATELY`].
+const KEPT: usize = 4;
+const LATELY: Duration = Duration::from_hours(24);
+
+/// How many of these clients are remembered.
+const MAX_KNOWN: usize = 1024;
+
+/// A client that is known already is noted again after this time.
+const NOTED: Duration = Duration::from_mins(1);
+
 const RANDOM: &str = "the operating system has random bytes";
 
 /// Where passwords are checked, one at a time.
@@ -227,6 +237,7 @@ impl Users {
         let password = Password::new(password);
         let digest = self.0.digest(name, &password);
         if self.0.knows(name, &digest) {
+            queue.admitted(client, Instant::now());
             return Verdict::Good;
         }
         let check = {
@@ -245,7 +256,11 @@ impl Users {
                 check
             }
         };
-        if check.await { Verdict::Good } else { Verdict::Bad }
+        if !check.await {
+            return Verdict::Bad;
+        }
+        queue.admitted(client, Instant::now());
+        Verdict::Good
     }
 }
 
@@ -331,27 +346,52 @@ impl Password {
     }
 }
 
-/// The passwords that wait to be checked: few, and few of one client, so that none can fill it.
+/// The passwords that wait to be checked: few, and few of one client, so that none can fill it. Many
+/// clients together can. So some places are kept for clients that have given a good password lately.
 #[derive(Debug, Default)]
 pub struct PasswordQueue {
     waiting: Mutex<HashMap<Option<IpAddr>, usize>>,
+    /// When each client last gave a good password.
+    known: Mutex<HashMap<Option<IpAddr>, Instant>>,
     /// Milliseconds that the last check took.
     last: AtomicU64,
 }
 
 impl PasswordQueue {
     /// The error says after what time there may be room.
-    fn enter(self: &Arc<Self>, client: Option<IpAddr>) -> Result<Place, Duration> {
-        let client = client.map(network);
+    pub(crate) fn enter(self: &Arc<Self>, client: Option<IpAddr>) -> Result<Place, Duration> {
+        let client = client.map(client_network);
+        let places = if self.is_known(client) { MAX_WAITING } else { MAX_WAITING - KEPT };
         let mut waiting = lock(&self.waiting);
         let all: usize = waiting.values().sum();
         let own = waiting.get(&client).copied().unwrap_or_default();
-        if all >= MAX_WAITING || own >= MAX_OF_CLIENT {
+        if all >= places || own >= MAX_OF_CLIENT {
             let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
             return Err(last.saturating_mul(u32::try_from(all).unwrap_or(u32::MAX)));
         }
         waiting.insert(client, own + 1);
         Ok(Place { queue: Arc::clone(self), client })
+    }
+
+    fn is_known(&self, client: Option<IpAddr>) -> bool {
+        lock(&self.known).get(&client).is_some_and(|at| at.elapsed() <= LATELY)
+    }
+
+    /// This client has given a good password.
+    fn admitted(&self, client: Option<IpAddr>, now: Instant) {
+        let client = client.map(client_network);
+        let mut known = lock(&self.known);
+        match known.get_mut(&client) {
+            Some(at) if now.duration_since(*at) < NOTED => {}
+            Some(at) => *at = now,
+            None => {
+                if known.len() >= MAX_KNOWN {
+                    let oldest = known.iter().min_by_key(|(_, at)| **at).map(|(client, _)| *client);
+                    known.remove(&oldest.expect("it is full"));
+                }
+                known.insert(client, now);
+            }
+        }
     }
 
     fn took(&self, time: Duration) {
@@ -360,8 +400,8 @@ impl PasswordQueue {
     }
 }
 
-/// A client has one IPv4 address, but 2^64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+/// The addresses that one client can have: one of IPv4, but 2^64 of IPv6.
+pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -369,7 +409,8 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 /// A place in the queue, free again when this is dropped.
-struct Place {
+#[derive(Debug)]
+pub(crate) struct Place {
     queue: Arc<PasswordQueue>,
     client: Option<IpAddr>,
 }

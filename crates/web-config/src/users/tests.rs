@@ -147,10 +147,37 @@ async fn a_known_password_never_waits() {
     let users = users(&[("alice", SECRET)]);
     let queue = Arc::new(PasswordQueue::default());
     assert_eq!(users.check("alice", b"secret", Some(client(1)), &queue).await, Verdict::Good);
-    let _full: Vec<_> = (0..MAX_WAITING).map(|i| place(&queue, i)).collect();
+    let _full: Vec<_> = (0..MAX_WAITING - KEPT).map(|i| place(&queue, i)).collect();
     assert_eq!(users.check("alice", b"secret", Some(client(9)), &queue).await, Verdict::Good);
-    let busy = users.check("alice", b"Secret", Some(client(9)), &queue).await;
+    let busy = users.check("alice", b"Secret", Some(client(8)), &queue).await;
     assert!(matches!(busy, Verdict::Busy(_)), "{busy:?}");
+}
+
+/// The new user may have another password since.
+#[tokio::test]
+async fn a_client_that_was_admitted_finds_a_place_among_many_that_guess() {
+    let queue = Arc::new(PasswordQueue::default());
+    let before = users(&[("alice", SECRET)]);
+    assert_eq!(before.check("alice", b"secret", Some(client(1)), &queue).await, Verdict::Good);
+    let _guesses: Vec<_> = (0..MAX_WAITING - KEPT).map(|i| place(&queue, i)).collect();
+    assert!(queue.enter(Some(client(100))).is_err());
+    let after = users(&[("alice", SECRET_5)]);
+    assert_eq!(after.check("alice", b"secret", Some(client(1)), &queue).await, Verdict::Good);
+}
+
+#[test]
+fn a_client_is_known_for_a_day_and_few_are() {
+    let queue = PasswordQueue::default();
+    let now = Instant::now();
+    queue.admitted(None, now.checked_sub(LATELY + NOTED).unwrap());
+    assert!(!queue.is_known(None));
+    queue.admitted(None, now);
+    assert!(queue.is_known(None));
+    for i in 0..u32::try_from(MAX_KNOWN).unwrap() {
+        queue.admitted(Some(IpAddr::V4(i.into())), now + Duration::from_millis(1));
+    }
+    assert!(!queue.is_known(None), "the oldest one is forgotten");
+    assert_eq!(lock(&queue.known).len(), MAX_KNOWN);
 }
 
 /// Of as many clients as fill it.
@@ -180,7 +207,7 @@ fn clients_of_one_ipv6_network_are_one() {
         ("10.0.0.1", "::ffff:10.0.0.1", true),
         ("10.0.0.1", "10.0.0.2", false),
     ] {
-        let network = |text: &str| network(text.parse().unwrap());
+        let network = |text: &str| client_network(text.parse().unwrap());
         assert_eq!(network(a) == network(b), is_same, "{a} {b}");
     }
 }
