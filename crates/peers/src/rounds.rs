@@ -21,7 +21,7 @@ use crate::PeerPath;
 use crate::known::{Known, Refusal};
 use crate::list::{Candidate, Candidates};
 use crate::ring::successors;
-use crate::wire::{self, Answer, HEAD, LONGEST, Nonce, Packet, clean};
+use crate::wire::{self, Answer, HEAD, LONGEST, Nonce, Packet, Sender, clean};
 
 /// Of a path whose MTU is not known: that of Ethernet.
 const DEFAULT_MTU: usize = 1500;
@@ -84,8 +84,8 @@ struct Round {
 #[derive(Debug)]
 struct Peer {
     candidate: Candidate,
-    /// ID and label that it answered, where the candidate has none.
-    learned: Option<(String, String)>,
+    /// What it said of itself, where the candidate has no name.
+    learned: Option<Learned>,
     /// Of this round.
     sent: Vec<Sent>,
     /// Length of its full packets with the IP header.
@@ -93,6 +93,14 @@ struct Peer {
     probes: u64,
     lost: u64,
     finding: Option<Finding>,
+}
+
+#[derive(Debug)]
+struct Learned {
+    id: String,
+    label: String,
+    /// An answer proves that the address is that of the node, a probe does not.
+    is_proven: bool,
 }
 
 #[derive(Debug)]
@@ -208,10 +216,11 @@ impl Rounds {
         }
         if self.next.is_some_and(|next| now >= next) {
             self.close();
+            let own = Sender { id: &self.id, name: &self.name };
             for peer in &mut self.peers {
                 let (length, bytes) = full_length(link, peer.candidate.address.ip());
                 peer.full_bytes = bytes;
-                peer.send(&mut self.packet[..length], true, now, link);
+                peer.send(&mut self.packet[..length], true, own, now, link);
             }
             self.round = Some(Round { started: now, is_retried: false });
             self.next = Some(now + self.timing.every);
@@ -219,6 +228,7 @@ impl Rounds {
     }
 
     fn retry(&mut self, now: Instant, link: &impl Link) {
+        let own = Sender { id: &self.id, name: &self.name };
         for peer in &mut self.peers {
             let Some(first) = peer.sent.first_mut().filter(|first| first.round_trip.is_none())
             else {
@@ -227,9 +237,9 @@ impl Rounds {
             let (length, bytes) = full_length(link, peer.candidate.address.ip());
             first.is_void = length < first.length;
             peer.full_bytes = bytes;
-            peer.send(&mut self.packet[..length], true, now, link);
+            peer.send(&mut self.packet[..length], true, own, now, link);
             if length > HEAD {
-                peer.send(&mut self.packet[..HEAD], false, now, link);
+                peer.send(&mut self.packet[..HEAD], false, own, now, link);
             }
         }
     }
@@ -264,8 +274,11 @@ impl Rounds {
         link: &impl Link,
     ) {
         let refusal = match wire::read(packet) {
-            Some(Packet::Probe) => match self.known.admit(from.ip(), now) {
-                Ok(()) => return self.answer(packet, from, link),
+            Some(Packet::Probe(sender)) => match self.known.admit(from.ip(), now) {
+                Ok(()) => {
+                    self.probed(sender, from.ip());
+                    return self.answer(packet, from, link);
+                }
                 Err(refusal) => refusal,
             },
             Some(Packet::Answer(answer)) => return self.answered(&answer, now),
@@ -275,8 +288,20 @@ impl Rounds {
         self.refused[refusal as usize] += 1;
     }
 
+    /// Takes the name of a peer that never answered: packets may pass in one direction only.
+    fn probed(&mut self, sender: Sender<'_>, from: IpAddr) {
+        let from = from.to_canonical();
+        let peer = self.peers.iter_mut().find(|peer| {
+            let is_unnamed = peer.candidate.label.is_empty() && peer.learned.is_none();
+            is_unnamed && peer.candidate.address.ip().to_canonical() == from
+        });
+        if let Some(peer) = peer {
+            peer.learn(sender, false);
+        }
+    }
+
     fn answer(&mut self, packet: &mut [u8], to: SocketAddr, link: &impl Link) {
-        wire::answer(packet, &self.id, &self.name);
+        wire::answer(packet, Sender { id: &self.id, name: &self.name });
         let mut sent = link.send(to, packet);
         let is_too_large =
             |error: &io::Error| error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error());
@@ -302,7 +327,7 @@ impl Rounds {
         if !is_whole || sent.round_trip.is_some() {
             return;
         }
-        let id = clean(answer.id);
+        let id = clean(answer.sender.id);
         let is_expected = peer.candidate.id.is_empty() || id.is_empty() || peer.candidate.id == id;
         if !is_expected {
             debug!(path = %self.path, peer = peer.label(), id, "Another node answered");
@@ -312,7 +337,7 @@ impl Rounds {
         sent.round_trip = Some(round_trip);
         let is_full = sent.is_full;
         if peer.candidate.label.is_empty() {
-            peer.learn(id, clean(answer.name));
+            peer.learn(answer.sender, true);
         }
         if is_full {
             peer.conclude(self.path, Finding::Full(round_trip));
@@ -380,25 +405,34 @@ impl Peer {
     fn label(&self) -> String {
         match &self.learned {
             _ if !self.candidate.label.is_empty() => self.candidate.label.clone(),
-            Some((_, label)) => label.clone(),
+            Some(learned) => learned.label.clone(),
             None => self.candidate.address.ip().to_string(),
         }
     }
 
     /// Takes the name of an address. Another node at the same address starts from zero.
-    fn learn(&mut self, id: String, name: String) {
-        let is_another = self.learned.as_ref().is_some_and(|(before, _)| *before != id);
+    fn learn(&mut self, sender: Sender<'_>, is_proven: bool) {
+        let (id, name) = (clean(sender.id), clean(sender.name));
+        let is_another =
+            self.learned.as_ref().is_some_and(|before| before.is_proven && before.id != id);
         if is_another {
             (self.probes, self.lost, self.finding) = (0, 0, None);
         }
         let label = if name.is_empty() { id.clone() } else { name };
-        self.learned = (!label.is_empty()).then_some((id, label));
+        self.learned = (!label.is_empty()).then_some(Learned { id, label, is_proven });
     }
 
-    fn send(&mut self, packet: &mut [u8], is_full: bool, at: Instant, link: &impl Link) {
+    fn send(
+        &mut self,
+        packet: &mut [u8],
+        is_full: bool,
+        own: Sender<'_>,
+        at: Instant,
+        link: &impl Link,
+    ) {
         let mut nonce = Nonce::default();
         link.random(&mut nonce);
-        wire::write_probe(packet, nonce);
+        wire::write_probe(packet, nonce, own);
         let (to, length) = (self.candidate.address, packet.len());
         // A packet that cannot be sent is one without an answer.
         if let Err(error) = link.send(to, packet) {

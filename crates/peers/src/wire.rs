@@ -8,8 +8,8 @@
 //! | 9 | 1: probe, 2: answer |
 //! | 10–11 | length of the probe, big-endian |
 //! | 12–27 | nonce: an answer repeats it |
-//! | 28–92 | length and bytes of the node's ID; zero in a probe |
-//! | 93–157 | length and bytes of the node's name; zero in a probe |
+//! | 28–92 | length and bytes of the node's ID |
+//! | 93–157 | length and bytes of the node's name |
 //! | 158–159 | zero |
 //! | 160– | padding: an answer repeats it |
 
@@ -37,8 +37,15 @@ const RESERVED: Range<usize> = 158..HEAD;
 /// A packet that is well-formed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Packet<'a> {
-    Probe,
+    Probe(Sender<'a>),
     Answer(Answer<'a>),
+}
+
+/// The node that sends a packet, as the packet says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sender<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) name: &'a str,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -46,30 +53,35 @@ pub(crate) struct Answer<'a> {
     pub(crate) nonce: Nonce,
     /// Of the probe. The answer is as long, or it is a head.
     pub(crate) length: usize,
-    pub(crate) id: &'a str,
-    pub(crate) name: &'a str,
+    pub(crate) sender: Sender<'a>,
     /// What follows the head.
     pub(crate) padding: &'a [u8],
 }
 
 /// Writes the head of a probe. `packet` is all of it.
-pub(crate) fn write_probe(packet: &mut [u8], nonce: Nonce) {
+pub(crate) fn write_probe(packet: &mut [u8], nonce: Nonce, sender: Sender<'_>) {
     let length = u16::try_from(packet.len()).expect("a packet is shorter than LONGEST");
     packet[..HEAD].fill(0);
     packet[..START.len()].copy_from_slice(START);
     packet[9] = PROBE;
     packet[LENGTH].copy_from_slice(&length.to_be_bytes());
     packet[NONCE].copy_from_slice(&nonce);
+    write_sender(packet, sender);
 }
 
 /// Makes the answer of a probe from it, in place.
-pub(crate) fn answer(probe: &mut [u8], id: &str, name: &str) {
+pub(crate) fn answer(probe: &mut [u8], sender: Sender<'_>) {
     probe[9] = ANSWER;
+    write_sender(probe, sender);
+}
+
+fn write_sender(packet: &mut [u8], sender: Sender<'_>) {
+    packet[NAMES].fill(0);
     let mut at = NAMES.start;
-    for text in [id, name] {
+    for text in [sender.id, sender.name] {
         let text = cut(text).as_bytes();
-        probe[at] = u8::try_from(text.len()).expect("the text is cut to NAME");
-        probe[at + 1..][..text.len()].copy_from_slice(text);
+        packet[at] = u8::try_from(text.len()).expect("the text is cut to NAME");
+        packet[at + 1..][..text.len()].copy_from_slice(text);
         at += 1 + NAME;
     }
 }
@@ -84,19 +96,13 @@ pub(crate) fn read(packet: &[u8]) -> Option<Packet<'_>> {
     if !is_sound {
         return None;
     }
+    let (id, name) = head[NAMES].split_at(1 + NAME);
+    let sender = Sender { id: text(id)?, name: text(name)? };
     match head[9] {
-        PROBE if length == packet.len() && head[NAMES].iter().all(|byte| *byte == 0) => {
-            Some(Packet::Probe)
-        }
+        PROBE if length == packet.len() => Some(Packet::Probe(sender)),
         ANSWER if length == packet.len() || padding.is_empty() => {
-            let (id, name) = head[NAMES].split_at(1 + NAME);
-            Some(Packet::Answer(Answer {
-                nonce: head[NONCE].try_into().ok()?,
-                length,
-                id: text(id)?,
-                name: text(name)?,
-                padding,
-            }))
+            let nonce = head[NONCE].try_into().ok()?;
+            Some(Packet::Answer(Answer { nonce, length, sender, padding }))
         }
         _ => None,
     }
@@ -128,28 +134,26 @@ mod tests {
 
     use super::*;
 
+    const PROBER: Sender<'_> = Sender { id: "a long ID", name: "a longer name" };
+    const SENDER: Sender<'_> = Sender { id: "id1", name: "worker-1" };
+
     fn probe(length: usize) -> Vec<u8> {
         let mut packet = vec![7; length];
-        write_probe(&mut packet, [9; 16]);
+        write_probe(&mut packet, [9; 16], PROBER);
         packet
     }
 
     fn answered(length: usize) -> Vec<u8> {
         let mut packet = probe(length);
-        answer(&mut packet, "id1", "worker-1");
+        answer(&mut packet, SENDER);
         packet
     }
 
     #[test]
     fn an_answer_repeats_nonce_and_padding() {
-        assert_eq!(read(&probe(1472)), Some(Packet::Probe));
-        let expected = Answer {
-            nonce: [9; 16],
-            length: 1472,
-            id: "id1",
-            name: "worker-1",
-            padding: &[7; 1472 - HEAD],
-        };
+        assert_eq!(read(&probe(1472)), Some(Packet::Probe(PROBER)));
+        let expected =
+            Answer { nonce: [9; 16], length: 1472, sender: SENDER, padding: &[7; 1472 - HEAD] };
         let packet = answered(1472);
         assert_eq!(read(&packet), Some(Packet::Answer(expected)));
         // Cut to the head, it names the length of the probe.
@@ -161,10 +165,11 @@ mod tests {
     fn long_names_are_cut_between_characters() {
         let mut packet = probe(HEAD);
         let name = "ü".repeat(40);
-        answer(&mut packet, &"i".repeat(100), &format!("x{name}"));
+        let (id, name) = ("i".repeat(100), format!("x{name}"));
+        answer(&mut packet, Sender { id: &id, name: &name });
         let Some(Packet::Answer(answer)) = read(&packet) else { panic!("not an answer") };
-        assert_eq!(answer.id, "i".repeat(64));
-        assert_eq!(answer.name, format!("x{}", "ü".repeat(31)));
+        assert_eq!(answer.sender.id, "i".repeat(64));
+        assert_eq!(answer.sender.name, format!("x{}", "ü".repeat(31)));
         assert_eq!(clean("a\u{1b}[0m\u{202e}b\n"), "a[0mb");
     }
 
@@ -185,8 +190,8 @@ mod tests {
             ("a probe that claims to be longer", changed(&probe, 10, 2)),
             ("a probe that claims to be shorter", changed(&probe, 11, 0)),
             ("a cut probe", probe[..HEAD].to_vec()),
-            ("a probe with an ID", changed(&probe, 28, 1)),
-            ("a probe with a name", changed(&probe, 157, 1)),
+            ("bytes after the ID of a probe", changed(&probe, 28, 1)),
+            ("bytes after the name of a probe", changed(&probe, 157, 1)),
             ("a reserved byte", changed(&probe, 159, 1)),
             ("an answer cut elsewhere", answer[..=HEAD].to_vec()),
             ("an ID beyond its field", changed(&answer, 28, 65)),
@@ -215,9 +220,9 @@ mod tests {
         #[test]
         fn any_name_is_cut_and_comes_back(id in ".{0,80}", name in ".{0,80}") {
             let mut packet = probe(HEAD);
-            answer(&mut packet, &id, &name);
+            answer(&mut packet, Sender { id: &id, name: &name });
             let Some(Packet::Answer(answer)) = read(&packet) else { panic!("not an answer") };
-            prop_assert!(id.starts_with(answer.id) && name.starts_with(answer.name));
+            prop_assert!(id.starts_with(answer.sender.id) && name.starts_with(answer.sender.name));
             prop_assert!(clean(&name).len() <= NAME);
         }
     }

@@ -85,7 +85,8 @@ impl Bench {
     /// The answer that a peer gives to a packet.
     fn answer(packet: &[u8], last: u8) -> Vec<u8> {
         let mut packet = packet.to_vec();
-        wire::answer(&mut packet, &format!("id{last}"), &format!("node-{last}"));
+        let (id, name) = (format!("id{last}"), format!("node-{last}"));
+        wire::answer(&mut packet, Sender { id: &id, name: &name });
         packet
     }
 
@@ -102,6 +103,8 @@ impl Bench {
         (shown[0].probes, shown[0].lost)
     }
 }
+
+const PROBER: Sender<'_> = Sender { id: "id1", name: "node-1" };
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -213,7 +216,7 @@ fn the_size_is_that_of_the_path_within_limits() {
 fn a_peer_with_a_larger_mtu_is_answered_by_the_head() {
     let mut bench = Bench::new(vec![candidate(1)]);
     let mut probe = vec![3; 8972];
-    wire::write_probe(&mut probe, [5; 16]);
+    wire::write_probe(&mut probe, [5; 16], PROBER);
     bench.network.longest.set(Some(1472));
     bench.receive(probe.clone(), 1);
     let sent = bench.network.take();
@@ -255,7 +258,7 @@ fn answers_that_are_not_the_expected_ones_mean_nothing() {
 fn only_known_addresses_are_answered() {
     let mut bench = Bench::new(vec![candidate(1)]);
     let mut probe = vec![3; 500];
-    wire::write_probe(&mut probe, [5; 16]);
+    wire::write_probe(&mut probe, [5; 16], PROBER);
     bench.receive(probe.clone(), 2);
     bench.receive(probe[..499].to_vec(), 1);
     assert!(bench.network.take().is_empty());
@@ -307,7 +310,7 @@ fn a_peer_of_dns_is_named_by_its_answer() {
     for (to, packet) in &sent {
         // Both have the same name.
         let mut packet = packet.clone();
-        wire::answer(&mut packet, &format!("id-{to}"), "node\u{1b}");
+        wire::answer(&mut packet, Sender { id: &format!("id-{to}"), name: "node\u{1b}" });
         bench.receive(packet, 1);
     }
     let labels_now = labels(&bench);
@@ -316,11 +319,38 @@ fn a_peer_of_dns_is_named_by_its_answer() {
     // Another node takes one of the addresses.
     bench.step();
     let (to, mut packet) = bench.network.take().swap_remove(0);
-    wire::answer(&mut packet, "id-new", "new");
+    wire::answer(&mut packet, Sender { id: "id-new", name: "new" });
     bench.receive(packet, 1);
     let shown = bench.rounds.shown();
     let new = shown.iter().find(|peer| peer.label == "new").expect("it has the new name");
     assert_eq!((new.probes, new.lost), (0, 0), "{to}");
+}
+
+#[test]
+fn a_peer_that_probes_and_never_answers_has_the_name_of_its_probes() {
+    let unnamed = Candidate { id: String::new(), label: String::new(), ..candidate(1) };
+    let mut bench = Bench::new(vec![unnamed, candidate(2)]);
+    let label = |bench: &Bench, last| {
+        let shown = bench.rounds.shown();
+        let mut labels = shown.into_iter().map(|peer| peer.label);
+        labels.any(|label| label == last)
+    };
+    bench.step();
+    let sent = bench.network.take();
+    let mut probe = vec![3; 500];
+    wire::write_probe(&mut probe, [5; 16], Sender { id: "id3", name: "three" });
+    // Neither an unknown address nor a peer with a name gives one.
+    for (from, expected) in [(9, "192.0.2.1"), (2, "192.0.2.1"), (1, "three")] {
+        bench.receive(probe.clone(), from);
+        assert!(label(&bench, expected), "{from}");
+    }
+    // It keeps the first one, until an answer proves another.
+    wire::write_probe(&mut probe, [5; 16], Sender { id: "id4", name: "four" });
+    bench.receive(probe, 1);
+    assert!(label(&bench, "three") && label(&bench, "node-2"));
+    let (_, packet) = sent.iter().find(|(to, _)| *to == address(1)).expect("it was probed");
+    bench.receive(Bench::answer(packet, 1), 1);
+    assert!(label(&bench, "node-1"));
 }
 
 proptest! {
@@ -334,7 +364,7 @@ proptest! {
         let mut bench = Bench::new(vec![candidate(1), candidate(2)]);
         bench.network.longest.set(longest);
         if kind < 3 && packet.len() >= HEAD {
-            wire::write_probe(&mut packet, [1; 16]);
+            wire::write_probe(&mut packet, [1; 16], PROBER);
             packet[9] = kind;
         }
         let length = packet.len();
