@@ -35,8 +35,6 @@ pub struct BuildContext {
     pub refresh: RefreshContext,
     /// The counters of discovery.
     pub stats: Arc<DiscoveryStats>,
-    /// The memory that all sources and lists may hold together.
-    pub budget: Budget,
     /// The resolver of all DNS sources.
     pub dns: Arc<Resolver>,
     /// How long a Swarm's watch is trusted, and when a stream that ended is opened again.
@@ -75,7 +73,6 @@ impl BuildContext {
         Self {
             refresh,
             stats: Arc::new(stats),
-            budget: Budget::unlimited(),
             dns: Arc::new(Resolver::new("/etc/resolv.conf")),
             following: Following::default(),
             state_metrics: false,
@@ -88,5 +85,12 @@ impl BuildContext {
             startup_timeout: STARTUP_TIMEOUT,
             storage: None,
         }
+    }
+
+    /// The same, with this limit of the memory that all sources and lists may hold together.
+    #[must_use]
+    pub fn within(mut self, budget: Budget) -> Self {
+        self.refresh.budget = budget;
+        self
     }
 }

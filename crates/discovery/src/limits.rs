@@ -18,6 +18,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer};
+use swarmscout_model::budget::allocation;
 use swarmscout_model::{Budget, Charge, Labels, OverBudget, TargetGroup};
 use swarmscout_net::Secrets;
 use swarmscout_net::cpu::Cancel;
@@ -36,6 +37,14 @@ pub const MOST_LABELS: usize = 10_000;
 
 /// So much of a label's name is shown.
 const SHOWN: usize = 64;
+
+/// What a group takes while its list is read, its targets excluded: its entry, in a list that grows
+/// to twice its size.
+const LISTED: u64 = 2 * 48;
+
+/// The blocks of an element of a [counted](Counted) list, and what is made of it: an entry with its
+/// key and value, and the name of a node.
+const COUNTED: u64 = 256;
 
 /// The largest step in which a meter charges its budget ahead.
 const STEP: u64 = 1 << 20;
@@ -188,6 +197,13 @@ impl Meter {
         self.keep(labels.footprint())
     }
 
+    /// One more group, as a list has it: it is counted with all that it becomes before the next
+    /// one is read. Its targets were counted, and it gets its [name](Self::named) later.
+    pub(crate) fn listed(&mut self, targets: usize) -> Result<(), Excess> {
+        self.unit()?;
+        self.reserve(LISTED + allocation(targets * size_of::<Labels>()))
+    }
+
     /// A group whose targets were counted. It is named by `source` bytes.
     pub(crate) fn group(
         &mut self,
@@ -197,6 +213,17 @@ impl Meter {
         of: impl Fn() -> String,
     ) -> Result<(), Excess> {
         self.unit()?;
+        self.named(source, targets, shared, of)
+    }
+
+    /// The same for one that was [counted](Self::listed).
+    pub(crate) fn named(
+        &mut self,
+        source: usize,
+        targets: usize,
+        shared: &Labels,
+        of: impl Fn() -> String,
+    ) -> Result<(), Excess> {
         self.check(shared, of)?;
         self.keep(TargetGroup::frame(source, targets) + shared.footprint())?;
         self.reserve((targets as u64).saturating_mul(shared.heap_size() as u64))
@@ -346,7 +373,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Counted<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         count(|meter| {
             meter.unit()?;
-            meter.reserve(size_of::<T>() as u64)
+            meter.reserve(size_of::<T>() as u64 + COUNTED)
         })?;
         T::deserialize(deserializer).map(Self)
     }

@@ -6,6 +6,13 @@
 //! so a source that does not fit is refused as a whole.
 //!
 //! Clones of a budget share its count. There is no lock: a charge is one atomic addition.
+//!
+//! An estimate can be too low, and some memory outlives its charge: a published set keeps groups
+//! that their source has replaced. So a budget can also know the memory of the [`Process`]. It is
+//! read again after each [`MEASURED`] bytes of charges, and no charge may exceed its limit either.
+//!
+//! Charges of at most [`SMALL`] bytes are not compared with the process, and the last part of the
+//! budget is for them ([`RESERVED`]): small jobs go on while a large one is refused.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +34,16 @@ pub const fn shared_allocation(bytes: usize) -> u64 {
     allocation(bytes + 2 * size_of::<usize>())
 }
 
+/// The memory of the process is read again after this many bytes of charges.
+const MEASURED: u64 = 1 << 20;
+
+/// A charge of at most this many bytes is small.
+const SMALL: u64 = 1 << 20;
+
+/// The sixteenth part of the limit is for small charges. A limit that is itself small has no such
+/// part.
+const RESERVED: u64 = 16;
+
 /// A limit for the bytes of all its charges together.
 #[derive(Clone)]
 pub struct Budget(Arc<Inner>);
@@ -34,31 +51,72 @@ pub struct Budget(Arc<Inner>);
 struct Inner {
     /// `u64::MAX` for no limit.
     limit: u64,
+    /// For small charges.
+    reserved: u64,
     used: AtomicU64,
     reclaim: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    process: Option<Process>,
+    /// What the process had when it was last read.
+    resident: AtomicU64,
+    /// Bytes of charges since then.
+    since: AtomicU64,
+}
+
+/// The memory that the process has. Charges are only an estimate of it.
+pub struct Process {
+    /// The most bytes that it may have.
+    pub limit: u64,
+    /// How many bytes it has; `None` if that cannot be read.
+    pub resident: Box<dyn Fn() -> Option<u64> + Send + Sync>,
 }
 
 /// A charge does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "needs about {} of memory, which with the {} in use exceeds --limits.memory={}: raise \
+    "needs about {} of memory, which with the {} in use exceeds {}--limits.memory={}: raise \
      --limits.memory, or have fewer targets or shorter labels",
-    About(*.needed), About(*.used), Bytes(*.limit)
+    About(*.needed), About(*.used), self.part(), Bytes(*.limit)
 )]
 pub struct OverBudget {
     /// Bytes that the charge would have had. Its owner may have needed more later.
     pub needed: u64,
-    /// Bytes of all other charges.
+    /// Bytes of all other charges; or of the process, where it is the process that has too much.
     pub used: u64,
     /// The limit of the budget.
     pub limit: u64,
+}
+
+impl OverBudget {
+    /// Says so if only the reserved part has room for it.
+    fn part(&self) -> &'static str {
+        let fits = self.needed.checked_add(self.used).is_some_and(|sum| sum <= self.limit);
+        if fits { "15/16 of " } else { "" }
+    }
 }
 
 impl Budget {
     /// A budget of `limit` bytes; 0 means no limit.
     pub fn new(limit: Bytes) -> Self {
         let limit = if limit.0 == 0 { u64::MAX } else { limit.0 };
-        Self(Arc::new(Inner { limit, used: AtomicU64::new(0), reclaim: OnceLock::new() }))
+        Self::with(limit, None)
+    }
+
+    /// Like [`Self::new`], but the memory of the process has a limit, too.
+    pub fn measured(limit: Bytes, process: Process) -> Self {
+        if limit.0 == 0 { Self::unlimited() } else { Self::with(limit.0, Some(process)) }
+    }
+
+    fn with(limit: u64, process: Option<Process>) -> Self {
+        let reserved = if limit == u64::MAX { 0 } else { limit / RESERVED };
+        Self(Arc::new(Inner {
+            limit,
+            reserved: if reserved < SMALL { 0 } else { reserved },
+            used: AtomicU64::new(0),
+            reclaim: OnceLock::new(),
+            process,
+            resident: AtomicU64::new(0),
+            since: AtomicU64::new(MEASURED),
+        }))
     }
 
     /// A budget without a count and a limit.
@@ -85,7 +143,7 @@ impl Budget {
 
     /// A charge of no bytes, to be [grown](Charge::grow).
     pub fn nothing(&self) -> Charge {
-        Charge { budget: self.clone(), bytes: 0 }
+        Charge { budget: self.clone(), bytes: 0, given: 0 }
     }
 
     /// Sets what to call when a charge does not fit, before it is refused: it drops what can be
@@ -95,10 +153,42 @@ impl Budget {
         let _ = self.0.reclaim.set(Box::new(reclaim));
     }
 
-    fn try_add(&self, bytes: u64) -> bool {
-        let Inner { limit, used, .. } = &*self.0;
-        let add = |used: u64| used.checked_add(bytes).filter(|sum| sum <= limit);
-        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    /// Adds `bytes` to a charge. An error is the memory in use beside it.
+    fn try_add(&self, bytes: u64, charge: &Charge) -> Result<(), u64> {
+        let Inner { limit, reserved, used, .. } = &*self.0;
+        let is_small = charge.bytes.saturating_add(charge.given).saturating_add(bytes) <= SMALL;
+        let reserved = if is_small { 0 } else { *reserved };
+        let add = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit - reserved);
+        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .map_err(|used| used.saturating_sub(charge.bytes))?;
+        self.fits_process(bytes, is_small).map_err(|resident| {
+            used.fetch_sub(bytes, Ordering::Relaxed);
+            resident.saturating_sub(charge.bytes)
+        })
+    }
+
+    /// An error is what the process has.
+    fn fits_process(&self, bytes: u64, is_small: bool) -> Result<(), u64> {
+        let Inner { process: Some(process), resident, since, .. } = &*self.0 else { return Ok(()) };
+        let mut added = since.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if added >= MEASURED {
+            let Some(read) = (process.resident)() else { return Ok(()) };
+            resident.store(read, Ordering::Relaxed);
+            since.store(bytes, Ordering::Relaxed);
+            added = bytes;
+        }
+        let resident = resident.load(Ordering::Relaxed);
+        let fits = resident.checked_add(added).is_some_and(|sum| sum <= process.limit);
+        if fits || is_small { Ok(()) } else { Err(resident) }
+    }
+
+    /// Drops what can be made again.
+    fn reclaim(&self) {
+        let Inner { reclaim, since, .. } = &*self.0;
+        if let Some(reclaim) = reclaim.get() {
+            reclaim();
+        }
+        since.fetch_max(MEASURED, Ordering::Relaxed);
     }
 }
 
@@ -113,6 +203,8 @@ impl fmt::Debug for Budget {
 pub struct Charge {
     budget: Budget,
     bytes: u64,
+    /// Bytes that were split off.
+    given: u64,
 }
 
 impl Charge {
@@ -124,19 +216,15 @@ impl Charge {
     /// Adds bytes if they fit. Otherwise the charge does not change.
     pub fn grow(&mut self, bytes: u64) -> Result<(), OverBudget> {
         let budget = &self.budget;
-        let fits = budget.try_add(bytes) || {
-            if let Some(reclaim) = budget.0.reclaim.get() {
-                reclaim();
-            }
-            budget.try_add(bytes)
-        };
-        if !fits {
-            return Err(OverBudget {
-                needed: self.bytes.saturating_add(bytes),
-                used: budget.used().saturating_sub(self.bytes),
-                limit: budget.0.limit,
-            });
-        }
+        let added = budget.try_add(bytes, self).or_else(|_| {
+            budget.reclaim();
+            budget.try_add(bytes, self)
+        });
+        added.map_err(|used| OverBudget {
+            needed: self.bytes.saturating_add(bytes),
+            used,
+            limit: budget.0.limit,
+        })?;
         self.bytes += bytes;
         Ok(())
     }
@@ -153,7 +241,8 @@ impl Charge {
     pub fn split(&mut self, bytes: u64) -> Self {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        Self { budget: self.budget.clone(), bytes }
+        self.given = self.given.saturating_add(bytes);
+        Self { budget: self.budget.clone(), bytes, given: 0 }
     }
 
     /// Adds another charge of the same budget.
@@ -232,6 +321,55 @@ mod tests {
         assert!(kept.lock().unwrap().is_empty());
         assert!(budget.charge(11).is_err());
         drop(charge);
+    }
+
+    /// Also for parts of something large that are split off one by one.
+    #[test]
+    fn the_last_part_is_for_small_charges() {
+        let budget = Budget::new(Bytes(RESERVED * SMALL));
+        let mut large = budget.nothing();
+        let mut parts = Vec::new();
+        let error = loop {
+            match large.grow(SMALL / 2) {
+                Ok(()) => parts.push(large.split(SMALL / 2)),
+                Err(error) => break error,
+            }
+        };
+        let used = budget.used();
+        assert_eq!(used, (RESERVED - 1) * SMALL);
+        let limit = RESERVED * SMALL;
+        assert_eq!(error, OverBudget { needed: SMALL / 2, used, limit });
+        assert!(error.to_string().contains("exceeds 15/16 of --limits.memory=16MiB"), "{error}");
+        let small = budget.charge(SMALL).unwrap();
+        assert!(budget.charge(1).is_err());
+        drop((parts, small));
+        assert_eq!(budget.used(), 0);
+    }
+
+    /// Whatever was charged: what the process really has counts, but for small charges.
+    #[test]
+    fn the_process_has_a_limit() {
+        let resident = Arc::new(AtomicU64::new(0));
+        let read = Arc::clone(&resident);
+        let process = Process {
+            limit: 10 * MEASURED,
+            resident: Box::new(move || Some(read.load(Ordering::Relaxed))),
+        };
+        let budget = Budget::measured(Bytes(100 * MEASURED), process);
+        let charge = budget.charge(2 * MEASURED).unwrap();
+        resident.store(9 * MEASURED, Ordering::Relaxed);
+        let refused = budget.charge(2 * MEASURED).unwrap_err();
+        let used = 9 * MEASURED;
+        assert_eq!(refused, OverBudget { needed: 2 * MEASURED, used, limit: 100 * MEASURED });
+        assert_eq!(budget.used(), 2 * MEASURED, "a refused charge is not counted");
+        drop(budget.charge(SMALL).unwrap());
+        let mut grown = budget.charge(SMALL).unwrap();
+        assert!(grown.grow(MEASURED + 1).is_err());
+        let lists = Arc::clone(&resident);
+        budget.on_pressure(move || lists.store(MEASURED, Ordering::Relaxed));
+        grown.grow(2 * MEASURED).unwrap();
+        drop((charge, grown));
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]

@@ -26,9 +26,10 @@ pub struct TargetGroup {
 
 impl TargetGroup {
     /// The cost of a group in a [`Budget`](crate::Budget), without label sets: its own block, its
-    /// source key of `source` bytes, the handles of its targets, and its entry in a list.
+    /// source key of `source` bytes, the handles of its targets, and its entries in the list of the
+    /// source and in the canonical one. Each is there twice while it is made.
     pub const fn frame(source: usize, targets: usize) -> u64 {
-        size_of::<Arc<Self>>() as u64
+        4 * size_of::<Arc<Self>>() as u64
             + shared_allocation(size_of::<Self>())
             + shared_allocation(source)
             + allocation(targets * size_of::<Labels>())

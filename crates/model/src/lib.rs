@@ -23,7 +23,7 @@ mod text;
 mod url;
 pub mod yaml;
 
-pub use budget::{Budget, Charge, OverBudget};
+pub use budget::{Budget, Charge, OverBudget, Process};
 pub use duration::PromDuration;
 pub use durations::DurationHistogram;
 pub use groups::{CanonicalGroups, TargetGroup, canonicalize};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarmscout_model::PromDuration;
+use swarmscout_model::{Budget, PromDuration};
 use swarmscout_net::{ClientOptions, SystemRoots};
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +20,8 @@ pub struct RefreshContext {
     pub stats: Arc<Stats>,
     /// The system's certificates, shared by all clients.
     pub roots: SystemRoots,
+    /// The memory that everything that is read may take.
+    pub budget: Budget,
     /// No answer and no file of more bytes is read, whatever a discoverer would take by itself: for
     /// tests of what happens then.
     pub max_answer: u64,
@@ -29,13 +31,14 @@ pub struct RefreshContext {
 }
 
 impl RefreshContext {
-    /// A context with all counters at zero and without tasks.
+    /// A context with all counters at zero, without tasks and without a memory limit.
     pub fn new(user_agent: impl Into<Arc<str>>) -> Self {
         Self {
             user_agent: user_agent.into(),
             tasks: TaskTracker::new(),
             stats: Arc::default(),
             roots: SystemRoots::default(),
+            budget: Budget::unlimited(),
             max_answer: u64::MAX,
             patience: Duration::ZERO,
         }

@@ -43,6 +43,7 @@ use crate::counters;
 use crate::doors::{self, AllDoors};
 use crate::listen::{Listen, Listening, SocketFile, local_url};
 use crate::manager_certificates;
+use crate::memory;
 use crate::signals::{Received, Signals};
 use crate::summary::summary;
 use crate::systemd::Systemd;
@@ -178,8 +179,8 @@ impl App {
         context.common_labels = options.common_labels;
         context.copied_labels = options.copied_labels;
         context.network_status = options.network_status;
-        context.budget = Budget::new(options.memory);
-        let budget = context.budget.clone();
+        context.refresh.budget = Budget::measured(options.memory, memory::process(options.memory));
+        let budget = context.refresh.budget.clone();
         context.storage = options.storage_path.map(|path| Storage::new(path, &context));
         let storage = context.storage.clone();
         // The time that sources have to answer counts from here.

@@ -65,7 +65,7 @@ pub(super) fn run(
     mut plan: watch::Receiver<Plan>,
     context: BuildContext,
 ) -> (Published, impl Future<Output = ()> + Send) {
-    let current = Generation::new(plan.borrow_and_update().clone(), &context.budget);
+    let current = Generation::new(plan.borrow_and_update().clone(), &context.refresh.budget);
     let syncs = SyncStats::default();
     let ended = Arc::default();
     let (set, set_of_job) = watch::channel(Arc::new(current.set(false, &syncs)));
@@ -215,7 +215,7 @@ impl JobTask {
         if Arc::ptr_eq(&plan.job, &newest.job) {
             return News::Nothing;
         }
-        let generation = Generation::new(plan, &self.context.budget);
+        let generation = Generation::new(plan, &self.context.refresh.budget);
         if self.current.is_ready() {
             self.next = Some(generation);
         } else {
@@ -386,7 +386,8 @@ impl Generation {
         let started = std::time::Instant::now();
         let sources = self.sources.len();
         let pool = self.pool.take();
-        let pool = pool.unwrap_or_else(|| Pool::new(self.spec.clone(), sources, &context.budget));
+        let pool =
+            pool.unwrap_or_else(|| Pool::new(self.spec.clone(), sources, &context.refresh.budget));
         let Some((pool, update, refused)) = relabel(pool, updates.clone()).await else {
             // The targets stay; after the next refresh of a source everything is tried again.
             context.refresh.stats.panics.add(1);

@@ -211,7 +211,8 @@ impl Pool {
         let mut relabelled = Vec::new();
         for (_, group) in kept.iter().zip(&groups[new]).filter(|(kept, _)| kept.is_none()) {
             let (group, keep) = (group.clone(), |bytes| meter.keep(bytes));
-            relabelled.push(relabel_within(group, defaults, relabel, &mut self.builder, keep)?);
+            let made = relabel_within(group, defaults, relabel, &mut self.builder, keep)?;
+            relabelled.push(Arc::new(made));
         }
         self.held.absorb(meter.finish());
         let mut relabelled = relabelled.into_iter();
@@ -225,7 +226,7 @@ impl Pool {
                 kept.unwrap_or_else(|| {
                     let relabelled = relabelled.next().expect("one for each that is not kept");
                     update.note(&relabelled);
-                    self.add(number, relabelled)
+                    self.add(number, &relabelled)
                 })
             })
             .collect();
@@ -250,8 +251,7 @@ impl Pool {
         TargetCounts { active: self.identities.len(), ..self.counts }
     }
 
-    fn add(&mut self, source: u32, relabelled: RelabelledGroup) -> GroupId {
-        let relabelled = Arc::new(relabelled);
+    fn add(&mut self, source: u32, relabelled: &Arc<RelabelledGroup>) -> GroupId {
         self.counts.dropped += relabelled.dropped.len();
         self.counts.refused += relabelled.refused.len();
         let unreachable = relabelled.unreachable().count();

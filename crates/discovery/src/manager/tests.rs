@@ -577,7 +577,7 @@ async fn hung_refreshes_hold_up_neither_reload_nor_end() {
 /// other job goes on.
 #[tokio::test(start_paused = true)]
 async fn targets_that_do_not_fit_are_an_error_of_their_source() {
-    let context = BuildContext { budget: Budget::new(Bytes(500_000)), ..BuildContext::new("test") };
+    let context = BuildContext::new("test").within(Budget::new(Bytes(500_000)));
     let mut manager = Manager::new(context);
     let (growing, steady) = (Script::new(60), Script::new(60));
     growing.answer(targets(&["a:1"]));

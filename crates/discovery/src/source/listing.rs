@@ -18,6 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use swarmscout_model::groups::source_order;
 use swarmscout_model::quote::Quoted;
 use swarmscout_model::{Labels, LabelsBuilder, NameScheme, TargetGroup};
 
@@ -55,10 +56,23 @@ pub(super) fn named(
         builder.reset(&labels);
         builder.set(label, place);
         let (source, labels) = (format!("{place}:{index}"), builder.build());
-        meter.group(source.len(), targets.len(), &labels, || format!("group {index}"))?;
+        meter.named(source.len(), targets.len(), &labels, || format!("group {index}"))?;
         Ok(Arc::new(TargetGroup { source: source.into(), targets, labels }))
     });
     groups.collect()
+}
+
+/// Takes the group of `known` in place of each one that equals it. Otherwise the source would keep
+/// the new one, and its job the old one. Both are in the order of their lists.
+pub(super) fn reuse(known: &[Arc<TargetGroup>], groups: &mut [Arc<TargetGroup>]) {
+    let mut known = known.iter().peekable();
+    for group in groups {
+        let earlier = |old: &&Arc<TargetGroup>| source_order(&old.source, &group.source).is_lt();
+        while known.next_if(earlier).is_some() {}
+        if let Some(old) = known.next_if(|old| old == &group) {
+            *group = Arc::clone(old);
+        }
+    }
 }
 
 /// The groups of a list with targets.
@@ -106,8 +120,7 @@ impl<'de> Deserialize<'de> for GroupList {
                     match group {
                         Some(Group(group)) if group.targets.is_empty() => count(Meter::unit)?,
                         Some(Group(group)) => {
-                            // The targets are counted here, the group once it gets its name.
-                            count(|meter| meter.reserve(size_of::<ListedGroup>() as u64))?;
+                            count(|meter| meter.listed(group.targets.len()))?;
                             list.groups.push(ListedGroup { index: here, ..group });
                         }
                         None => {
@@ -142,8 +155,9 @@ impl<'de> Deserialize<'de> for Group {
                 while let Some(Text(name)) = map.next_key()? {
                     if name.eq_ignore_ascii_case("targets") {
                         let addresses: Option<Vec<Address>> = map.next_value()?;
-                        targets =
-                            addresses.into_iter().flatten().map(|Address(labels)| labels).collect();
+                        targets = addresses.into_iter().flatten().map(|Address(of)| of).collect();
+                        // Room for four targets would be most of a group that has one.
+                        targets.shrink_to_fit();
                     } else if name.eq_ignore_ascii_case("labels") {
                         let read: Option<GroupLabels> = map.next_value()?;
                         labels = read.map(|GroupLabels(labels)| labels).unwrap_or_default();
@@ -400,6 +414,19 @@ mod tests {
         );
     }
 
+    /// Values in YAML are charged before they are read.
+    #[test]
+    fn yaml_is_charged_before_it_is_read() {
+        let lines = |line: &str| line.repeat(20_000);
+        for text in
+            [lines("- a: b\n"), lines("- targets: [a]\n"), lines(&("- ".repeat(50) + "a\n"))]
+        {
+            let mut meter = Meter::new(&Budget::new(Bytes(4 << 20)), LONGEST_LABEL);
+            let error = from_yaml(text.as_bytes(), &mut meter).unwrap_err();
+            assert!(matches!(error, Unreadable::Excess(Excess::Memory(_))), "{error}");
+        }
+    }
+
     /// Reading stops at the limit: the error after it is never reached.
     #[test]
     fn lists_end_where_they_become_too_much() {
@@ -448,6 +475,35 @@ mod tests {
             show(from_yaml(yaml.as_bytes(), &mut meter())),
             r#"error: label "x" of group 1 has 100000 bytes, at most 65536 are allowed"#
         );
+    }
+
+    /// A group is charged with all that it becomes before the next one is read: what follows is not
+    /// JSON, and that is not reached.
+    #[test]
+    fn tiny_groups_are_charged_one_by_one() {
+        let json = "[".to_owned() + &r#"{"targets":["a"]},"#.repeat(50_000) + "x";
+        let budget = Budget::new(Bytes(8 << 20));
+        let mut meter = Meter::new(&budget, LONGEST_LABEL);
+        let error = from_json(json.as_bytes(), &mut meter).unwrap_err();
+        assert!(matches!(error, Unreadable::Excess(Excess::Memory(_))), "{error}");
+        // Targets and groups count.
+        let json = "[".to_owned() + &r#"{"targets":["a"]},"#.repeat(MOST_TARGETS / 2 + 1) + "x";
+        let error = from_json(json.as_bytes(), &mut self::meter()).unwrap_err();
+        assert_eq!(error, Unreadable::Excess(Excess::Targets));
+    }
+
+    #[test]
+    fn groups_that_did_not_change_are_the_known_ones() {
+        let read = |json: &str| {
+            let groups = from_json(json.as_bytes(), &mut meter()).unwrap();
+            named(groups, "l", "p", &mut LabelsBuilder::new(), &mut meter()).unwrap()
+        };
+        let known = read(r#"[{"targets":["a"]},{"targets":["b"]},{},{"targets":["c"]}]"#);
+        let mut groups = read(r#"[{"targets":["a"]},{},{"targets":["d"]},{"targets":["c"]}]"#);
+        let other = Arc::clone(&groups[1]);
+        reuse(&known, &mut groups);
+        assert!(Arc::ptr_eq(&groups[0], &known[0]) && Arc::ptr_eq(&groups[2], &known[2]));
+        assert!(Arc::ptr_eq(&groups[1], &other));
     }
 
     /// 20,000 targets of 50,000 bytes each are 1 GB, made of an answer of 200 kB.

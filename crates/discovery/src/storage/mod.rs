@@ -143,7 +143,7 @@ impl Storage {
             path,
             timing,
             stats: Arc::clone(&context.stats),
-            budget: context.budget.clone(),
+            budget: context.refresh.budget.clone(),
             turn: tokio::sync::Mutex::default(),
             state: Mutex::default(),
             tasks: TaskTracker::new(),

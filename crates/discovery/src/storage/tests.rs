@@ -163,7 +163,7 @@ async fn what_does_not_fit_into_memory_is_not_restored() {
     let scratch = Scratch::new();
     run_before(&scratch, targets(&["a"])).await;
     let mut context = BuildContext::new("test");
-    context.budget = Budget::new(swarmscout_model::size::Bytes(100));
+    context.refresh.budget = Budget::new(swarmscout_model::size::Bytes(100));
     context.storage = Some(Storage::new(scratch.folder(), &context));
     let mut manager = Manager::new(context);
     let script = Script::answering(3600, Answer::Hang);
@@ -181,7 +181,7 @@ async fn restored_targets_count_until_the_source_answers() {
     let scratch = Scratch::new();
     run_before(&scratch, targets(&["a"])).await;
     let mut context = BuildContext::new("test");
-    let budget = context.budget.clone();
+    let budget = context.refresh.budget.clone();
     context.storage = Some(Storage::new(scratch.folder(), &context));
     let mut manager = Manager::new(context);
     let script = Script::answering(3600, Answer::Hang);

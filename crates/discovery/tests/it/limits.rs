@@ -35,7 +35,7 @@ async fn refused(name: &str, config: &SdConfig) -> Error {
 
 async fn refused_within(name: &str, config: &SdConfig, context: BuildContext) -> Error {
     let budget = Budget::new(Bytes(LIMIT));
-    let context = BuildContext { budget: budget.clone(), ..context };
+    let context = context.within(budget.clone());
     let mut source = match config.source().build(&context) {
         Ok(source) => source,
         Err(error) => {
@@ -116,7 +116,7 @@ async fn http_sd_lists() {
     needs("many groups", &http_sd(&address), LIMIT / 2).await;
     let (_server, address) = always(format!("[{}]", vec!["{}"; 500_000].join(",")));
     let budget = Budget::new(Bytes(LIMIT));
-    let context = BuildContext { budget: budget.clone(), ..BuildContext::new("test") };
+    let context = BuildContext::new("test").within(budget.clone());
     let mut source = http_sd(&address).source().build(&context).unwrap();
     assert_eq!(
         source.fetch(RefreshScope::Full).await.unwrap().value,
@@ -374,6 +374,31 @@ async fn dockerswarm() {
     let (_server, address) = lists(vec![("/nodes", node(1_100_000))]);
     let expected = r#"label "__meta_dockerswarm_node_label_big" of node n1 has 1100000 bytes, at most 1048576 are allowed"#;
     says("nodes", &config(&address, Role::Nodes), expected).await;
+}
+
+/// Objects take memory before any target is made of them, most of it when they have next to no text.
+#[tokio::test]
+async fn tiny_objects_of_an_engine() {
+    let many = |of: &dyn Fn(usize) -> Value| (0..20_000).map(of).collect::<Value>();
+    let ports = vec![json!({}); 50_000];
+    for (name, service) in [
+        ("objects", many(&|i| json!({ "ID": format!("s{i}") }))),
+        ("objects without an ID", many(&|_| json!({}))),
+        ("parts", json!([{ "ID": "s", "Endpoint": { "Ports": ports } }])),
+    ] {
+        let (_server, address) = lists(vec![("/services", service)]);
+        let config = SdConfig::DockerSwarm(DockerSwarmConfig {
+            engine: engine(&address),
+            role: Role::Services,
+            match_first_network: false,
+            overlay_port: OverlayPort::default(),
+            events: Events::Poll,
+            swarmkit_socket: None,
+        });
+        let error = refused(name, &config).await.to_string();
+        assert!(error.contains("/services: needs about "), "{name}: {error}");
+        assert!(error.contains("exceeds --limits.memory=4MiB: raise --limits.memory"), "{error}");
+    }
 }
 
 /// Hands over what it was made with.

@@ -142,7 +142,7 @@ impl Hosts {
         let client = ReadClient::new(&config.http, options)?;
         let refresh_interval = config.refresh_interval;
         let context = context.clone();
-        let memos = Memos::default();
+        let memos = Memos::new(&context.budget);
         Ok(Self {
             client,
             rotation: Rotation::new(hosts.len()),
@@ -362,7 +362,7 @@ impl Hosts {
         query: &Query,
         extent: Extent,
     ) -> Result<Answer, Error> {
-        let mut of_part = Memos::default();
+        let mut of_part = Memos::new(&self.context.budget);
         let memos = match extent {
             Extent::Whole => &mut self.memos,
             Extent::Part => &mut of_part,

@@ -9,6 +9,8 @@
 //!   into pieces.
 //! - An object is the same [`Arc`] as before if its bytes did not change, or none of the decoded
 //!   members did.
+//! - Objects are charged to the memory budget while they are decoded, those that take the place of
+//!   others beside them. An answer that does not fit breaks off.
 //! - An object with a skipped part is not cached: every refresh reports the part.
 //! - After a complete answer exactly its objects are cached. After one that broke off, the cache is
 //!   still right. However many answers break off, it holds no more than twice the last complete one,
@@ -18,6 +20,8 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use swarmscout_model::budget::shared_allocation;
+use swarmscout_model::{Budget, Charge};
 use swarmscout_refresh::Problem;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -27,6 +31,13 @@ use super::scan::{Element, ListScanner, MAX_ELEMENT, ScanError, Visitor};
 
 /// The number of objects that are cached without having been in a complete answer.
 const MOST_UNCONFIRMED: usize = if cfg!(test) { 100 } else { 10_000 };
+
+/// What an object costs in the budget beside its own block: its ID, and its entries in the cache, in
+/// the list, in snapshots, and in what finds targets in them.
+const ENTRY: u64 = 300;
+
+/// The cost of a part of an object, a port for instance, that has next to no text.
+const PART: u64 = 80;
 
 /// The objects of an answer, in its order, and what was left out.
 pub type Listed<T> = (Vec<Arc<T>>, Vec<Problem>);
@@ -61,6 +72,10 @@ pub struct Memo<T> {
     complete: usize,
     /// Whether the present answer has not come to its end.
     is_open: bool,
+    /// For the objects of the last complete answer, and of those that broke off since.
+    held: Charge,
+    /// What the objects of the last complete answer cost that are not cached.
+    passing: u64,
 }
 
 /// An object, and how to know it.
@@ -75,16 +90,42 @@ struct CachedObject<T> {
     digest: [u64; 2],
     /// The answer that it was last in.
     answer: u32,
+    /// What it costs in the budget.
+    cost: u32,
 }
 
 impl<T> Default for Memo<T> {
     fn default() -> Self {
+        Self::new(&Budget::unlimited())
+    }
+}
+
+impl Memos {
+    /// Empty ones, for lists that `budget` has to have room for.
+    pub fn new(budget: &Budget) -> Self {
+        Self {
+            nodes: Memo::new(budget),
+            services: Memo::new(budget),
+            tasks: Memo::new(budget),
+            networks: Memo::new(budget),
+            configs: Memo::new(budget),
+            secrets: Memo::new(budget),
+            containers: Memo::new(budget),
+        }
+    }
+}
+
+impl<T> Memo<T> {
+    /// An empty one, for lists that `budget` has to have room for.
+    pub fn new(budget: &Budget) -> Self {
         Self {
             known: HashMap::default(),
             decoder: Decoder::default(),
             answer: 0,
             complete: 0,
             is_open: false,
+            held: budget.nothing(),
+            passing: 0,
         }
     }
 }
@@ -104,8 +145,8 @@ impl<T: Object> Memo<T> {
         self.answer = self.answer.wrapping_add(1);
         self.decoder.begin();
         let objects = Vec::with_capacity(self.known.len());
-        let found = Found { memo: self, objects, remembered: 0, decoded: false };
-        ListReader { scanner: ListScanner::new(max_element), found }
+        let found = Found { memo: self, objects, remembered: 0, decoded: false, passing: 0 };
+        ListReader { scanner: ListScanner::new(max_element), found, carried: 0 }
     }
 
     /// Keeps what answers leave that broke off within bounds.
@@ -114,6 +155,14 @@ impl<T: Object> Memo<T> {
             self.known = HashMap::default();
         }
         self.decoder.end(true);
+        self.settle(0);
+    }
+
+    /// Charges what is cached, and `passing` bytes of other objects, and nothing more.
+    fn settle(&mut self, passing: u64) {
+        let cached: u64 = self.known.values().map(|known| u64::from(known.cost)).sum();
+        let held = self.held.bytes();
+        self.held.shrink(held.saturating_sub(cached.saturating_add(passing)));
     }
 
     /// How many objects are remembered.
@@ -132,6 +181,8 @@ impl<T: Object> Memo<T> {
 pub struct ListReader<'a, T> {
     scanner: ListScanner,
     found: Found<'a, T>,
+    /// Bytes of the scanner that are charged.
+    carried: u64,
 }
 
 /// What was found of an answer so far.
@@ -143,12 +194,29 @@ struct Found<'a, T> {
     remembered: usize,
     /// Whether something was decoded.
     decoded: bool,
+    /// What the objects cost that are not cached.
+    passing: u64,
 }
 
 impl<T: Object> ListReader<'_, T> {
     /// Takes the next piece.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), ScanError> {
-        self.scanner.visit(piece, &mut self.found)
+        let outcome = self.take(piece);
+        if let Err(ScanError::Memory(_)) = outcome {
+            // What it holds must not keep others from their memory until the next answer.
+            self.found.memo.forget_surplus();
+        }
+        outcome
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), ScanError> {
+        self.scanner.visit(piece, &mut self.found)?;
+        let carried = self.scanner.held() as u64;
+        if let Some(more) = carried.checked_sub(self.carried).filter(|more| *more > 0) {
+            self.found.memo.held.grow(more)?;
+            self.carried = carried;
+        }
+        Ok(())
     }
 
     /// How many objects have been found.
@@ -159,7 +227,7 @@ impl<T: Object> ListReader<'_, T> {
     /// What the answer holds, once it is complete.
     pub fn finish(self) -> Result<Listed<T>, ScanError> {
         self.scanner.finish()?;
-        let Found { memo, mut objects, remembered, decoded } = self.found;
+        let Found { memo, mut objects, remembered, decoded, passing } = self.found;
         objects.shrink_to_fit();
         let forget = remembered < memo.known.len();
         if forget {
@@ -171,6 +239,10 @@ impl<T: Object> ListReader<'_, T> {
         memo.decoder.end(forget || decoded);
         memo.complete = memo.known.len();
         memo.is_open = false;
+        let passed = std::mem::replace(&mut memo.passing, passing);
+        if forget || decoded || passed > 0 || self.carried > 0 {
+            memo.settle(passing);
+        }
         Ok((objects, memo.decoder.take_problems()))
     }
 }
@@ -191,12 +263,15 @@ impl<T: Object> Visitor for Found<'_, T> {
             debug_assert_eq!(length, element.text.len(), "an element does not end within itself");
             return Ok(());
         }
+        let cost = cost::<T>(element.text);
+        self.memo.held.grow(cost)?;
         let before = self.memo.decoder.problems_so_far();
         let Some(object) = self.memo.decoder.decode(element)? else { return Ok(()) };
         if before == self.memo.decoder.problems_so_far() {
-            self.remember(start.and_then(|start| start.version), element.text, object);
+            self.remember(start.and_then(|start| start.version), element.text, object, cost);
         } else {
             self.decoded = true;
+            self.passing += cost;
             self.objects.push(Arc::new(object));
         }
         Ok(())
@@ -223,9 +298,11 @@ impl<T: Object> Found<'_, T> {
     }
 
     /// Takes an object that was decoded from `text` without anything being left out.
-    fn remember(&mut self, version: Option<u64>, text: &[u8], object: T) {
+    fn remember(&mut self, version: Option<u64>, text: &[u8], object: T, cost: u64) {
         self.decoded = true;
         let answer = self.memo.answer;
+        // An element has at most `MAX_ELEMENT` bytes.
+        let cached_cost = u32::try_from(cost).unwrap_or(u32::MAX);
         let (length, digest) = (text.len(), digest(text));
         let object = match self.memo.known.get_mut(&**object.id()) {
             Some(known) => {
@@ -237,20 +314,41 @@ impl<T: Object> Found<'_, T> {
                 known.length = length;
                 known.digest = digest;
                 known.answer = answer;
+                known.cost = cached_cost;
                 Arc::clone(&known.object)
             }
-            None if object.id().is_empty() => Arc::new(object),
+            None if object.id().is_empty() => {
+                self.passing += cost;
+                Arc::new(object)
+            }
             None => {
                 self.remembered += 1;
                 let (id, object) = (Arc::clone(object.id()), Arc::new(object));
-                let known =
-                    CachedObject { object: Arc::clone(&object), version, length, digest, answer };
+                let known = CachedObject {
+                    object: Arc::clone(&object),
+                    version,
+                    length,
+                    digest,
+                    answer,
+                    cost: cached_cost,
+                };
                 self.memo.known.insert(id, known);
                 object
             }
         };
         self.objects.push(object);
     }
+}
+
+/// What the object of an element costs in the budget. Of what an Engine writes three quarters are names
+/// of members, and what is not decoded. Parts and texts that are shorter than any of an Engine take
+/// more than they have bytes.
+fn cost<T>(text: &[u8]) -> u64 {
+    let count = |of: fn(u8) -> bool| text.iter().filter(|byte| of(**byte)).count();
+    let parts = count(|byte| matches!(byte, b'{' | b'[')).saturating_sub(text.len() / 64) as u64;
+    let texts = count(|byte| byte == b',').saturating_sub(text.len() / 16) as u64;
+    let dense = parts * PART + texts * size_of::<Arc<str>>() as u64;
+    shared_allocation(size_of::<T>()) + ENTRY + text.len() as u64 / 4 + dense
 }
 
 fn digest(text: &[u8]) -> [u64; 2] {

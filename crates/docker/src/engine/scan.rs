@@ -9,6 +9,8 @@
 //! them is checked when the element is read. Nesting, the size of an element and (by the
 //! client) the size of the answer are limited.
 
+use swarmscout_model::OverBudget;
+
 use super::text::find_quote_or_backslash;
 
 /// Brackets may stand this deep in each other. The Engine needs some ten.
@@ -109,6 +111,9 @@ pub enum ScanError {
         /// Offset in the stream.
         at: u64,
     },
+    /// What it holds does not fit into the memory budget.
+    #[error(transparent)]
+    Memory(#[from] OverBudget),
 }
 
 /// Takes the elements of a list as they are found.
@@ -164,6 +169,11 @@ impl ListScanner {
         each: &mut impl FnMut(Element<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.visit(piece, &mut Each(each))
+    }
+
+    /// How many bytes are held of an element whose rest has not arrived.
+    pub(super) fn held(&self) -> usize {
+        self.carry.capacity()
     }
 
     /// Takes the next piece and lets the visitor take the elements that it completes, in their

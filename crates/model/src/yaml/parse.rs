@@ -261,8 +261,14 @@ impl<'a> Parser<'a> {
             return Err(too_deep(self.scanner.peek()?.1));
         }
         self.depth += 1;
-        let data = read(self)?;
+        let mut data = read(self)?;
         self.depth -= 1;
+        // A list that grows has room for four elements from the first on, and most are never full.
+        match &mut data {
+            Data::Scalar(_) => {}
+            Data::Sequence(items) => items.shrink_to_fit(),
+            Data::Mapping(entries) => entries.shrink_to_fit(),
+        }
         let (mut weight, mut depth) = (1, 0);
         let mut add = |node: &Node| {
             weight += node.inner.weight;

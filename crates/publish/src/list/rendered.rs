@@ -27,6 +27,12 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use super::{EMPTY, Encoding, Form, Selection};
 use crate::json;
 
+/// An entry among the parts that can be used again.
+const ENTRY: usize = 32;
+
+/// What [`Bytes`] that are used twice allocate.
+const SHARED: u64 = allocation(3 * size_of::<usize>());
+
 /// The step in which memory for rendering is charged.
 const STEP: u64 = 64 << 10;
 
@@ -73,6 +79,14 @@ impl PartKey {
         match form {
             Form::Raw => Self::Discovered(Arc::downgrade(&group.relabelled.group)),
             Form::Full | Form::WithoutMeta => Self::Relabelled(Arc::downgrade(&group.relabelled)),
+        }
+    }
+
+    /// The block of a group that is gone: a weak reference keeps the block.
+    const fn kept(&self) -> u64 {
+        match self {
+            Self::Relabelled(_) => shared_allocation(size_of::<RelabelledGroup>()),
+            Self::Discovered(_) => shared_allocation(size_of::<TargetGroup>()),
         }
     }
 
@@ -296,9 +310,12 @@ impl<'a> Renderer<'a> {
             }
         }
         let duplicates = Box::from(group.duplicates());
-        // Its place among the parts, and those among the pieces of the list and of the next one.
-        let places = 2 * (size_of::<Arc<Part>>() + size_of::<Bytes>());
+        // Its place among the parts, and those among the pieces of the list and of the next one; the
+        // digest; and its entry among the parts that the next list finds again.
+        let places = 2 * (size_of::<Arc<Part>>() + size_of::<Bytes>()) + size_of::<u128>() + ENTRY;
         let size = shared_allocation(size_of::<Part>())
+            + SHARED
+            + key.kept()
             + allocation(size_of_val(&*duplicates))
             + allocation(blocks.bytes.len())
             + places as u64;

@@ -80,7 +80,6 @@ impl LocalJobs {
     fn start(jobs: Vec<JobConfig>, flags: TargetFlags, all_tasks: bool) -> Self {
         let TargetFlags { common_labels, copied_labels, presets_off } = flags;
         let context = BuildContext {
-            budget: Budget::new(memory::default_limit()),
             own_container: OwnContainer::read(),
             state_metrics: all_tasks,
             common_labels,
@@ -88,7 +87,9 @@ impl LocalJobs {
             presets_off,
             ..BuildContext::new(format!("Swarmscout/{}", BUILD.version))
         };
-        let mut manager = Manager::new(context);
+        let limit = memory::default_limit();
+        let budget = Budget::measured(limit, memory::process(limit));
+        let mut manager = Manager::new(context.within(budget));
         manager.apply(jobs);
         Self(manager)
     }

@@ -37,10 +37,10 @@ impl Custom {
     ) -> Self {
         let scale = Scale {
             what: Arc::clone(&config.display_name),
-            budget: context.budget.clone(),
+            budget: context.refresh.budget.clone(),
             groups: Groups::new(),
             units: 0,
-            held: context.budget.nothing(),
+            held: context.refresh.budget.nothing(),
         };
         Self { discoverer, scale }
     }

@@ -100,7 +100,7 @@ impl Dns {
             deadline: context.refresh.attempt_deadline(config.refresh_interval, 0),
             resolver: context.dns.clone(),
             stats: context.stats.clone(),
-            budget: context.budget.clone(),
+            budget: context.refresh.budget.clone(),
         }
     }
 

@@ -57,7 +57,7 @@ impl Docker {
             host_networking_host: config.host_networking_host.clone(),
             match_first_network: config.match_first_network,
         };
-        let (what, budget) = (config.engine.describe(), context.budget.clone());
+        let (what, budget) = (config.engine.describe(), context.refresh.budget.clone());
         Ok(Self { hosts, query, options, what, held: budget.nothing(), budget })
     }
 }

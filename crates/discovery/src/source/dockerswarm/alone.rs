@@ -23,7 +23,8 @@ impl DockerSwarm {
     pub fn new(config: &DockerSwarmConfig, context: &BuildContext) -> Result<Self, Error> {
         let filters = Filters::new(config.role, &config.engine.filters);
         let reader = Reader::of_role(filters.clone());
-        let finder = Finder::new(Options::from(config), filters).within(context.budget.clone());
+        let finder =
+            Finder::new(Options::from(config), filters).within(context.refresh.budget.clone());
         Self::of(&config.swarm(), &config.engine.describe(), &reader, Box::new(finder), context)
     }
 

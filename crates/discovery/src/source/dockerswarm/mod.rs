@@ -85,7 +85,7 @@ pub(crate) fn start(
     context: &BuildContext,
 ) -> (Supervised<CanonicalGroups>, watch::Receiver<Details>) {
     let filters = Filters::new(config.role, &config.engine.filters);
-    let (options, budget) = (Options::from(config), context.budget.clone());
+    let (options, budget) = (Options::from(config), context.refresh.budget.clone());
     let finder =
         move || Box::new(Finder::new(options, filters.clone()).within(budget.clone())) as Box<_>;
     let spec = ReplicaSpec {

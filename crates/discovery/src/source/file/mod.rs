@@ -64,7 +64,7 @@ impl File {
             files: BTreeMap::new(),
             times: FileTimes::new(context.stats.clone()),
             max_file: MAX_FILE.min(context.refresh.max_answer),
-            budget: context.budget.clone(),
+            budget: context.refresh.budget.clone(),
             builder: LabelsBuilder::new(),
         };
         Self { hints, reader: OffThread::new(lane, within, reader) }
@@ -198,7 +198,8 @@ impl CachedFile {
         self.modified = Some(modified);
         let is_stamp_unique = began.duration_since(modified).is_ok_and(|age| age > CLOCK_GRAIN);
         match parse(path, &text, builder, &mut meter) {
-            Ok((groups, replaced)) => {
+            Ok((mut groups, replaced)) => {
+                listing::reuse(self.groups.as_deref().unwrap_or_default(), &mut groups);
                 self.groups = Some(groups);
                 self.replaced = replaced;
                 self.units = meter.units() - others;

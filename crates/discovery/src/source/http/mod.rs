@@ -125,7 +125,7 @@ impl Http {
             follow: Follow::new(refresh_interval.get()),
             stats: context.stats.clone(),
             hasher: RandomState::default(),
-            budget: context.budget.clone(),
+            budget: context.refresh.budget.clone(),
             decoding: Decoding::default(),
             last_good: None,
         })
@@ -265,11 +265,13 @@ impl Http {
             return Ok(last.read.clone());
         }
         let (url, budget) = (Arc::clone(&self.servers[0].url), self.budget.clone());
+        let known = self.last_good.as_ref().map(|last| last.read.0.clone()).unwrap_or_default();
         let decoded = self.decoding.run(answer.bytes.len(), move |cancel| {
             let mut meter = Meter::new(&budget, LONGEST_LABEL).until(cancel);
             let Whole { bytes, charge } = answer;
-            let read = parse(&bytes, &url, &mut meter)?;
+            let mut read = parse(&bytes, &url, &mut meter)?;
             drop((bytes, charge));
+            listing::reuse(&known, &mut read.0);
             Ok::<_, Unreadable>((read, meter.finish()))
         });
         let (read, held) = decoded.await.map_err(|error| match error {

@@ -16,8 +16,11 @@ const MAX_NODES: usize = 6_000_000;
 /// … and how many more of them than bytes: aliases let a small file hold a large list.
 const MAX_REPEATED: usize = 200_000;
 
-/// The memory of a node that is read, in bytes.
-const NODE: u64 = 128;
+/// The memory of a node that is read, in bytes: its block, its text, and its entry in a collection.
+const NODE: u64 = 160;
+
+/// The same of a list that stands behind a dash: lists in lists need no line of their own.
+const NESTED: u64 = 128;
 
 /// Reads the first document of a YAML stream. A stream without documents is a list without groups.
 /// An error has the position in it.
@@ -25,9 +28,10 @@ pub(in crate::source) fn from_yaml(
     text: &[u8],
     meter: &mut Meter,
 ) -> Result<Vec<ListedGroup>, Unreadable> {
-    // A key and a value stand between two of these, but for lists that hold nothing but lists.
+    // A key and a value stand between two of these.
     let pairs = text.iter().filter(|b| matches!(b, b'\n' | b'\r' | b',' | b'[' | b'{')).count();
-    meter.reserve(2 * NODE * (pairs as u64 + 1))?;
+    let dashes = text.windows(2).filter(|pair| matches!(pair, [b'-', b' ' | b'\t'])).count();
+    meter.reserve(2 * NODE * (pairs as u64 + 1) + NESTED * dashes as u64)?;
     let max_nodes = MAX_NODES.min(text.len() + MAX_REPEATED);
     let root = yaml::parse(text, max_nodes).map_err(|error| error.to_string())?;
     let Some(root) = root.filter(|root| !root.is_null()) else { return Ok(Vec::new()) };
@@ -41,7 +45,7 @@ pub(in crate::source) fn from_yaml(
         if group.targets.is_empty() {
             meter.unit()?;
         } else {
-            meter.reserve(size_of::<ListedGroup>() as u64)?;
+            meter.listed(group.targets.len())?;
             let (targets, labels) = group.build(index, meter)?;
             groups.push(ListedGroup { index, targets, labels });
         }
@@ -76,7 +80,9 @@ impl<'n> Group<'n> {
             meter.target(&labels, || format!("a target of group {index}"))?;
             Ok(labels)
         });
-        Ok((targets.collect::<Result<_, Excess>>()?, labels))
+        let mut targets = targets.collect::<Result<Vec<_>, Excess>>()?;
+        targets.shrink_to_fit();
+        Ok((targets, labels))
     }
 
     fn join(&mut self, node: &'n Node) -> Result<(), YamlError> {

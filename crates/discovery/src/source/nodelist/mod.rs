@@ -132,8 +132,8 @@ impl NodeList {
             backoff: Backoff::default(),
             logged: None,
             groups: Groups::new(),
-            held: context.budget.nothing(),
-            budget: context.budget.clone(),
+            held: context.refresh.budget.nothing(),
+            budget: context.refresh.budget.clone(),
         })
     }
 

@@ -31,6 +31,9 @@ pub(super) struct Server<'a> {
     pub(super) decoding: &'a Decoding,
 }
 
+/// Each text of an answer becomes a member of an element, a key or value, and the name of a node.
+const COPIES: u64 = 3;
+
 /// A whole answer.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -127,6 +130,7 @@ impl Answer {
         let read = decoding.run(self.body.len(), move |cancel| {
             let mut meter = Meter::new(&budget, LONGEST_LABEL).until(cancel);
             let (body, _) = lossy::repaired(&body, &mut meter)?;
+            meter.reserve(COPIES * body.len() as u64)?;
             metered(&mut meter, || serde_json::from_slice(&body).map_err(|error| error.to_string()))
         });
         read.await.map_err(|error| match error {

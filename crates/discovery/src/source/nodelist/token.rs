@@ -58,7 +58,7 @@ impl Token {
             path: Secret::new(format!("/{token}")),
             deadlines,
             max_answer: MAX_ANSWER.min(context.refresh.max_answer),
-            budget: context.budget.clone(),
+            budget: context.refresh.budget.clone(),
             decoding: Decoding::default(),
         })
     }

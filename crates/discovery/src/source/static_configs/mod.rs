@@ -24,7 +24,7 @@ pub struct Static {
 impl Static {
     /// The groups of `config`, which never change. Fails if they exceed a limit.
     pub fn new(config: &StaticConfig, context: &BuildContext) -> Result<Self, Error> {
-        let mut meter = Meter::new(&context.budget, LONGEST_LABEL);
+        let mut meter = Meter::new(&context.refresh.budget, LONGEST_LABEL);
         let groups = make(config, &mut meter)?;
         Ok(Self { groups, _held: meter.finish() })
     }

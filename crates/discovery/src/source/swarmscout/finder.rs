@@ -101,7 +101,7 @@ impl EndpointFinder {
             probes: GroupCache::default(),
             state: StateTarget::default(),
             buffers: Buffers::default(),
-            budget: context.budget.clone(),
+            budget: context.refresh.budget.clone(),
         }
     }
 

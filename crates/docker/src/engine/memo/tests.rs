@@ -2,6 +2,8 @@ use std::fmt::Debug;
 
 use proptest::prelude::*;
 
+use swarmscout_model::size::Bytes;
+
 use super::*;
 use crate::testing::objects;
 
@@ -157,6 +159,32 @@ fn reading_ahead_does_not_move_the_end_of_an_object() {
         let inner = format!(r#"[{{"Status":{{"x":{}{}}}}}]"#, "[".repeat(depth), "]".repeat(depth));
         check::<Task>(&[(text.into(), 0), (inner.into(), 0)], MAX_ELEMENT);
     }
+}
+
+#[test]
+fn objects_are_charged_as_long_as_they_are_there() {
+    let budget = Budget::new(Bytes(100_000));
+    let mut memo = Memo::<Task>::new(&budget);
+    let list = |tasks: usize| {
+        let tasks: Vec<_> = (0..tasks).map(|i| task(&format!("t{i:04}"), 1, "{}", "")).collect();
+        format!("[{}]", tasks.join(","))
+    };
+    let mut read = |text: &str| read(&mut memo, [text.as_bytes()], MAX_ELEMENT).map(|_| ());
+    read(&list(50)).unwrap();
+    let fifty = budget.used();
+    assert!(fifty > 50 * size_of::<Task>() as u64, "{fifty}");
+    read(&list(50)).unwrap();
+    assert_eq!(budget.used(), fifty);
+    let error = read(&list(2000)).unwrap_err();
+    assert!(matches!(error, ScanError::Memory(_)), "{error}");
+    read(&list(25)).unwrap();
+    assert_eq!(budget.used(), fifty / 2);
+    // Objects that are not cached are charged as well.
+    read(&format!("[{}]", ["{}"; 50].join(","))).unwrap();
+    assert!(budget.used() > 50 * size_of::<Task>() as u64);
+    read("[]").unwrap();
+    assert_eq!(budget.used(), 0);
+    drop(memo);
 }
 
 #[test]
