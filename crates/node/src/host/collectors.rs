@@ -64,33 +64,54 @@ impl Collector {
         Self::Root,
     ];
 
-    /// Its name in `--collector.<name>`: node exporter's, where that has it.
-    pub const fn as_str(self) -> &'static str {
+    /// Its flag, without dashes: `collector.` and node exporter's name of it, where that has it.
+    pub const fn flag(self) -> &'static str {
         match self {
-            Self::Cpu => "cpu",
-            Self::Meminfo => "meminfo",
-            Self::Filesystem => "filesystem",
-            Self::Diskstats => "diskstats",
-            Self::Netdev => "netdev",
-            Self::Loadavg => "loadavg",
-            Self::Stat => "stat",
-            Self::Vmstat => "vmstat",
-            Self::Uname => "uname",
-            Self::Time => "time",
-            Self::Filefd => "filefd",
-            Self::Conntrack => "conntrack",
-            Self::Pressure => "pressure",
-            Self::Hwmon => "hwmon",
-            Self::ThermalZone => "thermal_zone",
-            Self::Meta => "meta",
-            Self::Machine => "machine",
-            Self::Root => "root",
+            Self::Cpu => "collector.cpu",
+            Self::Meminfo => "collector.meminfo",
+            Self::Filesystem => "collector.filesystem",
+            Self::Diskstats => "collector.diskstats",
+            Self::Netdev => "collector.netdev",
+            Self::Loadavg => "collector.loadavg",
+            Self::Stat => "collector.stat",
+            Self::Vmstat => "collector.vmstat",
+            Self::Uname => "collector.uname",
+            Self::Time => "collector.time",
+            Self::Filefd => "collector.filefd",
+            Self::Conntrack => "collector.conntrack",
+            Self::Pressure => "collector.pressure",
+            Self::Hwmon => "collector.hwmon",
+            Self::ThermalZone => "collector.thermal_zone",
+            Self::Meta => "collector.meta",
+            Self::Machine => "collector.machine",
+            Self::Root => "collector.root",
         }
     }
 
-    /// The collector of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|collector| collector.as_str() == name)
+    /// What its metrics are about, for the help of its flag.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Cpu => "CPU time by processor and mode",
+            Self::Meminfo => "Memory",
+            Self::Filesystem => "Size and use of file systems",
+            Self::Diskstats => "Reads and writes of disks",
+            Self::Netdev => "Traffic of network interfaces",
+            Self::Loadavg => "Load average",
+            Self::Stat => {
+                "Interrupts, context switches, forks, processes and the time of the start"
+            }
+            Self::Vmstat => "Page faults, swapping and out-of-memory kills",
+            Self::Uname => "Kernel version and host name",
+            Self::Time => "The time of the node",
+            Self::Filefd => "Open files",
+            Self::Conntrack => "Tracked connections",
+            Self::Pressure => "How long tasks waited for CPU, memory and I/O",
+            Self::Hwmon => "Temperatures, voltages and the state of a Raspberry Pi",
+            Self::ThermalZone => "Temperatures of thermal zones",
+            Self::Meta => "node_meta, which has ID and name of the node",
+            Self::Machine => "machine_* and cadvisor_version_info",
+            Self::Root => "container_* of the node as a whole, id=\"/\"",
+        }
     }
 
     /// Whether its metrics are those of a node exporter: two of them on one node would count twice.
@@ -130,7 +151,7 @@ mod tests {
     #[test]
     fn each_collector_has_a_switch_of_its_own() {
         for collector in Collector::ALL {
-            assert_eq!(Collector::parse(collector.as_str()), Some(collector));
+            assert!(collector.flag().starts_with("collector."));
             let mut all = Collectors::default();
             all.set(collector, false);
             for other in Collector::ALL {

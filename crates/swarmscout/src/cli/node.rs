@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgMatches, Args, FromArgMatches};
 use swarmscout_model::PromDuration;
 use swarmscout_model::size::Bytes;
+use swarmscout_node::host::Collector;
 
 use crate::listen::ListenAddress;
 
@@ -55,6 +56,10 @@ pub struct NodeArgs {
     /// a comma-separated list, or repeated
     #[arg(long = "containers.labels", value_name = "LABEL", value_delimiter = ',')]
     pub container_labels: Vec<String>,
+
+    /// The metrics of the node itself.
+    #[command(flatten)]
+    pub collectors: CollectorArgs,
 
     /// Ask the Docker Engine once an hour what images, volumes and the build cache take
     #[arg(long = "collector.disk", value_parser = BoolishValueParser::new(), num_args = 0..=1,
@@ -112,4 +117,51 @@ pub struct NodeArgs {
     /// Time limit for reading a request and for idle connections, at most 30s
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m")]
     pub read_timeout: PromDuration,
+}
+
+/// `--collector.<name>` and `--no-collector.<name>`.
+#[derive(Clone, Debug, Default)]
+pub struct CollectorArgs {
+    /// Those that were given.
+    pub given: Vec<(Collector, bool)>,
+}
+
+impl Args for CollectorArgs {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Collector::ALL.into_iter().fold(command, |command, collector| {
+            let flag = collector.flag();
+            let default = if collector.is_of_node_exporter() {
+                " [default: unless a node exporter runs on this node]"
+            } else {
+                " [default: true]"
+            };
+            let arg = Arg::new(flag)
+                .long(flag)
+                .help(format!("{}{default}", collector.about()))
+                .value_parser(BoolishValueParser::new())
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .value_name("BOOL")
+                .hide_possible_values(true);
+            command.arg(arg)
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for CollectorArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let value =
+            |collector: Collector| Some((collector, *matches.get_one::<bool>(collector.flag())?));
+        Ok(Self { given: Collector::ALL.into_iter().filter_map(value).collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }

@@ -3,13 +3,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use swarmscout_docker::EngineConfig;
+use swarmscout_docker::engine::LocalEngine;
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
+use swarmscout_node::host::Identity;
 use swarmscout_node::roots::Roots;
+use swarmscout_refresh::Backoff;
+use tokio::sync::watch;
 
+use super::metrics::NodeIdentity;
 use crate::cli::NodeArgs;
+
+/// The longest pause after an Engine did not answer.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Where `docker` finds its Engine.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -25,6 +34,9 @@ const DEFAULT_LABELS: [&str; 8] = [
     "com.docker.swarm.task.id",
     "com.docker.swarm.task.name",
 ];
+
+/// The ID of the node, set as `{{.Node.ID}}` for a service.
+const NODE_ID: &str = "SWARMSCOUT_NODE_ID";
 
 /// Where the host's file systems are: as the flags say, else below `/host` if something is mounted
 /// there, else those of this process.
@@ -71,4 +83,33 @@ pub(super) fn labels(args: &NodeArgs) -> Arc<[String]> {
 pub(super) fn hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
+}
+
+/// The node's ID, if it was given. A service that is not a Swarm's has the template as it stands.
+pub(super) fn node_id(args: &NodeArgs) -> Option<String> {
+    let given = args.node_id.clone().or_else(|| std::env::var(NODE_ID).ok());
+    given.filter(|id| !id.is_empty() && !id.contains("{{"))
+}
+
+/// Which node this is, as far as it is known at the start.
+pub(super) fn identity(args: &NodeArgs) -> NodeIdentity {
+    let node_name = Some(hostname()).filter(|name| !name.is_empty());
+    NodeIdentity { node: Identity { node_id: node_id(args), node_name }, docker: None }
+}
+
+/// Asks the Engine of this node what it is, until it answers.
+pub(super) async fn ask_engine(mut engine: LocalEngine, known: watch::Sender<NodeIdentity>) {
+    let mut backoff = Backoff::default();
+    loop {
+        if let Ok(info) = engine.info().await {
+            known.send_modify(|known| {
+                let text = |text: String| Some(text).filter(|text| !text.is_empty());
+                known.docker = text(info.engine_version);
+                known.node.node_name = text(info.name).or(known.node.node_name.take());
+                known.node.node_id = known.node.node_id.take().or(text(info.node));
+            });
+            return;
+        }
+        tokio::time::sleep(backoff.failed(LONGEST_PAUSE)).await;
+    }
 }

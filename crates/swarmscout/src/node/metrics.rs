@@ -11,9 +11,13 @@ use swarmscout_net::lane;
 use swarmscout_node::containers::{ContainerReader, Reading};
 use swarmscout_node::engine::{Disk, Ends};
 use swarmscout_node::facts::FactsSet;
+use swarmscout_node::host::{self, Collector, Host, Identity};
 use swarmscout_node::roots::Roots;
 use swarmscout_node::unavailable::Unavailable;
 use tokio::sync::watch;
+
+use super::node_exporter;
+use crate::app::BUILD;
 
 /// How long the kernel may take. Prometheus waits ten seconds by default.
 const WITHIN: Duration = Duration::from_secs(9);
@@ -34,14 +38,65 @@ pub(super) enum Scope {
 pub(super) struct NodeMetrics {
     readers: Arc<Mutex<Readers>>,
     facts: watch::Receiver<Arc<FactsSet>>,
+    identity: watch::Receiver<NodeIdentity>,
     ends: Arc<Ends>,
     disk: Option<Arc<Disk>>,
     unavailable: Arc<Unavailable>,
 }
 
+/// Of which node the metrics are, and of what it runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NodeIdentity {
+    pub(super) node: Identity,
+    pub(super) docker: Option<String>,
+}
+
+/// Which metrics of the node itself are on.
+#[derive(Clone, Debug)]
+pub(super) struct Switches {
+    /// What the flags say.
+    pub(super) given: Vec<(Collector, bool)>,
+    /// Whether a node exporter answers on its usual port.
+    pub(super) has_node_exporter: bool,
+}
+
+/// What keeps descriptors from scrape to scrape.
 #[derive(Debug)]
 struct Readers {
+    roots: Roots,
+    switches: Switches,
+    unavailable: Arc<Unavailable>,
     containers: ContainerReader,
+    host: Host,
+    /// What the facts said of a node exporter when `host` was made; `None` before there were any.
+    seen: Option<bool>,
+}
+
+impl Readers {
+    /// Decides again about the metrics of the node when the facts are known.
+    fn decide(&mut self, facts: &FactsSet) {
+        if self.seen.is_some() || facts.source.is_none() {
+            return;
+        }
+        let runs = node_exporter::runs(facts);
+        self.seen = Some(runs);
+        if runs && !self.switches.has_node_exporter {
+            self.switches.has_node_exporter = true;
+            self.host = host(&self.roots, &self.switches, &self.unavailable);
+        }
+    }
+}
+
+fn host(roots: &Roots, switches: &Switches, unavailable: &Arc<Unavailable>) -> Host {
+    let Switches { given, has_node_exporter } = switches;
+    if *has_node_exporter {
+        tracing::info!(
+            "A node exporter runs on this node, so node_* metrics are left to it; \
+             --collector.cpu and the like switch them on"
+        );
+    }
+    let collectors = node_exporter::collectors(given, *has_node_exporter);
+    Host::new(roots.clone(), collectors, Arc::clone(unavailable))
 }
 
 /// What was read, to be written part by part.
@@ -58,14 +113,25 @@ pub(super) struct Scrape {
 impl NodeMetrics {
     pub(super) fn new(
         roots: Roots,
+        switches: Switches,
         facts: watch::Receiver<Arc<FactsSet>>,
-        ends: Arc<Ends>,
-        disk: Option<Arc<Disk>>,
+        identity: watch::Receiver<NodeIdentity>,
+        counted: (Arc<Ends>, Option<Arc<Disk>>),
         unavailable: Arc<Unavailable>,
     ) -> Self {
-        let containers = ContainerReader::new(roots, Arc::clone(&unavailable));
-        let readers = Arc::new(Mutex::new(Readers { containers }));
-        Self { readers, facts, ends, disk, unavailable }
+        let containers = ContainerReader::new(roots.clone(), Arc::clone(&unavailable));
+        let host = host(&roots, &switches, &unavailable);
+        let (readers_unavailable, (ends, disk)) = (Arc::clone(&unavailable), counted);
+        let readers = Readers {
+            roots,
+            switches,
+            unavailable: readers_unavailable,
+            containers,
+            host,
+            seen: None,
+        };
+        let readers = Arc::new(Mutex::new(readers));
+        Self { readers, facts, identity, ends, disk, unavailable }
     }
 
     /// Reads what `scope` asks for. `own` are further metrics, complete with the end of the format.
@@ -77,24 +143,45 @@ impl NodeMetrics {
     ) -> Result<Scrape, lane::Stuck> {
         let readers = Arc::clone(&self.readers);
         let facts = Arc::clone(&self.facts.borrow());
+        let NodeIdentity { node, docker } = self.identity.borrow().clone();
+        let with = host::Scope { node: scope != Scope::Containers, machine: scope != Scope::Node };
         // Scrapes at the same time take turns: they share the descriptors that are kept.
         let read = move || {
             let mut readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
-            let Readers { containers } = &mut *readers;
-            let wants_containers = scope != Scope::Node;
-            wants_containers.then(|| containers.read(&facts, SystemTime::now()))
+            readers.decide(&facts);
+            let Readers { containers, host, .. } = &mut *readers;
+            host.read(with);
+            let mut reading = with.machine.then(|| containers.read(&facts, SystemTime::now()));
+            let mut text = Families::new(format);
+            if let Some(reading) = &mut reading {
+                if let Some(root) = host.root() {
+                    reading.add_machine(root, host.started());
+                }
+                let versions = host::Versions {
+                    os: None,
+                    docker,
+                    program: BUILD.version.to_owned(),
+                    revision: Some(BUILD.revision.to_owned()),
+                };
+                host.write_machine(&versions, &mut text);
+            }
+            if with.node {
+                host.write_node(&node, &mut text);
+            }
+            (reading, text.take())
         };
-        let containers = lane::read(Path::new("/proc"), WITHIN, read).await?;
+        let (containers, mut text) = lane::read(Path::new("/proc"), WITHIN, read).await?;
         let mut rest = Families::new(format);
-        if scope != Scope::Node {
+        if with.machine {
             self.ends.write(&mut rest);
-        }
-        if let Some(disk) = &self.disk {
-            disk.write(&mut rest);
+            if let Some(disk) = &self.disk {
+                disk.write(&mut rest);
+            }
         }
         self.unavailable.write(&mut rest);
-        let rest = rest.take() + &own;
-        Ok(Scrape { containers, part: 0, out: Families::new(format), rest: Some(rest) })
+        text.push_str(&rest.take());
+        text.push_str(&own);
+        Ok(Scrape { containers, part: 0, out: Families::new(format), rest: Some(text) })
     }
 }
 

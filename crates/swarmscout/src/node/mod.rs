@@ -11,6 +11,7 @@
 
 mod environment;
 mod metrics;
+mod node_exporter;
 mod site;
 
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::metrics::NodeMetrics;
+use self::metrics::{NodeMetrics, Switches};
 use crate::app::{BUILD, Ended, StartError};
 use crate::cli::NodeArgs;
 use crate::doors;
@@ -83,6 +84,11 @@ impl Node {
         let mut followers = JoinSet::new();
         let (unavailable, ends) = (Arc::<Unavailable>::default(), Arc::<Ends>::default());
         let (facts_sender, facts) = watch::channel(Arc::<FactsSet>::default());
+        let (identity_sender, identity) = watch::channel(environment::identity(args));
+        let switches = Switches {
+            given: args.collectors.given.clone(),
+            has_node_exporter: node_exporter::answers().await,
+        };
         let disk = args.disk.then(Arc::<Disk>::default);
         if let Some(config) = environment::engine(args) {
             let engine = || LocalEngine::new(&config, &context);
@@ -94,6 +100,8 @@ impl Node {
                 Arc::clone(&unavailable),
             );
             followers.spawn(follower.run());
+            let asked = engine().context("cannot use --docker.host")?;
+            followers.spawn(environment::ask_engine(asked, identity_sender));
             if let Some(disk) = &disk {
                 let engine = engine().context("cannot use --docker.host")?;
                 followers.spawn(Arc::clone(disk).keep(engine, Arc::clone(&unavailable)));
@@ -110,7 +118,14 @@ impl Node {
         let names = listening.names();
         let listeners: Vec<Listener> = std::mem::take(&mut listening.listeners);
         let server = HttpServer::new(options, &environment::hostname(), &listeners);
-        let metrics = NodeMetrics::new(environment::roots(args), facts, ends, disk, unavailable);
+        let metrics = NodeMetrics::new(
+            environment::roots(args),
+            switches,
+            facts,
+            identity,
+            (ends, disk),
+            unavailable,
+        );
         let app = Arc::new(site::App { server: Arc::clone(&server), metrics, started });
         let site = Site::new(site::routes(&server), app);
         let (stop_web, stopped) = oneshot::channel();
