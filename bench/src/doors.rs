@@ -219,7 +219,7 @@ impl Requests {
 }
 
 /// The size of an answer of status 200, once its header is there.
-fn size_of_answer(answer: &[u8]) -> Result<Option<usize>> {
+pub fn size_of_answer(answer: &[u8]) -> Result<Option<usize>> {
     let Some(end) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
         return Ok(None);
     };

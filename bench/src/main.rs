@@ -23,6 +23,7 @@ mod labels;
 mod node_host;
 mod process;
 mod programs;
+mod reach;
 mod readers;
 mod real;
 mod refresh;
@@ -67,6 +68,7 @@ const CAMPAIGNS: &[(&str, Benchmark)] = &[
     ("api", api::run),
     ("waiting", waiting::run),
     ("doors", doors::run),
+    ("reach", reach::run),
     ("soak", soak::run),
     ("attack", attack::run),
     ("node-host", node_host::run),
