@@ -7,6 +7,7 @@
 //! The peer is `prometheus-node-exporter` in the path; `NODE_EXPORTER` names another one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -130,12 +131,12 @@ pub fn serve() -> Result<()> {
     let mut host = Host::new(Roots::default(), Collectors::default(), Arc::default());
     for stream in listener.incoming() {
         // A client may close its connection.
-        let _ = answer(stream?, &mut host);
+        let _ = answer(&stream?, &mut host);
     }
     Ok(())
 }
 
-fn answer(stream: TcpStream, host: &mut Host) -> Result<()> {
+fn answer(mut stream: &TcpStream, host: &mut Host) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
@@ -153,7 +154,7 @@ fn answer(stream: TcpStream, host: &mut Host) -> Result<()> {
         host.write_node(&Identity::default(), &mut out);
         let body = out.finish();
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-        (&stream).write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
     }
 }
 
@@ -223,7 +224,7 @@ fn compare(ours: &str, theirs: &str) -> Result<usize> {
                 _ => false,
             };
             if !is_equal {
-                shown.push_str(&format!("\n{name}: {values:?}"));
+                let _ = write!(shown, "\n{name}: {values:?}");
             }
             !is_equal
         });
