@@ -120,7 +120,7 @@ pub enum FactsSource {
 }
 
 /// The facts of all containers of this node at one moment. An unchanged container has the same
-/// `Arc` as before.
+/// `Arc` as before; with a new one, its limits are read again.
 #[derive(Clone, Debug, Default)]
 pub struct FactsSet {
     /// By ID, those that have ended included as long as the source has them.

@@ -111,6 +111,14 @@ impl KeptFile {
         buffer.fill(&self.0, limit, End::Empty)
     }
 
+    /// What one call hands out of its start: at least its first lines.
+    pub fn read_start<'b>(&self, buffer: &'b mut Buffer) -> Result<&'b [u8], ReadError> {
+        buffer.0.clear();
+        let room = rustix::buffer::spare_capacity(&mut buffer.0);
+        pread(&self.0, room, 0)?;
+        Ok(&buffer.0)
+    }
+
     /// The same with one call less, for a file that the kernel hands out as a whole: those of
     /// cgroups, but for `cgroup.procs`; and `/proc/stat`, `meminfo`, `loadavg`.
     pub fn read_whole<'b>(

@@ -149,9 +149,15 @@ impl Hierarchy {
         self.tree(controller).ok_or(ReadError::NotFound)?.file(path)
     }
 
-    /// Reads the file at `path` in the tree that is searched for containers.
-    pub(crate) fn read_any<'b>(&self, path: &str, buffer: &'b mut Buffer) -> Option<&'b [u8]> {
-        self.walked()?.read(path, buffer, LIMIT).ok()
+    /// A process in the cgroup at `path`, if the processes of containers are visible.
+    pub(crate) fn first_pid(&self, path: &str, buffer: &mut Buffer) -> Option<u32> {
+        let file = self.walked()?.file(&format!("{path}/cgroup.procs")).ok()?;
+        // There may be any number of them.
+        let text = file.read_start(buffer).ok()?;
+        let first = text.split(|byte| *byte == b'\n').next()?;
+        let pid = parse::number(first).and_then(|pid| u32::try_from(pid).ok());
+        // A process of another PID namespace is 0.
+        pid.filter(|pid| *pid != 0)
     }
 
     /// Calls `found` with the path and the ID of each container's cgroup that exists now. Says

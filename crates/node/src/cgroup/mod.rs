@@ -3,6 +3,8 @@
 mod files;
 mod hierarchy;
 pub(crate) mod parse;
+#[cfg(test)]
+mod parse_tests;
 
 pub(crate) use files::{FileSpec, Raw, When};
 pub(crate) use hierarchy::{Controller, Hierarchy, LIMIT, Version};

@@ -402,3 +402,9 @@ pub(super) fn write<'s>(
     }
     true
 }
+
+/// The names of all families here.
+#[cfg(test)]
+pub(super) fn names() -> Vec<&'static str> {
+    FAMILIES.iter().map(|family| family.name).collect()
+}

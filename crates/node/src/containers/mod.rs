@@ -10,6 +10,8 @@ mod labels;
 mod process;
 mod reader;
 pub mod sample;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rustix::io::Errno;
+use swarmscout_exposition::pieces::SeriesLabels;
+
 use super::devices::Devices;
 use super::labels::ContainerLabels;
 use super::process::{NoNetwork, Process, Procfs};
@@ -19,6 +22,9 @@ use crate::unavailable::Unavailable;
 /// every so many scrapes: nothing else says that they changed.
 const LIMITS_EVERY: u64 = 10;
 
+/// After how many scrapes facts and cgroups that do not agree are a fault.
+const PATIENCE: u64 = 2;
+
 /// Reads the containers of this node. It blocks: call it on a thread for what may hang.
 #[derive(Debug)]
 pub struct ContainerReader {
@@ -29,6 +35,8 @@ pub struct ContainerReader {
     devices: Devices,
     buffer: Buffer,
     scrapes: u64,
+    /// At how many scrapes in a row containers ran, and had no cgroup.
+    without_cgroups: u64,
     errors: Errors,
 }
 
@@ -40,7 +48,7 @@ impl Errors {
     fn count(&mut self, file: &'static str, error: ReadError) {
         let reason = match error {
             // A container that ended, or a kernel without the file.
-            ReadError::NotFound | ReadError::Gone => return,
+            ReadError::NotFound | ReadError::Gone | ReadError::Other(Errno::OPNOTSUPP) => return,
             ReadError::Denied => "denied",
             ReadError::TooLarge(_) => "too_large",
             ReadError::Garbage => "garbage",
@@ -85,6 +93,7 @@ impl ContainerReader {
             devices: Devices::default(),
             buffer: Buffer::default(),
             scrapes: 0,
+            without_cgroups: 0,
             errors: Errors::default(),
         }
     }
@@ -176,7 +185,7 @@ impl ContainerReader {
         }
         let pid = one.facts.as_ref().and_then(|facts| facts.pid);
         if age == 0 || (pid.is_some() && !one.process.is_of(pid)) || (pid.is_none() && is_turn) {
-            let own = pid.or_else(|| first_pid(hierarchy, one, &mut self.buffer));
+            let own = pid.or_else(|| hierarchy.first_pid(&one.path, &mut self.buffer));
             if !one.process.is_of(own) || age == 0 {
                 let facts = one.facts.as_deref();
                 one.process = Process::open(procfs, &one.id, facts, own, &mut self.buffer);
@@ -207,7 +216,10 @@ impl ContainerReader {
                 if let NoNetwork::Unreadable(error) = reason {
                     self.errors.count("net/dev", error);
                 }
-                network.missing.get_or_insert(reason);
+                // The facts of one that has just been started may not be here yet.
+                if age >= PATIENCE {
+                    network.missing.get_or_insert(reason);
+                }
             }
         }
         Ok(raw)
@@ -303,14 +315,14 @@ impl ContainerReader {
         self.errors.count(spec.name(), error);
         match (spec.missing, error) {
             // PSI is compiled in, but not switched on.
-            (Some((what, reason)), ReadError::Other(rustix::io::Errno::OPNOTSUPP)) => {
+            (Some((what, reason)), ReadError::Other(Errno::OPNOTSUPP)) => {
                 self.unavailable.set(what, reason);
             }
             (Some((what, _)), ReadError::Denied) => {
                 let name = spec.name();
                 self.unavailable.set(what, format_args!("cannot read {name}: {error}"));
             }
-            (_, ReadError::Other(rustix::io::Errno::MFILE)) => {
+            (_, ReadError::Other(Errno::MFILE)) => {
                 let reason = "too many open files; raise the limit, 14 for each container";
                 self.unavailable.set("descriptors", reason);
             }
@@ -338,10 +350,7 @@ impl ContainerReader {
     }
 
     /// The containers that `facts` know, each with the labels of our families.
-    fn known(
-        &self,
-        facts: &FactsSet,
-    ) -> Vec<(Arc<swarmscout_exposition::pieces::SeriesLabels>, Arc<Facts>)> {
+    fn known(&self, facts: &FactsSet) -> Vec<(Arc<SeriesLabels>, Arc<Facts>)> {
         let mut running: HashMap<&str, &Tracked> = HashMap::with_capacity(self.tracked.len());
         running.extend(self.tracked.values().map(|one| (&*one.id, one)));
         let mut known: Vec<_> = facts.containers.values().collect();
@@ -357,17 +366,19 @@ impl ContainerReader {
     }
 
     /// Notes what is missing for all containers.
-    fn note(&self, facts: &FactsSet, cgroups: usize, network: &NetworkTally) {
+    fn note(&mut self, facts: &FactsSet, cgroups: usize, network: &NetworkTally) {
         let is_running = |facts: &&Arc<Facts>| facts.state == Some(ContainerState::Running);
         let running = facts.containers.values().filter(is_running).count();
-        let are_elsewhere = self.hierarchy.is_some() && cgroups == 0 && running > 0;
+        let is_without = self.hierarchy.is_some() && cgroups == 0 && running > 0;
+        self.without_cgroups = if is_without { self.without_cgroups + 1 } else { 0 };
+        let are_elsewhere = self.without_cgroups > PATIENCE;
         let place = self.roots.cgroups();
         let place = place.display();
         self.unavailable.note(
             "container_cgroups",
             are_elsewhere.then(|| {
                 format!(
-                    "{running} containers run, and none has its cgroup below {place}; in a \
+                    "containers run ({running}), but none has its cgroup below {place}; in a \
                      container, bind the host's /sys/fs/cgroup and set --path.sysfs"
                 )
             }),
@@ -425,13 +436,4 @@ impl Tracked {
             self.limits_of = None;
         }
     }
-}
-
-/// A process in the cgroup of a container, where facts do not name the first one. In another PID
-/// namespace than the host's there is none, or it is 0.
-fn first_pid(hierarchy: &Hierarchy, one: &Tracked, buffer: &mut Buffer) -> Option<u32> {
-    let path = format!("{}/cgroup.procs", one.path);
-    let text = hierarchy.read_any(&path, buffer)?;
-    let first = text.split(|byte| *byte == b'\n').next()?;
-    parse::number(first).and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0)
 }

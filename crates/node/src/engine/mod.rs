@@ -114,6 +114,10 @@ impl EngineFollower {
             };
             for id in changed {
                 self.look_at(&id).await?;
+                // A change of its limits does not show in the facts. A new `Arc` reports it.
+                if let Some(known) = self.known.get_mut(&id) {
+                    *known = Arc::new(Facts::clone(known));
+                }
             }
             self.publish();
             if let Some(end) = end {
