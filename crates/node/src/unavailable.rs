@@ -1,7 +1,7 @@
 //! What is missing on this node, and why.
 //!
-//! A missing controller or file is no error: the other series are whole. It is reported once in the
-//! log, and by a series as long as it lasts.
+//! A missing controller or file is not an error: the other series are whole. It is reported once in
+//! the log, and by a series as long as it lasts.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -52,7 +52,7 @@ pub(crate) struct FileSpec {
     /// The first of these that exists.
     pub(crate) names: &'static [&'static str],
     pub(crate) when: When,
-    /// Which part of the metrics is missing without it, and why: `None` if that is no fault.
+    /// Which part of the metrics is missing without it, and why: `None` if it is not a fault.
     pub(crate) missing: Option<(&'static str, &'static str)>,
     /// Takes the numbers. `false` if the file has nothing of what it should have.
     pub(crate) parse: fn(&[u8], &mut Raw) -> bool,

@@ -65,7 +65,7 @@ pub(crate) struct Hierarchy {
     pub(crate) unlimited: u64,
 }
 
-/// Folders of cgroups that are no containers, at most: a limit for one scrape.
+/// Folders of other cgroups than containers, at most: a limit for one scrape.
 const MOST_FOLDERS: usize = 20_000;
 
 /// The kernel allows any depth. Docker's containers are at most eight folders deep.

@@ -25,7 +25,7 @@ pub(crate) fn limit(text: &[u8]) -> Option<u64> {
     if text.trim_ascii() == b"max" { Some(UNLIMITED) } else { number(text) }
 }
 
-/// No limit. (A number as large as this is no limit, too.)
+/// Stands for no limit, as does any number that is as large.
 pub(crate) const UNLIMITED: u64 = u64::MAX;
 
 /// The words of `text`.
@@ -296,7 +296,8 @@ pub(crate) fn io_stat(text: &[u8], devices: &mut Vec<DeviceCounts>) -> bool {
     is_known
 }
 
-/// `blkio.throttle.io_service_bytes_recursive` and its like: `field` says of which number.
+/// `blkio.throttle.io_service_bytes_recursive` and its like: `field` is where a count of reads
+/// or writes belongs.
 pub(crate) fn blkio(
     text: &[u8],
     devices: &mut Vec<DeviceCounts>,

@@ -19,7 +19,7 @@ use crate::roots::Roots;
 use crate::unavailable::Unavailable;
 
 /// Limits of a container are read at first sight, when its facts or its memory limit change, and at
-/// every so many scrapes: nothing else says that they changed.
+/// every tenth scrape: nothing else reports that they changed.
 const LIMITS_EVERY: u64 = 10;
 
 /// After how many scrapes facts and cgroups that do not agree are a fault.
