@@ -49,7 +49,7 @@ pub struct BuildContext {
     pub presets_off: Arc<[Preset]>,
     /// Whether the addresses in use on networks are read for them too.
     pub network_status: bool,
-    /// Where the parts of this program on nodes listen, as far as they have told it.
+    /// Where the parts of this program on nodes listen, those that have registered another port.
     pub node_ports: watch::Receiver<Arc<NodePorts>>,
     /// The container that this program runs in, if it is known: it says which networks the program
     /// shares with others.

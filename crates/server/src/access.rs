@@ -31,6 +31,8 @@ const SHOWN: usize = 100;
 pub struct ClientRights {
     /// Whether it has the right to change something.
     pub may_change: bool,
+    /// Whether the web configuration gives it the right to read, which not every client has.
+    pub may_read: bool,
 }
 
 /// What the server remembers of passwords that are being checked, and of refused requests.
@@ -145,7 +147,9 @@ impl Access {
             tracing::error!("A request came past the checks of its listener");
             return Err(text(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see the log\n"));
         };
-        let Some(doors) = doors else { return Ok(ClientRights { may_change: true }) };
+        let Some(doors) = doors else {
+            return Ok(ClientRights { may_change: true, may_read: false });
+        };
         let identified = self.identify(right, &doors, &peer, authorization.as_ref()).await;
         identified.map_err(|refusal| self.refuse(refusal, Some(right), Some(&peer)))
     }
@@ -161,7 +165,8 @@ impl Access {
         let reader = |user| {
             let who = Identity { user, certificate };
             let may_change = doors.rights.allow(Right::Change, &who);
-            doors.rights.allow(right, &who).then_some(ClientRights { may_change })
+            let may_read = !doors.rights.are_open() && doors.rights.allow(Right::Read, &who);
+            doors.rights.allow(right, &who).then_some(ClientRights { may_change, may_read })
         };
         let no_right = |who: &str| {
             let body = format!("forbidden: {who} does not have the right \"{right}\"\n");

@@ -27,6 +27,7 @@ use swarmscout_discovery::manager::{Job, JobSet, ShadowedJob};
 use swarmscout_discovery::storage::Storage;
 use swarmscout_model::size::Bytes;
 use swarmscout_model::{Budget, Labels};
+use swarmscout_node_tasks::Board;
 use swarmscout_publish::file_sd::{self, FileSd};
 use swarmscout_publish::list::Cache;
 use swarmscout_state::Exporter;
@@ -161,6 +162,8 @@ pub struct App {
     stop_counting: oneshot::Sender<()>,
     /// Reads the certificates of managers.
     _certificates: JoinSet<()>,
+    /// Follows what the parts on nodes ask for.
+    _following: JoinSet<()>,
 }
 
 type Reply = oneshot::Sender<Result<(), String>>;
@@ -181,6 +184,8 @@ impl App {
         context.network_status = options.network_status;
         context.refresh.budget = Budget::measured(options.memory, memory::process(options.memory));
         let budget = context.refresh.budget.clone();
+        let nodes = Arc::new(Board::default());
+        context.node_ports = nodes.node_ports();
         context.storage = options.storage_path.map(|path| Storage::new(path, &context));
         let storage = context.storage.clone();
         // The time that sources have to answer counts from here.
@@ -249,6 +254,8 @@ impl App {
             let (exporter, swarms) = (Arc::clone(exporter), manager.swarms());
             counting.spawn(counters::keep(exporter, swarms, storage, counting_stopped));
         }
+        let mut following = JoinSet::new();
+        following.spawn(Arc::clone(&nodes).run(manager.swarms(), manager.sets()));
         let context = web::Context {
             discovery: web::Discovery {
                 jobs: manager.jobs(),
@@ -261,6 +268,7 @@ impl App {
                 files: files.unwrap_or_else(|| watch::channel(Arc::from([])).1),
                 lists,
                 state_metrics: exporter,
+                nodes,
             },
             program: web::Program {
                 config: config_receiver,
@@ -318,6 +326,7 @@ impl App {
             counting,
             stop_counting,
             _certificates: certificates,
+            _following: following,
         })
     }
 

@@ -108,6 +108,7 @@ fn authorize(section: &AuthorizationSection, file: &File, cx: &mut Cx<'_>) -> Au
     for (key, right, written) in [
         ("lists", Right::Lists, &section.lists),
         ("metrics", Right::Metrics, &section.metrics),
+        ("nodes", Right::Nodes, &section.nodes),
         ("read", Right::Read, &section.read),
         ("change", Right::Change, &section.change),
         ("health", Right::Health, &section.health),

@@ -83,6 +83,8 @@ section! {
         key lists: Option<Vec<String>> = None, ours;
         /// Read `/metrics` and `/metrics/swarm`.
         key metrics: Option<Vec<String>> = None, ours;
+        /// Read the tasks of the own node: `/api/v1/nodes/<node>/tasks`.
+        key nodes: Option<Vec<String>> = None, ours;
         /// Read pages and API, and all of the above.
         key read: Option<Vec<String>> = None, ours;
         /// Reload, stop, start the doctor, and all of the above.

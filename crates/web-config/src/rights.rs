@@ -12,7 +12,9 @@ pub enum Right {
     Lists,
     /// `/metrics` and `/metrics/swarm`.
     Metrics,
-    /// Pages and API. Implies [`Self::Lists`], [`Self::Metrics`] and [`Self::Health`].
+    /// The tasks of the node that the client is (`/api/v1/nodes/<node>/tasks`).
+    Nodes,
+    /// Pages and API. Implies [`Self::Lists`], [`Self::Metrics`], [`Self::Nodes`] and [`Self::Health`].
     Read,
     /// Reload, shutdown, and what starts work of the program. Implies [`Self::Read`].
     Change,
@@ -26,6 +28,7 @@ impl Right {
         match self {
             Self::Lists => "lists",
             Self::Metrics => "metrics",
+            Self::Nodes => "nodes",
             Self::Read => "read",
             Self::Change => "change",
             Self::Health => "health",
@@ -37,6 +40,7 @@ impl Right {
         match self {
             Self::Lists => &[Self::Lists, Self::Read, Self::Change],
             Self::Metrics => &[Self::Metrics, Self::Read, Self::Change],
+            Self::Nodes => &[Self::Nodes, Self::Read, Self::Change],
             Self::Read => &[Self::Read, Self::Change],
             Self::Change => &[Self::Change],
             Self::Health => &[Self::Health, Self::Read, Self::Change],
@@ -131,6 +135,11 @@ impl Rights {
         matches!(self.0, Table::Written(_))
     }
 
+    /// Whether every client has all of them: there are neither users nor the section.
+    pub fn are_open(&self) -> bool {
+        matches!(self.0, Table::Everyone)
+    }
+
     /// Whether this client has this right.
     pub fn allow(&self, right: Right, who: &Identity<'_>) -> bool {
         match &self.0 {
@@ -164,8 +173,8 @@ impl Authorization {
 mod tests {
     use super::*;
 
-    const ALL: [Right; 5] =
-        [Right::Lists, Right::Metrics, Right::Read, Right::Change, Right::Health];
+    const ALL: [Right; 6] =
+        [Right::Lists, Right::Metrics, Right::Nodes, Right::Read, Right::Change, Right::Health];
 
     fn certificate(name: &str, verified: bool) -> ClientCertificate {
         let common_name = Some(name.to_owned());
@@ -188,8 +197,9 @@ mod tests {
         for (right, expected) in [
             (Right::Lists, "lists"),
             (Right::Metrics, "metrics"),
-            (Right::Read, "lists metrics read health"),
-            (Right::Change, "lists metrics read change health"),
+            (Right::Nodes, "nodes"),
+            (Right::Read, "lists metrics nodes read health"),
+            (Right::Change, "lists metrics nodes read change health"),
             (Right::Health, "health"),
         ] {
             // Otherwise everyone has it.

@@ -197,7 +197,7 @@ authorization:
             web.yml:23:11: authorization.lists[0]: there is no user "bob" in basic_auth_users
             web.yml:23:21: authorization.lists[1]: client certificates are not verified: set tls_server_config.client_auth_type to VerifyClientCertIfGiven or RequireAndVerifyClientCert
             web.yml:23:29: authorization.lists[2]: "all" is not anyone, any, user:NAME or cert:NAME
-            web.yml:24:3: authorization: field writes not found in type web.Authorization: known keys are lists, metrics, read, change, health
+            web.yml:24:3: authorization: field writes not found in type web.Authorization: known keys are lists, metrics, nodes, read, change, health
         "#]],
     );
 }

@@ -50,6 +50,8 @@ pub struct Options {
     pub cors_origin: Option<Arc<Regex>>,
     /// `--web.page-title`.
     pub page_title: String,
+    /// `--nodes.insecure`: every client with the right `nodes` may read the tasks of any node.
+    pub open_nodes: bool,
 }
 
 /// The defaults of the command line.
@@ -60,6 +62,7 @@ impl Default for Options {
             enable_lifecycle: false,
             cors_origin: None,
             page_title: String::from("Swarmscout"),
+            open_nodes: false,
         }
     }
 }

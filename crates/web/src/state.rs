@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use swarmscout_config::Config;
+use swarmscout_node_tasks::Board;
 use swarmscout_publish::file_sd::FileStatus;
 use swarmscout_publish::list::Cache;
 use swarmscout_state::Exporter;
@@ -36,6 +37,8 @@ pub struct Outputs {
     pub lists: Arc<Cache>,
     /// State metrics; `None` if they are off.
     pub state_metrics: Option<Arc<Exporter>>,
+    /// What the parts on nodes ask for.
+    pub nodes: Arc<Board>,
     /// The files of file SD; empty without file SD.
     pub files: watch::Receiver<Arc<[FileStatus]>>,
 }

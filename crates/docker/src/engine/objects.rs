@@ -6,10 +6,12 @@
 //! Engine takes from a fixed set (states, modes) stay texts, so that a value which a later version
 //! brings is a label like any other.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::info::host_of;
 use super::labels::LabelMap;
 
 /// A node of a Swarm, of `/nodes`.
@@ -416,6 +418,24 @@ impl GenericResource {
             *sum = sum.saturating_add(count);
         }
         sums.into_iter().map(|(kind, count)| Self { kind, count }).collect()
+    }
+}
+
+impl Node {
+    /// The address at which it can be reached: its own, or the manager's if the Engine reports none
+    /// that another machine could use (moby#35437, moby#30119).
+    pub fn usable_address(&self) -> Option<Cow<'_, str>> {
+        fn is_usable(address: &str) -> bool {
+            match address.parse::<IpAddr>() {
+                Ok(ip) => !ip.is_unspecified() && !ip.is_loopback(),
+                Err(_) => !address.is_empty(),
+            }
+        }
+        if is_usable(&self.address) {
+            return Some(Cow::Borrowed(&self.address));
+        }
+        let manager = host_of(&self.manager.as_ref()?.address)?;
+        is_usable(&manager).then_some(Cow::Owned(manager))
     }
 }
 

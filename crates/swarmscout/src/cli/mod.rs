@@ -211,6 +211,13 @@ pub struct WebArgs {
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_connections: usize,
 
+    /// Let every client with the right "nodes" read the tasks of any node (/api/v1/nodes/NODE/tasks), without a
+    /// client certificate
+    #[arg(long = "nodes.insecure", value_parser = BoolishValueParser::new(),
+          num_args = 0..=1, require_equals = true, default_value = "false",
+          default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
+    pub open_nodes: bool,
+
     /// Limit of requests that wait for a change of a list (/sd/JOB?wait=60s); --web.max-connections
     /// does not count them; 0: none may wait
     #[arg(long = "web.max-waiting", value_name = "N", default_value = "2000",
@@ -449,6 +456,7 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("state.label-allowlist", state.label_allowlist.join(",")),
         ("state.metric-allowlist", state.metric_allowlist.join(",")),
         ("state.metric-denylist", state.metric_denylist.join(",")),
+        ("nodes.insecure", web.open_nodes.to_string()),
         ("state.metrics", state.metrics.to_string()),
         ("state.network-status", state.network_status.to_string()),
         ("state.series-labels", state.series_labels.join(",")),

@@ -43,6 +43,7 @@ pub fn options(args: &WebArgs) -> anyhow::Result<web::Options> {
         enable_lifecycle: args.enable_lifecycle,
         cors_origin,
         page_title: args.page_title.clone(),
+        open_nodes: args.open_nodes,
     })
 }
 

@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod global_url;
 mod health;
+mod nodes;
 mod sources;
 mod status;
 mod targets;
@@ -45,6 +46,7 @@ pub(super) fn routes(app: &Arc<App>) -> Routes<Arc<App>> {
         .route(Right::Read, "/doctor", change(&app.server, doctor::run).get(doctor::last))
         .route(Right::Read, "/status", get(health::status))
         .route(Right::Read, "/sources", get(sources::sources))
+        .route(Right::Nodes, "/nodes/{node}/tasks", get(nodes::tasks))
         .route(Right::Read, "/status/config", get(status::config))
         .route(Right::Read, "/status/flags", get(status::flags))
         .route(Right::Read, "/status/runtimeinfo", get(status::runtime_info))
@@ -99,6 +101,8 @@ enum ApiError {
     BadData(String),
     Execution(&'static str),
     NotFound(String),
+    Forbidden(String),
+    Unavailable(String),
 }
 
 impl axum::response::IntoResponse for ApiError {
@@ -116,6 +120,8 @@ impl axum::response::IntoResponse for ApiError {
                 (StatusCode::UNPROCESSABLE_ENTITY, "execution", error.to_owned())
             }
             Self::NotFound(error) => (StatusCode::NOT_FOUND, "not_found", error),
+            Self::Forbidden(error) => (StatusCode::FORBIDDEN, "forbidden", error),
+            Self::Unavailable(error) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", error),
         };
         json_response(code, &Failure { status: "error", error_type, error })
     }

@@ -8,7 +8,7 @@
 //! makes Prometheus keep what it has. An answer without the targets of some source names that
 //! source.
 
-mod wait;
+pub(super) mod wait;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,7 +33,8 @@ use swarmscout_publish::list::{Encoding, Form, Key, NoList, Rendered, Selection}
 use swarmscout_server::{LongPoll, gzip, text};
 
 /// Whole seconds since the source that was confirmed longest ago was confirmed.
-const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
+pub(super) const AGE: HeaderName =
+    HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
 
 /// The sources that have never answered, whose targets are not in the list.
 const MISSING: HeaderName = HeaderName::from_static("x-swarmscout-missing-sources");
@@ -242,7 +243,7 @@ impl Query {
 }
 
 /// Whether the client has this very content already (RFC 9110, 13.1.2).
-fn is_known(request: &HeaderMap, etag: &HeaderValue) -> bool {
+pub(super) fn is_known(request: &HeaderMap, etag: &HeaderValue) -> bool {
     let etag = etag.as_bytes();
     request
         .get_all(header::IF_NONE_MATCH)

@@ -23,13 +23,13 @@ use crate::changes::changed;
 use crate::lifecycle;
 
 /// Says that requests may wait, and how long at most.
-pub(super) const SUPPORTED: HeaderName = HeaderName::from_static("x-swarmscout-wait");
+pub(crate) const SUPPORTED: HeaderName = HeaderName::from_static("x-swarmscout-wait");
 
 /// The longest wait, as [`SUPPORTED`] has it.
-pub(super) const LONGEST_AS_HEADER: HeaderValue = HeaderValue::from_static("5m");
+pub(crate) const LONGEST_AS_HEADER: HeaderValue = HeaderValue::from_static("5m");
 
 /// How long a request may ask to wait.
-pub(super) const ALLOWED: RangeInclusive<Duration> =
+pub(crate) const ALLOWED: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_mins(5);
 
 impl Reader<'_> {

@@ -34,6 +34,7 @@ const ROUTES: &[(&str, Right, &[&str])] = &[
     ("/api/v1/scrape_pools/config", Right::Read, &["GET"]),
     ("/api/v1/explain", Right::Read, &["GET"]),
     ("/api/v1/doctor", Right::Read, &["GET"]),
+    ("/api/v1/nodes/{node}/tasks", Right::Nodes, &["GET"]),
     ("/api/v1/status", Right::Read, &["GET"]),
     ("/api/v1/sources", Right::Read, &["GET"]),
     ("/api/v1/status/config", Right::Read, &["GET"]),
@@ -73,14 +74,15 @@ const HASH: &str = "$2a$04$S4eJ/7GLDFeFpln6WOAhE.pfhAcx3PY4ATeCVP3cZkWzVWfl7F0tK
 
 /// A user for each right, with its name.
 fn user_for_each_right() -> String {
-    let names = ["lists", "metrics", "read", "change", "health"];
+    let names = ["lists", "metrics", "nodes", "read", "change", "health"];
     let users: String = names.map(|name| format!("  {name}: {HASH}\n")).concat();
     let rights: String = names.map(|name| format!("  {name}: [user:{name}]\n")).concat();
     format!("basic_auth_users:\n{users}authorization:\n{rights}")
 }
 
 async fn start(web_config: &str) -> Server {
-    start_with(web_config, Options::default()).await
+    // Passwords do not say which node a client is.
+    start_with(web_config, Options { open_nodes: true, ..Options::default() }).await
 }
 
 async fn start_with(web_config: &str, options: Options) -> Server {
@@ -124,6 +126,7 @@ async fn each_route_needs_its_right() {
             for (user, holds) in [
                 ("lists", *right == Right::Lists),
                 ("metrics", *right == Right::Metrics),
+                ("nodes", *right == Right::Nodes),
                 ("read", *right != Right::Change),
                 ("change", true),
                 ("health", *right == Right::Health),

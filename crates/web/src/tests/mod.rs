@@ -7,6 +7,7 @@ mod doctor;
 mod hostile;
 mod lifecycle;
 mod metrics;
+mod nodes;
 mod pages;
 mod sd;
 mod site;
@@ -106,6 +107,10 @@ pub(super) struct SwarmSenders {
 }
 
 impl SwarmSenders {
+    pub(super) fn publish(&self, snapshot: swarmscout_swarm::Snapshot) {
+        self.known.send_modify(|known| known.value = Some(Arc::new(snapshot)));
+    }
+
     pub(super) fn swarm(&self) -> Swarm {
         Swarm {
             feed: self.feed.subscribe(),
@@ -264,7 +269,12 @@ impl Server {
                 stats: Arc::clone(&stats),
                 own_container: None,
             },
-            outputs: Outputs { lists, state_metrics: None, files: files.subscribe() },
+            outputs: Outputs {
+                lists,
+                state_metrics: None,
+                nodes: Arc::default(),
+                files: files.subscribe(),
+            },
             program: Program {
                 config: config.subscribe(),
                 reload: reload.subscribe(),
@@ -291,6 +301,10 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
+        let of_jobs = sets.iter().map(watch::Sender::subscribe).collect::<Vec<_>>();
+        let of_jobs = watch::Sender::new(Arc::from(of_jobs));
+        let board = Arc::clone(&context.outputs.nodes);
+        tasks.spawn(board.run(swarms.subscribe(), of_jobs.subscribe()));
         let listener = Listener::tcp(listener).unwrap().with_doors(doors);
         tasks.spawn(super::serve(vec![listener], context.clone(), async {
             let _ = stopped.await;

@@ -4,10 +4,7 @@
 //! so a `labelmap` over Prometheus' prefixes makes no other labels than with Prometheus. Labels are
 //! written in the byte order of their names.
 
-use std::borrow::Cow;
-use std::net::IpAddr;
-
-use swarmscout_docker::engine::{LabelMap, Mode, Node, STACK_LABEL, Service, Task, host_of};
+use swarmscout_docker::engine::{LabelMap, Mode, Node, STACK_LABEL, Service, Task};
 use swarmscout_model::{Labels, LabelsWriter};
 
 use crate::source::moby::truth;
@@ -46,7 +43,7 @@ pub(in crate::source) fn node(node: &Node, nodes_role: bool, labels: &mut Labels
 
 /// Our labels of a node.
 pub(in crate::source) fn own_node(node: &Node, labels: &mut LabelsWriter) -> Labels {
-    labels.push(OWN_NODE_ADDRESS, &repaired_address(node).unwrap_or_default());
+    labels.push(OWN_NODE_ADDRESS, &node.usable_address().unwrap_or_default());
     node.engine_labels.write(OWN_NODE_ENGINE_LABEL, labels);
     labels.build()
 }
@@ -90,23 +87,6 @@ pub(in crate::source) fn task(
     labels.push("__meta_dockerswarm_task_port_publish_mode", mode.unwrap_or_default());
     labels.push("__meta_dockerswarm_task_slot", slot);
     labels.push("__meta_dockerswarm_task_state", &task.state);
-}
-
-/// The address at which a node can be reached: its own, or the manager's if the Engine reports none
-/// that another machine could use (moby#35437, moby#30119).
-pub(in crate::source) fn repaired_address(node: &Node) -> Option<Cow<'_, str>> {
-    if is_usable(&node.address) {
-        return Some(Cow::Borrowed(&node.address));
-    }
-    let manager = host_of(&node.manager.as_ref()?.address)?;
-    is_usable(&manager).then_some(Cow::Owned(manager))
-}
-
-fn is_usable(address: &str) -> bool {
-    match address.parse::<IpAddr>() {
-        Ok(ip) => !ip.is_unspecified() && !ip.is_loopback(),
-        Err(_) => !address.is_empty(),
-    }
 }
 
 /// Prometheus has no name for the modes of jobs.

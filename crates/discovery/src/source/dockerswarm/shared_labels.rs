@@ -84,7 +84,7 @@ impl SharedLabels {
                     let known = meta::node(node, false, writer);
                     let own = meta::own_node(node, writer);
                     let address = Arc::clone(&node.address);
-                    let usable_address = meta::repaired_address(node).map(Arc::from);
+                    let usable_address = node.usable_address().map(Arc::from);
                     let labels = NodeLabels { address, usable_address, known, own };
                     self.nodes.insert(Arc::clone(&node.id), labels);
                 }

@@ -14,14 +14,13 @@ use super::presets::Preset;
 use super::targets::{Buffers, Context, DECLARED_BY, METRICS_PATH, NODE, PRESET, SCHEME};
 use crate::limits::{Excess, Meter};
 use crate::source::dockerswarm::group_cache::BucketResult;
-use crate::source::dockerswarm::meta;
 
 /// What the source keys of groups of nodes begin with.
 const GROUPS: &str = "Swarmscout;dockerd";
 
 /// The address of a node's Engine for its metrics. `None` if others cannot use it.
 pub(super) fn dockerd_address(node: &Node, buffers: &mut Buffers) -> Option<Arc<str>> {
-    let host = meta::repaired_address(node)?;
+    let host = node.usable_address()?;
     Some(buffers.address.host(&host, Preset::Dockerd.row().port).into())
 }
 

@@ -109,6 +109,7 @@ impl Site {
             },
             outputs: web::Outputs {
                 lists: Arc::default(),
+                nodes: Arc::default(),
                 state_metrics: None,
                 files: watch::channel(Arc::from([])).1,
             },

@@ -1,0 +1,535 @@
+//! What every node may ask for, and who waits for it.
+//!
+//! Nothing is kept before the first node asks: a Swarm without node parts costs nothing.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, FutureExt as _, select_all};
+use swarmscout_docker::engine::Node;
+use swarmscout_model::TargetSet;
+use swarmscout_net::cpu;
+use swarmscout_swarm::{NODE_PART_PORT, NodePorts, Snapshot, Swarm};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::index::{self, TaskIndex};
+use crate::labels::AllowedLabels;
+use crate::peers::Peers;
+use crate::reach::ReachIndex;
+use crate::wire::{Envelope, NodeIdentity, NodeTasks, PeerNode};
+
+/// Changes within this time are one.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A node part that has not asked for so long is not probed any more: longer than any wait.
+const FORGET_AFTER: Duration = Duration::from_mins(6);
+
+/// How often it is checked which ones have not.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
+
+/// How a node is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeRef {
+    /// By its ID.
+    Id(String),
+    /// By its host name: `name:worker-1`.
+    Name(String),
+    /// By the ID of a container that runs on it: `container:<64 hexadecimal digits>`.
+    Container(String),
+}
+
+impl FromStr for NodeRef {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const SHORT: usize = 256;
+        if text.is_empty() || text.len() > SHORT || text.chars().any(char::is_control) {
+            return Err("a node is asked for by its ID, name:HOST or container:ID");
+        }
+        Ok(match text.split_once(':') {
+            Some(("name", name)) if !name.is_empty() => Self::Name(name.to_owned()),
+            Some(("container", id)) if crate::is_container_id(id) => Self::Container(id.to_owned()),
+            None => Self::Id(text.to_owned()),
+            Some(_) => return Err("write name:HOST or container:ID, with all 64 digits"),
+        })
+    }
+}
+
+/// As it stands in the path, not percent-encoded.
+impl fmt::Display for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => f.write_str(id),
+            Self::Name(name) => write!(f, "name:{name}"),
+            Self::Container(id) => write!(f, "container:{id}"),
+        }
+    }
+}
+
+/// What a node part registers of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Where it listens.
+    pub port: u16,
+    /// Its address on the overlay network for probes.
+    pub overlay: Option<IpAddr>,
+}
+
+/// The query of a request for tasks, apart from how long it waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeQuery {
+    /// What the node part registers; `None` if it is another reader.
+    pub registration: Option<Registration>,
+    /// The labels that it wants.
+    pub labels: AllowedLabels,
+}
+
+impl NodeQuery {
+    /// Reads `port=9466&overlay=10.0.9.3&labels=a,b`. Other parameters are for others. The error says what
+    /// is wrong.
+    pub fn parse(query: &str) -> Result<Self, String> {
+        let (mut port, mut overlay, mut labels) = (None, None, AllowedLabels::default());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "port" => {
+                    let number = value.parse().ok().filter(|port| *port > 0);
+                    port = Some(number.ok_or("port is a number from 1 to 65535")?);
+                }
+                "overlay" => overlay = Some(value.parse().map_err(|_| "overlay is an IP address")?),
+                "labels" => labels = AllowedLabels::with(value.split(','))?,
+                _ => {}
+            }
+        }
+        let registration = match (port, overlay) {
+            (Some(port), overlay) => Some(Registration { port, overlay }),
+            (None, None) => None,
+            (None, Some(_)) => return Err("overlay needs port".to_owned()),
+        };
+        Ok(Self { registration, labels })
+    }
+}
+
+/// A node that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundNode {
+    /// Who it is.
+    pub identity: NodeIdentity,
+    /// Whether no other node has its host name.
+    pub is_name_unique: bool,
+}
+
+/// Why there are no tasks of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoNode {
+    /// No Swarm has been read yet.
+    NotReady(String),
+    /// No Swarm has it.
+    Unknown(String),
+    /// Several nodes have its host name.
+    Ambiguous(String),
+}
+
+impl fmt::Display for NoNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotReady(text) | Self::Unknown(text) | Self::Ambiguous(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The answer to a node.
+#[derive(Clone, Debug)]
+pub struct NodeAnswer {
+    /// The whole body, JSON.
+    pub body: bytes::Bytes,
+    /// Differs if the body does, with its quotes.
+    pub etag: String,
+}
+
+/// The counters of a [`Board`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BoardStats {
+    /// Node parts that have registered, and ask still.
+    pub registered: usize,
+    /// Bodies that were written.
+    pub renderings: u64,
+    /// Nodes whose readers were woken.
+    pub wakes: u64,
+}
+
+/// The tasks of all nodes, for those that ask.
+#[derive(Debug)]
+pub struct Board {
+    state: Mutex<State>,
+    /// Whether anybody has asked.
+    wanted: watch::Sender<bool>,
+    /// Counts changes of which Swarms are known.
+    known: watch::Sender<u64>,
+    node_ports: watch::Sender<Arc<NodePorts>>,
+    /// The set of those that can be probed may have changed.
+    registered: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    swarms: Vec<KnownSwarm>,
+    reach: ReachIndex,
+    slots: HashMap<Arc<str>, Slot>,
+    peers: Peers,
+    stats: BoardStats,
+    /// Whether the present Swarms have been read once.
+    has_started: bool,
+}
+
+#[derive(Debug)]
+struct KnownSwarm {
+    swarm: Swarm,
+    index: TaskIndex,
+    last: Option<Arc<Snapshot>>,
+}
+
+/// What is kept for a node that has asked.
+#[derive(Debug, Default)]
+struct Slot {
+    version: watch::Sender<u64>,
+    rendered: Option<(u64, AllowedLabels, Arc<NodeAnswer>)>,
+    registration: Option<(Registration, Instant)>,
+}
+
+impl Slot {
+    fn is_alive(&self, now: Instant) -> bool {
+        let age = self.registration.map(|(_, at)| now.saturating_duration_since(at));
+        age.is_some_and(|age| age < FORGET_AFTER)
+    }
+}
+
+/// The sets of all jobs.
+type Sets = watch::Receiver<Arc<[watch::Receiver<Arc<TargetSet>>]>>;
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            wanted: watch::Sender::new(false),
+            known: watch::Sender::default(),
+            node_ports: watch::Sender::default(),
+            registered: watch::Sender::default(),
+        }
+    }
+}
+
+impl Board {
+    /// Where node parts listen that have registered another port than the usual one.
+    pub fn node_ports(&self) -> watch::Receiver<Arc<NodePorts>> {
+        self.node_ports.subscribe()
+    }
+
+    /// Its counters.
+    pub fn stats(&self) -> BoardStats {
+        let (state, now) = (self.lock(), Instant::now());
+        let registered = state.slots.values().filter(|slot| slot.is_alive(now)).count();
+        BoardStats { registered, ..state.stats }
+    }
+
+    /// Changes when there may be an answer for those that were told [`NoNode::NotReady`].
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.known.subscribe()
+    }
+
+    /// Changes when the answer for this node may be another one.
+    pub fn subscribe_node(&self, id: &str) -> watch::Receiver<u64> {
+        self.lock().slots.entry(id.into()).or_default().version.subscribe()
+    }
+
+    /// The node that is asked for.
+    pub fn find(&self, node: &NodeRef) -> Result<FoundNode, NoNode> {
+        self.wanted.send_if_modified(|wanted| !std::mem::replace(wanted, true));
+        let state = self.lock();
+        let swarms = || state.readable();
+        let found = match node {
+            NodeRef::Id(id) => swarms().find_map(|index| Some((index, index.node(id)?))),
+            NodeRef::Container(id) => {
+                swarms().find_map(|index| Some((index, index.of_container(id)?)))
+            }
+            NodeRef::Name(name) => {
+                let named = swarms().flat_map(|index| index.named(name).map(move |it| (index, it)));
+                let mut named: Vec<_> = named.collect();
+                named.dedup_by(|(_, a), (_, b)| a.id == b.id);
+                if named.len() > 1 {
+                    let count = named.len();
+                    let text = format!("{count} nodes have the host name {name}: ask by the ID");
+                    return Err(NoNode::Ambiguous(text));
+                }
+                named.pop()
+            }
+        };
+        if let Some((index, node)) = found {
+            let is_name_unique = index.named(&node.hostname).nth(1).is_none();
+            return Ok(FoundNode { identity: index::identity(node), is_name_unique });
+        }
+        if let Some(reason) = state.not_ready() {
+            return Err(NoNode::NotReady(reason));
+        }
+        Err(NoNode::Unknown(format!("no Swarm here has the node {node}")))
+    }
+
+    /// The answer for a node that was found.
+    pub fn answer(&self, id: &str, labels: &AllowedLabels) -> Option<Arc<NodeAnswer>> {
+        let mut state = self.lock();
+        let slot = state.slots.entry(id.into()).or_default();
+        let version = *slot.version.borrow();
+        if let Some((of, allowed, answer)) = &slot.rendered
+            && (*of, allowed) == (version, labels)
+        {
+            return Some(Arc::clone(answer));
+        }
+        let index = state.readable().find(|index| index.node(id).is_some())?;
+        let node = index.node(id)?;
+        let peers = state.peers.of(id).filter_map(|peer| state.peer(index, peer));
+        let tasks = NodeTasks {
+            node: index::identity(node),
+            cluster: index.cluster().to_owned(),
+            tasks: index.tasks(id, &state.reach, labels),
+            peers: peers.collect(),
+        };
+        let envelope = Envelope { status: "success".to_owned(), data: tasks };
+        let body = serde_json::to_vec(&envelope).ok()?;
+        let etag = format!("\"{:032x}\"", xxh3_128(&body));
+        let answer = Arc::new(NodeAnswer { body: body.into(), etag });
+        state.stats.renderings += 1;
+        let slot = state.slots.entry(id.into()).or_default();
+        slot.rendered = Some((version, labels.clone(), Arc::clone(&answer)));
+        Some(answer)
+    }
+
+    /// How long ago the Swarm of a node was last confirmed.
+    pub fn age(&self, id: &str, now: Instant) -> Duration {
+        let state = self.lock();
+        let mut swarms = state.swarms.iter().filter(|known| known.index.node(id).is_some());
+        let as_of = swarms.next().and_then(|known| known.swarm.known.borrow().health.as_of);
+        as_of.map_or(Duration::ZERO, |as_of| now.saturating_duration_since(as_of))
+    }
+
+    /// Notes that the part of a node asks, and where it listens. Only that part itself may say so.
+    pub fn register(&self, id: &str, registration: Registration) {
+        let mut state = self.lock();
+        // Others probe this address: it must be one of the node's tasks.
+        let is_own =
+            |overlay: &IpAddr| state.readable().any(|index| index.has_address(id, *overlay));
+        let overlay = registration.overlay.filter(is_own);
+        let registration = Registration { overlay, ..registration };
+        let now = Instant::now();
+        let slot = state.slots.entry(id.into()).or_default();
+        let was_alive = slot.is_alive(now);
+        let before = slot.registration.replace((registration, now));
+        let differs = !was_alive || before.map(|(before, _)| before) != Some(registration);
+        if differs {
+            // Whoever probes it must know.
+            let probing: Vec<_> = state.peers.probing(id).cloned().collect();
+            state.wake(probing.iter());
+            drop(state);
+            self.publish_ports();
+            self.registered.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Notes that the part of a node was there until now: a request of it has ended.
+    pub fn seen(&self, id: &str) {
+        let mut state = self.lock();
+        if let Some((_, at)) = state.slots.get_mut(id).and_then(|slot| slot.registration.as_mut()) {
+            *at = Instant::now();
+        }
+    }
+
+    /// Follows the Swarms and the targets of all jobs, from the first request on, until it is dropped.
+    pub async fn run(self: Arc<Self>, mut swarms: watch::Receiver<Arc<[Swarm]>>, mut sets: Sets) {
+        if self.wanted.subscribe().wait_for(|wanted| *wanted).await.is_err() {
+            return;
+        }
+        let mut registered = self.registered.subscribe();
+        loop {
+            let mut of_swarms = swarms.borrow_and_update().to_vec();
+            let mut of_jobs = sets.borrow_and_update().to_vec();
+            registered.mark_unchanged();
+            let snapshots = of_swarms
+                .iter_mut()
+                .map(|swarm| (swarm.clone(), swarm.known.borrow_and_update().value.clone()))
+                .collect();
+            let present: Vec<_> =
+                of_jobs.iter_mut().map(|set| Arc::clone(&set.borrow_and_update())).collect();
+            let board = Arc::clone(&self);
+            cpu::DISCOVERY.run(move |_| board.follow(snapshots, &present)).await;
+            {
+                let mut all: Vec<BoxFuture<'_, ()>> = vec![
+                    changed(&mut swarms),
+                    changed(&mut sets),
+                    changed(&mut registered),
+                    sleep(CHECK_EVERY).boxed(),
+                ];
+                all.extend(of_swarms.iter_mut().map(|swarm| changed(&mut swarm.known)));
+                all.extend(of_jobs.iter_mut().map(changed));
+                select_all(all).await;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Takes over the newest snapshots and sets, and wakes the nodes that differ.
+    pub(crate) fn follow(
+        &self,
+        snapshots: Vec<(Swarm, Option<Arc<Snapshot>>)>,
+        sets: &[Arc<TargetSet>],
+    ) {
+        let mut state = self.lock();
+        let mut before = std::mem::take(&mut state.swarms);
+        let (mut changed, mut news) = (BTreeSet::new(), before.len() != snapshots.len());
+        for (swarm, snapshot) in snapshots {
+            let same = |known: &KnownSwarm| known.swarm.known.same_channel(&swarm.known);
+            let mut known = match before.iter().position(same) {
+                Some(place) => before.swap_remove(place),
+                None => KnownSwarm { swarm, index: TaskIndex::default(), last: None },
+            };
+            if let Some(snapshot) = snapshot
+                && !known.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &snapshot))
+            {
+                let could_read = known.last.is_some() && known.index.is_complete();
+                changed.extend(known.index.update(&snapshot));
+                known.last = Some(snapshot);
+                news |= could_read != known.index.is_complete();
+            }
+            state.swarms.push(known);
+        }
+        news |= !std::mem::replace(&mut state.has_started, true);
+        for gone in before {
+            news = true;
+            changed.extend(gone.index.snapshot().nodes.objects().map(|node| Arc::clone(&node.id)));
+        }
+        changed.extend(state.reach.update(sets).into_iter().map(Arc::from));
+        state.forget_nodes();
+        let now = Instant::now();
+        let members = state.probed(now);
+        changed.extend(state.peers.update(&members));
+        let named: BTreeSet<_> =
+            changed.iter().flat_map(|id| state.peers.probing(id)).cloned().collect();
+        changed.extend(named);
+        state.wake(changed.iter());
+        drop(state);
+        self.publish_ports();
+        if news {
+            self.known.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn publish_ports(&self) {
+        let state = self.lock();
+        let ports = state.slots.iter().filter_map(|(id, slot)| {
+            let (Registration { port, .. }, _) = slot.registration?;
+            (port != NODE_PART_PORT).then(|| (Arc::clone(id), port))
+        });
+        let ports: NodePorts = ports.collect();
+        drop(state);
+        self.node_ports.send_if_modified(|known| {
+            let differs = **known != ports;
+            if differs {
+                *known = Arc::new(ports);
+            }
+            differs
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The Swarms whose tasks are read.
+    fn readable(&self) -> impl Iterator<Item = &TaskIndex> {
+        let is_read = |known: &&KnownSwarm| known.last.is_some() && known.index.is_complete();
+        self.swarms.iter().filter(is_read).map(|known| &known.index)
+    }
+
+    /// Why a node that is not found may be there all the same.
+    fn not_ready(&self) -> Option<String> {
+        if !self.has_started {
+            return Some("the tasks of the Swarm are being read".to_owned());
+        }
+        let unread = self.swarms.iter().find(|known| known.last.is_none());
+        if let Some(unread) = unread {
+            let health = unread.swarm.known.borrow();
+            let error = health.health.error.as_deref().unwrap_or("the first refresh has not ended");
+            let name = &unread.swarm.feed.borrow().swarm;
+            return Some(format!("no tasks yet of {name}: {error}"));
+        }
+        let is_first = self.swarms.is_empty();
+        let none = "no Swarm is read: write swarmscout_sd_configs with the host of a manager";
+        let partial = self.swarms.iter().find(|known| !known.index.is_complete());
+        let partial = partial.map(|known| {
+            let name = &known.swarm.feed.borrow().swarm;
+            format!(
+                "the tasks of {name} are not read: write swarmscout_sd_configs, or start with \
+                 state metrics"
+            )
+        });
+        is_first.then(|| none.to_owned()).or(partial)
+    }
+
+    /// Drops what is kept for nodes that are in no Swarm any more. Those that wait for them are woken.
+    fn forget_nodes(&mut self) {
+        let Self { swarms, slots, .. } = self;
+        let is_known = |id: &str| swarms.iter().any(|known| known.index.node(id).is_some());
+        slots.retain(|id, slot| {
+            let stays = is_known(id);
+            if !stays {
+                slot.version.send_modify(|version| *version += 1);
+            }
+            stays
+        });
+    }
+
+    /// The nodes that can be probed.
+    fn probed(&self, now: Instant) -> BTreeSet<Arc<str>> {
+        let alive = self.slots.iter().filter(|(_, slot)| slot.is_alive(now)).map(|(id, _)| id);
+        let can_be = |id: &&Arc<str>| {
+            let node = self.readable().find_map(|index| index.node(id));
+            node.is_some_and(|node| &*node.state == "ready" && address(node).is_some())
+        };
+        alive.filter(can_be).cloned().collect()
+    }
+
+    fn peer(&self, index: &TaskIndex, id: &str) -> Option<PeerNode> {
+        let (node, (registration, _)) = (index.node(id)?, self.slots.get(id)?.registration?);
+        let Registration { port, overlay } = registration;
+        let NodeIdentity { id, name, .. } = index::identity(node);
+        Some(PeerNode { id, name, address: address(node)?, port, overlay })
+    }
+
+    fn wake<'a>(&mut self, nodes: impl Iterator<Item = &'a Arc<str>>) {
+        for id in nodes {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.version.send_modify(|version| *version += 1);
+                self.stats.wakes += 1;
+            }
+        }
+    }
+}
+
+fn address(node: &Node) -> Option<IpAddr> {
+    node.usable_address()?.parse().ok()
+}
+
+/// Resolves when there is something new; never, once the sender is gone.
+fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, ()> {
+    async {
+        if receiver.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+    .boxed()
+}

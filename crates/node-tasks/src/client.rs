@@ -1,0 +1,357 @@
+//! Follows what a manager says of this node, over several managers.
+//!
+//! Invariants:
+//! - The last good answer stays, with its age, as long as no manager has another one.
+//! - An answer for another node, or one that is not valid, is never used.
+//! - A manager that fails is followed by the next one at once; if all have failed, there is a pause, longer
+//!   each time.
+//! - Answers that come early and change nothing come less and less often.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, ETAG, IF_NONE_MATCH};
+use http::{HeaderName, HeaderValue, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use swarmscout_net::{Body, Client, ENOUGH, HttpConfig, Request, Url};
+use swarmscout_refresh::rotation::Rotation;
+use swarmscout_refresh::{Backoff, RefreshContext};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::board::{NodeRef, Registration};
+use crate::labels::AllowedLabels;
+use crate::wire::{self, MAX_ANSWER, NodeTasks};
+use crate::{Error, is_container_id};
+
+/// How long a manager is asked to wait for a change. Many proxies cut answers that take a minute.
+const WAIT: Duration = Duration::from_secs(50);
+
+/// How much longer an answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a connection may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// The longest pause after all managers have failed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// The first pause after an answer that came early without a change.
+const EARLY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How much of the body of a refusal is shown, in bytes.
+const SHOWN_OF_REFUSAL: usize = 256;
+
+/// A longer version of an answer is not repeated, in bytes.
+const LONGEST_VERSION: usize = 256;
+
+/// The age of what the manager knows, in seconds.
+const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
+
+/// Whom to follow, and who follows.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// URLs of Swarmscouts on managers: `https://manager-1:9465`. At least one.
+    pub managers: Vec<String>,
+    /// How they are spoken to.
+    pub http: HttpConfig,
+    /// What may name this node, the surest first.
+    pub node: Vec<NodeRef>,
+    /// What is registered.
+    pub registration: Registration,
+    /// The labels that are wanted.
+    pub labels: AllowedLabels,
+    /// How long a manager is asked to wait: for tests of what a wait does.
+    pub wait: Duration,
+}
+
+impl ClientSettings {
+    /// The usual ones for these managers and this node.
+    pub fn new(managers: Vec<String>, node: Vec<NodeRef>, registration: Registration) -> Self {
+        let (http, labels) = (HttpConfig::default(), AllowedLabels::default());
+        Self { managers, http, node, registration, labels, wait: WAIT }
+    }
+}
+
+/// What is known of this node and its tasks.
+#[derive(Clone, Debug, Default)]
+pub struct Followed {
+    /// The last good answer; `None` before the first one.
+    pub tasks: Option<Arc<NodeTasks>>,
+    /// When the Swarm was last confirmed to be so, as the manager says.
+    pub as_of: Option<std::time::Instant>,
+    /// The manager that answered last, without its password.
+    pub manager: Option<Arc<str>>,
+    /// Why the managers do not answer; `None` while one does.
+    pub error: Option<Arc<str>>,
+    /// Answers since the start.
+    pub answers: u64,
+    /// Requests that failed since the start.
+    pub failures: u64,
+}
+
+/// Shows what is known, newest first.
+pub type TaskFeed = watch::Receiver<Arc<Followed>>;
+
+/// Follows managers.
+#[derive(Debug)]
+pub struct Follower {
+    managers: Vec<Manager>,
+    client: Client,
+    settings: ClientSettings,
+    rotation: Rotation,
+    /// The ID of this node, once it is known.
+    node: Option<String>,
+    /// The version of the last good answer.
+    version: Option<HeaderValue>,
+    publish: watch::Sender<Arc<Followed>>,
+}
+
+#[derive(Debug)]
+struct Manager {
+    /// Without its password.
+    name: Arc<str>,
+    /// Up to `/api/v1/nodes/`.
+    base: String,
+}
+
+/// A good answer.
+enum News {
+    /// Nothing has changed.
+    Same,
+    Tasks(NodeTasks, Option<HeaderValue>),
+}
+
+impl Follower {
+    /// Fails if a URL or the TLS options cannot be used.
+    pub fn new(settings: ClientSettings, context: &RefreshContext) -> Result<Self, Error> {
+        let unusable = |url: &str, reason: String| Error::Manager {
+            url: swarmscout_net::redact_url(url),
+            reason,
+        };
+        let client = Client::new(&settings.http, context.client_options(CONNECT_WITHIN));
+        let client = client.map_err(|error| unusable("", error.to_string()))?;
+        let manager = |url: &String| {
+            client.secrets().keep_url(url);
+            let parsed = Url::parse(url).map_err(|error| unusable(url, error.to_string()))?;
+            Request::new(url).map_err(|error| unusable(url, error.to_string()))?;
+            if parsed.query().is_some() || url.contains('#') {
+                return Err(unusable(url, "it must have no query and no fragment".to_owned()));
+            }
+            let base = format!("{}/api/v1/nodes/", url.trim_end_matches('/'));
+            Ok(Manager { name: parsed.to_string().into(), base })
+        };
+        let managers = settings.managers.iter().map(manager).collect::<Result<Vec<_>, _>>()?;
+        if managers.is_empty() {
+            return Err(unusable("", "give the URL of a Swarmscout on a manager".to_owned()));
+        }
+        let rotation = Rotation::new(managers.len());
+        let publish = watch::Sender::default();
+        Ok(Self { managers, client, settings, rotation, node: None, version: None, publish })
+    }
+
+    /// What is known from now on.
+    pub fn subscribe(&self) -> TaskFeed {
+        self.publish.subscribe()
+    }
+
+    /// Follows until it is dropped.
+    pub async fn run(mut self) {
+        let mut failures = Backoff::default();
+        let mut early = Backoff::new(EARLY_PAUSE);
+        loop {
+            let asked = Instant::now();
+            match self.round().await {
+                Ok(is_same) => {
+                    failures.succeeded();
+                    if is_same && asked.elapsed() < self.settings.wait / 2 {
+                        sleep(early.failed(LONGEST_PAUSE)).await;
+                    } else {
+                        early.succeeded();
+                    }
+                }
+                Err(error) => {
+                    let error: Arc<str> = error.into();
+                    let before = self.publish.borrow().error.clone();
+                    if before.as_ref() != Some(&error) {
+                        tracing::error!(err = %error, "Cannot learn the tasks of this node");
+                    }
+                    self.change(|known| known.error = Some(error));
+                    sleep(failures.failed(LONGEST_PAUSE)).await;
+                }
+            }
+        }
+    }
+
+    /// Asks one manager after the other until one answers. Returns whether nothing has changed.
+    async fn round(&mut self) -> Result<bool, String> {
+        let mut round = self.rotation.round();
+        let (mut failed, mut is_unknown) = (Vec::new(), true);
+        while let Some(turn) = self.rotation.next(&mut round) {
+            match self.ask(turn.index).await {
+                Ok((news, age)) => {
+                    let is_same = matches!(news, News::Same);
+                    self.take(turn.index, news, age);
+                    let _ = self.rotation.answered(round, turn.index, |_| String::new());
+                    return Ok(is_same);
+                }
+                Err(error) => {
+                    self.change(|known| known.failures += 1);
+                    is_unknown &= matches!(error, Error::UnknownNode { .. });
+                    failed.push(error.to_string());
+                    round.failed(turn, swarmscout_refresh::Error::Panic(String::new()));
+                }
+            }
+        }
+        let _: swarmscout_refresh::Error = self.rotation.exhausted(round);
+        if is_unknown {
+            // It may have joined again, with another ID.
+            self.node = None;
+        }
+        failed.dedup();
+        Err(failed.join("; "))
+    }
+
+    fn take(&mut self, manager: usize, news: News, age: Duration) {
+        let manager = Arc::clone(&self.managers[manager].name);
+        let as_of = Instant::now().into_std().checked_sub(age);
+        let is_first = self.publish.borrow().answers == 0;
+        let had_failed = self.publish.borrow().error.is_some();
+        if is_first || had_failed {
+            tracing::info!(%manager, "Following the tasks of this node");
+        }
+        let tasks = match news {
+            News::Same => None,
+            News::Tasks(tasks, version) => {
+                self.node = Some(tasks.node.id.clone());
+                self.version = version;
+                Some(Arc::new(tasks))
+            }
+        };
+        self.change(|known| {
+            known.tasks = tasks.or_else(|| known.tasks.take());
+            known.as_of = as_of.max(known.as_of);
+            known.manager = Some(manager);
+            known.error = None;
+            known.answers += 1;
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Followed)) {
+        self.publish.send_modify(|known| change(Arc::make_mut(known)));
+    }
+
+    /// Asks a manager by each name of this node, until it knows one.
+    async fn ask(&self, manager: usize) -> Result<(News, Duration), Error> {
+        if let Some(id) = &self.node {
+            return self.ask_for(manager, &NodeRef::Id(id.clone())).await;
+        }
+        let mut tried = Vec::new();
+        for node in &self.settings.node {
+            match self.ask_for(manager, node).await {
+                Err(Error::UnknownNode { manager, node }) => {
+                    tried.push(format!("{manager} knows no node {node}"));
+                }
+                answered => return answered,
+            }
+        }
+        if tried.is_empty() {
+            tried.push("nothing names this node".to_owned());
+        }
+        Err(Error::WhichNode { tried: tried.join(", ") })
+    }
+
+    async fn ask_for(&self, manager: usize, node: &NodeRef) -> Result<(News, Duration), Error> {
+        let Manager { name, base } = &self.managers[manager];
+        let ClientSettings { registration: Registration { port, overlay }, wait, .. } =
+            &self.settings;
+        let failed = |reason: String| Error::Request { manager: name.to_string(), reason };
+        let encoded = utf8_percent_encode(&node.to_string(), NON_ALPHANUMERIC).to_string();
+        let request = Request::new(&format!("{base}{encoded}/tasks"));
+        let mut request = request
+            .map_err(|error| failed(error.to_string()))?
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .timeout(*wait + ANSWER_WITHIN)
+            .max_body(MAX_ANSWER)
+            .query("wait", &format!("{}ms", wait.as_millis()))
+            .query("port", &port.to_string());
+        if let Some(overlay) = overlay {
+            let overlay = utf8_percent_encode(&overlay.to_string(), NON_ALPHANUMERIC).to_string();
+            request = request.query("overlay", &overlay);
+        }
+        let labels = self.settings.labels.further();
+        if !labels.is_empty() {
+            let labels = utf8_percent_encode(&labels, NON_ALPHANUMERIC).to_string();
+            request = request.query("labels", &labels);
+        }
+        // The version is a digest of the answer: any manager's.
+        if let Some(version) = &self.version {
+            request = request.header(IF_NONE_MATCH, version.clone());
+        }
+        let answer = self.client.get(request).await.map_err(|error| failed(error.to_string()))?;
+        let age = answer.headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+        let age = Duration::from_secs(age.unwrap_or_default());
+        match answer.status {
+            StatusCode::NOT_MODIFIED if self.version.is_some() => Ok((News::Same, age)),
+            StatusCode::OK => {
+                let version = answer.headers.get(ETAG).filter(|it| it.len() <= LONGEST_VERSION);
+                let version = version.cloned();
+                let bad = |mut reason: String| {
+                    self.client.secrets().clean_in_place(&mut reason);
+                    reason.truncate(reason.floor_char_boundary(SHOWN_OF_REFUSAL));
+                    Error::Answer { manager: name.to_string(), reason }
+                };
+                let body = answer.body.bytes().await;
+                let body = body.map_err(|error| failed(error.to_string()))?;
+                let tasks = wire::read(&body).map_err(bad)?;
+                check(node, &tasks).map_err(bad)?;
+                Ok((News::Tasks(tasks, version), age))
+            }
+            StatusCode::NOT_FOUND => {
+                // A server that is not a Swarmscout has no such message.
+                let (manager, node) = (name.to_string(), node.to_string());
+                tracing::debug!(%manager, node, "A manager does not know this node");
+                Err(Error::UnknownNode { manager, node })
+            }
+            status => {
+                let body = self.beginning(answer.body).await;
+                Err(failed(format!("status {status}: {body}")))
+            }
+        }
+    }
+
+    /// The beginning of a refusal, on one line.
+    async fn beginning(&self, mut body: Body) -> String {
+        let mut bytes = Vec::new();
+        while bytes.len() < ENOUGH
+            && let Ok(Some(piece)) = body.chunk().await
+        {
+            bytes.extend_from_slice(&piece);
+        }
+        let text = self.client.secrets().clean_bytes(&bytes);
+        let text = &text[..text.floor_char_boundary(SHOWN_OF_REFUSAL)];
+        text.split(|c: char| c.is_whitespace() || c.is_control())
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+/// Whether an answer is for this node.
+fn check(asked: &NodeRef, tasks: &NodeTasks) -> Result<(), String> {
+    let NodeTasks { node, tasks, .. } = tasks;
+    let is_ours = match asked {
+        NodeRef::Id(id) => node.id == *id,
+        NodeRef::Name(name) => node.name == *name,
+        NodeRef::Container(id) => {
+            is_container_id(id) && tasks.iter().any(|task| task.container == *id)
+        }
+    };
+    if is_ours {
+        return Ok(());
+    }
+    Err(format!("it is for the node {} ({}), and {asked} was asked for", node.id, node.name))
+}
+
+#[cfg(test)]
+mod tests;

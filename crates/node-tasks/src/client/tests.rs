@@ -1,0 +1,196 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::*;
+
+/// A server that sends these answers in turn, the last one again and again, and notes requests.
+struct Scripted {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Scripted {
+    async fn start(answers: impl IntoIterator<Item = String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let mut answers: VecDeque<_> = answers.into_iter().collect();
+        let noted = Arc::clone(&requests);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let answer =
+                    if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+                serve(stream, &answer.unwrap(), &noted).await;
+            }
+        });
+        Self { url, requests, _tasks: tasks }
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// Answers one request; an empty answer is none.
+async fn serve(mut stream: TcpStream, answer: &str, noted: &Mutex<Vec<String>>) {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => request.push(byte),
+            Err(_) => return,
+        }
+    }
+    noted.lock().unwrap().push(String::from_utf8(request).unwrap());
+    if answer == "hang" {
+        std::future::pending::<()>().await;
+    }
+    let _ = stream.write_all(answer.as_bytes()).await;
+}
+
+fn response(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+    )
+}
+
+fn tasks(node: &str, task: &str) -> String {
+    let container = "a".repeat(64);
+    let body = format!(
+        r#"{{"status":"success","data":{{"node":{{"id":"{node}","name":"pi"}},"tasks":[{{"id":"{task}","container":"{container}"}}]}}}}"#
+    );
+    response("200 OK", &format!("etag: \"{task}\"\r\n"), &body)
+}
+
+fn follower(servers: &[&Scripted], node: Vec<NodeRef>) -> Follower {
+    let managers = servers.iter().map(|server| server.url.clone()).collect();
+    let registration = Registration { port: 9500, overlay: Some([10, 0, 9, 3].into()) };
+    let settings = ClientSettings {
+        wait: Duration::from_secs(1),
+        labels: AllowedLabels::with(["team"]).unwrap(),
+        ..ClientSettings::new(managers, node, registration)
+    };
+    Follower::new(settings, &RefreshContext::new("test")).unwrap()
+}
+
+/// Follows until this holds of what is known.
+async fn until(follower: Follower, holds: impl FnMut(&Arc<Followed>) -> bool) -> Arc<Followed> {
+    let mut feed = follower.subscribe();
+    tokio::select! {
+        () = follower.run() => panic!("it runs for ever"),
+        known = feed.wait_for(holds) => Arc::clone(&known.unwrap()),
+    }
+}
+
+fn id(id: &str) -> Vec<NodeRef> {
+    vec![NodeRef::Id(id.to_owned())]
+}
+
+fn first_task(known: &Followed) -> Option<&str> {
+    known.tasks.as_ref().map(|tasks| &*tasks.tasks[0].id)
+}
+
+#[tokio::test]
+async fn it_says_who_it_is_and_what_it_has() {
+    let server = Scripted::start([tasks("n1", "t1"), response("304 Not Modified", "", "")]).await;
+    let known = until(follower(&[&server], id("n1")), |known| known.answers > 1).await;
+    assert_eq!((first_task(&known), known.failures), (Some("t1"), 0));
+    let requests = server.requests();
+    let line = requests[0].lines().next().unwrap();
+    assert_eq!(
+        line,
+        "GET /api/v1/nodes/n1/tasks?wait=1000ms&port=9500&overlay=10%2E0%2E9%2E3&labels=team HTTP/1.1"
+    );
+    assert!(
+        !requests[0].contains("if-none-match") && requests[1].contains("if-none-match: \"t1\"")
+    );
+}
+
+#[tokio::test]
+async fn another_manager_is_asked_at_once_and_the_last_answer_stays() {
+    let refusing = Scripted::start([
+        tasks("n1", "t1"),
+        response("503 Service Unavailable", "", "shutting\ndown"),
+    ])
+    .await;
+    let other =
+        Scripted::start([tasks("n1", "t2"), response("500 Internal Server Error", "", "broken")])
+            .await;
+    let known =
+        until(follower(&[&refusing, &other], id("n1")), |known| known.error.is_some()).await;
+    assert_eq!((first_task(&known), known.answers), (Some("t2"), 2));
+    let error = known.error.as_deref().unwrap();
+    assert!(error.contains("status 503 Service Unavailable: shutting down"), "{error}");
+    assert!(error.contains("broken") && known.as_of.is_some());
+}
+
+#[tokio::test]
+async fn what_is_not_the_answer_for_this_node_is_refused() {
+    let huge = "x".repeat(usize::try_from(MAX_ANSWER).unwrap() + 1);
+    let success =
+        |data: &str| response("200 OK", "", &format!(r#"{{"status":"success","data":{data}}}"#));
+    let node = r#"{"node":{"id":"n1"},"tasks":"#;
+    for (answer, expected) in [
+        (tasks("n2", "t1"), "it is for the node n2 (pi), and n1 was asked for"),
+        (response("200 OK", "", "<html>"), "expected value at line 1 column 1"),
+        (response("200 OK", "", &huge), "larger than"),
+        (success("{}"), "missing field `node`"),
+        (success(r#"{"node":{"id":""}}"#), "it names no node"),
+        (success(&format!(r#"{node}[{{"id":"../x"}}]}}"#)), "its ID is not one"),
+        (success(&format!(r#"{node}[{{"id":"t","container":"../.."}}]}}"#)), "64 hexadecimal"),
+        (success(&format!(r#"{node}[{{"id":"b"}},{{"id":"a"}}]}}"#)), "order of their IDs"),
+        (
+            success(&format!(
+                r#"{node}[{{"id":"t","reach":[{{"scheme":"ftp","port":1,"path":"/"}}]}}]}}"#
+            )),
+            "targets is not one",
+        ),
+        (response("302 Found", "location: http://127.0.0.1:1/x\r\n", ""), "127.0.0.1:1"),
+        (response("404 Not Found", "", ""), "SWARMSCOUT_NODE_ID"),
+        (String::new(), "cannot ask"),
+    ] {
+        let server = Scripted::start([answer]).await;
+        let known = until(follower(&[&server], id("n1")), |known| known.error.is_some()).await;
+        let error = known.error.as_deref().unwrap();
+        assert!(error.contains(expected), "{error}: {expected}");
+        assert!(known.tasks.is_none() && error.len() < 600, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_is_known_by_the_first_of_its_names_that_the_swarm_has() {
+    let names = vec![NodeRef::Container("a".repeat(64)), NodeRef::Name("pi".to_owned())];
+    let unknown = || response("404 Not Found", "", "");
+    let server = Scripted::start([unknown(), tasks("n1", "t1"), tasks("n1", "t2")]).await;
+    let known = until(follower(&[&server], names.clone()), |known| known.answers > 1).await;
+    assert_eq!(first_task(&known), Some("t2"));
+    let requests = server.requests();
+    assert!(requests[1].contains("/nodes/name%3Api/"), "{requests:?}");
+    assert!(requests[2].contains("/nodes/n1/"), "{requests:?}");
+    // Of a Swarm that has none of its names.
+    let server = Scripted::start([unknown()]).await;
+    let known = until(follower(&[&server], names), |known| known.error.is_some()).await;
+    assert!(known.error.as_deref().unwrap().contains("{{.Node.ID}}"), "{known:?}");
+}
+
+#[test]
+fn a_manager_that_cannot_be_asked_is_refused_at_the_start() {
+    for managers in
+        [&[][..], &["manager:9465"], &["ftp://m"], &["https://m/?x=1"], &["https://m/#x"]]
+    {
+        let managers = managers.iter().map(|url| (*url).to_owned()).collect();
+        let registration = Registration { port: 9466, overlay: None };
+        let settings = ClientSettings::new(managers, id("n1"), registration);
+        assert!(
+            Follower::new(settings.clone(), &RefreshContext::new("test")).is_err(),
+            "{settings:?}"
+        );
+    }
+}

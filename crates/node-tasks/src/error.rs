@@ -1,0 +1,48 @@
+//! Why a node does not learn of its tasks.
+
+/// Why a manager's answer could not be had or used. No secret is in the text.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A manager's URL is not one.
+    #[error("cannot use the manager {url}: {reason}")]
+    Manager {
+        /// Without its password.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A manager could not be asked, or refused.
+    #[error("cannot ask {manager}: {reason}")]
+    Request {
+        /// Without its password.
+        manager: String,
+        /// Why, cut and cleaned of secrets.
+        reason: String,
+    },
+    /// An answer could not be used.
+    #[error("cannot use the answer of {manager}: {reason}")]
+    Answer {
+        /// Without its password.
+        manager: String,
+        /// What is wrong with it, cut and cleaned of secrets.
+        reason: String,
+    },
+    /// The manager's Swarm has no such node.
+    #[error("{manager} knows no node {node}")]
+    UnknownNode {
+        /// Without its password.
+        manager: String,
+        /// How it was asked for.
+        node: String,
+    },
+    /// Nothing that is known of this node names it in the Swarm.
+    #[error(
+        "cannot tell which node this is: set SWARMSCOUT_NODE_ID, in a stack file to {{{{.Node.ID}}}}, \
+         elsewhere to the output of docker info --format {{{{.Swarm.NodeID}}}} ({tried})"
+    )]
+    WhichNode {
+        /// What was tried.
+        tried: String,
+    },
+}

@@ -1,0 +1,43 @@
+//! What a manager tells a node of the tasks that run on it: the managers know the container and the
+//! process of each task, so a node needs no Docker socket.
+//!
+//! ```text
+//! Snapshot ─TaskIndex→ ┐                                    ┌→ Followed, for the node's metrics
+//! TargetSet ─ReachIndex→ Board ─wire: NodeTasks→ Follower ──┤
+//! nodes' ports ─Peers→ ┘                                    └→ reach, peers
+//! ```
+//!
+//! | module | does |
+//! |---|---|
+//! | `wire` | has the types of the answer, and checks an answer that arrives |
+//! | `labels` | makes the labels that Docker gives to the container of a task |
+//! | `index` | keeps the tasks of each node, and says which nodes a change concerns |
+//! | `reach` | keeps what each node may fetch for scrapers, read from target sets |
+//! | `peers` | picks the nodes that a node probes |
+//! | `board` | answers for one node, and wakes those that wait for its changes alone |
+//! | `client` | follows several managers, and keeps the last answer |
+//!
+//! **Invariant: an answer holds what concerns its node alone, and a change wakes the readers of the nodes
+//! that it concerns.** No environment, command, secret or config is in an answer, and of the labels only those
+//! on the allow list.
+//!
+//! It may use `swarm` and what is below it. It holds no HTTP server.
+
+mod board;
+mod client;
+mod error;
+mod index;
+mod labels;
+mod peers;
+mod reach;
+mod wire;
+
+pub use board::{
+    Board, BoardStats, FoundNode, NoNode, NodeAnswer, NodeQuery, NodeRef, Registration,
+};
+pub use client::{ClientSettings, Followed, Follower, TaskFeed};
+pub use error::Error;
+pub use labels::{AllowedLabels, DEFAULT_LABELS};
+pub use wire::{
+    NodeIdentity, NodeTasks, PeerNode, ReachTarget, TaskEntry, TaskNetwork, is_container_id,
+};
