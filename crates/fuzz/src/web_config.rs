@@ -48,7 +48,7 @@ fn says_what(text: &str) {
 
 /// A client without proof has those rights only that are for anyone.
 fn rights(config: &WebConfig) {
-    const ALL: [Right; 5] =
+    const ALL: [Right; 6] =
         [Right::Lists, Right::Metrics, Right::Nodes, Right::Read, Right::Change, Right::Health];
     let rights = Rights::new(config.authorization.clone(), !config.users.is_empty());
     let is_open = match &config.authorization {

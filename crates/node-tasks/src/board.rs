@@ -291,7 +291,8 @@ impl Board {
         }
         let index = state.readable().find(|index| index.node(id).is_some())?;
         let node = index.node(id)?;
-        let peers = state.peers.of(id).filter_map(|peer| state.peer(index, peer));
+        let peers = state.peers.of(id);
+        let peers = peers.iter().filter_map(|peer| state.peer(index, peer));
         let tasks = NodeTasks {
             node: index::identity(node),
             cluster: index.cluster().to_owned(),
@@ -331,8 +332,8 @@ impl Board {
         let differs = !was_alive || before.map(|(before, _)| before) != Some(registration);
         if differs {
             // Whoever probes it must know.
-            let probing: Vec<_> = state.peers.probing(id).cloned().collect();
-            state.wake(probing.iter());
+            let neighbours = state.peers.of(id);
+            state.wake(neighbours.iter());
             drop(state);
             self.publish_ports();
             self.registered.send_modify(|count| *count += 1);
@@ -415,8 +416,7 @@ impl Board {
         let now = Instant::now();
         let members = state.probed(now);
         changed.extend(state.peers.update(&members));
-        let named: BTreeSet<_> =
-            changed.iter().flat_map(|id| state.peers.probing(id)).cloned().collect();
+        let named: BTreeSet<_> = changed.iter().flat_map(|id| state.peers.of(id)).collect();
         changed.extend(named);
         state.wake(changed.iter());
         drop(state);

@@ -13,7 +13,7 @@
 //! | `labels` | makes the labels that Docker gives to the container of a task |
 //! | `index` | keeps the tasks of each node, and says which nodes a change concerns |
 //! | `reach` | keeps what each node may fetch for scrapers, read from target sets |
-//! | `peers` | picks the nodes that a node probes |
+//! | `peers` | picks the nodes that may probe each other |
 //! | `board` | answers for one node, and wakes those that wait for its changes alone |
 //! | `client` | follows several managers, and keeps the last answer |
 //!

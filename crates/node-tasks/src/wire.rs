@@ -39,7 +39,7 @@ pub struct NodeTasks {
     /// the order of their IDs.
     #[serde(default)]
     pub tasks: Vec<TaskEntry>,
-    /// The nodes that this one probes.
+    /// The nodes that this one may probe, and that may probe it.
     #[serde(default)]
     pub peers: Vec<PeerNode>,
 }
@@ -136,7 +136,7 @@ pub struct ReachTarget {
     pub path: String,
 }
 
-/// A node that another one probes.
+/// A node that another one may probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerNode {
     /// Its ID.
