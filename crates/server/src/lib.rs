@@ -59,7 +59,7 @@ pub use self::long_poll::{LongPoll, TooManyWait, Waited, WaitingRequest};
 pub use self::process::write_process_metrics;
 use self::requests::Requests;
 pub use self::routes::Routes;
-pub use self::site::Site;
+pub use self::site::{AsItIs, Site};
 pub use self::threads::Threads;
 
 /// How the server is reached, and its limits.

@@ -107,6 +107,10 @@ fn without_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
+/// An answer with this extension is not compressed: it is passed on as it came from elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct AsItIs;
+
 /// Compresses answers that are large and not compressed already.
 async fn compress(request: Request, next: Next) -> Response {
     let accepted = gzip::is_accepted(request.headers()) && request.method() != Method::HEAD;
@@ -116,6 +120,7 @@ async fn compress(request: Request, next: Next) -> Response {
     if headers.contains_key(header::CONTENT_ENCODING)
         || !headers.contains_key(header::CONTENT_TYPE)
         || is_event_stream(headers)
+        || response.extensions().get::<AsItIs>().is_some()
     {
         return response;
     }

@@ -35,8 +35,8 @@ pub struct NodeArgs {
     #[arg(long = "manager.http-config", value_name = "FILE", requires = "managers")]
     pub manager_http_config: Option<PathBuf>,
 
-    /// Docker Engine of this machine [default: unix:///var/run/docker.sock, if it is there and no
-    /// --manager is given]
+    /// Docker Engine of this machine; empty: none [default: unix:///var/run/docker.sock, if it is
+    /// there]
     #[arg(long = "docker.host", value_name = "URL")]
     pub docker_host: Option<String>,
 

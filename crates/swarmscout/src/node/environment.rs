@@ -5,13 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::anyhow;
+use swarmscout_discovery::config::OwnContainer;
 use swarmscout_docker::EngineConfig;
 use swarmscout_docker::engine::LocalEngine;
 use swarmscout_model::PromDuration;
 use swarmscout_net::HttpConfig;
 use swarmscout_node::host::Identity;
 use swarmscout_node::roots::Roots;
-use swarmscout_refresh::Backoff;
+use swarmscout_node_tasks::{
+    AllowedLabels, ClientSettings, DEFAULT_LABELS, NodeRef, Registration, is_container_id,
+};
+use swarmscout_refresh::{Backoff, RefreshContext};
 use tokio::sync::watch;
 
 use super::metrics::NodeIdentity;
@@ -22,18 +27,6 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Where `docker` finds its Engine.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
-
-/// Labels of containers that become labels of their series: those that dashboards and rules use.
-const DEFAULT_LABELS: [&str; 8] = [
-    "com.docker.compose.project",
-    "com.docker.compose.service",
-    "com.docker.stack.namespace",
-    "com.docker.swarm.node.id",
-    "com.docker.swarm.service.id",
-    "com.docker.swarm.service.name",
-    "com.docker.swarm.task.id",
-    "com.docker.swarm.task.name",
-];
 
 /// The ID of the node, set as `{{.Node.ID}}` for a service.
 const NODE_ID: &str = "SWARMSCOUT_NODE_ID";
@@ -112,4 +105,32 @@ pub(super) async fn ask_engine(mut engine: LocalEngine, known: watch::Sender<Nod
         }
         tokio::time::sleep(backoff.failed(LONGEST_PAUSE)).await;
     }
+}
+
+/// Which managers to follow, as which node.
+pub(super) async fn manager(
+    args: &NodeArgs,
+    port: u16,
+    engine: Option<&EngineConfig>,
+    context: &RefreshContext,
+) -> anyhow::Result<ClientSettings> {
+    let mut node: Vec<_> = node_id(args).map(NodeRef::Id).into_iter().collect();
+    if let Some(config) = engine
+        && let Ok(mut engine) = LocalEngine::new(config, context)
+        && let Ok(info) = engine.info().await
+        && !info.node.is_empty()
+    {
+        node.push(NodeRef::Id(info.node));
+    }
+    let container = OwnContainer::read().map(|own| own.id().to_owned());
+    node.extend(container.filter(|id| is_container_id(id)).map(NodeRef::Container));
+    node.extend(Some(hostname()).filter(|name| !name.is_empty()).map(NodeRef::Name));
+    let registration = Registration { port, overlay: None };
+    let mut settings = ClientSettings::new(args.managers.clone(), node, registration);
+    if let Some(file) = &args.manager_http_config {
+        settings.http = swarmscout_config::load_http_config(file)?;
+    }
+    let more = args.container_labels.iter().map(String::as_str);
+    settings.labels = AllowedLabels::with(more).map_err(|error| anyhow!("{error}"))?;
+    Ok(settings)
 }

@@ -10,32 +10,44 @@
 //! for changes of the manager's list, and for the next probe of another node.
 
 mod environment;
+mod feed;
 mod metrics;
 mod node_exporter;
+mod own;
+mod probes;
 mod site;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use http::HeaderValue;
 use swarmscout_docker::engine::LocalEngine;
 use swarmscout_node::engine::{Disk, Ends, EngineFollower};
 use swarmscout_node::facts::FactsSet;
+use swarmscout_node::host::Identity;
 use swarmscout_node::unavailable::Unavailable;
+use swarmscout_node_tasks::Follower;
+use swarmscout_reach::{Reach, ReachOptions};
 use swarmscout_refresh::RefreshContext;
 use swarmscout_server::{HttpServer, Listener, ServerOptions, Site};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::feed::Outlets;
 use self::metrics::{NodeMetrics, Switches};
-use crate::app::{BUILD, Ended, StartError};
-use crate::cli::NodeArgs;
+use self::probes::Probes;
+use crate::app::{Ended, StartError};
+use crate::cli::{DEFAULT_NODE_PORT, NodeArgs};
 use crate::doors;
 use crate::listen::{Listen, Listening};
 use crate::signals::{Received, Signals};
 use crate::systemd::Systemd;
+
+const USER_AGENT: &str = concat!("Swarmscout/", env!("CARGO_PKG_VERSION"));
 
 /// Open files for each container, and the containers of a large node.
 const FILES: usize = 14 * 1000;
@@ -80,7 +92,7 @@ impl Node {
             listening = Listening::start(listen, web_config) => listening?,
             _ = signals.stop() => return Err(StartError::Stopped),
         };
-        let context = RefreshContext::new(format!("Swarmscout/{}", BUILD.version));
+        let context = RefreshContext::new(USER_AGENT);
         let mut followers = JoinSet::new();
         let (unavailable, ends) = (Arc::<Unavailable>::default(), Arc::<Ends>::default());
         let (facts_sender, facts) = watch::channel(Arc::<FactsSet>::default());
@@ -90,23 +102,53 @@ impl Node {
             has_node_exporter: node_exporter::answers().await,
         };
         let disk = args.disk.then(Arc::<Disk>::default);
-        if let Some(config) = environment::engine(args) {
-            let engine = || LocalEngine::new(&config, &context);
+        let (engine, roots) = (environment::engine(args), environment::roots(args));
+        let probes = Probes::default();
+        let port = listening.addresses().first().map_or(DEFAULT_NODE_PORT, SocketAddr::port);
+        let mut outlets = Outlets::default();
+        if let Some(config) = &engine {
+            let engine = || LocalEngine::new(config, &context).context("cannot use --docker.host");
             let follower = EngineFollower::new(
-                engine().context("cannot use --docker.host")?,
+                engine()?,
                 environment::labels(args),
                 facts_sender,
                 Arc::clone(&ends),
                 Arc::clone(&unavailable),
             );
             followers.spawn(follower.run());
-            let asked = engine().context("cannot use --docker.host")?;
-            followers.spawn(environment::ask_engine(asked, identity_sender));
+            followers.spawn(environment::ask_engine(engine()?, identity_sender));
             if let Some(disk) = &disk {
-                let engine = engine().context("cannot use --docker.host")?;
-                followers.spawn(Arc::clone(disk).keep(engine, Arc::clone(&unavailable)));
+                followers.spawn(Arc::clone(disk).keep(engine()?, Arc::clone(&unavailable)));
             }
+        } else {
+            outlets.facts = Some((facts_sender, identity_sender));
         }
+        if let Some(service) = &args.peers_overlay {
+            let Identity { node_id, node_name } = identity.borrow().node.clone();
+            let name = node_name.unwrap_or_default();
+            let id = node_id.unwrap_or_else(|| name.clone());
+            followers.spawn(probes.over_overlay(port, service, id, name)?);
+        }
+        let tasks = if args.managers.is_empty() {
+            None
+        } else {
+            let settings = environment::manager(args, port, engine.as_ref(), &context).await?;
+            let follower = Follower::new(settings, &context).context("cannot use --manager")?;
+            let feed = follower.subscribe();
+            followers.spawn(follower.run());
+            if args.peers && args.peers_overlay.is_none() {
+                let peers = outlets.peers.subscribe();
+                followers.spawn(probes.clone().by_host(port, feed.clone(), peers));
+            }
+            let reach = ReachOptions {
+                procfs: roots.procfs.clone(),
+                max_body: args.reach_max_body.0,
+                ..ReachOptions::new(HeaderValue::from_static(USER_AGENT))
+            };
+            let reach = Reach::new(reach, outlets.reachable.subscribe());
+            followers.spawn(feed::hand_on(feed.clone(), outlets));
+            Some(site::Tasks { feed, reach, insecure: args.reach_insecure })
+        };
         let options = ServerOptions {
             allowed_hosts: args.allowed_hosts.clone(),
             read_timeout: args.read_timeout.into(),
@@ -118,15 +160,9 @@ impl Node {
         let names = listening.names();
         let listeners: Vec<Listener> = std::mem::take(&mut listening.listeners);
         let server = HttpServer::new(options, &environment::hostname(), &listeners);
-        let metrics = NodeMetrics::new(
-            environment::roots(args),
-            switches,
-            facts,
-            identity,
-            (ends, disk),
-            unavailable,
-        );
-        let app = Arc::new(site::App { server: Arc::clone(&server), metrics, started });
+        let metrics = NodeMetrics::new(roots, switches, facts, identity, (ends, disk), unavailable);
+        let app =
+            Arc::new(site::App { server: Arc::clone(&server), metrics, tasks, probes, started });
         let site = Site::new(site::routes(&server), app);
         let (stop_web, stopped) = oneshot::channel();
         let mut web = JoinSet::new();

@@ -5,24 +5,39 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use swarmscout_exposition::{Format, Writer};
-use swarmscout_server::{HttpServer, Routes, text, write_process_metrics};
+use swarmscout_node_tasks::TaskFeed;
+use swarmscout_reach::Reach;
+use swarmscout_server::{AsItIs, HttpServer, Peer, Routes, text};
 use swarmscout_web_config::Right;
 
 use super::metrics::{NodeMetrics, Scope};
-use crate::app::BUILD;
+use super::own;
+use super::probes::Probes;
 
 /// What all handlers share.
 #[derive(Debug)]
 pub(super) struct App {
     pub(super) server: Arc<HttpServer>,
     pub(super) metrics: NodeMetrics,
+    /// `None` without a manager.
+    pub(super) tasks: Option<Tasks>,
+    pub(super) probes: Probes,
     pub(super) started: SystemTime,
+}
+
+/// What a manager says of the tasks of this node, and the way to them.
+#[derive(Debug)]
+pub(super) struct Tasks {
+    pub(super) feed: TaskFeed,
+    pub(super) reach: Reach,
+    /// `--reach.insecure`
+    pub(super) insecure: bool,
 }
 
 /// All routes.
@@ -35,6 +50,7 @@ pub(super) fn routes(server: &Arc<HttpServer>) -> Routes<Arc<App>> {
         .route(Right::Metrics, "/metrics", get(all))
         .route(Right::Metrics, "/metrics/containers", get(containers))
         .route(Right::Metrics, "/metrics/node", get(node))
+        .route(Right::Metrics, "/reach/{*target}", any(reach))
 }
 
 /// The answer on the socket for own health checks, where there is nothing else.
@@ -55,7 +71,8 @@ async fn index() -> Response {
         "Swarmscout's node part.\n\n\
          /metrics             containers, node, and this program\n\
          /metrics/containers  containers\n\
-         /metrics/node        node\n",
+         /metrics/node        node\n\
+         /reach/…             tasks of this node, for scrapers (docs/reach.md)\n",
     )
 }
 
@@ -69,17 +86,9 @@ async fn ready() -> Response {
 
 async fn all(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let format = format_of(&headers);
-    let mut own = Writer::new(format);
-    app.server.write_metrics(&mut own);
-    let labels = [
-        ("branch", BUILD.branch),
-        ("compiler", BUILD.compiler),
-        ("revision", BUILD.revision),
-        ("version", BUILD.version),
-    ];
-    own.gauge("swarmscout_build_info", "Version of this binary", [(labels, 1.0)]);
-    write_process_metrics(&mut own, app.started);
-    answer(&app, Scope::All, format, own.finish()).await
+    let mut out = Writer::new(format);
+    own::write(&app, &mut out);
+    answer(&app, Scope::All, format, out.finish()).await
 }
 
 async fn containers(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
@@ -90,6 +99,23 @@ async fn containers(State(app): State<Arc<App>>, headers: HeaderMap) -> Response
 async fn node(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let format = format_of(&headers);
     answer(&app, Scope::Node, format, Writer::new(format).finish()).await
+}
+
+/// Fetches from a task of this node.
+async fn reach(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let Some(Tasks { reach, insecure, .. }) = &app.tasks else {
+        let why = "reach needs the tasks of this node: give --manager\n";
+        return text(StatusCode::NOT_FOUND, why);
+    };
+    let is_verified = peer.certificate.as_ref().is_some_and(|certificate| certificate.verified);
+    let (parts, _) = request.into_parts();
+    let mut response = reach.answer(&parts, is_verified || *insecure).await.map(Body::new);
+    response.extensions_mut().insert(AsItIs);
+    response
 }
 
 async fn answer(app: &App, scope: Scope, format: Format, own: String) -> Response {
