@@ -6,15 +6,16 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
 
 use crate::connection::Kept;
 use crate::process::Process;
@@ -132,20 +133,53 @@ pub(crate) struct Held {
     pub(crate) stats: Arc<ReachStats>,
 }
 
-/// The body for the reader, and the future that fills it.
+/// The body for the reader, which a task of `tasks` fills.
+///
+/// What came together with the header goes out together with it. A small answer is there as a whole:
+/// then its connection is free at once, and no task is needed.
 pub(crate) fn pass_on(
-    incoming: Incoming,
+    mut incoming: Incoming,
     limits: Limits,
     held: Held,
-) -> (ReachBody, impl Future<Output = ()> + Send + 'static) {
-    let to_come = http_body::Body::size_hint(&incoming).exact();
+    tasks: &TaskTracker,
+) -> ReachBody {
+    let to_come = incoming.size_hint().exact();
+    let first = there_already(&mut incoming);
+    let read = first.as_ref().map_or(0, Bytes::len);
+    held.stats.count_bytes(read);
+    if incoming.is_end_stream() {
+        held.connection.keep(&held.process);
+        held.running.ended(&Ended::Complete);
+        return ReachBody(Content::Text(first));
+    }
     let (sender, pieces) = mpsc::channel(1);
-    (ReachBody(Content::Pieces { pieces, to_come }), run(incoming, limits, held, sender))
+    if let Some(first) = first {
+        sender.try_send(Piece::Data(first)).expect("the channel is empty");
+    }
+    tasks.spawn(run(incoming, read as u64, limits, held, sender));
+    ReachBody(Content::Pieces { pieces, to_come })
 }
 
-async fn run(incoming: Incoming, limits: Limits, held: Held, reader: mpsc::Sender<Piece>) {
+/// The first piece, if it has arrived. Only of an answer that has a length: hyper reports an error once,
+/// and one that came here would be lost. But an answer that is shorter than its length is broken.
+fn there_already(incoming: &mut Incoming) -> Option<Bytes> {
+    incoming.size_hint().exact().filter(|size| *size > 0)?;
+    let mut cx = Context::from_waker(Waker::noop());
+    match Pin::new(incoming).poll_frame(&mut cx) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().ok().filter(|piece| !piece.is_empty()),
+        Poll::Ready(_) | Poll::Pending => None,
+    }
+}
+
+async fn run(
+    incoming: Incoming,
+    read: u64,
+    limits: Limits,
+    held: Held,
+    reader: mpsc::Sender<Piece>,
+) {
     let Held { connection, process, places, running, stats } = held;
-    let forwarding = forward(incoming, limits, &stats, &reader);
+    let forwarding = forward(incoming, read, limits, &stats, &reader);
     let (ended, last) = match timeout_at(limits.deadline, forwarding).await {
         // The reader went away. With the body the connection goes.
         Ok(Err(Gone)) => return,
@@ -174,11 +208,11 @@ use Unfinished::{Gone, Stopped};
 /// Hands over all pieces.
 async fn forward(
     mut incoming: Incoming,
+    mut read: u64,
     limits: Limits,
     stats: &ReachStats,
     reader: &mpsc::Sender<Piece>,
 ) -> Result<(), Unfinished> {
-    let mut read = 0;
     loop {
         let next = tokio::select! {
             biased;
@@ -188,6 +222,9 @@ async fn forward(
         let piece = match next {
             Err(_) => return Err(Stopped(CutOff::Silent)),
             Ok(Some(Err(_))) => return Err(Stopped(CutOff::Broken)),
+            Ok(None) if incoming.size_hint().exact().is_some_and(|left| left > 0) => {
+                return Err(Stopped(CutOff::Broken));
+            }
             Ok(None) => return Ok(()),
             // Trailers are not passed on.
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),

@@ -229,9 +229,7 @@ impl Reach {
         let stats = Arc::clone(&self.stats);
         let kept = Held { connection, process, places, running, stats };
         let limits = Limits { deadline, idle: self.options.idle, max };
-        let (body, passing) = body::pass_on(incoming, limits, kept);
-        self.tasks.spawn(passing);
-        let mut answer = Response::new(body);
+        let mut answer = Response::new(body::pass_on(incoming, limits, kept, &self.tasks));
         *answer.status_mut() = parts.status;
         for name in CONTENT {
             if let Some(value) = parts.headers.get(&name) {
