@@ -533,3 +533,6 @@ fn changed<T: Send + Sync>(receiver: &mut watch::Receiver<T>) -> BoxFuture<'_, (
     }
     .boxed()
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,3 +127,6 @@ impl ReachIndex {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+use swarmscout_docker::engine::Task;
+use swarmscout_refresh::supervisor::{Health, LastGood};
+use swarmscout_swarm::{Feed, ListScope};
+
+use super::*;
+
+const NODES: usize = 3000;
+
+/// A Swarm of many nodes, each with a task.
+fn snapshot() -> Snapshot {
+    let mut snapshot = Snapshot { scope: ListScope::everything(), ..Snapshot::default() };
+    for number in 0..NODES {
+        let id: Arc<str> = format!("n{number}").into();
+        snapshot.nodes.insert(Arc::new(Node {
+            id: Arc::clone(&id),
+            hostname: Arc::clone(&id),
+            state: "ready".into(),
+            address: format!("10.0.{}.{}", number / 250, number % 250 + 1).into(),
+            ..Node::default()
+        }));
+        snapshot.tasks.insert(Arc::new(task(number, "running")));
+    }
+    snapshot
+}
+
+fn task(number: usize, state: &str) -> Task {
+    Task {
+        id: format!("t{number}").into(),
+        service: format!("s{}", number % 7).into(),
+        node: format!("n{number}").into(),
+        state: state.into(),
+        ..Task::default()
+    }
+}
+
+fn swarm() -> (watch::Sender<LastGood<Arc<Snapshot>>>, Swarm) {
+    let known = watch::Sender::new(LastGood { value: None, health: Health::default() });
+    let feed = watch::channel(Arc::new(Feed::new("swarm".into()))).1;
+    let swarm = Swarm { feed, known: known.subscribe(), tasks: None, is_whole: true };
+    (known, swarm)
+}
+
+#[test]
+fn a_change_of_one_task_wakes_one_of_many_nodes() {
+    let (board, (_known, swarm)) = (Board::default(), swarm());
+    let mut snapshot = snapshot();
+    let follow = |snapshot: &Snapshot| {
+        board.follow(vec![(swarm.clone(), Some(Arc::new(snapshot.clone())))], &[]);
+    };
+    follow(&snapshot);
+    let labels = AllowedLabels::default();
+    let mut waiting: Vec<_> = (0..NODES)
+        .map(|number| {
+            let id = format!("n{number}");
+            let receiver = board.subscribe_node(&id);
+            board.answer(&id, &labels).unwrap();
+            receiver
+        })
+        .collect();
+    let before = board.stats();
+    assert_eq!((before.renderings, before.wakes), (3000, 0));
+    snapshot.tasks.insert(Arc::new(task(1234, "starting")));
+    follow(&snapshot);
+    let woken: Vec<_> = (0..NODES).filter(|at| waiting[*at].has_changed().unwrap()).collect();
+    assert_eq!((&woken[..], board.stats().wakes), (&[1234][..], 1));
+    waiting[1234].mark_unchanged();
+    // All others are answered as before.
+    for number in 0..NODES {
+        board.answer(&format!("n{number}"), &labels).unwrap();
+    }
+    assert_eq!(board.stats().renderings, 3001);
+    // A node that leaves gets its answer at once, and the others wait on.
+    snapshot.nodes.remove("", "n7");
+    follow(&snapshot);
+    let woken: Vec<_> =
+        (0..NODES).filter(|at| waiting[*at].has_changed().unwrap_or(true)).collect();
+    assert_eq!(woken, [7]);
+    assert!(matches!(board.find(&NodeRef::Id("n7".to_owned())), Err(NoNode::Unknown(_))));
+}
+
+#[test]
+fn an_overlay_address_is_registered_only_if_a_task_of_the_node_has_it() {
+    let (board, (_known, swarm)) = (Board::default(), swarm());
+    let mut snapshot = snapshot();
+    let own = IpAddr::from([10, 0, 9, 3]);
+    let attachment = swarmscout_docker::engine::Attachment {
+        network: "probes".into(),
+        addresses: vec![own],
+        ..Default::default()
+    };
+    let probing = Task { attachments: vec![attachment], ..task(1, "running") };
+    snapshot.tasks.insert(Arc::new(probing));
+    board.follow(vec![(swarm.clone(), Some(Arc::new(snapshot.clone())))], &[]);
+    for number in 0..3 {
+        let registration = Registration { port: 9466, overlay: Some(own) };
+        board.register(&format!("n{number}"), registration);
+    }
+    board.follow(vec![(swarm, Some(Arc::new(snapshot)))], &[]);
+    let answer = board.answer("n0", &AllowedLabels::default()).unwrap();
+    let tasks = crate::wire::read(&answer.body).unwrap();
+    let overlays: Vec<_> = tasks.peers.iter().map(|peer| (&*peer.id, peer.overlay)).collect();
+    let mut expected = [("n1", Some(own)), ("n2", None)];
+    expected.sort_unstable_by_key(|(id, _)| overlays.iter().position(|(of, _)| of == id));
+    assert_eq!(overlays, expected);
+    assert!(board.node_ports().borrow().is_empty(), "9466 is the usual port");
+    assert_eq!(board.stats().registered, 3);
+}
