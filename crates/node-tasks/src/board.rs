@@ -169,7 +169,7 @@ pub struct Board {
     state: Mutex<State>,
     /// Whether anybody has asked.
     wanted: watch::Sender<bool>,
-    /// Counts changes of which Swarms are known.
+    /// Counts changes of the list of known Swarms.
     known: watch::Sender<u64>,
     node_ports: watch::Sender<Arc<NodePorts>>,
     /// The set of those that can be probed may have changed.
@@ -237,7 +237,7 @@ impl Board {
         BoardStats { registered, ..state.stats }
     }
 
-    /// Changes when there may be an answer for those that were told [`NoNode::NotReady`].
+    /// Changes when there may be an answer instead of [`NoNode::NotReady`].
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.known.subscribe()
     }
@@ -331,7 +331,7 @@ impl Board {
         let before = slot.registration.replace((registration, now));
         let differs = !was_alive || before.map(|(before, _)| before) != Some(registration);
         if differs {
-            // Whoever probes it must know.
+            // Those that probe it must know.
             let neighbours = state.peers.of(id);
             state.wake(neighbours.iter());
             drop(state);

@@ -38,7 +38,7 @@ pub enum Error {
     },
     /// Nothing that is known of this node names it in the Swarm.
     #[error(
-        "cannot tell which node this is: set SWARMSCOUT_NODE_ID, in a stack file to {{{{.Node.ID}}}}, \
+        "cannot find out which node this is: set SWARMSCOUT_NODE_ID, in a stack file to {{{{.Node.ID}}}}, \
          elsewhere to the output of docker info --format {{{{.Swarm.NodeID}}}} ({tried})"
     )]
     WhichNode {

@@ -1,4 +1,4 @@
-//! What a manager tells a node of the tasks that run on it: the managers know the container and the
+//! What a node learns of its tasks from a manager: the managers know the container and the
 //! process of each task, so a node needs no Docker socket.
 //!
 //! ```text

@@ -27,7 +27,7 @@ pub(crate) struct Envelope<T> {
     pub(crate) data: T,
 }
 
-/// What a manager tells a node of itself and of its tasks.
+/// What a node learns of itself and of its tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeTasks {
     /// The node.

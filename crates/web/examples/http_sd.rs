@@ -167,6 +167,7 @@ async fn serve(
         outputs: Outputs {
             lists: Arc::default(),
             state_metrics: None,
+            nodes: Arc::default(),
             files: watch::channel(Arc::from([])).1,
         },
         program: Program {

@@ -38,7 +38,7 @@ impl Scripted {
     }
 }
 
-/// Answers one request; an empty answer is none.
+/// Answers one request; an empty text closes the connection.
 async fn serve(mut stream: TcpStream, answer: &str, noted: &Mutex<Vec<String>>) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {

@@ -97,7 +97,7 @@ struct NodeReader<'a> {
 /// Whose tasks a client may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It is that node, or nobody checks that.
+    /// It is that node, or that is not checked.
     Own,
     /// It may read everything.
     Reader,
