@@ -51,7 +51,7 @@ section! {
         /// Who fetches from tasks: `direct`, the scraper itself, or `node`, [the node part](labels.md#by-the-node-part) on the task's node, for the scraper.
         key reach: String = "direct".into(), ours;
         /// What is scraped without labels.
-        key presets: Vec<String> = Preset::ALL.map(|preset| preset.as_str().to_owned()).into(), always ours shown("[dockerd, cadvisor, node-exporter, swarmscout, swarm-state]");
+        key presets: Vec<String> = Preset::ALL.map(|preset| preset.as_str().to_owned()).into(), always ours shown("[dockerd, cadvisor, node-exporter, swarmscout-node, swarmscout, swarm-state]");
         /// Only endpoints of this class. Empty: all without a class; the others have lists of their own.
         key class: String = String::new(), ours;
     }

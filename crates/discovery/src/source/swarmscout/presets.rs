@@ -1,7 +1,9 @@
 //! Services and nodes that are scraped without a label. `docs/labels.md` has the same table.
 
 use swarmscout_docker::engine::{Mode, Service};
+use swarmscout_swarm::NODE_PART_PORT;
 
+use super::config::Reach;
 use super::settings::{Endpoint, EndpointPort, Shared};
 
 /// The label that names the preset of a service whose image has another name.
@@ -19,6 +21,8 @@ pub enum Preset {
     Cadvisor,
     /// Nodes' metrics.
     NodeExporter,
+    /// The part of this program on each node.
+    Node,
     /// This program.
     Swarmscout,
     /// What the Swarm is doing, as this program says it.
@@ -48,8 +52,14 @@ pub(super) enum PresetInstance {
 
 impl Preset {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 5] =
-        [Self::Dockerd, Self::Cadvisor, Self::NodeExporter, Self::Swarmscout, Self::SwarmState];
+    pub const ALL: [Self; 6] = [
+        Self::Dockerd,
+        Self::Cadvisor,
+        Self::NodeExporter,
+        Self::Node,
+        Self::Swarmscout,
+        Self::SwarmState,
+    ];
 
     /// As the configuration file names it. Also the `job` of its targets.
     pub const fn as_str(self) -> &'static str {
@@ -57,6 +67,7 @@ impl Preset {
             Self::Dockerd => "dockerd",
             Self::Cadvisor => "cadvisor",
             Self::NodeExporter => "node-exporter",
+            Self::Node => "swarmscout-node",
             Self::Swarmscout => "swarmscout",
             Self::SwarmState => "swarm-state",
         }
@@ -90,6 +101,14 @@ impl Preset {
                 path: "/metrics",
                 instance: PresetInstance::Node,
             },
+            // Its image is that of the program, which says nothing of what a service runs.
+            Self::Node => &PresetRow {
+                images: &["swarmscout-node"],
+                is_global: true,
+                port: NODE_PART_PORT,
+                path: "/metrics",
+                instance: PresetInstance::Node,
+            },
             Self::Swarmscout => &PresetRow {
                 images: IMAGES,
                 is_global: false,
@@ -107,14 +126,16 @@ impl Preset {
         }
     }
 
-    /// How a service of it is scraped that says nothing of itself.
-    pub(super) fn endpoint(self) -> Endpoint<'static> {
+    /// How a service of it is scraped that says nothing of itself. Node parts that others are
+    /// reached by have TLS.
+    pub(super) fn endpoint(self, reach: Reach) -> Endpoint<'static> {
         let row = self.row();
+        let has_tls = self == Self::Node && reach == Reach::Node;
         Endpoint {
             name: "",
             port: EndpointPort::Number(row.port),
             path: row.path.into(),
-            scheme: "http",
+            scheme: if has_tls { "https" } else { "http" },
             params: Vec::new(),
             shared: Shared {
                 job: Some(self.as_str()),
@@ -200,6 +221,9 @@ mod tests {
         check("prom/node-exporter", Global, Some("none"), "");
         check("prom/node-exporter", Global, Some("dockerd"), "");
         check("shop/scout", Replicated, Some("swarmscout"), "swarmscout");
+        check("swarmscout:1", Global, Some("swarmscout-node"), "swarmscout-node");
+        check("swarmscout:1", Replicated, Some("swarmscout-node"), "");
+        check("shop/swarmscout-node:1", Global, None, "swarmscout-node");
         check("shop/scout", Replicated, Some("swarm-state"), "");
     }
 }

@@ -125,7 +125,7 @@ impl<'a> Plan<'a> {
         }
         let preset = options.preset(service, &declared);
         let endpoints = match preset {
-            Some(preset) => vec![preset.endpoint()],
+            Some(preset) => vec![preset.endpoint(options.reach)],
             None => std::mem::take(&mut declared.endpoints),
         };
         let instance = preset.map_or(PresetInstance::Slot, |preset| preset.row().instance);
@@ -304,7 +304,7 @@ pub(super) fn state_group(
     }
     let network = declared.endpoints.first().and_then(|endpoint| endpoint.network);
     let row = Preset::SwarmState.row();
-    let endpoint = Endpoint { network, ..Preset::SwarmState.endpoint() };
+    let endpoint = Endpoint { network, ..Preset::SwarmState.endpoint(context.options.reach) };
     let writer = &mut buffers.writer;
     writer.push(DECLARED_BY, PRESET);
     writer.push(HONOR_LABELS, "true");

@@ -358,6 +358,32 @@ fn what_says_nothing_of_itself_may_have_a_preset() {
 }
 
 #[test]
+fn the_node_part_is_one_target_on_each_node() {
+    let mut to = snapshot();
+    let image = "swarmscout:1";
+    let text = "swarmscout.preset=swarmscout-node";
+    let node = Service { image: image.into(), mode: Mode::Global, ..labelled(text) };
+    service(&mut to, "node", node);
+    task(&mut to, "node.n", "n3cccc", "host", Task::default());
+    let scheme = |reach| {
+        let surroundings = watch::channel(Arc::default()).1;
+        let options = SwarmscoutOptions { reach, ..options() };
+        let mut finder = EndpointFinder::new(&options, surroundings, &BuildContext::new("test"));
+        let groups = finder.find(&to, None).unwrap().0;
+        let [group] = &*groups else { panic!("one group: {groups:?}") };
+        let [target] = &*group.targets else { panic!("one target: {group:?}") };
+        let label = |name| target.get(name).unwrap_or_default().to_owned();
+        assert_eq!(label("__address__"), "192.0.2.3:9466");
+        assert_eq!(label("__metrics_path__"), "/metrics");
+        assert_eq!([label("job"), label("instance")], ["swarmscout-node", "pi-n3ccc"]);
+        label("__scheme__")
+    };
+    assert_eq!(scheme(Reach::Direct), "http");
+    // Those by which tasks are reached have TLS.
+    assert_eq!(scheme(Reach::Node), "https");
+}
+
+#[test]
 fn allowed_labels_of_services_and_nodes_are_labels_of_targets() {
     let mut to = snapshot();
     for (id, text) in [("n1aaaa", "team=ops"), ("n2bbbb", "other=1")] {
