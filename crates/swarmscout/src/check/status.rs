@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 
 use crate::ask::{Server, loopback_port};
-use crate::cli::CheckStatusArgs;
+use crate::cli::{CheckStatusArgs, DEFAULT_NODE_PORT, EndpointArgs};
 use crate::listen::health;
 use crate::output::{print_error, printable};
 
@@ -31,7 +31,19 @@ async fn ask(args: &CheckStatusArgs, path: &str) -> anyhow::Result<String> {
         && let Some(port) = loopback_port(&args.endpoint.url)
         && let Some(answer) = health::ask(port, path).await
     {
-        return answer.with_context(|| format!("check failed: own health check of port {port}"));
+        return answer.with_context(|| failed(port));
+    }
+    // The image has one check, also for a container that runs the node part.
+    let EndpointArgs { url, http_config_file } = &args.endpoint;
+    if http_config_file.is_none()
+        && url == EndpointArgs::DEFAULT_URL
+        && let Some(answer) = health::ask(DEFAULT_NODE_PORT, path).await
+    {
+        return answer.with_context(|| failed(DEFAULT_NODE_PORT));
     }
     Server::new(&args.endpoint, ADVICE)?.text(path).await
+}
+
+fn failed(port: u16) -> String {
+    format!("check failed: own health check of port {port}")
 }

@@ -26,9 +26,9 @@ pub struct NodeArgs {
     #[arg(long = "node.id", value_name = "ID")]
     pub node_id: Option<String>,
 
-    /// URL of a Swarmscout on a manager, which says what the containers of this node are; may be
-    /// given several times [default: none]
-    #[arg(long = "manager", value_name = "URL")]
+    /// URLs of Swarmscouts on managers, which say what the containers of this node are: a
+    /// comma-separated list, or repeated [default: none]
+    #[arg(long = "manager", value_name = "URL", value_delimiter = ',')]
     pub managers: Vec<String>,
 
     /// File with an http_config for these managers: TLS, client certificate, password [default: none]

@@ -50,6 +50,7 @@ pub(super) fn routes(server: &Arc<HttpServer>) -> Routes<Arc<App>> {
         .route(Right::Metrics, "/metrics", get(all))
         .route(Right::Metrics, "/metrics/containers", get(containers))
         .route(Right::Metrics, "/metrics/node", get(node))
+        .route(Right::Metrics, "/metrics/own", get(own))
         .route(Right::Metrics, "/reach/{*target}", any(reach))
 }
 
@@ -72,6 +73,7 @@ async fn index() -> Response {
          /metrics             containers, node, and this program\n\
          /metrics/containers  containers\n\
          /metrics/node        node\n\
+         /metrics/own         this program, and the network to other nodes\n\
          /reach/…             tasks of this node, for scrapers (docs/reach.md)\n",
     )
 }
@@ -99,6 +101,15 @@ async fn containers(State(app): State<Arc<App>>, headers: HeaderMap) -> Response
 async fn node(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let format = format_of(&headers);
     answer(&app, Scope::Node, format, Writer::new(format).finish()).await
+}
+
+/// Reads nothing of the node: for a second node part on it, which is there for its probes alone.
+async fn own(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let format = format_of(&headers);
+    let mut out = Writer::new(format);
+    own::write(&app, &mut out);
+    let content_type = HeaderValue::from_static(format.content_type());
+    ([(header::CONTENT_TYPE, content_type)], out.finish()).into_response()
 }
 
 /// Fetches from a task of this node.
