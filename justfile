@@ -86,10 +86,10 @@ alerts *args:
       cargo test --manifest-path e2e/Cargo.toml --features long --test alerts {{ args }}
 
 # Deploys the complete stack as the documentation says, with programs of Debian's packages: minutes. Root,
-# and the package docker-compose. Static programs of other versions: CADVISOR=PATH, PROMETHEUS=PATH.
+# and the package docker-compose. A static program of another version: PROMETHEUS=PATH.
 complete *args:
     mkdir -p target/packages
-    cd target/packages && apt-get download prometheus prometheus-alertmanager prometheus-node-exporter \
+    cd target/packages && apt-get download prometheus prometheus-alertmanager \
       prometheus-blackbox-exporter && for package in *.deb; do dpkg-deb --extract "$package" .; done
     PACKAGES="$PWD/target/packages" SWARMSCOUT="$PWD/dist/linux-amd64/swarmscout" \
       cargo test --manifest-path e2e/Cargo.toml --features long --test complete {{ args }}

@@ -34,7 +34,7 @@ def cluster():
         return grown(SERVICE, ours("dockerswarm_service_task_restarts_total"), window)
 
     def of_exporter(free, size, *matchers):
-        """How full something is that node exporter sees, for each node of ours."""
+        """How full something is that the node part or node exporter sees, for each node of ours."""
         free, size = (others(name, 'node!=""', *matchers) for name in (free, size))
         full = once("cluster, node", f"1 - {free} / {size}")
         return f"{node('info')} * on (cluster, node) group_left () {full}"
@@ -137,7 +137,7 @@ def cluster():
         ),
         rows(
             "Services",
-            "Restarts are those of the time range. Memory and CPUs are what cAdvisor sees.",
+            "Restarts are those of the time range. Memory and CPUs are what the node part or cAdvisor sees.",
             {
                 "A": at_desired,
                 "B": service("running_tasks"),
@@ -163,7 +163,7 @@ def cluster():
         ),
         rows(
             "Nodes",
-            "Reserved: by tasks, of what the node has. Used: what node exporter sees.",
+            "Reserved: by tasks, of what the node has. Used: what the node part or node exporter sees.",
             {
                 "A": f"{node('state', by=f'{NODE}, state')} == 1",
                 "B": f"{node('availability', by=f'{NODE}, availability')} == 1",
@@ -364,7 +364,7 @@ def node():
         return f"rate({host(metric, *matchers)}[$__rate_interval])"
 
     def traffic(way):
-        """Of node exporter, or of cAdvisor where node exporter is in a network of its own."""
+        """Of the node part or node exporter, or of cAdvisor where node exporter is in a network of its own."""
         outside = rate(f"node_network_{way}_bytes_total", f"device{INTERFACES}")
         root = rate(f"container_network_{way}_bytes_total", 'id="/"', f"interface{INTERFACES}")
         return f"sum({outside}) or sum({root})"
@@ -405,7 +405,7 @@ def node():
         number(
             "Up since", "When the machine was started.",
             f"max({host('node_boot_time_seconds')}) * 1000",
-            width=4, unit="dateTimeFromNow", no_value="no node exporter",
+            width=4, unit="dateTimeFromNow", no_value="no node part",
         ),
         number(
             "Targets", "Endpoints on the node that Prometheus scrapes.",
@@ -459,7 +459,7 @@ def node():
     which = variable("node", "Node", ours("dockerswarm_node_info"), many=False)
     return board(
         "node",
-        "One node: what its tasks reserve and use, disks, network. Needs node exporter and cAdvisor for what is used.",
+        "One node: what its tasks reserve and use, disks, network. Needs the node part, or node exporter and cAdvisor, for what is used.",
         panels, [*state_variables(), which],
     )
 

@@ -81,9 +81,9 @@ def grown_from_nothing(labels, counter):
 
 
 def of_containers(series, *nodes):
-    """Series of cAdvisor, with the names that state metrics have for service, slot and node.
+    """Series of the node part or cAdvisor, with the names that state metrics have for service, slot and node.
 
-    The ID of the node leads to its name and Swarm, so it does not matter how cAdvisor is scraped.
+    The ID of the node leads to its name and Swarm, so it does not matter how they are scraped.
     `nodes` are matchers.
     """
     label = "container_label_com_docker_swarm"

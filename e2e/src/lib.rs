@@ -6,6 +6,7 @@
 
 pub mod alerting;
 pub mod cases;
+pub mod certificates;
 pub mod cluster;
 pub mod dns;
 pub mod docker;

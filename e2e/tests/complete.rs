@@ -1,8 +1,7 @@
 //! `deploy/complete.yml` as the pages say, command by command, on a Swarm of a manager and two workers: `just complete`.
 //!
 //! The programs are those of Debian's packages, unpacked in the folder that `PACKAGES` names. `PROMETHEUS` names another one.
-//! cAdvisor and Grafana have no package: stand-ins serve a page of metrics, and Grafana's has the environment and files
-//! that Grafana would have. `CADVISOR` names a static cAdvisor: then the figures of containers are seen, too.
+//! Grafana has no package: a stand-in serves a page of metrics, and has the environment and files that Grafana would have.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use swarmscout_e2e::cases::{self, Case};
+use swarmscout_e2e::certificates::Secrets;
 use swarmscout_e2e::cluster::{Cluster, Image};
 use swarmscout_e2e::process::run;
 use swarmscout_e2e::program::{HTTPD_CONF, swarmscout};
@@ -27,6 +27,7 @@ const CASES: &[(&str, Case)] = &[
     ("alerts reach a webhook, and no token is in a log", alerts),
     ("a secret is Grafana's password", password),
     ("a second deploy has changed files", changed),
+    ("without a shared network, the node parts fetch", reached),
     ("Compose on two hosts", compose),
 ];
 
@@ -36,27 +37,21 @@ const PATIENCE: Duration = Duration::from_mins(10);
 const ENGINES: [&str; 3] = ["manager-1", "worker-1", "worker-2"];
 
 /// Image, program of a package, its path, a folder of its user.
-const PROGRAMS: [(&str, &str, &str, &[&str]); 4] = [
+const PROGRAMS: [(&str, &str, &str, &[&str]); 3] = [
     ("prometheus:test", "prometheus", "/bin/prometheus", &["/prometheus"]),
     ("alertmanager:test", "prometheus-alertmanager", "/bin/alertmanager", &["/alertmanager"]),
     ("blackbox:test", "prometheus-blackbox-exporter", "/bin/blackbox_exporter", &[]),
-    ("exporter:test", "prometheus-node-exporter", "/bin/node_exporter", &[]),
 ];
 
 /// The variables that put these images in.
-const IMAGES: [(&str, &str); 6] = [
+const IMAGES: [(&str, &str); 4] = [
     ("PROMETHEUS_IMAGE", "prometheus:test"),
     ("ALERTMANAGER_IMAGE", "alertmanager:test"),
     ("BLACKBOX_IMAGE", "blackbox:test"),
-    ("NODE_EXPORTER_IMAGE", "exporter:test"),
-    ("CADVISOR_IMAGE", "containers:test"),
     ("GRAFANA_IMAGE", "grafana:test"),
 ];
 
 const METRICS: &str = "# TYPE stand_in gauge\nstand_in 1\n";
-
-/// What runs as cAdvisor.
-const CADVISOR: &str = "#!/bin/sh\nexec httpd -f -p 8080 -h /www\n";
 
 /// What the image of Grafana runs: it shows the file of the password that it was given.
 const GRAFANA: &str = "#!/bin/sh
@@ -65,16 +60,15 @@ exec httpd -f -p 3000 -h /www
 ";
 
 /// How many targets of each job answer.
-const TARGETS: [(&str, usize); 9] = [
+const TARGETS: [(&str, usize); 8] = [
     ("alertmanager", 1),
     ("blackbox", 1),
-    ("cadvisor", 3),
     ("dockerd", 1),
     ("grafana", 1),
-    ("node-exporter", 3),
     ("prometheus", 1),
     ("swarm-state", 1),
     ("swarmscout", 1),
+    ("swarmscout-node", 3),
 ];
 
 fn main() -> ExitCode {
@@ -107,14 +101,14 @@ fn add_images(cluster: &Cluster, packages: &Path, engines: &[&str]) -> Result<()
     let types = ("/etc/httpd.conf", HTTPD_CONF);
     let grafana = [page, types, ("/run.sh", GRAFANA)];
     let (name, entrypoint, files) = ("grafana:test", "/run.sh", &grafana);
-    cluster.add_image(engines, &Image { name, entrypoint, files, ..Image::default() })?;
-    let stand_in = [page, types, ("/cadvisor", CADVISOR)];
-    let (name, entrypoint) = ("containers:test", "/cadvisor");
-    let image = Image { name, entrypoint, ..Image::default() };
-    match given("CADVISOR") {
-        Some(program) => cluster.add_image(engines, &Image { program: &program, ..image }),
-        None => cluster.add_image(engines, &Image { files: &stand_in, ..image }),
-    }
+    cluster.add_image(engines, &Image { name, entrypoint, files, ..Image::default() })
+}
+
+/// Gives engines the image of the program.
+fn add_swarmscout(cluster: &Cluster, engines: &[&str]) -> Result<()> {
+    let program = fs::canonicalize(swarmscout().get_program())?;
+    let (name, entrypoint) = ("swarmscout:latest", "/swarmscout");
+    cluster.add_image(engines, &Image { name, entrypoint, program: &program, ..Image::default() })
 }
 
 /// The commands of the first block of a page that has this text.
@@ -161,6 +155,10 @@ fn prometheus(cluster: &Cluster, path: &str) -> Result<Value> {
 
 /// Waits until as many targets of each job answer, and no target does not.
 fn await_targets(cluster: &Cluster) -> Result<()> {
+    await_targets_and(cluster, &[])
+}
+
+fn await_targets_and(cluster: &Cluster, more: &[(&str, usize)]) -> Result<()> {
     until("all targets", PATIENCE, || {
         let data = prometheus(cluster, "targets?state=active")?;
         let targets = data["activeTargets"].as_array().context("no targets")?;
@@ -170,7 +168,8 @@ fn await_targets(cluster: &Cluster) -> Result<()> {
             ensure!(target["health"] == "up", "{job} {}", target["lastError"]);
             *up.entry(job).or_default() += 1;
         }
-        let missing: Vec<_> = TARGETS.iter().filter(|(job, n)| up.get(job) != Some(n)).collect();
+        let all = TARGETS.iter().chain(more);
+        let missing: Vec<_> = all.filter(|(job, n)| up.get(job) != Some(n)).collect();
         ensure!(missing.is_empty(), "{missing:?} is not in {up:?}");
         Ok(())
     })
@@ -227,6 +226,7 @@ fn three_commands(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     }
     let first = commands("first-steps.md", "docker stack deploy")?;
     let [_, deploy, show] = &first[..] else { anyhow::bail!("not three commands: {first:?}") };
+    add_swarmscout(cluster, &ENGINES[1..])?;
     // From the repository, which may be newer than the program.
     copy_repository(cluster)?;
     println!("$ {deploy}\n{}", shell(cluster, deploy, &[])?);
@@ -246,20 +246,16 @@ fn three_commands(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Each query of the dashboards for figures of node exporter and cAdvisor has an answer, and the alert for memory waits.
+/// Each query of the dashboards for figures of containers and nodes has an answer, and the alert for memory waits.
 fn measured(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
-    let has_cadvisor = std::env::var_os("CADVISOR").is_some();
-    if has_cadvisor {
-        cluster.create_service(
-            "web --network monitoring --limit-memory 64m --limit-cpu 1 \
-             -l prometheus.io/alert.memory=0.001 -l prometheus.io/team=shop demo:1",
-        )?;
-    }
+    cluster.create_service(
+        "web --network monitoring --limit-memory 64m --limit-cpu 1 \
+         -l prometheus.io/alert.memory=0.001 -l prometheus.io/team=shop demo:1",
+    )?;
     let variables =
         Variables { cluster: "swarm", service: |_| "web", node: "manager-1", rate_interval: "1m" };
     let is_measured = |expression: &str| {
-        let node = [" node_", "(node_"].iter().any(|name| expression.contains(name));
-        node || has_cadvisor && expression.contains("container_")
+        [" node_", "(node_", "container_"].iter().any(|name| expression.contains(name))
     };
     let mut count = 0;
     for (board, _) in BOARDS {
@@ -273,16 +269,13 @@ fn measured(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
         }
     }
     println!("{count} queries");
-    if has_cadvisor {
-        let query = "ALERTS%7Balertname%3D%22SwarmMemoryNearLimit%22%2Cservice%3D%22web%22%7D";
-        until("the alert", PATIENCE, || {
-            let alerts = prometheus(cluster, &format!("query?query={query}"))?;
-            ensure!(alerts["result"][0]["metric"]["cluster"] == "swarm", "{alerts}");
-            Ok(())
-        })?;
-        cluster.docker(&["service", "rm", "web"])?;
-    }
-    Ok(())
+    let query = "ALERTS%7Balertname%3D%22SwarmMemoryNearLimit%22%2Cservice%3D%22web%22%7D";
+    until("the alert", PATIENCE, || {
+        let alerts = prometheus(cluster, &format!("query?query={query}"))?;
+        ensure!(alerts["result"][0]["metric"]["cluster"] == "swarm", "{alerts}");
+        Ok(())
+    })?;
+    cluster.docker(&["service", "rm", "web"]).map(drop)
 }
 
 fn alerts(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
@@ -362,6 +355,35 @@ fn changed(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     await_targets(cluster)
 }
 
+/// With `deploy/reach.yml`: a service in a network of its own, where Prometheus is not.
+fn reached(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    cluster.docker(&["network", "create", "-d", "overlay", "apart"])?;
+    cluster
+        .create_service("apart --mode global --network apart -l prometheus.io/port=8080 demo:1")?;
+    let manager = cluster.engine("manager-1").address.clone();
+    let commands = commands("complete.md", "deploy/reach.yml")?;
+    let [init, client, init_nodes, _, deploy] = &commands[..] else {
+        anyhow::bail!("not five commands: {commands:?}");
+    };
+    let (mut ours, mut of_nodes) = (Secrets::default(), Secrets::default());
+    for (secrets, command) in [(&mut ours, init), (&mut of_nodes, init_nodes)] {
+        let command = command.replace("manager-1.example", &manager);
+        let words: Vec<_> = command.split(' ').skip(2).collect();
+        secrets.make(cluster, &words)?;
+    }
+    ours.make(cluster, &client.split(' ').skip(2).collect::<Vec<_>>())?;
+    let variables = [
+        ("CA", ours.end("ca")?),
+        ("SERVER", ours.end("server")?),
+        ("NODE_CLIENT", ours.end("swarmscout-node")?),
+        ("NODE_CA", of_nodes.end("ca")?),
+        ("NODE_SERVER", of_nodes.end("server")?),
+        ("SCRAPER", of_nodes.end("client")?),
+    ];
+    shell(cluster, &deploy.replace("manager-1.example", &manager), &variables)?;
+    await_targets_and(cluster, &[("apart", 3), ("swarmscout-peers", 3)])
+}
+
 /// The filter in front of an Engine has no package: here the Engine of the second host answers by itself.
 fn compose(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     const HOSTS: [&str; 2] = ["host-1", "host-2"];
@@ -371,10 +393,7 @@ fn compose(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     }
     let packages = std::env::var_os("PACKAGES").context("PACKAGES names no folder")?;
     add_images(cluster, Path::new(&packages), &HOSTS)?;
-    let program = fs::canonicalize(swarmscout().get_program())?;
-    let (name, entrypoint) = ("swarmscout:latest", "/swarmscout");
-    let image = Image { name, entrypoint, program: &program, ..Image::default() };
-    cluster.add_image(&HOSTS[..1], &image)?;
+    add_swarmscout(cluster, &HOSTS)?;
 
     fs::create_dir_all(archive(cluster))?;
     copy_repository(cluster)?;
@@ -393,7 +412,7 @@ fn compose(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     compose("host-1", up)?;
     let other = commands("compose.md", "--profile host")?.remove(0);
     let other = other.split_once(' ').context("an address first")?.1;
-    compose("host-2", &format!("{other} cadvisor node-exporter"))?;
+    compose("host-2", &format!("{other} node"))?;
     let file = archive(cluster).join(SWARMSCOUT);
     let text = fs::read_to_string(&file)?;
     let line = format!("    - {{host: '{}', node: second}}\n", cluster.url("host-2"));
@@ -401,8 +420,7 @@ fn compose(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     ensure!(compose("host-1", &show.replace("exec", "exec -T"))?.len() == 20, "no password");
     let query = "http://127.0.0.1:9090/api/v1/query?query=up";
     let exec = "docker compose -p monitoring -f deploy/compose.yml exec -T prometheus wget -q -O -";
-    let expected =
-        ["cadvisor host-1", "cadvisor second", "node-exporter host-1", "node-exporter second"];
+    let expected = ["swarmscout-node host-1", "swarmscout-node second"];
     until("both hosts", PATIENCE, || {
         let answer: Value =
             serde_json::from_str(&compose("host-1", &format!("{exec} '{query}'"))?)?;

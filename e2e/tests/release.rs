@@ -50,6 +50,7 @@ fn the_archives_hold_the_promised_files_and_their_checksums() -> Result<()> {
             "THIRD-PARTY-LICENSES.txt",
             "sbom.cdx.json",
             "swarmscout",
+            "swarmscout-node.service",
             "swarmscout.service",
         ]
         .map(|file| format!("{folder}/{file}"));

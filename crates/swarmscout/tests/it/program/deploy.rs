@@ -9,10 +9,13 @@ use md5::{Digest as _, Md5};
 use super::harness::{Folder, transcript};
 
 /// All that the program knows.
-const STACKS: [&str; 4] = ["beside", "gateway", "complete", "compose"];
+const STACKS: [&str; 5] = ["beside", "gateway", "node", "complete", "compose"];
 
 /// What a stack can be deployed with.
-const OVERRIDES: [&str; 2] = ["alert-url.yml", "grafana-password.yml"];
+const OVERRIDES: [&str; 3] = ["alert-url.yml", "grafana-password.yml", REACH];
+
+/// The one of them that has configs.
+const REACH: &str = "reach.yml";
 
 /// What was written into a folder.
 const LIST: &str = ".swarmscout-files";
@@ -46,7 +49,11 @@ fn belongings(stack: &str, text: &str) -> Vec<String> {
     let mut all: Vec<_> = named.filter(|file| *file != FOLDER).map(str::to_owned).collect();
     all.push(format!("{stack}.yml"));
     match stack {
-        "complete" => all.extend(OVERRIDES.map(str::to_owned)),
+        "complete" => {
+            all.extend(OVERRIDES.map(str::to_owned));
+            let reach = read(&deploy().join(REACH));
+            all.extend(reach.lines().filter_map(config_file).map(str::to_owned));
+        }
         "compose" => all.push(format!("{FOLDER}/swarmscout.yml")),
         _ => {}
     }
@@ -70,8 +77,9 @@ fn with_digest(line: &str) -> String {
 /// `UPDATE_EXPECT=1` writes the names.
 #[test]
 fn the_name_of_each_config_has_the_digest_of_its_file() {
-    for stack in STACKS.iter().filter(|stack| **stack != FOLDER) {
-        let path = deploy().join(format!("{stack}.yml"));
+    let stacks = STACKS.iter().filter(|stack| **stack != FOLDER);
+    for stack in stacks.map(|stack| format!("{stack}.yml")).chain([REACH.to_owned()]) {
+        let path = deploy().join(&stack);
         let text = read(&path);
         assert!(text.lines().any(|line| config_file(line).is_some()), "{stack} has no config");
         let lines: String = text.lines().map(|line| with_digest(line) + "\n").collect();
@@ -220,10 +228,14 @@ fn the_configurations_of_the_stacks_are_good() {
         ("config", "gateway/reader.yml"),
         ("web-config", "gateway/gateway-web.yml"),
         ("web-config", "gateway/reader-web.yml"),
+        ("web-config", "node/node-web.yml"),
+        ("web-config", "node/manager-web.yml"),
+        ("config", "stack/swarmscout-reach.yml"),
     ] {
         // As Docker fills it in, and with files that are there.
         let mut text = read(&deploy().join(file));
         text = text.replace("{{ env \"NETWORK\" }}", "monitoring");
+        text = text.replace("{{ env \"REACH\" }}", "node").replace("/run/secrets/node-", "tls/");
         text = text.replace("{{ env \"GATEWAYS\" }}", urls).replace("/run/secrets/", "tls/");
         assert!(!text.contains("{{"), "{text}");
         let path = folder.write(&file.replace('/', "-"), &text);

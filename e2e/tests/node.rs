@@ -1,0 +1,245 @@
+//! `deploy/node.yml` beside `deploy/gateway.yml` as docs/node.md says: a manager with a gateway, and two workers. Nothing
+//! shares a network with the services that are scraped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use swarmscout_e2e::cases::{self, Case, PATIENCE};
+use swarmscout_e2e::certificates::Secrets;
+use swarmscout_e2e::cluster::{Cluster, Image};
+use swarmscout_e2e::process::run;
+use swarmscout_e2e::program::{swarmscout, targets};
+use swarmscout_e2e::until;
+
+const CASES: &[(&str, Case)] = &[
+    ("without a right and a socket, containers have their names on each node", measured),
+    ("what cannot be read is named", unavailable),
+    ("tasks of a network of their own are within reach, and nothing else", reached),
+    ("the overlay network between all nodes is probed", probed),
+    ("a node may ask for its own tasks alone", asked),
+];
+
+const ENGINES: [&str; 3] = ["manager-1", "worker-1", "worker-2"];
+
+/// What this machine may lack, whatever the rights of the node part.
+const MAY_LACK: [&str; 5] = ["pressure", "sensors", "hwmon", "thermal_zone", "conntrack"];
+
+fn main() -> ExitCode {
+    cases::run(CASES, || {
+        let cluster = Cluster::up(1, 2)?;
+        deploy(&cluster)?;
+        Ok(cluster)
+    })
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The commands of the page, and a service in a network of its own on each node.
+fn deploy(cluster: &Cluster) -> Result<()> {
+    let program = fs::canonicalize(swarmscout().get_program())?;
+    let (name, entrypoint) = ("swarmscout:latest", "/swarmscout");
+    let image = Image { name, entrypoint, program: &program, ..Image::default() };
+    cluster.add_image(&ENGINES, &image)?;
+    for network in ["monitoring", "apart"] {
+        cluster.docker(&["network", "create", "-d", "overlay", network])?;
+    }
+    cluster.create_service(
+        "web --mode global --network apart --limit-memory 64m -l prometheus.io/port=8080 demo:1",
+    )?;
+    let manager = cluster.engine("manager-1").address.clone();
+    let (mut ours, mut of_nodes) = (Secrets::default(), Secrets::default());
+    ours.make(cluster, &["init", &format!("--hosts={manager}")])?;
+    ours.make(cluster, &["client", "swarmscout-node"])?;
+    of_nodes.make(cluster, &["init", "--directory=tls-node", "--hosts=swarmscout-node"])?;
+    let file = |name: &str| repository().join("deploy").join(name);
+    let url = format!("https://{manager}:9465");
+    cluster.deploy_files(
+        &[&file("gateway.yml")],
+        "swarmscout",
+        &[
+            ("CA", ours.end("ca")?),
+            ("SERVER", ours.end("server")?),
+            ("CLIENT", ours.end("client")?),
+            ("GATEWAYS", &format!("{url}/sd/swarm")),
+            ("REACH", "node"),
+        ],
+    )?;
+    cluster.deploy_files(
+        &[&file("node.yml")],
+        "swarmscout-node",
+        &[
+            ("CA", ours.end("ca")?),
+            ("NODE_CLIENT", ours.end("swarmscout-node")?),
+            ("NODE_CA", of_nodes.end("ca")?),
+            ("NODE_SERVER", of_nodes.end("server")?),
+            ("MANAGERS", &url),
+        ],
+    )?;
+    for want in ["swarmscout_gateway 1/1", "swarmscout_reader 2/2", "web 3/3"] {
+        cluster.await_replicas(want)?;
+    }
+    for want in ["swarmscout-node_node 3/3", "swarmscout-node_overlay-probe 3/3"] {
+        cluster.await_replicas(want)?;
+    }
+    Ok(())
+}
+
+/// What a client with a certificate of one of the authorities gets.
+fn get(cluster: &Cluster, folder: &str, name: &str, url: &str) -> Result<String> {
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "--fail-with-body", "--cacert", "ca.pem"]);
+    curl.args(["--cert", &format!("{name}.pem"), "--key", &format!("{name}-key.pem")]);
+    if let Some((host, _)) = url.strip_prefix("https://").and_then(|rest| rest.split_once(":9466/"))
+    {
+        // As `server_name: swarmscout-node` of Prometheus.
+        let rest = url.split_once(":9466").context("a port")?.1;
+        curl.args(["--resolve", &format!("swarmscout-node:9466:{host}")]);
+        curl.arg(format!("https://swarmscout-node:9466{rest}"));
+    } else {
+        curl.arg(url);
+    }
+    run(curl.current_dir(cluster.folder().join(folder)))
+}
+
+/// The metrics of the node part on a node.
+fn metrics(cluster: &Cluster, engine: &str, path: &str) -> Result<String> {
+    let url = format!("https://{}:9466{path}", cluster.engine(engine).address);
+    get(cluster, "tls-node", "client", &url)
+}
+
+fn measured(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    for engine in ENGINES {
+        until(&format!("the containers of {engine}"), PATIENCE, || {
+            let metrics = metrics(cluster, engine, "/metrics")?;
+            for (name, label) in [
+                ("container_cpu_usage_seconds_total", "service_name=\"web\""),
+                ("container_memory_working_set_bytes", "service_name=\"web\""),
+                ("container_network_receive_bytes_total", "service_name=\"web\""),
+                ("container_spec_memory_limit_bytes", "service_name=\"web\""),
+                ("container_memory_working_set_bytes", "stack_namespace=\"swarmscout-node\""),
+                ("node_memory_MemTotal_bytes", ""),
+                ("node_network_receive_bytes_total", "device=\"eth0\""),
+                ("node_filesystem_size_bytes", "mountpoint=\"/\""),
+                ("node_meta", engine),
+                ("machine_cpu_cores", ""),
+                ("container_cpu_usage_seconds_total", "id=\"/\""),
+            ] {
+                let is_there =
+                    metrics.lines().any(|line| line.starts_with(name) && line.contains(label));
+                ensure!(is_there, "{name} {label}: {metrics}");
+            }
+            Ok(())
+        })?;
+    }
+    for service in ["swarmscout-node_node", "swarmscout-node_overlay-probe"] {
+        let format = "{{json .Spec.TaskTemplate.ContainerSpec}}";
+        let spec = cluster.docker(&["service", "inspect", "-f", format, service])?;
+        let spec: Value = serde_json::from_str(&spec)?;
+        ensure!(spec["User"] == "65532:65532" && spec["ReadOnly"] == true, "{spec}");
+        ensure!(spec["CapabilityDrop"] == serde_json::json!(["ALL"]), "{spec}");
+        ensure!(!spec["Mounts"].to_string().contains("docker"), "{spec}");
+    }
+    Ok(())
+}
+
+fn unavailable(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    for engine in ENGINES {
+        let metrics = metrics(cluster, engine, "/metrics")?;
+        let start = "swarmscout_node_unavailable{what=\"";
+        let what: BTreeSet<_> = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix(start)?.split('"').next())
+            .collect();
+        println!("{engine}: {what:?}");
+        let more: Vec<_> = what.iter().filter(|what| !MAY_LACK.contains(what)).collect();
+        // File systems of the machine without a file that is mounted.
+        let more: Vec<_> =
+            more.into_iter().filter(|what| **what != "filesystem_not_mounted").collect();
+        let log = cluster.docker(&["service", "logs", "--raw", "swarmscout-node_node"])?;
+        ensure!(more.is_empty(), "{more:?}: {log}");
+    }
+    Ok(())
+}
+
+/// The targets that the readers list.
+fn list(cluster: &Cluster) -> Result<Vec<(String, Value)>> {
+    let url = format!("https://{}:9465/sd/swarm", cluster.engine("manager-1").address);
+    targets(&serde_json::from_str(&get(cluster, "tls", "client", &url)?)?)
+}
+
+fn reached(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    until("all targets", PATIENCE, || {
+        let list = list(cluster)?;
+        let mut answers = BTreeMap::new();
+        for (address, labels) in &list {
+            let job = labels["job"].as_str().context("no job")?;
+            if !["web", "swarmscout-node", "swarmscout-peers"].contains(&job) {
+                continue;
+            }
+            let label = |name: &str| labels[name].as_str().unwrap_or_default();
+            ensure!(label("__scheme__") == "https", "{labels}");
+            let path = Some(label("__metrics_path__")).filter(|path| !path.is_empty());
+            let url = format!("https://{address}{}", path.unwrap_or("/metrics"));
+            let answer = get(cluster, "tls-node", "client", &url)?;
+            let is_right = match job {
+                "web" => answer.contains("demo_requests_total 7"),
+                "swarmscout-node" => answer.contains("container_last_seen"),
+                _ => !answer.contains("container_last_seen"),
+            };
+            ensure!(is_right, "{url}: {answer}");
+            *answers.entry(job).or_insert(0) += 1;
+        }
+        let all = [("swarmscout-node", 3), ("swarmscout-peers", 3), ("web", 3)];
+        ensure!(answers == all.into(), "{answers:?} of {list:#?}");
+        Ok(())
+    })?;
+    let list = list(cluster)?;
+    let (address, labels) =
+        list.iter().find(|(_, labels)| labels["job"] == "web").context("it was there")?;
+    let path = labels["__metrics_path__"].as_str().context("a path")?;
+    for other in [path.replace("8080", "8081"), path.replace("/metrics", "/other")] {
+        let refused = get(cluster, "tls-node", "client", &format!("https://{address}{other}"));
+        let refused = format!("{:#}", refused.err().context(other)?);
+        ensure!(refused.contains("403"), "{refused}");
+    }
+    Ok(())
+}
+
+fn probed(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    until("peers by host and overlay", PATIENCE, || {
+        let by_host = metrics(cluster, "worker-1", "/metrics")?;
+        for peer in ["manager-1", "worker-2"] {
+            let series = format!("swarmscout_peer_up{{peer=\"{peer}\",path=\"host\"}} 1");
+            ensure!(by_host.contains(&series), "{series}: {by_host}");
+        }
+        let list = list(cluster)?;
+        let probe =
+            |labels: &Value| labels["job"] == "swarmscout-peers" && labels["node"] == "worker-1";
+        let (address, labels) =
+            list.iter().find(|(_, labels)| probe(labels)).context("no target")?;
+        let path = labels["__metrics_path__"].as_str().context("a path")?;
+        let by_overlay = get(cluster, "tls-node", "client", &format!("https://{address}{path}"))?;
+        for peer in ["manager-1", "worker-2"] {
+            let series = format!("swarmscout_peer_up{{peer=\"{peer}\",path=\"overlay\"}} 1");
+            ensure!(by_overlay.contains(&series), "{series}: {by_overlay}");
+        }
+        Ok(())
+    })
+}
+
+/// The tests ask from an address that belongs to no node.
+fn asked(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    let node = cluster.docker_at("worker-1", &["info", "-f", "{{.Swarm.NodeID}}"])?;
+    let manager = &cluster.engine("manager-1").address;
+    let url = format!("https://{manager}:9465/api/v1/nodes/{node}/tasks");
+    let refused = get(cluster, "tls", "swarmscout-node", &url);
+    let refused = format!("{:#}", refused.err().context("a stranger got an answer")?);
+    ensure!(refused.contains("403"), "{refused}");
+    Ok(())
+}
