@@ -20,6 +20,7 @@ mod explain;
 mod follow;
 mod idle;
 mod labels;
+mod node;
 mod node_host;
 mod process;
 mod programs;
@@ -72,6 +73,12 @@ const CAMPAIGNS: &[(&str, Benchmark)] = &[
     ("soak", soak::run),
     ("attack", attack::run),
     ("node-host", node_host::run),
+    ("node", node::run),
+    ("node-cadvisor", node::cadvisor),
+    ("node-sizes", node::sizes),
+    ("node-churn", node::churn),
+    ("node-docker", node::with_docker),
+    ("node-idle", node::idle),
 ];
 
 fn main() -> Result<()> {

@@ -1,15 +1,27 @@
 //! A program under measurement, seen through `/proc`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A running program; killed when dropped.
 #[derive(Debug)]
 pub struct Process(Child);
+
+/// What one thread has taken so far.
+#[derive(Debug)]
+pub struct Thread {
+    pub name: String,
+    /// Seconds on a processor.
+    pub cpu: f64,
+    /// How often it was put on one.
+    pub slices: f64,
+}
 
 impl Process {
     /// Starts it with its log in a file.
@@ -30,6 +42,30 @@ impl Process {
         }
         // USER_HZ is 100 on every Linux that Rust supports.
         Ok(ticks / 100.0)
+    }
+
+    /// Its threads now, by ID. To the nanosecond, other than [`Self::cpu`]; one that has ended is
+    /// not counted.
+    pub fn threads(&self) -> Result<BTreeMap<String, Thread>> {
+        let mut threads = BTreeMap::new();
+        for entry in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
+            let entry = entry?;
+            let read = |file| fs::read_to_string(entry.path().join(file));
+            // It may end meanwhile.
+            let (Ok(name), Ok(stat)) = (read("comm"), read("schedstat")) else { continue };
+            let mut fields = stat.split_whitespace().map(str::parse::<f64>);
+            let mut field = || fields.next().context("schedstat has three fields");
+            let (nanoseconds, _, slices) = (field()??, field()??, field()??);
+            let thread = Thread { name: name.trim().to_owned(), cpu: nanoseconds / 1e9, slices };
+            threads.insert(entry.file_name().to_string_lossy().into_owned(), thread);
+        }
+        Ok(threads)
+    }
+
+    /// Asks it to end, and waits for that.
+    pub fn terminate(&mut self, within: Duration) -> Result<()> {
+        kill_process(Pid::from_child(&self.0), Signal::TERM)?;
+        until("the end of a program", within, || Ok(self.0.try_wait()?.map(drop)))
     }
 
     /// The most resident memory so far, in bytes.
