@@ -34,7 +34,7 @@ const TOGETHER: Duration = Duration::from_secs(40);
 /// What to do about targets in a network that the scraper is not in: the simplest first.
 pub(crate) const SHARE_A_NETWORK: &str = "attach the service to a network of the scraper (docker service update --network-add NETWORK \
      SERVICE), or the scraper to one of the service; if they share one, name it in the label \
-     prometheus.io/network";
+     prometheus.io/network. With a node part on each node (swarmscout node), reach: node needs no network";
 
 /// The same of containers of an engine without a Swarm.
 pub(crate) const PUBLISH_A_PORT: &str = "publish its port (ports: in its Compose file); on the machine of the scraper it is enough to \

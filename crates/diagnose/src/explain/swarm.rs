@@ -340,7 +340,8 @@ impl Reach {
         };
         format!(
             "attach the service to a network of the scraper (docker service update --network-add \
-             {scraper} {service}), or the scraper to {other}"
+             {scraper} {service}), or the scraper to {other}. With a node part on each node \
+             (swarmscout node), reach: node needs no network"
         )
     }
 }
