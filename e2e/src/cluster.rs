@@ -557,7 +557,7 @@ const SERVICES: &[&str] = &[
 
 impl Engine {
     /// The process of dockerd, seen from here: the only child of `unshare`.
-    fn dockerd(&self) -> Option<String> {
+    pub(crate) fn dockerd(&self) -> Option<String> {
         only_child(self.process.as_ref()?)
     }
 
@@ -574,7 +574,7 @@ impl Engine {
     }
 }
 
-fn only_child(process: &Process) -> Option<String> {
+pub(crate) fn only_child(process: &Process) -> Option<String> {
     let parent = process.pid();
     let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
     children.split_whitespace().next().map(str::to_owned)

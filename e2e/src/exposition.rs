@@ -40,7 +40,9 @@ impl Exposition {
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Result<i64> {
         let found: Vec<_> = self.all(name, labels).collect();
         ensure!(found.len() == 1, "{} series {name} with {labels:?}: {found:?}", found.len());
-        found[0].value.parse().with_context(|| format!("{:?}", found[0]))
+        let value = &*found[0].value;
+        let whole = value.strip_suffix(".0").unwrap_or(value);
+        whole.parse().with_context(|| format!("{:?}", found[0]))
     }
 }
 

@@ -5,6 +5,7 @@
 //! installs.
 
 pub mod alerting;
+pub mod beside;
 pub mod cases;
 pub mod certificates;
 pub mod cluster;

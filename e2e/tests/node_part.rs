@@ -1,0 +1,228 @@
+//! The node part on a real Swarm of a manager and two workers: in place of cAdvisor, and as the way to
+//! every task.
+//!
+//! A Swarmscout runs beside the manager, and a node part beside each engine, as the user 65532 without
+//! a capability and without Docker's socket. A Prometheus that is in no network of Docker scrapes them
+//! over TLS.
+
+#[path = "node_part/containers.rs"]
+mod containers;
+#[path = "node_part/followed.rs"]
+mod followed;
+#[path = "node_part/peers.rs"]
+mod peers;
+#[path = "node_part/queries.rs"]
+mod queries;
+#[path = "node_part/reach.rs"]
+mod reach;
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use swarmscout_e2e::beside::{Rights, UNPRIVILEGED_ID, status};
+use swarmscout_e2e::cases::{self, Case, PATIENCE};
+use swarmscout_e2e::cluster::Cluster;
+use swarmscout_e2e::exposition::Exposition;
+use swarmscout_e2e::process::{Process, run};
+use swarmscout_e2e::program::{Server, swarmscout};
+use swarmscout_e2e::{get_json, until};
+
+const CASES: &[(&str, Case)] = &[
+    ("every number is what the kernel has", containers::numbers),
+    ("each end of a container counts", containers::ends),
+    ("a container is in the next scrape, and gone from it", containers::at_once),
+    ("node parts know their containers without a socket", followed::known),
+    ("Prometheus scrapes every task through the nodes", reach::scraped),
+    ("other paths and other clients are refused", reach::refused),
+    ("a task that moves is followed", reach::moved),
+    ("the queries of dashboards for cAdvisor have answers", queries::answered),
+    ("a link that is cut is named from both sides", peers::cut),
+    ("the manager stops and comes back", followed::manager_gone),
+];
+
+const NODES: [&str; 3] = ["manager-1", "worker-1", "worker-2"];
+
+/// What runs for all cases.
+static PARTS: Mutex<Option<Parts>> = Mutex::new(None);
+
+struct Parts {
+    manager: Option<Process>,
+    _nodes: Vec<Process>,
+    prometheus: Server,
+}
+
+fn main() -> ExitCode {
+    let code = cases::run(CASES, || {
+        let cluster = Cluster::up(1, 2)?;
+        let parts = Parts::start(&cluster)?;
+        *PARTS.lock().unwrap_or_else(PoisonError::into_inner) = Some(parts);
+        Ok(cluster)
+    });
+    drop(PARTS.lock().unwrap_or_else(PoisonError::into_inner).take());
+    code
+}
+
+/// Does something with what runs.
+fn with_parts<T>(act: impl FnOnce(&mut Parts) -> Result<T>) -> Result<T> {
+    let mut parts = PARTS.lock().unwrap_or_else(PoisonError::into_inner);
+    act(parts.as_mut().context("it runs")?)
+}
+
+/// The folder of `swarmscout tls init`.
+fn certificates(cluster: &Cluster) -> PathBuf {
+    cluster.folder().join("tls")
+}
+
+/// What the manager and the node parts are configured with.
+const MANAGER: &str = "scrape_configs:\n- job_name: swarm\n  swarmscout_sd_configs:\n  \
+                       - {host: 'unix:///run/docker.sock', presets: [], reach: node}\n";
+
+/// Node parts read their tasks, and Prometheus reads lists: each has its certificate.
+const AUTHORIZATION: &str = "authorization:\n  lists: [cert:swarmscout-client]\n  \
+                             metrics: [cert:swarmscout-client]\n  nodes: [cert:swarmscout-node]\n";
+
+impl Parts {
+    fn start(cluster: &Cluster) -> Result<Self> {
+        reach::deploy(cluster)?;
+        make_certificates(cluster)?;
+        let manager = Some(start_manager(cluster)?);
+        let nodes = NODES.iter().map(|name| start_node(cluster, name)).collect::<Result<_>>()?;
+        let prometheus = start_prometheus(cluster)?;
+        Ok(Self { manager, _nodes: nodes, prometheus })
+    }
+}
+
+fn make_certificates(cluster: &Cluster) -> Result<()> {
+    let hosts = NODES.map(|name| &*cluster.engine(name).address).join(",");
+    for words in [&["init", &format!("--hosts={hosts}")][..], &["client", "swarmscout-node"]] {
+        run(swarmscout().arg("tls").args(words).current_dir(cluster.folder()))?;
+    }
+    let folder = certificates(cluster);
+    let web = fs::read_to_string(folder.join("web.yml"))?;
+    fs::write(folder.join("manager-web.yml"), format!("{web}{AUTHORIZATION}"))?;
+    chown(&folder, Some(UNPRIVILEGED_ID), Some(UNPRIVILEGED_ID))?;
+    for file in fs::read_dir(&folder)? {
+        chown(file?.path(), Some(UNPRIVILEGED_ID), Some(UNPRIVILEGED_ID))?;
+    }
+    Ok(())
+}
+
+fn start_manager(cluster: &Cluster) -> Result<Process> {
+    let config = cluster.folder().join("manager.yml");
+    fs::write(&config, MANAGER)?;
+    let mut command = Command::new(cluster.swarmscout_for_all()?);
+    command.arg(format!("--config.file={}", config.display()));
+    let address = &cluster.engine("manager-1").address;
+    command.arg(format!("--web.listen-address={address}:9465"));
+    let web = certificates(cluster).join("manager-web.yml");
+    command.arg(format!("--web.config.file={}", web.display()));
+    let mut command = cluster.beside("manager-1", Rights::Root, &command)?;
+    let process = Process::start(&mut command, &cluster.folder().join("manager.log"))?;
+    until("the manager's list", PATIENCE, || {
+        let found = curl(cluster, CLIENT, &format!("https://{address}:9465/sd/swarm"));
+        ensure!(found.starts_with("200"), "{found}: {}", process.printed());
+        Ok(())
+    })?;
+    Ok(process)
+}
+
+fn start_node(cluster: &Cluster, name: &str) -> Result<Process> {
+    let tls = certificates(cluster);
+    let mut command = Command::new(cluster.swarmscout_for_all()?);
+    let manager = &cluster.engine("manager-1").address;
+    command.args(["node", "--docker.host=", &format!("--manager=https://{manager}:9465")]);
+    command.arg(format!("--manager.http-config={}", tls.join("swarmscout-node.yml").display()));
+    command.arg(format!("--web.config.file={}", tls.join("web.yml").display()));
+    let mut command = cluster.beside(name, Rights::Unprivileged, &command)?;
+    let process = Process::start(&mut command, &cluster.folder().join(format!("{name}-node.log")))?;
+    until("the tasks of the node", PATIENCE, || {
+        let up = metrics(cluster, name, "/metrics")?.value("swarmscout_node_manager_up", &[])?;
+        ensure!(up == 1, "{}", process.printed());
+        Ok(())
+    })
+    .with_context(|| process.printed())?;
+    let status = status(&process)?;
+    for line in [format!("Uid:\t{UNPRIVILEGED_ID}"), "CapEff:\t0000000000000000".to_owned()] {
+        ensure!(status.contains(&line), "not {line}: {status}");
+    }
+    Ok(process)
+}
+
+/// Outside of every network of Docker, it reads the manager's list and scrapes what that says. Labels of a
+/// target are those of the list.
+fn start_prometheus(cluster: &Cluster) -> Result<Server> {
+    let tls = certificates(cluster);
+    let tls = format!(
+        "tls_config: {{ca_file: {0}/ca.pem, cert_file: {0}/client.pem, key_file: {0}/client-key.pem",
+        tls.display()
+    );
+    let nodes = NODES.map(|name| format!("'{}:9466'", cluster.engine(name).address)).join(", ");
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\n\
+         scrape_configs:\n\
+         - job_name: swarm\n  {tls}, server_name: swarmscout-node}}\n  http_sd_configs:\n  \
+           - url: https://{}:9465/sd/swarm\n    refresh_interval: 1s\n    {tls}}}\n\
+         - job_name: nodes\n  scheme: https\n  {tls}, server_name: swarmscout-node}}\n  \
+           static_configs: [{{targets: [{nodes}]}}]\n",
+        cluster.engine("manager-1").address
+    );
+    let folder = cluster.folder().join("prometheus");
+    fs::create_dir(&folder)?;
+    Server::prometheus(&folder, &config)
+}
+
+/// What Prometheus answers to a path below `/api/v1/`.
+fn ask_prometheus(path: &str) -> Result<Value> {
+    let url = with_parts(|parts| Ok(parts.prometheus.url.clone()))?;
+    get_json(&format!("{url}/api/v1/{path}"))
+}
+
+/// The certificate of scrapers.
+const CLIENT: &str = "--cert client.pem --key client-key.pem";
+
+/// What curl gets: a status and the reason in the header of reach, or why it gets nothing. The body is in
+/// the file `answer` of the certificates' folder.
+fn curl(cluster: &Cluster, words: &str, url: &str) -> String {
+    let mut command = Command::new("curl");
+    command.args(["-sS", "--max-time", "20", "-o", "answer", "--cacert", "ca.pem"]);
+    command.args(["-w", "%{http_code} %header{x-swarmscout-reach-error}"]);
+    command.args(words.split_whitespace()).arg(url).current_dir(certificates(cluster));
+    run(&mut command).unwrap_or_else(|error| format!("{error:#}"))
+}
+
+/// What a node part answers to a path.
+fn ask(cluster: &Cluster, node: &str, path: &str) -> String {
+    curl(cluster, CLIENT, &format!("https://{}:9466{path}", cluster.engine(node).address))
+}
+
+fn metrics(cluster: &Cluster, node: &str, path: &str) -> Result<Exposition> {
+    let found = ask(cluster, node, path);
+    let body = answer(cluster)?;
+    ensure!(found == "200", "{found}: {body}");
+    Exposition::parse(&body)
+}
+
+/// What curl got last.
+fn answer(cluster: &Cluster) -> Result<String> {
+    Ok(fs::read_to_string(certificates(cluster).join("answer"))?)
+}
+
+/// Creates a service on one node whose command has blanks: a shell's.
+fn create_shell(cluster: &Cluster, options: &str, script: &str) -> Result<String> {
+    let create = "service create -d -q --no-resolve-image --name";
+    let words = create.split_whitespace().chain(options.split_whitespace());
+    cluster.docker(&words.chain(["demo:1", "sh", "-c", script]).collect::<Vec<_>>())
+}
+
+/// IDs and names of the containers that run on a node.
+fn running(cluster: &Cluster, node: &str) -> Result<Vec<(String, String)>> {
+    let list = ["ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}"];
+    let list = cluster.docker_at(node, &list)?;
+    let pair = |line: &str| line.split_once(' ').map(|(id, name)| (id.to_owned(), name.to_owned()));
+    Ok(list.lines().filter_map(pair).collect())
+}

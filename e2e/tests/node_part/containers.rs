@@ -1,0 +1,231 @@
+//! Metrics of containers, by a node part that has Docker's socket.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use swarmscout_e2e::beside::Rights;
+use swarmscout_e2e::cases::PATIENCE;
+use swarmscout_e2e::cluster::Cluster;
+use swarmscout_e2e::exposition::{Exposition, Series};
+use swarmscout_e2e::process::Process;
+use swarmscout_e2e::{get, until};
+
+use crate::{create_shell, running};
+
+/// A node part beside the first worker, with the socket of its engine.
+struct WithSocket {
+    process: Process,
+    url: String,
+}
+
+impl WithSocket {
+    fn start(cluster: &Cluster, folder: &Path) -> Result<Self> {
+        let address = format!("{}:9467", cluster.engine("worker-1").address);
+        let mut command = Command::new(cluster.swarmscout_for_all()?);
+        command.args(["node", "--docker.host=unix:///run/docker.sock"]);
+        command.arg(format!("--web.listen-address={address}"));
+        let mut command = cluster.beside("worker-1", Rights::Root, &command)?;
+        let process = Process::start(&mut command, &folder.join("node.log"))?;
+        let part = Self { process, url: format!("http://{address}") };
+        until("the names of containers", PATIENCE, || {
+            let (metrics, containers) = (part.metrics()?, running(cluster, "worker-1")?);
+            ensure!(!containers.is_empty(), "none runs");
+            containers.iter().try_for_each(|(_, name)| {
+                ensure!(
+                    metrics.all("container_last_seen", &[("name", name)]).count() == 1,
+                    "{name}"
+                );
+                Ok(())
+            })
+        })
+        .with_context(|| part.process.printed())?;
+        Ok(part)
+    }
+
+    fn metrics(&self) -> Result<Exposition> {
+        Exposition::parse(&get(&format!("{}/metrics/containers", self.url))?)
+    }
+}
+
+/// A metric, the file and key that it is of in both versions of cgroups, and what the file's number is divided by.
+type Source = (&'static str, [&'static str; 2], [f64; 2]);
+
+/// `tree/file`, or `tree/file key`. Version 2 has one tree. Empty: not there.
+const SOURCES: &[Source] = &[
+    ("cpu_usage_seconds_total", ["cpuacct/cpuacct.usage", "cpu.stat usage_usec"], [1e9, 1e6]),
+    ("cpu_user_seconds_total", ["cpuacct/cpuacct.stat user", "cpu.stat user_usec"], [100.0, 1e6]),
+    (
+        "cpu_system_seconds_total",
+        ["cpuacct/cpuacct.stat system", "cpu.stat system_usec"],
+        [100.0, 1e6],
+    ),
+    ("cpu_cfs_periods_total", ["cpu/cpu.stat nr_periods", "cpu.stat nr_periods"], [1.0, 1.0]),
+    (
+        "cpu_cfs_throttled_periods_total",
+        ["cpu/cpu.stat nr_throttled", "cpu.stat nr_throttled"],
+        [1.0, 1.0],
+    ),
+    (
+        "cpu_cfs_throttled_seconds_total",
+        ["cpu/cpu.stat throttled_time", "cpu.stat throttled_usec"],
+        [1e9, 1e6],
+    ),
+    ("memory_usage_bytes", ["memory/memory.usage_in_bytes", "memory.current"], [1.0, 1.0]),
+    ("memory_rss", ["memory/memory.stat total_rss", "memory.stat anon"], [1.0, 1.0]),
+    ("memory_cache", ["memory/memory.stat total_cache", "memory.stat file"], [1.0, 1.0]),
+    (
+        "memory_mapped_file",
+        ["memory/memory.stat total_mapped_file", "memory.stat file_mapped"],
+        [1.0, 1.0],
+    ),
+    ("tasks_state", ["pids/pids.current", "pids.current"], [1.0, 1.0]),
+    (
+        "oom_events_total",
+        ["memory/memory.oom_control oom_kill", "memory.events oom_kill"],
+        [1.0, 1.0],
+    ),
+    ("spec_memory_limit_bytes", ["memory/memory.limit_in_bytes", "memory.max"], [1.0, 1.0]),
+    (
+        "spec_memory_reservation_limit_bytes",
+        ["memory/memory.soft_limit_in_bytes", "memory.low"],
+        [1.0, 1.0],
+    ),
+    ("spec_cpu_quota", ["cpu/cpu.cfs_quota_us", ""], [1.0, 1.0]),
+    ("spec_cpu_period", ["cpu/cpu.cfs_period_us", ""], [1.0, 1.0]),
+    ("spec_cpu_shares", ["cpu/cpu.shares", ""], [1.0, 1.0]),
+];
+
+/// What a file of a container's cgroup has now.
+fn of_kernel((_, sources, divided): &Source, id: &str) -> Result<Option<f64>> {
+    let cgroups = Path::new("/sys/fs/cgroup");
+    let version = usize::from(cgroups.join("cgroup.controllers").exists());
+    let (file, key) = sources[version].split_once(' ').unwrap_or((sources[version], ""));
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let (tree, file) = file.split_once('/').unwrap_or(("", file));
+    let path = cgroups.join(tree).join(id.trim_start_matches('/')).join(file);
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let number = if key.is_empty() {
+        Some(text.trim())
+    } else {
+        text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
+    };
+    let number: f64 = number.with_context(|| format!("{key}: {text}"))?.parse()?;
+    // Version 1 has a large number for no limit.
+    let number = if file.contains("limit") && number > 4e18 { 0.0 } else { number };
+    Ok(Some(number / divided[version]))
+}
+
+pub(crate) fn numbers(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let place = "--constraint node.hostname==worker-1";
+    let options = format!("busy {place} --limit-cpu 0.2 --limit-memory 24m --reserve-memory 8m");
+    create_shell(cluster, &options, "trap 'exit 0' TERM; while :; do :; done")?;
+    cluster.await_replicas("busy 1/1")?;
+    let part = WithSocket::start(cluster, folder)?;
+    let mut compared = 0;
+    for (id, name) in running(cluster, "worker-1")? {
+        for source in SOURCES {
+            let metric = format!("container_{}", source.0);
+            let is_compared = until(&format!("{metric} of {name}"), PATIENCE, || {
+                let before = part.metrics()?;
+                let of = [("name", &*name)];
+                let path = before.all("container_last_seen", &of).next().context("no container")?;
+                let path = path.label("id").to_owned();
+                ensure!(path.ends_with(&id), "{path} is not {id}");
+                let Some(low) = of_kernel(source, &path)? else { return Ok(false) };
+                let metrics = part.metrics()?;
+                let high = of_kernel(source, &path)?.context("it was there")?;
+                let series: Vec<&Series> = metrics.all(&metric, &of).collect();
+                let [series] = series[..] else {
+                    // Without a quota there is nothing to count.
+                    ensure!(metric.contains("_cpu_cfs_") || low < 0.0, "{series:?}");
+                    return Ok(false);
+                };
+                let value: f64 = series.value.parse()?;
+                let (least, most) = (low.min(high) - 1e-6, low.max(high) + 1e-6);
+                ensure!(least <= value && value <= most, "{value} is not in {low}..{high}");
+                Ok(true)
+            })?;
+            compared += usize::from(is_compared);
+        }
+    }
+    println!("{compared} numbers are what the kernel has");
+    ensure!(compared > 30, "{compared}");
+    until("the busy container is throttled", PATIENCE, || {
+        let metrics = part.metrics()?;
+        let busy = [("container_label_com_docker_swarm_service_name", "busy")];
+        let name = "container_cpu_cfs_throttled_periods_total";
+        ensure!(metrics.value(name, &busy)? > 0);
+        Ok(())
+    })?;
+    cluster.docker(&["service", "rm", "busy"]).map(drop)
+}
+
+/// Services whose containers end in different ways, each once.
+pub(crate) fn ends(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let part = WithSocket::start(cluster, folder)?;
+    let create = |name: &str, script: &str| {
+        let place = "--constraint node.hostname==worker-1 --restart-condition none";
+        create_shell(cluster, &format!("{name} {place} --limit-memory 16m"), script)
+    };
+    create("quits", "exit 0")?;
+    create("fails", "exit 3")?;
+    create("killed", "sleep 600")?;
+    create("starved", "x=xxxxxxxx; while :; do x=$x$x; done")?;
+    let of = "label=com.docker.swarm.service.name=killed";
+    let killed = until("a container to kill", PATIENCE, || {
+        let id = cluster.docker_at("worker-1", &["ps", "-q", "--no-trunc", "--filter", of])?;
+        ensure!(!id.is_empty(), "none");
+        Ok(id)
+    })?;
+    let of = [("container_label_com_docker_swarm_service_name", "killed")];
+    until("the container runs", PATIENCE, || {
+        let metrics = part.metrics()?;
+        let state = metrics.all("swarmscout_container_state", &of).next().context("none")?;
+        ensure!(state.label("state") == "running", "{state:?}");
+        Ok(())
+    })?;
+    cluster.docker_at("worker-1", &["kill", &killed])?;
+    until("all ends", PATIENCE, || {
+        let metrics = part.metrics()?;
+        let count = |name: &str, labels: &[(&str, &str)]| {
+            metrics.value(&format!("swarmscout_container_{name}_total"), labels)
+        };
+        for (service, code, oom) in
+            [("quits", "0", 0), ("fails", "3", 0), ("killed", "137", 0), ("starved", "137", 1)]
+        {
+            let died = count("deaths", &[("service", service), ("exit_code", code)])?;
+            let kills = count("oom_kills", &[("service", service)])?;
+            ensure!(died == 1 && kills == oom, "{service}: {died} ends, {kills} kills");
+            let of = [("container_label_com_docker_swarm_service_name", service)];
+            let state =
+                metrics.all("swarmscout_container_state", &of).next().context("no state")?;
+            ensure!(state.label("state") == "exited", "{state:?}");
+            let last = metrics.value("swarmscout_container_last_exit_code", &of)?;
+            ensure!(last.to_string() == code, "{service}: {last}");
+            // Of what has ended, nothing else is there.
+            ensure!(metrics.all("container_last_seen", &of).next().is_none(), "{service}");
+        }
+        Ok(())
+    })?;
+    cluster.docker(&["service", "rm", "quits", "fails", "killed", "starved"]).map(drop)
+}
+
+pub(crate) fn at_once(cluster: &mut Cluster, folder: &Path) -> Result<()> {
+    let part = WithSocket::start(cluster, folder)?;
+    let count = |id: &str| -> Result<usize> {
+        let metrics = part.metrics()?;
+        let all = metrics.all("container_memory_usage_bytes", &[]);
+        Ok(all.filter(|series| series.label("id").ends_with(id)).count())
+    };
+    for _ in 0..3 {
+        let id = cluster.docker_at("worker-1", &["run", "-d", "demo:1"])?;
+        ensure!(count(&id)? == 1, "{id} is not in the next scrape");
+        cluster.docker_at("worker-1", &["rm", "-f", &id])?;
+        ensure!(count(&id)? == 0, "{id} is still there");
+    }
+    Ok(())
+}
