@@ -113,7 +113,7 @@ impl EngineFollower {
                 next = events.next().now_or_never();
             };
             for id in changed {
-                self.look_at(&id).await?;
+                self.read(&id).await?;
                 // A change of its limits does not show in the facts. A new `Arc` reports it.
                 if let Some(known) = self.known.get_mut(&id) {
                     *known = Arc::new(Facts::clone(known));
@@ -126,7 +126,7 @@ impl EngineFollower {
         }
     }
 
-    /// Counts an end, and notes which container to look at.
+    /// Counts an end, and notes which container to read.
     fn take(&mut self, event: &ContainerEvent, changed: &mut BTreeSet<String>) {
         if self.last_event.is_some_and(|last| event.time_nano <= last) {
             // The stream began with what had been seen.
@@ -146,7 +146,7 @@ impl EngineFollower {
         }
     }
 
-    /// Lists all containers, and looks at those that are new or in another state.
+    /// Lists all containers, and reads those that are new or in another state.
     async fn list(&mut self) -> Result<(), Error> {
         let listed = self.engine.containers().await?;
         let ids: BTreeSet<&str> = listed.iter().map(|container| &*container.id).collect();
@@ -154,18 +154,18 @@ impl EngineFollower {
         for container in &listed {
             let state = ContainerState::parse(&container.state);
             let known = self.known.get(&container.id);
-            // One that runs may have been started anew.
+            // One that runs may have been started again.
             let is_same = known.is_some_and(|known| known.state == state)
                 && state != Some(ContainerState::Running);
             if !is_same {
-                self.look_at(&container.id).await?;
+                self.read(&container.id).await?;
             }
         }
         self.publish();
         Ok(())
     }
 
-    async fn look_at(&mut self, id: &str) -> Result<(), Error> {
+    async fn read(&mut self, id: &str) -> Result<(), Error> {
         match self.engine.container(id).await? {
             Some(detail) => {
                 let facts = facts(detail, &self.labels);
@@ -219,7 +219,7 @@ fn facts(detail: ContainerDetail, allowed: &[String]) -> Facts {
     }
 }
 
-/// Microseconds since 1970 as a moment; 0 is none.
+/// Microseconds since 1970 as a moment; 0 means unknown.
 fn moment(micros: i64) -> Option<SystemTime> {
     let micros = u64::try_from(micros).ok().filter(|micros| *micros > 0)?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))

@@ -82,7 +82,7 @@ struct Setup {
     tasks: JoinSet<()>,
 }
 
-/// A follower of a server with these containers, and so many streams of events, the first one last.
+/// A follower of a server with these containers, and this number of streams of events, the first one last.
 async fn start(containers: &[(&str, &str)], streams: usize) -> Setup {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = format!("tcp://{}", listener.local_addr().unwrap());
@@ -202,7 +202,7 @@ async fn no_event_is_lost_or_counted_twice_between_streams() {
     let second = setup.events.remove(0);
     let first = setup.events.remove(0);
     first.try_send(event("die", "c", 5_000_000_007)).unwrap();
-    // Facts without C, but published anew: the event has been taken.
+    // Facts without C, but published again: the event has been taken.
     setup.facts.changed().await.unwrap();
     second.try_send(event("die", "c", 5_000_000_007)).unwrap();
     second.try_send(event("die", "c", 6_000_000_000)).unwrap();
@@ -223,9 +223,9 @@ async fn no_event_is_lost_or_counted_twice_between_streams() {
     setup.tasks.abort_all();
 }
 
-/// A container that has ended stays as it is; one that runs may have been started anew.
+/// A container that has ended stays as it is; one that runs may have been started again.
 #[tokio::test]
-async fn a_listing_looks_only_at_what_may_be_new() {
+async fn a_listing_reads_only_what_may_be_new() {
     let mut setup = start(&[("a", "running"), ("b", "exited")], 2).await;
     until(&mut setup.facts, &["a", "b"]).await;
     list(&setup.engine, &[("a", "running"), ("b", "exited"), ("c", "created")]);

@@ -52,7 +52,7 @@ pub struct NodeArgs {
     #[arg(long = "path.rootfs", value_name = "DIR")]
     pub rootfs: Option<PathBuf>,
 
-    /// Labels of containers that become labels of their series, besides those of Swarm and Compose:
+    /// Further labels of containers that become labels of their series, as those of Swarm and Compose do:
     /// a comma-separated list, or repeated
     #[arg(long = "containers.labels", value_name = "LABEL", value_delimiter = ',')]
     pub container_labels: Vec<String>,
@@ -67,7 +67,7 @@ pub struct NodeArgs {
           value_name = "BOOL", hide_possible_values = true)]
     pub disk: bool,
 
-    /// Reach tasks without TLS and client certificates: whoever reaches this port reads the metrics
+    /// Reach tasks without TLS and client certificates: every client of this port reads the metrics
     /// of every listed task
     #[arg(long = "reach.insecure", value_parser = BoolishValueParser::new(), num_args = 0..=1,
           require_equals = true, default_value = "false", default_missing_value = "true",

@@ -44,7 +44,7 @@ pub(super) struct NodeMetrics {
     unavailable: Arc<Unavailable>,
 }
 
-/// Of which node the metrics are, and of what it runs.
+/// The node that the metrics are of, and its Engine.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NodeIdentity {
     pub(super) node: Identity,

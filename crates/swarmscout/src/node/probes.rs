@@ -56,8 +56,8 @@ impl Probes {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
             dns_name: Some(format!("{ALL_TASKS}{service}")),
         };
-        let (_, nobody) = watch::channel(Arc::default());
-        let prober = PeerProber::listen(options, nobody).context("cannot use --peers.overlay")?;
+        let (_, no_list) = watch::channel(Arc::default());
+        let prober = PeerProber::listen(options, no_list).context("cannot use --peers.overlay")?;
         let all = self.clone();
         Ok(async move { all.0[1].get_or_init(|| prober).run().await })
     }

@@ -93,7 +93,7 @@ async fn a_node_gets_its_tasks_and_waits_for_another_answer() {
     let ports = || site.server.context.outputs.nodes.node_ports();
     ports().wait_for(|ports| ports.get("n1") == Some(&9500)).await.unwrap();
     assert_eq!(site.get("/api/v1/nodes/n1/tasks", &[&known]).await.status, 304);
-    // A change of the other node is none.
+    // A change of the other node does not count.
     let mut other = snapshot("running");
     other.tasks.remove("s1", "tn2");
     site.swarm.publish(other);
@@ -125,7 +125,7 @@ async fn what_is_not_there_or_not_right_is_said() {
 }
 
 #[tokio::test]
-async fn without_proof_nobody_gets_the_tasks_of_a_node() {
+async fn without_proof_no_client_gets_the_tasks_of_a_node() {
     const USERS: &str = "\
 basic_auth_users:
   alice: $2a$04$S4eJ/7GLDFeFpln6WOAhE.pfhAcx3PY4ATeCVP3cZkWzVWfl7F0tK
@@ -151,6 +151,6 @@ authorization:
     // A password does not say which node it is.
     assert_eq!(get("node").await, 403);
     assert_eq!(site.get("/api/v1/nodes/n1/tasks", &[]).await.status, 401);
-    // Nobody but the node itself registers a port.
+    // Only the node itself registers a port.
     assert!(site.server.context.outputs.nodes.node_ports().borrow().is_empty());
 }

@@ -52,7 +52,7 @@ pub(super) struct Follow {
 #[derive(Debug)]
 struct Failed {
     server: usize,
-    /// Why. `None`: the server is stopping, which is no problem of it.
+    /// Why. `None`: the server is stopping, as it should.
     error: Option<String>,
     /// Until then there is no other one.
     until: tokio::time::Instant,

@@ -1,4 +1,4 @@
-//! One container, as `/containers/ID/json` tells it.
+//! One container, as `/containers/ID/json` reports it.
 
 use super::super::de;
 use super::super::labels::LabelMap;

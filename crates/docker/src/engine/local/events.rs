@@ -51,7 +51,7 @@ pub enum ContainerAction {
     OutOfMemory,
     /// It was removed.
     Removed,
-    /// Anything else after which it looks different.
+    /// Anything else that changes what an Engine says of it.
     Changed,
 }
 
