@@ -145,7 +145,7 @@ impl Cgroups {
         self.containers.last().context("it was added")
     }
 
-    /// Starts more until there are so many.
+    /// Starts more until there is this number.
     pub fn grow(&mut self, count: usize) -> Result<()> {
         while self.containers.len() < count {
             self.start()?;

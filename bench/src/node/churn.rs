@@ -16,9 +16,9 @@ use crate::report::{Report, count, mebibytes};
 /// How many live at one time.
 const LIVING: usize = 50;
 const A_MINUTE: u32 = 1000;
-/// One scrape for so many.
+/// One scrape for this number.
 const SCRAPE_EVERY: u64 = 10;
-/// One of so many has a pair of interfaces, one of them here: it goes with the namespace.
+/// One of this number has a pair of interfaces, one of them here: it goes with the namespace.
 const PAIR_EVERY: u64 = 25;
 
 /// Cgroups and network namespaces, 1,000 a minute.

@@ -50,7 +50,7 @@ pub fn run(report: &mut Report) -> Result<()> {
         }
         Ok(sizes)
     };
-    // They read all containers anew when they are started.
+    // They read all containers again when they are started.
     let mut next = Instant::now() + INTERVAL;
     for _ in 0..4 {
         scrape()?;

@@ -1,4 +1,4 @@
-//! The CPU of a node part that nobody scrapes, by thread.
+//! The CPU of a node part without a scraper, by thread.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

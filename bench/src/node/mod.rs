@@ -78,7 +78,7 @@ impl NodePart {
         Ok(limit.read_to_string()?)
     }
 
-    /// Waits until it knows the names of so many containers.
+    /// Waits until it knows the names of this number of containers.
     fn await_names(&self, containers: usize) -> Result<()> {
         until("the names of all containers", Duration::from_mins(2), || {
             let text = self.scrape("/metrics/containers", "identity")?;
