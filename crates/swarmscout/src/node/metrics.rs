@@ -1,7 +1,8 @@
 //! One scrape: kernel files are read on a thread that may hang, and the answer is written part by
 //! part, as the reader takes it.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -15,8 +16,10 @@ use swarmscout_node::host::{self, Collector, Host, Identity};
 use swarmscout_node::roots::Roots;
 use swarmscout_node::unavailable::Unavailable;
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::node_exporter;
+use super::places::Places;
 use crate::app::BUILD;
 
 /// How long the kernel may take. Prometheus waits ten seconds by default.
@@ -42,6 +45,7 @@ pub(super) struct NodeMetrics {
     ends: Arc<Ends>,
     disk: Option<Arc<Disk>>,
     unavailable: Arc<Unavailable>,
+    places: Places<Scrape>,
 }
 
 /// The node that the metrics are of, and its Engine.
@@ -131,7 +135,8 @@ impl NodeMetrics {
             seen: None,
         };
         let readers = Arc::new(Mutex::new(readers));
-        Self { readers, facts, identity, ends, disk, unavailable }
+        let places = Places::default();
+        Self { readers, facts, identity, ends, disk, unavailable, places }
     }
 
     /// Reads what `scope` asks for. `own` are further metrics, complete with the end of the format.
@@ -140,7 +145,24 @@ impl NodeMetrics {
         scope: Scope,
         format: Format,
         own: String,
+    ) -> Result<impl Iterator<Item = io::Result<String>> + use<>, lane::Stuck> {
+        let until = Instant::now() + WITHIN;
+        let place = timeout_at(until, self.places.free()).await.map_err(|_| lane::Stuck {
+            path: PathBuf::from("/metrics"),
+            reason: "too many scrapes at one time".to_owned(),
+        })?;
+        let scrape = self.read(scope, format, own, until).await?;
+        Ok(self.places.hold(scrape, place))
+    }
+
+    async fn read(
+        &self,
+        scope: Scope,
+        format: Format,
+        own: String,
+        until: Instant,
     ) -> Result<Scrape, lane::Stuck> {
+        let within = until.saturating_duration_since(Instant::now());
         let readers = Arc::clone(&self.readers);
         let facts = Arc::clone(&self.facts.borrow());
         let NodeIdentity { node, docker } = self.identity.borrow().clone();
@@ -170,7 +192,7 @@ impl NodeMetrics {
             }
             (reading, text.take())
         };
-        let (containers, mut text) = lane::read(Path::new("/proc"), WITHIN, read).await?;
+        let (containers, mut text) = lane::read(Path::new("/proc"), within, read).await?;
         let mut rest = Families::new(format);
         if with.machine {
             self.ends.write(&mut rest);

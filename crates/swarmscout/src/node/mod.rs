@@ -14,6 +14,7 @@ mod feed;
 mod metrics;
 mod node_exporter;
 mod own;
+mod places;
 mod probes;
 mod site;
 

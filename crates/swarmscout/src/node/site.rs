@@ -1,6 +1,5 @@
 //! What the node part answers.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -133,7 +132,7 @@ async fn answer(app: &App, scope: Scope, format: Format, own: String) -> Respons
     match app.metrics.scrape(scope, format, own).await {
         Ok(scrape) => {
             let content_type = HeaderValue::from_static(format.content_type());
-            let parts = stream::iter(scrape.map(Ok::<_, Infallible>));
+            let parts = stream::iter(scrape);
             ([(header::CONTENT_TYPE, content_type)], Body::from_stream(parts)).into_response()
         }
         Err(stuck) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{stuck}\n")),
