@@ -120,8 +120,10 @@ impl NodeQuery {
 pub struct FoundNode {
     /// Who it is.
     pub identity: NodeIdentity,
-    /// Whether no other node has its host name.
+    /// Whether no other node of any Swarm has its host name.
     pub is_name_unique: bool,
+    /// Whether no other Swarm has a node at its address.
+    pub is_address_unique: bool,
 }
 
 /// Why there are no tasks of a node.
@@ -270,8 +272,14 @@ impl Board {
             }
         };
         if let Some((index, node)) = found {
-            let is_name_unique = index.named(&node.hostname).nth(1).is_none();
-            return Ok(FoundNode { identity: index::identity(node), is_name_unique });
+            let identity = index::identity(node);
+            // One that is known in part may have the same names.
+            let all = || state.swarms.iter().map(|known| &known.index);
+            let mut named = all().flat_map(|index| index.named(&node.hostname));
+            let is_name_unique = named.all(|other| other.id == node.id);
+            let mut others = all().filter(|other| !std::ptr::eq(*other, index));
+            let is_address_unique = !others.any(|other| other.has_node_at(&identity.address));
+            return Ok(FoundNode { identity, is_name_unique, is_address_unique });
         }
         if let Some(reason) = state.not_ready() {
             return Err(NoNode::NotReady(reason));

@@ -126,6 +126,12 @@ impl TaskIndex {
         self.seen.nodes.objects().filter(move |node| *node.hostname == *name)
     }
 
+    /// Whether a node has this address.
+    pub(crate) fn has_node_at(&self, address: &str) -> bool {
+        let mut nodes = self.seen.nodes.objects();
+        nodes.any(|node| node.usable_address().is_some_and(|own| own == address))
+    }
+
     /// The node that has this container.
     pub(crate) fn of_container(&self, container: &str) -> Option<&Arc<Node>> {
         let id = self.containers.get(&hash_of(container))?;

@@ -105,3 +105,32 @@ fn an_overlay_address_is_registered_only_if_a_task_of_the_node_has_it() {
     assert!(board.node_ports().borrow().is_empty(), "9466 is the usual port");
     assert_eq!(board.stats().registered, 3);
 }
+
+#[test]
+fn a_name_is_unique_only_if_no_other_swarm_has_it() {
+    let board = Board::default();
+    let (first, second) = (swarm(), swarm());
+    let node = |id: &str, name: &str, address: &str| Node {
+        id: id.into(),
+        hostname: name.into(),
+        address: address.into(),
+        ..Node::default()
+    };
+    let of = |nodes: &[Node]| {
+        let mut snapshot = Snapshot { scope: ListScope::everything(), ..Snapshot::default() };
+        for node in nodes {
+            snapshot.nodes.insert(Arc::new(node.clone()));
+        }
+        Some(Arc::new(snapshot))
+    };
+    let of_first = of(&[node("a1", "worker-1", "10.0.0.1"), node("a2", "worker-2", "10.0.0.2")]);
+    let of_second = of(&[node("b1", "worker-1", "10.0.0.9"), node("b3", "worker-3", "10.0.0.2")]);
+    board.follow(vec![(first.1, of_first), (second.1, of_second)], &[]);
+    for (id, is_name_unique, is_address_unique) in
+        [("a1", false, true), ("b1", false, true), ("a2", true, false), ("b3", true, false)]
+    {
+        let found = board.find(&NodeRef::Id(id.to_owned())).unwrap();
+        let unique = (found.is_name_unique, found.is_address_unique);
+        assert_eq!(unique, (is_name_unique, is_address_unique), "{id}");
+    }
+}

@@ -245,12 +245,13 @@ impl Proof<'_> {
     }
 
     fn standing(&self, node: &FoundNode) -> Result<Standing, ApiError> {
-        let FoundNode { identity, is_name_unique } = node;
+        let FoundNode { identity, is_name_unique, is_address_unique } = node;
         let proves =
             |name: &str| name != SHARED_NAME && self.certificate.is_some_and(|it| it.proves(name));
         let is_at_home = || {
             let own = identity.address.parse::<IpAddr>().ok();
-            self.certificate.is_some() && own.is_some() && own == self.address
+            let is_there = own.is_some() && own == self.address;
+            self.certificate.is_some() && *is_address_unique && is_there
         };
         let is_own =
             || proves(&identity.id) || (*is_name_unique && proves(&identity.name)) || is_at_home();
@@ -300,7 +301,7 @@ mod tests {
         };
         let [id, name, address] = ["n1", "worker-1", "192.0.2.1"].map(str::to_owned);
         let identity = NodeIdentity { id, name, address };
-        let found = FoundNode { identity, is_name_unique: true };
+        let found = FoundNode { identity, is_name_unique: true, is_address_unique: true };
         let standing = |proof: Proof<'_>| match proof.check().and_then(|()| proof.standing(&found))
         {
             Ok(Standing::Own) => "own",
@@ -342,8 +343,22 @@ mod tests {
         {
             let [id, name] = ["n1", name].map(str::to_owned);
             let identity = NodeIdentity { id, name, address: String::new() };
-            let found = FoundNode { identity, is_name_unique };
+            let found = FoundNode { identity, is_name_unique, is_address_unique: true };
             assert_eq!(proof.standing(&found).is_ok(), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_that_two_swarms_have_proves_nothing() {
+        let certificate =
+            ClientCertificate { verified: true, common_name: None, alternative_names: Vec::new() };
+        let address = "192.0.2.1".parse().ok();
+        let proof = Proof { certificate: Some(&certificate), address, ..Proof::default() };
+        for is_address_unique in [true, false] {
+            let [id, name, address] = ["n1", "worker-1", "192.0.2.1"].map(str::to_owned);
+            let identity = NodeIdentity { id, name, address };
+            let found = FoundNode { identity, is_name_unique: true, is_address_unique };
+            assert_eq!(proof.standing(&found).is_ok(), is_address_unique);
         }
     }
 }
