@@ -36,7 +36,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// The longest pause after all managers have failed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// The first pause after an answer that came early without a change.
+/// The first pause after an answer that came early without a change, and the one after every change.
 const EARLY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How much of the body of a refusal is shown, in bytes.
@@ -168,6 +168,7 @@ impl Follower {
                         sleep(early.failed(LONGEST_PAUSE)).await;
                     } else {
                         early.succeeded();
+                        sleep(EARLY_PAUSE).await;
                     }
                 }
                 Err(error) => {
@@ -190,6 +191,14 @@ impl Follower {
         while let Some(turn) = self.rotation.next(&mut round) {
             match self.ask(turn.index).await {
                 Ok((news, age)) => {
+                    // A proxy may take the version away: then the same answer comes again, at once.
+                    let news = match news {
+                        News::Tasks(tasks, version) if self.has(&tasks) => {
+                            self.version = version;
+                            News::Same
+                        }
+                        news => news,
+                    };
                     let is_same = matches!(news, News::Same);
                     self.take(turn.index, news, age);
                     let _ = self.rotation.answered(round, turn.index, |_| String::new());
@@ -210,6 +219,10 @@ impl Follower {
         }
         failed.dedup();
         Err(failed.join("; "))
+    }
+
+    fn has(&self, tasks: &NodeTasks) -> bool {
+        self.publish.borrow().tasks.as_deref() == Some(tasks)
     }
 
     fn take(&mut self, manager: usize, news: News, age: Duration) {

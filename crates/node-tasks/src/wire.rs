@@ -17,6 +17,11 @@ pub(crate) const MOST_TASKS: usize = 20_000;
 /// The most that one task may have of anything: networks, labels, ports.
 const MOST_PARTS: usize = 512;
 
+/// The most objects and the most commas in an answer. In memory, an empty object takes thirty times its
+/// text.
+const MOST_OBJECTS: usize = 128 << 10;
+const MOST_COMMAS: usize = 1 << 20;
+
 /// The most peers of a node.
 const MOST_PEERS: usize = 64;
 
@@ -170,6 +175,11 @@ pub(crate) fn cut(value: &str) -> String {
 
 /// Reads the body of an answer. The error says what is wrong with it.
 pub(crate) fn read(body: &[u8]) -> Result<NodeTasks, String> {
+    let has_more =
+        |than: usize, byte: u8| body.iter().filter(|it| **it == byte).nth(than).is_some();
+    if has_more(MOST_OBJECTS, b'{') || has_more(MOST_COMMAS, b',') {
+        return Err("it has too many parts".to_owned());
+    }
     let envelope: Envelope<NodeTasks> =
         serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let tasks = envelope.data;
@@ -197,6 +207,10 @@ impl NodeTasks {
         }
         if let Some(peer) = self.peers.iter().find(|peer| !is_id(&peer.id) || peer.port == 0) {
             return Err(format!("peer {}: it has no ID or no port", shown(&peer.id)));
+        }
+        // Metrics of two that are the same would not be valid.
+        if !self.peers.is_sorted_by(|a, b| a.id < b.id) {
+            return Err("its peers are not in the order of their IDs".to_owned());
         }
         Ok(())
     }

@@ -146,6 +146,17 @@ async fn what_is_not_the_answer_for_this_node_is_refused() {
         (success(&format!(r#"{node}[{{"id":"../x"}}]}}"#)), "its ID is not one"),
         (success(&format!(r#"{node}[{{"id":"t","container":"../.."}}]}}"#)), "64 hexadecimal"),
         (success(&format!(r#"{node}[{{"id":"b"}},{{"id":"a"}}]}}"#)), "order of their IDs"),
+        (success(&format!(r#"{node}[{{}}{}]}}"#, ",{}".repeat(200_000))), "too many parts"),
+        (
+            success(&format!(r#"{node}[{{"id":"t","x":[1{}]}}]}}"#, ",1".repeat(1 << 20))),
+            "too many",
+        ),
+        (
+            success(&format!(
+                r#"{node}[],"peers":[{{"id":"a","address":"192.0.2.1","port":1}},{{"id":"a","address":"192.0.2.2","port":1}}]}}"#
+            )),
+            "its peers are not in the order",
+        ),
         (
             success(&format!(
                 r#"{node}[{{"id":"t","reach":[{{"scheme":"ftp","port":1,"path":"/"}}]}}]}}"#
@@ -162,6 +173,15 @@ async fn what_is_not_the_answer_for_this_node_is_refused() {
         assert!(error.contains(expected), "{error}: {expected}");
         assert!(known.tasks.is_none() && error.len() < 600, "{error}");
     }
+}
+
+#[tokio::test]
+async fn the_same_answer_again_comes_less_and_less_often() {
+    let unversioned = tasks("n1", "t1").replace("etag: \"t1\"\r\n", "");
+    let server = Scripted::start([unversioned]).await;
+    let asked = Instant::now();
+    until(follower(&[&server], id("n1")), |known| known.answers == 6).await;
+    assert!(asked.elapsed() > EARLY_PAUSE * 8, "{:?}", asked.elapsed());
 }
 
 #[tokio::test]
