@@ -1,7 +1,11 @@
 //! Connections to tasks, kept for the next fetch.
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use swarmscout_net::connect_direct;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +30,9 @@ const MAX_KEPT: usize = 4;
 /// The most bytes of the header of an answer, and of hyper's buffer for its body.
 pub(crate) const MAX_HEADER: usize = 64 << 10;
 
+/// The most bytes that come before the body of an answer, interim answers included.
+const MAX_INTERIM: usize = 4 * MAX_HEADER;
+
 /// A connection that is ready for a request.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -35,6 +43,8 @@ pub(crate) struct Kept {
     pub(crate) used: bool,
     /// Notified with each request.
     in_use: Arc<Notify>,
+    /// Bytes that may be read yet.
+    room: Arc<AtomicUsize>,
 }
 
 impl Kept {
@@ -48,6 +58,8 @@ impl Kept {
         let stream = connect_direct(address, https, within).await?;
         let mut settings = http1::Builder::new();
         settings.max_buf_size(MAX_HEADER).max_header_size(MAX_HEADER);
+        let room = Arc::new(AtomicUsize::new(MAX_INTERIM));
+        let stream = Metered { stream, room: Arc::clone(&room) };
         let handshake = settings.handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(|error| {
             let reason = swarmscout_net::explain_exchange(&error, MAX_HEADER);
@@ -66,7 +78,7 @@ impl Kept {
                 }
             }
         });
-        Ok(Self { address, https, sender, used: false, in_use })
+        Ok(Self { address, https, sender, used: false, in_use, room })
     }
 
     /// A kept connection of the process that is still open.
@@ -98,6 +110,55 @@ impl Kept {
     ) -> Result<Response<Incoming>, hyper::Error> {
         self.in_use.notify_one();
         self.sender.ready().await?;
-        self.sender.send_request(request).await
+        self.room.store(MAX_INTERIM, Ordering::Relaxed);
+        let answer = self.sender.send_request(request).await;
+        // Its body has a limit of its own.
+        self.room.store(usize::MAX, Ordering::Relaxed);
+        answer
+    }
+}
+
+/// A stream that hands out a limited number of bytes until the header of an answer is complete.
+///
+/// hyper skips interim answers (103 Early Hints) without a limit: a task that sends nothing else would
+/// keep a thread busy.
+struct Metered<S> {
+    stream: S,
+    room: Arc<AtomicUsize>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.room.load(Ordering::Relaxed) == 0 {
+            return Poll::Ready(Err(io::Error::other("it sends interim answers without an end")));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let read = buffer.filled().len() - before;
+        let left = |room: usize| Some(room.saturating_sub(read));
+        let _ = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -56,6 +56,12 @@ async fn what_cannot_be_passed_on_is_an_error_that_names_task_and_port() {
         ("HTTP/0.9", "metrics\n".to_owned(), "broken 502", "not HTTP"),
         ("nothing", String::new(), "broken 502", "closed the connection"),
         (
+            "interim answers without an end",
+            "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".repeat(10_000),
+            "broken 502",
+            "interim answers",
+        ),
+        (
             "half a header",
             "HTTP/1.1 200 OK\r\nContent-".to_owned(),
             "broken 502",
