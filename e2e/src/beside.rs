@@ -50,7 +50,7 @@ impl Cluster {
         entered.args(["unshare", "--mount", "sh", "-ec", SYSFS, "sh"]);
         entered.args(["setpriv", "--pdeathsig=TERM"]);
         if rights == Rights::Unprivileged {
-            entered.args(["--no-new-privs", "--clear-groups", "--inh-caps=-all"]);
+            entered.args(["--no-new-privs", "--clear-groups"]);
             entered.arg("--bounding-set=-all");
             entered
                 .args([format!("--reuid={UNPRIVILEGED_ID}"), format!("--regid={UNPRIVILEGED_ID}")]);
@@ -59,10 +59,11 @@ impl Cluster {
         Ok(entered)
     }
 
-    /// Runs a command to its end in the network of an engine.
-    pub fn in_network(&self, name: &str, command: &[&str]) -> Result<String> {
+    /// Runs a command to its end in the network and the mounts of an engine.
+    pub fn run_beside(&self, name: &str, command: &[&str]) -> Result<String> {
         let engine = self.engine(name).dockerd().context("the engine does not run")?;
-        run(Command::new("nsenter").args(["--net", "--target", &engine]).args(command))
+        let enter = ["--net", "--mount", "--target", &engine];
+        run(Command::new("nsenter").args(enter).args(command))
     }
 }
 

@@ -147,8 +147,9 @@ fn start_node(cluster: &Cluster, name: &str) -> Result<Process> {
     })
     .with_context(|| process.printed())?;
     let status = status(&process)?;
-    for line in [format!("Uid:\t{UNPRIVILEGED_ID}"), "CapEff:\t0000000000000000".to_owned()] {
-        ensure!(status.contains(&line), "not {line}: {status}");
+    let user = format!("Uid:\t{UNPRIVILEGED_ID}");
+    for line in [&user, "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000"] {
+        ensure!(status.contains(line), "not {line}: {status}");
     }
     Ok(process)
 }

@@ -153,6 +153,7 @@ pub(crate) fn numbers(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         }
     }
     println!("{compared} numbers are what the kernel has");
+    network(cluster, &part)?;
     ensure!(compared > 30, "{compared}");
     until("the busy container is throttled", PATIENCE, || {
         let metrics = part.metrics()?;
@@ -162,6 +163,36 @@ pub(crate) fn numbers(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         Ok(())
     })?;
     cluster.docker(&["service", "rm", "busy"]).map(drop)
+}
+
+/// What each interface of a container has received and sent.
+fn network(cluster: &Cluster, part: &WithSocket) -> Result<()> {
+    let bytes = |pid: &str| -> Result<Vec<(String, [i64; 2])>> {
+        let table = cluster.run_beside("worker-1", &["cat", &format!("/proc/{pid}/net/dev")])?;
+        let lines = table.lines().filter_map(|line| line.split_once(':'));
+        let lines = lines.filter(|(interface, _)| interface.trim() != "lo");
+        let parsed = lines.map(|(interface, numbers)| {
+            let numbers: Vec<_> = numbers.split_whitespace().collect();
+            let [received, sent] = [0, 8].map(|i| numbers.get(i).context("no column"));
+            Ok((interface.trim().to_owned(), [received?.parse()?, sent?.parse()?]))
+        });
+        parsed.collect()
+    };
+    for (id, name) in running(cluster, "worker-1")? {
+        let pid = cluster.docker_at("worker-1", &["inspect", "-f", "{{.State.Pid}}", &id])?;
+        let (before, metrics, after) = (bytes(&pid)?, part.metrics()?, bytes(&pid)?);
+        ensure!(!before.is_empty() && before.len() == after.len(), "{name}: {before:?}");
+        for ((interface, low), (_, high)) in before.into_iter().zip(after) {
+            for (i, way) in ["receive", "transmit"].into_iter().enumerate() {
+                let metric = format!("container_network_{way}_bytes_total");
+                let value =
+                    metrics.value(&metric, &[("name", &name), ("interface", &interface)])?;
+                let is_between = low[i] <= value && value <= high[i];
+                ensure!(is_between, "{metric} of {name}, {interface}: {value}, {low:?}..{high:?}");
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Services whose containers end in different ways, each once.

@@ -7,10 +7,12 @@ use swarmscout_e2e::cases::PATIENCE;
 use swarmscout_e2e::cluster::Cluster;
 use swarmscout_e2e::until;
 
-use crate::{metrics, running, start_manager, with_parts};
+use crate::{ask, create_shell, metrics, reach, running, start_manager, with_parts};
 
 /// Names and labels are those that Docker gives to the containers.
 pub(crate) fn known(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    let options = "broken --constraint node.hostname==worker-2 --restart-condition none";
+    create_shell(cluster, options, "exit 3")?;
     for node in ["worker-1", "worker-2"] {
         until(node, PATIENCE, || {
             let containers = running(cluster, node)?;
@@ -18,7 +20,20 @@ pub(crate) fn known(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
             containers.iter().try_for_each(|(id, name)| as_docker_has_it(cluster, node, id, name))
         })?;
     }
-    Ok(())
+    // What has ended has no cgroup: the manager alone knows of it, and says its name.
+    until("the exit code", PATIENCE, || {
+        let metrics = metrics(cluster, "worker-2", "/metrics/containers")?;
+        let one = |metric: &str| {
+            let mut all = metrics.all(metric, &[]);
+            let found = all.find(|series| series.label("name").starts_with("broken.1."));
+            found.cloned().with_context(|| format!("no {metric}"))
+        };
+        let state = one("swarmscout_container_state")?;
+        let code = one("swarmscout_container_last_exit_code")?;
+        ensure!(code.value == "3" && state.label("state") == "exited", "{code:?}, {state:?}");
+        Ok(())
+    })?;
+    cluster.docker(&["service", "rm", "broken"]).map(drop)
 }
 
 /// Labels of series, and what Docker's template is for each.
@@ -84,6 +99,10 @@ pub(crate) fn manager_gone(cluster: &mut Cluster, _folder: &Path) -> Result<()> 
     drop(with_parts(|parts| Ok(parts.manager.take()))?);
     is_up(0)?;
     let first = all_known()?;
+    // Tasks stay within reach, by the list of before.
+    let (node, path) = reach::somewhere("web")?;
+    let found = ask(cluster, &node, &path);
+    ensure!(found == "200", "{path}: {found}");
     until("a greater age", PATIENCE, || {
         let age = all_known()?;
         ensure!(age > first + 1.0, "{age}, first {first}");

@@ -16,13 +16,14 @@ pub(crate) fn cut(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     let change = |how: &str| {
         rules.iter().try_for_each(|[chain, side]| {
             let rule = ["iptables", "-w", how, *chain, *side, other.as_str(), "-j", "DROP"];
-            cluster.in_network("worker-1", &rule).map(drop)
+            cluster.run_beside("worker-1", &rule).map(drop)
         })
     };
     change("-I")?;
     let found = await_peers(cluster, &[("worker-1", "worker-2"), ("worker-2", "worker-1")]);
     change("-D")?;
-    found
+    found?;
+    await_peers(cluster, &[])
 }
 
 /// Waits until every node answers every other one, except those to which these cannot speak.

@@ -64,6 +64,14 @@ fn place(target: &Value) -> Result<(&str, &str)> {
     Ok((label("__address__")?, label("__metrics_path__")?))
 }
 
+/// The node of a target of a service, and the path there.
+pub(crate) fn somewhere(service: &str) -> Result<(String, String)> {
+    let all = targets()?;
+    let target = all.get(service).and_then(|targets| targets.first()).context("no target")?;
+    let node = target["labels"]["node"].as_str().context("no node")?;
+    Ok((node.to_owned(), place(target)?.1.to_owned()))
+}
+
 pub(crate) fn scraped(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     let found = until("the targets", PATIENCE, || {
         let found = targets()?;
