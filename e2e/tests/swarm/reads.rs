@@ -21,7 +21,8 @@ fn table() -> Result<BTreeSet<String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../SECURITY.md");
     let text = fs::read_to_string(path)?;
     let (_, table) = text.split_once("<!-- engine paths:").context("no table")?;
-    let (table, _) = table.split_once("<!-- end of engine paths -->").context("no end of the table")?;
+    let (table, _) =
+        table.split_once("<!-- end of engine paths -->").context("no end of the table")?;
     let mut rows = BTreeSet::new();
     for row in table.lines().filter_map(|line| line.strip_prefix("| `")) {
         let mut cells = row.split(" | ");
