@@ -88,6 +88,7 @@ pub(crate) fn on_a_bridge(
             && !address.is_unspecified()
             && !address.is_multicast()
             && !address.is_broadcast()
+            && !address.is_link_local()
             && !node.contains(address);
         let route = route_to(routes, *address).filter(|route| usable && route.direct);
         route.is_some_and(|route| is_bridge(route.interface))

@@ -155,3 +155,11 @@ fn a_process_is_in_the_container_that_its_control_groups_name() {
     assert!(!is_in_container("0::/docker\n", "docker"));
     assert!(!is_in_container("0::/\n", ""));
 }
+
+/// A bridge may have a network card in it, and the metadata of a cloud behind that.
+#[test]
+fn an_address_of_the_link_alone_is_never_used() {
+    let routes = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
+                  docker_gwbridge 0000FEA9 00000000 0001 0 0 0 0000FFFF 0 0 0";
+    assert_eq!(found(&with("169.254.169.254"), NODE, routes), None);
+}
