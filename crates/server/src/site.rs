@@ -160,7 +160,8 @@ fn harden(response: &mut Response, doors: Option<&Doors>) {
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CONTENT_SECURITY_POLICY, policy),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A handler may deny more.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     for (name, value) in own {
         headers.insert(name, value.clone());
@@ -224,5 +225,15 @@ mod tests {
         assert_eq!(response.headers().get(header::CONTENT_ENCODING), None);
         let frame = response.body_mut().frame().await.unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), "data: 1\n\n");
+    }
+
+    #[test]
+    fn a_stricter_policy_of_a_handler_stays() {
+        let mut response = Response::default();
+        let strict = HeaderValue::from_static("default-src 'none'; sandbox");
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, strict.clone());
+        harden(&mut response, None);
+        assert_eq!(response.headers()[header::CONTENT_SECURITY_POLICY], strict);
+        assert_eq!(response.headers()[header::X_FRAME_OPTIONS], "DENY");
     }
 }
