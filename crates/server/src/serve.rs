@@ -112,11 +112,14 @@ pub(crate) async fn run<H, F>(
 }
 
 async fn accept(listener: &Listener) -> (Stream, Peer) {
+    let mut is_logged = false;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!(%error, "Cannot accept a connection");
+                if !std::mem::replace(&mut is_logged, true) {
+                    tracing::warn!(%error, "Cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
