@@ -38,6 +38,7 @@ fn defaults_and_values() {
         limits.memory=
         log.format=logfmt
         log.level=info
+        nodes.insecure=false
         sd.startup-timeout=30s
         state.certificates=true
         state.label-allowlist=

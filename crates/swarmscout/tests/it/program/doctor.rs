@@ -31,7 +31,8 @@ fn the_demo_shows_what_is_wrong_with_two_services() {
             "1 target of service shop_mail is listed for scraping (job swarm), but cannot be \
              reached: the scraper shares no network with the task; attach the service to a network of \
              the scraper (docker service update --network-add monitoring shop_mail), or the scraper to \
-             network shop_back (docker service update --network-add shop_back SCRAPER).",
+             network shop_back (docker service update --network-add shop_back SCRAPER). With a node \
+             part on each node (swarmscout node), reach: node needs no network.",
         ),
         (
             "shop_report",
