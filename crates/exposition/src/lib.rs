@@ -8,7 +8,7 @@
 //!
 //! let mut out = Writer::new(Format::negotiate(["text/plain"]));
 //! out.gauge("up", "Whether the server runs", [(NO_LABELS, 1.0)]);
-//! out.counter("requests", "Number of requests", [([("code", "200")], 7)]);
+//! out.counter("requests", "Number of requests", [([("code", "200")], 7_u64)]);
 //! assert!(out.finish().ends_with("\nrequests_total{code=\"200\"} 7\n"));
 //! ```
 //!
