@@ -74,6 +74,7 @@ fn defaults_and_values() {
         limits.memory=
         log.format=json
         log.level=debug
+        nodes.insecure=false
         sd.startup-timeout=30s
         state.certificates=true
         state.label-allowlist=
