@@ -9,10 +9,10 @@
 //!
 //! An estimate can be too low, and some memory outlives its charge: a published set keeps groups
 //! that their source has replaced. So a budget can also know the memory of the [`Process`]. It is
-//! read again after each [`MEASURED`] bytes of charges, and no charge may exceed its limit either.
+//! read again after each `MEASURED` bytes of charges, and no charge may exceed its limit either.
 //!
-//! Charges of at most [`SMALL`] bytes are not compared with the process, and the last part of the
-//! budget is for them ([`RESERVED`]): small jobs go on while a large one is refused.
+//! Charges of at most `SMALL` bytes are not compared with the process, and the last part of the
+//! budget is for them (`RESERVED`): small jobs go on while a large one is refused.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

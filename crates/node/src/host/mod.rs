@@ -3,7 +3,7 @@
 //!
 //! One [`Host`] is read at each scrape, then written. Files of the kernel are kept open and parsed
 //! into what the scrape before has left, so that a scrape allocates next to nothing. What may hang,
-//! file systems and sensors, is asked on threads of its own ([`statfs`], [`sensors`]) and skipped as
+//! file systems and sensors, is asked on threads of its own (`statfs`, `sensors`) and skipped as
 //! long as it does.
 
 mod collectors;
