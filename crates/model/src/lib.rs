@@ -39,3 +39,4 @@ pub use target_set::{
     Completeness, MissingSource, PoolSpec, SetGroup, SyncStats, TargetCounts, TargetSet,
 };
 pub use text::counted;
+pub use url::escape_path;

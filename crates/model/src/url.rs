@@ -37,6 +37,11 @@ const HOST: &AsciiSet = &QUERY
     .remove(b'>')
     .remove(b'"');
 
+/// A path as Go's `net/url` writes it, which is how Prometheus sends one.
+pub fn escape_path(path: &str) -> String {
+    utf8_percent_encode(path, PATH).to_string()
+}
+
 /// Appends `scheme://host/path`. The host is not empty.
 pub(crate) fn push_base(out: &mut String, scheme: &str, host: &str, path: &str) {
     if !scheme.is_empty() {

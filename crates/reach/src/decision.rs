@@ -12,7 +12,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, Method, Version};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use swarmscout_model::escape_path;
 
 /// What all paths of requests begin with.
 pub const REACH_PREFIX: &str = "/reach/";
@@ -29,22 +29,6 @@ const MAX_HEADERS: usize = 8 << 10;
 
 /// The most bytes of a query: as many as the path and query of most servers.
 const MAX_QUERY: usize = 8 << 10;
-
-/// What Go escapes in a path (`net/url`, `encodePath`): all but letters, digits and these.
-const GO_PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b'/')
-    .remove(b':')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b'@');
 
 /// All that may be fetched: the tasks of this node, by ID.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +77,7 @@ impl ReachTarget {
         };
         let slash = if path.starts_with('/') { "" } else { "/" };
         let path = format!("{slash}{path}");
-        let escaped = utf8_percent_encode(&path, GO_PATH).to_string();
+        let escaped = escape_path(&path);
         let as_sent = PathAndQuery::try_from(path.as_str()).ok();
         let can_be_sent = path.is_ascii() && as_sent.is_some_and(|sent| sent.as_str() == path);
         let written = (can_be_sent && path != escaped && !path.contains('?')).then_some(path);

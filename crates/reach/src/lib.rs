@@ -6,7 +6,7 @@
 //!
 //! **Invariant: whatever a request says, what is fetched is a listed target of a task of this node, at
 //! an address that this task has on a bridge of the node, within a deadline and a size limit.** No
-//! credential of the request is passed on, no redirect followed, no proxy used. It may use `net`.
+//! credential of the request is passed on, no redirect followed, no proxy used. It may use `model` and `net`.
 //!
 //! | module | does |
 //! |---|---|
