@@ -216,6 +216,12 @@ impl HttpServer {
     }
 }
 
+/// The name of this machine, where Linux reports it; empty where it is not known.
+pub fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
 /// An answer for display.
 pub fn text(status: StatusCode, body: impl Into<Body>) -> Response {
     let content_type = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -33,7 +33,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use swarmscout_model::relabel::Regex;
 use swarmscout_publish::list;
-use swarmscout_server::{HttpServer, Listener, ServerOptions, Site};
+use swarmscout_server::{HttpServer, Listener, ServerOptions, Site, hostname};
 
 use self::changes::Changes;
 pub use self::state::{Context, LifecycleCommand, Outputs, Program, Readiness, ReloadStatus};
@@ -153,9 +153,7 @@ struct App {
 
 impl App {
     fn new(context: Context, listeners: &[Listener]) -> Self {
-        // Where Linux reports it: a missing name is not a failure.
-        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let hostname = hostname.trim().to_owned();
+        let hostname = hostname();
         let directory = std::env::current_dir().unwrap_or_default().display().to_string();
         let server = HttpServer::new(context.options.server.clone(), &hostname, listeners);
         let global_url = api::GlobalUrl::new(server.options(), &hostname, listeners);

@@ -1,4 +1,4 @@
-//! Connections to exactly one address: no name is looked up, and no proxy is on the way.
+//! Connections to exactly one address: no name is resolved, and no proxy is on the way.
 
 use std::net::SocketAddr;
 use std::time::Duration;

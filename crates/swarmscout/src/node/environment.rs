@@ -17,6 +17,7 @@ use swarmscout_node_tasks::{
     AllowedLabels, ClientSettings, DEFAULT_LABELS, NodeRef, Registration, is_container_id,
 };
 use swarmscout_refresh::{Backoff, RefreshContext};
+use swarmscout_server::hostname;
 use tokio::sync::watch;
 
 use super::metrics::NodeIdentity;
@@ -70,12 +71,6 @@ pub(super) fn labels(args: &NodeArgs) -> Arc<[String]> {
     let own = DEFAULT_LABELS.iter().map(|name| (*name).to_owned());
     let more = args.container_labels.iter().filter(|name| !DEFAULT_LABELS.contains(&&***name));
     own.chain(more.cloned()).collect()
-}
-
-/// The name of this machine; empty where it is not known.
-pub(super) fn hostname() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
 }
 
 /// The node's ID, if it was given. A service that is not a Swarm's has the template as it stands.

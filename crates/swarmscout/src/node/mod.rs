@@ -33,7 +33,7 @@ use swarmscout_node::unavailable::Unavailable;
 use swarmscout_node_tasks::Follower;
 use swarmscout_reach::{Reach, ReachOptions};
 use swarmscout_refresh::RefreshContext;
-use swarmscout_server::{HttpServer, Listener, ServerOptions, Site};
+use swarmscout_server::{HttpServer, Listener, ServerOptions, Site, hostname};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -160,7 +160,7 @@ impl Node {
         let shutdown_timeout = options.shutdown_timeout;
         let names = listening.names();
         let listeners: Vec<Listener> = std::mem::take(&mut listening.listeners);
-        let server = HttpServer::new(options, &environment::hostname(), &listeners);
+        let server = HttpServer::new(options, &hostname(), &listeners);
         let metrics = NodeMetrics::new(roots, switches, facts, identity, (ends, disk), unavailable);
         let app =
             Arc::new(site::App { server: Arc::clone(&server), metrics, tasks, probes, started });
