@@ -38,7 +38,6 @@ use app::{App, Ended, StartError};
 use cli::{Cli, Command, DEFAULT_CONFIG_FILE, RunArgs};
 use config_source::ConfigSource;
 use detect::Environment;
-use listen::Listen;
 
 /// Does what the command line says and returns the exit code: 0 for success, 1 for a failure while
 /// running, 2 for a command line or configuration that cannot be used.
@@ -95,18 +94,12 @@ fn serve_options(cli: &Cli) -> anyhow::Result<app::Options> {
     flags.push((String::from("limits.memory"), memory.to_string()));
     flags.sort_unstable();
     let common_labels = cli::state::common_labels(cli.run.cluster.as_deref());
-    let web_config = cli.run.web.web_config_file.as_ref();
-    // As in Prometheus, an empty name means no file.
-    let web_config = web_config.filter(|path| !path.as_os_str().is_empty());
+    let listener = &cli.run.web.listener;
     Ok(app::Options {
         source,
         auto_reload: cli.run.auto_reload.then(|| cli.run.auto_reload_interval.into()),
-        listen: if cli.run.web.systemd_socket {
-            Listen::Systemd
-        } else {
-            Listen::Addresses(cli.run.web.listen_addresses.clone())
-        },
-        web_config: web_config.cloned(),
+        listen: listener.listen(&cli.run.web.listen_addresses),
+        web_config: listener.web_config().map(Path::to_owned),
         memory,
         web: cli::web::options(&cli.run.web)?,
         file_sd: cli.run.file_sd.options(),

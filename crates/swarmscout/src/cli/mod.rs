@@ -9,6 +9,7 @@ mod check;
 pub mod compat;
 mod diagnose;
 mod embedded;
+mod listener;
 mod node;
 mod rules;
 pub mod state;
@@ -33,6 +34,7 @@ pub use diagnose::{
     CheckStatusArgs, DiagnoseFormat, DoctorArgs, EndpointArgs, ExplainArgs, ServerArgs, StatusArgs,
 };
 pub use embedded::EmbeddedArgs;
+pub use listener::ListenerArgs;
 pub use node::{DEFAULT_NODE_PORT, NodeArgs};
 pub use rules::RulesArgs;
 pub use state::StateArgs;
@@ -173,15 +175,9 @@ pub struct WebArgs {
           default_value = DEFAULT_LISTEN_ADDRESS)]
     pub listen_addresses: Vec<ListenAddress>,
 
-    /// File with TLS, users, rights and headers of the web server [default: none]
-    #[arg(long = "web.config.file", value_name = "FILE")]
-    pub web_config_file: Option<PathBuf>,
-
-    /// Listen on the sockets that systemd passes instead of on addresses
-    #[arg(long = "web.systemd-socket", value_parser = BoolishValueParser::new(),
-          num_args = 0..=1, require_equals = true, default_value = "false",
-          default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
-    pub systemd_socket: bool,
+    /// How to listen.
+    #[command(flatten)]
+    pub listener: ListenerArgs,
 
     /// Allow reload and shutdown over HTTP: /-/reload, /-/quit
     #[arg(long = "web.enable-lifecycle", value_parser = BoolishValueParser::new(),
@@ -202,15 +198,6 @@ pub struct WebArgs {
     #[arg(long = "web.route-prefix", value_name = "PATH")]
     pub route_prefix: Option<String>,
 
-    /// Further host names at which clients reach Swarmscout: a comma-separated list, or repeated
-    #[arg(long = "web.allowed-hosts", value_name = "HOST", value_delimiter = ',')]
-    pub allowed_hosts: Vec<String>,
-
-    /// Limit of concurrent connections, over all addresses, at most 1000000
-    #[arg(long = "web.max-connections", value_name = "N", default_value = "512",
-          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
-    pub max_connections: usize,
-
     /// Let every client with the right "nodes" read the tasks of any node (/api/v1/nodes/NODE/tasks), without a
     /// client certificate
     #[arg(long = "nodes.insecure", value_parser = BoolishValueParser::new(),
@@ -223,10 +210,6 @@ pub struct WebArgs {
     #[arg(long = "web.max-waiting", value_name = "N", default_value = "2000",
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=1_000_000))]
     pub max_waiting: usize,
-
-    /// Time limit for reading a request and for idle connections, at most 30s
-    #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m")]
-    pub read_timeout: PromDuration,
 
     /// Title of the web pages
     #[arg(long = "web.page-title", value_name = "TEXT", default_value = "Swarmscout")]
@@ -461,17 +444,17 @@ pub fn values(cli: &Cli) -> Vec<(String, String)> {
         ("state.network-status", state.network_status.to_string()),
         ("state.series-labels", state.series_labels.join(",")),
         ("storage.path", cli.run.storage_path.as_ref().map(shown).unwrap_or_default()),
-        ("web.allowed-hosts", web.allowed_hosts.join(",")),
+        ("web.allowed-hosts", web.listener.allowed_hosts.join(",")),
         ("web.cors.origin", web.cors_origin.clone().unwrap_or_default()),
         ("web.enable-lifecycle", web.enable_lifecycle.to_string()),
         ("web.external-url", swarmscout_net::redact_url(&web.external_url)),
         ("web.listen-address", list(&web.listen_addresses)),
-        ("web.max-connections", web.max_connections.to_string()),
+        ("web.max-connections", web.listener.max_connections.to_string()),
         ("web.max-waiting", web.max_waiting.to_string()),
         ("web.page-title", web.page_title.clone()),
-        ("web.read-timeout", web.read_timeout.to_string()),
+        ("web.read-timeout", web.listener.read_timeout.to_string()),
         ("web.route-prefix", web.route_prefix.clone().unwrap_or_default()),
-        ("web.systemd-socket", web.systemd_socket.to_string()),
+        ("web.systemd-socket", web.listener.systemd_socket.to_string()),
     ];
     values.sort_unstable();
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgMatches, Args, FromArgMatches};
-use swarmscout_model::PromDuration;
 use swarmscout_model::size::Bytes;
 use swarmscout_node::host::Collector;
 
+use super::ListenerArgs;
 use crate::listen::ListenAddress;
 
 /// Port of the node part.
@@ -18,7 +18,6 @@ const DEFAULT_LISTEN_ADDRESS: &str = ":9466";
 
 /// Flags of `swarmscout node`.
 #[derive(Clone, Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct NodeArgs {
     /// ID of this node in its Swarm: write {{.Node.ID}} in the environment variable
     /// SWARMSCOUT_NODE_ID of a service [default: that variable, else what the Docker Engine or the
@@ -95,28 +94,9 @@ pub struct NodeArgs {
           default_value = DEFAULT_LISTEN_ADDRESS)]
     pub listen_addresses: Vec<ListenAddress>,
 
-    /// File with TLS, users, rights and headers of the web server [default: none]
-    #[arg(long = "web.config.file", value_name = "FILE")]
-    pub web_config_file: Option<PathBuf>,
-
-    /// Listen on the sockets that systemd passes instead of on addresses
-    #[arg(long = "web.systemd-socket", value_parser = BoolishValueParser::new(),
-          num_args = 0..=1, require_equals = true, default_value = "false",
-          default_missing_value = "true", value_name = "BOOL", hide_possible_values = true)]
-    pub systemd_socket: bool,
-
-    /// Further host names at which clients reach the node part: a comma-separated list, or repeated
-    #[arg(long = "web.allowed-hosts", value_name = "HOST", value_delimiter = ',')]
-    pub allowed_hosts: Vec<String>,
-
-    /// Limit of concurrent connections, over all addresses, at most 1000000
-    #[arg(long = "web.max-connections", value_name = "N", default_value = "512",
-          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
-    pub max_connections: usize,
-
-    /// Time limit for reading a request and for idle connections, at most 30s
-    #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m")]
-    pub read_timeout: PromDuration,
+    /// How to listen.
+    #[command(flatten)]
+    pub listener: ListenerArgs,
 }
 
 /// `--collector.<name>` and `--no-collector.<name>`.

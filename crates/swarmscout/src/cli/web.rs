@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use swarmscout_model::relabel::Regex;
 use swarmscout_net::{Url, redact_url};
-use swarmscout_server::{ExternalUrl, ServerOptions, is_host};
+use swarmscout_server::{ExternalUrl, ServerOptions};
 
 use super::WebArgs;
 use swarmscout_web as web;
@@ -25,20 +25,12 @@ pub fn options(args: &WebArgs) -> anyhow::Result<web::Options> {
             Some(Arc::new(regex))
         }
     };
-    if let Some(host) = args.allowed_hosts.iter().find(|host| !is_host(host)) {
-        bail!(
-            "cannot use --web.allowed-hosts={host}: give the name of a host without scheme and port"
-        );
-    }
     Ok(web::Options {
         server: ServerOptions {
             route_prefix: trim_path(prefix),
             external_url,
-            allowed_hosts: args.allowed_hosts.clone(),
-            read_timeout: args.read_timeout.into(),
-            max_connections: args.max_connections,
             max_waiting: args.max_waiting,
-            ..ServerOptions::default()
+            ..args.listener.options()?
         },
         enable_lifecycle: args.enable_lifecycle,
         cors_origin,

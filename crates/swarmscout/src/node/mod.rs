@@ -44,7 +44,7 @@ use self::probes::Probes;
 use crate::app::{Ended, StartError};
 use crate::cli::{DEFAULT_NODE_PORT, NodeArgs};
 use crate::doors;
-use crate::listen::{Listen, Listening};
+use crate::listen::Listening;
 use crate::signals::{Received, Signals};
 use crate::systemd::Systemd;
 
@@ -81,16 +81,10 @@ impl Node {
         let started = SystemTime::now();
         let mut signals = Signals::new().context("cannot take over signals")?;
         let systemd = Systemd::from_env();
-        crate::open_files::raise(args.max_connections + FILES);
-        let listen = if args.systemd_socket {
-            Listen::Systemd
-        } else {
-            Listen::Addresses(args.listen_addresses.clone())
-        };
-        let web_config = args.web_config_file.as_deref();
-        let web_config = web_config.filter(|path| !path.as_os_str().is_empty());
+        crate::open_files::raise(args.listener.max_connections + FILES);
+        let listen = args.listener.listen(&args.listen_addresses);
         let mut listening = tokio::select! {
-            listening = Listening::start(listen, web_config) => listening?,
+            listening = Listening::start(listen, args.listener.web_config()) => listening?,
             _ = signals.stop() => return Err(StartError::Stopped),
         };
         let context = RefreshContext::new(USER_AGENT);
@@ -150,13 +144,7 @@ impl Node {
             followers.spawn(feed::hand_on(feed.clone(), outlets));
             Some(site::Tasks { feed, reach, insecure: args.reach_insecure })
         };
-        let options = ServerOptions {
-            allowed_hosts: args.allowed_hosts.clone(),
-            read_timeout: args.read_timeout.into(),
-            max_connections: args.max_connections,
-            max_waiting: 0,
-            ..ServerOptions::default()
-        };
+        let options = ServerOptions { max_waiting: 0, ..args.listener.options()? };
         let shutdown_timeout = options.shutdown_timeout;
         let names = listening.names();
         let listeners: Vec<Listener> = std::mem::take(&mut listening.listeners);
