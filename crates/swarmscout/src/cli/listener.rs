@@ -32,7 +32,7 @@ pub struct ListenerArgs {
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub max_connections: usize,
 
-    /// Time limit for reading a request and for idle connections, at most 30s
+    /// Time limit for the header of a request and for idle connections: this, or 30s if that is shorter
     #[arg(long = "web.read-timeout", value_name = "DURATION", default_value = "5m")]
     pub read_timeout: PromDuration,
 }
