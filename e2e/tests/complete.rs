@@ -362,23 +362,17 @@ fn reached(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
         .create_service("apart --mode global --network apart -l prometheus.io/port=8080 demo:1")?;
     let manager = cluster.engine("manager-1").address.clone();
     let commands = commands("complete.md", "deploy/reach.yml")?;
-    let [init, client, init_nodes, _, deploy] = &commands[..] else {
-        anyhow::bail!("not five commands: {commands:?}");
+    let [init, _, deploy] = &commands[..] else {
+        anyhow::bail!("not three commands: {commands:?}");
     };
-    let (mut ours, mut of_nodes) = (Secrets::default(), Secrets::default());
-    for (secrets, command) in [(&mut ours, init), (&mut of_nodes, init_nodes)] {
-        let command = command.replace("manager-1.example", &manager);
-        let words: Vec<_> = command.split(' ').skip(2).collect();
-        secrets.make(cluster, &words)?;
-    }
-    ours.make(cluster, &client.split(' ').skip(2).collect::<Vec<_>>())?;
+    let init = init.replace("manager-1.example", &manager);
+    let mut secrets = Secrets::default();
+    secrets.make(cluster, &init.split(' ').skip(2).collect::<Vec<_>>())?;
     let variables = [
-        ("CA", ours.end("ca")?),
-        ("SERVER", ours.end("server")?),
-        ("NODE_CLIENT", ours.end("swarmscout-node")?),
-        ("NODE_CA", of_nodes.end("ca")?),
-        ("NODE_SERVER", of_nodes.end("server")?),
-        ("SCRAPER", of_nodes.end("client")?),
+        ("CA", secrets.end("ca")?),
+        ("SERVER", secrets.end("server")?),
+        ("CLIENT", secrets.end("client")?),
+        ("NODE", secrets.end("node")?),
     ];
     shell(cluster, &deploy.replace("manager-1.example", &manager), &variables)?;
     await_targets_and(cluster, &[("apart", 3), ("swarmscout-peers", 3)])

@@ -20,7 +20,7 @@ const CASES: &[(&str, Case)] = &[
     ("what cannot be read is named", unavailable),
     ("tasks of a network of their own are within reach, and nothing else", reached),
     ("the overlay network between all nodes is probed", probed),
-    ("a node may ask for its own tasks alone", asked),
+    ("the certificate of nodes opens no door but that to the tasks of its node", asked),
 ];
 
 const ENGINES: [&str; 3] = ["manager-1", "worker-1", "worker-2"];
@@ -53,19 +53,17 @@ fn deploy(cluster: &Cluster) -> Result<()> {
         "web --mode global --network apart --limit-memory 64m -l prometheus.io/port=8080 demo:1",
     )?;
     let manager = cluster.engine("manager-1").address.clone();
-    let (mut ours, mut of_nodes) = (Secrets::default(), Secrets::default());
-    ours.make(cluster, &["init", &format!("--hosts={manager}")])?;
-    ours.make(cluster, &["client", "swarmscout-node"])?;
-    of_nodes.make(cluster, &["init", "--directory=tls-node", "--hosts=swarmscout-node"])?;
+    let mut secrets = Secrets::default();
+    secrets.make(cluster, &["init", &format!("--hosts={manager}")])?;
     let file = |name: &str| repository().join("deploy").join(name);
     let url = format!("https://{manager}:9465");
     cluster.deploy_files(
         &[&file("gateway.yml")],
         "swarmscout",
         &[
-            ("CA", ours.end("ca")?),
-            ("SERVER", ours.end("server")?),
-            ("CLIENT", ours.end("client")?),
+            ("CA", secrets.end("ca")?),
+            ("SERVER", secrets.end("server")?),
+            ("CLIENT", secrets.end("client")?),
             ("GATEWAYS", &format!("{url}/sd/swarm")),
             ("REACH", "node"),
         ],
@@ -73,13 +71,7 @@ fn deploy(cluster: &Cluster) -> Result<()> {
     cluster.deploy_files(
         &[&file("node.yml")],
         "swarmscout-node",
-        &[
-            ("CA", ours.end("ca")?),
-            ("NODE_CLIENT", ours.end("swarmscout-node")?),
-            ("NODE_CA", of_nodes.end("ca")?),
-            ("NODE_SERVER", of_nodes.end("server")?),
-            ("MANAGERS", &url),
-        ],
+        &[("CA", secrets.end("ca")?), ("NODE", secrets.end("node")?), ("MANAGERS", &url)],
     )?;
     for want in ["swarmscout_gateway 1/1", "swarmscout_reader 2/2", "web 3/3"] {
         cluster.await_replicas(want)?;
@@ -90,11 +82,18 @@ fn deploy(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// What a client with a certificate of one of the authorities gets.
-fn get(cluster: &Cluster, folder: &str, name: &str, url: &str) -> Result<String> {
+/// What a client with the certificate of this name gets.
+fn get(cluster: &Cluster, name: &str, url: &str) -> Result<String> {
+    run(&mut curl(cluster, name, url)?)
+}
+
+fn curl(cluster: &Cluster, name: &str, url: &str) -> Result<Command> {
+    let tls = cluster.folder().join("tls");
+    let file = |name: &str| tls.join(name).display().to_string();
     let mut curl = Command::new("curl");
-    curl.args(["-sS", "--fail-with-body", "--cacert", "ca.pem"]);
-    curl.args(["--cert", &format!("{name}.pem"), "--key", &format!("{name}-key.pem")]);
+    curl.args(["-sS", "--fail-with-body", "--cacert", &file("ca.pem")]);
+    curl.args(["--cert", &file(&format!("{name}.pem"))]);
+    curl.args(["--key", &file(&format!("{name}-key.pem"))]);
     if let Some((host, _)) = url.strip_prefix("https://").and_then(|rest| rest.split_once(":9466/"))
     {
         // As `server_name: swarmscout-node` of Prometheus.
@@ -104,13 +103,13 @@ fn get(cluster: &Cluster, folder: &str, name: &str, url: &str) -> Result<String>
     } else {
         curl.arg(url);
     }
-    run(curl.current_dir(cluster.folder().join(folder)))
+    Ok(curl)
 }
 
 /// The metrics of the node part on a node.
 fn metrics(cluster: &Cluster, engine: &str, path: &str) -> Result<String> {
     let url = format!("https://{}:9466{path}", cluster.engine(engine).address);
-    get(cluster, "tls-node", "client", &url)
+    get(cluster, "client", &url)
 }
 
 fn measured(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
@@ -186,7 +185,7 @@ fn reached(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
             ensure!(label("__scheme__") == "https", "{labels}");
             let path = Some(label("__metrics_path__")).filter(|path| !path.is_empty());
             let url = format!("https://{address}{}", path.unwrap_or("/metrics"));
-            let answer = get(cluster, "tls-node", "client", &url)?;
+            let answer = get(cluster, "client", &url)?;
             let is_right = match job {
                 "web" => answer.contains("demo_requests_total 7"),
                 "swarmscout-node" => answer.contains("container_last_seen"),
@@ -204,7 +203,7 @@ fn reached(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
         list.iter().find(|(_, labels)| labels["job"] == "web").context("it was there")?;
     let path = labels["__metrics_path__"].as_str().context("a path")?;
     for other in [path.replace("8080", "8081"), path.replace("/metrics", "/other")] {
-        let refused = get(cluster, "tls-node", "client", &format!("https://{address}{other}"));
+        let refused = get(cluster, "client", &format!("https://{address}{other}"));
         let refused = format!("{:#}", refused.err().context(other)?);
         ensure!(refused.contains("403"), "{refused}");
     }
@@ -224,7 +223,7 @@ fn probed(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
         let (address, labels) =
             list.iter().find(|(_, labels)| probe(labels)).context("no target")?;
         let path = labels["__metrics_path__"].as_str().context("a path")?;
-        let by_overlay = get(cluster, "tls-node", "client", &format!("https://{address}{path}"))?;
+        let by_overlay = get(cluster, "client", &format!("https://{address}{path}"))?;
         for peer in ["manager-1", "worker-2"] {
             let series = format!("swarmscout_peer_up{{peer=\"{peer}\",path=\"overlay\"}} 1");
             ensure!(by_overlay.contains(&series), "{series}: {by_overlay}");
@@ -233,13 +232,50 @@ fn probed(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     })
 }
 
-/// The tests ask from an address that belongs to no node.
+/// As an attacker on worker-1 who has the key of its node part.
 fn asked(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
-    let node = cluster.docker_at("worker-1", &["info", "-f", "{{.Swarm.NodeID}}"])?;
+    let id = |engine: &str| cluster.docker_at(engine, &["info", "-f", "{{.Swarm.NodeID}}"]);
+    let (own, other) = (id("worker-1")?, id("worker-2")?);
     let manager = &cluster.engine("manager-1").address;
-    let url = format!("https://{manager}:9465/api/v1/nodes/{node}/tasks");
-    let refused = get(cluster, "tls", "swarmscout-node", &url);
-    let refused = format!("{:#}", refused.err().context("a stranger got an answer")?);
-    ensure!(refused.contains("403"), "{refused}");
+    let (gateway, neighbour) = (
+        format!("https://{manager}:9465"),
+        format!("https://{}:9466", cluster.engine("worker-2").address),
+    );
+    let tasks = format!("{gateway}/api/v1/nodes/{own}/tasks");
+    let taken = |url: &str| -> Result<String> {
+        let curl = curl(cluster, "node", url)?;
+        let words: Vec<_> = std::iter::once(curl.get_program()).chain(curl.get_args()).collect();
+        let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).collect();
+        cluster.run_beside("worker-1", &words)
+    };
+    let answer = taken(&tasks)?;
+    ensure!(answer.contains(&format!("\"id\":\"{own}\"")), "{answer}");
+    let list = list(cluster)?;
+    let path = |(_, labels): &(String, Value)| {
+        let path = labels["__metrics_path__"].as_str().filter(|_| labels["node"] == "worker-2");
+        path.filter(|path| path.starts_with("/reach/")).map(str::to_owned)
+    };
+    let reach = list.iter().find_map(path).context("a target on worker-2")?;
+    for url in [
+        format!("{gateway}/api/v1/nodes/{other}/tasks"),
+        format!("{gateway}/api/v1/nodes/nosuchnode/tasks"),
+        format!("{gateway}/sd/swarm"),
+        format!("{gateway}/metrics"),
+        format!("{gateway}/metrics/swarm"),
+        format!("{gateway}/"),
+        format!("{gateway}/api/v1/targets"),
+        format!("{neighbour}/metrics"),
+        format!("{neighbour}/metrics/containers"),
+        format!("{neighbour}{reach}"),
+    ] {
+        let refused = taken(&url);
+        let refused = format!("{:#}", refused.err().with_context(|| format!("{url}: an answer"))?);
+        println!("{url}: {}", refused.lines().last().unwrap_or_default());
+        ensure!(refused.contains("403"), "{url}: {refused}");
+    }
+    // From an address that does not belong to a node.
+    let stranger = get(cluster, "node", &tasks);
+    let stranger = format!("{:#}", stranger.err().context("a stranger got an answer")?);
+    ensure!(stranger.contains("403"), "{stranger}");
     Ok(())
 }

@@ -82,10 +82,6 @@ fn certificates(cluster: &Cluster) -> PathBuf {
 const MANAGER: &str = "scrape_configs:\n- job_name: swarm\n  swarmscout_sd_configs:\n  \
                        - {host: 'unix:///run/docker.sock', presets: [], reach: node}\n";
 
-/// Node parts read their tasks, and Prometheus reads lists: each has its certificate.
-const AUTHORIZATION: &str = "authorization:\n  lists: [cert:swarmscout-client]\n  \
-                             metrics: [cert:swarmscout-client]\n  nodes: [cert:swarmscout-node]\n";
-
 impl Parts {
     fn start(cluster: &Cluster) -> Result<Self> {
         reach::deploy(cluster)?;
@@ -99,12 +95,9 @@ impl Parts {
 
 fn make_certificates(cluster: &Cluster) -> Result<()> {
     let hosts = NODES.map(|name| &*cluster.engine(name).address).join(",");
-    for words in [&["init", &format!("--hosts={hosts}")][..], &["client", "swarmscout-node"]] {
-        run(swarmscout().arg("tls").args(words).current_dir(cluster.folder()))?;
-    }
+    let init = ["tls", "init", &format!("--hosts={hosts}")];
+    run(swarmscout().args(init).current_dir(cluster.folder()))?;
     let folder = certificates(cluster);
-    let web = fs::read_to_string(folder.join("web.yml"))?;
-    fs::write(folder.join("manager-web.yml"), format!("{web}{AUTHORIZATION}"))?;
     chown(&folder, Some(UNPRIVILEGED_ID), Some(UNPRIVILEGED_ID))?;
     for file in fs::read_dir(&folder)? {
         chown(file?.path(), Some(UNPRIVILEGED_ID), Some(UNPRIVILEGED_ID))?;
@@ -119,7 +112,7 @@ fn start_manager(cluster: &Cluster) -> Result<Process> {
     command.arg(format!("--config.file={}", config.display()));
     let address = &cluster.engine("manager-1").address;
     command.arg(format!("--web.listen-address={address}:9465"));
-    let web = certificates(cluster).join("manager-web.yml");
+    let web = certificates(cluster).join("web.yml");
     command.arg(format!("--web.config.file={}", web.display()));
     let mut command = cluster.beside("manager-1", Rights::Root, &command)?;
     let process = Process::start(&mut command, &cluster.folder().join("manager.log"))?;
@@ -136,8 +129,8 @@ fn start_node(cluster: &Cluster, name: &str) -> Result<Process> {
     let mut command = Command::new(cluster.swarmscout_for_all()?);
     let manager = &cluster.engine("manager-1").address;
     command.args(["node", "--docker.host=", &format!("--manager=https://{manager}:9465")]);
-    command.arg(format!("--manager.http-config={}", tls.join("swarmscout-node.yml").display()));
-    command.arg(format!("--web.config.file={}", tls.join("web.yml").display()));
+    command.arg(format!("--manager.http-config={}", tls.join("node-http.yml").display()));
+    command.arg(format!("--web.config.file={}", tls.join("node-web.yml").display()));
     let mut command = cluster.beside(name, Rights::Unprivileged, &command)?;
     let process = Process::start(&mut command, &cluster.folder().join(format!("{name}-node.log")))?;
     until("the tasks of the node", PATIENCE, || {
@@ -183,8 +176,9 @@ fn ask_prometheus(path: &str) -> Result<Value> {
     get_json(&format!("{url}/api/v1/{path}"))
 }
 
-/// The certificate of scrapers.
+/// The certificate of scrapers, and that of all nodes.
 const CLIENT: &str = "--cert client.pem --key client-key.pem";
+const NODE: &str = "--cert node.pem --key node-key.pem";
 
 /// What curl gets: a status and the reason in the header of reach, or why it gets nothing. The body is in
 /// the file `answer` of the certificates' folder.
@@ -198,7 +192,15 @@ fn curl(cluster: &Cluster, words: &str, url: &str) -> String {
 
 /// What a node part answers to a path.
 fn ask(cluster: &Cluster, node: &str, path: &str) -> String {
-    curl(cluster, CLIENT, &format!("https://{}:9466{path}", cluster.engine(node).address))
+    ask_as(cluster, CLIENT, node, path)
+}
+
+/// The same for a client of another certificate. All node parts have one name, as `server_name` says to
+/// Prometheus.
+fn ask_as(cluster: &Cluster, client: &str, node: &str, path: &str) -> String {
+    let address = &cluster.engine(node).address;
+    let words = format!("{client} --connect-to swarmscout-node:9466:{address}:9466");
+    curl(cluster, &words, &format!("https://swarmscout-node:9466{path}"))
 }
 
 fn metrics(cluster: &Cluster, node: &str, path: &str) -> Result<Exposition> {

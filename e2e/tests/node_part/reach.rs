@@ -12,7 +12,7 @@ use swarmscout_e2e::process::run;
 use swarmscout_e2e::program::swarmscout;
 use swarmscout_e2e::until;
 
-use crate::{CLIENT, answer, ask, ask_prometheus, curl};
+use crate::{NODE, answer, ask, ask_as, ask_prometheus, curl};
 
 /// Services, each with a target at its port 8080.
 const SERVICES: [&str; 5] = [
@@ -138,20 +138,28 @@ pub(crate) fn refused(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     run(foreign.args(["tls", "init", "--hosts=elsewhere"]).current_dir(folder))?;
     let foreign = folder.join("tls").display().to_string();
     let foreign = format!("--cert {foreign}/client.pem --key {foreign}/client-key.pem");
-    let url = format!("https://{}:9466{path}", cluster.engine("worker-1").address);
     for words in ["", &foreign] {
-        let found = curl(cluster, words, &url);
-        ensure!(found.contains("curl: ("), "{words}: {found}");
+        let found = ask_as(cluster, words, "worker-1", path);
+        let is_refused = found.contains("curl: (") && !found.contains("curl: (60)");
+        ensure!(is_refused, "{words}: {found}");
     }
+    // The key of another node.
+    for path in [path, "/metrics"] {
+        let found = ask_as(cluster, NODE, "worker-1", path);
+        let why = answer(cluster)?;
+        ensure!(
+            found == "403" && why.contains("does not have the right"),
+            "{path}: {found}: {why}"
+        );
+    }
+    let url = format!("https://{}:9466{path}", cluster.engine("worker-1").address);
     let plain = run(Command::new("curl").args(["-sS", &url.replace("https:", "http:")]));
     ensure!(plain.as_ref().map_or(true, |body| !body.contains("demo_")), "{plain:?}");
-    // The tasks of a node are for that node, and not for who scrapes.
+    // From an address that does not belong to a node.
     let manager = &cluster.engine("manager-1").address;
-    let url = format!("https://{manager}:9465/api/v1/nodes/name:worker-1/tasks");
-    let node = "--cert swarmscout-node.pem --key swarmscout-node-key.pem";
-    for words in [CLIENT, node] {
-        let found = curl(cluster, words, &url);
-        ensure!(found.starts_with("403"), "{words}: {found}");
+    for path in ["/api/v1/nodes/name:worker-1/tasks", "/sd/swarm", "/metrics", "/"] {
+        let found = curl(cluster, NODE, &format!("https://{manager}:9465{path}"));
+        ensure!(found == "403", "{path}: {found}");
     }
     Ok(())
 }

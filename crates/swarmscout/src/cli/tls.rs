@@ -9,9 +9,9 @@ use crate::tls::CertificateHost;
 /// Which certificates to make.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TlsCommand {
-    /// Make an authority, and a server and a client certificate
+    /// Make an authority, and certificates of a server, a client and all nodes
     Init(TlsInitArgs),
-    /// Make a new server and a new client certificate of the same authority, with the same names, but
+    /// Make new certificates of server, client and nodes of the same authority, with the same names, but
     /// none of those that `tls client` made
     Renew(TlsRenewArgs),
     /// Make a client certificate of the same authority with another name, for other rights
@@ -30,7 +30,7 @@ pub struct TlsInitArgs {
     #[arg(long, value_name = "DIR", default_value = "tls")]
     pub directory: PathBuf,
 
-    /// How long the server and the client certificate last, at most 825 days
+    /// How long the certificates last, at most 825 days
     #[arg(long, value_name = "DAYS", default_value = "730",
           value_parser = clap::value_parser!(u16).range(1..=825))]
     pub days: u16,
@@ -47,7 +47,7 @@ pub struct TlsRenewArgs {
     #[arg(long, value_name = "DIR", default_value = "tls")]
     pub directory: PathBuf,
 
-    /// How long the server and the client certificate last, at most 825 days
+    /// How long the certificates last, at most 825 days
     #[arg(long, value_name = "DAYS", default_value = "730",
           value_parser = clap::value_parser!(u16).range(1..=825))]
     pub days: u16,

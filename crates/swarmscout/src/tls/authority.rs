@@ -29,6 +29,8 @@ pub(super) struct Validity {
 pub(super) enum Purpose {
     Server,
     Client,
+    /// A client that is a server, too.
+    Both,
 }
 
 /// A certificate with its key.
@@ -116,10 +118,13 @@ impl Authority {
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![match purpose {
-            Purpose::Server => ExtendedKeyUsagePurpose::ServerAuth,
-            Purpose::Client => ExtendedKeyUsagePurpose::ClientAuth,
-        }];
+        let (server, client) =
+            (ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth);
+        params.extended_key_usages = match purpose {
+            Purpose::Server => vec![server],
+            Purpose::Client => vec![client],
+            Purpose::Both => vec![server, client],
+        };
         for host in hosts {
             params.subject_alt_names.push(match host {
                 CertificateHost::Ip(address) => SanType::IpAddress(*address),

@@ -1,10 +1,13 @@
-//! `swarmscout tls`: an authority with a server and a client certificate, for those who have no public
-//! key infrastructure.
+//! `swarmscout tls`: an authority with the certificates of a server, of a client and of all nodes, for
+//! those who have no public key infrastructure.
 //!
 //! The folder has all of it: `init` writes it, and `renew` makes new certificates with the key and the
-//! names that it finds there. `client` adds a client certificate of another name. A web configuration
-//! file and an `http_config` stand beside them, with paths that hold in this folder and in
-//! `/run/secrets` alike.
+//! names that it finds there. `client` adds a client certificate of another name. Web configuration
+//! files and an `http_config` for each client stand beside them, with paths that hold in this folder and
+//! in `/run/secrets` alike.
+//!
+//! Every node has the key of its certificate. So it names no host but its own, and no file here gives it
+//! another right than that to the tasks of its node.
 //!
 //! Each command writes all of its files, or none.
 
@@ -35,9 +38,11 @@ const AUTHORITY_YEARS: i32 = 10;
 /// The name of the client in its certificate.
 const CLIENT: &str = "swarmscout-client";
 
-/// Names that each server has, beside those that are asked for. The last one is that of the nodes'
-/// part, whatever the node.
-const OWN_HOSTS: [&str; 4] = ["localhost", "127.0.0.1", "::1", "swarmscout-node"];
+/// The name of every node part in its certificate: as a server, and as a client of gateways.
+const NODE: &str = "swarmscout-node";
+
+/// Names that each server has, beside those that are asked for.
+const OWN_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 const CA: &str = "ca.pem";
 const CA_KEY: &str = "ca-key.pem";
@@ -45,9 +50,30 @@ const SERVER: &str = "server.pem";
 const SERVER_KEY: &str = "server-key.pem";
 const CLIENT_CERT: &str = "client.pem";
 const CLIENT_KEY: &str = "client-key.pem";
+const NODE_CERT: &str = "node.pem";
+const NODE_KEY: &str = "node-key.pem";
 const HOSTS: &str = "hosts";
 const WEB: &str = "web.yml";
 const HTTP: &str = "http.yml";
+const NODE_WEB: &str = "node-web.yml";
+const NODE_HTTP: &str = "node-http.yml";
+
+/// All files of `init`.
+const FILES: [&str; 13] = [
+    CA,
+    CA_KEY,
+    SERVER,
+    SERVER_KEY,
+    CLIENT_CERT,
+    CLIENT_KEY,
+    NODE_CERT,
+    NODE_KEY,
+    HOSTS,
+    WEB,
+    HTTP,
+    NODE_WEB,
+    NODE_HTTP,
+];
 
 const WEB_TEXT: &str = "\
 # For --web.config.file. The paths hold in this folder, and in /run/secrets.
@@ -57,15 +83,35 @@ tls_server_config:
   client_ca_file: ca.pem
   # Only clients with a certificate of this authority. VerifyClientCertIfGiven admits others, too.
   client_auth_type: RequireAndVerifyClientCert
+authorization:
+  change: [cert:swarmscout-client]  # everything
+  nodes: [cert:swarmscout-node]  # each node part may ask for the tasks of its own node
 ";
 
+const NODE_WEB_TEXT: &str = "\
+# For --web.config.file of `swarmscout node`. The paths hold in this folder, and in /run/secrets.
+tls_server_config:
+  cert_file: node.pem
+  key_file: node-key.pem
+  client_ca_file: ca.pem
+  client_auth_type: RequireAndVerifyClientCert
+authorization:
+  metrics: [cert:swarmscout-client]  # and reach; not the certificate that all nodes have
+";
+
+/// The files of a client are in the place of CLIENT.
 const HTTP_TEXT: &str = "\
-# For --http.config.file. The paths hold in this folder, and in /run/secrets.
+# For OPTION. The paths hold in this folder, and in /run/secrets.
 tls_config:
   ca_file: ca.pem
-  cert_file: client.pem
-  key_file: client-key.pem
+  cert_file: CLIENT.pem
+  key_file: CLIENT-key.pem
 ";
+
+/// An `http_config` with the certificate of this client.
+fn http_text(option: &str, client: &str) -> String {
+    HTTP_TEXT.replace("OPTION", option).replace("CLIENT", client)
+}
 
 /// How long a command may take: the folder may lie on a network that hangs.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -102,7 +148,7 @@ fn init(args: &TlsInitArgs, today: Date) -> anyhow::Result<String> {
         refuse_existing(
             &folder,
             &args.directory,
-            &[CA, CA_KEY, SERVER, SERVER_KEY, CLIENT_CERT, CLIENT_KEY, HOSTS, WEB, HTTP],
+            &FILES,
             "for new certificates of the same authority run `swarmscout tls renew`, to replace all \
              files, the authority included, give --force",
         )?;
@@ -117,12 +163,15 @@ fn init(args: &TlsInitArgs, today: Date) -> anyhow::Result<String> {
     let mut files =
         vec![NewFile::secret(CA_KEY, &authority.key_pem()), NewFile::public(CA, authority.pem())];
     files.extend(leaves.files());
-    for (name, text) in [(HOSTS, &*hosts), (WEB, WEB_TEXT), (HTTP, HTTP_TEXT)] {
-        files.push(NewFile::public(name, text));
-    }
+    files.extend([
+        NewFile::public(HOSTS, &hosts),
+        NewFile::public(WEB, WEB_TEXT),
+        NewFile::public(HTTP, &http_text("--http.config.file", "client")),
+    ]);
+    files.extend(of_nodes());
     folder.write(&files)?;
     let mut text = format!(
-        "An authority until {end}, a server and a client certificate until {}, in {}.\n\
+        "An authority until {end}, certificates of server, client and nodes until {}, in {}.\n\
          Keep {CA_KEY} off the Swarm: its holder can make certificates that all of this accepts.\n\n",
         leaves.end,
         args.directory.display(),
@@ -143,12 +192,21 @@ fn renew(args: &TlsRenewArgs, today: Date) -> anyhow::Result<String> {
         .with_context(|| format!("cannot use {}", args.directory.join(HOSTS).display()))?;
     let end = authority.end(today)?;
     let leaves = Leaves::issue(&authority, &hosts, args.days, today, end)?;
-    folder.write(&leaves.files())?;
+    let had_nodes = folder.has(NODE_CERT);
+    let mut files = Vec::from(leaves.files());
+    files.extend(of_nodes().into_iter().filter(|file| !folder.has(&file.name)));
+    folder.write(&files)?;
     let mut text = format!(
-        "A new server and a new client certificate until {}, in {}.\n",
+        "New certificates of server, client and nodes until {}, in {}.\n",
         leaves.end,
         args.directory.display(),
     );
+    if !had_nodes {
+        text += "The certificate of nodes was not there before. Without the section `authorization`, a \
+                 server lets each node read everything: write into its web configuration file\n    \
+                 authorization:\n      change: [cert:swarmscout-client]\n      \
+                 nodes: [cert:swarmscout-node]\n";
+    }
     if leaves.end == end {
         writeln!(
             text,
@@ -168,9 +226,8 @@ fn client(args: &TlsClientArgs, today: Date) -> anyhow::Result<String> {
     let CertificateHost::Name(name) = &args.name else { bail!("{} is not a name", args.name) };
     ensure!(!name.starts_with('*'), "{name} is not the name of one client");
     ensure!(!name.ends_with("-key"), "{name} ends as the names of keys do: use another one");
-    let own = [CA, CA_KEY, SERVER, SERVER_KEY, CLIENT_CERT, CLIENT_KEY, WEB, HTTP];
     ensure!(
-        own.iter().all(|file| file.split('.').next() != Some(name)),
+        FILES.iter().all(|file| file.split('.').next() != Some(name)),
         "{name} is the name of files of `tls init`: use another one"
     );
     let folder = Folder::open(&args.directory)?;
@@ -193,7 +250,7 @@ fn client(args: &TlsClientArgs, today: Date) -> anyhow::Result<String> {
     folder.write(&[
         NewFile::secret(&key, &issued.key),
         NewFile::public(&certificate, &issued.certificate),
-        NewFile::public(&http, &HTTP_TEXT.replace("client", name)),
+        NewFile::public(&http, &http_text("--http.config.file", name)),
     ])?;
     let (directory, id) = (&args.directory, &issued.id);
     let [http, certificate, key] =
@@ -202,8 +259,8 @@ fn client(args: &TlsClientArgs, today: Date) -> anyhow::Result<String> {
     let secret = &name[..name.len().min(64 - "swarmscout--key-01234567".len())];
     Ok(format!(
         "A client certificate for {name} until {}, in {}.\n\n\
-         Its rights, in the web configuration file of the server:\n    \
-         authorization:\n      read: [cert:{name}]\n\n\
+         Its rights, in the section `authorization` of the server's web configuration file:\n      \
+         read: [cert:{name}]\n\n\
          For commands: --http.config.file={http}\n\n\
          On a manager, for a service:\n  \
          docker secret create swarmscout-{secret}-{id} {certificate}\n  \
@@ -247,11 +304,20 @@ fn yesterday(today: Date) -> anyhow::Result<Date> {
     today.checked_sub(1.day()).context("the date is out of range")
 }
 
-/// A server and a client certificate.
+/// How a node part is configured with its certificate.
+fn of_nodes() -> [NewFile; 2] {
+    [
+        NewFile::public(NODE_WEB, NODE_WEB_TEXT),
+        NewFile::public(NODE_HTTP, &http_text("--manager.http-config", "node")),
+    ]
+}
+
+/// The certificates of a server, of a client, and of all nodes.
 struct Leaves {
     server: Issued,
     client: Issued,
-    /// The last day of both.
+    node: Issued,
+    /// The last day of all.
     end: Date,
 }
 
@@ -273,17 +339,20 @@ impl Leaves {
         Ok(Self {
             server: authority.issue(Purpose::Server, "swarmscout", &all, validity)?,
             client: authority.issue(Purpose::Client, CLIENT, &name(CLIENT), validity)?,
+            node: authority.issue(Purpose::Both, NODE, &name(NODE), validity)?,
             end: validity.end,
         })
     }
 
     /// Keys come first: a program that reads between two writes keeps what it has.
-    fn files(&self) -> [NewFile; 4] {
+    fn files(&self) -> [NewFile; 6] {
         [
             NewFile::secret(SERVER_KEY, &self.server.key),
             NewFile::public(SERVER, &self.server.certificate),
             NewFile::secret(CLIENT_KEY, &self.client.key),
             NewFile::public(CLIENT_CERT, &self.client.certificate),
+            NewFile::secret(NODE_KEY, &self.node.key),
+            NewFile::public(NODE_CERT, &self.node.certificate),
         ]
     }
 }
@@ -292,12 +361,15 @@ impl Leaves {
 /// have new names.
 fn next_steps(directory: &Path, authority: &Authority, leaves: &Leaves, all: bool) -> String {
     let (ca, server, client) = (authority.id(), &leaves.server.id, &leaves.client.id);
+    let node = &leaves.node.id;
     let secrets = [
         (CA, format!("swarmscout-ca-{ca}"), all),
         (SERVER, format!("swarmscout-server-{server}"), true),
         (SERVER_KEY, format!("swarmscout-server-key-{server}"), true),
         (CLIENT_CERT, format!("swarmscout-client-{client}"), true),
         (CLIENT_KEY, format!("swarmscout-client-key-{client}"), true),
+        (NODE_CERT, format!("swarmscout-node-{node}"), true),
+        (NODE_KEY, format!("swarmscout-node-key-{node}"), true),
         (WEB, format!("swarmscout-web-{ca}"), all),
     ];
     let mut text = String::from("On a manager:\n");
@@ -321,14 +393,17 @@ fn next_steps(directory: &Path, authority: &Authority, leaves: &Leaves, all: boo
     );
     list(&mut text, "for Prometheus:", &[CA, CLIENT_CERT, CLIENT_KEY]);
     text += "\nand at the end of the file:\n    secrets:\n";
-    for (_, secret, _) in &secrets {
+    let of_nodes = [NODE_CERT, NODE_KEY];
+    for (_, secret, _) in secrets.iter().filter(|(file, ..)| !of_nodes.contains(file)) {
         writeln!(text, "      {secret}: {{external: true}}").expect("a string takes all");
     }
     if all {
         text += "\nIn prometheus.yml, with a host that the server certificate names:\n    \
                  http_sd_configs:\n      - url: https://HOST:9465/sd/swarm\n        tls_config:\n          \
                  ca_file: /run/secrets/ca.pem\n          cert_file: /run/secrets/client.pem\n          \
-                 key_file: /run/secrets/client-key.pem\n";
+                 key_file: /run/secrets/client-key.pem\n\n\
+                 deploy/node.yml and deploy/reach.yml give node.pem to the node parts. Prometheus knows \
+                 them by\n`server_name: swarmscout-node`.\n";
     } else {
         text += "\nThen `docker stack deploy`, and `docker secret rm` for the old ones.\n";
     }

@@ -7,6 +7,9 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject as _;
 
+use expect_test::expect;
+use swarmscout_web_config::{ClientCertificate, Identity, Right, Rights};
+
 use super::*;
 
 /// A folder with the files of `tls init`, removed with its test.
@@ -57,12 +60,22 @@ impl Site {
         certificate: &str,
         key: &str,
     ) -> Result<(), rustls::Error> {
+        self.handshake_between((host, SERVER, SERVER_KEY), certificate, key)
+    }
+
+    /// A handshake with the server of this certificate and key under this name.
+    fn handshake_between(
+        &self,
+        (host, server, server_key): (&'static str, &str, &str),
+        certificate: &str,
+        key: &str,
+    ) -> Result<(), rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let clients = WebPkiClientVerifier::builder_with_provider(self.roots(), provider.clone());
         let server = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(clients.build().unwrap())
-            .with_single_cert(vec![self.certificate(SERVER)], self.key(SERVER_KEY))?;
+            .with_single_cert(vec![self.certificate(server)], self.key(server_key))?;
         let client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(self.roots())
@@ -99,19 +112,12 @@ fn today() -> Date {
 fn server_and_client_trust_each_other_under_every_name() {
     let site = Site::new("handshake");
     let text = site.init(false, today()).unwrap();
-    for host in [
-        "manager-1",
-        "a.example.com",
-        "10.0.0.1",
-        "fd00::1",
-        "localhost",
-        "127.0.0.1",
-        "::1",
-        "swarmscout-node",
-    ] {
+    for host in
+        ["manager-1", "a.example.com", "10.0.0.1", "fd00::1", "localhost", "127.0.0.1", "::1"]
+    {
         site.handshake(host).unwrap_or_else(|error| panic!("{host}: {error}"));
     }
-    for host in ["manager-2", "a.b.example.com", "10.0.0.2"] {
+    for host in ["manager-2", "a.b.example.com", "10.0.0.2", NODE] {
         assert!(site.handshake(host).is_err(), "{host}");
     }
     for line in
@@ -121,13 +127,90 @@ fn server_and_client_trust_each_other_under_every_name() {
     }
 }
 
+/// An attacker who has its key can be a node part, and not a gateway.
+#[test]
+fn the_certificate_of_nodes_is_that_of_a_node_alone() {
+    let site = Site::new("nodes");
+    let text = site.init(false, today()).unwrap();
+    let as_node =
+        |host| site.handshake_between((host, NODE_CERT, NODE_KEY), CLIENT_CERT, CLIENT_KEY);
+    as_node(NODE).unwrap();
+    for host in ["manager-1", "a.example.com", "10.0.0.1", "localhost", "127.0.0.1"] {
+        assert!(as_node(host).is_err(), "{host}");
+    }
+    // A node part asks gateways, and others of its kind could.
+    site.handshake_of("manager-1", NODE_CERT, NODE_KEY).unwrap();
+    site.handshake_between((NODE, NODE_CERT, NODE_KEY), NODE_CERT, NODE_KEY).unwrap();
+    for line in
+        ["docker secret create swarmscout-node-", "docker secret create swarmscout-node-key-"]
+    {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let http = site.read(NODE_HTTP);
+    assert!(http.contains("cert_file: node.pem\n  key_file: node-key.pem"), "{http}");
+}
+
+/// Each right of a certificate by each of our web configuration files.
+#[test]
+fn the_certificate_of_nodes_opens_nothing_but_the_tasks_of_nodes() {
+    let site = Site::new("rights");
+    site.init(false, today()).unwrap();
+    let load = |name| swarmscout_web_config::load(&site.0.join(name)).unwrap().doors.rights;
+    let parse = |text: &str| {
+        let (config, _) = swarmscout_web_config::parse(text.as_bytes(), Path::new("x")).unwrap();
+        Rights::new(config.authorization, !config.users.is_empty())
+    };
+    let files = [
+        ("web.yml", load(WEB)),
+        ("node-web.yml", load(NODE_WEB)),
+        ("deploy/node-web", parse(include_str!("../../../../deploy/node/node-web.yml"))),
+        ("deploy/manager-web", parse(include_str!("../../../../deploy/node/manager-web.yml"))),
+        ("deploy/gateway-web", parse(include_str!("../../../../deploy/gateway/gateway-web.yml"))),
+    ];
+    let all =
+        [Right::Lists, Right::Metrics, Right::Nodes, Right::Read, Right::Change, Right::Health];
+    let mut table = String::new();
+    for (file, rights) in &files {
+        for name in [NODE, CLIENT, "another"] {
+            let alternative_names = vec![name.to_owned()];
+            let certificate = ClientCertificate {
+                verified: true,
+                common_name: Some(name.to_owned()),
+                alternative_names,
+            };
+            let who = Identity { user: None, certificate: Some(&certificate) };
+            let held = all.into_iter().filter(|right| rights.allow(*right, &who));
+            let held: Vec<_> = held.map(Right::name).collect();
+            writeln!(table, "{file} {name}: {}", held.join(" ")).unwrap();
+        }
+    }
+    expect![[r#"
+        web.yml swarmscout-node: nodes health
+        web.yml swarmscout-client: lists metrics nodes read change health
+        web.yml another: health
+        node-web.yml swarmscout-node: health
+        node-web.yml swarmscout-client: metrics health
+        node-web.yml another: health
+        deploy/node-web swarmscout-node: health
+        deploy/node-web swarmscout-client: metrics health
+        deploy/node-web another: health
+        deploy/manager-web swarmscout-node: nodes health
+        deploy/manager-web swarmscout-client: health
+        deploy/manager-web another: health
+        deploy/gateway-web swarmscout-node: nodes health
+        deploy/gateway-web swarmscout-client: lists metrics health
+        deploy/gateway-web another: health
+    "#]]
+    .assert_eq(&table);
+}
+
 #[test]
 fn keys_are_for_their_user_alone() {
     let site = Site::new("modes");
     site.init(false, today()).unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&site.0), 0o700);
-    for name in [CA_KEY, SERVER_KEY, CLIENT_KEY] {
+    for name in [CA_KEY, SERVER_KEY, CLIENT_KEY, NODE_KEY] {
         assert_eq!(mode(&site.0.join(name)), 0o600, "{name}");
     }
 }
@@ -177,6 +260,28 @@ fn renewed_certificates_are_of_the_same_authority() {
 }
 
 #[test]
+fn a_folder_of_before_gets_a_certificate_of_nodes() {
+    let site = Site::new("before");
+    site.init(false, today()).unwrap();
+    let text = site.renew(today()).unwrap();
+    assert!(!text.contains("authorization"), "{text}");
+    for name in [NODE_CERT, NODE_KEY, NODE_WEB, NODE_HTTP] {
+        std::fs::remove_file(site.0.join(name)).unwrap();
+    }
+    let text = site.renew(today()).unwrap();
+    assert!(text.contains("      nodes: [cert:swarmscout-node]\n"), "{text}");
+    assert!(text.contains("docker secret create swarmscout-node-key-"), "{text}");
+    site.handshake_of("manager-1", NODE_CERT, NODE_KEY).unwrap();
+    swarmscout_web_config::load(&site.0.join(NODE_WEB)).unwrap();
+    // What was edited stays.
+    std::fs::write(site.0.join(NODE_WEB), "{}").unwrap();
+    let before = site.read(NODE_CERT);
+    site.renew(today()).unwrap();
+    assert_ne!(site.read(NODE_CERT), before);
+    assert_eq!(site.read(NODE_WEB), "{}");
+}
+
+#[test]
 fn a_client_of_another_name_has_files_of_its_own() {
     let site = Site::new("client");
     let make_by = |name: &str, force| {
@@ -215,6 +320,10 @@ fn a_client_of_another_name_has_files_of_its_own() {
         "client-key",
         "web",
         "http",
+        "node",
+        "node-key",
+        "node-web",
+        "node-http",
         "10.0.0.1",
         "*.a.b",
     ] {

@@ -235,7 +235,7 @@ fn the_configurations_of_the_stacks_are_good() {
         // As Docker fills it in, and with files that are there.
         let mut text = read(&deploy().join(file));
         text = text.replace("{{ env \"NETWORK\" }}", "monitoring");
-        text = text.replace("{{ env \"REACH\" }}", "node").replace("/run/secrets/node-", "tls/");
+        text = text.replace("{{ env \"REACH\" }}", "node");
         text = text.replace("{{ env \"GATEWAYS\" }}", urls).replace("/run/secrets/", "tls/");
         assert!(!text.contains("{{"), "{text}");
         let path = folder.write(&file.replace('/', "-"), &text);

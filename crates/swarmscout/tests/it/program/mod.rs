@@ -20,6 +20,7 @@ mod labels;
 mod lifecycle;
 mod limits;
 mod listen;
+mod nodes;
 mod output;
 mod reload;
 mod restart;
