@@ -92,9 +92,9 @@ const fn limit(
 
 const MEMORY: Option<(&str, &str)> = Some((
     "memory",
-    "the kernel has no memory controller, or it is off for containers; boot with cgroup_enable=memory \
-     (on a Raspberry Pi in /boot/firmware/cmdline.txt, on older ones with cgroup_memory=1 as well), \
-     or delegate it (rootless: Delegate=memory)",
+    "the kernel has no memory controller, or it is off for containers; boot without cgroup_disable=memory, on a \
+     Raspberry Pi with cgroup_enable=memory in /boot/firmware/cmdline.txt (on older ones with cgroup_memory=1 as \
+     well), or delegate it (rootless: Delegate=memory)",
 ));
 const CPU: Option<(&str, &str)> =
     Some(("cpu", "the kernel does not count processor time of cgroups"));
@@ -108,11 +108,11 @@ const SWAP: Option<(&str, &str)> =
     Some(("swap", "the kernel does not count swap of cgroups; boot with swapaccount=1"));
 const MAX_USAGE: Option<(&str, &str)> =
     Some(("memory_max_usage", "the kernel has no memory.peak; it is there since Linux 5.19"));
-const PRESSURE: Option<(&str, &str)> = Some((
-    "pressure",
-    "the kernel has no pressure of cgroups; it needs Linux 4.20 or later, cgroup version 2 (alone or \
-     beside version 1) and PSI; boot with psi=1",
-));
+const PRESSURE: Option<(&str, &str)> = Some(("pressure", NO_PRESSURE));
+
+/// The same for the machine and for its containers: one reason is logged once.
+pub(crate) const NO_PRESSURE: &str = "the kernel has no pressure stall information; boot with psi=1. It needs Linux 4.20 or \
+     later, and for containers cgroup version 2 (alone or beside version 1)";
 
 const V2: &[FileSpec] = &[
     kept(Controller::Cpu, &["cpu.stat"], CPU, |text, raw| {

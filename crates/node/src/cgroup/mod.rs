@@ -6,5 +6,5 @@ pub(crate) mod parse;
 #[cfg(test)]
 mod parse_tests;
 
-pub(crate) use files::{FileSpec, Raw, When};
+pub(crate) use files::{FileSpec, NO_PRESSURE, Raw, When};
 pub(crate) use hierarchy::{Controller, Hierarchy, LIMIT, Version};

@@ -12,7 +12,7 @@ use super::labels::ContainerLabels;
 use super::process::{NoNetwork, Process, Procfs};
 use super::sample::{DeviceSample, LimitsSample};
 use super::{CgroupReading, MOST_DESCRIPTORS, Reading};
-use crate::cgroup::{FileSpec, Hierarchy, LIMIT, Raw, Version, When, parse};
+use crate::cgroup::{Controller, FileSpec, Hierarchy, LIMIT, Raw, Version, When, parse};
 use crate::facts::{ContainerState, Facts, FactsSet};
 use crate::read::{Buffer, KeptFile, ReadError};
 use crate::roots::Roots;
@@ -304,6 +304,12 @@ impl ContainerReader {
     /// Notes that a container does not have a file, unless it has just ended.
     fn missing(&self, hierarchy: &Hierarchy, spec: &FileSpec, one: &Tracked) {
         let Some((what, reason)) = spec.missing else { return };
+        // Swap and the like are missing because memory is.
+        let is_memory = |spec: &FileSpec| spec.controller == Controller::Memory;
+        if is_memory(spec) && what != "memory" && !one.files.iter().any(|(open, _)| is_memory(open))
+        {
+            return;
+        }
         let is_there = !hierarchy.has(spec.controller)
             || hierarchy.open(spec.controller, &format!("{}/cgroup.procs", one.path)).is_ok();
         if is_there {

@@ -35,6 +35,7 @@ use swarmscout_exposition::Decimal;
 use swarmscout_exposition::families::Families;
 use swarmscout_exposition::pieces::{Kind, SeriesLabels};
 
+use crate::cgroup::NO_PRESSURE;
 use crate::read::{Buffer, Folder};
 use crate::roots::Roots;
 use crate::unavailable::Unavailable;
@@ -237,9 +238,7 @@ impl Host {
                 read(source, &mut |text| *pressure = Pressure::parse(text));
             }
             let is_missing = self.pressure == [Pressure::default(); 4];
-            let reason = "this kernel has no pressure stall information; build it with CONFIG_PSI, \
-                          or boot it with psi=1";
-            unavailable.note("pressure", is_missing.then_some(reason));
+            unavailable.note("pressure", is_missing.then_some(NO_PRESSURE));
         }
         if node(Collector::Filesystem) || root {
             self.read_filesystems();
