@@ -34,12 +34,10 @@ pub fn write_process_metrics(out: &mut Writer, started: SystemTime) {
         "Virtual memory size in bytes",
         kibibytes(&status, "VmSize:").map(unlabelled),
     );
-    let open = fs::read_dir("/proc/self/fd").map(Iterator::count);
     out.gauge(
         "process_open_fds",
         "Number of open file descriptors",
-        // One of them is that of the folder which is read here.
-        open.ok().map(|count| unlabelled(count.saturating_sub(1) as f64)),
+        open_files().map(|count| unlabelled(count as f64)),
     );
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     out.gauge(
@@ -47,6 +45,18 @@ pub fn write_process_metrics(out: &mut Writer, started: SystemTime) {
         "Maximum number of open file descriptors",
         max_files(&limits).map(unlabelled),
     );
+}
+
+/// Since Linux 6.2 it is the size of the folder. To list the 1,400 files of 100 containers takes 0.5 ms.
+fn open_files() -> Option<u64> {
+    const FOLDER: &str = "/proc/self/fd";
+    let size = fs::metadata(FOLDER).ok()?.len();
+    if size > 0 {
+        return Some(size);
+    }
+    let entries = fs::read_dir(FOLDER).ok()?.count() as u64;
+    // One of them is that of the folder which is read here.
+    Some(entries.saturating_sub(1))
 }
 
 fn unlabelled(value: f64) -> ([(&'static str, &'static str); 0], f64) {
@@ -76,6 +86,15 @@ fn max_files(limits: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_open_files() {
+        let files: Vec<_> = (0..1000).map(|_| fs::File::open("/dev/null").unwrap()).collect();
+        let open = open_files().unwrap();
+        drop(files);
+        // Other tests open files, too.
+        assert!((1000..2000).contains(&open), "{open}");
+    }
 
     #[test]
     fn reads_what_linux_reports() {
