@@ -18,10 +18,10 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// As many threads as the current runtime has.
-    pub fn start() -> io::Result<Self> {
+    /// This many threads, which is at least one.
+    pub fn start(count: usize) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
-            .worker_threads(Handle::current().metrics().num_workers())
+            .worker_threads(count)
             .max_blocking_threads(MAX_BLOCKING_THREADS)
             .thread_name("web")
             .enable_all()

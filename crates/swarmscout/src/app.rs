@@ -210,8 +210,10 @@ impl App {
             auto_reload.note(fingerprint);
             Some(auto_reload)
         });
+        let threads = Handle::current().metrics().num_workers();
+        let listening = Listening::start(options.listen, options.web_config.as_deref(), threads);
         let listening = tokio::select! {
-            listening = Listening::start(options.listen, options.web_config.as_deref()) => listening?,
+            listening = listening => listening?,
             _ = signals.stop() => return Err(StartError::Stopped),
         };
         let addresses = listening.addresses();

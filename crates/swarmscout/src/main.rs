@@ -4,8 +4,10 @@ use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
+use swarmscout::cli::Command;
 use swarmscout::output::print_unwritten;
 use swarmscout::{cli, logging};
+use tokio::runtime::Builder;
 
 /// A static binary has musl's allocator, which is slow. Built without huge pages (`no_thp`): they
 /// double the idle memory, 21 MB instead of 11.
@@ -56,8 +58,13 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: cli::Cli) -> anyhow::Result<ExitCode> {
+    let mut runtime = match cli.command {
+        // Between requests it waits, and what answers them has threads of its own.
+        Some(Command::Node(_)) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = runtime
         .worker_threads(workers)
         .max_blocking_threads(MAX_BLOCKING_THREADS)
         .enable_all()

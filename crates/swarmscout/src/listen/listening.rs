@@ -24,12 +24,14 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// Listens. `web_config` is the file of `--web.config.file`.
+    /// Listens. `web_config` is the file of `--web.config.file`, `threads` how many answer.
     pub(crate) async fn start(
         listen: Listen,
         web_config: Option<&Path>,
+        threads: usize,
     ) -> Result<Self, StartError> {
-        let threads = Threads::start().context("cannot start the threads of the web server")?;
+        let threads =
+            Threads::start(threads).context("cannot start the threads of the web server")?;
         // There, so that nothing else holds up who connects.
         let opening = threads.handle().spawn(async move {
             let opened = listen.open().await?;

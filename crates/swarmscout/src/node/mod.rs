@@ -53,6 +53,10 @@ const USER_AGENT: &str = concat!("Swarmscout/", env!("CARGO_PKG_VERSION"));
 /// Open files for each container, and the containers of a large node.
 const FILES: usize = 14 * 1000;
 
+/// Threads that answer, at most: so a large scrape holds up no other reader. A node part has few readers, and
+/// each thread costs memory.
+const MAX_THREADS: usize = 2;
+
 /// Runs until a signal ends it.
 pub(crate) async fn run(args: &NodeArgs) -> ExitCode {
     match Node::start(args).await {
@@ -83,8 +87,10 @@ impl Node {
         let systemd = Systemd::from_env();
         crate::open_files::raise(args.listener.max_connections + FILES);
         let listen = args.listener.listen(&args.listen_addresses);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        let listening = Listening::start(listen, args.listener.web_config(), threads);
         let mut listening = tokio::select! {
-            listening = Listening::start(listen, args.listener.web_config()) => listening?,
+            listening = listening => listening?,
             _ = signals.stop() => return Err(StartError::Stopped),
         };
         let context = RefreshContext::new(USER_AGENT);
