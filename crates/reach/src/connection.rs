@@ -57,7 +57,8 @@ impl Kept {
     ) -> Result<Self, swarmscout_net::Error> {
         let stream = connect_direct(address, https, within).await?;
         let mut settings = http1::Builder::new();
-        settings.max_buf_size(MAX_HEADER).max_header_size(MAX_HEADER);
+        // Of one size: each read is a piece that tasks hand over, and a page of metrics is large.
+        settings.read_buf_exact_size(Some(MAX_HEADER)).max_header_size(MAX_HEADER);
         let room = Arc::new(AtomicUsize::new(MAX_INTERIM));
         let stream = Metered { stream, room: Arc::clone(&room) };
         let handshake = settings.handshake(TokioIo::new(stream));
