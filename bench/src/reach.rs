@@ -1,8 +1,8 @@
 //! What reach costs: 200 targets of 1,000 series, each scraped every ten seconds, directly and through
-//! a node part over TLS.
+//! `swarmscout node` over TLS with client certificates.
 //!
-//! The node part is `crates/reach/examples/node.rs`, built by `cargo build --release -p swarmscout-reach
-//! --example node`. Needs gzip: exporters compress what they send.
+//! A small manager lists the targets as tasks in the network of the host. Their process is a folder in the
+//! place of `/proc`. Needs gzip: exporters compress what they send.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read, Write};
@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
 
 use crate::doors::size_of_answer;
 use crate::process::{Process, pause_until, until};
+use crate::programs::{Program, certificates, free_address};
 use crate::report::{Report, mebibytes, milliseconds, seconds};
 
 const TARGETS: u32 = 200;
@@ -26,6 +28,11 @@ const SERIES: u32 = 1000;
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Scrapes of each target that are measured, and before that one that opens connections.
 const SCRAPES: u32 = 6;
+const NODE: &str = "w1vn38k2v7r5yzn0q8t3fj6xa";
+/// What the certificates of all node parts name.
+const NODE_NAME: &str = "swarmscout-node";
+/// How long the manager lets a node wait for a change.
+const WAIT: Duration = Duration::from_secs(50);
 const CONTAINER: &str = "78e37991ebe3ce50f640047980ca42628a8f017e859c52b4b592b755c7a73f58";
 
 pub fn run(report: &mut Report) -> Result<()> {
@@ -100,27 +107,90 @@ struct Node {
 
 impl Node {
     fn start(folder: &Path, exporter: SocketAddr) -> Result<Self> {
+        certificates(folder)?;
         let process = folder.join("proc/42");
         fs::create_dir_all(&process)?;
         fs::write(process.join("cgroup"), format!("0::/docker/{CONTAINER}\n"))?;
-        let line =
-            |target| format!("t{target} {CONTAINER} 42 host http {} /metrics\n", exporter.port());
-        let list = folder.join("list");
-        fs::write(&list, (0..TARGETS).map(line).collect::<String>())?;
-        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/examples/node");
-        let mut command = Command::new(built);
-        command.args(["127.0.0.1:0", &folder.join("proc").display().to_string()]);
-        command.arg(&list).arg(folder);
-        let log = folder.join("log");
-        let process = Process::start(&mut command, &log)?;
-        let address = until("the node part", Duration::from_secs(10), || {
-            Ok(fs::read_to_string(&log)?.lines().next().and_then(|line| line.parse().ok()))
-        })?;
+        let (address, manager) = (free_address()?, manager(&list(exporter))?);
+        let mut command = Program::Swarmscout.command();
+        // As image and unit set it.
+        command.env("MIMALLOC_PURGE_DELAY", "0").env("SWARMSCOUT_NODE_ID", NODE);
+        command.current_dir(folder).args(["node", "--docker.host=", "--path.procfs=proc"]);
+        command.args(["--web.config.file=tls/node-web.yml", "--no-peers"]);
+        command.arg(format!("--web.listen-address={address}"));
+        command.arg(format!("--manager=http://{manager}"));
+        let process = Process::start(&mut command, &folder.join("log"))?;
+        let tls = |file: &str| folder.join("tls").join(file);
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(folder.join("server.pem"))?)?;
-        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Ok(Self { process, address, tls: Arc::new(tls) })
+        roots.add(CertificateDer::from_pem_file(tls("ca.pem"))?)?;
+        let certificate = CertificateDer::from_pem_file(tls("client.pem"))?;
+        let key = PrivateKeyDer::from_pem_file(tls("client-key.pem"))?;
+        let tls = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![certificate], key)?;
+        let node = Self { process, address, tls: Arc::new(tls) };
+        until("the node part and its list", Duration::from_secs(20), || {
+            Ok(Scraper::through(&node, exporter, 0).and_then(|mut one| one.scrape()).ok())
+        })?;
+        Ok(node)
     }
+}
+
+/// What the manager says: each target is a task.
+fn list(exporter: SocketAddr) -> Value {
+    let task = |target| {
+        let reach = json!([{"scheme": "http", "port": exporter.port(), "path": "/metrics"}]);
+        json!({"id": task(target), "container": CONTAINER, "pid": 42, "state": "running",
+               "host_network": true, "reach": reach})
+    };
+    let tasks: Vec<_> = (0..TARGETS).map(task).collect();
+    json!({"status": "success", "data": {"node": {"id": NODE}, "tasks": tasks}})
+}
+
+/// The ID of a task.
+fn task(target: u32) -> String {
+    format!("task{target:03}")
+}
+
+/// A manager that knows this list and never another one.
+fn manager(list: &Value) -> Result<SocketAddr> {
+    let list = list.to_string();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: \"1\"\r\n\
+         Content-Length: {}\r\n\r\n{list}",
+        list.len()
+    );
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    // Ends with the program.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            std::thread::spawn(move || wait_for_no_change(&stream, &answer));
+        }
+    });
+    Ok(address)
+}
+
+/// Answers the first request of a connection. The next one waits for a change.
+fn wait_for_no_change(stream: &TcpStream, answer: &str) -> Option<()> {
+    let (mut reader, mut writer) = (BufReader::new(stream), stream);
+    let mut line = String::new();
+    let mut knows_it = false;
+    while reader.read_line(&mut line).ok()? > 0 {
+        knows_it |= line.to_ascii_lowercase().starts_with("if-none-match");
+        if line == "\r\n" {
+            if knows_it {
+                pause_until(Instant::now() + WAIT);
+                writer.write_all(b"HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\n\r\n").ok()?;
+            } else {
+                writer.write_all(answer.as_bytes()).ok()?;
+            }
+            knows_it = false;
+        }
+        line.clear();
+    }
+    Some(())
 }
 
 /// A kept connection, as a Prometheus has one.
@@ -142,16 +212,18 @@ impl Scraper<'_> {
     }
 
     fn through(node: &Node, exporter: SocketAddr, target: u32) -> Result<Self> {
-        let stream = TcpStream::connect(node.address)?;
+        let mut stream = TcpStream::connect(node.address)?;
         stream.set_nodelay(true)?;
-        let client = ClientConnection::new(Arc::clone(&node.tls), "localhost".try_into()?)?;
-        let path = format!("/reach/t{target}/http/{}/metrics", exporter.port());
+        let mut client = ClientConnection::new(Arc::clone(&node.tls), NODE_NAME.try_into()?)?;
+        // Now: the node part does not wait long for it.
+        client.complete_io(&mut stream)?;
+        let path = format!("/reach/{}/http/{}/metrics", task(target), exporter.port());
         Ok(Self::new(StreamOwned::new(client, stream), &path))
     }
 
     fn new(stream: impl Stream + 'static, path: &str) -> Self {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: node\r\nUser-Agent: Prometheus\r\n\
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Prometheus\r\n\
              Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3\r\n\
              Accept-Encoding: gzip\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n"
         );

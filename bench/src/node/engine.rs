@@ -122,7 +122,7 @@ impl Shared {
     fn say(&self, id: &str, action: &str, more: &str) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let event = format!(
-            r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"image":"registry.example.com/shop/web:1.2.3","name":"{}","com.docker.swarm.service.name":"shop_web"{more}}}}},"time":{},"timeNano":{}}}"#,
+            r#"{{"Type":"container","Action":"{action}","Actor":{{"ID":"{id}","Attributes":{{"image":"{IMAGE}","name":"{}","com.docker.swarm.service.name":"shop_web"{more}}}}},"time":{},"timeNano":{}}}"#,
             name(id),
             now.as_secs(),
             now.as_nanos(),
@@ -132,15 +132,19 @@ impl Shared {
     }
 }
 
+/// As Swarm resolves it.
+const IMAGE: &str = "registry.example.com/shop/web:1.2.3@sha256:\
+                     8d9001d32c6a703d95921a77115050f33dd823d3f1730bd35215dcbecad6dc20";
+
 fn name(id: &str) -> String {
-    format!("shop_web.{}.{}", &id[40..48], &id[..25])
+    format!("shop_web.{}.{}", &id[62..], &id[..25])
 }
 
 /// As `/containers/<id>/json`, with the labels of a Swarm's task.
 fn detail(id: &str, pid: u32) -> String {
     let (task, name) = (&id[..25], name(id));
     format!(
-        r#"{{"Id":"{id}","Name":"/{name}","Created":"2026-11-01T10:00:00.5Z","State":{{"Status":"running","Running":true,"Pid":{pid},"ExitCode":0,"OOMKilled":false,"StartedAt":"2026-11-01T10:00:01.5Z","FinishedAt":"0001-01-01T00:00:00Z"}},"HostConfig":{{"NetworkMode":"default"}},"Config":{{"Image":"registry.example.com/shop/web:1.2.3","Labels":{{{}}}}}}}"#,
+        r#"{{"Id":"{id}","Name":"/{name}","Created":"2026-11-01T10:00:00.5Z","State":{{"Status":"running","Running":true,"Pid":{pid},"ExitCode":0,"OOMKilled":false,"StartedAt":"2026-11-01T10:00:01.5Z","FinishedAt":"0001-01-01T00:00:00Z"}},"HostConfig":{{"NetworkMode":"default"}},"Config":{{"Image":"{IMAGE}","Labels":{{{}}}}}}}"#,
         LABELS
             .map(|(label, value)| {
                 format!(r#""{label}":"{}""#, value.replace("TASK", task).replace("NAME", &name))
