@@ -6,6 +6,8 @@
 //! the parts that changed.
 
 mod cache;
+mod index;
+mod query;
 mod rendered;
 
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use swarmscout_model::quote::Quoted;
 use swarmscout_model::{Budget, Completeness, MissingSource, TargetList, TargetSet};
 
 pub use self::cache::{Cache, IDLE, Key, NoList};
+pub use self::index::{JobLists, OtherLists, lists};
+pub use self::query::ListQuery;
 pub use self::rendered::Rendered;
 
 /// Which labels of each target a reader requests.

@@ -13,7 +13,6 @@ pub(super) mod wait;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -25,11 +24,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use http_body::{Frame, SizeHint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use swarmscout_model::quote::Quoted;
-use swarmscout_model::{PromDuration, TargetList, TargetSet};
+use swarmscout_model::{PromDuration, TargetSet};
 
-use super::view::{Job, Lists, Moment};
+use super::view::{Job, Moment};
 use super::{App, json_response, links};
-use swarmscout_publish::list::{Encoding, Form, Key, NoList, Rendered, Selection};
+use swarmscout_publish::list::{Encoding, JobLists, Key, ListQuery, NoList, Rendered, Selection};
 use swarmscout_server::{LongPoll, gzip, text};
 
 /// Whole seconds since the source that was confirmed longest ago was confirmed.
@@ -55,7 +54,9 @@ pub(super) async fn index(
     headers: HeaderMap,
 ) -> Response {
     let base = links::base(app.server.options(), &headers, scheme.as_ref());
-    json_response(StatusCode::OK, &Lists::of(&Moment::of(&app.context), &base))
+    let moment = Moment::of(&app.context);
+    let lists = moment.jobs.iter().map(|job| JobLists::of(&job.set, &base));
+    json_response(StatusCode::OK, &lists.collect::<Vec<_>>())
 }
 
 /// `/sd/<job>`.
@@ -77,9 +78,17 @@ async fn answer(app: &App, uri: &Uri, headers: HeaderMap, long_poll: &LongPoll) 
     let Ok(name) = percent_decode_str(encoded).decode_utf8() else {
         return text(StatusCode::BAD_REQUEST, "the job's name is not UTF-8\n");
     };
-    let Query { list, form, wait } = match Query::parse(uri.query().unwrap_or_default()) {
+    let ListQuery { list, form, wait } = match ListQuery::parse(uri.query().unwrap_or_default()) {
         Ok(query) => query,
         Err(message) => return text(StatusCode::BAD_REQUEST, message),
+    };
+    let wait = match wait.map(|wait| wait.map(PromDuration::get)) {
+        None => None,
+        Some(Some(wait)) if wait::ALLOWED.contains(&wait) => Some(wait),
+        Some(_) => {
+            let message = "wait is a duration from 1s to 5m: wait=60s\n";
+            return text(StatusCode::BAD_REQUEST, message);
+        }
     };
     let gzip = gzip::is_accepted(&headers);
     let encoding = if gzip { Encoding::Gzip } else { Encoding::Json };
@@ -179,67 +188,6 @@ fn respond(rendered: Arc<Rendered>, request: &HeaderMap, gzip: bool) -> Response
         }
     }
     response
-}
-
-/// What the query asks for.
-struct Query {
-    list: TargetList,
-    form: Form,
-    /// How long an answer that the reader has already may wait.
-    wait: Option<Duration>,
-}
-
-impl Query {
-    fn parse(query: &str) -> Result<Self, &'static str> {
-        let (mut raw, mut meta, mut probes) = (false, true, false);
-        let (mut class, mut wait) = (None, None);
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let flag = match &*name {
-                "class" if value.is_empty() => return Err("class is empty: write class=<name>\n"),
-                "class" => {
-                    class = Some(Box::from(&*value));
-                    continue;
-                }
-                "wait" => {
-                    wait = Some(value.parse().ok().map(PromDuration::get));
-                    continue;
-                }
-                "raw" => &mut raw,
-                "meta" => &mut meta,
-                "probes" => &mut probes,
-                _ => continue,
-            };
-            *flag = match &*value {
-                "1" | "true" => true,
-                "0" | "false" => false,
-                _ => return Err("raw, meta and probes are 0 or 1\n"),
-            };
-        }
-        let list = match (class, probes) {
-            (None, false) => TargetList::Normal,
-            (Some(class), false) => TargetList::Class(class),
-            (None, true) => TargetList::Probes,
-            (Some(_), true) => {
-                return Err("class and probes are two lists: ask for one of them\n");
-            }
-        };
-        let form = match (raw, meta) {
-            (false, true) => Form::Full,
-            (false, false) => Form::WithoutMeta,
-            (true, true) => Form::Raw,
-            (true, false) => {
-                return Err(
-                    "raw=1 has the labels of the sources, __meta_ ones too: leave out meta=0\n",
-                );
-            }
-        };
-        let wait = match wait {
-            None => None,
-            Some(Some(wait)) if wait::ALLOWED.contains(&wait) => Some(wait),
-            Some(_) => return Err("wait is a duration from 1s to 5m: wait=60s\n"),
-        };
-        Ok(Self { list, form, wait })
-    }
 }
 
 /// Whether the client has this very content already (RFC 9110, 13.1.2).

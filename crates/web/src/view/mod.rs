@@ -17,7 +17,6 @@
 
 mod config;
 pub(crate) mod doctor;
-mod lists;
 mod overview;
 mod relabel;
 mod sources;
@@ -38,7 +37,6 @@ use swarmscout_web_config::{DoorsHandle, DoorsStatus};
 use tokio::sync::watch;
 
 pub(crate) use self::config::ConfigInUse;
-pub(crate) use self::lists::{Lists, OtherLists};
 pub(crate) use self::overview::{JobOverview, Overview, ProgramState, Progress, Totals};
 pub(crate) use self::relabel::Steps;
 pub(crate) use self::sources::{File, Health, Problem, Source, Sources, TasksWithoutAddress};

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarmscout_model::TargetCounts;
+use swarmscout_publish::list::{OtherLists, lists};
 use swarmscout_web_config::DoorsStatus;
 
-use super::{File, Moment, ObservedJob, OtherLists, Source, Time};
+use super::{File, Moment, ObservedJob, Source, Time};
 use crate::Readiness;
 
 #[derive(Debug)]
@@ -119,7 +120,7 @@ impl<'a> JobOverview<'a> {
             missing: set.missing().len(),
             stale_config: set.stale_config,
             generated: job.generated.as_deref(),
-            other_lists: job.lists().1,
+            other_lists: lists(&job.set).1,
             sources: Source::of_job(moment, job).collect(),
             files: files.map(|file| File::new(file, moment.now)).collect(),
         }
