@@ -30,8 +30,10 @@ const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const NUMBER: &str = "com.docker.compose.container-number";
 const ONEOFF: &str = "com.docker.compose.oneoff";
-/// Containers of Swarm's tasks have it: the managers know them.
+/// Containers of Swarm's tasks have them: the managers know them.
 const TASK: &str = "com.docker.swarm.task.id";
+const TASK_NAME: &str = "com.docker.swarm.task.name";
+const TASK_SERVICE: &str = "com.docker.swarm.service.name";
 
 /// One of `engines` of `swarmscout_sd_configs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +76,19 @@ impl SourceConfig for PlainEngineConfig {
     }
 }
 
+impl PlainEngineConfig {
+    /// The same for the part on a node that has no manager: all containers of its Engine, those of the
+    /// Swarm's tasks too. Each refresh publishes the containers there, as tasks.
+    pub fn build_for_node(
+        &self,
+        context: &BuildContext,
+        containers: watch::Sender<Snapshot>,
+    ) -> Result<BoxDiscoverer, Error> {
+        let engine = PlainEngine::new(self, context)?;
+        Ok(Box::new(PlainEngine { for_node: Some(containers), ..engine }))
+    }
+}
+
 #[derive(Debug)]
 struct PlainEngine {
     hosts: Hosts,
@@ -84,6 +99,8 @@ struct PlainEngine {
     display_name: String,
     /// Where its published ports are.
     address: Arc<str>,
+    /// See [`PlainEngineConfig::build_for_node`].
+    for_node: Option<watch::Sender<Snapshot>>,
 }
 
 impl PlainEngine {
@@ -101,6 +118,7 @@ impl PlainEngine {
             node: config.node.clone(),
             display_name: config.engine.describe(),
             address: address.unwrap_or_else(|| "localhost".into()),
+            for_node: None,
         })
     }
 }
@@ -128,16 +146,51 @@ impl Discoverer for PlainEngine {
         Box::pin(async {
             let listed = self.hosts.list(&self.query).await?;
             let info = listed.value.info.as_deref();
-            if let Some(info) = info {
+            if let Some(info) = info.filter(|_| self.for_node.is_none()) {
                 check(&self.display_name, info)?;
             }
             let name = info.map(|info| info.name.as_str()).filter(|name| !name.is_empty());
             let node = self.node.as_deref().or(name).unwrap_or(&self.address);
-            let snapshot = snapshot(&listed.value.lists, node, &self.address, &self.copied_labels);
+            let with_tasks = self.for_node.is_some();
+            let (lists, copied) = (&listed.value.lists, &self.copied_labels);
+            let snapshot = snapshot(lists, node, &self.address, copied, with_tasks);
+            if let Some(containers) = &self.for_node {
+                containers.send_replace(snapshot.clone());
+            }
             let (groups, mut problems) = self.finder.find(&snapshot, None)?;
             problems.extend(listed.problems);
             Ok(Refreshed { value: groups, as_of: listed.as_of, problems })
         })
+    }
+}
+
+/// What a container is of, as if it were a task of a service.
+struct Place<'a> {
+    service: Arc<str>,
+    stack: &'a str,
+    /// 0: it has none.
+    slot: i64,
+}
+
+impl<'a> Place<'a> {
+    fn of(container: &'a Container) -> Self {
+        let label = |key| container.labels.get(key).unwrap_or_default();
+        let service = label(TASK_SERVICE);
+        if !label(TASK).is_empty() && !service.is_empty() {
+            // `shop_web.2.<task>`, of a global service `agent.<node>.<task>`.
+            let place = label(TASK_NAME).strip_prefix(service).unwrap_or_default();
+            let slot = place.trim_start_matches('.').split('.').next().unwrap_or_default();
+            let slot = slot.parse().unwrap_or_default();
+            return Self { service: service.into(), stack: label(STACK_LABEL), slot };
+        }
+        let (stack, service) = (label(PROJECT), label(SERVICE));
+        let service = if stack.is_empty() || service.is_empty() {
+            let name = container.name.as_deref().unwrap_or(&container.id);
+            name.trim_start_matches('/').into()
+        } else {
+            format!("{stack}_{service}").into()
+        };
+        Self { service, stack, slot: label(NUMBER).parse().unwrap_or_default() }
     }
 }
 
@@ -147,6 +200,7 @@ fn snapshot(
     node: &str,
     address: &Arc<str>,
     copied_labels: &[CopiedLabel],
+    with_tasks: bool,
 ) -> Snapshot {
     let node: Arc<str> = node.into();
     let by_id: ById<&Container> =
@@ -163,19 +217,14 @@ fn snapshot(
     };
     for container in &lists.containers {
         let label = |key| container.labels.get(key).unwrap_or_default();
-        if !label(TASK).is_empty() || label(ONEOFF).eq_ignore_ascii_case("true") {
+        let is_of_managers = !label(TASK).is_empty() && !with_tasks;
+        if is_of_managers || label(ONEOFF).eq_ignore_ascii_case("true") {
             continue;
         }
-        let (project, service) = (label(PROJECT), label(SERVICE));
-        let name: Arc<str> = if project.is_empty() || service.is_empty() {
-            let name = container.name.as_deref().unwrap_or(&container.id);
-            name.trim_start_matches('/').into()
-        } else {
-            format!("{project}_{service}").into()
-        };
+        let Place { service: name, stack, slot } = Place::of(container);
         let ports: Vec<_> = ports(container).collect();
         // What a service has in a Swarm: the rest are labels of the container.
-        let labels = [(STACK_LABEL, project), (PRESET_LABEL, label(PRESET_LABEL))];
+        let labels = [(STACK_LABEL, stack), (PRESET_LABEL, label(PRESET_LABEL))];
         let copied = copied_labels.iter().map(|copied| (&*copied.key, label(&copied.key)));
         let labels = labels.into_iter().chain(copied).filter(|(_, value)| !value.is_empty());
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
@@ -192,7 +241,7 @@ fn snapshot(
             id: Arc::clone(&container.id),
             service: name,
             node: Arc::clone(&node),
-            slot: label(NUMBER).parse().unwrap_or_default(),
+            slot,
             labels: Arc::clone(&container.labels),
             desired_state: "running".into(),
             state: "running".into(),
@@ -274,7 +323,7 @@ mod tests {
         let lists = Lists { containers, ..Lists::default() };
         let team = CopiedLabel { key: "com.example.team".into(), name: "team".into() };
         let context = BuildContext { copied_labels: [team].into(), ..BuildContext::new("test") };
-        let snapshot = snapshot(&lists, "pi1", &"192.0.2.1".into(), &context.copied_labels);
+        let snapshot = snapshot(&lists, "pi1", &"192.0.2.1".into(), &context.copied_labels, false);
         let surroundings = watch::channel(Arc::default()).1;
         let options = SwarmscoutOptions::default();
         let finder = EndpointFinder::new(&options, surroundings, &context).of_engine();
@@ -311,6 +360,35 @@ mod tests {
         check_targets(vec![two, run, task, one, alone], false, &expected);
     }
 
+    #[test]
+    fn tasks_of_a_swarm_are_called_as_the_swarm_calls_them() {
+        let of = |labels: &[(&str, &str)]| {
+            let labels = labels.iter().map(|(key, value)| {
+                let key = key.replace("s/", "com.docker.swarm.");
+                (key.replace("c/", "com.docker.compose."), (*value).to_owned())
+            });
+            let labels = Arc::new(LabelMap::new(labels.collect()));
+            let container = Container { labels, ..container("id", "", &[]) };
+            let Place { service, stack, slot } = Place::of(&container);
+            format!("{service} {stack} {slot}")
+        };
+        let stack = (STACK_LABEL, "shop");
+        let service = ("s/service.name", "shop_web");
+        let (task, name) = (("s/task.id", "t1"), ("s/task.name", "shop_web.2.t1"));
+        for (labels, expected) in [
+            (&[task, service, name, stack][..], "shop_web shop 2"),
+            (&[task, service, ("s/task.name", "shop_web.n1.t1")], "shop_web  0"),
+            (&[task, service, ("s/task.name", "other.2.t1")], "shop_web  0"),
+            (&[task, service], "shop_web  0"),
+            // Without a task of the Swarm, anybody may have written these labels.
+            (&[service, name], "id  0"),
+            (&[("c/project", "p"), ("c/service", "s"), ("c/container-number", "3")], "p_s p 3"),
+            (&[], "id  0"),
+        ] {
+            assert_eq!(of(labels), expected, "{labels:?}");
+        }
+    }
+
     /// Nothing is attached to an overlay network without a Swarm.
     #[test]
     fn a_container_without_an_address_is_to_publish_its_port() {
@@ -318,7 +396,7 @@ mod tests {
         let containers = [labelled("0123456789abcdef", &[]), labelled("b", &[("lan", "")])];
         let containers = containers.into_iter().map(Arc::new).collect();
         let lists = Lists { containers, ..Lists::default() };
-        let snapshot = snapshot(&lists, "pi1", &"192.0.2.1".into(), &[]);
+        let snapshot = snapshot(&lists, "pi1", &"192.0.2.1".into(), &[], false);
         let context = BuildContext::new("test");
         let surroundings = watch::channel(Arc::default()).1;
         let options = SwarmscoutOptions::default();
