@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::board::{NodeRef, Registration};
+use crate::error::RequestFailure;
 use crate::labels::AllowedLabels;
 use crate::wire::{self, MAX_ANSWER, NodeTasks};
 use crate::{Error, is_container_id};
@@ -55,8 +56,9 @@ pub struct ClientSettings {
     pub managers: Vec<String>,
     /// How they are spoken to.
     pub http: HttpConfig,
-    /// What may name this node, the surest first.
-    pub node: Vec<NodeRef>,
+    /// What may name this node, the surest first. As long as it is empty and may change, no manager is
+    /// asked.
+    pub node: watch::Receiver<Vec<NodeRef>>,
     /// What is registered.
     pub registration: Registration,
     /// The labels that are wanted.
@@ -67,7 +69,11 @@ pub struct ClientSettings {
 
 impl ClientSettings {
     /// The usual ones for these managers and this node.
-    pub fn new(managers: Vec<String>, node: Vec<NodeRef>, registration: Registration) -> Self {
+    pub fn new(
+        managers: Vec<String>,
+        node: watch::Receiver<Vec<NodeRef>>,
+        registration: Registration,
+    ) -> Self {
         let (http, labels) = (HttpConfig::default(), AllowedLabels::default());
         Self { managers, http, node, registration, labels, wait: WAIT }
     }
@@ -105,6 +111,8 @@ pub struct Follower {
     /// The version of the last good answer.
     version: Option<HeaderValue>,
     publish: watch::Sender<Arc<Followed>>,
+    /// The kinds of failures that were logged since the last good answer.
+    logged: Option<String>,
 }
 
 #[derive(Debug)]
@@ -147,7 +155,8 @@ impl Follower {
         }
         let rotation = Rotation::new(managers.len());
         let publish = watch::Sender::default();
-        Ok(Self { managers, client, settings, rotation, node: None, version: None, publish })
+        let (node, version, logged) = (None, None, None);
+        Ok(Self { managers, client, settings, rotation, node, version, publish, logged })
     }
 
     /// What is known from now on.
@@ -157,6 +166,8 @@ impl Follower {
 
     /// Follows until it is dropped.
     pub async fn run(mut self) {
+        // Without a sender that is all there will be.
+        let _ = self.settings.node.wait_for(|names| !names.is_empty()).await;
         let mut failures = Backoff::default();
         let mut early = Backoff::new(EARLY_PAUSE);
         loop {
@@ -171,23 +182,34 @@ impl Follower {
                         sleep(EARLY_PAUSE).await;
                     }
                 }
-                Err(error) => {
-                    let error: Arc<str> = error.into();
-                    let before = self.publish.borrow().error.clone();
-                    if before.as_ref() != Some(&error) {
-                        tracing::error!(err = %error, "Cannot learn the tasks of this node");
-                    }
-                    self.change(|known| known.error = Some(error));
+                Err(errors) => {
+                    self.report(&errors);
                     sleep(failures.failed(LONGEST_PAUSE)).await;
                 }
             }
         }
     }
 
+    /// Publishes why no manager answered, and logs it unless failures of these kinds were the last ones.
+    fn report(&mut self, errors: &[Error]) {
+        let join = |texts: Vec<String>| {
+            let mut texts = texts;
+            texts.dedup();
+            texts.join("; ")
+        };
+        let kinds = join(errors.iter().map(Error::kind).collect());
+        let text = join(errors.iter().map(ToString::to_string).collect());
+        if self.logged.as_ref() != Some(&kinds) {
+            tracing::error!(err = text, "Cannot learn the tasks of this node");
+            self.logged = Some(kinds);
+        }
+        self.change(|known| known.error = Some(text.into()));
+    }
+
     /// Asks one manager after the other until one answers. Returns whether nothing has changed.
-    async fn round(&mut self) -> Result<bool, String> {
+    async fn round(&mut self) -> Result<bool, Vec<Error>> {
         let mut round = self.rotation.round();
-        let (mut failed, mut is_unknown) = (Vec::new(), true);
+        let mut failed = Vec::new();
         while let Some(turn) = self.rotation.next(&mut round) {
             match self.ask(turn.index).await {
                 Ok((news, age)) => {
@@ -206,19 +228,17 @@ impl Follower {
                 }
                 Err(error) => {
                     self.change(|known| known.failures += 1);
-                    is_unknown &= matches!(error, Error::UnknownNode { .. });
-                    failed.push(error.to_string());
+                    failed.push(error);
                     round.failed(turn, swarmscout_refresh::Error::Panic(String::new()));
                 }
             }
         }
         let _: swarmscout_refresh::Error = self.rotation.exhausted(round);
-        if is_unknown {
+        if failed.iter().all(|error| matches!(error, Error::UnknownNode { .. })) {
             // It may have joined again, with another ID.
             self.node = None;
         }
-        failed.dedup();
-        Err(failed.join("; "))
+        Err(failed)
     }
 
     fn has(&self, tasks: &NodeTasks) -> bool {
@@ -241,6 +261,7 @@ impl Follower {
                 Some(Arc::new(tasks))
             }
         };
+        self.logged = None;
         self.change(|known| {
             known.tasks = tasks.or_else(|| known.tasks.take());
             known.as_of = as_of.max(known.as_of);
@@ -260,7 +281,8 @@ impl Follower {
             return self.ask_for(manager, &NodeRef::Id(id.clone())).await;
         }
         let mut tried = Vec::new();
-        for node in &self.settings.node {
+        let names = self.settings.node.borrow().clone();
+        for node in &names {
             match self.ask_for(manager, node).await {
                 Err(Error::UnknownNode { manager, node }) => {
                     tried.push(format!("{manager} knows no node {node}"));
@@ -278,11 +300,21 @@ impl Follower {
         let Manager { name, base } = &self.managers[manager];
         let ClientSettings { registration: Registration { port, overlay }, wait, .. } =
             &self.settings;
-        let failed = |reason: String| Error::Request { manager: name.to_string(), reason };
+        let failed = |reason: String, failure| {
+            let manager = name.to_string();
+            Error::Request { manager, reason, failure }
+        };
+        let unanswered = |error: swarmscout_net::Error| {
+            let failure = match error {
+                swarmscout_net::Error::Connect { cause, .. } => RequestFailure::Connect(cause),
+                _ => RequestFailure::Other,
+            };
+            failed(error.to_string(), failure)
+        };
         let encoded = utf8_percent_encode(&node.to_string(), NON_ALPHANUMERIC).to_string();
         let request = Request::new(&format!("{base}{encoded}/tasks"));
         let mut request = request
-            .map_err(|error| failed(error.to_string()))?
+            .map_err(unanswered)?
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .timeout(*wait + ANSWER_WITHIN)
             .max_body(MAX_ANSWER)
@@ -301,7 +333,7 @@ impl Follower {
         if let Some(version) = &self.version {
             request = request.header(IF_NONE_MATCH, version.clone());
         }
-        let answer = self.client.get(request).await.map_err(|error| failed(error.to_string()))?;
+        let answer = self.client.get(request).await.map_err(unanswered)?;
         let age = answer.headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok());
         let age = Duration::from_secs(age.unwrap_or_default());
         match answer.status {
@@ -315,7 +347,7 @@ impl Follower {
                     Error::Answer { manager: name.to_string(), reason }
                 };
                 let body = answer.body.bytes().await;
-                let body = body.map_err(|error| failed(error.to_string()))?;
+                let body = body.map_err(unanswered)?;
                 let tasks = wire::read(&body).map_err(bad)?;
                 check(node, &tasks).map_err(bad)?;
                 Ok((News::Tasks(tasks, version), age))
@@ -328,7 +360,7 @@ impl Follower {
             }
             status => {
                 let body = self.beginning(answer.body).await;
-                Err(failed(format!("status {status}: {body}")))
+                Err(failed(format!("status {status}: {body}"), RequestFailure::Status(status)))
             }
         }
     }

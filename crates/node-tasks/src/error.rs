@@ -1,5 +1,8 @@
 //! Why a node does not learn of its tasks.
 
+use http::StatusCode;
+use swarmscout_net::ConnectCause;
+
 /// Why a manager's answer could not be had or used. No secret is in the text.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,6 +22,8 @@ pub enum Error {
         manager: String,
         /// Why, cut and cleaned of secrets.
         reason: String,
+        /// The same without what differs from one request to the next.
+        failure: RequestFailure,
     },
     /// An answer could not be used.
     #[error("cannot use the answer of {manager}: {reason}")]
@@ -45,4 +50,28 @@ pub enum Error {
         /// What was tried.
         tried: String,
     },
+}
+
+/// What became of a request that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestFailure {
+    /// There was no connection.
+    Connect(ConnectCause),
+    /// The answer had another status than one of success.
+    Status(StatusCode),
+    /// Anything else, which only the reason distinguishes.
+    Other,
+}
+
+impl Error {
+    /// Equal for failures that need one line in the log: how a resolver words its answer may differ
+    /// each time.
+    pub(crate) fn kind(&self) -> String {
+        match self {
+            Self::Request { manager, failure, .. } if *failure != RequestFailure::Other => {
+                format!("{manager}: {failure:?}")
+            }
+            error => error.to_string(),
+        }
+    }
 }

@@ -36,7 +36,7 @@ pub use board::{
     Board, BoardStats, FoundNode, NoNode, NodeAnswer, NodeQuery, NodeRef, Registration,
 };
 pub use client::{ClientSettings, Followed, Follower, TaskFeed};
-pub use error::Error;
+pub use error::{Error, RequestFailure};
 pub use labels::{AllowedLabels, DEFAULT_LABELS};
 pub use wire::{
     NodeIdentity, NodeTasks, PeerNode, ReachTarget, TaskEntry, TaskNetwork, is_container_id,

@@ -90,11 +90,12 @@ impl Resource {
     ];
 
     /// What a node asks of its own Engine.
-    pub const OF_A_NODE: [Self; 6] = [
+    pub const OF_A_NODE: [Self; 7] = [
         Self::Ping,
         Self::Info,
         Self::List(List::Containers),
         Self::Container,
+        Self::List(List::Networks),
         Self::Events,
         Self::DiskUsage,
     ];

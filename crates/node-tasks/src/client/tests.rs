@@ -70,12 +70,15 @@ fn tasks(node: &str, task: &str) -> String {
 }
 
 fn follower(servers: &[&Scripted], node: Vec<NodeRef>) -> Follower {
-    let managers = servers.iter().map(|server| server.url.clone()).collect();
+    follower_of(servers.iter().map(|server| server.url.clone()).collect(), node)
+}
+
+fn follower_of(managers: Vec<String>, node: Vec<NodeRef>) -> Follower {
     let registration = Registration { port: 9500, overlay: Some([10, 0, 9, 3].into()) };
     let settings = ClientSettings {
         wait: Duration::from_secs(1),
         labels: AllowedLabels::with(["team"]).unwrap(),
-        ..ClientSettings::new(managers, node, registration)
+        ..ClientSettings::new(managers, watch::channel(node).1, registration)
     };
     Follower::new(settings, &RefreshContext::new("test")).unwrap()
 }
@@ -200,6 +203,35 @@ async fn a_node_is_known_by_the_first_of_its_names_that_the_swarm_has() {
     assert!(known.error.as_deref().unwrap().contains("{{.Node.ID}}"), "{known:?}");
 }
 
+/// A text that differs from one request to the next does not make another failure.
+#[test]
+fn failures_of_one_kind_are_logged_once() {
+    let request = |reason: &str, failure| Error::Request {
+        manager: "http://m:9465".to_owned(),
+        reason: reason.to_owned(),
+        failure,
+    };
+    let connect = |reason, cause| request(reason, RequestFailure::Connect(cause));
+    let status =
+        |reason, code| request(reason, RequestFailure::Status(StatusCode::from_u16(code).unwrap()));
+    use swarmscout_net::ConnectCause::{Refused, Unresolved};
+    for (before, now, is_logged) in [
+        (connect("no such name (1)", Unresolved), connect("no such name (2)", Unresolved), false),
+        (connect("a", Unresolved), connect("a", Refused), true),
+        (status("503: at 10:00", 503), status("503: at 10:01", 503), false),
+        (status("503", 503), status("401", 401), true),
+        (request("a", RequestFailure::Other), request("b", RequestFailure::Other), true),
+    ] {
+        let mut follower = follower_of(vec!["http://m:9465".to_owned()], id("n1"));
+        follower.report(&[before]);
+        let logged = follower.logged.clone();
+        follower.report(std::slice::from_ref(&now));
+        assert_eq!(follower.logged != logged, is_logged, "{now}");
+        // What is published has its text.
+        assert_eq!(follower.publish.borrow().error.as_deref(), Some(&*now.to_string()));
+    }
+}
+
 #[test]
 fn a_manager_that_cannot_be_asked_is_refused_at_the_start() {
     for managers in
@@ -207,7 +239,7 @@ fn a_manager_that_cannot_be_asked_is_refused_at_the_start() {
     {
         let managers = managers.iter().map(|url| (*url).to_owned()).collect();
         let registration = Registration { port: 9466, overlay: None };
-        let settings = ClientSettings::new(managers, id("n1"), registration);
+        let settings = ClientSettings::new(managers, watch::channel(id("n1")).1, registration);
         assert!(
             Follower::new(settings.clone(), &RefreshContext::new("test")).is_err(),
             "{settings:?}"

@@ -1,6 +1,7 @@
 //! What the node part finds where it was started: the host's file systems, the Docker Engine, its
 //! node.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use swarmscout_node::roots::Roots;
 use swarmscout_node_tasks::{
     AllowedLabels, ClientSettings, DEFAULT_LABELS, NodeRef, Registration, is_container_id,
 };
-use swarmscout_refresh::{Backoff, RefreshContext};
+use swarmscout_refresh::Backoff;
 use swarmscout_server::hostname;
 use tokio::sync::watch;
 
@@ -85,47 +86,72 @@ pub(super) fn identity(args: &NodeArgs) -> NodeIdentity {
     NodeIdentity { node: Identity { node_id: node_id(args), node_name }, docker: None }
 }
 
-/// Asks the Engine of this node what it is, until it answers.
-pub(super) async fn ask_engine(mut engine: LocalEngine, known: watch::Sender<NodeIdentity>) {
+/// What may name this node in its Swarm without the Engine, the surest first.
+pub(super) fn names(args: &NodeArgs) -> Vec<NodeRef> {
+    let container = OwnContainer::read().map(|own| own.id().to_owned());
+    let container = container.filter(|id| is_container_id(id)).map(NodeRef::Container);
+    let host = Some(hostname()).filter(|name| !name.is_empty()).map(NodeRef::Name);
+    node_id(args).map(NodeRef::Id).into_iter().chain(container).chain(host).collect()
+}
+
+/// Asks the Engine of this node what it is, until it answers. `names` are published with the node's ID
+/// in front; without it after a first request that failed, so that managers are asked all the same.
+pub(super) async fn ask_engine(
+    mut engine: LocalEngine,
+    mut names: Vec<NodeRef>,
+    known: watch::Sender<NodeIdentity>,
+    publish: watch::Sender<Vec<NodeRef>>,
+) {
     let mut backoff = Backoff::default();
     loop {
         if let Ok(info) = engine.info().await {
+            let text = |text: String| Some(text).filter(|text| !text.is_empty());
+            let node = text(info.node);
+            if let Some(by_engine) = node.clone().map(NodeRef::Id)
+                && !names.contains(&by_engine)
+            {
+                names.insert(0, by_engine);
+            }
+            publish.send_replace(names);
             known.send_modify(|known| {
-                let text = |text: String| Some(text).filter(|text| !text.is_empty());
                 known.docker = text(info.engine_version);
                 known.node.node_name = text(info.name).or(known.node.node_name.take());
-                known.node.node_id = known.node.node_id.take().or(text(info.node));
+                known.node.node_id = known.node.node_id.take().or(node);
             });
             return;
         }
+        publish.send_if_modified(|published| {
+            let is_first = published.is_empty();
+            if is_first {
+                published.clone_from(&names);
+            }
+            is_first
+        });
         tokio::time::sleep(backoff.failed(LONGEST_PAUSE)).await;
     }
 }
 
 /// Which managers to follow, as which node.
-pub(super) async fn manager(
+pub(super) fn manager(
     args: &NodeArgs,
     port: u16,
-    engine: Option<&EngineConfig>,
-    context: &RefreshContext,
+    names: watch::Receiver<Vec<NodeRef>>,
 ) -> anyhow::Result<ClientSettings> {
-    let mut node: Vec<_> = node_id(args).map(NodeRef::Id).into_iter().collect();
-    if let Some(config) = engine
-        && let Ok(mut engine) = LocalEngine::new(config, context)
-        && let Ok(info) = engine.info().await
-        && !info.node.is_empty()
-    {
-        node.push(NodeRef::Id(info.node));
-    }
-    let container = OwnContainer::read().map(|own| own.id().to_owned());
-    node.extend(container.filter(|id| is_container_id(id)).map(NodeRef::Container));
-    node.extend(Some(hostname()).filter(|name| !name.is_empty()).map(NodeRef::Name));
     let registration = Registration { port, overlay: None };
-    let mut settings = ClientSettings::new(args.managers.clone(), node, registration);
+    let mut settings = ClientSettings::new(args.managers.clone(), names, registration);
     if let Some(file) = &args.manager_http_config {
         settings.http = swarmscout_config::load_http_config(file)?;
     }
     let more = args.container_labels.iter().map(String::as_str);
     settings.labels = AllowedLabels::with(more).map_err(|error| anyhow!("{error}"))?;
     Ok(settings)
+}
+
+/// Whether this process is in the network of the host, from where it reaches containers. Also if that
+/// cannot be known (`hidepid`): then a fetch says what is wrong.
+pub(super) fn is_in_host_network(roots: &Roots) -> bool {
+    // The kernel numbers the files of each network once, so that no right is needed to compare them.
+    let number = |process: &Path| Some(std::fs::metadata(process.join("net/dev")).ok()?.ino());
+    let [own, host] = [Path::new("/proc/self"), &roots.procfs.join("1")].map(number);
+    own.is_none() || host.is_none() || own == host
 }

@@ -3,7 +3,8 @@
 //! ```text
 //!  Docker's socket ─┐                      /proc, /sys/fs/cgroup
 //!                   ├─ facts, tasks ─▸ metrics of containers and node ─▸ /metrics…
-//!  a manager ───────┘        └──────▸ reach ─▸ tasks of this node
+//!  a manager ───────┘        ├──────▸ reach ─▸ tasks of this node
+//!                            └──────▸ /sd/swarm, without a manager
 //! ```
 //!
 //! Files of the kernel are read at a scrape only. Between scrapes it waits: for events of the Engine,
@@ -11,6 +12,8 @@
 
 mod environment;
 mod feed;
+mod following;
+mod list;
 mod metrics;
 mod node_exporter;
 mod own;
@@ -24,23 +27,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use http::HeaderValue;
-use swarmscout_docker::engine::LocalEngine;
-use swarmscout_node::engine::{Disk, Ends, EngineFollower};
-use swarmscout_node::facts::FactsSet;
-use swarmscout_node::host::Identity;
-use swarmscout_node::unavailable::Unavailable;
-use swarmscout_node_tasks::Follower;
-use swarmscout_reach::{Reach, ReachOptions};
-use swarmscout_refresh::RefreshContext;
 use swarmscout_server::{HttpServer, Listener, ServerOptions, Site, hostname};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::feed::Outlets;
+use self::following::Following;
 use self::metrics::{NodeMetrics, Switches};
-use self::probes::Probes;
 use crate::app::{Ended, StartError};
 use crate::cli::{DEFAULT_NODE_PORT, NodeArgs};
 use crate::doors;
@@ -77,7 +70,7 @@ struct Node {
     stop_web: oneshot::Sender<()>,
     shutdown_timeout: Duration,
     /// What follows the Engine and the managers.
-    _followers: JoinSet<()>,
+    _running: JoinSet<()>,
 }
 
 impl Node {
@@ -93,62 +86,13 @@ impl Node {
             listening = listening => listening?,
             _ = signals.stop() => return Err(StartError::Stopped),
         };
-        let context = RefreshContext::new(USER_AGENT);
-        let mut followers = JoinSet::new();
-        let (unavailable, ends) = (Arc::<Unavailable>::default(), Arc::<Ends>::default());
-        let (facts_sender, facts) = watch::channel(Arc::<FactsSet>::default());
-        let (identity_sender, identity) = watch::channel(environment::identity(args));
+        let port = listening.addresses().first().map_or(DEFAULT_NODE_PORT, SocketAddr::port);
+        let roots = environment::roots(args);
+        let Following { facts, identity, tasks, ends, disk, unavailable, probes, running } =
+            Following::start(args, port, &roots)?;
         let switches = Switches {
             given: args.collectors.given.clone(),
             has_node_exporter: node_exporter::answers().await,
-        };
-        let disk = args.disk.then(Arc::<Disk>::default);
-        let (engine, roots) = (environment::engine(args), environment::roots(args));
-        let probes = Probes::default();
-        let port = listening.addresses().first().map_or(DEFAULT_NODE_PORT, SocketAddr::port);
-        let mut outlets = Outlets::default();
-        if let Some(config) = &engine {
-            let engine = || LocalEngine::new(config, &context).context("cannot use --docker.host");
-            let follower = EngineFollower::new(
-                engine()?,
-                environment::labels(args),
-                facts_sender,
-                Arc::clone(&ends),
-                Arc::clone(&unavailable),
-            );
-            followers.spawn(follower.run());
-            followers.spawn(environment::ask_engine(engine()?, identity_sender));
-            if let Some(disk) = &disk {
-                followers.spawn(Arc::clone(disk).keep(engine()?, Arc::clone(&unavailable)));
-            }
-        } else {
-            outlets.facts = Some((facts_sender, identity_sender));
-        }
-        if let Some(service) = &args.peers_overlay {
-            let Identity { node_id, node_name } = identity.borrow().node.clone();
-            let name = node_name.unwrap_or_default();
-            let id = node_id.unwrap_or_else(|| name.clone());
-            followers.spawn(probes.over_overlay(port, service, id, name)?);
-        }
-        let tasks = if args.managers.is_empty() {
-            None
-        } else {
-            let settings = environment::manager(args, port, engine.as_ref(), &context).await?;
-            let follower = Follower::new(settings, &context).context("cannot use --manager")?;
-            let feed = follower.subscribe();
-            followers.spawn(follower.run());
-            if args.peers && args.peers_overlay.is_none() {
-                let peers = outlets.peers.subscribe();
-                followers.spawn(probes.clone().by_host(port, feed.clone(), peers));
-            }
-            let reach = ReachOptions {
-                procfs: roots.procfs.clone(),
-                max_body: args.reach_max_body.0,
-                ..ReachOptions::new(HeaderValue::from_static(USER_AGENT))
-            };
-            let reach = Reach::new(reach, outlets.reachable.subscribe());
-            followers.spawn(feed::hand_on(feed.clone(), outlets));
-            Some(site::Tasks { feed, reach, insecure: args.reach_insecure })
         };
         let options = ServerOptions { max_waiting: 0, ..args.listener.options()? };
         let shutdown_timeout = options.shutdown_timeout;
@@ -173,15 +117,7 @@ impl Node {
         for address in &names {
             tracing::info!(%address, "Listening on");
         }
-        Ok(Self {
-            signals,
-            systemd,
-            listening,
-            web,
-            stop_web,
-            shutdown_timeout,
-            _followers: followers,
-        })
+        Ok(Self { signals, systemd, listening, web, stop_web, shutdown_timeout, _running: running })
     }
 
     async fn run(self) -> Ended {

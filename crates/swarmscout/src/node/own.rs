@@ -8,7 +8,8 @@ use swarmscout_peers::write_peer_metrics;
 use swarmscout_reach::ReachStats;
 use swarmscout_server::write_process_metrics;
 
-use super::site::App;
+use super::list::OwnList;
+use super::site::{App, TasksSource};
 use crate::app::BUILD;
 
 /// Appends all of them.
@@ -22,7 +23,10 @@ pub(super) fn write(app: &App, out: &mut Writer) {
     ];
     out.gauge("swarmscout_build_info", "Version of this binary", [(labels, 1.0)]);
     if let Some(tasks) = &app.tasks {
-        manager(&tasks.feed.borrow(), out);
+        match &tasks.source {
+            TasksSource::Managers(feed) => manager(&feed.borrow(), out),
+            TasksSource::Engine(own) => list(own, out),
+        }
         reach(tasks.reach.stats(), out);
     }
     write_peer_metrics(out, app.probes.running());
@@ -56,6 +60,20 @@ fn manager(followed: &Followed, out: &mut Writer) {
     ] {
         out.counter(name, help, [(NO_LABELS, value)]);
     }
+}
+
+fn list(own: &OwnList, out: &mut Writer) {
+    let state = own.state();
+    out.gauge(
+        "swarmscout_node_list_targets",
+        "Targets of this node's containers in /sd/swarm",
+        state.map(|(targets, _)| (NO_LABELS, targets as f64)),
+    );
+    out.gauge(
+        "swarmscout_node_list_age_seconds",
+        "How long ago the Engine confirmed the containers of /sd/swarm",
+        state.map(|(_, age)| (NO_LABELS, age.as_secs_f64())),
+    );
 }
 
 fn reach(stats: &ReachStats, out: &mut Writer) {

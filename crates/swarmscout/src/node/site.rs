@@ -15,6 +15,7 @@ use swarmscout_reach::Reach;
 use swarmscout_server::{AsItIs, HttpServer, Peer, Routes, text};
 use swarmscout_web_config::Right;
 
+use super::list::{self, OwnList};
 use super::metrics::{NodeMetrics, Scope};
 use super::own;
 use super::probes::Probes;
@@ -24,19 +25,37 @@ use super::probes::Probes;
 pub(super) struct App {
     pub(super) server: Arc<HttpServer>,
     pub(super) metrics: NodeMetrics,
-    /// `None` without a manager.
+    /// `None` without a manager and without Docker's socket.
     pub(super) tasks: Option<Tasks>,
     pub(super) probes: Probes,
     pub(super) started: SystemTime,
 }
 
-/// What a manager says of the tasks of this node, and the way to them.
+/// Which tasks of this node scrapers find, and the way to them.
 #[derive(Debug)]
 pub(super) struct Tasks {
-    pub(super) feed: TaskFeed,
+    pub(super) source: TasksSource,
     pub(super) reach: Reach,
     /// `--reach.insecure`
     pub(super) insecure: bool,
+}
+
+/// Who knows the tasks of this node.
+#[derive(Debug)]
+pub(super) enum TasksSource {
+    /// Managers of the Swarm, which have the lists.
+    Managers(TaskFeed),
+    /// The Engine of this node: its containers are listed here.
+    Engine(OwnList),
+}
+
+impl App {
+    /// Whether a reader may use reach.
+    pub(super) fn admits(&self, reader: &Peer) -> bool {
+        let certificate = reader.certificate.as_ref();
+        let is_verified = certificate.is_some_and(|certificate| certificate.verified);
+        is_verified || self.tasks.as_ref().is_some_and(|tasks| tasks.insecure)
+    }
 }
 
 /// All routes.
@@ -51,6 +70,9 @@ pub(super) fn routes(server: &Arc<HttpServer>) -> Routes<Arc<App>> {
         .route(Right::Metrics, "/metrics/node", get(node))
         .route(Right::Metrics, "/metrics/own", get(own))
         .route(Right::Metrics, "/reach/{*target}", any(reach))
+        .route(Right::Lists, "/sd", get(list::index))
+        .route(Right::Lists, "/sd/", get(list::index))
+        .route(Right::Lists, "/sd/{*job}", get(list::job))
 }
 
 /// The answer on the socket for own health checks, where there is nothing else.
@@ -73,7 +95,8 @@ async fn index() -> Response {
          /metrics/containers  containers\n\
          /metrics/node        node\n\
          /metrics/own         this program, and the network to other nodes\n\
-         /reach/…             tasks of this node, for scrapers (docs/reach.md)\n",
+         /reach/…             tasks of this node, for scrapers (docs/reach.md)\n\
+         /sd/swarm            without a manager: containers of this node, as a list for Prometheus\n",
     )
 }
 
@@ -117,13 +140,12 @@ async fn reach(
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Response {
-    let Some(Tasks { reach, insecure, .. }) = &app.tasks else {
-        let why = "reach needs the tasks of this node: give --manager\n";
+    let Some(Tasks { reach, .. }) = &app.tasks else {
+        let why = "reach needs the tasks of this node: give --manager, or Docker's socket\n";
         return text(StatusCode::NOT_FOUND, why);
     };
-    let is_verified = peer.certificate.as_ref().is_some_and(|certificate| certificate.verified);
     let (parts, _) = request.into_parts();
-    let mut response = reach.answer(&parts, is_verified || *insecure).await.map(Body::new);
+    let mut response = reach.answer(&parts, app.admits(&peer)).await.map(Body::new);
     response.extensions_mut().insert(AsItIs);
     response
 }

@@ -1,0 +1,194 @@
+//! `/sd` and `/sd/swarm`, as `docs/http.md` has them.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, State};
+use axum::response::{IntoResponse as _, Response};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use swarmscout_model::labels::{ADDRESS, META_PREFIX};
+use swarmscout_model::target::{DefaultLabels, MetaLabels, raw, served};
+use swarmscout_model::{LabelsBuilder, TargetSet};
+use swarmscout_publish::list::{EMPTY, Form, JobLists, ListQuery, withheld};
+use swarmscout_publish::{json, links};
+use swarmscout_server::{Peer, is_host, text};
+
+use super::OwnList;
+use super::containers::Reader;
+use crate::detect::SUCCESSOR;
+use crate::node::site::{App, Tasks, TasksSource};
+
+/// Whole seconds since the Engine confirmed the list.
+const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// `/sd`: the one job, and where its targets are.
+pub(in crate::node) async fn index(
+    State(app): State<Arc<App>>,
+    peer: Extension<Peer>,
+    scheme: Option<Extension<Scheme>>,
+    headers: HeaderMap,
+) -> Response {
+    match Asked::of(&app, &peer, scheme.as_deref(), &headers) {
+        Err(refusal) => refusal,
+        Ok(Asked { list, reader }) => {
+            let base = format!("{}://{}", reader.scheme, reader.authority());
+            let lists = serde_json::to_vec(&[JobLists::of(&list.set(), &base)]);
+            let lists = lists.expect("what is answered has string keys only");
+            ([(header::CONTENT_TYPE, JSON)], lists).into_response()
+        }
+    }
+}
+
+/// `/sd/swarm`.
+pub(in crate::node) async fn job(
+    State(app): State<Arc<App>>,
+    peer: Extension<Peer>,
+    scheme: Option<Extension<Scheme>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let Asked { list, reader } = match Asked::of(&app, &peer, scheme.as_deref(), &headers) {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal,
+    };
+    if uri.path() != links::sd(SUCCESSOR) {
+        return text(StatusCode::NOT_FOUND, "there is no such job; /sd lists the jobs\n");
+    }
+    let query = match ListQuery::parse(uri.query().unwrap_or_default()) {
+        Ok(query) => query,
+        Err(message) => return text(StatusCode::BAD_REQUEST, message),
+    };
+    let set = list.set();
+    if let Some(why) = withheld(&set, query.form) {
+        return text(StatusCode::SERVICE_UNAVAILABLE, why);
+    }
+    let age = list.state().map_or(0, |(_, age)| age.as_secs());
+    let body = render(&set, &query, &reader, list.port);
+    let no_cache = HeaderValue::from_static("no-cache");
+    let headers =
+        [(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, no_cache), (AGE, age.into())];
+    (headers, body).into_response()
+}
+
+/// A request for the list.
+struct Asked<'a> {
+    list: &'a OwnList,
+    reader: Reader,
+}
+
+impl<'a> Asked<'a> {
+    fn of(
+        app: &'a App,
+        peer: &Peer,
+        scheme: Option<&Scheme>,
+        headers: &HeaderMap,
+    ) -> Result<Self, Response> {
+        let Some(Tasks { source: TasksSource::Engine(list), .. }) = &app.tasks else {
+            let why = if app.tasks.is_some() {
+                "this node has a manager (--manager), which has the lists\n"
+            } else {
+                "a list of containers needs Docker's socket (--docker.host)\n"
+            };
+            return Err(text(StatusCode::NOT_FOUND, why));
+        };
+        let scheme = scheme.map_or("http", Scheme::as_str);
+        let scheme = if scheme == "https" { "https" } else { "http" };
+        // Clients of a unix socket write any name, and reach no port by it.
+        let is_local = peer.address.is_none();
+        let place = if is_local {
+            Some(("localhost".to_owned(), list.port))
+        } else {
+            place(headers.get(header::HOST), scheme)
+        };
+        let Some((host, port)) = place else {
+            let why = "targets have the address by which they are asked for: send it as Host\n";
+            return Err(text(StatusCode::BAD_REQUEST, why));
+        };
+        let by_reach = list.has_way && !is_local && app.admits(peer);
+        Ok(Self { list, reader: Reader { scheme, host, port, by_reach } })
+    }
+}
+
+/// Host and port of a header `Host`. `None` if it is not valid.
+fn place(host: Option<&HeaderValue>, scheme: &str) -> Option<(String, u16)> {
+    let host = Authority::try_from(host?.as_bytes()).ok()?;
+    let default = if scheme == "https" { 443 } else { 80 };
+    let (name, port) = (host.host(), host.port_u16());
+    // The port is the whole rest.
+    let is_whole = match host.as_str().strip_prefix(name)? {
+        "" => true,
+        rest => rest.strip_prefix(':')?.parse::<u16>().is_ok(),
+    };
+    (is_whole && is_host(name)).then(|| (name.to_owned(), port.unwrap_or(default)))
+}
+
+/// The list for a reader.
+pub(super) fn render(
+    set: &TargetSet,
+    query: &ListQuery,
+    reader: &Reader,
+    own_port: u16,
+) -> Vec<u8> {
+    let (mut labels, mut out) = (LabelsBuilder::new(), Vec::new());
+    let defaults = DefaultLabels::new(&set.pool.defaults);
+    let groups = set.groups.iter().filter(|group| query.list.holds(&group.relabelled.group));
+    let targets = groups.flat_map(|group| group.active().map(move |target| (group, target.index)));
+    for (group, index) in targets {
+        let (group, index) = (&group.relabelled.group, index as usize);
+        let address = if query.form == Form::Raw {
+            raw(group, index, &defaults, &mut labels);
+            let address = labels.get(ADDRESS).unwrap_or_default().to_owned();
+            labels.remove(ADDRESS);
+            address
+        } else {
+            served(group, index, &defaults, &set.pool.relabel, MetaLabels::Show, &mut labels)
+                .expect("an active target has an address")
+        };
+        let address = reader.address(&address, own_port, &mut labels);
+        if query.form == Form::WithoutMeta {
+            labels.retain(|name, _| !name.starts_with(META_PREFIX));
+        }
+        out.extend(if out.is_empty() { b"[\n" } else { b",\n" });
+        out.extend(b"{\"targets\":[");
+        json::string(&mut out, &address);
+        out.extend(b"],\"labels\":");
+        json::object(&mut out, labels.iter());
+        out.push(b'}');
+    }
+    if out.is_empty() {
+        return EMPTY.to_vec();
+    }
+    out.extend(b"\n]\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_names_this_machine_by_its_host_header() {
+        for (host, scheme, expected) in [
+            ("10.0.0.12:9466", "http", Some(("10.0.0.12", 9466))),
+            ("node-1.example:9466", "https", Some(("node-1.example", 9466))),
+            ("[fd00::1]:9466", "http", Some(("[fd00::1]", 9466))),
+            ("node-1", "http", Some(("node-1", 80))),
+            ("node-1", "https", Some(("node-1", 443))),
+            ("", "http", None),
+            (":9466", "http", None),
+            ("user@node-1:9466", "http", None),
+            ("node-1:9466/x", "http", None),
+            ("node-1:99999", "http", None),
+            ("node-1:", "http", None),
+            ("node-1:9466,evil", "http", None),
+        ] {
+            let header = HeaderValue::from_str(host).unwrap();
+            let found = place(Some(&header), scheme);
+            let found = found.as_ref().map(|(host, port)| (host.as_str(), *port));
+            assert_eq!(found, expected, "{host}");
+        }
+        assert_eq!(place(None, "http"), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! Targets of this node's containers: what reach may fetch of them, and what a reader of the list gets.
+//! Pure.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use swarmscout_docker::engine::Task;
+use swarmscout_model::target_list::{ADDRESS_SOURCE, NODE_PART, UNREACHABLE};
+use swarmscout_model::{LabelsBuilder, ReachPath, TargetSet};
+use swarmscout_node::facts::FactsSet;
+use swarmscout_reach::{ReachTarget, Reachable, ReachableTask};
+use swarmscout_swarm::Snapshot;
+
+const CONTAINER: &str = "__meta_dockerswarm_task_container_id";
+const TARGET_PORT: &str = "__meta_swarmscout_task_target_port";
+const METRICS_PATH: &str = "__metrics_path__";
+const SCHEME: &str = "__scheme__";
+
+/// The value of [`ADDRESS_SOURCE`] for a container on the network of its host.
+const HOST_NETWORK: &str = "node";
+
+/// What the Engine beside this program calls the machine of its published ports.
+const HERE: &str = "localhost:";
+
+/// The way by which a node part reaches a target of a container. `None` for what is not one, and for the
+/// node part itself.
+fn way<'a>(get: impl Fn(&str) -> Option<&'a str>, own_port: u16) -> Option<ReachPath<'a>> {
+    let port = get(TARGET_PORT)?.parse().ok()?;
+    if is_on_host(&get) && port == own_port {
+        return None;
+    }
+    let (scheme, path) = (get(SCHEME).unwrap_or("http"), get(METRICS_PATH).unwrap_or("/metrics"));
+    Some(ReachPath { task: get(CONTAINER)?, scheme, port, path })
+}
+
+fn is_on_host<'a>(get: impl Fn(&str) -> Option<&'a str>) -> bool {
+    get(ADDRESS_SOURCE) == Some(HOST_NETWORK)
+}
+
+/// What may be fetched of the containers in the list.
+pub(super) fn reachable(
+    set: &TargetSet,
+    snapshot: &Snapshot,
+    facts: &FactsSet,
+    own_port: u16,
+) -> Reachable {
+    let mut listed = HashMap::<&str, (bool, Vec<ReachTarget>)>::new();
+    for (group, target) in set.active() {
+        let labels = &group.group.targets[target.index as usize];
+        let get = |name: &str| labels.get(name);
+        let Some(ReachPath { task, scheme, port, path }) = way(get, own_port) else { continue };
+        let Some(target) = ReachTarget::new(scheme, port, path) else { continue };
+        let (on_host, targets) = listed.entry(task).or_default();
+        *on_host |= is_on_host(get);
+        targets.push(target);
+    }
+    let task = |task: &Arc<Task>| {
+        let (host_network, targets) = listed.remove(&*task.container)?;
+        let known = facts.containers.get(&*task.container);
+        let name = known.and_then(|known| known.name.clone());
+        Some(ReachableTask {
+            id: task.id.to_string(),
+            name: name.unwrap_or_else(|| task.service.to_string()),
+            container: task.container.to_string(),
+            pid: known.and_then(|known| known.pid).unwrap_or_default(),
+            host_network,
+            targets,
+            ..networks(task, snapshot)
+        })
+    };
+    snapshot.tasks.objects().filter_map(task).collect()
+}
+
+/// What the networks of a container mean for reach.
+fn networks(task: &Task, snapshot: &Snapshot) -> ReachableTask {
+    let network = |id: &str| snapshot.networks.get("", id);
+    let is_internal = |id: &str| network(id).is_some_and(|network| network.internal);
+    // Another container of this node may have the same address on a bridge. A network that is not
+    // known may be one of the Swarm.
+    let is_of_swarm = |id: &str| network(id).is_none_or(|network| &*network.driver == "overlay");
+    let all = &task.attachments;
+    let of_swarm = all.iter().filter(|one| is_of_swarm(&one.network));
+    let addresses: Vec<IpAddr> = of_swarm.flat_map(|one| one.addresses.iter().copied()).collect();
+    ReachableTask {
+        internal_only: !all.is_empty() && all.iter().all(|one| is_internal(&one.network)),
+        swarm_addresses: addresses,
+        ..ReachableTask::default()
+    }
+}
+
+/// Who reads the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reader {
+    /// `http` or `https`: how it reached this program.
+    pub(super) scheme: &'static str,
+    /// The name or address by which it reached this machine, IPv6 in brackets.
+    pub(super) host: String,
+    /// The port by which it reached this program.
+    pub(super) port: u16,
+    /// Whether it may fetch from containers through this program, and that has a way to them.
+    pub(super) by_reach: bool,
+}
+
+impl Reader {
+    /// The place of this program, for that reader.
+    pub(super) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Makes the labels of a target those that this reader needs, and gives its address.
+    pub(super) fn address(&self, known: &str, own_port: u16, labels: &mut LabelsBuilder) -> String {
+        let get = |name: &str| labels.get(name);
+        let path = way(get, own_port).filter(|_| self.by_reach).map(|path| path.to_string());
+        let Some(path) = path else {
+            let Some(port) = known.strip_prefix(HERE) else { return known.to_owned() };
+            if port == own_port.to_string() && is_on_host(get) {
+                self.set_scheme(labels);
+            }
+            return format!("{}:{port}", self.host);
+        };
+        labels.set(METRICS_PATH, &path);
+        labels.set(ADDRESS_SOURCE, NODE_PART);
+        labels.remove(UNREACHABLE);
+        self.set_scheme(labels);
+        self.authority()
+    }
+
+    fn set_scheme(&self, labels: &mut LabelsBuilder) {
+        if labels.get(SCHEME).unwrap_or("http") != self.scheme {
+            labels.set(SCHEME, self.scheme);
+        }
+    }
+}
