@@ -378,7 +378,7 @@ fn reached(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     await_targets_and(cluster, &[("apart", 3), ("swarmscout-peers", 3)])
 }
 
-/// The filter in front of an Engine has no package: here the Engine of the second host answers by itself.
+/// The second host has its node part alone, which lists its containers and fetches from them.
 fn compose(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     const HOSTS: [&str; 2] = ["host-1", "host-2"];
     const SWARMSCOUT: &str = "deploy/compose/swarmscout.yml";
@@ -406,15 +406,20 @@ fn compose(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     compose("host-1", up)?;
     let other = commands("compose.md", "--profile host")?.remove(0);
     let other = other.split_once(' ').context("an address first")?.1;
-    compose("host-2", &format!("{other} node"))?;
+    compose("host-2", other)?;
+    cluster.docker_at("host-2", &["network", "create", "shop"])?;
+    let run = "run -d --network shop -l prometheus.io/port=8080 --name web demo:1";
+    cluster.load_image("host-2")?;
+    cluster.docker_at("host-2", &run.split(' ').collect::<Vec<_>>())?;
     let file = archive(cluster).join(SWARMSCOUT);
     let text = fs::read_to_string(&file)?;
-    let line = format!("    - {{host: '{}', node: second}}\n", cluster.url("host-2"));
-    fs::write(&file, text + &line)?;
+    let list = format!("http://{}:9466/sd/swarm", cluster.engine("host-2").address);
+    let lines = format!("  http_sd_configs:\n  - {{url: '{list}', refresh_interval: 1s}}\n");
+    fs::write(&file, text + &lines)?;
     ensure!(compose("host-1", &show.replace("exec", "exec -T"))?.len() == 20, "no password");
     let query = "http://127.0.0.1:9090/api/v1/query?query=up";
     let exec = "docker compose -p monitoring -f deploy/compose.yml exec -T prometheus wget -q -O -";
-    let expected = ["swarmscout-node host-1", "swarmscout-node second"];
+    let expected = ["swarmscout-node host-1", "swarmscout-node host-2", "web host-2"];
     until("both hosts", PATIENCE, || {
         let answer: Value =
             serde_json::from_str(&compose("host-1", &format!("{exec} '{query}'"))?)?;
