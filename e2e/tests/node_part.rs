@@ -9,6 +9,8 @@
 mod containers;
 #[path = "node_part/followed.rs"]
 mod followed;
+#[path = "node_part/own.rs"]
+mod own;
 #[path = "node_part/peers.rs"]
 mod peers;
 #[path = "node_part/queries.rs"]
@@ -41,6 +43,8 @@ const CASES: &[(&str, Case)] = &[
     ("other paths and other clients are refused", reach::refused),
     ("a task that moves is followed", reach::moved),
     ("the queries of dashboards for cAdvisor have answers", queries::answered),
+    ("without a manager, a Docker host lists its containers", own::plain),
+    ("without a manager, a worker lists its tasks", own::worker),
     ("a link that is cut is named from both sides", peers::cut),
     ("the manager stops and comes back", followed::manager_gone),
 ];
