@@ -13,6 +13,8 @@ pub(crate) enum ReachFailure {
     NoAddress(#[from] NoAddress),
     #[error("too many fetches are running")]
     Busy,
+    #[error("the node part stops")]
+    Stopping,
     #[error("{0}")]
     Connect(String),
     #[error("no answer within {0:?}")]
@@ -45,10 +47,13 @@ impl ReachFailure {
             Self::NoAddress(NoAddress::NotRunning | NoAddress::Ended(_)) => 0,
             Self::NoAddress(NoAddress::Unreadable { .. }) => 1,
             // Internal networks alone are a refusal.
-            Self::NoAddress(NoAddress::NoBridge(_) | NoAddress::Loopback | NoAddress::Internal) => {
-                2
-            }
-            Self::Busy => 3,
+            Self::NoAddress(
+                NoAddress::NoBridge(_)
+                | NoAddress::ForeignSysfs { .. }
+                | NoAddress::Loopback
+                | NoAddress::Internal,
+            ) => 2,
+            Self::Busy | Self::Stopping => 3,
             Self::Connect(_) => 4,
             Self::Timeout(_) => 5,
             Self::Broken(_) => 6,
@@ -59,7 +64,7 @@ impl ReachFailure {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::BAD_GATEWAY,
         }

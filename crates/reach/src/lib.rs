@@ -54,7 +54,7 @@ use http_body::Body as _;
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use swarmscout_net::explain_exchange;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{AcquireError, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -161,6 +161,15 @@ impl Reach {
         &self.stats
     }
 
+    /// Lets no fetch begin any more: those that wait for a place are refused at once. Fetches that run
+    /// go on.
+    pub fn stop(&self) {
+        self.places.close();
+        for (_, process) in self.processes().by_task.values() {
+            process.places.close();
+        }
+    }
+
     /// Answers a request, whose body is not read. `admitted` says whether the reader may use reach:
     /// it showed a certificate that the listener verified, or `--reach.insecure` is given. The path
     /// must be the whole one, as it was sent.
@@ -213,11 +222,12 @@ impl Reach {
         let process = process.map_err(|_| ReachFailure::Timeout(within))??;
         let places = async {
             // Its own first: who waits for a slow task takes no place from others.
-            let own = Arc::clone(&process.places).acquire_owned().await;
-            let all = Arc::clone(&self.places).acquire_owned().await;
-            [own, all].map(|place| place.expect("no semaphore is ever closed"))
+            let own = Arc::clone(&process.places).acquire_owned().await?;
+            let all = Arc::clone(&self.places).acquire_owned().await?;
+            Ok::<_, AcquireError>([own, all])
         };
         let places = timeout_at(deadline, places).await.map_err(|_| ReachFailure::Busy)?;
+        let places = places.map_err(|_| ReachFailure::Stopping)?;
         let exchange = self.exchange(&fetch, &process, within);
         let (connection, answer) =
             timeout_at(deadline, exchange).await.map_err(|_| ReachFailure::Timeout(within))??;

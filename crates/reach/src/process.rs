@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use swarmscout_net::{io_words, lane};
 use tokio::sync::Semaphore;
 
-use crate::address::{is_in_container, local_addresses, on_a_bridge, routes};
+use crate::address::{is_in_container, local_addresses, on_a_bridge, route_to, routes};
 use crate::connection::Kept;
 use crate::decision::ReachableTask;
 
@@ -48,10 +48,18 @@ pub(crate) enum NoAddress {
     #[error("cannot read {path}: {reason}")]
     Unreadable { path: String, reason: String },
     #[error(
-        "this node has no bridge to any of its addresses ({0}): the node part must be in the host's \
-         network (--network host)"
+        "this node part has a bridge to none of its addresses ({0}): if it is not in the host's network, \
+         start it there (--network host); if it is, attach the task to a network with a bridge, as each \
+         overlay network that is not internal has docker_gwbridge"
     )]
     NoBridge(String),
+    /// It is on a route of this node, but `/sys` does not have that interface.
+    #[error(
+        "the way to its address {address} is the interface {interface}, which {sysfs} does not have, so \
+         it cannot be known for a bridge: that is the /sys of another network. Mount nothing over /sys \
+         of the node part, but for /sys/fs/cgroup"
+    )]
+    ForeignSysfs { address: Ipv4Addr, interface: String, sysfs: String },
     #[error("it has no address but that of loopback")]
     Loopback,
     #[error("all its networks are internal")]
@@ -131,7 +139,9 @@ impl Process {
                 *self.known_address() = Some(address);
                 Ok(address)
             }
-            Err(NoAddress::NoBridge(_) | NoAddress::Loopback) if task.internal_only => {
+            Err(NoAddress::NoBridge(_) | NoAddress::ForeignSysfs { .. } | NoAddress::Loopback)
+                if task.internal_only =>
+            {
                 Err(NoAddress::Internal)
             }
             Err(error) => Err(error),
@@ -189,8 +199,22 @@ fn find_address(
     let classes = tables.sysfs.join("class/net");
     // The name comes from the kernel, which allows no slash in it.
     let is_bridge = |name: &str| classes.join(name).join("bridge").is_dir();
-    let found = on_a_bridge(&usable, &local_addresses(&fib_trie), &routes(&route), is_bridge);
-    found.ok_or_else(|| no_bridge(&container))
+    let (node, routes) = (local_addresses(&fib_trie), routes(&route));
+    if let Some(address) = on_a_bridge(&usable, &node, &routes, is_bridge) {
+        return Ok(address);
+    }
+    // A route to it by an interface that `/sys` does not have: of another network.
+    let is_missing = |name: &str| !classes.join(name).exists();
+    let found = on_a_bridge(&usable, &node, &routes, is_missing);
+    let found = found.and_then(|address| Some((address, route_to(&routes, address)?.interface)));
+    Err(match found {
+        Some((address, interface)) => NoAddress::ForeignSysfs {
+            address,
+            interface: interface.to_owned(),
+            sysfs: tables.sysfs.display().to_string(),
+        },
+        None => no_bridge(&container),
+    })
 }
 
 /// Names the first few addresses.

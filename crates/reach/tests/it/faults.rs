@@ -260,6 +260,32 @@ async fn a_reader_that_takes_nothing_holds_no_target() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_place_is_refused_when_the_node_part_stops() {
+    let mut slow = Target::new(|mut connection, _| async move {
+        connection.request().await;
+        pending::<()>().await;
+    })
+    .await;
+    let node = slow.node(|options| options.fetches_per_task = 1);
+    let path = format!("/reach/t1/http/{}/metrics", slow.port());
+    let others = async {
+        // Now the first one has the place.
+        slow.requests.recv().await.unwrap();
+        let stop = async { node.reach.stop() };
+        let (waiting, ()) = tokio::join!(node.get_with(&path, &[]), stop);
+        for answer in [waiting, node.get_with(&path, &[]).await] {
+            assert_eq!((answer.status().as_u16(), reason(&answer)), (503, "busy"));
+            assert!(read(answer).await.unwrap().contains("the node part stops"));
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = node.get_with(&path, &[]) => panic!("nothing was sent"),
+        () = others => {}
+    }
+}
+
+#[tokio::test]
 async fn a_slow_task_takes_its_own_places_alone() {
     let slow = Target::new(|mut connection, _| async move {
         connection.request().await;

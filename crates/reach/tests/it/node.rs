@@ -44,13 +44,24 @@ async fn a_task_without_a_way_to_it_is_an_error_that_says_what_to_do() {
     );
     assert_eq!(Node::count(inner.reach.stats().refused(), "internal"), 1);
     assert_eq!((inner.reach.stats().abandoned(), inner.reach.stats().in_flight()), (0, 0));
-    // No interface is a bridge, as in a container with a network of its own.
-    assert_eq!(
-        outcome(&recorded("five", |_| {})).await,
-        "502 no_bridge this node has no bridge to any of its addresses (10.93.1.3, 10.93.2.3, \
-         10.93.3.3, 10.93.4.3, 10.93.5.3, 172.18.0.5): the node part must be in the host's network \
-         (--network host)"
-    );
+    // In a container with a network of its own.
+    let elsewhere = recorded("five", |_| {});
+    elsewhere.folder.write("self/net/route", "Iface Destination Gateway\n");
+    let text = outcome(&elsewhere).await;
+    let start = "502 no_bridge this node part has a bridge to none of its addresses (10.93.1.3, \
+                 10.93.2.3, 10.93.3.3, 10.93.4.3, 10.93.5.3, 172.18.0.5): if it is not in the host's \
+                 network, start it there (--network host); ";
+    assert!(text.starts_with(start), "{text}");
+    // The interface is not a bridge.
+    let routed = recorded("five", |_| {});
+    routed.folder.write("sys/class/net/docker_gwbridge/x", "");
+    let text = outcome(&routed).await;
+    assert!(text.starts_with(start), "{text}");
+    // In the network of the host, with /sys of another one.
+    let text = outcome(&recorded("five", |_| {})).await;
+    let start =
+        "502 no_bridge the way to its address 172.18.0.5 is the interface docker_gwbridge, which ";
+    assert!(text.starts_with(start) && text.contains("Mount nothing over /sys"), "{text}");
     // An overlay network may have the numbers of a bridge.
     let excluded =
         recorded("five", |task| task.swarm_addresses = vec!["172.18.0.5".parse().unwrap()]);
