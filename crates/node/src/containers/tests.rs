@@ -1,5 +1,5 @@
 //! Containers in folders that have the files of a kernel: those of version 1 as a Docker 20.10 on
-//! Linux 6.18 has them, those of version 2 as the kernel documents them.
+//! Linux 6.18 has them, those of version 2 with the keys that it has on Linux 6.1.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,9 +95,11 @@ const V2: &[(&str, &str)] = &[
          file_thp 0\nshmem_thp 0\ninactive_anon 106496\nactive_anon 8192\ninactive_file 20480\n\
          active_file 20959232\nunevictable 0\nslab_reclaimable 400000\nslab_unreclaimable 300000\n\
          slab 700000\nworkingset_refault_anon 0\nworkingset_refault_file 2\n\
-         workingset_activate_anon 0\nworkingset_activate_file 1\nworkingset_nodereclaim 0\n\
-         pgscan 30\npgsteal 20\npgscan_kswapd 30\npgsteal_kswapd 20\npgfault 1937\npgmajfault 1\n\
-         pgrefill 0\npgactivate 0\npgdeactivate 0\npglazyfree 0\nthp_fault_alloc 0\n",
+         workingset_activate_anon 0\nworkingset_activate_file 1\nworkingset_restore_anon 0\n\
+         workingset_restore_file 0\nworkingset_nodereclaim 0\npgscan 30\npgsteal 20\n\
+         pgscan_kswapd 20\npgscan_direct 10\npgsteal_kswapd 15\npgsteal_direct 5\n\
+         pgfault 1937\npgmajfault 1\npgrefill 0\npgactivate 0\npgdeactivate 0\npglazyfree 0\n\
+         pglazyfreed 0\nzswpin 0\nzswpout 0\nthp_fault_alloc 0\nthp_collapse_alloc 0\n",
     ),
     ("memory.swap.current", "12288\n"),
     ("memory.swap.max", "67108864\n"),
