@@ -301,12 +301,13 @@ impl Board {
         let node = index.node(id)?;
         let peers = state.peers.of(id);
         let peers = peers.iter().filter_map(|peer| state.peer(index, peer));
-        let tasks = NodeTasks {
+        let mut tasks = NodeTasks {
             node: index::identity(node),
             cluster: index.cluster().to_owned(),
-            tasks: index.tasks(id, &state.reach, labels),
             peers: peers.collect(),
+            ..NodeTasks::default()
         };
+        index.write_tasks(id, &state.reach, labels, &mut tasks);
         let envelope = Envelope { status: "success".to_owned(), data: tasks };
         let body = serde_json::to_vec(&envelope).ok()?;
         let etag = format!("\"{:032x}\"", xxh3_128(&body));
@@ -408,7 +409,7 @@ impl Board {
                 && !known.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &snapshot))
             {
                 let could_read = known.last.is_some() && known.index.is_complete();
-                changed.extend(known.index.update(&snapshot));
+                changed.extend(known.index.update(&snapshot, Instant::now()));
                 known.last = Some(snapshot);
                 news |= could_read != known.index.is_complete();
             }

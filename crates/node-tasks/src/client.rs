@@ -127,7 +127,7 @@ struct Manager {
 enum News {
     /// Nothing has changed.
     Same,
-    Tasks(NodeTasks, Option<HeaderValue>),
+    Tasks(Arc<NodeTasks>, Option<HeaderValue>),
 }
 
 impl Follower {
@@ -258,7 +258,7 @@ impl Follower {
             News::Tasks(tasks, version) => {
                 self.node = Some(tasks.node.id.clone());
                 self.version = version;
-                Some(Arc::new(tasks))
+                Some(tasks)
             }
         };
         self.logged = None;
@@ -350,7 +350,7 @@ impl Follower {
                 let body = body.map_err(unanswered)?;
                 let tasks = wire::read(&body).map_err(bad)?;
                 check(node, &tasks).map_err(bad)?;
-                Ok((News::Tasks(tasks, version), age))
+                Ok((News::Tasks(Arc::new(tasks), version), age))
             }
             StatusCode::NOT_FOUND => {
                 // A server that is not a Swarmscout has no such message.

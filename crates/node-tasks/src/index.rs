@@ -3,17 +3,28 @@
 //! Snapshots are compared by the addresses of their buckets, so a change costs what differs, and
 //! concerns the nodes of the tasks that differ.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use swarmscout_docker::engine::{Attachment, Network, Node, Task};
 use swarmscout_swarm::buckets::hash_of;
-use swarmscout_swarm::{ListFilter, Snapshot};
+use swarmscout_swarm::{ListFilter, Reason, Snapshot};
 
-use crate::labels::{self, AllowedLabels};
+use crate::labels::{AllowedLabels, ContainerIds, of_author};
 use crate::reach::ReachIndex;
-use crate::wire::{NodeIdentity, TaskEntry, TaskNetwork, cut};
+use crate::wire::{
+    EndedTask, MOST_TASKS, NodeIdentity, NodeTasks, TaskEntry, TaskNetwork, TaskSpec, cut,
+};
+
+/// How long a task that has ended stays in the answers when SwarmKit has removed it. Of a service that is
+/// removed, that is a quarter of a second later: a node must learn of its end all the same.
+const STAYS: Duration = Duration::from_mins(2);
+
+/// The most tasks of a node that stay so.
+const MOST_REMOVED: usize = 1000;
 
 /// The tasks of one Swarm by node.
 #[derive(Debug, Default)]
@@ -23,8 +34,10 @@ pub(crate) struct TaskIndex {
     nodes: HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Task>>>,
     /// The node of each container, by the hash of the container's ID.
     containers: HashMap<u64, Arc<str>>,
-    /// The names of removed services whose tasks are still ending.
+    /// The names of removed services whose tasks are still ending, or stay.
     ending: BTreeMap<Arc<str>, Arc<str>>,
+    /// Tasks of each node that had ended, and were removed since: the oldest first.
+    removed: HashMap<Arc<str>, VecDeque<(Instant, Arc<Task>)>>,
 }
 
 impl TaskIndex {
@@ -39,8 +52,9 @@ impl TaskIndex {
         [Nodes, Tasks].iter().all(|list| *self.seen.scope.filter(*list) != ListFilter::Nothing)
     }
 
-    /// Follows the Swarm to this snapshot. Returns the IDs of the nodes that a difference concerns.
-    pub(crate) fn update(&mut self, now: &Snapshot) -> BTreeSet<Arc<str>> {
+    /// Follows the Swarm to this snapshot, which is that of the moment `at`. Returns the IDs of the nodes
+    /// that a difference concerns.
+    pub(crate) fn update(&mut self, now: &Snapshot, at: Instant) -> BTreeSet<Arc<str>> {
         let seen = std::mem::replace(&mut self.seen, now.clone());
         let mut changed = BTreeSet::new();
         for (old, new) in seen.nodes.differences(&now.nodes) {
@@ -68,13 +82,31 @@ impl TaskIndex {
             if let Some(old) = old {
                 changed.insert(Arc::clone(&old.node));
                 self.remove(old);
+                if new.is_none() && old.has_ended() && !old.container.is_empty() {
+                    let removed = self.removed.entry(Arc::clone(&old.node)).or_default();
+                    removed.push_back((at, Arc::clone(old)));
+                }
             }
             if let Some(new) = new {
                 changed.insert(Arc::clone(&new.node));
                 self.add(new);
             }
         }
-        self.ending.retain(|service, _| now.tasks.of_owner(service).next().is_some());
+        self.removed.retain(|node, removed| {
+            let stays = |(since, _): &(Instant, _)| at.saturating_duration_since(*since) < STAYS;
+            let before = removed.len();
+            removed.drain(..before.saturating_sub(MOST_REMOVED));
+            removed.retain(stays);
+            if removed.len() < before {
+                changed.insert(Arc::clone(node));
+            }
+            !removed.is_empty()
+        });
+        let removed = self.removed.values().flatten();
+        let of_removed: BTreeSet<_> = removed.map(|(_, task)| &task.service).collect();
+        self.ending.retain(|service, _| {
+            of_removed.contains(service) || now.tasks.of_owner(service).next().is_some()
+        });
         let mut networks = Vec::new();
         for (old, new) in seen.networks.differences(&now.networks) {
             let known = |network: &Arc<Network>| (network.internal, network.pools.clone());
@@ -151,44 +183,87 @@ impl TaskIndex {
         cluster(&self.seen)
     }
 
-    /// The tasks of a node, as it gets them.
-    pub(crate) fn tasks(
+    /// Writes the tasks of a node into its answer.
+    pub(crate) fn write_tasks(
         &self,
         node: &str,
         reach: &ReachIndex,
         allowed: &AllowedLabels,
-    ) -> Vec<TaskEntry> {
-        let tasks = self.nodes.get(node).into_iter().flat_map(BTreeMap::values);
-        let has_run = |task: &&Arc<Task>| !task.has_ended() || !task.container.is_empty();
-        tasks.filter(has_run).map(|task| self.entry(task, reach, allowed)).collect()
+        answer: &mut NodeTasks,
+    ) {
+        let known = self.nodes.get(node);
+        let tasks = known.into_iter().flat_map(BTreeMap::values);
+        let (ended, living): (Vec<_>, Vec<_>) = tasks.partition(|task| task.has_ended());
+        answer.tasks = living.iter().map(|task| self.entry(task, reach, allowed)).collect();
+        answer.lists_ended = self.seen.scope.tasks == ListFilter::All;
+        if !answer.lists_ended {
+            return;
+        }
+        // A manager that knows less may list one again.
+        let is_gone = |task: &&Arc<Task>| known.is_none_or(|known| !known.contains_key(&task.id));
+        let removed = self.removed.get(node).into_iter().flatten().map(|(_, task)| task);
+        let removed = removed.filter(is_gone);
+        let mut ended: Vec<_> =
+            ended.into_iter().chain(removed).filter(|task| !task.container.is_empty()).collect();
+        ended.sort_unstable_by_key(|task| (Reverse(task.state_since), &task.id));
+        ended.truncate(MOST_TASKS);
+        ended.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        // Listed again, and removed again.
+        ended.dedup_by(|a, b| a.id == b.id);
+        let mut places = BTreeMap::new();
+        answer.ended = ended
+            .into_iter()
+            .map(|task| {
+                let next = places.len();
+                let spec = *places.entry(self.spec(task, allowed)).or_insert(next);
+                EndedTask {
+                    id: task.id.to_string(),
+                    spec,
+                    slot: task.slot,
+                    container: task.container.to_string(),
+                    state: task.state.to_string(),
+                    state_since: task.state_since,
+                    exit_code: exit_code(task),
+                    removed: known.is_none_or(|known| !known.contains_key(&task.id)),
+                }
+            })
+            .collect();
+        let mut specs: Vec<_> = places.into_iter().collect();
+        specs.sort_unstable_by_key(|(_, place)| *place);
+        answer.specs = specs.into_iter().map(|(spec, _)| spec).collect();
+    }
+
+    fn service_name(&self, task: &Task) -> &str {
+        let service = self.seen.services.get("", &task.service).map(|service| &service.name);
+        service.or_else(|| self.ending.get(&task.service)).map_or("", |name| name)
+    }
+
+    fn spec(&self, task: &Task, allowed: &AllowedLabels) -> TaskSpec {
+        TaskSpec {
+            service_id: task.service.to_string(),
+            service_name: cut(self.service_name(task)),
+            image: cut(&task.image),
+            labels: of_author(task.labels.iter(), allowed),
+        }
     }
 
     fn entry(&self, task: &Task, reach: &ReachIndex, allowed: &AllowedLabels) -> TaskEntry {
-        let service = self.seen.services.get("", &task.service).map(|service| &service.name);
-        let service = service.or_else(|| self.ending.get(&task.service)).map_or("", |name| name);
-        let name = labels::container_name(task, service);
-        let ended = TaskEntry {
+        let service = self.service_name(task);
+        let ids = ContainerIds::new(task, service);
+        TaskEntry {
             id: task.id.to_string(),
+            name: ids.name(),
             service_id: task.service.to_string(),
             service_name: cut(service),
+            image: cut(&task.image),
+            labels: ids.labels(task.labels.iter(), allowed),
             container: task.container.to_string(),
+            pid: task.pid,
             state: task.state.to_string(),
             state_since: task.state_since,
-            exit_code: task.failure.as_ref().map_or(0, |failure| failure.exit_code),
-            name: cut(&name),
-            ..TaskEntry::default()
-        };
-        if task.has_ended() {
-            return ended;
-        }
-        TaskEntry {
-            image: cut(&task.image),
-            labels: labels::of_container(task, service, &name, allowed),
-            pid: task.pid,
             networks: task.attachments.iter().map(|one| self.network(one)).collect(),
             host_network: task.attachments.iter().any(|one| &*one.driver == "host"),
             reach: reach.of(&task.node, &task.id),
-            ..ended
         }
     }
 
@@ -208,6 +283,20 @@ impl TaskIndex {
             addresses: attachment.addresses.iter().map(address).collect(),
         }
     }
+}
+
+/// With which code the container of a task ended that has ended; `None` if it was not started, or SwarmKit
+/// does not know its end. A code of a container that could not be started is the Engine's.
+fn exit_code(task: &Task) -> Option<i64> {
+    let code = task.failure.as_ref().map_or(0, |failure| failure.exit_code);
+    let has_run = match &*task.state {
+        "complete" | "shutdown" => true,
+        "failed" => {
+            code != 0 && matches!(Reason::of(task), Some(Reason::ExitCode | Reason::Unhealthy))
+        }
+        _ => false,
+    };
+    has_run.then_some(code)
 }
 
 /// Who the node is.

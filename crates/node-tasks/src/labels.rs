@@ -58,43 +58,68 @@ impl AllowedLabels {
     }
 }
 
-/// `web.2.xx27lnd5mm`, of global services `agent.<node>.xx27lnd5mm`.
-pub(crate) fn container_name(task: &Task, service: &str) -> String {
-    if service.is_empty() {
-        return String::new();
+/// Whose container it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ContainerIds<'a> {
+    pub(crate) node: &'a str,
+    pub(crate) service: &'a str,
+    /// Empty if it is not known.
+    pub(crate) service_name: &'a str,
+    pub(crate) task: &'a str,
+    /// 0 for global services.
+    pub(crate) slot: i64,
+}
+
+impl<'a> ContainerIds<'a> {
+    pub(crate) fn new(task: &'a Task, service_name: &'a str) -> Self {
+        let Task { node, service, id, slot, .. } = task;
+        Self { node, service, service_name, task: id, slot: *slot }
     }
-    match task.slot {
-        0 => format!("{service}.{}.{}", task.node, task.id),
-        slot => format!("{service}.{slot}.{}", task.id),
+
+    /// `web.2.xx27lnd5mm`, of global services `agent.<node>.xx27lnd5mm`, cut.
+    pub(crate) fn name(&self) -> String {
+        let Self { node, service_name, task, .. } = self;
+        if service_name.is_empty() {
+            return String::new();
+        }
+        cut(&match self.slot {
+            0 => format!("{service_name}.{node}.{task}"),
+            slot => format!("{service_name}.{slot}.{task}"),
+        })
+    }
+
+    /// The allowed ones of the labels of the container, values cut: those of the service's author, which
+    /// are `own`, and those of the Swarm. The latter win, as in Docker.
+    pub(crate) fn labels<'l>(
+        &self,
+        own: impl Iterator<Item = (&'l str, &'l str)>,
+        allowed: &AllowedLabels,
+    ) -> BTreeMap<String, String> {
+        let mut labels = of_author(own, allowed);
+        for (key, value) in [
+            ("com.docker.swarm.node.id", self.node),
+            ("com.docker.swarm.service.id", self.service),
+            ("com.docker.swarm.service.name", self.service_name),
+            ("com.docker.swarm.task", ""),
+            ("com.docker.swarm.task.id", self.task),
+            ("com.docker.swarm.task.name", &self.name()),
+        ] {
+            let is_known = !value.is_empty() || key == "com.docker.swarm.task";
+            if allowed.0.contains(key) && is_known {
+                labels.insert(key.to_owned(), cut(value));
+            }
+        }
+        labels
     }
 }
 
-/// The allowed ones of the labels of a task's container, values cut. Labels of the Swarm win over those of
-/// the service's author, as in Docker.
-pub(crate) fn of_container(
-    task: &Task,
-    service: &str,
-    name: &str,
+/// The allowed ones of the labels that the service's author wrote, values cut.
+pub(crate) fn of_author<'l>(
+    own: impl Iterator<Item = (&'l str, &'l str)>,
     allowed: &AllowedLabels,
 ) -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::new();
-    for (key, value) in task.labels.iter().filter(|(key, _)| allowed.0.contains(*key)) {
-        labels.insert(key.to_owned(), cut(value));
-    }
-    for (key, value) in [
-        ("com.docker.swarm.node.id", &*task.node),
-        ("com.docker.swarm.service.id", &*task.service),
-        ("com.docker.swarm.service.name", service),
-        ("com.docker.swarm.task", ""),
-        ("com.docker.swarm.task.id", &*task.id),
-        ("com.docker.swarm.task.name", name),
-    ] {
-        let is_known = !value.is_empty() || key == "com.docker.swarm.task";
-        if allowed.0.contains(key) && is_known {
-            labels.insert(key.to_owned(), cut(value));
-        }
-    }
-    labels
+    let allowed = own.filter(|(key, _)| allowed.0.contains(*key));
+    allowed.map(|(key, value)| (key.to_owned(), cut(value))).collect()
 }
 
 #[cfg(test)]
@@ -124,8 +149,7 @@ mod tests {
             ..Task::default()
         };
         let shown = |allowed: &AllowedLabels| {
-            let name = container_name(&task, "shop_web");
-            let labels = of_container(&task, "shop_web", &name, allowed);
+            let labels = ContainerIds::new(&task, "shop_web").labels(task.labels.iter(), allowed);
             let lines = labels.iter().map(|(key, value)| format!("{key}={value}"));
             lines.collect::<Vec<_>>().join("\n") + "\n"
         };
@@ -146,7 +170,7 @@ mod tests {
         assert_eq!(long.len(), 1024);
         assert_eq!(more.further(), "com.docker.swarm.task,long,team");
         let global = Task { slot: 0, ..task.clone() };
-        assert_eq!(container_name(&global, "agent"), "agent.n1.t1");
+        assert_eq!(ContainerIds::new(&global, "agent").name(), "agent.n1.t1");
     }
 
     #[test]

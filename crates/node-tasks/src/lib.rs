@@ -39,5 +39,6 @@ pub use client::{ClientSettings, Followed, Follower, TaskFeed};
 pub use error::{Error, RequestFailure};
 pub use labels::{AllowedLabels, DEFAULT_LABELS};
 pub use wire::{
-    NodeIdentity, NodeTasks, PeerNode, ReachTarget, TaskEntry, TaskNetwork, is_container_id,
+    EndedTask, NodeIdentity, NodeTasks, PeerNode, ReachTarget, TaskEntry, TaskNetwork, TaskSpec,
+    is_container_id,
 };

@@ -5,13 +5,15 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::labels::{AllowedLabels, ContainerIds};
+
 /// The most bytes of a value that a label or a name may have.
 const LONGEST_VALUE: usize = 1024;
 
 /// The largest answer that a node reads, in bytes: some 10,000 tasks.
 pub(crate) const MAX_ANSWER: u64 = 16 << 20;
 
-/// The most tasks of a node, those that have ended included.
+/// The most tasks of a node, and the most that have ended.
 pub(crate) const MOST_TASKS: usize = 20_000;
 
 /// The most that one task may have of anything: networks, labels, ports.
@@ -40,10 +42,19 @@ pub struct NodeTasks {
     /// ID of the Swarm; empty if the manager does not know it.
     #[serde(default)]
     pub cluster: String,
-    /// The tasks that run on the node, or shall, and those that have ended there and are still known. In
-    /// the order of their IDs.
+    /// The tasks that run on the node, or shall. In the order of their IDs.
     #[serde(default)]
     pub tasks: Vec<TaskEntry>,
+    /// Whether the manager reads tasks that have ended. If it does not, `ended` says nothing.
+    #[serde(default)]
+    pub lists_ended: bool,
+    /// Those that have ended there and are still known, the newest if there are too many. In the order of
+    /// their IDs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<EndedTask>,
+    /// What they were made from, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub specs: Vec<TaskSpec>,
     /// The nodes that this one may probe, and that may probe it.
     #[serde(default)]
     pub peers: Vec<PeerNode>,
@@ -62,7 +73,7 @@ pub struct NodeIdentity {
     pub address: String,
 }
 
-/// A task. One that has ended has no labels, networks and targets.
+/// A task that has not ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskEntry {
     /// Its ID.
@@ -94,9 +105,6 @@ pub struct TaskEntry {
     /// When it got into that state, in microseconds since 1970; 0 if unknown.
     #[serde(default)]
     pub state_since: i64,
-    /// With which code its container ended; 0 if it has not.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub exit_code: i64,
     /// The networks that it is attached to, that of published ports included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<TaskNetwork>,
@@ -106,6 +114,49 @@ pub struct TaskEntry {
     /// What may be fetched from it for scrapers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reach: Vec<ReachTarget>,
+}
+
+/// A task that has ended, and had a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedTask {
+    /// Its ID.
+    pub id: String,
+    /// The place of what it was made from in [`NodeTasks::specs`].
+    pub spec: usize,
+    /// Which of the replicas it was; 0 for global services.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub slot: i64,
+    /// ID of its container: 64 hexadecimal digits.
+    pub container: String,
+    /// `failed`, `complete`, `shutdown`, …
+    #[serde(default)]
+    pub state: String,
+    /// When it got into that state, in microseconds since 1970 by the clock of its node; 0 if unknown.
+    #[serde(default)]
+    pub state_since: i64,
+    /// With which code its container ended. `None` if it was never started, or its end was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+    /// Whether SwarmKit has removed it, and its node its container.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub removed: bool,
+}
+
+/// What tasks have in common that have ended: their service, and what it said when they were made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// ID of the service.
+    #[serde(default)]
+    pub service_id: String,
+    /// Name of the service; empty if it is not known.
+    #[serde(default)]
+    pub service_name: String,
+    /// Image of the containers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
+    /// Labels of the service's author that are on the allow list. Those of the Swarm follow from the task.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A network of a task.
@@ -163,6 +214,11 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(is: &bool) -> bool {
+    !*is
+}
+
 /// Whether this is the ID of a container: 64 hexadecimal digits.
 pub fn is_container_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -196,14 +252,26 @@ impl NodeTasks {
         if !is_id(&self.node.id) {
             return Err("it names no node".to_owned());
         }
-        if self.tasks.len() > MOST_TASKS || self.peers.len() > MOST_PEERS {
-            return Err(format!("it has {} tasks", self.tasks.len()));
+        let counts = [self.tasks.len(), self.ended.len(), self.specs.len()];
+        if counts.into_iter().any(|count| count > MOST_TASKS) || self.peers.len() > MOST_PEERS {
+            return Err(format!("it has {} tasks, and {} that have ended", counts[0], counts[1]));
         }
+        let of_task = |id: &str, reason: &str| format!("task {}: {reason}", shown(id));
         for task in &self.tasks {
-            task.check(is_id).map_err(|reason| format!("task {}: {reason}", shown(&task.id)))?;
+            task.check(is_id).map_err(|reason| of_task(&task.id, reason))?;
         }
-        if !self.tasks.is_sorted_by(|a, b| a.id < b.id) {
+        for task in &self.ended {
+            task.check(is_id, &self.specs).map_err(|reason| of_task(&task.id, reason))?;
+        }
+        let are_sorted = self.tasks.is_sorted_by(|a, b| a.id < b.id)
+            && self.ended.is_sorted_by(|a, b| a.id < b.id);
+        if !are_sorted {
             return Err("its tasks are not in the order of their IDs".to_owned());
+        }
+        for spec in &self.specs {
+            let texts = [&spec.service_id, &spec.service_name, &spec.image];
+            check_texts(texts.into_iter(), &spec.labels)
+                .map_err(|reason| format!("service {}: {reason}", shown(&spec.service_id)))?;
         }
         if let Some(peer) = self.peers.iter().find(|peer| !is_id(&peer.id) || peer.port == 0) {
             return Err(format!("peer {}: it has no ID or no port", shown(&peer.id)));
@@ -216,6 +284,36 @@ impl NodeTasks {
     }
 }
 
+impl NodeTasks {
+    /// The tasks that have ended, each with what it was while it ran.
+    pub fn ended(&self) -> impl Iterator<Item = (&EndedTask, TaskEntry)> {
+        self.ended.iter().filter_map(|task| {
+            let spec = self.specs.get(task.spec)?;
+            let ids = ContainerIds {
+                node: &self.node.id,
+                service: &spec.service_id,
+                service_name: &spec.service_name,
+                task: &task.id,
+                slot: task.slot,
+            };
+            let own = spec.labels.iter().map(|(key, value)| (&**key, &**value));
+            let entry = TaskEntry {
+                id: task.id.clone(),
+                name: ids.name(),
+                service_id: spec.service_id.clone(),
+                service_name: spec.service_name.clone(),
+                image: spec.image.clone(),
+                labels: ids.labels(own, &AllowedLabels::default()),
+                container: task.container.clone(),
+                state: task.state.clone(),
+                state_since: task.state_since,
+                ..TaskEntry::default()
+            };
+            Some((task, entry))
+        })
+    }
+}
+
 impl TaskEntry {
     fn check(&self, is_id: impl Fn(&str) -> bool) -> Result<(), &'static str> {
         if !is_id(&self.id) {
@@ -224,16 +322,11 @@ impl TaskEntry {
         if !self.container.is_empty() && !is_container_id(&self.container) {
             return Err("the ID of its container does not have 64 hexadecimal digits");
         }
-        let counts = [self.labels.len(), self.networks.len(), self.reach.len()];
-        if counts.into_iter().any(|count| count > MOST_PARTS) {
-            return Err("it has too many labels, networks or targets");
+        if self.networks.len().max(self.reach.len()) > MOST_PARTS {
+            return Err("it has too many networks or targets");
         }
-        let is_long = |text: &str| text.len() > LONGEST_VALUE;
         let texts = [&self.name, &self.service_id, &self.service_name, &self.image, &self.state];
-        let of_labels = self.labels.iter().flat_map(|(name, value)| [name, value]);
-        if texts.into_iter().chain(of_labels).any(|text| is_long(text)) {
-            return Err("one of its texts is too long");
-        }
+        check_texts(texts.into_iter(), &self.labels)?;
         let is_target = |target: &ReachTarget| {
             let ReachTarget { scheme, port, path } = target;
             matches!(&**scheme, "http" | "https") && *port > 0 && path.starts_with('/')
@@ -243,6 +336,35 @@ impl TaskEntry {
         }
         Ok(())
     }
+}
+
+impl EndedTask {
+    fn check(&self, is_id: impl Fn(&str) -> bool, specs: &[TaskSpec]) -> Result<(), &'static str> {
+        if !is_id(&self.id) {
+            return Err("its ID is not one");
+        }
+        if !is_container_id(&self.container) {
+            return Err("the ID of its container does not have 64 hexadecimal digits");
+        }
+        if self.spec >= specs.len() {
+            return Err("what it was made from is not there");
+        }
+        check_texts([&self.state].into_iter(), &BTreeMap::new())
+    }
+}
+
+fn check_texts<'a>(
+    texts: impl Iterator<Item = &'a String>,
+    labels: &'a BTreeMap<String, String>,
+) -> Result<(), &'static str> {
+    if labels.len() > MOST_PARTS {
+        return Err("it has too many labels");
+    }
+    let mut all = texts.chain(labels.iter().flat_map(|(name, value)| [name, value]));
+    if all.any(|text| text.len() > LONGEST_VALUE) {
+        return Err("one of its texts is too long");
+    }
+    Ok(())
 }
 
 /// The beginning of a name, for an error.

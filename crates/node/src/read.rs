@@ -188,15 +188,15 @@ impl Folder {
     /// Calls `found` with the name of each folder in this one, as they are now. Others are skipped,
     /// symbolic links too.
     pub fn folders(&self, mut found: impl FnMut(&CStr)) -> Result<(), ReadError> {
-        self.entries(|name, kind| {
+        self.entries(|name, kind, _| {
             if kind == FileType::Directory {
                 found(name);
             }
         })
     }
 
-    /// Calls `found` with the name and the kind of each entry, as they are now.
-    pub fn entries(&self, mut found: impl FnMut(&CStr, FileType)) -> Result<(), ReadError> {
+    /// Calls `found` with the name, the kind and the inode number of each entry, as they are now.
+    pub fn entries(&self, mut found: impl FnMut(&CStr, FileType, u64)) -> Result<(), ReadError> {
         seek(&self.0, SeekFrom::Start(0))?;
         let mut room = [MaybeUninit::uninit(); ENTRIES];
         let mut entries = RawDir::new(&self.0, &mut room);
@@ -204,7 +204,7 @@ impl Folder {
             let entry = entry?;
             let name = entry.file_name();
             if !matches!(name.to_bytes(), b"." | b"..") {
-                found(name, entry.file_type());
+                found(name, entry.file_type(), entry.ino());
             }
         }
         Ok(())

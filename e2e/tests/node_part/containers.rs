@@ -12,7 +12,10 @@ use swarmscout_e2e::exposition::{Exposition, Series};
 use swarmscout_e2e::process::Process;
 use swarmscout_e2e::{get, until};
 
-use crate::{create_shell, running};
+use crate::{create_shell, metrics, running};
+
+/// Where node parts have the metrics of containers.
+const PATH: &str = "/metrics/containers";
 
 /// A node part beside the first worker, with the socket of its engine.
 struct WithSocket {
@@ -195,7 +198,8 @@ fn network(cluster: &Cluster, part: &WithSocket) -> Result<()> {
     Ok(())
 }
 
-/// Services whose containers end in different ways, each once.
+/// Services whose containers end in different ways, each once. The node part that has a manager alone
+/// counts the same as the one with the socket.
 pub(crate) fn ends(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     let part = WithSocket::start(cluster, folder)?;
     let create = |name: &str, script: &str| {
@@ -206,6 +210,7 @@ pub(crate) fn ends(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     create("fails", "exit 3")?;
     create("killed", "sleep 600")?;
     create("starved", "x=xxxxxxxx; while :; do x=$x$x; done")?;
+    create("leaves", "trap 'exit 7' TERM; while :; do sleep 0.1; done")?;
     let of = "label=com.docker.swarm.service.name=killed";
     let killed = until("a container to kill", PATIENCE, || {
         let id = cluster.docker_at("worker-1", &["ps", "-q", "--no-trunc", "--filter", of])?;
@@ -220,6 +225,14 @@ pub(crate) fn ends(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         Ok(())
     })?;
     cluster.docker_at("worker-1", &["kill", &killed])?;
+    let of = [("service", "leaves"), ("exit_code", "0")];
+    until("both know the service before its end", PATIENCE, || {
+        let name = "swarmscout_container_deaths_total";
+        let (own, followed) = (part.metrics()?, metrics(cluster, "worker-1", PATH)?);
+        ensure!(own.value(name, &of)? == 0 && followed.value(name, &of)? == 0);
+        Ok(())
+    })?;
+    cluster.docker(&["service", "rm", "leaves"])?;
     until("all ends", PATIENCE, || {
         let metrics = part.metrics()?;
         let count = |name: &str, labels: &[(&str, &str)]| {
@@ -240,9 +253,49 @@ pub(crate) fn ends(cluster: &mut Cluster, folder: &Path) -> Result<()> {
             // Of what has ended, nothing else is there.
             ensure!(metrics.all("container_last_seen", &of).next().is_none(), "{service}");
         }
+        let left = [("service", "leaves"), ("exit_code", "7")];
+        ensure!(count("deaths", &left)? == 1, "the service that was removed");
+        Ok(())
+    })?;
+    until("the same without the socket", PATIENCE, || {
+        let (own, followed) = (part.metrics()?, metrics(cluster, "worker-1", PATH)?);
+        for service in ["quits", "fails", "killed", "starved", "leaves"] {
+            same(&own, &followed, "swarmscout_container_deaths_total", ("service", service))?;
+            let label = ("container_label_com_docker_swarm_service_name", service);
+            if service != "leaves" {
+                same(&own, &followed, "swarmscout_container_state", label)?;
+                same(&own, &followed, "swarmscout_container_last_exit_code", label)?;
+            }
+            let kills = followed.value("swarmscout_container_oom_kills_total", &[("service", service)]);
+            if is_v1() {
+                // It forgets the counts of containers that have ended.
+                ensure!(kills.is_err(), "{kills:?}");
+            } else {
+                ensure!(kills? == i64::from(service == "starved"), "{service}");
+            }
+        }
+        let missing = [("what", "oom_ended")];
+        let missing = followed.all("swarmscout_node_unavailable", &missing).count();
+        ensure!(missing == usize::from(is_v1()));
         Ok(())
     })?;
     cluster.docker(&["service", "rm", "quits", "fails", "killed", "starved"]).map(drop)
+}
+
+fn is_v1() -> bool {
+    Path::new("/sys/fs/cgroup/memory").exists()
+}
+
+/// Whether two node parts have the same series of a metric with this label, and some.
+fn same(a: &Exposition, b: &Exposition, metric: &str, label: (&str, &str)) -> Result<()> {
+    let series = |from: &Exposition| -> Vec<String> {
+        let mut all: Vec<_> = from.all(metric, &[label]).map(|one| format!("{one:?}")).collect();
+        all.sort();
+        all
+    };
+    let (a, b) = (series(a), series(b));
+    ensure!(!a.is_empty() && a == b, "{a:#?}\n{b:#?}");
+    Ok(())
 }
 
 pub(crate) fn at_once(cluster: &mut Cluster, folder: &Path) -> Result<()> {

@@ -17,6 +17,13 @@ fn attachment(network: &str, address: &str) -> Attachment {
     }
 }
 
+fn answer(index: &TaskIndex, node: &str) -> NodeTasks {
+    let node_of = index.node(node).map(|node| identity(node)).unwrap_or_default();
+    let mut answer = NodeTasks { node: node_of, ..NodeTasks::default() };
+    index.write_tasks(node, &ReachIndex::default(), &AllowedLabels::default(), &mut answer);
+    answer
+}
+
 #[test]
 fn a_node_gets_what_concerns_it() {
     let mut snapshot = Snapshot { scope: ListScope::everything(), ..Snapshot::default() };
@@ -71,30 +78,19 @@ fn a_node_gets_what_concerns_it() {
         snapshot.tasks.insert(Arc::new(task));
     }
     let mut index = TaskIndex::default();
-    index.update(&snapshot);
-    let tasks = index.tasks("n1", &ReachIndex::default(), &AllowedLabels::default());
-    let text = serde_json::to_string_pretty(&(identity(index.node("n1").unwrap()), tasks)).unwrap();
+    index.update(&snapshot, Instant::now());
+    let answer = answer(&index, "n1");
+    let text = serde_json::to_string_pretty(&answer).unwrap();
     let short = text.replace(&"a".repeat(64), "a…").replace(&"b".repeat(64), "b…");
     expect![[r#"
-        [
-          {
+        {
+          "node": {
             "id": "n1",
             "name": "pi",
             "address": "192.0.2.3"
           },
-          [
-            {
-              "id": "t0",
-              "name": "web.2.t0",
-              "service_id": "s1",
-              "service_name": "web",
-              "container": "b…",
-              "pid": 0,
-              "state": "failed",
-              "state_since": 1700000000000000,
-              "exit_code": 137,
-              "host_network": false
-            },
+          "cluster": "",
+          "tasks": [
             {
               "id": "t1",
               "name": "web.2.t1",
@@ -165,8 +161,31 @@ fn a_node_gets_what_concerns_it() {
               ],
               "host_network": true
             }
-          ]
-        ]"#]]
+          ],
+          "lists_ended": true,
+          "ended": [
+            {
+              "id": "t0",
+              "spec": 0,
+              "slot": 2,
+              "container": "b…",
+              "state": "failed",
+              "state_since": 1700000000000000,
+              "exit_code": 137
+            }
+          ],
+          "specs": [
+            {
+              "service_id": "s1",
+              "service_name": "web",
+              "image": "nginx:1",
+              "labels": {
+                "com.docker.stack.namespace": "shop"
+              }
+            }
+          ],
+          "peers": []
+        }"#]]
     .assert_eq(&short);
 }
 
@@ -252,9 +271,14 @@ fn apply(step: &Step, to: &mut Snapshot) {
     }
 }
 
-/// What a node would get, written for each node alone, without an index.
-fn expected(snapshot: &Snapshot, node: &str) -> Vec<String> {
-    let ours = snapshot.tasks.objects().filter(|task| *task.node == *node);
+/// What a node would get, written for each node alone, without an index. `before` is the snapshot in
+/// which tasks were that are removed now.
+fn expected(before: &Snapshot, snapshot: &Snapshot, node: &str) -> Vec<String> {
+    let removed = before
+        .tasks
+        .objects()
+        .filter(|task| task.has_ended() && snapshot.tasks.get(&task.service, &task.id).is_none());
+    let ours = snapshot.tasks.objects().chain(removed).filter(|task| *task.node == *node);
     let mut lines: Vec<_> = ours
         .filter(|task| !task.has_ended() || !task.container.is_empty())
         .map(|task| {
@@ -275,7 +299,9 @@ fn expected(snapshot: &Snapshot, node: &str) -> Vec<String> {
 }
 
 fn found(index: &TaskIndex, node: &str) -> Vec<String> {
-    let tasks = index.tasks(node, &ReachIndex::default(), &AllowedLabels::default());
+    let answer = answer(index, node);
+    let ended = answer.ended().map(|(_, task)| task);
+    let tasks: Vec<_> = answer.tasks.iter().cloned().chain(ended).collect();
     let mut lines: Vec<_> = tasks
         .iter()
         .map(|task| {
@@ -300,6 +326,7 @@ proptest! {
         let mut snapshot = Snapshot { scope: ListScope::everything(), ..Snapshot::default() };
         (0..4).for_each(|id| snapshot.services.insert(Arc::new(service(id))));
         let mut index = TaskIndex::default();
+        let (mut at, mut before) = (Instant::now(), snapshot.clone());
         let nodes = ["n0", "n1", "n2", "n3"];
         let mut known = nodes.map(|_| Vec::new());
         let mut had = BTreeSet::new();
@@ -315,10 +342,12 @@ proptest! {
             for task in unread {
                 snapshot.tasks.remove(&task.service, &task.id);
             }
-            let changed = index.update(&snapshot);
+            // What was removed in an earlier round does not stay.
+            at += STAYS;
+            let changed = index.update(&snapshot, at);
             had = snapshot.tasks.objects().map(|task| Arc::clone(&task.service)).collect();
             for (node, known) in nodes.iter().zip(&mut known) {
-                let now = expected(&snapshot, node);
+                let now = expected(&before, &snapshot, node);
                 prop_assert_eq!(&found(&index, node), &now);
                 prop_assert!(*known == now || changed.contains(*node), "{} {:?}", node, changed);
                 *known = now;
@@ -329,6 +358,7 @@ proptest! {
                     prop_assert_eq!(of, expected);
                 }
             }
+            before = snapshot.clone();
         }
     }
 }

@@ -85,7 +85,7 @@ impl Hierarchy {
             return Ok(Self { version: Version::V2, trees, unlimited: u64::MAX });
         }
         let mut names = Vec::new();
-        let listed = root.entries(|name, kind| {
+        let listed = root.entries(|name, kind, _| {
             if matches!(kind, FileType::Directory | FileType::Symlink) {
                 names.extend(name.to_str().map(str::to_owned));
             }
@@ -147,6 +147,27 @@ impl Hierarchy {
     /// Opens the file at `path` in the tree of `controller`.
     pub(crate) fn open(&self, controller: Controller, path: &str) -> Result<KeptFile, ReadError> {
         self.tree(controller).ok_or(ReadError::NotFound)?.file(path)
+    }
+
+    /// Calls `found` with the name and the inode number of each cgroup in the one at `path`.
+    pub(crate) fn children(
+        &self,
+        controller: Controller,
+        path: &str,
+        mut found: impl FnMut(&str, u64),
+    ) -> Result<(), ReadError> {
+        let tree = self.tree(controller).ok_or(ReadError::NotFound)?;
+        let folder = tree.folder(if path.is_empty() { "." } else { path })?;
+        let mut left = MOST_FOLDERS;
+        folder.entries(|name, kind, inode| {
+            if kind == FileType::Directory
+                && left > 0
+                && let Ok(name) = name.to_str()
+            {
+                left -= 1;
+                found(name, inode);
+            }
+        })
     }
 
     /// A process in the cgroup at `path`, if the processes of containers are visible.

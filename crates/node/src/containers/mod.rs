@@ -6,6 +6,7 @@
 
 mod devices;
 mod families;
+mod kills;
 mod labels;
 mod process;
 mod reader;

@@ -1,6 +1,6 @@
 //! Reads all containers, once a scrape.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,19 +8,24 @@ use rustix::io::Errno;
 use swarmscout_exposition::pieces::SeriesLabels;
 
 use super::devices::Devices;
+use super::kills::{ChildKind, ChildReading, Kills, ParentReading};
 use super::labels::ContainerLabels;
 use super::process::{NoNetwork, Process, Procfs};
-use super::sample::{DeviceSample, LimitsSample};
+use super::sample::{DeviceSample, LimitsSample, MemorySample};
 use super::{CgroupReading, MOST_DESCRIPTORS, Reading};
 use crate::cgroup::{Controller, FileSpec, Hierarchy, LIMIT, Raw, Version, When, parse};
+use crate::ends::{Ends, Service};
 use crate::facts::{ContainerState, Facts, FactsSet};
-use crate::read::{Buffer, KeptFile, ReadError};
+use crate::read::{Buffer, Folder, KeptFile, ReadError};
 use crate::roots::Roots;
 use crate::unavailable::Unavailable;
 
 /// Limits of a container are read at first sight, when its facts or its memory limit change, and at
 /// every tenth scrape: nothing else reports that they changed.
 const LIMITS_EVERY: u64 = 10;
+
+/// The largest table of mounts that is read, in bytes.
+const MOUNTS: usize = 4 << 20;
 
 /// After how many scrapes facts and cgroups that do not agree are a fault.
 const PATIENCE: u64 = 2;
@@ -38,6 +43,17 @@ pub struct ContainerReader {
     /// At how many scrapes in a row containers ran, and had no cgroup.
     without_cgroups: u64,
     errors: Errors,
+    /// `None` where an engine reports kills for want of memory.
+    kills: Option<KillCounter>,
+}
+
+/// Counts kills for want of memory by service.
+#[derive(Debug)]
+struct KillCounter {
+    ends: Arc<Ends>,
+    kills: Kills,
+    /// Whether `memory.events` counts what is below a cgroup; `None` before that is known.
+    is_hierarchical: Option<bool>,
 }
 
 /// Files that were not read: how often, by name and reason.
@@ -95,7 +111,15 @@ impl ContainerReader {
             scrapes: 0,
             without_cgroups: 0,
             errors: Errors::default(),
+            kills: None,
         }
+    }
+
+    /// Counts kills for want of memory in `ends`, by the kernel's counts and the ends of tasks.
+    #[must_use]
+    pub fn counting_kills(mut self, ends: Arc<Ends>) -> Self {
+        self.kills = Some(KillCounter { ends, kills: Kills::default(), is_hierarchical: None });
+        self
     }
 
     /// Reads all containers that there are now.
@@ -116,6 +140,8 @@ impl ContainerReader {
         let mut network = NetworkTally::default();
         if let Some(hierarchy) = self.hierarchy.take() {
             let procfs = Procfs::open(&self.roots.procfs, &mut self.buffer).ok();
+            let mut kills = self.kills.take();
+            let totals = kills.as_mut().map(|kills| self.kill_totals(&hierarchy, kills));
             let mut living = Vec::with_capacity(self.tracked.len());
             for (path, mut one) in std::mem::take(&mut self.tracked) {
                 let mut read = self.read_one(&hierarchy, procfs.as_ref(), &mut one, &mut network);
@@ -131,6 +157,11 @@ impl ContainerReader {
                 }
             }
             self.tracked = living.into_iter().collect();
+            if let Some((kills, totals)) = kills.as_mut().zip(totals) {
+                let as_of = (now, facts.as_of);
+                self.count_kills(&hierarchy, kills, as_of, totals, &cgroups);
+            }
+            self.kills = kills;
             self.hierarchy = Some(hierarchy);
         }
         self.note(facts, cgroups.len(), &network);
@@ -138,6 +169,95 @@ impl ContainerReader {
         let errors = &self.errors.0;
         let errors = errors.iter().map(|((file, reason), count)| (*file, *reason, *count));
         Reading { now, cgroups, containers, errors: errors.collect() }
+    }
+
+    /// Reads the kills in each cgroup that has containers in it. Before them: what is killed meanwhile
+    /// shows in a container first.
+    fn kill_totals(
+        &mut self,
+        hierarchy: &Hierarchy,
+        KillCounter { ends, kills, is_hierarchical }: &mut KillCounter,
+    ) -> BTreeMap<Box<str>, u64> {
+        let mut totals = BTreeMap::new();
+        let mut reason = None;
+        let is_v2 = hierarchy.version == Version::V2;
+        let is_hierarchical = *is_hierarchical
+            .get_or_insert_with(|| is_v2 && !has_local_events(&self.roots, &mut self.buffer));
+        if is_hierarchical {
+            let with_containers: BTreeSet<&str> =
+                self.tracked.keys().map(|path| parent_of(path)).collect();
+            let mut paths = with_containers.clone();
+            paths.extend(kills.parents());
+            // There before its first container.
+            paths.insert("docker");
+            for path in paths {
+                match kills_in(hierarchy, path, &mut self.buffer) {
+                    Ok(total) => drop(totals.insert(path.into(), total)),
+                    Err(ReadError::NotFound | ReadError::Gone)
+                        if !with_containers.contains(path) => {}
+                    Err(error) => {
+                        reason = Some(format!("cannot read memory.events of /{path}: {error}"));
+                    }
+                }
+            }
+        } else if is_v2 {
+            reason = Some("cgroups are mounted with memory_localevents".to_owned());
+        } else {
+            reason =
+                Some("cgroup version 1 forgets the counts of cgroups that are gone".to_owned());
+        }
+        ends.set_counts_kills(reason.is_none());
+        let help = "give Docker's socket, which reports kills for want of memory";
+        self.unavailable.note("oom_ended", reason.map(|reason| format!("{reason}; {help}")));
+        totals
+    }
+
+    /// Counts the kills since the last scrape.
+    fn count_kills(
+        &mut self,
+        hierarchy: &Hierarchy,
+        KillCounter { ends, kills, .. }: &mut KillCounter,
+        at: (SystemTime, Option<SystemTime>),
+        totals: BTreeMap<Box<str>, u64>,
+        cgroups: &[CgroupReading],
+    ) {
+        let tracked = self.tracked.iter().zip(cgroups);
+        let tracked: HashMap<&str, (&Tracked, &CgroupReading)> =
+            tracked.map(|((path, one), cgroup)| (&**path, (one, cgroup))).collect();
+        let mut readings = BTreeMap::new();
+        for (path, total) in totals {
+            let is_same = kills.is_same(&path, total);
+            let mut children = Vec::new();
+            if !is_same || kills.is_shared(&path) {
+                let listed = hierarchy.children(Controller::Memory, &path, |name, inode| {
+                    let kind = match parse::container_id(name) {
+                        Some(_) => ChildKind::Container(None),
+                        None => ChildKind::Other,
+                    };
+                    children.push(ChildReading { name: name.into(), inode, kills: 0, kind });
+                });
+                if listed.is_err() {
+                    continue;
+                }
+            }
+            for child in children.iter_mut().filter(|_| !is_same) {
+                let below = format!("{path}/{}", child.name);
+                let below = below.trim_start_matches('/');
+                let mut counted = None;
+                if let Some((one, cgroup)) = tracked.get(below) {
+                    let service = one.facts.as_deref().map(Service::of_facts);
+                    child.kind = ChildKind::Container(service);
+                    counted = cgroup.sample.memory.oom_kills;
+                }
+                let read = || kills_in(hierarchy, below, &mut self.buffer).ok();
+                // One that is gone by now, or that does not count.
+                child.kills = counted.or_else(read).unwrap_or_default();
+            }
+            readings.insert(path, ParentReading { total, children });
+        }
+        for (service, count) in kills.observe(at, readings, ends.take_killed()) {
+            ends.out_of_memory(service, count);
+        }
     }
 
     /// Brings what is tracked to what exists.
@@ -411,6 +531,29 @@ impl ContainerReader {
 struct NetworkTally {
     read: usize,
     missing: Option<NoNetwork>,
+}
+
+/// The cgroup that has the one at `path` in it; the root is empty.
+fn parent_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// How many processes were killed in the cgroup at `path`, and below it. Version 2 only.
+fn kills_in(hierarchy: &Hierarchy, path: &str, buffer: &mut Buffer) -> Result<u64, ReadError> {
+    let name = if path.is_empty() { "memory.events" } else { &format!("{path}/memory.events") };
+    let file = hierarchy.open(Controller::Memory, name)?;
+    let mut memory = MemorySample::default();
+    parse::memory_events(file.read_whole(buffer, LIMIT)?, &mut memory);
+    memory.oom_kills.ok_or(ReadError::Garbage)
+}
+
+/// Whether cgroups are mounted so that `memory.events` has nothing of those below.
+fn has_local_events(roots: &Roots, buffer: &mut Buffer) -> bool {
+    let Ok(procfs) = Folder::open(&roots.procfs) else { return false };
+    let Ok(mounts) = procfs.read("1/mountinfo", buffer, MOUNTS) else { return false };
+    let has = |line: &[u8], text: &[u8]| line.windows(text.len()).any(|part| part == text);
+    let mut lines = mounts.split(|byte| *byte == b'\n');
+    lines.any(|line| has(line, b" - cgroup2 ") && has(line, b"memory_localevents"))
 }
 
 impl Tracked {

@@ -13,6 +13,8 @@ use swarmscout_exposition::Format;
 use super::sample::FilesystemSample;
 use super::*;
 use crate::cgroup::NO_PRESSURE;
+use crate::cgroup::{FileSpec, Version};
+use crate::ends::{Ends, Service};
 use crate::facts::{ContainerState, FactsSet, NetworkMode};
 use crate::roots::Roots;
 use crate::unavailable::Unavailable;
@@ -208,6 +210,96 @@ impl Machine {
     }
 }
 
+/// A container that the kernel ends between two scrapes leaves its count in the cgroup above: the kernel
+/// counts an event in each cgroup up to the root (Linux mm/memcontrol.c, memcg_memory_event).
+#[test]
+fn kills_in_containers_that_have_ended_are_counted_by_service() {
+    for (driver, parent, unit) in
+        [("cgroupfs", "docker", ""), ("systemd", "system.slice", "ssh.service")]
+    {
+        let machine = Machine::new(&format!("kills-{driver}"), false);
+        let path = |number| match driver {
+            "cgroupfs" => format!("docker/{}", id(number)),
+            _ => format!("system.slice/docker-{}.scope", id(number)),
+        };
+        let events = |path: &str, kills: u64| {
+            let text =
+                format!("low 0\nhigh 0\nmax 9\noom {kills}\noom_kill {kills}\noom_group_kill 0\n");
+            write(&machine.cgroups().join(path).join("memory.events"), text);
+        };
+        let ends = Arc::<Ends>::default();
+        let (reader, unavailable) = machine.reader();
+        let mut reader = reader.counting_kills(Arc::clone(&ends));
+        let (mut facts, mut at) = (set_of([facts(1, 1), facts(2, 2)]), now());
+        facts.containers.values().for_each(|facts| ends.add_service(Service::of_facts(facts)));
+        let service = Service::of_facts(&facts.containers[&id(2)]);
+        let mut scrape = |facts: &mut FactsSet| {
+            at += Duration::from_secs(15);
+            facts.as_of = Some(at);
+            reader.read(facts, at);
+            let mut out = Families::new(Format::Text);
+            ends.write(&mut out);
+            let text = out.finish();
+            let kills = text.lines().filter_map(|line| line.split_once("oom_kills_total"));
+            (at, kills.map(|(_, labels)| labels.to_owned()).collect::<Vec<_>>())
+        };
+        let of_web = |kills: u64| format!("{{stack=\"shop\",service=\"shop_web\"}} {kills}");
+        for (number, kills) in [(1, 0), (2, 3)] {
+            machine.start(&path(number));
+            events(&path(number), kills);
+        }
+        if !unit.is_empty() {
+            events(&format!("{parent}/{unit}"), 1);
+        }
+        // What was before the first scrape does not count.
+        events(parent, 4);
+        assert_eq!(scrape(&mut facts).1.last(), Some(&of_web(0)), "{driver}");
+        // In a container that goes on.
+        events(&path(1), 1);
+        events(parent, 5);
+        assert_eq!(scrape(&mut facts).1.last(), Some(&of_web(1)), "{driver}");
+        // In one that ends, with a second process of it: both are of its task.
+        machine.stop(&path(2));
+        events(parent, 7);
+        let (at, written) = scrape(&mut facts);
+        assert_eq!(written.last(), Some(&of_web(1)), "{driver}");
+        ends.task_died(service, 137, at);
+        assert_eq!(scrape(&mut facts).1.last(), Some(&of_web(3)), "{driver}");
+        // In one whose task is not known.
+        events(parent, 8);
+        scrape(&mut facts);
+        assert!(scrape(&mut facts).1.contains(&" 1".to_owned()), "{driver}");
+        assert_eq!(unavailable.list().iter().find(|(what, _)| what == "oom_ended"), None);
+    }
+}
+
+#[test]
+fn version_1_forgets_kills_in_containers_that_have_ended() {
+    let machine = Machine::new("kills-v1", true);
+    machine.start(&format!("docker/{}", id(1)));
+    let ends = Arc::<Ends>::default();
+    let (reader, unavailable) = machine.reader();
+    let mut reader = reader.counting_kills(Arc::clone(&ends));
+    ends.add_service(Service::of_facts(&facts(1, 1)));
+    reader.read(&set_of([facts(1, 1)]), now());
+    let mut out = Families::new(Format::Text);
+    ends.write(&mut out);
+    assert!(!out.finish().contains("oom_kills"));
+    assert!(unavailable.list().iter().any(|(what, _)| what == "oom_ended"));
+}
+
+#[test]
+fn a_kernel_that_counts_each_cgroup_alone_cannot_say_who_was_killed() {
+    let machine = Machine::new("kills-local", false);
+    machine.proc(
+        "1/mountinfo",
+        "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,memory_localevents\n",
+    );
+    let (reader, unavailable) = machine.reader();
+    reader.counting_kills(Arc::default()).read(&set_of([]), now());
+    assert!(unavailable.list().iter().any(|(what, _)| what == "oom_ended"));
+}
+
 fn id(number: u32) -> String {
     format!("{number:064x}")
 }
@@ -299,6 +391,11 @@ fn a_container_of_version_2_has_all_its_series_and_the_machine_is_one_more() {
 fn the_documentation_has_every_family() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/containers.md");
     let docs = fs::read_to_string(docs).unwrap();
+    let (before, docs) = docs.split_once("\n## Every name\n").unwrap();
+    let files = [Version::V1, Version::V2].into_iter().flat_map(FileSpec::all);
+    for (what, _) in files.filter_map(|spec| spec.missing) {
+        assert!(before.contains(&format!("`{what}`")), "docs/containers.md does not say {what}");
+    }
     let rows = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let documented: Vec<_> = rows.filter(|name| !name.contains('.')).collect();
     let mut names = families::names();
@@ -310,6 +407,8 @@ fn the_documentation_has_every_family() {
         "swarmscout_container_state",
         "swarmscout_container_health",
         "swarmscout_container_last_exit_code",
+        "swarmscout_container_deaths_total",
+        "swarmscout_container_oom_kills_total",
         "swarmscout_node_file_errors_total",
         "swarmscout_node_unavailable",
     ]);

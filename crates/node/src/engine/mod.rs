@@ -6,7 +6,6 @@
 //! that starts and dies in between is still counted by its events, which carry its labels.
 
 mod disk;
-mod ends;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,8 +20,8 @@ use swarmscout_refresh::Backoff;
 use tokio::sync::watch;
 
 pub use disk::Disk;
-pub use ends::Ends;
 
+use crate::ends::{Ends, Service};
 use crate::facts::{ContainerState, Facts, FactsSet, FactsSource, Health, NetworkMode};
 use crate::unavailable::Unavailable;
 
@@ -134,8 +133,8 @@ impl EngineFollower {
         }
         self.last_event = Some(event.time_nano);
         match event.action {
-            ContainerAction::Died { exit_code } => self.ends.died(event, exit_code),
-            ContainerAction::OutOfMemory => self.ends.out_of_memory(event),
+            ContainerAction::Died { exit_code } => self.ends.died(service_of(event), exit_code),
+            ContainerAction::OutOfMemory => self.ends.out_of_memory(Some(service_of(event)), 1),
             ContainerAction::Removed | ContainerAction::Changed => {}
         }
         if event.action == ContainerAction::Removed {
@@ -168,6 +167,8 @@ impl EngineFollower {
     async fn read(&mut self, id: &str) -> Result<(), Error> {
         match self.engine.container(id).await? {
             Some(detail) => {
+                let name = Some(&*detail.name).filter(|name| !name.is_empty());
+                self.ends.add_service(Service::of(|key| detail.labels.get(key), name));
                 let facts = facts(detail, &self.labels);
                 if self.known.get(id).is_none_or(|known| **known != facts) {
                     self.known.insert(facts.id.clone(), Arc::new(facts));
@@ -186,6 +187,10 @@ impl EngineFollower {
             as_of: Some(SystemTime::now()),
         }));
     }
+}
+
+fn service_of(event: &ContainerEvent) -> Service {
+    Service::of(|key| event.attribute(key), event.attribute("name"))
 }
 
 fn facts(detail: ContainerDetail, allowed: &[String]) -> Facts {

@@ -79,7 +79,7 @@ impl Hwmon {
         let class = sysfs.join("class/hwmon");
         let mut chips = Vec::new();
         if let Ok(folder) = Folder::open(&class) {
-            let _ = folder.entries(|name, _| {
+            let _ = folder.entries(|name, _, _| {
                 if let Ok(name) = name.to_str()
                     && chips.len() < MOST_CHIPS
                 {
@@ -211,7 +211,7 @@ fn sensors(chip: &Path, label: &str, buffer: &mut Buffer) -> (Vec<SeriesLabels>,
     for path in [chip.to_owned(), chip.join("device")] {
         let Ok(folder) = Folder::open(&path) else { continue };
         let mut files = Vec::new();
-        let _ = folder.entries(|name, _| {
+        let _ = folder.entries(|name, _, _| {
             if let Ok(name) = name.to_str()
                 && let Some((sensor, element)) = sensor_and_element(name)
                 && files.len() < MOST_FILES

@@ -163,7 +163,7 @@ impl Sensors {
         if is_time {
             (self.zones, self.zone_names) = (Vec::new(), Vec::new());
             let Ok(class) = &class else { return };
-            let _ = class.entries(|name, _| {
+            let _ = class.entries(|name, _, _| {
                 let name = name.to_str().ok().filter(|name| name.starts_with("thermal_zone"));
                 if let Some(name) = name
                     && self.zone_names.len() < MOST_ZONES

@@ -1,12 +1,16 @@
 //! What a manager's answer means for the parts of a node: facts for metrics, what reach may fetch,
 //! and whom to probe.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use swarmscout_node::ends::{Ends, Service};
 use swarmscout_node::facts::{ContainerState, Facts, FactsSet, FactsSource, NetworkMode};
-use swarmscout_node_tasks::{Followed, NodeTasks, TaskEntry, TaskFeed};
+use swarmscout_node::task_ends::{EndedTask, LivingTask, TaskEnds};
+use swarmscout_node::unavailable::Unavailable;
+use swarmscout_node_tasks::{self as wire, Followed, NodeTasks, TaskEntry, TaskFeed};
 use swarmscout_peers::{PeerList, PeerNode};
 use swarmscout_reach::{ReachTarget, Reachable, ReachableTask};
 use tokio::sync::watch;
@@ -17,30 +21,75 @@ use super::metrics::NodeIdentity;
 #[derive(Debug, Default)]
 pub(super) struct Outlets {
     /// `None` where the Engine knows the facts.
-    pub(super) facts: Option<(watch::Sender<Arc<FactsSet>>, watch::Sender<NodeIdentity>)>,
+    pub(super) metrics: Option<MetricsOutlet>,
     pub(super) reachable: watch::Sender<Arc<Reachable>>,
     pub(super) peers: watch::Sender<Arc<PeerList>>,
 }
 
+/// What metrics need of a manager.
+#[derive(Debug)]
+pub(super) struct MetricsOutlet {
+    facts: watch::Sender<Arc<FactsSet>>,
+    identity: watch::Sender<NodeIdentity>,
+    ends: TaskEnds,
+    unavailable: Arc<Unavailable>,
+}
+
+impl MetricsOutlet {
+    /// Counts ends from now on.
+    pub(super) fn new(
+        facts: watch::Sender<Arc<FactsSet>>,
+        identity: watch::Sender<NodeIdentity>,
+        ends: Arc<Ends>,
+        unavailable: Arc<Unavailable>,
+    ) -> Self {
+        let reason = "managers do not know what health checks say; give Docker's socket";
+        unavailable.set("health", reason);
+        Self { facts, identity, ends: TaskEnds::new(ends, Instant::now()), unavailable }
+    }
+
+    fn hand_on(&mut self, followed: &Followed, tasks: &NodeTasks, is_same: bool) {
+        let before = Arc::clone(&self.facts.borrow());
+        let as_of = followed.as_of.and_then(on_the_clock);
+        if is_same {
+            self.facts.send_replace(Arc::new(FactsSet { as_of, ..FactsSet::clone(&before) }));
+            return;
+        }
+        let is_without = !tasks.lists_ended;
+        let reason = "the manager lists running tasks only; start its Swarmscout with state metrics, \
+                      which are on by default, or give Docker's socket";
+        self.unavailable.note("exit_codes", is_without.then_some(reason));
+        let ended: Vec<_> = tasks.ended().collect();
+        let living = tasks.tasks.iter().filter(|task| !task.container.is_empty());
+        self.ends.observe(
+            (Instant::now(), SystemTime::now()),
+            living.map(living_task),
+            ended.iter().map(|(end, task)| ended_task(end, task)),
+        );
+        let containers = facts(tasks, &ended, &before);
+        let source = Some(FactsSource::Manager);
+        self.facts.send_replace(Arc::new(FactsSet { containers, source, as_of }));
+        self.identity.send_modify(|known| {
+            known.node.node_id = Some(tasks.node.id.clone());
+            known.node.node_name = Some(tasks.node.name.clone());
+        });
+    }
+}
+
 /// Hands every answer on, for ever.
-pub(super) async fn hand_on(mut feed: TaskFeed, outlets: Outlets) {
+pub(super) async fn hand_on(mut feed: TaskFeed, mut outlets: Outlets) {
     let mut known: Option<Arc<NodeTasks>> = None;
     loop {
         let followed = Arc::clone(&feed.borrow_and_update());
         if let Some(tasks) = &followed.tasks {
             let is_same = known.as_ref().is_some_and(|known| Arc::ptr_eq(known, tasks));
+            if let Some(metrics) = &mut outlets.metrics {
+                metrics.hand_on(&followed, tasks, is_same);
+            }
             if !is_same {
                 outlets.reachable.send_replace(Arc::new(reachable(tasks)));
                 outlets.peers.send_replace(Arc::new(peers(tasks)));
                 known = Some(Arc::clone(tasks));
-            }
-            if let Some((sender, identity)) = &outlets.facts {
-                let before = Arc::clone(&sender.borrow());
-                sender.send_replace(Arc::new(facts(&followed, tasks, &before)));
-                identity.send_modify(|known| {
-                    known.node.node_id = Some(tasks.node.id.clone());
-                    known.node.node_name = Some(tasks.node.name.clone());
-                });
             }
         }
         if feed.changed().await.is_err() {
@@ -49,21 +98,58 @@ pub(super) async fn hand_on(mut feed: TaskFeed, outlets: Outlets) {
     }
 }
 
-/// The facts of an answer. A container that did not change keeps those of `before`.
-fn facts(followed: &Followed, tasks: &NodeTasks, before: &FactsSet) -> FactsSet {
-    let containers = tasks.tasks.iter().filter(|task| !task.container.is_empty()).map(|task| {
-        let new = facts_of(task);
-        let facts = match before.containers.get(&task.container) {
-            Some(known) if **known == new => Arc::clone(known),
-            _ => Arc::new(new),
-        };
-        (task.container.clone(), facts)
-    });
-    FactsSet {
-        containers: containers.collect(),
-        source: Some(FactsSource::Manager),
-        as_of: followed.as_of.and_then(on_the_clock),
+fn living_task(task: &TaskEntry) -> LivingTask<'_> {
+    let service = (!task.service_name.is_empty()).then(|| service_of(task));
+    LivingTask { id: &task.id, service, has_process: task.pid > 0 }
+}
+
+fn ended_task<'a>(end: &wire::EndedTask, task: &'a TaskEntry) -> EndedTask<'a> {
+    EndedTask {
+        id: &task.id,
+        service: service_of(task),
+        exit_code: exit_code(end),
+        was_stopped: task.state == "shutdown",
+        at: moment(task.state_since),
     }
+}
+
+fn exit_code(end: &wire::EndedTask) -> Option<i32> {
+    end.exit_code.and_then(|code| i32::try_from(code).ok())
+}
+
+/// What its container belongs to: as its labels say, as with an engine.
+fn service_of(task: &TaskEntry) -> Service {
+    Service::of(|key| task.labels.get(key).map(String::as_str), Some(&task.name))
+}
+
+type FactsById = HashMap<String, Arc<Facts>>;
+
+/// The facts of an answer. A container that did not change keeps those of `before`.
+fn facts(
+    tasks: &NodeTasks,
+    ended: &[(&wire::EndedTask, TaskEntry)],
+    before: &FactsSet,
+) -> FactsById {
+    let living = tasks.tasks.iter().filter(|task| !task.container.is_empty()).map(facts_of);
+    let ended = ended.iter().filter(|(end, _)| !end.removed);
+    let ended = ended.map(|(end, task)| facts_of_ended(task, exit_code(end)));
+    let kept = |new: Facts| match before.containers.get(&new.id) {
+        Some(known) if **known == new => Arc::clone(known),
+        _ => Arc::new(new),
+    };
+    ended.chain(living).map(|new| (new.id.clone(), kept(new))).collect()
+}
+
+fn facts_of_ended(task: &TaskEntry, last_exit_code: Option<i32>) -> Facts {
+    // One without a code was never started.
+    let state = last_exit_code.map_or(ContainerState::Created, |_| ContainerState::Exited);
+    Facts { state: Some(state), last_exit_code, ..facts_of(task) }
+}
+
+/// Microseconds since 1970; 0 means unknown.
+fn moment(micros: i64) -> Option<SystemTime> {
+    let micros = u64::try_from(micros).ok().filter(|micros| *micros > 0)?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
 }
 
 fn on_the_clock(instant: Instant) -> Option<SystemTime> {
@@ -73,9 +159,6 @@ fn on_the_clock(instant: Instant) -> Option<SystemTime> {
 fn facts_of(task: &TaskEntry) -> Facts {
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let is_running = task.state == "running";
-    let has_ended = task.pid == 0 && !is_running;
-    let since = u64::try_from(task.state_since).ok().filter(|micros| *micros > 0);
-    let since = since.map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros));
     let has_network = !task.networks.is_empty();
     Facts {
         id: task.container.clone(),
@@ -84,16 +167,18 @@ fn facts_of(task: &TaskEntry) -> Facts {
         labels: task.labels.clone().into_iter().filter(|(_, value)| !value.is_empty()).collect(),
         pid: (task.pid > 0).then_some(task.pid),
         // Within a moment of the start of its container.
-        started: since.filter(|_| is_running),
+        started: moment(task.state_since).filter(|_| is_running),
         network: match (task.host_network, has_network) {
             (true, _) => Some(NetworkMode::Host),
             (false, true) => Some(NetworkMode::Own),
             (false, false) => None,
         },
-        state: is_running
-            .then_some(ContainerState::Running)
-            .or(has_ended.then_some(ContainerState::Exited)),
-        last_exit_code: i32::try_from(task.exit_code).ok().filter(|_| has_ended),
+        // Without a process, it waits for an earlier task to stop.
+        state: Some(if is_running || task.pid > 0 {
+            ContainerState::Running
+        } else {
+            ContainerState::Created
+        }),
         ..Facts::default()
     }
 }

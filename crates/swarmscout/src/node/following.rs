@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use swarmscout_docker::EngineConfig;
 use swarmscout_docker::engine::LocalEngine;
-use swarmscout_node::engine::{Disk, Ends, EngineFollower};
+use swarmscout_node::engine::EngineFollower;
 use swarmscout_node::facts::FactsSet;
 use swarmscout_node::host::Identity;
 use swarmscout_node::roots::Roots;
@@ -18,9 +18,9 @@ use swarmscout_refresh::RefreshContext;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::feed::{self, Outlets};
+use super::feed::{self, MetricsOutlet, Outlets};
 use super::list::{ListSpec, OwnList};
-use super::metrics::NodeIdentity;
+use super::metrics::{Counted, NodeIdentity};
 use super::probes::Probes;
 use super::site::{Tasks, TasksSource};
 use super::{USER_AGENT, environment};
@@ -33,8 +33,7 @@ pub(super) struct Following {
     pub(super) identity: watch::Receiver<NodeIdentity>,
     /// Which tasks or containers scrapers find here; `None` without manager and Engine.
     pub(super) tasks: Option<Tasks>,
-    pub(super) ends: Arc<Ends>,
-    pub(super) disk: Option<Arc<Disk>>,
+    pub(super) counted: Counted,
     pub(super) unavailable: Arc<Unavailable>,
     pub(super) probes: Probes,
     /// What follows: dropped, it ends.
@@ -64,8 +63,11 @@ impl Following {
             facts,
             identity,
             tasks: None,
-            ends: Arc::default(),
-            disk: args.disk.then(Arc::default),
+            counted: Counted {
+                ends: Arc::default(),
+                counts_kills: engine.is_none() && !args.managers.is_empty(),
+                disk: args.disk.then(Arc::default),
+            },
             unavailable: Arc::default(),
             probes: Probes::default(),
             running: JoinSet::new(),
@@ -76,8 +78,15 @@ impl Following {
             Publish { facts: facts_sender, identity: identity_sender, names: names_sender };
         if let Some(engine) = &engine {
             following.follow_engine(engine, args, publish, &context)?;
+        } else if args.managers.is_empty() {
+            let reason = "containers have their IDs alone, and what ends is not counted; give --manager \
+                          or Docker's socket";
+            following.unavailable.set("names", reason);
         } else {
-            outlets.facts = Some((publish.facts, publish.identity));
+            let (ends, unavailable) = (&following.counted.ends, &following.unavailable);
+            let (ends, unavailable) = (Arc::clone(ends), Arc::clone(unavailable));
+            let outlet = MetricsOutlet::new(publish.facts, publish.identity, ends, unavailable);
+            outlets.metrics = Some(outlet);
         }
         let reach = Reach::new(reach_options(args, roots), outlets.reachable.subscribe());
         let source = if !args.managers.is_empty() {
@@ -101,13 +110,13 @@ impl Following {
     ) -> anyhow::Result<()> {
         let Publish { facts, identity, names } = publish;
         let engine = || LocalEngine::new(config, context).context("cannot use --docker.host");
-        let (labels, ends) = (environment::labels(args), Arc::clone(&self.ends));
+        let (labels, ends) = (environment::labels(args), Arc::clone(&self.counted.ends));
         let unavailable = || Arc::clone(&self.unavailable);
         let follower = EngineFollower::new(engine()?, labels, facts, ends, unavailable());
         self.running.spawn(follower.run());
         let known = environment::names(args);
         self.running.spawn(environment::ask_engine(engine()?, known, identity, names));
-        if let Some(disk) = &self.disk {
+        if let Some(disk) = &self.counted.disk {
             self.running.spawn(Arc::clone(disk).keep(engine()?, unavailable()));
         }
         Ok(())

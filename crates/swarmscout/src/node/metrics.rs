@@ -10,7 +10,8 @@ use swarmscout_exposition::Format;
 use swarmscout_exposition::families::Families;
 use swarmscout_net::lane;
 use swarmscout_node::containers::{ContainerReader, Reading};
-use swarmscout_node::engine::{Disk, Ends};
+use swarmscout_node::ends::Ends;
+use swarmscout_node::engine::Disk;
 use swarmscout_node::facts::FactsSet;
 use swarmscout_node::host::{self, Collector, Host, Identity};
 use swarmscout_node::roots::Roots;
@@ -42,10 +43,18 @@ pub(super) struct NodeMetrics {
     readers: Arc<Mutex<Readers>>,
     facts: watch::Receiver<Arc<FactsSet>>,
     identity: watch::Receiver<NodeIdentity>,
-    ends: Arc<Ends>,
-    disk: Option<Arc<Disk>>,
+    counted: Counted,
     unavailable: Arc<Unavailable>,
     places: Places<Scrape>,
+}
+
+/// What is counted between scrapes.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) ends: Arc<Ends>,
+    /// Whether kills for want of memory are found by the files of the kernel: no engine reports them.
+    pub(super) counts_kills: bool,
+    pub(super) disk: Option<Arc<Disk>>,
 }
 
 /// The node that the metrics are of, and its Engine.
@@ -120,12 +129,15 @@ impl NodeMetrics {
         switches: Switches,
         facts: watch::Receiver<Arc<FactsSet>>,
         identity: watch::Receiver<NodeIdentity>,
-        counted: (Arc<Ends>, Option<Arc<Disk>>),
+        counted: Counted,
         unavailable: Arc<Unavailable>,
     ) -> Self {
-        let containers = ContainerReader::new(roots.clone(), Arc::clone(&unavailable));
+        let mut containers = ContainerReader::new(roots.clone(), Arc::clone(&unavailable));
+        if counted.counts_kills {
+            containers = containers.counting_kills(Arc::clone(&counted.ends));
+        }
         let host = host(&roots, &switches, &unavailable);
-        let (readers_unavailable, (ends, disk)) = (Arc::clone(&unavailable), counted);
+        let readers_unavailable = Arc::clone(&unavailable);
         let readers = Readers {
             roots,
             switches,
@@ -136,7 +148,7 @@ impl NodeMetrics {
         };
         let readers = Arc::new(Mutex::new(readers));
         let places = Places::default();
-        Self { readers, facts, identity, ends, disk, unavailable, places }
+        Self { readers, facts, identity, counted, unavailable, places }
     }
 
     /// Reads what `scope` asks for. `own` are further metrics, complete with the end of the format.
@@ -195,8 +207,8 @@ impl NodeMetrics {
         let (containers, mut text) = lane::read(Path::new("/proc"), within, read).await?;
         let mut rest = Families::new(format);
         if with.machine {
-            self.ends.write(&mut rest);
-            if let Some(disk) = &self.disk {
+            self.counted.ends.write(&mut rest);
+            if let Some(disk) = &self.counted.disk {
                 disk.write(&mut rest);
             }
         }

@@ -88,7 +88,7 @@ impl Node {
         };
         let port = listening.addresses().first().map_or(DEFAULT_NODE_PORT, SocketAddr::port);
         let roots = environment::roots(args);
-        let Following { facts, identity, tasks, ends, disk, unavailable, probes, running } =
+        let Following { facts, identity, tasks, counted, unavailable, probes, running } =
             Following::start(args, port, &roots)?;
         let switches = Switches {
             given: args.collectors.given.clone(),
@@ -99,7 +99,7 @@ impl Node {
         let names = listening.names();
         let listeners: Vec<Listener> = std::mem::take(&mut listening.listeners);
         let server = HttpServer::new(options, &hostname(), &listeners);
-        let metrics = NodeMetrics::new(roots, switches, facts, identity, (ends, disk), unavailable);
+        let metrics = NodeMetrics::new(roots, switches, facts, identity, counted, unavailable);
         let app =
             Arc::new(site::App { server: Arc::clone(&server), metrics, tasks, probes, started });
         let site = Site::new(site::routes(&server), app);
