@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use swarmscout_exposition::Format;
 use swarmscout_exposition::families::Families;
-use swarmscout_node::host::{Collectors, Host, Identity, Scope};
+use swarmscout_node::host::{Collectors, Host, Identity, Scope, Versions};
 use swarmscout_node::roots::Roots;
 
 use crate::process::{Process, until};
@@ -151,7 +151,7 @@ fn answer(mut stream: &TcpStream, host: &mut Host) -> Result<()> {
         }
         host.read(Scope { node: true, machine: false });
         let mut out = Families::new(Format::Text);
-        host.write_node(&Identity::default(), &mut out);
+        host.write_node(&Identity::default(), &Versions::default(), &mut out);
         let body = out.finish();
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
         stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;

@@ -23,6 +23,8 @@ pub enum Collector {
     Uname,
     /// `node_time_seconds`
     Time,
+    /// `node_timex_*`
+    Timex,
     /// `node_filefd_*`
     Filefd,
     /// `node_nf_conntrack_*`
@@ -43,7 +45,7 @@ pub enum Collector {
 
 impl Collector {
     /// All collectors.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Cpu,
         Self::Meminfo,
         Self::Filesystem,
@@ -54,6 +56,7 @@ impl Collector {
         Self::Vmstat,
         Self::Uname,
         Self::Time,
+        Self::Timex,
         Self::Filefd,
         Self::Conntrack,
         Self::Pressure,
@@ -77,6 +80,7 @@ impl Collector {
             Self::Vmstat => "collector.vmstat",
             Self::Uname => "collector.uname",
             Self::Time => "collector.time",
+            Self::Timex => "collector.timex",
             Self::Filefd => "collector.filefd",
             Self::Conntrack => "collector.conntrack",
             Self::Pressure => "collector.pressure",
@@ -103,6 +107,7 @@ impl Collector {
             Self::Vmstat => "Page faults, swapping and out-of-memory kills",
             Self::Uname => "Kernel version and host name",
             Self::Time => "The time of the node",
+            Self::Timex => "Whether the clock of the node is synchronized, and how far it is off",
             Self::Filefd => "Open files",
             Self::Conntrack => "Tracked connections",
             Self::Pressure => "How long tasks waited for CPU, memory and I/O",

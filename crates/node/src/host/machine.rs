@@ -128,6 +128,17 @@ impl Machine {
     }
 }
 
+/// Collector `uname`, too: dashboards find their nodes by it.
+pub(super) fn write_build(versions: &Versions, out: &mut Families) {
+    let mut labels = NO_LABELS;
+    labels.push("version", &versions.program);
+    if let Some(revision) = &versions.revision {
+        labels.push("revision", revision);
+    }
+    let help = "The version of Swarmscout, in place of node exporter";
+    out.family("node_exporter_build_info", Kind::Gauge, help).series(&labels, 1_u64);
+}
+
 /// Collector `uname`. Inside a container the host name is that of the container: the Swarm knows
 /// better.
 pub(super) fn write_uname(identity: &Identity, out: &mut Families) {

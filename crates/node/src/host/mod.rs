@@ -26,6 +26,7 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod timex;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ use sensors::SensorReader;
 use small::{Load, Pressure, RESOURCES};
 use source::{OwnMounts, Source};
 use stat::Stat;
+use timex::Timex;
 
 const NO_LABELS: SeriesLabels = SeriesLabels::new();
 
@@ -94,6 +96,7 @@ pub struct Host {
     interfaces: Interfaces,
     filesystems: Filesystems,
     load: Load,
+    timex: Option<Timex>,
     file_descriptors: Option<[u64; 3]>,
     conntrack: [Option<u64>; 2],
     pressure: [Pressure; 4],
@@ -166,6 +169,7 @@ impl Host {
             interfaces: Interfaces::default(),
             filesystems: Filesystems::default(),
             load: Load::default(),
+            timex: None,
             file_descriptors: None,
             conntrack: [None; 2],
             pressure: [Pressure::default(); 4],
@@ -215,6 +219,21 @@ impl Host {
         }
         if node(Collector::Loadavg) {
             read(&mut sources.load, &mut |text| self.load.parse(text));
+        }
+        if node(Collector::Timex) {
+            self.timex = None;
+            match Timex::read() {
+                Ok(timex) => {
+                    self.timex = Some(timex);
+                    unavailable.clear("timex");
+                }
+                Err(error) => {
+                    let help = "allow the system call adjtimex, as Docker's default does";
+                    let reason =
+                        format_args!("cannot ask for the state of the clock: {error}; {help}");
+                    unavailable.set("timex", reason);
+                }
+            }
         }
         if node(Collector::Filefd) {
             read(&mut sources.file_descriptors, &mut |text| {
@@ -270,19 +289,25 @@ impl Host {
     }
 
     /// Writes what node exporter has, and `node_meta`.
-    pub fn write_node(&self, identity: &Identity, out: &mut Families) {
+    pub fn write_node(&self, identity: &Identity, versions: &Versions, out: &mut Families) {
         let has = |collector| self.collectors.has(collector);
         if has(Collector::Meta) {
             machine::write_meta(identity, out);
         }
         if has(Collector::Uname) {
             machine::write_uname(identity, out);
+            machine::write_build(versions, out);
         }
         if has(Collector::Time)
             && let Some(now) = self.now()
         {
             let help = "System time in seconds since epoch (1970).";
             out.family("node_time_seconds", Kind::Gauge, help).series(&NO_LABELS, now);
+        }
+        if has(Collector::Timex)
+            && let Some(timex) = &self.timex
+        {
+            timex.write(out);
         }
         if has(Collector::Cpu) {
             self.stat.write_cpu(out);

@@ -34,16 +34,18 @@ fn identity() -> Identity {
 fn written(host: &mut Host, scope: Scope) -> String {
     host.read(scope);
     host.scraped = Some(UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_500_250));
+    // Of the machine that runs the tests.
+    host.timex = Some(Timex::default());
     let mut out = Families::new(Format::Text);
+    let versions = Versions {
+        docker: Some("28.5.1".to_owned()),
+        program: "0.1.0".to_owned(),
+        ..Versions::default()
+    };
     if scope.node {
-        host.write_node(&identity(), &mut out);
+        host.write_node(&identity(), &versions, &mut out);
     }
     if scope.machine {
-        let versions = Versions {
-            docker: Some("28.5.1".to_owned()),
-            program: "0.1.0".to_owned(),
-            ..Versions::default()
-        };
         host.write_machine(&versions, &mut out);
         let no_containers = Roots { sysfs: "/nowhere".into(), ..host.roots.clone() };
         let mut containers = ContainerReader::new(no_containers, Arc::default());
@@ -100,7 +102,12 @@ fn a_raspberry_pi_has_the_metrics_of_node_exporter() {
         &written(&mut host, NODE),
         &expect![[r#"
         node_meta{node_id="n0de1d",node_name="pi-1",container_label_com_docker_swarm_node_id="n0de1d"} 1
+        node_exporter_build_info{version="0.1.0"} 1
         node_time_seconds 1700000500.25
+        node_timex_estimated_error_seconds 0.0
+        node_timex_maxerror_seconds 0.0
+        node_timex_offset_seconds 0.0
+        node_timex_sync_status 0
         node_cpu_seconds_total{cpu="0",mode="user"} 1
         node_cpu_seconds_total{cpu="0",mode="nice"} 0.1
         node_cpu_seconds_total{cpu="0",mode="system"} 1
@@ -320,8 +327,18 @@ fn all_heads_are_those_of_node_exporter() {
         # TYPE node_meta gauge
         # HELP node_uname_info Labeled system information as provided by the uname system call.
         # TYPE node_uname_info gauge
+        # HELP node_exporter_build_info The version of Swarmscout, in place of node exporter
+        # TYPE node_exporter_build_info gauge
         # HELP node_time_seconds System time in seconds since epoch (1970).
         # TYPE node_time_seconds gauge
+        # HELP node_timex_estimated_error_seconds Estimated error in seconds.
+        # TYPE node_timex_estimated_error_seconds gauge
+        # HELP node_timex_maxerror_seconds Maximum error in seconds.
+        # TYPE node_timex_maxerror_seconds gauge
+        # HELP node_timex_offset_seconds Time offset in between local system and reference clock.
+        # TYPE node_timex_offset_seconds gauge
+        # HELP node_timex_sync_status Is clock synchronized to a reliable server (1 = yes, 0 = no).
+        # TYPE node_timex_sync_status gauge
         # HELP node_cpu_seconds_total Seconds the CPUs spent in each mode.
         # TYPE node_cpu_seconds_total counter
         # HELP node_cpu_guest_seconds_total Seconds the CPUs spent in guests (VMs) for each mode.
@@ -463,8 +480,13 @@ fn a_machine_without_any_file_has_no_numbers() {
     let of_no_file = [
         "cadvisor_version_info",
         "container_last_seen",
+        "node_exporter_build_info",
         "node_meta",
         "node_time_seconds",
+        "node_timex_estimated_error_seconds",
+        "node_timex_maxerror_seconds",
+        "node_timex_offset_seconds",
+        "node_timex_sync_status",
         "node_uname_info",
     ];
     assert_eq!(names.into_iter().collect::<Vec<_>>(), of_no_file);

@@ -187,20 +187,20 @@ impl NodeMetrics {
             host.read(with);
             let mut reading = with.machine.then(|| containers.read(&facts, SystemTime::now()));
             let mut text = Families::new(format);
+            let versions = host::Versions {
+                os: None,
+                docker,
+                program: BUILD.version.to_owned(),
+                revision: Some(BUILD.revision.to_owned()),
+            };
             if let Some(reading) = &mut reading {
                 if let Some(root) = host.root() {
                     reading.add_machine(root, host.started());
                 }
-                let versions = host::Versions {
-                    os: None,
-                    docker,
-                    program: BUILD.version.to_owned(),
-                    revision: Some(BUILD.revision.to_owned()),
-                };
                 host.write_machine(&versions, &mut text);
             }
             if with.node {
-                host.write_node(&node, &mut text);
+                host.write_node(&node, &versions, &mut text);
             }
             (reading, text.take())
         };
