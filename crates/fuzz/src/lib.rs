@@ -18,6 +18,7 @@ pub mod engine;
 pub mod labels;
 pub mod listing;
 pub mod names;
+pub mod nodes;
 pub mod reach;
 pub mod relabel;
 pub mod seeds;
@@ -59,6 +60,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "json_reader", run: engine::json_reader, seeds: seeds::json_reader },
     Target { name: "labels", run: labels::labels, seeds: seeds::labels },
     Target { name: "node_list", run: names::node_list, seeds: seeds::node_list },
+    Target { name: "node_tasks", run: nodes::node_tasks, seeds: seeds::node_tasks },
+    Target { name: "peer_packet", run: nodes::peer_packet, seeds: seeds::peer_packet },
     Target { name: "reach", run: reach::request, seeds: seeds::reach },
     Target { name: "reach_tables", run: reach::tables, seeds: seeds::reach_tables },
     Target { name: "regex", run: relabel::regex, seeds: seeds::regex },

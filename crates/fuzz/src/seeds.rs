@@ -176,6 +176,49 @@ pub fn json_reader() -> Seeds {
     seeds
 }
 
+/// Answers of a manager to a node.
+pub fn node_tasks() -> Seeds {
+    let task = |id: &str, container: char| {
+        let container = container.to_string().repeat(64);
+        format!(
+            r#"{{"id":"{id}","name":"web.1.{id}","service_id":"s1","service_name":"web","image":"nginx",
+            "labels":{{"com.docker.stack.namespace":"shop"}},"container":"{container}","pid":7,
+            "state":"running","state_since":1700000000000000,"networks":[{{"id":"q","name":"front",
+            "driver":"overlay","internal":true,"ingress":false,"addresses":["10.0.1.3/24"]}}],
+            "host_network":false,"reach":[{{"scheme":"http","port":8080,"path":"/metrics"}}]}}"#
+        )
+    };
+    let ended = |id: &str, rest: &str| {
+        let container = "c".repeat(64);
+        format!(r#"{{"id":"{id}","spec":0,"container":"{container}","state":"failed"{rest}}}"#)
+    };
+    let answer = |tasks: &[String], ended: &[String]| {
+        let (tasks, ended) = (tasks.join(","), ended.join(","));
+        let text = format!(
+            r#"{{"status":"success","data":{{"node":{{"id":"n1","name":"pi","address":"192.0.2.3"}},
+            "cluster":"c","tasks":[{tasks}],"lists_ended":true,"ended":[{ended}],"specs":[{{"service_id":
+            "s1","service_name":"web","image":"nginx","labels":{{"a":"b"}}}}],"peers":[{{"id":"n2",
+            "name":"p","address":"192.0.2.4","port":9466,"overlay":"10.0.9.3"}}]}}}}"#
+        );
+        text.into_bytes()
+    };
+    vec![
+        answer(&[], &[]),
+        answer(&[task("t1", 'a'), task("t2", 'b')], &[]),
+        answer(
+            &[task("t3", 'a')],
+            &[ended("t1", r#","slot":2,"state_since":17,"exit_code":137"#), ended("t2", "")],
+        ),
+        br#"{"status":"success","data":{"node":{"id":"n1"}}}"#.to_vec(),
+    ]
+}
+
+/// Packets of all lengths.
+pub fn peer_packet() -> Seeds {
+    let all = [160, 161, 1472, 9188].map(swarmscout_peers::fuzzing::packets);
+    all.into_iter().flatten().collect()
+}
+
 /// Lists behind the sizes of pieces.
 pub fn scan() -> Seeds {
     let behind = |list: Vec<u8>| [b"\x03\x11\x07\x40", &list[..]].concat();

@@ -26,6 +26,8 @@
 mod board;
 mod client;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod labels;
 mod peers;

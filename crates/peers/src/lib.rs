@@ -19,6 +19,8 @@
 //! | `prober` | drives `rounds` by socket, clock, list and DNS |
 //! | `metrics` | writes the state at the moment of a scrape |
 
+#[doc(hidden)]
+pub mod fuzzing;
 mod known;
 mod list;
 mod metrics;
