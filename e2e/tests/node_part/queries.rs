@@ -52,6 +52,33 @@ const DOCKPROM: &[&str] = &[
     "node_load1",
 ];
 
+/// Those of Portainer's templates: containers, then the node. `label_values` of a variable is a count here,
+/// and `job` is what the service is labeled with.
+const PORTAINER: &[&str] = &[
+    r#"count by (instance) (cadvisor_version_info{instance!=""})"#,
+    r#"count by (name) (container_cpu_usage_seconds_total{name!=""})"#,
+    r#"(time() - container_start_time_seconds{instance=~".+",name=~".+",name=~".+"})/86400"#,
+    r#"sum(container_memory_cache{instance=~".+",name=~".+",name=~".+"}) by (name)"#,
+    r#"sum(container_memory_usage_bytes{instance=~".+", name=~".+", name=~".+"}) by (name)"#,
+    r#"sum(rate(container_cpu_usage_seconds_total{instance=~".+",name=~".+", name=~".+"}[5m])) by (name) *100"#,
+    r#"sum(rate(container_network_receive_bytes_total{instance=~".+",name=~".+",name=~".+"}[5m])) by (name)"#,
+    r#"sum(rate(container_network_transmit_bytes_total{instance=~".+",name=~".+",name=~".+"}[5m])) by (name)"#,
+    r#"count by (job, instance) (node_exporter_build_info{job!="",instance!=""})"#,
+    r#"(1 - rate(node_cpu_seconds_total{mode="idle"}[1m])) / ignoring(cpu) group_left count without (cpu) (node_cpu_seconds_total{mode="idle"})"#,
+    "node_memory_MemTotal_bytes - node_memory_MemFree_bytes - node_memory_Buffers_bytes - node_memory_Cached_bytes",
+    "100 - (avg(node_memory_MemAvailable_bytes) / avg(node_memory_MemTotal_bytes) * 100)",
+    r#"count(node_cpu_seconds_total{mode="idle"})"#,
+    "node_load5",
+    "node_load15",
+    r#"rate(node_disk_io_time_seconds_total{device!=""}[1m])"#,
+    r#"rate(node_disk_read_bytes_total{device!=""}[1m])"#,
+    r#"rate(node_disk_written_bytes_total{device!=""}[1m])"#,
+    r#"rate(node_network_receive_bytes_total{device!="lo"}[1m])"#,
+    r#"rate(node_network_transmit_bytes_total{device!="lo"}[1m])"#,
+    r#"sum(max by (device) (node_filesystem_avail_bytes{fstype!=""}))"#,
+    r#"sum(max by (device) (node_filesystem_size_bytes{fstype!=""} - node_filesystem_avail_bytes{fstype!=""}))"#,
+];
+
 /// Further names that dashboards have; each is a series of a container of a service.
 const NAMES: &[&str] = &[
     "container_start_time_seconds",
@@ -90,7 +117,7 @@ pub(crate) fn answered(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     let names = NAMES
         .iter()
         .map(|name| format!("{name}{{container_label_com_docker_swarm_service_name=\"limited\"}}"));
-    let queries = SWARMPROM.iter().chain(DOCKPROM).map(|query| (*query).to_owned()).chain(names);
+    let queries = SWARMPROM.iter().chain(DOCKPROM).chain(PORTAINER).map(|query| (*query).to_owned()).chain(names);
     for query in queries {
         until(&query, PATIENCE, || {
             let encoded = utf8_percent_encode(&query, NON_ALPHANUMERIC);
