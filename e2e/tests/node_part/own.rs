@@ -106,7 +106,8 @@ pub(crate) fn plain(cluster: &mut Cluster, folder: &Path) -> Result<()> {
 
     // Nothing else is fetched.
     let (_, path) = &listed["web"];
-    let (other_port, other_path) = (path.replace("/8080/", "/8081/"), path.replace("/metrics", "/"));
+    let (other_port, other_path) =
+        (path.replace("/8080/", "/8081/"), path.replace("/metrics", "/"));
     for (path, expected) in [(path, 200), (&other_port, 403), (&other_path, 403)] {
         let (status, body) = get_any(&format!("{url}{path}"))?;
         ensure!(status == expected, "{path}: {status} {body}");
