@@ -163,7 +163,7 @@ impl Following {
         let spec = ListSpec { engine, facts: self.facts.clone(), port, has_way };
         let (list, publish) = OwnList::start(spec, context, reachable);
         self.running.spawn(publish);
-        TasksSource::Engine(list)
+        TasksSource::Engine(Box::new(list))
     }
 
     /// The network between the tasks of a service that is there for probes.

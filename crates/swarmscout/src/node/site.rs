@@ -46,7 +46,7 @@ pub(super) enum TasksSource {
     /// Managers of the Swarm, which have the lists.
     Managers(TaskFeed),
     /// The Engine of this node: its containers are listed here.
-    Engine(OwnList),
+    Engine(Box<OwnList>),
 }
 
 impl App {

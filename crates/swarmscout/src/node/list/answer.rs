@@ -31,7 +31,7 @@ pub(in crate::node) async fn index(
     headers: HeaderMap,
 ) -> Response {
     match Asked::of(&app, &peer, scheme.as_deref(), &headers) {
-        Err(refusal) => refusal,
+        Err((status, why)) => text(status, why),
         Ok(Asked { list, reader }) => {
             let base = format!("{}://{}", reader.scheme, reader.authority());
             let lists = serde_json::to_vec(&[JobLists::of(&list.set(), &base)]);
@@ -51,7 +51,7 @@ pub(in crate::node) async fn job(
 ) -> Response {
     let Asked { list, reader } = match Asked::of(&app, &peer, scheme.as_deref(), &headers) {
         Ok(asked) => asked,
-        Err(refusal) => return refusal,
+        Err((status, why)) => return text(status, why),
     };
     if uri.path() != links::sd(SUCCESSOR) {
         return text(StatusCode::NOT_FOUND, "there is no such job; /sd lists the jobs\n");
@@ -84,14 +84,14 @@ impl<'a> Asked<'a> {
         peer: &Peer,
         scheme: Option<&Scheme>,
         headers: &HeaderMap,
-    ) -> Result<Self, Response> {
+    ) -> Result<Self, (StatusCode, &'static str)> {
         let Some(Tasks { source: TasksSource::Engine(list), .. }) = &app.tasks else {
             let why = if app.tasks.is_some() {
                 "this node has a manager (--manager), which has the lists\n"
             } else {
                 "a list of containers needs Docker's socket (--docker.host)\n"
             };
-            return Err(text(StatusCode::NOT_FOUND, why));
+            return Err((StatusCode::NOT_FOUND, why));
         };
         let scheme = scheme.map_or("http", Scheme::as_str);
         let scheme = if scheme == "https" { "https" } else { "http" };
@@ -104,7 +104,7 @@ impl<'a> Asked<'a> {
         };
         let Some((host, port)) = place else {
             let why = "targets have the address by which they are asked for: send it as Host\n";
-            return Err(text(StatusCode::BAD_REQUEST, why));
+            return Err((StatusCode::BAD_REQUEST, why));
         };
         let by_reach = list.has_way && !is_local && app.admits(peer);
         Ok(Self { list, reader: Reader { scheme, host, port, by_reach } })
