@@ -229,6 +229,21 @@ fn probed(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
             ensure!(by_overlay.contains(&series), "{series}: {by_overlay}");
         }
         Ok(())
+    })?;
+    // Both parts of each node report to the gateway, but for the probe on its own node: that comes from an
+    // address which is not the node's.
+    let gateway = format!("https://{}:9465/metrics", cluster.engine("manager-1").address);
+    until("reports to the gateway", PATIENCE, || {
+        let metrics = get(cluster, "client", &gateway)?;
+        let value = |name: &str| {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+            Ok::<f64, anyhow::Error>(line.context("no such series")?.parse()?)
+        };
+        let (reporting, waiting) =
+            (value("swarmscout_node_parts_reporting")?, value("swarmscout_node_parts_waiting")?);
+        ensure!(reporting == 3.0 && waiting >= 5.0, "{reporting} report, {waiting} wait");
+        println!("{reporting} nodes report, {waiting} readers wait");
+        Ok(())
     })
 }
 

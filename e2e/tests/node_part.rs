@@ -1,9 +1,9 @@
 //! The node part on a real Swarm of a manager and two workers: in place of cAdvisor, and as the way to
 //! every task.
 //!
-//! A Swarmscout runs beside the manager, and a node part beside each engine, as the user 65532 without
-//! a capability and without Docker's socket. A Prometheus that is in no network of Docker scrapes them
-//! over TLS.
+//! Two Swarmscouts run beside the manager, and a node part beside each engine, as the user 65532 without
+//! a capability and without Docker's socket. One node part listens at another port than the usual one.
+//! A Prometheus that is in no network of Docker scrapes them over TLS.
 
 #[path = "node_part/containers.rs"]
 mod containers;
@@ -46,16 +46,25 @@ const CASES: &[(&str, Case)] = &[
     ("without a manager, a Docker host lists its containers", own::plain),
     ("without a manager, a worker lists its tasks", own::worker),
     ("a link that is cut is named from both sides", peers::cut),
-    ("the manager stops and comes back", followed::manager_gone),
+    ("one of two managers stops, and the other one is followed", followed::another_manager),
+    ("all managers stop and come back", followed::manager_gone),
 ];
 
 const NODES: [&str; 3] = ["manager-1", "worker-1", "worker-2"];
+
+/// Where the Swarmscouts beside the manager listen.
+const MANAGER_PORTS: [u16; 2] = [9465, 9475];
+
+/// Where the part of a node listens.
+fn port(node: &str) -> u16 {
+    if node == "worker-2" { 8070 } else { 9466 }
+}
 
 /// What runs for all cases.
 static PARTS: Mutex<Option<Parts>> = Mutex::new(None);
 
 struct Parts {
-    manager: Option<Process>,
+    managers: Vec<Option<Process>>,
     _nodes: Vec<Process>,
     prometheus: Server,
 }
@@ -90,10 +99,11 @@ impl Parts {
     fn start(cluster: &Cluster) -> Result<Self> {
         reach::deploy(cluster)?;
         make_certificates(cluster)?;
-        let manager = Some(start_manager(cluster)?);
+        let managers = MANAGER_PORTS.map(|port| start_manager(cluster, port).map(Some));
+        let managers = managers.into_iter().collect::<Result<_>>()?;
         let nodes = NODES.iter().map(|name| start_node(cluster, name)).collect::<Result<_>>()?;
         let prometheus = start_prometheus(cluster)?;
-        Ok(Self { manager, _nodes: nodes, prometheus })
+        Ok(Self { managers, _nodes: nodes, prometheus })
     }
 }
 
@@ -109,19 +119,19 @@ fn make_certificates(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn start_manager(cluster: &Cluster) -> Result<Process> {
+fn start_manager(cluster: &Cluster, port: u16) -> Result<Process> {
     let config = cluster.folder().join("manager.yml");
     fs::write(&config, MANAGER)?;
     let mut command = Command::new(cluster.swarmscout_for_all()?);
     command.arg(format!("--config.file={}", config.display()));
     let address = &cluster.engine("manager-1").address;
-    command.arg(format!("--web.listen-address={address}:9465"));
+    command.arg(format!("--web.listen-address={address}:{port}"));
     let web = certificates(cluster).join("web.yml");
     command.arg(format!("--web.config.file={}", web.display()));
     let mut command = cluster.beside("manager-1", Rights::Root, &command)?;
-    let process = Process::start(&mut command, &cluster.folder().join("manager.log"))?;
+    let process = Process::start(&mut command, &cluster.folder().join(format!("{port}.log")))?;
     until("the manager's list", PATIENCE, || {
-        let found = curl(cluster, CLIENT, &format!("https://{address}:9465/sd/swarm"));
+        let found = curl(cluster, CLIENT, &format!("https://{address}:{port}/sd/swarm"));
         ensure!(found.starts_with("200"), "{found}: {}", process.printed());
         Ok(())
     })?;
@@ -132,7 +142,9 @@ fn start_node(cluster: &Cluster, name: &str) -> Result<Process> {
     let tls = certificates(cluster);
     let mut command = Command::new(cluster.swarmscout_for_all()?);
     let manager = &cluster.engine("manager-1").address;
-    command.args(["node", "--docker.host=", &format!("--manager=https://{manager}:9465")]);
+    let managers = MANAGER_PORTS.map(|port| format!("https://{manager}:{port}")).join(",");
+    command.args(["node", "--docker.host=", &format!("--manager={managers}")]);
+    command.arg(format!("--web.listen-address=:{}", port(name)));
     command.arg(format!("--manager.http-config={}", tls.join("node-http.yml").display()));
     command.arg(format!("--web.config.file={}", tls.join("node-web.yml").display()));
     let mut command = cluster.beside(name, Rights::Unprivileged, &command)?;
@@ -159,7 +171,8 @@ fn start_prometheus(cluster: &Cluster) -> Result<Server> {
         "tls_config: {{ca_file: {0}/ca.pem, cert_file: {0}/client.pem, key_file: {0}/client-key.pem",
         tls.display()
     );
-    let nodes = NODES.map(|name| format!("'{}:9466'", cluster.engine(name).address)).join(", ");
+    let nodes =
+        NODES.map(|name| format!("'{}:{}'", cluster.engine(name).address, port(name))).join(", ");
     let config = format!(
         "global: {{scrape_interval: 1s}}\n\
          scrape_configs:\n\
@@ -203,8 +216,8 @@ fn ask(cluster: &Cluster, node: &str, path: &str) -> String {
 /// Prometheus.
 fn ask_as(cluster: &Cluster, client: &str, node: &str, path: &str) -> String {
     let address = &cluster.engine(node).address;
-    let words = format!("{client} --connect-to swarmscout-node:9466:{address}:9466");
-    curl(cluster, &words, &format!("https://swarmscout-node:9466{path}"))
+    let words = format!("{client} --connect-to swarmscout-node:443:{address}:{}", port(node));
+    curl(cluster, &words, &format!("https://swarmscout-node{path}"))
 }
 
 fn metrics(cluster: &Cluster, node: &str, path: &str) -> Result<Exposition> {

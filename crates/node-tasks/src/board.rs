@@ -5,7 +5,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::index::{self, TaskIndex};
 use crate::labels::AllowedLabels;
 use crate::peers::Peers;
+use crate::query::{NodeRef, Registration};
 use crate::reach::ReachIndex;
+use crate::report::{LinkPath, PathReport, PeerLink, PeerReport};
 use crate::wire::{Envelope, NodeIdentity, NodeTasks, PeerNode};
 
 /// Changes within this time are one.
@@ -30,90 +31,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A node part that has not asked for so long is not probed any more: longer than any wait.
 const FORGET_AFTER: Duration = Duration::from_mins(6);
 
+/// A report on the network counts for so long. A node part that is there repeats it every minute.
+const REPORT_FOR: Duration = Duration::from_mins(3);
+
 /// How often it is checked which ones have not.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
-
-/// How a node is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NodeRef {
-    /// By its ID.
-    Id(String),
-    /// By its host name: `name:worker-1`.
-    Name(String),
-    /// By the ID of a container that runs on it: `container:<64 hexadecimal digits>`.
-    Container(String),
-}
-
-impl FromStr for NodeRef {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const SHORT: usize = 256;
-        if text.is_empty() || text.len() > SHORT || text.chars().any(char::is_control) {
-            return Err("a node is asked for by its ID, name:HOST or container:ID");
-        }
-        Ok(match text.split_once(':') {
-            Some(("name", name)) if !name.is_empty() => Self::Name(name.to_owned()),
-            Some(("container", id)) if crate::is_container_id(id) => Self::Container(id.to_owned()),
-            None => Self::Id(text.to_owned()),
-            Some(_) => return Err("write name:HOST or container:ID, with all 64 digits"),
-        })
-    }
-}
-
-/// As it stands in the path, not percent-encoded.
-impl fmt::Display for NodeRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => f.write_str(id),
-            Self::Name(name) => write!(f, "name:{name}"),
-            Self::Container(id) => write!(f, "container:{id}"),
-        }
-    }
-}
-
-/// What a node part registers of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Registration {
-    /// Where it listens.
-    pub port: u16,
-    /// Its address on the overlay network for probes.
-    pub overlay: Option<IpAddr>,
-}
-
-/// The query of a request for tasks, apart from how long it waits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeQuery {
-    /// What the node part registers; `None` if it is another reader.
-    pub registration: Option<Registration>,
-    /// The labels that it wants.
-    pub labels: AllowedLabels,
-}
-
-impl NodeQuery {
-    /// Reads `port=9466&overlay=10.0.9.3&labels=a,b`. Other parameters are for others. The error says what
-    /// is wrong.
-    pub fn parse(query: &str) -> Result<Self, String> {
-        let (mut port, mut overlay, mut labels) = (None, None, AllowedLabels::default());
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match &*name {
-                "port" => {
-                    let number = value.parse().ok().filter(|port| *port > 0);
-                    port = Some(number.ok_or("port is a number from 1 to 65535")?);
-                }
-                "overlay" => overlay = Some(value.parse().map_err(|_| "overlay is an IP address")?),
-                "labels" => labels = AllowedLabels::with(value.split(','))?,
-                _ => {}
-            }
-        }
-        let registration = match (port, overlay) {
-            (Some(port), overlay) => Some(Registration { port, overlay }),
-            (None, None) => None,
-            (None, Some(_)) => return Err("overlay needs port".to_owned()),
-        };
-        Ok(Self { registration, labels })
-    }
-}
 
 /// A node that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +81,10 @@ pub struct NodeAnswer {
 pub struct BoardStats {
     /// Node parts that have registered, and ask still.
     pub registered: usize,
+    /// Node parts that say what they find of the network to other nodes.
+    pub reporting: usize,
+    /// Readers that wait for changes of a node.
+    pub waiting: usize,
     /// Bodies that were written.
     pub renderings: u64,
     /// Nodes whose readers were woken.
@@ -202,9 +128,20 @@ struct Slot {
     version: watch::Sender<u64>,
     rendered: Option<(u64, AllowedLabels, Arc<NodeAnswer>)>,
     registration: Option<(Registration, Instant)>,
+    /// The last report of each path: a node may have a part of its own for one.
+    reports: [Option<(PathReport, Instant)>; LinkPath::ALL.len()],
 }
 
 impl Slot {
+    /// The reports that count.
+    fn reports(&self, now: Instant) -> impl Iterator<Item = (LinkPath, &PathReport)> {
+        let all = LinkPath::ALL.into_iter().zip(&self.reports);
+        all.filter_map(move |(path, report)| {
+            let (report, at) = report.as_ref()?;
+            (now.saturating_duration_since(*at) < REPORT_FOR).then_some((path, report))
+        })
+    }
+
     fn is_alive(&self, now: Instant) -> bool {
         let age = self.registration.map(|(_, at)| now.saturating_duration_since(at));
         age.is_some_and(|age| age < FORGET_AFTER)
@@ -235,8 +172,13 @@ impl Board {
     /// Its counters.
     pub fn stats(&self) -> BoardStats {
         let (state, now) = (self.lock(), Instant::now());
-        let registered = state.slots.values().filter(|slot| slot.is_alive(now)).count();
-        BoardStats { registered, ..state.stats }
+        let count = |has: &dyn Fn(&Slot) -> bool| state.slots.values().filter(|it| has(it)).count();
+        BoardStats {
+            registered: count(&|slot| slot.is_alive(now)),
+            reporting: count(&|slot| slot.reports(now).next().is_some()),
+            waiting: state.slots.values().map(|slot| slot.version.receiver_count()).sum(),
+            ..state.stats
+        }
     }
 
     /// Changes when there may be an answer instead of [`NoNode::NotReady`].
@@ -347,6 +289,39 @@ impl Board {
             self.publish_ports();
             self.registered.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Notes what the part of a node finds of the network. Only that part itself may say so.
+    pub fn report(&self, id: &str, report: &PeerReport) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let slot = state.slots.entry(id.into()).or_default();
+        for (path, kept) in LinkPath::ALL.into_iter().zip(&mut slot.reports) {
+            if let Some(report) = report.of(path) {
+                *kept = Some((report.clone(), now));
+            }
+        }
+    }
+
+    /// What node parts say of the network to the others, in order. A node that no Swarm has is in none
+    /// of it.
+    pub fn links(&self) -> Vec<PeerLink> {
+        let (state, now) = (self.lock(), Instant::now());
+        let is_known = |id: &str| state.readable().any(|index| index.node(id).is_some());
+        let mut links = Vec::new();
+        for (from, slot) in state.slots.iter().filter(|(from, _)| is_known(from)) {
+            for (path, report) in slot.reports(now) {
+                let peers = report.peers().filter(|(to, _)| is_known(to) && **to != **from);
+                links.extend(peers.map(|(to, state)| PeerLink {
+                    from: from.to_string(),
+                    to: to.to_owned(),
+                    path,
+                    state,
+                }));
+            }
+        }
+        links.sort();
+        links
     }
 
     /// Notes that the part of a node was there until now: a request of it has ended.

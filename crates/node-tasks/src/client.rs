@@ -6,6 +6,10 @@
 //! - A manager that fails is followed by the next one at once; if all have failed, there is a pause, longer
 //!   each time.
 //! - Answers that come early and change nothing come less and less often.
+//! - Every manager learns where this node part listens, and what it finds of the network, not only the
+//!   one that is followed: each of them publishes targets.
+
+mod others;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +23,10 @@ use swarmscout_refresh::{Backoff, RefreshContext};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::board::{NodeRef, Registration};
 use crate::error::RequestFailure;
 use crate::labels::AllowedLabels;
+use crate::query::{NodeRef, Registration};
+use crate::report::{LinkPath, PeerReport};
 use crate::wire::{self, MAX_ANSWER, NodeTasks};
 use crate::{Error, is_container_id};
 
@@ -59,8 +64,10 @@ pub struct ClientSettings {
     /// What may name this node, the surest first. As long as it is empty and may change, no manager is
     /// asked.
     pub node: watch::Receiver<Vec<NodeRef>>,
-    /// What is registered.
-    pub registration: Registration,
+    /// What is registered; `None` if another part of this node does that.
+    pub registration: Option<Registration>,
+    /// What is found of the network to other nodes.
+    pub report: watch::Receiver<Arc<PeerReport>>,
     /// The labels that are wanted.
     pub labels: AllowedLabels,
     /// How long a manager is asked to wait: for tests of what a wait does.
@@ -69,13 +76,10 @@ pub struct ClientSettings {
 
 impl ClientSettings {
     /// The usual ones for these managers and this node.
-    pub fn new(
-        managers: Vec<String>,
-        node: watch::Receiver<Vec<NodeRef>>,
-        registration: Registration,
-    ) -> Self {
+    pub fn new(managers: Vec<String>, node: watch::Receiver<Vec<NodeRef>>) -> Self {
         let (http, labels) = (HttpConfig::default(), AllowedLabels::default());
-        Self { managers, http, node, registration, labels, wait: WAIT }
+        let report = watch::channel(Arc::default()).1;
+        Self { managers, http, node, registration: None, report, labels, wait: WAIT }
     }
 }
 
@@ -94,6 +98,10 @@ pub struct Followed {
     pub answers: u64,
     /// Requests that failed since the start.
     pub failures: u64,
+    /// Registrations with managers that are not followed, since the start.
+    pub registrations: u64,
+    /// Those that failed.
+    pub failed_registrations: u64,
 }
 
 /// Shows what is known, newest first.
@@ -102,9 +110,7 @@ pub type TaskFeed = watch::Receiver<Arc<Followed>>;
 /// Follows managers.
 #[derive(Debug)]
 pub struct Follower {
-    managers: Vec<Manager>,
-    client: Client,
-    settings: ClientSettings,
+    asker: Arc<Asker>,
     rotation: Rotation,
     /// The ID of this node, once it is known.
     node: Option<String>,
@@ -113,6 +119,14 @@ pub struct Follower {
     publish: watch::Sender<Arc<Followed>>,
     /// The kinds of failures that were logged since the last good answer.
     logged: Option<String>,
+}
+
+/// Asks managers.
+#[derive(Debug)]
+struct Asker {
+    managers: Vec<Manager>,
+    client: Client,
+    settings: ClientSettings,
 }
 
 #[derive(Debug)]
@@ -155,8 +169,8 @@ impl Follower {
         }
         let rotation = Rotation::new(managers.len());
         let publish = watch::Sender::default();
-        let (node, version, logged) = (None, None, None);
-        Ok(Self { managers, client, settings, rotation, node, version, publish, logged })
+        let asker = Arc::new(Asker { managers, client, settings });
+        Ok(Self { asker, rotation, node: None, version: None, publish, logged: None })
     }
 
     /// What is known from now on.
@@ -165,17 +179,39 @@ impl Follower {
     }
 
     /// Follows until it is dropped.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
+        let others = others::register(Arc::clone(&self.asker), self.publish.clone());
+        tokio::join!(self.follow(), others);
+    }
+
+    async fn follow(mut self) {
         // Without a sender that is all there will be.
-        let _ = self.settings.node.wait_for(|names| !names.is_empty()).await;
+        let mut names = self.asker.settings.node.clone();
+        let _ = names.wait_for(|names| !names.is_empty()).await;
         let mut failures = Backoff::default();
         let mut early = Backoff::new(EARLY_PAUSE);
+        let mut report = self.asker.settings.report.clone();
         loop {
             let asked = Instant::now();
-            match self.round().await {
+            report.mark_unchanged();
+            let followed = self.rotation.current();
+            let answered = tokio::select! {
+                answered = self.round() => Some(answered),
+                // The request that waits has an old one.
+                () = changed(&mut report) => None,
+            };
+            let Some(answered) = answered else {
+                // The manager did not fail.
+                while self.rotation.current() != followed {
+                    self.rotation.advance();
+                }
+                sleep(EARLY_PAUSE).await;
+                continue;
+            };
+            match answered {
                 Ok(is_same) => {
                     failures.succeeded();
-                    if is_same && asked.elapsed() < self.settings.wait / 2 {
+                    if is_same && asked.elapsed() < self.asker.settings.wait / 2 {
                         sleep(early.failed(LONGEST_PAUSE)).await;
                     } else {
                         early.succeeded();
@@ -211,7 +247,9 @@ impl Follower {
         let mut round = self.rotation.round();
         let mut failed = Vec::new();
         while let Some(turn) = self.rotation.next(&mut round) {
-            match self.ask(turn.index).await {
+            let asked =
+                self.asker.ask(turn.index, self.node.as_deref(), self.version.as_ref()).await;
+            match asked {
                 Ok((news, age)) => {
                     // A proxy may take the version away: then the same answer comes again, at once.
                     let news = match news {
@@ -234,7 +272,7 @@ impl Follower {
             }
         }
         let _: swarmscout_refresh::Error = self.rotation.exhausted(round);
-        if failed.iter().all(|error| matches!(error, Error::UnknownNode { .. })) {
+        if failed.iter().all(Error::denies_the_node) {
             // It may have joined again, with another ID.
             self.node = None;
         }
@@ -246,7 +284,7 @@ impl Follower {
     }
 
     fn take(&mut self, manager: usize, news: News, age: Duration) {
-        let manager = Arc::clone(&self.managers[manager].name);
+        let manager = Arc::clone(&self.asker.managers[manager].name);
         let as_of = Instant::now().into_std().checked_sub(age);
         let is_first = self.publish.borrow().answers == 0;
         let had_failed = self.publish.borrow().error.is_some();
@@ -274,21 +312,33 @@ impl Follower {
     fn change(&self, change: impl FnOnce(&mut Followed)) {
         self.publish.send_modify(|known| change(Arc::make_mut(known)));
     }
+}
 
-    /// Asks a manager by each name of this node, until it knows one.
-    async fn ask(&self, manager: usize) -> Result<(News, Duration), Error> {
-        if let Some(id) = &self.node {
-            return self.ask_for(manager, &NodeRef::Id(id.clone())).await;
+impl Asker {
+    /// Asks a manager for this node, or by each name of it until the manager knows one.
+    async fn ask(
+        &self,
+        manager: usize,
+        node: Option<&str>,
+        version: Option<&HeaderValue>,
+    ) -> Result<(News, Duration), Error> {
+        if let Some(id) = node {
+            return self.ask_for(manager, &NodeRef::Id(id.to_owned()), version).await;
         }
-        let mut tried = Vec::new();
+        let (mut tried, mut forbidden) = (Vec::new(), None);
         let names = self.settings.node.borrow().clone();
         for node in &names {
-            match self.ask_for(manager, node).await {
+            match self.ask_for(manager, node, version).await {
                 Err(Error::UnknownNode { manager, node }) => {
                     tried.push(format!("{manager} knows no node {node}"));
                 }
+                // By another name it may be ours.
+                Err(error @ Error::NotOurs { .. }) => drop(forbidden.get_or_insert(error)),
                 answered => return answered,
             }
+        }
+        if let Some(error) = forbidden {
+            return Err(error);
         }
         if tried.is_empty() {
             tried.push("nothing names this node".to_owned());
@@ -296,48 +346,59 @@ impl Follower {
         Err(Error::WhichNode { tried: tried.join(", ") })
     }
 
-    async fn ask_for(&self, manager: usize, node: &NodeRef) -> Result<(News, Duration), Error> {
+    /// What to ask a manager of a node.
+    fn request(&self, manager: usize, node: &NodeRef) -> Result<Request, Error> {
         let Manager { name, base } = &self.managers[manager];
-        let ClientSettings { registration: Registration { port, overlay }, wait, .. } =
-            &self.settings;
-        let failed = |reason: String, failure| {
-            let manager = name.to_string();
-            Error::Request { manager, reason, failure }
-        };
-        let unanswered = |error: swarmscout_net::Error| {
-            let failure = match error {
-                swarmscout_net::Error::Connect { cause, .. } => RequestFailure::Connect(cause),
-                _ => RequestFailure::Other,
-            };
-            failed(error.to_string(), failure)
-        };
+        let ClientSettings { registration, report, labels, .. } = &self.settings;
         let encoded = utf8_percent_encode(&node.to_string(), NON_ALPHANUMERIC).to_string();
         let request = Request::new(&format!("{base}{encoded}/tasks"));
         let mut request = request
-            .map_err(unanswered)?
+            .map_err(|error| unanswered(name, error))?
             .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .timeout(*wait + ANSWER_WITHIN)
-            .max_body(MAX_ANSWER)
-            .query("wait", &format!("{}ms", wait.as_millis()))
-            .query("port", &port.to_string());
-        if let Some(overlay) = overlay {
-            let overlay = utf8_percent_encode(&overlay.to_string(), NON_ALPHANUMERIC).to_string();
-            request = request.query("overlay", &overlay);
+            .max_body(MAX_ANSWER);
+        if let Some(Registration { port, overlay }) = registration {
+            request = request.query("port", &port.to_string());
+            if let Some(overlay) = overlay {
+                let overlay =
+                    utf8_percent_encode(&overlay.to_string(), NON_ALPHANUMERIC).to_string();
+                request = request.query("overlay", &overlay);
+            }
         }
-        let labels = self.settings.labels.further();
-        if !labels.is_empty() {
-            let labels = utf8_percent_encode(&labels, NON_ALPHANUMERIC).to_string();
-            request = request.query("labels", &labels);
+        let further = labels.further();
+        if !further.is_empty() {
+            let further = utf8_percent_encode(&further, NON_ALPHANUMERIC).to_string();
+            request = request.query("labels", &further);
         }
+        let report = report.borrow();
+        for path in LinkPath::ALL {
+            if let Some(of_path) = report.of(path) {
+                request = request.query(path.parameter(), &of_path.to_string());
+            }
+        }
+        Ok(request)
+    }
+
+    async fn ask_for(
+        &self,
+        manager: usize,
+        node: &NodeRef,
+        version: Option<&HeaderValue>,
+    ) -> Result<(News, Duration), Error> {
+        let (name, wait) = (&self.managers[manager].name, self.settings.wait);
+        let failed = |reason: String, failure| failed(name, reason, failure);
+        let mut request = self
+            .request(manager, node)?
+            .timeout(wait + ANSWER_WITHIN)
+            .query("wait", &format!("{}ms", wait.as_millis()));
         // The version is a digest of the answer: any manager's.
-        if let Some(version) = &self.version {
+        if let Some(version) = version {
             request = request.header(IF_NONE_MATCH, version.clone());
         }
-        let answer = self.client.get(request).await.map_err(unanswered)?;
+        let answer = self.client.get(request).await.map_err(|error| unanswered(name, error))?;
         let age = answer.headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok());
         let age = Duration::from_secs(age.unwrap_or_default());
         match answer.status {
-            StatusCode::NOT_MODIFIED if self.version.is_some() => Ok((News::Same, age)),
+            StatusCode::NOT_MODIFIED if version.is_some() => Ok((News::Same, age)),
             StatusCode::OK => {
                 let version = answer.headers.get(ETAG).filter(|it| it.len() <= LONGEST_VERSION);
                 let version = version.cloned();
@@ -347,7 +408,7 @@ impl Follower {
                     Error::Answer { manager: name.to_string(), reason }
                 };
                 let body = answer.body.bytes().await;
-                let body = body.map_err(unanswered)?;
+                let body = body.map_err(|error| unanswered(name, error))?;
                 let tasks = wire::read(&body).map_err(bad)?;
                 check(node, &tasks).map_err(bad)?;
                 Ok((News::Tasks(Arc::new(tasks), version), age))
@@ -360,6 +421,9 @@ impl Follower {
             }
             status => {
                 let body = self.beginning(answer.body).await;
+                if status == StatusCode::FORBIDDEN {
+                    return Err(Error::NotOurs { manager: name.to_string(), reason: body });
+                }
                 Err(failed(format!("status {status}: {body}"), RequestFailure::Status(status)))
             }
         }
@@ -379,6 +443,25 @@ impl Follower {
             .filter(|word| !word.is_empty())
             .collect::<Vec<_>>()
             .join(" ")
+    }
+}
+
+fn failed(manager: &str, reason: String, failure: RequestFailure) -> Error {
+    Error::Request { manager: manager.to_owned(), reason, failure }
+}
+
+fn unanswered(manager: &str, error: swarmscout_net::Error) -> Error {
+    let failure = match error {
+        swarmscout_net::Error::Connect { cause, .. } => RequestFailure::Connect(cause),
+        _ => RequestFailure::Other,
+    };
+    failed(manager, error.to_string(), failure)
+}
+
+/// Resolves when there is another value; never, once the sender is gone.
+async fn changed<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -41,6 +41,15 @@ pub enum Error {
         /// How it was asked for.
         node: String,
     },
+    /// The manager does not take this node for the one that was asked for. It says the same of a node that
+    /// there is not.
+    #[error("{manager} refuses: {reason}")]
+    NotOurs {
+        /// Without its password.
+        manager: String,
+        /// Why, cut and cleaned of secrets.
+        reason: String,
+    },
     /// Nothing that is known of this node names it in the Swarm.
     #[error(
         "cannot find out which node this is: set SWARMSCOUT_NODE_ID, in a stack file to {{{{.Node.ID}}}}, \
@@ -64,6 +73,11 @@ pub enum RequestFailure {
 }
 
 impl Error {
+    /// Whether this node may have another ID than the one that was asked for.
+    pub(crate) fn denies_the_node(&self) -> bool {
+        matches!(self, Self::UnknownNode { .. } | Self::NotOurs { .. })
+    }
+
     /// Equal for failures that need one line in the log: how a resolver words its answer may differ
     /// each time.
     pub(crate) fn kind(&self) -> String {

@@ -56,6 +56,17 @@ impl PeerPath {
     }
 }
 
+/// What the last probes of a peer found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// It answers.
+    Up,
+    /// It answers small packets alone.
+    LargeLost,
+    /// It answers none.
+    Down,
+}
+
 impl fmt::Display for PeerPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -45,6 +45,17 @@ pub(crate) struct Candidates {
     pub(crate) others: Vec<Candidate>,
 }
 
+/// Whether another node can have this address. A wrong list must not make a node probe itself, or all
+/// that is on its link.
+pub(crate) fn can_be_a_node(address: IpAddr) -> bool {
+    let is_of_the_link = match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let address = address.to_canonical();
+    !(is_of_the_link || address.is_loopback() || address.is_unspecified() || address.is_multicast())
+}
+
 impl PeerList {
     /// Nodes by their own addresses.
     pub(crate) fn by_host(&self, own_id: &str) -> Candidates {
@@ -175,6 +186,29 @@ mod tests {
             shown(&list().by_overlay("own", 9)),
             ["own", "a worker/a 10.0.1.2:9", "c c 10.0.1.4:9"]
         );
+    }
+
+    #[test]
+    fn no_node_has_an_address_of_loopback_or_of_the_link() {
+        for (address, expected) in [
+            ("192.0.2.1", true),
+            ("10.0.0.1", true),
+            ("fd00::1", true),
+            ("2001:db8::1", true),
+            ("127.0.0.1", false),
+            ("127.1.2.3", false),
+            ("::1", false),
+            ("::ffff:127.0.0.1", false),
+            ("169.254.169.254", false),
+            ("fe80::1", false),
+            ("0.0.0.0", false),
+            ("::", false),
+            ("224.0.0.1", false),
+            ("ff02::1", false),
+            ("255.255.255.255", false),
+        ] {
+            assert_eq!(can_be_a_node(address.parse().unwrap()), expected, "{address}");
+        }
     }
 
     #[test]

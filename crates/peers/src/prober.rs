@@ -10,11 +10,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
-use crate::list::Candidates;
+use crate::list::{Candidates, can_be_a_node};
 use crate::rounds::{Rounds, Timing};
 use crate::socket::{ProbeSocket, source};
 use crate::wire::LONGEST;
-use crate::{Error, PeerList, PeerPath};
+use crate::{Error, PeerList, PeerPath, PeerState};
 
 /// musl hands out at most this many addresses of a name, any of them. So beyond it a lookup adds to
 /// those before it.
@@ -100,6 +100,16 @@ impl PeerProber {
         self.port
     }
 
+    /// The way of its probes.
+    pub fn path(&self) -> PeerPath {
+        self.options.path
+    }
+
+    /// What the last round found of the peers that are known by the ID of their node.
+    pub fn states(&self) -> Vec<(String, PeerState)> {
+        self.rounds().states().collect()
+    }
+
     /// Probes and answers until it is dropped.
     pub async fn run(&self) {
         tokio::join!(self.exchange(), self.follow_list(), self.follow_name());
@@ -183,9 +193,9 @@ impl PeerProber {
     }
 
     fn candidates(&self) -> Candidates {
-        let PeerOptions { path, id, dns_name, .. } = &self.options;
+        let PeerOptions { path, id, dns_name, listen, .. } = &self.options;
         let list = self.list.borrow().clone();
-        match (path, dns_name) {
+        let mut candidates = match (path, dns_name) {
             (PeerPath::Host, _) => list.by_host(id),
             (PeerPath::Overlay, None) => list.by_overlay(id, self.port),
             (PeerPath::Overlay, Some(_)) => {
@@ -194,7 +204,11 @@ impl PeerProber {
                 addresses.sort_unstable();
                 list.by_dns(id, &addresses, names.own, self.port)
             }
-        }
+        };
+        // A prober that listens on loopback has its peers there.
+        let is_local = listen.ip().is_loopback();
+        candidates.others.retain(|other| is_local || can_be_a_node(other.address.ip()));
+        candidates
     }
 }
 

@@ -17,11 +17,11 @@ use rustix::io::Errno;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use crate::PeerPath;
 use crate::known::{Known, Refusal};
 use crate::list::{Candidate, Candidates};
 use crate::ring::successors;
 use crate::wire::{self, Answer, HEAD, LONGEST, Nonce, Packet, Sender, clean};
+use crate::{PeerPath, PeerState};
 
 /// Of a path whose MTU is not known: that of Ethernet.
 const DEFAULT_MTU: usize = 1500;
@@ -367,6 +367,15 @@ impl Rounds {
         all
     }
 
+    /// The peers whose node is known by its ID, and what the last round found.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (String, PeerState)> {
+        self.peers.iter().filter_map(|peer| {
+            let learned = peer.learned.as_ref().map(|learned| &learned.id);
+            let id = Some(&peer.candidate.id).filter(|id| !id.is_empty()).or(learned)?;
+            Some((id.clone(), peer.finding?.state()))
+        })
+    }
+
     pub(crate) fn candidates(&self) -> usize {
         self.candidates
     }
@@ -457,6 +466,14 @@ impl Peer {
 }
 
 impl Finding {
+    const fn state(self) -> PeerState {
+        match self {
+            Self::Full(_) => PeerState::Up,
+            Self::SmallOnly(_) => PeerState::LargeLost,
+            Self::Down => PeerState::Down,
+        }
+    }
+
     const fn fault(self) -> Result<(), &'static str> {
         match self {
             Self::Full(_) => Ok(()),

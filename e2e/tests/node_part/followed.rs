@@ -1,13 +1,19 @@
 //! What a node part knows by a manager alone.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use swarmscout_e2e::cases::PATIENCE;
 use swarmscout_e2e::cluster::Cluster;
+use swarmscout_e2e::program::targets;
 use swarmscout_e2e::until;
 
-use crate::{ask, create_shell, metrics, reach, running, start_manager, with_parts};
+use crate::{
+    CLIENT, MANAGER_PORTS, NODES, answer, ask, create_shell, curl, metrics, port, reach, running,
+    start_manager, with_parts,
+};
 
 /// Names and labels are those that Docker gives to the containers.
 pub(crate) fn known(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
@@ -75,7 +81,82 @@ fn as_docker_has_it(cluster: &Cluster, node: &str, id: &str, name: &str) -> Resu
     Ok(())
 }
 
-/// Names stay while the manager is away.
+/// The addresses of targets that the list of a manager has, but for tasks of the host's network.
+fn addresses(cluster: &Cluster, manager: u16) -> Result<BTreeSet<String>> {
+    let url = format!("https://{}:{manager}/sd/swarm", cluster.engine("manager-1").address);
+    let found = curl(cluster, CLIENT, &url);
+    ensure!(found == "200", "{found}");
+    let list: Value = serde_json::from_str(&answer(cluster)?)?;
+    Ok(targets(&list)?.into_iter().map(|(address, _)| address).collect())
+}
+
+/// What is known stays while the next manager is asked, and that one knows where the node parts listen.
+pub(crate) fn another_manager(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
+    let expected: BTreeSet<_> = NODES
+        .iter()
+        .map(|node| format!("{}:{}", cluster.engine(node).address, port(node)))
+        .collect();
+    for manager in MANAGER_PORTS {
+        until("the addresses of node parts", PATIENCE, || {
+            let found = addresses(cluster, manager)?;
+            ensure!(found == expected, "{manager}: {found:?}");
+            Ok(())
+        })?;
+    }
+    let count = |name: &str| metrics(cluster, "worker-1", "/metrics")?.value(name, &[]);
+    let registrations = "swarmscout_node_manager_registrations_total";
+    ensure!(count(registrations)? >= 1, "no registration");
+    let (failures, answers) =
+        ("swarmscout_node_manager_failures_total", "swarmscout_node_manager_answers_total");
+    let before = (count(failures)?, count(answers)?);
+    drop(with_parts(|parts| Ok(parts.managers[0].take()))?);
+    until("the other manager answers", PATIENCE, || {
+        // Nothing is unknown meanwhile.
+        for (_, name) in running(cluster, "worker-1")? {
+            let metrics = metrics(cluster, "worker-1", "/metrics/containers")?;
+            let count = metrics.all("container_memory_usage_bytes", &[("name", &*name)]).count();
+            ensure!(count == 1, "{count} of {name}");
+        }
+        let now = (count(failures)?, count(answers)?);
+        ensure!(now.0 > before.0 && now.1 > before.1, "{now:?}, before {before:?}");
+        ensure!(count("swarmscout_node_manager_up")? == 1, "not up");
+        Ok(())
+    })?;
+    // A task of now is known by the other one.
+    cluster.create_service("late --network front --constraint node.hostname==worker-2 -l prometheus.io/port=8080 demo:1")?;
+    cluster.await_replicas("late 1/1")?;
+    until("a new task is within reach", PATIENCE, || {
+        let url = format!(
+            "https://{}:{}/sd/swarm",
+            cluster.engine("manager-1").address,
+            MANAGER_PORTS[1]
+        );
+        let found = curl(cluster, CLIENT, &url);
+        ensure!(found == "200", "{found}");
+        let list = targets(&serde_json::from_str(&answer(cluster)?)?)?;
+        let late = list.iter().find(|(_, labels)| labels["service"] == "late");
+        let (address, labels) = late.context("no target")?;
+        ensure!(address.ends_with(":8070"), "{address}");
+        let path = labels["__metrics_path__"].as_str().context("no path")?;
+        let found = ask(cluster, "worker-2", path);
+        ensure!(found == "200", "{found}: {}", answer(cluster)?);
+        Ok(())
+    })?;
+    ensure!(addresses(cluster, MANAGER_PORTS[1])? == expected, "other addresses");
+    cluster.docker(&["service", "rm", "late"])?;
+    let manager = start_manager(cluster, MANAGER_PORTS[0])?;
+    with_parts(|parts| {
+        parts.managers[0] = Some(manager);
+        Ok(())
+    })?;
+    until("the first manager knows them again", PATIENCE, || {
+        let found = addresses(cluster, MANAGER_PORTS[0])?;
+        ensure!(found == expected, "{found:?}");
+        Ok(())
+    })
+}
+
+/// Names stay while all managers are away.
 pub(crate) fn manager_gone(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     let containers = running(cluster, "worker-1")?;
     let all_known = || -> Result<f64> {
@@ -96,7 +177,7 @@ pub(crate) fn manager_gone(cluster: &mut Cluster, _folder: &Path) -> Result<()> 
         })
     };
     all_known()?;
-    drop(with_parts(|parts| Ok(parts.manager.take()))?);
+    drop(with_parts(|parts| Ok(parts.managers.drain(..).collect::<Vec<_>>()))?);
     is_up(0)?;
     let first = all_known()?;
     // Tasks stay within reach, by the list of before.
@@ -108,9 +189,10 @@ pub(crate) fn manager_gone(cluster: &mut Cluster, _folder: &Path) -> Result<()> 
         ensure!(age > first + 1.0, "{age}, first {first}");
         Ok(())
     })?;
-    let manager = start_manager(cluster)?;
+    let managers = MANAGER_PORTS.map(|port| start_manager(cluster, port).map(Some));
+    let managers = managers.into_iter().collect::<Result<_>>()?;
     with_parts(|parts| {
-        parts.manager = Some(manager);
+        parts.managers = managers;
         Ok(())
     })?;
     is_up(1)?;

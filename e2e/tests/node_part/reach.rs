@@ -12,7 +12,7 @@ use swarmscout_e2e::process::run;
 use swarmscout_e2e::program::swarmscout;
 use swarmscout_e2e::until;
 
-use crate::{NODE, answer, ask, ask_as, ask_prometheus, curl};
+use crate::{NODE, answer, ask, ask_as, ask_prometheus, curl, port};
 
 /// Services, each with a target at its port 8080.
 const SERVICES: [&str; 5] = [
@@ -92,7 +92,9 @@ pub(crate) fn scraped(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     })?;
     for target in found.values().flatten() {
         let (address, path) = place(target)?;
-        ensure!(address.ends_with(":9466") && path.starts_with("/reach/"), "{address} {path}");
+        let node = target["labels"]["node"].as_str().context("no node")?;
+        let is_there = address.ends_with(&format!(":{}", port(node)));
+        ensure!(is_there && path.starts_with("/reach/"), "{address} {path}");
     }
     let hidden = &found["hidden"][0];
     let error = hidden["lastError"].as_str().unwrap_or_default();
@@ -169,7 +171,7 @@ pub(crate) fn moved(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     let update = "service update -d -q --no-resolve-image --constraint-rm node.hostname==worker-1 \
                   --constraint-add node.hostname==worker-2 mover";
     cluster.docker(&update.split_whitespace().collect::<Vec<_>>())?;
-    let address = format!("{}:9466", cluster.engine("worker-2").address);
+    let address = format!("{}:{}", cluster.engine("worker-2").address, port("worker-2"));
     until("the task elsewhere", PATIENCE, || {
         let targets = targets()?.remove("mover").context("no target")?;
         let [target] = &targets[..] else { anyhow::bail!("{targets:#?}") };

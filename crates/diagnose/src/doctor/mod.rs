@@ -7,6 +7,7 @@ mod cluster;
 mod context;
 mod dns;
 mod engines;
+mod peers;
 mod reach;
 mod services;
 mod sources;
@@ -22,11 +23,13 @@ use swarmscout_discovery::config::OwnContainer;
 use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_net::config::TlsConfig;
 use swarmscout_net::{Client, ClientOptions, HttpConfig};
+use swarmscout_node_tasks::PeerLink;
 use swarmscout_swarm::{Feed, Snapshot, Swarm, SwarmStatus, TaskQuery};
 use tokio::time::Instant;
 
 use self::context::Context;
 pub(crate) use self::context::scraper_network;
+pub use self::peers::PeerCoverage;
 pub use self::suggest::{Suggestion, Suggestions};
 pub(crate) use self::targets::{
     PUBLISH_A_PORT, ROLE_LABEL, SHARE_A_NETWORK, discovered, subject as subject_of,
@@ -41,6 +44,8 @@ pub struct Subject {
     pub jobs: Vec<ObservedJob>,
     /// All Swarms that they read.
     pub swarms: Vec<SwarmState>,
+    /// What node parts say of the network between nodes.
+    pub links: Vec<PeerLink>,
 }
 
 /// A job at one moment.
@@ -99,6 +104,9 @@ pub struct Report {
     pub up: usize,
     /// How many of them did not answer, and were no longer targets at the end.
     pub gone: usize,
+    /// Pairs of nodes whose node parts probe each other; `None` if no node part reports that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<PeerCoverage>,
     /// How long the checks took, in seconds.
     pub took_seconds: f64,
     /// Labels for services without a target, if they were asked for.
@@ -118,7 +126,13 @@ pub(crate) fn known_findings(subject: &Subject) -> Vec<Finding> {
     let mut findings = sources::check(&subject.jobs);
     findings.extend(subject.swarms.iter().flat_map(cluster::check));
     findings.extend(subject.swarms.iter().flat_map(services::check));
+    findings.extend(peers_of(subject).1);
     findings
+}
+
+fn peers_of(subject: &Subject) -> (Option<PeerCoverage>, Vec<Finding>) {
+    let snapshots = subject.swarms.iter().filter_map(|swarm| swarm.snapshot.as_deref());
+    peers::check(snapshots, &subject.links)
 }
 
 /// How long a target may take, and how large its answer may be.
@@ -180,8 +194,9 @@ impl Doctor {
         findings.dedup();
         let took_seconds = begin.elapsed().as_secs_f64();
         let sampled = is_sample;
+        let (peers, _) = peers_of(subject);
         let suggest = None;
-        Report { findings, targets, urls, sampled, probed, up, gone, took_seconds, suggest }
+        Report { findings, targets, urls, sampled, probed, up, gone, peers, took_seconds, suggest }
     }
 
     /// Finds metrics of services without a target, and how to label them. It requests `/metrics` at

@@ -3,6 +3,7 @@ use swarmscout_refresh::supervisor::{Health, LastGood};
 use swarmscout_swarm::{Feed, ListScope};
 
 use super::*;
+use crate::query::NodeQuery;
 
 const NODES: usize = 3000;
 
@@ -133,4 +134,32 @@ fn a_name_is_unique_only_if_no_other_swarm_has_it() {
         let unique = (found.is_name_unique, found.is_address_unique);
         assert_eq!(unique, (is_name_unique, is_address_unique), "{id}");
     }
+}
+
+#[test]
+fn what_nodes_report_of_the_network_counts_by_path_and_between_known_nodes() {
+    let (board, (_known, swarm)) = (Board::default(), swarm());
+    board.follow(vec![(swarm, Some(Arc::new(snapshot())))], &[]);
+    let report =
+        |node: &str, query: &str| board.report(node, &NodeQuery::parse(query).unwrap().report);
+    let links = || {
+        let links = board.links();
+        let words = links
+            .iter()
+            .map(|PeerLink { from, to, path, state }| format!("{from} {to} {path:?} {state:?}"));
+        words.collect::<Vec<_>>()
+    };
+    report("n1", "port=1");
+    assert_eq!((links(), board.stats().reporting), (Vec::new(), 0));
+    // Itself, and a node that no Swarm has, are not its peers.
+    report("n1", "peers.host=un2,dn3,dn1,dgone");
+    // Another part of the same node has the other path.
+    report("n1", "peers.overlay=ln2");
+    report("n2", "peers.host=");
+    assert_eq!(links(), ["n1 n2 Host Up", "n1 n2 Overlay LargeLost", "n1 n3 Host Down"]);
+    assert_eq!(board.stats().reporting, 2);
+    // A report replaces the one before of its path.
+    report("n1", "peers.host=un3");
+    assert_eq!(links(), ["n1 n2 Overlay LargeLost", "n1 n3 Host Up"]);
+    assert!(NodeQuery::parse("peers.host=dn1,../n2").is_err());
 }

@@ -6,28 +6,40 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::report::PathReport;
 
-/// A server that sends these answers in turn, the last one again and again, and notes requests.
+/// A server that sends these answers in turn, the last one again and again, and notes requests. A `HEAD`
+/// has an answer of its own.
 struct Scripted {
     url: String,
     requests: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
+/// What a server answers, and the requests that it got.
+struct Script {
+    answers: Mutex<VecDeque<String>>,
+    to_head: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
 impl Scripted {
     async fn start(answers: impl IntoIterator<Item = String>) -> Self {
+        Self::with_head(response("200 OK", "", ""), answers).await
+    }
+
+    async fn with_head(to_head: String, answers: impl IntoIterator<Item = String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::<Mutex<Vec<String>>>::default();
-        let mut answers: VecDeque<_> = answers.into_iter().collect();
-        let noted = Arc::clone(&requests);
+        let answers = Mutex::new(answers.into_iter().collect());
+        let script = Arc::new(Script { answers, to_head, requests: Arc::clone(&requests) });
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
+            let mut serving = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let answer =
-                    if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
-                serve(stream, &answer.unwrap(), &noted).await;
+                serving.spawn(serve(stream, Arc::clone(&script)));
             }
         });
         Self { url, requests, _tasks: tasks }
@@ -39,7 +51,7 @@ impl Scripted {
 }
 
 /// Answers one request; an empty text closes the connection.
-async fn serve(mut stream: TcpStream, answer: &str, noted: &Mutex<Vec<String>>) {
+async fn serve(mut stream: TcpStream, script: Arc<Script>) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -47,7 +59,13 @@ async fn serve(mut stream: TcpStream, answer: &str, noted: &Mutex<Vec<String>>) 
             Err(_) => return,
         }
     }
-    noted.lock().unwrap().push(String::from_utf8(request).unwrap());
+    let answer = if request.starts_with(b"HEAD ") {
+        script.to_head.clone()
+    } else {
+        let mut answers = script.answers.lock().unwrap();
+        if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }.unwrap()
+    };
+    script.requests.lock().unwrap().push(String::from_utf8(request).unwrap());
     if answer == "hang" {
         std::future::pending::<()>().await;
     }
@@ -74,13 +92,16 @@ fn follower(servers: &[&Scripted], node: Vec<NodeRef>) -> Follower {
 }
 
 fn follower_of(managers: Vec<String>, node: Vec<NodeRef>) -> Follower {
-    let registration = Registration { port: 9500, overlay: Some([10, 0, 9, 3].into()) };
-    let settings = ClientSettings {
+    Follower::new(settings(managers, node), &RefreshContext::new("test")).unwrap()
+}
+
+fn settings(managers: Vec<String>, node: Vec<NodeRef>) -> ClientSettings {
+    ClientSettings {
         wait: Duration::from_secs(1),
         labels: AllowedLabels::with(["team"]).unwrap(),
-        ..ClientSettings::new(managers, watch::channel(node).1, registration)
-    };
-    Follower::new(settings, &RefreshContext::new("test")).unwrap()
+        registration: Some(Registration { port: 9500, overlay: Some([10, 0, 9, 3].into()) }),
+        ..ClientSettings::new(managers, watch::channel(node).1)
+    }
 }
 
 /// Follows until this holds of what is known.
@@ -109,7 +130,7 @@ async fn it_says_who_it_is_and_what_it_has() {
     let line = requests[0].lines().next().unwrap();
     assert_eq!(
         line,
-        "GET /api/v1/nodes/n1/tasks?wait=1000ms&port=9500&overlay=10%2E0%2E9%2E3&labels=team HTTP/1.1"
+        "GET /api/v1/nodes/n1/tasks?port=9500&overlay=10%2E0%2E9%2E3&labels=team&wait=1000ms HTTP/1.1"
     );
     assert!(
         !requests[0].contains("if-none-match") && requests[1].contains("if-none-match: \"t1\"")
@@ -232,14 +253,72 @@ fn failures_of_one_kind_are_logged_once() {
     }
 }
 
+/// The first lines of the requests that a server got.
+fn lines(server: &Scripted) -> Vec<String> {
+    server.requests().iter().map(|request| request.lines().next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn managers_that_are_not_followed_learn_where_it_listens_and_what_it_finds() {
+    let hanging = || [tasks("n1", "t1"), "hang".to_owned()];
+    let (first, second) = (Scripted::start(hanging()).await, Scripted::start(hanging()).await);
+    let forbidden = response("403 Forbidden", "", "");
+    let third = Scripted::with_head(forbidden, [tasks("n1", "t1")]).await;
+    let servers = [&first, &second, &third].map(|server| server.url.clone());
+    let (report, receiver) = watch::channel(Arc::default());
+    let settings =
+        ClientSettings { report: receiver, wait: WAIT, ..settings(servers.to_vec(), id("n1")) };
+    let follower = Follower::new(settings, &RefreshContext::new("test")).unwrap();
+    let mut known = follower.subscribe();
+    let following = tokio::spawn(follower.run());
+    // Registrations wake no reader.
+    let counted = async |known: &mut TaskFeed, count: u64| {
+        while known.borrow().registrations < count {
+            tokio::task::yield_now().await;
+        }
+        known.borrow().failed_registrations
+    };
+    assert_eq!(counted(&mut known, 2).await, 1);
+    let registered = "HEAD /api/v1/nodes/n1/tasks?port=9500&overlay=10%2E0%2E9%2E3&labels=team";
+    assert_eq!(lines(&second), [format!("{registered} HTTP/1.1")]);
+    assert_eq!(lines(&third), [format!("{registered} HTTP/1.1")]);
+    while first.requests().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    // What it finds of the network ends the request that waits, and is said to all.
+    let path = PathReport::parse("ua,db").unwrap();
+    report.send_replace(Arc::new(PeerReport { host: Some(path), overlay: None }));
+    while first.requests().len() < 3 || second.requests().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    following.abort();
+    let (first, second) = (lines(&first), lines(&second));
+    assert!(first[1].starts_with("GET ") && !first[1].contains("peers."), "{first:?}");
+    assert!(first[2].starts_with("GET ") && first[2].contains("&peers.host=ua,db&"), "{first:?}");
+    assert!(second[1].ends_with("&peers.host=ua,db HTTP/1.1"), "{second:?}");
+    assert!(known.has_changed().unwrap() && known.borrow().failures == 0);
+}
+
+#[tokio::test]
+async fn a_manager_that_denies_a_name_is_asked_by_the_next_one() {
+    let names = vec![NodeRef::Id("old".to_owned()), NodeRef::Name("pi".to_owned())];
+    let forbidden = || response("403 Forbidden", "", "it is not you");
+    let server = Scripted::start([forbidden(), tasks("n1", "t1")]).await;
+    let known = until(follower(&[&server], names.clone()), |known| known.answers > 0).await;
+    assert_eq!(first_task(&known), Some("t1"));
+    let server = Scripted::start([forbidden()]).await;
+    let known = until(follower(&[&server], names), |known| known.error.is_some()).await;
+    let error = known.error.as_deref().unwrap();
+    assert!(error.ends_with("refuses: it is not you"), "{error}");
+}
+
 #[test]
 fn a_manager_that_cannot_be_asked_is_refused_at_the_start() {
     for managers in
         [&[][..], &["manager:9465"], &["ftp://m"], &["https://m/?x=1"], &["https://m/#x"]]
     {
         let managers = managers.iter().map(|url| (*url).to_owned()).collect();
-        let registration = Registration { port: 9466, overlay: None };
-        let settings = ClientSettings::new(managers, watch::channel(id("n1")).1, registration);
+        let settings = ClientSettings::new(managers, watch::channel(id("n1")).1);
         assert!(
             Follower::new(settings.clone(), &RefreshContext::new("test")).is_err(),
             "{settings:?}"

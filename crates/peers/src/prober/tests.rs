@@ -150,3 +150,15 @@ fn answers_that_the_system_may_have_cut_are_added_up() {
     assert!(names.set(&addresses(40..88)));
     assert_eq!(names.missing.len(), 48);
 }
+
+#[tokio::test]
+async fn a_list_cannot_make_a_node_probe_itself() {
+    let list = PeerList { nodes: vec![node("b", 9)] };
+    let (_list, nodes) = watch::channel(Arc::new(list));
+    let listen = SocketAddr::from(([0, 0, 0, 0], 0));
+    let options = PeerOptions { listen, ..options(PeerPath::Host, "a", None) };
+    let a = PeerProber::with_timing(options, nodes, TIMING).unwrap();
+    a.apply();
+    assert_eq!(a.rounds().candidates(), 0);
+    assert_eq!(a.states(), Vec::new());
+}

@@ -88,6 +88,13 @@ pub struct NodeArgs {
           value_name = "BOOL", hide_possible_values = true)]
     pub peers: bool,
 
+    /// Only probe other nodes, and report to the managers what the probes find: for a second node part,
+    /// which is on the overlay network. It does not fetch from tasks, and registers no address
+    #[arg(long = "peers.only", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub peers_only: bool,
+
     /// Address to listen on, host:port or unix:///path; may be given several times. With
     /// ,config=FILE it has a web configuration file of its own, with ,config= none
     #[arg(long = "web.listen-address", value_name = "ADDRESS",

@@ -108,6 +108,8 @@ impl LocalJobs {
         Subject {
             jobs: jobs.iter().map(ObservedJob::of).collect(),
             swarms: swarms.iter().filter_map(SwarmState::of).collect(),
+            // Node parts ask the program that runs.
+            links: Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use swarmscout_diagnose::doctor::{Doctor, Report, Suggestion, Suggestions};
+use swarmscout_diagnose::doctor::{Doctor, PeerCoverage, Report, Suggestion, Suggestions};
 use swarmscout_diagnose::report::Severity;
 use swarmscout_discovery::config::OwnContainer;
 
@@ -63,6 +63,11 @@ fn text(report: &Report) -> Vec<Line> {
         Some(Severity::Warning) => "something needs attention",
         Some(Severity::Error) => "metrics are missing",
     };
+    if let Some(PeerCoverage { pairs, broken }) = report.peers {
+        let state =
+            if broken == 0 { "all".to_owned() } else { format!("{} of them", pairs - broken) };
+        lines.push(Line::new(&format!("{pairs} pairs of nodes probe each other, {state} intact")));
+    }
     let coverage = coverage(report);
     lines.push(Line::new(&format!("{coverage} ({:.1} s): {verdict}", report.took_seconds)));
     lines
@@ -163,6 +168,7 @@ mod tests {
             probed: 2,
             up: 1,
             gone: 0,
+            peers: Some(PeerCoverage { pairs: 12, broken: 2 }),
             took_seconds: 0.25,
             suggest: Some(Suggestions { services: 3, suggestions: suggestions() }),
         };
@@ -180,6 +186,7 @@ mod tests {
                      note: the scraper must be in one of its networks: shop_back
             SUGGEST  service shop_db (postgres:17): it has no metrics of its own
             3 services without a target, suggestions for 2
+            12 pairs of nodes probe each other, 10 of them intact
             2 targets, 2 probed, 1 of them up (0.2 s): metrics are missing
         "#]]
         .assert_eq(&Window::default().render(&text(&report)));
@@ -195,6 +202,7 @@ mod tests {
             probed,
             up: probed - gone,
             gone,
+            peers: None,
             took_seconds: 0.25,
             suggest: None,
         };

@@ -137,8 +137,9 @@ pub(super) fn manager(
     port: u16,
     names: watch::Receiver<Vec<NodeRef>>,
 ) -> anyhow::Result<ClientSettings> {
-    let registration = Registration { port, overlay: None };
-    let mut settings = ClientSettings::new(args.managers.clone(), names, registration);
+    let mut settings = ClientSettings::new(args.managers.clone(), names);
+    // Another part of this node listens elsewhere.
+    settings.registration = (!args.peers_only).then_some(Registration { port, overlay: None });
     if let Some(file) = &args.manager_http_config {
         settings.http = swarmscout_config::load_http_config(file)?;
     }

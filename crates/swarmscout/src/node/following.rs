@@ -90,7 +90,11 @@ impl Following {
         }
         let reach = Reach::new(reach_options(args, roots), outlets.reachable.subscribe());
         let source = if !args.managers.is_empty() {
-            following.follow_managers(args, port, names, outlets, &context)?
+            let source = following.follow_managers(args, port, names, outlets, &context)?;
+            if args.peers_only {
+                return Ok(following);
+            }
+            source
         } else if let Some(engine) = engine {
             following.list_own(engine, args, port, roots, outlets.reachable, &context)
         } else {
@@ -131,15 +135,20 @@ impl Following {
         outlets: Outlets,
         context: &RefreshContext,
     ) -> anyhow::Result<TasksSource> {
-        let settings = environment::manager(args, port, names)?;
+        let mut settings = environment::manager(args, port, names)?;
+        let (report, reported) = watch::channel(Arc::default());
+        settings.report = reported;
         let follower = Follower::new(settings, context).context("cannot use --manager")?;
         let feed = follower.subscribe();
         self.running.spawn(follower.run());
+        self.running.spawn(self.probes.clone().report(report));
         if args.peers && args.peers_overlay.is_none() {
             let peers = outlets.peers.subscribe();
             self.running.spawn(self.probes.clone().by_host(port, feed.clone(), peers));
         }
-        self.running.spawn(feed::hand_on(feed.clone(), outlets));
+        if !args.peers_only {
+            self.running.spawn(feed::hand_on(feed.clone(), outlets));
+        }
         Ok(TasksSource::Managers(feed))
     }
 

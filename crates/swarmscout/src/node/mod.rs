@@ -69,6 +69,7 @@ struct Node {
     web: JoinSet<()>,
     stop_web: oneshot::Sender<()>,
     shutdown_timeout: Duration,
+    app: Arc<site::App>,
     /// What follows the Engine and the managers.
     _running: JoinSet<()>,
 }
@@ -102,7 +103,7 @@ impl Node {
         let metrics = NodeMetrics::new(roots, switches, facts, identity, counted, unavailable);
         let app =
             Arc::new(site::App { server: Arc::clone(&server), metrics, tasks, probes, started });
-        let site = Site::new(site::routes(&server), app);
+        let site = Site::new(site::routes(&server), Arc::clone(&app));
         let (stop_web, stopped) = oneshot::channel();
         let mut web = JoinSet::new();
         let serve = async move {
@@ -117,7 +118,16 @@ impl Node {
         for address in &names {
             tracing::info!(%address, "Listening on");
         }
-        Ok(Self { signals, systemd, listening, web, stop_web, shutdown_timeout, _running: running })
+        Ok(Self {
+            signals,
+            systemd,
+            listening,
+            web,
+            stop_web,
+            shutdown_timeout,
+            app,
+            _running: running,
+        })
     }
 
     async fn run(self) -> Ended {
@@ -146,6 +156,9 @@ impl Node {
             }
         };
         systemd.stopping();
+        if let Some(tasks) = &self.app.tasks {
+            tasks.reach.stop();
+        }
         let _ = stop_web.send(());
         let last = self.shutdown_timeout + Duration::from_secs(1);
         tokio::select! {

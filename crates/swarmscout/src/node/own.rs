@@ -57,6 +57,16 @@ fn manager(followed: &Followed, out: &mut Writer) {
             "Requests to managers about the tasks of this node that failed",
             followed.failures,
         ),
+        (
+            "swarmscout_node_manager_registrations",
+            "Registrations of this node part with managers that it does not follow",
+            followed.registrations,
+        ),
+        (
+            "swarmscout_node_manager_registration_failures",
+            "Those that failed",
+            followed.failed_registrations,
+        ),
     ] {
         out.counter(name, help, [(NO_LABELS, value)]);
     }

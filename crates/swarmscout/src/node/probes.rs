@@ -3,14 +3,19 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use swarmscout_node_tasks::{NodeIdentity, TaskFeed};
-use swarmscout_peers::{PeerList, PeerOptions, PeerPath, PeerProber};
+use swarmscout_node_tasks::{LinkState, NodeIdentity, PathReport, PeerReport, TaskFeed};
+use swarmscout_peers::{PeerList, PeerOptions, PeerPath, PeerProber, PeerState};
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// What Docker's DNS puts before the name of a service for the addresses of all its tasks.
 const ALL_TASKS: &str = "tasks.";
+
+/// How often managers may learn of what changes: once a round of probes.
+const REPORT_EVERY: Duration = Duration::from_secs(15);
 
 /// Those that run. A prober is there as soon as this node is known.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +25,34 @@ impl Probes {
     /// For metrics.
     pub(super) fn running(&self) -> impl Iterator<Item = &PeerProber> {
         self.0.iter().filter_map(OnceLock::get)
+    }
+
+    /// Reports what the probes find, for ever.
+    pub(super) async fn report(self, report: watch::Sender<Arc<PeerReport>>) {
+        loop {
+            sleep(REPORT_EVERY).await;
+            let found = self.found();
+            report.send_if_modified(|known| {
+                let differs = **known != found;
+                if differs {
+                    *known = Arc::new(found);
+                }
+                differs
+            });
+        }
+    }
+
+    fn found(&self) -> PeerReport {
+        let mut found = PeerReport::default();
+        for prober in self.running() {
+            let peers = prober.states().into_iter().map(|(id, state)| (id, link_state(state)));
+            let of_path = Some(PathReport::new(peers));
+            match prober.path() {
+                PeerPath::Host => found.host = of_path,
+                PeerPath::Overlay => found.overlay = of_path,
+            }
+        }
+        found
     }
 
     /// Probes between addresses of nodes, for ever. The socket is that of the same port over UDP.
@@ -60,5 +93,13 @@ impl Probes {
         let prober = PeerProber::listen(options, no_list).context("cannot use --peers.overlay")?;
         let all = self.clone();
         Ok(async move { all.0[1].get_or_init(|| prober).run().await })
+    }
+}
+
+const fn link_state(state: PeerState) -> LinkState {
+    match state {
+        PeerState::Up => LinkState::Up,
+        PeerState::LargeLost => LinkState::LargeLost,
+        PeerState::Down => LinkState::Down,
     }
 }

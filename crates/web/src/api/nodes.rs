@@ -5,7 +5,7 @@
 //!
 //! The right of the route is not enough: an answer goes to the node itself, known by a verified client
 //! certificate with its ID or host name, or with any name from its address, and to those who may read
-//! everything.
+//! everything. For all others, a node that there is not is like one of others.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -134,10 +134,12 @@ impl NodeReader<'_> {
                         Ok(standing) => standing,
                         Err(refusal) => return refusal.into_response(),
                     };
-                    if let (Standing::Own, Some(registration)) =
-                        (standing, self.request.query.registration)
-                    {
-                        board.register(&id, registration);
+                    if standing == Standing::Own {
+                        let query = &self.request.query;
+                        if let Some(registration) = query.registration {
+                            board.register(&id, registration);
+                        }
+                        board.report(&id, &query.report);
                     }
                     let changes = board.subscribe_node(&id);
                     let Some(answer) = board.answer(&id, &self.request.query.labels) else {
@@ -152,6 +154,9 @@ impl NodeReader<'_> {
                 }
                 Err(missing) => {
                     let may_wait = matches!(missing, NoNode::NotReady(_));
+                    if !may_wait && !self.proof().reads_all() {
+                        return self.proof().stranger(&self.request.node).into_response();
+                    }
                     if !may_wait || until <= Instant::now() {
                         return no_node(missing).into_response();
                     }
@@ -187,7 +192,8 @@ impl NodeReader<'_> {
 
     /// Whether the client may read the tasks of this node.
     fn standing(&self, node: &FoundNode) -> Result<Standing, ApiError> {
-        self.proof().standing(node)
+        let proof = self.proof();
+        proof.standing(node).ok_or_else(|| proof.stranger(&self.request.node))
     }
 
     fn proof(&self) -> Proof<'_> {
@@ -233,7 +239,7 @@ struct Proof<'a> {
 
 impl Proof<'_> {
     fn check(&self) -> Result<(), ApiError> {
-        if self.certificate.is_some() || self.may_read || self.is_open {
+        if self.certificate.is_some() || self.reads_all() {
             return Ok(());
         }
         Err(ApiError::Forbidden(
@@ -244,7 +250,12 @@ impl Proof<'_> {
         ))
     }
 
-    fn standing(&self, node: &FoundNode) -> Result<Standing, ApiError> {
+    /// Whether the client may know which nodes there are.
+    fn reads_all(&self) -> bool {
+        self.may_read || self.is_open
+    }
+
+    fn standing(&self, node: &FoundNode) -> Option<Standing> {
         let FoundNode { identity, is_name_unique, is_address_unique } = node;
         let proves =
             |name: &str| name != SHARED_NAME && self.certificate.is_some_and(|it| it.proves(name));
@@ -256,18 +267,19 @@ impl Proof<'_> {
         let is_own =
             || proves(&identity.id) || (*is_name_unique && proves(&identity.name)) || is_at_home();
         if self.is_open || is_own() {
-            return Ok(Standing::Own);
+            return Some(Standing::Own);
         }
-        if self.may_read {
-            return Ok(Standing::Reader);
-        }
+        self.may_read.then_some(Standing::Reader)
+    }
+
+    /// The answer to a client that is not this node, whether there is such a node or not.
+    fn stranger(&self, asked: &NodeRef) -> ApiError {
         let from = self.address.map_or("a unix socket".to_owned(), |address| address.to_string());
-        Err(ApiError::Forbidden(format!(
-            "the client certificate does not name the node {}, and {from} is not its address: make \
-             a certificate for each node (swarmscout tls client NODE), or publish the port in mode \
-             host, so that addresses of clients arrive",
-            identity.id
-        )))
+        ApiError::Forbidden(format!(
+            "the client certificate does not name the node {asked}, and {from} is not its address, if \
+             there is such a node: make a certificate for each node (swarmscout tls client NODE), or \
+             publish the port in mode host, so that addresses of clients arrive"
+        ))
     }
 }
 
@@ -302,11 +314,13 @@ mod tests {
         let [id, name, address] = ["n1", "worker-1", "192.0.2.1"].map(str::to_owned);
         let identity = NodeIdentity { id, name, address };
         let found = FoundNode { identity, is_name_unique: true, is_address_unique: true };
-        let standing = |proof: Proof<'_>| match proof.check().and_then(|()| proof.standing(&found))
-        {
-            Ok(Standing::Own) => "own",
-            Ok(Standing::Reader) => "reader",
-            Err(_) => "no",
+        let standing = |proof: Proof<'_>| {
+            let standing = proof.check().ok().and_then(|()| proof.standing(&found));
+            match standing {
+                Some(Standing::Own) => "own",
+                Some(Standing::Reader) => "reader",
+                None => "no",
+            }
         };
         assert_eq!(standing(proof), expected, "{names:?} {:?}", proof.address);
         assert_eq!(standing(Proof { is_open: true, ..proof }), "own");
@@ -344,7 +358,7 @@ mod tests {
             let [id, name] = ["n1", name].map(str::to_owned);
             let identity = NodeIdentity { id, name, address: String::new() };
             let found = FoundNode { identity, is_name_unique, is_address_unique: true };
-            assert_eq!(proof.standing(&found).is_ok(), expected);
+            assert_eq!(proof.standing(&found).is_some(), expected);
         }
     }
 
@@ -358,7 +372,7 @@ mod tests {
             let [id, name, address] = ["n1", "worker-1", "192.0.2.1"].map(str::to_owned);
             let identity = NodeIdentity { id, name, address };
             let found = FoundNode { identity, is_name_unique: true, is_address_unique };
-            assert_eq!(proof.standing(&found).is_ok(), is_address_unique);
+            assert_eq!(proof.standing(&found).is_some(), is_address_unique);
         }
     }
 }

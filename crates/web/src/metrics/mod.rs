@@ -18,6 +18,7 @@ use swarmscout_discovery::without_address::NoAddress;
 use swarmscout_exposition::{Format, Histogram, NO_LABELS, Writer};
 use swarmscout_model::Budget;
 use swarmscout_model::DurationHistogram;
+use swarmscout_node_tasks::BoardStats;
 use swarmscout_server::write_process_metrics;
 
 use super::view::{Moment, ObservedJob, Swarm};
@@ -51,8 +52,43 @@ fn write(app: &App, format: Format) -> String {
     snapshots(&mut out, &moment.swarms.iter(now).collect::<Vec<_>>());
     pools(&mut out, &context.discovery.stats, jobs);
     files(&mut out, &moment.files, jobs);
+    node_parts(&mut out, context.outputs.nodes.stats());
     write_process_metrics(&mut out, context.program.started);
     out.finish()
+}
+
+/// Of those that ask which tasks run on their nodes.
+fn node_parts(out: &mut Writer, stats: BoardStats) {
+    let BoardStats { registered, reporting, waiting, renderings, wakes } = stats;
+    for (name, help, value) in [
+        (
+            "swarmscout_node_parts_registered",
+            "Node parts that have said where they listen",
+            registered,
+        ),
+        (
+            "swarmscout_node_parts_reporting",
+            "Nodes that report the network to other nodes",
+            reporting,
+        ),
+        (
+            "swarmscout_node_parts_waiting",
+            "Readers that wait for the tasks of a node to change",
+            waiting,
+        ),
+    ] {
+        out.gauge(name, help, [(NO_LABELS, value as f64)]);
+    }
+    for (name, help, value) in [
+        (
+            "swarmscout_node_parts_answers_written",
+            "Lists of the tasks of a node that were written",
+            renderings,
+        ),
+        ("swarmscout_node_parts_wakes", "Nodes whose readers were woken by a change", wakes),
+    ] {
+        out.counter(name, help, [(NO_LABELS, value)]);
+    }
 }
 
 fn program(out: &mut Writer, program: &Program) {

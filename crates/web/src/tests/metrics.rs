@@ -292,6 +292,21 @@ async fn shows_the_state_of_the_moment() {
         # HELP swarmscout_file_sd_last_success_timestamp_seconds When the file of a job was last known to hold its newest targets
         # TYPE swarmscout_file_sd_last_success_timestamp_seconds gauge
         swarmscout_file_sd_last_success_timestamp_seconds{job="we\"b"} 1699999995.0
+        # HELP swarmscout_node_parts_registered Node parts that have said where they listen
+        # TYPE swarmscout_node_parts_registered gauge
+        swarmscout_node_parts_registered 0.0
+        # HELP swarmscout_node_parts_reporting Nodes that report the network to other nodes
+        # TYPE swarmscout_node_parts_reporting gauge
+        swarmscout_node_parts_reporting 0.0
+        # HELP swarmscout_node_parts_waiting Readers that wait for the tasks of a node to change
+        # TYPE swarmscout_node_parts_waiting gauge
+        swarmscout_node_parts_waiting 0.0
+        # HELP swarmscout_node_parts_answers_written_total Lists of the tasks of a node that were written
+        # TYPE swarmscout_node_parts_answers_written_total counter
+        swarmscout_node_parts_answers_written_total 0
+        # HELP swarmscout_node_parts_wakes_total Nodes whose readers were woken by a change
+        # TYPE swarmscout_node_parts_wakes_total counter
+        swarmscout_node_parts_wakes_total 0
     "##]].assert_eq(&stable);
     if cfg!(target_os = "linux") {
         for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "max_fds"] {

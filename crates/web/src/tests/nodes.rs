@@ -118,6 +118,8 @@ async fn what_is_not_there_or_not_right_is_said() {
         ("/api/v1/nodes/n1/tasks?overlay=10.0.0.1", 400),
         ("/api/v1/nodes/n1/tasks?port=1&overlay=x", 400),
         ("/api/v1/nodes/n1/tasks?labels=a,b", 200),
+        ("/api/v1/nodes/n1/tasks?peers.host=un2,dn3", 200),
+        ("/api/v1/nodes/n1/tasks?peers.host=n2", 400),
         ("/api/v1/nodes//tasks", 400),
     ] {
         assert_eq!(site.get(path, &[]).await.status, status, "{path}");
@@ -153,4 +155,25 @@ authorization:
     assert_eq!(site.get("/api/v1/nodes/n1/tasks", &[]).await.status, 401);
     // Only the node itself registers a port.
     assert!(site.server.context.outputs.nodes.node_ports().borrow().is_empty());
+}
+
+/// A node part registers with those managers by `HEAD` that it does not follow.
+#[tokio::test]
+async fn a_node_registers_and_reports_without_its_tasks() {
+    let site = Site::start(None, true).await;
+    site.swarm.publish(snapshot("running"));
+    assert_eq!(site.get("/api/v1/nodes/n1/tasks?wait=5m", &[]).await.status, 200);
+    let path = "/api/v1/nodes/n1/tasks?port=9500&peers.host=un2";
+    let reply = site.server.request("HEAD", path, &[]).await;
+    assert_eq!((reply.status, reply.text()), (200, String::new()));
+    let board = &site.server.context.outputs.nodes;
+    assert_eq!(board.node_ports().borrow().get("n1"), Some(&9500));
+    assert_eq!(board.links().len(), 1);
+    let metrics = site.get("/metrics", &[]).await.text();
+    for series in ["registered 1.0", "reporting 1.0", "waiting 0.0", "answers_written_total "] {
+        let series = format!("\nswarmscout_node_parts_{series}");
+        assert!(metrics.contains(&series), "{series}: {metrics}");
+    }
+    let doctor = site.server.request("POST", "/api/v1/doctor", &[]).await.text();
+    assert!(doctor.contains(r#""peers":{"pairs":1,"broken":0}"#), "{doctor}");
 }

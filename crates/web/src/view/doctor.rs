@@ -13,5 +13,6 @@ pub(crate) fn subject(context: &Context) -> Subject {
     Subject {
         jobs: current.map(ObservedJob::of).collect(),
         swarms: swarms.iter().filter_map(SwarmState::of).collect(),
+        links: context.outputs.nodes.links(),
     }
 }

@@ -62,8 +62,8 @@ fn the_certificate_of_nodes_opens_no_door_but_that_to_tasks() {
     "#]]
     .assert_eq(&ask(&folder, "node-http.yml", name, address, &paths));
     // Without --manager there is nothing to reach.
+    let paths = ["/metrics/own", "/reach/t1/http/80/metrics", "/", "/x"];
     expect![[r#"
-        /metrics: 200
         /metrics/own: 200
         /reach/t1/http/80/metrics: 404
         /: 403 forbidden: the client certificate "swarmscout-client" does not have the right "read"
