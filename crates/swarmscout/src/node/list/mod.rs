@@ -37,6 +37,10 @@ use crate::detect::SUCCESSOR;
 /// Containers that start or end within this time are listed together.
 const TOGETHER: Duration = Duration::from_millis(500);
 
+/// How long a list needs no other one while no container starts or ends. Each costs milliseconds, here and in
+/// dockerd, and a node part is to cost nothing between scrapes.
+const LIST_LASTS: Duration = Duration::from_mins(10);
+
 /// The job of this node's containers.
 #[derive(Debug)]
 pub(super) struct OwnList {
@@ -145,6 +149,10 @@ impl Discoverer for FollowedEngine {
             listed.problems.retain(|problem| problem.reason != NO_LABELS);
             Ok(listed)
         })
+    }
+
+    fn next_refresh(&self) -> Option<Duration> {
+        Some(LIST_LASTS)
     }
 
     fn changed(&mut self) -> BoxFuture<'_, RefreshScope> {
