@@ -169,7 +169,7 @@ fn unavailable(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
 /// The targets that the readers list.
 fn list(cluster: &Cluster) -> Result<Vec<(String, Value)>> {
     let url = format!("https://{}:9465/sd/swarm", cluster.engine("manager-1").address);
-    targets(&serde_json::from_str(&get(cluster, "tls", "client", &url)?)?)
+    targets(&serde_json::from_str(&get(cluster, "client", &url)?)?)
 }
 
 fn reached(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
@@ -241,7 +241,10 @@ fn probed(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
         };
         let (reporting, waiting) =
             (value("swarmscout_node_parts_reporting")?, value("swarmscout_node_parts_waiting")?);
-        ensure!(reporting == 3.0 && waiting >= 5.0, "{reporting} report, {waiting} wait");
+        ensure!(
+            (2.5..3.5).contains(&reporting) && waiting >= 5.0,
+            "{reporting} report, {waiting} wait"
+        );
         println!("{reporting} nodes report, {waiting} readers wait");
         Ok(())
     })

@@ -353,7 +353,7 @@ impl Asker {
         let encoded = utf8_percent_encode(&node.to_string(), NON_ALPHANUMERIC).to_string();
         let request = Request::new(&format!("{base}{encoded}/tasks"));
         let mut request = request
-            .map_err(|error| unanswered(name, error))?
+            .map_err(|error| unanswered(name, &error))?
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .max_body(MAX_ANSWER);
         if let Some(Registration { port, overlay }) = registration {
@@ -394,7 +394,7 @@ impl Asker {
         if let Some(version) = version {
             request = request.header(IF_NONE_MATCH, version.clone());
         }
-        let answer = self.client.get(request).await.map_err(|error| unanswered(name, error))?;
+        let answer = self.client.get(request).await.map_err(|error| unanswered(name, &error))?;
         let age = answer.headers.get(AGE).and_then(|age| age.to_str().ok()?.parse().ok());
         let age = Duration::from_secs(age.unwrap_or_default());
         match answer.status {
@@ -408,7 +408,7 @@ impl Asker {
                     Error::Answer { manager: name.to_string(), reason }
                 };
                 let body = answer.body.bytes().await;
-                let body = body.map_err(|error| unanswered(name, error))?;
+                let body = body.map_err(|error| unanswered(name, &error))?;
                 let tasks = wire::read(&body).map_err(bad)?;
                 check(node, &tasks).map_err(bad)?;
                 Ok((News::Tasks(Arc::new(tasks), version), age))
@@ -450,9 +450,9 @@ fn failed(manager: &str, reason: String, failure: RequestFailure) -> Error {
     Error::Request { manager: manager.to_owned(), reason, failure }
 }
 
-fn unanswered(manager: &str, error: swarmscout_net::Error) -> Error {
+fn unanswered(manager: &str, error: &swarmscout_net::Error) -> Error {
     let failure = match error {
-        swarmscout_net::Error::Connect { cause, .. } => RequestFailure::Connect(cause),
+        swarmscout_net::Error::Connect { cause, .. } => RequestFailure::Connect(*cause),
         _ => RequestFailure::Other,
     };
     failed(manager, error.to_string(), failure)

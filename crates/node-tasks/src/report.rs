@@ -85,7 +85,7 @@ impl PathReport {
             let id = rest.as_str();
             match state {
                 Some(state) if is_id(id) && peers.len() < MOST => {
-                    peers.push((id.to_owned(), state))
+                    peers.push((id.to_owned(), state));
                 }
                 _ => return Err("peers of a path are written uID,lID,dID, at most 16"),
             }

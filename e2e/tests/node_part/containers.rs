@@ -266,7 +266,8 @@ pub(crate) fn ends(cluster: &mut Cluster, folder: &Path) -> Result<()> {
                 same(&own, &followed, "swarmscout_container_state", label)?;
                 same(&own, &followed, "swarmscout_container_last_exit_code", label)?;
             }
-            let kills = followed.value("swarmscout_container_oom_kills_total", &[("service", service)]);
+            let kills =
+                followed.value("swarmscout_container_oom_kills_total", &[("service", service)]);
             if is_v1() {
                 // It forgets the counts of containers that have ended.
                 ensure!(kills.is_err(), "{kills:?}");

@@ -117,7 +117,12 @@ pub(crate) fn answered(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     let names = NAMES
         .iter()
         .map(|name| format!("{name}{{container_label_com_docker_swarm_service_name=\"limited\"}}"));
-    let queries = SWARMPROM.iter().chain(DOCKPROM).chain(PORTAINER).map(|query| (*query).to_owned()).chain(names);
+    let queries = SWARMPROM
+        .iter()
+        .chain(DOCKPROM)
+        .chain(PORTAINER)
+        .map(|query| (*query).to_owned())
+        .chain(names);
     for query in queries {
         until(&query, PATIENCE, || {
             let encoded = utf8_percent_encode(&query, NON_ALPHANUMERIC);

@@ -136,42 +136,59 @@ pub(super) fn check<'a>(
     if pairs.is_empty() {
         return (None, Vec::new());
     }
+    let probed = Neighbors::of(pairs.keys());
     let (mut findings, mut broken) = (Vec::new(), 0);
     for fault in Fault::ALL {
-        let has =
-            |[host, overlay]: &[Option<LinkState>; 2]| Fault::of(*host, *overlay) == Some(fault);
-        let of_fault = pairs.iter().filter(|(_, states)| has(states)).map(|(pair, _)| *pair);
-        let of_fault: BTreeSet<_> = of_fault.collect();
-        broken += of_fault.len();
-        findings.extend(summarized(fault, of_fault, &pairs));
+        let has = |[host, overlay]: [_; 2]| Fault::of(host, overlay) == Some(fault);
+        let of_fault = || pairs.iter().filter(|(_, states)| has(**states)).map(|(pair, _)| pair);
+        broken += of_fault().count();
+        findings.extend(summarized(fault, Neighbors::of(of_fault()), &probed));
     }
     (Some(PeerCoverage { pairs: pairs.len(), broken }), findings)
 }
 
+/// The other nodes of the pairs of each node.
+struct Neighbors<'a>(BTreeMap<&'a str, BTreeSet<&'a str>>);
+
+impl<'a> Neighbors<'a> {
+    fn of<'b>(pairs: impl Iterator<Item = &'b Pair<'a>>) -> Self
+    where
+        'a: 'b,
+    {
+        let mut all = BTreeMap::<_, BTreeSet<_>>::new();
+        for (a, b) in pairs {
+            all.entry(*a).or_default().insert(*b);
+            all.entry(*b).or_default().insert(*a);
+        }
+        Self(all)
+    }
+
+    /// Takes the node that has the most, the first of several, with all of its pairs.
+    fn take_largest(&mut self) -> Option<(&'a str, BTreeSet<&'a str>)> {
+        let most = self.0.values().map(BTreeSet::len).max().filter(|most| *most > 0)?;
+        let node = self.0.iter().find(|(_, peers)| peers.len() == most).map(|(node, _)| *node)?;
+        let peers = self.0.remove(node)?;
+        for peer in &peers {
+            if let Some(others) = self.0.get_mut(peer) {
+                others.remove(node);
+            }
+        }
+        Some((node, peers))
+    }
+}
+
 /// A finding for each node that has most of the broken pairs, so that one node that is cut off is one
 /// finding.
-fn summarized<'a, T>(
-    fault: Fault,
-    mut broken: BTreeSet<Pair<'a>>,
-    all: &BTreeMap<Pair<'a>, T>,
-) -> Vec<Finding> {
-    let has = |(a, b): &Pair<'_>, node: &str| *a == node || *b == node;
+fn summarized(fault: Fault, mut broken: Neighbors<'_>, probed: &Neighbors<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    while let Some(first) = broken.first().copied() {
-        let count = |node: &str| broken.iter().filter(|pair| has(pair, node)).count();
-        let mut nodes = broken.iter().flat_map(|(a, b)| [*a, *b]).collect::<BTreeSet<_>>();
-        // The first of those with the most.
-        let most = nodes.iter().map(|node| count(node)).max().unwrap_or(0);
-        nodes.retain(|node| count(node) == most);
-        let node = nodes.first().copied().unwrap_or(first.0);
-        let peers = broken.iter().filter(|pair| has(pair, node));
-        let peers: Vec<_> = peers.map(|(a, b)| if *a == node { *b } else { *a }).collect();
-        let probed = all.keys().filter(|pair| has(pair, node)).count();
-        let mut names = peers[..peers.len().min(NAMED)].join(", ");
-        if peers.len() > NAMED {
-            names += &format!(" and {} more", peers.len() - NAMED);
-        }
-        let text = format!("{} of {probed} peers ({names})", peers.len());
+    while let Some((node, peers)) = broken.take_largest() {
+        let named: Vec<_> = peers.iter().copied().take(NAMED).collect();
+        let more = match peers.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let probed = probed.0.get(node).map_or(0, BTreeSet::len);
+        let text = format!("{} of {probed} peers ({}{more})", peers.len(), named.join(", "));
         findings.push(Finding {
             severity: fault.severity(),
             check: fault.check().to_owned(),
@@ -181,7 +198,6 @@ fn summarized<'a, T>(
             targets: 0,
             examples: Vec::new(),
         });
-        broken.retain(|pair| !has(pair, node));
     }
     findings
 }
@@ -224,7 +240,8 @@ mod tests {
             format!("{pairs} pairs, {broken} broken\n")
         });
         for Finding { severity, check, subject, problem, .. } in findings {
-            text += &format!("{severity:?} {check}: {subject}: {problem}\n");
+            let line = format!("{severity:?} {check}: {subject}: {problem}\n");
+            text.push_str(&line);
         }
         expected.assert_eq(&text);
     }

@@ -18,7 +18,7 @@ use crate::query::NodeRef;
 
 /// The longest pause from one registration with a manager to the next; the shortest is half of it. A
 /// manager forgets who has not asked for six minutes.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 
 /// A manager, and when it is next registered with.
 struct Due {
@@ -57,7 +57,9 @@ pub(super) async fn register(asker: Arc<Asker>, publish: watch::Sender<Arc<Follo
         let index = tokio::select! {
             index = is_due => index,
             () = changed(&mut report) => {
-                all.iter_mut().for_each(|due| due.at = Instant::now());
+                for due in &mut all {
+                    due.at = Instant::now();
+                }
                 continue;
             }
             _ = known.wait_for(is_another) => continue,
@@ -98,7 +100,7 @@ impl Asker {
         let request = self.request(manager, node)?.timeout(ANSWER_WITHIN);
         let name = &self.managers[manager].name;
         let answer = self.client.head(request).await;
-        let answer = answer.map_err(|error| unanswered(name, error))?;
+        let answer = answer.map_err(|error| unanswered(name, &error))?;
         match answer.status {
             StatusCode::OK => Ok(()),
             status => Err(failed(name, format!("status {status}"), RequestFailure::Status(status))),

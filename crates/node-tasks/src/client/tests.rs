@@ -227,6 +227,7 @@ async fn a_node_is_known_by_the_first_of_its_names_that_the_swarm_has() {
 /// A text that differs from one request to the next does not make another failure.
 #[test]
 fn failures_of_one_kind_are_logged_once() {
+    use swarmscout_net::ConnectCause::{Refused, Unresolved};
     let request = |reason: &str, failure| Error::Request {
         manager: "http://m:9465".to_owned(),
         reason: reason.to_owned(),
@@ -235,7 +236,6 @@ fn failures_of_one_kind_are_logged_once() {
     let connect = |reason, cause| request(reason, RequestFailure::Connect(cause));
     let status =
         |reason, code| request(reason, RequestFailure::Status(StatusCode::from_u16(code).unwrap()));
-    use swarmscout_net::ConnectCause::{Refused, Unresolved};
     for (before, now, is_logged) in [
         (connect("no such name (1)", Unresolved), connect("no such name (2)", Unresolved), false),
         (connect("a", Unresolved), connect("a", Refused), true),
@@ -270,7 +270,8 @@ async fn managers_that_are_not_followed_learn_where_it_listens_and_what_it_finds
         ClientSettings { report: receiver, wait: WAIT, ..settings(servers.to_vec(), id("n1")) };
     let follower = Follower::new(settings, &RefreshContext::new("test")).unwrap();
     let mut known = follower.subscribe();
-    let following = tokio::spawn(follower.run());
+    let mut following = JoinSet::new();
+    following.spawn(follower.run());
     // Registrations wake no reader.
     let counted = async |known: &mut TaskFeed, count: u64| {
         while known.borrow().registrations < count {
@@ -291,7 +292,7 @@ async fn managers_that_are_not_followed_learn_where_it_listens_and_what_it_finds
     while first.requests().len() < 3 || second.requests().len() < 2 {
         tokio::task::yield_now().await;
     }
-    following.abort();
+    following.abort_all();
     let (first, second) = (lines(&first), lines(&second));
     assert!(first[1].starts_with("GET ") && !first[1].contains("peers."), "{first:?}");
     assert!(first[2].starts_with("GET ") && first[2].contains("&peers.host=ua,db&"), "{first:?}");

@@ -77,23 +77,9 @@ pub struct NodeArgs {
     #[arg(long = "reach.max-body", value_name = "SIZE", default_value = "64MB")]
     pub reach_max_body: Bytes,
 
-    /// Name of a service whose tasks are all on one overlay network with this one: its tasks are
-    /// probed there. tasks.NAME, or NAME [default: none]
-    #[arg(long = "peers.overlay", value_name = "NAME")]
-    pub peers_overlay: Option<String>,
-
-    /// Probe the network to four other nodes
-    #[arg(long = "peers", value_parser = BoolishValueParser::new(), num_args = 0..=1,
-          require_equals = true, default_value = "true", default_missing_value = "true",
-          value_name = "BOOL", hide_possible_values = true)]
-    pub peers: bool,
-
-    /// Only probe other nodes, and report to the managers what the probes find: for a second node part,
-    /// which is on the overlay network. It does not fetch from tasks, and registers no address
-    #[arg(long = "peers.only", value_parser = BoolishValueParser::new(), num_args = 0..=1,
-          require_equals = true, default_value = "false", default_missing_value = "true",
-          value_name = "BOOL", hide_possible_values = true)]
-    pub peers_only: bool,
+    /// The network to other nodes.
+    #[command(flatten)]
+    pub peers: PeerArgs,
 
     /// Address to listen on, host:port or unix:///path; may be given several times. With
     /// ,config=FILE it has a web configuration file of its own, with ,config= none
@@ -104,6 +90,28 @@ pub struct NodeArgs {
     /// How to listen.
     #[command(flatten)]
     pub listener: ListenerArgs,
+}
+
+/// Flags of the probes between nodes.
+#[derive(Clone, Debug, Args)]
+pub struct PeerArgs {
+    /// Name of a service whose tasks are all on one overlay network with this one: its tasks are
+    /// probed there. tasks.NAME, or NAME [default: none]
+    #[arg(id = "peers_overlay", long = "peers.overlay", value_name = "NAME")]
+    pub overlay: Option<String>,
+
+    /// Probe the network to four other nodes
+    #[arg(id = "peers", long = "peers", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "true", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub enabled: bool,
+
+    /// Only probe other nodes, and report to the managers what the probes find: for a second node part,
+    /// which is on the overlay network. It does not fetch from tasks, and registers no address
+    #[arg(id = "peers_only", long = "peers.only", value_parser = BoolishValueParser::new(), num_args = 0..=1,
+          require_equals = true, default_value = "false", default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub only: bool,
 }
 
 /// `--collector.<name>` and `--no-collector.<name>`.

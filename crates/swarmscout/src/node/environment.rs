@@ -139,7 +139,7 @@ pub(super) fn manager(
 ) -> anyhow::Result<ClientSettings> {
     let mut settings = ClientSettings::new(args.managers.clone(), names);
     // Another part of this node listens elsewhere.
-    settings.registration = (!args.peers_only).then_some(Registration { port, overlay: None });
+    settings.registration = (!args.peers.only).then_some(Registration { port, overlay: None });
     if let Some(file) = &args.manager_http_config {
         settings.http = swarmscout_config::load_http_config(file)?;
     }

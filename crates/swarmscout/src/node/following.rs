@@ -91,7 +91,7 @@ impl Following {
         let reach = Reach::new(reach_options(args, roots), outlets.reachable.subscribe());
         let source = if !args.managers.is_empty() {
             let source = following.follow_managers(args, port, names, outlets, &context)?;
-            if args.peers_only {
+            if args.peers.only {
                 return Ok(following);
             }
             source
@@ -142,11 +142,11 @@ impl Following {
         let feed = follower.subscribe();
         self.running.spawn(follower.run());
         self.running.spawn(self.probes.clone().report(report));
-        if args.peers && args.peers_overlay.is_none() {
+        if args.peers.enabled && args.peers.overlay.is_none() {
             let peers = outlets.peers.subscribe();
             self.running.spawn(self.probes.clone().by_host(port, feed.clone(), peers));
         }
-        if !args.peers_only {
+        if !args.peers.only {
             self.running.spawn(feed::hand_on(feed.clone(), outlets));
         }
         Ok(TasksSource::Managers(feed))
@@ -177,7 +177,7 @@ impl Following {
 
     /// The network between the tasks of a service that is there for probes.
     fn probe_overlay(&mut self, args: &NodeArgs, port: u16) -> anyhow::Result<()> {
-        let Some(service) = &args.peers_overlay else { return Ok(()) };
+        let Some(service) = &args.peers.overlay else { return Ok(()) };
         let Identity { node_id, node_name } = self.identity.borrow().node.clone();
         let name = node_name.unwrap_or_default();
         let id = node_id.unwrap_or_else(|| name.clone());

@@ -14,6 +14,7 @@ use swarmscout_publish::testing::http_sd;
 use swarmscout_simulator::Listen;
 use swarmscout_simulator::engine::{Condition, Engine};
 use swarmscout_simulator::swarm::{Container, ServiceSpec, Swarm};
+use tokio::task::JoinSet;
 
 use super::answer::render;
 use super::containers::Reader;
@@ -28,7 +29,7 @@ struct Machine {
     engine: Engine,
     facts: watch::Sender<Arc<FactsSet>>,
     reachable: watch::Sender<Arc<Reachable>>,
-    publishing: Option<tokio::task::JoinHandle<()>>,
+    publishing: JoinSet<()>,
 }
 
 impl Machine {
@@ -41,7 +42,7 @@ impl Machine {
         let socket: PathBuf = std::env::temp_dir().join(socket);
         let engine = Engine::start(Listen::Unix(socket), &swarm, &node).unwrap();
         let (facts, reachable) = (watch::Sender::default(), watch::Sender::default());
-        Self { swarm, node, engine, facts, reachable, publishing: None }
+        Self { swarm, node, engine, facts, reachable, publishing: JoinSet::new() }
     }
 
     /// A container with an endpoint at this port.
@@ -76,7 +77,7 @@ impl Machine {
         let spec = ListSpec { engine: self.config(), facts, port: OWN, has_way: true };
         let context = RefreshContext::new("test");
         let (list, publish) = OwnList::start(spec, &context, self.reachable.clone());
-        self.publishing = Some(tokio::spawn(publish));
+        self.publishing.spawn(publish);
         list.job.clone().wait_for(|job| job.set.is_complete()).await.unwrap();
         list
     }
@@ -95,14 +96,6 @@ impl Machine {
         });
         let containers: HashMap<_, _> = facts.collect();
         self.facts.send_replace(Arc::new(FactsSet { containers, ..FactsSet::default() }));
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        if let Some(publishing) = &self.publishing {
-            publishing.abort();
-        }
     }
 }
 

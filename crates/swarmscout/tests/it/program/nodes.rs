@@ -28,12 +28,12 @@ fn ask(
             let request = Request::new(&url).expect("it is a URL").timeout(DEADLINE);
             let mut answer = client.get(request).await.expect("it answers");
             let chunk = answer.body.chunk().await.expect("it sends a body").unwrap_or_default();
-            said += &format!("{path}: {}", answer.status.as_u16());
-            if answer.status == 403 {
-                said += &format!(" {}", String::from_utf8_lossy(&chunk[..chunk.len().min(ENOUGH)]));
-            } else {
-                said.push('\n');
-            }
+            let begin = String::from_utf8_lossy(&chunk[..chunk.len().min(ENOUGH)]);
+            let line = match answer.status.as_u16() {
+                403 => format!("{path}: 403 {begin}"),
+                status => format!("{path}: {status}\n"),
+            };
+            said.push_str(&line);
         }
         said
     })
