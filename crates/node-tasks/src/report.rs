@@ -94,7 +94,7 @@ impl PathReport {
     }
 }
 
-/// As [`PathReport::parse`] reads it. No character of it needs to be percent-encoded.
+/// As `PathReport::parse` reads it. No character of it needs to be percent-encoded.
 impl fmt::Display for PathReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (id, state)) in self.0.iter().enumerate() {
