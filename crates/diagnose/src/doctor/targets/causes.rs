@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use swarmscout_model::target_list::NODE_PART;
+
 use super::PUBLISH_A_PORT;
 use super::ports::OpenPorts;
 use super::sample::Candidate;
@@ -42,6 +44,8 @@ pub(super) struct Causes {
     unknown: BTreeMap<String, Vec<Result>>,
     /// On nodes that do not answer in networks in which others do, by the name of the node.
     cut_off: BTreeMap<String, CutOff>,
+    /// Behind node parts that want a client certificate, by job.
+    guarded: BTreeMap<String, Vec<Result>>,
     /// Everything else.
     pub(super) rest: Vec<Failure>,
 }
@@ -81,6 +85,9 @@ impl Causes {
             });
             if let Some(node) = lost_nodes.get(&*candidate.node_id) {
                 causes.lost.entry((*node).to_owned()).or_default().push((candidate, probed));
+            } else if is_guarded(&candidate, outcome) {
+                let job = candidate.job.to_string();
+                causes.guarded.entry(job).or_default().push((candidate, probed));
             } else if candidate.network == "ingress" {
                 let job = candidate.job.to_string();
                 causes.ingress.entry(job).or_default().push((candidate, probed));
@@ -136,6 +143,19 @@ impl Causes {
                       [__meta_dockerswarm_network_ingress], regex: \"true\", action: drop}]"
                     .to_owned(),
                 ..finding(Severity::Error, "ingress_address", format!("job {job}"), &failed)
+            });
+        }
+        for (job, failed) in self.guarded {
+            findings.push(Finding {
+                problem: format!(
+                    "{} targets are behind node parts that want a client certificate, which the \
+                     scraper may have and this probe has not",
+                    failed.len()
+                ),
+                fix:
+                    "nothing, if Prometheus scrapes them: else see docs/reach.md for its tls_config"
+                        .to_owned(),
+                ..finding(Severity::Note, "client_certificate", format!("job {job}"), &failed)
             });
         }
         for (job, failed) in self.unknown {
@@ -332,6 +352,14 @@ fn join(scraper: &ScraperName, network: &str, context: Context<'_>) -> String {
             )
         }
     }
+}
+
+/// Whether a node part does not let in who has no certificate of its authority. With TLS 1.3 it says so
+/// after the handshake, where an answer of HTTP is expected.
+fn is_guarded(candidate: &Candidate, outcome: Outcome) -> bool {
+    candidate.address_source == NODE_PART
+        && candidate.url.starts_with("https:")
+        && matches!(outcome, Outcome::Tls | Outcome::NotHttp | Outcome::Unauthorized)
 }
 
 /// A finding without its texts.

@@ -115,6 +115,7 @@ fn check_in(job: ObservedJob, targets: &[&str], expected: &Expect) {
         Outcome::ConnectTimeout,
         Outcome::NoRoute,
         Outcome::Unauthorized,
+        Outcome::NotHttp,
         Outcome::NotMetrics,
     ];
     let result = |(place, text): (usize, &&str)| {
@@ -131,7 +132,10 @@ fn check_in(job: ObservedJob, targets: &[&str], expected: &Expect) {
             network: network.trim_start_matches('-').to_owned(),
             address_source: how.trim_end_matches('!').to_owned(),
             has_class: how == "class",
-            url: format!("http://10.0.0.{place}/metrics"),
+            url: match how {
+                "node_part" => format!("https://10.0.0.{place}:9466/reach/t/http/80/metrics"),
+                _ => format!("http://10.0.0.{place}/metrics"),
+            },
             unreachable: how.ends_with('!').then(|| "the reason".to_owned()),
             is_plain: how == "plain!",
             ..Candidate::default()
@@ -343,6 +347,27 @@ fn each_outcome_has_its_fix() {
             Error not_metrics: service web: 1 of 3 probed targets answer with something other than metrics
               http://10.0.0.2/metrics on node a: the reason
               fix: set prometheus.io/path to the path of its metrics
+        "#]],
+    );
+}
+
+/// Prometheus has it.
+#[test]
+fn a_node_part_that_wants_a_certificate_is_no_error() {
+    check(
+        &[
+            "not_http web a - node_part",
+            "unauthorized db b - node_part",
+            "port_closed web b - node_part",
+        ],
+        &expect![[r#"
+            Note client_certificate: job swarm: 2 targets are behind node parts that want a client certificate, which the scraper may have and this probe has not
+              https://10.0.0.0:9466/reach/t/http/80/metrics on node a: the reason
+              https://10.0.0.1:9466/reach/t/http/80/metrics on node b: the reason
+              fix: nothing, if Prometheus scrapes them: else see docs/reach.md for its tls_config
+            Error port_closed: service web: 1 of 2 probed targets do not listen on their port
+              https://10.0.0.2:9466/reach/t/http/80/metrics on node b: the reason
+              fix: set prometheus.io/port to the port on which the container listens; a process that listens on 127.0.0.1 only must listen on 0.0.0.0
         "#]],
     );
 }
