@@ -95,6 +95,11 @@ pub enum Excess {
 }
 
 impl Excess {
+    /// Whether the labels of one object are the reason: without it, the others can be read.
+    pub(crate) fn is_of_one(&self) -> bool {
+        matches!(self, Self::Value { .. } | Self::Name { .. } | Self::Labels { .. })
+    }
+
     /// The same with nothing in it that must not show: labels and names are foreign text.
     pub(crate) fn without(mut self, secrets: &Secrets) -> Self {
         match &mut self {

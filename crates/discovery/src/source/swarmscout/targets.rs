@@ -239,7 +239,10 @@ pub(super) fn find(
         let of_task = OfTask { service, slot, task, container, node, node_name };
         for planned in &plan.endpoints {
             let Some(target) = of_task.target(planned, context, buffers, found) else { continue };
-            meter.target(&target, || format!("task {}", shown(&task.id)))?;
+            let counted = meter.target(&target, || format!("task {}", shown(&task.id)));
+            if !is_counted(counted, service, &mut found.skipped)? {
+                continue;
+            }
             match lists.iter_mut().find(|(list, _)| *list == planned.list) {
                 Some((_, targets)) => targets.push(target),
                 None => lists.push((Arc::clone(&planned.list), vec![target])),
@@ -262,10 +265,29 @@ pub(super) fn find(
         writer.extend(&of_service);
         let labels = writer.build();
         let of = || format!("service {}", shown(&service.id));
-        meter.group(source.len(), targets.len(), &labels, of)?;
+        let counted = meter.group(source.len(), targets.len(), &labels, of);
+        if !is_counted(counted, service, &mut found.skipped)? {
+            continue;
+        }
         found.groups.push(TargetGroup { source, targets, labels });
     }
     Ok(())
+}
+
+/// Whether a part of a service fits. Who may start a container gives it any labels: those that are
+/// too long cost its own targets alone.
+fn is_counted(
+    counted: Result<(), Excess>,
+    service: &Service,
+    skipped: &mut Skipped,
+) -> Result<bool, Excess> {
+    match counted {
+        Err(excess) if excess.is_of_one() => {
+            skipped.part(SERVICE, &service.name, "labels too long", excess.to_string());
+            Ok(false)
+        }
+        counted => counted.map(|()| true),
+    }
 }
 
 /// The labels that all targets of a service have.

@@ -539,6 +539,30 @@ fn a_wrong_label_costs_its_endpoint_alone() {
 }
 
 #[test]
+fn labels_that_are_too_long_cost_their_own_targets_alone() {
+    let mut to = snapshot();
+    // The name of its own label, and what it becomes with the prefix of meta labels.
+    for (name, length) in [("long", 2 << 20), ("prefixed", (1 << 20) - 8)] {
+        let text = format!("p/port=80 {}=y", "k".repeat(length));
+        service(&mut to, name, labelled(&text));
+        task(&mut to, &format!("{name}.1"), "n1aaaa", "front=10.0.1.2", Task::default());
+    }
+    service(&mut to, "web", labelled("p/port=80"));
+    task(&mut to, "web.1", "n1aaaa", "front=10.0.1.3", Task::default());
+    check(
+        &options(),
+        Surroundings::default(),
+        &to,
+        &expect![[r#"
+        Swarmscout/s-web
+          __address__=10.0.1.3:80 ~address_source=first_network ~declared_by=ours/service ~node_address=192.0.2.1 ~task_target_port=80 __metrics_path__=/metrics __scheme__=http instance=web.1 job=web node=web service=web task_slot=1
+        service long: labels too long: label name "__meta_dockerswarm_service_label_kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"… of service s-long has 2097185 bytes, at most 1048576 are allowed
+        service prefixed: labels too long: label name "__meta_dockerswarm_service_label_kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"… of service s-prefixed has 1048601 bytes, at most 1048576 are allowed
+    "#]],
+    );
+}
+
+#[test]
 fn the_part_on_the_node_fetches_from_tasks() {
     let mut to = snapshot();
     let published = Port {
