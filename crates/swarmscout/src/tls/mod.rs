@@ -97,6 +97,7 @@ tls_server_config:
   client_auth_type: RequireAndVerifyClientCert
 authorization:
   metrics: [cert:swarmscout-client]  # and reach; not the certificate that all nodes have
+  lists: [cert:swarmscout-client]  # /sd, without --manager
 ";
 
 /// The files of a client are in the place of CLIENT.

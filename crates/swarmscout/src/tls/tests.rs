@@ -189,7 +189,7 @@ fn the_certificate_of_nodes_opens_nothing_but_the_tasks_of_nodes() {
         web.yml swarmscout-client: lists metrics nodes read change health
         web.yml another: health
         node-web.yml swarmscout-node: health
-        node-web.yml swarmscout-client: metrics health
+        node-web.yml swarmscout-client: lists metrics health
         node-web.yml another: health
         deploy/node-web swarmscout-node: health
         deploy/node-web swarmscout-client: metrics health
