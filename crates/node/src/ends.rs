@@ -24,6 +24,10 @@ const USUAL: [i32; 4] = [0, 1, 137, 143];
 /// The code of a process that was killed, by the kernel or by anybody else.
 const KILLED: i32 = 137;
 
+/// Names are cut behind this many bytes: anybody may give a container any label, and each service has
+/// series for as long as this process runs.
+const LONGEST_NAME: usize = 256;
+
 /// The most ends of killed tasks that wait for the kernel's count.
 const MOST_KILLED: usize = 1000;
 
@@ -74,7 +78,10 @@ impl Service {
     /// Of a container with these labels, and this name.
     pub fn of<'a>(label: impl Fn(&str) -> Option<&'a str>, name: Option<&'a str>) -> Self {
         let first = |keys: [&str; 2]| keys.iter().find_map(|key| label(key));
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let text = |text: Option<&str>| {
+            let text = text.unwrap_or_default();
+            text[..text.floor_char_boundary(LONGEST_NAME)].to_owned()
+        };
         let service = first(SERVICE);
         let is_lasting = service.is_some();
         Self { stack: text(first(STACK)), name: text(service.or(name)), is_lasting }
@@ -218,6 +225,18 @@ mod tests {
             swarmscout_container_oom_kills_total{service="alone\n\""} 0
             swarmscout_container_oom_kills_total{stack="blog",service="blog_web"} 1"#]]
         .assert_eq(&written(&ends));
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let ends = Ends::default();
+        let long: &'static str = "ü".repeat(100_000).leak();
+        let labels = [("com.docker.compose.service", long), ("com.docker.compose.project", long)];
+        ends.add_service(service(&labels, "x"));
+        ends.died(service(&[], long), Some(1));
+        assert_eq!(ends.lock().services.len(), 2);
+        let lengths = ends.lock().services.keys().map(|it| it.stack.len() + it.name.len()).max();
+        assert_eq!(lengths, Some(2 * LONGEST_NAME));
     }
 
     #[test]

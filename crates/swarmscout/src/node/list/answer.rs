@@ -1,9 +1,12 @@
 //! `/sd` and `/sd/swarm`, as `docs/http.md` has them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use swarmscout_model::labels::{ADDRESS, META_PREFIX};
@@ -12,6 +15,7 @@ use swarmscout_model::{LabelsBuilder, TargetSet};
 use swarmscout_publish::list::{EMPTY, Form, JobLists, ListQuery, withheld};
 use swarmscout_publish::{json, links};
 use swarmscout_server::{Peer, is_host, text};
+use tokio::time::timeout;
 
 use super::OwnList;
 use super::containers::Reader;
@@ -20,6 +24,12 @@ use crate::node::site::{App, Tasks, TasksSource};
 
 /// Whole seconds since the Engine confirmed the list.
 const AGE: HeaderName = HeaderName::from_static("x-swarmscout-oldest-source-age-seconds");
+
+/// How long a reader waits for a place among those that are answered.
+const WITHIN: Duration = Duration::from_secs(9);
+
+/// The size of a piece of a list, in bytes: what is written at one time for one reader.
+const PIECE: usize = 64 << 10;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
@@ -60,16 +70,19 @@ pub(in crate::node) async fn job(
         Ok(query) => query,
         Err(message) => return text(StatusCode::BAD_REQUEST, message),
     };
-    let set = list.set();
-    if let Some(why) = withheld(&set, query.form) {
+    // Before a place: it is known at once.
+    if let Some(why) = withheld(&list.set(), query.form) {
         return text(StatusCode::SERVICE_UNAVAILABLE, why);
     }
+    let Ok(place) = timeout(WITHIN, list.places.free()).await else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "too many lists are read at one time\n");
+    };
     let age = list.state().map_or(0, |(_, age)| age.as_secs());
-    let body = render(&set, &query, &reader, list.port);
+    let pieces = list.places.hold(Listing::new(list.set(), query, reader, list.port), place);
     let no_cache = HeaderValue::from_static("no-cache");
     let headers =
         [(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, no_cache), (AGE, age.into())];
-    (headers, body).into_response()
+    (headers, Body::from_stream(stream::iter(pieces))).into_response()
 }
 
 /// A request for the list.
@@ -124,44 +137,74 @@ fn place(host: Option<&HeaderValue>, scheme: &str) -> Option<(String, u16)> {
     (is_whole && is_host(name)).then(|| (name.to_owned(), port.unwrap_or(default)))
 }
 
-/// The list for a reader.
-pub(super) fn render(
-    set: &TargetSet,
-    query: &ListQuery,
-    reader: &Reader,
+/// The list for a reader, in pieces: each is written when the reader takes it, so that many who read
+/// slowly hold little.
+#[derive(Debug)]
+pub(super) struct Listing {
+    set: Arc<TargetSet>,
+    query: ListQuery,
+    reader: Reader,
     own_port: u16,
-) -> Vec<u8> {
-    let (mut labels, mut out) = (LabelsBuilder::new(), Vec::new());
-    let defaults = DefaultLabels::new(&set.pool.defaults);
-    let groups = set.groups.iter().filter(|group| query.list.holds(&group.relabelled.group));
-    let targets = groups.flat_map(|group| group.active().map(move |target| (group, target.index)));
-    for (group, index) in targets {
-        let (group, index) = (&group.relabelled.group, index as usize);
-        let address = if query.form == Form::Raw {
-            raw(group, index, &defaults, &mut labels);
-            let address = labels.get(ADDRESS).unwrap_or_default().to_owned();
-            labels.remove(ADDRESS);
-            address
-        } else {
-            served(group, index, &defaults, &set.pool.relabel, MetaLabels::Show, &mut labels)
-                .expect("an active target has an address")
-        };
-        let address = reader.address(&address, own_port, &mut labels);
-        if query.form == Form::WithoutMeta {
-            labels.retain(|name, _| !name.starts_with(META_PREFIX));
+    /// How many targets are written.
+    written: usize,
+    has_ended: bool,
+}
+
+impl Listing {
+    pub(super) fn new(
+        set: Arc<TargetSet>,
+        query: ListQuery,
+        reader: Reader,
+        own_port: u16,
+    ) -> Self {
+        Self { set, query, reader, own_port, written: 0, has_ended: false }
+    }
+}
+
+impl Iterator for Listing {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if self.has_ended {
+            return None;
         }
-        out.extend(if out.is_empty() { b"[\n" } else { b",\n" });
-        out.extend(b"{\"targets\":[");
-        json::string(&mut out, &address);
-        out.extend(b"],\"labels\":");
-        json::object(&mut out, labels.iter());
-        out.push(b'}');
+        let Self { set, query, reader, own_port, written, has_ended } = self;
+        let (mut labels, mut out) = (LabelsBuilder::new(), Vec::new());
+        let defaults = DefaultLabels::new(&set.pool.defaults);
+        let groups = set.groups.iter().filter(|group| query.list.holds(&group.relabelled.group));
+        let targets =
+            groups.flat_map(|group| group.active().map(move |target| (group, target.index)));
+        for (group, index) in targets.skip(*written) {
+            let (group, index) = (&group.relabelled.group, index as usize);
+            let address = if query.form == Form::Raw {
+                raw(group, index, &defaults, &mut labels);
+                let address = labels.get(ADDRESS).unwrap_or_default().to_owned();
+                labels.remove(ADDRESS);
+                address
+            } else {
+                let pool = &set.pool;
+                served(group, index, &defaults, &pool.relabel, MetaLabels::Show, &mut labels)
+                    .expect("an active target has an address")
+            };
+            let address = reader.address(&address, *own_port, &mut labels);
+            if query.form == Form::WithoutMeta {
+                labels.retain(|name, _| !name.starts_with(META_PREFIX));
+            }
+            out.extend(if *written == 0 { b"[\n" } else { b",\n" });
+            out.extend(b"{\"targets\":[");
+            json::string(&mut out, &address);
+            out.extend(b"],\"labels\":");
+            json::object(&mut out, labels.iter());
+            out.push(b'}');
+            *written += 1;
+            if out.len() >= PIECE {
+                return Some(out);
+            }
+        }
+        *has_ended = true;
+        out.extend(if *written == 0 { EMPTY } else { b"\n]\n" });
+        Some(out)
     }
-    if out.is_empty() {
-        return EMPTY.to_vec();
-    }
-    out.extend(b"\n]\n");
-    out
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ use swarmscout_swarm::Snapshot;
 use tokio::sync::watch;
 
 pub(super) use self::answer::{index, job};
+use super::places::Places;
 use crate::detect::SUCCESSOR;
 
 /// Containers that start or end within this time are listed together.
@@ -49,6 +50,8 @@ pub(super) struct OwnList {
     port: u16,
     /// Whether this process is in the host's network, from where it reaches containers.
     has_way: bool,
+    /// For those who read it.
+    places: Places<answer::Listing>,
     _manager: Manager,
 }
 
@@ -81,7 +84,7 @@ impl OwnList {
         manager.apply(vec![JobConfig::new(SUCCESSOR, vec![source])]);
         let job = manager.jobs().borrow().first().cloned().expect("one job was applied");
         let publish = publish(job.set.clone(), snapshots, facts, reachable, port);
-        (Self { job, port, has_way, _manager: manager }, publish)
+        (Self { job, port, has_way, places: Places::default(), _manager: manager }, publish)
     }
 
     /// The newest targets.

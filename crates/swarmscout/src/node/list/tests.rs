@@ -16,7 +16,7 @@ use swarmscout_simulator::engine::{Condition, Engine};
 use swarmscout_simulator::swarm::{Container, ServiceSpec, Swarm};
 use tokio::task::JoinSet;
 
-use super::answer::render;
+use super::answer::Listing;
 use super::containers::Reader;
 use super::*;
 
@@ -107,6 +107,14 @@ fn query(form: Form) -> ListQuery {
     ListQuery { list: TargetList::Normal, form, wait: None }
 }
 
+fn pieces(list: &OwnList, form: Form, reader: &Reader) -> Vec<Vec<u8>> {
+    Listing::new(list.set(), query(form), reader.clone(), OWN).collect()
+}
+
+fn read(list: &OwnList, form: Form, reader: &Reader) -> Vec<u8> {
+    pieces(list, form, reader).concat()
+}
+
 /// Address and labels of each target, sorted.
 fn targets(list: &[u8]) -> Vec<(String, String)> {
     let list: Value = serde_json::from_slice(list).unwrap();
@@ -123,7 +131,7 @@ fn targets(list: &[u8]) -> Vec<(String, String)> {
 
 /// A line for each target: address, scheme, path with the container's name in place of its ID.
 fn shown(list: &OwnList, reader: &Reader) -> String {
-    let all = targets(&render(&list.set(), &query(Form::Full), reader, OWN));
+    let all = targets(&read(list, Form::Full, reader));
     let mut lines: Vec<_> = all
         .iter()
         .map(|(address, labels)| {
@@ -162,7 +170,7 @@ async fn the_list_is_that_of_the_program_for_this_engine() {
     let mut job = manager.jobs().borrow()[0].clone();
     let program = job.wait_for(|job| job.set.is_complete()).await.unwrap().set;
     let here = Reader { scheme: "http", host: "localhost".to_owned(), port: OWN, by_reach: false };
-    let list = |form| targets(&render(&own.set(), &query(form), &here, OWN));
+    let list = |form| targets(&read(&own, form, &here));
     assert_eq!(list(Form::Full), targets(&http_sd(&program, false, false)));
     assert_eq!(list(Form::Raw), targets(&http_sd(&program, true, false)));
     let without_meta = list(Form::WithoutMeta);
@@ -205,7 +213,7 @@ async fn readers_get_the_way_that_they_have() {
     });
     let mut allowed: Vec<_> = allowed.collect();
     allowed.sort();
-    let all = targets(&render(&own.set(), &query(Form::Full), &reader(true), OWN));
+    let all = targets(&read(&own, Form::Full, &reader(true)));
     let mut listed: Vec<_> = all
         .iter()
         .filter_map(|(_, labels)| {
@@ -234,4 +242,18 @@ async fn a_start_is_listed_soon_and_a_failed_engine_keeps_the_last_list() {
     job.wait_for(|job| job.status.sources[0].error.is_some()).await.unwrap();
     assert_eq!(own.set().counts.active, 2);
     assert_eq!(own.state().map(|(targets, _)| targets), Some(2));
+}
+
+#[tokio::test]
+async fn a_large_list_is_written_in_pieces() {
+    let mut machine = Machine::start("pieces");
+    for number in 0..200 {
+        machine.run(&format!("web-{number}"), "80", ("bridge", "172.17.0.2"), &[(80, number + 1)]);
+    }
+    let own = machine.list().await;
+    let pieces = pieces(&own, Form::Full, &reader(true));
+    // None holds more than one target beyond its size.
+    let largest = pieces.iter().map(Vec::len).max().unwrap_or_default();
+    assert!(pieces.len() > 2 && largest < (66 << 10), "{} {largest}", pieces.len());
+    assert_eq!(targets(&pieces.concat()).len(), 200);
 }
