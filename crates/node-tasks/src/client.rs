@@ -46,7 +46,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const EARLY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How much of the body of a refusal is shown, in bytes.
-const SHOWN_OF_REFUSAL: usize = 256;
+const SHOWN_OF_REFUSAL: usize = 512;
 
 /// A longer version of an answer is not repeated, in bytes.
 const LONGEST_VERSION: usize = 256;
@@ -413,37 +413,64 @@ impl Asker {
                 check(node, &tasks).map_err(bad)?;
                 Ok((News::Tasks(Arc::new(tasks), version), age))
             }
-            StatusCode::NOT_FOUND => {
-                // A server that is not a Swarmscout has no such message.
-                let (manager, node) = (name.to_string(), node.to_string());
-                tracing::debug!(%manager, node, "A manager does not know this node");
-                Err(Error::UnknownNode { manager, node })
-            }
             status => {
-                let body = self.beginning(answer.body).await;
-                if status == StatusCode::FORBIDDEN {
-                    return Err(Error::NotOurs { manager: name.to_string(), reason: body });
+                let Refusal { text, is_of_api } = self.refusal(answer.body).await;
+                match status {
+                    // A server that is not a Swarmscout has no such message.
+                    StatusCode::NOT_FOUND if is_of_api => {
+                        let (manager, node) = (name.to_string(), node.to_string());
+                        tracing::debug!(%manager, node, "A manager does not know this node");
+                        Err(Error::UnknownNode { manager, node })
+                    }
+                    StatusCode::FORBIDDEN => {
+                        Err(Error::NotOurs { manager: name.to_string(), reason: text })
+                    }
+                    StatusCode::NOT_FOUND => {
+                        let text = format!(
+                            "status {status}: it is not a Swarmscout, or its URL has a path that is not \
+                             its --web.route-prefix: {text}"
+                        );
+                        Err(failed(text, RequestFailure::Status(status)))
+                    }
+                    _ => Err(failed(
+                        format!("status {status}: {text}"),
+                        RequestFailure::Status(status),
+                    )),
                 }
-                Err(failed(format!("status {status}: {body}"), RequestFailure::Status(status)))
             }
         }
     }
 
-    /// The beginning of a refusal, on one line.
-    async fn beginning(&self, mut body: Body) -> String {
+    /// What a refusal says, on one line: the message of the API, else the beginning.
+    async fn refusal(&self, mut body: Body) -> Refusal {
         let mut bytes = Vec::new();
         while bytes.len() < ENOUGH
             && let Ok(Some(piece)) = body.chunk().await
         {
             bytes.extend_from_slice(&piece);
         }
-        let text = self.client.secrets().clean_bytes(&bytes);
+        let of_api = serde_json::from_slice::<ApiError>(&bytes).ok();
+        let is_of_api = of_api.is_some();
+        let said = of_api.map_or(bytes, |ApiError { error }| error.into_bytes());
+        let text = self.client.secrets().clean_bytes(&said);
         let text = &text[..text.floor_char_boundary(SHOWN_OF_REFUSAL)];
-        text.split(|c: char| c.is_whitespace() || c.is_control())
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ")
+        let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+        let words = words.filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        Refusal { text: words.join(" "), is_of_api }
     }
+}
+
+/// What a manager says instead of an answer.
+struct Refusal {
+    text: String,
+    /// Whether it speaks as the API does.
+    is_of_api: bool,
+}
+
+/// An error of the API.
+#[derive(serde::Deserialize)]
+struct ApiError {
+    error: String,
 }
 
 fn failed(manager: &str, reason: String, failure: RequestFailure) -> Error {

@@ -79,6 +79,11 @@ fn response(status: &str, headers: &str, body: &str) -> String {
     )
 }
 
+/// Of a manager that does not have the node.
+fn unknown() -> String {
+    response("404 Not Found", "", r#"{"status":"error","errorType":"not_found","error":"no node"}"#)
+}
+
 fn tasks(node: &str, task: &str) -> String {
     let container = "a".repeat(64);
     let body = format!(
@@ -188,14 +193,24 @@ async fn what_is_not_the_answer_for_this_node_is_refused() {
             "targets is not one",
         ),
         (response("302 Found", "location: http://127.0.0.1:1/x\r\n", ""), "127.0.0.1:1"),
-        (response("404 Not Found", "", ""), "SWARMSCOUT_NODE_ID"),
+        (unknown(), "SWARMSCOUT_NODE_ID"),
+        (response("404 Not Found", "", "404 page not found\n"), "it is not a Swarmscout"),
+        // What it says is not cut where it says what to do.
+        (
+            response(
+                "503 Service Unavailable",
+                "",
+                &format!(r#"{{"status":"error","error":"{} do this"}}"#, "x".repeat(400)),
+            ),
+            "x do this",
+        ),
         (String::new(), "cannot ask"),
     ] {
         let server = Scripted::start([answer]).await;
         let known = until(follower(&[&server], id("n1")), |known| known.error.is_some()).await;
         let error = known.error.as_deref().unwrap();
         assert!(error.contains(expected), "{error}: {expected}");
-        assert!(known.tasks.is_none() && error.len() < 600, "{error}");
+        assert!(known.tasks.is_none() && error.len() < 700, "{error}");
     }
 }
 
@@ -211,7 +226,6 @@ async fn the_same_answer_again_comes_less_and_less_often() {
 #[tokio::test]
 async fn a_node_is_known_by_the_first_of_its_names_that_the_swarm_has() {
     let names = vec![NodeRef::Container("a".repeat(64)), NodeRef::Name("pi".to_owned())];
-    let unknown = || response("404 Not Found", "", "");
     let server = Scripted::start([unknown(), tasks("n1", "t1"), tasks("n1", "t2")]).await;
     let known = until(follower(&[&server], names.clone()), |known| known.answers > 1).await;
     assert_eq!(first_task(&known), Some("t2"));
