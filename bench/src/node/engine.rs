@@ -90,6 +90,7 @@ impl Shared {
             let answer = match path {
                 "/_ping" => Some(String::new()),
                 "/info" => Some(r#"{"Name":"bench","ServerVersion":"27.0.0"}"#.to_owned()),
+                "/networks" => Some("[]".to_owned()),
                 "/containers/json" => Some(self.list()),
                 path => path
                     .strip_prefix("/containers/")
