@@ -73,8 +73,8 @@ impl Default for Image<'_> {
 }
 
 /// What such an image has of busybox.
-const APPLETS: [&str; 11] =
-    ["base64", "cat", "cp", "head", "httpd", "ls", "mv", "sed", "sh", "tr", "wget"];
+const APPLETS: [&str; 12] =
+    ["base64", "cat", "cp", "head", "httpd", "ls", "mv", "nc", "sed", "sh", "tr", "wget"];
 
 /// One engine of a Swarm.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use swarmscout_e2e::cases::{self, Case};
 use swarmscout_e2e::certificates::Secrets;
 use swarmscout_e2e::cluster::{Cluster, Image};
 use swarmscout_e2e::process::run;
-use swarmscout_e2e::program::{HTTPD_CONF, swarmscout};
+use swarmscout_e2e::program::swarmscout;
 use swarmscout_e2e::queries::{BOARDS, Variables, queries};
 use swarmscout_e2e::until;
 use swarmscout_e2e::webhook::Webhook;
@@ -51,13 +51,18 @@ const IMAGES: [(&str, &str); 4] = [
     ("GRAFANA_IMAGE", "grafana:test"),
 ];
 
-const METRICS: &str = "# TYPE stand_in gauge\nstand_in 1\n";
-
 /// What the image of Grafana runs: it shows the file of the password that it was given.
 const GRAFANA: &str = "#!/bin/sh
 cp \"$GF_SECURITY_ADMIN_PASSWORD__FILE\" /tmp/password
-exec httpd -f -p 3000 -h /www
+exec nc -ll -p 3000 -e /page.sh
 ";
+
+/// Answers one request with metrics, whatever its path: httpd answers `/metrics` with a redirect or without a type.
+const PAGE: &str = r#"#!/bin/sh
+while read -r line && [ "${#line}" -gt 1 ]; do :; done
+printf 'HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\n\r\n'
+printf '# TYPE stand_in gauge\nstand_in 1\n'
+"#;
 
 /// How many targets of each job answer.
 const TARGETS: [(&str, usize); 8] = [
@@ -97,9 +102,7 @@ fn add_images(cluster: &Cluster, packages: &Path, engines: &[&str]) -> Result<()
         let program = &other.unwrap_or_else(|| bin.join(program));
         cluster.add_image(engines, &Image { name, entrypoint, program, folders, files })?;
     }
-    let page = ("/www/metrics/index.html", METRICS);
-    let types = ("/etc/httpd.conf", HTTPD_CONF);
-    let grafana = [page, types, ("/run.sh", GRAFANA)];
+    let grafana = [("/run.sh", GRAFANA), ("/page.sh", PAGE)];
     let (name, entrypoint, files) = ("grafana:test", "/run.sh", &grafana);
     cluster.add_image(engines, &Image { name, entrypoint, files, ..Image::default() })
 }
