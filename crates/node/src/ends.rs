@@ -75,6 +75,11 @@ struct Count {
 }
 
 impl Service {
+    /// Whether [`of`](Self::of) asks for this label.
+    pub(crate) fn has_label(key: &str) -> bool {
+        SERVICE.contains(&key) || STACK.contains(&key)
+    }
+
     /// Of a container with these labels, and this name.
     pub fn of<'a>(label: impl Fn(&str) -> Option<&'a str>, name: Option<&'a str>) -> Self {
         let first = |keys: [&str; 2]| keys.iter().find_map(|key| label(key));

@@ -3,7 +3,8 @@
 //!
 //! The stream of events is opened before the list, so that nothing is missed between them. When it
 //! ends, the next one begins where the last event was seen: an Engine keeps the last 256. A container
-//! that starts and dies in between is still counted by its events, which carry its labels.
+//! that starts and dies in between is still counted by its events, which carry its labels. An event that
+//! is too large to be read costs a list.
 
 mod disk;
 
@@ -18,6 +19,7 @@ use swarmscout_docker::engine::{
 };
 use swarmscout_refresh::Backoff;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub use disk::Disk;
 
@@ -31,12 +33,16 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A stream that is silent for so long is opened again, since a proxy may have lost it.
 const QUIET: Duration = Duration::from_hours(1);
 
-/// How often containers are listed where a proxy withholds the events.
+/// How often containers are listed where a proxy withholds the events, and at most where some are too
+/// large to be read.
 const LIST_EVERY: Duration = Duration::from_mins(1);
 
 /// What [`Unavailable`] calls the facts of this module, and the events alone.
 const ENGINE: &str = "engine";
 const EVENTS: &str = "engine events";
+
+/// The attribute of an event with the name of the container.
+const NAME: &str = "name";
 
 /// Follows an Engine.
 #[derive(Debug)]
@@ -50,6 +56,7 @@ pub struct EngineFollower {
     known: BTreeMap<String, Arc<Facts>>,
     /// The time of the last event, by the Engine's clock.
     last_event: Option<i64>,
+    relist: Relist,
 }
 
 impl EngineFollower {
@@ -62,7 +69,8 @@ impl EngineFollower {
         unavailable: Arc<Unavailable>,
     ) -> Self {
         let known = BTreeMap::new();
-        Self { engine, labels, facts, ends, unavailable, known, last_event: None }
+        let relist = Relist::default();
+        Self { engine, labels, facts, ends, unavailable, known, last_event: None, relist }
     }
 
     /// Runs for ever. What was published last stays while the Engine does not answer.
@@ -82,7 +90,8 @@ impl EngineFollower {
 
     /// Lists, and follows the events until the stream ends.
     async fn follow(&mut self, backoff: &mut Backoff) -> Result<(), Error> {
-        let mut events = match self.engine.events(self.last_event, QUIET).await {
+        let keeps = |key: &str| key == NAME || Service::has_label(key);
+        let mut events = match self.engine.events(self.last_event, QUIET, keeps).await {
             Ok(events) => Some(events),
             Err(NoEvents::Withheld(reason)) => {
                 self.unavailable.set(EVENTS, reason);
@@ -101,10 +110,19 @@ impl EngineFollower {
         loop {
             // One request for all events of a container that have come by now.
             let mut changed = BTreeSet::new();
-            let mut next = Some(events.next().await);
+            let mut next = tokio::select! {
+                next = events.next() => Some(next),
+                () = self.relist.is_due() => None,
+            };
             let end = loop {
                 match next {
-                    Some(Ok(event)) => self.take(&event, &mut changed),
+                    Some(Ok(Some(event))) => self.take(&event, &mut changed),
+                    Some(Ok(None)) => {
+                        let reason = "an event of a container with more than 1 MiB of labels was not \
+                                      read: if it died, this is not counted";
+                        self.unavailable.set(EVENTS, reason);
+                        self.relist.request(Instant::now());
+                    }
                     Some(Err(StreamEnd::Closed(_))) => break Some(Ok(())),
                     Some(Err(StreamEnd::Broken(error))) => break Some(Err(error)),
                     None => break None,
@@ -119,6 +137,9 @@ impl EngineFollower {
                 }
             }
             self.publish();
+            if self.relist.take(Instant::now()) {
+                self.list().await?;
+            }
             if let Some(end) = end {
                 return end;
             }
@@ -165,7 +186,8 @@ impl EngineFollower {
     }
 
     async fn read(&mut self, id: &str) -> Result<(), Error> {
-        match self.engine.container(id).await? {
+        let keeps = |key: &str| Service::has_label(key) || self.labels.iter().any(|it| it == key);
+        match self.engine.container(id, keeps).await? {
             Some(detail) => {
                 let name = Some(&*detail.name).filter(|name| !name.is_empty());
                 self.ends.add_service(Service::of(|key| detail.labels.get(key), name));
@@ -189,8 +211,41 @@ impl EngineFollower {
     }
 }
 
+/// When to list because an event could not be read: at once, unless that was done within [`LIST_EVERY`].
+#[derive(Debug, Default)]
+struct Relist {
+    due: Option<Instant>,
+    /// Before then there is no other one.
+    earliest: Option<Instant>,
+}
+
+impl Relist {
+    /// Asks for one, however often.
+    fn request(&mut self, now: Instant) {
+        let at = self.earliest.map_or(now, |earliest| earliest.max(now));
+        self.due.get_or_insert(at);
+    }
+
+    /// Whether to list now.
+    fn take(&mut self, now: Instant) -> bool {
+        let is_due = self.due.take_if(|due| *due <= now).is_some();
+        if is_due {
+            self.earliest = Some(now + LIST_EVERY);
+        }
+        is_due
+    }
+
+    /// Waits until it is to be taken.
+    async fn is_due(&self) {
+        match self.due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 fn service_of(event: &ContainerEvent) -> Service {
-    Service::of(|key| event.attribute(key), event.attribute("name"))
+    Service::of(|key| event.attribute(key), event.attribute(NAME))
 }
 
 fn facts(detail: ContainerDetail, allowed: &[String]) -> Facts {

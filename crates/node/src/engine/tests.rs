@@ -240,3 +240,41 @@ async fn a_listing_reads_only_what_may_be_new() {
         "{asked:?}"
     );
 }
+
+/// An event that is too large has a list in its place, and many of them do not have many.
+#[tokio::test]
+async fn events_that_are_too_large_cost_one_listing() {
+    let mut setup = start(&[("a", "running")], 1).await;
+    until(&mut setup.facts, &["a"]).await;
+    list(&setup.engine, &[("a", "running"), ("b", "running")]);
+    let large = event(&"x".repeat(2 << 20), "b", 1);
+    setup.events[0].try_send(large.clone()).unwrap();
+    until(&mut setup.facts, &["a", "b"]).await;
+    list(&setup.engine, &[("a", "running"), ("b", "running"), ("c", "running")]);
+    for _ in 0..4 {
+        setup.events[0].send(large.clone()).await.unwrap();
+        setup.events[0].send(event("start", "c", 2)).await.unwrap();
+    }
+    until(&mut setup.facts, &["a", "b", "c"]).await;
+    setup.events[0].send(event("destroy", "c", 3)).await.unwrap();
+    until(&mut setup.facts, &["a", "b"]).await;
+    let asked = setup.engine.asked.lock().unwrap().clone();
+    let lists = asked.iter().filter(|path| path.starts_with("/containers/json")).count();
+    assert_eq!(lists, 2, "{asked:?}");
+}
+
+#[test]
+fn listings_for_events_that_are_too_large_are_a_minute_apart() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut relist = Relist::default();
+    assert!(!relist.take(at(0)));
+    let mut taken = Vec::new();
+    for second in 0..150 {
+        if second < 100 {
+            relist.request(at(second));
+        }
+        taken.extend(relist.take(at(second)).then_some(second));
+    }
+    assert_eq!(taken, [0, 60, 120]);
+}

@@ -9,8 +9,7 @@ use super::super::time;
 /// The most containers that are listed.
 const MOST_CONTAINERS: usize = 100_000;
 
-/// The most labels of a container, and the longest text that is kept of one.
-const MOST_LABELS: usize = 1_000;
+/// The longest text that is kept of a container.
 const LONGEST: usize = 4 << 10;
 
 /// A container of the list.
@@ -31,7 +30,7 @@ pub struct ContainerDetail {
     pub name: String,
     /// As it was written when the container was made.
     pub image: String,
-    /// Those of the image included.
+    /// Those that were asked for, of the image's, too.
     pub labels: LabelMap,
     /// When it was made.
     pub created: i64,
@@ -75,12 +74,12 @@ impl ListedContainer {
 }
 
 impl ContainerDetail {
-    pub(super) fn read(text: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn read(text: &[u8], keeps: impl Fn(&str) -> bool) -> Result<Self, Fault> {
         let sent: sent::ContainerDetail<'_> = de::read(&mut Reader::new(text))?;
         let mut labels = Vec::new();
         sent.labels.reader().map(|reader, key| {
             let value = reader.string()?;
-            if labels.len() < MOST_LABELS {
+            if keeps(&key) {
                 labels.push((cut(&key), cut(&value)));
             }
             Ok(())

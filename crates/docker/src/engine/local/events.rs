@@ -21,10 +21,10 @@ pub(super) const FILTERS: &str = concat!(
 );
 
 /// The largest event that is read; its attributes are all labels of the container.
-const MAX_EVENT: usize = 64 << 10;
+const MAX_EVENT: usize = 1 << 20;
 
-/// The most labels that are read of an event.
-const MOST_LABELS: usize = 1_000;
+/// Says of the key of a label or of another attribute whether it is kept.
+pub(super) type Keeps = fn(&str) -> bool;
 
 /// Something happened to a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,8 @@ pub struct ContainerEvent {
     pub id: String,
     /// What happened.
     pub action: ContainerAction,
-    /// Name, image, labels, and what else the Engine adds: the keys stand side by side.
+    /// Those that were asked for of name, image, labels, and what else the Engine adds: the keys stand
+    /// side by side.
     pub attributes: Vec<(String, String)>,
     /// When, by the Engine's clock: nanoseconds since 1970.
     pub time_nano: i64,
@@ -62,29 +63,24 @@ impl ContainerEvent {
     }
 
     /// `None` for an event that no container changes by.
-    fn read(text: &[u8]) -> Result<Option<Self>, Fault> {
+    fn read(text: &[u8], keeps: Keeps) -> Result<Option<Self>, Fault> {
         let sent: sent::ContainerEvent<'_> = de::read(&mut Reader::new(text))?;
         if &*sent.kind != "container" || sent.id.is_empty() {
             return Ok(None);
         }
-        let mut attributes = Vec::new();
+        let (mut attributes, mut exit_code) = (Vec::new(), None);
         sent.attributes.reader().map(|reader, key| {
             let value = reader.string()?;
-            if attributes.len() < MOST_LABELS {
+            if &*key == "exitCode" {
+                exit_code = value.parse().ok();
+            }
+            if keeps(&key) {
                 attributes.push((cut(&key), cut(&value)));
             }
             Ok(())
         })?;
-        let mut event = Self {
-            id: cut(&sent.id),
-            action: ContainerAction::Changed,
-            attributes,
-            time_nano: sent.time_nano,
-        };
-        event.action = match &*sent.action {
-            "die" => ContainerAction::Died {
-                exit_code: event.attribute("exitCode").and_then(|code| code.parse().ok()),
-            },
+        let action = match &*sent.action {
+            "die" => ContainerAction::Died { exit_code },
             "oom" => ContainerAction::OutOfMemory,
             "destroy" => ContainerAction::Removed,
             "create" | "start" | "pause" | "unpause" | "rename" | "update" => {
@@ -93,7 +89,7 @@ impl ContainerEvent {
             action if action.starts_with("health_status") => ContainerAction::Changed,
             _ => return Ok(None),
         };
-        Ok(Some(event))
+        Ok(Some(Self { id: cut(&sent.id), action, attributes, time_nano: sent.time_nano }))
     }
 }
 
@@ -108,12 +104,12 @@ pub struct ContainerEvents {
 }
 
 impl ContainerEvents {
-    pub(super) fn new(body: Body, url: String, secrets: Secrets) -> Self {
-        Self { body, url, secrets, parser: Parser::default() }
+    pub(super) fn new(body: Body, url: String, secrets: Secrets, keeps: Keeps) -> Self {
+        Self { body, url, secrets, parser: Parser::new(keeps) }
     }
 
-    /// The next event. Cancel-safe.
-    pub async fn next(&mut self) -> Result<ContainerEvent, StreamEnd> {
+    /// The next event; `None` for one or more in a row that are too large to be read. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Option<ContainerEvent>, StreamEnd> {
         loop {
             if let Some(event) = self.parser.ready.pop_front() {
                 return Ok(event);
@@ -139,23 +135,25 @@ impl ContainerEvents {
 #[derive(Debug)]
 pub(super) struct Parser {
     scanner: ListScanner,
-    pub(super) ready: VecDeque<ContainerEvent>,
-}
-
-impl Default for Parser {
-    fn default() -> Self {
-        Self { scanner: ListScanner::endless(MAX_EVENT), ready: VecDeque::new() }
-    }
+    keeps: Keeps,
+    /// `None`: one or more in a row are too large.
+    pub(super) ready: VecDeque<Option<ContainerEvent>>,
 }
 
 impl Parser {
-    /// Takes the next piece. An event that is too large or not as expected is left out: a listing
-    /// after the stream has ended makes up for it.
+    pub(super) fn new(keeps: Keeps) -> Self {
+        Self { scanner: ListScanner::endless(MAX_EVENT), keeps, ready: VecDeque::new() }
+    }
+
+    /// Takes the next piece. An event that is not as expected is left out: a listing after the stream
+    /// has ended makes up for it.
     pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), ScanError> {
-        let Self { scanner, ready } = self;
+        let Self { scanner, keeps, ready } = self;
         scanner.push(piece, &mut |element: Element<'_>| {
             if !element.too_large {
-                ready.extend(ContainerEvent::read(element.text).ok().flatten());
+                ready.extend(ContainerEvent::read(element.text, *keeps).ok().flatten().map(Some));
+            } else if ready.back() != Some(&None) {
+                ready.push_back(None);
             }
             Ok(())
         })

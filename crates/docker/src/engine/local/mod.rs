@@ -75,14 +75,21 @@ impl LocalEngine {
         self.read(resource, &answer, ListedContainer::read_all)
     }
 
-    /// One container; `None` if there is none with this ID.
-    pub async fn container(&mut self, id: &str) -> Result<Option<ContainerDetail>, Error> {
+    /// One container, with the labels that `keeps` says yes to; `None` if there is none with this ID.
+    pub async fn container(
+        &mut self,
+        id: &str,
+        keeps: impl Fn(&str) -> bool,
+    ) -> Result<Option<ContainerDetail>, Error> {
         if !is_id(id) {
             return Ok(None);
         }
         let path = |version| format!("/v{version}/containers/{id}/json");
         match self.get(Resource::Container, path, WITHIN).await {
-            Ok(answer) => self.read(Resource::Container, &answer, ContainerDetail::read).map(Some),
+            Ok(answer) => {
+                let read = |text: &_| ContainerDetail::read(text, keeps);
+                self.read(Resource::Container, &answer, read).map(Some)
+            }
             Err(Error::Status { status: StatusCode::NOT_FOUND, .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -100,13 +107,14 @@ impl LocalEngine {
         self.read(Resource::DiskUsage, &answer, DiskUsage::read)
     }
 
-    /// Opens the stream of the events of containers. With `since`, a time of the Engine's clock in
-    /// nanoseconds since 1970, it starts with the events from then on; an Engine keeps the last 256.
-    /// The stream ends after `quiet` without an event.
+    /// Opens the stream of the events of containers, with the attributes that `keeps` says yes to. With
+    /// `since`, a time of the Engine's clock in nanoseconds since 1970, it starts with the events from
+    /// then on; an Engine keeps the last 256. The stream ends after `quiet` without an event.
     pub async fn events(
         &mut self,
         since: Option<i64>,
         quiet: Duration,
+        keeps: fn(&str) -> bool,
     ) -> Result<ContainerEvents, NoEvents> {
         let filters = percent_encoding::utf8_percent_encode(events::FILTERS, super::client::QUERY);
         let since = since.map(|nanos| {
@@ -121,7 +129,7 @@ impl LocalEngine {
         match self.ask(Resource::Events, path, WITHIN, Some(quiet)).await {
             Ok(body) => {
                 let url = format!("{}{}", self.host, Resource::Events.path());
-                Ok(ContainerEvents::new(body, url, self.client.secrets().clone()))
+                Ok(ContainerEvents::new(body, url, self.client.secrets().clone(), keeps))
             }
             Err(
                 error @ Error::Status {

@@ -11,11 +11,11 @@ const DETAIL: &str = r#"{"Id":"5f0c2e8f9f7d","Created":"2026-11-29T10:00:00.5Z",
 "Health":{"Status":"healthy","FailingStreak":0,"Log":[{"Output":"secret"}]}},
 "Image":"sha256:abc","Name":"/web.1.x7","RestartCount":0,"HostConfig":{"Binds":null,"NetworkMode":"default"},
 "Config":{"Hostname":"x","Env":["PASSWORD=hunter2"],"Cmd":["sh"],"Image":"web:1@sha256:def","Labels":{
-"com.docker.swarm.service.name":"web","com.docker.swarm.task":""}}}"#;
+"com.docker.swarm.service.name":"web","left.out":"x","com.docker.swarm.task":""}}}"#;
 
 #[test]
 fn a_container_is_read_without_its_command_and_environment() {
-    let detail = ContainerDetail::read(DETAIL.as_bytes()).unwrap();
+    let detail = ContainerDetail::read(DETAIL.as_bytes(), |key| key != "left.out").unwrap();
     let shown = format!("{detail:#?}");
     assert!(!shown.contains("hunter2") && !shown.contains("sleep"), "{shown}");
     expect![[r#"
@@ -42,14 +42,14 @@ fn a_container_is_read_without_its_command_and_environment() {
 fn the_last_end_is_read_where_there_was_one() {
     let text = r#"{"Id":"a","State":{"Status":"exited","Pid":0,"ExitCode":137,"OOMKilled":true,
         "FinishedAt":"2026-11-29T10:00:01Z"}}"#;
-    let end = ContainerDetail::read(text.as_bytes()).unwrap().end;
+    let end = ContainerDetail::read(text.as_bytes(), |_| true).unwrap().end;
     let at = 1_795_946_401_000_000;
     assert_eq!(end, Some(ContainerEnd { at, exit_code: 137, out_of_memory: true }));
 }
 
 #[track_caller]
 fn check_events(pieces: &[&str], expected: &Expect) {
-    let mut parser = Parser::default();
+    let mut parser = Parser::new(|key| !key.starts_with("left.out"));
     for piece in pieces {
         parser.push(piece.as_bytes()).unwrap();
     }
@@ -57,7 +57,10 @@ fn check_events(pieces: &[&str], expected: &Expect) {
         .ready
         .iter()
         .map(|event| {
-            format!("{} {:?} {:?} {}\n", event.id, event.action, event.attributes, event.time_nano)
+            let Some(ContainerEvent { id, action, attributes, time_nano }) = event else {
+                return "too large\n".to_owned();
+            };
+            format!("{id} {action:?} {attributes:?} {time_nano}\n")
         })
         .collect();
     expected.assert_eq(&lines.concat());
@@ -96,6 +99,28 @@ fn what_is_no_event_of_a_container_is_left_out() {
             r#"{"Type":"container","Action":"die","Actor":7}"#,
         ],
         &expect![""],
+    );
+}
+
+#[test]
+fn labels_hide_no_exit_code_and_events_that_are_too_large_are_reported_once() {
+    let event = |labels: &str| {
+        let attributes = format!(r#"{labels}"exitCode":"9","name":"n""#);
+        format!(
+            r#"{{"Type":"container","Action":"die","Actor":{{"ID":"a","Attributes":{{{attributes}}}}}}}"#
+        )
+    };
+    let many: Vec<_> = (0..2000).map(|n| format!(r#""left.out.{n}":"x","#)).collect();
+    let (long, too_long) = ("x".repeat(1_000_000), "x".repeat(1 << 20));
+    let (long, too_long) = (format!(r#""left.out":"{long}","#), format!(r#""b":"{too_long}","#));
+    check_events(
+        &[&event(&many.concat()), &event(&long), &event(&too_long), &event(&too_long), &event("")],
+        &expect![[r#"
+            a Died { exit_code: Some(9) } [("exitCode", "9"), ("name", "n")] 0
+            a Died { exit_code: Some(9) } [("exitCode", "9"), ("name", "n")] 0
+            too large
+            a Died { exit_code: Some(9) } [("exitCode", "9"), ("name", "n")] 0
+        "#]],
     );
 }
 
