@@ -1,14 +1,14 @@
 //! How often containers ended, by service: a container that ends takes its own series with it, so
 //! what happens to it is counted apart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use swarmscout_exposition::families::Families;
 use swarmscout_exposition::pieces::{Kind, SeriesLabels};
 
-use crate::facts::Facts;
+use crate::facts::{Facts, FactsSet};
 
 /// The most services that are counted apart. What comes after them is counted without labels.
 const MOST_SERVICES: usize = 10_000;
@@ -24,16 +24,36 @@ const USUAL: [i32; 4] = [0, 1, 137, 143];
 /// The code of a process that was killed, by the kernel or by anybody else.
 const KILLED: i32 = 137;
 
-/// Names are cut behind this many bytes: anybody may give a container any label, and each service has
-/// series for as long as this process runs.
+/// How long a service is counted that has no container any more, not even one that has ended. Long enough
+/// that every scraper has seen its last end.
+const KEPT: Duration = Duration::from_hours(1);
+
+/// Names are cut behind this many bytes: anybody may give a container any label.
 const LONGEST_NAME: usize = 256;
 
 /// The most ends of killed tasks that wait for the kernel's count.
 const MOST_KILLED: usize = 1000;
 
-/// Labels of a container, in the order in which they name what it belongs to.
-const SERVICE: [&str; 2] = ["com.docker.swarm.service.name", "com.docker.compose.service"];
-const STACK: [&str; 2] = ["com.docker.stack.namespace", "com.docker.compose.project"];
+/// Labels of a container that name what it belongs to, and what series call them: as all others of
+/// containers do, so that one query goes for both, and they differ from the labels that a target has.
+static LABELS: [ServiceLabels; 2] = [
+    ServiceLabels {
+        service: "com.docker.swarm.service.name",
+        stack: "com.docker.stack.namespace",
+        in_series: [
+            "container_label_com_docker_stack_namespace",
+            "container_label_com_docker_swarm_service_name",
+        ],
+    },
+    ServiceLabels {
+        service: "com.docker.compose.service",
+        stack: "com.docker.compose.project",
+        in_series: [
+            "container_label_com_docker_compose_project",
+            "container_label_com_docker_compose_service",
+        ],
+    },
+];
 
 /// The ends of containers since the start of the process.
 #[derive(Debug, Default)]
@@ -42,6 +62,8 @@ pub struct Ends(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     services: BTreeMap<Service, Count>,
+    /// Those that have a container.
+    present: BTreeSet<Service>,
     /// Ends of tasks with the code of a killed process, until [`Ends::take_killed`].
     killed: VecDeque<Killed>,
     /// Whether kills for want of memory are not counted.
@@ -51,12 +73,20 @@ struct State {
 /// What containers belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Service {
+    /// By which labels; `None`: a container alone.
+    labels: Option<&'static ServiceLabels>,
     /// A stack, or a project of Compose; empty without one.
     stack: String,
     /// A service of a Swarm or of Compose; else the name of the container.
     name: String,
-    /// Whether it is a service, and not a container alone.
-    is_lasting: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ServiceLabels {
+    service: &'static str,
+    stack: &'static str,
+    /// Those of the stack and of the service.
+    in_series: [&'static str; 2],
 }
 
 /// The end of a task's container by a signal.
@@ -67,29 +97,38 @@ pub(crate) struct Killed {
     pub(crate) at: SystemTime,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Count {
     /// By exit code; `None`: not known.
     died: BTreeMap<Option<i32>, u64>,
     out_of_memory: u64,
+    /// When it was counted, or had a container, for all that is known.
+    last_seen: Instant,
 }
 
 impl Service {
     /// Whether [`of`](Self::of) asks for this label.
     pub(crate) fn has_label(key: &str) -> bool {
-        SERVICE.contains(&key) || STACK.contains(&key)
+        LABELS.iter().any(|labels| [labels.service, labels.stack].contains(&key))
     }
 
     /// Of a container with these labels, and this name.
     pub fn of<'a>(label: impl Fn(&str) -> Option<&'a str>, name: Option<&'a str>) -> Self {
-        let first = |keys: [&str; 2]| keys.iter().find_map(|key| label(key));
         let text = |text: Option<&str>| {
             let text = text.unwrap_or_default();
             text[..text.floor_char_boundary(LONGEST_NAME)].to_owned()
         };
-        let service = first(SERVICE);
-        let is_lasting = service.is_some();
-        Self { stack: text(first(STACK)), name: text(service.or(name)), is_lasting }
+        let mut all = LABELS.iter();
+        let found = all.find_map(|labels| {
+            Some((labels, label(labels.service).filter(|name| !name.is_empty())?))
+        });
+        match found {
+            Some((labels, name)) => {
+                let stack = text(label(labels.stack));
+                Self { labels: Some(labels), stack, name: text(Some(name)) }
+            }
+            None => Self { labels: None, stack: String::new(), name: text(name) },
+        }
     }
 
     /// Of the container that has these facts.
@@ -100,13 +139,60 @@ impl Service {
         };
         Self::of(label, facts.name.as_deref())
     }
+
+    /// Its labels in series, with one more.
+    fn series<'a>(&'a self, label: &'a str, value: &'a str) -> [(&'a str, &'a str); 3] {
+        let [stack, service] = self.labels.map_or(["", "name"], |labels| labels.in_series);
+        [(stack, &self.stack), (service, &self.name), (label, value)]
+    }
+}
+
+impl State {
+    fn count(&mut self, now: Instant, service: Service, add: impl FnOnce(&mut Count)) {
+        let is_full = |services: &BTreeMap<Service, Count>| {
+            services.len() >= MOST_SERVICES && !services.contains_key(&service)
+        };
+        if is_full(&self.services) {
+            self.forget(now);
+        }
+        let service = if is_full(&self.services) { Service::default() } else { service };
+        let usual = USUAL.iter().filter(|_| service.labels.is_some());
+        let died = usual.map(|code| (Some(*code), 0)).collect();
+        let new = Count { died, out_of_memory: 0, last_seen: now };
+        let count = self.services.entry(service).or_insert(new);
+        count.last_seen = now;
+        add(count);
+    }
+
+    /// Forgets services that have had no container for some time.
+    fn forget(&mut self, now: Instant) {
+        let Self { services, present, .. } = self;
+        services.retain(|service, count| {
+            now.saturating_duration_since(count.last_seen) < KEPT
+                || *service == Service::default()
+                || present.contains(service)
+        });
+    }
 }
 
 impl Ends {
     /// Notes that there is a service: it has series from now on.
     pub fn add_service(&self, service: Service) {
-        if service.is_lasting {
+        if service.labels.is_some() {
             self.count(service, |_| {});
+        }
+    }
+
+    /// Notes which containers there are. What has none any more is forgotten some time later.
+    pub fn set_present(&self, containers: &FactsSet) {
+        let containers = containers.containers.values();
+        let present = containers.map(|facts| Service::of_facts(facts)).collect();
+        let State { services, present: before, .. } = &mut *self.lock();
+        let now = Instant::now();
+        for service in &std::mem::replace(before, present) {
+            if let Some(count) = services.get_mut(service) {
+                count.last_seen = now;
+            }
         }
     }
 
@@ -148,12 +234,7 @@ impl Ends {
     }
 
     fn count(&self, service: Service, add: impl FnOnce(&mut Count)) {
-        let all = &mut self.lock().services;
-        let is_full = all.len() >= MOST_SERVICES && !all.contains_key(&service);
-        let service = if is_full { Service::default() } else { service };
-        let usual = USUAL.iter().filter(|_| service.is_lasting);
-        let died = usual.map(|code| (Some(*code), 0)).collect();
-        add(all.entry(service).or_insert(Count { died, out_of_memory: 0 }));
+        self.lock().count(Instant::now(), service, add);
     }
 
     /// Writes `swarmscout_container_deaths_total` and `swarmscout_container_oom_kills_total`. The
@@ -161,14 +242,15 @@ impl Ends {
     /// change from 0.
     pub fn write(&self, out: &mut Families) {
         let none = SeriesLabels::default();
-        let State { services, without_kills, .. } = &*self.lock();
+        let state = &mut *self.lock();
+        state.forget(Instant::now());
+        let State { services, without_kills, .. } = state;
         let help = "Ends of containers by service and exit code, since this process started";
         let mut family = out.family("swarmscout_container_deaths_total", Kind::Counter, help);
-        for (Service { stack, name, .. }, count) in services {
+        for (service, count) in &*services {
             for (code, died) in &count.died {
                 let code = code.map(|code| code.to_string()).unwrap_or_default();
-                let labels = [("stack", &**stack), ("service", name), ("exit_code", &code)];
-                family.series_with(&none, &labels, *died);
+                family.series_with(&none, &service.series("exit_code", &code), *died);
             }
         }
         if *without_kills {
@@ -177,9 +259,9 @@ impl Ends {
         let help = "Processes that the kernel killed in a container of the service for want of \
                     memory, since this process started";
         let mut family = out.family("swarmscout_container_oom_kills_total", Kind::Counter, help);
-        for (Service { stack, name, .. }, count) in services {
-            let labels = [("stack", &**stack), ("service", name)];
-            family.series_with(&none, &labels, count.out_of_memory);
+        for (service, count) in services {
+            let [stack, service, _] = service.series("", "");
+            family.series_with(&none, &[stack, service], count.out_of_memory);
         }
     }
 
@@ -190,6 +272,8 @@ impl Ends {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use expect_test::expect;
     use swarmscout_exposition::Format;
 
@@ -221,14 +305,14 @@ mod tests {
         ends.out_of_memory(Some(of_swarm), 1);
         ends.died(service(&[], "alone\n\""), None);
         expect![[r#"
-            swarmscout_container_deaths_total{service="alone\n\""} 1
-            swarmscout_container_deaths_total{stack="blog",service="blog_web",exit_code="0"} 0
-            swarmscout_container_deaths_total{stack="blog",service="blog_web",exit_code="1"} 0
-            swarmscout_container_deaths_total{stack="blog",service="blog_web",exit_code="3"} 1
-            swarmscout_container_deaths_total{stack="blog",service="blog_web",exit_code="137"} 2
-            swarmscout_container_deaths_total{stack="blog",service="blog_web",exit_code="143"} 0
-            swarmscout_container_oom_kills_total{service="alone\n\""} 0
-            swarmscout_container_oom_kills_total{stack="blog",service="blog_web"} 1"#]]
+            swarmscout_container_deaths_total{name="alone\n\""} 1
+            swarmscout_container_deaths_total{container_label_com_docker_stack_namespace="blog",container_label_com_docker_swarm_service_name="blog_web",exit_code="0"} 0
+            swarmscout_container_deaths_total{container_label_com_docker_stack_namespace="blog",container_label_com_docker_swarm_service_name="blog_web",exit_code="1"} 0
+            swarmscout_container_deaths_total{container_label_com_docker_stack_namespace="blog",container_label_com_docker_swarm_service_name="blog_web",exit_code="3"} 1
+            swarmscout_container_deaths_total{container_label_com_docker_stack_namespace="blog",container_label_com_docker_swarm_service_name="blog_web",exit_code="137"} 2
+            swarmscout_container_deaths_total{container_label_com_docker_stack_namespace="blog",container_label_com_docker_swarm_service_name="blog_web",exit_code="143"} 0
+            swarmscout_container_oom_kills_total{name="alone\n\""} 0
+            swarmscout_container_oom_kills_total{container_label_com_docker_stack_namespace="blog",container_label_com_docker_swarm_service_name="blog_web"} 1"#]]
         .assert_eq(&written(&ends));
     }
 
@@ -242,6 +326,57 @@ mod tests {
         assert_eq!(ends.lock().services.len(), 2);
         let lengths = ends.lock().services.keys().map(|it| it.stack.len() + it.name.len()).max();
         assert_eq!(lengths, Some(2 * LONGEST_NAME));
+    }
+
+    fn containers(labels: &[(&str, &str)]) -> FactsSet {
+        let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let facts =
+            Facts { name: Some("x".to_owned()), labels: labels.collect(), ..Facts::default() };
+        let containers = [("id".to_owned(), Arc::new(facts))].into();
+        FactsSet { containers, ..FactsSet::default() }
+    }
+
+    #[test]
+    fn a_service_without_containers_is_forgotten_after_an_hour() {
+        let ends = Ends::default();
+        let labels =
+            [("com.docker.compose.service", "web"), ("com.docker.compose.project", "shop")];
+        ends.set_present(&containers(&labels));
+        ends.died(service(&labels, "x"), Some(1));
+        ends.died(service(&[], "job"), Some(0));
+        ends.out_of_memory(None, 1);
+        let names = || {
+            let state = ends.lock();
+            state.services.keys().map(|service| service.name.clone()).collect::<Vec<_>>()
+        };
+        let (soon, later) = (KEPT / 2, KEPT);
+        let start = Instant::now();
+        ends.lock().forget(start + soon);
+        assert_eq!(names(), ["", "job", "web"]);
+        ends.lock().forget(Instant::now() + later);
+        assert_eq!(names(), ["", "web"]);
+        // From the moment when its last container is gone, not from its last end.
+        ends.lock().services.values_mut().for_each(|count| count.last_seen = start);
+        ends.set_present(&FactsSet::default());
+        assert!(ends.lock().services.values().any(|count| count.last_seen > start));
+        ends.lock().forget(Instant::now() + later);
+        assert_eq!(names(), [""]);
+        ends.died(service(&labels, "x"), Some(1));
+        assert!(written(&ends).contains(
+            r#"deaths_total{container_label_com_docker_compose_project="shop",container_label_com_docker_compose_service="web",exit_code="1"} 1"#
+        ));
+    }
+
+    #[test]
+    fn services_that_are_forgotten_make_room_for_others() {
+        let ends = Ends::default();
+        (0..MOST_SERVICES).for_each(|name| ends.died(service(&[], &name.to_string()), None));
+        ends.died(service(&[], "one"), None);
+        let state = &mut *ends.lock();
+        assert!(!state.services.contains_key(&service(&[], "one")));
+        state.count(Instant::now() + KEPT, service(&[], "one"), |_| {});
+        let names: Vec<_> = state.services.keys().map(|service| &*service.name).collect();
+        assert_eq!(names, ["", "one"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crate::ends::{Ends, Service};
+use crate::facts::FactsSet;
 
 /// The most tasks that are remembered as ended: two answers of the largest size.
 const MOST: usize = 40_000;
@@ -90,6 +91,11 @@ impl TaskEnds {
         }
     }
 
+    /// Takes which containers there are now: see [`Ends::set_present`].
+    pub fn set_present(&self, containers: &FactsSet) {
+        self.ends.set_present(containers);
+    }
+
     /// Whether the end of this task was not seen before.
     fn remember(&mut self, id: &str) -> bool {
         if self.seen.contains(id) {
@@ -151,7 +157,8 @@ mod tests {
         ends.write(&mut out);
         let text = out.finish();
         let deaths = text.lines().filter_map(|line| {
-            let (_, labels) = line.split_once("deaths_total{service=")?;
+            let (_, labels) =
+                line.split_once("deaths_total{container_label_com_docker_swarm_service_name=")?;
             Some(labels).filter(|labels| !labels.ends_with(" 0"))
         });
         expected.assert_eq(&deaths.collect::<Vec<_>>().join("\n"));
@@ -206,8 +213,9 @@ mod tests {
         let mut out = Families::new(Format::Text);
         ends.write(&mut out);
         let text = out.finish();
-        assert!(text.contains("deaths_total{service=\"web\",exit_code=\"137\"} 0\n"), "{text}");
-        assert!(text.contains("oom_kills_total{service=\"web\"} 0\n"), "{text}");
+        let label = "container_label_com_docker_swarm_service_name=\"web\"";
+        assert!(text.contains(&format!("deaths_total{{{label},exit_code=\"137\"}} 0\n")), "{text}");
+        assert!(text.contains(&format!("oom_kills_total{{{label}}} 0\n")), "{text}");
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::{create_shell, metrics, running};
 /// Where node parts have the metrics of containers.
 const PATH: &str = "/metrics/containers";
 
+/// The label by which series of containers name their service.
+const SERVICE: &str = "container_label_com_docker_swarm_service_name";
+
 /// A node part beside the first worker, with the socket of its engine.
 struct WithSocket {
     process: Process,
@@ -160,7 +163,7 @@ pub(crate) fn numbers(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     ensure!(compared > 30, "{compared}");
     until("the busy container is throttled", PATIENCE, || {
         let metrics = part.metrics()?;
-        let busy = [("container_label_com_docker_swarm_service_name", "busy")];
+        let busy = [(SERVICE, "busy")];
         let name = "container_cpu_cfs_throttled_periods_total";
         ensure!(metrics.value(name, &busy)? > 0);
         Ok(())
@@ -217,7 +220,7 @@ pub(crate) fn ends(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         ensure!(!id.is_empty(), "none");
         Ok(id)
     })?;
-    let of = [("container_label_com_docker_swarm_service_name", "killed")];
+    let of = [(SERVICE, "killed")];
     until("the container runs", PATIENCE, || {
         let metrics = part.metrics()?;
         let state = metrics.all("swarmscout_container_state", &of).next().context("none")?;
@@ -225,7 +228,7 @@ pub(crate) fn ends(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         Ok(())
     })?;
     cluster.docker_at("worker-1", &["kill", &killed])?;
-    let of = [("service", "leaves"), ("exit_code", "0")];
+    let of = [(SERVICE, "leaves"), ("exit_code", "0")];
     until("both know the service before its end", PATIENCE, || {
         let name = "swarmscout_container_deaths_total";
         let (own, followed) = (part.metrics()?, metrics(cluster, "worker-1", PATH)?);
@@ -241,10 +244,10 @@ pub(crate) fn ends(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         for (service, code, oom) in
             [("quits", "0", 0), ("fails", "3", 0), ("killed", "137", 0), ("starved", "137", 1)]
         {
-            let died = count("deaths", &[("service", service), ("exit_code", code)])?;
-            let kills = count("oom_kills", &[("service", service)])?;
+            let died = count("deaths", &[(SERVICE, service), ("exit_code", code)])?;
+            let kills = count("oom_kills", &[(SERVICE, service)])?;
             ensure!(died == 1 && kills == oom, "{service}: {died} ends, {kills} kills");
-            let of = [("container_label_com_docker_swarm_service_name", service)];
+            let of = [(SERVICE, service)];
             let state =
                 metrics.all("swarmscout_container_state", &of).next().context("no state")?;
             ensure!(state.label("state") == "exited", "{state:?}");
@@ -253,21 +256,20 @@ pub(crate) fn ends(cluster: &mut Cluster, folder: &Path) -> Result<()> {
             // Of what has ended, nothing else is there.
             ensure!(metrics.all("container_last_seen", &of).next().is_none(), "{service}");
         }
-        let left = [("service", "leaves"), ("exit_code", "7")];
+        let left = [(SERVICE, "leaves"), ("exit_code", "7")];
         ensure!(count("deaths", &left)? == 1, "the service that was removed");
         Ok(())
     })?;
     until("the same without the socket", PATIENCE, || {
         let (own, followed) = (part.metrics()?, metrics(cluster, "worker-1", PATH)?);
         for service in ["quits", "fails", "killed", "starved", "leaves"] {
-            same(&own, &followed, "swarmscout_container_deaths_total", ("service", service))?;
-            let label = ("container_label_com_docker_swarm_service_name", service);
+            same(&own, &followed, "swarmscout_container_deaths_total", (SERVICE, service))?;
             if service != "leaves" {
-                same(&own, &followed, "swarmscout_container_state", label)?;
-                same(&own, &followed, "swarmscout_container_last_exit_code", label)?;
+                same(&own, &followed, "swarmscout_container_state", (SERVICE, service))?;
+                same(&own, &followed, "swarmscout_container_last_exit_code", (SERVICE, service))?;
             }
             let kills =
-                followed.value("swarmscout_container_oom_kills_total", &[("service", service)]);
+                followed.value("swarmscout_container_oom_kills_total", &[(SERVICE, service)]);
             if is_v1() {
                 // It forgets the counts of containers that have ended.
                 ensure!(kills.is_err(), "{kills:?}");

@@ -243,7 +243,13 @@ fn kills_in_containers_that_have_ended_are_counted_by_service() {
             let kills = text.lines().filter_map(|line| line.split_once("oom_kills_total"));
             (at, kills.map(|(_, labels)| labels.to_owned()).collect::<Vec<_>>())
         };
-        let of_web = |kills: u64| format!("{{stack=\"shop\",service=\"shop_web\"}} {kills}");
+        let of_web = |kills: u64| {
+            let (stack, service) = (
+                "com_docker_stack_namespace=\"shop\"",
+                "com_docker_swarm_service_name=\"shop_web\"",
+            );
+            format!("{{container_label_{stack},container_label_{service}}} {kills}")
+        };
         for (number, kills) in [(1, 0), (2, 3)] {
             machine.start(&path(number));
             events(&path(number), kills);

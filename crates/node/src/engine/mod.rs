@@ -203,11 +203,13 @@ impl EngineFollower {
 
     fn publish(&self) {
         let containers = self.known.iter().map(|(id, facts)| (id.clone(), Arc::clone(facts)));
-        self.facts.send_replace(Arc::new(FactsSet {
+        let facts = FactsSet {
             containers: containers.collect(),
             source: Some(FactsSource::Engine),
             as_of: Some(SystemTime::now()),
-        }));
+        };
+        self.ends.set_present(&facts);
+        self.facts.send_replace(Arc::new(facts));
     }
 }
 

@@ -189,7 +189,9 @@ async fn facts_follow_the_events() {
     until(&mut setup.facts, &["a"]).await;
     assert_eq!(
         died(&setup.ends),
-        [r#"swarmscout_container_deaths_total{service="web",exit_code="137"} 1"#]
+        [
+            r#"swarmscout_container_deaths_total{container_label_com_docker_swarm_service_name="web",exit_code="137"} 1"#
+        ]
     );
 }
 

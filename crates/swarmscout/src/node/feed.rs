@@ -68,7 +68,9 @@ impl MetricsOutlet {
         );
         let containers = facts(tasks, &ended, &before);
         let source = Some(FactsSource::Manager);
-        self.facts.send_replace(Arc::new(FactsSet { containers, source, as_of }));
+        let facts = FactsSet { containers, source, as_of };
+        self.ends.set_present(&facts);
+        self.facts.send_replace(Arc::new(facts));
         self.identity.send_modify(|known| {
             known.node.node_id = Some(tasks.node.id.clone());
             known.node.node_name = Some(tasks.node.name.clone());
