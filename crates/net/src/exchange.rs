@@ -12,12 +12,13 @@ use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioTimer;
+use rustls::AlertDescription;
 use tokio_util::task::TaskTracker;
 
-use crate::connect::{Connector, UNIX_SCHEME, Wear, socket_uri_authority};
+use crate::connect::{Connector, LastAlert, UNIX_SCHEME, Wear, socket_uri_authority};
 use crate::error::io_words;
 use crate::request::Target;
-use crate::{Error, Scheme, tls};
+use crate::{ConnectCause, Error, Scheme, tls};
 
 /// Connections without a request are closed after so long: Prometheus' figure.
 const IDLE: Duration = Duration::from_mins(5);
@@ -79,11 +80,17 @@ impl Pool {
         loop {
             let mut request = request.clone().map(Full::new);
             *request.uri_mut() = uri.clone();
-            match self.0.request(request).await {
+            let last_alert = LastAlert::default();
+            let answered = tokio::select! {
+                biased;
+                answered = last_alert.scope(self.0.request(request)) => answered,
+                alert = last_alert.wait() => return Err(refused(to, alert)),
+            };
+            match answered {
                 Ok(response) => return Ok(response),
                 // Each failure takes a connection out of the pool, so a fresh one comes soon.
                 Err(error) if stale <= KEPT && met_stale_connection(&error) => stale += 1,
-                Err(error) => return Err(failure(target, to, &error)),
+                Err(error) => return Err(failure(target, to, &error, last_alert.get())),
             }
         }
     }
@@ -113,7 +120,13 @@ fn met_stale_connection(error: &legacy::Error) -> bool {
     extensions.get::<Arc<Wear>>().is_some_and(|wear| wear.is_stale())
 }
 
-fn failure(target: &Target, to: &str, error: &legacy::Error) -> Error {
+/// `last_alert` is that of a connection that was opened for this request.
+fn failure(
+    target: &Target,
+    to: &str,
+    error: &legacy::Error,
+    last_alert: Option<AlertDescription>,
+) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<Error>() {
@@ -128,15 +141,25 @@ fn failure(target: &Target, to: &str, error: &legacy::Error) -> Error {
         }
         cause = error.source();
     }
+    // In TLS 1.3 a server refuses a client after the handshake, which it belongs to all the same.
+    if let Some(alert) = last_alert {
+        return refused(to, alert);
+    }
     let mut reason = explain(error, &SERVER);
     if target.host.scheme() == Scheme::Https && closed_before_answer(error) {
-        // In TLS 1.3 a server refuses a client after the handshake, and HTTP/2 does not pass its alert on.
+        // Its alert may be lost with the connection.
         reason = String::from(
             "the server closed the connection before it answered: it refuses our client certificate, \
              as its log would say, or wants one: set tls_config.cert_file and key_file",
         );
     }
     Error::Exchange { to: to.to_owned(), reason }
+}
+
+/// The error of a handshake.
+fn refused(to: &str, alert: AlertDescription) -> Error {
+    let reason = tls::alert_words(alert);
+    Error::Connect { to: to.to_owned(), cause: ConnectCause::Tls, reason }
 }
 
 /// Whether the connection ended between its handshake and an answer, for an unknown reason.

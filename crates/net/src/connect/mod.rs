@@ -30,7 +30,7 @@ use tower_service::Service;
 pub use self::direct::connect_direct;
 pub use self::names::{Unresolved, resolve};
 use self::stream::Socket;
-pub(crate) use stream::{Stream, Wear};
+pub(crate) use stream::{LastAlert, Stream, Wear};
 pub use unix::{SocketAdvice, SocketOwner, connect_unix, socket_owner};
 pub(crate) use unix::{UNIX_SCHEME, socket_uri_authority};
 

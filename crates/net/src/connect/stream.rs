@@ -8,12 +8,16 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::SetOnce;
 use tokio_rustls::client::TlsStream;
+
+use crate::tls;
 
 /// A connection of any kind, ready for requests.
 pub(crate) struct Stream {
@@ -21,6 +25,7 @@ pub(crate) struct Stream {
     /// Whether a proxy reads the requests, and wants to know which server they are for.
     to_proxy: bool,
     wear: Arc<Wear>,
+    last_alert: LastAlert,
 }
 
 /// Bytes both ways.
@@ -28,6 +33,40 @@ pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<Self>>),
+}
+
+tokio::task_local! {
+    static LAST_ALERT: LastAlert;
+}
+
+/// The alert with which a server ended the connection that was opened for a request. With TLS 1.3 it
+/// refuses a client after the handshake. hyper does not always pass that on, and a request for which an
+/// HTTP/2 connection ends while it starts may get no answer at all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastAlert(Arc<SetOnce<AlertDescription>>);
+
+impl LastAlert {
+    /// Runs a request, which may open a connection.
+    pub(crate) async fn scope<T>(&self, request: impl Future<Output = T>) -> T {
+        LAST_ALERT.scope(self.clone(), request).await
+    }
+
+    pub(crate) fn get(&self) -> Option<AlertDescription> {
+        self.0.get().copied()
+    }
+
+    pub(crate) async fn wait(&self) -> AlertDescription {
+        *self.0.wait().await
+    }
+
+    fn of_request() -> Self {
+        LAST_ALERT.try_with(Self::clone).unwrap_or_default()
+    }
+
+    fn note(&self, alert: AlertDescription) {
+        // The first one counts.
+        let _ = self.0.set(alert);
+    }
 }
 
 /// How far a connection was used. A server may close a kept connection at the very moment when the
@@ -59,12 +98,73 @@ impl Wear {
 
 impl Stream {
     pub(super) fn new(socket: Socket) -> Self {
-        Self { socket, to_proxy: false, wear: Arc::default() }
+        Self { socket, to_proxy: false, wear: Arc::default(), last_alert: LastAlert::of_request() }
     }
 
     /// Requests go to a proxy, which passes them on.
     pub(super) fn to_proxy(socket: Socket) -> Self {
         Self { to_proxy: true, ..Self::new(socket) }
+    }
+
+    /// Notes the alert behind an error.
+    fn note<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
+        if let Err(error) = &result
+            && let Some(alert) = tls::alert_of(error)
+        {
+            self.last_alert.note(alert);
+        }
+        Poll::Ready(result)
+    }
+
+    /// What came of a write. A server that closed the connection may have sent an alert before.
+    fn written<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        match (polled, &mut self.socket) {
+            (Poll::Ready(Err(error)), Socket::Tls(stream))
+                if matches!(error.kind(), BrokenPipe | ConnectionReset) =>
+            {
+                let alert = ready!(poll_alert(stream, cx));
+                self.note(Err(alert.unwrap_or(error)))
+            }
+            (polled, _) => polled,
+        }
+    }
+}
+
+/// The alert that came before the end of a connection, if there was one. What else came can be read
+/// afterwards.
+fn poll_alert(stream: &mut TlsStream<Socket>, cx: &mut Context<'_>) -> Poll<Option<io::Error>> {
+    let (socket, session) = stream.get_mut();
+    let mut arrived = Arrived { socket, cx };
+    loop {
+        match session.read_tls(&mut arrived) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+            Err(_) | Ok(0) => return Poll::Ready(None),
+            Ok(_) => {}
+        }
+        if let Err(error) = session.process_new_packets() {
+            return Poll::Ready(Some(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
+    }
+}
+
+/// Reads what is there.
+struct Arrived<'a, 'b> {
+    socket: &'a mut Socket,
+    cx: &'a mut Context<'b>,
+}
+
+impl io::Read for Arrived<'_, '_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut buf = ReadBuf::new(buf);
+        match Pin::new(&mut *self.socket).poll_read(self.cx, &mut buf) {
+            Poll::Ready(read) => read.map(|()| buf.filled().len()),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 }
 
@@ -142,7 +242,10 @@ impl AsyncRead for Stream {
         if buf.filled().len() > before {
             self.wear.read();
         }
-        polled
+        match polled {
+            Poll::Ready(result) => self.note(result),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -153,7 +256,8 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.wear.wrote();
-        Pin::new(&mut self.socket).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.written(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -162,7 +266,8 @@ impl AsyncWrite for Stream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.wear.wrote();
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        self.written(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -170,7 +275,8 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let polled = Pin::new(&mut self.socket).poll_flush(cx);
+        self.written(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

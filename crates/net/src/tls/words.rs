@@ -22,7 +22,17 @@ pub(crate) fn explain_handshake(error: &io::Error) -> String {
 /// The words for an I/O error, where TLS is behind it.
 pub(crate) fn explain_io(error: &io::Error) -> Option<String> {
     let inner = error.get_ref()?;
-    inner.downcast_ref().map(explain).or_else(|| alert_in(&inner.to_string()).map(alert_words))
+    inner.downcast_ref().map(explain).or_else(|| alert_of(error).map(alert_words))
+}
+
+/// The alert of the server behind an I/O error.
+pub(crate) fn alert_of(error: &io::Error) -> Option<AlertDescription> {
+    let inner = error.get_ref()?;
+    match inner.downcast_ref() {
+        Some(Error::AlertReceived(alert)) => Some(*alert),
+        Some(_) => None,
+        None => alert_in(&inner.to_string()),
+    }
 }
 
 /// The alert in a text of rustls: h2 keeps no more of an error.
@@ -104,7 +114,8 @@ fn plain_name(name: &str) -> String {
     inner.parse::<IpAddr>().map_or_else(|_| inner.to_owned(), |address| address.to_string())
 }
 
-fn alert_words(alert: AlertDescription) -> String {
+/// The words for an alert.
+pub(crate) fn alert_words(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::CertificateRequired => {
             "the server wants a client certificate: set tls_config.cert_file and key_file"

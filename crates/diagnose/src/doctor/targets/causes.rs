@@ -354,12 +354,11 @@ fn join(scraper: &ScraperName, network: &str, context: Context<'_>) -> String {
     }
 }
 
-/// Whether a node part does not let in who has no certificate of its authority. With TLS 1.3 it says so
-/// after the handshake, where an answer of HTTP is expected.
+/// Whether a node part does not let in who has no certificate of its authority.
 fn is_guarded(candidate: &Candidate, outcome: Outcome) -> bool {
     candidate.address_source == NODE_PART
         && candidate.url.starts_with("https:")
-        && matches!(outcome, Outcome::Tls | Outcome::NotHttp | Outcome::Unauthorized)
+        && matches!(outcome, Outcome::Tls | Outcome::Unauthorized)
 }
 
 /// A finding without its texts.

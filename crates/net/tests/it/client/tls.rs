@@ -14,7 +14,9 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use swarmscout_model::Secret;
 use swarmscout_net::config::{PemSource, TlsConfig, TlsVersion};
-use swarmscout_net::{Client, ClientOptions, Error, HttpConfig, SystemRoots, peer_certificate};
+use swarmscout_net::{
+    Client, ClientOptions, ConnectCause, Error, HttpConfig, SystemRoots, peer_certificate,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -251,30 +253,66 @@ async fn a_servers_own_certificate_can_be_trusted() {
 
 #[tokio::test]
 async fn clients_present_their_certificate() {
+    use rustls::version::{TLS12, TLS13};
     let authority = Authority::new();
     let identity = authority.sign_for(&["127.0.0.1"]);
-    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+    for version in [&TLS12, &TLS13] {
         let acceptor = acceptor(&identity, Some(&authority), &[version], &[]);
         let server = Server::start_tls(acceptor, |_, _| Reply::ok("welcome")).await;
-        let with = |client: &Identity| TlsConfig {
-            cert: Some(inline(&client.cert)),
-            key: Some(inline(&client.key)),
-            ..trusting(&authority.pem)
-        };
-        check(&server, "127.0.0.1", &with(&authority.sign_for(&["client"])), expect!["welcome"])
-            .await;
-        let error =
-            ask(&server, "127.0.0.1", &trusting(&authority.pem)).await.unwrap_err().to_string();
-        assert!(
-            error.ends_with(
-                "the server wants a client certificate: set tls_config.cert_file and key_file"
-            ) || version.version == rustls::ProtocolVersion::TLSv1_2,
-            "{error}"
-        );
-        let stranger = Authority::new().sign_for(&["client"]);
-        let error = ask(&server, "127.0.0.1", &with(&stranger)).await.unwrap_err().to_string();
-        assert!(error.contains("the server refused our client certificate"), "{error}");
+        let client = authority.sign_for(&["client"]);
+        check(&server, "127.0.0.1", &presenting(&client, &authority), expect!["welcome"]).await;
     }
+}
+
+fn presenting(client: &Identity, authority: &Authority) -> TlsConfig {
+    TlsConfig {
+        cert: Some(inline(&client.cert)),
+        key: Some(inline(&client.key)),
+        ..trusting(&authority.pem)
+    }
+}
+
+/// With TLS 1.3 the server says so when the client has sent its request already.
+#[tokio::test]
+async fn a_refused_certificate_is_an_error_of_the_handshake() {
+    use rustls::version::{TLS12, TLS13};
+    let authority = Authority::new();
+    let identity = authority.sign_for(&["127.0.0.1"]);
+    for (version, alpn) in [(&TLS12, "http/1.1"), (&TLS13, "http/1.1"), (&TLS13, "h2")] {
+        let acceptor = acceptor(&identity, Some(&authority), &[version], &[alpn]);
+        let server = Server::start_tls(acceptor, |_, _| Reply::ok("welcome")).await;
+        let refusal = async |tls: &TlsConfig| match ask(&server, "127.0.0.1", tls).await {
+            Err(Error::Connect { cause: ConnectCause::Tls, reason, .. }) => reason,
+            other => panic!("{alpn}: {other:?}"),
+        };
+        let without = refusal(&trusting(&authority.pem)).await;
+        if version.version == rustls::ProtocolVersion::TLSv1_3 {
+            let wants =
+                "the server wants a client certificate: set tls_config.cert_file and key_file";
+            assert_eq!(without, wants);
+        }
+        let stranger = Authority::new().sign_for(&["client"]);
+        let refused = refusal(&presenting(&stranger, &authority)).await;
+        assert!(refused.starts_with("the server refused our client certificate"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_without_an_alert_is_a_broken_exchange() {
+    let authority = Authority::new();
+    let acceptor =
+        acceptor(&authority.sign_for(&["127.0.0.1"]), None, rustls::ALL_VERSIONS, &["http/1.1"]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let close = async {
+        let (socket, _) = listener.accept().await.unwrap();
+        drop(acceptor.accept(socket).await.unwrap());
+    };
+    let config = HttpConfig { tls: trusting(&authority.pem), ..HttpConfig::default() };
+    let client = try_client(&config).unwrap();
+    let (answer, ()) = tokio::join!(client.get(request(&url)), close);
+    let Error::Exchange { reason, .. } = answer.unwrap_err() else { panic!("another error") };
+    assert!(reason.starts_with("the server closed the connection before it answered"), "{reason}");
 }
 
 #[tokio::test]

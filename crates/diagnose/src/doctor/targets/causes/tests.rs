@@ -115,6 +115,7 @@ fn check_in(job: ObservedJob, targets: &[&str], expected: &Expect) {
         Outcome::ConnectTimeout,
         Outcome::NoRoute,
         Outcome::Unauthorized,
+        Outcome::Tls,
         Outcome::NotHttp,
         Outcome::NotMetrics,
     ];
@@ -356,7 +357,7 @@ fn each_outcome_has_its_fix() {
 fn a_node_part_that_wants_a_certificate_is_no_error() {
     check(
         &[
-            "not_http web a - node_part",
+            "tls web a - node_part",
             "unauthorized db b - node_part",
             "port_closed web b - node_part",
         ],
