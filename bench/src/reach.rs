@@ -1,5 +1,6 @@
-//! What reach costs: 200 targets of 1,000 series, each scraped every ten seconds, directly and through
-//! `swarmscout node` over TLS with client certificates.
+//! What reach costs: 200 targets of 1,000 series, each scraped every ten seconds, directly, through
+//! `swarmscout node` over TLS with client certificates, and, where it is installed, through nginx with
+//! the same certificates.
 //!
 //! A small manager lists the targets as tasks in the network of the host. Their process is a folder in the
 //! place of `/proc`. Needs gzip: exporters compress what they send.
@@ -44,96 +45,166 @@ pub fn run(report: &mut Report) -> Result<()> {
 
 fn measure(report: &mut Report, what: &str, compressed: bool) -> Result<()> {
     let folder = tempfile::tempdir()?;
+    certificates(folder.path())?;
     let exporter = exporter(compressed)?;
-    let node = Node::start(folder.path(), exporter)?;
+    let tls = Arc::new(client(folder.path())?);
+    let mut proxies = vec![node_part(folder.path(), exporter)?];
+    proxies.extend(nginx(folder.path(), exporter)?);
+    for proxy in &proxies {
+        until("a proxy and its list", Duration::from_secs(20), || {
+            Ok(proxy.scraper(&tls, exporter, 0).and_then(|mut one| one.scrape()).ok())
+        })?;
+    }
     let began = Instant::now() + Duration::from_secs(1);
-    // Directly and through the node part in turn, so that both meet the same machine.
-    let (cpu, delays) = std::thread::scope(|scope| -> Result<_> {
+    // Each way in turn, so that all meet the same machine.
+    let ways = 1 + proxies.len();
+    let turn = INTERVAL / u32::try_from(ways)?;
+    let (cpu, mut delays) = std::thread::scope(|scope| -> Result<_> {
         let targets = (0..TARGETS).map(|target| {
-            let node = &node;
+            let (proxies, tls) = (&proxies, &tls);
             scope.spawn(move || -> Result<_> {
-                let mut direct = Scraper::direct(exporter)?;
-                let mut through = Scraper::through(node, exporter, target)?;
-                let (mut directly, mut by_reach) = (Vec::new(), Vec::new());
+                let mut scrapers = vec![Scraper::direct(exporter)?];
+                for proxy in proxies {
+                    scrapers.push(proxy.scraper(tls, exporter, target)?);
+                }
+                let mut delays = vec![Vec::new(); scrapers.len()];
                 let mut next = began + INTERVAL * target / TARGETS;
                 for scrape in 0..=SCRAPES {
-                    pause_until(next);
-                    let delay = direct.scrape()?;
-                    pause_until(next + INTERVAL / 2);
-                    let more = through.scrape()?;
-                    // The first opens connections.
-                    if scrape > 0 {
-                        directly.push(delay);
-                        by_reach.push(more);
+                    for (way, scraper) in scrapers.iter_mut().enumerate() {
+                        pause_until(next + turn * u32::try_from(way)?);
+                        let delay = scraper.scrape()?;
+                        // The first opens connections.
+                        if scrape > 0 {
+                            delays[way].push(delay);
+                        }
                     }
                     next += INTERVAL;
                 }
-                Ok((directly, by_reach))
+                Ok(delays)
             })
         });
         let targets: Vec<_> = targets.collect();
-        pause_until(began + INTERVAL * 3 / 2);
-        let before = node.process.cpu()?;
-        let (mut directly, mut by_reach) = (Vec::new(), Vec::new());
+        pause_until(began + INTERVAL);
+        let cpu = || proxies.iter().map(|proxy| proxy.process.cpu()).collect::<Result<Vec<_>>>();
+        let before = cpu()?;
+        let mut delays = vec![Vec::new(); ways];
         for target in targets {
-            let (delays, more) = target.join().expect("a scraper does not panic")?;
-            directly.extend(delays);
-            by_reach.extend(more);
+            let more = target.join().expect("a scraper does not panic")?;
+            delays.iter_mut().zip(more).for_each(|(delays, more)| delays.extend(more));
         }
-        Ok((node.process.cpu()? - before, [directly, by_reach]))
+        let cpu: Vec<_> = cpu()?.iter().zip(before).map(|(after, before)| after - before).collect();
+        Ok((cpu, delays))
     })?;
-    let [direct, through] = delays.map(|mut delays| {
+    for delays in &mut delays {
         delays.sort_by(f64::total_cmp);
-        [delays[delays.len() / 2], delays[delays.len() * 99 / 100]]
-    });
-    let samples = f64::from(TARGETS * SERIES * SCRAPES);
+    }
+    let p50 = |way: usize| delays[way][delays[way].len() / 2];
+    let p99 = |way: usize| delays[way][delays[way].len() * 99 / 100];
+    let per_million = 1e6 / f64::from(TARGETS * SERIES * SCRAPES);
+    let peer = (ways > 2).then_some(2);
     let what = format!("{TARGETS} targets of {SERIES} series every {INTERVAL:?}, {what}");
     let shown = |figure: f64| format!("{} ms", (figure * 1e5).round() / 100.0);
-    report.row(&format!("{what}: a scrape, p50"), through[0], Some(direct[0]), "", shown);
-    report.row("more than directly, p50", through[0] - direct[0], None, "< 2 ms", milliseconds);
-    report.row("a scrape, p99", through[1], Some(direct[1]), "", shown);
-    report.row("more than directly, p99", through[1] - direct[1], None, "< 10 ms", milliseconds);
-    report.row("CPU of a million samples", cpu / samples * 1e6, None, "< 0.3 s", seconds);
-    report.row("memory of the node part", node.process.peak_memory()?, None, "", mebibytes);
+    report.row(&format!("{what}: a scrape, p50"), p50(1), peer.map(p50), "", shown);
+    report.row("directly, p50", p50(0), None, "", shown);
+    report.row("more than directly, p50", p50(1) - p50(0), None, "< 2 ms", milliseconds);
+    report.row("a scrape, p99", p99(1), peer.map(p99), "", shown);
+    report.row("more than directly, p99", p99(1) - p99(0), None, "< 10 ms", milliseconds);
+    let [ours, nginx] = [Some(0), peer.map(|_| 1)].map(|proxy| proxy.map(|i| cpu[i] * per_million));
+    report.row("CPU of a million samples", ours.unwrap_or_default(), nginx, "< 0.3 s", seconds);
+    report.row("memory", proxies[0].process.peak_memory()?, None, "", mebibytes);
     Ok(())
 }
 
-/// The node part.
-struct Node {
+/// A program between scraper and targets.
+struct Proxy {
     process: Process,
     address: SocketAddr,
-    tls: Arc<ClientConfig>,
 }
 
-impl Node {
-    fn start(folder: &Path, exporter: SocketAddr) -> Result<Self> {
-        certificates(folder)?;
-        let process = folder.join("proc/42");
-        fs::create_dir_all(&process)?;
-        fs::write(process.join("cgroup"), format!("0::/docker/{CONTAINER}\n"))?;
-        let (address, manager) = (free_address()?, manager(&list(exporter))?);
-        let mut command = Program::Swarmscout.command();
-        // As image and unit set it.
-        command.env("MIMALLOC_PURGE_DELAY", "0").env("SWARMSCOUT_NODE_ID", NODE);
-        command.current_dir(folder).args(["node", "--docker.host=", "--path.procfs=proc"]);
-        command.args(["--web.config.file=tls/node-web.yml", "--no-peers"]);
-        command.arg(format!("--web.listen-address={address}"));
-        command.arg(format!("--manager=http://{manager}"));
-        let process = Process::start(&mut command, &folder.join("log"))?;
-        let tls = |file: &str| folder.join("tls").join(file);
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(tls("ca.pem"))?)?;
-        let certificate = CertificateDer::from_pem_file(tls("client.pem"))?;
-        let key = PrivateKeyDer::from_pem_file(tls("client-key.pem"))?;
-        let tls = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(vec![certificate], key)?;
-        let node = Self { process, address, tls: Arc::new(tls) };
-        until("the node part and its list", Duration::from_secs(20), || {
-            Ok(Scraper::through(&node, exporter, 0).and_then(|mut one| one.scrape()).ok())
-        })?;
-        Ok(node)
+impl Proxy {
+    /// A scraper of this target, whose connection stands.
+    fn scraper(
+        &self,
+        tls: &Arc<ClientConfig>,
+        exporter: SocketAddr,
+        target: u32,
+    ) -> Result<Scraper> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        let mut client = ClientConnection::new(Arc::clone(tls), NODE_NAME.try_into()?)?;
+        // Now: the node part does not wait long for it.
+        client.complete_io(&mut stream)?;
+        let path = format!("/reach/{}/http/{}/metrics", task(target), exporter.port());
+        Ok(Scraper::new(StreamOwned::new(client, stream), &path))
     }
+}
+
+fn node_part(folder: &Path, exporter: SocketAddr) -> Result<Proxy> {
+    let process = folder.join("proc/42");
+    fs::create_dir_all(&process)?;
+    fs::write(process.join("cgroup"), format!("0::/docker/{CONTAINER}\n"))?;
+    let (address, manager) = (free_address()?, manager(&list(exporter))?);
+    let mut command = Program::Swarmscout.command();
+    // As image and unit set it.
+    command.env("MIMALLOC_PURGE_DELAY", "0").env("SWARMSCOUT_NODE_ID", NODE);
+    command.current_dir(folder).args(["node", "--docker.host=", "--path.procfs=proc"]);
+    command.args(["--web.config.file=tls/node-web.yml", "--no-peers"]);
+    command.arg(format!("--web.listen-address={address}"));
+    command.arg(format!("--manager=http://{manager}"));
+    Ok(Proxy { process: Process::start(&mut command, &folder.join("log"))?, address })
+}
+
+/// The peer: it checks certificates alike, and knows one address that any path leads to.
+fn nginx(folder: &Path, exporter: SocketAddr) -> Result<Option<Proxy>> {
+    let mut command = Command::new("nginx");
+    if command.arg("-v").output().is_err() {
+        return Ok(None);
+    }
+    let address = free_address()?;
+    let (file, tls) = (folder.join("nginx.conf"), folder.join("tls"));
+    let tls = tls.display();
+    // One process, as this measures one. A connection is kept for each target.
+    let config = format!(
+        "daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{ worker_connections 2048; }}
+http {{
+  access_log off;
+  keepalive_timeout 600s;
+  upstream exporter {{ server {exporter}; keepalive {TARGETS}; keepalive_timeout 600s; }}
+  server {{
+    listen {address} ssl;
+    ssl_certificate {tls}/node.pem;
+    ssl_certificate_key {tls}/node-key.pem;
+    ssl_client_certificate {tls}/ca.pem;
+    ssl_verify_client on;
+    location /reach/ {{
+      proxy_pass http://exporter;
+      proxy_http_version 1.1;
+      proxy_set_header Connection \"\";
+    }}
+  }}
+}}
+",
+        folder = folder.display()
+    );
+    fs::write(&file, config)?;
+    let mut command = Command::new("nginx");
+    command.arg("-c").arg(&file).arg("-p").arg(folder).args(["-e", "stderr"]);
+    Ok(Some(Proxy { process: Process::start(&mut command, &folder.join("nginx.log"))?, address }))
+}
+
+/// What the certificates of the folder `tls` let a scraper do.
+fn client(folder: &Path) -> Result<ClientConfig> {
+    let tls = |file: &str| folder.join("tls").join(file);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(tls("ca.pem"))?)?;
+    let certificate = CertificateDer::from_pem_file(tls("client.pem"))?;
+    let key = PrivateKeyDer::from_pem_file(tls("client-key.pem"))?;
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    Ok(config.with_client_auth_cert(vec![certificate], key)?)
 }
 
 /// What the manager says: each target is a task.
@@ -194,8 +265,8 @@ fn wait_for_no_change(stream: &TcpStream, answer: &str) -> Option<()> {
 }
 
 /// A kept connection, as a Prometheus has one.
-struct Scraper<'a> {
-    stream: Box<dyn Stream + 'a>,
+struct Scraper {
+    stream: Box<dyn Stream>,
     request: String,
     answer: Vec<u8>,
 }
@@ -204,21 +275,11 @@ trait Stream: Read + Write {}
 
 impl<T: Read + Write> Stream for T {}
 
-impl Scraper<'_> {
+impl Scraper {
     fn direct(exporter: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(exporter)?;
         stream.set_nodelay(true)?;
         Ok(Self::new(stream, "/metrics"))
-    }
-
-    fn through(node: &Node, exporter: SocketAddr, target: u32) -> Result<Self> {
-        let mut stream = TcpStream::connect(node.address)?;
-        stream.set_nodelay(true)?;
-        let mut client = ClientConnection::new(Arc::clone(&node.tls), NODE_NAME.try_into()?)?;
-        // Now: the node part does not wait long for it.
-        client.complete_io(&mut stream)?;
-        let path = format!("/reach/{}/http/{}/metrics", task(target), exporter.port());
-        Ok(Self::new(StreamOwned::new(client, stream), &path))
     }
 
     fn new(stream: impl Stream + 'static, path: &str) -> Self {
