@@ -12,6 +12,7 @@ use swarmscout_model::{Labels, LabelsWriter};
 use swarmscout_refresh::problems;
 
 use crate::Problem;
+use crate::limits::Excess;
 
 /// A map by the ID that the Engine gives to an object.
 pub(super) type ById<T> = HashMap<Arc<str>, T, RandomState>;
@@ -92,6 +93,23 @@ impl Skipped {
             self.reported.insert(Problem { kind, object, reason, detail });
         } else {
             self.more += 1;
+        }
+    }
+
+    /// Whether a target or a group of an object fits into the limits. Who may start a container or
+    /// change a service gives it any labels: those that are too long leave out what has them alone.
+    pub(super) fn fits(
+        &mut self,
+        counted: Result<(), Excess>,
+        kind: &'static str,
+        object: &str,
+    ) -> Result<bool, Excess> {
+        match counted {
+            Err(excess) if excess.is_of_one() => {
+                self.part(kind, object, "labels too long", excess.to_string());
+                Ok(false)
+            }
+            counted => counted.map(|()| true),
         }
     }
 

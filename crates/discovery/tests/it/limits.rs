@@ -75,6 +75,23 @@ async fn says(name: &str, config: &SdConfig, expected: &str) {
     assert!(error.ends_with(expected), "{name}: {error}");
 }
 
+/// Only what is expected is left out, and one target is left.
+async fn leaves_out(name: &str, config: &SdConfig, expected: &str) {
+    let budget = Budget::new(Bytes(64 << 20));
+    let context = BuildContext::new("test").within(budget.clone());
+    let mut source = config.source().build(&context).unwrap();
+    let refreshed = source.fetch(RefreshScope::Full).await.unwrap();
+    let targets: usize = refreshed.value.iter().map(|group| group.targets.len()).sum();
+    let problems: Vec<_> = refreshed
+        .problems
+        .iter()
+        .map(|problem| {
+            format!("{} {}: {}: {}", problem.kind, problem.object, problem.reason, problem.detail)
+        })
+        .collect();
+    assert_eq!((targets, &*problems), (1, &[expected.to_owned()][..]), "{name}");
+}
+
 /// A server that answers all of it with JSON of this kind.
 fn serve(answer: impl Fn(&Request) -> Response + Send + Sync + 'static) -> (Server, String) {
     let server = Server::start(Listen::Tcp, answer).unwrap();
@@ -292,12 +309,12 @@ fn lists(given: Vec<(&'static str, Value)>) -> (Server, String) {
 #[tokio::test]
 async fn docker() {
     let ports: Vec<_> = (0..1000).map(|p| json!({ "PrivatePort": p, "Type": "tcp" })).collect();
-    let container = |label: usize| {
-        json!([{
-            "Id": "c1", "Names": ["/c"], "Labels": { "big": "v".repeat(label) }, "Ports": ports,
+    let container = |id: &str, label: usize, ports: &[Value]| {
+        json!({
+            "Id": id, "Names": [id], "Labels": { "big": "v".repeat(label) }, "Ports": ports,
             "HostConfig": { "NetworkMode": "bridge" },
             "NetworkSettings": { "Networks": { "bridge": { "NetworkID": "n1", "IPAddress": "10.0.0.2" } } },
-        }])
+        })
     };
     let config = |address: &str| {
         SdConfig::Docker(DockerConfig {
@@ -306,11 +323,13 @@ async fn docker() {
             match_first_network: true,
         })
     };
-    let (_server, address) = lists(vec![("/containers/json", container(100_000))]);
+    let (_server, address) =
+        lists(vec![("/containers/json", json!([container("c1", 100_000, &ports)]))]);
     needs("docker", &config(&address), LIMIT / 2).await;
-    let (_server, address) = lists(vec![("/containers/json", container(1_100_000))]);
-    let expected = r#"label "__meta_docker_container_label_big" of container c1 has 1100000 bytes, at most 1048576 are allowed"#;
-    says("docker", &config(&address), expected).await;
+    let two = json!([container("c1", 1_100_000, &[]), container("c2", 0, &[])]);
+    let (_server, address) = lists(vec![("/containers/json", two)]);
+    let expected = r#"container c1: labels too long: label "__meta_docker_container_label_big" of container c1 has 1100000 bytes, at most 1048576 are allowed"#;
+    leaves_out("docker", &config(&address), expected).await;
 }
 
 fn tasks(number: usize) -> Value {
@@ -327,19 +346,19 @@ fn tasks(number: usize) -> Value {
     (0..number).map(task).collect()
 }
 
-fn service(label: usize) -> Value {
-    json!([{
-        "ID": "s1", "Version": { "Index": 1 },
-        "Spec": { "Name": "s", "Labels": { "big": "v".repeat(label) }, "Mode": { "Replicated": {} } },
+fn service(id: &str, label: usize) -> Value {
+    json!({
+        "ID": id, "Version": { "Index": 1 },
+        "Spec": { "Name": id, "Labels": { "big": "v".repeat(label) }, "Mode": { "Replicated": {} } },
         "Endpoint": { "VirtualIPs": [{ "NetworkID": "w1", "Addr": "10.0.0.5/16" }] },
-    }])
+    })
 }
 
-fn node(label: usize) -> Value {
-    json!([{
-        "ID": "n1", "Version": { "Index": 1 }, "Spec": { "Labels": { "big": "v".repeat(label) } },
+fn node(id: &str, label: usize) -> Value {
+    json!({
+        "ID": id, "Version": { "Index": 1 }, "Spec": { "Labels": { "big": "v".repeat(label) } },
         "Description": { "Hostname": "h" }, "Status": { "State": "ready", "Addr": "10.0.0.1" },
-    }])
+    })
 }
 
 /// A label of a service that its tasks share, one of a node that each of them gets, and one that is
@@ -361,19 +380,37 @@ async fn dockerswarm() {
     {
         let (_server, address) = lists(vec![
             ("/tasks", tasks(100)),
-            ("/services", service(big_service)),
-            ("/nodes", node(big_node)),
+            ("/services", json!([service("s1", big_service)])),
+            ("/nodes", json!([node("n1", big_node)])),
         ]);
         needs(name, &config(&address, Role::Tasks), LIMIT / 2).await;
     }
-    let (_server, address) =
-        lists(vec![("/tasks", tasks(1)), ("/services", service(1_100_000)), ("/nodes", node(0))]);
-    let expected = r#"label "__meta_dockerswarm_service_label_big" of service s1 has 1100000 bytes, at most 1048576 are allowed"#;
-    says("tasks", &config(&address, Role::Tasks), expected).await;
-    says("services", &config(&address, Role::Services), expected).await;
-    let (_server, address) = lists(vec![("/nodes", node(1_100_000))]);
-    let expected = r#"label "__meta_dockerswarm_node_label_big" of node n1 has 1100000 bytes, at most 1048576 are allowed"#;
-    says("nodes", &config(&address, Role::Nodes), expected).await;
+    let too_long = |label: &str, of: &str| {
+        format!(
+            r#"{of}: labels too long: label "{label}" of {of} has 1100000 bytes, at most 1048576 are allowed"#
+        )
+    };
+    let mut two_tasks = tasks(2);
+    two_tasks[1]["ServiceID"] = json!("s2");
+    let services = json!([service("s1", 1_100_000), service("s2", 0)]);
+    let (_server, address) = lists(vec![
+        ("/tasks", two_tasks.clone()),
+        ("/services", services),
+        ("/nodes", json!([node("n1", 0)])),
+    ]);
+    let expected = too_long("__meta_dockerswarm_service_label_big", "service s1");
+    leaves_out("tasks", &config(&address, Role::Tasks), &expected).await;
+    leaves_out("services", &config(&address, Role::Services), &expected).await;
+    let (_server, address) = lists(vec![("/nodes", json!([node("n1", 1_100_000), node("n2", 0)]))]);
+    let expected = too_long("__meta_dockerswarm_node_label_big", "node n1");
+    leaves_out("nodes", &config(&address, Role::Nodes), &expected).await;
+    two_tasks[1]["NodeID"] = json!("n2");
+    let (_server, address) = lists(vec![
+        ("/tasks", two_tasks),
+        ("/nodes", json!([node("n1", 1_100_000), node("n2", 0)])),
+    ]);
+    let expected = too_long("__meta_dockerswarm_node_label_big", "task t0");
+    leaves_out("tasks", &config(&address, Role::Tasks), &expected).await;
 }
 
 /// Objects take memory before any target is made of them, most of it when they have next to no text.

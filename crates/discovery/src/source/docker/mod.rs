@@ -119,8 +119,11 @@ fn find_within(
                     write_port(port, &mut writer);
                 }
                 let labels = writer.build();
-                meter.target(&labels, || format!("container {}", shown(&container.id)))?;
-                targets.push(&container.id, labels);
+                let counted =
+                    meter.target(&labels, || format!("container {}", shown(&container.id)));
+                if skipped.fits(counted, "container", &container.id)? {
+                    targets.push(&container.id, labels);
+                }
                 Ok::<_, Excess>(())
             };
             let mut ports =

@@ -31,8 +31,10 @@ pub(super) fn find(
         writer.extend(&known);
         writer.extend(&own);
         let target = writer.build();
-        meter.target(&target, || format!("node {}", shown(&node.id)))?;
-        targets.push(target);
+        let counted = meter.target(&target, || format!("node {}", shown(&node.id)));
+        if found.skipped.fits(counted, "node", &node.id)? {
+            targets.push(target);
+        }
     }
     let (source, labels) = (bucket.name(SOURCE), Labels::empty());
     meter.group(source.len(), targets.len(), &labels, String::new)?;

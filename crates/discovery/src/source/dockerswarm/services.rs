@@ -11,6 +11,7 @@ use super::finder::{Buffers, Context};
 use super::group_cache::BucketResult;
 use super::{Options, SOURCE, meta};
 use crate::limits::{Excess, Meter};
+use crate::source::moby::Skipped;
 
 /// Makes one group for each service of a bucket.
 pub(super) fn find(
@@ -26,9 +27,10 @@ pub(super) fn find(
         found.skipped.collisions("service", &service.id, &service.labels);
         let of = || format!("service {}", shown(&service.id));
         let mut targets = Vec::new();
-        let mut keep = |target, meter: &mut Meter| {
-            meter.target(&target, of)?;
-            targets.push(target);
+        let mut keep = |target, meter: &mut Meter, skipped: &mut Skipped| {
+            if skipped.fits(meter.target(&target, of), "service", &service.id)? {
+                targets.push(target);
+            }
             Ok::<_, Excess>(())
         };
         for ip in virtual_ips(service, options, snapshot) {
@@ -46,20 +48,22 @@ pub(super) fn find(
             if published.peek().is_none() {
                 writer.push(ADDRESS, address.ip(ip, options.port));
                 network.inspect(|network| writer.extend(network));
-                keep(writer.build(), meter)?;
+                keep(writer.build(), meter, &mut found.skipped)?;
             }
             for port in published {
                 writer.push(ADDRESS, address.ip(ip, options.overlay_port(port)));
                 network.inspect(|network| writer.extend(network));
                 writer.push("__meta_dockerswarm_service_endpoint_port_name", &port.name);
                 writer.push("__meta_dockerswarm_service_endpoint_port_publish_mode", &port.mode);
-                keep(writer.build(), meter)?;
+                keep(writer.build(), meter, &mut found.skipped)?;
             }
         }
         let source = format!("{SOURCE}/{}", service.id);
         let labels = meta::service(service, true, writer);
-        meter.group(source.len(), targets.len(), &labels, of)?;
-        found.groups.push(TargetGroup { source: source.into(), targets, labels });
+        let counted = meter.group(source.len(), targets.len(), &labels, of);
+        if found.skipped.fits(counted, "service", &service.id)? {
+            found.groups.push(TargetGroup { source: source.into(), targets, labels });
+        }
     }
     Ok(())
 }

@@ -49,8 +49,10 @@ pub(super) fn find(
         };
         let before = targets.len();
         let mut keep = |target| {
-            meter.target(&target, || format!("task {}", shown(&task.id)))?;
-            targets.push(target);
+            let counted = meter.target(&target, || format!("task {}", shown(&task.id)));
+            if found.skipped.fits(counted, "task", &task.id)? {
+                targets.push(target);
+            }
             Ok::<_, Excess>(())
         };
         let node = shared.node(&task.node);
@@ -85,8 +87,10 @@ pub(super) fn find(
     });
     let source = bucket.name(SOURCE);
     let of = || format!("service {}", shown(bucket.owner()));
-    meter.group(source.len(), targets.len(), &labels, of)?;
-    found.groups.push(TargetGroup { source, targets, labels });
+    let counted = meter.group(source.len(), targets.len(), &labels, of);
+    if found.skipped.fits(counted, "service", bucket.owner())? {
+        found.groups.push(TargetGroup { source, targets, labels });
+    }
     Ok(())
 }
 

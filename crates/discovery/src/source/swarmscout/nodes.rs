@@ -60,8 +60,10 @@ pub(super) fn find(
             writer.push(name, node.labels.get(key).unwrap_or_default());
         }
         let target = writer.build();
-        meter.target(&target, || format!("node {}", shown(&node.id)))?;
-        targets.push(target);
+        let counted = meter.target(&target, || format!("node {}", shown(&node.id)));
+        if found.skipped.fits(counted, "node", &node.id)? {
+            targets.push(target);
+        }
     }
     if targets.is_empty() {
         return Ok(());

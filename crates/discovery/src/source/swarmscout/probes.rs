@@ -59,8 +59,10 @@ pub(super) fn find(
                 writer.push(name, value);
             }
             let target = writer.build();
-            meter.target(&target, || format!("service {}", shown(&service.id)))?;
-            targets.push(target);
+            let counted = meter.target(&target, || format!("service {}", shown(&service.id)));
+            if found.skipped.fits(counted, "service", &service.name)? {
+                targets.push(target);
+            }
         }
     }
     if targets.is_empty() {

@@ -240,7 +240,7 @@ pub(super) fn find(
         for planned in &plan.endpoints {
             let Some(target) = of_task.target(planned, context, buffers, found) else { continue };
             let counted = meter.target(&target, || format!("task {}", shown(&task.id)));
-            if !is_counted(counted, service, &mut found.skipped)? {
+            if !found.skipped.fits(counted, SERVICE, &service.name)? {
                 continue;
             }
             match lists.iter_mut().find(|(list, _)| *list == planned.list) {
@@ -266,28 +266,12 @@ pub(super) fn find(
         let labels = writer.build();
         let of = || format!("service {}", shown(&service.id));
         let counted = meter.group(source.len(), targets.len(), &labels, of);
-        if !is_counted(counted, service, &mut found.skipped)? {
+        if !found.skipped.fits(counted, SERVICE, &service.name)? {
             continue;
         }
         found.groups.push(TargetGroup { source, targets, labels });
     }
     Ok(())
-}
-
-/// Whether a part of a service fits. Who may start a container gives it any labels: those that are
-/// too long cost its own targets alone.
-fn is_counted(
-    counted: Result<(), Excess>,
-    service: &Service,
-    skipped: &mut Skipped,
-) -> Result<bool, Excess> {
-    match counted {
-        Err(excess) if excess.is_of_one() => {
-            skipped.part(SERVICE, &service.name, "labels too long", excess.to_string());
-            Ok(false)
-        }
-        counted => counted.map(|()| true),
-    }
 }
 
 /// The labels that all targets of a service have.
