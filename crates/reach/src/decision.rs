@@ -49,8 +49,8 @@ pub struct ReachableTask {
     pub host_network: bool,
     /// Whether it is attached to networks, and all of them are internal.
     pub internal_only: bool,
-    /// Its addresses on networks of the Swarm: these are never used.
-    pub swarm_addresses: Vec<IpAddr>,
+    /// Its addresses on networks of the Swarm, and on internal ones: these are never used.
+    pub excluded_addresses: Vec<IpAddr>,
     /// What may be fetched from it.
     pub targets: Vec<ReachTarget>,
 }

@@ -129,7 +129,8 @@ impl Process {
         }
         let path = tables.procfs.join(task.pid.to_string()).join("net/fib_trie");
         let read = {
-            let (tables, excluded, pid) = (tables.clone(), task.swarm_addresses.clone(), task.pid);
+            let (tables, excluded, pid) =
+                (tables.clone(), task.excluded_addresses.clone(), task.pid);
             let folder = self.folder.try_clone();
             let folder = folder.map_err(|error| unreadable(&path, &error))?;
             move || find_address(&tables, &folder, pid, &excluded)

@@ -19,10 +19,9 @@ use swarmscout_e2e::{get_any, get_json, until};
 const HOST: &str = "plain-1";
 
 /// Containers with a target at port 8080, and how each is attached.
-const CONTAINERS: [(&str, &str); 4] = [
+const CONTAINERS: [(&str, &str); 3] = [
     ("web", "--network app"),
     ("api", "--network app -p 127.0.0.1:18080:8080"),
-    ("inside", "--network inner"),
     ("host", "--network host"),
 ];
 
@@ -68,10 +67,17 @@ pub(crate) fn plain(cluster: &mut Cluster, folder: &Path) -> Result<()> {
     for (name, options) in CONTAINERS {
         run(cluster, name, options)?;
     }
+    run(cluster, "inside", "--network inner")?;
+    // On one more network, it is reached there.
+    let create = "create --name both --network inner -l prometheus.io/port=8080 demo:1";
+    for line in [create, "network connect app both", "start both"] {
+        cluster.docker_at(HOST, &line.split_whitespace().collect::<Vec<_>>())?;
+    }
     let (process, url) = start(cluster, HOST, 9466)?;
     let place = url.trim_start_matches("http://").to_owned();
     let listed = list(&url)?;
-    ensure!(listed.len() == CONTAINERS.len(), "{listed:#?}: {}", process.printed());
+    let reached = CONTAINERS.len() + 1;
+    ensure!(listed.len() == reached + 1, "{listed:#?}: {}", process.printed());
     for (name, (address, path)) in &listed {
         ensure!(*address == place && path.starts_with("/reach/"), "{name}: {address} {path}");
     }
@@ -92,7 +98,7 @@ pub(crate) fn plain(cluster: &mut Cluster, folder: &Path) -> Result<()> {
             Ok(())
         })
     };
-    await_samples(CONTAINERS.len())?;
+    await_samples(reached)?;
 
     // A start is known by its event.
     let started = Instant::now();
@@ -102,7 +108,7 @@ pub(crate) fn plain(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         Ok(())
     })?;
     println!("listed {:?} after docker run", started.elapsed());
-    await_samples(CONTAINERS.len() + 1)?;
+    await_samples(reached + 1)?;
 
     // Nothing else is fetched.
     let (_, path) = &listed["web"];
@@ -112,6 +118,8 @@ pub(crate) fn plain(cluster: &mut Cluster, folder: &Path) -> Result<()> {
         let (status, body) = get_any(&format!("{url}{path}"))?;
         ensure!(status == expected, "{path}: {status} {body}");
     }
+    let (status, body) = get_any(&format!("{url}{}", listed["inside"].1))?;
+    ensure!(status == 403 && body.contains("internal"), "{status} {body}");
     Ok(())
 }
 

@@ -64,7 +64,7 @@ async fn a_task_without_a_way_to_it_is_an_error_that_says_what_to_do() {
     assert!(text.starts_with(start) && text.contains("Mount nothing over /sys"), "{text}");
     // An overlay network may have the numbers of a bridge.
     let excluded =
-        recorded("five", |task| task.swarm_addresses = vec!["172.18.0.5".parse().unwrap()]);
+        recorded("five", |task| task.excluded_addresses = vec!["172.18.0.5".parse().unwrap()]);
     excluded.folder.write("sys/class/net/docker_gwbridge/bridge/x", "");
     assert!(outcome(&excluded).await.starts_with("502 no_bridge "));
     let alone = recorded("alone", |_| {});

@@ -204,7 +204,7 @@ fn reachable_task(task: &TaskEntry) -> ReachableTask {
         pid: task.pid,
         host_network: task.host_network,
         internal_only: !task.networks.is_empty() && is_internal(task),
-        swarm_addresses: addresses.collect(),
+        excluded_addresses: addresses.collect(),
         targets: targets
             .filter_map(|target| ReachTarget::new(&target.scheme, target.port, &target.path))
             .collect(),

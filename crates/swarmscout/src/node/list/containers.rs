@@ -77,14 +77,17 @@ fn networks(task: &Task, snapshot: &Snapshot) -> ReachableTask {
     let network = |id: &str| snapshot.networks.get("", id);
     let is_internal = |id: &str| network(id).is_some_and(|network| network.internal);
     // Another container of this node may have the same address on a bridge. A network that is not
-    // known may be one of the Swarm.
-    let is_of_swarm = |id: &str| network(id).is_none_or(|network| &*network.driver == "overlay");
+    // known may be one of the Swarm. The machine has an address on internal bridges, but they are not
+    // meant to be reached from outside.
+    let is_excluded = |id: &str| {
+        network(id).is_none_or(|network| network.internal || &*network.driver == "overlay")
+    };
     let all = &task.attachments;
-    let of_swarm = all.iter().filter(|one| is_of_swarm(&one.network));
-    let addresses: Vec<IpAddr> = of_swarm.flat_map(|one| one.addresses.iter().copied()).collect();
+    let excluded = all.iter().filter(|one| is_excluded(&one.network));
+    let addresses: Vec<IpAddr> = excluded.flat_map(|one| one.addresses.iter().copied()).collect();
     ReachableTask {
         internal_only: !all.is_empty() && all.iter().all(|one| is_internal(&one.network)),
-        swarm_addresses: addresses,
+        excluded_addresses: addresses,
         ..ReachableTask::default()
     }
 }
@@ -129,6 +132,53 @@ impl Reader {
     fn set_scheme(&self, labels: &mut LabelsBuilder) {
         if labels.get(SCHEME).unwrap_or("http") != self.scheme {
             labels.set(SCHEME, self.scheme);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use swarmscout_docker::engine::{Attachment, Network};
+
+    use super::*;
+
+    #[test]
+    fn no_address_on_an_internal_network_is_used() {
+        let mut snapshot = Snapshot::default();
+        for (name, driver, internal) in [
+            ("bridge", "bridge", false),
+            ("inner", "bridge", true),
+            ("front", "overlay", false),
+            ("back", "overlay", true),
+        ] {
+            let (id, driver) = (name.into(), driver.into());
+            snapshot.networks.insert(Arc::new(Network {
+                id,
+                driver,
+                internal,
+                ..Network::default()
+            }));
+        }
+        for (networks, internal_only, excluded) in [
+            ("", false, ""),
+            ("bridge=172.17.0.2", false, ""),
+            ("inner=172.18.0.2", true, "172.18.0.2"),
+            ("inner=172.18.0.2 back=10.0.2.2", true, "172.18.0.2 10.0.2.2"),
+            ("inner=172.18.0.2 bridge=172.17.0.2", false, "172.18.0.2"),
+            ("front=10.0.1.2 inner=172.18.0.2", false, "10.0.1.2 172.18.0.2"),
+            ("unknown=10.0.3.2 inner=172.18.0.2", false, "10.0.3.2 172.18.0.2"),
+        ] {
+            let attachments = networks.split_whitespace().map(|word| {
+                let (network, address) = word.split_once('=').unwrap();
+                let addresses = vec![address.parse().unwrap()];
+                Attachment { network: network.into(), addresses, ..Attachment::default() }
+            });
+            let task = Task { attachments: attachments.collect(), ..Task::default() };
+            let found = super::networks(&task, &snapshot);
+            let addresses: Vec<_> =
+                found.excluded_addresses.iter().map(ToString::to_string).collect();
+            let found = (found.internal_only, &*addresses.join(" "));
+            assert_eq!(found, (internal_only, excluded), "{networks}");
         }
     }
 }
