@@ -66,8 +66,19 @@ struct State {
     present: BTreeSet<Service>,
     /// Ends of tasks with the code of a killed process, until [`Ends::take_killed`].
     killed: VecDeque<Killed>,
-    /// Whether kills for want of memory are not counted.
-    without_kills: bool,
+    kill_source: KillSource,
+}
+
+/// What counts kills for want of memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum KillSource {
+    /// An Engine that reports them.
+    #[default]
+    Engine,
+    /// The counts of the kernel. What an Engine reports as well does not count.
+    Kernel,
+    /// Nothing: they have no series.
+    Unknown,
 }
 
 /// What containers belong to.
@@ -89,12 +100,30 @@ struct ServiceLabels {
     in_series: [&'static str; 2],
 }
 
-/// The end of a task's container by a signal.
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End<'a> {
+    /// Its ID.
+    pub container: &'a str,
+    /// `None` if it is not known.
+    pub exit_code: Option<i32>,
+    /// When it had ended, by the clock of this node.
+    pub at: SystemTime,
+    /// When an Engine last reported a kill for want of memory in it.
+    pub out_of_memory: Option<SystemTime>,
+}
+
+/// The end of a container in which the kernel may have killed a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Killed {
     pub(crate) service: Service,
+    pub(crate) container: Box<str>,
     /// When it had ended, by the clock of this node.
     pub(crate) at: SystemTime,
+    /// Whether its first process was killed, by the kernel or by anybody else.
+    pub(crate) by_signal: bool,
+    /// When an Engine last reported a kill in it.
+    pub(crate) reported: Option<SystemTime>,
 }
 
 #[derive(Debug)]
@@ -196,8 +225,26 @@ impl Ends {
         }
     }
 
-    /// Counts the end of a container. The code is `None` if it is not known.
-    pub fn died(&self, service: Service, exit_code: Option<i32>) {
+    /// Counts the end of a container.
+    pub fn ended(&self, service: Service, end: &End<'_>) {
+        let by_signal = end.exit_code == Some(KILLED);
+        if by_signal || end.out_of_memory.is_some() {
+            let killed = &mut self.lock().killed;
+            killed.push_back(Killed {
+                service: service.clone(),
+                container: end.container.into(),
+                at: end.at,
+                by_signal,
+                reported: end.out_of_memory,
+            });
+            if killed.len() > MOST_KILLED {
+                killed.pop_front();
+            }
+        }
+        self.died(service, end.exit_code);
+    }
+
+    fn died(&self, service: Service, exit_code: Option<i32>) {
         self.count(service, |count| {
             let is_full = count.died.len() >= MOST_CODES && !count.died.contains_key(&exit_code);
             let code = if is_full { None } else { exit_code };
@@ -205,32 +252,26 @@ impl Ends {
         });
     }
 
-    /// Counts the end of a task's container at the moment `at`, which may have been a kill for want of
-    /// memory.
-    pub fn task_died(&self, service: Service, exit_code: i32, at: SystemTime) {
-        if exit_code == KILLED {
-            let killed = &mut self.lock().killed;
-            killed.push_back(Killed { service: service.clone(), at });
-            if killed.len() > MOST_KILLED {
-                killed.pop_front();
-            }
-        }
-        self.died(service, Some(exit_code));
-    }
-
-    /// The ends of tasks since the last call that may have been kills for want of memory.
+    /// The ends since the last call that may have been kills for want of memory.
     pub(crate) fn take_killed(&self) -> VecDeque<Killed> {
         std::mem::take(&mut self.lock().killed)
     }
 
+    /// Counts a kill for want of memory that an Engine reports, unless the kernel's counts are used.
+    pub fn reported_out_of_memory(&self, service: Service) {
+        if self.lock().kill_source != KillSource::Kernel {
+            self.out_of_memory(Some(service), 1);
+        }
+    }
+
     /// Counts kills for want of memory. `None`: in a container whose service is not known.
-    pub fn out_of_memory(&self, service: Option<Service>, kills: u64) {
+    pub(crate) fn out_of_memory(&self, service: Option<Service>, kills: u64) {
         self.count(service.unwrap_or_default(), |count| count.out_of_memory += kills);
     }
 
-    /// Says whether kills for want of memory can be counted. If not, they have no series.
-    pub(crate) fn set_counts_kills(&self, counts: bool) {
-        self.lock().without_kills = !counts;
+    /// Says what counts kills for want of memory from now on.
+    pub(crate) fn set_kill_source(&self, source: KillSource) {
+        self.lock().kill_source = source;
     }
 
     fn count(&self, service: Service, add: impl FnOnce(&mut Count)) {
@@ -244,7 +285,7 @@ impl Ends {
         let none = SeriesLabels::default();
         let state = &mut *self.lock();
         state.forget(Instant::now());
-        let State { services, without_kills, .. } = state;
+        let State { services, kill_source, .. } = state;
         let help = "Ends of containers by service and exit code, since this process started";
         let mut family = out.family("swarmscout_container_deaths_total", Kind::Counter, help);
         for (service, count) in &*services {
@@ -253,7 +294,7 @@ impl Ends {
                 family.series_with(&none, &service.series("exit_code", &code), *died);
             }
         }
-        if *without_kills {
+        if *kill_source == KillSource::Unknown {
             return;
         }
         let help = "Processes that the kernel killed in a container of the service for want of \
@@ -278,6 +319,11 @@ mod tests {
     use swarmscout_exposition::Format;
 
     use super::*;
+
+    fn end(exit_code: i32) -> End<'static> {
+        let (exit_code, at) = (Some(exit_code), SystemTime::UNIX_EPOCH);
+        End { container: "c", exit_code, at, out_of_memory: None }
+    }
 
     fn service(labels: &[(&str, &'static str)], name: &str) -> Service {
         let label =
@@ -382,7 +428,7 @@ mod tests {
     #[test]
     fn kills_that_cannot_be_counted_have_no_series() {
         let ends = Ends::default();
-        ends.set_counts_kills(false);
+        ends.set_kill_source(KillSource::Unknown);
         ends.add_service(service(&[], "web"));
         assert!(!written(&ends).contains("oom_kills"));
     }
@@ -398,7 +444,7 @@ mod tests {
             ends.died(service(&[], &name.to_string()), None);
         }
         for _ in 0..MOST_KILLED + 10 {
-            ends.task_died(one.clone(), KILLED, SystemTime::UNIX_EPOCH);
+            ends.ended(one.clone(), &end(KILLED));
         }
         let state = ends.lock();
         assert_eq!(state.services.len(), MOST_SERVICES + 1);

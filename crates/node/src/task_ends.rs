@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use crate::ends::{Ends, Service};
+use crate::ends::{End, Ends, Service};
 use crate::facts::FactsSet;
 
 /// The most tasks that are remembered as ended: two answers of the largest size.
@@ -43,6 +43,8 @@ pub struct LivingTask<'a> {
 pub struct EndedTask<'a> {
     /// Its ID.
     pub id: &'a str,
+    /// The ID of its container.
+    pub container: &'a str,
     /// What its container belonged to.
     pub service: Service,
     /// With which code its container ended; `None` if it was never started.
@@ -69,15 +71,16 @@ impl TaskEnds {
     ) {
         // The clock may have been set since the start, as on a machine that has none of its own.
         let since = now.1.checked_sub(now.0.saturating_duration_since(self.started));
-        for EndedTask { id, service, exit_code, was_stopped, at } in ended {
+        for EndedTask { id, container, service, exit_code, was_stopped, at } in ended {
             let Some(at) = at.filter(|at| since.is_none_or(|since| *at >= since)) else { continue };
             if !self.remember(id) {
                 continue;
             }
             // It was stopped while it waited for an earlier task to stop.
             let never_ran = was_stopped && exit_code == Some(0) && self.not_started.contains(id);
-            if let Some(code) = exit_code.filter(|_| !never_ran) {
-                self.ends.task_died(service, code, at);
+            if exit_code.is_some() && !never_ran {
+                let end = End { container, exit_code, at, out_of_memory: None };
+                self.ends.ended(service, &end);
             }
         }
         self.not_started.clear();
@@ -148,7 +151,7 @@ mod tests {
                 let (service, exit_code) = (service(&id[..1]), code.parse().ok());
                 let (was_stopped, at) = (id.ends_with('-'), at.parse().ok().map(second));
                 let id = id.trim_end_matches('-');
-                ended.push(EndedTask { id, service, exit_code, was_stopped, at });
+                ended.push(EndedTask { id, container: id, service, exit_code, was_stopped, at });
             }
             let elapsed = Duration::from_mins(1);
             found.observe((started + elapsed, second(100) + elapsed), living, ended);

@@ -53,6 +53,11 @@ impl Unavailable {
         }
     }
 
+    /// Whether `what` is missing now.
+    pub(crate) fn has(&self, what: &str) -> bool {
+        self.lock().get(what).is_some_and(|missing| missing.is_now)
+    }
+
     /// All that is missing now, with reasons.
     pub fn list(&self) -> Vec<(String, String)> {
         let all = self.lock();

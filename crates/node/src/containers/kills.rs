@@ -1,17 +1,19 @@
-//! Kills for want of memory by service, without an engine that reports them. cgroup version 2 only.
+//! Kills for want of memory by service, by the counts of the kernel. cgroup version 2 only: there an
+//! Engine reports few kills of a container's first process, since its cgroup is gone with it.
 //!
 //! A container that is killed takes its count with it, but the kernel adds all counts up: `memory.events`
 //! of the cgroup above has those of children that are gone. What has been added there since the last
-//! scrape, and does not show in a living child, was in containers that have ended. The manager knows
-//! which tasks ended then with the code of a killed process (137).
+//! scrape, and does not show in a living child, was in containers that have ended. The manager or the
+//! Engine knows which ones ended then with the code of a killed process (137).
 //!
-//! - As many kills as such tasks, or more: each task has one. What is left belongs to their service, if
+//! - A container for which an Engine reported a kill then has one.
+//! - As many other kills as such tasks, or more: each task has one. What is left belongs to their service, if
 //!   they have one in common.
 //! - Fewer: they belong to that common service. With tasks of several services, they cannot be attributed.
 //! - A kill that has no such task, or cannot be attributed, is counted without a service. So is one of a
 //!   unit of systemd that ended, where its units are beside the containers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use crate::ends::{Killed, Service};
@@ -82,6 +84,23 @@ struct Interval {
     kills: u64,
     /// Whether other cgroups than containers ended as well, and may have had them.
     is_mixed: bool,
+    /// IDs of the containers that there were at its end.
+    living: HashSet<Box<str>>,
+}
+
+impl Interval {
+    /// Whether one of the kills may have been in this container, which has ended.
+    fn may_have(&self, killed: &Killed) -> bool {
+        let until = self.to.checked_add(LATE).unwrap_or(self.to);
+        let is_then = self.from <= killed.at && killed.at <= until;
+        let ended_later = killed.at > self.to && self.living.contains(&killed.container);
+        is_then && !ended_later && (killed.by_signal || self.has_reported(killed))
+    }
+
+    /// Whether an Engine reported a kill in it.
+    fn has_reported(&self, killed: &Killed) -> bool {
+        killed.reported.is_some_and(|at| at >= self.from)
+    }
 }
 
 impl Kills {
@@ -102,17 +121,20 @@ impl Kills {
     }
 
     /// Takes the readings of a scrape, and the tasks that were killed since the last one. What the manager
-    /// says is of the moment `as_of`.
-    pub(super) fn observe(
+    /// says is of the moment `as_of`. `living` are the IDs of the containers that there are.
+    pub(super) fn observe<'a>(
         &mut self,
         (now, as_of): (SystemTime, Option<SystemTime>),
         readings: BTreeMap<Box<str>, ParentReading>,
         killed: impl IntoIterator<Item = Killed>,
+        living: impl IntoIterator<Item = &'a str>,
     ) -> Found {
         let mut found = Found::new();
         self.killed.extend(killed);
+        let from = self.last.unwrap_or(now);
+        let living_at_end = HashSet::new();
         let mut interval =
-            Interval { from: self.last.unwrap_or(now), to: now, kills: 0, is_mixed: false };
+            Interval { from, to: now, kills: 0, is_mixed: false, living: living_at_end };
         self.last = Some(now);
         self.parents.retain(|path, _| readings.contains_key(path));
         for (path, reading) in readings {
@@ -124,6 +146,7 @@ impl Kills {
             }
         }
         if interval.kills > 0 {
+            interval.living = living.into_iter().map(Box::from).collect();
             self.intervals.push_back(interval);
         }
         self.resolve(now, as_of, &mut found);
@@ -136,21 +159,27 @@ impl Kills {
         let mut waiting = VecDeque::new();
         let too_many = self.intervals.len().saturating_sub(MOST_INTERVALS);
         for (place, interval) in std::mem::take(&mut self.intervals).into_iter().enumerate() {
-            let until = interval.to.checked_add(LATE).unwrap_or(interval.to);
-            let of_interval = |killed: &Killed| interval.from <= killed.at && killed.at <= until;
-            let tasks: Vec<_> = self.killed.iter().filter(|it| of_interval(it)).collect();
-            let services: BTreeSet<_> = tasks.iter().map(|task| &task.service).collect();
-            let count = tasks.len() as u64;
-            let is_clear = !services.is_empty() && (services.len() == 1 || count <= interval.kills);
+            let tasks = self.killed.iter().filter(|killed| interval.may_have(killed));
+            let (reported, others): (Vec<_>, Vec<_>) =
+                tasks.partition(|killed| interval.has_reported(killed));
+            let services = reported.iter().chain(&others).map(|task| &task.service);
+            let services: BTreeSet<_> = services.collect();
+            let mut left = interval.kills.saturating_sub(reported.len() as u64);
+            let is_clear = match services.len() {
+                0 => false,
+                1 => true,
+                _ => others.len() as u64 <= left,
+            };
             let is_known = as_of.is_some_and(|as_of| has_passed(interval.to, as_of));
             let may_wait = !(is_known || (is_clear && has_passed(interval.to, now)));
             if may_wait && place >= too_many {
                 waiting.push_back(interval);
                 continue;
             }
-            let mut left = interval.kills;
+            let reported = reported.iter().zip(0..interval.kills);
+            found.extend(reported.map(|(task, _)| (Some(task.service.clone()), 1)));
             if is_clear && !interval.is_mixed {
-                for task in &tasks {
+                for task in &others {
                     if left > 0 {
                         found.push((Some(task.service.clone()), 1));
                         left -= 1;
@@ -165,7 +194,7 @@ impl Kills {
             if left > 0 {
                 found.push((None, left));
             }
-            self.killed.retain(|killed| !of_interval(killed));
+            self.killed.retain(|killed| !interval.may_have(killed));
         }
         // A later interval begins now. The end of a task may be reported before its kill is read.
         let oldest = waiting.front().map_or(now, |interval| interval.from);

@@ -14,8 +14,9 @@ fn service(name: &str) -> Service {
 
 /// A scrape every 15 seconds, one a line: the count of the parent, then its children as
 /// `<service><number>=<kills>` (a unit of systemd as `unit.<number>=…`; `#2` behind it is another one with
-/// its name), then what tasks ended since the last line as `+<service>@<second>`, then `old` if the manager
-/// says nothing new.
+/// its name), then what tasks were killed since the last line as `+<service><number>@<second>`, and what ended
+/// by itself after the Engine reported a kill in it as `+<service><number>@<second>!<second of the report>`, then
+/// `old` if the manager says nothing new.
 #[track_caller]
 fn check(scrapes: &[&str], expected: &Expect) {
     let (mut kills, mut text) = (Kills::default(), String::new());
@@ -26,8 +27,16 @@ fn check(scrapes: &[&str], expected: &Expect) {
         let (mut children, mut killed) = (Vec::new(), Vec::new());
         let mut is_old = false;
         for word in words {
-            if let Some((name, moment)) = word.strip_prefix('+').and_then(|it| it.split_once('@')) {
-                killed.push(Killed { service: service(name), at: second(moment.parse().unwrap()) });
+            if let Some((name, at)) = word.strip_prefix('+').and_then(|it| it.split_once('@')) {
+                let of = name.trim_end_matches(|c: char| c.is_ascii_digit());
+                let (at, reported) = at.split_once('!').map_or((at, None), |(a, b)| (a, Some(b)));
+                killed.push(Killed {
+                    service: service(of),
+                    container: name.into(),
+                    at: second(at.parse().unwrap()),
+                    by_signal: reported.is_none(),
+                    reported: reported.map(|at| second(at.parse().unwrap())),
+                });
             } else if let Some((name, count)) = word.split_once('=') {
                 let (count, inode) = count.split_once('#').unwrap_or((count, "1"));
                 let of = name.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -48,11 +57,13 @@ fn check(scrapes: &[&str], expected: &Expect) {
         if !is_old {
             as_of = at;
         }
+        let living: Vec<_> = children.iter().map(|child| child.name.clone()).collect();
         if kills.is_same("docker", total) && !kills.is_shared("docker") {
             children.clear();
         }
         let readings = [("docker".into(), ParentReading { total, children })].into();
-        let found = kills.observe((at, Some(as_of)), readings, killed);
+        let living = living.iter().map(|name| &**name);
+        let found = kills.observe((at, Some(as_of)), readings, killed, living);
         let mut sums = BTreeMap::<_, u64>::new();
         for (service, count) in found {
             *sums.entry(service).or_default() += count;
@@ -138,6 +149,51 @@ fn fewer_kills_than_tasks_of_several_services_are_not_attributed() {
             unknown: 1, a: 1, b: 1
 
             unknown: 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_kill_is_of_the_container_that_an_engine_reports() {
+    check(
+        &[
+            "0",
+            // Of two that ended, and of one beside which a unit ended.
+            "1 +a1@10 +b1@11!10",
+            "1 unit.1=0",
+            "2 +c1@40!39",
+            "2",
+            // One report for both kills; and one of a kill that has been counted.
+            "4 +a2@70!69",
+            "4",
+            "5 +a3@100!80 +b2@101",
+            "5",
+        ],
+        &expect![[r#"
+
+
+            b: 1
+
+            c: 1
+
+            a: 2
+
+            b: 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_kill_is_not_of_a_container_that_ended_later() {
+    check(
+        // The second one is killed by hand after the scrape. The third one was started again.
+        &["0 b1=0 c1=0", "1 b1=0 c1=0 +a1@10 +b1@16", "1 c1=0", "2 c1=0#2 +c1@40", "2 c1=0#2"],
+        &expect![[r#"
+
+
+            a: 1
+
+            c: 1
         "#]],
     );
 }
@@ -241,7 +297,7 @@ fn what_waits_is_bounded() {
     let mut count = 0;
     for number in 0..MOST_INTERVALS as u64 + 11 {
         let readings = [("docker".into(), ParentReading { total: number, children: Vec::new() })];
-        let found = kills.observe((second(number), None), readings.into(), []);
+        let found = kills.observe((second(number), None), readings.into(), [], []);
         count += found.iter().map(|(_, count)| count).sum::<u64>();
     }
     assert_eq!((kills.intervals.len(), count), (MOST_INTERVALS, 10));

@@ -14,7 +14,8 @@ use super::process::{NoNetwork, Process, Procfs};
 use super::sample::{DeviceSample, LimitsSample, MemorySample};
 use super::{CgroupReading, MOST_DESCRIPTORS, Reading};
 use crate::cgroup::{Controller, FileSpec, Hierarchy, LIMIT, Raw, Version, When, parse};
-use crate::ends::{Ends, Service};
+use crate::ends::{Ends, KillSource, Service};
+use crate::engine::ENGINE;
 use crate::facts::{ContainerState, Facts, FactsSet};
 use crate::read::{Buffer, Folder, KeptFile, ReadError};
 use crate::roots::Roots;
@@ -43,7 +44,7 @@ pub struct ContainerReader {
     /// At how many scrapes in a row containers ran, and had no cgroup.
     without_cgroups: u64,
     errors: Errors,
-    /// `None` where an engine reports kills for want of memory.
+    /// `None` where what ends is not counted.
     kills: Option<KillCounter>,
 }
 
@@ -52,6 +53,8 @@ pub struct ContainerReader {
 struct KillCounter {
     ends: Arc<Ends>,
     kills: Kills,
+    /// Whether an Engine reports kills as well.
+    has_engine: bool,
     /// Whether `memory.events` counts what is below a cgroup; `None` before that is known.
     is_hierarchical: Option<bool>,
 }
@@ -115,10 +118,12 @@ impl ContainerReader {
         }
     }
 
-    /// Counts kills for want of memory in `ends`, by the kernel's counts and the ends of tasks.
+    /// Counts kills for want of memory in `ends`, by the kernel's counts and the ends of containers.
+    /// Where the kernel does not have them, what an Engine reports counts, if there is one.
     #[must_use]
-    pub fn counting_kills(mut self, ends: Arc<Ends>) -> Self {
-        self.kills = Some(KillCounter { ends, kills: Kills::default(), is_hierarchical: None });
+    pub fn counting_kills(mut self, ends: Arc<Ends>, has_engine: bool) -> Self {
+        let kills = Kills::default();
+        self.kills = Some(KillCounter { ends, kills, has_engine, is_hierarchical: None });
         self
     }
 
@@ -158,8 +163,10 @@ impl ContainerReader {
             }
             self.tracked = living.into_iter().collect();
             if let Some((kills, totals)) = kills.as_mut().zip(totals) {
-                let as_of = (now, facts.as_of);
-                self.count_kills(&hierarchy, kills, as_of, totals, &cgroups);
+                // Events come at once.
+                let is_up_to_date = kills.has_engine && !self.unavailable.has(ENGINE);
+                let as_of = if is_up_to_date { Some(now) } else { facts.as_of };
+                self.count_kills(&hierarchy, kills, (now, as_of), totals, &cgroups);
             }
             self.kills = kills;
             self.hierarchy = Some(hierarchy);
@@ -176,7 +183,7 @@ impl ContainerReader {
     fn kill_totals(
         &mut self,
         hierarchy: &Hierarchy,
-        KillCounter { ends, kills, is_hierarchical }: &mut KillCounter,
+        KillCounter { ends, kills, has_engine, is_hierarchical }: &mut KillCounter,
     ) -> BTreeMap<Box<str>, u64> {
         let mut totals = BTreeMap::new();
         let mut reason = None;
@@ -206,7 +213,14 @@ impl ContainerReader {
             reason =
                 Some("cgroup version 1 forgets the counts of cgroups that are gone".to_owned());
         }
-        ends.set_counts_kills(reason.is_none());
+        ends.set_kill_source(match &reason {
+            // No container was seen yet, or those of the host are elsewhere.
+            None if *has_engine && totals.is_empty() => KillSource::Engine,
+            None => KillSource::Kernel,
+            Some(_) if *has_engine => KillSource::Engine,
+            Some(_) => KillSource::Unknown,
+        });
+        let reason = reason.filter(|_| !*has_engine);
         let help = "give Docker's socket, which reports kills for want of memory";
         self.unavailable.note("oom_ended", reason.map(|reason| format!("{reason}; {help}")));
         totals
@@ -255,7 +269,8 @@ impl ContainerReader {
             }
             readings.insert(path, ParentReading { total, children });
         }
-        for (service, count) in kills.observe(at, readings, ends.take_killed()) {
+        let living = self.tracked.values().map(|one| &*one.id);
+        for (service, count) in kills.observe(at, readings, ends.take_killed(), living) {
             ends.out_of_memory(service, count);
         }
     }

@@ -14,7 +14,7 @@ use super::sample::FilesystemSample;
 use super::*;
 use crate::cgroup::NO_PRESSURE;
 use crate::cgroup::{FileSpec, Version};
-use crate::ends::{Ends, Service};
+use crate::ends::{End, Ends, Service};
 use crate::facts::{ContainerState, FactsSet, NetworkMode};
 use crate::roots::Roots;
 use crate::unavailable::Unavailable;
@@ -229,7 +229,7 @@ fn kills_in_containers_that_have_ended_are_counted_by_service() {
         };
         let ends = Arc::<Ends>::default();
         let (reader, unavailable) = machine.reader();
-        let mut reader = reader.counting_kills(Arc::clone(&ends));
+        let mut reader = reader.counting_kills(Arc::clone(&ends), false);
         let (mut facts, mut at) = (set_of([facts(1, 1), facts(2, 2)]), now());
         facts.containers.values().for_each(|facts| ends.add_service(Service::of_facts(facts)));
         let service = Service::of_facts(&facts.containers[&id(2)]);
@@ -269,7 +269,8 @@ fn kills_in_containers_that_have_ended_are_counted_by_service() {
         events(parent, 7);
         let (at, written) = scrape(&mut facts);
         assert_eq!(written.last(), Some(&of_web(1)), "{driver}");
-        ends.task_died(service, 137, at);
+        let (id, exit_code) = (id(2), Some(137));
+        ends.ended(service, &End { container: &id, exit_code, at, out_of_memory: None });
         assert_eq!(scrape(&mut facts).1.last(), Some(&of_web(3)), "{driver}");
         // In one whose task is not known.
         events(parent, 8);
@@ -285,13 +286,46 @@ fn version_1_forgets_kills_in_containers_that_have_ended() {
     machine.start(&format!("docker/{}", id(1)));
     let ends = Arc::<Ends>::default();
     let (reader, unavailable) = machine.reader();
-    let mut reader = reader.counting_kills(Arc::clone(&ends));
+    let mut reader = reader.counting_kills(Arc::clone(&ends), false);
     ends.add_service(Service::of_facts(&facts(1, 1)));
     reader.read(&set_of([facts(1, 1)]), now());
     let mut out = Families::new(Format::Text);
     ends.write(&mut out);
     assert!(!out.finish().contains("oom_kills"));
     assert!(unavailable.list().iter().any(|(what, _)| what == "oom_ended"));
+}
+
+/// Docker 20.10 and 29 report kills of a container's children with cgroup version 2, and of its first
+/// process hardly ever.
+#[test]
+fn what_an_engine_reports_counts_where_the_kernel_does_not() {
+    for (is_v1, has_container, expected) in [(true, true, 1), (false, true, 0), (false, false, 1)] {
+        let machine = Machine::new(&format!("kills-engine-{is_v1}-{has_container}"), is_v1);
+        machine.start(&format!("docker/{}", id(1)));
+        if has_container && !is_v1 {
+            let text = "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n";
+            write(&machine.cgroups().join("docker/memory.events"), text);
+        } else if !is_v1 {
+            machine.stop(&format!("docker/{}", id(1)));
+        }
+        let ends = Arc::<Ends>::default();
+        let (reader, unavailable) = machine.reader();
+        let mut reader = reader.counting_kills(Arc::clone(&ends), true);
+        reader.read(&set_of([facts(1, 1)]), now());
+        let service = Service::of_facts(&facts(1, 1));
+        ends.reported_out_of_memory(service.clone());
+        let end = End { container: &id(1), exit_code: Some(1), at: now(), out_of_memory: None };
+        ends.ended(service, &end);
+        let mut out = Families::new(Format::Text);
+        ends.write(&mut out);
+        let text = out.finish();
+        let series = format!(
+            "oom_kills_total{{container_label_com_docker_stack_namespace=\"shop\",\
+             container_label_com_docker_swarm_service_name=\"shop_web\"}} {expected}\n"
+        );
+        assert!(text.contains(&series), "{is_v1} {has_container}: {text}");
+        assert!(!unavailable.list().iter().any(|(what, _)| what == "oom_ended"));
+    }
 }
 
 #[test]
@@ -302,7 +336,7 @@ fn a_kernel_that_counts_each_cgroup_alone_cannot_say_who_was_killed() {
         "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,memory_localevents\n",
     );
     let (reader, unavailable) = machine.reader();
-    reader.counting_kills(Arc::default()).read(&set_of([]), now());
+    reader.counting_kills(Arc::default(), false).read(&set_of([]), now());
     assert!(unavailable.list().iter().any(|(what, _)| what == "oom_ended"));
 }
 

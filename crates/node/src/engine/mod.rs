@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 pub use disk::Disk;
 
-use crate::ends::{Ends, Service};
+use crate::ends::{End, Ends, Service};
 use crate::facts::{ContainerState, Facts, FactsSet, FactsSource, Health, NetworkMode};
 use crate::unavailable::Unavailable;
 
@@ -38,7 +38,7 @@ const QUIET: Duration = Duration::from_hours(1);
 const LIST_EVERY: Duration = Duration::from_mins(1);
 
 /// What [`Unavailable`] calls the facts of this module, and the events alone.
-const ENGINE: &str = "engine";
+pub(crate) const ENGINE: &str = "engine";
 const EVENTS: &str = "engine events";
 
 /// The attribute of an event with the name of the container.
@@ -54,6 +54,8 @@ pub struct EngineFollower {
     ends: Arc<Ends>,
     unavailable: Arc<Unavailable>,
     known: BTreeMap<String, Arc<Facts>>,
+    /// When the last kill for want of memory was reported, of containers that have not ended since.
+    out_of_memory: BTreeMap<String, SystemTime>,
     /// The time of the last event, by the Engine's clock.
     last_event: Option<i64>,
     relist: Relist,
@@ -68,9 +70,17 @@ impl EngineFollower {
         ends: Arc<Ends>,
         unavailable: Arc<Unavailable>,
     ) -> Self {
-        let known = BTreeMap::new();
-        let relist = Relist::default();
-        Self { engine, labels, facts, ends, unavailable, known, last_event: None, relist }
+        Self {
+            engine,
+            labels,
+            facts,
+            ends,
+            unavailable,
+            known: BTreeMap::new(),
+            out_of_memory: BTreeMap::new(),
+            last_event: None,
+            relist: Relist::default(),
+        }
     }
 
     /// Runs for ever. What was published last stays while the Engine does not answer.
@@ -153,14 +163,24 @@ impl EngineFollower {
             return;
         }
         self.last_event = Some(event.time_nano);
+        let at = moment(event.time_nano / 1000).unwrap_or(SystemTime::UNIX_EPOCH);
         match event.action {
-            ContainerAction::Died { exit_code } => self.ends.died(service_of(event), exit_code),
-            ContainerAction::OutOfMemory => self.ends.out_of_memory(Some(service_of(event)), 1),
+            ContainerAction::Died { exit_code } => {
+                let out_of_memory = self.out_of_memory.remove(&event.id);
+                let end = End { container: &event.id, exit_code, at, out_of_memory };
+                self.ends.ended(service_of(event), &end);
+            }
+            ContainerAction::OutOfMemory => {
+                self.out_of_memory.insert(event.id.clone(), at);
+                self.ends.reported_out_of_memory(service_of(event));
+            }
             ContainerAction::Removed | ContainerAction::Changed => {}
         }
         if event.action == ContainerAction::Removed {
             changed.remove(&event.id);
             self.known.remove(&event.id);
+            // A report may come after the end.
+            self.out_of_memory.remove(&event.id);
         } else {
             changed.insert(event.id.clone());
         }
@@ -171,6 +191,7 @@ impl EngineFollower {
         let listed = self.engine.containers().await?;
         let ids: BTreeSet<&str> = listed.iter().map(|container| &*container.id).collect();
         self.known.retain(|id, _| ids.contains(&**id));
+        self.out_of_memory.retain(|id, _| ids.contains(&**id));
         for container in &listed {
             let state = ContainerState::parse(&container.state);
             let known = self.known.get(&container.id);

@@ -226,6 +226,19 @@ async fn no_event_is_lost_or_counted_twice_between_streams() {
     setup.tasks.abort_all();
 }
 
+#[tokio::test]
+async fn an_end_has_the_kill_that_was_reported_before_it() {
+    let mut setup = start(&[("a", "running")], 1).await;
+    until(&mut setup.facts, &["a"]).await;
+    let events = event("oom", "a", 1_000) + &event("die", "a", 2_000) + &event("die", "a", 3_000);
+    setup.events[0].try_send(events + &event("destroy", "a", 4_000)).unwrap();
+    until(&mut setup.facts, &[]).await;
+    let killed = setup.ends.take_killed();
+    let nanos = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+    let killed = killed.iter().map(|one| (nanos(one.at), one.reported.map(nanos)));
+    assert_eq!(killed.collect::<Vec<_>>(), [(2_000, Some(1_000)), (3_000, None)]);
+}
+
 /// A container that has ended stays as it is; one that runs may have been started again.
 #[tokio::test]
 async fn a_listing_reads_only_what_may_be_new() {

@@ -108,6 +108,7 @@ fn living_task(task: &TaskEntry) -> LivingTask<'_> {
 fn ended_task<'a>(end: &wire::EndedTask, task: &'a TaskEntry) -> EndedTask<'a> {
     EndedTask {
         id: &task.id,
+        container: &task.container,
         service: service_of(task),
         exit_code: exit_code(end),
         was_stopped: task.state == "shutdown",

@@ -65,7 +65,8 @@ impl Following {
             tasks: None,
             counted: Counted {
                 ends: Arc::default(),
-                counts_kills: engine.is_none() && !args.managers.is_empty(),
+                has_engine: engine.is_some(),
+                counts_ends: engine.is_some() || !args.managers.is_empty(),
                 disk: args.disk.then(Arc::default),
             },
             unavailable: Arc::default(),

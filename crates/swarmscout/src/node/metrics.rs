@@ -52,8 +52,9 @@ pub(super) struct NodeMetrics {
 #[derive(Debug)]
 pub(super) struct Counted {
     pub(super) ends: Arc<Ends>,
-    /// Whether kills for want of memory are found by the files of the kernel: no engine reports them.
-    pub(super) counts_kills: bool,
+    /// Whether an Engine or a manager reports what ends.
+    pub(super) counts_ends: bool,
+    pub(super) has_engine: bool,
     pub(super) disk: Option<Arc<Disk>>,
 }
 
@@ -133,8 +134,9 @@ impl NodeMetrics {
         unavailable: Arc<Unavailable>,
     ) -> Self {
         let mut containers = ContainerReader::new(roots.clone(), Arc::clone(&unavailable));
-        if counted.counts_kills {
-            containers = containers.counting_kills(Arc::clone(&counted.ends));
+        if counted.counts_ends {
+            let ends = Arc::clone(&counted.ends);
+            containers = containers.counting_kills(ends, counted.has_engine);
         }
         let host = host(&roots, &switches, &unavailable);
         let readers_unavailable = Arc::clone(&unavailable);
