@@ -102,6 +102,10 @@ pub struct Report {
     pub probed: usize,
     /// How many of the probed ones answered with metrics.
     pub up: usize,
+    /// How many of them want credentials that their readers may have: it is not known whether they are
+    /// up.
+    #[serde(default)]
+    pub guarded: usize,
     /// How many of them did not answer, and were no longer targets at the end.
     pub gone: usize,
     /// Pairs of nodes whose node parts probe each other; `None` if no node part reports that.
@@ -183,7 +187,8 @@ impl Doctor {
         let (of_engines, mut probes) = tokio::join!(of_engines, probes);
         findings.extend(of_engines);
         probes.forget_gone(&now());
-        let targets::Coverage { targets, urls, is_sample, probed, up, gone } = probes.coverage;
+        let targets::Coverage { targets, urls, is_sample, probed, up, guarded, gone } =
+            probes.coverage;
         let context = Context::new(subject, self.own.as_ref());
         let of_targets = probes.findings(context, &self.client, &mut findings).await;
         findings.extend(of_targets);
@@ -196,7 +201,19 @@ impl Doctor {
         let sampled = is_sample;
         let (peers, _) = peers_of(subject);
         let suggest = None;
-        Report { findings, targets, urls, sampled, probed, up, gone, peers, took_seconds, suggest }
+        Report {
+            findings,
+            targets,
+            urls,
+            sampled,
+            probed,
+            up,
+            guarded,
+            gone,
+            peers,
+            took_seconds,
+            suggest,
+        }
     }
 
     /// Finds metrics of services without a target, and how to label them. It requests `/metrics` at

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use swarmscout_model::counted;
 use swarmscout_node_tasks::{LinkPath, LinkState, PeerLink};
 use swarmscout_swarm::Snapshot;
 
@@ -188,7 +189,8 @@ fn summarized(fault: Fault, mut broken: Neighbors<'_>, probed: &Neighbors<'_>) -
             more => format!(" and {more} more"),
         };
         let probed = probed.0.get(node).map_or(0, BTreeSet::len);
-        let text = format!("{} of {probed} peers ({}{more})", peers.len(), named.join(", "));
+        let probed = counted(probed, "peer");
+        let text = format!("{} of {probed} ({}{more})", peers.len(), named.join(", "));
         findings.push(Finding {
             severity: fault.severity(),
             check: fault.check().to_owned(),
@@ -268,25 +270,25 @@ mod tests {
         check(
             &["a>b host up", "b>a overlay down", "a>b overlay up"],
             &expect![[r#"
-            1 pairs, 1 broken
-            Error overlay_broken: node pi-a: overlay network broken to 1 of 1 peers (pi-b), and the hosts reach each other
-        "#]],
+                1 pairs, 1 broken
+                Error overlay_broken: node pi-a: overlay network broken to 1 of 1 peer (pi-b), and the hosts reach each other
+            "#]],
         );
         check(
             &["a>b overlay down", "c>d host down", "c>d overlay up"],
             &expect![[r#"
-            2 pairs, 2 broken
-            Error overlay_broken: node pi-a: overlay network broken to 1 of 1 peers (pi-b)
-            Warning peer_host_down: node pi-c: probes between the hosts are lost to 1 of 1 peers (pi-d)
-        "#]],
+                2 pairs, 2 broken
+                Error overlay_broken: node pi-a: overlay network broken to 1 of 1 peer (pi-b)
+                Warning peer_host_down: node pi-c: probes between the hosts are lost to 1 of 1 peer (pi-d)
+            "#]],
         );
         check(
             &["a>b host down", "a>b overlay down", "c>d overlay large"],
             &expect![[r#"
-            2 pairs, 2 broken
-            Error peer_down: node pi-a: no packet comes back from 1 of 1 peers (pi-b), by the hosts or by the overlay network
-            Warning large_packets_lost: node pi-c: large packets are lost to 1 of 1 peers (pi-d), and small ones pass
-        "#]],
+                2 pairs, 2 broken
+                Error peer_down: node pi-a: no packet comes back from 1 of 1 peer (pi-b), by the hosts or by the overlay network
+                Warning large_packets_lost: node pi-c: large packets are lost to 1 of 1 peer (pi-d), and small ones pass
+            "#]],
         );
     }
 

@@ -1,6 +1,7 @@
 //! Whether targets answer: a sample of each service is probed, and the results are summed up.
 
 mod causes;
+mod node_parts;
 mod ports;
 mod sample;
 
@@ -8,6 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use swarmscout_model::counted;
 use swarmscout_net::Client;
 
 pub(super) use self::ports::mentioned as mentioned_ports;
@@ -52,6 +54,8 @@ pub(super) struct Coverage {
     pub(super) is_sample: bool,
     pub(super) probed: usize,
     pub(super) up: usize,
+    /// Those that want credentials, which their readers may have.
+    pub(super) guarded: usize,
     /// Those that did not answer, and were not targets any longer at the end.
     pub(super) gone: usize,
 }
@@ -80,9 +84,20 @@ pub(super) async fn probe_all(subject: &Subject, client: &Client, limits: Limits
         is_sample: sample.is_part,
         probed: results.len(),
         up,
+        guarded: guarded(&results),
         gone: 0,
     };
     Probes { coverage, results }
+}
+
+/// How many targets want credentials that their readers may have, and this program has not: it is not
+/// known whether they are up.
+fn guarded(results: &[Result]) -> usize {
+    let is_guarded = |(candidate, probed): &&Result| {
+        node_parts::is_guarded(candidate, probed)
+            || (candidate.has_class && probed.outcome == Outcome::Unauthorized)
+    };
+    results.iter().filter(is_guarded).count()
 }
 
 impl Probes {
@@ -99,6 +114,7 @@ impl Probes {
             probed.outcome == Outcome::Up || there.contains(&candidate.url)
         });
         self.coverage.gone = before - self.results.len();
+        self.coverage.guarded = guarded(&self.results);
     }
 
     /// Why targets fail. What breaks them is added to findings that are known already.
@@ -132,14 +148,20 @@ fn hidden(results: &[Result]) -> Option<Finding> {
         check: "networks_unknown".to_owned(),
         subject: format!("job {job}"),
         problem: format!(
-            "{} targets are on overlay networks, but it is not known which the scraper is in",
-            of_overlay().count()
+            "{} on overlay networks, but it is not known which the scraper is in",
+            targets_are(of_overlay().count())
         ),
         fix: "write scraper: <service of the scraper> or networks: [<network>] into the source"
             .to_owned(),
         targets: 0,
         examples: Vec::new(),
     })
+}
+
+/// `1 target is`, `2 targets are`.
+fn targets_are(count: usize) -> String {
+    let verb = if count == 1 { "is" } else { "are" };
+    format!("{} {verb}", counted(count, "target"))
 }
 
 #[cfg(test)]

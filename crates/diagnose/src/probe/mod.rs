@@ -5,15 +5,25 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use swarmscout_exposition::Sniffer;
-use swarmscout_net::{Client, ConnectCause, Error, Request};
+use swarmscout_net::{Client, ConnectCause, Error, Request, Response};
 use tokio::time::Instant;
 
 /// What Prometheus sends as `Accept`, without protobuf.
 const ACCEPT: &str =
     "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1";
+
+/// As Prometheus: a node part answers in time then.
+const SCRAPE_TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
+
+/// Why a node part answers in the place of a target (docs/reach.md). It passes on no such header of a
+/// target.
+const REACH_ERROR: HeaderName = HeaderName::from_static("x-swarmscout-reach-error");
+
+/// The longest reason that is taken for one, in bytes.
+const LONGEST_REASON: usize = 32;
 
 /// How long a target may take, and how large its answer may be.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +64,8 @@ pub enum Outcome {
     NotMetrics,
     /// The answer exceeds the limit.
     TooLarge,
+    /// A node part answers that it cannot fetch from the target.
+    NodePart,
     /// Anything else, such as a proxy on the way.
     Other,
 }
@@ -65,6 +77,9 @@ pub struct Probed {
     pub outcome: Outcome,
     /// The reason in one line, cut and without secrets; empty if the target is up.
     pub detail: String,
+    /// The reason of a node part that answers in the place of the target; empty if the target or nothing
+    /// answers.
+    pub node_part: String,
     /// How long it took.
     pub took: Duration,
 }
@@ -86,6 +101,7 @@ impl Outcome {
             Self::Status => "status",
             Self::NotMetrics => "not_metrics",
             Self::TooLarge => "too_large",
+            Self::NodePart => "node_part",
             Self::Other => "other",
         }
     }
@@ -106,7 +122,8 @@ impl Outcome {
             | Self::Unauthorized
             | Self::Status
             | Self::NotMetrics
-            | Self::TooLarge => true,
+            | Self::TooLarge
+            | Self::NodePart => true,
         }
     }
 
@@ -130,42 +147,89 @@ impl Outcome {
             _ => Self::Other,
         }
     }
+
+    /// Of a reason of a node part: what it found of the target, or that it did not ask it.
+    fn of_node_part(reason: &str) -> Self {
+        match reason {
+            "connect" => Self::PortClosed,
+            "timeout" => Self::AnswerTimeout,
+            "broken" => Self::NotHttp,
+            "redirect" => Self::Status,
+            "too_large" => Self::TooLarge,
+            _ => Self::NodePart,
+        }
+    }
+}
+
+/// What an answer says.
+struct Found {
+    outcome: Outcome,
+    detail: String,
+    node_part: String,
+}
+
+impl Found {
+    fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into(), node_part: String::new() }
+    }
 }
 
 /// Requests `url`, and reads the answer to its end.
 pub async fn probe(client: &Client, url: &str, limits: Limits) -> Probed {
     let begin = Instant::now();
-    let (outcome, detail) = match request(client, url, limits).await {
-        Ok(found) => found,
-        Err(error) => (Outcome::of_error(&error), error.to_string()),
-    };
-    Probed { outcome, detail, took: begin.elapsed() }
+    let found = request(client, url, limits).await;
+    let Found { outcome, detail, node_part } =
+        found.unwrap_or_else(|error| Found::new(Outcome::of_error(&error), error.to_string()));
+    Probed { outcome, detail, node_part, took: begin.elapsed() }
 }
 
-async fn request(client: &Client, url: &str, limits: Limits) -> Result<(Outcome, String), Error> {
+async fn request(client: &Client, url: &str, limits: Limits) -> Result<Found, Error> {
+    let seconds = HeaderValue::try_from(limits.timeout.as_secs_f64().to_string());
     let request = Request::new(url)?
         .header(header::ACCEPT, HeaderValue::from_static(ACCEPT))
+        .header(SCRAPE_TIMEOUT, seconds.expect("a number is a header"))
         .timeout(limits.timeout)
         .max_body(limits.max_body);
     let mut response = client.get(request).await?;
+    if let Some(reason) = node_part(&response.headers) {
+        return refused(client, response, reason).await;
+    }
     match response.status {
         StatusCode::OK => {}
         status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-            return Ok((Outcome::Unauthorized, format!("HTTP status {status}")));
+            return Ok(Found::new(Outcome::Unauthorized, format!("HTTP status {status}")));
         }
-        status => return Ok((Outcome::Status, format!("HTTP status {status}"))),
+        status => return Ok(Found::new(Outcome::Status, format!("HTTP status {status}"))),
     }
     let mut sniffer = Sniffer::default();
     while let Some(piece) = response.body.chunk().await? {
         sniffer.push(&piece);
         if let Some(reason) = sniffer.refusal() {
-            return Ok((Outcome::NotMetrics, reason));
+            return Ok(Found::new(Outcome::NotMetrics, reason));
         }
     }
     Ok(match sniffer.finish() {
-        Ok(()) => (Outcome::Up, String::new()),
-        Err(reason) => (Outcome::NotMetrics, reason),
+        Ok(()) => Found::new(Outcome::Up, ""),
+        Err(reason) => Found::new(Outcome::NotMetrics, reason),
     })
+}
+
+/// Why a node part did not fetch, if it says so.
+fn node_part(headers: &HeaderMap) -> Option<String> {
+    let reason = headers.get(REACH_ERROR)?.to_str().ok()?;
+    let is_reason = !reason.is_empty()
+        && reason.len() <= LONGEST_REASON
+        && reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_reason.then(|| reason.to_owned())
+}
+
+/// The answer of a node part in the place of a target: a line that says why.
+async fn refused(client: &Client, mut response: Response, reason: String) -> Result<Found, Error> {
+    let text = response.body.chunk().await?.unwrap_or_default();
+    let text = client.secrets().clean_bytes(&text);
+    let text = text.lines().next().unwrap_or_default();
+    let detail = format!("its node part answers {} ({reason}): {text}", response.status.as_u16());
+    Ok(Found { outcome: Outcome::of_node_part(&reason), detail, node_part: reason })
 }
 
 #[cfg(test)]

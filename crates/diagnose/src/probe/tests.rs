@@ -105,3 +105,30 @@ async fn what_fails_is_named() {
     let name = "a".repeat(64);
     assert_eq!(probed(&format!("http://{name}/"), PATIENCE).await.outcome, Outcome::NoSuchName);
 }
+
+#[tokio::test]
+async fn a_node_part_says_why_it_does_not_fetch() {
+    for (answer, expected) in [
+        (
+            &b"HTTP/1.1 502 Bad Gateway\r\nX-Swarmscout-Reach-Error: connect\r\ncontent-length: 19\r\n\r\nconnection refused\n"[..],
+            expect![[r#"port_closed "connect" its node part answers 502 (connect): connection refused"#]],
+        ),
+        (
+            b"HTTP/1.1 403 Forbidden\r\nX-Swarmscout-Reach-Error: task\r\ncontent-length: 8\r\n\r\nno task\n",
+            expect![[r#"node_part "task" its node part answers 403 (task): no task"#]],
+        ),
+        // A reason has letters alone.
+        (
+            b"HTTP/1.1 404 Not Found\r\nX-Swarmscout-Reach-Error: <b>\r\ncontent-length: 0\r\n\r\n",
+            expect![[r#"status "" HTTP status 404 Not Found"#]],
+        ),
+    ] {
+        let probed = probed(&format!("http://{}/", server(answer)), PATIENCE).await;
+        expected.assert_eq(&format!(
+            "{} {:?} {}",
+            probed.outcome.as_str(),
+            probed.node_part,
+            probed.detail
+        ));
+    }
+}

@@ -170,6 +170,9 @@ pub struct LastDoctor {
     pub probed: usize,
     /// How many of those answered with metrics.
     pub up: usize,
+    /// How many of those want credentials that their readers may have.
+    #[serde(default)]
+    pub guarded: usize,
 }
 
 impl StatusReport {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use swarmscout_diagnose::doctor::{Doctor, PeerCoverage, Report, Suggestion, Suggestions};
 use swarmscout_diagnose::report::Severity;
 use swarmscout_discovery::config::OwnContainer;
+use swarmscout_model::counted;
 
 use super::page::{self, Line, Style, Window};
 use super::{ADVICE, NO_RESULT, direct};
@@ -66,7 +67,13 @@ fn text(report: &Report) -> Vec<Line> {
     if let Some(PeerCoverage { pairs, broken }) = report.peers {
         let state =
             if broken == 0 { "all".to_owned() } else { format!("{} of them", pairs - broken) };
-        lines.push(Line::new(&format!("{pairs} pairs of nodes probe each other, {state} intact")));
+        lines.push(Line::new(&match pairs {
+            1 => format!(
+                "1 pair of nodes probes each other, {}",
+                if broken == 0 { "intact" } else { "broken" }
+            ),
+            _ => format!("{pairs} pairs of nodes probe each other, {state} intact"),
+        }));
     }
     let coverage = coverage(report);
     lines.push(Line::new(&format!("{coverage} ({:.1} s): {verdict}", report.took_seconds)));
@@ -103,10 +110,10 @@ fn summary(suggest: &Suggestions) -> String {
 
 /// How many targets there are, and what became of them.
 fn coverage(report: &Report) -> String {
-    let Report { targets, urls, sampled, probed, up, gone, .. } = report;
-    let mut text = format!("{targets} targets");
+    let Report { targets, urls, sampled, probed, up, guarded, gone, .. } = report;
+    let mut text = counted(*targets, "target");
     if !sampled && urls < targets {
-        write!(text, " at {urls} URLs").expect("a string takes all");
+        write!(text, " at {}", counted(*urls, "URL")).expect("a string takes all");
     }
     write!(text, ", {probed} probed").expect("a string takes all");
     if *sampled {
@@ -115,7 +122,7 @@ fn coverage(report: &Report) -> String {
     if probed < urls {
         text += " before the time was over";
     }
-    write!(text, ", {up} of them up").expect("a string takes all");
+    write!(text, ", {}", page::up(*up, *guarded)).expect("a string takes all");
     if *gone > 0 {
         write!(text, ", {gone} gone since").expect("a string takes all");
     }
@@ -167,6 +174,7 @@ mod tests {
             sampled: false,
             probed: 2,
             up: 1,
+            guarded: 0,
             gone: 0,
             peers: Some(PeerCoverage { pairs: 12, broken: 2 }),
             took_seconds: 0.25,
@@ -201,6 +209,7 @@ mod tests {
             sampled,
             probed,
             up: probed - gone,
+            guarded: 0,
             gone,
             peers: None,
             took_seconds: 0.25,
@@ -208,6 +217,12 @@ mod tests {
         };
         let check = |report, expected: Expect| expected.assert_eq(&coverage(&report));
         check(report(41, 41, false, 41, 0), expect!["41 targets, 41 probed, 41 of them up"]);
+        check(
+            Report { up: 0, guarded: 11, ..report(11, 11, false, 11, 0) },
+            expect![
+                "11 targets, 11 probed, 0 of them up, 11 want credentials that only their scrapers have"
+            ],
+        );
         check(
             report(51, 46, false, 46, 0),
             expect!["51 targets at 46 URLs, 46 probed, 46 of them up"],

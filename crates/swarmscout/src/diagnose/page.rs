@@ -66,6 +66,15 @@ impl Line {
     }
 }
 
+/// What became of the targets that were probed.
+pub(super) fn up(up: usize, guarded: usize) -> String {
+    match guarded {
+        0 => format!("{up} of them up"),
+        1 => format!("{up} of them up, 1 wants credentials that only its scraper has"),
+        _ => format!("{up} of them up, {guarded} want credentials that only their scrapers have"),
+    }
+}
+
 /// The lines of a finding: what is wrong, examples, what to do.
 pub(super) fn finding(finding: &Finding) -> Vec<Line> {
     let (style, head) = match finding.severity {

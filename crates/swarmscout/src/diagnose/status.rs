@@ -145,10 +145,10 @@ impl Next {
         let Self { flags, url } = self;
         let doctor = match (&report.last_doctor, url) {
             (Some(last), Some(url)) => format!(
-                "doctor ran {} ago, {} of {} probed targets were up: {url}/api/v1/doctor",
+                "doctor ran {} ago, {} probed, {}: {url}/api/v1/doctor",
                 age(last.age_seconds),
-                last.up,
-                last.probed,
+                counted(last.probed, "target"),
+                page::up(last.up, last.guarded),
             ),
             _ => format!("swarmscout doctor{flags} probes the targets"),
         };

@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn aged(health: &str, age_seconds: f64) -> StatusReport {
-        let last_doctor = Some(LastDoctor { age_seconds, probed: 1, up: 1 });
+        let last_doctor = Some(LastDoctor { age_seconds, probed: 1, up: 1, guarded: 0 });
         StatusReport { last_doctor, ..report(health) }
     }
 

@@ -86,6 +86,7 @@ impl Doctor {
             age_seconds: age.as_secs_f64(),
             probed: report.probed,
             up: report.up,
+            guarded: report.guarded,
         })
     }
 }

@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use swarmscout_model::target_list::NODE_PART;
+use swarmscout_model::counted;
 
-use super::PUBLISH_A_PORT;
 use super::ports::OpenPorts;
 use super::sample::Candidate;
+use super::{PUBLISH_A_PORT, node_parts, targets_are};
 use crate::doctor::context::{Context, ScraperName, networks_of};
 use crate::probe::{Outcome, Probed};
 use crate::report::{Finding, Severity};
@@ -26,6 +26,8 @@ pub(super) type Result = (Candidate, Probed);
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) outcome: Outcome,
+    /// The reason of node parts that answer in the place of these targets; empty for others.
+    pub(super) node_part: String,
     pub(super) failed: Vec<Result>,
     /// How many targets of the subject were probed.
     pub(super) all: usize,
@@ -46,6 +48,8 @@ pub(super) struct Causes {
     cut_off: BTreeMap<String, CutOff>,
     /// Behind node parts that want a client certificate, by job.
     guarded: BTreeMap<String, Vec<Result>>,
+    /// Behind node parts that do not answer, by the name of the node.
+    silent: BTreeMap<String, Vec<Result>>,
     /// Everything else.
     pub(super) rest: Vec<Failure>,
 }
@@ -70,7 +74,7 @@ impl Causes {
             *counts.entry(candidate.subject.clone()).or_default() += 1;
         }
         let mut causes = Self::default();
-        let mut rest = BTreeMap::<(String, Outcome), Vec<Result>>::new();
+        let mut rest = BTreeMap::<(String, Outcome, String), Vec<Result>>::new();
         for (candidate, probed) in results {
             let outcome = probed.outcome;
             if outcome == Outcome::Up {
@@ -85,9 +89,12 @@ impl Causes {
             });
             if let Some(node) = lost_nodes.get(&*candidate.node_id) {
                 causes.lost.entry((*node).to_owned()).or_default().push((candidate, probed));
-            } else if is_guarded(&candidate, outcome) {
+            } else if node_parts::is_guarded(&candidate, &probed) {
                 let job = candidate.job.to_string();
                 causes.guarded.entry(job).or_default().push((candidate, probed));
+            } else if node_parts::is_silent(&candidate, &probed) {
+                let node = node_parts::place(&candidate);
+                causes.silent.entry(node).or_default().push((candidate, probed));
             } else if candidate.network == "ingress" {
                 let job = candidate.job.to_string();
                 causes.ingress.entry(job).or_default().push((candidate, probed));
@@ -102,14 +109,15 @@ impl Causes {
                 cut_off.others.extend(others.iter().cloned());
                 cut_off.failed.push((candidate, probed));
             } else {
-                let of_subject = rest.entry((candidate.subject.clone(), outcome));
+                let key = (candidate.subject.clone(), outcome, probed.node_part.clone());
+                let of_subject = rest.entry(key);
                 of_subject.or_default().push((candidate, probed));
             }
         }
-        for ((subject, outcome), mut failed) in rest {
+        for ((subject, outcome, node_part), mut failed) in rest {
             failed.sort_by(|(a, _), (b, _)| a.url.cmp(&b.url));
             let all = counts.get(&subject).copied().unwrap_or_default();
-            causes.rest.push(Failure { outcome, failed, all });
+            causes.rest.push(Failure { outcome, node_part, failed, all });
         }
         causes
     }
@@ -136,8 +144,8 @@ impl Causes {
         for (job, failed) in self.ingress {
             findings.push(Finding {
                 problem: format!(
-                    "{} targets at addresses of the network ingress, which only published ports use",
-                    failed.len()
+                    "{} at addresses of the network ingress, which only published ports use",
+                    counted(failed.len(), "target")
                 ),
                 fix: "drop them: relabel_configs: [{source_labels: \
                       [__meta_dockerswarm_network_ingress], regex: \"true\", action: drop}]"
@@ -148,9 +156,9 @@ impl Causes {
         for (job, failed) in self.guarded {
             findings.push(Finding {
                 problem: format!(
-                    "{} targets are behind node parts that want a client certificate, which the \
-                     scraper may have and this probe has not",
-                    failed.len()
+                    "{} behind node parts that want a client certificate, which the scraper may \
+                     have and this probe has not",
+                    targets_are(failed.len())
                 ),
                 fix:
                     "nothing, if Prometheus scrapes them: else see docs/reach.md for its tls_config"
@@ -158,12 +166,15 @@ impl Causes {
                 ..finding(Severity::Note, "client_certificate", format!("job {job}"), &failed)
             });
         }
+        findings.extend(
+            self.silent.into_iter().map(|(node, failed)| node_parts::silent(&node, &failed)),
+        );
         for (job, failed) in self.unknown {
             findings.push(Finding {
                 problem: format!(
-                    "no answer from any of its {} targets on overlay networks: the scraper does \
-                     not seem to be in these networks",
-                    failed.len()
+                    "no answer from its {} on overlay networks: the scraper does not seem to be in \
+                     these networks",
+                    counted(failed.len(), "target")
                 ),
                 fix: "run Swarmscout and Prometheus as services in the networks of what they \
                       scrape\nif only Prometheus is there, name its service in the source: \
@@ -354,15 +365,13 @@ fn join(scraper: &ScraperName, network: &str, context: Context<'_>) -> String {
     }
 }
 
-/// Whether a node part does not let in who has no certificate of its authority.
-fn is_guarded(candidate: &Candidate, outcome: Outcome) -> bool {
-    candidate.address_source == NODE_PART
-        && candidate.url.starts_with("https:")
-        && matches!(outcome, Outcome::Tls | Outcome::Unauthorized)
-}
-
 /// A finding without its texts.
-fn finding(severity: Severity, check: &str, subject: String, failed: &[Result]) -> Finding {
+pub(super) fn finding(
+    severity: Severity,
+    check: &str,
+    subject: String,
+    failed: &[Result],
+) -> Finding {
     Finding {
         severity,
         check: check.to_owned(),
@@ -385,7 +394,7 @@ fn examples(failed: &[Result]) -> Vec<String> {
 }
 
 fn of_subject(failure: &Failure, ports: &OpenPorts, context: Context<'_>) -> Finding {
-    let Failure { outcome, failed, all } = failure;
+    let Failure { outcome, node_part, failed, all } = failure;
     let first = failed.first().map(|(candidate, _)| candidate);
     let subject = first.map(|candidate| candidate.subject.clone()).unwrap_or_default();
     let has_class = first.is_some_and(|candidate| candidate.has_class);
@@ -404,6 +413,7 @@ fn of_subject(failure: &Failure, ports: &OpenPorts, context: Context<'_>) -> Fin
         Outcome::Status => "answer with an error status",
         Outcome::NotMetrics => "answer with something other than metrics",
         Outcome::TooLarge => "answer with more than the limit",
+        Outcome::NodePart => "cannot be fetched by the node part of their node",
         Outcome::Other => "cannot be requested",
     };
     let severity = match outcome {
@@ -414,7 +424,8 @@ fn of_subject(failure: &Failure, ports: &OpenPorts, context: Context<'_>) -> Fin
     };
     let count = failed.len();
     let mut problem = format!("{count} of {all} probed targets {what}");
-    let mut advice = fix(*outcome, has_class).to_owned();
+    let of_node_part = node_parts::fix(node_part);
+    let mut advice = of_node_part.unwrap_or_else(|| fix(*outcome, has_class)).to_owned();
     if *outcome == Outcome::PortClosed
         && let Some((candidate, _)) = failed.iter().min_by_key(|(one, _)| &one.endpoint)
         && let Some(open) = ports.of(&subject)
@@ -459,7 +470,7 @@ fn fix(outcome: Outcome, has_class: bool) -> &'static str {
             "set prometheus.io/path to the path of its metrics"
         }
         Outcome::TooLarge => "let the target report fewer series",
-        Outcome::Other => "see the examples",
+        Outcome::NodePart | Outcome::Other => "see the examples",
     }
 }
 

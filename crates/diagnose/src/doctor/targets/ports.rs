@@ -43,7 +43,11 @@ pub(super) struct OpenPort {
 impl OpenPorts {
     /// Finds them where services do not listen on the port of their targets.
     pub(super) async fn find(failures: &[Failure], context: Context<'_>, client: &Client) -> Self {
-        let closed = failures.iter().filter(|failure| failure.outcome == Outcome::PortClosed);
+        let is_closed = |failure: &&Failure| {
+            // Behind a node part, the address is that of the node part.
+            failure.outcome == Outcome::PortClosed && failure.node_part.is_empty()
+        };
+        let closed = failures.iter().filter(is_closed);
         let mut attempts = Vec::new();
         let mut found = Self::default();
         for failure in closed.take(SERVICES) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use swarmscout_model::target_list::{CLASS_PREFIX, LIST, UNREACHABLE};
+use swarmscout_model::target_list::{CLASS_PREFIX, LIST, NODE_PART, UNREACHABLE};
 use swarmscout_model::{Target, TargetGroup, TargetList, TargetSet};
 
 use super::ROLE_LABEL;
@@ -166,7 +166,7 @@ fn candidate(
     let label = |name| discovered(group, target, name);
     let text = |name| label(name).unwrap_or_default().to_owned();
     let address_source = text("__meta_swarmscout_address_source");
-    let is_of_node = matches!(&*address_source, "node" | "host_port");
+    let is_of_node = matches!(&*address_source, "node" | "host_port" | NODE_PART);
     let network = if is_of_node { None } else { label("__meta_dockerswarm_network_name") };
     let is_plain = !address_source.is_empty() && label(ROLE_LABEL).is_none();
     let is_of_class = label(LIST).is_some_and(|list| list.starts_with(CLASS_PREFIX));

@@ -84,7 +84,8 @@ fn what_has_left_the_swarm_is_not_reported() {
     let broken = ("http://10.0.0.3:80/metrics", Outcome::ConnectTimeout);
     let results = [up, gone, broken].map(|(url, outcome)| {
         let candidate = Candidate { url: url.to_owned(), ..Candidate::default() };
-        (candidate, Probed { outcome, detail: String::new(), took: Duration::ZERO })
+        let (detail, node_part) = (String::new(), String::new());
+        (candidate, Probed { outcome, detail, node_part, took: Duration::ZERO })
     });
     let mut probes = Probes { coverage: Coverage::default(), results: results.into() };
     let there = sets(&[service("web", &["10.0.0.3:80", "10.0.0.4:80"])]);

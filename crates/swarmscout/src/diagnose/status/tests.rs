@@ -71,11 +71,11 @@ fn without_a_finding_the_next_command_probes_the_targets() {
     "#]],
     );
 
-    report.last_doctor = Some(LastDoctor { age_seconds: 12.0, probed: 51, up: 44 });
+    report.last_doctor = Some(LastDoctor { age_seconds: 12.0, probed: 51, up: 44, guarded: 0 });
     let next = Next { flags: String::new(), url: Some("http://h:9465".to_owned()) };
     assert_eq!(
         next.of(&report),
-        "next: doctor ran 12 s ago, 44 of 51 probed targets were up: http://h:9465/api/v1/doctor"
+        "next: doctor ran 12 s ago, 51 targets probed, 44 of them up: http://h:9465/api/v1/doctor"
     );
 }
 

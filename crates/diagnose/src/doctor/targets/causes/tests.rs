@@ -107,7 +107,7 @@ fn job(scraper: Scraper, dropped: &[&str]) -> ObservedJob {
 }
 
 /// `outcome service node network [how]`, one for each target. `how` is where the address comes from,
-/// with a `!` if the scraper does not reach it; or `class`.
+/// with a `!` if the scraper does not reach it; or `class`; or `node_part:REASON` for an answer of one.
 fn check_in(job: ObservedJob, targets: &[&str], expected: &Expect) {
     let outcomes = [
         Outcome::Up,
@@ -118,12 +118,14 @@ fn check_in(job: ObservedJob, targets: &[&str], expected: &Expect) {
         Outcome::Tls,
         Outcome::NotHttp,
         Outcome::NotMetrics,
+        Outcome::NodePart,
     ];
     let result = |(place, text): (usize, &&str)| {
         let words: Vec<_> = text.split(' ').collect();
         let [outcome, service, node, network, rest @ ..] = &words[..] else { panic!("{text}") };
         let outcome = *outcomes.iter().find(|known| known.as_str() == *outcome).unwrap();
         let how = rest.first().copied().unwrap_or_default();
+        let (how, node_part) = how.split_once(':').unwrap_or((how, ""));
         let candidate = Candidate {
             subject: format!("service {service}"),
             job: "swarm".into(),
@@ -142,7 +144,8 @@ fn check_in(job: ObservedJob, targets: &[&str], expected: &Expect) {
             ..Candidate::default()
         };
         let detail = "the reason".to_owned();
-        (candidate, Probed { outcome, detail, took: Duration::ZERO })
+        let node_part = node_part.to_owned();
+        (candidate, Probed { outcome, detail, node_part, took: Duration::ZERO })
     };
     let swarm = SwarmState {
         feed: Arc::new(Feed::new("x".into())),
@@ -277,12 +280,12 @@ fn a_scraper_outside_of_all_networks_is_one_finding() {
         here(),
         &targets,
         &expect![[r#"
-        Error networks_unknown: job swarm: no answer from any of its 2 targets on overlay networks: the scraper does not seem to be in these networks
-          http://10.0.0.0/metrics on node a: the reason
-          http://10.0.0.1/metrics on node b: the reason
-          fix: run Swarmscout and Prometheus as services in the networks of what they scrape
-               if only Prometheus is there, name its service in the source: scraper: monitoring_prometheus
-    "#]],
+            Error networks_unknown: job swarm: no answer from its 2 targets on overlay networks: the scraper does not seem to be in these networks
+              http://10.0.0.0/metrics on node a: the reason
+              http://10.0.0.1/metrics on node b: the reason
+              fix: run Swarmscout and Prometheus as services in the networks of what they scrape
+                   if only Prometheus is there, name its service in the source: scraper: monitoring_prometheus
+        "#]],
     );
     let one_answers = ["connect_timeout web a front first_network", "up api b back first_network"];
     check_in(
@@ -359,15 +362,50 @@ fn a_node_part_that_wants_a_certificate_is_no_error() {
         &[
             "tls web a - node_part",
             "unauthorized db b - node_part",
-            "port_closed web b - node_part",
+            "port_closed web b - node_part:connect",
+            "node_part web c - node_part:closed",
         ],
         &expect![[r#"
-            Note client_certificate: job swarm: 2 targets are behind node parts that want a client certificate, which the scraper may have and this probe has not
+            Note client_certificate: job swarm: 3 targets are behind node parts that want a client certificate, which the scraper may have and this probe has not
               https://10.0.0.0:9466/reach/t/http/80/metrics on node a: the reason
               https://10.0.0.1:9466/reach/t/http/80/metrics on node b: the reason
+              https://10.0.0.3:9466/reach/t/http/80/metrics on node c: the reason
               fix: nothing, if Prometheus scrapes them: else see docs/reach.md for its tls_config
-            Error port_closed: service web: 1 of 2 probed targets do not listen on their port
+            Error port_closed: service web: 1 of 3 probed targets do not listen on their port
               https://10.0.0.2:9466/reach/t/http/80/metrics on node b: the reason
+              fix: set prometheus.io/port to the port on which the container listens; a process that listens on 127.0.0.1 only must listen on 0.0.0.0
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_node_part_says_is_not_taken_for_the_target() {
+    check(
+        &[
+            "port_closed web a - node_part:connect",
+            "node_part db a - node_part:internal",
+            "node_part db b - node_part:task",
+            "node_part db b - node_part:new_one",
+            "connect_timeout web b - node_part",
+            "port_closed db b - node_part",
+            "up api b - node_part",
+        ],
+        &expect![[r#"
+            Error node_part_silent: node b: no connection to its node part, and 2 targets are behind it
+              https://10.0.0.4:9466/reach/t/http/80/metrics on node b: the reason
+              https://10.0.0.5:9466/reach/t/http/80/metrics on node b: the reason
+              fix: check that swarmscout node runs there (docker service ps of its service), and that its port is open to the scraper
+            Error node_part: service db: 1 of 4 probed targets cannot be fetched by the node part of their node
+              https://10.0.0.1:9466/reach/t/http/80/metrics on node a: the reason
+              fix: attach it to one more network that is not internal, or scrape it directly
+            Error node_part: service db: 1 of 4 probed targets cannot be fetched by the node part of their node
+              https://10.0.0.3:9466/reach/t/http/80/metrics on node b: the reason
+              fix: see docs/reach.md for the reason
+            Error node_part: service db: 1 of 4 probed targets cannot be fetched by the node part of their node
+              https://10.0.0.2:9466/reach/t/http/80/metrics on node b: the reason
+              fix: if it is so again in a minute, the list of the node part is old: its log says why it does not get a new one from --manager
+            Error port_closed: service web: 1 of 2 probed targets do not listen on their port
+              https://10.0.0.0:9466/reach/t/http/80/metrics on node a: the reason
               fix: set prometheus.io/port to the port on which the container listens; a process that listens on 127.0.0.1 only must listen on 0.0.0.0
         "#]],
     );
