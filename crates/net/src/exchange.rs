@@ -120,12 +120,13 @@ fn met_stale_connection(error: &legacy::Error) -> bool {
     extensions.get::<Arc<Wear>>().is_some_and(|wear| wear.is_stale())
 }
 
-/// `last_alert` is that of a connection that was opened for this request.
+/// `alert` is that of a connection that was opened for this request. Requests that waited for the same
+/// connection have it in their error.
 fn failure(
     target: &Target,
     to: &str,
     error: &legacy::Error,
-    last_alert: Option<AlertDescription>,
+    mut alert: Option<AlertDescription>,
 ) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -139,21 +140,23 @@ fn failure(
             }
             return error;
         }
+        alert = alert.or_else(|| tls::alert_of(error.downcast_ref()?));
         cause = error.source();
     }
     // In TLS 1.3 a server refuses a client after the handshake, which it belongs to all the same.
-    if let Some(alert) = last_alert {
+    if let Some(alert) = alert {
         return refused(to, alert);
     }
-    let mut reason = explain(error, &SERVER);
+    let to = to.to_owned();
     if target.host.scheme() == Scheme::Https && closed_before_answer(error) {
         // Its alert may be lost with the connection.
-        reason = String::from(
+        let reason = String::from(
             "the server closed the connection before it answered: it refuses our client certificate, \
              as its log would say, or wants one: set tls_config.cert_file and key_file",
         );
+        return Error::Connect { to, cause: ConnectCause::Tls, reason };
     }
-    Error::Exchange { to: to.to_owned(), reason }
+    Error::Exchange { to, reason: explain(error, &SERVER) }
 }
 
 /// The error of a handshake.

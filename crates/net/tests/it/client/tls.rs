@@ -297,8 +297,28 @@ async fn a_refused_certificate_is_an_error_of_the_handshake() {
     }
 }
 
+/// The alert ends the request that opened the connection, and others wait for the same connection.
 #[tokio::test]
-async fn a_connection_that_is_closed_without_an_alert_is_a_broken_exchange() {
+async fn all_requests_on_a_connection_learn_of_the_refusal() {
+    let authority = Authority::new();
+    let identity = authority.sign_for(&["127.0.0.1"]);
+    let acceptor = acceptor(&identity, Some(&authority), &[&rustls::version::TLS13], &["h2"]);
+    let server = Server::start_tls(acceptor, |_, _| Reply::ok("welcome")).await;
+    let config = HttpConfig { tls: trusting(&authority.pem), ..HttpConfig::default() };
+    let (client, url) =
+        (try_client(&config).unwrap(), format!("https://127.0.0.1:{}/", server.port()));
+    let answers = futures_util::future::join_all((0..10).map(|_| client.get(request(&url)))).await;
+    for answer in answers {
+        let answer = answer.map(|_| ());
+        assert!(
+            matches!(&answer, Err(Error::Connect { cause: ConnectCause::Tls, .. })),
+            "{answer:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_without_an_alert_is_an_error_of_the_handshake() {
     let authority = Authority::new();
     let acceptor =
         acceptor(&authority.sign_for(&["127.0.0.1"]), None, rustls::ALL_VERSIONS, &["http/1.1"]);
@@ -311,7 +331,9 @@ async fn a_connection_that_is_closed_without_an_alert_is_a_broken_exchange() {
     let config = HttpConfig { tls: trusting(&authority.pem), ..HttpConfig::default() };
     let client = try_client(&config).unwrap();
     let (answer, ()) = tokio::join!(client.get(request(&url)), close);
-    let Error::Exchange { reason, .. } = answer.unwrap_err() else { panic!("another error") };
+    let Err(Error::Connect { cause: ConnectCause::Tls, reason, .. }) = answer else {
+        panic!("another answer")
+    };
     assert!(reason.starts_with("the server closed the connection before it answered"), "{reason}");
 }
 
