@@ -46,6 +46,8 @@ fn await_doctor(cluster: &Cluster, line: &str, finding: Option<&str>) -> Result<
             let printed = String::from_utf8_lossy(&output.stdout);
             let has_finding = finding.is_none_or(|finding| printed.contains(finding));
             ensure!(printed.contains(line) && has_finding, "{printed}");
+            // The node parts want a certificate that doctor has not.
+            ensure!(!printed.contains("do not speak HTTP"), "{printed}");
             for line in printed.lines().filter(|line| line.contains("probe")) {
                 println!("{port}: {line}");
             }
