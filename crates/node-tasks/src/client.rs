@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::RequestFailure;
 use crate::labels::AllowedLabels;
-use crate::query::{NodeRef, Registration};
+use crate::query::{NODE_PART_HEADER, NodeRef, Registration};
 use crate::report::{LinkPath, PeerReport};
 use crate::wire::{self, MAX_ANSWER, NodeTasks};
 use crate::{Error, is_container_id};
@@ -355,6 +355,7 @@ impl Asker {
         let mut request = request
             .map_err(|error| unanswered(name, &error))?
             .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(NODE_PART_HEADER, HeaderValue::from_static("1"))
             .max_body(MAX_ANSWER);
         if let Some(Registration { port, overlay }) = registration {
             request = request.query("port", &port.to_string());

@@ -42,7 +42,7 @@ pub use board::{Board, BoardStats, FoundNode, NoNode, NodeAnswer};
 pub use client::{ClientSettings, Followed, Follower, TaskFeed};
 pub use error::{Error, RequestFailure};
 pub use labels::{AllowedLabels, DEFAULT_LABELS};
-pub use query::{NodeQuery, NodeRef, Registration};
+pub use query::{NODE_PART_HEADER, NodeQuery, NodeRef, Registration};
 pub use report::{LinkPath, LinkState, PathReport, PeerLink, PeerReport};
 pub use wire::{
     EndedTask, NodeIdentity, NodeTasks, PeerNode, ReachTarget, TaskEntry, TaskNetwork, TaskSpec,

@@ -4,8 +4,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use http::HeaderName;
+
 use crate::labels::AllowedLabels;
 use crate::report::{PathReport, PeerReport};
+
+/// The header with which a node part registers and reports. A page of another site cannot make a browser
+/// send it.
+pub const NODE_PART_HEADER: HeaderName = HeaderName::from_static("x-swarmscout-node-part");
 
 /// How a node is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

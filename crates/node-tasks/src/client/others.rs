@@ -23,14 +23,44 @@ const EVERY: Duration = Duration::from_mins(1);
 /// A manager, and when it is next registered with.
 struct Due {
     at: Instant,
+    /// Whether the last registration failed.
+    is_failing: bool,
     failures: Backoff,
+}
+
+impl Due {
+    fn new() -> Self {
+        Self { at: Instant::now(), is_failing: false, failures: Backoff::default() }
+    }
+
+    /// There is news for the manager. One that fails gets it after the pause.
+    fn hurry(&mut self) {
+        if !self.is_failing {
+            self.at = Instant::now();
+        }
+    }
+
+    /// Plans the next registration after this one.
+    fn ended(&mut self, registered: &Result<(), Error>) {
+        self.is_failing = registered.is_err();
+        let pause = match registered {
+            Ok(()) => {
+                self.failures.succeeded();
+                Backoff::new(EVERY).failed(EVERY)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "Cannot register with a manager");
+                self.failures.failed(EVERY)
+            }
+        };
+        self.at = Instant::now() + pause;
+    }
 }
 
 /// Registers for ever, from the first answer of a manager on.
 pub(super) async fn register(asker: Arc<Asker>, publish: watch::Sender<Arc<Followed>>) {
     let (mut known, mut report) = (publish.subscribe(), asker.settings.report.clone());
-    let new = || Due { at: Instant::now(), failures: Backoff::default() };
-    let mut all: Vec<_> = asker.managers.iter().map(|_| new()).collect();
+    let mut all: Vec<_> = asker.managers.iter().map(|_| Due::new()).collect();
     loop {
         let followed = known.wait_for(|known| asker.followed(known).is_some()).await;
         let Some(followed) = followed.ok().and_then(|known| asker.followed(&known)) else {
@@ -57,26 +87,13 @@ pub(super) async fn register(asker: Arc<Asker>, publish: watch::Sender<Arc<Follo
         let index = tokio::select! {
             index = is_due => index,
             () = changed(&mut report) => {
-                for due in &mut all {
-                    due.at = Instant::now();
-                }
+                all.iter_mut().for_each(Due::hurry);
                 continue;
             }
             _ = known.wait_for(is_another) => continue,
         };
         let registered = asker.register(index, &NodeRef::Id(node)).await;
-        let due = &mut all[index];
-        let pause = match &registered {
-            Ok(()) => {
-                due.failures.succeeded();
-                Backoff::new(EVERY).failed(EVERY)
-            }
-            Err(error) => {
-                tracing::debug!(%error, "Cannot register with a manager");
-                due.failures.failed(EVERY)
-            }
-        };
-        due.at = Instant::now() + pause;
+        all[index].ended(&registered);
         publish.send_if_modified(|known| {
             let known = Arc::make_mut(known);
             known.registrations += 1;
@@ -105,5 +122,23 @@ impl Asker {
             StatusCode::OK => Ok(()),
             status => Err(failed(name, format!("status {status}"), RequestFailure::Status(status))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn news_does_not_end_the_pause_of_a_manager_that_fails() {
+        let mut due = Due::new();
+        due.ended(&Err(failed("m", String::new(), RequestFailure::Other)));
+        let planned = due.at;
+        due.hurry();
+        assert_eq!(due.at, planned);
+        due.ended(&Ok(()));
+        assert!(due.at > Instant::now());
+        due.hurry();
+        assert_eq!(due.at, Instant::now());
     }
 }

@@ -307,6 +307,8 @@ async fn managers_that_are_not_followed_learn_where_it_listens_and_what_it_finds
         tokio::task::yield_now().await;
     }
     following.abort_all();
+    let marked = |request: &String| request.contains("x-swarmscout-node-part: 1\r\n");
+    assert!(first.requests().iter().chain(&second.requests()).all(marked));
     let (first, second) = (lines(&first), lines(&second));
     assert!(first[1].starts_with("GET ") && !first[1].contains("peers."), "{first:?}");
     assert!(first[2].starts_with("GET ") && first[2].contains("&peers.host=ua,db&"), "{first:?}");

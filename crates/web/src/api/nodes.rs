@@ -6,6 +6,9 @@
 //! The right of the route is not enough: an answer goes to the node itself, known by a verified client
 //! certificate with its ID or host name, or with any name from its address, and to those who may read
 //! everything. For all others, a node that there is not is like one of others.
+//!
+//! A node part registers and reports by its request. It has a header for that which no page of another
+//! site can make a browser send.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +20,9 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use swarmscout_model::PromDuration;
-use swarmscout_node_tasks::{Board, FoundNode, NoNode, NodeAnswer, NodeQuery, NodeRef};
+use swarmscout_node_tasks::{
+    Board, FoundNode, NODE_PART_HEADER, NoNode, NodeAnswer, NodeQuery, NodeRef,
+};
 use swarmscout_server::{ClientRights, LongPoll, Peer, Waited, WaitingRequest};
 use swarmscout_web_config::ClientCertificate;
 use tokio::time::{Instant, sleep_until};
@@ -117,6 +122,7 @@ impl NodeReader<'_> {
         let board = self.board();
         let mut known = board.subscribe();
         let mut ready = self.app.context.program.ready.clone();
+        let mut registers = self.headers.contains_key(NODE_PART_HEADER);
         loop {
             // What changes from now on ends the wait below.
             known.mark_unchanged();
@@ -134,7 +140,8 @@ impl NodeReader<'_> {
                         Ok(standing) => standing,
                         Err(refusal) => return refusal.into_response(),
                     };
-                    if standing == Standing::Own {
+                    // Once: while this request waits, the node part may say something newer by another.
+                    if standing == Standing::Own && std::mem::take(&mut registers) {
                         let query = &self.request.query;
                         if let Some(registration) = query.registration {
                             board.register(&id, registration);
@@ -206,7 +213,8 @@ impl NodeReader<'_> {
     }
 
     fn respond(&self, id: &str, answer: &NodeAnswer, etag: HeaderValue) -> Response {
-        if self.request.query.registration.is_some() {
+        if self.request.query.registration.is_some() && self.headers.contains_key(NODE_PART_HEADER)
+        {
             self.board().seen(id);
         }
         let mut response = if is_known(&self.headers, &etag) {

@@ -41,6 +41,9 @@ fn snapshot(state_of_first: &str) -> Snapshot {
     snapshot
 }
 
+/// What a node part sends to register.
+const NODE_PART: &str = "X-Swarmscout-Node-Part: 1";
+
 struct Site {
     server: Server,
     swarm: SwarmSenders,
@@ -89,10 +92,13 @@ async fn a_node_gets_its_tasks_and_waits_for_another_answer() {
     let known = format!("If-None-Match: {}", first.header("etag").unwrap());
     let path = "/api/v1/nodes/n1/tasks?wait=5m&port=9500";
     let known_of_reader = known.clone();
-    replies.spawn(async move { request(address, "GET", path, &[&known_of_reader]).await });
+    replies
+        .spawn(async move { request(address, "GET", path, &[NODE_PART, &known_of_reader]).await });
     let ports = || site.server.context.outputs.nodes.node_ports();
     ports().wait_for(|ports| ports.get("n1") == Some(&9500)).await.unwrap();
     assert_eq!(site.get("/api/v1/nodes/n1/tasks", &[&known]).await.status, 304);
+    // Later than the registration of the one that waits.
+    site.get("/api/v1/nodes/n1/tasks?port=9501", &[NODE_PART]).await;
     // A change of the other node does not count.
     let mut other = snapshot("running");
     other.tasks.remove("s1", "tn2");
@@ -100,6 +106,7 @@ async fn a_node_gets_its_tasks_and_waits_for_another_answer() {
     site.swarm.publish(snapshot("starting"));
     let second = replies.join_next().await.unwrap().unwrap();
     assert!(second.text().contains(r#""state":"starting""#), "{}", second.text());
+    assert_eq!(ports().borrow().get("n1"), Some(&9501));
 }
 
 #[tokio::test]
@@ -147,7 +154,7 @@ authorization:
     let get = async |user: &str| {
         let credentials = STANDARD.encode(format!("{user}:secret"));
         let header = format!("Authorization: Basic {credentials}");
-        site.get("/api/v1/nodes/n1/tasks?wait=5m&port=9500", &[&header]).await.status
+        site.get("/api/v1/nodes/n1/tasks?wait=5m&port=9500", &[NODE_PART, &header]).await.status
     };
     assert_eq!(get("alice").await, 200);
     // A password does not say which node it is.
@@ -164,9 +171,14 @@ async fn a_node_registers_and_reports_without_its_tasks() {
     site.swarm.publish(snapshot("running"));
     assert_eq!(site.get("/api/v1/nodes/n1/tasks?wait=5m", &[]).await.status, 200);
     let path = "/api/v1/nodes/n1/tasks?port=9500&peers.host=un2";
-    let reply = site.server.request("HEAD", path, &[]).await;
-    assert_eq!((reply.status, reply.text()), (200, String::new()));
     let board = &site.server.context.outputs.nodes;
+    // A page of another site cannot make a browser send the header.
+    for method in ["GET", "HEAD"] {
+        assert_eq!(site.server.request(method, path, &[]).await.status, 200);
+        assert_eq!((board.stats().registered, board.links().len()), (0, 0), "{method}");
+    }
+    let reply = site.server.request("HEAD", path, &[NODE_PART]).await;
+    assert_eq!((reply.status, reply.text()), (200, String::new()));
     assert_eq!(board.node_ports().borrow().get("n1"), Some(&9500));
     assert_eq!(board.links().len(), 1);
     let metrics = site.get("/metrics", &[]).await.text();
