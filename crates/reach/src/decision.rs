@@ -264,6 +264,10 @@ pub fn decide(
 fn split(path: &str) -> Option<(&str, &str, &str, &str)> {
     let (task, rest) = path.strip_prefix(REACH_PREFIX)?.split_once('/')?;
     let (scheme, rest) = rest.split_once('/')?;
+    // The reason names both.
+    if !matches!(scheme, "http" | "https") {
+        return None;
+    }
     let (port, path) = rest.split_at(rest.find('/')?);
     Some((task, scheme, port, path))
 }

@@ -24,7 +24,7 @@ use super::metrics::{Counted, NodeIdentity};
 use super::probes::Probes;
 use super::site::{Tasks, TasksSource};
 use super::{USER_AGENT, environment};
-use crate::cli::NodeArgs;
+use crate::cli::{DEFAULT_NODE_PORT, NodeArgs};
 
 /// What is known of this node, as it changes.
 #[derive(Debug)]
@@ -49,9 +49,14 @@ struct Publish {
 }
 
 impl Following {
-    /// Starts to follow. `port` is where this program listens. Fails if something of the flags cannot
-    /// be used.
-    pub(super) fn start(args: &NodeArgs, port: u16, roots: &Roots) -> anyhow::Result<Self> {
+    /// Starts to follow. `ports` are where this program listens: the first one is registered. Fails if
+    /// something of the flags cannot be used.
+    pub(super) fn start(
+        args: &NodeArgs,
+        ports: &Arc<[u16]>,
+        roots: &Roots,
+    ) -> anyhow::Result<Self> {
+        let port = ports.first().copied().unwrap_or(DEFAULT_NODE_PORT);
         let context = RefreshContext::new(USER_AGENT);
         let engine = environment::engine(args);
         let (facts_sender, facts) = watch::channel(Arc::default());
@@ -97,7 +102,7 @@ impl Following {
             }
             source
         } else if let Some(engine) = engine {
-            following.list_own(engine, args, port, roots, outlets.reachable, &context)
+            following.list_own(engine, args, Arc::clone(ports), roots, outlets.reachable, &context)
         } else {
             return Ok(following);
         };
@@ -158,7 +163,7 @@ impl Following {
         &mut self,
         engine: EngineConfig,
         args: &NodeArgs,
-        port: u16,
+        ports: Arc<[u16]>,
         roots: &Roots,
         reachable: watch::Sender<Arc<Reachable>>,
         context: &RefreshContext,
@@ -170,7 +175,7 @@ impl Following {
             (true, false) => "for readers with a client certificate; --reach.insecure: for all",
         };
         tracing::info!(list = "/sd/swarm", reach, "Listing the containers of this node");
-        let spec = ListSpec { engine, facts: self.facts.clone(), port, has_way };
+        let spec = ListSpec { engine, facts: self.facts.clone(), ports, has_way };
         let (list, publish) = OwnList::start(spec, context, reachable);
         self.running.spawn(publish);
         TasksSource::Engine(Box::new(list))

@@ -35,7 +35,7 @@ use tokio::time::timeout;
 use self::following::Following;
 use self::metrics::{NodeMetrics, Switches};
 use crate::app::{Ended, StartError};
-use crate::cli::{DEFAULT_NODE_PORT, NodeArgs};
+use crate::cli::NodeArgs;
 use crate::doors;
 use crate::listen::Listening;
 use crate::signals::{Received, Signals};
@@ -87,10 +87,10 @@ impl Node {
             listening = listening => listening?,
             _ = signals.stop() => return Err(StartError::Stopped),
         };
-        let port = listening.addresses().first().map_or(DEFAULT_NODE_PORT, SocketAddr::port);
+        let ports: Arc<[u16]> = listening.addresses().iter().map(SocketAddr::port).collect();
         let roots = environment::roots(args);
         let Following { facts, identity, tasks, counted, unavailable, probes, running } =
-            Following::start(args, port, &roots)?;
+            Following::start(args, &ports, &roots)?;
         let switches = Switches {
             given: args.collectors.given.clone(),
             has_node_exporter: node_exporter::answers().await,

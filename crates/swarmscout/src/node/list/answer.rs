@@ -78,7 +78,8 @@ pub(in crate::node) async fn job(
         return text(StatusCode::SERVICE_UNAVAILABLE, "too many lists are read at one time\n");
     };
     let age = list.state().map_or(0, |(_, age)| age.as_secs());
-    let pieces = list.places.hold(Listing::new(list.set(), query, reader, list.port), place);
+    let pieces =
+        list.places.hold(Listing::new(list.set(), query, reader, Arc::clone(&list.ports)), place);
     let no_cache = HeaderValue::from_static("no-cache");
     let headers =
         [(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, no_cache), (AGE, age.into())];
@@ -111,7 +112,7 @@ impl<'a> Asked<'a> {
         // Clients of a unix socket write any name, and reach no port by it.
         let is_local = peer.address.is_none();
         let place = if is_local {
-            Some(("localhost".to_owned(), list.port))
+            list.ports.first().map(|port| ("localhost".to_owned(), *port))
         } else {
             place(headers.get(header::HOST), scheme)
         };
@@ -144,7 +145,7 @@ pub(super) struct Listing {
     set: Arc<TargetSet>,
     query: ListQuery,
     reader: Reader,
-    own_port: u16,
+    own_ports: Arc<[u16]>,
     /// How many targets are written.
     written: usize,
     has_ended: bool,
@@ -155,9 +156,9 @@ impl Listing {
         set: Arc<TargetSet>,
         query: ListQuery,
         reader: Reader,
-        own_port: u16,
+        own_ports: Arc<[u16]>,
     ) -> Self {
-        Self { set, query, reader, own_port, written: 0, has_ended: false }
+        Self { set, query, reader, own_ports, written: 0, has_ended: false }
     }
 }
 
@@ -168,7 +169,7 @@ impl Iterator for Listing {
         if self.has_ended {
             return None;
         }
-        let Self { set, query, reader, own_port, written, has_ended } = self;
+        let Self { set, query, reader, own_ports, written, has_ended } = self;
         let (mut labels, mut out) = (LabelsBuilder::new(), Vec::new());
         let defaults = DefaultLabels::new(&set.pool.defaults);
         let groups = set.groups.iter().filter(|group| query.list.holds(&group.relabelled.group));
@@ -186,7 +187,7 @@ impl Iterator for Listing {
                 served(group, index, &defaults, &pool.relabel, MetaLabels::Show, &mut labels)
                     .expect("an active target has an address")
             };
-            let address = reader.address(&address, *own_port, &mut labels);
+            let address = reader.address(&address, own_ports, &mut labels);
             if query.form == Form::WithoutMeta {
                 labels.retain(|name, _| !name.starts_with(META_PREFIX));
             }

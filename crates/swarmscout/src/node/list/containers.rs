@@ -25,9 +25,9 @@ const HERE: &str = "localhost:";
 
 /// The way by which a node part reaches a target of a container. `None` for what is not one, and for the
 /// node part itself.
-fn way<'a>(get: impl Fn(&str) -> Option<&'a str>, own_port: u16) -> Option<ReachPath<'a>> {
+fn way<'a>(get: impl Fn(&str) -> Option<&'a str>, own_ports: &[u16]) -> Option<ReachPath<'a>> {
     let port = get(TARGET_PORT)?.parse().ok()?;
-    if is_on_host(&get) && port == own_port {
+    if is_on_host(&get) && own_ports.contains(&port) {
         return None;
     }
     let (scheme, path) = (get(SCHEME).unwrap_or("http"), get(METRICS_PATH).unwrap_or("/metrics"));
@@ -43,13 +43,13 @@ pub(super) fn reachable(
     set: &TargetSet,
     snapshot: &Snapshot,
     facts: &FactsSet,
-    own_port: u16,
+    own_ports: &[u16],
 ) -> Reachable {
     let mut listed = HashMap::<&str, (bool, Vec<ReachTarget>)>::new();
     for (group, target) in set.active() {
         let labels = &group.group.targets[target.index as usize];
         let get = |name: &str| labels.get(name);
-        let Some(ReachPath { task, scheme, port, path }) = way(get, own_port) else { continue };
+        let Some(ReachPath { task, scheme, port, path }) = way(get, own_ports) else { continue };
         let Some(target) = ReachTarget::new(scheme, port, path) else { continue };
         let (on_host, targets) = listed.entry(task).or_default();
         *on_host |= is_on_host(get);
@@ -112,12 +112,18 @@ impl Reader {
     }
 
     /// Makes the labels of a target those that this reader needs, and gives its address.
-    pub(super) fn address(&self, known: &str, own_port: u16, labels: &mut LabelsBuilder) -> String {
+    pub(super) fn address(
+        &self,
+        known: &str,
+        own_ports: &[u16],
+        labels: &mut LabelsBuilder,
+    ) -> String {
         let get = |name: &str| labels.get(name);
-        let path = way(get, own_port).filter(|_| self.by_reach).map(|path| path.to_string());
+        let path = way(get, own_ports).filter(|_| self.by_reach).map(|path| path.to_string());
         let Some(path) = path else {
             let Some(port) = known.strip_prefix(HERE) else { return known.to_owned() };
-            if port == own_port.to_string() && is_on_host(get) {
+            let is_own = port.parse().is_ok_and(|port| own_ports.contains(&port));
+            if is_own && is_on_host(get) {
                 self.set_scheme(labels);
             }
             return format!("{}:{port}", self.host);

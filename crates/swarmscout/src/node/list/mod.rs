@@ -46,8 +46,8 @@ const LIST_LASTS: Duration = Duration::from_mins(10);
 #[derive(Debug)]
 pub(super) struct OwnList {
     job: Job,
-    /// The node part's own port: a container that listens there on the host's network is this one.
-    port: u16,
+    /// The node part's own ports: a container that listens there on the host's network is this one.
+    ports: Arc<[u16]>,
     /// Whether this process is in the host's network, from where it reaches containers.
     has_way: bool,
     /// For those who read it.
@@ -62,7 +62,7 @@ pub(super) struct ListSpec {
     /// What is known of its containers. A change makes a refresh sooner.
     pub(super) facts: watch::Receiver<Arc<FactsSet>>,
     /// See [`OwnList`].
-    pub(super) port: u16,
+    pub(super) ports: Arc<[u16]>,
     /// See [`OwnList`].
     pub(super) has_way: bool,
 }
@@ -74,7 +74,7 @@ impl OwnList {
         context: &RefreshContext,
         reachable: watch::Sender<Arc<Reachable>>,
     ) -> (Self, impl Future<Output = ()> + use<>) {
-        let ListSpec { engine, facts, port, has_way } = spec;
+        let ListSpec { engine, facts, ports, has_way } = spec;
         let mut build = BuildContext::new(Arc::clone(&context.user_agent));
         build.refresh = context.clone();
         build.own_container = OwnContainer::read();
@@ -83,8 +83,9 @@ impl OwnList {
         let source = source(engine, facts.clone(), containers);
         manager.apply(vec![JobConfig::new(SUCCESSOR, vec![source])]);
         let job = manager.jobs().borrow().first().cloned().expect("one job was applied");
-        let publish = publish(job.set.clone(), snapshots, facts, reachable, port);
-        (Self { job, port, has_way, places: Places::default(), _manager: manager }, publish)
+        let own_ports = Arc::clone(&ports);
+        let publish = publish(job.set.clone(), snapshots, facts, reachable, own_ports);
+        (Self { job, ports, has_way, places: Places::default(), _manager: manager }, publish)
     }
 
     /// The newest targets.
@@ -177,13 +178,13 @@ async fn publish(
     mut snapshots: watch::Receiver<Snapshot>,
     mut facts: watch::Receiver<Arc<FactsSet>>,
     reachable: watch::Sender<Arc<Reachable>>,
-    port: u16,
+    own_ports: Arc<[u16]>,
 ) {
     loop {
         let set = Arc::clone(&sets.borrow_and_update());
         let snapshot = snapshots.borrow_and_update().clone();
         let known = Arc::clone(&facts.borrow_and_update());
-        let now = containers::reachable(&set, &snapshot, &known, port);
+        let now = containers::reachable(&set, &snapshot, &known, &own_ports);
         reachable.send_replace(Arc::new(now));
         let ended = tokio::select! {
             changed = sets.changed() => changed.is_err(),

@@ -20,8 +20,11 @@ use super::answer::Listing;
 use super::containers::Reader;
 use super::*;
 
-/// The port of the node part.
+/// The port of the node part by which it is asked.
 const OWN: u16 = 9466;
+
+/// All ports at which it listens.
+const OWN_PORTS: [u16; 2] = [OWN, 9470];
 
 struct Machine {
     swarm: Swarm,
@@ -74,7 +77,8 @@ impl Machine {
 
     async fn list(&mut self) -> OwnList {
         let facts = self.facts.subscribe();
-        let spec = ListSpec { engine: self.config(), facts, port: OWN, has_way: true };
+        let spec =
+            ListSpec { engine: self.config(), facts, ports: OWN_PORTS.into(), has_way: true };
         let context = RefreshContext::new("test");
         let (list, publish) = OwnList::start(spec, &context, self.reachable.clone());
         self.publishing.spawn(publish);
@@ -108,7 +112,7 @@ fn query(form: Form) -> ListQuery {
 }
 
 fn pieces(list: &OwnList, form: Form, reader: &Reader) -> Vec<Vec<u8>> {
-    Listing::new(list.set(), query(form), reader.clone(), OWN).collect()
+    Listing::new(list.set(), query(form), reader.clone(), OWN_PORTS.into()).collect()
 }
 
 fn read(list: &OwnList, form: Form, reader: &Reader) -> Vec<u8> {
@@ -154,6 +158,7 @@ fn run_all(machine: &Machine) {
     machine.run("db", "5432", ("bridge", "172.17.0.3"), &[(5432, 15432)]);
     machine.run("exporter", "9100", ("host", ""), &[]);
     machine.run("node", "9466", ("host", ""), &[]);
+    machine.run("node-too", "9470", ("host", ""), &[]);
     machine.run("quiet", "", ("bridge", "172.17.0.4"), &[]);
 }
 
@@ -174,7 +179,7 @@ async fn the_list_is_that_of_the_program_for_this_engine() {
     assert_eq!(list(Form::Full), targets(&http_sd(&program, false, false)));
     assert_eq!(list(Form::Raw), targets(&http_sd(&program, true, false)));
     let without_meta = list(Form::WithoutMeta);
-    assert!(without_meta.len() == 4 && !format!("{without_meta:?}").contains("__meta_"));
+    assert!(without_meta.len() == 5 && !format!("{without_meta:?}").contains("__meta_"));
 }
 
 #[tokio::test]
@@ -189,6 +194,7 @@ async fn readers_get_the_way_that_they_have() {
     expect![[r#"
         db.pi 10.0.0.12:15432 - -
         exporter.pi 10.0.0.12:9100 - -
+        node-too.pi 10.0.0.12:9470 https -
         node.pi 10.0.0.12:9466 https -
         shop_api.1 <overlay> - -
         web.pi 172.17.0.2:8080 - -
@@ -197,6 +203,7 @@ async fn readers_get_the_way_that_they_have() {
     expect![[r#"
         db.pi 10.0.0.12:9466 https /reach/<id>/http/5432/metrics
         exporter.pi 10.0.0.12:9466 https /reach/<id>/http/9100/metrics
+        node-too.pi 10.0.0.12:9470 https -
         node.pi 10.0.0.12:9466 https -
         shop_api.1 10.0.0.12:9466 https /reach/<id>/http/80/metrics
         web.pi 10.0.0.12:9466 https /reach/<id>/http/8080/metrics
