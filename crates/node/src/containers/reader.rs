@@ -187,6 +187,7 @@ impl ContainerReader {
     ) -> BTreeMap<Box<str>, u64> {
         let mut totals = BTreeMap::new();
         let mut reason = None;
+        let mut is_off = !hierarchy.has(Controller::Memory);
         let is_v2 = hierarchy.version == Version::V2;
         let is_hierarchical = *is_hierarchical
             .get_or_insert_with(|| is_v2 && !has_local_events(&self.roots, &mut self.buffer));
@@ -202,6 +203,8 @@ impl ContainerReader {
                     Ok(total) => drop(totals.insert(path.into(), total)),
                     Err(ReadError::NotFound | ReadError::Gone)
                         if !with_containers.contains(path) => {}
+                    // The root never has it.
+                    Err(ReadError::NotFound) if !path.is_empty() => is_off = true,
                     Err(error) => {
                         reason = Some(format!("cannot read memory.events of /{path}: {error}"));
                     }
@@ -213,7 +216,10 @@ impl ContainerReader {
             reason =
                 Some("cgroup version 1 forgets the counts of cgroups that are gone".to_owned());
         }
+        // Without the controller nothing is killed by a limit, and `memory` is unavailable.
+        let reason = reason.filter(|_| !is_off);
         ends.set_kill_source(match &reason {
+            _ if is_off => KillSource::Unknown,
             // No container was seen yet, or those of the host are elsewhere.
             None if *has_engine && totals.is_empty() => KillSource::Engine,
             None => KillSource::Kernel,
