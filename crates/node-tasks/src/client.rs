@@ -45,6 +45,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// The first pause after an answer that came early without a change, and the one after every change.
 const EARLY_PAUSE: Duration = Duration::from_millis(50);
 
+/// What to do without a manager.
+const GIVE_A_URL: &str =
+    "it is empty: give the URL of a Swarmscout on a manager, such as https://manager-1:9465";
+
 /// How much of the body of a refusal is shown, in bytes.
 const SHOWN_OF_REFUSAL: usize = 512;
 
@@ -154,6 +158,9 @@ impl Follower {
         let client = Client::new(&settings.http, context.client_options(CONNECT_WITHIN));
         let client = client.map_err(|error| unusable("", error.to_string()))?;
         let manager = |url: &String| {
+            if url.is_empty() {
+                return Err(unusable(url, GIVE_A_URL.to_owned()));
+            }
             client.secrets().keep_url(url);
             let parsed = Url::parse(url).map_err(|error| unusable(url, error.to_string()))?;
             Request::new(url).map_err(|error| unusable(url, error.to_string()))?;
@@ -165,7 +172,7 @@ impl Follower {
         };
         let managers = settings.managers.iter().map(manager).collect::<Result<Vec<_>, _>>()?;
         if managers.is_empty() {
-            return Err(unusable("", "give the URL of a Swarmscout on a manager".to_owned()));
+            return Err(unusable("", GIVE_A_URL.to_owned()));
         }
         let rotation = Rotation::new(managers.len());
         let publish = watch::Sender::default();
@@ -236,7 +243,16 @@ impl Follower {
         let kinds = join(errors.iter().map(Error::kind).collect());
         let text = join(errors.iter().map(ToString::to_string).collect());
         if self.logged.as_ref() != Some(&kinds) {
-            tracing::error!(err = text, "Cannot learn the tasks of this node");
+            // One that registers nothing is there for its probes: these work, and other nodes report
+            // the same paths.
+            if self.asker.settings.registration.is_some() {
+                tracing::error!(err = text, "Cannot learn the tasks of this node");
+            } else {
+                tracing::info!(
+                    err = text,
+                    "Managers do not get what this node finds of the network"
+                );
+            }
             self.logged = Some(kinds);
         }
         self.change(|known| known.error = Some(text.into()));
@@ -483,7 +499,11 @@ fn unanswered(manager: &str, error: &swarmscout_net::Error) -> Error {
         swarmscout_net::Error::Connect { cause, .. } => RequestFailure::Connect(*cause),
         _ => RequestFailure::Other,
     };
-    failed(manager, error.to_string(), failure)
+    let mut reason = error.to_string();
+    if ["tls_config", "client certificate"].iter().any(|words| reason.contains(words)) {
+        reason += " (tls_config stands in the file of --manager.http-config)";
+    }
+    failed(manager, reason, failure)
 }
 
 /// Resolves when there is another value; never, once the sender is gone.

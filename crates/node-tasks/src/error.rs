@@ -8,7 +8,7 @@ use swarmscout_net::ConnectCause;
 #[non_exhaustive]
 pub enum Error {
     /// A manager's URL is not one.
-    #[error("cannot use the manager {url}: {reason}")]
+    #[error("cannot use the manager {url:?}: {reason}")]
     Manager {
         /// Without its password.
         url: String,

@@ -342,3 +342,31 @@ fn a_manager_that_cannot_be_asked_is_refused_at_the_start() {
         );
     }
 }
+
+#[test]
+fn an_empty_manager_is_named() {
+    let settings = ClientSettings::new(vec![String::new()], watch::channel(id("n1")).1);
+    let error = Follower::new(settings, &RefreshContext::new("test")).unwrap_err();
+    expect_test::expect![[r#"cannot use the manager "": it is empty: give the URL of a Swarmscout on a manager, such as https://manager-1:9465"#]]
+        .assert_eq(&error.to_string());
+}
+
+#[test]
+fn an_error_of_certificates_names_the_flag() {
+    use swarmscout_net::ConnectCause::{Refused, Tls};
+    for (cause, reason, names_flag) in [
+        (
+            Tls,
+            "the server's certificate is signed by an unknown authority: name the authority's certificate in tls_config.ca_file",
+            true,
+        ),
+        (Tls, "the server wants a client certificate: set tls_config.cert_file and key_file", true),
+        (Tls, "the server refused our client certificate (UnknownCA)", true),
+        (Tls, "the server does not speak TLS here: is http:// meant?", false),
+        (Refused, "connection refused", false),
+    ] {
+        let (to, reason) = ("m:9465".to_owned(), reason.to_owned());
+        let error = unanswered("m", &swarmscout_net::Error::Connect { to, cause, reason });
+        assert_eq!(error.to_string().contains("--manager.http-config"), names_flag, "{error}");
+    }
+}

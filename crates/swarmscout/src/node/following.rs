@@ -58,7 +58,8 @@ impl Following {
     ) -> anyhow::Result<Self> {
         let port = ports.first().copied().unwrap_or(DEFAULT_NODE_PORT);
         let context = RefreshContext::new(USER_AGENT);
-        let engine = environment::engine(args);
+        // One that is there for its probes alone serves no containers.
+        let engine = environment::engine(args).filter(|_| !args.peers.only);
         let (facts_sender, facts) = watch::channel(Arc::default());
         let (identity_sender, identity) = watch::channel(environment::identity(args));
         let is_named = engine.is_none() || environment::node_id(args).is_some();
@@ -71,7 +72,7 @@ impl Following {
             counted: Counted {
                 ends: Arc::default(),
                 has_engine: engine.is_some(),
-                counts_ends: engine.is_some() || !args.managers.is_empty(),
+                counts_ends: engine.is_some() || !args.managers.is_empty() && !args.peers.only,
                 disk: args.disk.then(Arc::default),
             },
             unavailable: Arc::default(),
@@ -80,6 +81,12 @@ impl Following {
         };
         following.probe_overlay(args, port)?;
         let mut outlets = Outlets::default();
+        if args.peers.only {
+            if !args.managers.is_empty() {
+                following.follow_managers(args, port, names, outlets, &context)?;
+            }
+            return Ok(following);
+        }
         let publish =
             Publish { facts: facts_sender, identity: identity_sender, names: names_sender };
         if let Some(engine) = &engine {
@@ -96,11 +103,7 @@ impl Following {
         }
         let reach = Reach::new(reach_options(args, roots), outlets.reachable.subscribe());
         let source = if !args.managers.is_empty() {
-            let source = following.follow_managers(args, port, names, outlets, &context)?;
-            if args.peers.only {
-                return Ok(following);
-            }
-            source
+            following.follow_managers(args, port, names, outlets, &context)?
         } else if let Some(engine) = engine {
             following.list_own(engine, args, Arc::clone(ports), roots, outlets.reachable, &context)
         } else {
@@ -197,5 +200,35 @@ fn reach_options(args: &NodeArgs, roots: &Roots) -> ReachOptions {
         procfs: roots.procfs.clone(),
         max_body: args.reach_max_body.0,
         ..ReachOptions::new(HeaderValue::from_static(USER_AGENT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Args {
+        #[command(flatten)]
+        node: NodeArgs,
+    }
+
+    /// What is reported as missing.
+    fn missing(flags: &[&str]) -> Vec<String> {
+        let args = ["node", "--docker.host="].iter().chain(flags);
+        let Args { node } = Args::try_parse_from(args).unwrap();
+        let following = Following::start(&node, &Arc::from([0]), &Roots::default()).unwrap();
+        following.unavailable.list().into_iter().map(|(what, _)| what).collect()
+    }
+
+    #[tokio::test]
+    async fn one_that_only_probes_misses_nothing_of_containers() {
+        let manager = "--manager=http://127.0.0.1:1";
+        assert_eq!(missing(&[]), ["names"]);
+        assert_eq!(missing(&[manager]), ["health"]);
+        assert_eq!(missing(&["--peers.only"]), [""; 0]);
+        assert_eq!(missing(&["--peers.only", manager]), [""; 0]);
     }
 }
