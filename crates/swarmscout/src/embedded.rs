@@ -73,6 +73,15 @@ const OF_PROGRAMS: &[PathAndText] = &[
     read!("dashboards/swarmscout.json"),
 ];
 
+/// What `reach.yml` reads.
+const OF_REACH: &[PathAndText] = &[
+    read!("stack/swarmscout-reach.yml"),
+    read!("stack/prometheus-reach.yml"),
+    read!("node/manager.yml"),
+    read!("node/manager-web.yml"),
+    read!("node/node-web.yml"),
+];
+
 /// The stacks for `docker stack deploy` and Compose, and what each of them reads or is deployed with.
 pub const STACKS: Embedded = Embedded {
     kind: "stack",
@@ -110,6 +119,7 @@ pub const STACKS: Embedded = Embedded {
             text: include_str!("../../../deploy/complete.yml"),
             reads: &[
                 OF_PROGRAMS,
+                OF_REACH,
                 &[
                     read!("stack/swarmscout.yml"),
                     read!("rules/swarmscout.yml"),
@@ -119,13 +129,15 @@ pub const STACKS: Embedded = Embedded {
                     read!("alert-url.yml"),
                     read!("grafana-password.yml"),
                     read!("reach.yml"),
-                    read!("stack/swarmscout-reach.yml"),
-                    read!("stack/prometheus-reach.yml"),
-                    read!("node/manager.yml"),
-                    read!("node/manager-web.yml"),
-                    read!("node/node-web.yml"),
                 ],
             ],
+        },
+        EmbeddedFile {
+            name: "reach",
+            file: "reach.yml",
+            about: "in addition to complete: its parts on the nodes fetch for Prometheus, without a shared network",
+            text: include_str!("../../../deploy/reach.yml"),
+            reads: &[OF_REACH],
         },
         EmbeddedFile {
             name: "compose",
