@@ -70,6 +70,7 @@ pub(super) fn routes(server: &Arc<HttpServer>) -> Routes<Arc<App>> {
         .route(Right::Metrics, "/metrics/node", get(node))
         .route(Right::Metrics, "/metrics/own", get(own))
         .route(Right::Metrics, "/reach/{*target}", any(reach))
+        .route(Right::Metrics, "/api/{*path}", any(api))
         .route(Right::Lists, "/sd", get(list::index))
         .route(Right::Lists, "/sd/", get(list::index))
         .route(Right::Lists, "/sd/{*job}", get(list::job))
@@ -148,6 +149,26 @@ async fn reach(
     let mut response = reach.answer(&parts, app.admits(&peer)).await.map(Body::new);
     response.extensions_mut().insert(AsItIs);
     response
+}
+
+/// What `status`, `doctor`, `explain` and other node parts ask a Swarmscout on a manager, as it says errors.
+async fn api(State(app): State<Arc<App>>) -> Response {
+    let manager = match &app.tasks {
+        Some(Tasks { source: TasksSource::Managers(feed), .. }) => feed.borrow().manager.clone(),
+        _ => None,
+    };
+    let whom = match manager {
+        Some(manager) => format!("ask the Swarmscout that it follows, {manager}"),
+        None => "ask a Swarmscout on a manager, or the Engine with --config.file".to_owned(),
+    };
+    let error = format!(
+        "this is the node part (swarmscout node), which has metrics and no API: {whom}; /metrics/own has \
+         how it is itself"
+    );
+    let error = serde_json::json!({"status": "error", "errorType": "node_part", "error": error});
+    let json = HeaderValue::from_static("application/json");
+    let headers = [(header::CONTENT_TYPE, json)];
+    (StatusCode::NOT_IMPLEMENTED, headers, error.to_string()).into_response()
 }
 
 async fn answer(app: &App, scope: Scope, format: Format, own: String) -> Response {

@@ -94,3 +94,18 @@ fn the_certificate_of_nodes_opens_no_door_but_that_to_tasks() {
     "#]]
     .assert_eq(&ask(&folder, "http.yml", None, address, &paths));
 }
+
+#[test]
+fn status_of_a_node_part_says_what_it_is() {
+    let folder = Folder::new();
+    let mut command = folder.command();
+    command.args(["node", "--web.listen-address=127.0.0.1:0", "--docker.host="]);
+    let mut node = Program::spawn(&mut command);
+    let url = format!("--url=http://{}", node.address());
+    for args in [&["status"][..], &["doctor"], &["explain", "service/web"]] {
+        let output = folder.run(&[args, &[&url]].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("this is the node part (swarmscout node)"), "{args:?}: {said}");
+    }
+}
