@@ -23,7 +23,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodRouter, post};
 use http::header::{GetAll, HOST, ORIGIN, REFERER};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
 use swarmscout_web_config::Right;
 
 use crate::listener::Peer;
@@ -134,6 +134,18 @@ impl Guard {
     }
 }
 
+/// Whether a request is for more than one host, so that this server and a proxy before it could take it for
+/// different ones (RFC 9112, 3.2; RFC 9113, 8.3.1).
+fn names_two_hosts<B>(request: &http::Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).into_iter().map(HeaderValue::as_bytes);
+    let first = hosts.next();
+    let authority = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
+    let differs = authority.zip(first).is_some_and(|(authority, host)| {
+        !authority.as_str().as_bytes().eq_ignore_ascii_case(host.trim_ascii())
+    });
+    differs || hosts.next().is_some()
+}
+
 /// Whether a request came through a unix socket.
 fn is_local<B>(request: &http::Request<B>) -> bool {
     request.extensions().get::<Peer>().is_some_and(|peer| peer.address.is_none())
@@ -181,6 +193,10 @@ pub(crate) async fn read(
     request: Request,
     next: Next,
 ) -> Response {
+    if names_two_hosts(&request) {
+        let why = "the request names more than one host: send one Host header\n";
+        return text(StatusCode::BAD_REQUEST, why);
+    }
     match server.guard.refuse_read(&request) {
         Some(why) => forbidden(&why),
         None => next.run(request).await,

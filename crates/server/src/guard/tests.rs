@@ -212,3 +212,23 @@ fn on_a_unix_socket_only_browsers_need_a_known_host() {
         }
     }
 }
+
+#[test]
+fn a_request_is_for_one_host() {
+    for (version, uri, headers, expected) in [
+        (Version::HTTP_11, "/", "", false),
+        (Version::HTTP_11, "/", "Host: a", false),
+        (Version::HTTP_11, "/", "Host: a | Host: b", true),
+        (Version::HTTP_11, "/", "Host: a | Host: a", true),
+        (Version::HTTP_11, "/", "Host: | Host: a", true),
+        // There, the Host is ignored.
+        (Version::HTTP_11, "http://a/", "Host: b", false),
+        (Version::HTTP_2, "http://a/", "", false),
+        (Version::HTTP_2, "http://a/", "Host: A", false),
+        (Version::HTTP_2, "http://a/", "Host: b", true),
+    ] {
+        let mut request = request(uri, headers);
+        *request.version_mut() = version;
+        assert_eq!(names_two_hosts(&request), expected, "{version:?} {uri} {headers}");
+    }
+}

@@ -77,6 +77,19 @@ async fn a_body_is_never_taken_for_a_request() {
 }
 
 #[tokio::test]
+async fn a_request_that_names_two_hosts_is_refused() {
+    let server = Server::start(Instant::now(), Vec::new()).await;
+    for (second, expected) in
+        [("", 200), ("Host: localhost\r\n", 400), ("hOST: swarm.example\r\n", 400)]
+    {
+        for path in ["/sd", "/-/healthy"] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: swarm.example\r\n{second}\r\n");
+            assert_eq!(statuses(&server, request.as_bytes()).await, [expected], "{path} {second}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_path_leads_out_of_the_routes() {
     let server = Server::start(Instant::now(), Vec::new()).await;
     let mut seen = Vec::new();

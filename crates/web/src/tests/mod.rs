@@ -346,10 +346,11 @@ pub(super) async fn request(
     headers: &[&str],
 ) -> Reply {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: swarm.example:9465\r\nConnection: close\r\n{headers}\r\n"
-    );
+    let own_host = headers.iter().any(|header| header.starts_with("Host:"));
+    let host = ["Host: swarm.example:9465"].into_iter().filter(|_| !own_host);
+    let headers = host.chain(headers.iter().copied());
+    let headers: String = headers.flat_map(|header| [header, "\r\n"]).collect();
+    let request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
