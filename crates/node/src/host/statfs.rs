@@ -224,18 +224,36 @@ fn answer(question: &Question) -> Answer {
         match statfs(path.as_c_str()) {
             Ok(found) => {
                 let unit = u64::try_from(found.f_bsize).unwrap_or(0);
-                return Answer::Size(Size {
-                    all: found.f_blocks.saturating_mul(unit),
-                    free: found.f_bfree.saturating_mul(unit),
-                    available: found.f_bavail.saturating_mul(unit),
-                    files: found.f_files,
-                    files_free: found.f_ffree,
-                });
+                return in_bytes(
+                    unit,
+                    Size {
+                        all: found.f_blocks,
+                        free: found.f_bfree,
+                        available: found.f_bavail,
+                        files: found.f_files,
+                        files_free: found.f_ffree,
+                    },
+                );
             }
             Err(error) => last = Answer::Failed(error),
         }
     }
     last
+}
+
+/// The size in bytes of one in blocks. Of a FUSE file system without `allow_other`, the kernel gives others
+/// than its owner an answer without a size of blocks, and with 0 for all that it does not say (Linux
+/// `fs/fuse/inode.c`, `fuse_statfs`).
+fn in_bytes(unit: u64, blocks: Size) -> Answer {
+    if unit == 0 {
+        return Answer::Failed(Errno::ACCESS);
+    }
+    Answer::Size(Size {
+        all: blocks.all.saturating_mul(unit),
+        free: blocks.free.saturating_mul(unit),
+        available: blocks.available.saturating_mul(unit),
+        ..blocks
+    })
 }
 
 /// Whether the path leads to another mount than this. Kernels before 5.8 do not say.
@@ -322,6 +340,16 @@ mod tests {
         }
         prober.stuck.clear();
         assert_eq!(sizes(&prober.ask(&all)), [Some(1), Some(4), Some(5), Some(5)]);
+    }
+
+    #[test]
+    fn a_size_that_the_kernel_withholds_is_not_0() {
+        assert_eq!(in_bytes(0, Size::default()), Answer::Failed(Errno::ACCESS));
+        // A file system of a server may really have none.
+        assert_eq!(in_bytes(4096, Size::default()), Answer::Size(Size::default()));
+        let blocks = Size { all: 3, free: 2, available: 1, files: 9, files_free: 8 };
+        let bytes = Size { all: 12, free: 8, available: 4, ..blocks };
+        assert_eq!(in_bytes(4, blocks), Answer::Size(bytes));
     }
 
     #[test]
