@@ -11,7 +11,7 @@
 //! that their source has replaced. So a budget can also know the memory of the [`Process`]. It is
 //! read again after each `MEASURED` bytes of charges, and no charge may exceed its limit either.
 //!
-//! Charges of at most `SMALL` bytes are not compared with the process, and the last part of the
+//! Charges of at most `SMALL` bytes, less with a small limit, are not compared with the process, and the last part of the
 //! budget is for them (`RESERVED`): small jobs go on while a large one is refused.
 
 use std::fmt;
@@ -40,8 +40,8 @@ const MEASURED: u64 = 1 << 20;
 /// A charge of at most this many bytes is small.
 const SMALL: u64 = 1 << 20;
 
-/// The sixteenth part of the limit is for small charges. A limit that is itself small has no such
-/// part.
+/// The sixteenth part of the limit is for small charges. Where that is less than `SMALL`, charges of at
+/// most that part are small.
 const RESERVED: u64 = 16;
 
 /// A limit for the bytes of all its charges together.
@@ -53,6 +53,8 @@ struct Inner {
     limit: u64,
     /// For small charges.
     reserved: u64,
+    /// The largest charge that is small.
+    small: u64,
     used: AtomicU64,
     reclaim: OnceLock<Box<dyn Fn() + Send + Sync>>,
     process: Option<Process>,
@@ -110,7 +112,8 @@ impl Budget {
         let reserved = if limit == u64::MAX { 0 } else { limit / RESERVED };
         Self(Arc::new(Inner {
             limit,
-            reserved: if reserved < SMALL { 0 } else { reserved },
+            reserved,
+            small: reserved.min(SMALL),
             used: AtomicU64::new(0),
             reclaim: OnceLock::new(),
             process,
@@ -155,8 +158,8 @@ impl Budget {
 
     /// Adds `bytes` to a charge. An error is the memory in use beside it.
     fn try_add(&self, bytes: u64, charge: &Charge) -> Result<(), u64> {
-        let Inner { limit, reserved, used, .. } = &*self.0;
-        let is_small = charge.bytes.saturating_add(charge.given).saturating_add(bytes) <= SMALL;
+        let Inner { limit, reserved, small, used, .. } = &*self.0;
+        let is_small = charge.bytes.saturating_add(charge.given).saturating_add(bytes) <= *small;
         let reserved = if is_small { 0 } else { *reserved };
         let add = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit - reserved);
         used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
@@ -284,11 +287,11 @@ mod tests {
         let mut first = budget.charge(60).unwrap();
         let refused = budget.charge(41).unwrap_err();
         assert_eq!(refused, OverBudget { needed: 41, used: 60, limit: 100 });
-        let second = budget.charge(40).unwrap();
-        assert_eq!((budget.used(), budget.limit()), (100, Some(100)));
+        let second = budget.charge(34).unwrap();
+        assert_eq!((budget.used(), budget.limit()), (94, Some(100)));
         assert_eq!(
-            first.grow(1).unwrap_err(),
-            OverBudget { needed: 61, used: 40, limit: 100 },
+            first.grow(7).unwrap_err(),
+            OverBudget { needed: 67, used: 34, limit: 100 },
             "the charge itself is not among what others use"
         );
         drop(second);
@@ -326,24 +329,27 @@ mod tests {
     /// Also for parts of something large that are split off one by one.
     #[test]
     fn the_last_part_is_for_small_charges() {
-        let budget = Budget::new(Bytes(RESERVED * SMALL));
-        let mut large = budget.nothing();
-        let mut parts = Vec::new();
-        let error = loop {
-            match large.grow(SMALL / 2) {
-                Ok(()) => parts.push(large.split(SMALL / 2)),
-                Err(error) => break error,
-            }
-        };
-        let used = budget.used();
-        assert_eq!(used, (RESERVED - 1) * SMALL);
-        let limit = RESERVED * SMALL;
-        assert_eq!(error, OverBudget { needed: SMALL / 2, used, limit });
-        assert!(error.to_string().contains("exceeds 15/16 of --limits.memory=16MiB"), "{error}");
-        let small = budget.charge(SMALL).unwrap();
-        assert!(budget.charge(1).is_err());
-        drop((parts, small));
-        assert_eq!(budget.used(), 0);
+        for (part, name) in [(SMALL, "16MiB"), (SMALL / 8, "2MiB")] {
+            let limit = RESERVED * part;
+            let budget = Budget::new(Bytes(limit));
+            let mut large = budget.nothing();
+            let mut parts = Vec::new();
+            let error = loop {
+                match large.grow(part / 2) {
+                    Ok(()) => parts.push(large.split(part / 2)),
+                    Err(error) => break error,
+                }
+            };
+            let used = budget.used();
+            assert_eq!(used, (RESERVED - 1) * part);
+            assert_eq!(error, OverBudget { needed: part / 2, used, limit });
+            let text = format!("exceeds 15/16 of --limits.memory={name}");
+            assert!(error.to_string().contains(&text), "{error}");
+            let small = budget.charge(part).unwrap();
+            assert!(budget.charge(1).is_err());
+            drop((parts, small));
+            assert_eq!(budget.used(), 0);
+        }
     }
 
     /// Whatever was charged: what the process really has counts, but for small charges.

@@ -63,11 +63,12 @@ async fn needs_within(name: &str, config: &SdConfig, context: BuildContext, at_l
         panic!("{name}: {error}")
     };
     let OverBudget { needed, used, limit } = *memory;
-    assert!(needed + used > LIMIT, "{name}: {error}");
+    // A sixteenth is for what is small.
+    assert!(needed + used > LIMIT / 16 * 15, "{name}: {error}");
     assert_eq!(limit, LIMIT, "{name}");
     assert!(needed >= at_least, "{name}: {error}");
     let text = error.to_string();
-    assert!(text.contains("exceeds --limits.memory=4MiB: raise --limits.memory, or"), "{text}");
+    assert!(text.contains("--limits.memory=4MiB: raise --limits.memory, or"), "{text}");
 }
 
 async fn says(name: &str, config: &SdConfig, expected: &str) {
@@ -224,7 +225,7 @@ async fn node_lists() {
         let config = node_list(&format!("{scheme}://{address}"), api);
         let error = refused(name, &config).await.to_string();
         assert!(error.contains("needs about "), "{name}: {error}");
-        assert!(error.contains("exceeds --limits.memory=4MiB"), "{name}: {error}");
+        assert!(error.contains("--limits.memory=4MiB"), "{name}: {error}");
     }
     // Each of these 10 bytes is a node.
     let nodes: Vec<_> = (0..60_000).map(|i| format!("\"h:{i}\"")).collect();
@@ -434,7 +435,7 @@ async fn tiny_objects_of_an_engine() {
         });
         let error = refused(name, &config).await.to_string();
         assert!(error.contains("/services: needs about "), "{name}: {error}");
-        assert!(error.contains("exceeds --limits.memory=4MiB: raise --limits.memory"), "{error}");
+        assert!(error.contains("--limits.memory=4MiB: raise --limits.memory"), "{error}");
     }
 }
 
