@@ -2,7 +2,7 @@
 //!
 //! Nothing is kept before the first node asks: a Swarm without node parts costs nothing.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +30,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// A node part that has not asked for so long is not probed any more: longer than any wait.
 const FORGET_AFTER: Duration = Duration::from_mins(6);
+
+/// A node part that is there has registered by then: it does so every minute.
+const TIME_TO_REGISTER: Duration = Duration::from_mins(2);
 
 /// A report on the network counts for so long. A node part that is there repeats it every minute.
 const REPORT_FOR: Duration = Duration::from_mins(3);
@@ -91,6 +94,26 @@ pub struct BoardStats {
     pub wakes: u64,
 }
 
+/// Which node parts ask for their tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeParts {
+    /// IDs of the nodes whose parts have registered, and ask still.
+    pub registered: BTreeSet<String>,
+    /// Others whose parts were refused, by ID of the node. Any client may say that it is that part.
+    pub refused: BTreeMap<String, PartRefusal>,
+    /// Whether all parts have had the time to register since this program was started.
+    pub had_time: bool,
+}
+
+/// Why a node part got no tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartRefusal {
+    /// From where it asked; `None` on a unix socket.
+    pub from: Option<IpAddr>,
+    /// Whether it has a verified certificate, which is not that of the node.
+    pub has_certificate: bool,
+}
+
 /// The tasks of all nodes, for those that ask.
 #[derive(Debug)]
 pub struct Board {
@@ -102,6 +125,7 @@ pub struct Board {
     node_ports: watch::Sender<Arc<NodePorts>>,
     /// The set of those that can be probed may have changed.
     registered: watch::Sender<u64>,
+    since: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -128,6 +152,7 @@ struct Slot {
     version: watch::Sender<u64>,
     rendered: Option<(u64, AllowedLabels, Arc<NodeAnswer>)>,
     registration: Option<(Registration, Instant)>,
+    refusal: Option<(PartRefusal, Instant)>,
     /// The last report of each path: a node may have a part of its own for one.
     reports: [Option<(PathReport, Instant)>; LinkPath::ALL.len()],
 }
@@ -140,6 +165,11 @@ impl Slot {
             let (report, at) = report.as_ref()?;
             (now.saturating_duration_since(*at) < REPORT_FOR).then_some((path, report))
         })
+    }
+
+    fn refusal(&self, now: Instant) -> Option<PartRefusal> {
+        let (refusal, at) = self.refusal?;
+        (now.saturating_duration_since(at) < FORGET_AFTER).then_some(refusal)
     }
 
     fn is_alive(&self, now: Instant) -> bool {
@@ -159,6 +189,7 @@ impl Default for Board {
             known: watch::Sender::default(),
             node_ports: watch::Sender::default(),
             registered: watch::Sender::default(),
+            since: Instant::now(),
         }
     }
 }
@@ -178,6 +209,30 @@ impl Board {
             reporting: count(&|slot| slot.reports(now).next().is_some()),
             waiting: state.slots.values().map(|slot| slot.version.receiver_count()).sum(),
             ..state.stats
+        }
+    }
+
+    /// Who asks, and who is refused.
+    pub fn node_parts(&self) -> NodeParts {
+        let (state, now) = (self.lock(), Instant::now());
+        let had_time = now.saturating_duration_since(self.since) >= TIME_TO_REGISTER;
+        let mut parts = NodeParts { had_time, ..NodeParts::default() };
+        for (id, slot) in &state.slots {
+            if slot.is_alive(now) {
+                parts.registered.insert(id.to_string());
+            } else if let Some(refusal) = slot.refusal(now) {
+                parts.refused.insert(id.to_string(), refusal);
+            }
+        }
+        parts
+    }
+
+    /// Notes that a client said to be the part of this node, and was refused.
+    pub fn refuse(&self, node: &NodeRef, refusal: PartRefusal) {
+        if let Ok(found) = self.find(node) {
+            let mut state = self.lock();
+            let slot = state.slots.entry(found.identity.id.into()).or_default();
+            slot.refusal = Some((refusal, Instant::now()));
         }
     }
 

@@ -38,7 +38,7 @@ mod reach;
 mod report;
 mod wire;
 
-pub use board::{Board, BoardStats, FoundNode, NoNode, NodeAnswer};
+pub use board::{Board, BoardStats, FoundNode, NoNode, NodeAnswer, NodeParts, PartRefusal};
 pub use client::{ClientSettings, Followed, Follower, TaskFeed};
 pub use error::{Error, RequestFailure};
 pub use labels::{AllowedLabels, DEFAULT_LABELS};

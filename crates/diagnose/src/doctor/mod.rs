@@ -7,6 +7,7 @@ mod cluster;
 mod context;
 mod dns;
 mod engines;
+mod node_parts;
 mod peers;
 mod reach;
 mod services;
@@ -23,7 +24,7 @@ use swarmscout_discovery::config::OwnContainer;
 use swarmscout_discovery::manager::{Job, JobState};
 use swarmscout_net::config::TlsConfig;
 use swarmscout_net::{Client, ClientOptions, HttpConfig};
-use swarmscout_node_tasks::PeerLink;
+use swarmscout_node_tasks::{NodeParts, PeerLink};
 use swarmscout_swarm::{Feed, Snapshot, Swarm, SwarmStatus, TaskQuery};
 use tokio::time::Instant;
 
@@ -38,7 +39,7 @@ use crate::probe::Limits;
 use crate::report::{Finding, Severity, rank};
 
 /// What is checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Subject {
     /// All jobs.
     pub jobs: Vec<ObservedJob>,
@@ -46,6 +47,8 @@ pub struct Subject {
     pub swarms: Vec<SwarmState>,
     /// What node parts say of the network between nodes.
     pub links: Vec<PeerLink>,
+    /// Which node parts ask for their tasks.
+    pub node_parts: NodeParts,
 }
 
 /// A job at one moment.
@@ -131,6 +134,7 @@ pub(crate) fn known_findings(subject: &Subject) -> Vec<Finding> {
     findings.extend(subject.swarms.iter().flat_map(cluster::check));
     findings.extend(subject.swarms.iter().flat_map(services::check));
     findings.extend(peers_of(subject).1);
+    findings.extend(node_parts::check(subject));
     findings
 }
 

@@ -159,7 +159,7 @@ fn hidden(results: &[Result]) -> Option<Finding> {
 }
 
 /// `1 target is`, `2 targets are`.
-fn targets_are(count: usize) -> String {
+pub(super) fn targets_are(count: usize) -> String {
     let verb = if count == 1 { "is" } else { "are" };
     format!("{} {verb}", counted(count, "target"))
 }

@@ -76,7 +76,7 @@ fn subject(pool: &PoolSpec) -> Subject {
     let state =
         JobState { set: Arc::new(set(pool, &[group])), status: Arc::new(JobStatus::default()) };
     let job = ObservedJob { config: Arc::new(JobConfig::new("swarm", Vec::new())), state };
-    Subject { jobs: vec![job], swarms: vec![swarm()], links: Vec::new() }
+    Subject { jobs: vec![job], swarms: vec![swarm()], ..Subject::default() }
 }
 
 fn check(subject: &Subject, object: &str, expected: &Expect) {
@@ -303,7 +303,7 @@ fn of_lists(services: Vec<Service>, tasks: Vec<Task>) -> Subject {
         ..Lists::default()
     };
     let swarm = SwarmState { snapshot: Some(Arc::new(Snapshot::from(&lists))), ..swarm() };
-    Subject { jobs: Vec::new(), swarms: vec![swarm], links: Vec::new() }
+    Subject { swarms: vec![swarm], ..Subject::default() }
 }
 
 fn shown(subject: &Subject, object: &str) -> String {
@@ -417,7 +417,7 @@ fn a_service_whose_failed_tasks_are_not_known_gets_advice() {
     };
     let lists = Lists { services: vec![Arc::new(service)], ..Lists::default() };
     let swarm = SwarmState { snapshot: Some(Arc::new(Snapshot::from(&lists))), ..swarm() };
-    let subject = Subject { jobs: Vec::new(), swarms: vec![swarm], links: Vec::new() };
+    let subject = Subject { swarms: vec![swarm], ..Subject::default() };
     expect![
         "No job has a target of service crash: its task does not run: no node is ready and active."
     ]

@@ -124,7 +124,7 @@ fn a_healthy_swarm_is_one_line() {
     let subject = Subject {
         jobs: vec![job("swarm", &PoolSpec::new("swarm"), &groups, read)],
         swarms: vec![swarm(&healthy(), ListScope::everything(), now)],
-        links: Vec::new(),
+        ..Subject::default()
     };
     let report = StatusReport::of(&subject, now);
     assert!(report.is_ok());
@@ -198,7 +198,7 @@ fn a_global_service_is_wanted_on_each_ready_node_that_fits() {
         ..Lists::default()
     };
     let swarms = vec![swarm(&lists, ListScope::everything(), now)];
-    let report = StatusReport::of(&Subject { jobs: Vec::new(), swarms, links: Vec::new() }, now);
+    let report = StatusReport::of(&Subject { swarms, ..Subject::default() }, now);
     let tasks = report.swarms[0].tasks.as_ref().map(|tasks| (tasks.running, tasks.wanted));
     assert_eq!(tasks, Some((1, 2)));
     expect![[r#"
@@ -248,7 +248,7 @@ fn a_run_that_failed_is_not_as_wanted() {
         ..Lists::default()
     };
     let swarms = vec![swarm(&lists, ListScope::everything(), now)];
-    let report = StatusReport::of(&Subject { jobs: Vec::new(), swarms, links: Vec::new() }, now);
+    let report = StatusReport::of(&Subject { swarms, ..Subject::default() }, now);
     expect![[r#"
         1 of 1 node ready, 3 of 5 services as wanted, 0 targets: 3 warnings
         Warning run_failed: service shop_backup: its last run failed (1 of 2 tasks): exit code 3 []
@@ -268,7 +268,7 @@ fn a_run_that_failed_is_not_as_wanted() {
     let running = ListFilter::Filtered(r#"{"desired-state":{"running":true}}"#.into());
     let scope = ListScope { tasks: running, ..ListScope::everything() };
     let swarms = vec![swarm(&lists, scope, now)];
-    let report = StatusReport::of(&Subject { jobs: Vec::new(), swarms, links: Vec::new() }, now);
+    let report = StatusReport::of(&Subject { swarms, ..Subject::default() }, now);
     expect![[r#"
         1 of 1 node ready, 3 of 3 services as wanted, 0 targets: 1 warning
         Warning no_targets: targets: no job has a target []
@@ -308,7 +308,7 @@ fn missing_tasks_have_the_reason_of_the_last_one_that_failed() {
         ..Lists::default()
     };
     let swarms = vec![swarm(&lists, ListScope::everything(), now)];
-    let report = StatusReport::of(&Subject { jobs: Vec::new(), swarms, links: Vec::new() }, now);
+    let report = StatusReport::of(&Subject { swarms, ..Subject::default() }, now);
     expect![[r#"
         1 of 2 nodes ready, 0 of 2 services as wanted, 0 targets: 2 errors, 2 warnings
         Error node_not_ready: node pi1: the managers see it as down: what runs on it is unknown []
@@ -352,7 +352,7 @@ fn what_is_wrong_is_counted_and_found() {
             job("new", &PoolSpec::new("new"), &[], source("http", None, None)),
         ],
         swarms: vec![swarm(&lists, ListScope::everything(), now)],
-        links: Vec::new(),
+        ..Subject::default()
     };
     let report = StatusReport::of(&subject, now);
     expect![[r#"
@@ -381,7 +381,7 @@ fn lists_that_are_not_read_are_not_counted() {
         let subject = Subject {
             jobs: Vec::new(),
             swarms: vec![swarm(&healthy(), scope, now)],
-            links: Vec::new(),
+            ..Subject::default()
         };
         let report = StatusReport::of(&subject, now);
         let SwarmHealth { nodes, managers, services, tasks, .. } = &report.swarms[0];
@@ -432,7 +432,7 @@ fn the_nodes_of_a_classic_swarm_are_those_that_its_master_reports() {
     let jobs = ["a", "b"]
         .map(|name| job(name, &PoolSpec::new(name), &[group("nodes", "", &nodes)], read.clone()));
     let report = StatusReport::of(
-        &Subject { jobs: jobs.into(), swarms: Vec::new(), links: Vec::new() },
+        &Subject { jobs: jobs.into(), swarms: Vec::new(), ..Subject::default() },
         now,
     );
     expect![[r#"
@@ -446,8 +446,10 @@ fn the_nodes_of_a_classic_swarm_are_those_that_its_master_reports() {
 
     // A master before 1.0.0 reports no state.
     let old = job("old", &PoolSpec::new("old"), &[group("nodes", "", &[&of(1, "")])], read);
-    let report =
-        StatusReport::of(&Subject { jobs: vec![old], swarms: Vec::new(), links: Vec::new() }, now);
+    let report = StatusReport::of(
+        &Subject { jobs: vec![old], swarms: Vec::new(), ..Subject::default() },
+        now,
+    );
     assert_eq!((report.classic_nodes, &*report.health), (None, "OK  1 target"));
 }
 
@@ -461,7 +463,7 @@ fn the_advice_depends_on_whether_there_is_a_swarm() {
         let read = source("swarmscout", None, Some(now));
         let jobs = vec![job("swarm", &PoolSpec::new("swarm"), &groups, read)];
         let report =
-            StatusReport::of(&Subject { jobs, swarms: Vec::new(), links: Vec::new() }, now);
+            StatusReport::of(&Subject { jobs, swarms: Vec::new(), ..Subject::default() }, now);
         report.findings.into_iter().map(|finding| finding.fix).collect::<String>()
     });
     assert_eq!(fixes, [PUBLISH_A_PORT, SHARE_A_NETWORK]);
@@ -475,7 +477,7 @@ fn missing_and_restored_targets_are_found() {
         let read = SourceStatus { restored, ..source("http", None, Some(now)) };
         let jobs = vec![job("a", &pool, &[group("s", "", targets)], read)];
         let report =
-            StatusReport::of(&Subject { jobs, swarms: Vec::new(), links: Vec::new() }, now);
+            StatusReport::of(&Subject { jobs, swarms: Vec::new(), ..Subject::default() }, now);
         expected.assert_eq(&text(&report));
     };
     check(

@@ -163,3 +163,23 @@ fn what_nodes_report_of_the_network_counts_by_path_and_between_known_nodes() {
     assert_eq!(links(), ["n1 n2 Overlay LargeLost", "n1 n3 Host Up"]);
     assert!(NodeQuery::parse("peers.host=dn1,../n2").is_err());
 }
+
+#[test]
+fn a_part_that_is_refused_is_known_until_it_registers() {
+    let (board, (_known, swarm)) = (Board::default(), swarm());
+    board.follow(vec![(swarm, Some(Arc::new(snapshot())))], &[]);
+    let refusal = PartRefusal { from: None, has_certificate: true };
+    let id = |id: &str| NodeRef::Id(id.to_owned());
+    board.refuse(&id("n1"), refusal);
+    board.refuse(&NodeRef::Name("n2".to_owned()), refusal);
+    // No Swarm has it.
+    board.refuse(&id("gone"), refusal);
+    let parts = || {
+        let NodeParts { registered, refused, .. } = board.node_parts();
+        (registered.into_iter().collect::<Vec<_>>(), refused.into_keys().collect::<Vec<_>>())
+    };
+    assert_eq!(parts(), (vec![], vec!["n1".to_owned(), "n2".to_owned()]));
+    board.register("n1", Registration { port: 9466, overlay: None });
+    assert_eq!(parts(), (vec!["n1".to_owned()], vec!["n2".to_owned()]));
+    assert!(!board.node_parts().had_time);
+}

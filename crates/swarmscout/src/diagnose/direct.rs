@@ -109,7 +109,7 @@ impl LocalJobs {
             jobs: jobs.iter().map(ObservedJob::of).collect(),
             swarms: swarms.iter().filter_map(SwarmState::of).collect(),
             // Node parts ask the program that runs.
-            links: Vec::new(),
+            ..Subject::default()
         }
     }
 

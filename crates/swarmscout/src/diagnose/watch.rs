@@ -234,7 +234,7 @@ mod tests {
 
     /// The report of a program without jobs.
     fn report(health: &str) -> StatusReport {
-        let subject = Subject { jobs: Vec::new(), swarms: Vec::new(), links: Vec::new() };
+        let subject = Subject::default();
         let report = StatusReport::of(&subject, Instant::now());
         StatusReport { health: health.to_owned(), findings: Vec::new(), ..report }
     }

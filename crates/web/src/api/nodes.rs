@@ -21,7 +21,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use swarmscout_model::PromDuration;
 use swarmscout_node_tasks::{
-    Board, FoundNode, NODE_PART_HEADER, NoNode, NodeAnswer, NodeQuery, NodeRef,
+    Board, FoundNode, NODE_PART_HEADER, NoNode, NodeAnswer, NodeQuery, NodeRef, PartRefusal,
 };
 use swarmscout_server::{ClientRights, LongPoll, Peer, Waited, WaitingRequest};
 use swarmscout_web_config::ClientCertificate;
@@ -131,6 +131,7 @@ impl NodeReader<'_> {
                 return stopping;
             }
             if let Err(refusal) = self.check_certificate() {
+                self.note_refusal();
                 return refusal.into_response();
             }
             let mut changes = match board.find(&self.request.node) {
@@ -138,7 +139,10 @@ impl NodeReader<'_> {
                     let id = found.identity.id.clone();
                     let standing = match self.standing(&found) {
                         Ok(standing) => standing,
-                        Err(refusal) => return refusal.into_response(),
+                        Err(refusal) => {
+                            self.note_refusal();
+                            return refusal.into_response();
+                        }
                     };
                     // Once: while this request waits, the node part may say something newer by another.
                     if standing == Standing::Own && std::mem::take(&mut registers) {
@@ -189,6 +193,16 @@ impl NodeReader<'_> {
                 () = changed(&mut ready) => {}
                 () = sleep_until(until) => {}
             }
+        }
+    }
+
+    /// For `doctor`, if it says to be a node part.
+    fn note_refusal(&self) {
+        let Proof { certificate, address, .. } = self.proof();
+        let registers = self.request.query.registration.is_some();
+        if registers && self.headers.contains_key(NODE_PART_HEADER) {
+            let refusal = PartRefusal { from: address, has_certificate: certificate.is_some() };
+            self.board().refuse(&self.request.node, refusal);
         }
     }
 

@@ -161,7 +161,10 @@ authorization:
     assert_eq!(get("node").await, 403);
     assert_eq!(site.get("/api/v1/nodes/n1/tasks", &[]).await.status, 401);
     // Only the node itself registers a port.
-    assert!(site.server.context.outputs.nodes.node_ports().borrow().is_empty());
+    let board = &site.server.context.outputs.nodes;
+    assert!(board.node_ports().borrow().is_empty());
+    assert!(board.node_parts().refused.contains_key("n1"));
+    assert!(plain.server.context.outputs.nodes.node_parts().refused.is_empty());
 }
 
 /// A node part registers with those managers by `HEAD` that it does not follow.

@@ -14,5 +14,6 @@ pub(crate) fn subject(context: &Context) -> Subject {
         jobs: current.map(ObservedJob::of).collect(),
         swarms: swarms.iter().filter_map(SwarmState::of).collect(),
         links: context.outputs.nodes.links(),
+        node_parts: context.outputs.nodes.node_parts(),
     }
 }

@@ -95,7 +95,7 @@ async fn metrics_of_silent_services_are_found_and_exporters_named() {
         as_of: None,
         tasks: None,
     };
-    let subject = Subject { jobs: vec![job], swarms: vec![swarm], links: Vec::new() };
+    let subject = Subject { jobs: vec![job], swarms: vec![swarm], ..Subject::default() };
     let Suggestions { services, suggestions } =
         Doctor::new("test").unwrap().suggest(&subject).await;
     assert_eq!(services, 4);

@@ -93,7 +93,7 @@ fn what_has_left_the_swarm_is_not_reported() {
         config: Arc::new(JobConfig::new("swarm", Vec::new())),
         state: JobState { set: Arc::clone(&there[0]), status: Arc::default() },
     };
-    probes.forget_gone(&Subject { jobs: vec![state], swarms: Vec::new(), links: Vec::new() });
+    probes.forget_gone(&Subject { jobs: vec![state], ..Subject::default() });
     let left: Vec<_> = probes.results.iter().map(|(candidate, _)| &*candidate.url).collect();
     assert_eq!(left, [up.0, broken.0]);
     assert_eq!(probes.coverage.gone, 1);

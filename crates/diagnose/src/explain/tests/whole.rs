@@ -59,7 +59,7 @@ impl Site {
         let mut job = manager.jobs().borrow()[0].clone();
         job.wait_for(|job| job.set.is_complete()).await.unwrap();
         let swarms = manager.swarms().borrow().iter().filter_map(SwarmState::of).collect();
-        let subject = Subject { jobs: vec![ObservedJob::of(&job)], swarms, links: Vec::new() };
+        let subject = Subject { jobs: vec![ObservedJob::of(&job)], swarms, ..Subject::default() };
         manager.shutdown().await;
         subject
     }

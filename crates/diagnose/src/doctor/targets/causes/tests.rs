@@ -153,7 +153,7 @@ fn check_in(job: ObservedJob, targets: &[&str], expected: &Expect) {
         as_of: None,
         tasks: None,
     };
-    let subject = Subject { jobs: vec![job], swarms: vec![swarm], links: Vec::new() };
+    let subject = Subject { jobs: vec![job], swarms: vec![swarm], ..Subject::default() };
     let context = Context::new(&subject, None);
     let mut findings = super::super::super::cluster::check(&subject.swarms[0]);
     findings.retain(|finding| finding.check == "node_not_ready");
