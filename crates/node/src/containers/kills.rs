@@ -1,5 +1,5 @@
 //! Kills for want of memory by service, by the counts of the kernel. cgroup version 2 only: there an
-//! Engine reports few kills of a container's first process, since its cgroup is gone with it.
+//! Engine may not report a kill of a container's first process, since its cgroup is gone with it.
 //!
 //! A container that is killed takes its count with it, but the kernel adds all counts up: `memory.events`
 //! of the cgroup above has those of children that are gone. What has been added there since the last

@@ -295,8 +295,8 @@ fn version_1_forgets_kills_in_containers_that_have_ended() {
     assert!(unavailable.list().iter().any(|(what, _)| what == "oom_ended"));
 }
 
-/// Docker 20.10 and 29 report kills of a container's children with cgroup version 2, and of its first
-/// process hardly ever.
+/// With cgroup version 2 an Engine (20.10, 29) may not report that the kernel killed the first process of a
+/// container.
 #[test]
 fn what_an_engine_reports_counts_where_the_kernel_does_not() {
     for (case, is_v1, expected) in [
