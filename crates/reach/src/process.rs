@@ -60,7 +60,9 @@ pub(crate) enum NoAddress {
          of the node part, but for /sys/fs/cgroup"
     )]
     ForeignSysfs { address: Ipv4Addr, interface: String, sysfs: String },
-    #[error("it has no address but that of loopback")]
+    #[error(
+        "it has no IPv4 address but that of loopback: attach it to a network with a bridge and IPv4"
+    )]
     Loopback,
     #[error("all its networks are internal")]
     Internal,

@@ -68,7 +68,10 @@ async fn a_task_without_a_way_to_it_is_an_error_that_says_what_to_do() {
     excluded.folder.write("sys/class/net/docker_gwbridge/bridge/x", "");
     assert!(outcome(&excluded).await.starts_with("502 no_bridge "));
     let alone = recorded("alone", |_| {});
-    assert_eq!(outcome(&alone).await, "502 no_bridge it has no address but that of loopback");
+    assert_eq!(
+        outcome(&alone).await,
+        "502 no_bridge it has no IPv4 address but that of loopback: attach it to a network with a bridge and IPv4"
+    );
 }
 
 #[tokio::test]
