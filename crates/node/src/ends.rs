@@ -306,6 +306,12 @@ impl Ends {
         }
     }
 
+    /// The names of services that have a container.
+    #[cfg(test)]
+    pub(crate) fn present(&self) -> Vec<String> {
+        self.lock().present.iter().map(|service| service.name.clone()).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

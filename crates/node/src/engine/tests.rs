@@ -181,12 +181,16 @@ async fn facts_follow_the_events() {
             ..Facts::default()
         }
     );
+    assert_eq!(setup.ends.present(), ["web"]);
     setup.engine.set("/containers/b/json", &detail("b", "running"));
     setup.events[0].try_send(event("start", "b", 1)).unwrap();
     let second = until(&mut setup.facts, &["a", "b"]).await;
     assert!(Arc::ptr_eq(&first.containers["a"], &second.containers["a"]));
     setup.events[0].try_send(event("die", "b", 2) + &event("destroy", "b", 3)).unwrap();
     until(&mut setup.facts, &["a"]).await;
+    setup.events[0].try_send(event("destroy", "a", 4)).unwrap();
+    until(&mut setup.facts, &[]).await;
+    assert!(setup.ends.present().is_empty());
     assert_eq!(
         died(&setup.ends),
         [
