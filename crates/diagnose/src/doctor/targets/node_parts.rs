@@ -68,7 +68,8 @@ pub(super) fn fix(reason: &str) -> Option<&'static str> {
         "unreadable" => "mount the host's /proc into the node part, without hidepid",
         "no_bridge" => {
             "run the node part in the network of the host, and mount nothing over its /sys but for \
-             /sys/fs/cgroup; or attach the task to a network with a bridge"
+             /sys/fs/cgroup; or attach the task to a network with a \
+             bridge (on the network none it has no address)"
         }
         "redirect" => "set prometheus.io/path to the path that the redirect leads to",
         "busy" => {

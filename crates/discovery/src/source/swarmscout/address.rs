@@ -133,6 +133,12 @@ impl NoAddress {
     /// of an engine without a Swarm.
     pub(super) fn advice(self, task: &Task, service: &str, is_plain: bool) -> String {
         match self {
+            // Docker connects it to no other network, and publishes none of its ports.
+            Self::NoNetwork if task.attachments.iter().any(is_none) => {
+                "it runs without a network (--network none, network_mode: none), so it has no address: \
+                 start it in a network"
+                    .to_owned()
+            }
             Self::NoNetwork if is_plain => format!(
                 "publish its port (ports: in its Compose file), or attach it to a network of the \
                  scraper (docker network connect NETWORK {})",
@@ -307,12 +313,17 @@ pub(super) fn choose<'a>(
     };
     let any = first(&|_| true);
     any.and_then(|one| on_network(one, AddressSource::FirstNetwork, unreachable)).ok_or_else(|| {
-        let is_attached = task.attachments.iter().any(|one| !one.ingress);
+        let is_attached = task.attachments.iter().any(|one| !one.ingress && !is_none(one));
         if forgot_port {
             return NoAddress::HostPort;
         }
         if is_attached { NoAddress::Unknown } else { NoAddress::NoNetwork }
     })
+}
+
+/// Whether it is Docker's network `none`: that of what has no network.
+fn is_none(attachment: &Attachment) -> bool {
+    &*attachment.driver == "null"
 }
 
 /// The attachment to a network: by name or ID, or by name within the stack, as a stack file has it.
@@ -338,7 +349,12 @@ mod tests {
             Attachment {
                 network: format!("id-{name}").into(),
                 name: name.into(),
-                driver: if name == "host" { "host" } else { "overlay" }.into(),
+                driver: match name {
+                    "host" => "host",
+                    "none" => "null",
+                    _ => "overlay",
+                }
+                .into(),
                 ingress: name == "ingress",
                 addresses: addresses.map(|address| address.parse().unwrap()).collect(),
             }
@@ -448,6 +464,7 @@ mod tests {
         check(&two, None, "", "?", "fd00::1 8080 first_network");
         check(&task("ingress=10.255.0.5", &[]), None, "", "?", "task on no network");
         check(&task("", &[]), None, "", "?", "task on no network");
+        check(&task("none", &[]), None, "", "?", "task on no network");
         check(&task("macvlan", &[]), None, "", "?", "task address unknown to the Swarm");
     }
 }

@@ -284,7 +284,12 @@ fn attachments(
         Some(Attachment {
             network: Arc::clone(&endpoint.network),
             name: Arc::clone(name),
-            driver: if **name == *"host" { "host" } else { "" }.into(),
+            driver: match &**name {
+                "host" => "host",
+                "none" => "null",
+                _ => "",
+            }
+            .into(),
             ingress: known.is_some_and(|network| network.ingress),
             addresses: endpoint.address.into_iter().collect(),
         })
@@ -393,7 +398,11 @@ mod tests {
     #[test]
     fn a_container_without_an_address_is_to_publish_its_port() {
         let labelled = |id, networks: &[_]| container(id, "prometheus.io/port=80", networks);
-        let containers = [labelled("0123456789abcdef", &[]), labelled("b", &[("lan", "")])];
+        let containers = [
+            labelled("0123456789abcdef", &[]),
+            labelled("b", &[("lan", "")]),
+            labelled("c", &[("none", "")]),
+        ];
         let containers = containers.into_iter().map(Arc::new).collect();
         let lists = Lists { containers, ..Lists::default() };
         let snapshot = snapshot(&lists, "pi1", &"192.0.2.1".into(), &[], false);
@@ -405,6 +414,8 @@ mod tests {
         let mut details: Vec<_> = problems.iter().map(|problem| &*problem.detail).collect();
         details.sort_unstable();
         let expected = [
+            "it runs without a network (--network none, network_mode: none), so it has no address: start it \
+             in a network",
             "publish its port (ports: in its Compose file), or attach it to a network of the scraper \
              (docker network connect NETWORK 0123456789ab)",
             "the Engine reports no address of it on lan: publish its port (ports: in its Compose file)",
