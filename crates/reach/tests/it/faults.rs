@@ -287,9 +287,17 @@ async fn who_waits_for_a_place_is_refused_when_the_node_part_stops() {
 
 #[tokio::test]
 async fn a_slow_task_takes_its_own_places_alone() {
-    let slow = Target::new(|mut connection, _| async move {
-        connection.request().await;
-        pending::<()>().await;
+    let asked = Arc::new(Notify::new());
+    let slow = Target::new({
+        let asked = Arc::clone(&asked);
+        move |mut connection, _| {
+            let asked = Arc::clone(&asked);
+            async move {
+                connection.request().await;
+                asked.notify_one();
+                pending::<()>().await;
+            }
+        }
     })
     .await;
     let quick = Target::kept("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nup\n").await;
@@ -304,6 +312,7 @@ async fn a_slow_task_takes_its_own_places_alone() {
     let path = format!("/reach/t1/http/{}/metrics", slow.port());
     let mut first = std::pin::pin!(node.get_with(&path, &[]));
     let others = async {
+        asked.notified().await;
         for _ in 0..3 {
             let answer = node.get_with(&path, &[SHORT]).await;
             assert_eq!((answer.status().as_u16(), reason(&answer)), (503, "busy"));
