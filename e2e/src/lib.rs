@@ -29,7 +29,7 @@ use serde_json::Value;
 
 /// Asks `probe` until it gives something, at most for `within`. The last error says why it did not.
 pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Result<T>) -> Result<T> {
-    let end = Instant::now() + within;
+    let end = Instant::now() + within * slowness();
     loop {
         match probe() {
             Ok(found) => return Ok(found),
@@ -44,7 +44,12 @@ pub fn until<T>(what: &str, within: Duration, mut probe: impl FnMut() -> Result<
 /// The gap between two probes: what a real engine does cannot be waited for otherwise.
 #[expect(clippy::disallowed_methods, reason = "a probe with a deadline, not a test that hopes")]
 pub(crate) fn pause() {
-    std::thread::sleep(Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(50) * slowness());
+}
+
+/// How many times slower than usual this machine is: `SLOWNESS`, which `e2e/cgroup2` sets.
+fn slowness() -> u32 {
+    std::env::var("SLOWNESS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
 /// GETs a JSON document from a server of ours.
