@@ -26,6 +26,8 @@ pub struct Facts {
     pub started: Option<SystemTime>,
     /// Whose network it uses.
     pub network: Option<NetworkMode>,
+    /// The names of its networks, in order. Empty where only managers know them.
+    pub networks: Vec<String>,
     /// What it is doing.
     pub state: Option<ContainerState>,
     /// What its health check says.

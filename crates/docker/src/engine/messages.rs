@@ -467,6 +467,8 @@ pub(super) struct ContainerDetail<'a> {
     pub(super) health: Text<'a>,
     #[serde(rename = "HostConfig.NetworkMode")]
     pub(super) network_mode: Text<'a>,
+    #[serde(rename = "NetworkSettings.Networks")]
+    pub(super) networks: Raw<'a>,
     #[serde(rename = "Config.Image")]
     pub(super) image: Text<'a>,
     #[serde(rename = "Config.Labels")]

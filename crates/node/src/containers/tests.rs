@@ -372,6 +372,7 @@ fn facts(number: u32, pid: u32) -> Facts {
         created: Some(UNIX_EPOCH + Duration::from_millis(1_764_468_900_500)),
         started: Some(UNIX_EPOCH + Duration::from_secs(1_764_468_901)),
         network: Some(NetworkMode::Own),
+        networks: Vec::new(),
         state: Some(ContainerState::Running),
         health: Some(Health::Healthy),
         last_exit_code: None,

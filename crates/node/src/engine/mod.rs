@@ -288,6 +288,7 @@ fn facts(detail: ContainerDetail, allowed: &[String]) -> Facts {
             mode if mode.starts_with("container:") => NetworkMode::Shared,
             _ => NetworkMode::Own,
         }),
+        networks: detail.networks,
         state,
         health: Some(match &*detail.health {
             "starting" => Health::Starting,

@@ -9,6 +9,9 @@ use super::super::time;
 /// The most containers that are listed.
 const MOST_CONTAINERS: usize = 100_000;
 
+/// The most networks of a container that are kept.
+const MOST_NETWORKS: usize = 64;
+
 /// The longest text that is kept of a container.
 const LONGEST: usize = 4 << 10;
 
@@ -46,6 +49,8 @@ pub struct ContainerDetail {
     pub health: String,
     /// `default`, `bridge`, `host`, `none`, a network, or `container:<ID>`.
     pub network_mode: String,
+    /// The names of its networks, in order.
+    pub networks: Vec<String>,
 }
 
 /// How a container ended.
@@ -84,6 +89,15 @@ impl ContainerDetail {
             }
             Ok(())
         })?;
+        let mut networks = Vec::new();
+        sent.networks.reader().map(|reader, name| {
+            reader.skip()?;
+            if networks.len() < MOST_NETWORKS {
+                networks.push(cut(&name));
+            }
+            Ok(())
+        })?;
+        networks.sort_unstable();
         let at = time::micros(sent.finished.text()?);
         let exit_code = i32::try_from(sent.exit_code).unwrap_or_default();
         let end = ContainerEnd { at, exit_code, out_of_memory: sent.out_of_memory };
@@ -99,6 +113,7 @@ impl ContainerDetail {
             end: (at > 0).then_some(end),
             health: cut(&sent.health),
             network_mode: cut(&sent.network_mode),
+            networks,
         })
     }
 }

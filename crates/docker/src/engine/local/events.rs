@@ -15,9 +15,9 @@ use crate::Error;
 
 /// What is asked for. `health_status` stands for all that begin with it.
 pub(super) const FILTERS: &str = concat!(
-    r#"{"event":{"create":true,"destroy":true,"die":true,"health_status":true,"oom":true,"#,
-    r#""pause":true,"rename":true,"start":true,"unpause":true,"update":true},"#,
-    r#""type":{"container":true}}"#
+    r#"{"event":{"connect":true,"create":true,"destroy":true,"die":true,"disconnect":true,"#,
+    r#""health_status":true,"oom":true,"pause":true,"rename":true,"start":true,"unpause":true,"#,
+    r#""update":true},"type":{"container":true,"network":true}}"#
 );
 
 /// The largest event that is read; its attributes are all labels of the container.
@@ -65,31 +65,38 @@ impl ContainerEvent {
     /// `None` for an event that no container changes by.
     fn read(text: &[u8], keeps: Keeps) -> Result<Option<Self>, Fault> {
         let sent: sent::ContainerEvent<'_> = de::read(&mut Reader::new(text))?;
-        if &*sent.kind != "container" || sent.id.is_empty() {
-            return Ok(None);
-        }
-        let (mut attributes, mut exit_code) = (Vec::new(), None);
+        let (mut attributes, mut exit_code, mut attached) = (Vec::new(), None, String::new());
         sent.attributes.reader().map(|reader, key| {
             let value = reader.string()?;
-            if &*key == "exitCode" {
-                exit_code = value.parse().ok();
+            match &*key {
+                "exitCode" => exit_code = value.parse().ok(),
+                "container" => attached = cut(&value),
+                _ => {}
             }
             if keeps(&key) {
                 attributes.push((cut(&key), cut(&value)));
             }
             Ok(())
         })?;
-        let action = match &*sent.action {
-            "die" => ContainerAction::Died { exit_code },
-            "oom" => ContainerAction::OutOfMemory,
-            "destroy" => ContainerAction::Removed,
-            "create" | "start" | "pause" | "unpause" | "rename" | "update" => {
-                ContainerAction::Changed
+        let (id, action) = match (&*sent.kind, &*sent.action) {
+            ("network", "connect" | "disconnect") => (attached, ContainerAction::Changed),
+            ("container", action) => {
+                let action = match action {
+                    "die" => ContainerAction::Died { exit_code },
+                    "oom" => ContainerAction::OutOfMemory,
+                    "destroy" => ContainerAction::Removed,
+                    "create" | "start" | "pause" | "unpause" | "rename" | "update" => {
+                        ContainerAction::Changed
+                    }
+                    action if action.starts_with("health_status") => ContainerAction::Changed,
+                    _ => return Ok(None),
+                };
+                (cut(&sent.id), action)
             }
-            action if action.starts_with("health_status") => ContainerAction::Changed,
             _ => return Ok(None),
         };
-        Ok(Some(Self { id: cut(&sent.id), action, attributes, time_nano: sent.time_nano }))
+        let event = Self { id, action, attributes, time_nano: sent.time_nano };
+        Ok((!event.id.is_empty()).then_some(event))
     }
 }
 

@@ -11,7 +11,8 @@ const DETAIL: &str = r#"{"Id":"5f0c2e8f9f7d","Created":"2026-11-29T10:00:00.5Z",
 "Health":{"Status":"healthy","FailingStreak":0,"Log":[{"Output":"secret"}]}},
 "Image":"sha256:abc","Name":"/web.1.x7","RestartCount":0,"HostConfig":{"Binds":null,"NetworkMode":"default"},
 "Config":{"Hostname":"x","Env":["PASSWORD=hunter2"],"Cmd":["sh"],"Image":"web:1@sha256:def","Labels":{
-"com.docker.swarm.service.name":"web","left.out":"x","com.docker.swarm.task":""}}}"#;
+"com.docker.swarm.service.name":"web","left.out":"x","com.docker.swarm.task":""}},
+"NetworkSettings":{"Networks":{"front":{"NetworkID":"n1","IPAddress":"172.18.0.2"},"back":{"NetworkID":"n2"}}}}"#;
 
 #[test]
 fn a_container_is_read_without_its_command_and_environment() {
@@ -34,6 +35,10 @@ fn a_container_is_read_without_its_command_and_environment() {
             end: None,
             health: "healthy",
             network_mode: "default",
+            networks: [
+                "back",
+                "front",
+            ],
         }"#]]
     .assert_eq(&shown);
 }
@@ -76,6 +81,7 @@ fn events_are_read_across_pieces() {
                {"Type":"container","Action":"die","Actor":{"ID":"a","Attributes":{"exitCode":"x"}},"timeNano":3}
                {"Type":"container","Action":"oom","Actor":{"ID":"a"},"timeNano":4}
                {"Type":"container","Action":"health_status: unhealthy","Actor":{"ID":"a"}}
+               {"Type":"network","Action":"connect","Actor":{"ID":"n","Attributes":{"container":"a","name":"front"}}}
                {"Type":"container","Action":"destroy","Actor":{"ID":"a"}}"#,
         ],
         &expect![[r#"
@@ -84,6 +90,7 @@ fn events_are_read_across_pieces() {
             a Died { exit_code: None } [("exitCode", "x")] 3
             a OutOfMemory [] 4
             a Changed [] 0
+            a Changed [("container", "a"), ("name", "front")] 0
             a Removed [] 0
         "#]],
     );
@@ -94,6 +101,7 @@ fn what_is_no_event_of_a_container_is_left_out() {
     check_events(
         &[
             r#"{"Type":"network","Action":"connect","Actor":{"ID":"n"}}"#,
+            r#"{"Type":"network","Action":"create","Actor":{"ID":"n","Attributes":{"name":"n"}}}"#,
             r#"{"Type":"container","Action":"exec_start: sh","Actor":{"ID":"a"}}"#,
             r#"{"Type":"container","Action":"die","Actor":{}}"#,
             r#"{"Type":"container","Action":"die","Actor":7}"#,

@@ -24,7 +24,7 @@ use swarmscout_discovery::{
     Refreshed, SdConfig,
 };
 use swarmscout_model::TargetSet;
-use swarmscout_node::facts::{ContainerState, FactsSet};
+use swarmscout_node::facts::{ContainerState, Facts, FactsSet};
 use swarmscout_reach::Reachable;
 use swarmscout_refresh::RefreshContext;
 use swarmscout_refresh::problems::NO_LABELS;
@@ -35,10 +35,10 @@ pub(super) use self::answer::{index, job};
 use super::places::Places;
 use crate::detect::SUCCESSOR;
 
-/// Containers that start or end within this time are listed together.
+/// Containers that start, end or get another network within this time are listed together.
 const TOGETHER: Duration = Duration::from_millis(500);
 
-/// How long a list needs no other one while no container starts or ends. Each costs milliseconds, here and in
+/// How long a list needs no other one while no such thing happens. Each costs milliseconds, here and in
 /// dockerd, and a node part is to cost nothing between scrapes.
 const LIST_LASTS: Duration = Duration::from_mins(10);
 
@@ -101,7 +101,8 @@ impl OwnList {
     }
 }
 
-/// The Engine as a source of targets, listed again soon after a container started or ended.
+/// The Engine as a source of targets, listed again soon after a container started, ended or got another
+/// network.
 fn source(
     engine: EngineConfig,
     facts: watch::Receiver<Arc<FactsSet>>,
@@ -127,16 +128,19 @@ struct FollowedEngine {
     engine: BoxDiscoverer,
     facts: watch::Receiver<Arc<FactsSet>>,
     /// Those that ran when it was listed last.
-    seen: BTreeMap<String, Option<SystemTime>>,
+    seen: Running,
 }
 
+/// The containers that run, by their IDs: when each was started, and its networks.
+type Running = BTreeMap<String, (Option<SystemTime>, Vec<String>)>;
+
 impl FollowedEngine {
-    /// The containers that run, and when each was started.
-    fn running(&mut self) -> BTreeMap<String, Option<SystemTime>> {
+    fn running(&mut self) -> Running {
         let facts = Arc::clone(&self.facts.borrow_and_update());
         let all = facts.containers.values();
         let running = all.filter(|facts| facts.state == Some(ContainerState::Running));
-        running.map(|facts| (facts.id.clone(), facts.started)).collect()
+        let seen = |facts: &Arc<Facts>| (facts.started, facts.networks.clone());
+        running.map(|facts| (facts.id.clone(), seen(facts))).collect()
     }
 }
 

@@ -86,17 +86,19 @@ impl Machine {
         list
     }
 
-    /// What events of the Engine would report: these containers run.
+    /// What events of the Engine would report: these containers run, each in the network behind `@`.
     fn report(&self, containers: &[&str]) {
-        let facts = containers.iter().map(|id| {
+        let facts = containers.iter().map(|container| {
+            let (id, network) = container.split_once('@').unwrap_or((container, "bridge"));
             let facts = Facts {
-                id: (*id).to_owned(),
+                id: id.to_owned(),
                 pid: Some(7),
                 state: Some(ContainerState::Running),
                 started: Some(SystemTime::UNIX_EPOCH),
+                networks: vec![network.to_owned()],
                 ..Facts::default()
             };
-            ((*id).to_owned(), Arc::new(facts))
+            (id.to_owned(), Arc::new(facts))
         });
         let containers: HashMap<_, _> = facts.collect();
         self.facts.send_replace(Arc::new(FactsSet { containers, ..FactsSet::default() }));
@@ -236,7 +238,7 @@ async fn readers_get_the_way_that_they_have() {
 }
 
 #[tokio::test]
-async fn a_start_is_listed_soon_and_a_failed_engine_keeps_the_last_list() {
+async fn a_change_is_listed_soon_and_a_failed_engine_keeps_the_last_list() {
     let mut machine = Machine::start("changes");
     machine.run("web", "8080", ("bridge", "172.17.0.2"), &[]);
     let own = machine.list().await;
@@ -244,11 +246,14 @@ async fn a_start_is_listed_soon_and_a_failed_engine_keeps_the_last_list() {
     machine.report(&["a", "b"]);
     let mut job = own.job.clone();
     job.wait_for(|job| job.set.counts.active == 2).await.unwrap();
+    machine.run("db", "8082", ("front", "172.18.0.2"), &[]);
+    machine.report(&["a", "b@front"]);
+    job.wait_for(|job| job.set.counts.active == 3).await.unwrap();
     machine.engine.server.refuse();
     machine.report(&["b"]);
     job.wait_for(|job| job.status.sources[0].error.is_some()).await.unwrap();
-    assert_eq!(own.set().counts.active, 2);
-    assert_eq!(own.state().map(|(targets, _)| targets), Some(2));
+    assert_eq!(own.set().counts.active, 3);
+    assert_eq!(own.state().map(|(targets, _)| targets), Some(3));
 }
 
 #[tokio::test]
