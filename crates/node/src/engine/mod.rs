@@ -56,8 +56,10 @@ pub struct EngineFollower {
     known: BTreeMap<String, Arc<Facts>>,
     /// When the last kill for want of memory was reported, of containers that have not ended since.
     out_of_memory: BTreeMap<String, SystemTime>,
-    /// The time of the last event, by the Engine's clock.
+    /// The time of the newest event, by the Engine's clock.
     last_event: Option<i64>,
+    /// What that was when the stream was opened, which may begin with events up to then.
+    seen_before: Option<i64>,
     relist: Relist,
 }
 
@@ -79,6 +81,7 @@ impl EngineFollower {
             known: BTreeMap::new(),
             out_of_memory: BTreeMap::new(),
             last_event: None,
+            seen_before: None,
             relist: Relist::default(),
         }
     }
@@ -101,6 +104,7 @@ impl EngineFollower {
     /// Lists, and follows the events until the stream ends.
     async fn follow(&mut self, backoff: &mut Backoff) -> Result<(), Error> {
         let keeps = |key: &str| key == NAME || Service::has_label(key);
+        self.seen_before = self.last_event;
         let mut events = match self.engine.events(self.last_event, QUIET, keeps).await {
             Ok(events) => Some(events),
             Err(NoEvents::Withheld(reason)) => {
@@ -158,11 +162,12 @@ impl EngineFollower {
 
     /// Counts an end, and notes which container to read.
     fn take(&mut self, event: &ContainerEvent, changed: &mut BTreeSet<String>) {
-        if self.last_event.is_some_and(|last| event.time_nano <= last) {
-            // The stream began with what had been seen.
+        if self.seen_before.is_some_and(|last| event.time_nano <= last) {
             return;
         }
-        self.last_event = Some(event.time_nano);
+        // Not each is newer than the one before: an Engine takes the time of an event, and then sends it,
+        // with many at one time.
+        self.last_event = self.last_event.max(Some(event.time_nano));
         let at = moment(event.time_nano / 1000).unwrap_or(SystemTime::UNIX_EPOCH);
         match event.action {
             ContainerAction::Died { exit_code } => {

@@ -230,6 +230,18 @@ async fn no_event_is_lost_or_counted_twice_between_streams() {
     setup.tasks.abort_all();
 }
 
+/// An Engine takes the time of an event before its turn to send it.
+#[tokio::test]
+async fn an_event_counts_that_comes_after_a_newer_one() {
+    let mut setup = start(&[("a", "running")], 1).await;
+    until(&mut setup.facts, &["a"]).await;
+    let events = event("die", "b", 3_000) + &event("die", "c", 2_000);
+    setup.events[0].try_send(events + &event("destroy", "a", 4_000)).unwrap();
+    until(&mut setup.facts, &[]).await;
+    let died = died(&setup.ends);
+    assert!(died[0].ends_with(" 2"), "{died:?}");
+}
+
 #[tokio::test]
 async fn an_end_has_the_kill_that_was_reported_before_it() {
     let mut setup = start(&[("a", "running")], 1).await;
