@@ -49,7 +49,9 @@ pub struct ReachableTask {
     pub host_network: bool,
     /// Whether it is attached to networks, and all of them are internal.
     pub internal_only: bool,
-    /// Its addresses on networks of the Swarm, and on internal ones: these are never used.
+    /// All its addresses that are known. With others, none that was found before is used.
+    pub addresses: Vec<IpAddr>,
+    /// Those on networks of the Swarm, and on internal ones: these are never used.
     pub excluded_addresses: Vec<IpAddr>,
     /// What may be fetched from it.
     pub targets: Vec<ReachTarget>,

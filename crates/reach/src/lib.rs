@@ -347,7 +347,8 @@ impl Processes {
         let (opened_for, process) = self.by_task.get(&task.id)?;
         let same = opened_for.pid == task.pid
             && opened_for.container == task.container
-            && opened_for.host_network == task.host_network;
+            && opened_for.host_network == task.host_network
+            && opened_for.addresses == task.addresses;
         if same && process.is_alive() {
             return Some(Arc::clone(process));
         }

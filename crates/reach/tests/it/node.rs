@@ -132,3 +132,16 @@ async fn a_kept_connection_does_not_outlive_its_process() {
     assert_eq!(read(node.get(target.port()).await).await.unwrap(), "up\n");
     assert_eq!(node.reach.stats().connections(), 2);
 }
+
+/// An address that a container had may be that of another one now.
+#[tokio::test]
+async fn what_was_known_of_a_container_is_forgotten_when_it_gets_another_address() {
+    let target = Target::kept(OK).await;
+    let node = target.node(|_| {});
+    for (addresses, connections) in [("", 1), ("", 1), ("172.18.0.2", 2), ("172.21.0.2", 3)] {
+        let addresses = addresses.parse().into_iter().collect();
+        node.publish(ReachableTask { addresses, ..task(target.port(), "http") });
+        assert_eq!(read(node.get(target.port()).await).await.unwrap(), "up\n");
+        assert_eq!(node.reach.stats().connections(), connections);
+    }
+}

@@ -206,6 +206,8 @@ fn reachable_task(task: &TaskEntry) -> ReachableTask {
         host_network: task.host_network,
         internal_only: !task.networks.is_empty() && is_internal(task),
         excluded_addresses: addresses.collect(),
+        // Those of a task stay.
+        addresses: Vec::new(),
         targets: targets
             .filter_map(|target| ReachTarget::new(&target.scheme, target.port, &target.path))
             .collect(),

@@ -86,6 +86,7 @@ fn networks(task: &Task, snapshot: &Snapshot) -> ReachableTask {
     let excluded = all.iter().filter(|one| is_excluded(&one.network));
     let addresses: Vec<IpAddr> = excluded.flat_map(|one| one.addresses.iter().copied()).collect();
     ReachableTask {
+        addresses: all.iter().flat_map(|one| one.addresses.iter().copied()).collect(),
         internal_only: !all.is_empty() && all.iter().all(|one| is_internal(&one.network)),
         excluded_addresses: addresses,
         ..ReachableTask::default()
@@ -181,6 +182,7 @@ mod tests {
             });
             let task = Task { attachments: attachments.collect(), ..Task::default() };
             let found = super::networks(&task, &snapshot);
+            assert_eq!(found.addresses.len(), networks.split_whitespace().count());
             let addresses: Vec<_> =
                 found.excluded_addresses.iter().map(ToString::to_string).collect();
             let found = (found.internal_only, &*addresses.join(" "));
