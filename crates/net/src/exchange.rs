@@ -89,7 +89,9 @@ impl Pool {
             match answered {
                 Ok(response) => return Ok(response),
                 // Each failure takes a connection out of the pool, so a fresh one comes soon.
-                Err(error) if stale <= KEPT && met_stale_connection(&error) => stale += 1,
+                Err(error) if stale <= KEPT && wear(&error).is_some_and(|wear| wear.is_stale()) => {
+                    stale += 1;
+                }
                 Err(error) => return Err(failure(target, to, &error, last_alert.get())),
             }
         }
@@ -112,12 +114,13 @@ fn uri(target: &Target) -> Result<Uri, Error> {
         .map_err(|error| Error::Url { url: target.to_string(), reason: error.to_string() })
 }
 
-fn met_stale_connection(error: &legacy::Error) -> bool {
+/// How far the connection was used, if there was one.
+fn wear(error: &legacy::Error) -> Option<Arc<Wear>> {
     let mut extensions = Extensions::new();
     if let Some(connection) = error.connect_info() {
         connection.get_extras(&mut extensions);
     }
-    extensions.get::<Arc<Wear>>().is_some_and(|wear| wear.is_stale())
+    extensions.get().cloned()
 }
 
 /// `alert` is that of a connection that was opened for this request. Requests that waited for the same
@@ -148,7 +151,9 @@ fn failure(
         return refused(to, alert);
     }
     let to = to.to_owned();
-    if target.host.scheme() == Scheme::Https && closed_before_answer(error) {
+    // One that answers has accepted the client.
+    let has_answered = wear(error).is_some_and(|wear| wear.has_answered());
+    if target.host.scheme() == Scheme::Https && !has_answered && closed_before_answer(error) {
         // Its alert may be lost with the connection.
         let reason = String::from(
             "the server closed the connection before it answered: it refuses our client certificate, \

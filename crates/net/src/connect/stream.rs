@@ -85,6 +85,11 @@ impl Wear {
         self.used.load(Ordering::Relaxed) && !self.answering.load(Ordering::Relaxed)
     }
 
+    /// Whether anything was read, now or before.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.used.load(Ordering::Relaxed) || self.answering.load(Ordering::Relaxed)
+    }
+
     fn wrote(&self) {
         if self.answering.swap(false, Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::server::{Reply, Server};
-use super::{AMPLE, Folder, client, request, text, try_client};
+use super::{AMPLE, Folder, client, request, return_to_pool, text, try_client};
 
 /// An authority that signs certificates.
 pub(crate) struct Authority {
@@ -335,6 +335,31 @@ async fn a_connection_that_is_closed_without_an_alert_is_an_error_of_the_handsha
         panic!("another answer")
     };
     assert!(reason.starts_with("the server closed the connection before it answered"), "{reason}");
+}
+
+/// The server accepted the client then.
+#[tokio::test]
+async fn an_answer_that_began_or_came_before_is_no_error_of_the_handshake() {
+    let authority = Authority::new();
+    for whole in [0, 1] {
+        let identity = authority.sign_for(&["127.0.0.1"]);
+        let acceptor = acceptor(&identity, None, rustls::ALL_VERSIONS, &["http/1.1"]);
+        let script = move |_: &str, number| match number {
+            number if number < whole => Reply::ok("a"),
+            _ => Reply::raw("HTTP/1.1 200").then_close(),
+        };
+        let server = Server::start_tls(acceptor, script).await;
+        let config = HttpConfig { tls: trusting(&authority.pem), ..HttpConfig::default() };
+        let client = try_client(&config).unwrap();
+        let url = format!("https://127.0.0.1:{}/", server.port());
+        for _ in 0..whole {
+            assert_eq!(text(client.get(request(&url)).await.unwrap()).await, "a");
+            return_to_pool().await;
+        }
+        let answer = client.get(request(&url)).await.map(|_| ());
+        assert!(matches!(&answer, Err(Error::Exchange { .. })), "{whole} {answer:?}");
+        assert_eq!(server.connections(), 1);
+    }
 }
 
 #[tokio::test]
