@@ -413,7 +413,7 @@ async fn files_are_read_again_when_they_change() {
     let url = format!("https://{}/", server.address());
 
     assert_eq!(text(client.get(request(&url)).await.unwrap()).await, "secure");
-    super::return_to_pool().await;
+    return_to_pool().await;
     assert_eq!(text(client.get(request(&url)).await.unwrap()).await, "secure");
     assert_eq!(server.connections(), 1, "kept while nothing changes");
 
@@ -461,7 +461,7 @@ async fn a_client_certificate_that_was_replaced_counts_from_the_next_request() {
         put(&authority.sign_for(&["client"]));
         let before = server.connections();
         assert_eq!(text(ask().await.unwrap()).await, "welcome");
-        super::return_to_pool().await;
+        return_to_pool().await;
         assert_eq!(text(ask().await.unwrap()).await, "welcome");
         assert_eq!(server.connections(), before + 1);
     }
