@@ -44,3 +44,10 @@ pub enum Error {
     #[error(transparent)]
     Refresh(#[from] swarmscout_refresh::Error),
 }
+
+impl Error {
+    /// Whether the answer was larger than what is read of it.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Http(swarmscout_net::Error::TooLarge { .. }))
+    }
+}

@@ -37,8 +37,9 @@ const QUIET: Duration = Duration::from_hours(1);
 /// large to be read.
 const LIST_EVERY: Duration = Duration::from_mins(1);
 
-/// What [`Unavailable`] calls the facts of this module, and the events alone.
+/// What [`Unavailable`] calls the facts of this module, some of them, and the events alone.
 pub(crate) const ENGINE: &str = "engine";
+const CONTAINERS: &str = "engine containers";
 const EVENTS: &str = "engine events";
 
 /// The attribute of an event with the name of the container.
@@ -194,6 +195,7 @@ impl EngineFollower {
     /// Lists all containers, and reads those that are new or in another state.
     async fn list(&mut self) -> Result<(), Error> {
         let listed = self.engine.containers().await?;
+        self.unavailable.clear(CONTAINERS);
         let ids: BTreeSet<&str> = listed.iter().map(|container| &*container.id).collect();
         self.known.retain(|id, _| ids.contains(&**id));
         self.out_of_memory.retain(|id, _| ids.contains(&**id));
@@ -213,8 +215,8 @@ impl EngineFollower {
 
     async fn read(&mut self, id: &str) -> Result<(), Error> {
         let keeps = |key: &str| Service::has_label(key) || self.labels.iter().any(|it| it == key);
-        match self.engine.container(id, keeps).await? {
-            Some(detail) => {
+        match self.engine.container(id, keeps).await {
+            Ok(Some(detail)) => {
                 let name = Some(&*detail.name).filter(|name| !name.is_empty());
                 self.ends.add_service(Service::of(|key| detail.labels.get(key), name));
                 let facts = facts(detail, &self.labels);
@@ -222,7 +224,13 @@ impl EngineFollower {
                     self.known.insert(facts.id.clone(), Arc::new(facts));
                 }
             }
-            None => drop(self.known.remove(id)),
+            Ok(None) => drop(self.known.remove(id)),
+            // The others are read.
+            Err(error) if error.is_too_large() => {
+                let reason = format!("the container {id} is not read: {error}");
+                self.unavailable.set(CONTAINERS, reason);
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -272,6 +272,18 @@ async fn a_listing_reads_only_what_may_be_new() {
     );
 }
 
+#[tokio::test]
+async fn a_container_that_cannot_be_read_hides_no_other_one() {
+    let mut setup = start(&[("a", "running"), ("b", "running")], 1).await;
+    until(&mut setup.facts, &["a", "b"]).await;
+    setup.engine.set("/containers/c/json", &" ".repeat(5 << 20));
+    setup.engine.set("/containers/d/json", &detail("d", "running"));
+    setup.events[0].try_send(event("start", "c", 1) + &event("start", "d", 2)).unwrap();
+    until(&mut setup.facts, &["a", "b", "d"]).await;
+    let asked = setup.engine.asked.lock().unwrap().clone();
+    assert_eq!(asked.iter().filter(|path| path.starts_with("/events")).count(), 1, "{asked:?}");
+}
+
 /// An event that is too large has a list in its place, and many of them do not have many.
 #[tokio::test]
 async fn events_that_are_too_large_cost_one_listing() {
