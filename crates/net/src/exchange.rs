@@ -66,9 +66,9 @@ impl Pool {
         Self(client)
     }
 
-    /// Sends a request; `to` is how errors name where it goes. It is sent again where a kept connection turns out to have been closed by
-    /// the server before anything of the answer came. Go does not do so for a POST, as the server
-    /// may have done what was asked; ours only ask.
+    /// Sends a request; `to` is how errors name where it goes. It is sent again where the server has not got
+    /// it, or closed a kept connection before anything of the answer came. Go does not do the latter for a
+    /// POST, as the server may have done what was asked; ours only ask.
     pub(crate) async fn send(
         &self,
         target: &Target,
@@ -76,7 +76,7 @@ impl Pool {
         request: &Request<Bytes>,
     ) -> Result<Response<Incoming>, Error> {
         let uri = uri(target)?;
-        let mut stale = 0;
+        let mut again = 0;
         loop {
             let mut request = request.clone().map(Full::new);
             *request.uri_mut() = uri.clone();
@@ -89,9 +89,7 @@ impl Pool {
             match answered {
                 Ok(response) => return Ok(response),
                 // Each failure takes a connection out of the pool, so a fresh one comes soon.
-                Err(error) if stale <= KEPT && wear(&error).is_some_and(|wear| wear.is_stale()) => {
-                    stale += 1;
-                }
+                Err(error) if again <= KEPT && met_no_server(&error) => again += 1,
                 Err(error) => return Err(failure(target, to, &error, last_alert.get())),
             }
         }
@@ -112,6 +110,19 @@ fn uri(target: &Target) -> Result<Uri, Error> {
         .path_and_query(target.path.as_str())
         .build()
         .map_err(|error| Error::Url { url: target.to_string(), reason: error.to_string() })
+}
+
+/// Whether to send a request again: a kept connection was closed, or the request waited for a connection that
+/// was opened for another one, and only that one learns why there is none.
+fn met_no_server(error: &legacy::Error) -> bool {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    let mut has_waited = true;
+    while let Some(error) = cause {
+        has_waited &=
+            !(error.is::<Error>() || error.is::<io::Error>() || error.is::<hyper::Error>());
+        cause = error.source();
+    }
+    has_waited || wear(error).is_some_and(|wear| wear.is_stale())
 }
 
 /// How far the connection was used, if there was one.

@@ -297,23 +297,29 @@ async fn a_refused_certificate_is_an_error_of_the_handshake() {
     }
 }
 
-/// The alert ends the request that opened the connection, and others wait for the same connection.
-#[tokio::test]
+/// The alert ends the request that opened the connection, and others wait for the same connection: how many,
+/// and how far it came, is another thing in each round.
+#[tokio::test(flavor = "multi_thread")]
 async fn all_requests_on_a_connection_learn_of_the_refusal() {
     let authority = Authority::new();
     let identity = authority.sign_for(&["127.0.0.1"]);
     let acceptor = acceptor(&identity, Some(&authority), &[&rustls::version::TLS13], &["h2"]);
     let server = Server::start_tls(acceptor, |_, _| Reply::ok("welcome")).await;
     let config = HttpConfig { tls: trusting(&authority.pem), ..HttpConfig::default() };
-    let (client, url) =
-        (try_client(&config).unwrap(), format!("https://127.0.0.1:{}/", server.port()));
-    let answers = futures_util::future::join_all((0..10).map(|_| client.get(request(&url)))).await;
-    for answer in answers {
-        let answer = answer.map(|_| ());
-        assert!(
-            matches!(&answer, Err(Error::Connect { cause: ConnectCause::Tls, .. })),
-            "{answer:?}"
-        );
+    let url = format!("https://127.0.0.1:{}/", server.port());
+    for requests in (2..14).cycle().take(100) {
+        let client = Arc::new(try_client(&config).unwrap());
+        let mut answers = JoinSet::new();
+        for _ in 0..requests {
+            let (client, request) = (Arc::clone(&client), request(&url));
+            answers.spawn(async move { client.get(request).await.map(|_| ()) });
+        }
+        for answer in answers.join_all().await {
+            assert!(
+                matches!(&answer, Err(Error::Connect { cause: ConnectCause::Tls, .. })),
+                "{requests}: {answer:?}"
+            );
+        }
     }
 }
 
