@@ -110,8 +110,12 @@ pub enum ConnectCause {
     Timeout,
     /// No route leads to the host.
     Unreachable,
-    /// The TLS handshake.
+    /// The TLS handshake, for another reason than these two.
     Tls,
+    /// In the TLS handshake: the server speaks no TLS.
+    NoTls,
+    /// In the TLS handshake: the server wants a client certificate, or refuses that of this client.
+    ClientCertificate,
     /// There is no such unix socket.
     Missing,
     /// This program may not use the unix socket.
@@ -125,6 +129,13 @@ pub enum ConnectCause {
 pub(crate) struct ConnectFailure {
     pub(crate) cause: ConnectCause,
     pub(crate) reason: String,
+}
+
+impl ConnectCause {
+    /// Whether it is one of the TLS handshake.
+    pub const fn is_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::NoTls | Self::ClientCertificate)
+    }
 }
 
 impl ConnectFailure {

@@ -170,7 +170,7 @@ fn failure(
             "the server closed the connection before it answered: it refuses our client certificate, \
              as its log would say, or wants one: set tls_config.cert_file and key_file",
         );
-        return Error::Connect { to, cause: ConnectCause::Tls, reason };
+        return Error::Connect { to, cause: ConnectCause::ClientCertificate, reason };
     }
     Error::Exchange { to, reason: explain(error, &SERVER) }
 }
@@ -178,7 +178,7 @@ fn failure(
 /// The error of a handshake.
 fn refused(to: &str, alert: AlertDescription) -> Error {
     let reason = tls::alert_words(alert);
-    Error::Connect { to: to.to_owned(), cause: ConnectCause::Tls, reason }
+    Error::Connect { to: to.to_owned(), cause: tls::alert_cause(alert), reason }
 }
 
 /// Whether the connection ended between its handshake and an answer, for an unknown reason.

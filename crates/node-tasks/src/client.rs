@@ -161,6 +161,10 @@ impl Follower {
             if url.is_empty() {
                 return Err(unusable(url, GIVE_A_URL.to_owned()));
             }
+            if !url.contains("://") {
+                let reason = "it has no scheme: write http:// or https:// before it";
+                return Err(unusable(url, reason.to_owned()));
+            }
             client.secrets().keep_url(url);
             let parsed = Url::parse(url).map_err(|error| unusable(url, error.to_string()))?;
             Request::new(url).map_err(|error| unusable(url, error.to_string()))?;

@@ -10,8 +10,7 @@ use serde::de::DeserializeOwned;
 use swarmscout_model::quote::Quoted;
 use swarmscout_net::config::{Auth, SecretSource};
 use swarmscout_net::{
-    Client, ClientOptions, ConnectCause, Error, Host, HttpConfig, Request, Response, Scheme,
-    SocketAdvice, Url,
+    Client, ClientOptions, Error, Host, HttpConfig, Request, Response, Scheme, SocketAdvice, Url,
 };
 
 use crate::app::BUILD;
@@ -217,15 +216,11 @@ impl Server {
     fn no_answer(&self, error: Error) -> anyhow::Error {
         let is_plain = self.host.scheme() == Scheme::Http;
         match &error {
-            Error::Connect { cause: ConnectCause::Tls, .. } => anyhow!(
+            Error::Connect { cause, .. } if cause.is_tls() => anyhow!(
                 "{error}; a CA, a server name or a client certificate can be set in the tls_config \
                  of --http.config.file"
             ),
             Error::Connect { .. } => anyhow!("{error}; {}", self.advice),
-            // In TLS 1.3 a client learns that it needs a certificate from the first answer.
-            Error::Exchange { reason, .. } if reason.contains("tls_config") => {
-                anyhow!("{error} in a file, and give it with --http.config.file")
-            }
             Error::Exchange { .. } if is_plain => {
                 anyhow!("{error}; if the server speaks TLS there, write https:// in the URL")
             }

@@ -241,7 +241,7 @@ fn failed(error: &Error, host: &CheckedHost, owner: Option<&SocketOwner>) -> Fau
             "start the Engine: systemctl start docker\n\
              a container keeps a socket that the Engine has since replaced: restart the container",
         ),
-        Net::Connect { cause: ConnectCause::Tls, reason, .. } => fault(
+        Net::Connect { cause, reason, .. } if cause.is_tls() => fault(
             "engine_tls",
             reason.clone(),
             "check ca_file, cert_file, key_file and server_name in tls_config of the source",

@@ -93,15 +93,16 @@ impl Fault {
     const fn fix(self) -> &'static str {
         match self {
             Self::Network => {
-                "check the network and the firewalls between the nodes: 7946/tcp, 7946/udp, 4789/udp \
-                 and, for probes, 9466/udp (docs/peers.md)"
+                "check that the node parts of these nodes run, and the network and the firewalls between the \
+                 nodes: 7946/tcp, 7946/udp, 4789/udp and, for probes, 9466/udp (docs/peers.md)"
             }
             Self::Overlay | Self::OverlayAtLeast => {
                 "open 4789/udp (or --data-path-port), 7946/tcp and 7946/udp between the nodes, and for \
                  encrypted networks the IP protocol 50 (docs/peers.md)"
             }
             Self::Host => {
-                "open 9466/udp between the nodes; the overlay network does not need it (docs/peers.md)"
+                "check that the node parts of these nodes run, and open 9466/udp between the nodes; the overlay \
+                 network does not need it (docs/peers.md)"
             }
             Self::LargePackets => {
                 "find what takes smaller packets on the way, or create the networks with --opt \

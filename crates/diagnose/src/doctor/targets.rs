@@ -21,7 +21,7 @@ use self::ports::OpenPorts;
 use self::sample::{Candidate, sample, still_there};
 use super::Subject;
 use super::context::Context;
-use crate::probe::{Limits, Outcome, probe};
+use crate::probe::{Limits, Outcome, Probed, probe};
 use crate::report::{Finding, Severity};
 
 /// This number of probes run at the same time.
@@ -94,10 +94,15 @@ pub(super) async fn probe_all(subject: &Subject, client: &Client, limits: Limits
 /// known whether they are up.
 fn guarded(results: &[Result]) -> usize {
     let is_guarded = |(candidate, probed): &&Result| {
-        node_parts::is_guarded(candidate, probed)
+        wants_certificate(candidate, probed)
             || (candidate.has_class && probed.outcome == Outcome::Unauthorized)
     };
     results.iter().filter(is_guarded).count()
+}
+
+/// Whether a target, or the node part before it, wants a client certificate.
+fn wants_certificate(candidate: &Candidate, probed: &Probed) -> bool {
+    probed.outcome == Outcome::ClientCertificate || node_parts::is_closed(candidate, probed)
 }
 
 impl Probes {
@@ -156,6 +161,12 @@ fn hidden(results: &[Result]) -> Option<Finding> {
         targets: 0,
         examples: Vec::new(),
     })
+}
+
+/// `1 target wants`, `2 targets want`.
+fn targets_want(count: usize) -> String {
+    let verb = if count == 1 { "wants" } else { "want" };
+    format!("{} {verb}", counted(count, "target"))
 }
 
 /// `1 target is`, `2 targets are`.

@@ -50,8 +50,12 @@ pub enum Outcome {
     PortClosed,
     /// The host does not answer to a connection.
     ConnectTimeout,
-    /// The TLS handshake fails.
+    /// The TLS handshake fails, for another reason than these two.
     Tls,
+    /// The target speaks no TLS, and its URL has `https`.
+    NoTls,
+    /// The target wants a client certificate, or refuses ours.
+    ClientCertificate,
     /// A connection stands, but the answer does not arrive in time.
     AnswerTimeout,
     /// The connection breaks off, or what answers speaks no HTTP.
@@ -95,6 +99,8 @@ impl Outcome {
             Self::PortClosed => "port_closed",
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
+            Self::NoTls => "no_tls",
+            Self::ClientCertificate => "client_certificate",
             Self::AnswerTimeout => "answer_timeout",
             Self::NotHttp => "not_http",
             Self::Unauthorized => "unauthorized",
@@ -117,6 +123,8 @@ impl Outcome {
             Self::Up
             | Self::PortClosed
             | Self::Tls
+            | Self::NoTls
+            | Self::ClientCertificate
             | Self::AnswerTimeout
             | Self::NotHttp
             | Self::Unauthorized
@@ -137,6 +145,8 @@ impl Outcome {
                 ConnectCause::Timeout => Self::ConnectTimeout,
                 ConnectCause::Unreachable => Self::NoRoute,
                 ConnectCause::Tls => Self::Tls,
+                ConnectCause::NoTls => Self::NoTls,
+                ConnectCause::ClientCertificate => Self::ClientCertificate,
                 // A target is not a unix socket.
                 ConnectCause::Missing | ConnectCause::Denied | ConnectCause::Other => Self::Other,
             },

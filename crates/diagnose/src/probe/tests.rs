@@ -88,7 +88,7 @@ async fn what_fails_is_named() {
     check(
         &format!("https://{plain}/"),
         expect![
-            "tls cannot connect to HOST: the server does not speak TLS here: is http:// meant?"
+            "no_tls cannot connect to HOST: the server does not speak TLS here: is http:// meant?"
         ],
     )
     .await;

@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 
 use super::late;
 use super::stream::Socket;
-use crate::error::{ConnectCause, ConnectFailure};
+use crate::error::ConnectFailure;
 use crate::{Error, tls};
 
 /// Opens a connection to this address and to no other, for a caller that speaks HTTP/1.1 on it.
@@ -33,9 +33,7 @@ pub async fn connect_direct(
         let stream = TlsConnector::from(config)
             .connect(address.ip().into(), Socket::Tcp(socket))
             .await
-            .map_err(|error| {
-                ConnectFailure::new(ConnectCause::Tls, tls::explain_handshake(&error))
-            })?;
+            .map_err(|error| tls::handshake_failure(&error))?;
         Ok(Socket::Tls(Box::new(stream)))
     };
     let opened = tokio::time::timeout(within, open).await;

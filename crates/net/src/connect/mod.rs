@@ -117,8 +117,7 @@ impl Connector {
         if !server.over_tls {
             return Ok(Stream::new(socket));
         }
-        let secured = self.secure(socket, server.host, true).await;
-        secured.map(Stream::new).map_err(|reason| ConnectFailure::new(ConnectCause::Tls, reason))
+        self.secure(socket, server.host, true).await.map(Stream::new)
     }
 
     /// A connection to a proxy.
@@ -135,17 +134,24 @@ impl Connector {
         if !proxy.is_over_tls() {
             return Ok(socket);
         }
-        self.secure(socket, &proxy.host, false).await.map_err(unreachable)
+        let secured = self.secure(socket, &proxy.host, false).await;
+        secured.map_err(|failure| unreachable(failure.reason))
     }
 
     /// Speaks TLS to `host`. As in Go, `tls_config` means the proxy as well as the server.
-    async fn secure(&self, socket: Socket, host: &str, may_be_h2: bool) -> Result<Socket, String> {
+    async fn secure(
+        &self,
+        socket: Socket,
+        host: &str,
+        may_be_h2: bool,
+    ) -> Result<Socket, ConnectFailure> {
+        let failed = |reason| ConnectFailure::new(ConnectCause::Tls, reason);
         let Some(Secure { config, server_name }) = &self.tls else {
-            return Err("https was not expected".to_owned());
+            return Err(failed("https was not expected".to_owned()));
         };
         let name = match server_name {
             Some(name) => name.clone(),
-            None => tls::server_name(host)?,
+            None => tls::server_name(host).map_err(failed)?,
         };
         let mut config = Arc::clone(config);
         if !may_be_h2 {
@@ -153,7 +159,7 @@ impl Connector {
         }
         match TlsConnector::from(config).connect(name, socket).await {
             Ok(socket) => Ok(Socket::Tls(Box::new(socket))),
-            Err(error) => Err(tls::explain_handshake(&error)),
+            Err(error) => Err(tls::handshake_failure(&error)),
         }
     }
 }

@@ -30,7 +30,9 @@ pub use fields::{CertificateFields, certificate_fields};
 pub use peer::{PeerCertificate, peer_certificate};
 pub use roots::SystemRoots;
 pub use words::seconds_in_words;
-pub(crate) use words::{alert_of, alert_words, explain, explain_handshake, explain_io};
+pub(crate) use words::{
+    alert_cause, alert_of, alert_words, explain, explain_io, handshake_failure,
+};
 
 use crate::config::{PemSource, TlsConfig, TlsVersion};
 use crate::connect::Secure;

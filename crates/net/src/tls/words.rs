@@ -7,7 +7,8 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use swarmscout_model::counted;
 
-use crate::error::io_words;
+use crate::ConnectCause;
+use crate::error::{ConnectFailure, io_words};
 
 /// The words for a handshake that failed.
 pub(crate) fn explain_handshake(error: &io::Error) -> String {
@@ -17,6 +18,42 @@ pub(crate) fn explain_handshake(error: &io::Error) -> String {
         }
         _ => explain_io(error).unwrap_or_else(|| io_words(error)),
     }
+}
+
+/// What a handshake that failed is for those who wanted a connection.
+pub(crate) fn handshake_failure(error: &io::Error) -> ConnectFailure {
+    const NO_TLS: Error = Error::InvalidMessage(InvalidMessage::InvalidContentType);
+    let has_no_tls = error.get_ref().and_then(|inner| inner.downcast_ref()) == Some(&NO_TLS);
+    let cause = match alert_of(error) {
+        _ if has_no_tls => ConnectCause::NoTls,
+        Some(alert) => alert_cause(alert),
+        None => ConnectCause::Tls,
+    };
+    ConnectFailure::new(cause, explain_handshake(error))
+}
+
+/// What an alert of the server is about.
+pub(crate) fn alert_cause(alert: AlertDescription) -> ConnectCause {
+    match alert {
+        AlertDescription::CertificateRequired => ConnectCause::ClientCertificate,
+        alert if is_refusal(alert) => ConnectCause::ClientCertificate,
+        _ => ConnectCause::Tls,
+    }
+}
+
+/// Whether an alert refuses the certificate of the client.
+fn is_refusal(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::DecryptError
+            | AlertDescription::AccessDenied
+    )
 }
 
 /// The words for an I/O error, where TLS is behind it.
@@ -121,14 +158,7 @@ pub(crate) fn alert_words(alert: AlertDescription) -> String {
             "the server wants a client certificate: set tls_config.cert_file and key_file"
                 .to_owned()
         }
-        AlertDescription::BadCertificate
-        | AlertDescription::UnknownCA
-        | AlertDescription::CertificateExpired
-        | AlertDescription::CertificateRevoked
-        | AlertDescription::CertificateUnknown
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::DecryptError
-        | AlertDescription::AccessDenied => {
+        alert if is_refusal(alert) => {
             format!("the server refused our client certificate ({alert:?})")
         }
         AlertDescription::ProtocolVersion => {

@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use expect_test::{Expect, expect};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -344,11 +345,25 @@ fn a_manager_that_cannot_be_asked_is_refused_at_the_start() {
 }
 
 #[test]
-fn an_empty_manager_is_named() {
-    let settings = ClientSettings::new(vec![String::new()], watch::channel(id("n1")).1);
-    let error = Follower::new(settings, &RefreshContext::new("test")).unwrap_err();
-    expect_test::expect![[r#"cannot use the manager "": it is empty: give the URL of a Swarmscout on a manager, such as https://manager-1:9465"#]]
-        .assert_eq(&error.to_string());
+fn a_manager_that_is_no_url_is_named() {
+    let check = |manager: &str, expected: Expect| {
+        let managers = vec![manager.to_owned()];
+        let settings = ClientSettings::new(managers, watch::channel(id("n1")).1);
+        let error = Follower::new(settings, &RefreshContext::new("test")).unwrap_err();
+        expected.assert_eq(&error.to_string());
+    };
+    check(
+        "",
+        expect![[
+            r#"cannot use the manager "": it is empty: give the URL of a Swarmscout on a manager, such as https://manager-1:9465"#
+        ]],
+    );
+    check(
+        "10.0.0.1:9465",
+        expect![[
+            r#"cannot use the manager "10.0.0.1:9465": it has no scheme: write http:// or https:// before it"#
+        ]],
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use swarmscout_model::counted;
 
 use super::ports::OpenPorts;
 use super::sample::Candidate;
-use super::{PUBLISH_A_PORT, node_parts, targets_are};
+use super::{PUBLISH_A_PORT, node_parts, targets_want, wants_certificate};
 use crate::doctor::context::{Context, ScraperName, networks_of};
 use crate::probe::{Outcome, Probed};
 use crate::report::{Finding, Severity};
@@ -46,7 +46,7 @@ pub(super) struct Causes {
     unknown: BTreeMap<String, Vec<Result>>,
     /// On nodes that do not answer in networks in which others do, by the name of the node.
     cut_off: BTreeMap<String, CutOff>,
-    /// Behind node parts that want a client certificate, by job.
+    /// Those that want a client certificate, or whose node parts do, by job.
     guarded: BTreeMap<String, Vec<Result>>,
     /// Behind node parts that do not answer, by the name of the node.
     silent: BTreeMap<String, Vec<Result>>,
@@ -89,7 +89,7 @@ impl Causes {
             });
             if let Some(node) = lost_nodes.get(&*candidate.node_id) {
                 causes.lost.entry((*node).to_owned()).or_default().push((candidate, probed));
-            } else if node_parts::is_guarded(&candidate, &probed) {
+            } else if wants_certificate(&candidate, &probed) {
                 let job = candidate.job.to_string();
                 causes.guarded.entry(job).or_default().push((candidate, probed));
             } else if node_parts::is_silent(&candidate, &probed) {
@@ -156,13 +156,12 @@ impl Causes {
         for (job, failed) in self.guarded {
             findings.push(Finding {
                 problem: format!(
-                    "{} behind node parts that want a client certificate, which the scraper may \
-                     have and this probe has not",
-                    targets_are(failed.len())
+                    "{} a client certificate, which the scraper may have and this probe has not",
+                    targets_want(failed.len())
                 ),
-                fix:
-                    "nothing, if Prometheus scrapes them: else see docs/reach.md for its tls_config"
-                        .to_owned(),
+                fix: "nothing, if Prometheus scrapes them: else set cert_file and key_file in its \
+                      tls_config (docs/reach.md for node parts)"
+                    .to_owned(),
                 ..finding(Severity::Note, "client_certificate", format!("job {job}"), &failed)
             });
         }
@@ -406,6 +405,8 @@ fn of_subject(failure: &Failure, ports: &OpenPorts, context: Context<'_>) -> Fin
         Outcome::PortClosed => "do not listen on their port",
         Outcome::ConnectTimeout => "do not answer to a connection",
         Outcome::Tls => "fail the TLS handshake",
+        Outcome::NoTls => "speak no TLS on their port",
+        Outcome::ClientCertificate => "want a client certificate",
         Outcome::AnswerTimeout => "do not finish their answer in time",
         Outcome::NotHttp => "do not speak HTTP on their port",
         Outcome::Unauthorized if has_class => "want credentials, which the job of their class has",
@@ -424,7 +425,10 @@ fn of_subject(failure: &Failure, ports: &OpenPorts, context: Context<'_>) -> Fin
     };
     let count = failed.len();
     let mut problem = format!("{count} of {all} probed targets {what}");
-    let of_node_part = node_parts::fix(node_part);
+    let of_node_part = match (outcome, first) {
+        (Outcome::NoTls, Some(first)) => node_parts::without_tls(first),
+        _ => node_parts::fix(node_part),
+    };
     let mut advice = of_node_part.unwrap_or_else(|| fix(*outcome, has_class)).to_owned();
     if *outcome == Outcome::PortClosed
         && let Some((candidate, _)) = failed.iter().min_by_key(|(one, _)| &one.endpoint)
@@ -439,7 +443,8 @@ fn of_subject(failure: &Failure, ports: &OpenPorts, context: Context<'_>) -> Fin
 
 fn fix(outcome: Outcome, has_class: bool) -> &'static str {
     match outcome {
-        Outcome::Up => "",
+        // All that want a certificate are one finding.
+        Outcome::Up | Outcome::ClientCertificate => "",
         Outcome::NoRoute | Outcome::ConnectTimeout => {
             "check whether Swarmscout is in the network of the target, and the firewall between \
              them; for overlay networks allow 4789/udp, 7946/tcp and 7946/udp between all nodes"
@@ -454,9 +459,9 @@ fn fix(outcome: Outcome, has_class: bool) -> &'static str {
              listens on 127.0.0.1 only must listen on 0.0.0.0"
         }
         Outcome::Tls => {
-            "if the scraper has no certificates for this target, set them in its tls_config; if \
-             the target speaks no TLS, set prometheus.io/scheme to http"
+            "if the scraper has no certificates for this target, set them in its tls_config"
         }
+        Outcome::NoTls => "set prometheus.io/scheme to http",
         Outcome::AnswerTimeout => {
             "make the target answer faster, or set prometheus.io/timeout and prometheus.io/interval"
         }

@@ -10,12 +10,12 @@ use crate::probe::{Outcome, Probed};
 use crate::report::{Finding, Severity};
 
 /// Whether a node part does not let in who has no certificate of its authority.
-pub(super) fn is_guarded(candidate: &Candidate, probed: &Probed) -> bool {
+pub(super) fn is_closed(candidate: &Candidate, probed: &Probed) -> bool {
     let has_no_reason = probed.node_part.is_empty();
     candidate.address_source == NODE_PART
         && candidate.url.starts_with("https:")
         && (probed.node_part == "closed"
-            || has_no_reason && matches!(probed.outcome, Outcome::Tls | Outcome::Unauthorized))
+            || has_no_reason && probed.outcome == Outcome::Unauthorized)
 }
 
 /// Whether there is no connection to a node part.
@@ -45,6 +45,14 @@ pub(super) fn silent(node: &str, failed: &[Result]) -> Finding {
             .to_owned(),
         ..finding(Severity::Error, "node_part_silent", format!("node {node}"), failed)
     }
+}
+
+/// What to do about targets that are listed with `https`, if node parts without TLS fetch for them.
+pub(super) fn without_tls(candidate: &Candidate) -> Option<&'static str> {
+    (candidate.address_source == NODE_PART).then_some(
+        "give the node parts TLS and client certificates by --web.config.file, or relabel __scheme__ to \
+         http where --reach.insecure is meant (docs/reach.md)",
+    )
 }
 
 /// What to do about a reason of a node part. `None` if that is the same as without a node part.

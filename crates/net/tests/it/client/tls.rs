@@ -282,7 +282,7 @@ async fn a_refused_certificate_is_an_error_of_the_handshake() {
         let acceptor = acceptor(&identity, Some(&authority), &[version], &[alpn]);
         let server = Server::start_tls(acceptor, |_, _| Reply::ok("welcome")).await;
         let refusal = async |tls: &TlsConfig| match ask(&server, "127.0.0.1", tls).await {
-            Err(Error::Connect { cause: ConnectCause::Tls, reason, .. }) => reason,
+            Err(Error::Connect { cause: ConnectCause::ClientCertificate, reason, .. }) => reason,
             other => panic!("{alpn}: {other:?}"),
         };
         let without = refusal(&trusting(&authority.pem)).await;
@@ -316,7 +316,10 @@ async fn all_requests_on_a_connection_learn_of_the_refusal() {
         }
         for answer in answers.join_all().await {
             assert!(
-                matches!(&answer, Err(Error::Connect { cause: ConnectCause::Tls, .. })),
+                matches!(
+                    &answer,
+                    Err(Error::Connect { cause: ConnectCause::ClientCertificate, .. })
+                ),
                 "{requests}: {answer:?}"
             );
         }
@@ -337,7 +340,7 @@ async fn a_connection_that_is_closed_without_an_alert_is_an_error_of_the_handsha
     let config = HttpConfig { tls: trusting(&authority.pem), ..HttpConfig::default() };
     let client = try_client(&config).unwrap();
     let (answer, ()) = tokio::join!(client.get(request(&url)), close);
-    let Err(Error::Connect { cause: ConnectCause::Tls, reason, .. }) = answer else {
+    let Err(Error::Connect { cause: ConnectCause::ClientCertificate, reason, .. }) = answer else {
         panic!("another answer")
     };
     assert!(reason.starts_with("the server closed the connection before it answered"), "{reason}");
@@ -497,21 +500,25 @@ async fn client_files_must_fit_together() {
 
 #[tokio::test]
 async fn a_server_without_tls_is_reported() {
-    let check = async |answer: &'static str, expected: Expect| {
+    let check = async |answer_of_server: &'static str, expected: Expect| {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let request = request(&format!("https://{address}/"));
         let serve = async {
             let mut socket = listener.accept().await.unwrap().0;
             socket.read_u8().await.unwrap();
-            socket.write_all(answer.as_bytes()).await.unwrap();
+            socket.write_all(answer_of_server.as_bytes()).await.unwrap();
             socket.shutdown().await.unwrap();
             socket.read_to_end(&mut Vec::new()).await.unwrap();
         };
         let insecure = TlsConfig { insecure_skip_verify: true, ..TlsConfig::default() };
         let client = client(&HttpConfig { tls: insecure, ..HttpConfig::default() });
         let (answer, ()) = tokio::join!(client.get(request), serve);
-        expected.assert_eq(&answer.unwrap_err().to_string().replace(&address, "SERVER"));
+        let error = answer.unwrap_err();
+        expected.assert_eq(&error.to_string().replace(&address, "SERVER"));
+        let Error::Connect { cause, .. } = error else { panic!("{error:?}") };
+        let is_known = !answer_of_server.is_empty();
+        assert_eq!(cause, if is_known { ConnectCause::NoTls } else { ConnectCause::Tls });
     };
     check(
         "HTTP/1.1 400 Bad Request\r\n\r\n",

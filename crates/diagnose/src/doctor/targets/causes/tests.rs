@@ -115,7 +115,8 @@ fn check_in(job: ObservedJob, targets: &[&str], expected: &Expect) {
         Outcome::ConnectTimeout,
         Outcome::NoRoute,
         Outcome::Unauthorized,
-        Outcome::Tls,
+        Outcome::NoTls,
+        Outcome::ClientCertificate,
         Outcome::NotHttp,
         Outcome::NotMetrics,
         Outcome::NodePart,
@@ -357,23 +358,32 @@ fn each_outcome_has_its_fix() {
 
 /// Prometheus has it.
 #[test]
-fn a_node_part_that_wants_a_certificate_is_no_error() {
+fn what_wants_a_certificate_is_no_error_and_what_has_no_tls_is_one() {
     check(
         &[
-            "tls web a - node_part",
+            "client_certificate web a - node_part",
+            "client_certificate node a -",
+            "no_tls web a - node_part",
+            "no_tls db a -",
             "unauthorized db b - node_part",
             "port_closed web b - node_part:connect",
             "node_part web c - node_part:closed",
         ],
         &expect![[r#"
-            Note client_certificate: job swarm: 3 targets are behind node parts that want a client certificate, which the scraper may have and this probe has not
+            Note client_certificate: job swarm: 4 targets want a client certificate, which the scraper may have and this probe has not
+              http://10.0.0.1/metrics on node a: the reason
               https://10.0.0.0:9466/reach/t/http/80/metrics on node a: the reason
-              https://10.0.0.1:9466/reach/t/http/80/metrics on node b: the reason
-              https://10.0.0.3:9466/reach/t/http/80/metrics on node c: the reason
-              fix: nothing, if Prometheus scrapes them: else see docs/reach.md for its tls_config
-            Error port_closed: service web: 1 of 3 probed targets do not listen on their port
-              https://10.0.0.2:9466/reach/t/http/80/metrics on node b: the reason
+              https://10.0.0.4:9466/reach/t/http/80/metrics on node b: the reason
+              fix: nothing, if Prometheus scrapes them: else set cert_file and key_file in its tls_config (docs/reach.md for node parts)
+            Error no_tls: service db: 1 of 2 probed targets speak no TLS on their port
+              http://10.0.0.3/metrics on node a: the reason
+              fix: set prometheus.io/scheme to http
+            Error port_closed: service web: 1 of 4 probed targets do not listen on their port
+              https://10.0.0.5:9466/reach/t/http/80/metrics on node b: the reason
               fix: set prometheus.io/port to the port on which the container listens; a process that listens on 127.0.0.1 only must listen on 0.0.0.0
+            Error no_tls: service web: 1 of 4 probed targets speak no TLS on their port
+              https://10.0.0.2:9466/reach/t/http/80/metrics on node a: the reason
+              fix: give the node parts TLS and client certificates by --web.config.file, or relabel __scheme__ to http where --reach.insecure is meant (docs/reach.md)
         "#]],
     );
 }
