@@ -378,7 +378,15 @@ fn reached(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
         ("NODE", secrets.end("node")?),
     ];
     shell(cluster, &deploy.replace("manager-1.example", &manager), &variables)?;
-    await_targets_and(cluster, &[("apart", 3), ("swarmscout-peers", 3)])
+    await_targets_and(cluster, &[("apart", 3), ("swarmscout-peers", 3)])?;
+    // Its probe has no certificate, which is no fault of a target.
+    until("doctor", PATIENCE, || {
+        let found = exec(cluster, "swarmscout", &["/swarmscout", "doctor"])?;
+        let is_well = !["ERROR", "WARNING"].iter().any(|severity| found.contains(severity));
+        ensure!(is_well && found.contains("want a client certificate"), "{found}");
+        println!("{found}");
+        Ok(())
+    })
 }
 
 /// The second host has its node part alone, which lists its containers and fetches from them.
