@@ -379,7 +379,7 @@ fn reached(cluster: &mut Cluster, _folder: &Path) -> Result<()> {
     ];
     shell(cluster, &deploy.replace("manager-1.example", &manager), &variables)?;
     await_targets_and(cluster, &[("apart", 3), ("swarmscout-peers", 3)])?;
-    // Its probe has no certificate, which is no fault of a target.
+    // Its probe has no certificate; that does not make a target faulty.
     until("doctor", PATIENCE, || {
         let found = exec(cluster, "swarmscout", &["/swarmscout", "doctor"])?;
         let is_well = !["ERROR", "WARNING"].iter().any(|severity| found.contains(severity));
