@@ -124,18 +124,18 @@ pub enum ConnectCause {
     Other,
 }
 
-/// Why a connection could not be opened, before it is known how errors name its host.
-#[derive(Debug)]
-pub(crate) struct ConnectFailure {
-    pub(crate) cause: ConnectCause,
-    pub(crate) reason: String,
-}
-
 impl ConnectCause {
     /// Whether it is one of the TLS handshake.
     pub const fn is_tls(self) -> bool {
         matches!(self, Self::Tls | Self::NoTls | Self::ClientCertificate)
     }
+}
+
+/// Why a connection could not be opened, before it is known how errors name its host.
+#[derive(Debug)]
+pub(crate) struct ConnectFailure {
+    pub(crate) cause: ConnectCause,
+    pub(crate) reason: String,
 }
 
 impl ConnectFailure {

@@ -122,7 +122,7 @@ impl NodeReader<'_> {
         let board = self.board();
         let mut known = board.subscribe();
         let mut ready = self.app.context.program.ready.clone();
-        let mut registers = self.headers.contains_key(NODE_PART_HEADER);
+        let mut registers = self.is_node_part();
         loop {
             // What changes from now on ends the wait below.
             known.mark_unchanged();
@@ -196,11 +196,16 @@ impl NodeReader<'_> {
         }
     }
 
+    /// Whether the client says to be a node part: no other one registers.
+    fn is_node_part(&self) -> bool {
+        self.headers.contains_key(NODE_PART_HEADER)
+    }
+
     /// For `doctor`, if it says to be a node part.
     fn note_refusal(&self) {
         let Proof { certificate, address, .. } = self.proof();
         let registers = self.request.query.registration.is_some();
-        if registers && self.headers.contains_key(NODE_PART_HEADER) {
+        if registers && self.is_node_part() {
             let refusal = PartRefusal { from: address, has_certificate: certificate.is_some() };
             self.board().refuse(&self.request.node, refusal);
         }
@@ -227,8 +232,7 @@ impl NodeReader<'_> {
     }
 
     fn respond(&self, id: &str, answer: &NodeAnswer, etag: HeaderValue) -> Response {
-        if self.request.query.registration.is_some() && self.headers.contains_key(NODE_PART_HEADER)
-        {
+        if self.request.query.registration.is_some() && self.is_node_part() {
             self.board().seen(id);
         }
         let mut response = if is_known(&self.headers, &etag) {
